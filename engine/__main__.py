@@ -1,0 +1,53 @@
+"""The engine's own process: `python -m engine FD CONFIG`, started and fed by `engine.process`. Not for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+
+from engine import port
+from engine.config import EngineConfig
+from engine.errors import EngineError
+from engine.frames import receive_frame, send_frame
+from engine.inbox import Inbox
+
+
+def main() -> int:
+    """Exit status 0 when the parent hung up, 3 when the base cannot be loaded."""
+    # the terminal's Ctrl-C reaches the whole group; the parent decides when the engine stops
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sock = socket.socket(fileno=int(sys.argv[1]))
+    config = EngineConfig(**json.loads(sys.argv[2]))
+    os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    from engine.engine import Engine  # torch comes in here, in this process only
+
+    try:
+        engine = Engine(config)
+    except EngineError as error:
+        send_frame(sock, port.encode(port.Envelope(0, port.Failure(code=error.code, message=str(error)))))
+        return 3
+    send_frame(sock, port.encode(port.Envelope(0, engine.info)))
+    inbox = Inbox(config.training_patience)
+    threading.Thread(target=_receive, args=(sock, inbox), daemon=True).start()
+    while (envelope := inbox.next()) is not None:
+        result = engine.step(envelope.body)  # type: ignore[arg-type]
+        try:
+            send_frame(sock, port.encode(port.Envelope(envelope.number, result)))
+        except ConnectionError:
+            return 0
+    return 0
+
+
+def _receive(sock: socket.socket, inbox: Inbox) -> None:
+    while (frame := receive_frame(sock)) is not None:
+        inbox.put(port.decode(frame))
+    inbox.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

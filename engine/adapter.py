@@ -1,0 +1,179 @@
+"""An adapter with its head, in host memory: read from a version's files, checked, or written to them.
+
+The one place that knows file layouts: PEFT's directory where PEFT has the method, ours elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from engine.base import Base
+from engine.errors import BadAdapter, NonFiniteWeights, WrongBase
+from engine.foreign import completed_head
+from engine.head_layers import HeadLayers, HeadWeights, head_tensor
+from engine.heads import head_kind
+from engine.kinds import KINDS, Weights
+from engine.port import File
+
+CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
+ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
+_PEFT_KINDS = {"LORA": "lora"}
+_PEFT_TASKS = {"classify": "SEQ_CLS", "regress": "SEQ_CLS", "tag": "TOKEN_CLS"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """Float32 masters of one version, and the settings that give them meaning."""
+
+    kind: str
+    config: dict[str, Any]
+    weights: Weights
+    head: dict[str, Any]
+    head_weights: HeadWeights
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        parts = {f"{s}.{p}": t for s, site in self.weights.items() for p, t in site.items()}
+        return parts | self.head_weights
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(t.numel() for t in self.tensors.values())
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+    @property
+    def semantics(self) -> dict[str, Any]:
+        """What the manifest says of it: everything but the weights that changes its answers."""
+        settings = {k: v for k, v in self.config.items() if k != "sites"}
+        return {"kind": self.kind, "kind_config": settings, "sites": list(self.config["sites"]), "head": self.head}
+
+
+def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None = None) -> Adapter:
+    """A version's files as an adapter of this base; `head` completes or overrides what the files say.
+
+    Raises BadAdapter and its kin. Every byte is hashed as it is read, so that what is checked is what is served.
+    """
+    contents = {file.role: _read(file) for file in files}
+    config = _json(contents.get("config", b""), CONFIG)
+    kind = _kind(config)
+    adapter_tensors, head_weights = _split(contents, base)
+    settings, weights = KINDS[kind].read(config, adapter_tensors, base)
+    manifest = _json(contents["manifest"], "manifest.json") if "manifest" in contents else {}
+    _check_base(manifest, base)
+    merged = completed_head(head, manifest, config, head_weights)
+    checked = head_kind(merged).check(merged)
+    layers = HeadLayers(checked, base.family, base.hidden_size)
+    layers.check(head_weights)
+    if layers.base_pooler and not base.has_pooler:
+        raise BadAdapter(f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling")
+    adapter = Adapter(kind=kind, config=settings, weights=weights, head=checked, head_weights=head_weights)
+    _check_finite(adapter)
+    return adapter
+
+
+def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, str]:
+    """Write the version's files into an existing directory; answers role -> file name."""
+    content, tensors = KINDS[adapter.kind].write(adapter.config, adapter.weights)
+    layers = HeadLayers(adapter.head, base.family, base.hidden_size)
+    inside = "peft_type" in content and layers.native
+    files = {"config": CONFIG, "adapter": WEIGHTS}
+    if "peft_type" in content:
+        content |= {"task_type": _PEFT_TASKS[adapter.head["kind"]], "base_model_name_or_path": base.name}
+        tensors = {f"base_model.model.{base.family.prefix}.{name}": t for name, t in tensors.items()}
+    if inside:
+        content["modules_to_save"] = layers.modules
+        tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
+    else:
+        files["head"] = HEAD
+        (directory / HEAD).write_bytes(_save(adapter.head_weights))
+    (directory / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    (directory / WEIGHTS).write_bytes(_save(tensors))
+    return files
+
+
+def staged_files(directory: Path) -> list[File]:
+    """The files of a staged directory, by role."""
+    roles = {**ROLES, "manifest": "manifest.json"}
+    return [File(role=r, path=str(directory / n)) for r, n in roles.items() if (directory / n).exists()]
+
+
+def _read(file: File) -> bytes:
+    try:
+        data = Path(file.path).read_bytes()
+    except OSError as error:
+        raise BadAdapter(f"the {file.role} file cannot be read: {error.strerror}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if file.sha256 and found != file.sha256:
+        raise BadAdapter(f"the {file.role} file has sha256 {found[:12]}…; the version says {file.sha256[:12]}…")
+    return data
+
+
+def _json(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise BadAdapter(f"{name} is missing or not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadAdapter(f"{name} holds {type(content).__name__}; it must be an object")
+    return content
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    ours = config.get("adapterd_kind")
+    kind = ours if isinstance(ours, str) else _PEFT_KINDS.get(str(config.get("peft_type")))
+    if kind not in KINDS:
+        named = ours or config.get("peft_type")
+        raise BadAdapter(f"the adapter's kind is {named!r}; this engine serves {', '.join(KINDS)}")
+    return kind
+
+
+def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor], HeadWeights]:
+    """Adapter tensors and head tensors, named relative to the bare model."""
+    adapter: dict[str, Tensor] = {}
+    head: HeadWeights = {}
+    for role in ("adapter", "head"):
+        for key, tensor in _load(contents[role], role).items() if role in contents else ():
+            name = key.removeprefix("base_model.model.")
+            if head_tensor(name, base.family):
+                head[name] = tensor.float()
+            else:
+                adapter[name.removeprefix(f"{base.family.prefix}.")] = tensor
+    return adapter, head
+
+
+def _load(data: bytes, role: str) -> dict[str, Tensor]:
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BadAdapter(f"the {role} weights are not readable safetensors: {error}") from error
+
+
+def _save(tensors: Mapping[str, Tensor]) -> bytes:
+    return save({name: t.detach().float().contiguous() for name, t in sorted(tensors.items())}, {"format": "pt"})
+
+
+def _check_base(manifest: Mapping[str, Any], base: Base) -> None:
+    claimed = (manifest.get("base") or {}).get("fingerprint", base.fingerprint)
+    if claimed != base.fingerprint:
+        raise WrongBase(
+            f"the adapter was made for the base {str(claimed)[:12]}…; this server runs {base.fingerprint[:12]}… ({base.name})"
+        )
+
+
+def _check_finite(adapter: Adapter) -> None:
+    for name, tensor in adapter.tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise NonFiniteWeights(f"{name} holds NaN or infinite values")

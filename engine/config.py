@@ -1,0 +1,36 @@
+"""How an engine is set up. Plain values that cross to the engine's process; no torch, no environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DTYPES = ("auto", "bfloat16", "float32")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """One engine: its base, its numerics and its budgets (bytes)."""
+
+    base: str
+    #: auto measures once at start whether this hardware multiplies bfloat16 faster
+    dtype: str = "auto"
+    #: None: one per physical core this process may use
+    threads: int | None = None
+    #: places for resident adapters, slot 0 (the bare base) not counted
+    num_slots: int = 64
+    #: what all placed adapters together may take on the device
+    slot_bytes: int = 512 * 2**20
+    #: what all loaded adapters together may take in host memory
+    host_bytes: int = 1024 * 2**20
+    #: False pads rows to a rectangle: the oracle, and the way for bases that cannot be packed
+    packed: bool = True
+    #: one row per forward, so that a row is bit-equal to itself alone
+    exact: bool = False
+    #: predict steps that may pass a waiting training step before it gets its turn
+    training_patience: int = 8
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype is {self.dtype!r}; it must be one of {', '.join(DTYPES)}")
+        if self.num_slots < 1:
+            raise ValueError(f"num_slots is {self.num_slots}; an engine needs at least one slot")

@@ -1,0 +1,148 @@
+"""The engine: one resident base, and every step that runs on it.
+
+`step` is the architecture: a step comes in as plain data, runs to its end on the base, and leaves as plain data. Knows
+slots and rows; who asked, and why, is not its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine import port
+from engine.adapter import ROLES, Adapter, read_adapter, staged_files, write_adapter
+from engine.base import Base
+from engine.config import EngineConfig
+from engine.errors import EngineError, NotLoaded
+from engine.heads import HEADS
+from engine.kinds import KINDS
+from engine.resident import Resident
+from engine.sites import Sites
+from engine.steps.predict import predict
+from engine.steps.train import Training
+from engine.threads import set_threads
+
+
+class Engine:
+    """Not thread-safe: one loop owns it."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self._num_threads = set_threads(config.threads)
+        self._base = Base(config)
+        self._sites = Sites(self._base.model, list(self._base.sites))
+        self._resident = Resident(self._base, config.num_slots, config.host_bytes)
+        self._trainings: dict[int, Training] = {}
+        #: training slots whose masters moved since they were last placed
+        self._moved: set[int] = set()
+        self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
+            port.Predict: self._predict, port.Load: self._load, port.Unload: self._unload, port.Evict: self._evict,
+            port.Inspect: self._inspect, port.OpenTraining: self._open, port.Train: self._train,
+            port.Snapshot: self._snapshot, port.Restore: self._restore, port.Save: self._save,
+            port.CloseTraining: self._close, port.Stats: self._stats,
+        }  # fmt: skip
+
+    def step(self, step: port.Step) -> port.Result:
+        """Run one step to its end. An `EngineError` becomes a `Failure`; anything else is a bug and ends the engine."""
+        try:
+            return self._steps[type(step)](step)
+        except EngineError as error:
+            return port.Failure(code=error.code, message=str(error))
+        except torch.OutOfMemoryError as error:
+            return port.Failure(code="out_of_memory", message=str(error))
+
+    @property
+    def info(self) -> port.EngineInfo:
+        base = self._base
+        return port.EngineInfo(
+            base=base.name, fingerprint=base.fingerprint, family=base.family.name, hidden_size=base.hidden_size,
+            num_layers=base.num_layers, max_tokens=base.max_tokens, dtype=base.numerics.name,
+            device=str(base.numerics.device), num_threads=self._num_threads, packed=base.packed,
+            num_slots=self._config.num_slots, slot_bytes=self._config.slot_bytes, sites=list(base.sites.values()),
+            sublayers=list(base.sublayers), kinds=list(KINDS), heads=list(HEADS), tokenizer_json=base.tokenizer_json,
+            numerics_reason=base.numerics.reason,
+        )  # fmt: skip
+
+    def _predict(self, step: port.Predict) -> port.Predicted:
+        for slot, digest in step.place.items():
+            self._resident.place(slot, digest)
+        slots = {row.slot for row in step.rows if row.slot}
+        for slot in slots & self._moved:
+            self._hold(slot)
+        placed = {slot: self._resident[slot] for slot in slots}
+        return predict(self._base, self._sites, step.rows, placed, self._config.exact)
+
+    def _load(self, step: port.Load) -> port.Loaded:
+        if step.digest not in self._resident.loaded:
+            adapter = read_adapter(step.files, self._base, step.semantics["head"])
+            self._resident.load(step.digest, adapter)
+        return port.Loaded(num_bytes=self._resident.loaded[step.digest].num_bytes)
+
+    def _unload(self, step: port.Unload) -> port.Done:
+        self._resident.unload(step.digest)
+        return port.Done()
+
+    def _evict(self, step: port.Evict) -> port.Done:
+        self._resident.evict(step.slots)
+        return port.Done()
+
+    def _inspect(self, step: port.Inspect) -> port.Inspected:
+        files = staged_files(Path(step.directory))
+        adapter = read_adapter(files, self._base, step.head)
+        names = {f.role: Path(f.path).name for f in files if f.role in ROLES}
+        return port.Inspected(semantics=adapter.semantics, files=names, num_parameters=adapter.num_parameters)
+
+    def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
+        training = Training(step, self._base, self._sites)
+        slot = max(self._config.num_slots, *self._trainings, 0) + 1
+        self._trainings[slot] = training
+        self._hold(slot)
+        return port.TrainingOpened(
+            slot=slot, num_trainable=training.num_trainable, num_base=self._base.num_parameters
+        )
+
+    def _train(self, step: port.Train) -> port.Trained:
+        trained = self._training(step.slot).train(step)
+        self._moved.add(step.slot)
+        return trained
+
+    def _snapshot(self, step: port.Snapshot) -> port.Done:
+        self._training(step.slot).snapshot()
+        return port.Done()
+
+    def _restore(self, step: port.Restore) -> port.Done:
+        self._training(step.slot).restore()
+        self._moved.add(step.slot)
+        return port.Done()
+
+    def _save(self, step: port.Save) -> port.Saved:
+        training = self._training(step.slot)
+        adapter: Adapter = training.adapter
+        files = write_adapter(adapter, Path(step.directory), self._base)
+        return port.Saved(semantics=adapter.semantics, files=files, unmoved=training.unmoved())
+
+    def _close(self, step: port.CloseTraining) -> port.Done:
+        self._trainings.pop(step.slot, None)
+        self._moved.discard(step.slot)
+        self._resident.drop(step.slot)
+        return port.Done()
+
+    def _stats(self, step: port.Stats) -> port.Resident:
+        del step
+        return port.Resident(
+            loaded={digest: adapter.num_bytes for digest, adapter in self._resident.loaded.items()},
+            placed=dict(self._resident.digests), training=sorted(self._trainings),
+            cache_bytes=sum(training.cache_bytes for training in self._trainings.values()),
+        )  # fmt: skip
+
+    def _training(self, slot: int) -> Training:
+        if slot not in self._trainings:
+            raise NotLoaded(f"slot {slot} is not training")
+        return self._trainings[slot]
+
+    def _hold(self, slot: int) -> None:
+        self._resident.hold(slot, self._training(slot).placed())
+        self._moved.discard(slot)

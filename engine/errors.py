@@ -1,0 +1,101 @@
+"""The engine's error tree. Every error crosses the port as its `code` and its sentence."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EngineError(Exception):
+    """The engine could not do what the step asked."""
+
+    code: ClassVar[str] = "engine_error"
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class BadAdapter(EngineError):
+    """The adapter's files cannot be served on this base."""
+
+    code = "bad_adapter"
+
+
+class NoMatchingSite(BadAdapter):
+    """The adapter matches no site of the base, or only some of them."""
+
+    code = "no_matching_site"
+
+
+class WrongShape(BadAdapter):
+    """A tensor of the adapter has another shape than its site."""
+
+    code = "wrong_shape"
+
+
+class NonFiniteWeights(BadAdapter):
+    """The adapter holds NaN or infinite weights."""
+
+    code = "non_finite_weights"
+
+
+class WrongBase(BadAdapter):
+    """The adapter was made for another base."""
+
+    code = "wrong_base"
+
+
+class BadRow(EngineError):
+    """A row cannot be computed."""
+
+    code = "bad_row"
+
+
+class NonFiniteResult(EngineError):
+    """The row's result is not a finite number."""
+
+    code = "non_finite_result"
+
+
+class NotLoaded(EngineError):
+    """The step names a digest or slot that is not loaded."""
+
+    code = "not_loaded"
+
+
+class OutOfMemory(EngineError):
+    """The weights do not fit the engine's byte budget."""
+
+    code = "out_of_memory"
+
+
+class BadTraining(EngineError):
+    """The training step or its settings make no sense for this base."""
+
+    code = "bad_training"
+
+
+class Diverged(EngineError):
+    """The training loss is no longer a finite number."""
+
+    code = "diverged"
+
+
+class EngineGone(EngineError):
+    """The engine stopped while the step was in flight; try again."""
+
+    code = "engine_gone"
+
+
+class BadBase(EngineError):
+    """The base cannot be loaded."""
+
+    code = "bad_base"
+
+
+ERRORS: dict[str, type[EngineError]] = {
+    error.code: error
+    for error in (
+        EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase, BadRow, NonFiniteResult,
+        NotLoaded, OutOfMemory, BadTraining, Diverged, EngineGone, BadBase,
+    )
+}  # fmt: skip

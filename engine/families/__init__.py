@@ -1,0 +1,21 @@
+"""The table of families. A new family is one file here and one line in `FAMILIES`; siblings do not know each other."""
+
+from engine.errors import BadBase
+from engine.families.bert import BERT
+from engine.families.distilbert import DISTILBERT
+from engine.families.family import Family
+from engine.families.roberta import ROBERTA
+
+FAMILIES: dict[str, Family] = {family.name: family for family in (BERT, ROBERTA, DISTILBERT)}
+
+
+def family_of(model_type: str) -> Family:
+    """The family of a `config.model_type`; raises BadBase with the types that are known."""
+    for family in FAMILIES.values():
+        if model_type in family.model_types:
+            return family
+    known = ", ".join(t for family in FAMILIES.values() for t in family.model_types)
+    raise BadBase(f"the base is a {model_type!r} model; this engine serves {known}")
+
+
+__all__ = ["FAMILIES", "Family", "family_of"]

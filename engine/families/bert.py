@@ -1,0 +1,20 @@
+"""BERT: pooler on the first token, then one linear."""
+
+from engine.families.family import Family, HeadLayer, NativeHead
+
+_CLASSIFIER = (HeadLayer(name="classifier"),)
+
+BERT = Family(
+    name="bert",
+    model_types=("bert",),
+    prefix="bert",
+    embeddings="embeddings",
+    layers="encoder.layer",
+    sublayers={"attention": "{layer}.attention.output.dense", "feed_forward": "{layer}.output.dense"},
+    native_heads={
+        "classify": NativeHead(layers=_CLASSIFIER, base_pooler=True),
+        "regress": NativeHead(layers=_CLASSIFIER, base_pooler=True),
+        "tag": NativeHead(layers=_CLASSIFIER),
+    },
+    token_types=True,
+)

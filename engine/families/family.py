@@ -1,0 +1,46 @@
+"""How a model family is laid out: where its layers, boundaries, positions and stock heads are. Names only, no tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadLayer:
+    """One linear of a head, as the stock model names it; `activation` follows it."""
+
+    name: str
+    activation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeHead:
+    """The stock `AutoModelFor…` head: optionally the base's own pooler, then linears of which the last answers."""
+
+    layers: tuple[HeadLayer, ...]
+    #: the base's own (frozen) pooler stands between the first token and the linears
+    base_pooler: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One layout. Paths are relative to the bare `AutoModel`; `{layer}` stands for a layer's path."""
+
+    name: str
+    #: values of `config.model_type`
+    model_types: tuple[str, ...]
+    #: the bare model's attribute inside a stock task model, which prefixes PEFT's keys
+    prefix: str
+    embeddings: str
+    layers: str
+    #: name -> module whose output is the sublayer's output before residual and norm
+    sublayers: Mapping[str, str]
+    #: by head kind
+    native_heads: Mapping[str, NativeHead]
+    token_types: bool
+    #: positions start after the padding index
+    positions_after_padding: bool = False
+
+    def layer_path(self, index: int) -> str:
+        return f"{self.layers}.{index}"

@@ -1,0 +1,21 @@
+"""RoBERTa and XLM-R: positions count from the padding index, and the stock head brings its own dense layer."""
+
+from engine.families.family import Family, HeadLayer, NativeHead
+
+_DENSE = (HeadLayer(name="classifier.dense", activation="tanh"), HeadLayer(name="classifier.out_proj"))
+
+ROBERTA = Family(
+    name="roberta",
+    model_types=("roberta", "xlm-roberta"),
+    prefix="roberta",
+    embeddings="embeddings",
+    layers="encoder.layer",
+    sublayers={"attention": "{layer}.attention.output.dense", "feed_forward": "{layer}.output.dense"},
+    native_heads={
+        "classify": NativeHead(layers=_DENSE),
+        "regress": NativeHead(layers=_DENSE),
+        "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
+    },
+    token_types=True,
+    positions_after_padding=True,
+)

@@ -1,0 +1,55 @@
+"""The identity of a base: a hash over what changes its outputs. The precision it is run in is not part of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from engine.errors import BadBase
+
+#: settings of config.json that describe the file rather than the function
+_VOLATILE = {"_name_or_path", "transformers_version", "torch_dtype", "dtype", "architectures", "use_cache"}
+
+
+def fingerprint(folder: Path, tokenizer_json: str) -> str:
+    """sha256 over the architecture's settings, every weight's bytes and the tokenizer."""
+    whole = hashlib.sha256()
+    for name, part in (
+        ("config", _hash(_settings(folder))),
+        ("tokenizer", _hash(json.dumps(json.loads(tokenizer_json), sort_keys=True).encode())),
+        *_weights(folder),
+    ):
+        whole.update(f"{len(name)}:{name}={part};".encode())
+    return whole.hexdigest()
+
+
+def _settings(folder: Path) -> bytes:
+    config = json.loads((folder / "config.json").read_text())
+    return json.dumps({k: v for k, v in config.items() if k not in _VOLATILE}, sort_keys=True).encode()
+
+
+def _weights(folder: Path) -> list[tuple[str, str]]:
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise BadBase(f"{folder} holds no safetensors weights; pickled weights are never read")
+    parts = []
+    for file in files:
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118: not a mapping
+                piece = tensors.get_slice(name)
+                label = f"{name}:{piece.get_dtype()}:{piece.get_shape()}"
+                parts.append((label, _hash(_bytes(tensors.get_tensor(name)))))
+    return sorted(parts)
+
+
+def _bytes(tensor: torch.Tensor) -> bytes:
+    """Raw bytes of any dtype: NumPy has no bfloat16."""
+    return tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

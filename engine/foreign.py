@@ -1,0 +1,45 @@
+"""What an adapter directory from elsewhere says of its head, completed from its weights. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from engine.errors import BadAdapter
+
+_TASKS = {"SEQ_CLS": "classify", "TOKEN_CLS": "tag"}
+
+
+def completed_head(
+    given: Mapping[str, Any] | None,
+    manifest: Mapping[str, Any],
+    config: Mapping[str, Any],
+    head_weights: Mapping[str, Tensor],
+) -> dict[str, Any]:
+    """The head's settings: what the caller gives, else our own manifest's, else what PEFT's config and shapes imply."""
+    head = dict((manifest.get("semantics") or {}).get("head") or {})
+    head |= {name: value for name, value in (given or {}).items() if value not in (None, "", [])}
+    outputs = _num_outputs(head_weights)
+    if "kind" not in head:
+        head["kind"] = _kind(config, outputs)
+    if head["kind"] != "regress":
+        head.setdefault("labels", [f"LABEL_{i}" for i in range(outputs)])
+        if isinstance(head["labels"], list) and len(head["labels"]) != outputs:
+            raise BadAdapter(f"the head's weights have {outputs} outputs; {len(head['labels'])} labels are given")
+    return head
+
+
+def _kind(config: Mapping[str, Any], outputs: int) -> str:
+    task = config.get("task_type")
+    if task not in _TASKS:
+        raise BadAdapter(f"the adapter's task_type is {task!r}; say which head it has: classify, tag or regress")
+    return "regress" if task == "SEQ_CLS" and outputs == 1 else _TASKS[task]
+
+
+def _num_outputs(head_weights: Mapping[str, Tensor]) -> int:
+    for name in ("classifier.out_proj.weight", "classifier.weight"):
+        if name in head_weights:
+            return int(head_weights[name].shape[0])
+    raise BadAdapter("the adapter brings no head weights (PEFT saves them through modules_to_save), so it cannot answer")

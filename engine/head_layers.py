@@ -1,0 +1,100 @@
+"""The linears of a task head, as the family's stock model lays them out, and the features they read.
+
+Head weights stay float32 whatever the base runs in: they are tiny, and logits deserve the precision.
+
+Shape letters: R rows, D hidden width, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.errors import BadAdapter, WrongShape
+from engine.families import Family
+from engine.families.family import HeadLayer, NativeHead
+from engine.heads import head_kind
+
+#: "classifier.weight" -> tensor
+HeadWeights = dict[str, Tensor]
+
+_PLAIN = NativeHead(layers=(HeadLayer(name="classifier"),))
+_ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
+    None: lambda x: x, "tanh": torch.tanh, "relu": torch.relu,
+}  # fmt: skip
+_INIT_STD = 0.02  # what the stock models use for a new head
+
+
+class HeadLayers:
+    """How one head's settings compute on one family."""
+
+    def __init__(self, head: Mapping[str, Any], family: Family, hidden_size: int) -> None:
+        self.native = head["pooling"] == "native"
+        self._layout = family.native_heads[head["kind"]] if self.native else _PLAIN
+        self._hidden_size = hidden_size
+        self._outputs = head_kind(dict(head)).num_outputs(dict(head))
+        self.per_token = head_kind(dict(head)).per_token
+
+    @property
+    def base_pooler(self) -> bool:
+        return self._layout.base_pooler
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        last = self._layout.layers[-1].name
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in self._layout.layers:
+            width = self._outputs if layer.name == last else self._hidden_size
+            shapes |= {f"{layer.name}.weight": (width, self._hidden_size), f"{layer.name}.bias": (width,)}
+        return shapes
+
+    @property
+    def modules(self) -> list[str]:
+        """Top-level module names, as PEFT's `modules_to_save` lists them."""
+        return list(dict.fromkeys(layer.name.partition(".")[0] for layer in self._layout.layers))
+
+    def new_weights(self, generator: torch.Generator) -> HeadWeights:
+        return {
+            name: torch.zeros(shape)
+            if len(shape) == 1
+            else torch.empty(shape).normal_(0, _INIT_STD, generator=generator)
+            for name, shape in self.shapes.items()
+        }
+
+    def check(self, weights: Mapping[str, Tensor]) -> None:
+        """Raises BadAdapter or WrongShape."""
+        if set(weights) != set(self.shapes):
+            raise BadAdapter(f"the head has {sorted(weights) or 'no tensors'}; this head needs {sorted(self.shapes)}")
+        for name, shape in self.shapes.items():
+            if tuple(weights[name].shape) != shape:
+                raise WrongShape(f"the head's {name} has shape {list(weights[name].shape)}; it needs {list(shape)}")
+
+    def logits(
+        self, features: Tensor, weights: Mapping[str, Tensor], dropout: Callable[[Tensor], Tensor] | None = None
+    ) -> Tensor:
+        """[.., D] to [.., O]."""
+        for layer in self._layout.layers:
+            if dropout is not None:
+                features = dropout(features)
+            linear = torch.nn.functional.linear(
+                features, weights[f"{layer.name}.weight"], weights[f"{layer.name}.bias"]
+            )
+            features = _ACTIVATIONS[layer.activation](linear)
+        return features
+
+
+def head_tensor(name: str, family: Family) -> bool:
+    """Whether a tensor's name belongs to some head of the family."""
+    layouts = (_PLAIN, *family.native_heads.values())
+    known = {layer.name for layout in layouts for layer in layout.layers}
+    return name.rpartition(".")[0] in known and name.rpartition(".")[2] in ("weight", "bias")
+
+
+def mean_rows(rows: list[Tensor]) -> Tensor:
+    """The mean over each row's tokens: list of [tokens, D] to [R, D]."""
+    return torch.stack([row.mean(0) for row in rows])
+
+

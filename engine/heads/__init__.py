@@ -1,0 +1,24 @@
+"""The table of heads. A new head is one file here and one line in `HEADS`; siblings do not know each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.errors import BadAdapter
+from engine.heads.classify import ClassifyHead
+from engine.heads.head_kind import HeadKind
+from engine.heads.regress import RegressHead
+from engine.heads.tag import TagHead
+
+HEADS: dict[str, HeadKind] = {head.name: head for head in (ClassifyHead(), TagHead(), RegressHead())}
+
+
+def head_kind(head: dict[str, Any]) -> HeadKind:
+    """The kind a head's settings name; raises BadAdapter with the list of known kinds."""
+    name = head.get("kind")
+    if name not in HEADS:
+        raise BadAdapter(f"the head is {name!r}; this engine knows {', '.join(HEADS)}")
+    return HEADS[name]
+
+
+__all__ = ["HEADS", "HeadKind", "head_kind"]

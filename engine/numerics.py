@@ -1,0 +1,66 @@
+"""In which precision this machine computes: one frozen value, decided once at start by measuring."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+#: bfloat16 halves precision, so it must buy at least this much speed
+_WORTH_IT = 1.2
+_ROUNDS = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numerics:
+    """Precision of weights and activations. Adapter and head masters are always float32.
+
+    Serving, training and evaluation share one value and one resident copy of the base, so that a version answers what
+    its evaluation saw.
+    """
+
+    dtype: torch.dtype
+    device: torch.device
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return str(self.dtype).removeprefix("torch.")
+
+
+def choose_numerics(wanted: str, width: int) -> Numerics:
+    """`wanted` is auto, bfloat16 or float32; auto measures a product of `width` columns in both."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted != "auto":
+        return Numerics(dtype=getattr(torch, wanted), device=device, reason="as configured")
+    ratio = _bfloat16_speed(width, device)
+    dtype = torch.bfloat16 if ratio >= _WORTH_IT else torch.float32
+    return Numerics(dtype=dtype, device=device, reason=f"bfloat16 products run at {ratio:.1f}x the speed of float32 here")
+
+
+def _bfloat16_speed(width: int, device: torch.device) -> float:
+    """How many times faster than float32 a typical packed product is: [512, width] x [width, 4 width].
+
+    Interleaved, and the best of each: a busy machine slows some runs down, and none speeds up.
+    """
+    operands = {
+        dtype: (
+            torch.randn(512, width, device=device).to(dtype),
+            torch.randn(4 * width, width, device=device).to(dtype),
+        )
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+    best = dict.fromkeys(operands, float("inf"))
+    for _ in range(_ROUNDS):
+        for dtype, (x_TD, w_FD) in operands.items():
+            best[dtype] = min(best[dtype], _time_product(x_TD, w_FD))
+    return best[torch.float32] / best[torch.bfloat16]
+
+
+def _time_product(x_TD: torch.Tensor, w_FD: torch.Tensor) -> float:
+    started = time.perf_counter()
+    torch.nn.functional.linear(x_TD, w_FD)
+    if x_TD.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started

@@ -1,0 +1,66 @@
+"""Which blocks act at which sites in one forward: rows in slot order become blocks of neighbouring slots.
+
+A block holds at most a few adapters: one big concatenation does every adapter's arithmetic for every token, single
+segments make the products too small (`benchmarks/results.md` has the curve).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from engine.kinds import KINDS
+from engine.packing import Batch
+from engine.product import Block, Owners
+from engine.resident import Placed
+from engine.sites import Action
+
+BLOCK_ADAPTERS = 8
+
+
+def row_group(slot: int, placed: Placed | None) -> tuple[str, int]:
+    """The order of rows: bare rows first, then by what may share a block, then by slot."""
+    return ("", 0) if placed is None else (placed.group, slot)
+
+
+def plan(batch: Batch, placed: Mapping[int, Placed]) -> dict[str, list[Action]]:
+    """Actions by site. Rows of `batch` are ordered by `row_group`."""
+    actions: dict[str, list[Action]] = {}
+    for start, slots, counts in _stretches(batch, placed):
+        for chunk_start, chunk, tokens in _chunks(start, slots, counts):
+            _add_blocks(actions, chunk_start, tokens, [placed[slot] for slot in chunk])
+    return actions
+
+
+def _stretches(batch: Batch, placed: Mapping[int, Placed]) -> list[tuple[int, list[int], list[int]]]:
+    """Maximal stretches of slots of one group: first token, slots, tokens of each slot."""
+    stretches: list[tuple[int, list[int], list[int]]] = []
+    position, last_group = 0, ""
+    for slot, rows in groupby(zip(batch.slots, batch.strides, strict=True), key=lambda pair: pair[0]):
+        tokens = sum(stride for _, stride in rows)
+        if slot in placed:
+            group = placed[slot].group
+            if not stretches or group != last_group:
+                stretches.append((position, [], []))
+            stretches[-1][1].append(slot)
+            stretches[-1][2].append(tokens)
+            last_group = group
+        position += tokens
+    return stretches
+
+
+def _chunks(start: int, slots: list[int], counts: list[int]) -> list[tuple[int, list[int], list[int]]]:
+    chunks = []
+    for first in range(0, len(slots), BLOCK_ADAPTERS):
+        tokens = counts[first : first + BLOCK_ADAPTERS]
+        chunks.append((start, slots[first : first + BLOCK_ADAPTERS], tokens))
+        start += sum(tokens)
+    return chunks
+
+
+def _add_blocks(actions: dict[str, list[Action]], start: int, counts: Sequence[int], chunk: Sequence[Placed]) -> None:
+    kind, owners = KINDS[chunk[0].kind], Owners(counts)
+    for site in dict.fromkeys(site for placed in chunk for site in placed.products):
+        parts = [placed.products.get(site) for placed in chunk]
+        block = Block(start, owners, parts, chunk[0].activation)
+        actions.setdefault(site, []).append(Action(block=block, reads_output=kind.reads_output))

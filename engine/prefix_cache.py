@@ -1,0 +1,42 @@
+"""Activations of the frozen layers below a job's lowest adapter: computed once per row, kept under a byte budget.
+
+Shape letters: T tokens of all rows, D hidden width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.base import Base
+from engine.packing import Batch
+
+
+class PrefixCache:
+    """What enters layer `boundary`, by row key. Rows past the budget are computed each time."""
+
+    def __init__(self, base: Base, boundary: int, max_bytes: int) -> None:
+        self._base = base
+        self.boundary = boundary
+        #: below the first layer there is only a table look-up, which is cheaper than keeping its result
+        self._max_bytes = max_bytes if boundary > 0 else 0
+        self._rows: dict[int, Tensor] = {}
+        self.num_bytes = 0
+
+    @torch.no_grad()
+    def hidden(self, batch: Batch, keys: Sequence[int]) -> Tensor:
+        """[1, T, D] for a packed batch whose rows have these keys."""
+        if all(key in self._rows for key in keys):
+            return torch.cat([self._rows[key] for key in keys])[None]
+        hidden = self._base.run_layers(self._base.embed(batch), batch.lengths, 0, self.boundary)
+        for key, row in zip(keys, hidden[0].split(batch.lengths), strict=True):
+            self._keep(key, row)
+        return hidden
+
+    def _keep(self, key: int, row_TD: Tensor) -> None:
+        size = row_TD.numel() * row_TD.element_size()
+        if key not in self._rows and self.num_bytes + size <= self._max_bytes:
+            self._rows[key] = row_TD.clone()
+            self.num_bytes += size

@@ -1,0 +1,145 @@
+"""The port across a process: spawns the engine, supervises it, brings it back when it dies. No torch in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import asdict
+
+from engine import port
+from engine.config import EngineConfig
+from engine.errors import ERRORS, BadBase, EngineError, EngineGone
+from engine.frames import receive_frame, send_frame
+
+#: a base that dies this soon after starting will not get better by trying faster
+_RESTART_PAUSE_S = 1.0
+
+
+class ProcessEngine:
+    """An `EnginePort`. When the engine dies, steps in flight raise `EngineGone`, `generation` grows and it comes back.
+
+    Raises the engine's own error (`BadBase`) when the first start fails.
+    """
+
+    def __init__(self, config: EngineConfig, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._config = config
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._futures: dict[int, Future[port.Result]] = {}
+        self._number = 0
+        self._closed = False
+        self.generation = 1
+        self._child, self._socket = _spawn(config)
+        self.info: port.EngineInfo = self._greet()
+        self._reader = threading.Thread(target=self._supervise, name="engine-port", daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def submit(self, step: port.Step) -> Future[port.Result]:
+        future: Future[port.Result] = Future()
+        with self._lock:
+            self._number += 1
+            self._futures[self._number] = future
+            try:
+                if self._closed:
+                    raise ConnectionError
+                send_frame(self._socket, port.encode(port.Envelope(self._number, step)))
+            except OSError:  # it died and is not back yet
+                del self._futures[self._number]
+                future.set_exception(EngineGone())
+        return future
+
+    def close(self) -> None:
+        """Hang up; the engine finishes the step it runs and exits."""
+        with self._lock:
+            self._closed = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._reader.join()
+        try:
+            self._child.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _greet(self) -> port.EngineInfo:
+        frame = receive_frame(self._socket)
+        body = port.decode(frame).body if frame is not None else None
+        if isinstance(body, port.EngineInfo):
+            return body
+        self._socket.close()
+        status = self._child.wait()
+        if isinstance(body, port.Failure):
+            raise ERRORS.get(body.code, EngineError)(body.message)
+        raise BadBase(f"the engine ended with status {status} while it loaded {self._config.base}")
+
+    def _supervise(self) -> None:
+        self._deliver()
+        while not self._closed:
+            self._lose()
+            self._child.wait()
+            self._revive()
+            self._deliver()
+        self._lose()
+        self._socket.close()
+
+    def _deliver(self) -> None:
+        while (frame := receive_frame(self._socket)) is not None:
+            envelope = port.decode(frame)
+            with self._lock:
+                future = self._futures.pop(envelope.number, None)
+            if future is not None and future.set_running_or_notify_cancel():
+                port.settle(future, envelope.body)  # type: ignore[arg-type]
+
+    def _lose(self) -> None:
+        """Everything in flight is lost, and so is everything that was loaded."""
+        with self._lock:
+            self.generation += 1
+            lost, self._futures = self._futures, {}
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        for future in lost.values():
+            if future.set_running_or_notify_cancel():
+                future.set_exception(EngineGone())
+
+    def _revive(self) -> None:
+        while not self._closed:
+            child, sock = _spawn(self._config)
+            old, self._child = self._socket, child
+            frame = receive_frame(sock)
+            if frame is not None and isinstance(port.decode(frame).body, port.EngineInfo):
+                with self._lock:
+                    self._socket = sock
+                old.close()
+                return
+            sock.close()
+            child.wait()
+            self._sleep(_RESTART_PAUSE_S)
+
+
+def _spawn(config: EngineConfig) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "engine", str(theirs.fileno()), json.dumps(asdict(config))],
+            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=_environment(config),
+        )  # fmt: skip
+    return child, ours
+
+
+def _environment(config: EngineConfig) -> dict[str, str]:
+    """Our own import path travels along; OpenMP must know its threads before torch loads."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    return env | {"OMP_NUM_THREADS": str(config.threads)} if config.threads else env
+

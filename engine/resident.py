@@ -1,0 +1,103 @@
+"""What is loaded and what is placed: adapters by digest in host memory, and by slot on the device.
+
+Owns the tensors; which digest goes where is decided outside, in the order steps arrive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from engine.adapter import Adapter
+from engine.base import Base
+from engine.errors import NotLoaded, OutOfMemory
+from engine.head_layers import HeadLayers, HeadWeights
+from engine.kinds import KINDS
+from engine.product import LowRank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """One adapter in a slot: every product ready in the base's precision, on its device."""
+
+    kind: str
+    #: only adapters of one group share a block: same kind, same activation
+    group: str
+    activation: Callable[[Tensor], Tensor] | None
+    products: Mapping[str, LowRank]
+    head: HeadLayers
+    head_weights: HeadWeights
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(product.num_bytes for product in self.products.values())
+
+
+def place(adapter: Adapter, base: Base) -> Placed:
+    """Differentiable: training places its masters anew at every step."""
+    kind, numerics = KINDS[adapter.kind], base.numerics
+    name, activation = kind.activation(adapter.config)
+    products = {
+        site: kind.low_rank(site, _to(parts, base), adapter.config, numerics.dtype)
+        for site, parts in adapter.weights.items()
+    }
+    return Placed(
+        kind=adapter.kind, group=f"{adapter.kind}/{name}", activation=activation, products=products,
+        head=HeadLayers(adapter.head, base.family, base.hidden_size), head_weights=_to(adapter.head_weights, base),
+    )  # fmt: skip
+
+
+def _to(tensors: Mapping[str, Tensor], base: Base) -> dict[str, Tensor]:
+    return {name: tensor.to(base.numerics.device) for name, tensor in tensors.items()}
+
+
+class Resident:
+    """Adapters by digest under a byte budget, and the slots."""
+
+    def __init__(self, base: Base, num_slots: int, host_bytes: int) -> None:
+        self._base = base
+        self._host_bytes = host_bytes
+        self.num_slots = num_slots
+        self.loaded: dict[str, Adapter] = {}
+        self.digests: dict[int, str] = {}
+        self._placed: dict[int, Placed] = {}
+
+    def load(self, digest: str, adapter: Adapter) -> None:
+        held = sum(a.num_bytes for d, a in self.loaded.items() if d != digest)
+        if held + adapter.num_bytes > self._host_bytes:
+            raise OutOfMemory(
+                f"the adapter takes {adapter.num_bytes} bytes; {held} of the budget of {self._host_bytes} are taken"
+            )
+        self.loaded[digest] = adapter
+
+    def unload(self, digest: str) -> None:
+        self.loaded.pop(digest, None)
+        self.evict([slot for slot, placed in self.digests.items() if placed == digest])
+
+    def evict(self, slots: list[int]) -> None:
+        for slot in slots:
+            self.digests.pop(slot, None)
+            self._placed.pop(slot, None)
+
+    def place(self, slot: int, digest: str) -> None:
+        if not 1 <= slot <= self.num_slots:
+            raise NotLoaded(f"slot {slot} does not exist; this engine has slots 1 to {self.num_slots}")
+        if digest not in self.loaded:
+            raise NotLoaded(f"slot {slot} was to hold {digest[:12]}…, which is not loaded")
+        if self.digests.get(slot) != digest:
+            self._placed[slot] = place(self.loaded[digest], self._base)
+            self.digests[slot] = digest
+
+    def hold(self, slot: int, placed: Placed) -> None:
+        """Place a job's masters as they are now, under no digest."""
+        self._placed[slot] = placed
+
+    def drop(self, slot: int) -> None:
+        self._placed.pop(slot, None)
+
+    def __getitem__(self, slot: int) -> Placed:
+        if slot not in self._placed:
+            raise NotLoaded(f"slot {slot} holds nothing")
+        return self._placed[slot]

@@ -1,0 +1,53 @@
+"""Where a base comes from: a folder, a package that carries weights, or a hub id. Knows paths; loads nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+from engine.errors import BadBase
+
+
+def base_folder(base: str) -> Path:
+    """The local folder of `base`, fetched from the hub when it is a hub id. Raises BadBase."""
+    if base.startswith("package:"):
+        return _package_folder(base.removeprefix("package:"))
+    if Path(base).is_dir():
+        return Path(base)
+    if base.endswith(".gguf"):
+        raise BadBase(f"{base} is a GGUF file; this version serves encoder bases from safetensors folders")
+    if base.startswith((".", "/")) or base.count("/") > 1:
+        raise BadBase(f"there is no folder {base}")
+    return _hub_folder(base)
+
+
+def _package_folder(name: str) -> Path:
+    """`NAME/PATH` inside an installed package, by import name or distribution name."""
+    package, _, path = name.partition("/")
+    for candidate in (package, *_import_names(package)):
+        spec = importlib.util.find_spec(candidate) if candidate.isidentifier() else None
+        for root in (spec.submodule_search_locations or ()) if spec else ():
+            if (Path(root) / path).is_dir():
+                return Path(root) / path
+    raise BadBase(f"no installed package {package} has a folder {path or '.'}; install it with pip, or name another base")
+
+
+def _import_names(distribution: str) -> list[str]:
+    wanted = distribution.lower().replace("_", "-")
+    return [
+        name
+        for name, owners in importlib.metadata.packages_distributions().items()
+        if any(owner.lower().replace("_", "-") == wanted for owner in owners)
+    ]
+
+
+def _hub_folder(base: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(base, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadBase(f"{base} is neither a folder nor a base the hub gave us: {reason}") from error

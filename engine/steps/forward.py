@@ -1,0 +1,75 @@
+"""Rows through the base with their slots' adapters acting, then through their heads. Shared by every step.
+
+Shape letters: R rows, D hidden width, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+from engine.base import Base
+from engine.head_layers import mean_rows
+from engine.packing import Batch, pack, pad, unpack
+from engine.plan import plan, row_group
+from engine.port import Row
+from engine.resident import Placed
+from engine.sites import Sites
+
+Dropout = Callable[[Tensor], Tensor]
+
+
+def make_batch(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Batch:
+    groups = [row_group(row.slot, placed.get(row.slot)) for row in rows]
+    if base.packed:
+        return pack(rows, base.numerics.device, groups)
+    return pad(rows, base.numerics.device, base.pad_id, groups)
+
+
+def hidden_rows(base: Base, sites: Sites, batch: Batch, placed: Mapping[int, Placed]) -> list[Tensor]:
+    """Final hidden states, one [tokens, D] per row in batch order."""
+    with sites.acting(plan(batch, placed)):
+        return unpack(base.forward(batch), batch)
+
+
+def head_logits(
+    base: Base, hidden: list[Tensor], slots: Sequence[int], placed: Mapping[int, Placed], dropout: Dropout | None = None
+) -> list[Tensor]:
+    """Each row's logits, [O] or [tokens, O]; a row of slot 0 answers its hidden states."""
+    pooled = _pooled(base, hidden, slots, placed)
+    results: list[Tensor] = []
+    for slot, group in groupby(range(len(hidden)), key=slots.__getitem__):
+        rows = list(group)
+        if slot not in placed:
+            results += [hidden[row] for row in rows]
+        elif placed[slot].head.per_token:
+            lengths = [len(hidden[row]) for row in rows]
+            logits = _logits(placed[slot], torch.cat([hidden[row] for row in rows]), dropout)
+            results += logits.split(lengths)
+        else:
+            features_RD = torch.stack([pooled[row] for row in rows])
+            results += _logits(placed[slot], features_RD, dropout).unbind()
+    return results
+
+
+def _logits(placed: Placed, features: Tensor, dropout: Dropout | None) -> Tensor:
+    return placed.head.logits(features.float(), placed.head_weights, dropout)
+
+
+def _pooled(
+    base: Base, hidden: list[Tensor], slots: Sequence[int], placed: Mapping[int, Placed]
+) -> dict[int, Tensor]:
+    """One [D] per row whose head wants one. The base's pooler runs once for all rows that need it."""
+    wanted = [(i, placed[s].head) for i, s in enumerate(slots) if s in placed and not placed[s].head.per_token]
+    through_pooler = [i for i, head in wanted if head.native and head.base_pooler]
+    first = {i: hidden[i][0] for i, head in wanted if head.native}
+    mean = [i for i, head in wanted if not head.native]
+    if through_pooler:
+        pooled_RD = base.pool(torch.stack([first[i] for i in through_pooler]))
+        first |= dict(zip(through_pooler, pooled_RD, strict=True))
+    if mean:
+        first |= dict(zip(mean, mean_rows([hidden[i] for i in mean]), strict=True))
+    return first

@@ -1,0 +1,78 @@
+"""Predict: rows of any slots through one forward; a row that cannot be computed fails alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from engine.base import Base
+from engine.errors import BadRow, NonFiniteResult
+from engine.port import Array, Failure, Predicted, Row
+from engine.resident import Placed
+from engine.sites import Sites
+from engine.steps.forward import head_logits, hidden_rows, make_batch
+
+Answers = list[Array | Failure]
+
+
+@torch.inference_mode()
+def predict(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed], exact: bool) -> Predicted:
+    """One answer per row, in the order given."""
+    started = time.perf_counter()
+    failures = {i: failure for i, row in enumerate(rows) if (failure := _refused(row, base))}
+    good = [i for i in range(len(rows)) if i not in failures]
+    batches = [[i] for i in good] if exact else [good] if good else []
+    answers: dict[int, Array | Failure] = dict(failures)
+    for batch in batches:
+        answers |= dict(zip(batch, _answer(base, sites, [rows[i] for i in batch], placed), strict=True))
+    return Predicted(
+        rows=[answers[i] for i in range(len(rows))],
+        forward_s=time.perf_counter() - started,
+        num_tokens=sum(len(rows[i].ids) for i in good),
+        num_adapters=len({rows[i].slot for i in good if rows[i].slot}),
+    )
+
+
+def _answer(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Answers:
+    """Halves the batch when the model's code raises, so that only the row that made it raise fails."""
+    try:
+        return _forward(base, sites, rows, placed)
+    except (RuntimeError, ValueError, IndexError) as error:
+        if len(rows) == 1:
+            return [Failure(code=BadRow.code, message=f"the base cannot compute this row: {error}")]
+    half = len(rows) // 2
+    return [*_answer(base, sites, rows[:half], placed), *_answer(base, sites, rows[half:], placed)]
+
+
+def _forward(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Answers:
+    batch = make_batch(base, rows, placed)
+    hidden = hidden_rows(base, sites, batch, placed)
+    answers: Answers = [Failure(code=BadRow.code, message="the row was lost")] * len(rows)
+    for position, logits in zip(batch.order, head_logits(base, hidden, batch.slots, placed), strict=True):
+        answers[position] = _array(logits)
+    return answers
+
+
+def _array(logits: torch.Tensor) -> Array | Failure:
+    array = logits.float().cpu().numpy()
+    # the sum of finite float32 logits is finite in float64, so one reduction tells
+    if not math.isfinite(array.sum(dtype="float64")):
+        return Failure(code=NonFiniteResult.code, message="the version's answer to this input is not a finite number")
+    return Array.of(array)
+
+
+def _refused(row: Row, base: Base) -> Failure | None:
+    if not row.ids:
+        return Failure(code=BadRow.code, message="the row has no tokens")
+    if len(row.ids) > base.max_tokens:
+        return Failure(
+            code=BadRow.code, message=f"the row has {len(row.ids)} tokens; the base takes at most {base.max_tokens}"
+        )
+    if min(row.ids) < 0 or max(row.ids) >= base.vocabulary_size:
+        return Failure(
+            code=BadRow.code, message=f"the row has token ids outside the base's vocabulary of {base.vocabulary_size}"
+        )
+    return None

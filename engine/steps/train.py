@@ -1,0 +1,163 @@
+"""Training one slot: fp32 masters, AdamW, dropout in adapter and head only, over the same sites that serve.
+
+Activations of the frozen layers below the lowest adapter are computed once per row and kept (`cache`), so later epochs
+start at that layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.adapter import Adapter
+from engine.base import Base
+from engine.errors import BadTraining, Diverged
+from engine.head_layers import HeadLayers
+from engine.heads import head_kind
+from engine.kinds import KINDS
+from engine.packing import Batch, unpack
+from engine.plan import plan
+from engine.port import OpenTraining, Row, Train, Trained
+from engine.prefix_cache import PrefixCache
+from engine.resident import Placed, place
+from engine.sites import Sites
+from engine.steps.forward import head_logits, make_batch
+
+Dropout = Callable[[Tensor], Tensor]
+
+
+class Training:
+    """One job's slot: masters, optimizer, best weights so far, and its cached activations."""
+
+    def __init__(self, spec: OpenTraining, base: Base, sites: Sites) -> None:
+        self._spec, self._base, self._sites = spec, base, sites
+        self.adapter = _fresh(spec, base)
+        for tensor in self.adapter.tensors.values():
+            tensor.requires_grad_(True)
+        self._start = {name: t.detach().clone() for name, t in self.adapter.tensors.items()}
+        self._best = self._start
+        self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec.weight_decay), lr=0.0, fused=True)
+        self._cache = PrefixCache(base, _lowest_layer(self.adapter, base), spec.cache_bytes)
+
+    @property
+    def num_trainable(self) -> int:
+        return self.adapter.num_parameters
+
+    @property
+    def cache_bytes(self) -> int:
+        return self._cache.num_bytes
+
+    @torch.no_grad()
+    def placed(self) -> Placed:
+        """The masters as they are now, ready to predict with."""
+        return place(self.adapter, self._base)
+
+    def train(self, step: Train) -> Trained:
+        """One optimizer step. Raises Diverged and leaves the weights as they were."""
+        if not step.rows or len(step.rows) != len(step.targets) or len(step.rows) != len(step.keys):
+            raise BadTraining("a training step needs as many keys and targets as rows, and at least one row")
+        loss = self._loss(step)
+        if not torch.isfinite(loss):
+            raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(list(self.adapter.tensors.values()), self._spec.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise Diverged(f"the gradient's norm is {norm.item()} at step {step.step}")
+        for group in self._optimizer.param_groups:
+            group["lr"] = step.learning_rate * group["scale"]
+        self._optimizer.step()
+        return Trained(loss=loss.item(), grad_norm=norm.item())
+
+    def snapshot(self) -> None:
+        self._best = {name: t.detach().clone() for name, t in self.adapter.tensors.items()}
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for name, tensor in self.adapter.tensors.items():
+            tensor.copy_(self._best[name])
+
+    def unmoved(self) -> list[str]:
+        """Trained tensors that are still what they were at the start: a sign that no gradient reached them."""
+        return [name for name, t in self.adapter.tensors.items() if torch.equal(t.detach(), self._start[name])]
+
+    def _loss(self, step: Train) -> Tensor:
+        placed = {step.slot: place(self.adapter, self._base)}
+        rows = [_on_slot(row, step.slot) for row in step.rows]
+        batch = make_batch(self._base, rows, placed)
+        generator = torch.Generator(self._base.numerics.device).manual_seed(_mix(self._spec.seed, step.step))
+        hidden = self._hidden(batch, [step.keys[i] for i in batch.order], placed, generator)
+        logits = head_logits(self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator))
+        head = self.adapter.head
+        kind = head_kind(head)
+        stacked = torch.cat(logits) if kind.per_token else torch.stack(logits)
+        return kind.loss(stacked, [step.targets[i] for i in batch.order], batch.lengths, head)
+
+    def _hidden(
+        self, batch: Batch, keys: Sequence[int], placed: dict[int, Placed], generator: torch.Generator
+    ) -> list[Tensor]:
+        dropout = _dropout(self._spec.dropout, generator)
+        if not batch.packed:
+            with self._sites.acting(plan(batch, placed), dropout):
+                return unpack(self._base.forward(batch), batch)
+        prefix = self._cache.hidden(batch, keys)
+        with self._sites.acting(plan(batch, placed), dropout):
+            out = self._base.run_layers(prefix, batch.lengths, self._cache.boundary, self._base.num_layers)
+        return unpack(out, batch)
+
+
+def _fresh(spec: OpenTraining, base: Base) -> Adapter:
+    if spec.kind not in KINDS:
+        raise BadTraining(f"the adapter kind is {spec.kind!r}; this engine trains {', '.join(KINDS)}")
+    kind = KINDS[spec.kind]
+    config = kind.check(spec.kind_config, base)
+    head = head_kind(spec.head).check(spec.head)
+    layers = HeadLayers(head, base.family, base.hidden_size)
+    if layers.base_pooler and not base.has_pooler:
+        raise BadTraining(f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling")
+    generator = torch.Generator().manual_seed(spec.seed)
+    weights = kind.new_weights(config, base, generator)
+    return Adapter(
+        kind=spec.kind, config=config, weights=_to_device(weights, base), head=head,
+        head_weights={n: t.to(base.numerics.device) for n, t in layers.new_weights(generator).items()},
+    )  # fmt: skip
+
+
+def _to_device(weights: dict[str, dict[str, Tensor]], base: Base) -> dict[str, dict[str, Tensor]]:
+    device = base.numerics.device
+    return {site: {part: t.to(device) for part, t in parts.items()} for site, parts in weights.items()}
+
+
+def _groups(adapter: Adapter, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay for matrices only, as is usual: biases are too few to overfit."""
+    tensors = list(adapter.tensors.values())
+    return [
+        {"params": [t for t in tensors if t.ndim > 1], "weight_decay": weight_decay, "scale": 1.0},
+        {"params": [t for t in tensors if t.ndim == 1], "weight_decay": 0.0, "scale": 1.0},
+    ]
+
+
+def _lowest_layer(adapter: Adapter, base: Base) -> int:
+    return min(base.sites[site].layer for site in adapter.weights)
+
+
+def _on_slot(row: Row, slot: int) -> Row:
+    return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
+
+
+def _mix(seed: int, step: int) -> int:
+    """One seed per (job, step), so that a step's dropout does not depend on what ran before it."""
+    return (seed * 1_000_003 + step * 7_919 + 17) % 2**63
+
+
+def _dropout(rate: float, generator: torch.Generator) -> Dropout | None:
+    if rate <= 0:
+        return None
+
+    def drop(x: Tensor) -> Tensor:
+        return x * torch.empty_like(x).bernoulli_(1 - rate, generator=generator).div_(1 - rate)
+
+    return drop

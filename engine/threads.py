@@ -1,0 +1,28 @@
+"""How many threads torch computes with: set once, explicitly, and reported."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+
+def set_threads(wanted: int | None) -> int:
+    """`wanted`, or one per physical core this process may run on; answers what was set."""
+    count = wanted or physical_cores()
+    torch.set_num_threads(count)
+    return count
+
+
+def physical_cores() -> int:
+    """Cores, not hyper-threads: two threads on one core slow matrix products down."""
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return len({_core(cpu) for cpu in allowed})
+
+
+def _core(cpu: int) -> str:
+    try:
+        with open(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list") as siblings:
+            return siblings.read().strip()
+    except OSError:
+        return str(cpu)

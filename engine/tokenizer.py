@@ -1,0 +1,92 @@
+"""Text to token ids, and back to characters. Wraps the base's own fast tokenizer; knows nothing of tasks or torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tokenizers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """One row's tokens. All lists have one entry per token, special tokens included."""
+
+    ids: list[int]
+    type_ids: list[int]
+    #: characters of the text (or pair) each token covers; (0, 0) for special tokens
+    offsets: list[tuple[int, int]]
+    #: which word of the tokenizer's own splitting the token belongs to; None for special tokens
+    words: list[int | None]
+    #: which given word the token came from (`encode_words` only; None elsewhere)
+    sources: list[int | None]
+    truncated: bool
+
+
+class Tokenizer:
+    """The base's tokenizer, with truncation at the base's own length. Safe to call from any thread."""
+
+    def __init__(self, tokenizer_json: str, max_tokens: int) -> None:
+        self._tokenizer: tokenizers.Tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self.max_tokens = max_tokens
+
+    def encode(self, text: str, pair: str | None = None, max_tokens: int | None = None) -> Encoding:
+        return self._encoding(self._tokenizer.encode(text, pair), max_tokens)
+
+    def encode_batch(
+        self, inputs: Sequence[str | tuple[str, str]], max_tokens: int | None = None
+    ) -> list[Encoding]:
+        encodings = self._tokenizer.encode_batch(list(inputs))
+        return [self._encoding(encoding, max_tokens) for encoding in encodings]
+
+    def encode_words(self, words: Sequence[str], max_tokens: int | None = None) -> Encoding:
+        """Words as a sentence with single spaces: the same path raw text takes, so training matches serving."""
+        encoding = self.encode(" ".join(words), max_tokens=max_tokens)
+        return _with_sources(encoding, words)
+
+    def _encoding(self, raw: tokenizers.Encoding, max_tokens: int | None) -> Encoding:
+        limit = min(max_tokens or self.max_tokens, self.max_tokens)
+        truncated = len(raw.ids) > limit
+        keep = _kept(raw, limit) if truncated else range(len(raw.ids))
+        return Encoding(
+            ids=[raw.ids[i] for i in keep] if truncated else raw.ids,
+            type_ids=[raw.type_ids[i] for i in keep] if truncated else raw.type_ids,
+            offsets=[raw.offsets[i] for i in keep] if truncated else raw.offsets,
+            words=[raw.word_ids[i] for i in keep] if truncated else raw.word_ids,
+            sources=[None] * len(keep),
+            truncated=truncated,
+        )
+
+
+def _kept(raw: tokenizers.Encoding, limit: int) -> list[int]:
+    """Positions to keep: drop the last content tokens of the longer segment until the row fits."""
+    special, segments = raw.special_tokens_mask, raw.sequence_ids
+    parts = [[i for i, s in enumerate(segments) if s == part] for part in (0, 1)]
+    excess = len(raw.ids) - limit
+    while excess > 0 and any(parts):
+        max(parts, key=len).pop()
+        excess -= 1
+    content = {i for part in parts for i in part}
+    return [i for i in range(len(raw.ids)) if special[i] or i in content]
+
+
+def _with_sources(encoding: Encoding, words: Sequence[str]) -> Encoding:
+    starts, position = [], 0
+    for word in words:
+        starts.append(position)
+        position += len(word) + 1
+    sources: list[int | None] = []
+    current = 0
+    for (start, end), word_id in zip(encoding.offsets, encoding.words, strict=True):
+        if word_id is None or end == start:
+            sources.append(None)
+            continue
+        while current + 1 < len(starts) and start >= starts[current + 1]:
+            current += 1
+        sources.append(current)
+    return Encoding(
+        ids=encoding.ids, type_ids=encoding.type_ids, offsets=encoding.offsets,
+        words=encoding.words, sources=sources, truncated=encoding.truncated,
+    )  # fmt: skip
