@@ -29,7 +29,9 @@ def main() -> int:
     try:
         engine = Engine(config)
     except EngineError as error:
-        send_frame(sock, port.encode(port.Envelope(0, port.Failure(code=error.code, message=str(error)))))
+        send_frame(
+            sock, port.encode(port.Envelope(0, port.Failure(code=error.code, message=str(error))))
+        )
         return 3
     send_frame(sock, port.encode(port.Envelope(0, engine.info)))
     inbox = Inbox(config.training_patience)

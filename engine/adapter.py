@@ -58,7 +58,12 @@ class Adapter:
     def semantics(self) -> dict[str, Any]:
         """What the manifest says of it: everything but the weights that changes its answers."""
         settings = {k: v for k, v in self.config.items() if k != "sites"}
-        return {"kind": self.kind, "kind_config": settings, "sites": list(self.config["sites"]), "head": self.head}
+        return {
+            "kind": self.kind,
+            "kind_config": settings,
+            "sites": list(self.config["sites"]),
+            "head": self.head,
+        }
 
 
 def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None = None) -> Adapter:
@@ -78,8 +83,12 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
     layers = HeadLayers(checked, base.family, base.hidden_size)
     layers.check(head_weights)
     if layers.base_pooler and not base.has_pooler:
-        raise BadAdapter(f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling")
-    adapter = Adapter(kind=kind, config=settings, weights=weights, head=checked, head_weights=head_weights)
+        raise BadAdapter(
+            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
+        )
+    adapter = Adapter(
+        kind=kind, config=settings, weights=weights, head=checked, head_weights=head_weights
+    )
     _check_finite(adapter)
     return adapter
 
@@ -91,8 +100,13 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     inside = "peft_type" in content and layers.native
     files = {"config": CONFIG, "adapter": WEIGHTS}
     if "peft_type" in content:
-        content |= {"task_type": _PEFT_TASKS[adapter.head["kind"]], "base_model_name_or_path": base.name}
-        tensors = {f"base_model.model.{base.family.prefix}.{name}": t for name, t in tensors.items()}
+        content |= {
+            "task_type": _PEFT_TASKS[adapter.head["kind"]],
+            "base_model_name_or_path": base.name,
+        }
+        tensors = {
+            f"base_model.model.{base.family.prefix}.{name}": t for name, t in tensors.items()
+        }
     if inside:
         content["modules_to_save"] = layers.modules
         tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
@@ -107,7 +121,9 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
 def staged_files(directory: Path) -> list[File]:
     """The files of a staged directory, by role."""
     roles = {**ROLES, "manifest": "manifest.json"}
-    return [File(role=r, path=str(directory / n)) for r, n in roles.items() if (directory / n).exists()]
+    return [
+        File(role=r, path=str(directory / n)) for r, n in roles.items() if (directory / n).exists()
+    ]
 
 
 def _read(file: File) -> bytes:
@@ -117,7 +133,9 @@ def _read(file: File) -> bytes:
         raise BadAdapter(f"the {file.role} file cannot be read: {error.strerror}") from error
     found = hashlib.sha256(data).hexdigest()
     if file.sha256 and found != file.sha256:
-        raise BadAdapter(f"the {file.role} file has sha256 {found[:12]}…; the version says {file.sha256[:12]}…")
+        raise BadAdapter(
+            f"the {file.role} file has sha256 {found[:12]}…; the version says {file.sha256[:12]}…"
+        )
     return data
 
 
@@ -162,7 +180,10 @@ def _load(data: bytes, role: str) -> dict[str, Tensor]:
 
 
 def _save(tensors: Mapping[str, Tensor]) -> bytes:
-    return save({name: t.detach().float().contiguous() for name, t in sorted(tensors.items())}, {"format": "pt"})
+    return save(
+        {name: t.detach().float().contiguous() for name, t in sorted(tensors.items())},
+        {"format": "pt"},
+    )
 
 
 def _check_base(manifest: Mapping[str, Any], base: Base) -> None:

@@ -37,7 +37,7 @@ def packed_attention(
     """Query, key and value [1, H, T, D] of rows laid end to end; answers [1, T, H, D]."""
     del module, attention_mask
     lengths = list(row_lengths)
-    rows = zip(query.split(lengths, 2), key.split(lengths, 2), value.split(lengths, 2), strict=True)
+    rows = zip(*(torch.split(x, lengths, 2) for x in (query, key, value)), strict=True)
     attend = _plain if query.requires_grad else nn.functional.scaled_dot_product_attention
     return torch.cat([attend(q, k, v, scale=scaling).transpose(1, 2) for q, k, v in rows], 1), None
 

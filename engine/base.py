@@ -10,7 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
@@ -71,7 +70,9 @@ class Base:
 
     def forward(self, batch: Batch) -> Tensor:
         """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded."""
-        return cast(Tensor, self.model(**self._inputs(batch), **self._attention(batch)).last_hidden_state)
+        return cast(
+            Tensor, self.model(**self._inputs(batch), **self._attention(batch)).last_hidden_state
+        )
 
     def embed(self, batch: Batch) -> Tensor:
         """What enters the first layer."""
@@ -124,7 +125,9 @@ def _load_model(folder: Path, numerics: Numerics, packed: bool) -> tuple[Any, bo
         raise BadBase(f"the weights in {folder} cannot be read: {error}") from error
     missing = {key for key in report["missing_keys"] if not key.startswith("pooler.")}
     if missing:
-        raise BadBase(f"{folder} lacks {len(missing)} of the base's weights, such as {min(missing)}")
+        raise BadBase(
+            f"{folder} lacks {len(missing)} of the base's weights, such as {min(missing)}"
+        )
     model.requires_grad_(False).eval().to(numerics.device)
     has_pooler = getattr(model, "pooler", None) is not None and not any(
         key.startswith("pooler.") for key in report["missing_keys"]
@@ -150,6 +153,9 @@ def _find_sites(model: nn.Module, family: Family) -> dict[str, Site]:
             if isinstance(module, nn.Linear):
                 path = f"{family.layer_path(index)}.{name}"
                 sites[path] = Site(
-                    name=path, layer=index, in_features=module.in_features, out_features=module.out_features
+                    name=path,
+                    layer=index,
+                    in_features=module.in_features,
+                    out_features=module.out_features,
                 )
     return sites

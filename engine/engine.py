@@ -93,7 +93,9 @@ class Engine:
         files = staged_files(Path(step.directory))
         adapter = read_adapter(files, self._base, step.head)
         names = {f.role: Path(f.path).name for f in files if f.role in ROLES}
-        return port.Inspected(semantics=adapter.semantics, files=names, num_parameters=adapter.num_parameters)
+        return port.Inspected(
+            semantics=adapter.semantics, files=names, num_parameters=adapter.num_parameters
+        )
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
         training = Training(step, self._base, self._sites)

@@ -12,7 +12,14 @@ from safetensors import safe_open
 from engine.errors import BadBase
 
 #: settings of config.json that describe the file rather than the function
-_VOLATILE = {"_name_or_path", "transformers_version", "torch_dtype", "dtype", "architectures", "use_cache"}
+_VOLATILE = {
+    "_name_or_path",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+    "architectures",
+    "use_cache",
+}
 
 
 def fingerprint(folder: Path, tokenizer_json: str) -> str:
@@ -29,7 +36,9 @@ def fingerprint(folder: Path, tokenizer_json: str) -> str:
 
 def _settings(folder: Path) -> bytes:
     config = json.loads((folder / "config.json").read_text())
-    return json.dumps({k: v for k, v in config.items() if k not in _VOLATILE}, sort_keys=True).encode()
+    return json.dumps(
+        {k: v for k, v in config.items() if k not in _VOLATILE}, sort_keys=True
+    ).encode()
 
 
 def _weights(folder: Path) -> list[tuple[str, str]]:
@@ -39,7 +48,7 @@ def _weights(folder: Path) -> list[tuple[str, str]]:
     parts = []
     for file in files:
         with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118: not a mapping
+            for name in tensors.keys():  # noqa: SIM118
                 piece = tensors.get_slice(name)
                 label = f"{name}:{piece.get_dtype()}:{piece.get_shape()}"
                 parts.append((label, _hash(_bytes(tensors.get_tensor(name)))))

@@ -27,14 +27,18 @@ def completed_head(
     if head["kind"] != "regress":
         head.setdefault("labels", [f"LABEL_{i}" for i in range(outputs)])
         if isinstance(head["labels"], list) and len(head["labels"]) != outputs:
-            raise BadAdapter(f"the head's weights have {outputs} outputs; {len(head['labels'])} labels are given")
+            raise BadAdapter(
+                f"the head's weights have {outputs} outputs; {len(head['labels'])} labels are given"
+            )
     return head
 
 
 def _kind(config: Mapping[str, Any], outputs: int) -> str:
     task = config.get("task_type")
     if task not in _TASKS:
-        raise BadAdapter(f"the adapter's task_type is {task!r}; say which head it has: classify, tag or regress")
+        raise BadAdapter(
+            f"the adapter's task_type is {task!r}; say which head it has: classify, tag or regress"
+        )
     return "regress" if task == "SEQ_CLS" and outputs == 1 else _TASKS[task]
 
 
@@ -42,4 +46,6 @@ def _num_outputs(head_weights: Mapping[str, Tensor]) -> int:
     for name in ("classifier.out_proj.weight", "classifier.weight"):
         if name in head_weights:
             return int(head_weights[name].shape[0])
-    raise BadAdapter("the adapter brings no head weights (PEFT saves them through modules_to_save), so it cannot answer")
+    raise BadAdapter(
+        "the adapter brings no head weights (PEFT saves them through modules_to_save), so it cannot answer"
+    )

@@ -48,7 +48,10 @@ class HeadLayers:
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self._layout.layers:
             width = self._outputs if layer.name == last else self._hidden_size
-            shapes |= {f"{layer.name}.weight": (width, self._hidden_size), f"{layer.name}.bias": (width,)}
+            shapes |= {
+                f"{layer.name}.weight": (width, self._hidden_size),
+                f"{layer.name}.bias": (width,),
+            }
         return shapes
 
     @property
@@ -67,13 +70,20 @@ class HeadLayers:
     def check(self, weights: Mapping[str, Tensor]) -> None:
         """Raises BadAdapter or WrongShape."""
         if set(weights) != set(self.shapes):
-            raise BadAdapter(f"the head has {sorted(weights) or 'no tensors'}; this head needs {sorted(self.shapes)}")
+            raise BadAdapter(
+                f"the head has {sorted(weights) or 'no tensors'}; this head needs {sorted(self.shapes)}"
+            )
         for name, shape in self.shapes.items():
             if tuple(weights[name].shape) != shape:
-                raise WrongShape(f"the head's {name} has shape {list(weights[name].shape)}; it needs {list(shape)}")
+                raise WrongShape(
+                    f"the head's {name} has shape {list(weights[name].shape)}; it needs {list(shape)}"
+                )
 
     def logits(
-        self, features: Tensor, weights: Mapping[str, Tensor], dropout: Callable[[Tensor], Tensor] | None = None
+        self,
+        features: Tensor,
+        weights: Mapping[str, Tensor],
+        dropout: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """[.., D] to [.., O]."""
         for layer in self._layout.layers:
@@ -96,5 +106,3 @@ def head_tensor(name: str, family: Family) -> bool:
 def mean_rows(rows: list[Tensor]) -> Tensor:
     """The mean over each row's tokens: list of [tokens, D] to [R, D]."""
     return torch.stack([row.mean(0) for row in rows])
-
-

@@ -36,7 +36,11 @@ def choose_numerics(wanted: str, width: int) -> Numerics:
         return Numerics(dtype=getattr(torch, wanted), device=device, reason="as configured")
     ratio = _bfloat16_speed(width, device)
     dtype = torch.bfloat16 if ratio >= _WORTH_IT else torch.float32
-    return Numerics(dtype=dtype, device=device, reason=f"bfloat16 products run at {ratio:.1f}x the speed of float32 here")
+    return Numerics(
+        dtype=dtype,
+        device=device,
+        reason=f"bfloat16 products run at {ratio:.1f}x the speed of float32 here",
+    )
 
 
 def _bfloat16_speed(width: int, device: torch.device) -> float:

@@ -50,7 +50,9 @@ class Batch:
         return self.lengths if self.packed else [self.ids.shape[1]] * len(self.lengths)
 
 
-def pack(rows: Sequence[Row], device: torch.device, groups: Sequence[tuple[object, ...]] | None = None) -> Batch:
+def pack(
+    rows: Sequence[Row], device: torch.device, groups: Sequence[tuple[object, ...]] | None = None
+) -> Batch:
     """One stream [1, T]. `groups` orders rows (default: by slot); rows of equal group stay in the order given."""
     order = _order(rows, groups)
     lengths = [len(rows[i].ids) for i in order]
@@ -64,7 +66,10 @@ def pack(rows: Sequence[Row], device: torch.device, groups: Sequence[tuple[objec
 
 
 def pad(
-    rows: Sequence[Row], device: torch.device, pad_id: int, groups: Sequence[tuple[object, ...]] | None = None
+    rows: Sequence[Row],
+    device: torch.device,
+    pad_id: int,
+    groups: Sequence[tuple[object, ...]] | None = None,
 ) -> Batch:
     """A rectangle [R, L]: the oracle, and the way for bases whose attention we cannot pack."""
     order = _order(rows, groups)
@@ -84,7 +89,7 @@ def unpack(hidden: Tensor, batch: Batch) -> list[Tensor]:
     """Final hidden states [.., D] to one [tokens, D] per row, in batch order."""
     flat_TD = hidden.reshape(-1, hidden.shape[-1])
     if batch.packed:
-        return list(flat_TD.split(batch.lengths))
+        return list(torch.split(flat_TD, batch.lengths))
     return [flat_TD[start:stop] for start, stop in batch.spans]
 
 

@@ -32,11 +32,15 @@ def plan(batch: Batch, placed: Mapping[int, Placed]) -> dict[str, list[Action]]:
     return actions
 
 
-def _stretches(batch: Batch, placed: Mapping[int, Placed]) -> list[tuple[int, list[int], list[int]]]:
+def _stretches(
+    batch: Batch, placed: Mapping[int, Placed]
+) -> list[tuple[int, list[int], list[int]]]:
     """Maximal stretches of slots of one group: first token, slots, tokens of each slot."""
     stretches: list[tuple[int, list[int], list[int]]] = []
     position, last_group = 0, ""
-    for slot, rows in groupby(zip(batch.slots, batch.strides, strict=True), key=lambda pair: pair[0]):
+    for slot, rows in groupby(
+        zip(batch.slots, batch.strides, strict=True), key=lambda pair: pair[0]
+    ):
         tokens = sum(stride for _, stride in rows)
         if slot in placed:
             group = placed[slot].group
@@ -49,7 +53,9 @@ def _stretches(batch: Batch, placed: Mapping[int, Placed]) -> list[tuple[int, li
     return stretches
 
 
-def _chunks(start: int, slots: list[int], counts: list[int]) -> list[tuple[int, list[int], list[int]]]:
+def _chunks(
+    start: int, slots: list[int], counts: list[int]
+) -> list[tuple[int, list[int], list[int]]]:
     chunks = []
     for first in range(0, len(slots), BLOCK_ADAPTERS):
         tokens = counts[first : first + BLOCK_ADAPTERS]
@@ -58,7 +64,9 @@ def _chunks(start: int, slots: list[int], counts: list[int]) -> list[tuple[int, 
     return chunks
 
 
-def _add_blocks(actions: dict[str, list[Action]], start: int, counts: Sequence[int], chunk: Sequence[Placed]) -> None:
+def _add_blocks(
+    actions: dict[str, list[Action]], start: int, counts: Sequence[int], chunk: Sequence[Placed]
+) -> None:
     kind, owners = KINDS[chunk[0].kind], Owners(counts)
     for site in dict.fromkeys(site for placed in chunk for site in placed.products):
         parts = [placed.products.get(site) for placed in chunk]

@@ -26,7 +26,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults
 # ---------------------------------------------------------------- values
 
 
-class Site(Message):
+class Site(Message, frozen=True, kw_only=True):
     """A linear of the base where an adapter may attach."""
 
     name: str
@@ -35,7 +35,7 @@ class Site(Message):
     out_features: int
 
 
-class EngineInfo(Message):
+class EngineInfo(Message, frozen=True, kw_only=True):
     """What a running engine says of itself once the base is resident."""
 
     base: str
@@ -58,7 +58,7 @@ class EngineInfo(Message):
     numerics_reason: str = ""
 
 
-class Array(Message):
+class Array(Message, frozen=True, kw_only=True):
     """A float32 array in row-major bytes."""
 
     shape: list[int]
@@ -72,7 +72,7 @@ class Array(Message):
         return np.frombuffer(self.data, np.float32).reshape(self.shape)
 
 
-class Row(Message):
+class Row(Message, frozen=True, kw_only=True):
     """One request's tokens and the slot that answers them. Slot 0 is the bare base: it answers hidden states."""
 
     ids: list[int]
@@ -80,14 +80,14 @@ class Row(Message):
     slot: int = 0
 
 
-class Failure(Message):
+class Failure(Message, frozen=True, kw_only=True):
     """Why a row or a step has no result: a code of `engine.errors.ERRORS` and a sentence."""
 
     code: str
     message: str
 
 
-class File(Message):
+class File(Message, frozen=True, kw_only=True):
     """A file of a version, by role; `sha256` is checked while it is read (empty: staging, not yet hashed)."""
 
     role: str
@@ -98,7 +98,7 @@ class File(Message):
 # ---------------------------------------------------------------- steps in
 
 
-class Load(Message):
+class Load(Message, frozen=True, kw_only=True):
     """Read a version's files, check them against base and sites, keep them in host memory under `digest`.
 
     `semantics` is the manifest's own part as `Inspect` returned it: kind, kind_config, sites, head.
@@ -109,13 +109,13 @@ class Load(Message):
     files: list[File]
 
 
-class Unload(Message):
+class Unload(Message, frozen=True, kw_only=True):
     """Drop a digest from host memory and from any slot."""
 
     digest: str
 
 
-class Inspect(Message):
+class Inspect(Message, frozen=True, kw_only=True):
     """Check a staged adapter directory against this base and say what it is; loads nothing.
 
     `head` overrides or completes what the directory says of its head:
@@ -126,20 +126,20 @@ class Inspect(Message):
     head: dict[str, Any] | None = None
 
 
-class Predict(Message):
+class Predict(Message, frozen=True, kw_only=True):
     """Place digests into slots, then run all rows in one forward."""
 
     rows: list[Row]
     place: dict[int, str] = {}
 
 
-class Evict(Message):
+class Evict(Message, frozen=True, kw_only=True):
     """Empty slots."""
 
     slots: list[int]
 
 
-class OpenTraining(Message):
+class OpenTraining(Message, frozen=True, kw_only=True):
     """Take a slot of its own for a fresh adapter and head with fp32 masters and an optimizer."""
 
     kind: str
@@ -154,7 +154,7 @@ class OpenTraining(Message):
     head_learning_rate_scale: float = 1.0
 
 
-class Train(Message):
+class Train(Message, frozen=True, kw_only=True):
     """One optimizer step on one micro-batch. `keys` name rows for the frozen-activation cache.
 
     Targets per head: classify, the label's index; regress, the value; tag, one label index per token (-100: ignored).
@@ -168,53 +168,64 @@ class Train(Message):
     step: int
 
 
-class Snapshot(Message):
+class Snapshot(Message, frozen=True, kw_only=True):
     """Remember the slot's weights as the best so far."""
 
     slot: int
 
 
-class Restore(Message):
+class Restore(Message, frozen=True, kw_only=True):
     """Go back to the last snapshot."""
 
     slot: int
 
 
-class Save(Message):
+class Save(Message, frozen=True, kw_only=True):
     """Write the slot's adapter and head as a version directory (safetensors and JSON)."""
 
     slot: int
     directory: str
 
 
-class CloseTraining(Message):
+class CloseTraining(Message, frozen=True, kw_only=True):
     """Give the slot and its optimizer back."""
 
     slot: int
 
 
-class Stats(Message):
+class Stats(Message, frozen=True, kw_only=True):
     """Ask what is resident and placed."""
 
 
 Step = (
-    Load | Unload | Inspect | Predict | Evict | OpenTraining | Train | Snapshot | Restore | Save | CloseTraining | Stats
+    Load
+    | Unload
+    | Inspect
+    | Predict
+    | Evict
+    | OpenTraining
+    | Train
+    | Snapshot
+    | Restore
+    | Save
+    | CloseTraining
+    | Stats
 )
 
 # ---------------------------------------------------------------- results out
 
 
-class Done(Message):
+class Done(Message, frozen=True, kw_only=True):
     """The step has nothing more to say."""
 
 
-class Loaded(Message):
+class Loaded(Message, frozen=True, kw_only=True):
     """A digest is resident; `num_bytes` is what a slot of it costs."""
 
     num_bytes: int
 
 
-class Inspected(Message):
+class Inspected(Message, frozen=True, kw_only=True):
     """What a directory holds: `semantics` goes into the manifest as it is; `files` maps role to file name."""
 
     semantics: dict[str, Any]
@@ -222,7 +233,7 @@ class Inspected(Message):
     num_parameters: int
 
 
-class Predicted(Message):
+class Predicted(Message, frozen=True, kw_only=True):
     """One result per row, in order: an array (logits or hidden states) or a failure."""
 
     rows: list[Array | Failure]
@@ -231,7 +242,7 @@ class Predicted(Message):
     num_adapters: int
 
 
-class TrainingOpened(Message):
+class TrainingOpened(Message, frozen=True, kw_only=True):
     """The slot a job trains in, and how much of the model it trains."""
 
     slot: int
@@ -239,14 +250,14 @@ class TrainingOpened(Message):
     num_base: int
 
 
-class Trained(Message):
+class Trained(Message, frozen=True, kw_only=True):
     """The mean loss over the step's targets, and the gradient's norm before clipping."""
 
     loss: float
     grad_norm: float
 
 
-class Saved(Message):
+class Saved(Message, frozen=True, kw_only=True):
     """What was written, in the words of `Inspected`. `unmoved` names trained tensors that never moved."""
 
     semantics: dict[str, Any]
@@ -254,7 +265,7 @@ class Saved(Message):
     unmoved: list[str]
 
 
-class Resident(Message):
+class Resident(Message, frozen=True, kw_only=True):
     """What the engine holds now."""
 
     loaded: dict[str, int]
@@ -263,7 +274,18 @@ class Resident(Message):
     cache_bytes: int
 
 
-Result = Done | Loaded | Inspected | Predicted | TrainingOpened | Trained | Saved | Resident | Failure | EngineInfo
+Result = (
+    Done
+    | Loaded
+    | Inspected
+    | Predicted
+    | TrainingOpened
+    | Trained
+    | Saved
+    | Resident
+    | Failure
+    | EngineInfo
+)
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True):

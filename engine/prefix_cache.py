@@ -31,7 +31,7 @@ class PrefixCache:
         if all(key in self._rows for key in keys):
             return torch.cat([self._rows[key] for key in keys])[None]
         hidden = self._base.run_layers(self._base.embed(batch), batch.lengths, 0, self.boundary)
-        for key, row in zip(keys, hidden[0].split(batch.lengths), strict=True):
+        for key, row in zip(keys, torch.split(hidden[0], batch.lengths), strict=True):
             self._keep(key, row)
         return hidden
 

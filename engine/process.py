@@ -142,4 +142,3 @@ def _environment(config: EngineConfig) -> dict[str, str]:
     """Our own import path travels along; OpenMP must know its threads before torch loads."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     return env | {"OMP_NUM_THREADS": str(config.threads)} if config.threads else env
-

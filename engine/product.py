@@ -47,8 +47,12 @@ class Owners:
             return None
         if ranks not in self._masks:
             index_S = torch.arange(len(ranks), device=device)
-            token_T = index_S.repeat_interleave(torch.tensor(self.counts, device=device), output_size=sum(self.counts))
-            column_K = index_S.repeat_interleave(torch.tensor(ranks, device=device), output_size=sum(ranks))
+            token_T = index_S.repeat_interleave(
+                torch.tensor(self.counts, device=device), output_size=sum(self.counts)
+            )
+            column_K = index_S.repeat_interleave(
+                torch.tensor(ranks, device=device), output_size=sum(ranks)
+            )
             self._masks[ranks] = token_T[:, None] != column_K
         return self._masks[ranks]
 
@@ -73,7 +77,9 @@ class Block:
         self._others_TK = owners.others(ranks, self._down_KI.device)
         self._up_bias_TO = _spread_biases(owners.counts, parts)
 
-    def add_to(self, out_TO: Tensor, x_TI: Tensor, dropout: Callable[[Tensor], Tensor] | None = None) -> None:
+    def add_to(
+        self, out_TO: Tensor, x_TI: Tensor, dropout: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         """Add the block's product to `out_TO` in place; `dropout` acts between the two products."""
         x = x_TI[self._start : self._stop]
         h_TK = torch.nn.functional.linear(x, self._down_KI, self._down_bias_K)

@@ -83,7 +83,9 @@ class Resident:
 
     def place(self, slot: int, digest: str) -> None:
         if not 1 <= slot <= self.num_slots:
-            raise NotLoaded(f"slot {slot} does not exist; this engine has slots 1 to {self.num_slots}")
+            raise NotLoaded(
+                f"slot {slot} does not exist; this engine has slots 1 to {self.num_slots}"
+            )
         if digest not in self.loaded:
             raise NotLoaded(f"slot {slot} was to hold {digest[:12]}…, which is not loaded")
         if self.digests.get(slot) != digest:

@@ -37,7 +37,9 @@ class Sites:
             model.get_submodule(name).register_forward_hook(self._hook(name))
 
     @contextmanager
-    def acting(self, actions: Mapping[str, Sequence[Action]], dropout: Dropout | None = None) -> Iterator[None]:
+    def acting(
+        self, actions: Mapping[str, Sequence[Action]], dropout: Dropout | None = None
+    ) -> Iterator[None]:
         assert self._actions is None, "a forward is already running"
         self._actions, self._dropout = actions, dropout
         try:
@@ -57,7 +59,9 @@ class Sites:
     def _act(self, actions: Sequence[Action], given: Tensor, output: Tensor) -> None:
         out_TO, in_TI = output.view(-1, output.shape[-1]), given.view(-1, given.shape[-1])
         for action in actions:
-            action.block.add_to(out_TO, _read(out_TO) if action.reads_output else in_TI, self._dropout)
+            action.block.add_to(
+                out_TO, _read(out_TO) if action.reads_output else in_TI, self._dropout
+            )
 
 
 def _read(out_TO: Tensor) -> Tensor:

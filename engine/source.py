@@ -16,7 +16,9 @@ def base_folder(base: str) -> Path:
     if Path(base).is_dir():
         return Path(base)
     if base.endswith(".gguf"):
-        raise BadBase(f"{base} is a GGUF file; this version serves encoder bases from safetensors folders")
+        raise BadBase(
+            f"{base} is a GGUF file; this version serves encoder bases from safetensors folders"
+        )
     if base.startswith((".", "/")) or base.count("/") > 1:
         raise BadBase(f"there is no folder {base}")
     return _hub_folder(base)
@@ -30,7 +32,9 @@ def _package_folder(name: str) -> Path:
         for root in (spec.submodule_search_locations or ()) if spec else ():
             if (Path(root) / path).is_dir():
                 return Path(root) / path
-    raise BadBase(f"no installed package {package} has a folder {path or '.'}; install it with pip, or name another base")
+    raise BadBase(
+        f"no installed package {package} has a folder {path or '.'}; install it with pip, or name another base"
+    )
 
 
 def _import_names(distribution: str) -> list[str]:
@@ -47,7 +51,9 @@ def _hub_folder(base: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(base, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"]))
+        return Path(
+            snapshot_download(base, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise BadBase(f"{base} is neither a folder nor a base the hub gave us: {reason}") from error

@@ -88,7 +88,9 @@ class FakeEngine:
             raise self.broken[type(step)]
         match step:
             case port.Load():
-                self.loaded[step.digest] = _read({f.role: Path(f.path) for f in step.files}, step.semantics)
+                self.loaded[step.digest] = _read(
+                    {f.role: Path(f.path) for f in step.files}, step.semantics
+                )
                 return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
             case port.Unload():
                 self.loaded.pop(step.digest, None)
@@ -102,7 +104,10 @@ class FakeEngine:
             case port.Stats():
                 sizes = {d: w.weight.nbytes for d, w in self.loaded.items()}
                 return port.Resident(
-                    loaded=sizes, placed=dict(self.placed), training=sorted(self.training), cache_bytes=0
+                    loaded=sizes,
+                    placed=dict(self.placed),
+                    training=sorted(self.training),
+                    cache_bytes=0,
                 )
             case _:
                 return self._train(step)
@@ -124,7 +129,9 @@ class FakeEngine:
         if not row.ids or self.poison in row.ids:
             return port.Failure(code=BadRow.code, message="the row cannot be computed")
         weights = self._weights(row.slot)
-        features = [_features([i]) for i in row.ids] if _per_token(weights.head) else [_features(row.ids)]
+        features = (
+            [_features([i]) for i in row.ids] if _per_token(weights.head) else [_features(row.ids)]
+        )
         logits = np.stack([weights.weight @ f + weights.bias for f in features]).astype(np.float32)
         return port.Array.of(logits if _per_token(weights.head) else logits[0])
 
@@ -138,7 +145,9 @@ class FakeEngine:
     def _train(self, step: port.Step) -> port.Result:
         if isinstance(step, port.OpenTraining):
             return self._open(step)
-        assert not isinstance(step, port.Load | port.Unload | port.Inspect | port.Predict | port.Evict | port.Stats)
+        assert not isinstance(
+            step, port.Load | port.Unload | port.Inspect | port.Predict | port.Evict | port.Stats
+        )
         if step.slot not in self.training:
             raise NotLoaded(f"slot {step.slot} is not training")
         training = self.training[step.slot]
@@ -158,10 +167,14 @@ class FakeEngine:
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
         head = head_kind(step.head).check(step.head)
         outputs = HEADS[head["kind"]].num_outputs(head)
-        weights = _Weights(np.zeros((outputs, _WIDTH), np.float32), np.zeros(outputs, np.float32), head)
+        weights = _Weights(
+            np.zeros((outputs, _WIDTH), np.float32), np.zeros(outputs, np.float32), head
+        )
         slot = max(self.training, default=_TRAINING_SLOTS) + 1
         self.training[slot] = _Training(weights, weights.copy(), step.seed)
-        return port.TrainingOpened(slot=slot, num_trainable=weights.weight.size + outputs, num_base=_WIDTH * 100)
+        return port.TrainingOpened(
+            slot=slot, num_trainable=weights.weight.size + outputs, num_base=_WIDTH * 100
+        )
 
 
 def fake_info(num_slots: int = 8) -> port.EngineInfo:
@@ -183,13 +196,18 @@ def fake_tokenizer_json() -> str:
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.add_special_tokens(["[CLS]", "[SEP]"])
     tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 0), ("[SEP]", 1)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 0), ("[SEP]", 1)],
     )
     return str(tokenizer.to_str())
 
 
 def write_fake_adapter(
-    directory: Path, labels: list[str] | None = None, seed: int = 0, head: dict[str, Any] | None = None
+    directory: Path,
+    labels: list[str] | None = None,
+    seed: int = 0,
+    head: dict[str, Any] | None = None,
 ) -> Path:
     """A version directory the fake can load; every seed is another digest."""
     head = head or {"kind": "classify", "labels": labels or ["no", "yes"], "pooling": "native"}
@@ -197,7 +215,9 @@ def write_fake_adapter(
     rng = np.random.default_rng(seed)
     outputs = HEADS[head["kind"]].num_outputs(head)
     weights = _Weights(
-        rng.normal(size=(outputs, _WIDTH)).astype(np.float32), rng.normal(size=outputs).astype(np.float32), head
+        rng.normal(size=(outputs, _WIDTH)).astype(np.float32),
+        rng.normal(size=outputs).astype(np.float32),
+        head,
     )
     directory.mkdir(parents=True, exist_ok=True)
     _save(_Training(weights, weights, seed), directory)
@@ -219,7 +239,11 @@ def _learn(weights: _Weights, step: port.Train) -> port.Trained:
     """One step of gradient descent, by the head's own loss written out for a linear model."""
     losses, norm = [], 0.0
     for row, target in zip(step.rows, step.targets, strict=True):
-        units = [([i], t) for i, t in zip(row.ids, target, strict=True)] if _per_token(weights.head) else [(row.ids, target)]
+        units = (
+            [([i], t) for i, t in zip(row.ids, target, strict=True)]
+            if _per_token(weights.head)
+            else [(row.ids, target)]
+        )
         for ids, wanted in units:
             if wanted == -100:
                 continue
@@ -247,7 +271,10 @@ def _loss(kind: str, logits: Floats, target: Any) -> tuple[float, Floats]:
 
 def _save(training: _Training, directory: Path) -> port.Saved:
     weights = training.weights
-    tensors = {"base_model.model.classifier.weight": weights.weight, "base_model.model.classifier.bias": weights.bias}
+    tensors = {
+        "base_model.model.classifier.weight": weights.weight,
+        "base_model.model.classifier.bias": weights.bias,
+    }
     save_file(tensors, directory / "adapter_model.safetensors")
     config = {"peft_type": "LORA", "r": 8, "target_modules": ["query"], "fake_head": weights.head}
     (directory / "adapter_config.json").write_text(json.dumps(config))
@@ -277,5 +304,7 @@ def _read(files: dict[str, Path], semantics: dict[str, Any]) -> _Weights:
     weight = tensors["base_model.model.classifier.weight"]
     head = semantics["head"]
     if weight.shape[0] != HEADS[head["kind"]].num_outputs(head):
-        raise BadAdapter(f"the head has {weight.shape[0]} outputs, its labels are {head.get('labels')}")
+        raise BadAdapter(
+            f"the head has {weight.shape[0]} outputs, its labels are {head.get('labels')}"
+        )
     return _Weights(weight, tensors["base_model.model.classifier.bias"], head)

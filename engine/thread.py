@@ -51,4 +51,3 @@ class ThreadEngine:
             future = self._futures.pop(envelope.number)
             if future.set_running_or_notify_cancel():
                 port.settle(future, self._engine.step(envelope.body))  # type: ignore[arg-type]
-

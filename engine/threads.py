@@ -16,7 +16,9 @@ def set_threads(wanted: int | None) -> int:
 
 def physical_cores() -> int:
     """Cores, not hyper-threads: two threads on one core slow matrix products down."""
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    allowed = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
     return len({_core(cpu) for cpu in allowed})
 
 

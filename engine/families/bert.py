@@ -10,7 +10,10 @@ BERT = Family(
     prefix="bert",
     embeddings="embeddings",
     layers="encoder.layer",
-    sublayers={"attention": "{layer}.attention.output.dense", "feed_forward": "{layer}.output.dense"},
+    sublayers={
+        "attention": "{layer}.attention.output.dense",
+        "feed_forward": "{layer}.output.dense",
+    },
     native_heads={
         "classify": NativeHead(layers=_CLASSIFIER, base_pooler=True),
         "regress": NativeHead(layers=_CLASSIFIER, base_pooler=True),

@@ -2,7 +2,10 @@
 
 from engine.families.family import Family, HeadLayer, NativeHead
 
-_DENSE = (HeadLayer(name="classifier.dense", activation="tanh"), HeadLayer(name="classifier.out_proj"))
+_DENSE = (
+    HeadLayer(name="classifier.dense", activation="tanh"),
+    HeadLayer(name="classifier.out_proj"),
+)
 
 ROBERTA = Family(
     name="roberta",
@@ -10,7 +13,10 @@ ROBERTA = Family(
     prefix="roberta",
     embeddings="embeddings",
     layers="encoder.layer",
-    sublayers={"attention": "{layer}.attention.output.dense", "feed_forward": "{layer}.output.dense"},
+    sublayers={
+        "attention": "{layer}.attention.output.dense",
+        "feed_forward": "{layer}.output.dense",
+    },
     native_heads={
         "classify": NativeHead(layers=_DENSE),
         "regress": NativeHead(layers=_DENSE),

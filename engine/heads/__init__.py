@@ -10,7 +10,9 @@ from engine.heads.head_kind import HeadKind
 from engine.heads.regress import RegressHead
 from engine.heads.tag import TagHead
 
-HEADS: dict[str, HeadKind] = {head.name: head for head in (ClassifyHead(), TagHead(), RegressHead())}
+HEADS: dict[str, HeadKind] = {
+    head.name: head for head in (ClassifyHead(), TagHead(), RegressHead())
+}
 
 
 def head_kind(head: dict[str, Any]) -> HeadKind:

@@ -21,7 +21,11 @@ class ClassifyHead:
     per_token = False
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
-        return {"kind": self.name, "labels": checked_labels(head, 2), "pooling": checked_pooling(head)}
+        return {
+            "kind": self.name,
+            "labels": checked_labels(head, 2),
+            "pooling": checked_pooling(head),
+        }
 
     def num_outputs(self, head: dict[str, Any]) -> int:
         return len(head["labels"])
@@ -33,14 +37,23 @@ class ClassifyHead:
             raise BadAdapter(f"the label {label!r} is not one of {labels}")
         return labels.index(label)
 
-    def loss(self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]) -> Tensor:
+    def loss(
+        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+    ) -> Tensor:
         import torch
 
         del lengths, head
-        return torch.nn.functional.cross_entropy(logits, torch.tensor(targets, device=logits.device))
+        return torch.nn.functional.cross_entropy(
+            logits, torch.tensor(targets, device=logits.device)
+        )
 
     def decode(
-        self, logits: Logits, head: dict[str, Any], encoding: Encoding, text: str, raw_scores: bool = False
+        self,
+        logits: Logits,
+        head: dict[str, Any],
+        encoding: Encoding,
+        text: str,
+        raw_scores: bool = False,
     ) -> dict[str, Any]:
         del encoding, text
         scores = logits.astype(np.float64) if raw_scores else softmax(logits)

@@ -40,12 +40,19 @@ class HeadKind(Protocol):
         """A dataset label as `Train.targets` wants it; raises BadAdapter for a label the head does not have."""
         ...
 
-    def loss(self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]) -> Tensor:
+    def loss(
+        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+    ) -> Tensor:
         """Mean over the targets. `logits` is [rows, outputs], or [tokens, outputs] when `per_token`."""
         ...
 
     def decode(
-        self, logits: Logits, head: dict[str, Any], encoding: Encoding, text: str, raw_scores: bool = False
+        self,
+        logits: Logits,
+        head: dict[str, Any],
+        encoding: Encoding,
+        text: str,
+        raw_scores: bool = False,
     ) -> dict[str, Any]:
         """The answer for one row: logits [outputs], or [tokens, outputs] when `per_token`."""
         ...
@@ -60,12 +67,18 @@ def checked_pooling(head: dict[str, Any]) -> str:
 
 def checked_labels(head: dict[str, Any], at_least: int) -> list[str]:
     labels = head.get("labels")
-    if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
-        raise BadAdapter(f"a {head.get('kind')} head needs labels, a list of names; it has {labels!r}")
+    if not isinstance(labels, list) or not all(
+        isinstance(label, str) and label for label in labels
+    ):
+        raise BadAdapter(
+            f"a {head.get('kind')} head needs labels, a list of names; it has {labels!r}"
+        )
     if len(set(labels)) != len(labels):
         raise BadAdapter(f"the labels name something twice: {labels}")
     if len(labels) < at_least:
-        raise BadAdapter(f"a {head.get('kind')} head needs at least {at_least} labels; it has {len(labels)}")
+        raise BadAdapter(
+            f"a {head.get('kind')} head needs at least {at_least} labels; it has {len(labels)}"
+        )
     return labels
 
 

@@ -22,7 +22,9 @@ class RegressHead:
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         mean, std = float(head.get("mean", 0.0)), float(head.get("std", 1.0))
         if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-            raise BadAdapter(f"a regress head needs a finite mean and a positive std; it has {mean} and {std}")
+            raise BadAdapter(
+                f"a regress head needs a finite mean and a positive std; it has {mean} and {std}"
+            )
         return {"kind": self.name, "pooling": checked_pooling(head), "mean": mean, "std": std}
 
     def num_outputs(self, head: dict[str, Any]) -> int:
@@ -33,7 +35,9 @@ class RegressHead:
         del encoding
         return (float(label) - float(head["mean"])) / float(head["std"])
 
-    def loss(self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]) -> Tensor:
+    def loss(
+        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+    ) -> Tensor:
         import torch
 
         del lengths, head
@@ -41,7 +45,12 @@ class RegressHead:
         return torch.nn.functional.mse_loss(logits.squeeze(-1), wanted)
 
     def decode(
-        self, logits: Logits, head: dict[str, Any], encoding: Encoding, text: str, raw_scores: bool = False
+        self,
+        logits: Logits,
+        head: dict[str, Any],
+        encoding: Encoding,
+        text: str,
+        raw_scores: bool = False,
     ) -> dict[str, Any]:
         del encoding, text
         value = float(logits[0])

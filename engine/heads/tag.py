@@ -45,7 +45,9 @@ class TagHead:
             for tag in _tags_by_token(label, encoding)
         ]
 
-    def loss(self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]) -> Tensor:
+    def loss(
+        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+    ) -> Tensor:
         import torch
 
         del lengths, head
@@ -53,12 +55,19 @@ class TagHead:
         return torch.nn.functional.cross_entropy(logits, flat, ignore_index=IGNORED)
 
     def decode(
-        self, logits: Logits, head: dict[str, Any], encoding: Encoding, text: str, raw_scores: bool = False
+        self,
+        logits: Logits,
+        head: dict[str, Any],
+        encoding: Encoding,
+        text: str,
+        raw_scores: bool = False,
     ) -> dict[str, Any]:
         scores = logits.astype(np.float64) if raw_scores else softmax(logits)
         return {"entities": _entities(scores, head["labels"], encoding, text)}
 
-    def word_tags(self, logits: Logits, head: dict[str, Any], encoding: Encoding, num_words: int) -> list[str]:
+    def word_tags(
+        self, logits: Logits, head: dict[str, Any], encoding: Encoding, num_words: int
+    ) -> list[str]:
         """One tag per given word of `encode_words`: its first token's; O for words cut off by truncation."""
         tags = ["O"] * num_words
         best = logits.argmax(axis=-1)
@@ -110,6 +119,12 @@ def _entities(
             spans.append((tag[2:], start, end, [score]))
             inside = True
     return [
-        {"label": label, "start": start, "end": end, "text": text[start:end], "score": sum(s) / len(s)}
+        {
+            "label": label,
+            "start": start,
+            "end": end,
+            "text": text[start:end],
+            "score": sum(s) / len(s),
+        }
         for label, start, end, s in spans
     ]

@@ -43,15 +43,21 @@ class AdapterKind(Protocol):
         """Settings for a new adapter, complete, with its exact sites under "sites"; raises BadTraining."""
         ...
 
-    def new_weights(self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator) -> Weights:
+    def new_weights(
+        self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator
+    ) -> Weights:
         """Fresh float32 masters that change nothing yet."""
         ...
 
-    def low_rank(self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype) -> LowRank:
+    def low_rank(
+        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype
+    ) -> LowRank:
         """One site's product, in the precision the base runs in. Differentiable."""
         ...
 
-    def activation(self, config: Mapping[str, Any]) -> tuple[str, Callable[[Tensor], Tensor] | None]:
+    def activation(
+        self, config: Mapping[str, Any]
+    ) -> tuple[str, Callable[[Tensor], Tensor] | None]:
         """What stands between the two products, with a name: only equal names share a block."""
         ...
 
@@ -61,7 +67,9 @@ class AdapterKind(Protocol):
         """Settings and weights from a version's files; raises BadAdapter. Keys are relative to the bare model."""
         ...
 
-    def write(self, config: Mapping[str, Any], weights: Weights) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def write(
+        self, config: Mapping[str, Any], weights: Weights
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The inverse of `read`: the content of adapter_config.json, and tensors by name."""
         ...
 
@@ -71,7 +79,11 @@ def chosen_layers(config: Mapping[str, Any], num_layers: int) -> list[int]:
     layers = config.get("layers")
     if layers is None:
         return list(range(num_layers))
-    chosen = list(range(num_layers - layers, num_layers)) if isinstance(layers, int) else sorted(set(layers))
+    chosen = (
+        list(range(num_layers - layers, num_layers))
+        if isinstance(layers, int)
+        else sorted(set(layers))
+    )
     if not chosen or chosen[0] < 0 or chosen[-1] >= num_layers:
         raise BadTraining(f"layers is {layers}; the base has layers 0 to {num_layers - 1}")
     return chosen
@@ -85,12 +97,16 @@ def positive(config: Mapping[str, Any], name: str, default: int, largest: int) -
     return value
 
 
-def check_shapes(site: Site, parts: Mapping[str, Tensor], wanted: Mapping[str, Sequence[int | None]]) -> None:
+def check_shapes(
+    site: Site, parts: Mapping[str, Tensor], wanted: Mapping[str, Sequence[int | None]]
+) -> None:
     """Raises BadAdapter for missing parts, WrongShape for others; None stands for any size."""
     if set(parts) != set(wanted):
         raise BadAdapter(f"{site.name} has the parts {sorted(parts)}; it needs {sorted(wanted)}")
     for name, shape in wanted.items():
         have = list(parts[name].shape)
-        if len(have) != len(shape) or any(w not in (None, h) for w, h in zip(shape, have, strict=True)):
+        if len(have) != len(shape) or any(
+            w not in (None, h) for w, h in zip(shape, have, strict=True)
+        ):
             expected = [("r" if w is None else w) for w in shape]
             raise WrongShape(f"{site.name}: {name} has shape {have}; the base needs {expected}")

@@ -31,12 +31,16 @@ class BottleneckKind:
         reduction = positive(config, "reduction", 16, layout.hidden_size)
         activation = config.get("activation") or "swish"
         if activation not in _ACTIVATIONS:
-            raise BadTraining(f"activation is {activation!r}; it must be one of {', '.join(_ACTIVATIONS)}")
+            raise BadTraining(
+                f"activation is {activation!r}; it must be one of {', '.join(_ACTIVATIONS)}"
+            )
         layers = chosen_layers(config, layout.num_layers)
         sites = [path for path, site in layout.sublayers.items() if site.layer in layers]
         return {"reduction": reduction, "activation": activation, "sites": sites}
 
-    def new_weights(self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator) -> Weights:
+    def new_weights(
+        self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator
+    ) -> Weights:
         weights: Weights = {}
         for name in config["sites"]:
             width = layout.sublayers[name].out_features
@@ -48,14 +52,18 @@ class BottleneckKind:
             }  # fmt: skip
         return weights
 
-    def low_rank(self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype) -> LowRank:
+    def low_rank(
+        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype
+    ) -> LowRank:
         del site, config
         return LowRank(
             down_KI=parts["down"].to(dtype), up_KO=parts["up"].T.to(dtype).contiguous(),
             down_bias_K=parts["down_bias"].to(dtype), up_bias_O=parts["up_bias"].to(dtype),
         )  # fmt: skip
 
-    def activation(self, config: Mapping[str, Any]) -> tuple[str, Callable[[Tensor], Tensor] | None]:
+    def activation(
+        self, config: Mapping[str, Any]
+    ) -> tuple[str, Callable[[Tensor], Tensor] | None]:
         return config["activation"], _ACTIVATIONS[config["activation"]]
 
     def read(
@@ -63,7 +71,9 @@ class BottleneckKind:
     ) -> tuple[dict[str, Any], Weights]:
         activation = config.get("activation")
         if activation not in _ACTIVATIONS:
-            raise BadAdapter(f"the activation is {activation!r}; this engine serves {', '.join(_ACTIVATIONS)}")
+            raise BadAdapter(
+                f"the activation is {activation!r}; this engine serves {', '.join(_ACTIVATIONS)}"
+            )
         weights = _group(tensors)
         unknown = sorted(set(weights) - set(layout.sublayers))
         if unknown or not weights:
@@ -78,15 +88,25 @@ class BottleneckKind:
                 layout.sublayers[name], parts,
                 {"down": (rank, width), "down_bias": (rank,), "up": (width, rank), "up_bias": (width,)},
             )  # fmt: skip
-        kept = {"reduction": config.get("reduction"), "activation": activation, "sites": sorted(weights)}
+        kept = {
+            "reduction": config.get("reduction"),
+            "activation": activation,
+            "sites": sorted(weights),
+        }
         return kept, weights
 
-    def write(self, config: Mapping[str, Any], weights: Weights) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def write(
+        self, config: Mapping[str, Any], weights: Weights
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         content = {
             "adapterd_kind": self.name, "reduction": config["reduction"],
             "activation": config["activation"], "sites": list(config["sites"]),
         }  # fmt: skip
-        tensors = {f"{site}.{_key(part)}": t for site, parts in weights.items() for part, t in parts.items()}
+        tensors = {
+            f"{site}.{_key(part)}": t
+            for site, parts in weights.items()
+            for part, t in parts.items()
+        }
         return content, tensors
 
 
@@ -100,7 +120,9 @@ def _group(tensors: Mapping[str, Tensor]) -> Weights:
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
         if match is None:
-            raise BadAdapter(f"the adapter holds {key}, which is neither a bottleneck nor a head of this base")
+            raise BadAdapter(
+                f"the adapter holds {key}, which is neither a bottleneck nor a head of this base"
+            )
         part = match["part"] if match["kind"] == "weight" else f"{match['part']}_bias"
         weights.setdefault(match["site"], {})[part] = tensor.float()
     return weights

@@ -41,15 +41,23 @@ class LoraKind:
         if not (math.isfinite(alpha) and alpha > 0):
             raise BadTraining(f"alpha is {alpha}; it must be a positive number")
         targets, layers = config.get("targets"), chosen_layers(config, layout.num_layers)
-        sites = [s.name for s in layout.sites.values() if s.layer in layers and _targeted(s.name, targets)]
+        sites = [
+            s.name
+            for s in layout.sites.values()
+            if s.layer in layers and _targeted(s.name, targets)
+        ]
         if not sites:
-            raise BadTraining(f"targets {targets} match none of the base's linears, such as {min(layout.sites)}")
+            raise BadTraining(
+                f"targets {targets} match none of the base's linears, such as {min(layout.sites)}"
+            )
         return {
             "r": rank, "lora_alpha": alpha, "use_rslora": bool(config.get("rslora", False)),
             "rank_pattern": {}, "alpha_pattern": {}, "sites": sites,
         }  # fmt: skip
 
-    def new_weights(self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator) -> Weights:
+    def new_weights(
+        self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator
+    ) -> Weights:
         weights: Weights = {}
         for name in config["sites"]:
             site, rank = layout.sites[name], int(config["r"])
@@ -59,11 +67,17 @@ class LoraKind:
             weights[name] = {"down": down, "up": torch.zeros(site.out_features, rank)}
         return weights
 
-    def low_rank(self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype) -> LowRank:
+    def low_rank(
+        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype
+    ) -> LowRank:
         scale = _scaling(site, parts["down"].shape[0], config)
-        return LowRank(down_KI=parts["down"].to(dtype), up_KO=(parts["up"] * scale).T.to(dtype).contiguous())
+        return LowRank(
+            down_KI=parts["down"].to(dtype), up_KO=(parts["up"] * scale).T.to(dtype).contiguous()
+        )
 
-    def activation(self, config: Mapping[str, Any]) -> tuple[str, Callable[[Tensor], Tensor] | None]:
+    def activation(
+        self, config: Mapping[str, Any]
+    ) -> tuple[str, Callable[[Tensor], Tensor] | None]:
         del config
         return "none", None
 
@@ -75,7 +89,9 @@ class LoraKind:
         _match(weights, layout)
         for name, parts in weights.items():
             site = layout.sites[name]
-            check_shapes(site, parts, {"down": (None, site.in_features), "up": (site.out_features, None)})
+            check_shapes(
+                site, parts, {"down": (None, site.in_features), "up": (site.out_features, None)}
+            )
             _check_rank(name, parts, config)
         kept = {
             "r": int(config["r"]), "lora_alpha": float(config.get("lora_alpha", 8)),
@@ -85,20 +101,28 @@ class LoraKind:
         }  # fmt: skip
         return kept, weights
 
-    def write(self, config: Mapping[str, Any], weights: Weights) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    def write(
+        self, config: Mapping[str, Any], weights: Weights
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         content = {
             "peft_type": "LORA", "r": config["r"], "lora_alpha": config["lora_alpha"], "lora_dropout": 0.0,
             "use_rslora": config["use_rslora"], "rank_pattern": config["rank_pattern"],
             "alpha_pattern": config["alpha_pattern"], "target_modules": list(config["sites"]), "bias": "none",
             "fan_in_fan_out": False, "inference_mode": True,
         }  # fmt: skip
-        tensors = {f"{site}.{_KEYS[part]}": t for site, parts in weights.items() for part, t in parts.items()}
+        tensors = {
+            f"{site}.{_KEYS[part]}": t
+            for site, parts in weights.items()
+            for part, t in parts.items()
+        }
         return content, tensors
 
 
 def _targeted(site: str, targets: Any) -> bool:
     """PEFT's rule for a list: equal, or ending in `.target`; None targets every linear."""
-    return targets is None or any(site == target or site.endswith(f".{target}") for target in targets)
+    return targets is None or any(
+        site == target or site.endswith(f".{target}") for target in targets
+    )
 
 
 def _group(tensors: Mapping[str, Tensor]) -> Weights:
@@ -106,7 +130,9 @@ def _group(tensors: Mapping[str, Tensor]) -> Weights:
     for key, tensor in tensors.items():
         match = _KEY.fullmatch(key)
         if match is None:
-            raise BadAdapter(f"the adapter holds {key}, which is neither LoRA nor a head of this base")
+            raise BadAdapter(
+                f"the adapter holds {key}, which is neither LoRA nor a head of this base"
+            )
         weights.setdefault(match["site"], {})[_PARTS[match["part"]]] = tensor.float()
     return weights
 
@@ -131,11 +157,15 @@ def _check_rank(name: str, parts: Mapping[str, Tensor], config: Mapping[str, Any
 
 def _refuse_unsupported(config: Mapping[str, Any]) -> None:
     if not isinstance(config.get("r"), int) or isinstance(config.get("r"), bool):
-        raise BadAdapter(f"adapter_config.json gives r as {config.get('r')!r}; it must be a whole number")
+        raise BadAdapter(
+            f"adapter_config.json gives r as {config.get('r')!r}; it must be a whole number"
+        )
     for name, default in _UNSUPPORTED.items():
         value = config.get(name, default)
         if value != default and value not in (None, False, [], {}):
-            raise BadAdapter(f"adapter_config.json sets {name} to {value!r}; this engine serves LoRA without it")
+            raise BadAdapter(
+                f"adapter_config.json sets {name} to {value!r}; this engine serves LoRA without it"
+            )
 
 
 def _pattern(site: str, pattern: Mapping[str, Any] | None, default: Any) -> Any:

@@ -29,14 +29,20 @@ def make_batch(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) ->
     return pad(rows, base.numerics.device, base.pad_id, groups)
 
 
-def hidden_rows(base: Base, sites: Sites, batch: Batch, placed: Mapping[int, Placed]) -> list[Tensor]:
+def hidden_rows(
+    base: Base, sites: Sites, batch: Batch, placed: Mapping[int, Placed]
+) -> list[Tensor]:
     """Final hidden states, one [tokens, D] per row in batch order."""
     with sites.acting(plan(batch, placed)):
         return unpack(base.forward(batch), batch)
 
 
 def head_logits(
-    base: Base, hidden: list[Tensor], slots: Sequence[int], placed: Mapping[int, Placed], dropout: Dropout | None = None
+    base: Base,
+    hidden: list[Tensor],
+    slots: Sequence[int],
+    placed: Mapping[int, Placed],
+    dropout: Dropout | None = None,
 ) -> list[Tensor]:
     """Each row's logits, [O] or [tokens, O]; a row of slot 0 answers its hidden states."""
     pooled = _pooled(base, hidden, slots, placed)
@@ -48,7 +54,7 @@ def head_logits(
         elif placed[slot].head.per_token:
             lengths = [len(hidden[row]) for row in rows]
             logits = _logits(placed[slot], torch.cat([hidden[row] for row in rows]), dropout)
-            results += logits.split(lengths)
+            results += torch.split(logits, lengths)
         else:
             features_RD = torch.stack([pooled[row] for row in rows])
             results += _logits(placed[slot], features_RD, dropout).unbind()
@@ -63,7 +69,11 @@ def _pooled(
     base: Base, hidden: list[Tensor], slots: Sequence[int], placed: Mapping[int, Placed]
 ) -> dict[int, Tensor]:
     """One [D] per row whose head wants one. The base's pooler runs once for all rows that need it."""
-    wanted = [(i, placed[s].head) for i, s in enumerate(slots) if s in placed and not placed[s].head.per_token]
+    wanted = [
+        (i, placed[s].head)
+        for i, s in enumerate(slots)
+        if s in placed and not placed[s].head.per_token
+    ]
     through_pooler = [i for i, head in wanted if head.native and head.base_pooler]
     first = {i: hidden[i][0] for i, head in wanted if head.native}
     mean = [i for i, head in wanted if not head.native]

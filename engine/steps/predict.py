@@ -19,7 +19,9 @@ Answers = list[Array | Failure]
 
 
 @torch.inference_mode()
-def predict(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed], exact: bool) -> Predicted:
+def predict(
+    base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed], exact: bool
+) -> Predicted:
     """One answer per row, in the order given."""
     started = time.perf_counter()
     failures = {i: failure for i, row in enumerate(rows) if (failure := _refused(row, base))}
@@ -27,7 +29,9 @@ def predict(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, 
     batches = [[i] for i in good] if exact else [good] if good else []
     answers: dict[int, Array | Failure] = dict(failures)
     for batch in batches:
-        answers |= dict(zip(batch, _answer(base, sites, [rows[i] for i in batch], placed), strict=True))
+        answers |= dict(
+            zip(batch, _answer(base, sites, [rows[i] for i in batch], placed), strict=True)
+        )
     return Predicted(
         rows=[answers[i] for i in range(len(rows))],
         forward_s=time.perf_counter() - started,
@@ -47,11 +51,15 @@ def _answer(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, 
     return [*_answer(base, sites, rows[:half], placed), *_answer(base, sites, rows[half:], placed)]
 
 
-def _forward(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Answers:
+def _forward(
+    base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]
+) -> Answers:
     batch = make_batch(base, rows, placed)
     hidden = hidden_rows(base, sites, batch, placed)
     answers: Answers = [Failure(code=BadRow.code, message="the row was lost")] * len(rows)
-    for position, logits in zip(batch.order, head_logits(base, hidden, batch.slots, placed), strict=True):
+    for position, logits in zip(
+        batch.order, head_logits(base, hidden, batch.slots, placed), strict=True
+    ):
         answers[position] = _array(logits)
     return answers
 
@@ -60,7 +68,10 @@ def _array(logits: torch.Tensor) -> Array | Failure:
     array = logits.float().cpu().numpy()
     # the sum of finite float32 logits is finite in float64, so one reduction tells
     if not math.isfinite(array.sum(dtype="float64")):
-        return Failure(code=NonFiniteResult.code, message="the version's answer to this input is not a finite number")
+        return Failure(
+            code=NonFiniteResult.code,
+            message="the version's answer to this input is not a finite number",
+        )
     return Array.of(array)
 
 
@@ -69,10 +80,12 @@ def _refused(row: Row, base: Base) -> Failure | None:
         return Failure(code=BadRow.code, message="the row has no tokens")
     if len(row.ids) > base.max_tokens:
         return Failure(
-            code=BadRow.code, message=f"the row has {len(row.ids)} tokens; the base takes at most {base.max_tokens}"
+            code=BadRow.code,
+            message=f"the row has {len(row.ids)} tokens; the base takes at most {base.max_tokens}",
         )
     if min(row.ids) < 0 or max(row.ids) >= base.vocabulary_size:
         return Failure(
-            code=BadRow.code, message=f"the row has token ids outside the base's vocabulary of {base.vocabulary_size}"
+            code=BadRow.code,
+            message=f"the row has token ids outside the base's vocabulary of {base.vocabulary_size}",
         )
     return None

@@ -39,7 +39,9 @@ class Training:
             tensor.requires_grad_(True)
         self._start = {name: t.detach().clone() for name, t in self.adapter.tensors.items()}
         self._best = self._start
-        self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec.weight_decay), lr=0.0, fused=True)
+        self._optimizer = torch.optim.AdamW(
+            _groups(self.adapter, spec.weight_decay), lr=0.0, fused=True
+        )
         self._cache = PrefixCache(base, _lowest_layer(self.adapter, base), spec.cache_bytes)
 
     @property
@@ -58,13 +60,17 @@ class Training:
     def train(self, step: Train) -> Trained:
         """One optimizer step. Raises Diverged and leaves the weights as they were."""
         if not step.rows or len(step.rows) != len(step.targets) or len(step.rows) != len(step.keys):
-            raise BadTraining("a training step needs as many keys and targets as rows, and at least one row")
+            raise BadTraining(
+                "a training step needs as many keys and targets as rows, and at least one row"
+            )
         loss = self._loss(step)
         if not torch.isfinite(loss):
             raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(list(self.adapter.tensors.values()), self._spec.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(
+            list(self.adapter.tensors.values()), self._spec.max_grad_norm
+        )
         if not torch.isfinite(norm):
             raise Diverged(f"the gradient's norm is {norm.item()} at step {step.step}")
         for group in self._optimizer.param_groups:
@@ -82,22 +88,34 @@ class Training:
 
     def unmoved(self) -> list[str]:
         """Trained tensors that are still what they were at the start: a sign that no gradient reached them."""
-        return [name for name, t in self.adapter.tensors.items() if torch.equal(t.detach(), self._start[name])]
+        return [
+            name
+            for name, t in self.adapter.tensors.items()
+            if torch.equal(t.detach(), self._start[name])
+        ]
 
     def _loss(self, step: Train) -> Tensor:
         placed = {step.slot: place(self.adapter, self._base)}
         rows = [_on_slot(row, step.slot) for row in step.rows]
         batch = make_batch(self._base, rows, placed)
-        generator = torch.Generator(self._base.numerics.device).manual_seed(_mix(self._spec.seed, step.step))
+        generator = torch.Generator(self._base.numerics.device).manual_seed(
+            _mix(self._spec.seed, step.step)
+        )
         hidden = self._hidden(batch, [step.keys[i] for i in batch.order], placed, generator)
-        logits = head_logits(self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator))
+        logits = head_logits(
+            self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator)
+        )
         head = self.adapter.head
         kind = head_kind(head)
         stacked = torch.cat(logits) if kind.per_token else torch.stack(logits)
         return kind.loss(stacked, [step.targets[i] for i in batch.order], batch.lengths, head)
 
     def _hidden(
-        self, batch: Batch, keys: Sequence[int], placed: dict[int, Placed], generator: torch.Generator
+        self,
+        batch: Batch,
+        keys: Sequence[int],
+        placed: dict[int, Placed],
+        generator: torch.Generator,
     ) -> list[Tensor]:
         dropout = _dropout(self._spec.dropout, generator)
         if not batch.packed:
@@ -105,19 +123,25 @@ class Training:
                 return unpack(self._base.forward(batch), batch)
         prefix = self._cache.hidden(batch, keys)
         with self._sites.acting(plan(batch, placed), dropout):
-            out = self._base.run_layers(prefix, batch.lengths, self._cache.boundary, self._base.num_layers)
+            out = self._base.run_layers(
+                prefix, batch.lengths, self._cache.boundary, self._base.num_layers
+            )
         return unpack(out, batch)
 
 
 def _fresh(spec: OpenTraining, base: Base) -> Adapter:
     if spec.kind not in KINDS:
-        raise BadTraining(f"the adapter kind is {spec.kind!r}; this engine trains {', '.join(KINDS)}")
+        raise BadTraining(
+            f"the adapter kind is {spec.kind!r}; this engine trains {', '.join(KINDS)}"
+        )
     kind = KINDS[spec.kind]
     config = kind.check(spec.kind_config, base)
     head = head_kind(spec.head).check(spec.head)
     layers = HeadLayers(head, base.family, base.hidden_size)
     if layers.base_pooler and not base.has_pooler:
-        raise BadTraining(f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling")
+        raise BadTraining(
+            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
+        )
     generator = torch.Generator().manual_seed(spec.seed)
     weights = kind.new_weights(config, base, generator)
     return Adapter(
@@ -128,7 +152,9 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
 
 def _to_device(weights: dict[str, dict[str, Tensor]], base: Base) -> dict[str, dict[str, Tensor]]:
     device = base.numerics.device
-    return {site: {part: t.to(device) for part, t in parts.items()} for site, parts in weights.items()}
+    return {
+        site: {part: t.to(device) for part, t in parts.items()} for site, parts in weights.items()
+    }
 
 
 def _groups(adapter: Adapter, weight_decay: float) -> list[dict[str, Any]]:

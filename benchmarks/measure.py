@@ -1,0 +1,56 @@
+"""Timing ways of doing one thing against each other: interleaved in one run, medians, ratios."""
+
+from __future__ import annotations
+
+import platform
+import random
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+
+import torch
+
+
+def interleave(
+    ways: Mapping[str, Callable[[], object]], rounds: int, seed: int = 0
+) -> dict[str, list[float]]:
+    """Seconds of each way per round; every round runs each way once, in a new order. Two rounds warm up."""
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    order = random.Random(seed)
+    for round_number in range(rounds + 2):
+        names = list(ways)
+        order.shuffle(names)
+        for name in names:
+            started = time.perf_counter()
+            ways[name]()
+            if round_number >= 2:
+                times[name].append(time.perf_counter() - started)
+    return times
+
+
+def medians(times: Mapping[str, list[float]]) -> dict[str, float]:
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def conditions(*packages: str) -> str:
+    """One line that says what ran where, for the tables in `results.md`."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", *packages))
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{_cpu()}, {torch.get_num_threads()} threads, {capability}; Python {platform.python_version()}, {versions}"
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo") as info:
+            return next(
+                line.split(":", 1)[1].strip() for line in info if line.startswith("model name")
+            )
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])

@@ -1,0 +1,1 @@
+"""The invariants of the engine, over every family, kind and head in its tables."""

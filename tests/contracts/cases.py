@@ -1,0 +1,70 @@
+"""The product of families, kinds and heads, read from the engine's own tables; every pair of them in the quick run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations, product
+from typing import Any
+
+import pytest
+
+from engine.families import FAMILIES
+from engine.heads import HEADS
+from engine.heads.head_kind import POOLINGS
+from engine.kinds import KINDS
+
+LABELS = {
+    "classify": ["red", "green", "blue"],
+    "tag": ["O", "B-x", "I-x"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One combination."""
+
+    family: str
+    kind: str
+    head: str
+    pooling: str
+
+    def __str__(self) -> str:
+        return "-".join((self.family, self.kind, self.head, self.pooling))
+
+    @property
+    def head_settings(self) -> dict[str, Any]:
+        labels = {"labels": LABELS[self.head]} if self.head in LABELS else {}
+        return {"kind": self.head, "pooling": self.pooling, **labels}
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        return (self.family, self.kind, self.head, self.pooling)
+
+
+def all_cases() -> list[Case]:
+    combinations_ = product(FAMILIES, KINDS, HEADS, POOLINGS)
+    return [Case(*c) for c in combinations_ if not (c[2] == "tag" and c[3] != "native")]
+
+
+def pairwise(cases: list[Case]) -> set[Case]:
+    """Greedily, cases that together hold every pair of values any case holds."""
+    missing = {pair for case in cases for pair in _pairs(case)}
+    chosen: set[Case] = set()
+    while missing:
+        best = max(cases, key=lambda case: len(missing & _pairs(case)))
+        chosen.add(best)
+        missing -= _pairs(best)
+    return chosen
+
+
+def params() -> list[Any]:
+    """Every case, those beyond the pairwise choice marked slow."""
+    quick = pairwise(all_cases())
+    return [
+        pytest.param(case, id=str(case), marks=() if case in quick else pytest.mark.slow)
+        for case in all_cases()
+    ]
+
+
+def _pairs(case: Case) -> set[tuple[tuple[int, str], tuple[int, str]]]:
+    return set(combinations(enumerate(case.values), 2))

@@ -1,0 +1,48 @@
+"""Engines over tiny bases, made once per run, and adapters whose weights are not zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.config import EngineConfig
+from engine.engine import Engine
+from tests.contracts.bench import Bench
+from tests.contracts.tiny import build_base
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    @cache
+    def folder(family: str) -> Path:
+        return build_base(family, tmp_path_factory.mktemp(family))
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def engines(base_folder: Callable[[str], Path]) -> Callable[..., Engine]:
+    @cache
+    def engine(family: str, **options: Any) -> Engine:
+        settings = {"dtype": "float32", "threads": 1, "num_slots": 16, **options}
+        return Engine(EngineConfig(base=str(base_folder(family)), **settings))
+
+    return engine
+
+
+@pytest.fixture
+def bench(engines: Callable[..., Engine], tmp_path: Path) -> Iterator[Callable[..., Bench]]:
+    """A table to try adapters on: an engine, emptied afterwards."""
+    opened: list[Bench] = []
+
+    def make(family: str, **options: Any) -> Bench:
+        opened.append(Bench(engines(family, **options), tmp_path / str(len(opened))))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.clear()

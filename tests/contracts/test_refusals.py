@@ -1,0 +1,163 @@
+"""An adapter that does not fit is refused with both sides named, and nothing of it stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from engine import port
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.cases import Case
+
+CASE = Case("bert", "lora", "classify", "native")
+SITE = "base_model.model.bert.encoder.layer.0.attention.self.query"
+MakeBench = Callable[..., Bench]
+
+
+def edited(
+    table: Bench, tensors: Callable[[dict[str, Any]], None] | None = None, **config: Any
+) -> port.Inspect:
+    """A good adapter's directory with its tensors or config changed."""
+    directory = table.write(table.adapter(CASE))
+    if tensors:
+        held = load_file(directory / "adapter_model.safetensors")
+        tensors(held)
+        save_file(held, directory / "adapter_model.safetensors")
+    path = directory / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | config))
+    return port.Inspect(directory=str(directory), head={"labels": ["a", "b", "c"]})
+
+
+def _rename(old: str, new: str) -> Callable[[dict[str, Any]], None]:
+    def rename(held: dict[str, Any]) -> None:
+        for key in [k for k in held if old in k]:
+            held[key.replace(old, new)] = held.pop(key)
+
+    return rename
+
+
+def _set(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda held: held.update({key: value})
+
+
+BAD_TENSORS: dict[str, tuple[Callable[[dict[str, Any]], None], str, str]] = {
+    "no site": (_rename("encoder.layer", "decoder.block"), "no_matching_site", "0 of 18 adapted"),
+    "some sites": (_rename("layer.0.attention", "layer.9.attention"), "no_matching_site", "14 of 18"),
+    "wrong shape": (_set(f"{SITE}.lora_A.weight", torch.zeros(4, 31)), "wrong_shape", "31"),
+    "wrong rank": (_set(f"{SITE}.lora_A.weight", torch.zeros(5, 32)), "bad_adapter", "rank 5"),
+    "half a pair": (lambda held: held.pop(f"{SITE}.lora_B.weight"), "bad_adapter", "needs"),
+    "NaN": (
+        _set(f"{SITE}.lora_A.weight", torch.full((4, 32), torch.nan)), "non_finite_weights", "NaN",
+    ),
+    "infinity": (
+        _set("base_model.model.classifier.bias", torch.full((3,), torch.inf)), "non_finite_weights", "classifier",
+    ),
+    "no head": (_rename("classifier", "lm_head"), "bad_adapter", "lm_head"),
+    "head of another width": (
+        _set("base_model.model.classifier.weight", torch.zeros(3, 16)), "wrong_shape", "16",
+    ),
+    "other labels": (
+        lambda held: held.update({
+            "base_model.model.classifier.weight": torch.zeros(5, 32),
+            "base_model.model.classifier.bias": torch.zeros(5),
+        }),
+        "bad_adapter", "5 outputs; 3 labels",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(BAD_TENSORS))
+def test_tensors_that_do_not_fit_are_refused(bench: MakeBench, name: str) -> None:
+    change, code, words = BAD_TENSORS[name]
+    table = bench("bert")
+    refusal = table.refusal(edited(table, change))
+    assert refusal.code == code
+    assert words in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"use_dora": True}, "use_dora"),
+        ({"bias": "all"}, "bias"),
+        ({"peft_type": "VERA"}, "'VERA'; this engine serves lora, bottleneck"),
+        ({"r": "8"}, "r as '8'"),
+        ({"r": 10**6}, "rank"),
+        ({"layer_replication": [[0, 2]]}, "layer_replication"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
+)
+def test_settings_this_engine_would_compute_wrongly_are_refused(
+    bench: MakeBench, config: dict[str, Any], words: str
+) -> None:
+    table = bench("bert")
+    assert words in table.refusal(edited(table, **config)).message
+
+
+def test_an_adapter_of_another_base_is_refused_with_both_fingerprints(
+    bench: MakeBench,
+) -> None:
+    table = bench("bert")
+    step = edited(table)
+    manifest = {"base": {"fingerprint": "0" * 64, "name": "elsewhere"}}
+    (Path(step.directory) / "manifest.json").write_text(json.dumps(manifest))
+    refusal = table.refusal(step)
+    assert refusal.code == "wrong_base"
+    assert "000000000000" in refusal.message
+    assert table.base.fingerprint[:12] in refusal.message
+
+
+def test_a_file_that_changed_since_it_was_published_is_never_served(bench: MakeBench) -> None:
+    table = bench("bert")
+    directory = table.write(table.adapter(CASE))
+    semantics = table.adapter(CASE).semantics
+    files = [port.File(role="adapter", path=str(directory / "adapter_model.safetensors"), sha256="0" * 64)]
+    refusal = table.refusal(port.Load(digest="x", semantics=semantics, files=files))
+    assert refusal.code == "bad_adapter"
+    assert "sha256" in refusal.message
+
+
+def test_weights_over_the_host_budget_are_refused_and_nothing_stays(bench: MakeBench) -> None:
+    table = bench("bert", host_bytes=1000)
+    directory = table.write(table.adapter(CASE))
+    inspected = table.ask(port.Inspect(directory=str(directory)))
+    files = [port.File(role=r, path=str(directory / n)) for r, n in inspected.files.items()]
+    step = port.Load(digest="x", semantics=inspected.semantics, files=files)
+    assert table.refusal(step).code == "out_of_memory"
+    assert table.ask(port.Stats()).loaded == {}
+
+
+def test_a_slot_that_holds_nothing_is_named(bench: MakeBench) -> None:
+    table = bench("bert")
+    refusal = table.refusal(port.Predict(rows=[port.Row(ids=ROWS[0], slot=5)]))
+    assert refusal.code == "not_loaded"
+    assert "slot 5" in refusal.message
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"kind": "prefix"}, "'prefix'"),
+        ({"kind_config": {"rank": 0}}, "rank is 0"),
+        ({"kind_config": {"targets": ["nothing"]}}, "nothing"),
+        ({"kind_config": {"layers": 9}}, "layers is 9"),
+        ({"kind_config": {"alpha": -1}}, "alpha"),
+        ({"head": {"kind": "classify", "labels": ["one"]}}, "at least 2"),
+        ({"head": {"kind": "classify", "labels": ["a", "a"]}}, "twice"),
+        ({"head": {"kind": "tag", "labels": ["O", "thing"]}}, "thing"),
+        ({"head": {"kind": "classify", "labels": ["a", "b"], "pooling": "max"}}, "'max'"),
+    ],
+    ids=lambda value: None,
+)
+def test_training_settings_that_make_no_sense_are_refused(
+    bench: MakeBench, spec: dict[str, Any], words: str
+) -> None:
+    table = bench("bert")
+    settings = {"kind": "lora", "kind_config": {}, "head": CASE.head_settings, "seed": 1} | spec
+    assert words in table.refusal(port.OpenTraining(**settings)).message

@@ -1,0 +1,126 @@
+"""A row's answer is its own: whatever stands beside it, however the batch is laid out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel
+
+from engine import port
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.cases import Case, all_cases, params
+from tests.contracts.tiny import BASES, VOCABULARY
+
+FAMILIES = sorted(BASES)
+MakeBench = Callable[..., Bench]
+
+
+def mixed_rows(bench: Bench, family: str) -> list[tuple[list[int], str | None]]:
+    """Rows of every kind and head of the family, of several ranks, and of the bare base, interleaved."""
+    cases = [case for case in all_cases() if case.family == family]
+    digests = [bench.load(bench.adapter(c, seed=i, rank=2 + i)) for i, c in enumerate(cases)]
+    return [(ids, d) for i, ids in enumerate(ROWS) for d in [*digests[i % 2 :: 2], None]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_mixed_batch_equals_each_row_alone(bench: MakeBench, family: str) -> None:
+    table = bench(family)
+    rows = mixed_rows(table, family)
+    for row, answer in zip(rows, table.answers(rows), strict=True):
+        np.testing.assert_allclose(answer, table.answers([row])[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_mixed_batch_in_bfloat16_stays_near_each_row_alone(bench: MakeBench, family: str) -> None:
+    table = bench(family, dtype="bfloat16")
+    rows = mixed_rows(table, family)
+    for row, answer in zip(rows, table.answers(rows), strict=True):
+        alone = table.answers([row])[0]
+        assert np.abs(answer - alone).max() <= 0.05 * max(1.0, float(np.abs(alone).max()))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_packed_rows_equal_padded_rows(bench: MakeBench, family: str) -> None:
+    packed, padded = bench(family), bench(family, packed=False)
+    first, second = packed.answers(mixed_rows(packed, family)), padded.answers(mixed_rows(padded, family))
+    for ours, oracle in zip(first, second, strict=True):
+        np.testing.assert_allclose(ours, oracle, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_slot_0_is_the_untouched_stock_model(
+    bench: MakeBench, base_folder: Callable[[str], object], family: str
+) -> None:
+    stock = AutoModel.from_pretrained(base_folder(family), attn_implementation="eager").eval()
+    assert stock.config._attn_implementation == "eager"
+    rows = mixed_rows(bench(family), family)  # adapters of other rows must leave the bare ones alone
+    table = bench(family)
+    answers = table.answers([(ids, None) for ids in ROWS])
+    assert rows
+    for ids, answer in zip(ROWS, answers, strict=True):
+        with torch.inference_mode():
+            oracle = stock(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        np.testing.assert_allclose(answer, oracle.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("case", params())
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_hostile_finite_weights_beside_a_row_change_no_bit_of_it(
+    bench: MakeBench, case: Case, dtype: str
+) -> None:
+    table = bench(case.family, dtype=dtype)
+    mine = table.load(table.adapter(case, seed=1))
+    tame = table.adapter(case, seed=2)
+    hostile = table.adapter(case, seed=2)
+    for parts in hostile.weights.values():
+        for tensor in parts.values():
+            tensor.fill_(1e38)
+    tame_digest, hostile_digest = table.load(tame), table.load(hostile)
+    beside_tame = table.predict([(ROWS[0], mine), (ROWS[1], tame_digest), (ROWS[2], mine)])
+    beside_hostile = table.predict([(ROWS[0], mine), (ROWS[1], hostile_digest), (ROWS[2], mine)])
+    np.testing.assert_array_equal(beside_tame[0], beside_hostile[0])
+    np.testing.assert_array_equal(beside_tame[2], beside_hostile[2])
+    assert beside_hostile[1].code == "non_finite_result"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_exact_mode_a_row_in_a_batch_is_bit_equal_to_itself_alone(
+    bench: MakeBench, family: str
+) -> None:
+    table = bench(family, exact=True)
+    rows = mixed_rows(table, family)
+    for row, answer in zip(rows, table.answers(rows), strict=True):
+        np.testing.assert_array_equal(answer, table.answers([row])[0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "bad", [[], [0, VOCABULARY, 2], [0, -1, 2], [5] * 65], ids=["empty", "vocabulary", "negative", "long"]
+)
+def test_a_row_that_cannot_be_computed_fails_alone(
+    bench: MakeBench, family: str, bad: list[int]
+) -> None:
+    table = bench(family)
+    results = table.predict([(ROWS[0], None), (bad, None), (ROWS[1], None)])
+    assert isinstance(results[1], port.Failure)
+    assert results[1].code == "bad_row"
+    np.testing.assert_array_equal(results[0], table.answers([(ROWS[0], None), (ROWS[1], None)])[0])
+
+
+def test_a_row_that_makes_the_model_code_raise_fails_alone(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = bench("bert")
+    stock = type(table.base).forward
+
+    def raising(self: object, batch: object) -> object:
+        if 66 in batch.ids:  # type: ignore[attr-defined]
+            raise RuntimeError("a kernel refused")
+        return stock(self, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(table.base), "forward", raising)
+    results = table.predict([(ROWS[0], None), ([0, 66, 2], None), (ROWS[1], None), (ROWS[2], None)])
+    assert [isinstance(r, port.Failure) for r in results] == [False, True, False, False]

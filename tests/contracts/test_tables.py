@@ -1,0 +1,42 @@
+"""The tables are complete: what is listed is found, and tested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from torch import nn
+
+from engine.errors import BadAdapter, BadBase
+from engine.families import FAMILIES, family_of
+from engine.heads import head_kind
+from tests.contracts.bench import Bench
+from tests.contracts.tiny import BASES
+
+
+def test_every_family_has_a_tiny_base_to_be_tested_on() -> None:
+    assert set(BASES) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_linear_of_every_layer_is_a_site(bench: Callable[..., Bench], family: str) -> None:
+    base = bench(family).base
+    layers = base.model.get_submodule(base.family.layers)
+    assert len(base.sites) == sum(isinstance(m, nn.Linear) for m in layers.modules())
+    assert {site.layer for site in base.sites.values()} == set(range(base.num_layers))
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_every_named_sublayer_exists_in_every_layer(bench: Callable[..., Bench], family: str) -> None:
+    base = bench(family).base
+    assert len(base.sublayers) == len(FAMILIES[family].sublayers) * base.num_layers
+
+
+def test_an_unknown_model_type_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(BadBase, match="'mamba' model; this engine serves bert, roberta"):
+        family_of("mamba")
+
+
+def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(BadAdapter, match="'poet'; this engine knows classify, tag, regress"):
+        head_kind({"kind": "poet"})

@@ -1,0 +1,135 @@
+"""Training moves adapter and head and nothing else, on the same path that serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine import port
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.cases import Case, params
+from tests.contracts.tiny import BASES
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.mark.parametrize("case", params())
+def test_a_fresh_adapter_changes_nothing(bench: MakeBench, case: Case) -> None:
+    table = bench(case.family)
+    with_adapter = table.adapter(case, scale=0.0)
+    digest = table.load(with_adapter)
+    bare = table.adapter(case, scale=0.0)
+    for parts in bare.weights.values():
+        for tensor in parts.values():
+            tensor.zero_()
+    oracle = table.load(bare)
+    for ids in ROWS:
+        ours, expected = table.answers([(ids, digest)])[0], table.answers([(ids, oracle)])[0]
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize("case", params())
+def test_training_lowers_the_loss_and_leaves_the_base_untouched(bench: MakeBench, case: Case) -> None:
+    table = bench(case.family)
+    before = {name: p.clone() for name, p in table.base.model.named_parameters()}
+    slot = table.open(case)
+    losses = table.train(case, slot, steps=40, rate=0.03)
+    assert losses[-1] < losses[0] * 0.85
+    for name, parameter in table.base.model.named_parameters():
+        assert parameter.grad is None
+        assert torch.equal(parameter, before[name]), name
+    assert not table.base.model.training
+    table.ask(port.CloseTraining(slot=slot))
+
+
+@pytest.mark.parametrize("case", params())
+def test_every_trained_tensor_moves(bench: MakeBench, case: Case, tmp_path: Path) -> None:
+    table = bench(case.family)
+    slot = table.open(case)
+    table.train(case, slot, steps=3)
+    assert table.ask(port.Save(slot=slot, directory=str(tmp_path))).unmoved == []
+
+
+@pytest.mark.parametrize("case", params())
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_saved_answers_bit_for_bit_what_was_trained(
+    bench: MakeBench, case: Case, dtype: str, tmp_path: Path
+) -> None:
+    table = bench(case.family, dtype=dtype)
+    slot = table.open(case)
+    table.train(case, slot, steps=3)
+    trained = table.ask(port.Predict(rows=[port.Row(ids=ids, slot=slot) for ids in ROWS])).rows
+    saved = table.ask(port.Save(slot=slot, directory=str(tmp_path)))
+    digest = table.load(tmp_path, saved.semantics["head"])
+    reloaded = table.answers([(ids, digest) for ids in ROWS])
+    for before, after in zip(trained, reloaded, strict=True):
+        np.testing.assert_array_equal(before.numpy(), after)
+
+
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_cached_activations_train_exactly_what_recomputed_ones_do(
+    bench: MakeBench, family: str
+) -> None:
+    table = bench(family)
+    case = Case(family, "lora", "classify", "native")
+    settings = {"rank": 4, "layers": 1}
+    cached = table.open(case, kind_config=settings, dropout=0.1, head_dropout=0.1)
+    fresh = table.open(case, kind_config=settings, dropout=0.1, head_dropout=0.1, cache_bytes=0)
+    assert table.train(case, cached, steps=6) == table.train(case, fresh, steps=6)
+    assert table.ask(port.Stats()).cache_bytes > 0
+
+
+def test_restoring_goes_back_to_the_snapshot(bench: MakeBench) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "classify", "native")
+    slot = table.open(case)
+    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    table.train(case, slot, steps=2)
+    table.ask(port.Snapshot(slot=slot))
+    best = table.ask(port.Predict(rows=rows)).rows
+    table.train(case, slot, steps=5)
+    assert table.ask(port.Predict(rows=rows)).rows != best
+    table.ask(port.Restore(slot=slot))
+    assert table.ask(port.Predict(rows=rows)).rows == best
+
+
+def test_one_seed_trains_one_adapter_whatever_else_is_training(bench: MakeBench) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "classify", "native")
+    alone = table.open(case, dropout=0.2)
+    losses = table.train(case, alone, steps=4)
+    first, other = table.open(case, dropout=0.2), table.open(case, seed=99, dropout=0.5)
+    beside = []
+    for number in range(4):
+        beside += _one_step(table, case, first, number)
+        _one_step(table, case, other, number)
+    assert beside == losses
+
+
+def _one_step(table: Bench, case: Case, slot: int, number: int) -> list[float]:
+    from tests.contracts.bench import targets
+
+    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    step = port.Train(
+        slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case), learning_rate=0.01, step=number
+    )  # fmt: skip
+    return [table.ask(step).loss]
+
+
+def test_a_diverging_job_fails_typed_and_leaves_its_neighbours_bits_alone(bench: MakeBench) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "regress", "native")
+    served = table.load(table.adapter(case))
+    before = table.answers([(ids, served) for ids in ROWS])
+    slot = table.open(case, max_grad_norm=1e30)
+    step = port.Train(
+        slot=slot, rows=[port.Row(ids=ROWS[0], slot=slot)], keys=[0], targets=[float("nan")],
+        learning_rate=1.0, step=0,
+    )  # fmt: skip
+    assert table.refusal(step).code == "diverged"
+    for old, new in zip(before, table.answers([(ids, served) for ids in ROWS]), strict=True):
+        np.testing.assert_array_equal(old, new)

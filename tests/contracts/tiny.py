@@ -1,0 +1,60 @@
+"""Tiny real bases, one per family, built from their config classes, with a small tokenizer beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import (
+    AutoModel,
+    BertConfig,
+    DistilBertConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+)
+
+VOCABULARY = 120
+
+BASES: dict[str, Callable[[], PreTrainedConfig]] = {
+    "bert": lambda: BertConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=64,
+    ),
+    "roberta": lambda: RobertaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=66, pad_token_id=1,
+    ),
+    "distilbert": lambda: DistilBertConfig(
+        vocab_size=VOCABULARY, dim=32, n_layers=3, n_heads=2, hidden_dim=48,
+        max_position_embeddings=64,
+    ),
+}  # fmt: skip
+
+
+def build_base(family: str, folder: Path) -> Path:
+    """A base on disk, as `--base` takes it. Weights are larger than usual, so that mistakes show."""
+    torch.manual_seed(7)
+    model = AutoModel.from_config(BASES[family]())
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 0.15)
+    model.save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    words = ["[CLS]", "[PAD]", "[SEP]", "[UNK]", *(f"w{i}" for i in range(VOCABULARY - 4))]
+    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 0), ("[SEP]", 2)],
+    )  # fmt: skip
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", model_max_length=64
+    )
