@@ -1,0 +1,137 @@
+"""The rules by which an alias moves: compare-and-set, history, and going back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from adapters_registry.errors import (
+    AliasMoved,
+    NotFound,
+    NothingToRollBack,
+    UnknownAlias,
+    UnknownTask,
+    UnknownVersion,
+)
+from adapters_registry.port import Index
+from adapters_registry.values import Alias, AliasEvent, Version
+
+MAX_NUMBER = 999_999_999
+
+
+class Aliases:
+    """All moves of all aliases. Each is one transaction that also appends its event."""
+
+    def __init__(self, index: Index, clock: Callable[[], float]) -> None:
+        self._index = index
+        self._clock = clock
+
+    def promote(
+        self, tenant: str, task: str, number: int, alias: str, expected: int | None
+    ) -> Alias:
+        with self._index.writing():
+            version = self.version(tenant, task, number)
+            current = self._index.find_alias(tenant, task, alias)
+            _check_expected(task, alias, current, expected)
+            return self.move(version, alias, current, "promote")
+
+    def rollback(self, tenant: str, task: str, alias: str) -> Alias:
+        with self._index.writing():
+            current = self.find(tenant, task, alias)
+            alive = {version.number: version for version in self._index.list_versions(tenant, task)}
+            events = self._index.list_events(tenant, task, alias)
+            target = previous_version(events, alive)
+            if target is None:
+                raise NothingToRollBack(
+                    f"{task}@{alias} has no version before {current.version}", task=task
+                )
+            return self.move(alive[target], alias, current, "rollback")
+
+    def move(self, version: Version, name: str, current: Alias | None, action: str) -> Alias:
+        """Inside a transaction: point the alias at the version.
+
+        Where it already points, nothing happens.
+        """
+        if current is not None and current.version == version.number:
+            return current
+        now = self._clock()
+        alias = Alias(
+            tenant=version.tenant,
+            task=version.task,
+            name=name,
+            version=version.number,
+            digest=version.digest,
+            moved_at=now,
+        )
+        self._index.put_alias(alias)
+        self._index.add_event(self._event(alias, current, action))
+        return alias
+
+    def find(self, tenant: str, task: str, alias: str) -> Alias:
+        found = self._index.find_alias(tenant, task, alias)
+        if found is None:
+            raise self.unknown(tenant, task, alias)
+        return found
+
+    def unknown(self, tenant: str, task: str, alias: str) -> NotFound:
+        if self._index.find_task(tenant, task) is None:
+            return UnknownTask(f"there is no task {task}", task=task)
+        return UnknownAlias(f"task {task} has no alias {alias}", task=task, alias=alias)
+
+    def _event(self, alias: Alias, current: Alias | None, action: str) -> AliasEvent:
+        earlier = self._index.list_events(alias.tenant, alias.task, alias.name)
+        return AliasEvent(
+            tenant=alias.tenant,
+            task=alias.task,
+            alias=alias.name,
+            sequence=len(earlier) + 1,
+            action=action,
+            previous=None if current is None else current.version,
+            version=alias.version,
+            at=alias.moved_at,
+        )
+
+    def version(self, tenant: str, task: str, number: int) -> Version:
+        # No version has a larger number, and databases fail on integers they cannot hold.
+        found = self._index.find_version(tenant, task, number) if number <= MAX_NUMBER else None
+        if found is not None:
+            return found
+        if self._index.find_task(tenant, task) is None:
+            raise UnknownTask(f"there is no task {task}", task=task)
+        raise UnknownVersion(f"task {task} has no version {number}", task=task, version=number)
+
+
+def previous_version(events: Iterable[AliasEvent], alive: Iterable[int]) -> int | None:
+    """Where a rollback goes: the version named before the current one, deleted ones skipped.
+
+    The history is replayed as a stack, so that two rollbacks go back two moves and do not flip
+    between two versions.
+    """
+    stack: list[int] = []
+    for event in events:
+        if event.action == "rollback":
+            while stack and stack[-1] != event.version:
+                stack.pop()
+        else:
+            stack.append(event.version)
+    if not stack:
+        return None
+    usable, current = set(alive), stack[-1]
+    return next(
+        (number for number in reversed(stack) if number != current and number in usable), None
+    )
+
+
+def _check_expected(task: str, alias: str, current: Alias | None, expected: int | None) -> None:
+    """`expected` names the version the caller believes is current; 0 means that the alias should
+    not exist yet.
+    """
+    actual = 0 if current is None else current.version
+    if expected is not None and expected != actual:
+        names = f"version {actual}" if actual else "nothing"
+        raise AliasMoved(
+            f"{task}@{alias} names {names}, not version {expected} as expected",
+            task=task,
+            alias=alias,
+            expected=expected,
+            actual=actual or None,
+        )

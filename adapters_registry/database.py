@@ -1,0 +1,140 @@
+"""How the index reaches its database: connections, transactions, schema check.
+
+Knows no statement about versions.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, exc
+
+from adapters_registry.errors import (
+    RegistryError,
+    StorageBusy,
+    StorageError,
+    StorageFull,
+    StorageReadOnly,
+    WrongSchema,
+)
+from adapters_registry.tables import METADATA, SCHEMA_VERSION
+
+_BUSY_S = 10
+# SQLite says what is wrong in words; its own numbers do not reach us through the driver's exception
+# classes.
+_KINDS: tuple[tuple[str, type[StorageError]], ...] = (
+    ("locked", StorageBusy),
+    ("disk is full", StorageFull),
+    ("readonly", StorageReadOnly),
+    ("unable to open", StorageReadOnly),
+)
+
+
+class Database:
+    """SQLite in WAL mode, every commit synced.
+
+    A thread has one connection while it reads or writes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._engine = create_engine(
+            f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": _BUSY_S}
+        )
+        self._immediate = self._engine.execution_options(immediate=True)
+        self._local = threading.local()
+        event.listen(self._engine, "connect", _prepare)
+        event.listen(self._engine, "begin", _begin)
+        with translated():
+            with self._immediate.begin() as connection:
+                _check_schema(connection)
+            # A connection of its own that never writes: `data_version` moves when any *other*
+            # connection commits.
+            self._watch = self._engine.raw_connection()
+            self._watch_lock = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One snapshot; inside `writing`, the writer's own connection and what it wrote."""
+        current: Connection | None = getattr(self._local, "connection", None)
+        if current is not None:
+            yield current
+            return
+        with translated(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The one writer from the start: a deferred transaction could fail at its first write."""
+        if getattr(self._local, "connection", None) is not None:
+            yield
+            return
+        with translated(), self._immediate.begin() as connection:
+            self._local.connection = connection
+            try:
+                yield
+            finally:
+                self._local.connection = None
+
+    def generation(self) -> int:
+        with self._watch_lock, translated():
+            cursor = self._watch.cursor()
+            cursor.execute("PRAGMA data_version")
+            [[generation]] = cursor.fetchall()
+            cursor.close()
+        return int(generation)
+
+    def close(self) -> None:
+        with self._watch_lock:
+            self._watch.close()
+        self._engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours; statements and parameters stay out of the message."""
+    try:
+        yield
+    except exc.SQLAlchemyError as error:
+        raise _storage_error(str(getattr(error, "orig", None) or type(error).__name__)) from error
+
+
+def _storage_error(words: str) -> RegistryError:
+    kind = next((kind for mark, kind in _KINDS if mark in words), StorageError)
+    return kind(f"the registry's index failed: {words}")
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver must not begin transactions of its own
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get("immediate", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _check_schema(connection: Connection) -> None:
+    """Make the tables in an empty database; refuse one that another release wrote."""
+    found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if found == SCHEMA_VERSION:
+        return
+    num_tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+    if found or num_tables:
+        raise WrongSchema(
+            f"the registry's index has schema {found}, this release reads {SCHEMA_VERSION}",
+            found=found,
+        )
+    METADATA.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -1,0 +1,225 @@
+"""The error tree: docstrings are default messages, codes are stable, facts are attributes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RegistryError(Exception):
+    """The registry could not do what was asked."""
+
+    code: ClassVar[str] = "registry_error"
+
+    def __init__(self, message: str | None = None, **facts: object) -> None:
+        super().__init__(message or type(self).__doc__)
+        self.facts = facts
+
+    def __getattr__(self, name: str) -> object:
+        facts: dict[str, object] = self.__dict__.get("facts", {})
+        if name in facts:
+            return facts[name]
+        raise AttributeError(name)
+
+
+# ---------------------------------------------------------------- names
+
+
+class BadName(RegistryError):
+    """A tenant, task or alias name must match ^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$."""
+
+    code = "bad_name"
+
+
+class NotFound(RegistryError):
+    """Nothing of that name exists."""
+
+    code = "not_found"
+
+
+class UnknownTask(NotFound):
+    """No such task exists."""
+
+    code = "unknown_task"
+
+
+class UnknownVersion(NotFound):
+    """The task has no such version."""
+
+    code = "unknown_version"
+
+
+class UnknownAlias(NotFound):
+    """The task has no such alias."""
+
+    code = "unknown_alias"
+
+
+# ---------------------------------------------------------------- conflicts
+
+
+class Conflict(RegistryError):
+    """The registry's state does not allow this."""
+
+    code = "conflict"
+
+
+class AliasMoved(Conflict):
+    """The alias no longer names the expected version."""
+
+    code = "alias_moved"
+
+
+class NothingToRollBack(Conflict):
+    """The alias has no earlier version to go back to."""
+
+    code = "nothing_to_roll_back"
+
+
+class VersionInUse(Conflict):
+    """An alias still names the version."""
+
+    code = "version_in_use"
+
+
+class FenceSpent(Conflict):
+    """This publication already happened, and its version has since been deleted."""
+
+    code = "fence_spent"
+
+
+# ---------------------------------------------------------------- foreign files
+
+
+class BadArtifact(RegistryError):
+    """The adapter's files are refused."""
+
+    code = "bad_artifact"
+
+
+class BadFileName(BadArtifact):
+    """A file name must be one plain name: letters, digits, dot, underscore and dash."""
+
+    code = "bad_file_name"
+
+
+class ForbiddenFile(BadArtifact):
+    """A file of this name has no place in an adapter directory."""
+
+    code = "forbidden_file"
+
+
+class MissingFile(BadArtifact):
+    """A file that every adapter directory needs is not there."""
+
+    code = "missing_file"
+
+
+class PickledWeights(BadArtifact):
+    """The weights are pickled; only safetensors are read."""
+
+    code = "pickled_weights"
+
+
+class TooManyBytes(BadArtifact):
+    """The adapter's files are larger than allowed."""
+
+    code = "too_many_bytes"
+
+
+class BadHeader(BadArtifact):
+    """The safetensors header cannot be trusted."""
+
+    code = "bad_header"
+
+
+class BadTensor(BadArtifact):
+    """A tensor's dtype, shape or place in the file is refused."""
+
+    code = "bad_tensor"
+
+
+class NonFiniteTensor(BadArtifact):
+    """A tensor holds NaN or infinite values."""
+
+    code = "non_finite_tensor"
+
+
+class BadConfig(BadArtifact):
+    """The adapter's configuration is refused."""
+
+    code = "bad_config"
+
+
+class RemoteCode(BadConfig):
+    """The configuration asks for code of its own to be run."""
+
+    code = "remote_code"
+
+
+class PatternRefused(BadConfig):
+    """Modules are named exactly or by suffix, never by a pattern."""
+
+    code = "pattern_refused"
+
+
+class WrongRank(BadConfig):
+    """The rank of a tensor is not the rank that the configuration declares."""
+
+    code = "wrong_rank"
+
+
+class RankTooLarge(BadConfig):
+    """The adapter's largest rank is above the limit."""
+
+    code = "rank_too_large"
+
+
+class BadManifest(RegistryError):
+    """The manifest is not valid."""
+
+    code = "bad_manifest"
+
+
+# ---------------------------------------------------------------- storage
+
+
+class StorageError(RegistryError):
+    """The registry's storage failed."""
+
+    code = "storage_failed"
+
+
+class StorageFull(StorageError):
+    """The registry's storage is full."""
+
+    code = "storage_full"
+
+
+class StorageReadOnly(StorageError):
+    """The registry's data directory cannot be written."""
+
+    code = "storage_read_only"
+
+
+class StorageBusy(StorageError):
+    """Another writer held the registry's index for too long; try again."""
+
+    code = "storage_busy"
+
+
+class WrongSchema(StorageError):
+    """The registry's index was written by another release."""
+
+    code = "wrong_schema"
+
+
+class BlobMissing(StorageError):
+    """A stored file is gone."""
+
+    code = "blob_missing"
+
+
+class BlobCorrupt(StorageError):
+    """A stored file no longer has the content it is named for."""
+
+    code = "blob_corrupt"

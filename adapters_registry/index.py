@@ -1,0 +1,215 @@
+"""The index over SQL: every statement of the package, SQLAlchemy Core, synchronous.
+
+Holds no rule of the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Row,
+    Select,
+    Table,
+    and_,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from adapters_registry import rows
+from adapters_registry.database import Database
+from adapters_registry.tables import ALIAS, ALIAS_EVENT, PUBLICATION, TASK, VERSION, VERSION_FILE
+from adapters_registry.values import Alias, AliasEvent, Task, Version
+
+_MAX_PARAMETERS = 500  # per statement: below every database's limit
+
+
+class SqlIndex:
+    """The port `Index` over a `Database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def writing(self) -> AbstractContextManager[None]:
+        return self._database.writing()
+
+    def generation(self) -> int:
+        return self._database.generation()
+
+    def close(self) -> None:
+        self._database.close()
+
+    # ------------------------------------------------------------ reads
+
+    def find_task(self, tenant: str, name: str) -> Task | None:
+        found = self._tasks(_tasks(tenant).where(TASK.c.name == name), tenant)
+        return found[0] if found else None
+
+    def list_tasks(self, tenant: str, after: str, limit: int) -> Sequence[Task]:
+        page = _tasks(tenant).where(TASK.c.name > after).order_by(TASK.c.name).limit(limit)
+        return self._tasks(page, tenant)
+
+    def find_version(self, tenant: str, task: str, number: int) -> Version | None:
+        return self._version(_of(VERSION, tenant, task) & (VERSION.c.number == number))
+
+    def find_digest(self, tenant: str, task: str, digest: str) -> Version | None:
+        return self._version(_of(VERSION, tenant, task) & (VERSION.c.digest == digest))
+
+    def list_versions(self, tenant: str, task: str) -> Sequence[Version]:
+        query = select(VERSION).where(_of(VERSION, tenant, task)).order_by(VERSION.c.number)
+        return [rows.version(row) for row in self._all(query)]
+
+    def find_alias(self, tenant: str, task: str, name: str) -> Alias | None:
+        found = self._all(_aliases(tenant).where(ALIAS.c.task == task, ALIAS.c.name == name))
+        return rows.alias(found[0]) if found else None
+
+    def find_aliased(self, tenant: str, task: str, alias: str) -> Version | None:
+        named = _of(ALIAS, tenant, task) & (ALIAS.c.name == alias)
+        return self._one_version(select(VERSION).join(ALIAS, _names_version()).where(named))
+
+    def list_aliases(self, tenant: str, task: str) -> Sequence[Alias]:
+        query = _aliases(tenant).where(ALIAS.c.task == task).order_by(ALIAS.c.name)
+        return [rows.alias(row) for row in self._all(query)]
+
+    def list_events(self, tenant: str, task: str, alias: str) -> Sequence[AliasEvent]:
+        mine = _of(ALIAS_EVENT, tenant, task) & (ALIAS_EVENT.c.alias == alias)
+        query = select(ALIAS_EVENT).where(mine).order_by(ALIAS_EVENT.c.sequence)
+        return [rows.alias_event(row) for row in self._all(query)]
+
+    def find_fence(self, tenant: str, fence: str) -> tuple[str, int] | None:
+        mine = (PUBLICATION.c.tenant == tenant) & (PUBLICATION.c.fence == fence)
+        found = self._all(select(PUBLICATION.c.task, PUBLICATION.c.number).where(mine))
+        return (found[0].task, found[0].number) if found else None
+
+    def referenced(self, sha256s: Iterable[str]) -> set[str]:
+        wanted, found = list(sha256s), set[str]()
+        for start in range(0, len(wanted), _MAX_PARAMETERS):
+            some = VERSION_FILE.c.sha256.in_(wanted[start : start + _MAX_PARAMETERS])
+            found |= {row.sha256 for row in self._all(select(VERSION_FILE.c.sha256).where(some))}
+        return found
+
+    # ------------------------------------------------------------ writes
+
+    def next_number(self, tenant: str, task: str, now: float) -> int:
+        mine = (TASK.c.tenant == tenant) & (TASK.c.name == task)
+        found = self._all(select(TASK.c.next_number, TASK.c.deleted).where(mine))
+        if not found:
+            self._insert(
+                TASK, tenant=tenant, name=task, next_number=2, created_at=now, deleted=False
+            )
+            return 1
+        number: int = found[0].next_number
+        revived = {"created_at": now, "deleted": False} if found[0].deleted else {}
+        self._run(update(TASK).where(mine).values(next_number=number + 1, **revived))
+        return number
+
+    def add_version(self, version: Version) -> None:
+        self._insert(VERSION, **rows.version_row(version))
+        for file in version.manifest.files:
+            self._insert(
+                VERSION_FILE,
+                tenant=version.tenant,
+                task=version.task,
+                number=version.number,
+                role=file.role,
+                sha256=file.sha256,
+            )
+
+    def add_fence(self, tenant: str, fence: str, task: str, number: int) -> None:
+        self._insert(PUBLICATION, tenant=tenant, fence=fence, task=task, number=number)
+
+    def put_alias(self, alias: Alias) -> None:
+        mine = _of(ALIAS, alias.tenant, alias.task) & (ALIAS.c.name == alias.name)
+        self._run(delete(ALIAS).where(mine))
+        self._insert(ALIAS, **rows.alias_row(alias))
+
+    def add_event(self, event: AliasEvent) -> None:
+        self._insert(ALIAS_EVENT, **rows.alias_event_row(event))
+
+    def remove_version(self, tenant: str, task: str, number: int) -> None:
+        self._run(delete(VERSION).where(_of(VERSION, tenant, task), VERSION.c.number == number))
+
+    def remove_task(self, tenant: str, name: str) -> None:
+        for table in (ALIAS_EVENT, ALIAS, VERSION):
+            self._run(delete(table).where(_of(table, tenant, name)))
+        mine = (TASK.c.tenant == tenant) & (TASK.c.name == name)
+        self._run(update(TASK).where(mine).values(deleted=True))
+
+    # ------------------------------------------------------------ inside
+
+    def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        with self._database.reading() as connection:
+            return connection.execute(query).all()
+
+    def _run(self, statement: Executable) -> None:
+        with self._database.writing(), self._database.reading() as connection:
+            connection.execute(statement)
+
+    def _insert(self, table: Table, **values: object) -> None:
+        self._run(insert(table).values(**values))
+
+    def _version(self, where: ColumnElement[bool]) -> Version | None:
+        return self._one_version(select(VERSION).where(where))
+
+    def _one_version(self, query: Select[Any]) -> Version | None:
+        found = self._all(query)
+        return rows.version(found[0]) if found else None
+
+    def _tasks(self, query: Select[Any], tenant: str) -> list[Task]:
+        """Two statements for any number of tasks, in one snapshot."""
+        with self._database.reading() as connection:
+            found = connection.execute(query).all()
+            names = [row.task for row in found]
+            aliases = connection.execute(
+                _aliases(tenant).where(ALIAS.c.task.in_(names)).order_by(ALIAS.c.task, ALIAS.c.name)
+            ).all()
+        by_task = {
+            task: tuple(rows.alias(row) for row in group)
+            for task, group in groupby(aliases, key=lambda row: row.task)
+        }
+        return [rows.task(row, by_task.get(row.task, ())) for row in found]
+
+
+def _of(table: Table, tenant: str, task: str) -> ColumnElement[bool]:
+    return and_(table.c.tenant == tenant, table.c.task == task)
+
+
+def _aliases(tenant: str) -> Select[Any]:
+    query = select(ALIAS, VERSION.c.digest).join(VERSION, _names_version())
+    return query.where(ALIAS.c.tenant == tenant)
+
+
+def _names_version() -> ColumnElement[bool]:
+    return and_(
+        VERSION.c.tenant == ALIAS.c.tenant,
+        VERSION.c.task == ALIAS.c.task,
+        VERSION.c.number == ALIAS.c.version,
+    )
+
+
+def _tasks(tenant: str) -> Select[Any]:
+    """Live tasks, each row with its newest version."""
+    other = VERSION.alias()
+    newest = (
+        select(func.max(other.c.number))
+        .where(other.c.tenant == TASK.c.tenant, other.c.task == TASK.c.name)
+        .correlate(TASK)
+        .scalar_subquery()
+    )
+    its_newest = and_(
+        VERSION.c.tenant == TASK.c.tenant, VERSION.c.task == TASK.c.name, VERSION.c.number == newest
+    )
+    return (
+        select(VERSION, TASK.c.created_at.label("task_created_at"))
+        .select_from(TASK)
+        .join(VERSION, its_newest)
+        .where(TASK.c.tenant == tenant, TASK.c.deleted.is_(False))
+    )

@@ -1,0 +1,21 @@
+"""How much of a foreign adapter is believed at most.
+
+Every cap is checked before anything of that size is allocated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The caps of one registry."""
+
+    max_header_bytes: int = 1 << 20
+    max_tensors: int = 20_000
+    max_config_bytes: int = 1 << 20
+    max_file_bytes: int = 1 << 30
+    max_total_bytes: int = 2 << 30
+    max_files: int = 32
+    max_rank: int = 256

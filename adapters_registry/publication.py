@@ -1,0 +1,103 @@
+"""Publishing: bytes first, rows last.
+
+A crash in between leaves stored files no version names, never half a version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from adapters_registry.aliases import Aliases
+from adapters_registry.errors import BlobCorrupt, BlobMissing, FenceSpent, StorageError
+from adapters_registry.manifest import ManifestFile
+from adapters_registry.port import Blobs, Index
+from adapters_registry.ref import PRODUCTION
+from adapters_registry.staging import check_file_name
+from adapters_registry.values import Draft, Version
+
+_ATTEMPTS = 5
+
+
+class Publisher:
+    """Turns a draft and its staged files into a version."""
+
+    def __init__(
+        self, index: Index, blobs: Blobs, aliases: Aliases, clock: Callable[[], float]
+    ) -> None:
+        self._index = index
+        self._blobs = blobs
+        self._aliases = aliases
+        self._clock = clock
+
+    def publish(self, draft: Draft, staging: Path, names: Mapping[str, str]) -> Version:
+        """Store the files, then write every row in one transaction.
+
+        A delete elsewhere may drop a file between the two, as no version names it yet. The
+        transaction therefore looks again while no other writer can run, and if one is gone the
+        files are stored once more.
+        """
+        for _ in range(_ATTEMPTS):
+            files = tuple(self._store(role, staging, name) for role, name in sorted(names.items()))
+            complete = replace(draft, manifest=replace(draft.manifest, files=files))
+            with self._index.writing():
+                if all(self._is_stored(file) for file in files):
+                    return self._record(complete)
+        raise StorageError(
+            "the adapter's files were deleted again and again while it was published"
+        )
+
+    def _store(self, role: str, staging: Path, name: str) -> ManifestFile:
+        blob = self._blobs.put(staging / check_file_name(name))
+        return ManifestFile(role=role, path=name, sha256=blob.sha256, size=blob.size)
+
+    def _is_stored(self, file: ManifestFile) -> bool:
+        try:
+            self._blobs.path(file.sha256, file.size)
+        except (BlobMissing, BlobCorrupt):
+            return False
+        return True
+
+    def _record(self, draft: Draft) -> Version:
+        """Inside the transaction.
+
+        The same fence, or the same content, gives the version that is already there.
+        """
+        spent = draft.fence and self._index.find_fence(draft.tenant, draft.fence)
+        if spent:
+            return self._of_fence(draft, *spent)
+        version = self._index.find_digest(
+            draft.tenant, draft.task, draft.manifest.digest
+        ) or self._add(draft)
+        if draft.fence:
+            self._index.add_fence(draft.tenant, draft.fence, draft.task, version.number)
+        current = self._index.find_alias(draft.tenant, draft.task, PRODUCTION)
+        if current is None or draft.promote:
+            self._aliases.move(version, PRODUCTION, current, "publish")
+        return version
+
+    def _of_fence(self, draft: Draft, task: str, number: int) -> Version:
+        version = self._index.find_version(draft.tenant, task, number)
+        if version is None:
+            raise FenceSpent(
+                f"{draft.fence} already published {task}@{number}, which has been deleted since"
+            )
+        return version
+
+    def _add(self, draft: Draft) -> Version:
+        now = self._clock()
+        version = Version(
+            tenant=draft.tenant,
+            task=draft.task,
+            number=self._index.next_number(draft.tenant, draft.task, now),
+            digest=draft.manifest.digest,
+            manifest=draft.manifest,
+            created_at=now,
+            source=draft.source,
+            lineage=draft.lineage,
+            num_parameters=draft.num_parameters,
+            num_bytes=draft.manifest.num_bytes,
+        )
+        self._index.add_version(version)
+        return version

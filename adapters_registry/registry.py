@@ -1,0 +1,245 @@
+"""The one object others hold: publish, resolve, list, promote, roll back, delete, export, sweep.
+
+Synchronous and safe from any thread. Every call names its tenant, and another tenant's task is
+simply not there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters_registry import reader, scratch
+from adapters_registry.aliases import Aliases
+from adapters_registry.blobs import DirectoryBlobs
+from adapters_registry.cache import ResolveCache
+from adapters_registry.database import Database
+from adapters_registry.disk import Disk
+from adapters_registry.errors import UnknownTask, VersionInUse
+from adapters_registry.export import export
+from adapters_registry.index import SqlIndex
+from adapters_registry.limits import Limits
+from adapters_registry.manifest import Manifest
+from adapters_registry.port import Blobs, Index
+from adapters_registry.publication import Publisher
+from adapters_registry.ref import PRODUCTION, Ref, check_alias, check_name
+from adapters_registry.staging import Staging
+from adapters_registry.values import Alias, AliasEvent, Draft, SweepReport, Task, Version
+
+
+class Registry:
+    """Tasks, versions and aliases of all tenants over an index and a store of bytes."""
+
+    def __init__(
+        self,
+        index: Index,
+        blobs: Blobs,
+        staging_root: Path,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+        disk: Disk | None = None,
+    ) -> None:
+        self._index = index
+        self._blobs = blobs
+        self._staging_root = staging_root
+        self._limits = limits or Limits()
+        self._disk = disk or Disk()
+        self._aliases = Aliases(index, clock)
+        self._publisher = Publisher(index, blobs, self._aliases, clock)
+        self._cache = ResolveCache()
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.time,
+        disk: Disk | None = None,
+    ) -> Registry:
+        """The embedded default: SQLite and a directory. Sweeps what crashed writers left."""
+        disk = disk or Disk()
+        disk.prepare(directory)
+        disk.prepare(directory / "blobs")
+        index = SqlIndex(Database(directory / "registry.db"))
+        blobs = DirectoryBlobs(directory / "blobs", disk)
+        registry = cls(index, blobs, directory / "staging", limits, clock, disk)
+        registry.sweep()
+        return registry
+
+    # ------------------------------------------------------------ in
+
+    def stage(self) -> Staging:
+        return Staging(self._staging_root, self._limits, self._disk)
+
+    def check(self, staging: Staging | Path) -> None:
+        """Read every staged file strictly.
+
+        Raises the BadArtifact that says which file, and what of it.
+        """
+        path = staging.path if isinstance(staging, Staging) else staging
+        reader.check_directory(path, self._limits)
+
+    def publish(
+        self,
+        *,
+        tenant: str,
+        task: str,
+        staging: Staging | Path,
+        kind: str,
+        base: Mapping[str, str],
+        files: Mapping[str, str],
+        semantics: Mapping[str, Any],
+        lineage: Mapping[str, Any],
+        source: str,
+        num_parameters: int,
+        promote: bool = False,
+        fence: str | None = None,
+    ) -> Version:
+        """A new version, from staged files that `check` passed; `files` maps role to file name.
+
+        A task's first version becomes production, a later one only by `promote`. The same content
+        again is the same version. A fence publishes once: with it, a job that is run twice ends
+        with one version.
+        """
+        check_name(tenant, "tenant")
+        check_name(task)
+        manifest = Manifest(kind=kind, base=base, files=(), semantics=semantics)
+        draft = Draft(
+            tenant=tenant,
+            task=task,
+            manifest=manifest,
+            source=source,
+            lineage=lineage,
+            num_parameters=num_parameters,
+            promote=promote,
+            fence=fence,
+        )
+        path = staging.path if isinstance(staging, Staging) else staging
+        return self._publisher.publish(draft, path, files)
+
+    # ------------------------------------------------------------ look-ups
+
+    def resolve(self, tenant: str, ref: Ref | str) -> Version:
+        """The version a ref names now.
+
+        Asked on every predict call: microseconds while nothing is written.
+        """
+        key = (tenant, str(ref))
+        generation = self._index.generation()
+        version = self._cache.get(key, generation)
+        if version is None:
+            version = self._look_up(tenant, Ref.parse(ref) if isinstance(ref, str) else ref)
+            self._cache.put(key, generation, version)
+        return version
+
+    def tasks(self, tenant: str, after: str | None = None, limit: int = 100) -> Sequence[Task]:
+        return self._index.list_tasks(tenant, check_name(after) if after else "", limit)
+
+    def task(self, tenant: str, name: str) -> Task:
+        found = self._index.find_task(tenant, check_name(name))
+        if found is None:
+            raise UnknownTask(f"there is no task {name}", task=name)
+        return found
+
+    def versions(self, tenant: str, task: str) -> Sequence[Version]:
+        self.task(tenant, task)
+        return self._index.list_versions(tenant, task)
+
+    def aliases(self, tenant: str, task: str) -> Sequence[Alias]:
+        return self.task(tenant, task).aliases
+
+    def history(self, tenant: str, task: str, alias: str = PRODUCTION) -> Sequence[AliasEvent]:
+        self._aliases.find(tenant, check_name(task), check_alias(alias))
+        return self._index.list_events(tenant, task, alias)
+
+    # ------------------------------------------------------------ moves
+
+    def promote(
+        self,
+        tenant: str,
+        task: str,
+        version: int,
+        alias: str = PRODUCTION,
+        expected: int | None = None,
+    ) -> Alias:
+        """Point the alias at the version.
+
+        With `expected`, only if it still names that one (0: does not exist yet).
+        """
+        return self._aliases.promote(
+            tenant, check_name(task), version, check_alias(alias), expected
+        )
+
+    def rollback(self, tenant: str, task: str, alias: str = PRODUCTION) -> Alias:
+        return self._aliases.rollback(tenant, check_name(task), check_alias(alias))
+
+    # ------------------------------------------------------------ out
+
+    def files(self, version: Version) -> list[tuple[str, Path, str]]:
+        """Role, path and sha256 of each file; whoever reads them checks the hash while reading."""
+        return [
+            (file.role, self._blobs.path(file.sha256, file.size), file.sha256)
+            for file in version.manifest.files
+        ]
+
+    def export(self, version: Version, directory: Path) -> list[Path]:
+        """Write the version's files as they came, under their names, and its manifest.json."""
+        return export(version, self._blobs, directory, self._disk)
+
+    def delete_version(self, tenant: str, task: str, number: int) -> None:
+        with self._index.writing():
+            version = self._look_up(tenant, Ref(task=check_name(task), version=number))
+            naming = [a.name for a in self._index.list_aliases(tenant, task) if a.version == number]
+            if naming:
+                raise VersionInUse(
+                    f"{task}@{number} is named by {', '.join(naming)}", aliases=naming
+                )
+            self._index.remove_version(tenant, task, number)
+        self._collect(file.sha256 for file in version.manifest.files)
+
+    def delete_task(self, tenant: str, task: str) -> None:
+        with self._index.writing():
+            versions = self.versions(tenant, task)
+            self._index.remove_task(tenant, task)
+        self._collect(file.sha256 for version in versions for file in version.manifest.files)
+
+    def sweep(self) -> SweepReport:
+        """Remove what crashed writers left: staging, half-copied files, files without a version."""
+        staging = scratch.sweep(self._staging_root, self._disk)
+        incoming = self._blobs.sweep()
+        orphans = self._collect(self._blobs.list())
+        return SweepReport(scratch=(*staging, *incoming), blobs=tuple(orphans))
+
+    def close(self) -> None:
+        self._index.close()
+
+    # ------------------------------------------------------------ inside
+
+    def _look_up(self, tenant: str, ref: Ref) -> Version:
+        if ref.version is not None:
+            return self._aliases.version(tenant, ref.task, ref.version)
+        alias = ref.alias or PRODUCTION
+        version = self._index.find_aliased(tenant, ref.task, alias)
+        if version is None:
+            raise self._aliases.unknown(tenant, ref.task, alias)
+        return version
+
+    def _collect(self, sha256s: Iterable[str]) -> list[str]:
+        """Delete the stored files that no version of any tenant names.
+
+        In a transaction of its own, after the rows are gone: a crash leaves orphans, never a row
+        without its files. And inside a transaction, as publishers look for their files in theirs:
+        none can slip in between.
+        """
+        wanted = set(sha256s)
+        # First a look that stops no other writer; mostly there is nothing to do.
+        suspects = wanted - self._index.referenced(wanted)
+        if not suspects:
+            return []
+        with self._index.writing():
+            orphans = sorted(suspects - self._index.referenced(suspects))
+            for sha256 in orphans:
+                self._blobs.delete(sha256)
+        return orphans

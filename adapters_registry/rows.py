@@ -1,0 +1,89 @@
+"""Rows of the index to values and back. Knows columns, no statements."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Row
+
+from adapters_registry.errors import StorageError
+from adapters_registry.manifest import Manifest, canonical_json
+from adapters_registry.values import Alias, AliasEvent, Task, Version
+
+
+def version(row: Row[Any]) -> Version:
+    """The digest is computed anew: a row that rotted or was edited is never served."""
+    manifest = Manifest.parse(row.manifest)
+    if manifest.digest != row.digest:
+        raise StorageError(
+            f"the index holds {row.task}@{row.number} under digest {row.digest}, "
+            f"its manifest has {manifest.digest}"
+        )
+    return Version(
+        tenant=row.tenant,
+        task=row.task,
+        number=row.number,
+        digest=row.digest,
+        manifest=manifest,
+        created_at=row.created_at,
+        source=row.source,
+        lineage=json.loads(row.lineage),
+        num_parameters=row.num_parameters,
+        num_bytes=row.num_bytes,
+    )
+
+
+def version_row(version: Version) -> dict[str, object]:
+    return {
+        "tenant": version.tenant,
+        "task": version.task,
+        "number": version.number,
+        "digest": version.digest,
+        "base_fingerprint": version.manifest.base["fingerprint"],
+        "manifest": canonical_json(version.manifest.document()).decode(),
+        "lineage": canonical_json(dict(version.lineage)).decode(),
+        "source": version.source,
+        "num_parameters": version.num_parameters,
+        "num_bytes": version.num_bytes,
+        "created_at": version.created_at,
+    }
+
+
+def alias(row: Row[Any]) -> Alias:
+    return Alias(
+        tenant=row.tenant,
+        task=row.task,
+        name=row.name,
+        version=row.version,
+        digest=row.digest,
+        moved_at=row.moved_at,
+    )
+
+
+def alias_row(alias: Alias) -> dict[str, object]:
+    return {
+        "tenant": alias.tenant,
+        "task": alias.task,
+        "name": alias.name,
+        "version": alias.version,
+        "moved_at": alias.moved_at,
+    }
+
+
+def alias_event(row: Row[Any]) -> AliasEvent:
+    return AliasEvent(**row._mapping)
+
+
+def alias_event_row(event: AliasEvent) -> dict[str, object]:
+    return {name: getattr(event, name) for name in AliasEvent.__dataclass_fields__}
+
+
+def task(row: Row[Any], aliases: tuple[Alias, ...]) -> Task:
+    return Task(
+        tenant=row.tenant,
+        name=row.task,
+        created_at=row.task_created_at,
+        latest=version(row),
+        aliases=aliases,
+    )

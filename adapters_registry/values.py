@@ -1,0 +1,100 @@
+"""The registry's answers: plain immutable values, all carrying their tenant.
+
+They know nothing of how they are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from adapters_registry.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One immutable published adapter of a task.
+
+    `lineage` points at how it came to be and is not part of the digest.
+    """
+
+    tenant: str
+    task: str
+    number: int
+    digest: str
+    manifest: Manifest
+    created_at: float
+    source: str
+    lineage: Mapping[str, Any]
+    num_parameters: int
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """A movable name for a version."""
+
+    tenant: str
+    task: str
+    name: str
+    version: int
+    digest: str
+    moved_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasEvent:
+    """One move of an alias.
+
+    `action` is publish, promote or rollback; `previous` is None for the first.
+    """
+
+    tenant: str
+    task: str
+    alias: str
+    sequence: int
+    action: str
+    previous: int | None
+    version: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task with its newest version and all its aliases.
+
+    A task always has a version: production names one.
+    """
+
+    tenant: str
+    name: str
+    created_at: float
+    latest: Version
+    aliases: tuple[Alias, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepReport:
+    """What crashed writers left behind and `sweep` removed."""
+
+    scratch: tuple[str, ...]
+    blobs: tuple[str, ...]
+
+    @property
+    def clean(self) -> bool:
+        return not (self.scratch or self.blobs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A version about to be published: everything but its number and date."""
+
+    tenant: str
+    task: str
+    manifest: Manifest
+    source: str
+    lineage: Mapping[str, Any]
+    num_parameters: int
+    promote: bool
+    fence: str | None

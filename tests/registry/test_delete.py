@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+
+from adapters_registry.errors import BlobMissing, UnknownTask, UnknownVersion, VersionInUse
+from adapters_registry.registry import Registry
+from tests.registry.build import publish
+
+
+def test_a_deleted_version_is_gone_with_its_files(registry: Registry) -> None:
+    publish(registry, value=1)
+    second = publish(registry, value=2)
+    registry.delete_version("acme", "mail", 2)
+    with pytest.raises(UnknownVersion):
+        registry.resolve("acme", "mail@2")
+    with pytest.raises(BlobMissing):
+        registry.files(second)
+
+
+def test_a_version_that_an_alias_names_cannot_be_deleted(registry: Registry) -> None:
+    version = publish(registry)
+    with pytest.raises(VersionInUse, match="mail@1 is named by production"):
+        registry.delete_version("acme", "mail", 1)
+    assert registry.files(version)
+
+
+def test_deleting_an_unknown_version_is_not_found(registry: Registry) -> None:
+    publish(registry)
+    with pytest.raises(UnknownVersion):
+        registry.delete_version("acme", "mail", 5)
+
+
+def test_files_that_another_version_shares_stay(registry: Registry) -> None:
+    publish(registry, task="one", value=1)
+    keeper = publish(registry, task="two", value=1, tenant="other")
+    registry.delete_task("acme", "one")
+    assert all(path.exists() for _, path, _ in registry.files(keeper))
+
+
+def test_a_number_is_never_given_twice(registry: Registry) -> None:
+    publish(registry, value=1)
+    publish(registry, value=2)
+    registry.delete_version("acme", "mail", 2)
+    assert publish(registry, value=2).number == 3
+
+
+def test_a_deleted_task_is_gone(registry: Registry) -> None:
+    publish(registry)
+    registry.delete_task("acme", "mail")
+    with pytest.raises(UnknownTask):
+        registry.task("acme", "mail")
+    assert not registry.tasks("acme")
+
+
+def test_a_task_that_comes_back_goes_on_counting_with_a_new_history(registry: Registry) -> None:
+    publish(registry, value=1)
+    registry.delete_task("acme", "mail")
+    assert publish(registry, value=2).number == 2
+    assert [event.version for event in registry.history("acme", "mail")] == [2]
+
+
+def test_deleting_an_unknown_task_is_not_found(registry: Registry) -> None:
+    with pytest.raises(UnknownTask):
+        registry.delete_task("acme", "mail")
+
+
+def test_a_tidy_registry_has_nothing_to_sweep(registry: Registry) -> None:
+    publish(registry, value=1)
+    publish(registry, value=2)
+    registry.delete_version("acme", "mail", 2)
+    assert registry.sweep().clean

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from adapters_registry.errors import (
+    BadFileName,
+    BadHeader,
+    ForbiddenFile,
+    MissingFile,
+    PickledWeights,
+    TooManyBytes,
+)
+from adapters_registry.limits import Limits
+from adapters_registry.reader import check_directory
+from tests.registry.build import lora, write
+
+
+def check(directory: Path, **limits: int) -> None:
+    check_directory(directory, Limits(**limits))
+
+
+def test_a_good_directory_passes(tmp_path: Path) -> None:
+    check(write(tmp_path / "a", head__safetensors=lora(), manifest__json=b"{}", README__md=b"hi"))
+
+
+@pytest.mark.parametrize("name", ["adapter_config__json", "adapter_model__safetensors"])
+def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(MissingFile, match=name.replace("__", r"\.")):
+        check(write(tmp_path / "a", **{name: None}))
+
+
+@pytest.mark.parametrize("name", ["adapter_model__bin", "training_args__bin", "code__py", "x__pt"])
+def test_a_forbidden_file_beside_the_weights_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ForbiddenFile):
+        check(write(tmp_path / "a", **{name: b"x"}))
+
+
+@pytest.mark.parametrize("content", [b"\x80\x04\x95" + b"." * 20, b"PK\x03\x04" + b"." * 20])
+def test_a_pickle_under_a_safetensors_name_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(PickledWeights):
+        check(write(tmp_path / "a", adapter_model__safetensors=content))
+
+
+def test_a_pickle_as_head_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PickledWeights, match=r"head\.safetensors"):
+        check(write(tmp_path / "a", head__safetensors=b"\x80\x02" + b"." * 20))
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\x00" * 8, b"random bytes"])
+def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(BadHeader):
+        check(write(tmp_path / "a", adapter_model__safetensors=content))
+
+
+def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(lora())
+    directory = write(tmp_path / "a", adapter_model__safetensors=None)
+    (directory / "adapter_model.safetensors").symlink_to(tmp_path / "secret")
+    with pytest.raises(BadFileName, match="symbolic link"):
+        check(directory)
+
+
+def test_a_fifo_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    directory = write(tmp_path / "a", adapter_model__safetensors=None)
+    os.mkfifo(directory / "adapter_model.safetensors")
+    with pytest.raises(BadFileName, match="not a regular file"):
+        check(directory)
+
+
+def test_a_directory_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
+    directory = write(tmp_path / "a", adapter_model__safetensors=None)
+    (directory / "adapter_model.safetensors").mkdir()
+    with pytest.raises(BadFileName):
+        check(directory)
+
+
+def test_a_file_over_the_cap_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TooManyBytes, match=r"adapter_model\.safetensors has"):
+        check(write(tmp_path / "a"), max_file_bytes=100)
+
+
+def test_a_directory_over_the_byte_quota_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TooManyBytes, match="the adapter has"):
+        check(write(tmp_path / "a"), max_total_bytes=150)
+
+
+def test_a_directory_of_too_many_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TooManyBytes, match="at most 2 files"):
+        check(write(tmp_path / "a", README__md=b""), max_files=2)
