@@ -1,0 +1,105 @@
+"""Small real objects for the trainer's tests: files, examples, a trainer over the fake engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from adapters_registry.registry import Registry
+from engine.port import EnginePort
+from engine.testing import FakeEngine
+from engine.tokenizer import Tokenizer
+from trainer.dataset import Example
+from trainer.files import FileStore
+from trainer.job_store import JobStore
+from trainer.trainer import Trainer
+from trainer.values import FileRecord, JobSpec, TrainingSettings
+
+TENANT = "acme"
+
+
+def jsonl(rows: Iterable[dict[str, Any]]) -> bytes:
+    return "\n".join(json.dumps(row) for row in rows).encode()
+
+
+def mood_rows(num: int = 60) -> list[dict[str, Any]]:
+    """Two classes that a bag of letters can tell apart."""
+    words = {"glad": "yay yay happy", "sad": "boo boo gloom"}
+    labels = ["glad", "sad"] * (num // 2)
+    return [{"text": f"{words[label]} {i}", "label": label} for i, label in enumerate(labels)]
+
+
+def value_rows(num: int = 60) -> list[dict[str, Any]]:
+    return [{"text": "z" * (i % 7 + 1) + f" {i}", "label": float(i % 7)} for i in range(num)]
+
+
+def tag_rows(num: int = 40) -> list[dict[str, Any]]:
+    return [
+        {"tokens": ["see", f"Zoe{i}", "now"], "ner_tags": ["O", "B-person", "O"]}
+        for i in range(num)
+    ]
+
+
+def examples(labels: Sequence[Any], texts: Sequence[str] | None = None) -> list[Example]:
+    named = texts or [f"text {i}" for i in range(len(labels))]
+    return [
+        Example(line=i + 1, text=text, label=label)
+        for i, (text, label) in enumerate(zip(named, labels, strict=True))
+    ]
+
+
+@dataclass(slots=True, kw_only=True)
+class Clock:
+    """Time that moves only when told to."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """A trainer with everything it stands on, in one directory."""
+
+    directory: Path
+    port: EnginePort = field(default_factory=FakeEngine)
+    clock: Clock = field(default_factory=Clock)
+    #: none by default: its child costs seconds, and few tests are about it
+    baseline_timeout_s: float = 0.0
+    registry: Registry = field(init=False)
+    store: JobStore = field(init=False)
+    files: FileStore = field(init=False)
+    trainer: Trainer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.registry = Registry.open(self.directory / "registry")
+        self.store = JobStore.open(self.directory / "jobs.db", self.clock)
+        self.files = FileStore(self.directory / "files", self.store, self.clock)
+        info = self.port.info
+        tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
+        self.trainer = Trainer(
+            self.port,
+            self.registry,
+            self.store,
+            self.files,
+            tokenizer,
+            poll_s=0.02,
+            lease_s=5.0,
+            baseline_timeout_s=self.baseline_timeout_s,
+        )
+
+    def upload(self, content: bytes, filename: str = "rows.jsonl") -> FileRecord:
+        return self.files.put(TENANT, filename, "train", [content], 10**7)
+
+    def spec(self, content: bytes, filename: str = "rows.jsonl", **given: Any) -> JobSpec:
+        settings = TrainingSettings.parse({"epochs": 2, **given.pop("settings", {})})
+        named = {"tenant": TENANT, "task": "mood", "settings": settings, **given}
+        return JobSpec(file_id=self.upload(content, filename).id, **named)
+
+    def close(self) -> None:
+        self.store.close()
+        self.registry.close()

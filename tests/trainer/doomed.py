@@ -1,0 +1,49 @@
+"""Runs one job and kills its own process; `python -m tests.trainer.doomed DIR WHEN`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NoReturn
+
+from adapters_registry.registry import Registry
+from adapters_registry.values import Version
+from engine.port import Result, Step, Train
+from engine.testing import FakeEngine
+from tests.trainer.build import Bench, jsonl, mood_rows
+
+
+def die() -> NoReturn:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+class DiesTraining(FakeEngine):
+    """Its process is killed at the fifth training step."""
+
+    def submit(self, step: Step) -> Future[Result]:
+        if sum(isinstance(each, Train) for each in self.steps) == 5:
+            die()
+        return FakeEngine.submit(self, step)
+
+
+def main(directory: str, when: str) -> None:
+    port = DiesTraining() if when == "training" else FakeEngine()
+    bench = Bench(directory=Path(directory), port=port)
+    publish = Registry.publish
+
+    def published_then_dead(self: Registry, **given: Any) -> Version:
+        publish(self, **given)
+        die()
+
+    if when == "published":
+        Registry.publish = published_then_dead  # type: ignore[method-assign]
+    bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    bench.trainer.run_once()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2])

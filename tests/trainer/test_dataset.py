@@ -1,0 +1,156 @@
+"""Checks on rows: each says which line and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.trainer.build import examples, jsonl
+from trainer import dataset
+from trainer.dataset import Example, check_trainable, labels_of, read_examples
+from trainer.errors import (
+    BadDataset,
+    BadLine,
+    MissingColumn,
+    OneClass,
+    TooFewRows,
+    TooManyClasses,
+    TooManyRows,
+)
+from trainer.table import read_records
+from trainer.values import JobSpec
+
+
+def read(rows: list[dict[str, Any]], **given: Any) -> list[Example]:
+    spec = JobSpec(tenant="t", task="t", file_id="f", **given)
+    return read_examples(read_records(jsonl(rows), "rows.jsonl"), spec)
+
+
+def test_strings_whole_numbers_and_bools_are_labels() -> None:
+    rows = [{"text": "a", "label": label} for label in ("spam", 3, True)]
+    assert [row.label for row in read(rows)] == ["spam", "3", "true"]
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        (None, "not None"),
+        (float("nan"), "Line 1: label is NaN"),
+        (0.5, "whole number"),
+        (" ", "label is empty"),
+        ([1], "not \\[1\\]"),
+    ],
+)
+def test_what_is_no_label_is_named(label: object, sentence: str) -> None:
+    with pytest.raises(BadLine, match=sentence):
+        read([{"text": "a", "label": label}])
+
+
+@pytest.mark.parametrize("value", ["x", True, None, float("nan"), float("inf"), "1e999"])
+def test_a_regression_target_must_be_a_finite_number(value: object) -> None:
+    with pytest.raises(BadLine, match="Line 1: label"):
+        read([{"text": "a", "label": value}], head="regress")
+
+
+def test_numbers_written_as_text_are_numbers() -> None:
+    assert read([{"text": "a", "label": "2.5"}], head="regress")[0].label == 2.5
+
+
+def test_a_missing_column_says_which_columns_exist() -> None:
+    with pytest.raises(MissingColumn, match=r"Line 1 has no column 'text'; it has: body, label\."):
+        read([{"body": "a", "label": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("  ", "Line 1: text is empty"),
+        (3, "must be text"),
+        ("x" * 100_001, "at most 100000"),
+        ("a\0b", "NUL"),
+    ],
+)
+def test_text_that_cannot_be_used_is_named(text: object, sentence: str) -> None:
+    with pytest.raises(BadLine, match=sentence):
+        read([{"text": text, "label": "x"}])
+
+
+def test_an_unpaired_surrogate_is_refused() -> None:
+    line = b'{"text": "\\ud800", "label": "x"}'
+    spec = JobSpec(tenant="t", task="t", file_id="f")
+    with pytest.raises(BadLine, match="surrogate"):
+        read_examples(read_records(line, "rows.jsonl"), spec)
+
+
+def test_a_pair_comes_from_its_own_column() -> None:
+    rows = [{"text": "a", "text_b": "b", "label": "x"}]
+    assert read(rows, text_pair_column="text_b")[0].pair == "b"
+
+
+def test_tagging_takes_tokens_and_ner_tags_where_nothing_else_is_named() -> None:
+    row = read([{"tokens": ["Ann", "ran"], "ner_tags": ["B-person", "O"]}], head="tag")[0]
+    assert (row.words, row.label) == (("Ann", "ran"), ("B-person", "O"))
+
+
+@pytest.mark.parametrize(
+    ("tags", "sentence"),
+    [(["O"], "2 tokens and 1 tags"), (["O", "person"], "'person' is not O"), ([0, 1], "words")],
+)
+def test_tags_that_cannot_be_used_are_named(tags: list[object], sentence: str) -> None:
+    with pytest.raises(BadLine, match=sentence):
+        read([{"tokens": ["Ann", "ran"], "ner_tags": tags}], head="tag")
+
+
+def test_the_labels_of_a_tag_head_have_both_tags_of_every_type() -> None:
+    row = Example(line=1, text="a b", words=("a", "b"), label=("I-x", "B-a"))
+    assert labels_of([row], "tag") == ["O", "B-a", "I-a", "B-x", "I-x"]
+
+
+def test_ten_rows_are_refused_with_the_minimum() -> None:
+    with pytest.raises(TooFewRows, match="has 10 rows; training needs at least 20") as caught:
+        check_trainable(examples(["a", "b"] * 5), "classify")
+    assert (caught.value.rows, caught.value.minimum) == (10, 20)
+
+
+def test_one_class_is_refused_by_its_name() -> None:
+    with pytest.raises(OneClass, match="'spam'"):
+        check_trainable(examples(["spam"] * 30), "classify")
+
+
+def test_one_value_is_refused() -> None:
+    with pytest.raises(OneClass):
+        check_trainable(examples([1.0] * 30), "regress")
+
+
+def test_tags_that_are_all_o_are_refused() -> None:
+    with pytest.raises(OneClass):
+        check_trainable(examples([("O",)] * 30), "tag")
+
+
+def test_labels_as_many_as_rows_are_refused() -> None:
+    with pytest.raises(TooManyClasses, match="wrong label column"):
+        check_trainable(examples([str(i) for i in range(30)]), "classify")
+
+
+def test_more_rows_than_the_cap_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dataset, "MAX_ROWS", 3)
+    with pytest.raises(TooManyRows):
+        read([{"text": "a", "label": "x"}] * 4)
+
+
+def test_a_header_without_rows_is_refused() -> None:
+    spec = JobSpec(tenant="t", task="t", file_id="f")
+    with pytest.raises(BadDataset, match="no rows"):
+        read_examples(read_records(b"text,label\n", "rows.csv"), spec)
+
+
+def test_texts_that_differ_in_case_and_spaces_are_one_group() -> None:
+    one, other = examples(["a", "b"], ["Hello  World", "hello world "])
+    assert one.group == other.group
+
+
+def test_a_spec_survives_its_json() -> None:
+    spec = JobSpec(tenant="t", task="t", file_id="f", promote=True)
+    assert JobSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

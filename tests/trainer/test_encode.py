@@ -1,0 +1,74 @@
+"""Examples as tokens and targets, and answers read back off tokens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tokenizers
+
+from engine.testing import fake_info
+from engine.tokenizer import Tokenizer
+from tests.trainer.build import examples
+from trainer.dataset import Example
+from trainer.encode import encode_examples, head_for
+from trainer.evaluate import guesses
+
+
+def letters() -> Tokenizer:
+    """One token per letter, words split at spaces."""
+    model = tokenizers.models.BPE(vocab={c: i for i, c in enumerate("abcnrAsu")}, merges=[])
+    made = tokenizers.Tokenizer(model)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    return Tokenizer(made.to_str(), 128)
+
+
+TOKENIZER = letters()
+PAIRS = Tokenizer(fake_info().tokenizer_json, 128)
+TAGGED = [Example(line=1, text="Ann ran", words=("Ann", "ran"), label=("B-a", "O"))]
+TAG_HEAD = head_for("tag", "native", ["O", "B-a", "I-a"], TAGGED)
+
+
+def test_a_class_is_trained_by_its_place_among_the_labels() -> None:
+    rows = examples(["b", "a"])
+    head = head_for("classify", "mean", ["a", "b"], rows)
+    assert [row.target for row in encode_examples(rows, head, TOKENIZER, None)] == [1, 0]
+
+
+def test_values_are_trained_standardised_and_answered_as_they_were() -> None:
+    rows = examples([10.0, 30.0])
+    head = head_for("regress", "mean", [], rows)
+    encoded = encode_examples(rows, head, TOKENIZER, None)
+    assert [row.target for row in encoded] == [-1.0, 1.0]
+    logits = [np.array([row.target], np.float32) for row in encoded]
+    assert guesses(encoded, logits, head) == pytest.approx([10.0, 30.0])
+
+
+def test_only_the_first_token_of_a_word_is_trained() -> None:
+    row = encode_examples(TAGGED, TAG_HEAD, TOKENIZER, None)[0]
+    labelled = [target for target in row.target if target != -100]
+    assert len(row.target) == len(row.ids) > len(labelled)
+    assert labelled == [1, 0]
+
+
+def test_tags_are_read_off_where_they_were_trained() -> None:
+    row = encode_examples(TAGGED, TAG_HEAD, TOKENIZER, None)[0]
+    logits = np.zeros((len(row.ids), 3), np.float32)
+    for position, target in enumerate(row.target):
+        if target != -100:
+            logits[position, target] = 1
+    assert guesses([row], [logits], TAG_HEAD) == [["B-a", "O"]]
+
+
+def test_words_cut_off_by_the_limit_are_answered_with_o() -> None:
+    row = encode_examples(TAGGED, TAG_HEAD, TOKENIZER, 3)[0]
+    logits = np.full((3, 3), [0, 1, 0], np.float32)
+    assert row.truncated
+    assert guesses([row], [logits], TAG_HEAD) == [["B-a", "O"]]
+
+
+def test_pairs_carry_token_types() -> None:
+    pair = Example(line=1, text="a", pair="b", label="x")
+    head = head_for("classify", "mean", ["x", "y"], [pair])
+    row = encode_examples([pair], head, PAIRS, None)[0]
+    assert row.type_ids is not None
+    assert set(row.type_ids) == {0, 1}

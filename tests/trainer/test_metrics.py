@@ -1,0 +1,53 @@
+"""Metrics, held to the libraries whose definitions they follow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn import metrics as oracle
+
+from trainer.metrics import classification, regression, spans, tagging
+
+RANDOM = np.random.default_rng(0)
+TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
+
+
+def test_accuracy_and_f1_equal_scikit_learn() -> None:
+    truth = RANDOM.choice(["x", "y", "z"], 300, p=[0.7, 0.2, 0.1]).tolist()
+    guesses = RANDOM.choice(["x", "y", "z"], 300).tolist()
+    found = classification(truth, guesses)
+    assert found["accuracy"] == pytest.approx(oracle.accuracy_score(truth, guesses))
+    assert found["macro_f1"] == pytest.approx(oracle.f1_score(truth, guesses, average="macro"))
+    each = oracle.f1_score(truth, guesses, average=None)
+    assert list(found["f1_per_class"].values()) == pytest.approx(each.tolist())
+
+
+def test_correlations_and_errors_equal_scipy() -> None:
+    truth = RANDOM.integers(0, 9, 200).astype(float)
+    guesses = truth + RANDOM.normal(size=200).round(1)
+    found = regression(truth.tolist(), guesses.tolist())
+    assert found["pearson"] == pytest.approx(stats.pearsonr(truth, guesses).statistic)
+    assert found["spearman"] == pytest.approx(stats.spearmanr(truth, guesses).statistic)
+    assert found["rmse"] == pytest.approx(oracle.root_mean_squared_error(truth, guesses))
+    assert found["mae"] == pytest.approx(oracle.mean_absolute_error(truth, guesses))
+
+
+def test_a_correlation_with_a_constant_has_no_value() -> None:
+    assert regression([1.0, 2.0], [3.0, 3.0])["pearson"] is None
+
+
+def test_entity_f1_equals_seqeval_on_any_tags() -> None:
+    seqeval = pytest.importorskip("seqeval.metrics")
+    truth = [RANDOM.choice(TAGS, 12).tolist() for _ in range(100)]
+    guesses = [RANDOM.choice(TAGS, 12).tolist() for _ in range(100)]
+    found = tagging(truth, guesses)
+    assert found["f1"] == pytest.approx(seqeval.f1_score(truth, guesses))
+    assert found["precision"] == pytest.approx(seqeval.precision_score(truth, guesses))
+    assert found["recall"] == pytest.approx(seqeval.recall_score(truth, guesses))
+    assert found["token_accuracy"] == pytest.approx(seqeval.accuracy_score(truth, guesses))
+
+
+def test_an_i_tag_continues_only_its_own_type() -> None:
+    tags = ["I-a", "I-a", "I-b", "O", "B-b", "B-b"]
+    assert spans(tags) == [("a", 0, 2), ("b", 2, 3), ("b", 4, 5), ("b", 5, 6)]

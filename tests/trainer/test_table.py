@@ -1,0 +1,100 @@
+"""Formats: what is read, and which line is named when it cannot be."""
+
+from __future__ import annotations
+
+import pytest
+
+from trainer.errors import BadDataset, BadEncoding, BadLine
+from trainer.table import read_records
+
+
+def fields(content: bytes, filename: str) -> list[dict[str, object]]:
+    return [record.fields for record in read_records(content, filename)]
+
+
+def test_jsonl_is_one_object_per_line_and_blank_lines_are_skipped() -> None:
+    records = list(read_records(b'{"a": 1}\n\n{"a": 2}\n', "rows.jsonl"))
+    assert [(record.line, record.fields) for record in records] == [(1, {"a": 1}), (3, {"a": 2})]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_are_no_obstacle() -> None:
+    assert fields(b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n', "rows.jsonl") == [{"a": 1}, {"a": 2}]
+
+
+def test_a_line_separator_inside_a_string_does_not_end_the_line() -> None:
+    assert fields('{"a": "x\u2028y"}'.encode(), "rows.jsonl") == [{"a": "x\u2028y"}]
+
+
+def test_a_malformed_json_line_is_named() -> None:
+    with pytest.raises(BadLine, match="Line 2 is not JSON") as caught:
+        fields(b'{"a": 1}\n{"a": \n', "rows.jsonl")
+    assert caught.value.line == 2
+
+
+def test_a_line_that_is_no_object_is_named() -> None:
+    with pytest.raises(BadLine, match="Line 2 is a JSON list"):
+        fields(b'{"a": 1}\n[1]\n', "rows.jsonl")
+
+
+def test_json_nested_without_end_is_refused() -> None:
+    with pytest.raises(BadLine, match="Line 1"):
+        fields(b'{"a": ' + b"[" * 200_000, "rows.jsonl")
+
+
+def test_a_json_array_is_answered_with_what_to_write_instead() -> None:
+    with pytest.raises(BadDataset, match="one JSON object per line"):
+        fields(b'[{"a": 1}]', "rows.json")
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_the_delimiter_is_read_off_the_header(delimiter: str) -> None:
+    content = f"text{delimiter}label\nhello{delimiter}yes\n".encode()
+    assert fields(content, "rows.txt") == [{"text": "hello", "label": "yes"}]
+
+
+def test_quoted_cells_may_hold_delimiters_and_line_breaks() -> None:
+    records = list(read_records(b'text,label\n"a, b\nc",x\nd,y\n', "rows.csv"))
+    assert [(r.line, r.fields["text"]) for r in records] == [(2, "a, b\nc"), (4, "d")]
+
+
+def test_a_row_with_another_number_of_columns_is_named() -> None:
+    with pytest.raises(BadLine, match="Line 3 has 3 columns; the header has 2"):
+        fields(b"text,label\na,b\na,b,c\n", "rows.csv")
+
+
+def test_an_unclosed_quote_is_named() -> None:
+    with pytest.raises(BadLine, match="malformed"):
+        fields(b'text,label\n"a,b\n', "rows.csv")
+
+
+def test_a_header_must_name_each_column_once() -> None:
+    with pytest.raises(BadLine, match="name each column once"):
+        fields(b"text,text\na,b\n", "rows.csv")
+
+
+def test_conll_sentences_end_at_blank_lines() -> None:
+    content = b"-DOCSTART-\tO\n\nAnn\tB-person\nran\tO\n\nBob\tB-person\n"
+    records = list(read_records(content, "rows.conll"))
+    assert [r.line for r in records] == [3, 6]
+    assert records[0].fields == {"tokens": ["Ann", "ran"], "ner_tags": ["B-person", "O"]}
+
+
+def test_a_conll_token_without_a_tag_is_named() -> None:
+    with pytest.raises(BadLine, match="Line 2"):
+        fields(b"Ann\tB-person\nran\n", "rows.conll")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "is empty"),
+        (b" \n\n", "is empty"),
+        (b'{"a": "\xff"}', "byte 0xff on line 1"),
+        ('{"a": 1}'.encode("utf-16"), "UTF-16"),
+        (b"text,label\na\0b,c\n", "line 2 holds a NUL"),
+    ],
+)
+def test_what_is_not_text_is_refused_with_the_reason(content: bytes, sentence: str) -> None:
+    with pytest.raises(BadDataset, match=sentence) as caught:
+        fields(content, "rows.csv")
+    assert isinstance(caught.value, BadEncoding) or b"\xff" not in content

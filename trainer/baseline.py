@@ -1,0 +1,165 @@
+"""What a bag of words reaches on the same rows: TF-IDF and a linear model, the majority, or each
+word's usual tag.
+
+Runs in a short-lived child (`python -m trainer.baseline`, JSON in, JSON out): scikit-learn is slow
+to import, holds the interpreter lock while it counts words, and is worth nothing to a serving
+process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from trainer.dataset import Example
+from trainer.metrics import measure
+from trainer.split import Split
+
+Baseline = dict[str, Any]
+Rows = list[dict[str, Any]]
+#: what the model answers to the test rows, and what guessing alike every time answers
+Compare = Callable[[Rows, Rows, Rows], tuple[list[Any], list[Any]]]
+
+_WORD = r"(?u)\w+|[^\w\s]"
+
+#: the first is taken where nothing chooses
+_LOGISTIC_C = (10.0, 1.0, 100.0)
+_RIDGE_ALPHA = (1.0, 0.1, 10.0)
+
+NAMES = {"classify": "tfidf+logistic", "regress": "tfidf+ridge", "tag": "usual-tag-per-word"}
+
+
+def baseline_of(
+    head: str,
+    split: Split,
+    *,
+    timeout_s: float,
+    waiting: Callable[[], None] = lambda: None,
+) -> Baseline:
+    """{"name", "test": metrics, "majority": metrics}; or {"name", "error"} when the child failed or
+    took too long.
+
+    `waiting` is called a few times a second and may raise to give up.
+    """
+    parts = {"train": split.train, "dev": split.dev, "test": split.test}
+    question = {"head": head} | {name: [_wire(row) for row in rows] for name, rows in parts.items()}
+    try:
+        answer = _ask_child(json.dumps(question).encode(), timeout_s, waiting)
+        return {"name": NAMES[head], **answer}
+    except (ChildProcessError, TimeoutError) as error:
+        return {"name": NAMES[head], "error": str(error)}
+
+
+def compute(head: str, train: Rows, dev: Rows, test: Rows) -> Baseline:
+    """The child's work."""
+    truth = [row["label"] for row in test]
+    compare: dict[str, Compare] = {"classify": _logistic, "regress": _ridge, "tag": _usual_tags}
+    answers, plain = compare[head](train, dev, test)
+    return {"test": measure(head, truth, answers), "majority": measure(head, truth, plain)}
+
+
+def _wire(row: Example) -> dict[str, Any]:
+    text = row.text if row.pair is None else f"{row.text} {row.pair}"
+    return {"text": text, "words": row.words, "label": row.label}
+
+
+def _ask_child(question: bytes, timeout_s: float, waiting: Callable[[], None]) -> Baseline:
+    command = [sys.executable, "-m", "trainer.baseline"]
+    pipe = subprocess.PIPE
+    # the package's own parent folder, so that the child finds it however this process did
+    root = Path(__file__).resolve().parent.parent
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=root) as child:  # noqa: S603 our own module
+        try:
+            output, errors = _communicate(child, question, timeout_s, waiting)
+        finally:
+            child.kill()
+    if child.returncode:
+        raise ChildProcessError(
+            f"The baseline failed: {errors.decode(errors='replace').strip()[-300:]}"
+        )
+    answer: Baseline = json.loads(output)
+    return answer
+
+
+def _communicate(
+    child: subprocess.Popen[bytes], question: bytes, timeout_s: float, waiting: Callable[[], None]
+) -> tuple[bytes, bytes]:
+    tick, waited = 0.25, 0.0
+    while waited < timeout_s:
+        try:
+            # the question goes in with the first call; later ones only go on with it
+            return child.communicate(None if waited else question, timeout=tick)
+        except subprocess.TimeoutExpired:
+            waited += tick
+            waiting()
+    raise TimeoutError(f"The baseline took longer than {timeout_s:g} seconds.")
+
+
+def _logistic(train: Rows, dev: Rows, test: Rows) -> tuple[list[str], list[str]]:
+    from sklearn.linear_model import LogisticRegression
+
+    labels = _labels(train)
+    models = [LogisticRegression(max_iter=1000, C=strength) for strength in _LOGISTIC_C]
+    majority = Counter(sorted(labels)).most_common(1)[0][0]
+    return [str(answer) for answer in _fitted(models, train, dev, test)], [majority] * len(test)
+
+
+def _ridge(train: Rows, dev: Rows, test: Rows) -> tuple[list[float], list[float]]:
+    from sklearn.linear_model import Ridge
+
+    values = _labels(train)
+    models = [Ridge(alpha=penalty) for penalty in _RIDGE_ALPHA]
+    answers = [float(answer) for answer in _fitted(models, train, dev, test)]
+    return answers, [sum(values) / len(values)] * len(test)
+
+
+def _fitted(models: list[Any], train: Rows, dev: Rows, test: Rows) -> Iterable[Any]:
+    """The answers of the model that does best on the dev rows: they choose here as they choose the
+    adapter's epoch. Without dev rows the first model is taken.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
+    counted = words.fit_transform(_texts(train))
+    for model in models[: None if dev else 1]:
+        model.fit(counted, _labels(train))
+    best = models[0]
+    if dev:
+        seen, wanted = words.transform(_texts(dev)), _labels(dev)
+        best = max(models, key=lambda model: float(model.score(seen, wanted)))
+    return list(best.predict(words.transform(_texts(test))))
+
+
+def _texts(rows: Rows) -> list[str]:
+    return [row["text"] for row in rows]
+
+
+def _labels(rows: Rows) -> list[Any]:
+    return [row["label"] for row in rows]
+
+
+def _usual_tags(train: Rows, dev: Rows, test: Rows) -> tuple[list[list[str]], list[list[str]]]:
+    del dev
+    seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for row in train:
+        for word, tag in zip(row["words"], row["label"], strict=True):
+            seen[word.casefold()][tag] += 1
+    usual = {word: tags.most_common(1)[0][0] for word, tags in seen.items()}
+    answers = [[usual.get(word.casefold(), "O") for word in row["words"]] for row in test]
+    return answers, [["O"] * len(row["words"]) for row in test]
+
+
+def main() -> None:
+    os.nice(5)  # the child must not take time from the engine that serves beside it
+    question = json.load(sys.stdin)
+    json.dump(compute(**question), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Uploaded files: bytes under one directory, records in the job database. Knows nothing of what is
+in a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePath
+
+from trainer.errors import FileTooLarge, StorageFailed, UnknownFile
+from trainer.job_store import JobStore
+from trainer.values import FileRecord
+
+_PART = ".part"
+
+
+class FileStore:
+    """Files by id, each seen by its own tenant only.
+
+    A file is on disk, whole and synced, before its record is written; a crash between the two
+    leaves bytes without a record, which `sweep` removes.
+    """
+
+    def __init__(
+        self, directory: Path, store: JobStore, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._clock = clock
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageFailed(
+                f"The upload directory {directory} cannot be made: {error}."
+            ) from error
+
+    def put(
+        self, tenant: str, filename: str, purpose: str, chunks: Iterable[bytes], max_bytes: int
+    ) -> FileRecord:
+        """Store an upload. Raises FileTooLarge or StorageFailed, and keeps nothing then."""
+        file_id = f"file-{uuid.uuid4().hex}"
+        size, sha256 = self._store_bytes(self._where(file_id), chunks, max_bytes)
+        record = FileRecord(
+            id=file_id,
+            tenant=tenant,
+            filename=_plain(filename),
+            purpose=purpose,
+            bytes=size,
+            sha256=sha256,
+            created_at=self._clock(),
+        )
+        self._store.add_file(record)
+        return record
+
+    def get(self, tenant: str, file_id: str) -> FileRecord:
+        return self._store.file(tenant, file_id)
+
+    def list(self, tenant: str, after: str | None = None, limit: int = 100) -> Sequence[FileRecord]:
+        """Newest first."""
+        return self._store.list_files(tenant, after, limit)
+
+    def path(self, tenant: str, file_id: str) -> Path:
+        """Where the bytes are, for the file's own tenant."""
+        return self._where(self.get(tenant, file_id).id)
+
+    def read(self, tenant: str, file_id: str) -> bytes:
+        try:
+            return self.path(tenant, file_id).read_bytes()
+        except FileNotFoundError:
+            raise UnknownFile(f"The bytes of the file {file_id!r} are gone.") from None
+
+    def delete(self, tenant: str, file_id: str) -> None:
+        """Raises FileInUse while a queued or running job needs the file."""
+        self._store.delete_file(tenant, file_id)
+        self._where(file_id).unlink(missing_ok=True)
+
+    def sweep(self, older_than_s: float = 3600.0) -> Sequence[str]:
+        """Remove what crashed uploads left behind; the age keeps uploads in progress out of it."""
+        known = self._store.file_ids()
+        oldest = self._clock() - older_than_s
+        orphans = [
+            p
+            for p in self._directory.iterdir()
+            if p.name not in known and p.stat().st_mtime < oldest
+        ]
+        for orphan in orphans:
+            orphan.unlink()
+        return sorted(orphan.name for orphan in orphans)
+
+    def _where(self, file_id: str) -> Path:
+        return self._directory / file_id
+
+    def _store_bytes(self, path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
+        part = path.with_name(path.name + _PART)
+        try:
+            size, sha256 = _write_synced(part, chunks, max_bytes)
+            part.rename(path)
+            _sync_directory(path.parent)
+        except OSError as error:
+            raise StorageFailed(
+                f"The upload could not be stored: {error.strerror or error}."
+            ) from error
+        finally:
+            part.unlink(missing_ok=True)
+        return size, sha256
+
+
+def _write_synced(path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
+    size, running = 0, hashlib.sha256()
+    with path.open("xb") as file:
+        for chunk in chunks:
+            size += len(chunk)
+            if size > max_bytes:
+                raise FileTooLarge(max_bytes)
+            running.update(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return size, running.hexdigest()
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(filename: str) -> str:
+    """A name to show and to tell the format by; it is never part of a path."""
+    name = PurePath(filename.replace("\\", "/")).name
+    return "".join(letter for letter in name if letter.isprintable())[:255] or "upload"

@@ -1,0 +1,55 @@
+"""The states of a job and the legal moves between them, drawn once. Knows no SQL and no engine.
+
+    submit            claim                finish
+(new) ───▶ queued ──────────▶ running ──┬──▶ succeeded
+            │  ▲                │  │    └──▶ failed
+            │  └── give back ───┘  │
+            └─────── cancel ───────┴───────▶ cancelled
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+MAX_ATTEMPTS = 2
+
+
+class Status(StrEnum):
+    """Where a job stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return not MOVES[self]
+
+
+class Phase(StrEnum):
+    """What a running job is doing."""
+
+    WAITING = "waiting"
+    VALIDATING = "validating"
+    TOKENIZING = "tokenizing"
+    TRAINING = "training"
+    EVALUATING = "evaluating"
+    BASELINE = "baseline"
+    PUBLISHING = "publishing"
+    DONE = "done"
+
+
+MOVES: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),
+    Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED}),
+    Status.SUCCEEDED: frozenset(),
+    Status.FAILED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+
+def sources(target: Status) -> list[Status]:
+    """The states from which a job may move to `target`."""
+    return [status for status, targets in MOVES.items() if target in targets]

@@ -1,0 +1,114 @@
+"""A claimed job's tie to the store while it runs: beats, carries progress out, and brings
+cancellation in.
+
+The run itself only sets and reads memory here, so that no training step waits for the database.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+from typing import Any
+
+from trainer.errors import Cancelled, LeaseLost, Stopping, StorageFailed
+from trainer.job_store import JobStore
+from trainer.jobs import Phase
+from trainer.values import Claim
+
+_log = logging.getLogger(__name__)
+
+#: where each phase begins on the whole job's bar
+_STARTS = {
+    Phase.VALIDATING: 0.0,
+    Phase.TOKENIZING: 0.01,
+    Phase.TRAINING: 0.03,
+    Phase.EVALUATING: 0.90,
+    Phase.BASELINE: 0.93,
+    Phase.PUBLISHING: 0.97,
+    Phase.DONE: 1.0,
+}
+
+
+class Lease:
+    """A context: inside it the job stays ours. `check` raises what should end the run."""
+
+    def __init__(
+        self, store: JobStore, claim: Claim, *, lease_s: float, poll_s: float, stop: threading.Event
+    ) -> None:
+        self._store, self._claim = store, claim
+        self._lease_s, self._poll_s = lease_s, poll_s
+        self._stop = stop
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        self._news: dict[str, Any] = {}
+        self._phase = Phase.VALIDATING
+        self._cancelled = False
+        self._lost = False
+        self._thread = threading.Thread(
+            target=self._beat, name=f"lease-{claim.job.id}", daemon=True
+        )
+
+    def __enter__(self) -> Lease:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def enter(self, phase: Phase, **news: Any) -> None:
+        """Begin a phase: written at once, and the last look before it whether the job is still
+        wanted.
+        """
+        self._phase = phase
+        self._set(phase=phase, progress=_STARTS[phase], eta_s=None, **news)
+        self._tick()
+        self.check()
+
+    def advance(self, share: float, eta_s: float | None = None) -> None:
+        """How far the phase is; reaches the store with the next beat."""
+        self.check()
+        start = _STARTS[self._phase]
+        end = min(each for each in _STARTS.values() if each > start)
+        self._set(progress=start + (end - start) * share, eta_s=eta_s)
+
+    def check(self) -> None:
+        """Raises Cancelled, LeaseLost or Stopping."""
+        if self._lost:
+            raise LeaseLost
+        if self._cancelled:
+            raise Cancelled
+        if self._stop.is_set():
+            raise Stopping
+
+    def _set(self, **news: Any) -> None:
+        with self._lock:
+            self._news.update(news)
+
+    def _beat(self) -> None:
+        while not self._ended.wait(self._poll_s):
+            self._tick()
+
+    def _tick(self) -> None:
+        try:
+            with self._writing:  # one at a time, so that older news never overwrites newer
+                with self._lock:
+                    news, self._news = self._news, {}
+                self._cancelled |= self._store.beat(self._claim, self._lease_s, **news)
+        except LeaseLost:
+            self._lost = True
+        except StorageFailed as error:
+            # the lease may run out meanwhile; the token then keeps this run from ending the job
+            facts = {
+                "action": "job.beat",
+                "tenant": self._claim.job.tenant,
+                "job": self._claim.job.id,
+            }
+            _log.warning("a beat was not written: %s", error, extra=facts)

@@ -1,0 +1,81 @@
+"""A job's settings in the engine's words, checked against the base that will train. Computes
+nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.heads import HEADS, head_kind
+from engine.port import EngineInfo, OpenTraining
+from trainer.errors import BadSetting
+from trainer.schedule import DEFAULT_LEARNING_RATES
+from trainer.settings import TrainingSettings
+from trainer.values import JobSpec
+
+_KIND_SETTINGS = {
+    "lora": ("rank", "alpha", "rslora", "targets", "layers"),
+    "bottleneck": ("reduction", "activation", "layers"),
+}
+
+
+def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
+    """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
+    _one_of("head", spec.head, sorted(set(info.heads) & set(HEADS)))
+    _one_of("kind", spec.kind, sorted(set(info.kinds) & set(_KIND_SETTINGS)))
+    _one_of("pooling", spec.pooling, ["mean", "native"])
+    _check_targets(spec.settings.targets, info)
+    _check_layers(spec.settings.layers, info.num_layers)
+
+
+def open_training(spec: JobSpec, head: dict[str, Any]) -> OpenTraining:
+    settings = spec.settings
+    return OpenTraining(
+        kind=spec.kind,
+        kind_config=kind_config(spec.kind, settings),
+        head=head_kind(head).check(head),
+        seed=settings.seed,
+        dropout=settings.dropout,
+        head_dropout=settings.head_dropout,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        head_learning_rate_scale=settings.head_learning_rate_scale,
+    )
+
+
+def kind_config(kind: str, settings: TrainingSettings) -> dict[str, Any]:
+    """Only what was chosen: the kind completes the rest, and refuses what it does not know."""
+    chosen = {name: getattr(settings, name) for name in _KIND_SETTINGS[kind]}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in chosen.items()
+        if value is not None
+    }
+
+
+def learning_rate(spec: JobSpec) -> float:
+    return spec.settings.learning_rate or DEFAULT_LEARNING_RATES[spec.kind]
+
+
+def _one_of(name: str, value: str, choices: list[str]) -> None:
+    if value not in choices:
+        raise BadSetting(f"{name} is {value!r}; it must be one of {', '.join(choices)}.", name=name)
+
+
+def _check_targets(targets: tuple[str, ...] | None, info: EngineInfo) -> None:
+    for target in targets or ():
+        if not any(site.name == target or site.name.endswith(f".{target}") for site in info.sites):
+            raise BadSetting(
+                f"targets names {target!r}, no linear of the base; one is {info.sites[0].name}.",
+                name="targets",
+            )
+
+
+def _check_layers(layers: tuple[int, ...] | int | None, num_layers: int) -> None:
+    if isinstance(layers, int) and not 1 <= layers <= num_layers:
+        raise BadSetting(f"layers is {layers}; the base has {num_layers} layers.", name="layers")
+    for layer in layers if isinstance(layers, tuple) else ():
+        if not 0 <= layer < num_layers:
+            raise BadSetting(
+                f"layers names {layer}; the base has layers 0 to {num_layers - 1}.", name="layers"
+            )

@@ -1,0 +1,169 @@
+"""One job from its files to a published version. Knows the order of things; neither claims jobs nor
+ends them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from adapters_registry.registry import Registry
+from adapters_registry.values import Version
+from engine.errors import EngineError, EngineGone, NotLoaded
+from engine.port import CloseTraining, Done, EnginePort, TrainingOpened
+from engine.tokenizer import Tokenizer
+from trainer.ask import ask
+from trainer.baseline import baseline_of
+from trainer.encode import EncodedRow, encode_examples, head_for
+from trainer.evaluate import evaluate
+from trainer.files import FileStore
+from trainer.findings import Findings, comparison_warnings
+from trainer.jobs import Phase
+from trainer.lease import Lease
+from trainer.loop import Course, Training
+from trainer.prepare import Prepared, prepare
+from trainer.publish import Draft, Publisher
+from trainer.recipe import learning_rate, open_training
+from trainer.values import Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every run needs, chosen once."""
+
+    port: EnginePort
+    registry: Registry
+    files: FileStore
+    tokenizer: Tokenizer
+    proof_slot: int
+    baseline_timeout_s: float
+    clock: Callable[[], float] = time.monotonic
+
+
+class JobRun:
+    """One attempt at one job."""
+
+    def __init__(self, tools: Tools, job: Job, lease: Lease) -> None:
+        self._tools = tools
+        self._job = job
+        self._spec = job.spec
+        self._lease = lease
+        self._generation = tools.port.generation
+        self._started = tools.clock()
+
+    def run(self) -> tuple[Version, dict[str, Any]]:
+        """The version and the job's result. Raises errors of the trainer, engine and registry."""
+        try:
+            return self._attempt()
+        except EngineError as error:
+            # a fresh engine says "not loaded" of what the one before it held
+            if self._tools.port.generation != self._generation:
+                raise EngineGone from error
+            raise
+
+    def _attempt(self) -> tuple[Version, dict[str, Any]]:
+        self._lease.enter(Phase.VALIDATING)
+        prepared = prepare(self._tools.files, self._spec)
+        self._lease.enter(Phase.TOKENIZING)
+        course, rows = self._encoded(prepared)
+        with self._slot(course) as opened:
+            found = self._train_and_judge(prepared, course, rows, opened)
+            report = found.report()
+            self._lease.enter(Phase.BASELINE, result=report)
+            report["baseline"] = self._baseline(prepared)
+            report["warnings"] += comparison_warnings(self._spec.head, report)
+            self._lease.enter(Phase.PUBLISHING, result=report)
+            report["seconds"] = round(self._tools.clock() - self._started, 3)
+            version = self._publish(found, report)
+        return version, self._result(version, report)
+
+    def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
+        split, settings = prepared.split, self._spec.settings
+        head = head_for(self._spec.head, self._spec.pooling, prepared.labels, split.train)
+        train, dev, test = (
+            encode_examples(rows, head, self._tools.tokenizer, settings.max_tokens)
+            for rows in (split.train, split.dev, split.test)
+        )
+        rate = learning_rate(self._spec)
+        return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
+
+    @contextmanager
+    def _slot(self, course: Course) -> Iterator[TrainingOpened]:
+        opened = ask(self._tools.port, open_training(self._spec, course.head), TrainingOpened)
+        try:
+            yield opened
+        finally:
+            # after a crash the slot is gone, or its number is already someone else's
+            if self._tools.port.generation == self._generation:
+                with suppress(EngineGone, NotLoaded):
+                    ask(self._tools.port, CloseTraining(slot=opened.slot), Done)
+
+    def _train_and_judge(
+        self, prepared: Prepared, course: Course, rows: list[EncodedRow], opened: TrainingOpened
+    ) -> Findings:
+        port, slot = self._tools.port, opened.slot
+        self._lease.enter(Phase.TRAINING)
+        epochs = Training(port, slot, course, self._watch, self._tools.clock).train()
+        self._lease.enter(Phase.EVALUATING)
+        test = evaluate(port, rows, course.head, slot)
+        return Findings(
+            prepared=prepared, course=course, rows=rows, opened=opened, epochs=epochs, test=test
+        )
+
+    def _watch(self, share: float, eta_s: float | None) -> None:
+        if self._tools.port.generation != self._generation:
+            raise EngineGone
+        self._lease.advance(share, eta_s)
+
+    def _baseline(self, prepared: Prepared) -> dict[str, Any]:
+        return baseline_of(
+            self._spec.head,
+            prepared.split,
+            timeout_s=self._tools.baseline_timeout_s,
+            waiting=self._lease.check,
+        )
+
+    def _publish(self, found: Findings, report: dict[str, Any]) -> Version:
+        tools, spec = self._tools, self._spec
+        draft = Draft(
+            tenant=spec.tenant,
+            task=spec.task,
+            promote=spec.promote,
+            fence=self._job.id,
+            lineage={**report, **self._origin(found.prepared)},
+            rows=found.rows,
+            logits=found.test.logits,
+        )
+        publisher = Publisher(tools.port, tools.registry, tools.proof_slot)
+        return publisher.publish(found.opened.slot, draft)
+
+    def _origin(self, prepared: Prepared) -> dict[str, Any]:
+        """All that it takes to train the same again."""
+        spec = self._spec
+        columns = (spec.text_column, spec.text_pair_column, spec.label_column)
+        return {
+            "job": self._job.id,
+            "dataset": {
+                "sha256": prepared.sha256s,
+                "columns": dict(zip(("text", "text_pair", "label"), columns, strict=True)),
+            },
+            "split_seed": spec.split_seed,
+            "kind": spec.kind,
+            "settings": asdict(spec.settings),
+        }
+
+    def _result(self, version: Version, report: dict[str, Any]) -> dict[str, Any]:
+        """After a crash between publishing and ending the job, the version is the first attempt's,
+        and so is what there is to report.
+        """
+        if version.lineage.get("job") == self._job.id:
+            report = {name: version.lineage[name] for name in report}
+        return {
+            "task": version.task,
+            "version": version.number,
+            "digest": version.digest,
+            **report,
+        }

@@ -1,0 +1,131 @@
+"""The settings of one training job: names, defaults and sane ranges. Knows nothing of files or the
+engine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from trainer.errors import BadSetting
+
+
+def _number(default: float | None, low: float, high: float, text: str) -> Any:
+    return field(default=default, metadata={"low": low, "high": high, "text": text})
+
+
+def _choice(choices: tuple[str, ...], text: str) -> Any:
+    return field(default=None, metadata={"choices": choices, "text": text})
+
+
+def _names(text: str) -> Any:
+    return field(default=None, metadata={"text": text})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSettings:
+    """How to train. `None` leaves the choice to the kind, the head or the base, as the text of the
+    setting says.
+    """
+
+    epochs: int = _number(3, 1, 200, "passes over the training rows")
+    batch_rows: int = _number(16, 1, 1024, "rows per optimizer step")
+    learning_rate: float | None = _number(
+        None, 1e-8, 1.0, "peak rate; none: the kind's own default"
+    )
+    warmup_share: float = _number(0.06, 0.0, 0.9, "share of all steps over which the rate rises")
+    weight_decay: float = _number(0.01, 0.0, 1.0, "decoupled decay of AdamW")
+    max_grad_norm: float = _number(1.0, 1e-3, 1e3, "gradients are clipped to this norm")
+    dropout: float = _number(0.1, 0.0, 0.9, "dropout in the adapter")
+    head_dropout: float = _number(0.1, 0.0, 0.9, "dropout before the head")
+    head_learning_rate_scale: float = _number(1.0, 1e-3, 1e3, "the head's rate, as a multiple")
+    max_tokens: int | None = _number(None, 8, 65536, "longer rows are cut; none: the base's limit")
+    rank: int = _number(8, 1, 512, "rank of a `lora`")
+    alpha: float | None = _number(
+        None, 1e-3, 4096, "a `lora` is scaled by alpha / rank; none: 2 × rank"
+    )
+    rslora: bool = field(default=False, metadata={"text": "scale a `lora` by alpha / √rank"})
+    reduction: int = _number(16, 1, 1024, "a `bottleneck` is hidden size / reduction wide")
+    activation: str | None = _choice(
+        ("relu", "gelu", "swish", "tanh"), "of a `bottleneck`; none: swish"
+    )
+    targets: tuple[str, ...] | None = _names(
+        "linears a `lora` adapts, by name or its ending; none: all"
+    )
+    layers: tuple[int, ...] | int | None = _names(
+        "layers to adapt, or how many from the top; none: all"
+    )
+    patience: int = _number(2, 1, 200, "epochs without a better dev metric before stopping early")
+    seed: int = _number(0, 0, 2**31 - 1, "seed of fresh weights, dropout and batch order")
+    dev_share: float = _number(0.1, 0.0, 0.5, "share of the training rows held out as dev rows")
+    test_share: float = _number(0.2, 0.01, 0.5, "share of all rows held out as test rows")
+
+    @classmethod
+    def parse(cls, raw: Mapping[str, Any]) -> TrainingSettings:
+        """Read settings by name from JSON. Raises BadSetting for an unknown name or a value out of
+        range.
+        """
+        known = {each.name: each for each in fields(cls)}
+        for name in raw:
+            if name not in known:
+                raise BadSetting(
+                    f"There is no setting {name!r}; there are: {', '.join(known)}.", name=name
+                )
+        return cls(
+            **{name: _read(name, str(known[name].type), value) for name, value in raw.items()}
+        )
+
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            _check(each.name, getattr(self, each.name), each.metadata)
+
+
+def _read(name: str, kind: str, value: Any) -> Any:
+    if value is None and kind.endswith("| None"):
+        return None
+    if kind.startswith("str"):
+        return value
+    if kind.startswith("tuple") and not ("| int" in kind and isinstance(value, int | float)):
+        return _read_tuple(name, int if "int" in kind else str, value)
+    if kind == "bool":
+        if isinstance(value, bool):
+            return value
+        raise BadSetting(f"{name} must be true or false, not {value!r}.", name=name)
+    return _read_number(name, whole="int" in kind, value=value)
+
+
+def _read_number(name: str, *, whole: bool, value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise BadSetting(f"{name} must be a finite number, not {value!r}.", name=name)
+    if not whole:
+        return float(value)
+    # numbers arrive as doubles from a protobuf Struct, so 3.0 is the number 3
+    if value != int(value):
+        raise BadSetting(f"{name} must be a whole number, not {value!r}.", name=name)
+    return int(value)
+
+
+def _read_tuple(name: str, kind: type, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise BadSetting(
+            f"{name} must be a list with at least one entry, not {value!r}.", name=name
+        )
+    if kind is int:
+        return tuple(_read_number(name, whole=True, value=each) for each in value)
+    if not all(isinstance(each, str) and each for each in value):
+        raise BadSetting(f"{name} must hold names only, not {value!r}.", name=name)
+    return tuple(value)
+
+
+def _check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
+    if value is None:
+        return
+    if (choices := metadata.get("choices")) and value not in choices:
+        raise BadSetting(f"{name} is {value!r}; it must be one of {', '.join(choices)}.", name=name)
+    low, high = metadata.get("low"), metadata.get("high")
+    if low is not None and high is not None and not low <= value <= high:
+        raise BadSetting(
+            f"{name} is {value!r}; it must be between {low:g} and {high:g}.", name=name
+        )

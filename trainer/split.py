@@ -1,0 +1,115 @@
+"""Which rows train, which choose (dev) and which judge (test). Pure: the same rows and seed give
+the same split on any machine, in whatever order the rows come, because a row's place is decided by
+a hash of its own text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from trainer.dataset import Example
+from trainer.errors import TooFewRows
+
+MIN_TRAIN_PER_CLASS = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Rows by use. No text is in two of them."""
+
+    train: list[Example]
+    dev: list[Example]
+    test: list[Example]
+    #: training rows dropped because a given dev or test file holds the same text
+    num_leaked: int = 0
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return {"train": len(self.train), "dev": len(self.dev), "test": len(self.test)}
+
+
+def split_examples(
+    examples: list[Example],
+    *,
+    head: str,
+    seed: int,
+    dev_share: float,
+    test_share: float,
+    dev: list[Example] | None = None,
+    test: list[Example] | None = None,
+) -> Split:
+    """Given dev or test rows are taken as they are; the others come out of `examples`, stratified
+    for classify.
+    """
+    given = {row.group for row in [*(dev or []), *(test or [])]}
+    train = [row for row in examples if row.group not in given]
+    num_leaked = len(examples) - len(train)
+    stratified = head == "classify"
+    if test is None:
+        train, test = _hold_out(train, test_share, f"test {seed}", stratified)
+    if dev is None:
+        train, dev = (
+            _hold_out(train, dev_share, f"dev {seed}", stratified) if dev_share else (train, [])
+        )
+    _check(train, test, head)
+    return Split(train=train, dev=dev, test=test, num_leaked=num_leaked)
+
+
+def _hold_out(
+    rows: list[Example], share: float, salt: str, stratified: bool
+) -> tuple[list[Example], list[Example]]:
+    held = set(_held_groups(rows, share, salt, stratified))
+    return [row for row in rows if row.group not in held], [
+        row for row in rows if row.group in held
+    ]
+
+
+def _held_groups(rows: list[Example], share: float, salt: str, stratified: bool) -> Iterable[str]:
+    """Whole groups, stratum by stratum; rounding is carried on, so that small strata do not all
+    lose their share.
+    """
+    groups: defaultdict[str, list[Example]] = defaultdict(list)
+    for row in rows:
+        groups[row.group].append(row)
+    strata: defaultdict[str, list[str]] = defaultdict(list)
+    for group, members in groups.items():
+        label = min(str(member.label) for member in members)
+        strata[label if stratified else ""].append(group)
+    owed = 0.0
+    for label in sorted(strata):
+        size = sum(len(groups[group]) for group in strata[label])
+        owed += share * size
+        spare = size - MIN_TRAIN_PER_CLASS
+        for group in sorted(strata[label], key=lambda each: _rank(each, salt)):
+            if owed < len(groups[group]) / 2 or spare < len(groups[group]):
+                break
+            owed -= len(groups[group])
+            spare -= len(groups[group])
+            yield group
+
+
+def _rank(group: str, salt: str) -> bytes:
+    return hashlib.sha256(f"{salt}\0{group}".encode()).digest()
+
+
+def _check(train: list[Example], test: list[Example], head: str) -> None:
+    if not test:
+        raise TooFewRows("No row is left for the test split; give more rows.", rows=0, minimum=1)
+    if not train:
+        raise TooFewRows("Every training text is also in the dev or test file.", rows=0, minimum=1)
+    if head == "classify":
+        _check_classes(train, test)
+
+
+def _check_classes(train: list[Example], test: list[Example]) -> None:
+    counts = Counter(str(row.label) for row in train)
+    for label in sorted({str(row.label) for row in [*train, *test]}):
+        if counts[label] < MIN_TRAIN_PER_CLASS:
+            found = f"The label {label!r} has too few rows: {counts[label]} left to train on"
+            raise TooFewRows(
+                f"{found}; each label needs at least {MIN_TRAIN_PER_CLASS}.",
+                rows=counts[label], minimum=MIN_TRAIN_PER_CLASS,
+            )  # fmt: skip

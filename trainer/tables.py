@@ -1,0 +1,79 @@
+"""The trainer's tables, and the SQLite database they live in. Every table has its tenant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import DBAPIConnection
+
+METADATA = sa.MetaData()
+
+FILES = sa.Table(
+    "files",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("tenant", sa.String, nullable=False, index=True),
+    sa.Column("filename", sa.String, nullable=False),
+    sa.Column("purpose", sa.String, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String, nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+)
+
+JOBS = sa.Table(
+    "jobs",
+    METADATA,
+    sa.Column("seq", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False, unique=True),
+    sa.Column("tenant", sa.String, nullable=False, index=True),
+    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("status", sa.String, nullable=False, index=True),
+    sa.Column("phase", sa.String, nullable=False),
+    sa.Column("progress", sa.Float, nullable=False, default=0.0),
+    sa.Column("eta_s", sa.Float),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("finished_at", sa.Float),
+    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    sa.Column("version", sa.Integer),
+    sa.Column("digest", sa.String),
+    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("error_code", sa.String),
+    sa.Column("error_message", sa.String),
+    sa.Column("revision", sa.Integer, nullable=False, default=0),
+    sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
+    sa.Column("worker", sa.String),
+    sa.Column("token", sa.Integer, nullable=False, default=0),
+    sa.Column("lease_until", sa.Float),
+)
+
+JOB_FILES = sa.Table(
+    "job_files",
+    METADATA,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("job_id", sa.String, sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("file_id", sa.String, primary_key=True, index=True),
+)
+
+
+def sqlite_engine(path: Path) -> sa.Engine:
+    """WAL, every commit on disk, and writers that queue up instead of failing half-way."""
+    database = sa.create_engine(
+        f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False}
+    )
+
+    @sa.event.listens_for(database, "connect")
+    def _connected(connection: DBAPIConnection, _: object) -> None:
+        connection.isolation_level = None  # BEGIN is ours to say, below
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.cursor().execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(database, "begin")
+    def _began(connection: sa.Connection) -> None:
+        # a deferred writer can be refused in the middle of its transaction; an immediate one waits
+        # at its start
+        reads = connection.get_execution_options().get("reads", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return database

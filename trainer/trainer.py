@@ -1,0 +1,164 @@
+"""The trainer as others hold it: submit, look, cancel, watch, and run one job. Knows no transport
+and no thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+
+from adapters_registry.errors import RegistryError
+from adapters_registry.ref import check_name
+from adapters_registry.registry import Registry
+from engine.errors import EngineError, EngineGone
+from engine.port import EnginePort
+from engine.tokenizer import Tokenizer
+from trainer.errors import Cancelled, LeaseLost, Stopping, TrainerError
+from trainer.files import FileStore
+from trainer.job_store import JobStore
+from trainer.jobs import MAX_ATTEMPTS, Status
+from trainer.lease import Lease
+from trainer.prepare import prepare
+from trainer.recipe import check_recipe
+from trainer.run import JobRun, Tools
+from trainer.values import Claim, Job, JobSpec
+
+_log = logging.getLogger(__name__)
+
+
+class Trainer:
+    """Jobs over one engine. Everything about a job is in the store, so that any process can look at
+    it.
+    """
+
+    def __init__(
+        self,
+        port: EnginePort,
+        registry: Registry,
+        store: JobStore,
+        files: FileStore,
+        tokenizer: Tokenizer,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        proof_slot: int | None = None,
+        lease_s: float = 30.0,
+        poll_s: float = 0.5,
+        baseline_timeout_s: float = 120.0,
+    ) -> None:
+        #: rings when a job was queued here; a worker waits on it instead of asking the store again
+        #: and again
+        self.submitted = threading.Event()
+        self._store = store
+        self._lease_s, self._poll_s = lease_s, poll_s
+        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._tools = Tools(
+            port=port, registry=registry, files=files, tokenizer=tokenizer, clock=clock,
+            proof_slot=port.info.num_slots if proof_slot is None else proof_slot,
+            baseline_timeout_s=baseline_timeout_s,
+        )  # fmt: skip
+
+    def submit(self, spec: JobSpec) -> Job:
+        """Check everything that can be checked, then queue. Raises BadName, BadSetting, BadDataset
+        or UnknownFile.
+        """
+        check_name(spec.task)
+        check_recipe(spec, self._tools.port.info)
+        prepare(self._tools.files, spec)
+        job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
+        _note("job.submitted", job)
+        self.submitted.set()
+        return job
+
+    def get(self, tenant: str, job_id: str) -> Job:
+        return self._store.job(tenant, job_id)
+
+    def cancel(self, tenant: str, job_id: str) -> Job:
+        """A queued job ends at once, a running one within a step or so. Raises JobEnded."""
+        return self._store.cancel(tenant, job_id)
+
+    def watch(self, tenant: str, job_id: str) -> Iterator[Job]:
+        """The job now and after each change, until it ends. Blocks between changes."""
+        seen = -1
+        while True:
+            job = self.get(tenant, job_id)
+            if job.revision != seen:
+                yield job
+            if job.status.ended:
+                return
+            seen = job.revision
+            time.sleep(self._poll_s)
+
+    def counts(self) -> dict[str, int]:
+        """Jobs of all tenants by status."""
+        return self._store.count_jobs()
+
+    def list(self, tenant: str, after: str | None = None, limit: int = 100) -> Sequence[Job]:
+        """Newest first; `after` is the last id of the page before."""
+        return self._store.list_jobs(tenant, after, limit)
+
+    def run_once(self, stop: threading.Event | None = None) -> bool:
+        """Claim one job and run it to its end; False when none waits. Setting `stop` gives the job
+        back.
+        """
+        claim = self._store.claim(self._worker, self._lease_s)
+        if claim is None:
+            return False
+        _note("job.claimed", claim.job)
+        try:
+            self._run(claim, stop or threading.Event())
+        except LeaseLost as error:
+            # whoever holds the job now ends it
+            _note("job.lost", claim.job, error)
+        return True
+
+    def _run(self, claim: Claim, stop: threading.Event) -> None:
+        lease = Lease(self._store, claim, lease_s=self._lease_s, poll_s=self._poll_s, stop=stop)
+        try:
+            with lease:
+                version, result = JobRun(self._tools, claim.job, lease).run()
+        except LeaseLost:
+            raise
+        except Exception as error:  # noqa: BLE001 the worker outlives any job, and no job may be left without an end
+            self._give_up(claim, error)
+        else:
+            named = {"version": version.number, "digest": version.digest, "result": result}
+            self._store.finish(claim, Status.SUCCEEDED, progress=1.0, **named)
+            _note("job.succeeded", claim.job)
+
+    def _give_up(self, claim: Claim, error: Exception) -> None:
+        match error:
+            case Cancelled():
+                self._store.finish(claim, Status.CANCELLED)
+            case Stopping():
+                self._store.give_back(claim, keep_attempt=False)
+            case EngineGone() if claim.job.attempt < MAX_ATTEMPTS:
+                self._store.give_back(claim, keep_attempt=True)
+            case TrainerError() | EngineError() | RegistryError():
+                self._fail(claim, error.code, str(error))
+            case _:
+                _log.error(
+                    "a job failed unexpectedly",
+                    exc_info=error,
+                    extra=_facts("job.failed", claim.job),
+                )
+                self._fail(
+                    claim, "internal", "The job failed for a reason of ours; the log has it."
+                )
+        _note("job.given_up", claim.job, error)
+
+    def _fail(self, claim: Claim, code: str, message: str) -> None:
+        self._store.finish(claim, Status.FAILED, error_code=code, error_message=message)
+
+
+def _facts(action: str, job: Job) -> dict[str, str]:
+    return {"action": action, "tenant": job.tenant, "ref": job.spec.task, "job": job.id}
+
+
+def _note(action: str, job: Job, error: Exception | None = None) -> None:
+    reason = f": {type(error).__name__}" if error else ""
+    _log.info("%s%s", action, reason, extra=_facts(action, job))

@@ -1,0 +1,86 @@
+"""What callers of the trainer pass in and get back. Knows no storage and no engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trainer.jobs import Phase, Status
+from trainer.settings import TrainingSettings
+
+__all__ = ["Claim", "FileRecord", "Job", "JobSpec", "TrainingSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """An uploaded file, as its owner sees it."""
+
+    id: str
+    tenant: str
+    filename: str
+    purpose: str
+    bytes: int
+    sha256: str
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A request to train one version of a task from uploaded files."""
+
+    tenant: str
+    task: str
+    file_id: str
+    dev_file_id: str | None = None
+    test_file_id: str | None = None
+    head: str = "classify"
+    text_column: str = "text"
+    text_pair_column: str | None = None
+    label_column: str = "label"
+    split_seed: int = 0
+    promote: bool = False
+    kind: str = "lora"
+    pooling: str = "mean"
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+
+    @property
+    def file_ids(self) -> list[str]:
+        return [each for each in (self.file_id, self.dev_file_id, self.test_file_id) if each]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> JobSpec:
+        return cls(**{**raw, "settings": TrainingSettings.parse(raw["settings"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job as it stands; `revision` grows with every change."""
+
+    id: str
+    tenant: str
+    spec: JobSpec
+    status: Status
+    phase: Phase
+    progress: float
+    eta_s: float | None
+    created_at: float
+    finished_at: float | None
+    attempt: int
+    version: int | None
+    digest: str | None
+    result: dict[str, Any]
+    error_code: str | None
+    error_message: str | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A job that one worker holds, and the token that proves it."""
+
+    job: Job
+    token: int
