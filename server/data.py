@@ -1,0 +1,55 @@
+"""The data directory: registry/, files/ and jobs.db. Opened once, by the composition root."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from adapters_registry.errors import RegistryError
+from adapters_registry.registry import Registry
+from server.errors import BadDataDirectory
+from trainer.errors import TrainerError
+from trainer.files import FileStore
+from trainer.job_store import JobStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """Everything that outlives the server."""
+
+    registry: Registry
+    store: JobStore
+    files: FileStore
+
+    @classmethod
+    def open(cls, directory: Path) -> Data:
+        """Makes what is missing and sweeps what crashed writers left. Raises BadDataDirectory."""
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            _probe(directory)
+            registry = Registry.open(directory / "registry")
+            store = JobStore.open(directory / "jobs.db")
+            files = FileStore(directory / "files", store)
+            files.sweep()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BadDataDirectory(
+                f"the data directory {directory} cannot be written: {reason}"
+            ) from error
+        except (RegistryError, TrainerError) as error:
+            raise BadDataDirectory(
+                f"the data directory {directory} cannot be used: {error}"
+            ) from error
+        return cls(registry=registry, store=store, files=files)
+
+    def close(self) -> None:
+        self.store.close()
+        self.registry.close()
+
+
+def _probe(directory: Path) -> None:
+    """Better a clear sentence now than a failed upload later."""
+    probe = directory / f".probe-{os.getpid()}"
+    probe.write_bytes(b"")
+    probe.unlink()

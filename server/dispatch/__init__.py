@@ -1,0 +1,1 @@
+"""From admitted rows to engine steps: which rows next, on which slots, with which weights."""

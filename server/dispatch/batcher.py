@@ -1,0 +1,240 @@
+"""The seam between asyncio and the engine's port: admits entries, sends batches, resolves futures,
+returns leases.
+
+Which entries go together is the scheduler's decision; this module only carries it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
+from engine.port import EnginePort, Predict, Predicted, Result, Row
+from engine.slots import Placement, SlotTable
+from server.dispatch.entry import Answer, Entry
+from server.dispatch.residency import Residency
+from server.dispatch.scheduler import BatchLimits, decide
+from server.dispatch.waiting_room import WaitingRoom
+from server.errors import DeadlinePassed, Stale
+
+
+class BatchObserver(Protocol):
+    """Hears of batches; the metrics."""
+
+    def batch(
+        self,
+        *,
+        num_rows: int,
+        num_tokens: int,
+        num_adapters: int,
+        num_placed: int,
+        num_swapped: int,
+    ) -> None: ...
+    def queued(self, seconds: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Batch:
+    entries: list[Entry]
+    placement: Placement
+    sizes: dict[str, int]
+    generation: int
+
+
+class Batcher:
+    """At most one batch running and one sent ahead. All methods are called on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        port: EnginePort,
+        residency: Residency,
+        room: WaitingRoom,
+        slots: SlotTable,
+        limits: BatchLimits,
+        observer: BatchObserver,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._port = port
+        self._residency = residency
+        self._room = room
+        self._slots = slots
+        self._limits = limits
+        self._observer = observer
+        self._clock = clock
+        self._generation = port.generation
+        self._running: list[_Batch] = []
+        self._pump_due = False
+        residency.on_unload = slots.forget
+
+    @property
+    def running_labels(self) -> set[str]:
+        return {entry.label for batch in self._running for entry in batch.entries}
+
+    async def run(self, entries: Sequence[Entry]) -> list[Answer]:
+        """The answers of one call's entries.
+
+        Takes over their leases; a caller who hangs up takes its rows along.
+        """
+        try:
+            self._room.admit(entries)
+            self._wake()
+            return [await entry.future for entry in entries]
+        finally:
+            for entry in entries:
+                self._room.abandon(entry)
+
+    # ------------------------------------------------------------ sending
+
+    def _wake(self) -> None:
+        # one turn of the loop later, so that calls that arrived together go together
+        if not self._pump_due:
+            self._pump_due = True
+            asyncio.get_running_loop().call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pump_due = False
+        self._follow_engine()
+        while self._room and self._may_send():
+            decision = decide(self._room.entries, self._leased(), self._limits, self._clock())
+            for entry in decision.dropped:
+                self._room.leave(entry, DeadlinePassed())
+            if not decision.chosen:
+                return
+            self._send(decision.chosen)
+
+    def _may_send(self) -> bool:
+        return not self._running or (
+            len(self._running) == 1 and self._room.num_tokens >= self._limits.ahead_tokens
+        )
+
+    def _leased(self) -> dict[str, int]:
+        mine = [batch for batch in self._running if batch.generation == self._generation]
+        return {digest: size for batch in mine for digest, size in batch.sizes.items()}
+
+    def _follow_engine(self) -> None:
+        if self._port.generation == self._generation:
+            return
+        self._generation = self._port.generation
+        self._slots.clear()
+        for entry in [
+            entry for entry in self._room.entries if entry.lease.generation != self._generation
+        ]:
+            self._room.leave(entry, Stale())
+
+    def _send(self, chosen: list[Entry]) -> None:
+        sizes = {entry.digest: entry.num_bytes for entry in chosen}
+        num_before = len(self._slots.placed)
+        placement = self._slots.acquire(list(sizes), sizes)
+        self._room.take(chosen)
+        for entry in chosen:
+            entry.running = True
+        batch = _Batch(
+            entries=chosen, placement=placement, sizes=sizes, generation=self._generation
+        )
+        self._running.append(batch)
+        self._observer.batch(
+            num_rows=sum(entry.num_rows for entry in chosen),
+            num_tokens=sum(entry.cost for entry in chosen),
+            num_adapters=len(sizes),
+            num_placed=len(placement.place),
+            num_swapped=num_before + len(placement.place) - len(self._slots.placed),
+        )
+        loop = asyncio.get_running_loop()
+        future = self._port.submit(_step(batch))
+        future.add_done_callback(lambda done: _back_on(loop, self._finish, batch, done))
+
+    # ------------------------------------------------------------ receiving
+
+    def _finish(self, batch: _Batch, future: Future[Result]) -> None:
+        self._running.remove(batch)
+        try:
+            result = _checked(future.result(), batch)
+        except Exception as error:  # noqa: BLE001
+            # whatever ended the step, its entries must leave: nothing may wait for an answer that
+            # cannot come
+            self._return_slots(batch, failed=True)
+            self._fail(batch, error if isinstance(error, EngineError) else EngineGone())
+        else:
+            self._return_slots(batch, failed=False)
+            self._deliver(batch, result)
+        self._pump()
+
+    def _return_slots(self, batch: _Batch, *, failed: bool) -> None:
+        if batch.generation != self._generation:
+            return  # that engine's slots are gone with it
+        for digest in batch.sizes:
+            self._slots.release(digest)
+        for digest in batch.placement.place.values() if failed else ():
+            self._slots.forget(digest)  # nobody knows whether it was placed
+
+    def _deliver(self, batch: _Batch, result: Predicted) -> None:
+        now = self._clock()
+        if result.forward_s > 0:
+            speed = result.num_tokens / result.forward_s
+            self._room.tokens_per_s += 0.2 * (speed - self._room.tokens_per_s)
+        start = 0
+        for entry in batch.entries:
+            rows = result.rows[start : start + entry.num_rows]
+            start += entry.num_rows
+            queue_s = max(0.0, now - entry.enqueued_at - result.forward_s)
+            self._observer.queued(queue_s)
+            self._room.leave(entry, Answer(rows=rows, queue_s=queue_s, compute_s=result.forward_s))
+
+    def _fail(self, batch: _Batch, error: EngineError) -> None:
+        """A step failed as a whole.
+
+        Only what failed alone, or with the engine, is answered with the error.
+        """
+        if isinstance(error, NotLoaded):
+            for digest in batch.sizes:
+                self._residency.forget(digest)
+            error = Stale()
+        if isinstance(error, BadAdapter) and len(batch.sizes) == 1:
+            self._residency.refuse(batch.entries[0].digest, error)
+        for entry in batch.entries:
+            entry.running = False
+            if isinstance(error, EngineGone) or len(batch.entries) == 1 or entry.abandoned:
+                self._room.leave(entry, error)
+            else:
+                entry.alone = True
+                self._room.put_back(entry)
+
+
+def _checked(result: Result, batch: _Batch) -> Predicted:
+    if not isinstance(result, Predicted) or len(result.rows) != sum(
+        entry.num_rows for entry in batch.entries
+    ):
+        raise EngineError(
+            f"the engine answered a Predict with {type(result).__name__} of another size"
+        )
+    return result
+
+
+def _step(batch: _Batch) -> Predict:
+    # every slot of the batch is named, not only new ones: the engine then knows by itself what each
+    # row must meet
+    slots = batch.placement.slots
+    rows = [
+        Row(ids=row.ids, type_ids=row.type_ids, slot=slots[entry.digest])
+        for entry in batch.entries
+        for row in entry.rows
+    ]
+    return Predict(rows=rows, place={slot: digest for digest, slot in slots.items()})
+
+
+def _back_on(
+    loop: asyncio.AbstractEventLoop,
+    finish: Callable[[_Batch, Future[Result]], None],
+    batch: _Batch,
+    future: Future[Result],
+) -> None:
+    # the loop may have closed under a server that was stopped hard; then nobody waits any more
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(finish, batch, future)

@@ -1,0 +1,66 @@
+"""A queue entry: rows of one call and one digest, with their own future and their own lease on the
+weights.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.port import Array, Failure
+from server.dispatch.residency import Lease
+
+
+class RowTokens(NamedTuple):
+    """One row as the tokenizer gave it."""
+
+    ids: list[int]
+    type_ids: list[int]
+
+
+class Answer(NamedTuple):
+    """What became of an entry's rows, in order, and where their time went."""
+
+    rows: list[Array | Failure]
+    queue_s: float
+    compute_s: float
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Entry:
+    """Owned by the batcher from admission until it leaves: it gives back the lease, whatever
+    happens.
+    """
+
+    rows: list[RowTokens]
+    cost: int
+    tenant: str
+    #: what the metrics call the adapter
+    label: str
+    priority: int
+    deadline: float | None
+    enqueued_at: float
+    lease: Lease
+    future: asyncio.Future[Answer]
+    #: a step with this entry failed as a whole; it is tried once more, in a batch of its own
+    alone: bool = False
+    #: submitted to the engine and not yet answered
+    running: bool = False
+    left: bool = False
+    num_rows: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.num_rows = len(self.rows)
+
+    @property
+    def digest(self) -> str:
+        return self.lease.digest
+
+    @property
+    def num_bytes(self) -> int:
+        return self.lease.num_bytes
+
+    @property
+    def abandoned(self) -> bool:
+        return self.future.cancelled()

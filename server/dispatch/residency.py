@@ -1,0 +1,247 @@
+"""Which digests the engine holds in host memory: one load per digest, leases, a byte budget, memory
+of what failed.
+
+Knows versions and the engine's port; never a queue or a transport.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from adapters_registry.errors import RegistryError
+from adapters_registry.values import Version
+from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
+from engine.port import EnginePort, File, Load, Loaded, Unload
+
+#: a fresh digest cannot be evicted for so long, so that whoever asked for it can lease it
+_FRESH_S = 1.0
+_MAX_FAILURES = 10_000
+
+
+class LoadObserver(Protocol):
+    """Hears of loads; the metrics."""
+
+    def loaded(self, seconds: float) -> None: ...
+    def load_failed(self) -> None: ...
+
+
+class _Resident:
+    __slots__ = ("digest", "fresh_until", "leases", "num_bytes")
+
+    def __init__(self, digest: str, num_bytes: int, fresh_until: float) -> None:
+        self.digest = digest
+        self.num_bytes = num_bytes
+        self.fresh_until = fresh_until
+        self.leases = 0
+
+
+class Lease:
+    """A promise that the digest stays loaded until `release`.
+
+    On an engine that died it holds nothing.
+    """
+
+    __slots__ = ("_residency", "_resident", "digest", "generation", "num_bytes")
+
+    def __init__(self, residency: Residency, resident: _Resident, generation: int) -> None:
+        resident.leases += 1
+        self._residency = residency
+        self._resident: _Resident | None = resident
+        self.digest = resident.digest
+        self.num_bytes = resident.num_bytes
+        self.generation = generation
+
+    def again(self) -> Lease:
+        """A second lease on the same weights."""
+        if self._resident is None:
+            raise ValueError("the lease was already released")
+        return Lease(self._residency, self._resident, self.generation)
+
+    def release(self) -> None:
+        """Give it back; a second release does nothing."""
+        resident, self._resident = self._resident, None
+        if resident is not None:
+            resident.leases -= 1
+            self._residency.released()
+
+
+class Residency:
+    """Loads by digest when first needed and unloads the least recently used beyond `host_bytes`."""
+
+    def __init__(
+        self,
+        *,
+        port: EnginePort,
+        files: Callable[[Version], Sequence[tuple[str, Path, str]]],
+        host_bytes: int,
+        observer: LoadObserver,
+        retry_after_s: float = 30.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._port = port
+        self._files = files
+        self._host_bytes = host_bytes
+        self._observer = observer
+        self._retry_after_s = retry_after_s
+        self._clock = clock
+        self._generation = port.generation
+        #: least recently used first
+        self._residents: OrderedDict[str, _Resident] = OrderedDict()
+        self._num_bytes = 0
+        self._loading: dict[str, asyncio.Task[_Resident]] = {}
+        self._failures: dict[str, tuple[float, Exception]] = {}
+        #: told of every digest that left, so that slots can forget it
+        self.on_unload: Callable[[str], object] = _tell_nobody
+
+    @property
+    def num_bytes(self) -> int:
+        return self._num_bytes
+
+    @property
+    def num_resident(self) -> int:
+        return len(self._residents)
+
+    @property
+    def num_leases(self) -> int:
+        return sum(resident.leases for resident in self._residents.values())
+
+    def lease(self, digest: str) -> Lease | None:
+        """A lease if the digest is resident now."""
+        self._follow_engine()
+        resident = self._residents.get(digest)
+        if resident is None:
+            return None
+        self._residents.move_to_end(digest)
+        return Lease(self, resident, self._generation)
+
+    async def acquire(self, version: Version) -> Lease:
+        """A lease, loading if need be.
+
+        A caller who hangs up does not stop the load that others wait for.
+        """
+        while (lease := self.lease(version.digest)) is None:
+            self._raise_known_failure(version.digest)
+            await asyncio.shield(self._load_once(version))
+        return lease
+
+    def discard(self, digest: str) -> None:
+        """Unload a digest that is no longer wanted, unless a batch still needs it (then the budget
+        takes it later).
+        """
+        self._failures.pop(digest, None)
+        resident = self._residents.get(digest)
+        if resident is not None and not resident.leases:
+            self._unload(resident)
+
+    def forget(self, digest: str) -> None:
+        """The engine says it does not hold the digest: the next call loads it again."""
+        resident = self._residents.pop(digest, None)
+        if resident is not None:
+            self._num_bytes -= resident.num_bytes
+            self.on_unload(digest)
+
+    def refuse(self, digest: str, error: BadAdapter | RegistryError) -> None:
+        """It would fail again the same way: for a while, answer with the error at once."""
+        if len(self._failures) >= _MAX_FAILURES:
+            self._failures.clear()
+        self._failures[digest] = (self._clock() + self._retry_after_s, error)
+
+    def released(self) -> None:
+        if self._num_bytes > self._host_bytes:
+            self._make_room(0)
+
+    def _follow_engine(self) -> None:
+        if self._port.generation != self._generation:
+            self._generation = self._port.generation
+            self._residents.clear()
+            self._num_bytes = 0
+
+    def _raise_known_failure(self, digest: str) -> None:
+        until, error = self._failures.get(digest, (0.0, None))
+        if error is not None and until > self._clock():
+            raise error.with_traceback(None)
+
+    def _load_once(self, version: Version) -> asyncio.Task[_Resident]:
+        task = self._loading.get(version.digest)
+        if task is None:
+            task = asyncio.create_task(self._load(version))
+            self._loading[version.digest] = task
+            task.add_done_callback(lambda done: self._load_ended(version.digest, done))
+        return task
+
+    def _load_ended(self, digest: str, task: asyncio.Task[_Resident]) -> None:
+        self._loading.pop(digest, None)
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        self._observer.load_failed()
+        if isinstance(error, BadAdapter | RegistryError):
+            self.refuse(digest, error)
+
+    async def _load(self, version: Version) -> _Resident:
+        _check_base(version, self._port.info.fingerprint)
+        started = self._clock()
+        files = await asyncio.to_thread(self._files, version)
+        semantics = dict(version.manifest.semantics)
+        listed = [File(role=role, path=str(path), sha256=sha256) for role, path, sha256 in files]
+        step = Load(digest=version.digest, semantics=semantics, files=listed)
+        self._follow_engine()
+        generation = self._generation
+        self._make_room(version.num_bytes)
+        loaded = await self._submit(step)
+        self._follow_engine()
+        if generation != self._generation:
+            raise EngineGone
+        self._observer.loaded(self._clock() - started)
+        return self._admit(version.digest, loaded.num_bytes)
+
+    async def _submit(self, step: Load) -> Loaded:
+        try:
+            result = await asyncio.wrap_future(self._port.submit(step))
+        except OutOfMemory:
+            # sizes on disk are a guess of sizes in memory: empty what can be emptied, and ask once
+            # more
+            self._make_room(self._host_bytes)
+            result = await asyncio.wrap_future(self._port.submit(step))
+        if not isinstance(result, Loaded):
+            raise EngineError(f"the engine answered a Load with {type(result).__name__}")
+        return result
+
+    def _admit(self, digest: str, num_bytes: int) -> _Resident:
+        resident = _Resident(digest, num_bytes, self._clock() + _FRESH_S)
+        self._residents[digest] = resident
+        self._num_bytes += num_bytes
+        self._make_room(0)
+        return resident
+
+    def _make_room(self, num_bytes: int) -> None:
+        excess = self._num_bytes + num_bytes - self._host_bytes
+        now = self._clock()
+        for resident in list(self._residents.values()) if excess > 0 else ():
+            if excess <= 0:
+                return
+            if not resident.leases and resident.fresh_until <= now:
+                self._unload(resident)
+                excess -= resident.num_bytes
+
+    def _unload(self, resident: _Resident) -> None:
+        self.forget(resident.digest)
+        self._port.submit(Unload(digest=resident.digest))
+
+
+def _check_base(version: Version, fingerprint: str) -> None:
+    made_for = version.manifest.base["fingerprint"]
+    if made_for != fingerprint:
+        raise WrongBase(
+            f"version {version.number} of {version.task} was made for the base {made_for[:12]}; "
+            f"this server holds the base {fingerprint[:12]}"
+        )
+
+
+def _tell_nobody(digest: str) -> None:
+    del digest

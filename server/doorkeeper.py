@@ -1,0 +1,67 @@
+"""Who is calling: credentials and headers in, a `Caller` out. The same for both transports."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from server.errors import Forbidden, Unauthenticated
+from server.keys import KeyRing
+from server.service.values import Caller, Role
+
+DEFAULT_TENANT = "default"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+class Doorkeeper:
+    """Without a key ring everyone is the tenant `default`; the settings then keep the server on
+    loopback.
+    """
+
+    def __init__(self, keys: KeyRing | None) -> None:
+        self._keys = keys
+
+    @property
+    def is_open(self) -> bool:
+        return self._keys is None
+
+    def caller(
+        self, authorization: str | None, request_id: str, deadline: float | None = None
+    ) -> Caller:
+        """Raises Unauthenticated.
+
+        The tenant comes from the key alone, whatever other headers say.
+        """
+        if self._keys is None:
+            return Caller(
+                tenant=DEFAULT_TENANT,
+                key_id="",
+                role=Role.ADMIN,
+                request_id=request_id,
+                deadline=deadline,
+            )
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated
+        key = self._keys.check(token.strip())
+        return Caller(
+            tenant=key.tenant,
+            key_id=key.id,
+            role=Role[key.role.upper()],
+            request_id=request_id,
+            deadline=deadline,
+        )
+
+
+def require(caller: Caller, role: Role) -> None:
+    """Raises Forbidden."""
+    if caller.role < role:
+        raise Forbidden(
+            f"The key {caller.key_id} has the role {caller.role.name.lower()}; "
+            f"this needs {role.name.lower()}."
+        )
+
+
+def request_id_of(given: str | None) -> str:
+    """The caller's own id if it is harmless in a log, or a fresh one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)

@@ -1,0 +1,175 @@
+"""The ONE table: how every domain error of every package looks to a caller of either transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from grpc import StatusCode
+
+from adapters_registry import errors as registry
+from engine import errors as engine
+from server import errors as server
+from trainer import errors as trainer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """How an error looks outside. `public` says whether its own sentence may leave the server."""
+
+    http: int
+    grpc: StatusCode
+    title: str
+    retryable: bool = False
+    public: bool = True
+
+
+INVALID = Outside(http=400, grpc=StatusCode.INVALID_ARGUMENT, title="Invalid request")
+UNAUTHENTICATED = Outside(http=401, grpc=StatusCode.UNAUTHENTICATED, title="Unauthenticated")
+FORBIDDEN = Outside(http=403, grpc=StatusCode.PERMISSION_DENIED, title="Forbidden")
+NOT_FOUND = Outside(http=404, grpc=StatusCode.NOT_FOUND, title="Not found")
+CONFLICT = Outside(http=409, grpc=StatusCode.FAILED_PRECONDITION, title="Conflict")
+MOVED = Outside(http=409, grpc=StatusCode.ABORTED, title="Conflict")
+TOO_LARGE = Outside(http=413, grpc=StatusCode.INVALID_ARGUMENT, title="Too large")
+UNUSABLE = Outside(http=422, grpc=StatusCode.INVALID_ARGUMENT, title="Cannot be used")
+NOT_SERVABLE = Outside(http=422, grpc=StatusCode.FAILED_PRECONDITION, title="Cannot be served")
+OVERLOADED = Outside(
+    http=429, grpc=StatusCode.RESOURCE_EXHAUSTED, title="Overloaded", retryable=True
+)
+INTERNAL = Outside(http=500, grpc=StatusCode.INTERNAL, title="Internal error", public=False)
+UNAVAILABLE = Outside(http=503, grpc=StatusCode.UNAVAILABLE, title="Unavailable", retryable=True)
+LATE = Outside(http=504, grpc=StatusCode.DEADLINE_EXCEEDED, title="Deadline exceeded")
+FULL = Outside(http=507, grpc=StatusCode.RESOURCE_EXHAUSTED, title="Out of room", public=False)
+
+_ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
+    # ------------------------------------------------------------ server
+    (
+        INVALID,
+        (server.BadCall, server.TooManyInputs, server.BadInput, server.NotText, server.EmptyInput),
+    ),
+    (INVALID, (server.InputTooLong, server.ForbiddenCharacter)),
+    (UNAUTHENTICATED, (server.Unauthenticated,)),
+    (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
+    (TOO_LARGE, (server.BodyTooLarge,)),
+    (OVERLOADED, (server.Overloaded,)),
+    (UNAVAILABLE, (server.Draining, server.Stale)),
+    (LATE, (server.DeadlinePassed,)),
+    (NOT_SERVABLE, (server.AdapterTooLarge,)),
+    (INTERNAL, (server.ServerError, server.StartFailed, server.BadSettings, server.PortInUse)),
+    (INTERNAL, (server.BadKeyFile, server.BadDataDirectory)),
+    # ------------------------------------------------------------ engine
+    (UNAVAILABLE, (engine.EngineGone,)),
+    (
+        UNUSABLE,
+        (engine.BadAdapter, engine.NoMatchingSite, engine.WrongShape, engine.NonFiniteWeights),
+    ),
+    (
+        UNUSABLE,
+        (
+            engine.WrongBase,
+            engine.BadRow,
+            engine.NonFiniteResult,
+            engine.BadTraining,
+            engine.Diverged,
+        ),
+    ),
+    (OVERLOADED, (engine.OutOfMemory,)),
+    (INTERNAL, (engine.EngineError, engine.NotLoaded, engine.BadBase)),
+    # ------------------------------------------------------------ registry
+    (INVALID, (registry.BadName,)),
+    (
+        NOT_FOUND,
+        (registry.NotFound, registry.UnknownTask, registry.UnknownVersion, registry.UnknownAlias),
+    ),
+    (
+        CONFLICT,
+        (registry.Conflict, registry.NothingToRollBack, registry.VersionInUse, registry.FenceSpent),
+    ),
+    (MOVED, (registry.AliasMoved,)),
+    (TOO_LARGE, (registry.TooManyBytes,)),
+    (
+        UNUSABLE,
+        (registry.BadArtifact, registry.BadFileName, registry.ForbiddenFile, registry.MissingFile),
+    ),
+    (
+        UNUSABLE,
+        (registry.PickledWeights, registry.BadHeader, registry.BadTensor, registry.NonFiniteTensor),
+    ),
+    (
+        UNUSABLE,
+        (registry.BadConfig, registry.RemoteCode, registry.PatternRefused, registry.WrongRank),
+    ),
+    (UNUSABLE, (registry.RankTooLarge, registry.BadManifest)),
+    (FULL, (registry.StorageFull,)),
+    (UNAVAILABLE, (registry.StorageBusy,)),
+    (
+        INTERNAL,
+        (
+            registry.RegistryError,
+            registry.StorageError,
+            registry.StorageReadOnly,
+            registry.WrongSchema,
+        ),
+    ),
+    (INTERNAL, (registry.BlobMissing, registry.BlobCorrupt)),
+    # ------------------------------------------------------------ trainer
+    (INVALID, (trainer.BadSetting,)),
+    (
+        UNUSABLE,
+        (
+            trainer.BadDataset,
+            trainer.BadEncoding,
+            trainer.BadLine,
+            trainer.MissingColumn,
+            trainer.OneClass,
+        ),
+    ),
+    (
+        UNUSABLE,
+        (trainer.TooManyClasses, trainer.TooFewRows, trainer.TooManyRows, trainer.UnlearnedLabels),
+    ),
+    (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved)),
+    (NOT_FOUND, (trainer.UnknownFile, trainer.UnknownJob)),
+    (TOO_LARGE, (trainer.FileTooLarge,)),
+    (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled)),
+    (FULL, (trainer.StorageFailed,)),
+    (UNAVAILABLE, (trainer.Stopping,)),
+    (INTERNAL, (trainer.TrainerError, trainer.JobLost, trainer.LeaseLost, trainer.ReloadMismatch)),
+)
+
+TABLE: dict[type[Exception], Outside] = {
+    error: outside for outside, errors in _ROWS for error in errors
+}
+
+#: the roots of the four trees: what a transport translates; anything else is a bug and says nothing
+#: outside
+DOMAIN_ERRORS = (
+    server.ServerError,
+    engine.EngineError,
+    registry.RegistryError,
+    trainer.TrainerError,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """An error, translated: what both transports render."""
+
+    code: str
+    message: str
+    outside: Outside
+    retry_after_s: float | None = None
+
+
+def fault_of(error: BaseException) -> Fault:
+    """The table's row for an error, or its nearest ancestor's.
+
+    Unknown errors keep their sentence to themselves.
+    """
+    if not isinstance(error, DOMAIN_ERRORS):
+        return Fault(
+            code="internal", message="The server failed; its log knows why.", outside=INTERNAL
+        )
+    outside = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
+    retry_after_s = getattr(error, "retry_after_s", 1.0) if outside.retryable else None
+    message = str(error) if outside.public else str(type(error).__doc__)
+    return Fault(code=error.code, message=message, outside=outside, retry_after_s=retry_after_s)

@@ -1,0 +1,1 @@
+"""The gRPC API: thin shells by resource over the one `Service`."""

@@ -1,0 +1,123 @@
+"""`adapterd.v1.Adapters`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+from adapters_registry.ref import PRODUCTION
+from protos.adapterd.v1 import adapters_pb2
+from server.errors import BadCall
+from server.grpc_api import wire
+from server.service.adapters import AdapterService
+from server.service.values import Caller
+
+_CHUNK_BYTES = 512 * 1024
+
+Requests = AsyncIterator[adapters_pb2.RegisterRequest]
+
+
+class AdaptersApi:
+    """Translates and calls; decides nothing."""
+
+    def __init__(self, service: AdapterService) -> None:
+        self._service = service
+
+    async def register(self, requests: Requests, caller: Caller) -> adapters_pb2.Version:
+        first = await anext(aiter(requests), None)
+        if first is None or not first.HasField("metadata"):
+            raise BadCall("The first message of Register must be `metadata`.")
+        upload = _Received(requests, asyncio.get_running_loop()).files()
+        return wire.version(
+            await self._service.register(caller, wire.read_registration(first.metadata), upload)
+        )
+
+    async def list_versions(
+        self, request: adapters_pb2.ListVersionsRequest, caller: Caller
+    ) -> adapters_pb2.ListVersionsResponse:
+        found = await self._service.list(caller, request.task_id)
+        return adapters_pb2.ListVersionsResponse(versions=[wire.version(view) for view in found])
+
+    async def get_version(
+        self, request: adapters_pb2.GetVersionRequest, caller: Caller
+    ) -> adapters_pb2.Version:
+        return wire.version(await self._service.get(caller, request.task_id))
+
+    async def promote(
+        self, request: adapters_pb2.PromoteRequest, caller: Caller
+    ) -> adapters_pb2.Alias:
+        expected = request.expected_version if request.HasField("expected_version") else None
+        alias = request.alias or PRODUCTION
+        return wire.alias(
+            await self._service.promote(caller, request.task_id, request.version, alias, expected)
+        )
+
+    async def rollback(
+        self, request: adapters_pb2.RollbackRequest, caller: Caller
+    ) -> adapters_pb2.Alias:
+        return wire.alias(
+            await self._service.rollback(caller, request.task_id, request.alias or PRODUCTION)
+        )
+
+    async def alias_history(
+        self, request: adapters_pb2.AliasHistoryRequest, caller: Caller
+    ) -> adapters_pb2.AliasHistoryResponse:
+        found = await self._service.history(caller, request.task_id, request.alias or PRODUCTION)
+        return adapters_pb2.AliasHistoryResponse(events=[wire.event(view) for view in found])
+
+    async def export(
+        self, request: adapters_pb2.ExportRequest, caller: Caller
+    ) -> AsyncIterator[adapters_pb2.FileChunk]:
+        with await self._service.export(caller, request.task_id) as exported:
+            for path in exported.paths:
+                for chunk in _chunks(path):
+                    yield chunk
+
+    async def delete_version(
+        self, request: adapters_pb2.DeleteVersionRequest, caller: Caller
+    ) -> adapters_pb2.DeleteVersionResponse:
+        await self._service.delete(caller, request.task_id, request.version)
+        return adapters_pb2.DeleteVersionResponse()
+
+
+class _Received:
+    """The files of a Register stream, for the one thread that stages them."""
+
+    def __init__(self, requests: Requests, loop: asyncio.AbstractEventLoop) -> None:
+        self._requests = aiter(requests)
+        self._loop = loop
+        self._chunk: adapters_pb2.FileChunk | None = None
+
+    def files(self) -> Iterator[tuple[str, Iterator[bytes]]]:
+        self._advance()
+        while self._chunk is not None:
+            if not self._chunk.name:
+                raise BadCall("The first chunk of a file must name it.")
+            yield self._chunk.name, self._content()
+
+    def _content(self) -> Iterator[bytes]:
+        """The named chunk and the nameless ones behind it."""
+        while self._chunk is not None:
+            yield self._chunk.data
+            self._advance()
+            if self._chunk is not None and self._chunk.name:
+                return
+
+    def _advance(self) -> None:
+        # blocks this thread, not the loop; a caller who hangs up makes it raise
+        message = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+        if message is not None and not message.HasField("chunk"):
+            raise BadCall("After `metadata`, every message of Register must be a `chunk`.")
+        self._chunk = None if message is None else message.chunk
+
+    async def _next(self) -> adapters_pb2.RegisterRequest | None:
+        return await anext(self._requests, None)
+
+
+def _chunks(path: Path) -> Iterator[adapters_pb2.FileChunk]:
+    name = path.name
+    with path.open("rb") as file:
+        while (data := file.read(_CHUNK_BYTES)) or name:
+            yield adapters_pb2.FileChunk(name=name, data=data)
+            name = ""

@@ -1,0 +1,32 @@
+"""`adapterd.v1.Tasks`."""
+
+from __future__ import annotations
+
+from protos.adapterd.v1 import tasks_pb2
+from server.grpc_api import wire
+from server.service.tasks import TaskService
+from server.service.values import Caller
+
+
+class TasksApi:
+    """Translates and calls; decides nothing."""
+
+    def __init__(self, service: TaskService) -> None:
+        self._service = service
+
+    async def list_tasks(
+        self, request: tasks_pb2.ListTasksRequest, caller: Caller
+    ) -> tasks_pb2.ListTasksResponse:
+        page = await self._service.list(caller, request.after or None, request.limit)
+        return tasks_pb2.ListTasksResponse(
+            tasks=[wire.task(view) for view in page.items], has_more=page.has_more
+        )
+
+    async def get_task(self, request: tasks_pb2.GetTaskRequest, caller: Caller) -> tasks_pb2.Task:
+        return wire.task(await self._service.get(caller, request.task_id))
+
+    async def delete_task(
+        self, request: tasks_pb2.DeleteTaskRequest, caller: Caller
+    ) -> tasks_pb2.DeleteTaskResponse:
+        await self._service.delete(caller, request.task_id)
+        return tasks_pb2.DeleteTaskResponse()

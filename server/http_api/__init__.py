@@ -1,0 +1,1 @@
+"""The native HTTP API: thin shells by resource over the one `Service`."""

@@ -1,0 +1,55 @@
+"""Files over HTTP, in OpenAI's words."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, UploadFile
+from starlette.responses import FileResponse
+
+from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
+from server.http_api.schemas import FileDeletedOut, FileOut, FilesOut
+from server.http_api.versions import chunks
+
+router = APIRouter(route_class=GuardedRoute, tags=["files"])
+
+
+@router.post("/v1/files")
+async def create_file(
+    caller: CallerOf,
+    service: ServiceOf,
+    file: Annotated[UploadFile, File()],
+    purpose: Annotated[str, Form()],
+) -> FileOut:
+    """Upload labelled rows (JSONL or CSV) for a job."""
+    view = await service.files.create(caller, file.filename or "", purpose, chunks(file.file))
+    return FileOut.of(view)
+
+
+@router.get("/v1/files")
+async def list_files(
+    caller: CallerOf, service: ServiceOf, after: str | None = None, limit: int = 0
+) -> FilesOut:
+    """Your files, newest first."""
+    page = await service.files.list(caller, after, limit)
+    return FilesOut(data=[FileOut.of(view) for view in page.items], has_more=page.has_more)
+
+
+@router.get("/v1/files/{file_id}")
+async def get_file(file_id: str, caller: CallerOf, service: ServiceOf) -> FileOut:
+    """One file."""
+    return FileOut.of(await service.files.get(caller, file_id))
+
+
+@router.get("/v1/files/{file_id}/content", response_class=FileResponse)
+async def get_content(file_id: str, caller: CallerOf, service: ServiceOf) -> FileResponse:
+    """A file's bytes."""
+    path = await service.files.content(caller, file_id)
+    return FileResponse(path, media_type="application/octet-stream", filename=file_id)
+
+
+@router.delete("/v1/files/{file_id}")
+async def delete_file(file_id: str, caller: CallerOf, service: ServiceOf) -> FileDeletedOut:
+    """Delete a file that no queued or running job needs."""
+    await service.files.delete(caller, file_id)
+    return FileDeletedOut(id=file_id)

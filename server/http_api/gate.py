@@ -1,0 +1,160 @@
+"""Every HTTP request passes here first: host and origin, credentials, body caps, request id, one
+metric.
+
+Pure ASGI, and default-deny: only the paths of `PUBLIC` are answered without credentials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from server.doorkeeper import Doorkeeper, request_id_of
+from server.errors import BadCall, BodyTooLarge, ForeignHost
+from server.health import Health
+from server.http_api.problem import http_fault, render
+from server.metrics import Metrics
+
+#: answered without a key
+PUBLIC = frozenset({"/health/live", "/health/ready", "/docs", "/openapi.json"})
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+#: a body that stands still for so long is given up
+_STALL_S = 30.0
+#: multipart boundaries and form fields, beside the files themselves
+_FORM_BYTES = 2**20
+
+
+class Gate:
+    """In front of the whole application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        doorkeeper: Doorkeeper,
+        health: Health,
+        metrics: Metrics,
+        max_body_bytes: int,
+        max_upload_bytes: int,
+        allowed_hosts: frozenset[str],
+    ) -> None:
+        self._app = app
+        self._doorkeeper = doorkeeper
+        self._health = health
+        self._metrics = metrics
+        self._max_body_bytes = max_body_bytes
+        self._max_upload_bytes = max_upload_bytes
+        self._hosts = _LOOPBACK | allowed_hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        headers = Headers(scope=scope)
+        answer = _Answer(
+            send, request_id_of(headers.get("x-request-id")), lambda: self._health.is_draining
+        )
+        scope.setdefault("state", {})["request_id"] = answer.request_id
+        try:
+            self._check_host(headers)
+            if scope["path"] not in PUBLIC:
+                scope["state"]["caller"] = self._doorkeeper.caller(
+                    headers.get("authorization"), answer.request_id
+                )
+            capped = _capped(receive, self._cap(scope, headers))
+            await self._app(scope, capped, answer.send)
+        except Exception as error:
+            if answer.status:
+                raise  # an answer is under way; only breaking it off can still say that it failed
+            await render(http_fault(error), answer.request_id)(scope, receive, answer.send)
+        finally:
+            self._observe(scope, answer, time.perf_counter() - started)
+
+    def _check_host(self, headers: Headers) -> None:
+        """A page from elsewhere must not reach this server through its user's browser."""
+        host = _host_name(headers.get("host", ""))
+        origin = headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+            raise ForeignHost
+        if self._doorkeeper.is_open and host not in self._hosts:
+            raise ForeignHost(
+                f"The Host header names {host[:64]!r}; this server answers to loopback names only."
+            )
+
+    def _cap(self, scope: Scope, headers: Headers) -> int:
+        is_upload = scope["path"] == "/v1/files" or scope["path"].endswith("/versions")
+        cap = self._max_upload_bytes + _FORM_BYTES if is_upload else self._max_body_bytes
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > cap:
+            raise _too_large(cap)
+        return cap
+
+    def _observe(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+        route = scope.get("route")
+        method = f"{scope['method']} {route.path}" if route is not None else "unmatched"
+        self._metrics.request(
+            transport="http", method=method, code=str(answer.status or 499), seconds=seconds
+        )
+
+
+class _Answer:
+    """Sees the answer pass: adds the request id, and asks callers of a draining server to connect
+    elsewhere.
+    """
+
+    def __init__(self, send: Send, request_id: str, is_draining: Callable[[], bool]) -> None:
+        self._send = send
+        self.request_id = request_id
+        self._is_draining = is_draining
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["x-request-id"] = self.request_id
+            if self._is_draining():
+                headers["connection"] = "close"
+        await self._send(message)
+
+
+def _capped(receive: Receive, cap: int) -> Receive:
+    """Stops reading at the cap, whatever the headers promised."""
+    num_bytes = 0
+    has_more = True
+
+    async def read() -> Message:
+        nonlocal num_bytes, has_more
+        if not has_more:
+            return (
+                await receive()
+            )  # waits for the caller to hang up, which may take as long as it likes
+        try:
+            async with asyncio.timeout(_STALL_S):
+                message = await receive()
+        except TimeoutError:
+            raise BadCall(f"No part of the body came for {_STALL_S:.0f} s.") from None
+        num_bytes += len(message.get("body", b""))
+        has_more = message.get("more_body", False)
+        if num_bytes > cap:
+            raise _too_large(cap)
+        return message
+
+    return read
+
+
+def _too_large(cap: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than the {cap} bytes allowed here.")
+
+
+def _host_name(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,120 @@
+"""`POST /v1/tasks/{ref}/predict`, the hot route: msgspec reads and writes it, not pydantic."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from server.errors import BadCall
+from server.http_api.route import GuardedRoute
+from server.http_api.schemas import PredictBody, PredictOut
+from server.service.parameters import parameters_of
+from server.service.service import Service
+from server.service.values import Prediction, RowError
+
+router = APIRouter(route_class=GuardedRoute, tags=["predict"])
+
+
+class _Body(msgspec.Struct, forbid_unknown_fields=True):
+    inputs: list[Any]
+    parameters: dict[str, Any] = {}
+
+
+_decoder = msgspec.json.Decoder(_Body)
+_DOCUMENTED = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": PredictBody.model_json_schema()}},
+    }
+}
+
+
+@router.post(
+    "/v1/tasks/{ref}/predict", responses={200: {"model": PredictOut}}, openapi_extra=_DOCUMENTED
+)
+async def predict(request: Request) -> Response:
+    """Answer each input by the version the ref names.
+
+    An input that fails alone carries its own error.
+    """
+    service: Service = request.app.state.service
+    body = _read(await request.body())
+    answer = await _unless_gone(
+        request,
+        service.predict.predict(
+            request.path_params["ref"],
+            body.inputs,
+            parameters_of(body.parameters),
+            request.state.caller,
+        ),
+    )
+    if answer is None:
+        return Response(status_code=499)  # nobody reads it; the metrics tell it from an answer
+    return Response(
+        msgspec.json.encode(_shown(answer)),
+        media_type="application/json",
+        headers={"x-adapterd-digest": answer.digest},
+    )
+
+
+def _read(content: bytes) -> _Body:
+    try:
+        return _decoder.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        if isinstance(error, msgspec.ValidationError):
+            raise BadCall(f"The body is not a predict call: {error}.") from None
+    return _read_leniently(content)
+
+
+def _read_leniently(content: bytes) -> _Body:
+    """msgspec refuses half surrogates as malformed; read otherwise, they are the fault of one
+    input, not of the call.
+    """
+    try:
+        return msgspec.convert(json.loads(content, parse_constant=_refuse_constant), _Body)
+    except (ValueError, RecursionError):
+        raise BadCall("The body is not a predict call: it is malformed JSON.") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _shown(answer: Prediction) -> dict[str, Any]:
+    outputs = [
+        {"error": {"code": output.code, "message": output.message}}
+        if isinstance(output, RowError)
+        else output
+        for output in answer.outputs
+    ]
+    return {
+        "task": answer.task,
+        "version": answer.version,
+        "digest": answer.digest,
+        "outputs": outputs,
+        "timing": answer.timing,
+    }
+
+
+async def _unless_gone(
+    request: Request, work: Coroutine[Any, Any, Prediction]
+) -> Prediction | None:
+    """The answer, or none if the caller hung up first; its rows then leave the queue."""
+    answering = asyncio.ensure_future(work)
+    listening = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((answering, listening), return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            return answering.result()
+        return None
+    finally:
+        listening.cancel()
+        if not answering.done():
+            answering.cancel()
+            await asyncio.wait((answering,))

@@ -1,0 +1,67 @@
+"""Errors as HTTP says them: `application/problem+json` with a stable code, and Retry-After where
+trying again helps.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from server.error_table import DOMAIN_ERRORS, INVALID, NOT_FOUND, Fault, Outside, fault_of
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(error: BaseException, request_id: str) -> Response:
+    """The answer to whatever went wrong while a request was served."""
+    return render(http_fault(error), request_id)
+
+
+def http_fault(error: BaseException) -> Fault:
+    """Our own errors by the table; the web framework's by their status."""
+    if isinstance(error, RequestValidationError):
+        return Fault(code="bad_request", message=_sentences(error), outside=INVALID)
+    if isinstance(error, HTTPException):
+        # the framework wraps what happens while it reads a body: ours is underneath
+        if isinstance(error.__cause__, DOMAIN_ERRORS):
+            return fault_of(error.__cause__)
+        return _framework_fault(error)
+    return fault_of(error)
+
+
+def render(fault: Fault, request_id: str) -> Response:
+    body = {
+        "type": "about:blank",
+        "title": fault.outside.title,
+        "status": fault.outside.http,
+        "detail": fault.message,
+        "code": fault.code,
+        "request_id": request_id,
+    }
+    headers = {}
+    if fault.retry_after_s is not None:
+        headers["retry-after"] = str(max(1, math.ceil(fault.retry_after_s)))
+        headers["retry-after-ms"] = str(int(fault.retry_after_s * 1000))
+    if fault.outside.http == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(msgspec.json.encode(body), fault.outside.http, headers, MEDIA_TYPE)
+
+
+def _framework_fault(error: HTTPException) -> Fault:
+    if error.status_code == 404:
+        return Fault(code="no_such_route", message="There is no such path.", outside=NOT_FOUND)
+    code = "method_not_allowed" if error.status_code == 405 else "bad_request"
+    outside = Outside(http=error.status_code, grpc=INVALID.grpc, title=INVALID.title)
+    return Fault(code=code, message=str(error.detail), outside=outside)
+
+
+def _sentences(error: RequestValidationError) -> str:
+    faults = [
+        f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}"
+        for each in error.errors()[:5]
+    ]
+    return "; ".join(faults)[:1000]

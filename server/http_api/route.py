@@ -1,0 +1,113 @@
+"""The only kind of route there is: one with a role.
+
+A route that `ROLES` lacks stops the server from starting.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.responses import Response
+
+from server.doorkeeper import require
+from server.errors import StartFailed
+from server.http_api.gate import PUBLIC
+from server.http_api.problem import http_fault, render
+from server.service.service import Service
+from server.service.values import Caller, Role
+
+_log = logging.getLogger(__name__)
+
+_ALIAS = "/v1/tasks/{task}/aliases/{alias}"
+#: none: answered without a key
+ROLES: dict[str, Role | None] = {
+    "GET /health/live": None,
+    "GET /health/ready": None,
+    "GET /v1/info": Role.READ,
+    "POST /v1/tasks/{ref}/predict": Role.USE,
+    "GET /v1/tasks": Role.READ,
+    "GET /v1/tasks/{task}": Role.READ,
+    "DELETE /v1/tasks/{task}": Role.ADMIN,
+    "GET /v1/tasks/{task}/versions": Role.READ,
+    "POST /v1/tasks/{task}/versions": Role.ADMIN,
+    "GET /v1/tasks/{task}/versions/{number}": Role.READ,
+    "DELETE /v1/tasks/{task}/versions/{number}": Role.ADMIN,
+    "GET /v1/tasks/{task}/versions/{number}/export": Role.READ,
+    "GET /v1/tasks/{task}/aliases": Role.READ,
+    f"PUT {_ALIAS}": Role.ADMIN,
+    f"POST {_ALIAS}/rollback": Role.ADMIN,
+    f"GET {_ALIAS}/history": Role.READ,
+    "POST /v1/files": Role.ADMIN,
+    "GET /v1/files": Role.READ,
+    "GET /v1/files/{file_id}": Role.READ,
+    "GET /v1/files/{file_id}/content": Role.READ,
+    "DELETE /v1/files/{file_id}": Role.ADMIN,
+    "POST /v1/jobs": Role.ADMIN,
+    "GET /v1/jobs": Role.READ,
+    "GET /v1/jobs/{job_id}": Role.READ,
+    "POST /v1/jobs/{job_id}/cancel": Role.ADMIN,
+}
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class GuardedRoute(APIRoute):
+    """Checks the role before anything of the request is read, and turns every error into a problem
+    document.
+    """
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        names = [f"{method} {path}" for method in sorted(self.methods or ())]
+        for name in names:
+            if name not in ROLES:
+                raise StartFailed(f"the HTTP route {name} has no role in the table")
+        self.role = ROLES[names[0]]
+
+    def get_route_handler(self) -> Handler:
+        answer = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                if self.role is not None:
+                    require(request.state.caller, self.role)
+                return await answer(request)
+            except Exception as error:  # noqa: BLE001 a transport translates whatever comes
+                return _refusal(error, request)
+
+        return guarded
+
+
+def check_routes(app: FastAPI) -> None:
+    """Raises StartFailed for a route that is neither guarded nor on the public list."""
+    for route in app.routes:
+        if not isinstance(route, GuardedRoute) and getattr(route, "path", None) not in PUBLIC:
+            raise StartFailed(f"the HTTP route {route} is not guarded")
+
+
+def _refusal(error: Exception, request: Request) -> Response:
+    fault = http_fault(error)
+    request_id: str = request.state.request_id
+    if not fault.outside.public:
+        extra = {"action": "call.failed", "method": request.url.path, "request_id": request_id}
+        _log.error("a call failed", exc_info=error, extra=extra)
+    return render(fault, request_id)
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+#: what endpoints ask for
+CallerOf = Annotated[Caller, Depends(_caller)]
+ServiceOf = Annotated[Service, Depends(_service)]

@@ -1,0 +1,159 @@
+"""Bodies as the HTTP API takes and gives them.
+
+Unknown fields are refused; what the server decides is never among them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from server.service.views import AliasView, EventView, FileView, JobView, TaskView, VersionView
+
+
+class Body(BaseModel):
+    """What comes in."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class InputBody(Body):
+    """One input that is more than a text."""
+
+    text: str
+    text_pair: str | None = None
+
+
+class ParametersBody(Body):
+    """How to answer."""
+
+    raw_scores: bool = False
+    truncate: bool = False
+
+
+class PredictBody(Body):
+    """Documents what `predict` takes; the route reads it with a faster decoder."""
+
+    inputs: list[str | InputBody]
+    parameters: ParametersBody = ParametersBody()
+
+
+class AliasBody(Body):
+    """Where to point an alias; with `expected_version`, only if it still points there."""
+
+    version: Annotated[int, Field(ge=1)]
+    expected_version: Annotated[int | None, Field(ge=0)] = None
+
+
+class JobBody(Body):
+    """A training job. What is left out gets the trainer's own default."""
+
+    task: str
+    file_id: str
+    dev_file_id: str | None = None
+    test_file_id: str | None = None
+    head: str | None = None
+    text_column: str | None = None
+    text_pair_column: str | None = None
+    label_column: str | None = None
+    split_seed: int | None = None
+    promote: bool | None = None
+    kind: str | None = None
+    pooling: str | None = None
+    settings: dict[str, Any] | None = None
+
+
+class TimingOut(BaseModel):
+    """Milliseconds."""
+
+    tokenize_ms: float
+    queue_ms: float
+    compute_ms: float
+    total_ms: float
+
+
+class PredictOut(BaseModel):
+    """One output per input, in order."""
+
+    task: str
+    version: int
+    digest: str
+    outputs: list[dict[str, Any]]
+    timing: TimingOut
+
+
+class TasksOut(BaseModel):
+    """A page."""
+
+    tasks: list[TaskView]
+    has_more: bool
+
+
+class VersionsOut(BaseModel):
+    """All versions of a task, oldest first."""
+
+    versions: list[VersionView]
+
+
+class AliasesOut(BaseModel):
+    """All aliases of a task."""
+
+    aliases: list[AliasView]
+
+
+class HistoryOut(BaseModel):
+    """The moves of an alias, oldest first."""
+
+    events: list[EventView]
+
+
+class JobsOut(BaseModel):
+    """A page, newest first."""
+
+    jobs: list[JobView]
+    has_more: bool
+
+
+class FileOut(BaseModel):
+    """OpenAI's file object."""
+
+    id: str
+    object: str = "file"
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+    status: str = "processed"
+
+    @classmethod
+    def of(cls, view: FileView) -> FileOut:
+        return cls(
+            id=view.id,
+            bytes=view.bytes,
+            created_at=view.created_at,
+            filename=view.filename,
+            purpose=view.purpose,
+        )
+
+
+class FilesOut(BaseModel):
+    """OpenAI's list object."""
+
+    object: str = "list"
+    data: list[FileOut]
+    has_more: bool
+
+
+class FileDeletedOut(BaseModel):
+    """OpenAI's answer to a deletion."""
+
+    id: str
+    object: str = "file"
+    deleted: bool = True
+
+
+class StateOut(BaseModel):
+    """Health in a word."""
+
+    status: str

@@ -1,0 +1,108 @@
+"""Versions over HTTP: register by upload, look, export as tar, delete."""
+
+from __future__ import annotations
+
+import asyncio
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+from fastapi import APIRouter, File, Form, UploadFile
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse
+
+from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
+from server.http_api.schemas import VersionsOut
+from server.service.adapters import Export
+from server.service.values import Registration
+from server.service.views import VersionView
+
+router = APIRouter(route_class=GuardedRoute, tags=["versions"])
+_CHUNK_BYTES = 1024 * 1024
+
+
+@router.get("/v1/tasks/{task}/versions")
+async def list_versions(task: str, caller: CallerOf, service: ServiceOf) -> VersionsOut:
+    """All versions of a task, oldest first."""
+    return VersionsOut(versions=list(await service.adapters.list(caller, task)))
+
+
+@router.post("/v1/tasks/{task}/versions", status_code=201)
+async def register(
+    task: str,
+    caller: CallerOf,
+    service: ServiceOf,
+    files: Annotated[list[UploadFile], File(description="the files of a PEFT adapter directory")],
+    head: Annotated[str, Form()] = "",
+    labels: Annotated[str, Form(description="comma separated")] = "",
+    pooling: Annotated[str, Form()] = "",
+    promote: Annotated[bool, Form()] = False,
+    note: Annotated[str, Form()] = "",
+) -> VersionView:
+    """Register an adapter directory as the task's next version."""
+    registration = Registration(
+        task=task,
+        head=head,
+        labels=tuple(label.strip() for label in labels.split(",") if label.strip()),
+        pooling=pooling,
+        promote=promote,
+        note=note,
+    )
+    upload = ((file.filename or "", chunks(file.file)) for file in files)
+    return await service.adapters.register(caller, registration, upload)
+
+
+@router.get("/v1/tasks/{task}/versions/{number}")
+async def get_version(task: str, number: int, caller: CallerOf, service: ServiceOf) -> VersionView:
+    """One version, and the aliases that name it."""
+    return await service.adapters.get(caller, f"{task}@{number}")
+
+
+@router.delete("/v1/tasks/{task}/versions/{number}", status_code=204)
+async def delete_version(task: str, number: int, caller: CallerOf, service: ServiceOf) -> None:
+    """Delete a version that no alias names."""
+    await service.adapters.delete(caller, task, number)
+
+
+@router.get("/v1/tasks/{task}/versions/{number}/export", response_class=FileResponse)
+async def export_version(
+    task: str, number: int, caller: CallerOf, service: ServiceOf
+) -> FileResponse:
+    """The version's files as a tar archive, in PEFT's layout where PEFT has the method."""
+    exported = await service.adapters.export(caller, f"{task}@{number}")
+    archive = await asyncio.to_thread(_archive, exported)
+    return FileResponse(
+        archive,
+        media_type="application/x-tar",
+        filename=f"{task}-{number}.tar",
+        headers={"x-adapterd-digest": exported.version.digest},
+        background=BackgroundTask(exported.close),
+    )
+
+
+def chunks(file: BinaryIO) -> Iterator[bytes]:
+    """Read in the thread that writes it on."""
+    while data := file.read(_CHUNK_BYTES):
+        yield data
+
+
+def _archive(exported: Export) -> Path:
+    archive = exported.paths[0].parent / "export.tar"
+    try:
+        with tarfile.open(archive, "w") as tar:
+            for path in exported.paths:
+                tar.add(path, arcname=path.name, filter=_anonymous)
+    except BaseException:
+        exported.close()
+        raise
+    return archive
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The same version is the same archive, and says nothing of who serves it."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mtime = 0
+    member.mode = 0o644
+    return member

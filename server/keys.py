@@ -1,0 +1,161 @@
+"""API keys: a file of hashed keys, each with its tenant and role. Shows a key once, when it is
+made; stores no key.
+
+The file holds one JSON object a line: {"id", "tenant", "role", "hash", "created_at"}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from adapters_registry.errors import BadName
+from adapters_registry.ref import check_name
+from server.errors import BadKeyFile, Unauthenticated
+from server.service.values import Role
+
+PREFIX = "adk"
+#: a revoked key stops working within this many seconds
+RELOAD_S = 1.0
+_NO_HASH = "0" * 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """What the file says of one key."""
+
+    id: str
+    tenant: str
+    role: str
+    hash: str
+    created_at: float
+
+
+class KeyRing:
+    """The keys of a file, followed as the file changes."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._stamp = _stamp(path)
+        self._keys = {key.id: key for key in list_keys(path)}
+        self._looked_at = clock()
+        if not self._keys:
+            raise BadKeyFile(f"{path} holds no key; make one with `adapterd keys create`")
+
+    def check(self, token: str) -> Key:
+        """The key that a token is, or Unauthenticated."""
+        self._follow_file()
+        prefix, _, rest = token.partition("_")
+        key_id, _, secret = rest.partition("_")
+        key = self._keys.get(key_id)
+        # compared even when there is no such key, so that time does not tell which ids exist
+        matches = hmac.compare_digest(_hash(secret), key.hash if key else _NO_HASH)
+        if key is None or not matches or prefix != PREFIX:
+            raise Unauthenticated
+        return key
+
+    def _follow_file(self) -> None:
+        now = self._clock()
+        if now - self._looked_at < RELOAD_S:
+            return
+        self._looked_at = now
+        stamp = _stamp(self._path)
+        if stamp != self._stamp:
+            # a file that went bad fails closed: its keys are gone until it can be read again
+            self._stamp, self._keys = stamp, {}
+            self._keys = {key.id: key for key in list_keys(self._path)}
+
+
+def create_key(path: Path, tenant: str, role: str) -> tuple[Key, str]:
+    """A new key and its token, which cannot be shown again. Makes the file if there is none."""
+    secret = secrets.token_hex(32)
+    key = Key(
+        id=secrets.token_hex(6),
+        tenant=_checked_tenant(tenant),
+        role=_checked_role(role),
+        hash=_hash(secret),
+        created_at=time.time(),
+    )
+    _write(path, [*(list_keys(path) if path.exists() else []), key])
+    return key, f"{PREFIX}_{key.id}_{secret}"
+
+
+def list_keys(path: Path) -> list[Key]:
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKeyFile(f"the key file {path} cannot be read: {error}") from error
+    return [_parse(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def revoke_key(path: Path, key_id: str) -> Key:
+    """Take a key out of the file; a running server stops taking it within RELOAD_S."""
+    keys = list_keys(path)
+    revoked = next((key for key in keys if key.id == key_id), None)
+    if revoked is None:
+        raise BadKeyFile(f"{path} holds no key {key_id}")
+    _write(path, [key for key in keys if key.id != key_id])
+    return revoked
+
+
+def _parse(path: Path, number: int, line: str) -> Key:
+    try:
+        key = Key(**json.loads(line))
+        _checked_tenant(key.tenant)
+        _checked_role(key.role)
+    except (ValueError, TypeError, AttributeError) as error:
+        # the line itself stays out of the message: it may be a key pasted by mistake
+        raise BadKeyFile(f"line {number} of {path} is not a key record") from error
+    return key
+
+
+def _checked_tenant(tenant: str) -> str:
+    try:
+        return check_name(tenant, "tenant")
+    except BadName as error:
+        raise BadKeyFile(str(error)) from error
+
+
+def _checked_role(role: str) -> str:
+    if role.upper() not in Role.__members__:
+        raise BadKeyFile(
+            f"the role is {role!r}; it must be one of {', '.join(r.name.lower() for r in Role)}"
+        )
+    return role
+
+
+def _hash(secret: str) -> str:
+    # the secret is 32 random bytes, so one round of SHA-256 is as good as a slow hash, and cheap on
+    # every call
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise BadKeyFile(f"the key file {path} cannot be read: {error}") from error
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _write(path: Path, keys: Iterable[Key]) -> None:
+    """Whole or not at all, and readable by its owner only."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.writelines(json.dumps(asdict(key)) + "\n" for key in keys)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise BadKeyFile(f"the key file {path} cannot be written: {error}") from error

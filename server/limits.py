@@ -1,0 +1,54 @@
+"""What one call may ask for.
+
+Built from the settings; the queue's own limits live with the queue.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.config import Settings
+from server.dispatch.scheduler import BatchLimits
+from server.dispatch.waiting_room import QueueLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLimits:
+    """Per predict call."""
+
+    max_inputs: int
+    max_chars: int
+    timeout_s: float
+    #: rows of one call that go through the queue together hold at most so many tokens
+    entry_tokens: int
+    entry_rows: int
+
+
+def call_limits(settings: Settings) -> CallLimits:
+    return CallLimits(
+        max_inputs=settings.max_inputs_per_call,
+        max_chars=settings.max_input_chars,
+        timeout_s=settings.predict_timeout_s,
+        # a quarter of a batch: large calls are split so that small ones get in between, and batches
+        # fill well
+        entry_tokens=max(1, settings.max_batch_tokens // 4),
+        entry_rows=max(1, settings.max_batch_rows // 4),
+    )
+
+
+def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:
+    return BatchLimits(
+        max_tokens=settings.max_batch_tokens,
+        max_rows=settings.max_batch_rows,
+        ahead_tokens=settings.ahead_tokens,
+        num_slots=num_slots,
+        slot_bytes=settings.slot_bytes,
+    )
+
+
+def queue_limits(settings: Settings) -> QueueLimits:
+    return QueueLimits(
+        max_rows=settings.max_queue_rows,
+        max_tokens=settings.max_queue_tokens,
+        slot_bytes=settings.slot_bytes,
+    )

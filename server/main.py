@@ -1,0 +1,172 @@
+"""The life of a server: starts the transports over what `parts` built, drains, stops."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+from prometheus_client import CollectorRegistry
+
+from engine.port import EnginePort
+from server.config import Settings
+from server.doorkeeper import Doorkeeper
+from server.errors import StartFailed
+from server.grpc_api import app as grpc_app
+from server.grpc_api.gate import Gate
+from server.health import Health, State
+from server.http_api.app import build_app, build_metrics_app
+from server.http_api.listener import Listener, listen
+from server.keys import KeyRing
+from server.metrics import Metrics
+from server.parts import Parts, build
+
+_log = logging.getLogger("server")
+#: requests that were sent on open connections before these closed still arrive for so long
+_LINGER_S = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where the server listens; useful where the settings said 0."""
+
+    http: int
+    grpc: int
+    metrics: int
+
+
+class Server:
+    """One server: `start`, then `drain` or `stop`.
+
+    A port that is passed in stays its owner's to close.
+    """
+
+    def __init__(self, settings: Settings, port: EnginePort | None = None) -> None:
+        self._settings = settings
+        self._given_port = port
+        self._parts: Parts | None = None
+        self._grpc: grpc.aio.Server | None = None
+        self._sockets: list[socket.socket] = []
+        self._listeners: list[Listener] = []
+        self.health = Health()
+        self.metrics = Metrics(CollectorRegistry(), max_task_labels=settings.max_task_labels)
+        self.ports = Ports(
+            http=settings.http_port, grpc=settings.grpc_port, metrics=settings.metrics_port
+        )
+
+    @property
+    def parts(self) -> Parts:
+        if self._parts is None:
+            raise StartFailed("the server is not running")
+        return self._parts
+
+    async def start(self) -> None:
+        """Ready when it returns. Raises StartFailed, and holds nothing then."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def drain(self) -> None:
+        """Take no new connections, finish every accepted call, then stop."""
+        await self.health.turn(State.DRAINING)
+        for listener in self._listeners:
+            listener.stop_accepting()
+        # the answers to what still arrives say that the connection ends
+        await asyncio.sleep(_LINGER_S)
+        finishing = [listener.finish() for listener in self._listeners]
+        if self._grpc is not None:
+            finishing.append(self._grpc.stop(self._settings.drain_s))
+        await asyncio.gather(*finishing)
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Stop now. Whoever still waits is told that the server is draining."""
+        await self.health.turn(State.DRAINING)
+        if self._parts is not None:
+            self._parts.dispatch.room.close()
+        if self._grpc is not None:
+            await self._grpc.stop(0)
+        await asyncio.gather(*(listener.finish(at_once=True) for listener in self._listeners))
+        for sock in self._sockets:
+            sock.close()
+        self._grpc, self._listeners, self._sockets = None, [], []
+        if self._parts is not None:
+            parts, self._parts = self._parts, None
+            await asyncio.to_thread(parts.close)
+
+    async def _start(self) -> None:
+        settings = self._settings
+        keys = KeyRing(settings.keys_file) if settings.keys_file else None
+        doorkeeper = Doorkeeper(keys)
+        # ports before the base: a port in use is known at once, a base takes seconds
+        for number in (settings.http_port, settings.metrics_port):
+            self._sockets.append(listen(settings.host, number))
+        self._grpc, grpc_port = grpc_app.bind(settings)
+        http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
+        self.ports = Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
+        self._parts = parts = await asyncio.to_thread(
+            build, settings, self._given_port, self.metrics, self.health
+        )
+        gate = Gate(doorkeeper=doorkeeper, metrics=self.metrics)
+        grpc_app.serve(self._grpc, parts.service, gate, self.health)
+        app = build_app(
+            service=parts.service,
+            doorkeeper=doorkeeper,
+            health=self.health,
+            metrics=self.metrics,
+            settings=settings,
+        )
+        await self._grpc.start()
+        for app_, sock in zip((app, build_metrics_app(self._scrape)), self._sockets, strict=True):
+            self._listeners.append(await Listener.serving(app_, sock, settings.drain_s))
+        if settings.train:
+            parts.worker.start()
+        await self.health.turn(State.READY)
+
+    async def _scrape(self) -> bytes:
+        # rendered on the event loop, where what it reads changes; only jobs are counted elsewhere
+        counts: Mapping[str, int] = await self._parts.service.jobs.counts() if self._parts else {}
+        return self.metrics.render(counts)
+
+
+def run(settings: Settings, port: EnginePort | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal ends it at once.
+
+    Raises StartFailed.
+    """
+    asyncio.run(_serve(settings, port))
+
+
+async def _serve(settings: Settings, port: EnginePort | None) -> None:
+    asked = asyncio.Event()
+
+    def on_signal() -> None:
+        if asked.is_set():
+            os._exit(1)  # the second one: whoever sent it does not want to wait
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    server = Server(settings, port)
+    await server.start()
+    ports = server.ports
+    _log.info(
+        "serving HTTP on %s:%d, gRPC on %s:%d, metrics on %s:%d",
+        *(
+            part
+            for port in (ports.http, ports.grpc, ports.metrics)
+            for part in (settings.host, port)
+        ),
+        extra={"action": "server.ready"},
+    )
+    await asked.wait()
+    _log.info("draining", extra={"action": "server.draining"})
+    await server.drain()
+    _log.info("stopped", extra={"action": "server.stopped"})

@@ -1,0 +1,165 @@
+"""The composition root: everything behind the transports, built and wired in one place.
+
+The only module of the server that chooses implementations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from engine.errors import EngineError
+from engine.port import EnginePort
+from engine.slots import SlotTable
+from engine.tokenizer import Tokenizer
+from server import limits
+from server.config import Settings
+from server.data import Data
+from server.dispatch.batcher import Batcher
+from server.dispatch.residency import Residency
+from server.dispatch.waiting_room import WaitingRoom
+from server.errors import StartFailed
+from server.health import Health
+from server.metrics import Live, Metrics
+from server.service.adapters import AdapterService
+from server.service.files import FileService
+from server.service.jobs import JobService
+from server.service.predict import PredictService
+from server.service.service import Service
+from server.service.tasks import TaskService
+from server.service.tokens import InputReader
+from server.service.views import info_view
+from trainer.trainer import Trainer
+from trainer.worker import Worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dispatch:
+    """The way from a row to a batch."""
+
+    room: WaitingRoom
+    slots: SlotTable
+    residency: Residency
+    batcher: Batcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a server consists of, for its transports, for tests, and for whoever stops it."""
+
+    port: EnginePort
+    owns_port: bool
+    data: Data
+    dispatch: Dispatch
+    service: Service
+    worker: Worker
+
+    def close(self) -> None:
+        """The running job goes back to the queue; the engine ends if it is ours."""
+        self.worker.stop()
+        self.service.adapters.close()
+        if self.owns_port:
+            self.port.close()
+        self.data.close()
+
+
+def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health: Health) -> Parts:
+    """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
+    data = Data.open(settings.data_dir)
+    try:
+        port = given or _start_engine(settings)
+    except StartFailed:
+        data.close()
+        raise
+    tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
+    dispatch = _dispatch(settings, port, data, metrics)
+    trainer = Trainer(port, data.registry, data.store, data.files, tokenizer)
+    metrics.watch(_live(port, dispatch))
+    return Parts(
+        port=port,
+        owns_port=given is None,
+        data=data,
+        dispatch=dispatch,
+        service=_service(settings, port, data, dispatch, tokenizer, trainer, metrics, health),
+        worker=Worker(trainer),
+    )
+
+
+def _start_engine(settings: Settings) -> EnginePort:
+    config = settings.engine_config()
+    try:
+        if settings.engine == "thread":
+            from engine.thread import ThreadEngine  # imports torch
+
+            return ThreadEngine(config)
+        from engine.process import ProcessEngine
+
+        return ProcessEngine(config)
+    except EngineError as error:
+        raise StartFailed(f"the engine cannot start on {settings.base}: {error}") from error
+
+
+def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics) -> Dispatch:
+    # the engine's last slot is the trainer's, to prove in it what it is about to publish
+    num_slots = port.info.num_slots - 1
+    residency = Residency(
+        port=port, files=data.registry.files, host_bytes=settings.host_bytes, observer=metrics
+    )
+    room = WaitingRoom(limits.queue_limits(settings))
+    slots = SlotTable(num_slots, settings.slot_bytes)
+    batcher = Batcher(
+        port=port,
+        residency=residency,
+        room=room,
+        slots=slots,
+        limits=limits.batch_limits(settings, num_slots),
+        observer=metrics,
+    )
+    return Dispatch(room=room, slots=slots, residency=residency, batcher=batcher)
+
+
+def _service(
+    settings: Settings,
+    port: EnginePort,
+    data: Data,
+    dispatch: Dispatch,
+    tokenizer: Tokenizer,
+    trainer: Trainer,
+    metrics: Metrics,
+    health: Health,
+) -> Service:
+    calls = limits.call_limits(settings)
+    return Service(
+        predict=PredictService(
+            resolve=data.registry.resolve,
+            reader=InputReader(tokenizer, calls.max_chars),
+            residency=dispatch.residency,
+            room=dispatch.room,
+            batcher=dispatch.batcher,
+            limits=calls,
+            observer=metrics,
+        ),
+        tasks=TaskService(data.registry, dispatch.residency),
+        adapters=AdapterService(registry=data.registry, port=port, residency=dispatch.residency),
+        jobs=JobService(trainer, health),
+        files=FileService(data.files, settings.max_upload_bytes),
+        info=info_view(port.info, version("adapterd")),
+    )
+
+
+def _live(port: EnginePort, dispatch: Dispatch) -> Callable[[], Live]:
+    def live() -> Live:
+        return Live(
+            queue_rows=dispatch.room.num_rows,
+            queue_tokens=dispatch.room.num_tokens,
+            slots_used=len(dispatch.slots.placed),
+            slots_total=port.info.num_slots - 1,
+            loaded_adapters=dispatch.residency.num_resident,
+            loaded_bytes=dispatch.residency.num_bytes,
+            engine_generation=port.generation,
+            running=dispatch.batcher.running_labels,
+            waiting={entry.label for entry in dispatch.room.entries},
+        )
+
+    return live

@@ -1,0 +1,1 @@
+"""What both transports call: plain async objects by resource, every call with its `Caller`."""

@@ -1,0 +1,218 @@
+"""Versions and aliases: how an adapter comes in, moves into production, and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from adapters_registry.ref import PRODUCTION, check_name
+from adapters_registry.registry import Registry
+from adapters_registry.values import Alias, Version
+from engine.errors import EngineError
+from engine.port import EnginePort, Inspect, Inspected
+from server.dispatch.residency import Residency
+from server.errors import BadCall
+from server.service.values import Caller, Registration
+from server.service.views import (
+    AliasView,
+    EventView,
+    VersionView,
+    alias_view,
+    event_view,
+    version_view,
+)
+
+_log = logging.getLogger(__name__)
+
+#: files as they arrive: a name and its chunks; read in one thread, in order
+Upload = Iterable[tuple[str, Iterable[bytes]]]
+_MAX_UPLOADS = 4
+_MAX_NOTE = 1000
+
+
+class AdapterService:
+    """Over the registry and the engine's inspection.
+
+    Uploads have threads of their own, so that slow ones hold up no one.
+    """
+
+    def __init__(self, *, registry: Registry, port: EnginePort, residency: Residency) -> None:
+        self._registry = registry
+        self._port = port
+        self._residency = residency
+        self._uploads = ThreadPoolExecutor(_MAX_UPLOADS, thread_name_prefix="upload")
+
+    def close(self) -> None:
+        self._uploads.shutdown(wait=False, cancel_futures=True)
+
+    # ------------------------------------------------------------ in
+
+    async def register(
+        self, caller: Caller, registration: Registration, upload: Upload
+    ) -> VersionView:
+        """Stage, read strictly, let the engine inspect, publish: nothing of a refused adapter
+        stays.
+        """
+        loop = asyncio.get_running_loop()
+        version = await loop.run_in_executor(
+            self._uploads, self._register, caller, registration, upload
+        )
+        _log.info(
+            "a version was registered", extra=_facts("adapter.registered", caller, version.task)
+        )
+        return await self._shown(version)
+
+    def _register(self, caller: Caller, registration: Registration, upload: Upload) -> Version:
+        check_name(registration.task)
+        head = _head(registration)
+        with self._registry.stage() as staging:
+            for name, chunks in upload:
+                staging.write(name, chunks)
+            self._registry.check(staging)
+            found = self._inspect(staging.path, head)
+            info = self._port.info
+            return self._registry.publish(
+                tenant=caller.tenant,
+                task=registration.task,
+                staging=staging,
+                kind=found.semantics["kind"],
+                base={"fingerprint": info.fingerprint, "name": info.base},
+                files=found.files,
+                semantics=found.semantics,
+                lineage={"note": registration.note, "key": caller.key_id},
+                source="upload",
+                num_parameters=found.num_parameters,
+                promote=registration.promote,
+            )
+
+    def _inspect(self, directory: Path, head: dict[str, Any] | None) -> Inspected:
+        found = self._port.submit(Inspect(directory=str(directory), head=head)).result()
+        if not isinstance(found, Inspected):
+            raise EngineError(f"the engine answered an Inspect with {type(found).__name__}")
+        return found
+
+    # ------------------------------------------------------------ look-ups
+
+    async def list(self, caller: Caller, task: str) -> Sequence[VersionView]:
+        versions, aliases = await asyncio.to_thread(self._versions, caller.tenant, task)
+        return [version_view(version, aliases) for version in versions]
+
+    async def get(self, caller: Caller, ref: str) -> VersionView:
+        return await self._shown(
+            await asyncio.to_thread(self._registry.resolve, caller.tenant, ref)
+        )
+
+    async def aliases(self, caller: Caller, task: str) -> Sequence[AliasView]:
+        found = await asyncio.to_thread(self._registry.aliases, caller.tenant, task)
+        return [alias_view(alias) for alias in found]
+
+    async def history(
+        self, caller: Caller, task: str, alias: str = PRODUCTION
+    ) -> Sequence[EventView]:
+        events = await asyncio.to_thread(self._registry.history, caller.tenant, task, alias)
+        return [event_view(event) for event in events]
+
+    # ------------------------------------------------------------ moves
+
+    async def promote(
+        self,
+        caller: Caller,
+        task: str,
+        version: int,
+        alias: str = PRODUCTION,
+        expected: int | None = None,
+    ) -> AliasView:
+        """The next call that resolves the alias gets the version; calls already resolved keep
+        theirs.
+        """
+        if version < 1:
+            raise BadCall(f"version is {version}; versions count from 1.")
+        moved = await asyncio.to_thread(
+            self._registry.promote, caller.tenant, task, version, alias, expected
+        )
+        _log.info("an alias was moved", extra=_facts("alias.promoted", caller, f"{task}@{alias}"))
+        return alias_view(moved)
+
+    async def rollback(self, caller: Caller, task: str, alias: str = PRODUCTION) -> AliasView:
+        moved = await asyncio.to_thread(self._registry.rollback, caller.tenant, task, alias)
+        _log.info(
+            "an alias was rolled back", extra=_facts("alias.rolled_back", caller, f"{task}@{alias}")
+        )
+        return alias_view(moved)
+
+    # ------------------------------------------------------------ out
+
+    async def export(self, caller: Caller, ref: str) -> Export:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._uploads, self._export, caller.tenant, ref)
+
+    def _export(self, tenant: str, ref: str) -> Export:
+        version = self._registry.resolve(tenant, ref)
+        directory = Path(tempfile.mkdtemp(prefix="adapterd-export-"))
+        try:
+            return Export(version, directory, self._registry.export(version, directory))
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+    async def delete(self, caller: Caller, task: str, number: int) -> None:
+        """Refused while an alias names the version."""
+        if number < 1:
+            raise BadCall(f"version is {number}; versions count from 1.")
+        version = await asyncio.to_thread(self._registry.resolve, caller.tenant, f"{task}@{number}")
+        await asyncio.to_thread(self._registry.delete_version, caller.tenant, task, number)
+        self._residency.discard(version.digest)
+        _log.info(
+            "a version was deleted", extra=_facts("adapter.deleted", caller, f"{task}@{number}")
+        )
+
+    async def _shown(self, version: Version) -> VersionView:
+        aliases = await asyncio.to_thread(self._registry.aliases, version.tenant, version.task)
+        return version_view(version, aliases)
+
+    def _versions(self, tenant: str, task: str) -> tuple[Sequence[Version], Sequence[Alias]]:
+        return self._registry.versions(tenant, task), self._registry.aliases(tenant, task)
+
+
+class Export:
+    """A version's files in a directory of their own, which goes when the block ends."""
+
+    def __init__(self, version: Version, directory: Path, paths: Sequence[Path]) -> None:
+        self.version = version
+        self.paths = paths
+        self._directory = directory
+
+    def __enter__(self) -> Export:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _head(registration: Registration) -> dict[str, Any] | None:
+    """What the caller says of the head; nothing said leaves it to the directory."""
+    if len(registration.note) > _MAX_NOTE:
+        raise BadCall(
+            f"The note has {len(registration.note)} characters; at most {_MAX_NOTE} are kept."
+        )
+    head: dict[str, Any] = {}
+    if registration.head:
+        head["kind"] = registration.head
+    if registration.labels:
+        head["labels"] = list(registration.labels)
+    if registration.pooling:
+        head["pooling"] = registration.pooling
+    return head or None
+
+
+def _facts(action: str, caller: Caller, ref: str) -> dict[str, str]:
+    return {"action": action, "tenant": caller.tenant, "ref": ref, "request_id": caller.request_id}

@@ -1,0 +1,49 @@
+"""Uploaded files: labelled rows on their way to a job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+
+from server.errors import BadCall
+from server.service.page import Page, checked_limit, page_of
+from server.service.values import Caller
+from server.service.views import FileView, file_view
+from trainer.files import FileStore
+
+PURPOSES = ("fine-tune", "evals", "user_data")
+
+
+class FileService:
+    """Over the trainer's file store, whose calls block, so they run in threads."""
+
+    def __init__(self, files: FileStore, max_bytes: int) -> None:
+        self._files = files
+        self._max_bytes = max_bytes
+
+    async def create(
+        self, caller: Caller, filename: str, purpose: str, chunks: Iterable[bytes]
+    ) -> FileView:
+        if purpose not in PURPOSES:
+            raise BadCall(f"purpose is {purpose[:64]!r}; it must be one of {', '.join(PURPOSES)}.")
+        stored = await asyncio.to_thread(
+            self._files.put, caller.tenant, filename, purpose, chunks, self._max_bytes
+        )
+        return file_view(stored)
+
+    async def get(self, caller: Caller, file_id: str) -> FileView:
+        return file_view(await asyncio.to_thread(self._files.get, caller.tenant, file_id))
+
+    async def list(
+        self, caller: Caller, after: str | None = None, limit: int = 0
+    ) -> Page[FileView]:
+        limit = checked_limit(limit)
+        found = await asyncio.to_thread(self._files.list, caller.tenant, after, limit + 1)
+        return page_of(found, limit, file_view)
+
+    async def content(self, caller: Caller, file_id: str) -> Path:
+        return await asyncio.to_thread(self._files.path, caller.tenant, file_id)
+
+    async def delete(self, caller: Caller, file_id: str) -> None:
+        await asyncio.to_thread(self._files.delete, caller.tenant, file_id)

@@ -1,0 +1,94 @@
+"""Training jobs: submit, look, cancel, watch."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from server.errors import BadCall, Draining
+from server.health import Health
+from server.service.page import Page, checked_limit, page_of
+from server.service.values import Caller
+from server.service.views import JobView, job_view
+from trainer.settings import TrainingSettings
+from trainer.trainer import Trainer
+from trainer.values import JobSpec
+
+_log = logging.getLogger(__name__)
+
+#: what a caller may say of a job; the tenant is never among it
+JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {"tenant"}
+_POLL_S = 0.25
+
+
+class JobService:
+    """Over the trainer, whose calls block, so they run in threads."""
+
+    def __init__(self, trainer: Trainer, health: Health, poll_s: float = _POLL_S) -> None:
+        self._trainer = trainer
+        self._health = health
+        self._poll_s = poll_s
+
+    async def create(self, caller: Caller, wanted: Mapping[str, Any]) -> JobView:
+        """`wanted` are fields of `JobSpec` by name.
+
+        The dataset is read and checked before the job is queued.
+        """
+        spec = _spec(caller.tenant, wanted)
+        job = job_view(await asyncio.to_thread(self._trainer.submit, spec))
+        _log.info(
+            "a job was submitted",
+            extra={
+                "action": "job.created",
+                "tenant": caller.tenant,
+                "ref": job.task,
+                "job": job.id,
+            },
+        )
+        return job
+
+    async def get(self, caller: Caller, job_id: str) -> JobView:
+        return job_view(await asyncio.to_thread(self._trainer.get, caller.tenant, job_id))
+
+    async def list(self, caller: Caller, after: str | None = None, limit: int = 0) -> Page[JobView]:
+        limit = checked_limit(limit)
+        found = await asyncio.to_thread(self._trainer.list, caller.tenant, after, limit + 1)
+        return page_of(found, limit, job_view)
+
+    async def cancel(self, caller: Caller, job_id: str) -> JobView:
+        return job_view(await asyncio.to_thread(self._trainer.cancel, caller.tenant, job_id))
+
+    async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[JobView]:
+        """The job now and after each change, until it ends.
+
+        A draining server sends its watchers elsewhere.
+        """
+        seen = -1
+        while True:
+            job = await self.get(caller, job_id)
+            if job.revision != seen:
+                seen = job.revision
+                yield job
+            if job.ended:
+                return
+            if self._health.is_draining:
+                raise Draining
+            await asyncio.sleep(self._poll_s)
+
+    async def counts(self) -> Mapping[str, int]:
+        """Jobs of all tenants by status, for the metrics."""
+        return await asyncio.to_thread(self._trainer.counts)
+
+
+def _spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
+    unknown = sorted(wanted.keys() - JOB_FIELDS)
+    if unknown:
+        raise BadCall(f"A job has no {', '.join(unknown)}; it has {', '.join(sorted(JOB_FIELDS))}.")
+    missing = sorted({"task", "file_id"} - wanted.keys())
+    if missing:
+        raise BadCall(f"A job needs {' and '.join(missing)}.")
+    settings = TrainingSettings.parse(wanted.get("settings", {}))
+    return JobSpec(**{**wanted, "tenant": tenant, "settings": settings})

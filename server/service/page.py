@@ -1,0 +1,35 @@
+"""One page of a list: at most `limit` things, and whether there are more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from server.errors import BadCall
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+Item = TypeVar("Item")
+Shown = TypeVar("Shown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Item]):
+    """In the list's own order."""
+
+    items: Sequence[Item]
+    has_more: bool
+
+
+def checked_limit(limit: int) -> int:
+    """0 asks for the default."""
+    if not 0 <= limit <= MAX_LIMIT:
+        raise BadCall(f"limit is {limit}; it must be between 1 and {MAX_LIMIT}.")
+    return limit or DEFAULT_LIMIT
+
+
+def page_of(found: Sequence[Item], limit: int, show: Callable[[Item], Shown]) -> Page[Shown]:
+    """`found` holds one more than `limit` if there are more."""
+    return Page(items=[show(item) for item in found[:limit]], has_more=len(found) > limit)

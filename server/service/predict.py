@@ -1,0 +1,208 @@
+"""One predict call: resolve once, read the inputs, tokenise, hold the weights, wait for the rows,
+decode.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from adapters_registry.values import Version
+from engine.errors import NonFiniteResult
+from engine.heads import HeadKind, head_kind
+from engine.port import Array, Failure
+from server.dispatch.batcher import Batcher
+from server.dispatch.entry import Answer, Entry, RowTokens
+from server.dispatch.residency import Lease, Residency
+from server.dispatch.waiting_room import WaitingRoom
+from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
+from server.limits import CallLimits
+from server.service.tokens import InputReader, Outputs, TextRow
+from server.service.values import Caller, Parameters, Prediction, RowError, Timing
+
+
+class PredictObserver(Protocol):
+    """Hears of predict calls; the metrics."""
+
+    def predicted(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None: ...
+    def row_failed(self, code: str) -> None: ...
+
+
+class PredictService:
+    """Answers by task.
+
+    Every answer comes from exactly one digest: the ref is resolved once per call.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolve: Callable[[str, str], Version],
+        reader: InputReader,
+        residency: Residency,
+        room: WaitingRoom,
+        batcher: Batcher,
+        limits: CallLimits,
+        observer: PredictObserver,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._resolve = resolve
+        self._reader = reader
+        self._residency = residency
+        self._room = room
+        self._batcher = batcher
+        self._limits = limits
+        self._observer = observer
+        self._clock = clock
+
+    async def predict(
+        self, ref: str, inputs: Sequence[object], parameters: Parameters, caller: Caller
+    ) -> Prediction:
+        started = self._clock()
+        version = self._resolve(caller.tenant, ref)
+        self._check_call(inputs)
+        deadline = started + self._limits.timeout_s
+        if caller.deadline is not None:
+            deadline = min(deadline, caller.deadline)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._answer(version, inputs, parameters, caller, started, deadline)
+        except TimeoutError:
+            raise DeadlinePassed from None
+
+    def _check_call(self, inputs: Sequence[object]) -> None:
+        if not inputs:
+            raise BadCall("The call holds no inputs.")
+        if len(inputs) > self._limits.max_inputs:
+            raise TooManyInputs(
+                f"The call holds {len(inputs)} inputs; "
+                f"this server takes at most {self._limits.max_inputs} a call."
+            )
+        self._room.check(len(inputs))
+
+    async def _answer(
+        self,
+        version: Version,
+        inputs: Sequence[object],
+        parameters: Parameters,
+        caller: Caller,
+        started: float,
+        deadline: float,
+    ) -> Prediction:
+        outputs: Outputs = [None] * len(inputs)
+        rows = await self._reader.read(inputs, parameters, outputs)
+        tokenized = self._clock()
+        answers = await self._compute(version, rows, caller, deadline) if rows else []
+        head = version.manifest.semantics["head"]
+        self._decode(head_kind(head), head, rows, answers, parameters, outputs)
+        self._observe(version, outputs, rows)
+        return Prediction(
+            task=version.task,
+            version=version.number,
+            digest=version.digest,
+            head=head["kind"],
+            outputs=[output for output in outputs if output is not None],
+            timing=Timing(
+                tokenize_ms=(tokenized - started) * 1e3,
+                queue_ms=max((answer.queue_s for answer in answers), default=0.0) * 1e3,
+                compute_ms=max((answer.compute_s for answer in answers), default=0.0) * 1e3,
+                total_ms=(self._clock() - started) * 1e3,
+            ),
+        )
+
+    # ------------------------------------------------------------ rows
+
+    async def _compute(
+        self, version: Version, rows: Sequence[TextRow], caller: Caller, deadline: float
+    ) -> list[Answer]:
+        try:
+            return await self._run(version, rows, caller, deadline)
+        except Stale:
+            # the engine was replaced before it saw these rows; with the weights loaded again they
+            # lose nothing
+            return await self._run(version, rows, caller, deadline)
+
+    async def _run(
+        self, version: Version, rows: Sequence[TextRow], caller: Caller, deadline: float
+    ) -> list[Answer]:
+        lease = self._residency.lease(version.digest) or await self._residency.acquire(version)
+        try:
+            entries = [
+                self._entry(version, chunk, caller, deadline, lease.again())
+                for chunk in self._chunks(rows)
+            ]
+        finally:
+            lease.release()
+        return await self._batcher.run(entries)
+
+    def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
+        chunks: list[list[RowTokens]] = [[]]
+        num_tokens = 0
+        for row in rows:
+            size = len(row.encoding.ids)
+            full = (
+                num_tokens + size > self._limits.entry_tokens
+                or len(chunks[-1]) >= self._limits.entry_rows
+            )
+            if chunks[-1] and full:
+                chunks.append([])
+                num_tokens = 0
+            chunks[-1].append(RowTokens(row.encoding.ids, row.encoding.type_ids))
+            num_tokens += size
+        return chunks
+
+    def _entry(
+        self, version: Version, rows: list[RowTokens], caller: Caller, deadline: float, lease: Lease
+    ) -> Entry:
+        return Entry(
+            rows=rows,
+            cost=sum(len(row.ids) for row in rows),
+            tenant=caller.tenant,
+            label=version.task,
+            priority=caller.priority,
+            deadline=deadline,
+            enqueued_at=self._clock(),
+            lease=lease,
+            future=asyncio.get_running_loop().create_future(),
+        )
+
+    # ------------------------------------------------------------ answers
+
+    def _decode(
+        self,
+        kind: HeadKind,
+        head: dict[str, Any],
+        rows: Sequence[TextRow],
+        answers: Sequence[Answer],
+        parameters: Parameters,
+        outputs: Outputs,
+    ) -> None:
+        results: list[Array | Failure] = [result for answer in answers for result in answer.rows]
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, Failure):
+                outputs[row.position] = RowError(code=result.code, message=result.message)
+                continue
+            try:
+                outputs[row.position] = kind.decode(
+                    result.numpy(), head, row.encoding, row.text, parameters.raw_scores
+                )
+            except NonFiniteResult as error:
+                outputs[row.position] = RowError(code=error.code, message=str(error))
+
+    def _observe(
+        self,
+        version: Version,
+        outputs: Outputs,
+        rows: Sequence[TextRow],
+    ) -> None:
+        for output in outputs:
+            if isinstance(output, RowError):
+                self._observer.row_failed(output.code)
+        self._observer.predicted(
+            tenant=version.tenant,
+            task=version.task,
+            num_inputs=len(outputs),
+            num_tokens=sum(len(row.encoding.ids) for row in rows),
+        )

@@ -1,0 +1,24 @@
+"""The one object behind both transports: a part per resource."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.service.adapters import AdapterService
+from server.service.files import FileService
+from server.service.jobs import JobService
+from server.service.predict import PredictService
+from server.service.tasks import TaskService
+from server.service.views import InfoView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Every call takes its `Caller`; nothing here knows how it arrived."""
+
+    predict: PredictService
+    tasks: TaskService
+    adapters: AdapterService
+    jobs: JobService
+    files: FileService
+    info: InfoView

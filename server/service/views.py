@@ -1,0 +1,195 @@
+"""What the service shows of tasks, versions, aliases, jobs and files: the one shape that both
+transports render.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters_registry.values import Alias, AliasEvent, Task, Version
+from engine.port import EngineInfo
+from trainer.values import FileRecord, Job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskView:
+    """A task in brief."""
+
+    task: str
+    head: str
+    latest_version: int
+    aliases: Mapping[str, int]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionView:
+    """A version, with the aliases that name it now."""
+
+    task: str
+    version: int
+    digest: str
+    kind: str
+    head: str
+    labels: Sequence[str]
+    num_parameters: int
+    num_bytes: int
+    created_at: float
+    source: str
+    aliases: Sequence[str]
+    lineage: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasView:
+    """Where an alias points."""
+
+    task: str
+    alias: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventView:
+    """One move of an alias."""
+
+    version: int
+    previous_version: int | None
+    at: float
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobView:
+    """A job as its owner sees it. `revision` grows with every change."""
+
+    id: str
+    task: str
+    status: str
+    phase: str
+    progress: float
+    eta_s: float | None
+    created_at: float
+    finished_at: float | None
+    version: int | None
+    digest: str | None
+    result: Mapping[str, Any]
+    error_code: str | None
+    error_message: str | None
+    revision: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileView:
+    """An uploaded file, in OpenAI's words."""
+
+    id: str
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfoView:
+    """What this server is."""
+
+    version: str
+    base: str
+    fingerprint: str
+    family: str
+    dtype: str
+    device: str
+    threads: int
+    max_tokens: int
+    kinds: Sequence[str]
+    heads: Sequence[str]
+    sites: Sequence[str]
+
+
+def task_view(task: Task) -> TaskView:
+    return TaskView(
+        task=task.name,
+        head=task.latest.manifest.semantics["head"]["kind"],
+        latest_version=task.latest.number,
+        aliases={alias.name: alias.version for alias in task.aliases},
+        created_at=task.created_at,
+    )
+
+
+def version_view(version: Version, aliases: Sequence[Alias]) -> VersionView:
+    head = version.manifest.semantics["head"]
+    return VersionView(
+        task=version.task,
+        version=version.number,
+        digest=version.digest,
+        kind=version.manifest.kind,
+        head=head["kind"],
+        labels=list(head.get("labels", [])),
+        num_parameters=version.num_parameters,
+        num_bytes=version.num_bytes,
+        created_at=version.created_at,
+        source=version.source,
+        aliases=sorted(alias.name for alias in aliases if alias.version == version.number),
+        lineage=version.lineage,
+    )
+
+
+def alias_view(alias: Alias) -> AliasView:
+    return AliasView(task=alias.task, alias=alias.name, version=alias.version, digest=alias.digest)
+
+
+def event_view(event: AliasEvent) -> EventView:
+    return EventView(
+        version=event.version, previous_version=event.previous, at=event.at, action=event.action
+    )
+
+
+def job_view(job: Job) -> JobView:
+    return JobView(
+        id=job.id,
+        task=job.spec.task,
+        status=str(job.status),
+        phase=str(job.phase),
+        progress=job.progress,
+        eta_s=job.eta_s,
+        created_at=job.created_at,
+        finished_at=job.finished_at,
+        version=job.version,
+        digest=job.digest,
+        result=job.result,
+        error_code=job.error_code,
+        error_message=job.error_message,
+        revision=job.revision,
+        ended=job.status.ended,
+    )
+
+
+def file_view(file: FileRecord) -> FileView:
+    return FileView(
+        id=file.id,
+        bytes=file.bytes,
+        created_at=int(file.created_at),
+        filename=file.filename,
+        purpose=file.purpose,
+    )
+
+
+def info_view(info: EngineInfo, version: str) -> InfoView:
+    return InfoView(
+        version=version,
+        base=info.base,
+        fingerprint=info.fingerprint,
+        family=info.family,
+        dtype=info.dtype,
+        device=info.device,
+        threads=info.num_threads,
+        max_tokens=info.max_tokens,
+        kinds=info.kinds,
+        heads=info.heads,
+        sites=[site.name for site in info.sites],
+    )

@@ -1,0 +1,90 @@
+"""Settings: where they come from, in which order, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.config import load_settings
+from server.errors import BadSettings
+
+
+@pytest.fixture(autouse=True)
+def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings({}).num_slots == 64
+    (tmp_path / "adapterd.toml").write_text("num_slots = 5\nhttp_port = 5000\n")
+    assert load_settings({}).num_slots == 5
+    monkeypatch.setenv("ADAPTERD_NUM_SLOTS", "6")
+    assert load_settings({}).num_slots == 6
+    chosen = load_settings({"num_slots": 7})
+    assert (chosen.num_slots, chosen.http_port) == (7, 5000)
+
+
+def test_a_file_may_be_named(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text('dtype = "float32"\n')
+    assert load_settings({}, tmp_path / "other.toml").dtype == "float32"
+    with pytest.raises(BadSettings, match="does not exist"):
+        load_settings({}, tmp_path / "missing.toml")
+
+
+def test_an_unknown_setting_is_an_error_wherever_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadSettings, match="no setting 'prot'"):
+        load_settings({"prot": 1})
+    (tmp_path / "adapterd.toml").write_text("prot = 1\n")
+    with pytest.raises(BadSettings, match="no setting 'prot'"):
+        load_settings({})
+    (tmp_path / "adapterd.toml").unlink()
+    monkeypatch.setenv("ADAPTERD_HTTP_PROT", "1")
+    with pytest.raises(BadSettings, match="ADAPTERD_HTTP_PROT"):
+        load_settings({})
+
+
+def test_what_clients_read_from_the_environment_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("URL", "GRPC", "API_KEY"):
+        monkeypatch.setenv(f"ADAPTERD_{name}", "x")
+    load_settings({})
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"http_port": 70000}, "http_port is 70000"),
+        ({"dtype": "int8"}, "dtype is 'int8'"),
+        ({"num_slots": 0}, "num_slots is 0"),
+        ({"drain_s": "soon"}, "drain_s is 'soon'"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_setting(flags: dict[str, object], sentence: str) -> None:
+    with pytest.raises(BadSettings, match=sentence):
+        load_settings(flags)
+
+
+def test_a_broken_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "adapterd.toml").write_text("num_slots = \n")
+    with pytest.raises(BadSettings, match="is not TOML"):
+        load_settings({})
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org"])
+def test_an_address_others_can_reach_needs_a_key_file(host: str, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="keys_file"):
+        load_settings({"host": host})
+    assert load_settings({"host": host, "keys_file": tmp_path / "keys.jsonl"}).host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])
+def test_loopback_needs_none(host: str) -> None:
+    assert load_settings({"host": host}).host == host
+
+
+def test_the_engine_gets_a_slot_more_for_the_trainer() -> None:
+    assert load_settings({"num_slots": 8}).engine_config().num_slots == 9

@@ -1,0 +1,73 @@
+"""The key file: created, listed, revoked; it holds no key."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from server.errors import BadKeyFile, Unauthenticated
+from server.keys import KeyRing, create_key, list_keys, revoke_key
+
+
+def test_a_created_key_opens_and_names_its_tenant_and_role(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    made, token = create_key(path, "acme", "use")
+    found = KeyRing(path).check(token)
+    assert found == made
+    assert (found.tenant, found.role) == ("acme", "use")
+
+
+def test_the_file_never_holds_the_secret_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    _, token = create_key(path, "acme", "use")
+    assert token.rsplit("_", 1)[1] not in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_keys_are_listed_in_order_and_revoked_by_id(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    made = [create_key(path, tenant, "read")[0] for tenant in ("a", "b", "c")]
+    assert list_keys(path) == made
+    assert revoke_key(path, made[1].id) == made[1]
+    assert list_keys(path) == [made[0], made[2]]
+
+
+def test_a_ring_follows_its_file_and_fails_closed(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    _, token = create_key(path, "acme", "use")
+    now = [0.0]
+    ring = KeyRing(path, clock=lambda: now[0])
+    path.write_text("not a key file\n")
+    assert ring.check(token)  # not looked at yet
+    now[0] = 2.0
+    with pytest.raises(BadKeyFile):
+        ring.check(token)
+    with pytest.raises(Unauthenticated):
+        ring.check(token)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["{", "[]", '"x"', '{"id":"a"}', '{"id":"a","tenant":"A!","role":"use","hash":"0","created_at":0}',
+     '{"id":"a","tenant":"a","role":"god","hash":"0","created_at":0}'],
+)  # fmt: skip
+def test_a_line_that_is_no_key_record_is_named_by_its_number_only(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "keys.jsonl"
+    path.write_text(f"{line}\n")
+    with pytest.raises(BadKeyFile, match=r"line 1|must match|the role is"):
+        list_keys(path)
+
+
+def test_a_ring_without_keys_would_lock_everyone_out_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    path.write_text("")
+    with pytest.raises(BadKeyFile, match="adapterd keys create"):
+        KeyRing(path)
+
+
+@pytest.mark.parametrize(("tenant", "role"), [("Bad Name", "use"), ("acme", "root")])
+def test_a_key_needs_a_plain_tenant_and_a_known_role(tmp_path: Path, tenant: str, role: str) -> None:
+    with pytest.raises(BadKeyFile):
+        create_key(tmp_path / "keys.jsonl", tenant, role)
