@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -15,7 +16,10 @@ import torch
 def interleave(
     ways: Mapping[str, Callable[[], object]], rounds: int, seed: int = 0
 ) -> dict[str, list[float]]:
-    """Seconds of each way per round; every round runs each way once, in a new order. Two rounds warm up."""
+    """Seconds of each way per round; every round runs each way once, in a new order.
+
+    Two rounds warm up.
+    """
     times: dict[str, list[float]] = {name: [] for name in ways}
     order = random.Random(seed)
     for round_number in range(rounds + 2):
@@ -37,12 +41,13 @@ def conditions(*packages: str) -> str:
     """One line that says what ran where, for the tables in `results.md`."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", *packages))
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{_cpu()}, {torch.get_num_threads()} threads, {capability}; Python {platform.python_version()}, {versions}"
+    machine = f"{_cpu()}, {torch.get_num_threads()} threads, {capability}"
+    return f"{machine}; Python {platform.python_version()}, {versions}"
 
 
 def _cpu() -> str:
     try:
-        with open("/proc/cpuinfo") as info:
+        with Path("/proc/cpuinfo").open() as info:
             return next(
                 line.split(":", 1)[1].strip() for line in info if line.startswith("model name")
             )

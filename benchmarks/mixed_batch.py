@@ -1,7 +1,8 @@
-"""One forward over 32 rows of 32 different LoRA adapters: this engine beside the ways people do it today.
+"""32 rows of 32 different LoRA adapters in one forward: this engine beside today's other ways.
 
-`make bench` or `python -m benchmarks.mixed_batch`. MiniLM-L6, rank 8 on query and value, rows of log-normal length.
-Peers run the bare model with its adapters; the engine's rows also pass their task heads and come back as arrays.
+`make bench` or `python -m benchmarks.mixed_batch`. MiniLM-L6, rank 8 on query and value, rows of
+log-normal length. Peers run the bare model with its adapters; the engine's rows also pass their
+task heads and come back as arrays.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ NUM_ROWS = 32
 
 
 def lengths(rng: np.random.Generator) -> list[int]:
-    """Token counts of a batch: log-normal, about 21 on average and 43 at most, as short messages are."""
+    """Token counts of a batch: log-normal, about 21 on average, 43 at most, like short messages."""
     return [int(n) for n in np.clip(rng.lognormal(np.log(19.5), 0.4, NUM_ROWS).round(), 5, 43)]
 
 
@@ -57,7 +58,7 @@ def padded(
 def engine_way(
     dtype: str, batches: list[list[list[int]]], adapters: list[Path], mixed: bool
 ) -> Callable[[], None]:
-    """Predict steps over rows of 32 slots, or of one slot that has a head and no adapter weights to speak of."""
+    """Predict steps over rows of 32 slots, or of one slot with a head and next to no adapter."""
     engine = Engine(EngineConfig(base=BASE, dtype=dtype, threads=torch.get_num_threads()))
     for number, directory in enumerate(adapters):
         inspected = engine.step(port.Inspect(directory=str(directory)))
@@ -76,7 +77,8 @@ def engine_way(
     def run() -> None:
         for step in steps:
             result = engine.step(step)
-            assert isinstance(result, port.Predicted) and isinstance(result.rows[0], port.Array)
+            assert isinstance(result, port.Predicted)
+            assert isinstance(result.rows[0], port.Array)
 
     return run
 
@@ -126,12 +128,20 @@ def _ways(
         "PolyLoRA, fp32": lambda: polylora_model(BASE, adapters, batches, fp32),
         "PolyLoRA, bf16": lambda: polylora_model(BASE, adapters, batches, bf16),
         **onnx_ways(BASE, scratch, batches),
-        "adapterd, no adapter, fp32": partial(engine_way, "float32", batches, adapters, False),
-        "adapterd, no adapter, bf16": partial(engine_way, "bfloat16", batches, adapters, False),
-        "adapterd, 32 adapters, fp32": partial(engine_way, "float32", batches, adapters, True),
-        "adapterd, 32 adapters, bf16": partial(engine_way, "bfloat16", batches, adapters, True),
-        "adapterd, no adapter, auto": partial(engine_way, "auto", batches, adapters, False),
-        "adapterd, 32 adapters, auto": partial(engine_way, "auto", batches, adapters, True),
+        "adapterd, no adapter, fp32": partial(
+            engine_way, "float32", batches, adapters, mixed=False
+        ),
+        "adapterd, no adapter, bf16": partial(
+            engine_way, "bfloat16", batches, adapters, mixed=False
+        ),
+        "adapterd, 32 adapters, fp32": partial(
+            engine_way, "float32", batches, adapters, mixed=True
+        ),
+        "adapterd, 32 adapters, bf16": partial(
+            engine_way, "bfloat16", batches, adapters, mixed=True
+        ),
+        "adapterd, no adapter, auto": partial(engine_way, "auto", batches, adapters, mixed=False),
+        "adapterd, 32 adapters, auto": partial(engine_way, "auto", batches, adapters, mixed=True),
     }
 
 
@@ -147,18 +157,21 @@ def _report(
         for name, s in sorted(seconds.items(), key=lambda item: -item[1])
     ]
     sizes = [len(ids) for batch in batches for ids in batch]
-    about = f"{NUM_ROWS} rows a batch, {np.mean(sizes):.1f} tokens a row on average, {max(sizes)} at most"
+    average = f"{np.mean(sizes):.1f} tokens a row on average"
+    about = f"{NUM_ROWS} rows a batch, {average}, {max(sizes)} at most"
     header = ["way", "rows/s", "x stock fp32 padded", "x PEFT fp32"]
     return "\n".join([conditions("peft"), about, "", table(header, rows), "", *_targets(seconds)])
 
 
 def _targets(seconds: dict[str, float]) -> list[str]:
+    bare, mixed = "adapterd, no adapter, auto", "adapterd, 32 adapters, auto"
+    documented = "PEFT adapter_names, fp32 (as documented)"
     wanted = [
-        ("mixed batch over PEFT as documented (want 5)", "PEFT adapter_names, fp32 (as documented)", "adapterd, 32 adapters, auto"),
-        ("mixed batch over PEFT in bf16 (want 2.5)", "PEFT adapter_names, bf16 weights", "adapterd, 32 adapters, auto"),
-        ("no adapter over stock fp32 (want 5)", "stock model, padded, fp32", "adapterd, no adapter, auto"),
-        ("mixed batch over no adapter (want 0.85)", "adapterd, no adapter, auto", "adapterd, 32 adapters, auto"),
-    ]  # fmt: skip
+        ("mixed batch over PEFT as documented (want 5)", documented, mixed),
+        ("mixed batch over PEFT in bf16 (want 2.5)", "PEFT adapter_names, bf16 weights", mixed),
+        ("no adapter over stock fp32 (want 5)", "stock model, padded, fp32", bare),
+        ("mixed batch over no adapter (want 0.85)", bare, mixed),
+    ]
     return [
         f"{text}: {seconds[a] / seconds[b]:.2f}"
         for text, a, b in wanted

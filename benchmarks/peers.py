@@ -1,4 +1,4 @@
-"""The peers, each set up as its own documentation says, and again with its best documented settings."""
+"""The peers, each set up as its documentation says, and with its best documented settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Batches = list[list[list[int]]]
 def write_adapters(
     base: str, directory: Path, count: int, targets: list[str], rank: int
 ) -> list[Path]:
-    """PEFT's own directories of trained-looking adapters (B not zero), each with a two-label head."""
+    """PEFT's own directories of trained-looking adapters (B not zero), with two-label heads."""
     model = AutoModelForSequenceClassification.from_pretrained(base_folder(base), num_labels=2)
     config = LoraConfig(task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets)
     peft = get_peft_model(model, config)
@@ -80,7 +80,10 @@ def polylora_model(
 def onnx_ways(
     base: str, scratch: Path, batches: Batches
 ) -> dict[str, Callable[[], Callable[[], None]]]:
-    """ONNX Runtime without adapters: it has none. Whole batches, and four length-sorted parts of each."""
+    """ONNX Runtime without adapters: it has none.
+
+    Whole batches, and four length-sorted parts of each.
+    """
     return {
         f"ONNX Runtime {precision}, no adapter, {shape}": partial(
             _onnx, base, scratch, batches, precision, parts
@@ -114,9 +117,9 @@ def _exported(base: str, scratch: Path, precision: str) -> Path:
         ids = torch.ones(2, 8, dtype=torch.long)
         axes = {0: "rows", 1: "tokens"}
         torch.onnx.export(
-            _HiddenStates(model), (ids, ids), str(plain), input_names=["input_ids", "attention_mask"],
-            output_names=["hidden"], dynamic_axes={n: axes for n in ("input_ids", "attention_mask", "hidden")},
-            dynamo=False, opset_version=17,
+            _HiddenStates(model), (ids, ids), str(plain), dynamo=False, opset_version=17,
+            input_names=["input_ids", "attention_mask"], output_names=["hidden"],
+            dynamic_axes=dict.fromkeys(("input_ids", "attention_mask", "hidden"), axes),
         )  # fmt: skip
     if precision == "int8" and not small.exists():
         from onnxruntime.quantization import QuantType, quantize_dynamic

@@ -1,4 +1,7 @@
-"""The engine's own process: `python -m engine FD CONFIG`, started and fed by `engine.process`. Not for people."""
+"""The engine's own process: `python -m engine FD CONFIG`, started and fed by `engine.process`.
+
+Not for people.
+"""
 
 from __future__ import annotations
 
@@ -29,26 +32,31 @@ def main() -> int:
     try:
         engine = Engine(config)
     except EngineError as error:
-        send_frame(
-            sock, port.encode(port.Envelope(0, port.Failure(code=error.code, message=str(error))))
-        )
+        _send(sock, 0, port.Failure(code=error.code, message=str(error)))
         return 3
-    send_frame(sock, port.encode(port.Envelope(0, engine.info)))
     inbox = Inbox(config.training_patience)
     threading.Thread(target=_receive, args=(sock, inbox), daemon=True).start()
-    while (envelope := inbox.next()) is not None:
-        result = engine.step(envelope.body)  # type: ignore[arg-type]
-        try:
-            send_frame(sock, port.encode(port.Envelope(envelope.number, result)))
-        except ConnectionError:
-            return 0
+    connected = _send(sock, 0, engine.info)
+    while connected and (envelope := inbox.next()) is not None:
+        connected = _send(sock, envelope.number, engine.step(envelope.body))  # type: ignore[arg-type]
     return 0
 
 
+def _send(sock: socket.socket, number: int, result: port.Result) -> bool:
+    """Whether the parent still listens."""
+    try:
+        send_frame(sock, port.encode(port.Envelope(number, result)))
+    except ConnectionError:
+        return False
+    return True
+
+
 def _receive(sock: socket.socket, inbox: Inbox) -> None:
-    while (frame := receive_frame(sock)) is not None:
-        inbox.put(port.decode(frame))
-    inbox.close()
+    try:
+        while (frame := receive_frame(sock)) is not None:
+            inbox.put(port.decode(frame))
+    finally:  # on a frame that cannot be read too: an engine nobody can reach must end
+        inbox.close()
 
 
 if __name__ == "__main__":

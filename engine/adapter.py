@@ -1,4 +1,4 @@
-"""An adapter with its head, in host memory: read from a version's files, checked, or written to them.
+"""An adapter with its head, in host memory: read from a version's files, checked, or written.
 
 The one place that knows file layouts: PEFT's directory where PEFT has the method, ours elsewhere.
 """
@@ -67,9 +67,10 @@ class Adapter:
 
 
 def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None = None) -> Adapter:
-    """A version's files as an adapter of this base; `head` completes or overrides what the files say.
+    """A version's files as an adapter of this base; `head` completes or overrides what they say.
 
-    Raises BadAdapter and its kin. Every byte is hashed as it is read, so that what is checked is what is served.
+    Raises BadAdapter and its kin. Every byte is hashed as it is read: what is checked is what is
+    served.
     """
     contents = {file.role: _read(file) for file in files}
     config = _json(contents.get("config", b""), CONFIG)
@@ -190,7 +191,8 @@ def _check_base(manifest: Mapping[str, Any], base: Base) -> None:
     claimed = (manifest.get("base") or {}).get("fingerprint", base.fingerprint)
     if claimed != base.fingerprint:
         raise WrongBase(
-            f"the adapter was made for the base {str(claimed)[:12]}…; this server runs {base.fingerprint[:12]}… ({base.name})"
+            f"the adapter was made for the base {str(claimed)[:12]}…; "
+            f"this server runs {base.fingerprint[:12]}… ({base.name})"
         )
 
 

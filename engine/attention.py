@@ -1,7 +1,8 @@
-"""Attention per row over a packed stream, registered with transformers so that stock model code calls it.
+"""Attention per row over a packed stream, registered with transformers for stock model code.
 
-The row lengths travel as a keyword argument through the model's own forward, so nothing here is global state and no
-mask is ever built: rows cannot see each other because they are never multiplied together.
+The row lengths travel as a keyword argument through the model's own forward, so nothing here is
+global state and no mask is ever built: rows cannot see each other because they are never multiplied
+together.
 
 Shape letters: H heads, T tokens of all rows, L tokens of one row, D width of a head.
 """
@@ -43,7 +44,10 @@ def packed_attention(
 
 
 def _plain(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:
-    """Written out for training: on a CPU the fused operator's backward takes twice this one's at short lengths."""
+    """Written out for training.
+
+    On a CPU the fused operator's backward takes twice this one's at short lengths.
+    """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     weights_HLL = ((query * scale) @ key.transpose(2, 3)).softmax(-1)
     return weights_HLL @ value

@@ -1,4 +1,4 @@
-"""The one frozen transformer of this process: loaded, fingerprinted, never changed, never out of `eval()`.
+"""The one frozen transformer of this process: fingerprinted, never changed, always in `eval()`.
 
 Stock `transformers` code runs as it is; this file only calls it. Knows no slot and no adapter.
 
@@ -128,7 +128,7 @@ def _load_model(folder: Path, numerics: Numerics, packed: bool) -> tuple[Any, bo
         raise BadBase(
             f"{folder} lacks {len(missing)} of the base's weights, such as {min(missing)}"
         )
-    model.requires_grad_(False).eval().to(numerics.device)
+    model.requires_grad_(requires_grad=False).eval().to(numerics.device)
     has_pooler = getattr(model, "pooler", None) is not None and not any(
         key.startswith("pooler.") for key in report["missing_keys"]
     )

@@ -1,4 +1,4 @@
-"""How an engine is set up. Plain values that cross to the engine's process; no torch, no environment."""
+"""How an engine is set up: plain values that cross to its process; no torch, no environment."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The engine: one resident base, and every step that runs on it.
 
-`step` is the architecture: a step comes in as plain data, runs to its end on the base, and leaves as plain data. Knows
-slots and rows; who asked, and why, is not its business.
+`step` is the architecture: a step comes in as plain data, runs to its end on the base, and leaves
+as plain data. Knows slots and rows; who asked, and why, is not its business.
 """
 
 from __future__ import annotations
@@ -39,14 +39,17 @@ class Engine:
         #: training slots whose masters moved since they were last placed
         self._moved: set[int] = set()
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
-            port.Predict: self._predict, port.Load: self._load, port.Unload: self._unload, port.Evict: self._evict,
-            port.Inspect: self._inspect, port.OpenTraining: self._open, port.Train: self._train,
-            port.Snapshot: self._snapshot, port.Restore: self._restore, port.Save: self._save,
-            port.CloseTraining: self._close, port.Stats: self._stats,
+            port.Predict: self._predict, port.Load: self._load, port.Unload: self._unload,
+            port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
+            port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
+            port.Save: self._save, port.CloseTraining: self._close, port.Stats: self._stats,
         }  # fmt: skip
 
     def step(self, step: port.Step) -> port.Result:
-        """Run one step to its end. An `EngineError` becomes a `Failure`; anything else is a bug and ends the engine."""
+        """Run one step to its end.
+
+        An `EngineError` becomes a `Failure`; anything else is a bug and ends the engine.
+        """
         try:
             return self._steps[type(step)](step)
         except EngineError as error:
@@ -58,12 +61,13 @@ class Engine:
     def info(self) -> port.EngineInfo:
         base = self._base
         return port.EngineInfo(
-            base=base.name, fingerprint=base.fingerprint, family=base.family.name, hidden_size=base.hidden_size,
-            num_layers=base.num_layers, max_tokens=base.max_tokens, dtype=base.numerics.name,
+            base=base.name, fingerprint=base.fingerprint, family=base.family.name,
+            hidden_size=base.hidden_size, num_layers=base.num_layers, max_tokens=base.max_tokens,
+            dtype=base.numerics.name, numerics_reason=base.numerics.reason,
             device=str(base.numerics.device), num_threads=self._num_threads, packed=base.packed,
-            num_slots=self._config.num_slots, slot_bytes=self._config.slot_bytes, sites=list(base.sites.values()),
-            sublayers=list(base.sublayers), kinds=list(KINDS), heads=list(HEADS), tokenizer_json=base.tokenizer_json,
-            numerics_reason=base.numerics.reason,
+            num_slots=self._config.num_slots, slot_bytes=self._config.slot_bytes,
+            sites=list(base.sites.values()), sublayers=list(base.sublayers),
+            kinds=list(KINDS), heads=list(HEADS), tokenizer_json=base.tokenizer_json,
         )  # fmt: skip
 
     def _predict(self, step: port.Predict) -> port.Predicted:

@@ -95,7 +95,7 @@ class BadBase(EngineError):
 ERRORS: dict[str, type[EngineError]] = {
     error.code: error
     for error in (
-        EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase, BadRow, NonFiniteResult,
-        NotLoaded, OutOfMemory, BadTraining, Diverged, EngineGone, BadBase,
+        EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase, BadRow,
+        NonFiniteResult, NotLoaded, OutOfMemory, BadTraining, Diverged, EngineGone, BadBase,
     )
 }  # fmt: skip

@@ -1,4 +1,7 @@
-"""The identity of a base: a hash over what changes its outputs. The precision it is run in is not part of it."""
+"""The identity of a base: a hash over what changes its outputs.
+
+The precision it is run in is not part of it.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def completed_head(
     config: Mapping[str, Any],
     head_weights: Mapping[str, Tensor],
 ) -> dict[str, Any]:
-    """The head's settings: what the caller gives, else our own manifest's, else what PEFT's config and shapes imply."""
+    """The head's settings: what the caller gives, else our manifest's, else what PEFT's say."""
     head = dict((manifest.get("semantics") or {}).get("head") or {})
     head |= {name: value for name, value in (given or {}).items() if value not in (None, "", [])}
     outputs = _num_outputs(head_weights)
@@ -47,5 +47,6 @@ def _num_outputs(head_weights: Mapping[str, Tensor]) -> int:
         if name in head_weights:
             return int(head_weights[name].shape[0])
     raise BadAdapter(
-        "the adapter brings no head weights (PEFT saves them through modules_to_save), so it cannot answer"
+        "the adapter brings no head weights (PEFT saves them through modules_to_save), "
+        "so it cannot answer"
     )

@@ -1,6 +1,6 @@
-"""The linears of a task head, as the family's stock model lays them out, and the features they read.
+"""The linears of a task head, as the family's stock model has them, and the features they read.
 
-Head weights stay float32 whatever the base runs in: they are tiny, and logits deserve the precision.
+Head weights are float32 in any base: they are tiny, and logits deserve the precision.
 
 Shape letters: R rows, D hidden width, O outputs.
 """
@@ -71,13 +71,13 @@ class HeadLayers:
         """Raises BadAdapter or WrongShape."""
         if set(weights) != set(self.shapes):
             raise BadAdapter(
-                f"the head has {sorted(weights) or 'no tensors'}; this head needs {sorted(self.shapes)}"
+                f"the head has {sorted(weights) or 'no tensors'}; "
+                f"this head needs {sorted(self.shapes)}"
             )
         for name, shape in self.shapes.items():
             if tuple(weights[name].shape) != shape:
-                raise WrongShape(
-                    f"the head's {name} has shape {list(weights[name].shape)}; it needs {list(shape)}"
-                )
+                have = list(weights[name].shape)
+                raise WrongShape(f"the head's {name} has shape {have}; it needs {list(shape)}")
 
     def logits(
         self,

@@ -1,4 +1,7 @@
-"""The order in which steps run: training yields to everything else, but not for ever. Pure bookkeeping behind a lock."""
+"""The order in which steps run: training yields to everything else, but not for ever.
+
+Pure bookkeeping behind a lock.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from engine.port import Envelope, Train
 
 
 class Inbox:
-    """Two queues. Training micro-batches wait while other steps come, at most `patience` of them in a row."""
+    """Two queues; training waits while other steps come, at most `patience` of them in a row."""
 
     def __init__(self, patience: int) -> None:
         self._patience = patience

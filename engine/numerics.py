@@ -1,4 +1,4 @@
-"""In which precision this machine computes: one frozen value, decided once at start by measuring."""
+"""In which precision this machine computes: one frozen value, measured and decided at start."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _ROUNDS = 12
 class Numerics:
     """Precision of weights and activations. Adapter and head masters are always float32.
 
-    Serving, training and evaluation share one value and one resident copy of the base, so that a version answers what
-    its evaluation saw.
+    Serving, training and evaluation share one value and one resident copy of the base, so that a
+    version answers what its evaluation saw.
     """
 
     dtype: torch.dtype
@@ -44,7 +44,7 @@ def choose_numerics(wanted: str, width: int) -> Numerics:
 
 
 def _bfloat16_speed(width: int, device: torch.device) -> float:
-    """How many times faster than float32 a typical packed product is: [512, width] x [width, 4 width].
+    """How many times faster than float32 a packed product is: [512, width] x [width, 4 width].
 
     Interleaved, and the best of each: a busy machine slows some runs down, and none speeds up.
     """

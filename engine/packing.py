@@ -53,15 +53,18 @@ class Batch:
 def pack(
     rows: Sequence[Row], device: torch.device, groups: Sequence[tuple[object, ...]] | None = None
 ) -> Batch:
-    """One stream [1, T]. `groups` orders rows (default: by slot); rows of equal group stay in the order given."""
+    """One stream [1, T].
+
+    `groups` orders rows (default: by slot); rows of equal group stay in the order given.
+    """
     order = _order(rows, groups)
     lengths = [len(rows[i].ids) for i in order]
     ids = torch.tensor([t for i in order for t in rows[i].ids], device=device)
     types = torch.tensor([t for i in order for t in _types(rows[i])], device=device)
     positions = torch.tensor([p for length in lengths for p in range(length)], device=device)
     return Batch(
-        ids=ids[None], positions=positions[None], type_ids=types[None], lengths=lengths, order=order,
-        slots=[rows[i].slot for i in order], mask_RL=None,
+        ids=ids[None], positions=positions[None], type_ids=types[None], lengths=lengths,
+        order=order, slots=[rows[i].slot for i in order], mask_RL=None,
     )  # fmt: skip
 
 

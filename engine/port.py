@@ -1,10 +1,11 @@
 """The boundary of the engine as a page: the steps that go in, the results that come out.
 
-Owns the message types and their codec. Everything here is plain data, encoded as msgpack, and torch-free, so that the
-front door can hold the port without paying for the engine. Weights never cross it: they are read by path, checked
-against their sha256.
+Owns the steps and the codec, and gives the results of `engine.results` on. Everything here is plain
+data, encoded as msgpack, and torch-free, so that the front door can hold the port without paying
+for the engine. Weights never cross it: they are read by path, checked against their sha256.
 
-The caller of the port owns every decision (which rows, which slot holds which digest); the engine owns every tensor.
+The caller of the port owns every decision (which rows, which slot holds which digest); the engine
+owns every tensor.
 """
 
 from __future__ import annotations
@@ -13,82 +14,48 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import ERRORS, EngineError
+from engine.results import (
+    Array,
+    Done,
+    EngineInfo,
+    Failure,
+    Inspected,
+    Loaded,
+    Message,
+    Predicted,
+    Resident,
+    Result,
+    Saved,
+    Site,
+    Trained,
+    TrainingOpened,
+)
 
-
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
-    """Base of everything that crosses the port."""
-
+__all__ = [
+    "Array", "CloseTraining", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
+    "File", "Inspect", "Inspected", "Load", "Loaded", "Message", "OpenTraining", "Predict",
+    "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site", "Snapshot",
+    "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode", "encode", "settle",
+]  # fmt: skip
 
 # ---------------------------------------------------------------- values
 
 
-class Site(Message, frozen=True, kw_only=True):
-    """A linear of the base where an adapter may attach."""
-
-    name: str
-    layer: int
-    in_features: int
-    out_features: int
-
-
-class EngineInfo(Message, frozen=True, kw_only=True):
-    """What a running engine says of itself once the base is resident."""
-
-    base: str
-    fingerprint: str
-    family: str
-    hidden_size: int
-    num_layers: int
-    max_tokens: int
-    dtype: str
-    device: str
-    num_threads: int
-    packed: bool
-    num_slots: int
-    slot_bytes: int
-    sites: list[Site]
-    sublayers: list[str]
-    kinds: list[str]
-    heads: list[str]
-    tokenizer_json: str
-    numerics_reason: str = ""
-
-
-class Array(Message, frozen=True, kw_only=True):
-    """A float32 array in row-major bytes."""
-
-    shape: list[int]
-    data: bytes
-
-    @classmethod
-    def of(cls, array: NDArray[np.float32]) -> Array:
-        return cls(shape=list(array.shape), data=np.ascontiguousarray(array, np.float32).tobytes())
-
-    def numpy(self) -> NDArray[np.float32]:
-        return np.frombuffer(self.data, np.float32).reshape(self.shape)
-
-
 class Row(Message, frozen=True, kw_only=True):
-    """One request's tokens and the slot that answers them. Slot 0 is the bare base: it answers hidden states."""
+    """One request's tokens and the slot that answers them.
+
+    Slot 0 is the bare base: it answers hidden states.
+    """
 
     ids: list[int]
     type_ids: list[int] | None = None
     slot: int = 0
 
 
-class Failure(Message, frozen=True, kw_only=True):
-    """Why a row or a step has no result: a code of `engine.errors.ERRORS` and a sentence."""
-
-    code: str
-    message: str
-
-
 class File(Message, frozen=True, kw_only=True):
-    """A file of a version, by role; `sha256` is checked while it is read (empty: staging, not yet hashed)."""
+    """A file of a version, by role; `sha256` is checked on reading (empty: not yet hashed)."""
 
     role: str
     path: str
@@ -99,7 +66,7 @@ class File(Message, frozen=True, kw_only=True):
 
 
 class Load(Message, frozen=True, kw_only=True):
-    """Read a version's files, check them against base and sites, keep them in host memory under `digest`.
+    """Read a version's files, check them against the base, keep them in host memory as `digest`.
 
     `semantics` is the manifest's own part as `Inspect` returned it: kind, kind_config, sites, head.
     """
@@ -130,7 +97,7 @@ class Predict(Message, frozen=True, kw_only=True):
     """Place digests into slots, then run all rows in one forward."""
 
     rows: list[Row]
-    place: dict[int, str] = {}
+    place: dict[int, str] = msgspec.field(default_factory=dict)
 
 
 class Evict(Message, frozen=True, kw_only=True):
@@ -157,7 +124,8 @@ class OpenTraining(Message, frozen=True, kw_only=True):
 class Train(Message, frozen=True, kw_only=True):
     """One optimizer step on one micro-batch. `keys` name rows for the frozen-activation cache.
 
-    Targets per head: classify, the label's index; regress, the value; tag, one label index per token (-100: ignored).
+    Targets per head: classify, the label's index; regress, the value; tag, one label index per
+    token (-100: ignored).
     """
 
     slot: int
@@ -212,80 +180,7 @@ Step = (
     | Stats
 )
 
-# ---------------------------------------------------------------- results out
-
-
-class Done(Message, frozen=True, kw_only=True):
-    """The step has nothing more to say."""
-
-
-class Loaded(Message, frozen=True, kw_only=True):
-    """A digest is resident; `num_bytes` is what a slot of it costs."""
-
-    num_bytes: int
-
-
-class Inspected(Message, frozen=True, kw_only=True):
-    """What a directory holds: `semantics` goes into the manifest as it is; `files` maps role to file name."""
-
-    semantics: dict[str, Any]
-    files: dict[str, str]
-    num_parameters: int
-
-
-class Predicted(Message, frozen=True, kw_only=True):
-    """One result per row, in order: an array (logits or hidden states) or a failure."""
-
-    rows: list[Array | Failure]
-    forward_s: float
-    num_tokens: int
-    num_adapters: int
-
-
-class TrainingOpened(Message, frozen=True, kw_only=True):
-    """The slot a job trains in, and how much of the model it trains."""
-
-    slot: int
-    num_trainable: int
-    num_base: int
-
-
-class Trained(Message, frozen=True, kw_only=True):
-    """The mean loss over the step's targets, and the gradient's norm before clipping."""
-
-    loss: float
-    grad_norm: float
-
-
-class Saved(Message, frozen=True, kw_only=True):
-    """What was written, in the words of `Inspected`. `unmoved` names trained tensors that never moved."""
-
-    semantics: dict[str, Any]
-    files: dict[str, str]
-    unmoved: list[str]
-
-
-class Resident(Message, frozen=True, kw_only=True):
-    """What the engine holds now."""
-
-    loaded: dict[str, int]
-    placed: dict[int, str]
-    training: list[int]
-    cache_bytes: int
-
-
-Result = (
-    Done
-    | Loaded
-    | Inspected
-    | Predicted
-    | TrainingOpened
-    | Trained
-    | Saved
-    | Resident
-    | Failure
-    | EngineInfo
-)
+# ---------------------------------------------------------------- across
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True):
@@ -311,9 +206,10 @@ def decode(frame: bytes) -> Envelope:
 class EnginePort(Protocol):
     """How everyone outside reaches the engine.
 
-    `submit` never blocks. The future ends with a result, or raises the `EngineError` its failure names; when the
-    engine dies it raises `EngineGone` and a fresh engine with nothing loaded takes its place (`generation` grows).
-    Steps run in order within a class; `Train` steps yield to every other step between micro-batches.
+    `submit` never blocks. The future ends with a result, or raises the `EngineError` its failure
+    names; when the engine dies it raises `EngineGone` and a fresh engine with nothing loaded takes
+    its place (`generation` grows). Steps run in order within a class; `Train` steps yield to every
+    other step between micro-batches.
     """
 
     @property

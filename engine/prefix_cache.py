@@ -1,4 +1,4 @@
-"""Activations of the frozen layers below a job's lowest adapter: computed once per row, kept under a byte budget.
+"""Activations of the frozen layers below a job's lowest adapter: computed once per row.
 
 Shape letters: T tokens of all rows, D hidden width.
 """
@@ -20,7 +20,7 @@ class PrefixCache:
     def __init__(self, base: Base, boundary: int, max_bytes: int) -> None:
         self._base = base
         self.boundary = boundary
-        #: below the first layer there is only a table look-up, which is cheaper than keeping its result
+        #: below the first layer is only a table look-up, cheaper than keeping its result
         self._max_bytes = max_bytes if boundary > 0 else 0
         self._rows: dict[int, Tensor] = {}
         self.num_bytes = 0

@@ -1,10 +1,12 @@
-"""The grouped low-rank product: many adapters' `up(act(down(x)))` over one contiguous stretch of tokens.
+"""The grouped low-rank product: many adapters' `up(act(down(x)))` over one stretch of tokens.
 
-The adapters of a block are concatenated along rank, so that a block costs two products however many adapters it
-holds. Each token then keeps only the columns of its own slot: they are *selected* (`where`), never multiplied by zero,
-so that nothing a neighbour's weights produce, infinities and NaN included, can reach it.
+The adapters of a block are concatenated along rank, so that a block costs two products however many
+adapters it holds. Each token then keeps only the columns of its own slot: they are *selected*
+(`where`), never multiplied by zero, so that nothing a neighbour's weights produce, infinities and
+NaN included, can reach it.
 
-Shape letters: T tokens of the block, S slots of the block, K ranks of all slots, I input width, O output width.
+Shape letters: T tokens of the block, S slots of the block, K ranks of all slots, I input width, O
+output width.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Owners:
         self._masks: dict[tuple[int, ...], Tensor] = {}
 
     def others(self, ranks: tuple[int, ...], device: torch.device) -> Tensor | None:
-        """[T, K], true where a column belongs to another slot than the token's; None when there is only one slot.
+        """[T, K], true where a column belongs to another slot than the token's; None for one alone.
 
         Sites of equal ranks, nearly always all of them, share one mask.
         """

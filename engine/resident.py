@@ -44,8 +44,9 @@ def place(adapter: Adapter, base: Base) -> Placed:
         for site, parts in adapter.weights.items()
     }
     return Placed(
-        kind=adapter.kind, group=f"{adapter.kind}/{name}", activation=activation, products=products,
-        head=HeadLayers(adapter.head, base.family, base.hidden_size), head_weights=_to(adapter.head_weights, base),
+        kind=adapter.kind, group=f"{adapter.kind}/{name}", activation=activation,
+        products=products, head=HeadLayers(adapter.head, base.family, base.hidden_size),
+        head_weights=_to(adapter.head_weights, base),
     )  # fmt: skip
 
 
@@ -68,7 +69,8 @@ class Resident:
         held = sum(a.num_bytes for d, a in self.loaded.items() if d != digest)
         if held + adapter.num_bytes > self._host_bytes:
             raise OutOfMemory(
-                f"the adapter takes {adapter.num_bytes} bytes; {held} of the budget of {self._host_bytes} are taken"
+                f"the adapter takes {adapter.num_bytes} bytes; "
+                f"{held} of the budget of {self._host_bytes} are taken"
             )
         self.loaded[digest] = adapter
 

@@ -1,7 +1,7 @@
 """Adapters acting at the base's sites, through forward hooks on stock modules.
 
-A site is a module boundary. For one forward at a time, `acting` says which blocks of which adapters act there; outside
-it the hooks do nothing and the base is exactly the stock model.
+A site is a module boundary. For one forward at a time, `acting` says which blocks of which adapters
+act there; outside it the hooks do nothing and the base is exactly the stock model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ Dropout = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One block at one site. `reads_output`: the product reads what the module gave rather than what it got."""
+    """One block at one site.
+
+    `reads_output`: the product reads what the module gave rather than what it got.
+    """
 
     block: Block
     reads_output: bool
@@ -65,5 +68,5 @@ class Sites:
 
 
 def _read(out_TO: Tensor) -> Tensor:
-    """The output as the product may read it: autograd needs the values from before they are added to."""
+    """The output as the product may read it: autograd needs the values from before the addition."""
     return out_TO.clone() if torch.is_grad_enabled() else out_TO

@@ -1,4 +1,7 @@
-"""Which digest sits in which slot: place, pin, evict, leases. Pure bookkeeping; tensors live elsewhere."""
+"""Which digest sits in which slot: place, pin, evict, leases.
+
+Pure bookkeeping; tensors live elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ class _Slot:
 class SlotTable:
     """Slots 1..num_slots under a byte budget; slot 0 is the bare base and is never listed.
 
-    `acquire` is all or nothing, so a batch never holds half of what it needs. A leased digest is never evicted; among
-    the others the least recently used goes first. Placing into a slot replaces what was there, so evicting needs no
-    step of its own.
+    `acquire` is all or nothing, so a batch never holds half of what it needs. A leased digest is
+    never evicted; among the others the least recently used goes first. Placing into a slot replaces
+    what was there, so evicting needs no step of its own.
     """
 
     def __init__(self, num_slots: int, num_bytes: int) -> None:
@@ -57,7 +60,10 @@ class SlotTable:
         return self._victims(set(digests), sizes) is not None
 
     def acquire(self, digests: Collection[str], sizes: Mapping[str, int]) -> Placement:
-        """Lease a slot for each digest, evicting as needed. Raises SlotsExhausted and changes nothing."""
+        """Lease a slot for each digest, evicting as needed.
+
+        Raises SlotsExhausted and changes nothing.
+        """
         victims = self._victims(set(digests), sizes)
         if victims is None:
             raise SlotsExhausted(
@@ -76,7 +82,10 @@ class SlotTable:
         entry.leases -= 1
 
     def forget(self, digest: str) -> int | None:
-        """Drop an unleased digest (it was unloaded); answers the slot it sat in. Leased digests stay."""
+        """Drop an unleased digest (it was unloaded); answers the slot it sat in.
+
+        Leased digests stay.
+        """
         slot = self._where.get(digest)
         if slot is None or self._slots[slot].leases:
             return None
@@ -84,7 +93,7 @@ class SlotTable:
         return slot
 
     def clear(self) -> None:
-        """Forget everything: a fresh engine has empty slots, and no lease on it can still be given back."""
+        """Forget everything: a fresh engine's slots are empty, and no lease on it can come back."""
         self._slots.clear()
         self._where.clear()
 

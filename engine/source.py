@@ -1,4 +1,7 @@
-"""Where a base comes from: a folder, a package that carries weights, or a hub id. Knows paths; loads nothing."""
+"""Where a base comes from: a folder, a package that carries weights, or a hub id.
+
+Knows paths; loads nothing.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,8 @@ def _package_folder(name: str) -> Path:
             if (Path(root) / path).is_dir():
                 return Path(root) / path
     raise BadBase(
-        f"no installed package {package} has a folder {path or '.'}; install it with pip, or name another base"
+        f"no installed package {package} has a folder {path or '.'}; "
+        "install it with pip, or name another base"
     )
 
 
@@ -55,5 +59,5 @@ def _hub_folder(base: str) -> Path:
             snapshot_download(base, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise BadBase(f"{base} is neither a folder nor a base the hub gave us: {reason}") from error

@@ -1,12 +1,11 @@
-"""A fake engine that keeps the port's contract without torch: linear models over hashed bags of token ids.
+"""A fake engine that keeps the port's contract without torch, for tests of everything above it.
 
-It loads, places, predicts, trains and saves for real, in NumPy, so that everything above the port can be tested in
-milliseconds. Digests still decide answers, failures still travel as values, and training still learns.
+It loads, places, predicts, trains and saves for real: digests decide answers, failures travel as
+values, and training learns.
 """
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,40 +13,29 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-from numpy.typing import NDArray
-from safetensors.numpy import load, save_file
 
 from engine import port
-from engine.errors import BadAdapter, BadRow, EngineError, EngineGone, NotLoaded
-from engine.heads import HEADS, head_kind
+from engine.bag_model import WIDTH, BagModel, features, inspect_bag
+from engine.errors import BadRow, EngineError, EngineGone, NotLoaded
+from engine.heads import HEADS
 
-_WIDTH = 256
 _TRAINING_SLOTS = 1000
-Floats = NDArray[np.float32]
-
-
-@dataclass(slots=True)
-class _Weights:
-    weight: Floats
-    bias: Floats
-    head: dict[str, Any]
-
-    def copy(self) -> _Weights:
-        return _Weights(self.weight.copy(), self.bias.copy(), self.head)
 
 
 @dataclass(slots=True)
 class _Training:
-    weights: _Weights
-    best: _Weights
-    seed: int
+    model: BagModel
+    best: BagModel
 
 
 @dataclass(slots=True)
 class FakeEngine:
-    """An `EnginePort`. Set `broken` to make the next steps fail, call `die()` to lose everything as a crash would."""
+    """An `EnginePort`.
 
-    loaded: dict[str, _Weights] = field(default_factory=dict)
+    Set `broken` to make the next steps fail, call `die()` to lose everything as a crash would.
+    """
+
+    loaded: dict[str, BagModel] = field(default_factory=dict)
     placed: dict[int, str] = field(default_factory=dict)
     training: dict[int, _Training] = field(default_factory=dict)
     #: every step submitted, for tests that count
@@ -88,7 +76,7 @@ class FakeEngine:
             raise self.broken[type(step)]
         match step:
             case port.Load():
-                self.loaded[step.digest] = _read(
+                self.loaded[step.digest] = BagModel.read(
                     {f.role: Path(f.path) for f in step.files}, step.semantics
                 )
                 return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
@@ -98,9 +86,11 @@ class FakeEngine:
             case port.Evict():
                 self.placed = {s: d for s, d in self.placed.items() if s not in step.slots}
             case port.Inspect():
-                return _inspect(Path(step.directory), step.head)
+                return inspect_bag(Path(step.directory), step.head)
             case port.Predict():
                 return self._predict(step)
+            case port.CloseTraining():
+                self.training.pop(step.slot, None)
             case port.Stats():
                 sizes = {d: w.weight.nbytes for d, w in self.loaded.items()}
                 return port.Resident(
@@ -115,6 +105,10 @@ class FakeEngine:
 
     def _predict(self, step: port.Predict) -> port.Predicted:
         for slot, digest in step.place.items():
+            if not 1 <= slot <= self.num_slots:
+                raise NotLoaded(
+                    f"slot {slot} does not exist; there are slots 1 to {self.num_slots}"
+                )
             if digest not in self.loaded:
                 raise NotLoaded(f"slot {slot} was to hold {digest}, which is not loaded")
             self.placed[slot] = digest
@@ -128,16 +122,13 @@ class FakeEngine:
     def _row(self, row: port.Row) -> port.Array | port.Failure:
         if not row.ids or self.poison in row.ids:
             return port.Failure(code=BadRow.code, message="the row cannot be computed")
-        weights = self._weights(row.slot)
-        features = (
-            [_features([i]) for i in row.ids] if _per_token(weights.head) else [_features(row.ids)]
-        )
-        logits = np.stack([weights.weight @ f + weights.bias for f in features]).astype(np.float32)
-        return port.Array.of(logits if _per_token(weights.head) else logits[0])
+        if row.slot == 0:  # the bare base answers hidden states
+            return port.Array.of(np.stack([features([i]) for i in row.ids]))
+        return port.Array.of(self._model(row.slot).logits(row.ids))
 
-    def _weights(self, slot: int) -> _Weights:
+    def _model(self, slot: int) -> BagModel:
         if slot in self.training:
-            return self.training[slot].weights
+            return self.training[slot].model
         if slot not in self.placed:
             raise NotLoaded(f"slot {slot} holds nothing")
         return self.loaded[self.placed[slot]]
@@ -146,44 +137,48 @@ class FakeEngine:
         if isinstance(step, port.OpenTraining):
             return self._open(step)
         assert not isinstance(
-            step, port.Load | port.Unload | port.Inspect | port.Predict | port.Evict | port.Stats
+            step,
+            port.Load
+            | port.Unload
+            | port.Inspect
+            | port.Predict
+            | port.Evict
+            | port.Stats
+            | port.CloseTraining,
         )
         if step.slot not in self.training:
             raise NotLoaded(f"slot {step.slot} is not training")
         training = self.training[step.slot]
         match step:
             case port.Train():
-                return _learn(training.weights, step)
+                return training.model.learn(step)
             case port.Snapshot():
-                training.best = training.weights.copy()
+                training.best = training.model.copy()
             case port.Restore():
-                training.weights = training.best.copy()
+                training.model = training.best.copy()
             case port.Save():
-                return _save(training, Path(step.directory))
-            case port.CloseTraining():
-                del self.training[step.slot]
+                return training.model.save(Path(step.directory))
         return port.Done()
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
-        head = head_kind(step.head).check(step.head)
-        outputs = HEADS[head["kind"]].num_outputs(head)
-        weights = _Weights(
-            np.zeros((outputs, _WIDTH), np.float32), np.zeros(outputs, np.float32), head
-        )
+        model = BagModel.zeros(step.head)
         slot = max(self.training, default=_TRAINING_SLOTS) + 1
-        self.training[slot] = _Training(weights, weights.copy(), step.seed)
+        self.training[slot] = _Training(model, model.copy())
         return port.TrainingOpened(
-            slot=slot, num_trainable=weights.weight.size + outputs, num_base=_WIDTH * 100
+            slot=slot, num_trainable=model.num_parameters, num_base=WIDTH * 100
         )
 
 
 def fake_info(num_slots: int = 8) -> port.EngineInfo:
     """What the fake says of itself: a two-layer base of width 256 and a whitespace tokenizer."""
+    site = port.Site(
+        name="encoder.layer.0.attention.self.query", layer=0, in_features=4, out_features=4
+    )
     return port.EngineInfo(
-        base="fake", fingerprint="f" * 64, family="bert", hidden_size=_WIDTH, num_layers=2, max_tokens=128,
-        dtype="float32", device="cpu", num_threads=1, packed=True, num_slots=num_slots, slot_bytes=2**20,
-        sites=[port.Site(name="encoder.layer.0.attention.self.query", layer=0, in_features=4, out_features=4)],
-        sublayers=[], kinds=["lora", "bottleneck"], heads=list(HEADS), tokenizer_json=fake_tokenizer_json(),
+        base="fake", fingerprint="f" * 64, family="bert", hidden_size=WIDTH, num_layers=2,
+        max_tokens=128, dtype="float32", device="cpu", num_threads=1, packed=True,
+        num_slots=num_slots, slot_bytes=2**20, sites=[site], sublayers=[],
+        kinds=["lora", "bottleneck"], heads=list(HEADS), tokenizer_json=fake_tokenizer_json(),
     )  # fmt: skip
 
 
@@ -211,100 +206,6 @@ def write_fake_adapter(
 ) -> Path:
     """A version directory the fake can load; every seed is another digest."""
     head = head or {"kind": "classify", "labels": labels or ["no", "yes"], "pooling": "native"}
-    head = head_kind(head).check(head)
-    rng = np.random.default_rng(seed)
-    outputs = HEADS[head["kind"]].num_outputs(head)
-    weights = _Weights(
-        rng.normal(size=(outputs, _WIDTH)).astype(np.float32),
-        rng.normal(size=outputs).astype(np.float32),
-        head,
-    )
     directory.mkdir(parents=True, exist_ok=True)
-    _save(_Training(weights, weights, seed), directory)
+    BagModel.random(head, seed).save(directory)
     return directory
-
-
-def _per_token(head: dict[str, Any]) -> bool:
-    return HEADS[head["kind"]].per_token
-
-
-def _features(ids: list[int]) -> Floats:
-    counts: Floats = np.zeros(_WIDTH, np.float32)
-    for left, right in zip(ids, [*ids[1:], 0], strict=True):
-        counts[(left * 31 + right * 17) % _WIDTH] += 1
-    return counts / np.float32(max(len(ids), 1) ** 0.5)
-
-
-def _learn(weights: _Weights, step: port.Train) -> port.Trained:
-    """One step of gradient descent, by the head's own loss written out for a linear model."""
-    losses, norm = [], 0.0
-    for row, target in zip(step.rows, step.targets, strict=True):
-        units = (
-            [([i], t) for i, t in zip(row.ids, target, strict=True)]
-            if _per_token(weights.head)
-            else [(row.ids, target)]
-        )
-        for ids, wanted in units:
-            if wanted == -100:
-                continue
-            x = _features(ids)
-            logits = weights.weight @ x + weights.bias
-            loss, gradient = _loss(weights.head["kind"], logits, wanted)
-            losses.append(loss)
-            norm += float(np.square(gradient).sum())
-            rate = np.float32(step.learning_rate * 50 / len(step.rows))
-            weights.weight -= rate * np.outer(gradient, x)
-            weights.bias -= rate * gradient
-    return port.Trained(loss=float(np.mean(losses)), grad_norm=norm**0.5)
-
-
-def _loss(kind: str, logits: Floats, target: Any) -> tuple[float, Floats]:
-    if kind == "regress":
-        error = np.float32(logits[0] - target)
-        return float(error**2), np.array([2 * error], np.float32)
-    shifted = np.exp(logits - logits.max())
-    p = shifted / shifted.sum()
-    gradient = p.copy()
-    gradient[target] -= 1
-    return float(-np.log(p[target] + 1e-9)), gradient.astype(np.float32)
-
-
-def _save(training: _Training, directory: Path) -> port.Saved:
-    weights = training.weights
-    tensors = {
-        "base_model.model.classifier.weight": weights.weight,
-        "base_model.model.classifier.bias": weights.bias,
-    }
-    save_file(tensors, directory / "adapter_model.safetensors")
-    config = {"peft_type": "LORA", "r": 8, "target_modules": ["query"], "fake_head": weights.head}
-    (directory / "adapter_config.json").write_text(json.dumps(config))
-    inspected = _inspect(directory, None)
-    return port.Saved(semantics=inspected.semantics, files=inspected.files, unmoved=[])
-
-
-def _inspect(directory: Path, head: dict[str, Any] | None) -> port.Inspected:
-    try:
-        config = json.loads((directory / "adapter_config.json").read_text())
-        tensors = load((directory / "adapter_model.safetensors").read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadAdapter(f"the directory holds no adapter: {error}") from error
-    settings = {**config.get("fake_head", {}), **(head or {})}
-    semantics = {
-        "kind": "lora", "kind_config": {"r": 8}, "sites": ["encoder.layer.0.attention.self.query"],
-        "head": head_kind(settings).check(settings),
-    }  # fmt: skip
-    files = {"config": "adapter_config.json", "adapter": "adapter_model.safetensors"}
-    count = sum(int(tensor.size) for tensor in tensors.values())
-    return port.Inspected(semantics=semantics, files=files, num_parameters=count)
-
-
-def _read(files: dict[str, Path], semantics: dict[str, Any]) -> _Weights:
-    data = files["adapter"].read_bytes()
-    tensors = load(data)
-    weight = tensors["base_model.model.classifier.weight"]
-    head = semantics["head"]
-    if weight.shape[0] != HEADS[head["kind"]].num_outputs(head):
-        raise BadAdapter(
-            f"the head has {weight.shape[0]} outputs, its labels are {head.get('labels')}"
-        )
-    return _Weights(weight, tensors["base_model.model.classifier.bias"], head)

@@ -1,4 +1,7 @@
-"""The port with the engine in a thread of this process: for tests, notebooks and benchmarks. Imports torch."""
+"""The port with the engine in a thread of this process: for tests, notebooks and benchmarks.
+
+Imports torch.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,18 @@ class ThreadEngine:
         self._thread.join()
 
     def _run(self) -> None:
-        while (envelope := self._inbox.next()) is not None:
-            future = self._futures.pop(envelope.number)
-            if future.set_running_or_notify_cancel():
-                port.settle(future, self._engine.step(envelope.body))  # type: ignore[arg-type]
+        try:
+            while (envelope := self._inbox.next()) is not None:
+                future = self._futures[envelope.number]
+                if future.set_running_or_notify_cancel():
+                    port.settle(future, self._engine.step(envelope.body))  # type: ignore[arg-type]
+                del self._futures[envelope.number]
+        finally:  # a bug in the engine ends it here too, and nobody may wait for ever
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._closed = True
+        for future in self._futures.values():
+            if not future.cancelled():
+                future.set_exception(EngineGone())

@@ -1,4 +1,7 @@
-"""Text to token ids, and back to characters. Wraps the base's own fast tokenizer; knows nothing of tasks or torch."""
+"""Text to token ids, and back to characters.
+
+Wraps the base's own fast tokenizer; knows nothing of tasks or torch.
+"""
 
 from __future__ import annotations
 
@@ -24,40 +27,70 @@ class Encoding:
 
 
 class Tokenizer:
-    """The base's tokenizer, with truncation at the base's own length. Safe to call from any thread."""
+    """The base's tokenizer, truncating at the base's own length. Any thread may call it."""
 
     def __init__(self, tokenizer_json: str, max_tokens: int) -> None:
         self._tokenizer: tokenizers.Tokenizer = tokenizers.Tokenizer.from_str(tokenizer_json)
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.max_tokens = max_tokens
+        self._covers_spaces = _covers_spaces(self._tokenizer)
 
     def encode(self, text: str, pair: str | None = None, max_tokens: int | None = None) -> Encoding:
-        return self._encoding(self._tokenizer.encode(text, pair), max_tokens)
+        return self._encoding(self._tokenizer.encode(text, pair), (text, pair or ""), max_tokens)
 
     def encode_batch(
         self, inputs: Sequence[str | tuple[str, str]], max_tokens: int | None = None
     ) -> list[Encoding]:
         encodings = self._tokenizer.encode_batch(list(inputs))
-        return [self._encoding(encoding, max_tokens) for encoding in encodings]
+        texts = [(given, "") if isinstance(given, str) else given for given in inputs]
+        return [self._encoding(e, t, max_tokens) for e, t in zip(encodings, texts, strict=True)]
 
     def encode_words(self, words: Sequence[str], max_tokens: int | None = None) -> Encoding:
-        """Words as a sentence with single spaces: the same path raw text takes, so training matches serving."""
+        """Words with single spaces between, the way raw text comes: training matches serving."""
         encoding = self.encode(" ".join(words), max_tokens=max_tokens)
         return _with_sources(encoding, words)
 
-    def _encoding(self, raw: tokenizers.Encoding, max_tokens: int | None) -> Encoding:
+    def _encoding(
+        self, raw: tokenizers.Encoding, texts: tuple[str, str], max_tokens: int | None
+    ) -> Encoding:
         limit = min(max_tokens or self.max_tokens, self.max_tokens)
-        truncated = len(raw.ids) > limit
-        keep = _kept(raw, limit) if truncated else range(len(raw.ids))
-        return Encoding(
-            ids=[raw.ids[i] for i in keep] if truncated else raw.ids,
-            type_ids=[raw.type_ids[i] for i in keep] if truncated else raw.type_ids,
-            offsets=[raw.offsets[i] for i in keep] if truncated else raw.offsets,
-            words=[raw.word_ids[i] for i in keep] if truncated else raw.word_ids,
-            sources=[None] * len(keep),
-            truncated=truncated,
+        ids, types = raw.ids, raw.type_ids
+        offsets, words = (
+            _trimmed(raw, texts) if self._covers_spaces else (raw.offsets, raw.word_ids)
         )
+        truncated = len(ids) > limit
+        if truncated:
+            keep = _kept(raw, limit)
+            ids, types = [ids[i] for i in keep], [types[i] for i in keep]
+            offsets, words = [offsets[i] for i in keep], [words[i] for i in keep]
+        return Encoding(
+            ids=ids, type_ids=types, offsets=offsets, words=words, sources=[None] * len(ids),
+            truncated=truncated,
+        )  # fmt: skip
+
+
+def _covers_spaces(tokenizer: tokenizers.Tokenizer) -> bool:
+    """Whether tokens count the space before a word as their own, as those of SentencePiece do."""
+    sample = "a a"
+    return any(" " in sample[start:end] for start, end in tokenizer.encode(sample).offsets)
+
+
+def _trimmed(
+    raw: tokenizers.Encoding, texts: tuple[str, str]
+) -> tuple[list[tuple[int, int]], list[int | None]]:
+    """Offsets without the spaces around; a token that is nothing but space belongs to no word."""
+    offsets, words = list(raw.offsets), list(raw.word_ids)
+    for i, segment in enumerate(raw.sequence_ids):
+        start, end = offsets[i]
+        piece = texts[segment][start:end] if segment is not None else ""
+        inner = piece.strip()
+        if piece and not inner:
+            offsets[i], words[i] = (end, end), None
+        elif len(inner) < len(piece):
+            start += len(piece) - len(piece.lstrip())
+            offsets[i] = (start, start + len(inner))
+    return offsets, words
 
 
 def _kept(raw: tokenizers.Encoding, limit: int) -> list[int]:

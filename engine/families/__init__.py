@@ -1,4 +1,7 @@
-"""The table of families. A new family is one file here and one line in `FAMILIES`; siblings do not know each other."""
+"""The table of families.
+
+A new family is one file here and one line in `FAMILIES`; siblings do not know each other.
+"""
 
 from engine.errors import BadBase
 from engine.families.bert import BERT

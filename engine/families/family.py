@@ -1,4 +1,7 @@
-"""How a model family is laid out: where its layers, boundaries, positions and stock heads are. Names only, no tensors."""
+"""How a model family is laid out: where its layers, boundaries, positions and stock heads are.
+
+Names only, no tensors.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ class HeadLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NativeHead:
-    """The stock `AutoModelFor…` head: optionally the base's own pooler, then linears of which the last answers."""
+    """The stock `AutoModelFor…` head: the base's pooler or none, then linears; the last answers."""
 
     layers: tuple[HeadLayer, ...]
     #: the base's own (frozen) pooler stands between the first token and the linears
@@ -25,7 +28,7 @@ class NativeHead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One layout. Paths are relative to the bare `AutoModel`; `{layer}` stands for a layer's path."""
+    """One layout. Paths are relative to the bare `AutoModel`; `{layer}` is a layer's path."""
 
     name: str
     #: values of `config.model_type`

@@ -1,4 +1,4 @@
-"""RoBERTa and XLM-R: positions count from the padding index, and the stock head brings its own dense layer."""
+"""RoBERTa and XLM-R: positions count from the padding index; the stock head has a dense layer."""
 
 from engine.families.family import Family, HeadLayer, NativeHead
 

@@ -1,4 +1,7 @@
-"""The table of heads. A new head is one file here and one line in `HEADS`; siblings do not know each other."""
+"""The table of heads.
+
+A new head is one file here and one line in `HEADS`; siblings do not know each other.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ HEADS: dict[str, HeadKind] = {
 def head_kind(head: dict[str, Any]) -> HeadKind:
     """The kind a head's settings name; raises BadAdapter with the list of known kinds."""
     name = head.get("kind")
-    if name not in HEADS:
+    if not isinstance(name, str) or name not in HEADS:
         raise BadAdapter(f"the head is {name!r}; this engine knows {', '.join(HEADS)}")
     return HEADS[name]
 

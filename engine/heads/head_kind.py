@@ -1,6 +1,7 @@
-"""What a head is: the settings it accepts, how its logits become an answer, its loss. Knows no family and no slot.
+"""What a head is: the settings it accepts, how its logits become an answer, its loss.
 
-Torch is imported only inside the methods that compute with it: the front door decodes answers and must stay light.
+Knows no family and no slot. Torch is imported only inside the methods that compute with it: the
+front door decodes answers and must stay light.
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ class HeadKind(Protocol):
         ...
 
     def target(self, label: Any, encoding: Encoding, head: dict[str, Any]) -> Any:
-        """A dataset label as `Train.targets` wants it; raises BadAdapter for a label the head does not have."""
+        """A dataset label as `Train.targets` wants it; raises BadAdapter for an unknown label."""
         ...
 
     def loss(
         self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
     ) -> Tensor:
-        """Mean over the targets. `logits` is [rows, outputs], or [tokens, outputs] when `per_token`."""
+        """Mean over the targets.
+
+        `logits` is [rows, outputs], or [tokens, outputs] when `per_token`.
+        """
         ...
 
     def decode(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadAdapter
@@ -14,18 +14,22 @@ if TYPE_CHECKING:
 
 
 class RegressHead:
-    """Mean squared error on targets standardised by the training rows; `mean` and `std` undo it in the answer."""
+    """Mean squared error on targets standardised by the training rows.
+
+    `mean` and `std` undo it in the answer.
+    """
 
     name = "regress"
     per_token = False
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
-        mean, std = float(head.get("mean", 0.0)), float(head.get("std", 1.0))
-        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+        mean, std = head.get("mean", 0.0), head.get("std", 1.0)
+        if not (_is_finite(mean) and _is_finite(std) and std > 0):
             raise BadAdapter(
                 f"a regress head needs a finite mean and a positive std; it has {mean} and {std}"
             )
-        return {"kind": self.name, "pooling": checked_pooling(head), "mean": mean, "std": std}
+        pooling = checked_pooling(head)
+        return {"kind": self.name, "pooling": pooling, "mean": float(mean), "std": float(std)}
 
     def num_outputs(self, head: dict[str, Any]) -> int:
         del head
@@ -33,6 +37,8 @@ class RegressHead:
 
     def target(self, label: Any, encoding: Encoding, head: dict[str, Any]) -> float:
         del encoding
+        if not _is_finite(label):
+            raise BadAdapter(f"the label {label!r} is not a finite number")
         return (float(label) - float(head["mean"])) / float(head["std"])
 
     def loss(
@@ -55,3 +61,7 @@ class RegressHead:
         del encoding, text
         value = float(logits[0])
         return {"value": value if raw_scores else value * float(head["std"]) + float(head["mean"])}
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) <= sys.float_info.max

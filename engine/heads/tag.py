@@ -34,8 +34,11 @@ class TagHead:
         return len(head["labels"])
 
     def target(self, label: Any, encoding: Encoding, head: dict[str, Any]) -> list[int]:
-        """`label` is one tag per given word of `Tokenizer.encode_words`. A given word that the tokenizer splits
-        ("@name") is tagged at each of its parts, so that raw text, split the same way, meets what was trained."""
+        """`label` is one tag per given word of `Tokenizer.encode_words`.
+
+        A given word that the tokenizer splits ("@name") is tagged at each of its parts, so that raw
+        text, split the same way, meets what was trained.
+        """
         indices = {name: i for i, name in enumerate(head["labels"])}
         unknown = sorted({tag for tag in label if tag not in indices})
         if unknown:
@@ -68,7 +71,7 @@ class TagHead:
     def word_tags(
         self, logits: Logits, head: dict[str, Any], encoding: Encoding, num_words: int
     ) -> list[str]:
-        """One tag per given word of `encode_words`: its first token's; O for words cut off by truncation."""
+        """One tag per given word of `encode_words`: its first token's; O where it was cut off."""
         tags = ["O"] * num_words
         best = logits.argmax(axis=-1)
         seen: set[int] = set()

@@ -1,4 +1,7 @@
-"""The table of adapter kinds. A new kind is one file here and one line in `KINDS`; siblings do not know each other."""
+"""The table of adapter kinds.
+
+A new kind is one file here and one line in `KINDS`; siblings do not know each other.
+"""
 
 from engine.kinds.adapter_kind import AdapterKind, Layout, Weights
 from engine.kinds.bottleneck import BottleneckKind

@@ -1,4 +1,7 @@
-"""What an adapter kind is: its settings, its weights, its files, and where its product reads. Knows no slot or batch."""
+"""What an adapter kind is: its settings, its weights, its files, and where its product reads.
+
+Knows no slot or batch.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ class AdapterKind(Protocol):
     reads_output: bool
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-        """Settings for a new adapter, complete, with its exact sites under "sites"; raises BadTraining."""
+        """Settings for a new adapter, complete, with its exact "sites"; raises BadTraining."""
         ...
 
     def new_weights(
@@ -64,7 +67,10 @@ class AdapterKind(Protocol):
     def read(
         self, config: Mapping[str, Any], tensors: Mapping[str, Tensor], layout: Layout
     ) -> tuple[dict[str, Any], Weights]:
-        """Settings and weights from a version's files; raises BadAdapter. Keys are relative to the bare model."""
+        """Settings and weights from a version's files; raises BadAdapter.
+
+        Keys are relative to the bare model.
+        """
         ...
 
     def write(
@@ -75,7 +81,10 @@ class AdapterKind(Protocol):
 
 
 def chosen_layers(config: Mapping[str, Any], num_layers: int) -> list[int]:
-    """Which layers a new adapter acts in: "layers" lists them, or counts them from the top; None means all."""
+    """Which layers a new adapter acts in.
+
+    "layers" lists them, or counts them from the top; None means all.
+    """
     layers = config.get("layers")
     if layers is None:
         return list(range(num_layers))

@@ -1,4 +1,7 @@
-"""Bottleneck adapters: `h + up(act(down(h)))` on a sublayer's output, two per layer (Houlsby et al. 2019, arXiv 1902.00751)."""
+"""Bottleneck adapters: `h + up(act(down(h)))` on a sublayer's output, two per layer.
+
+Houlsby et al. 2019, arXiv 1902.00751.
+"""
 
 from __future__ import annotations
 
@@ -78,15 +81,18 @@ class BottleneckKind:
         unknown = sorted(set(weights) - set(layout.sublayers))
         if unknown or not weights:
             raise NoMatchingSite(
-                f"{len(weights) - len(unknown)} of {len(weights)} bottlenecks sit at sublayers of this base; it has no "
-                f"{', '.join(unknown[:3]) or 'bottleneck at all'}, only sublayers such as {min(layout.sublayers)}"
+                f"{len(weights) - len(unknown)} of {len(weights)} bottlenecks sit at sublayers of "
+                f"this base; it has no {', '.join(unknown[:3]) or 'bottleneck at all'}, "
+                f"only sublayers such as {min(layout.sublayers)}"
             )
         for name, parts in weights.items():
             width = layout.sublayers[name].out_features
             rank = parts["down"].shape[0] if "down" in parts else None
             check_shapes(
-                layout.sublayers[name], parts,
-                {"down": (rank, width), "down_bias": (rank,), "up": (width, rank), "up_bias": (width,)},
+                layout.sublayers[name], parts, {
+                    "down": (rank, width), "down_bias": (rank,),
+                    "up": (width, rank), "up_bias": (width,),
+                },
             )  # fmt: skip
         kept = {
             "reduction": config.get("reduction"),

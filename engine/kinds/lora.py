@@ -22,9 +22,10 @@ _PARTS = {"A": "down", "B": "up"}
 _KEYS = {"down": "lora_A.weight", "up": "lora_B.weight"}
 #: PEFT settings that change the computation in ways this kind does not have
 _UNSUPPORTED = {
-    "use_dora": False, "lora_bias": False, "bias": "none", "fan_in_fan_out": False, "layer_replication": None,
-    "trainable_token_indices": None, "target_parameters": None, "alora_invocation_tokens": None, "use_qalora": False,
-    "use_bdlora": None, "arrow_config": None, "monteclora_config": None, "velora_config": None,
+    "use_dora": False, "lora_bias": False, "bias": "none", "fan_in_fan_out": False,
+    "layer_replication": None, "trainable_token_indices": None, "target_parameters": None,
+    "alora_invocation_tokens": None, "use_qalora": False, "use_bdlora": None,
+    "arrow_config": None, "monteclora_config": None, "velora_config": None,
 }  # fmt: skip
 _MAX_RANK = 512
 
@@ -105,9 +106,10 @@ class LoraKind:
         self, config: Mapping[str, Any], weights: Weights
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         content = {
-            "peft_type": "LORA", "r": config["r"], "lora_alpha": config["lora_alpha"], "lora_dropout": 0.0,
-            "use_rslora": config["use_rslora"], "rank_pattern": config["rank_pattern"],
-            "alpha_pattern": config["alpha_pattern"], "target_modules": list(config["sites"]), "bias": "none",
+            "peft_type": "LORA", "r": config["r"], "lora_alpha": config["lora_alpha"],
+            "lora_dropout": 0.0, "use_rslora": config["use_rslora"],
+            "rank_pattern": config["rank_pattern"], "alpha_pattern": config["alpha_pattern"],
+            "target_modules": list(config["sites"]), "bias": "none",
             "fan_in_fan_out": False, "inference_mode": True,
         }  # fmt: skip
         tensors = {
@@ -141,8 +143,9 @@ def _match(weights: Weights, layout: Layout) -> None:
     unknown = sorted(set(weights) - set(layout.sites))
     if unknown or not weights:
         raise NoMatchingSite(
-            f"{len(weights) - len(unknown)} of {len(weights)} adapted modules are sites of this base; "
-            f"it has no {', '.join(unknown[:3]) or 'adapter weights at all'}, only modules such as {min(layout.sites)}"
+            f"{len(weights) - len(unknown)} of {len(weights)} adapted modules are sites of "
+            f"this base; it has no {', '.join(unknown[:3]) or 'adapter weights at all'}, "
+            f"only modules such as {min(layout.sites)}"
         )
 
 
@@ -151,7 +154,8 @@ def _check_rank(name: str, parts: Mapping[str, Tensor], config: Mapping[str, Any
     declared = int(_pattern(name, config.get("rank_pattern"), config.get("r", down)))
     if down != up or down != declared or down > _MAX_RANK:
         raise BadAdapter(
-            f"{name}: A has rank {down} and B rank {up}; the config says {declared}, and at most {_MAX_RANK} is served"
+            f"{name}: A has rank {down} and B rank {up}; the config says {declared}, "
+            f"and at most {_MAX_RANK} is served"
         )
 
 

@@ -1,4 +1,6 @@
-"""Rows through the base with their slots' adapters acting, then through their heads. Shared by every step.
+"""Rows through the base with their slots' adapters acting, then through their heads.
+
+Shared by every step.
 
 Shape letters: R rows, D hidden width, O outputs.
 """
@@ -68,7 +70,7 @@ def _logits(placed: Placed, features: Tensor, dropout: Dropout | None) -> Tensor
 def _pooled(
     base: Base, hidden: list[Tensor], slots: Sequence[int], placed: Mapping[int, Placed]
 ) -> dict[int, Tensor]:
-    """One [D] per row whose head wants one. The base's pooler runs once for all rows that need it."""
+    """One [D] per row whose head wants one; the base's pooler runs once for all that need it."""
     wanted = [
         (i, placed[s].head)
         for i, s in enumerate(slots)

@@ -41,7 +41,7 @@ def predict(
 
 
 def _answer(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Answers:
-    """Halves the batch when the model's code raises, so that only the row that made it raise fails."""
+    """Halves the batch when the model's code raises, so that only the row at fault fails."""
     try:
         return _forward(base, sites, rows, placed)
     except (RuntimeError, ValueError, IndexError) as error:
@@ -86,6 +86,6 @@ def _refused(row: Row, base: Base) -> Failure | None:
     if min(row.ids) < 0 or max(row.ids) >= base.vocabulary_size:
         return Failure(
             code=BadRow.code,
-            message=f"the row has token ids outside the base's vocabulary of {base.vocabulary_size}",
+            message=f"the row has token ids outside the vocabulary of {base.vocabulary_size}",
         )
     return None

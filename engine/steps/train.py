@@ -1,7 +1,7 @@
-"""Training one slot: fp32 masters, AdamW, dropout in adapter and head only, over the same sites that serve.
+"""Training one slot: fp32 masters, AdamW, dropout in adapter and head, at the sites that serve.
 
-Activations of the frozen layers below the lowest adapter are computed once per row and kept (`cache`), so later epochs
-start at that layer.
+Activations of the frozen layers below the lowest adapter are computed once per row and kept
+(`cache`), so later epochs start at that layer.
 """
 
 from __future__ import annotations
@@ -36,12 +36,10 @@ class Training:
         self._spec, self._base, self._sites = spec, base, sites
         self.adapter = _fresh(spec, base)
         for tensor in self.adapter.tensors.values():
-            tensor.requires_grad_(True)
+            tensor.requires_grad_()
         self._start = {name: t.detach().clone() for name, t in self.adapter.tensors.items()}
         self._best = self._start
-        self._optimizer = torch.optim.AdamW(
-            _groups(self.adapter, spec.weight_decay), lr=0.0, fused=True
-        )
+        self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec), lr=0.0, fused=True)
         self._cache = PrefixCache(base, _lowest_layer(self.adapter, base), spec.cache_bytes)
 
     @property
@@ -87,7 +85,7 @@ class Training:
             tensor.copy_(self._best[name])
 
     def unmoved(self) -> list[str]:
-        """Trained tensors that are still what they were at the start: a sign that no gradient reached them."""
+        """Trained tensors that are still what they were at the start: no gradient reached them."""
         return [
             name
             for name, t in self.adapter.tensors.items()
@@ -144,10 +142,14 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
         )
     generator = torch.Generator().manual_seed(spec.seed)
     weights = kind.new_weights(config, base, generator)
+    head_weights = layers.new_weights(generator)
     return Adapter(
-        kind=spec.kind, config=config, weights=_to_device(weights, base), head=head,
-        head_weights={n: t.to(base.numerics.device) for n, t in layers.new_weights(generator).items()},
-    )  # fmt: skip
+        kind=spec.kind,
+        config=config,
+        weights=_to_device(weights, base),
+        head=head,
+        head_weights={n: t.to(base.numerics.device) for n, t in head_weights.items()},
+    )
 
 
 def _to_device(weights: dict[str, dict[str, Tensor]], base: Base) -> dict[str, dict[str, Tensor]]:
@@ -157,12 +159,18 @@ def _to_device(weights: dict[str, dict[str, Tensor]], base: Base) -> dict[str, d
     }
 
 
-def _groups(adapter: Adapter, weight_decay: float) -> list[dict[str, Any]]:
+def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
     """Decay for matrices only, as is usual: biases are too few to overfit."""
-    tensors = list(adapter.tensors.values())
+    body = [tensor for parts in adapter.weights.values() for tensor in parts.values()]
+    head = list(adapter.head_weights.values())
     return [
-        {"params": [t for t in tensors if t.ndim > 1], "weight_decay": weight_decay, "scale": 1.0},
-        {"params": [t for t in tensors if t.ndim == 1], "weight_decay": 0.0, "scale": 1.0},
+        {
+            "params": [t for t in tensors if (t.ndim > 1) == is_matrix],
+            "weight_decay": spec.weight_decay if is_matrix else 0.0,
+            "scale": scale,
+        }
+        for tensors, scale in ((body, 1.0), (head, spec.head_learning_rate_scale))
+        for is_matrix in (True, False)
     ]
 
 

@@ -77,9 +77,7 @@ class Bench:
         self._digests.append(digest)
         return digest
 
-    def predict(
-        self, rows: Sequence[tuple[list[int], str | None]]
-    ) -> list[Answer | port.Failure]:
+    def predict(self, rows: Sequence[tuple[list[int], str | None]]) -> list[Answer | port.Failure]:
         """Rows of digests (None: the bare base) through one step."""
         digests = sorted({digest for _, digest in rows if digest})
         slots = {digest: slot for slot, digest in enumerate(digests, 1)}
@@ -96,25 +94,24 @@ class Bench:
     def open(self, case: Case, **spec: Any) -> int:
         """A training slot for the case."""
         settings: dict[str, Any] = {
-            "kind": case.kind, "kind_config": {"rank": 4, "reduction": 4}, "head": case.head_settings,
-            "seed": 3, "dropout": 0.0, "head_dropout": 0.0,
+            "kind": case.kind, "kind_config": {"rank": 4, "reduction": 4},
+            "head": case.head_settings, "seed": 3, "dropout": 0.0, "head_dropout": 0.0,
         }  # fmt: skip
         return int(self.ask(port.OpenTraining(**{**settings, **spec})).slot)
 
     def train(self, case: Case, slot: int, steps: int, rate: float = 0.01) -> list[float]:
         """Train on the rows with targets that can be learned; the losses."""
         rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
-        return [
-            float(
-                self.ask(
-                    port.Train(
-                        slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case),
-                        learning_rate=rate, step=number,
-                    )  # fmt: skip
-                ).loss
-            )
-            for number in range(steps)
-        ]
+        return [self._train(case, slot, rows, number, rate) for number in range(steps)]
+
+    def _train(
+        self, case: Case, slot: int, rows: list[port.Row], number: int, rate: float
+    ) -> float:
+        step = port.Train(
+            slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case),
+            learning_rate=rate, step=number,
+        )  # fmt: skip
+        return float(self.ask(step).loss)
 
     def ask(self, step: port.Step) -> Any:
         """The step's result; a failure fails the test."""
@@ -141,5 +138,3 @@ def targets(case: Case) -> list[Any]:
     if case.head == "regress":
         return [i / 2 - 1 for i in range(len(ROWS))]
     return [[-100, *((i + j) % 3 for j in range(len(r) - 2)), -100] for i, r in enumerate(ROWS)]
-
-

@@ -1,4 +1,4 @@
-"""The product of families, kinds and heads, read from the engine's own tables; every pair of them in the quick run."""
+"""Families × kinds × heads, from the engine's own tables; every pair of them in the quick run."""
 
 from __future__ import annotations
 

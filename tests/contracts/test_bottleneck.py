@@ -15,7 +15,11 @@ from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
 from tests.contracts.tiny import BASES
 
-ACTIVATIONS = {"relu": torch.relu, "gelu": torch.nn.functional.gelu, "swish": torch.nn.functional.silu}
+ACTIVATIONS = {
+    "relu": torch.relu,
+    "gelu": torch.nn.functional.gelu,
+    "swish": torch.nn.functional.silu,
+}
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))

@@ -49,7 +49,7 @@ def peft_directory(folder: Path, family: str, head: str, variant: str, target: P
     config = LoraConfig(task_type=task, target_modules=modules, **extra, **VARIANTS[variant])
     model = get_peft_model(stock_model(folder, head), config)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(torch.randn_like(parameter) * 0.2)
     model.eval().save_pretrained(target)

@@ -48,7 +48,9 @@ def _set(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 BAD_TENSORS: dict[str, tuple[Callable[[dict[str, Any]], None], str, str]] = {
     "no site": (_rename("encoder.layer", "decoder.block"), "no_matching_site", "0 of 18 adapted"),
-    "some sites": (_rename("layer.0.attention", "layer.9.attention"), "no_matching_site", "14 of 18"),
+    "some sites": (
+        _rename("layer.0.attention", "layer.9.attention"), "no_matching_site", "14 of 18",
+    ),
     "wrong shape": (_set(f"{SITE}.lora_A.weight", torch.zeros(4, 31)), "wrong_shape", "31"),
     "wrong rank": (_set(f"{SITE}.lora_A.weight", torch.zeros(5, 32)), "bad_adapter", "rank 5"),
     "half a pair": (lambda held: held.pop(f"{SITE}.lora_B.weight"), "bad_adapter", "needs"),
@@ -56,7 +58,8 @@ BAD_TENSORS: dict[str, tuple[Callable[[dict[str, Any]], None], str, str]] = {
         _set(f"{SITE}.lora_A.weight", torch.full((4, 32), torch.nan)), "non_finite_weights", "NaN",
     ),
     "infinity": (
-        _set("base_model.model.classifier.bias", torch.full((3,), torch.inf)), "non_finite_weights", "classifier",
+        _set("base_model.model.classifier.bias", torch.full((3,), torch.inf)),
+        "non_finite_weights", "classifier",
     ),
     "no head": (_rename("classifier", "lm_head"), "bad_adapter", "lm_head"),
     "head of another width": (
@@ -117,7 +120,8 @@ def test_a_file_that_changed_since_it_was_published_is_never_served(bench: MakeB
     table = bench("bert")
     directory = table.write(table.adapter(CASE))
     semantics = table.adapter(CASE).semantics
-    files = [port.File(role="adapter", path=str(directory / "adapter_model.safetensors"), sha256="0" * 64)]
+    path = str(directory / "adapter_model.safetensors")
+    files = [port.File(role="adapter", path=path, sha256="0" * 64)]
     refusal = table.refusal(port.Load(digest="x", semantics=semantics, files=files))
     assert refusal.code == "bad_adapter"
     assert "sha256" in refusal.message

@@ -1,4 +1,4 @@
-"""After any sequence of load, place, predict, evict, unload: what is held is what was asked for, and no more."""
+"""After any load, place, predict, evict, unload: what is held is what was asked, and no more."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ MakeBench = Callable[..., Bench]
 
 
 def mixed_rows(bench: Bench, family: str) -> list[tuple[list[int], str | None]]:
-    """Rows of every kind and head of the family, of several ranks, and of the bare base, interleaved."""
+    """Rows of every kind and head of the family, of several ranks, and of the bare base, mixed."""
     cases = [case for case in all_cases() if case.family == family]
     digests = [bench.load(bench.adapter(c, seed=i, rank=2 + i)) for i, c in enumerate(cases)]
     return [(ids, d) for i, ids in enumerate(ROWS) for d in [*digests[i % 2 :: 2], None]]
@@ -45,7 +45,8 @@ def test_a_mixed_batch_in_bfloat16_stays_near_each_row_alone(bench: MakeBench, f
 @pytest.mark.parametrize("family", FAMILIES)
 def test_packed_rows_equal_padded_rows(bench: MakeBench, family: str) -> None:
     packed, padded = bench(family), bench(family, packed=False)
-    first, second = packed.answers(mixed_rows(packed, family)), padded.answers(mixed_rows(padded, family))
+    first = packed.answers(mixed_rows(packed, family))
+    second = padded.answers(mixed_rows(padded, family))
     for ours, oracle in zip(first, second, strict=True):
         np.testing.assert_allclose(ours, oracle, atol=1e-5, rtol=1e-5)
 
@@ -56,7 +57,8 @@ def test_slot_0_is_the_untouched_stock_model(
 ) -> None:
     stock = AutoModel.from_pretrained(base_folder(family), attn_implementation="eager").eval()
     assert stock.config._attn_implementation == "eager"
-    rows = mixed_rows(bench(family), family)  # adapters of other rows must leave the bare ones alone
+    # adapters of other rows must leave the bare ones alone
+    rows = mixed_rows(bench(family), family)
     table = bench(family)
     answers = table.answers([(ids, None) for ids in ROWS])
     assert rows
@@ -98,7 +100,9 @@ def test_in_exact_mode_a_row_in_a_batch_is_bit_equal_to_itself_alone(
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
-    "bad", [[], [0, VOCABULARY, 2], [0, -1, 2], [5] * 65], ids=["empty", "vocabulary", "negative", "long"]
+    "bad",
+    [[], [0, VOCABULARY, 2], [0, -1, 2], [5] * 65],
+    ids=["empty", "vocabulary", "negative", "long"],
 )
 def test_a_row_that_cannot_be_computed_fails_alone(
     bench: MakeBench, family: str, bad: list[int]

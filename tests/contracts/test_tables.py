@@ -27,7 +27,9 @@ def test_every_linear_of_every_layer_is_a_site(bench: Callable[..., Bench], fami
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_every_named_sublayer_exists_in_every_layer(bench: Callable[..., Bench], family: str) -> None:
+def test_every_named_sublayer_exists_in_every_layer(
+    bench: Callable[..., Bench], family: str
+) -> None:
     base = bench(family).base
     assert len(base.sublayers) == len(FAMILIES[family].sublayers) * base.num_layers
 

@@ -33,7 +33,9 @@ def test_a_fresh_adapter_changes_nothing(bench: MakeBench, case: Case) -> None:
 
 
 @pytest.mark.parametrize("case", params())
-def test_training_lowers_the_loss_and_leaves_the_base_untouched(bench: MakeBench, case: Case) -> None:
+def test_training_lowers_the_loss_and_leaves_the_base_untouched(
+    bench: MakeBench, case: Case
+) -> None:
     table = bench(case.family)
     before = {name: p.clone() for name, p in table.base.model.named_parameters()}
     slot = table.open(case)
@@ -115,7 +117,8 @@ def _one_step(table: Bench, case: Case, slot: int, number: int) -> list[float]:
 
     rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
     step = port.Train(
-        slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case), learning_rate=0.01, step=number
+        slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case),
+        learning_rate=0.01, step=number,
     )  # fmt: skip
     return [table.ask(step).loss]
 

@@ -1,4 +1,4 @@
-"""Tiny real bases, one per family, built from their config classes, with a small tokenizer beside them."""
+"""Tiny real bases, one per family, built from their config classes, with a small tokenizer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ BASES: dict[str, Callable[[], PreTrainedConfig]] = {
 
 
 def build_base(family: str, folder: Path) -> Path:
-    """A base on disk, as `--base` takes it. Weights are larger than usual, so that mistakes show."""
+    """A base on disk, as `--base` takes it; weights larger than usual, so that mistakes show."""
     torch.manual_seed(7)
     model = AutoModel.from_config(BASES[family]())
     with torch.no_grad():

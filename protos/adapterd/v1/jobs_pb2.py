@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/adapterd/v1/jobs.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x87\x02\n\x10\x43reateJobRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65v_file_id\x18\x03 \x01(\t\x12\x14\n\x0ctest_file_id\x18\x04 \x01(\t\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x13\n\x0btext_column\x18\x06 \x01(\t\x12\x14\n\x0clabel_column\x18\x07 \x01(\t\x12\x12\n\nsplit_seed\x18\x08 \x01(\x03\x12\x0f\n\x07promote\x18\t \x01(\x08\x12\x0c\n\x04kind\x18\n \x01(\t\x12\x0f\n\x07pooling\x18\x0b \x01(\t\x12)\n\x08settings\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\"\xb5\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\x12\n\x05\x65ta_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ncreated_at\x18\x07 \x01(\x01\x12\x18\n\x0b\x66inished_at\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07version\x18\t \x01(\x03H\x02\x88\x01\x01\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\'\n\x06result\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nerror_code\x18\x0c \x01(\t\x12\x15\n\rerror_message\x18\r \x01(\tB\x08\n\x06_eta_sB\x0e\n\x0c_finished_atB\n\n\x08_version\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"/\n\x0fListJobsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"D\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.adapterd.v1.Job\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t2\xbf\x02\n\x04Jobs\x12<\n\tCreateJob\x12\x1d.adapterd.v1.CreateJobRequest\x1a\x10.adapterd.v1.Job\x12\x36\n\x06GetJob\x12\x1a.adapterd.v1.GetJobRequest\x1a\x10.adapterd.v1.Job\x12G\n\x08ListJobs\x12\x1c.adapterd.v1.ListJobsRequest\x1a\x1d.adapterd.v1.ListJobsResponse\x12<\n\tCancelJob\x12\x1d.adapterd.v1.CancelJobRequest\x1a\x10.adapterd.v1.Job\x12:\n\x08WatchJob\x12\x1a.adapterd.v1.GetJobRequest\x1a\x10.adapterd.v1.Job0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/adapterd/v1/jobs.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xa1\x02\n\x10\x43reateJobRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65v_file_id\x18\x03 \x01(\t\x12\x14\n\x0ctest_file_id\x18\x04 \x01(\t\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x13\n\x0btext_column\x18\x06 \x01(\t\x12\x14\n\x0clabel_column\x18\x07 \x01(\t\x12\x12\n\nsplit_seed\x18\x08 \x01(\x03\x12\x0f\n\x07promote\x18\t \x01(\x08\x12\x0c\n\x04kind\x18\n \x01(\t\x12\x0f\n\x07pooling\x18\x0b \x01(\t\x12)\n\x08settings\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x18\n\x10text_pair_column\x18\r \x01(\t\"\xb5\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\x12\n\x05\x65ta_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ncreated_at\x18\x07 \x01(\x01\x12\x18\n\x0b\x66inished_at\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07version\x18\t \x01(\x03H\x02\x88\x01\x01\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\'\n\x06result\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nerror_code\x18\x0c \x01(\t\x12\x15\n\rerror_message\x18\r \x01(\tB\x08\n\x06_eta_sB\x0e\n\x0c_finished_atB\n\n\x08_version\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"/\n\x0fListJobsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"D\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.adapterd.v1.Job\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t2\xbf\x02\n\x04Jobs\x12<\n\tCreateJob\x12\x1d.adapterd.v1.CreateJobRequest\x1a\x10.adapterd.v1.Job\x12\x36\n\x06GetJob\x12\x1a.adapterd.v1.GetJobRequest\x1a\x10.adapterd.v1.Job\x12G\n\x08ListJobs\x12\x1c.adapterd.v1.ListJobsRequest\x1a\x1d.adapterd.v1.ListJobsResponse\x12<\n\tCancelJob\x12\x1d.adapterd.v1.CancelJobRequest\x1a\x10.adapterd.v1.Job\x12:\n\x08WatchJob\x12\x1a.adapterd.v1.GetJobRequest\x1a\x10.adapterd.v1.Job0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,17 +33,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.adapterd.v1.jobs_pb2
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CREATEJOBREQUEST']._serialized_start=77
-  _globals['_CREATEJOBREQUEST']._serialized_end=340
-  _globals['_JOB']._serialized_start=343
-  _globals['_JOB']._serialized_end=652
-  _globals['_GETJOBREQUEST']._serialized_start=654
-  _globals['_GETJOBREQUEST']._serialized_end=681
-  _globals['_LISTJOBSREQUEST']._serialized_start=683
-  _globals['_LISTJOBSREQUEST']._serialized_end=730
-  _globals['_LISTJOBSRESPONSE']._serialized_start=732
-  _globals['_LISTJOBSRESPONSE']._serialized_end=800
-  _globals['_CANCELJOBREQUEST']._serialized_start=802
-  _globals['_CANCELJOBREQUEST']._serialized_end=832
-  _globals['_JOBS']._serialized_start=835
-  _globals['_JOBS']._serialized_end=1154
+  _globals['_CREATEJOBREQUEST']._serialized_end=366
+  _globals['_JOB']._serialized_start=369
+  _globals['_JOB']._serialized_end=678
+  _globals['_GETJOBREQUEST']._serialized_start=680
+  _globals['_GETJOBREQUEST']._serialized_end=707
+  _globals['_LISTJOBSREQUEST']._serialized_start=709
+  _globals['_LISTJOBSREQUEST']._serialized_end=756
+  _globals['_LISTJOBSRESPONSE']._serialized_start=758
+  _globals['_LISTJOBSRESPONSE']._serialized_end=826
+  _globals['_CANCELJOBREQUEST']._serialized_start=828
+  _globals['_CANCELJOBREQUEST']._serialized_end=858
+  _globals['_JOBS']._serialized_start=861
+  _globals['_JOBS']._serialized_end=1180
 # @@protoc_insertion_point(module_scope)

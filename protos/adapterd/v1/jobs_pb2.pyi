@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateJobRequest(_message.Message):
-    __slots__ = ("task_id", "file_id", "dev_file_id", "test_file_id", "head", "text_column", "label_column", "split_seed", "promote", "kind", "pooling", "settings")
+    __slots__ = ("task_id", "file_id", "dev_file_id", "test_file_id", "head", "text_column", "label_column", "split_seed", "promote", "kind", "pooling", "settings", "text_pair_column")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     FILE_ID_FIELD_NUMBER: _ClassVar[int]
     DEV_FILE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class CreateJobRequest(_message.Message):
     KIND_FIELD_NUMBER: _ClassVar[int]
     POOLING_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    TEXT_PAIR_COLUMN_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     file_id: str
     dev_file_id: str
@@ -33,7 +34,8 @@ class CreateJobRequest(_message.Message):
     kind: str
     pooling: str
     settings: _struct_pb2.Struct
-    def __init__(self, task_id: _Optional[str] = ..., file_id: _Optional[str] = ..., dev_file_id: _Optional[str] = ..., test_file_id: _Optional[str] = ..., head: _Optional[str] = ..., text_column: _Optional[str] = ..., label_column: _Optional[str] = ..., split_seed: _Optional[int] = ..., promote: _Optional[bool] = ..., kind: _Optional[str] = ..., pooling: _Optional[str] = ..., settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    text_pair_column: str
+    def __init__(self, task_id: _Optional[str] = ..., file_id: _Optional[str] = ..., dev_file_id: _Optional[str] = ..., test_file_id: _Optional[str] = ..., head: _Optional[str] = ..., text_column: _Optional[str] = ..., label_column: _Optional[str] = ..., split_seed: _Optional[int] = ..., promote: _Optional[bool] = ..., kind: _Optional[str] = ..., pooling: _Optional[str] = ..., settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., text_pair_column: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("id", "task_id", "status", "phase", "progress", "eta_s", "created_at", "finished_at", "version", "digest", "result", "error_code", "error_message")

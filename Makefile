@@ -1,0 +1,68 @@
+# Every target sets up .venv by itself, once: again only when pyproject.toml or constraints.txt changes.
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.ready
+BENCH  := $(VENV)/.bench-ready
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PROTOS := $(wildcard protos/adapterd/v1/*.proto)
+# torch goes first and by its own pin, so that pip takes the CPU build where one is offered (CONTRIBUTING.md).
+TORCH  := $(shell grep '^torch==' constraints.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test test-all demo serve protos bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## create .venv with the pinned environment
+
+$(STAMP): pyproject.toml constraints.txt
+	@python=$$(for name in python3.11 python3 python3.12 python3.13 python3.14; do \
+	    $$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	        && echo $$name && break; done); \
+	if [ -z "$$python" ]; then \
+	    echo "adapterd needs Python 3.11 or newer with its venv module; none of python3.11 ... python3.14 is one" >&2; exit 1; fi; \
+	test -x $(BIN)/python || { echo "==> 1/4 creating $(VENV) with $$($$python --version)"; $$python -m venv $(VENV); }
+	@echo "==> 2/4 installing $(TORCH)"
+	@$(PIP) install --quiet $(TORCH)
+	@echo "==> 3/4 installing the pinned environment of constraints.txt (a few minutes the first time)"
+	@$(PIP) install --quiet -c constraints.txt -e '.[dev,demo]'
+	@echo "==> 4/4 ready: $$($(BIN)/python --version), $$($(BIN)/python -m pip list 2>/dev/null | tail -n +3 | wc -l) packages in $(VENV)"
+	@touch $@
+
+$(BENCH): $(STAMP)
+	@echo "==> installing the peers that the benchmarks compare with"
+	@$(PIP) install --quiet -c constraints.txt -e '.[dev,demo,bench]'
+	@touch $@
+
+check: $(STAMP) ## style, types, layers, generated code: everything but the tests
+	@echo "==> ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@echo "==> mypy";         $(BIN)/mypy
+	@echo "==> import-linter"; $(BIN)/lint-imports
+	@echo "==> generated protobuf code"; $(BIN)/python -m tests.architecture.generated_code
+
+test: $(STAMP) ## the tests that need no GPU and little time
+	@echo "==> pytest"
+	@$(BIN)/python -m pytest
+
+test-all: $(STAMP) ## every test, the full product of contracts included
+	@echo "==> pytest, slow tests included"
+	@$(BIN)/python -m pytest -m "slow or not slow"
+
+demo: $(STAMP) ## train, publish, call, swap and watch two tasks on one base, in one go
+	@$(BIN)/adapterd demo
+
+serve: $(STAMP) ## a server on the default ports with ./adapterd-data
+	@$(BIN)/adapterd serve
+
+protos: $(STAMP) ## regenerate the protobuf code
+	@echo "==> protoc $(PROTOS)"
+	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
+
+bench: $(BENCH) ## the benchmarks; prints tables and ratios
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove .venv and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

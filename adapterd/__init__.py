@@ -1,0 +1,22 @@
+"""What users import: `Client`, `AsyncClient`, their values and errors.
+
+Names load on first use, so that the command line starts before grpc and httpx are imported.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adapterd.async_client import AsyncClient as AsyncClient
+    from adapterd.client import Client as Client
+
+__all__ = ["AsyncClient", "Client"]
+
+
+def __getattr__(name: str) -> Any:
+    homes = {"Client": "adapterd.client", "AsyncClient": "adapterd.async_client"}
+    if name not in homes:
+        raise AttributeError(f"module 'adapterd' has no attribute {name!r}")
+    return getattr(import_module(homes[name]), name)

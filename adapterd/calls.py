@@ -1,0 +1,235 @@
+"""Every call of the API as a value: which method, which request, how to read the answer.
+
+Both clients send these, so that each call is written once. Knows no channel and no event loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypedDict, TypeVar
+
+from google.protobuf.message import Message
+
+from adapterd import wire
+from adapterd.errors import JobFailed, Refused
+from adapterd.values import Alias, AliasEvent, Job, Prediction, Task, Version
+from protos.adapterd.v1 import (
+    adapters_pb2,
+    adapters_pb2_grpc,
+    jobs_pb2,
+    jobs_pb2_grpc,
+    predictor_pb2,
+    predictor_pb2_grpc,
+    tasks_pb2,
+    tasks_pb2_grpc,
+)
+
+T = TypeVar("T")
+CHUNK_BYTES = 512 * 1024
+PAGE_ROWS = 200
+
+
+class TrainingOptions(TypedDict, total=False):
+    """What may be said of a training beyond its task and data; the server knows the defaults."""
+
+    head: str
+    text_column: str
+    text_pair_column: str
+    label_column: str
+    split_seed: int
+    promote: bool
+    kind: str
+    pooling: str
+    settings: Mapping[str, Any]
+
+
+class AdapterOptions(TypedDict, total=False):
+    """What may be said of a registered adapter beyond its files."""
+
+    head: str
+    labels: Sequence[str]
+    pooling: str
+    promote: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelStubs:
+    """The four services over `channel`, sync or asyncio."""
+
+    predictor: Any
+    tasks: Any
+    adapters: Any
+    jobs: Any
+
+    @classmethod
+    def over(cls, channel: Any) -> ChannelStubs:
+        return cls(
+            predictor=predictor_pb2_grpc.PredictorStub(channel),
+            tasks=tasks_pb2_grpc.TasksStub(channel),
+            adapters=adapters_pb2_grpc.AdaptersStub(channel),
+            jobs=jobs_pb2_grpc.JobsStub(channel),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One call: the stub's method, what to send and how to read what comes back."""
+
+    method: Callable[[ChannelStubs], Any]
+    request: Message | Iterator[Message]
+    read: Callable[[Any], T]
+
+
+def predict(ref: str, texts: Sequence[wire.Text], *, raw_scores: bool) -> Call[Prediction]:
+    request = predictor_pb2.PredictRequest(
+        task_id=ref,
+        inputs=[wire.to_input(text) for text in texts],
+        parameters=wire.to_struct({"raw_scores": True}) if raw_scores else None,
+    )
+    return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
+
+
+def list_tasks(after: str, limit: int) -> Call[tuple[list[Task], bool]]:
+    return Call(
+        method=lambda s: s.tasks.ListTasks,
+        request=tasks_pb2.ListTasksRequest(after=after, limit=limit),
+        read=lambda m: ([wire.read_task(task) for task in m.tasks], m.has_more),
+    )
+
+
+def get_task(task: str) -> Call[Task]:
+    request = tasks_pb2.GetTaskRequest(task_id=task)
+    return Call(method=lambda s: s.tasks.GetTask, request=request, read=wire.read_task)
+
+
+def delete_task(task: str) -> Call[None]:
+    request = tasks_pb2.DeleteTaskRequest(task_id=task)
+    return Call(method=lambda s: s.tasks.DeleteTask, request=request, read=_nothing)
+
+
+def register(task: str, directory: Path, options: AdapterOptions) -> Call[Version]:
+    metadata = adapters_pb2.RegisterMetadata(task_id=task, **options)
+    return Call(
+        method=lambda s: s.adapters.Register,
+        request=_register_parts(metadata, directory),
+        read=wire.read_version,
+    )
+
+
+def list_versions(task: str) -> Call[list[Version]]:
+    return Call(
+        method=lambda s: s.adapters.ListVersions,
+        request=adapters_pb2.ListVersionsRequest(task_id=task),
+        read=lambda m: [wire.read_version(version) for version in m.versions],
+    )
+
+
+def get_version(ref: str) -> Call[Version]:
+    request = adapters_pb2.GetVersionRequest(task_id=ref)
+    return Call(method=lambda s: s.adapters.GetVersion, request=request, read=wire.read_version)
+
+
+def promote(task: str, version: int, alias: str, expected_version: int | None) -> Call[Alias]:
+    request = adapters_pb2.PromoteRequest(
+        task_id=task, version=version, alias=alias, expected_version=expected_version
+    )
+    return Call(method=lambda s: s.adapters.Promote, request=request, read=wire.read_alias)
+
+
+def rollback(task: str, alias: str) -> Call[Alias]:
+    request = adapters_pb2.RollbackRequest(task_id=task, alias=alias)
+    return Call(method=lambda s: s.adapters.Rollback, request=request, read=wire.read_alias)
+
+
+def alias_history(task: str, alias: str) -> Call[list[AliasEvent]]:
+    return Call(
+        method=lambda s: s.adapters.AliasHistory,
+        request=adapters_pb2.AliasHistoryRequest(task_id=task, alias=alias),
+        read=lambda m: [wire.read_event(event) for event in m.events],
+    )
+
+
+def export(ref: str) -> Call[tuple[str, bytes]]:
+    request = adapters_pb2.ExportRequest(task_id=ref)
+    return Call(
+        method=lambda s: s.adapters.Export, request=request, read=lambda m: (m.name, m.data)
+    )
+
+
+def delete_version(task: str, version: int) -> Call[None]:
+    request = adapters_pb2.DeleteVersionRequest(task_id=task, version=version)
+    return Call(method=lambda s: s.adapters.DeleteVersion, request=request, read=_nothing)
+
+
+def create_job(task: str, file_ids: Mapping[str, str], options: TrainingOptions) -> Call[Job]:
+    """`file_ids` holds `file_id` and maybe `dev_file_id` and `test_file_id`."""
+    plain: dict[str, Any] = {**options, **file_ids}
+    settings = wire.to_struct(plain.pop("settings", {}))
+    request = jobs_pb2.CreateJobRequest(task_id=task, settings=settings, **plain)
+    return Call(method=lambda s: s.jobs.CreateJob, request=request, read=wire.read_job)
+
+
+def get_job(job_id: str) -> Call[Job]:
+    request = jobs_pb2.GetJobRequest(id=job_id)
+    return Call(method=lambda s: s.jobs.GetJob, request=request, read=wire.read_job)
+
+
+def list_jobs(after: str, limit: int) -> Call[tuple[list[Job], bool]]:
+    return Call(
+        method=lambda s: s.jobs.ListJobs,
+        request=jobs_pb2.ListJobsRequest(after=after, limit=limit),
+        read=lambda m: ([wire.read_job(job) for job in m.jobs], m.has_more),
+    )
+
+
+def cancel_job(job_id: str) -> Call[Job]:
+    request = jobs_pb2.CancelJobRequest(id=job_id)
+    return Call(method=lambda s: s.jobs.CancelJob, request=request, read=wire.read_job)
+
+
+def watch_job(job_id: str) -> Call[Job]:
+    request = jobs_pb2.GetJobRequest(id=job_id)
+    return Call(method=lambda s: s.jobs.WatchJob, request=request, read=wire.read_job)
+
+
+def listed(texts: wire.Text | Sequence[wire.Text]) -> Sequence[wire.Text]:
+    """One text and one pair are calls of one input; a pair is a tuple, a list never is."""
+    if isinstance(texts, str):
+        return [texts]
+    if isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(t, str) for t in texts):
+        return [(str(texts[0]), str(texts[1]))]
+    return texts
+
+
+def adapter_directory(directory: Path | str) -> Path:
+    if not Path(directory).is_dir():
+        raise Refused(f"{directory} is not a directory")
+    return Path(directory)
+
+
+def succeeded(job: Job) -> Job:
+    if job.status != "succeeded":
+        reason = job.error_message or f"the job was {job.status}"
+        raise JobFailed(f"{job.id}: {reason}", problem=job.error_code)
+    return job
+
+
+def _nothing(_message: Message) -> None:
+    return None
+
+
+def _register_parts(
+    metadata: adapters_pb2.RegisterMetadata, directory: Path
+) -> Iterator[adapters_pb2.RegisterRequest]:
+    """What Register takes: the metadata, then each file in chunks, the first naming it."""
+    yield adapters_pb2.RegisterRequest(metadata=metadata)
+    for path in sorted(each for each in directory.iterdir() if each.is_file()):
+        with path.open("rb") as file:
+            name = path.name
+            while (data := file.read(CHUNK_BYTES)) or name:
+                chunk = adapters_pb2.FileChunk(name=name, data=data)
+                yield adapters_pb2.RegisterRequest(chunk=chunk)
+                name = ""

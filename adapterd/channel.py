@@ -1,0 +1,37 @@
+"""How the clients set up gRPC: limits, retries and the key. Knows no call."""
+
+from __future__ import annotations
+
+import json
+
+from adapterd.settings import ClientSettings
+
+PREDICT_TIMEOUT_S = 60.0
+MAX_MESSAGE_BYTES = 64 * 2**20
+
+#: Only Predict is retried, because it changes nothing: a server that restarts its engine, or is
+#: replaced by another, costs its callers a moment and no answer.
+_SERVICE_CONFIG = {
+    "methodConfig": [
+        {
+            "name": [{"service": "adapterd.v1.Predictor"}],
+            "retryPolicy": {
+                "maxAttempts": 4,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "2s",
+                "backoffMultiplier": 3,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ]
+}
+CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.enable_retries", 1),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 60_000),
+)
+
+
+def metadata(settings: ClientSettings) -> tuple[tuple[str, str], ...]:
+    return tuple(settings.authorization.items())

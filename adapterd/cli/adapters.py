@@ -1,0 +1,172 @@
+"""`adapterd adapters`: versions and aliases of a task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adapterd.cli.options import AliasName, Json, Promote, Ref, TaskName
+from adapterd.errors import BadSetting
+
+TaskOrVersion = Annotated[str, typer.Argument(metavar="TASK[@N]", help="task, or task@7.")]
+Number = Annotated[
+    int | None, typer.Argument(metavar="[N]", help="The version, if not in the ref.")
+]
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(help="Versions and aliases of a task.", no_args_is_help=True)
+    app.command("list")(list_versions)
+    for command in (show, register, promote, rollback, history, export, delete):
+        app.command()(command)
+    return app
+
+
+def list_versions(task: TaskName, as_json: Json = False) -> None:
+    """List a task's versions."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+
+    with Client() as client:
+        versions = client.versions(task)
+    render.print_json(versions) if as_json else render.print_versions(versions)
+
+
+def show(ref: Ref, as_json: Json = False) -> None:
+    """Show one version."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+
+    with Client() as client:
+        version = client.version(ref)
+    render.print_json(version) if as_json else render.print_version(version)
+
+
+def register(
+    task: TaskName,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="As PEFT saves adapters.")],
+    head: Annotated[str, typer.Option(help="classify, tag or regress; default: as saved.")] = "",
+    labels: Annotated[str, typer.Option(help="In the order of the head's outputs: a,b,c.")] = "",
+    pooling: Annotated[str, typer.Option(help="native or mean; default: as saved.")] = "",
+    note: Annotated[str, typer.Option(help="Kept in the version's lineage.")] = "",
+    promote: Promote = False,
+    as_json: Json = False,
+) -> None:
+    """Publish an adapter directory as a new version."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+
+    with Client() as client:
+        version = client.register(
+            task,
+            directory,
+            head=head,
+            labels=[label.strip() for label in labels.split(",") if label.strip()],
+            pooling=pooling,
+            promote=promote,
+            note=note,
+        )
+    render.print_json(version) if as_json else render.print_version(version)
+
+
+def promote(
+    task: TaskOrVersion,
+    number: Number = None,
+    alias: AliasName = "production",
+    expected: Annotated[
+        int | None, typer.Option(help="Only if the alias points at this version now.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Point an alias at a version."""
+    from adapterd.client import Client
+
+    name, version = _version_of(task, number)
+    with Client() as client:
+        moved = client.promote(name, version, alias, expected_version=expected)
+    _print_alias(moved, as_json)
+
+
+def rollback(task: TaskName, alias: AliasName = "production", as_json: Json = False) -> None:
+    """Point an alias back to where it pointed before."""
+    from adapterd.client import Client
+
+    with Client() as client:
+        moved = client.rollback(task, alias)
+    _print_alias(moved, as_json)
+
+
+def history(task: TaskName, alias: AliasName = "production", as_json: Json = False) -> None:
+    """Show where an alias has pointed."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+
+    with Client() as client:
+        events = client.alias_history(task, alias)
+    if as_json:
+        render.print_json(events)
+        return
+    rows = [(render.moment(e.at), e.action, e.previous_version, e.version) for e in events]
+    render.print_table(f"{task}@{alias}", ("at", "action", "from", "to"), rows)
+
+
+def export(
+    ref: Ref,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it does not exist.")],
+    as_json: Json = False,
+) -> None:
+    """Write a version's files, in PEFT's layout where PEFT has the method."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+
+    with Client() as client:
+        paths = client.export(ref, directory)
+    if as_json:
+        render.print_json({"ref": ref, "files": [str(path) for path in paths]})
+    else:
+        render.print_line(f"{ref}: {', '.join(path.name for path in paths)} in {directory}")
+
+
+def delete(
+    task: TaskOrVersion,
+    number: Number = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="The task itself, with all versions and aliases.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete a version that no alias points at, or with --all a task."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+
+    with Client() as client:
+        if everything and "@" not in task and number is None:
+            deleted: dict[str, Any] = {"task": task}
+            client.delete_task(task)
+        else:
+            name, version = _version_of(task, number)
+            deleted = {"task": name, "version": version}
+            client.delete_version(name, version)
+    render.print_json({"deleted": deleted}) if as_json else render.print_line(f"deleted {task}")
+
+
+def _version_of(ref: str, number: int | None) -> tuple[str, int]:
+    task, _, tail = ref.partition("@")
+    if number is None and not tail.isdecimal():
+        raise BadSetting(f"{ref} names no version; say {task}@7, or {task} 7")
+    if number is not None and tail:
+        raise BadSetting(f"{ref} and {number} both name a version; one is enough")
+    return task, number if number is not None else int(tail)
+
+
+def _print_alias(alias: Any, as_json: bool) -> None:
+    from adapterd.cli import render
+
+    if as_json:
+        render.print_json(alias)
+    else:
+        render.print_line(
+            f"{alias.task}@{alias.alias} → version {alias.version} ({render.short(alias.digest)})"
+        )

@@ -1,0 +1,80 @@
+"""Which commands there are, and how an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from adapterd.cli import adapters, bench, demo, doctor, jobs, keys, predict, serve, tasks, train
+from adapterd.cli.exit_codes import ExitCode, exit_code
+from adapterd.errors import AdapterdError
+
+HELP = """Many small language tasks on one frozen base model: train, version, serve.
+
+Clients find the server by ADAPTERD_URL (default http://127.0.0.1:8000) and ADAPTERD_GRPC
+(127.0.0.1:8001), and send ADAPTERD_API_KEY."""
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(
+        name="adapterd",
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.command()(serve.serve)
+    app.command()(train.train)
+    app.command()(predict.predict)
+    app.command()(tasks.tasks)
+    app.add_typer(adapters.build(), name="adapters")
+    app.add_typer(jobs.build(), name="jobs")
+    app.add_typer(keys.build(), name="keys")
+    app.command()(doctor.doctor)
+    app.command()(demo.demo)
+    app.command()(bench.bench)
+    app.callback()(_root)
+    return app
+
+
+def main() -> None:
+    try:
+        build()()
+    except AdapterdError as error:
+        _report(error, as_json="--json" in sys.argv)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        sys.exit(ExitCode.OK)
+
+
+def _report(error: AdapterdError, *, as_json: bool) -> None:
+    if as_json:
+        body = {"code": error.problem, "message": str(error), "request_id": error.request_id}
+        line = json.dumps({"error": body}, ensure_ascii=False)
+    else:
+        line = f"adapterd: {error} [{error.problem}]"
+    sys.stderr.write(line + "\n")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"adapterd {version('adapterd')}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""

@@ -1,0 +1,89 @@
+"""`adapterd bench`: how fast a running server answers, from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from adapterd.cli.exit_codes import ExitCode
+from adapterd.cli.options import Json
+
+if TYPE_CHECKING:
+    from adapterd.load import LoadPlan, LoadReport
+
+
+def bench(
+    refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Tasks to call in turn.")],
+    callers: Annotated[int, typer.Option(min=1, help="Calls in flight at once.")] = 16,
+    texts_per_call: Annotated[int, typer.Option(min=1)] = 8,
+    seconds: Annotated[float, typer.Option(min=0.1)] = 10.0,
+    texts_file: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="One text per line; default: demo rows."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Call tasks of a running server as fast as it answers; exits 1 if a call fails.
+
+    The callers share this machine with the server if that is where it runs.
+    """
+    from adapterd.load import LoadPlan
+
+    plan = LoadPlan(
+        refs=refs,
+        texts=_texts(texts_file),
+        callers=callers,
+        texts_per_call=texts_per_call,
+        duration_s=seconds,
+    )
+    report = _run(plan)
+    _print(report, as_json)
+    if report.failed:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _run(plan: LoadPlan) -> LoadReport:
+    import asyncio
+    from time import perf_counter
+
+    from adapterd.async_client import AsyncClient
+    from adapterd.load import run_load
+
+    async def measure() -> LoadReport:
+        async with AsyncClient() as client:
+            # the first call of each task pays for its load, and says whether it exists
+            for ref in plan.refs:
+                await client.predict(ref, plan.texts[0])
+            return await run_load(client, plan, perf_counter)
+
+    return asyncio.run(measure())
+
+
+def _texts(path: Path | None) -> list[str]:
+    from adapterd.demo.labelled import demo_texts
+    from adapterd.errors import BadSetting
+
+    if path is None:
+        return demo_texts()
+    texts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not texts:
+        raise BadSetting(f"{path} holds no text")
+    return texts
+
+
+def _print(report: LoadReport, as_json: bool) -> None:
+    from adapterd.cli import render
+
+    facts = {
+        "calls": report.calls,
+        "rows": report.rows,
+        "rows_per_second": round(report.rows_per_second, 1),
+        "p50_ms": round(report.percentile_ms(0.5), 2),
+        "p95_ms": round(report.percentile_ms(0.95), 2),
+        "p99_ms": round(report.percentile_ms(0.99), 2),
+        "failed": report.failed,
+        "errors": report.errors,
+    }
+    render.print_json(facts) if as_json else render.print_facts("bench", facts)

@@ -1,0 +1,35 @@
+"""What the command's exit status tells a script (documented in README.md)."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from adapterd import errors
+
+
+class ExitCode(IntEnum):
+    """The meaning of each status."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    REFUSED = 4
+    UNAVAILABLE = 5
+    DENIED = 6
+    INTERRUPTED = 130
+
+
+_BY_ERROR: tuple[tuple[type[errors.AdapterdError], ExitCode], ...] = (
+    (errors.BadSetting, ExitCode.USAGE),
+    (errors.NotFound, ExitCode.NOT_FOUND),
+    (errors.Refused, ExitCode.REFUSED),
+    (errors.RowFailed, ExitCode.REFUSED),
+    (errors.Unavailable, ExitCode.UNAVAILABLE),
+    (errors.Unauthenticated, ExitCode.DENIED),
+    (errors.Forbidden, ExitCode.DENIED),
+)
+
+
+def exit_code(error: errors.AdapterdError) -> ExitCode:
+    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.FAILED)

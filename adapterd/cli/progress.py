@@ -1,0 +1,62 @@
+"""Progress of jobs and uploads: bars on a terminal, a line per change where there is none.
+
+Written to stderr unless told otherwise: stdout stays a script's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+
+from adapterd.values import Job
+
+OnJob = Callable[[Job], None]
+OnBytes = Callable[[int, int], None]
+
+
+class JobProgress:
+    """What a few jobs are doing, one bar or one run of lines each."""
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._bars = _bars(console, quiet=quiet or not console.is_terminal)
+
+    def follow(self, name: str) -> OnJob:
+        """A function that shows each new state of the job that is called `name`."""
+        bar = self._bars.add_task(f"{name}: waiting", total=1.0, detail="")
+        phases: list[str] = []
+        return lambda job: self._show(bar, phases, job)
+
+    def __enter__(self) -> JobProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._bars.stop()
+
+    def _show(self, bar: TaskID, phases: list[str], job: Job) -> None:
+        phase = job.status if job.has_ended else job.phase or job.status
+        detail = f"{job.eta_s:.0f} s left" if job.eta_s and not job.has_ended else ""
+        description = f"{job.task}: {phase}"
+        self._bars.update(bar, completed=job.progress, description=description, detail=detail)
+        if not self._console.is_terminal and not self._quiet and phases[-1:] != [phase]:
+            self._console.print(description, highlight=False)
+            phases.append(phase)
+
+
+@contextmanager
+def upload_progress(name: str, *, quiet: bool) -> Iterator[OnBytes]:
+    """A function that shows how much of a file is on its way, while the block runs."""
+    console = Console(stderr=True)
+    with _bars(console, quiet=quiet or not console.is_terminal) as progress:
+        bar = progress.add_task(f"upload {name}", total=None, detail="")
+        yield lambda sent, size: progress.update(bar, completed=sent, total=max(size, 1))
+
+
+def _bars(console: Console, *, quiet: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+    return Progress(*columns, TextColumn("{task.fields[detail]}"), console=console, disable=quiet)

@@ -1,0 +1,155 @@
+"""Values as tables for people or as JSON for scripts. Owns the two output streams' formats."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from adapterd.values import (
+    Classification,
+    Job,
+    Output,
+    Prediction,
+    RowError,
+    Tags,
+    Task,
+    Value,
+    Version,
+)
+
+MAX_TEXT_CHARS = 60
+
+
+def print_json(value: Any) -> None:
+    """One line per value, so that a stream of them can be read line by line."""
+    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+    Console().print(table)
+
+
+def print_facts(title: str, facts: Mapping[str, object]) -> None:
+    print_table(title, ("", ""), [(name, fact) for name, fact in facts.items() if fact is not None])
+
+
+def print_line(text: str) -> None:
+    Console().print(text, highlight=False)
+
+
+# ---------------------------------------------------------------- one function per value
+
+
+def print_prediction(prediction: Prediction, texts: Sequence[str]) -> None:
+    rows = [
+        (_cropped(text), *_answer(output))
+        for text, output in zip(texts, prediction.outputs, strict=True)
+    ]
+    title = f"{prediction.task}@{prediction.version}  {short(prediction.digest)}"
+    title += f"  {prediction.timing.total_ms:.1f} ms"
+    print_table(title, ("text", "answer", "score"), rows)
+
+
+def print_tasks(tasks: Sequence[Task]) -> None:
+    rows = [
+        (t.task, t.head, t.latest_version, _pairs(t.aliases), moment(t.created_at)) for t in tasks
+    ]
+    print_table(f"{len(tasks)} tasks", ("task", "head", "latest", "aliases", "created"), rows)
+
+
+def print_versions(versions: Sequence[Version]) -> None:
+    columns = ("version", "digest", "kind", "head", "aliases", "parameters", "source", "created")
+    rows = [
+        (
+            f"{v.task}@{v.version}",
+            short(v.digest),
+            v.kind,
+            v.head,
+            ", ".join(v.aliases),
+            f"{v.num_parameters:,}",
+            v.source,
+            moment(v.created_at),
+        )
+        for v in versions
+    ]
+    print_table(f"{len(versions)} versions", columns, rows)
+
+
+def print_version(version: Version) -> None:
+    facts = asdict(version) | {
+        "labels": ", ".join(version.labels),
+        "aliases": ", ".join(version.aliases),
+        "created_at": moment(version.created_at),
+        "lineage": json.dumps(version.lineage, ensure_ascii=False) if version.lineage else None,
+    }
+    print_facts(f"{version.task}@{version.version}", facts)
+
+
+def print_jobs(jobs: Sequence[Job]) -> None:
+    columns = ("job", "task", "status", "phase", "done", "version", "created")
+    rows = [
+        (j.id, j.task, j.status, j.phase, f"{j.progress:.0%}", j.version, moment(j.created_at))
+        for j in jobs
+    ]
+    print_table(f"{len(jobs)} jobs", columns, rows)
+
+
+def print_job(job: Job) -> None:
+    facts = asdict(job) | {
+        "progress": f"{job.progress:.0%}",
+        "created_at": moment(job.created_at),
+        "finished_at": moment(job.finished_at) if job.finished_at else None,
+        "result": json.dumps(job.result, ensure_ascii=False) if job.result else None,
+    }
+    print_facts(job.id, facts)
+
+
+# ---------------------------------------------------------------- cells
+
+
+def short(digest: str) -> str:
+    return digest.removeprefix("sha256:")[:12]
+
+
+def moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _answer(output: Output) -> tuple[str, str]:
+    match output:
+        case Classification(label=label, score=score):
+            return label, f"{score:.3f}"
+        case Tags(entities=entities):
+            return ", ".join(f"{e.label}={e.text}" for e in entities) or "no entities", ""
+        case Value(value=value):
+            return f"{value:+.3f}", ""
+        case RowError(code=code, message=message):
+            return f"{code}: {message}", ""
+
+
+def _cropped(text: str) -> str:
+    return text if len(text) <= MAX_TEXT_CHARS else text[: MAX_TEXT_CHARS - 1] + "…"
+
+
+def _pairs(aliases: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} → {version}" for name, version in sorted(aliases.items()))

@@ -1,0 +1,203 @@
+"""The client for programs that wait: plain values in, plain values out, typed errors.
+
+`async_client` is the same for asyncio; both send the calls of `calls`, written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import grpc
+
+from adapterd import calls
+from adapterd.calls import AdapterOptions, Call, ChannelStubs, TrainingOptions
+from adapterd.channel import CHANNEL_OPTIONS, PREDICT_TIMEOUT_S, metadata
+from adapterd.export_files import ExportFiles
+from adapterd.failures import from_grpc
+from adapterd.settings import ClientSettings
+from adapterd.transfer import Fetch, OnBytes, Transfer
+from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Task, Version
+from adapterd.wire import Text
+
+T = TypeVar("T")
+OnJob = Callable[[Job], None]
+
+
+class Client:
+    """One server, reached over gRPC and, for files, HTTP. Safe to share between threads."""
+
+    def __init__(
+        self, *, url: str | None = None, grpc_target: str | None = None, api_key: str | None = None
+    ) -> None:
+        settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
+        self._metadata = metadata(settings)
+        self._channel = grpc.insecure_channel(settings.grpc, options=CHANNEL_OPTIONS)
+        self._stubs = ChannelStubs.over(self._channel)
+        self._transfer = Transfer(settings)
+
+    # ------------------------------------------------------------ answers
+
+    def predict(
+        self,
+        ref: str,
+        texts: Text | Sequence[Text],
+        *,
+        raw_scores: bool = False,
+        timeout_s: float = PREDICT_TIMEOUT_S,
+    ) -> Prediction:
+        """Answers for one text, one (text, text) pair or a list of them, all from one version."""
+        call = calls.predict(ref, calls.listed(texts), raw_scores=raw_scores)
+        return self._ask(call, timeout_s)
+
+    # ------------------------------------------------------------ tasks
+
+    def tasks(self) -> Iterator[Task]:
+        """Every task of the tenant, page by page."""
+        more, after = True, ""
+        while more:
+            page, more = self._ask(calls.list_tasks(after, limit=calls.PAGE_ROWS))
+            yield from page
+            after = page[-1].task if page else ""
+
+    def task(self, task: str) -> Task:
+        return self._ask(calls.get_task(task))
+
+    def delete_task(self, task: str) -> None:
+        self._ask(calls.delete_task(task))
+
+    # ------------------------------------------------------------ versions and aliases
+
+    def register(
+        self, task: str, directory: Path | str, **options: Unpack[AdapterOptions]
+    ) -> Version:
+        """Publishes an adapter directory, for example one that PEFT saved."""
+        return self._ask(calls.register(task, calls.adapter_directory(directory), options), None)
+
+    def versions(self, task: str) -> list[Version]:
+        return self._ask(calls.list_versions(task))
+
+    def version(self, ref: str) -> Version:
+        return self._ask(calls.get_version(ref))
+
+    def promote(
+        self,
+        task: str,
+        version: int,
+        alias: str = "production",
+        *,
+        expected_version: int | None = None,
+    ) -> Alias:
+        """Points the alias at the version; with `expected_version` only if it points there now."""
+        return self._ask(calls.promote(task, version, alias, expected_version))
+
+    def rollback(self, task: str, alias: str = "production") -> Alias:
+        return self._ask(calls.rollback(task, alias))
+
+    def alias_history(self, task: str, alias: str = "production") -> list[AliasEvent]:
+        return self._ask(calls.alias_history(task, alias))
+
+    def export(self, ref: str, directory: Path | str) -> list[Path]:
+        """Writes the version's files, in PEFT's layout where PEFT has the method."""
+        with ExportFiles(Path(directory)) as files:
+            for name, data in self._stream(calls.export(ref)):
+                files.write(name, data)
+            return files.paths
+
+    def delete_version(self, task: str, version: int) -> None:
+        self._ask(calls.delete_version(task, version))
+
+    # ------------------------------------------------------------ training
+
+    def train(
+        self,
+        task: str,
+        data: Path | str,
+        *,
+        dev_data: Path | str | None = None,
+        test_data: Path | str | None = None,
+        on_job: OnJob | None = None,
+        **options: Unpack[TrainingOptions],
+    ) -> Job:
+        """Uploads labelled rows, trains a version and waits for it. Raises JobFailed."""
+        paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
+        ids = {field: self.upload(path).id for field, path in paths.items() if path}
+        return self.wait(self.create_job(task, ids, **options).id, on_job)
+
+    def upload(
+        self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
+    ) -> File:
+        return self._transfer.upload(Path(path), purpose, on_bytes)
+
+    def create_job(
+        self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
+    ) -> Job:
+        """Queues a training on files: `file_id`, maybe `dev_file_id` and `test_file_id`."""
+        return self._ask(calls.create_job(task, file_ids, options))
+
+    def job(self, job_id: str) -> Job:
+        return self._ask(calls.get_job(job_id))
+
+    def jobs(self) -> Iterator[Job]:
+        """Every job of the tenant, newest first, page by page."""
+        more, after = True, ""
+        while more:
+            page, more = self._ask(calls.list_jobs(after, limit=calls.PAGE_ROWS))
+            yield from page
+            after = page[-1].id if page else ""
+
+    def cancel_job(self, job_id: str) -> Job:
+        return self._ask(calls.cancel_job(job_id))
+
+    def watch_job(self, job_id: str) -> Iterator[Job]:
+        """The job now and after each change, until it ends."""
+        return self._stream(calls.watch_job(job_id))
+
+    def wait(self, job_id: str, on_job: OnJob | None = None) -> Job:
+        """The job once it has succeeded. Raises JobFailed if it ends any other way."""
+        job = self.job(job_id)
+        for job in self.watch_job(job_id):
+            if on_job:
+                on_job(job)
+        return calls.succeeded(job)
+
+    # ------------------------------------------------------------ the server itself
+
+    def info(self) -> dict[str, Any]:
+        """What the server says of its base, its numerics and itself."""
+        return self._transfer.send(Fetch(method="GET", path="/v1/info"))
+
+    def close(self) -> None:
+        self._channel.close()
+        self._transfer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------ transport
+
+    def _ask(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
+        method = call.method(self._stubs)
+        try:
+            answer = method(call.request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_grpc(error) from error
+        return call.read(answer)
+
+    def _stream(self, call: Call[T]) -> Iterator[T]:
+        method = call.method(self._stubs)
+        try:
+            for answer in method(call.request, metadata=self._metadata):
+                yield call.read(answer)
+        except grpc.RpcError as error:
+            raise from_grpc(error) from error

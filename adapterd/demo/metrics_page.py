@@ -1,0 +1,50 @@
+"""A server's metrics page, read as the demonstration needs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+#: what the demonstration prints, in this order
+SHOWN = (
+    "adapterd_requests_total",
+    "adapterd_batch_adapters",
+    "adapterd_slots_used",
+    "adapterd_slots_total",
+    "adapterd_adapter_loads_total",
+    "adapterd_swaps_total",
+    "adapterd_train_jobs",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsPage:
+    """One scrape."""
+
+    text: str
+
+    @classmethod
+    async def fetch(cls, url: str) -> MetricsPage:
+        async with httpx.AsyncClient() as http:
+            return cls(text=(await http.get(url)).text)
+
+    def forwards(self) -> tuple[int, int]:
+        """How many forwards ran, and how many of them held rows of two adapters or more."""
+        total = self._sum("adapterd_batch_adapters_count")
+        alone = self._sum("adapterd_batch_adapters_bucket", le="1.0")
+        return int(total), int(total - alone)
+
+    def lines(self) -> list[str]:
+        """The samples worth a look, without the buckets."""
+        lines = [line for line in self.text.splitlines() if line.startswith(SHOWN)]
+        return [line for line in lines if "_bucket" not in line and "_created" not in line]
+
+    def _sum(self, name: str, **labels: str) -> float:
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(self.text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )

@@ -1,0 +1,51 @@
+"""Writing the files that an export streams. Trusts no name it is sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from adapterd.errors import Refused, ServerFailed
+
+
+class ExportFiles:
+    """Files of one version, written one after the other into a directory of their own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._file: IO[bytes] | None = None
+        self.paths: list[Path] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(f"{self._directory} cannot be written: {error.strerror}") from error
+        return self
+
+    def write(self, name: str, data: bytes) -> None:
+        """Appends to the file begun last; `name` begins the next one."""
+        if name:
+            self._begin(name)
+        if self._file is None:
+            raise ServerFailed("the export sent bytes before a file name")
+        self._file.write(data)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file:
+            self._file.close()
+
+    def _begin(self, name: str) -> None:
+        if Path(name).name != name or name in (".", ".."):
+            raise ServerFailed(f"the export names a file {name!r}, which is not a plain name")
+        if self._file:
+            self._file.close()
+        path = self._directory / name
+        self._file = path.open("wb")
+        self.paths.append(path)

@@ -1,0 +1,42 @@
+"""Where the client finds its server. Owns the client's only environment reads."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from adapterd.errors import BadSetting
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+DEFAULT_GRPC = "127.0.0.1:8001"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientSettings:
+    """Addresses and key of one server."""
+
+    url: str = DEFAULT_URL
+    grpc: str = DEFAULT_GRPC
+    api_key: str | None = None
+
+    @classmethod
+    def load(
+        cls, *, url: str | None = None, grpc: str | None = None, api_key: str | None = None
+    ) -> ClientSettings:
+        """Argument, else ADAPTERD_URL, ADAPTERD_GRPC and ADAPTERD_API_KEY, else the default."""
+        return cls(
+            url=_checked_url(url or os.environ.get("ADAPTERD_URL") or DEFAULT_URL),
+            grpc=grpc or os.environ.get("ADAPTERD_GRPC") or DEFAULT_GRPC,
+            api_key=api_key or os.environ.get("ADAPTERD_API_KEY") or None,
+        )
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+
+def _checked_url(url: str) -> str:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise BadSetting(f"ADAPTERD_URL is {url!r}; it must start with http:// or https://")
+    return url.rstrip("/")

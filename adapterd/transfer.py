@@ -1,0 +1,144 @@
+"""Files over HTTP, which gRPC's message limit is too small for. Owns the bodies of `/v1/files`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+import httpx
+
+from adapterd.errors import Refused
+from adapterd.failures import from_response, from_transport
+from adapterd.settings import ClientSettings
+from adapterd.values import File
+
+#: called with bytes sent so far and bytes in all
+OnBytes = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """One HTTP request, as httpx takes it."""
+
+    method: str
+    path: str
+    files: dict[str, Any] | None = None
+    data: dict[str, str] | None = None
+
+
+class Transfer:
+    """The HTTP side of a sync client."""
+
+    def __init__(
+        self, settings: ClientSettings, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=settings.url,
+            headers=settings.authorization,
+            timeout=httpx.Timeout(60.0, connect=5.0),
+            transport=transport,
+        )
+
+    def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
+        with _open(path) as file:
+            return read_file(self.send(upload(_Watched(file, path, on_bytes), path, purpose)))
+
+    def send(self, fetch: Fetch) -> dict[str, Any]:
+        try:
+            response = self._http.request(
+                fetch.method, fetch.path, files=fetch.files, data=fetch.data
+            )
+        except httpx.TransportError as error:
+            raise from_transport(error) from error
+        return read_json(response)
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class AsyncTransfer:
+    """The HTTP side of an asyncio client."""
+
+    def __init__(
+        self, settings: ClientSettings, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        self._http = httpx.AsyncClient(
+            base_url=settings.url,
+            headers=settings.authorization,
+            timeout=httpx.Timeout(60.0, connect=5.0),
+            transport=transport,
+        )
+
+    async def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
+        with _open(path) as file:
+            return read_file(await self.send(upload(_Watched(file, path, on_bytes), path, purpose)))
+
+    async def send(self, fetch: Fetch) -> dict[str, Any]:
+        try:
+            response = await self._http.request(
+                fetch.method, fetch.path, files=fetch.files, data=fetch.data
+            )
+        except httpx.TransportError as error:
+            raise from_transport(error) from error
+        return read_json(response)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+
+def upload(file: Any, path: Path, purpose: str) -> Fetch:
+    return Fetch(
+        method="POST",
+        path="/v1/files",
+        files={"file": (path.name, file)},
+        data={"purpose": purpose},
+    )
+
+
+def read_file(body: Mapping[str, Any]) -> File:
+    return File(
+        id=body["id"],
+        filename=body["filename"],
+        bytes=body["bytes"],
+        created_at=body["created_at"],
+        purpose=body["purpose"],
+    )
+
+
+def read_json(response: httpx.Response) -> dict[str, Any]:
+    if response.is_error:
+        raise from_response(response)
+    return cast(dict[str, Any], response.json())
+
+
+def _open(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise Refused(f"{path} cannot be read: {error.strerror}") from error
+
+
+class _Watched:
+    """A file that says how far it has been read."""
+
+    def __init__(self, file: IO[bytes], path: Path, on_bytes: OnBytes | None) -> None:
+        self._file = file
+        self._size = path.stat().st_size
+        self._on_bytes = on_bytes
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._file.read(size)
+        if self._on_bytes:
+            self._on_bytes(self._file.tell(), self._size)
+        return chunk
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def fileno(self) -> int:
+        return self._file.fileno()

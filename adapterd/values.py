@@ -1,0 +1,167 @@
+"""What the client gives back: plain frozen values. Knows no wire format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapterd.errors import RowFailed
+
+ENDED = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classification:
+    """The likeliest label and every label's probability, or logits if raw scores were asked for."""
+
+    label: str
+    score: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entity:
+    """A tagged stretch of the input; `start` and `end` count its characters, end exclusive."""
+
+    label: str
+    start: int
+    end: int
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tags:
+    """The entities of one input, in order."""
+
+    entities: tuple[Entity, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A number, in the units of the training labels."""
+
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowError:
+    """Why one input has no answer."""
+
+    code: str
+    message: str
+
+
+Output = Classification | Tags | Value | RowError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Where a call's time went, in milliseconds of the server's clock."""
+
+    tokenize_ms: float
+    queue_ms: float
+    compute_ms: float
+    total_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One output per input, in order, all from the one version that `digest` names."""
+
+    task: str
+    version: int
+    digest: str
+    outputs: tuple[Output, ...]
+    timing: Timing
+
+    def raise_for_rows(self) -> Prediction:
+        """Itself if every input has an answer. Raises RowFailed for the first that has none."""
+        for number, output in enumerate(self.outputs):
+            if isinstance(output, RowError):
+                raise RowFailed(f"input {number}: {output.message}", problem=output.code)
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task and where its aliases point."""
+
+    task: str
+    head: str
+    latest_version: int
+    aliases: Mapping[str, int]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One immutable published adapter of a task."""
+
+    task: str
+    version: int
+    digest: str
+    kind: str
+    head: str
+    labels: tuple[str, ...]
+    num_parameters: int
+    num_bytes: int
+    created_at: float
+    source: str
+    aliases: tuple[str, ...]
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """A movable name and the version it points at."""
+
+    task: str
+    alias: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasEvent:
+    """One move of an alias."""
+
+    version: int
+    previous_version: int | None
+    at: float
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """An uploaded file."""
+
+    id: str
+    filename: str
+    bytes: int
+    created_at: float
+    purpose: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A training job as it stands; `result` fills as the job learns it."""
+
+    id: str
+    task: str
+    status: str
+    phase: str
+    progress: float
+    eta_s: float | None
+    created_at: float
+    finished_at: float | None
+    version: int | None
+    digest: str | None
+    result: Mapping[str, Any]
+    error_code: str | None
+    error_message: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED

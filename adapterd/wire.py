@@ -1,0 +1,154 @@
+"""Protobuf messages of `adapterd.v1` to the client's values, and back. Knows no channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
+
+from adapterd.errors import Refused
+from adapterd.values import (
+    Alias,
+    AliasEvent,
+    Classification,
+    Entity,
+    Job,
+    Output,
+    Prediction,
+    RowError,
+    Tags,
+    Task,
+    Timing,
+    Value,
+    Version,
+)
+from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+
+#: one input: a text, or a pair of texts
+Text = str | tuple[str, str]
+
+
+def to_struct(values: Mapping[str, Any]) -> Struct:
+    struct = Struct()
+    try:
+        struct.update(values)
+    except ValueError as error:
+        raise Refused(f"settings must be plain JSON values: {error}") from error
+    return struct
+
+
+def to_input(text: Text) -> predictor_pb2.Input:
+    if isinstance(text, str):
+        return predictor_pb2.Input(text=text)
+    first, second = text
+    return predictor_pb2.Input(pair=predictor_pb2.Pair(text=first, text_pair=second))
+
+
+def read_prediction(message: predictor_pb2.PredictResponse) -> Prediction:
+    timing = message.timing
+    return Prediction(
+        task=message.task_id,
+        version=message.version,
+        digest=message.digest,
+        outputs=tuple(_output(output) for output in message.outputs),
+        timing=Timing(
+            tokenize_ms=timing.tokenize_ms,
+            queue_ms=timing.queue_ms,
+            compute_ms=timing.compute_ms,
+            total_ms=timing.total_ms,
+        ),
+    )
+
+
+def _output(message: predictor_pb2.Output) -> Output:
+    kind = message.WhichOneof("output")
+    if kind == "classification":
+        found = message.classification
+        return Classification(label=found.label, score=found.score, scores=dict(found.scores))
+    if kind == "tags":
+        return Tags(entities=tuple(_entity(entity) for entity in message.tags.entities))
+    if kind == "value":
+        return Value(value=message.value.value)
+    if kind == "error":
+        return RowError(code=message.error.code, message=message.error.message)
+    # a head newer than this client: the row fails alone, its neighbours are read
+    return RowError(code="unknown_output", message="this client is older than the server's answer")
+
+
+def _entity(entity: predictor_pb2.Entity) -> Entity:
+    return Entity(
+        label=entity.label,
+        start=entity.start,
+        end=entity.end,
+        text=entity.text,
+        score=entity.score,
+    )
+
+
+def read_task(message: tasks_pb2.Task) -> Task:
+    return Task(
+        task=message.task_id,
+        head=message.head,
+        latest_version=message.latest_version,
+        aliases=dict(message.aliases),
+        created_at=message.created_at,
+    )
+
+
+def read_version(message: adapters_pb2.Version) -> Version:
+    return Version(
+        task=message.task_id,
+        version=message.version,
+        digest=message.digest,
+        kind=message.kind,
+        head=message.head,
+        labels=tuple(message.labels),
+        num_parameters=message.num_parameters,
+        num_bytes=message.num_bytes,
+        created_at=message.created_at,
+        source=message.source,
+        aliases=tuple(message.aliases),
+        lineage=MessageToDict(message.lineage),
+    )
+
+
+def read_alias(message: adapters_pb2.Alias) -> Alias:
+    return Alias(
+        task=message.task_id,
+        alias=message.alias,
+        version=message.version,
+        digest=message.digest,
+    )
+
+
+def read_event(message: adapters_pb2.AliasEvent) -> AliasEvent:
+    has_previous = message.HasField("previous_version")
+    return AliasEvent(
+        version=message.version,
+        previous_version=message.previous_version if has_previous else None,
+        at=message.at,
+        action=message.action,
+    )
+
+
+def read_job(message: jobs_pb2.Job) -> Job:
+    def known(name: str) -> Any:
+        return getattr(message, name) if message.HasField(name) else None
+
+    return Job(
+        id=message.id,
+        task=message.task_id,
+        status=message.status,
+        phase=message.phase,
+        progress=message.progress,
+        eta_s=known("eta_s"),
+        created_at=message.created_at,
+        finished_at=known("finished_at"),
+        version=known("version"),
+        digest=message.digest or None,
+        result=MessageToDict(message.result),
+        error_code=message.error_code or None,
+        error_message=message.error_message or None,
+    )

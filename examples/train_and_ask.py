@@ -1,0 +1,24 @@
+"""From a labelled file to an answer: `python examples/train_and_ask.py` beside `make serve`."""
+
+from __future__ import annotations
+
+from adapterd import Client
+
+
+def main() -> None:
+    with Client() as client:
+        job = client.train(
+            "sentiment",
+            data="examples/data/sentiment.jsonl",
+            head="classify",
+            on_job=lambda job: print(f"{job.phase:<12} {job.progress:4.0%}"),
+        )
+        print("on untouched rows:", job.result["metrics"]["test"])
+        print("bag of words:     ", job.result["baseline"]["test"])
+
+        prediction = client.predict(f"sentiment@{job.version}", ["what a day", "never again"])
+        print(prediction.digest, *prediction.outputs, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Says whether the committed protobuf code is what the .proto files generate.
+
+`python -m tests.architecture.generated_code` exits 1 and names what is stale;
+`make protos` mends it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def stale_files() -> list[str]:
+    """Committed generated files that differ from fresh ones, or that nothing generates."""
+    with tempfile.TemporaryDirectory() as folder:
+        fresh = Path(folder)
+        _generate(fresh)
+        names = _generated(fresh) | _generated(ROOT)
+        return sorted(str(name) for name in names if _text(fresh / name) != _text(ROOT / name))
+
+
+def _generate(target: Path) -> None:
+    protos = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "protos").rglob("*.proto"))
+    outputs = [f"--{kind}_out={target}" for kind in ("python", "pyi", "grpc_python")]
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", *outputs, *protos]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def _generated(root: Path) -> set[Path]:
+    return {path.relative_to(root) for path in (root / "protos").rglob("*_pb2*.py*")} - {
+        path.relative_to(root) for path in (root / "protos").rglob("__pycache__/*")
+    }
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+if __name__ == "__main__":
+    stale = stale_files()
+    print("stale, run `make protos`: " + ", ".join(stale) if stale else "current")
+    sys.exit(1 if stale else 0)

@@ -1,0 +1,93 @@
+"""What importing each layer costs, and that every dependency is declared."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import PACKAGES, ROOT, parse, project_file, source_files
+
+SMALL_LAYERS = ("adapterd", "server", "trainer", "adapters_registry")
+TORCH_FREE_ENGINE = (
+    "engine.port",
+    "engine.errors",
+    "engine.config",
+    "engine.tokenizer",
+    "engine.process",
+    "engine.slots",
+    "engine.heads",
+    "engine.testing",
+)
+
+
+def _modules(package: str) -> list[str]:
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in source_files()
+        if path.relative_to(ROOT).parts[0] == package and path.stem != "__main__"
+    ]
+
+
+def _loaded_by(modules: list[str], watched: tuple[str, ...]) -> str:
+    code = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}: importlib.import_module(name)\n"
+        f"print(*(name for name in {watched!r} if name in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("package", SMALL_LAYERS)
+def test_importing_every_module_of_a_small_layer_leaves_torch_out(package: str) -> None:
+    assert _loaded_by(_modules(package), ("torch", "transformers", "peft")) == ""
+
+
+def test_the_engine_modules_that_others_import_leave_torch_out() -> None:
+    assert _loaded_by(list(TORCH_FREE_ENGINE), ("torch", "transformers", "peft")) == ""
+
+
+def test_showing_the_command_line_help_imports_neither_server_nor_grpc() -> None:
+    assert _loaded_by(["adapterd.cli.app"], ("server", "grpc", "httpx", "fastapi", "numpy")) == ""
+
+
+def test_every_third_party_import_is_a_declared_dependency() -> None:
+    declared = {_normal(re.split(r"[<>=~! ;\[]", line)[0]) for line in _dependencies()}
+    owners = packages_distributions()
+    undeclared = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in source_files()
+        for name in _imported(path)
+        if name not in sys.stdlib_module_names and name not in PACKAGES
+        if not declared & {_normal(owner) for owner in owners.get(name, [])}
+    }
+    assert undeclared == set()
+
+
+def _dependencies() -> list[str]:
+    project = project_file()["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+
+
+def _imported(path: Path) -> set[str]:
+    """Top-level names that the module imports anywhere, inside functions too."""
+    names: set[str] = set()
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

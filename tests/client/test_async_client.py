@@ -1,0 +1,37 @@
+"""The asyncio client: the same calls, the same values, the same errors."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from pathlib import Path
+
+import pytest
+
+from adapterd import AsyncClient, Client, errors
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+async def test_it_trains_asks_and_lists(rows: Path) -> None:
+    async with AsyncClient() as client:
+        job = await client.train("mood", rows, head="classify")
+        predictions = await asyncio.gather(*(client.predict("mood", "good") for _ in range(20)))
+        assert {p.digest for p in predictions} == {job.digest}
+        assert "mood" in [task.task async for task in client.tasks()]
+        assert [j.id async for j in client.watch_job(job.id)][-1] == job.id
+
+
+async def test_its_errors_are_the_sync_client_s() -> None:
+    async with AsyncClient() as client:
+        with pytest.raises(errors.NotFound) as raised:
+            await client.predict("nothing", "text")
+    assert raised.value.problem == "unknown_task"
+
+
+def test_both_clients_offer_the_same_methods_with_the_same_parameters() -> None:
+    def methods(kind: type) -> dict[str, list[str]]:
+        found = inspect.getmembers(kind, inspect.isfunction)
+        return {n: list(inspect.signature(f).parameters) for n, f in found if n[0] != "_"}
+
+    assert methods(Client) == methods(AsyncClient)

@@ -1,0 +1,148 @@
+"""The sync client against a whole server over the fake engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from adapterd import Client, errors
+from adapterd.values import Classification, RowError
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+@pytest.fixture(scope="module")
+def _trained() -> dict[str, bool]:
+    return {}
+
+
+@pytest.fixture
+def task(client: Client, rows: Path, _trained: dict[str, bool]) -> str:
+    """A task with one version, trained once for the module."""
+    if not _trained:
+        client.train("mood", rows, head="classify", settings={"epochs": 2, "learning_rate": 0.1})
+        _trained["mood"] = True
+    return "mood"
+
+
+def test_training_uploads_waits_and_gives_the_job_with_its_report(
+    client: Client, rows: Path
+) -> None:
+    seen = []
+    job = client.train("reported", rows, on_job=seen.append, head="classify")
+    assert job.status == "succeeded"
+    assert job.version == 1
+    assert "accuracy" in job.result["metrics"]["test"]
+    assert seen[-1].status == "succeeded"
+
+
+def test_a_prediction_names_its_version_and_gives_one_output_per_text(
+    client: Client, task: str
+) -> None:
+    prediction = client.predict(task, ["a good thing", "a bad thing"])
+    assert (prediction.task, prediction.version) == (task, 1)
+    assert prediction.digest == client.version(f"{task}@1").digest
+    assert [type(output) for output in prediction.outputs] == [Classification, Classification]
+
+
+def test_one_text_and_one_pair_are_calls_of_one_input(client: Client, task: str) -> None:
+    assert len(client.predict(task, "a good thing").outputs) == 1
+    assert len(client.predict(task, ("a good thing", "a bad thing")).outputs) == 1
+
+
+def test_raw_scores_are_not_probabilities(client: Client, task: str) -> None:
+    raw = client.predict(task, "a good thing", raw_scores=True).outputs[0]
+    assert isinstance(raw, Classification)
+    assert sum(raw.scores.values()) != pytest.approx(1.0)
+
+
+def test_an_empty_text_fails_alone(client: Client, task: str) -> None:
+    prediction = client.predict(task, ["a good thing", ""])
+    assert isinstance(prediction.outputs[0], Classification)
+    assert isinstance(prediction.outputs[1], RowError)
+    with pytest.raises(errors.RowFailed, match="input 1"):
+        prediction.raise_for_rows()
+
+
+@pytest.mark.parametrize("ref", ["nothing", "mood@99", "mood@canary"])
+def test_a_ref_to_nothing_is_not_found(client: Client, task: str, ref: str) -> None:
+    with pytest.raises(errors.NotFound) as raised:
+        client.predict(ref, "text")
+    assert raised.value.problem.startswith("unknown_")
+    assert raised.value.request_id
+
+
+def test_a_name_that_is_none_is_refused(client: Client) -> None:
+    with pytest.raises(errors.Refused):
+        client.predict("Not A Name", "text")
+
+
+def test_tasks_are_listed_with_their_aliases(client: Client, task: str) -> None:
+    listed = {found.task: found for found in client.tasks()}
+    assert listed[task].aliases["production"] == 1
+    assert client.task(task) == listed[task]
+
+
+def test_an_exported_version_registers_as_another_task_and_answers_the_same(
+    client: Client, task: str, tmp_path: Path
+) -> None:
+    paths = client.export(f"{task}@1", tmp_path / "out")
+    assert {path.name for path in paths} >= {"adapter_config.json", "adapter_model.safetensors"}
+    head = client.version(f"{task}@1")
+    copy = client.register("copied", tmp_path / "out", head=head.head, labels=list(head.labels))
+    assert copy.version == 1
+    first = client.predict(task, "a good thing", raw_scores=True).outputs
+    assert client.predict("copied", "a good thing", raw_scores=True).outputs == first
+
+
+def test_promote_moves_an_alias_and_rollback_moves_it_back(client: Client, rows: Path) -> None:
+    for rate in (0.1, 0.2):
+        client.train("moving", rows, head="classify", settings={"learning_rate": rate})
+    assert client.predict("moving", "a thing").version == 1
+    client.promote("moving", 2)
+    assert client.predict("moving", "a thing").version == 2
+    with pytest.raises(errors.Conflict):
+        client.promote("moving", 1, expected_version=1)
+    assert client.rollback("moving").version == 1
+    moves = [event.version for event in client.alias_history("moving")]
+    assert sorted(moves) == [1, 1, 2]
+    client.delete_version("moving", 2)
+    assert [version.version for version in client.versions("moving")] == [1]
+    client.delete_task("moving")
+    with pytest.raises(errors.NotFound):
+        client.task("moving")
+
+
+def test_a_file_that_is_no_dataset_is_refused_before_it_queues(
+    client: Client, tmp_path: Path
+) -> None:
+    path = tmp_path / "one_class.csv"
+    path.write_text("text,label\n" + "same,a\n" * 30)
+    with pytest.raises(errors.Refused) as raised:
+        client.train("mood", path, head="classify")
+    assert raised.value.problem
+
+
+def test_a_file_that_is_not_there_is_refused_without_a_call(client: Client) -> None:
+    with pytest.raises(errors.Refused, match="cannot be read"):
+        client.upload("/nowhere/rows.csv")
+
+
+def test_jobs_are_listed_and_an_ended_one_cannot_be_cancelled(client: Client, task: str) -> None:
+    job = next(job for job in client.jobs() if job.task == task)
+    assert client.job(job.id).has_ended
+    with pytest.raises(errors.Conflict):
+        client.cancel_job(job.id)
+
+
+def test_the_server_says_what_it_is(client: Client) -> None:
+    assert client.info()["version"]
+
+
+def test_a_server_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Client(url="http://127.0.0.1:9", grpc_target="127.0.0.1:9") as nobody:
+        with pytest.raises(errors.Unavailable):
+            nobody.tasks().__next__()
+        with pytest.raises(errors.Unavailable):
+            nobody.info()

@@ -1,0 +1,256 @@
+"""The `adapterd` command against a whole server over the fake engine: output, JSON, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapterd.cli.app import main
+from adapterd.cli.exit_codes import ExitCode
+from adapterd.cli.train import parse_settings
+from adapterd.errors import BadSetting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(
+    environment: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Run:
+    def call(*arguments: object) -> Ran:
+        monkeypatch.setattr("sys.argv", ["adapterd", *(str(each) for each in arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Ran(code=int(ended.value.code or 0), out=captured.out, err=captured.err)
+
+    return call
+
+
+@pytest.fixture
+def task(run: Run, rows: Path) -> str:
+    if run("tasks", "shared", "--json").code:
+        steep = ("--set", "learning_rate=0.5", "--set", "epochs=20", "--set", "patience=20")
+        trained = run("train", "shared", "--data", rows, "--head", "classify", *steep, "--json")
+        assert trained.code == 0, trained.err
+    return "shared"
+
+
+def test_train_ends_with_the_report_as_one_line_of_json(run: Run, rows: Path) -> None:
+    ran = run("train", "cli", "--data", rows, "--head", "classify", "--set", "epochs=2", "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json()
+    names = ["task", "version", "digest", "metrics", "baseline", "trainable_parameters", "seconds"]
+    assert list(report)[:7] == names
+    assert (report["task"], report["version"]) == ("cli", 1)
+    assert 0 <= report["metrics"]["test"]["accuracy"] <= 1
+    assert ran.out.count("\n") == 1
+
+
+def test_train_shows_people_a_table_beside_the_baseline(run: Run, rows: Path) -> None:
+    ran = run("train", "people", "--data", rows, "--head", "classify")
+    assert ran.code == 0, ran.err
+    assert "people@1" in ran.out
+    assert "accuracy" in ran.out
+    assert "people: " in ran.err
+
+
+def test_a_later_version_serves_only_with_promote(run: Run, rows: Path) -> None:
+    common = ("--data", rows, "--head", "classify", "--json")
+    run("train", "gated", *common)
+    run("train", "gated", *common, "--set", "seed=1")
+    assert run("tasks", "gated", "--json").json()["aliases"] == {"production": 1}
+    third = run("train", "gated", *common, "--set", "seed=2", "--promote").json()["version"]
+    assert run("tasks", "gated", "--json").json()["aliases"] == {"production": third}
+
+
+def test_predict_prints_one_answer_per_text(run: Run, task: str) -> None:
+    body = run("predict", task, "a good thing", "a bad thing", "--json").json()
+    assert [output["label"] for output in body["outputs"]] == ["good", "bad"]
+    assert set(body) == {"task", "version", "digest", "outputs", "timing"}
+    assert "good" in run("predict", task, "a good thing").out
+
+
+def test_predict_reads_lines_of_stdin(
+    run: Run, task: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "texts").write_text("a good thing\na bad thing\n")
+    with (tmp_path / "texts").open() as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        assert len(run("predict", task, "-", "--json").json()["outputs"]) == 2
+
+
+def test_predict_prints_the_other_answers_and_exits_4_when_one_text_fails(
+    run: Run, task: str
+) -> None:
+    ran = run("predict", task, "a good thing", "", "--json")
+    assert ran.code == ExitCode.REFUSED
+    assert ran.json()["outputs"][0]["label"] == "good"
+    assert "input 1" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("predict", "nothing", "text"), ExitCode.NOT_FOUND),
+        (("predict", "Not A Name", "text"), ExitCode.REFUSED),
+        (("adapters", "show", "nothing@1"), ExitCode.NOT_FOUND),
+        (("jobs", "show", "job-nothing"), ExitCode.NOT_FOUND),
+        (("adapters", "promote", "nothing"), ExitCode.USAGE),
+        (("adapters", "register", "t", "/nowhere"), ExitCode.REFUSED),
+        (("predict",), ExitCode.USAGE),
+        (("no-such-command",), ExitCode.USAGE),
+    ],
+)
+def test_each_fault_has_its_exit_code(run: Run, arguments: tuple[str, ...], code: int) -> None:
+    ran = run(*arguments)
+    assert ran.code == code
+    assert ran.err
+
+
+def test_an_error_in_json_names_code_message_and_request(run: Run) -> None:
+    error = json.loads(run("predict", "nothing", "text", "--json").err)["error"]
+    assert error["code"] == "unknown_task"
+    assert error["request_id"]
+    assert "nothing" in error["message"]
+
+
+def test_a_server_that_is_not_there_exits_5(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERD_GRPC", "127.0.0.1:9")
+    assert run("tasks").code == ExitCode.UNAVAILABLE
+
+
+def test_versions_are_listed_shown_exported_and_registered(
+    run: Run, task: str, tmp_path: Path
+) -> None:
+    assert [v["version"] for v in run("adapters", "list", task, "--json").json()] == [1]
+    assert f"{task}@1" in run("adapters", "show", f"{task}@1").out
+    files = run("adapters", "export", f"{task}@1", tmp_path / "out", "--json").json()["files"]
+    assert all(Path(file).is_file() for file in files)
+    options = ("--head", "classify", "--labels", "bad,good", "--promote", "--json")
+    version = run("adapters", "register", "registered", tmp_path / "out", *options).json()
+    assert version["labels"] == ["bad", "good"]
+    assert version["aliases"] == ["production"]
+
+
+def test_an_alias_moves_and_moves_back(run: Run, rows: Path) -> None:
+    for seed in (0, 1):
+        options = ("--head", "classify", "--set", f"seed={seed}", "--json")
+        run("train", "moving", "--data", rows, *options)
+    assert "version 2" in run("adapters", "promote", "moving@2").out
+    assert run("adapters", "promote", "moving", 1, "--expected", 1).code == ExitCode.REFUSED
+    assert run("adapters", "rollback", "moving", "--json").json()["version"] == 1
+    assert len(run("adapters", "history", "moving", "--json").json()) == 3
+    assert run("adapters", "delete", "moving", 1).code == ExitCode.REFUSED
+    assert run("adapters", "delete", "moving@2", "--json").json() == {
+        "deleted": {"task": "moving", "version": 2}
+    }
+    assert run("adapters", "delete", "moving").code == ExitCode.USAGE
+    assert run("adapters", "delete", "moving", "--all").code == ExitCode.OK
+    assert run("tasks", "moving").code == ExitCode.NOT_FOUND
+
+
+def test_jobs_are_listed_shown_and_watched(run: Run, task: str) -> None:
+    jobs = run("jobs", "list", "--limit", 1, "--json").json()
+    assert len(jobs) == 1
+    assert jobs[0]["id"] in run("jobs", "show", jobs[0]["id"]).out
+    assert run("jobs", "watch", jobs[0]["id"], "--json").out.splitlines()
+    assert run("jobs", "cancel", jobs[0]["id"]).code == ExitCode.REFUSED
+
+
+def test_keys_are_made_listed_and_revoked_without_a_server(run: Run, tmp_path: Path) -> None:
+    file = ("--keys-file", tmp_path / "keys.jsonl", "--json")
+    made = run("keys", "create", "--tenant", "acme", "--role", "use", *file).json()
+    assert made["key"] not in (tmp_path / "keys.jsonl").read_text()
+    assert [key["id"] for key in run("keys", "list", *file).json()] == [made["id"]]
+    assert "key" not in run("keys", "list", *file).json()[0]
+    assert run("keys", "revoke", made["id"], *file).code == ExitCode.OK
+    assert run("keys", "list", *file).json() == []
+    assert run("keys", "revoke", made["id"], *file).code == ExitCode.REFUSED
+
+
+def test_a_key_is_the_only_line_on_stdout(run: Run, tmp_path: Path) -> None:
+    ran = run("keys", "create", "--keys-file", tmp_path / "keys.jsonl")
+    assert ran.out.startswith("adk_")
+    assert ran.out.count("\n") == 1
+
+
+def test_doctor_finds_the_running_server(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    checks = {check["name"]: check for check in run("doctor", "--json").json()}
+    assert checks["server"]["verdict"] == "ok"
+    assert checks["data_dir"]["verdict"] == "ok"
+
+
+def test_doctor_names_a_setting_that_nothing_reads(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ADAPTERD_DATADIR", "typo")
+    ran = run("doctor")
+    assert ran.code == ExitCode.FAILED
+    assert "ADAPTERD_DATADIR" in ran.out
+
+
+def test_serve_refuses_an_unknown_setting_by_name(run: Run) -> None:
+    ran = run("serve", "--set", "colour=blue")
+    assert ran.code == ExitCode.USAGE
+    assert "colour" in ran.err
+
+
+def test_serve_refuses_an_open_address_without_keys(run: Run) -> None:
+    ran = run("serve", "--host", "0.0.0.0")
+    assert ran.code == ExitCode.USAGE
+    assert "keys_file" in ran.err
+
+
+def test_bench_answers_in_rows_per_second(run: Run, task: str) -> None:
+    ran = run("bench", task, "--seconds", "0.3", "--callers", 2, "--texts-per-call", 2, "--json")
+    assert ran.code == 0, ran.err
+    report = ran.json()
+    assert report["failed"] == 0
+    assert report["rows"] == 2 * report["calls"] > 0
+
+
+def test_settings_read_as_plain_values() -> None:
+    pairs = ["rank=16", "learning_rate=1e-3", "rslora=true", "targets=query,value", "layers=4,5"]
+    assert parse_settings(pairs) == {
+        "rank": 16,
+        "learning_rate": 0.001,
+        "rslora": True,
+        "targets": ["query", "value"],
+        "layers": [4, 5],
+    }
+    with pytest.raises(BadSetting, match="NAME=VALUE"):
+        parse_settings(["rank"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is POSIX")
+def test_a_reader_that_goes_away_is_no_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_value: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("adapterd.cli.render.print_json", broken)
+    monkeypatch.setattr("sys.stderr", open(os.devnull, "w"))  # noqa: PTH123, SIM115
+    assert run("tasks", "--json").code == ExitCode.OK

@@ -1,0 +1,33 @@
+"""Where the client looks for its server."""
+
+from __future__ import annotations
+
+import pytest
+
+from adapterd.errors import BadSetting
+from adapterd.settings import ClientSettings
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ADAPTERD_URL", "ADAPTERD_GRPC", "ADAPTERD_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_anything_it_is_the_default_ports_on_loopback() -> None:
+    settings = ClientSettings.load()
+    assert (settings.url, settings.grpc) == ("http://127.0.0.1:8000", "127.0.0.1:8001")
+    assert settings.authorization == {}
+
+
+def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERD_URL", "http://env:1")
+    monkeypatch.setenv("ADAPTERD_API_KEY", "secret")
+    assert ClientSettings.load().url == "http://env:1"
+    assert ClientSettings.load(url="http://argument:2/").url == "http://argument:2"
+    assert ClientSettings.load().authorization == {"authorization": "Bearer secret"}
+
+
+def test_a_url_without_a_scheme_is_refused_by_name() -> None:
+    with pytest.raises(BadSetting, match="ADAPTERD_URL"):
+        ClientSettings.load(url="localhost:8000")

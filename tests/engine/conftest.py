@@ -1,0 +1,46 @@
+"""One tiny base for the folder, and the ports over it that are slow to start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.config import EngineConfig
+from engine.port import EnginePort
+from engine.process import ProcessEngine
+from engine.thread import ThreadEngine
+from tests.contracts.tiny import build_base
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_base("bert", tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def config(base: Path) -> EngineConfig:
+    return EngineConfig(base=str(base), dtype="float32", threads=1, num_slots=4)
+
+
+@pytest.fixture(scope="session")
+def process_engine(config: EngineConfig) -> Iterator[ProcessEngine]:
+    """Shared by everything that leaves it as it was; tests that kill it make it whole again."""
+    engine = ProcessEngine(config)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def thread_engine(config: EngineConfig) -> Iterator[ThreadEngine]:
+    engine = ThreadEngine(config)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def ports(
+    process_engine: ProcessEngine, thread_engine: ThreadEngine
+) -> Callable[[str], EnginePort]:
+    return {"process": process_engine, "thread": thread_engine}.__getitem__

@@ -1,0 +1,47 @@
+"""Precision and threads: what is asked for is obeyed, what is chosen is explained."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from engine.config import EngineConfig
+from engine.numerics import choose_numerics
+from engine.threads import physical_cores, set_threads
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_explicit_dtype_is_obeyed(dtype: str) -> None:
+    numerics = choose_numerics(dtype, 32)
+    assert (numerics.name, numerics.reason) == (dtype, "as configured")
+
+
+def test_auto_picks_one_and_says_why() -> None:
+    numerics = choose_numerics("auto", 32)
+    assert numerics.dtype in (torch.float32, torch.bfloat16)
+    assert "the speed of float32 here" in numerics.reason
+
+
+def test_an_unknown_dtype_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="dtype is 'half'; it must be one of auto, bfloat16"):
+        EngineConfig(base="x", dtype="half")
+
+
+def test_an_engine_without_slots_is_refused() -> None:
+    with pytest.raises(ValueError, match="num_slots is 0"):
+        EngineConfig(base="x", num_slots=0)
+
+
+def test_there_is_a_core_and_never_more_than_the_processors_allowed() -> None:
+    assert 1 <= physical_cores() <= (os.cpu_count() or 1)
+
+
+def test_threads_are_set_as_asked_and_reported() -> None:
+    before = torch.get_num_threads()
+    try:
+        assert set_threads(1) == torch.get_num_threads() == 1
+        assert set_threads(None) == torch.get_num_threads() == physical_cores()
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,137 @@
+"""Text to tokens and back to characters."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from engine.tokenizer import Encoding, Tokenizer
+from tests.engine.texts import letter_tokenizer, piece_tokenizer, word_tokenizer
+
+CLS, SEP, UNK = 0, 1, 2
+
+
+def covered(encoding: Encoding, text: str) -> list[str]:
+    return [text[start:end] for start, end in encoding.offsets]
+
+
+def test_offsets_lead_back_to_the_characters_of_the_text() -> None:
+    text = "anna  lives in\tnew york."
+    assert covered(word_tokenizer().encode(text), text) == [
+        "", "anna", "lives", "in", "new", "york", ".", "",
+    ]  # fmt: skip
+
+
+def test_offsets_count_characters_and_not_bytes() -> None:
+    text = "é anna"
+    assert covered(word_tokenizer().encode(text), text) == ["", "é", "anna", ""]
+
+
+def test_words_number_the_tokenizer_s_own_splitting_and_leave_special_tokens_out() -> None:
+    assert word_tokenizer().encode("anna@york").words == [None, 0, 1, 2, None]
+
+
+def test_a_pair_says_which_segment_a_token_is_of() -> None:
+    encoding = word_tokenizer().encode("anna lives", "in york")
+    assert encoding.type_ids == [0, 0, 0, 0, 1, 1, 1]
+    assert covered(encoding, "in york")[4:6] == ["in", "york"]
+
+
+def test_a_batch_gives_what_its_rows_give_alone() -> None:
+    tokenizer = word_tokenizer(5)
+    batch = tokenizer.encode_batch(["anna lives in new york", ("anna", "york")])
+    assert batch == [tokenizer.encode("anna lives in new york"), tokenizer.encode("anna", "york")]
+
+
+def test_a_row_within_the_limit_is_not_truncated() -> None:
+    encoding = word_tokenizer(4).encode("anna lives")
+    assert (encoding.truncated, len(encoding.ids)) == (False, 4)
+
+
+def test_truncation_drops_from_the_end_and_keeps_the_special_tokens() -> None:
+    encoding = word_tokenizer(4).encode("anna lives in new york")
+    assert encoding.truncated
+    assert covered(encoding, "anna lives in new york") == ["", "anna", "lives", ""]
+    assert (encoding.ids[0], encoding.ids[-1]) == (CLS, SEP)
+
+
+def test_a_limit_of_the_call_only_lowers_the_limit_of_the_base() -> None:
+    tokenizer = word_tokenizer(6)
+    assert len(tokenizer.encode("anna lives in new york", max_tokens=4).ids) == 4
+    assert len(tokenizer.encode("anna lives in new york and", max_tokens=99).ids) == 6
+
+
+@pytest.mark.parametrize("long_first", [True, False])
+def test_truncation_of_a_pair_trims_the_longer_segment(long_first: bool) -> None:
+    long, short = "anna lives in new york", "new york"
+    pair = (long, short) if long_first else (short, long)
+    encoding = word_tokenizer(8).encode(*pair)
+    assert encoding.ids.count(CLS) == 1
+    assert encoding.ids.count(SEP) == 2
+    assert len(encoding.ids) == 8
+    kept = [w for w, i in zip(encoding.words, encoding.type_ids, strict=True) if w is not None]
+    assert len(kept) == 5
+    segment = 0 if long_first else 1
+    assert [covered(encoding, short)[i] for i in _tokens(encoding, 1 - segment)] == ["new", "york"]
+    assert [covered(encoding, long)[i] for i in _tokens(encoding, segment)] == [
+        "anna", "lives", "in",
+    ]  # fmt: skip
+
+
+def _tokens(encoding: Encoding, segment: int) -> list[int]:
+    return [
+        i
+        for i, (word, part) in enumerate(zip(encoding.words, encoding.type_ids, strict=True))
+        if word is not None and part == segment
+    ]
+
+
+def test_given_words_are_the_sources_of_their_tokens() -> None:
+    assert word_tokenizer().encode_words(["anna", "@york", "."]).sources == [
+        None, 0, 1, 1, 2, None,
+    ]  # fmt: skip
+
+
+def test_raw_text_has_no_sources() -> None:
+    assert word_tokenizer().encode("anna lives").sources == [None] * 4
+
+
+def test_given_words_and_their_sentence_have_the_same_tokens() -> None:
+    tokenizer = word_tokenizer()
+    assert tokenizer.encode_words(["anna", "@york"]).ids == tokenizer.encode("anna @york").ids
+
+
+def test_sources_are_cut_with_the_tokens() -> None:
+    encoding = word_tokenizer(4).encode_words(["anna", "lives", "in"])
+    assert encoding.sources == [None, 0, 1, None]
+
+
+@pytest.mark.parametrize("make", [letter_tokenizer, piece_tokenizer])
+def test_the_space_before_a_word_is_not_part_of_it(make: type[Tokenizer]) -> None:
+    encoding = make().encode("ab ba")  # type: ignore[call-arg]
+    assert all(" " not in piece for piece in covered(encoding, "ab ba"))
+    assert {w for w in encoding.words if w is not None} == {0, 1}
+
+
+@pytest.mark.parametrize("make", [letter_tokenizer, piece_tokenizer])
+def test_tokens_that_carry_the_space_before_a_word_still_come_from_that_word(
+    make: type[Tokenizer],
+) -> None:
+    encoding = make().encode_words(["ab", "ba"])  # type: ignore[call-arg]
+    by_word = {
+        (w, s) for w, s in zip(encoding.words, encoding.sources, strict=True) if w is not None
+    }
+    assert by_word == {(0, 0), (1, 1)}
+
+
+def test_an_empty_text_has_its_special_tokens() -> None:
+    assert word_tokenizer().encode("").ids == [CLS, SEP]
+
+
+def test_threads_share_a_tokenizer() -> None:
+    tokenizer = word_tokenizer()
+    texts = [" ".join(["anna lives in new york"] * (i % 7 + 1)) for i in range(200)]
+    alone = [tokenizer.encode(text) for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(tokenizer.encode, texts)) == alone
