@@ -110,7 +110,7 @@ def read_version(message: adapters_pb2.Version) -> Version:
         created_at=message.created_at,
         source=message.source,
         aliases=tuple(message.aliases),
-        lineage=MessageToDict(message.lineage),
+        lineage=_counted(MessageToDict(message.lineage)),
     )
 
 
@@ -148,7 +148,16 @@ def read_job(message: jobs_pb2.Job) -> Job:
         finished_at=known("finished_at"),
         version=known("version"),
         digest=message.digest or None,
-        result=MessageToDict(message.result),
+        result=_counted(MessageToDict(message.result)),
         error_code=message.error_code or None,
         error_message=message.error_message or None,
     )
+
+
+def _counted(value: Any) -> Any:
+    """A protobuf Struct knows doubles only; whole ones are counts again: 3.0 rows are 3."""
+    if isinstance(value, dict):
+        return {name: _counted(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_counted(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,14 +1,14 @@
-"""One training job on tweets sentiment: this trainer beside a plain PEFT + PyTorch loop, same rows, same recipe.
+"""One training job on tweets: this trainer beside a plain PEFT loop, same rows, same recipe.
 
-`python -m benchmarks.training --data ../shared/data/tweets.jsonl`. Ours is a whole job: validation, training with an
-evaluation on dev each epoch, test evaluation, baseline, reload proof and publishing. The loop is what people write: fp32,
-shuffled batches padded to their longest row, one evaluation on test at the end.
+`python -m benchmarks.training --data ../shared/data/tweets.jsonl`. Ours is a whole job: validation,
+training with an evaluation on dev each epoch, test evaluation, baseline, reload proof and
+publishing. The loop is what people write: fp32, shuffled batches padded to their longest row, one
+evaluation on test at the end.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import statistics
 import tempfile
@@ -78,8 +78,8 @@ class Ours:
     ) -> tuple[Outcome, JobSpec]:
         file = self.files.put("default", "rows.jsonl", "fine-tune", [data], 2**30)
         spec = JobSpec(
-            tenant="default", task=f"sentiment-{pooling}-{split_seed}", file_id=file.id, pooling=pooling,
-            split_seed=split_seed, settings=settings,
+            tenant="default", task=f"sentiment-{pooling}-{split_seed}", file_id=file.id,
+            pooling=pooling, split_seed=split_seed, settings=settings,
         )  # fmt: skip
         started = time.perf_counter()
         job = self.trainer.submit(spec)
@@ -128,7 +128,8 @@ def _peft_model(ours: Ours, spec: JobSpec, num_labels: int) -> Any:
     first = info.num_layers - layers if isinstance(layers, int) else 0
     targets = [
         s.name for s in info.sites
-        if s.layer >= first and (settings.targets is None or s.name.endswith(tuple(settings.targets)))
+        if s.layer >= first
+        and (settings.targets is None or s.name.endswith(tuple(settings.targets)))
     ]  # fmt: skip
     model = AutoModelForSequenceClassification.from_pretrained(
         base_folder(BASE), num_labels=num_labels

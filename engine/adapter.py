@@ -19,7 +19,7 @@ from torch import Tensor
 
 from engine.base import Base
 from engine.errors import BadAdapter, NonFiniteWeights, WrongBase
-from engine.foreign import completed_head
+from engine.foreign import completed_head, part
 from engine.head_layers import HeadLayers, HeadWeights, head_tensor
 from engine.heads import head_kind
 from engine.kinds import KINDS, Weights
@@ -188,7 +188,7 @@ def _save(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def _check_base(manifest: Mapping[str, Any], base: Base) -> None:
-    claimed = (manifest.get("base") or {}).get("fingerprint", base.fingerprint)
+    claimed = part(manifest, "base").get("fingerprint", base.fingerprint)
     if claimed != base.fingerprint:
         raise WrongBase(
             f"the adapter was made for the base {str(claimed)[:12]}…; "

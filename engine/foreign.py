@@ -19,7 +19,7 @@ def completed_head(
     head_weights: Mapping[str, Tensor],
 ) -> dict[str, Any]:
     """The head's settings: what the caller gives, else our manifest's, else what PEFT's say."""
-    head = dict((manifest.get("semantics") or {}).get("head") or {})
+    head = dict(part(part(manifest, "semantics"), "head"))
     head |= {name: value for name, value in (given or {}).items() if value not in (None, "", [])}
     outputs = _num_outputs(head_weights)
     if "kind" not in head:
@@ -33,9 +33,17 @@ def completed_head(
     return head
 
 
+def part(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An object inside a manifest that anyone may have written; empty when it is not there."""
+    value = manifest.get(name) or {}
+    if not isinstance(value, Mapping):
+        raise BadAdapter(f"the manifest's {name} is {type(value).__name__}; it must be an object")
+    return value
+
+
 def _kind(config: Mapping[str, Any], outputs: int) -> str:
     task = config.get("task_type")
-    if task not in _TASKS:
+    if not isinstance(task, str) or task not in _TASKS:
         raise BadAdapter(
             f"the adapter's task_type is {task!r}; say which head it has: classify, tag or regress"
         )

@@ -34,37 +34,33 @@ def choose_numerics(wanted: str, width: int) -> Numerics:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wanted != "auto":
         return Numerics(dtype=getattr(torch, wanted), device=device, reason="as configured")
-    ratio = _bfloat16_speed(width, device)
+    if device.type == "cuda":
+        dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        return Numerics(dtype=dtype, device=device, reason=f"{torch.cuda.get_device_name()} has it")
+    ratio = _bfloat16_speed(width)
     dtype = torch.bfloat16 if ratio >= _WORTH_IT else torch.float32
-    return Numerics(
-        dtype=dtype,
-        device=device,
-        reason=f"bfloat16 products run at {ratio:.1f}x the speed of float32 here",
-    )
+    reason = f"bfloat16 products run at {ratio:.1f}x the speed of float32 here"
+    return Numerics(dtype=dtype, device=device, reason=reason)
 
 
-def _bfloat16_speed(width: int, device: torch.device) -> float:
+def _bfloat16_speed(width: int) -> float:
     """How many times faster than float32 a packed product is: [512, width] x [width, 4 width].
 
-    Interleaved, and the best of each: a busy machine slows some runs down, and none speeds up.
+    On one thread and in that thread's own processor time, the best of several interleaved runs: a
+    server that restarts on a busy machine must come to the same answer, or its versions would no
+    longer answer what their evaluation saw.
     """
     operands = {
-        dtype: (
-            torch.randn(512, width, device=device).to(dtype),
-            torch.randn(4 * width, width, device=device).to(dtype),
-        )
+        dtype: (torch.randn(512, width).to(dtype), torch.randn(4 * width, width).to(dtype))
         for dtype in (torch.float32, torch.bfloat16)
     }
     best = dict.fromkeys(operands, float("inf"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     for _ in range(_ROUNDS):
         for dtype, (x_TD, w_FD) in operands.items():
-            best[dtype] = min(best[dtype], _time_product(x_TD, w_FD))
+            started = time.thread_time()
+            torch.nn.functional.linear(x_TD, w_FD)
+            best[dtype] = min(best[dtype], time.thread_time() - started)
+    torch.set_num_threads(threads)
     return best[torch.float32] / best[torch.bfloat16]
-
-
-def _time_product(x_TD: torch.Tensor, w_FD: torch.Tensor) -> float:
-    started = time.perf_counter()
-    torch.nn.functional.linear(x_TD, w_FD)
-    if x_TD.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 from engine.errors import BadBase
@@ -30,7 +31,7 @@ def base_folder(base: str) -> Path:
 def _package_folder(name: str) -> Path:
     """`NAME/PATH` inside an installed package, by import name or distribution name."""
     package, _, path = name.partition("/")
-    for candidate in (package, *_import_names(package)):
+    for candidate in _candidates(package):
         spec = importlib.util.find_spec(candidate) if candidate.isidentifier() else None
         for root in (spec.submodule_search_locations or ()) if spec else ():
             if (Path(root) / path).is_dir():
@@ -39,6 +40,12 @@ def _package_folder(name: str) -> Path:
         f"no installed package {package} has a folder {path or '.'}; "
         "install it with pip, or name another base"
     )
+
+
+def _candidates(name: str) -> Iterator[str]:
+    """The name itself, then (a slow search) what a distribution of that name installs."""
+    yield name
+    yield from _import_names(name)
 
 
 def _import_names(distribution: str) -> list[str]:

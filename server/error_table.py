@@ -131,9 +131,17 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (NOT_FOUND, (trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
     (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled)),
-    (FULL, (trainer.StorageFailed,)),
     (UNAVAILABLE, (trainer.Stopping,)),
-    (INTERNAL, (trainer.TrainerError, trainer.JobLost, trainer.LeaseLost, trainer.ReloadMismatch)),
+    (
+        INTERNAL,
+        (
+            trainer.TrainerError,
+            trainer.StorageFailed,
+            trainer.JobLost,
+            trainer.LeaseLost,
+            trainer.ReloadMismatch,
+        ),
+    ),
 )
 
 TABLE: dict[type[Exception], Outside] = {

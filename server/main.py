@@ -78,7 +78,8 @@ class Server:
         await self.health.turn(State.DRAINING)
         for listener in self._listeners:
             listener.stop_accepting()
-        # the answers to what still arrives say that the connection ends
+        # what still arrives is answered over HTTP, saying that the connection ends, and turned
+        # away over gRPC, so that little is under way when the transports close
         await asyncio.sleep(_LINGER_S)
         finishing = [listener.finish() for listener in self._listeners]
         if self._grpc is not None:
@@ -114,7 +115,7 @@ class Server:
         self._parts = parts = await asyncio.to_thread(
             build, settings, self._given_port, self.metrics, self.health
         )
-        gate = Gate(doorkeeper=doorkeeper, metrics=self.metrics)
+        gate = Gate(doorkeeper=doorkeeper, metrics=self.metrics, health=self.health)
         grpc_app.serve(self._grpc, parts.service, gate, self.health)
         app = build_app(
             service=parts.service,

@@ -9,7 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 _SECONDS = (
@@ -58,6 +65,8 @@ class Metrics:
     """Observer of transports, predict calls, batches and loads."""
 
     def __init__(self, registry: CollectorRegistry, *, max_task_labels: int = 1000) -> None:
+        # they would double every series, and nobody asks when one began
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
         self._max_task_labels = max_task_labels
         self._tasks: dict[tuple[str, str], Counter] = {}

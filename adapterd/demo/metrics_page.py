@@ -14,7 +14,6 @@ SHOWN = (
     "adapterd_slots_used",
     "adapterd_slots_total",
     "adapterd_adapter_loads_total",
-    "adapterd_swaps_total",
     "adapterd_train_jobs",
 )
 
@@ -37,9 +36,14 @@ class MetricsPage:
         return int(total), int(total - alone)
 
     def lines(self) -> list[str]:
-        """The samples worth a look, without the buckets."""
+        """The samples worth a look: no buckets, nothing that never happened, no housekeeping."""
         lines = [line for line in self.text.splitlines() if line.startswith(SHOWN)]
-        return [line for line in lines if "_bucket" not in line and "_created" not in line]
+        hidden = ("_bucket", "_created", "/health/", "GetJob", "WatchJob", "/v1/info")
+        return [
+            line
+            for line in lines
+            if not line.endswith(" 0.0") and not any(word in line for word in hidden)
+        ]
 
     def _sum(self, name: str, **labels: str) -> float:
         return sum(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -34,8 +35,9 @@ class Addresses:
 class SpawnedServer:
     """Started on entering the block, asked to stop and waited for on leaving it."""
 
-    def __init__(self, *, base: str) -> None:
+    def __init__(self, *, base: str, options: Sequence[str] = ()) -> None:
         self._base = base
+        self._options = options
         self._directory = Path(tempfile.mkdtemp(prefix="adapterd-"))
         self._log = self._directory / "server.log"
         self._ports = _free_ports(3)
@@ -49,6 +51,11 @@ class SpawnedServer:
             grpc=f"127.0.0.1:{grpc}",
             metrics=f"http://127.0.0.1:{metrics}/metrics",
         )
+
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
 
     @property
     def data_dir(self) -> Path:
@@ -83,7 +90,8 @@ class SpawnedServer:
         http, grpc, metrics = (str(port) for port in self._ports)
         command = [sys.executable, "-m", "adapterd", "serve", "--base", self._base]
         command += ["--data-dir", str(self.data_dir), "--host", "127.0.0.1"]
-        return [*command, "--http-port", http, "--grpc-port", grpc, "--metrics-port", metrics]
+        command += ["--http-port", http, "--grpc-port", grpc, "--metrics-port", metrics]
+        return [*command, *self._options]
 
     def _wait_until_ready(self) -> None:
         assert self._child is not None

@@ -22,14 +22,16 @@ from adapterd.demo.labelled import REVIEW_SCORE, SENTIMENT, demo_texts, labelled
 from adapterd.demo.metrics_page import MetricsPage
 from adapterd.demo.mixed import Row, call_both
 from adapterd.demo.spawned import Addresses, SpawnedServer
-from adapterd.demo.swap import CallerLoop, Verdict, scores_alone
+from adapterd.demo.swap import CallerLoop, Verdict, ask_alone
 from adapterd.demo.training import Training, print_reports, train_all
 from adapterd.errors import ServerFailed
 from adapterd.values import Job
 
 SENTIMENT_TASK = "sentiment"
 SCORE_TASK = "review-score"
+TASKS = (SENTIMENT_TASK, SCORE_TASK)
 NUM_MIXED_TEXTS = 24
+TEXT_CHARS = 20
 NUM_SWAP_TEXTS = 12
 #: how long the callers go on before and after the swap
 SWAP_SHARE_S = 1.5
@@ -116,7 +118,7 @@ class _Story:
     async def _call_both(self, client: AsyncClient) -> None:
         _heading(self._console, 3, "Both are called by task id, over gRPC and HTTP, all at once")
         texts = self._texts[:NUM_MIXED_TEXTS]
-        rows = await call_both(client, self._at.http, (SENTIMENT_TASK, SCORE_TASK), texts)
+        rows = await call_both(client, self._at.http, TASKS, texts)
         self._show_rows(rows[:8])
         forwards, mixed = (await MetricsPage.fetch(self._at.metrics)).forwards()
         self._say(
@@ -127,10 +129,8 @@ class _Story:
     async def _swap(self, client: AsyncClient) -> tuple[Job, Verdict]:
         _heading(self._console, 4, "A second version is trained and swapped in under load")
         texts = self._texts[: 2 * NUM_SWAP_TEXTS : 2]
-        async with CallerLoop(client, SENTIMENT_TASK, texts, time.monotonic) as loop:
-            self._say(
-                "Callers ask `sentiment` without a pause, while it trains and while it moves."
-            )
+        async with CallerLoop(client, TASKS, texts, time.monotonic) as loop:
+            self._say("Callers ask both tasks without a pause, while it trains and while it moves.")
             second = await self._train_second(client)
             assert second.version is not None
             before = loop.num_answers
@@ -139,8 +139,9 @@ class _Story:
             swapped_at = time.monotonic()
             await asyncio.sleep(SWAP_SHARE_S)
         self._say(f"production → version {second.version}, after {before} answers.")
-        alone = await scores_alone(client, SENTIMENT_TASK, (1, second.version), texts)
-        verdict = loop.verdict(alone, swapped_at=swapped_at)
+        versions = [(SCORE_TASK, 1), (SENTIMENT_TASK, 1), (SENTIMENT_TASK, second.version)]
+        alone = await ask_alone(client, versions, texts)
+        verdict = loop.verdict(SENTIMENT_TASK, alone, swapped_at=swapped_at)
         self._show_verdict(verdict)
         return second, verdict
 
@@ -156,7 +157,7 @@ class _Story:
 
     def _show_verdict(self, verdict: Verdict) -> None:
         for (version, digest), count in sorted(verdict.by_version.items()):
-            self._say(f"  {count:6,} answers from version {version}, digest {short(digest)}")
+            self._say(f"  {count:6,} of sentiment from version {version}, digest {short(digest)}")
         _hold(verdict.is_clean, f"{verdict.dropped} answers dropped, {verdict.mixed} mixed")
         _hold(len(verdict.by_version) == 2, "the callers did not see both versions")
         self._say(
@@ -172,13 +173,11 @@ class _Story:
         return page
 
     def _show_rows(self, rows: list[Row]) -> None:
-        table = Table(header_style="bold")
-        for column in ("over", "task", "digest", "answer"):
-            table.add_column(column, no_wrap=True)
-        table.add_column("text", overflow="ellipsis", no_wrap=True)
+        table = Table("over", "task", "digest", "answer", "text", header_style="bold")
         for row in rows:
+            text = escape(row.text[:TEXT_CHARS] + "…")
             name = f"{row.task}@{row.version}"
-            table.add_row(row.transport, name, short(row.digest), row.answer, escape(row.text))
+            table.add_row(row.transport, name, row.digest[:8], row.answer, text)
         self._console.print(table)
 
     def _say(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Callers that never stop while `production` moves, and the verdict on what they were answered.
+"""Callers that never stop while an alias moves, and the verdict on what they were answered.
 
 An answer is dropped if the call failed. It is mixed if its numbers are not those that the version
 it names gives when it is asked by number, or if an older one answers a call made after the swap.
@@ -13,17 +13,20 @@ from dataclasses import dataclass
 
 from adapterd.async_client import AsyncClient
 from adapterd.errors import AdapterdError
-from adapterd.values import Classification, Prediction
+from adapterd.values import Classification, Prediction, Value
 
-NUM_CALLERS = 4
+CALLERS_PER_TASK = 3
 #: rows are computed in bfloat16 beside other neighbours each time, so their last bits may differ
 TOLERANCE = 0.02
+#: what (task, version, text) answers when it is asked by number
+Alone = dict[tuple[str, int, str], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What one call got, and when it was sent; `prediction` is None if it failed."""
 
+    task: str
     text: str
     sent_at: float
     prediction: Prediction | None
@@ -31,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the callers saw. `by_version` counts answers per (version, digest)."""
+    """What the callers saw; `by_version` counts (version, digest) of the swapped task."""
 
     answers: int
     dropped: int
@@ -44,13 +47,17 @@ class Verdict:
 
 
 class CallerLoop:
-    """A few callers asking one task, one text a call, as fast as they are answered."""
+    """A few callers per task, one text a call, as fast as they are answered."""
 
     def __init__(
-        self, client: AsyncClient, task: str, texts: Sequence[str], clock: Callable[[], float]
+        self,
+        client: AsyncClient,
+        tasks: Sequence[str],
+        texts: Sequence[str],
+        clock: Callable[[], float],
     ) -> None:
         self._client = client
-        self._task = task
+        self._tasks = tasks
         self._texts = texts
         self._clock = clock
         self._stop = asyncio.Event()
@@ -58,7 +65,11 @@ class CallerLoop:
         self._callers: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> CallerLoop:
-        self._callers = [asyncio.create_task(self._call_on(n)) for n in range(NUM_CALLERS)]
+        self._callers = [
+            asyncio.create_task(self._call_on(task, first))
+            for task in self._tasks
+            for first in range(CALLERS_PER_TASK)
+        ]
         return self
 
     async def __aexit__(self, *_error: object) -> None:
@@ -69,56 +80,61 @@ class CallerLoop:
     def num_answers(self) -> int:
         return len(self._answers)
 
-    def verdict(self, alone: dict[tuple[int, str], float], *, swapped_at: float) -> Verdict:
-        """`alone` holds what (version, text) scores by number; the newest is the swap's."""
-        newest = max(version for version, _ in alone)
+    def verdict(self, task: str, alone: Alone, *, swapped_at: float) -> Verdict:
+        """`task` is the one whose alias moved, at `swapped_at`, to its newest version."""
+        newest = max(version for name, version, _ in alone if name == task)
         answered = [(a, a.prediction) for a in self._answers if a.prediction]
         mixed = sum(
-            not _is_own(prediction, alone, answer.text)
-            or (answer.sent_at > swapped_at and prediction.version != newest)
+            not _is_own(prediction, alone, answer)
+            or (answer.task == task and answer.sent_at > swapped_at and prediction.version < newest)
             for answer, prediction in answered
         )
+        swapped = [(p.version, p.digest) for a, p in answered if a.task == task]
         return Verdict(
             answers=len(answered),
             dropped=len(self._answers) - len(answered),
             mixed=mixed,
-            by_version=dict(Counter((p.version, p.digest) for _, p in answered)),
+            by_version=dict(Counter(swapped)),
         )
 
-    async def _call_on(self, number: int) -> None:
+    async def _call_on(self, task: str, number: int) -> None:
         while not self._stop.is_set():
             text = self._texts[number % len(self._texts)]
-            number += NUM_CALLERS
-            self._answers.append(await self._call(text))
+            number += CALLERS_PER_TASK
+            self._answers.append(await self._call(task, text))
 
-    async def _call(self, text: str) -> Answer:
+    async def _call(self, task: str, text: str) -> Answer:
         sent_at = self._clock()
         try:
-            prediction = (await self._client.predict(self._task, text)).raise_for_rows()
+            prediction = (await self._client.predict(task, text)).raise_for_rows()
         except AdapterdError:
             prediction = None
-        return Answer(text=text, sent_at=sent_at, prediction=prediction)
+        return Answer(task=task, text=text, sent_at=sent_at, prediction=prediction)
 
 
-async def scores_alone(
-    client: AsyncClient, task: str, versions: Sequence[int], texts: Sequence[str]
-) -> dict[tuple[int, str], float]:
-    """The score of each text's first label, per version, each text asked in a call of its own."""
-    alone = {}
-    for version in versions:
+async def ask_alone(
+    client: AsyncClient, versions: Sequence[tuple[str, int]], texts: Sequence[str]
+) -> Alone:
+    """What each (task, version) says of each text, asked by number in a call of its own."""
+    alone: Alone = {}
+    for task, version in versions:
         for text in texts:
             prediction = await client.predict(f"{task}@{version}", text)
-            alone[version, text] = _score(prediction)
+            alone[task, version, text] = _number(prediction)
     return alone
 
 
-def _is_own(prediction: Prediction, alone: dict[tuple[int, str], float], text: str) -> bool:
-    expected = alone.get((prediction.version, text))
-    return expected is not None and abs(_score(prediction) - expected) <= TOLERANCE
+def _is_own(prediction: Prediction, alone: Alone, answer: Answer) -> bool:
+    expected = alone.get((answer.task, prediction.version, answer.text))
+    return expected is not None and abs(_number(prediction) - expected) <= TOLERANCE
 
 
-def _score(prediction: Prediction) -> float:
-    """The probability of the label that sorts first: one number that tells versions apart."""
-    output = prediction.outputs[0]
-    assert isinstance(output, Classification)
-    return output.scores[min(output.scores)]
+def _number(prediction: Prediction) -> float:
+    """One number that tells versions apart: a value, or the first label's probability."""
+    match prediction.outputs[0]:
+        case Value(value=value):
+            return value
+        case Classification(scores=scores):
+            return scores[min(scores)]
+        case other:
+            raise AssertionError(f"the demonstration trains no such head: {other}")

@@ -12,8 +12,7 @@ from rich.table import Table
 
 from adapterd.async_client import AsyncClient
 from adapterd.calls import TrainingOptions
-from adapterd.cli.progress import JobProgress, OnJob
-from adapterd.cli.render import short
+from adapterd.cli.progress import JobProgress
 from adapterd.values import Job
 
 #: shown first where a report has it; a report of another head has none of these
@@ -34,24 +33,21 @@ async def train_all(
 ) -> list[Job]:
     """Every job once it has succeeded, in order. Raises JobFailed."""
     with JobProgress(console) as progress:
-        shown = [(training, progress.follow(training.task)) for training in trainings]
-        return await asyncio.gather(*(_train(client, t, show) for t, show in shown))
+        jobs = [await _submit(client, training) for training in trainings]
+        return await asyncio.gather(*(client.wait(j.id, progress.follow(j.task)) for j in jobs))
 
 
 def print_reports(console: Console, jobs: Sequence[Job]) -> None:
-    table = Table(header_style="bold")
-    columns = ("version", "digest", "metric on test rows", "adapter", "bag of words", "parameters")
-    for column in (*columns, "seconds"):
-        table.add_column(column)
+    columns = ("version", "digest", "on test rows", "bag of words", "parameters", "seconds")
+    table = Table(*columns, header_style="bold")
     for job in jobs:
         table.add_row(*_cells(job))
     console.print(table)
 
 
-async def _train(client: AsyncClient, training: Training, show: OnJob) -> Job:
+async def _submit(client: AsyncClient, training: Training) -> Job:
     file = await client.upload(training.data)
-    job = await client.create_job(training.task, {"file_id": file.id}, **training.options)
-    return await client.wait(job.id, show)
+    return await client.create_job(training.task, {"file_id": file.id}, **training.options)
 
 
 def _cells(job: Job) -> tuple[str, ...]:
@@ -60,10 +56,9 @@ def _cells(job: Job) -> tuple[str, ...]:
     metric = next(name for name in (*LEADING_METRICS, *metrics) if name in metrics)
     return (
         f"{job.task}@{job.version}",
-        short(job.digest or ""),
-        metric,
-        f"{metrics[metric]:.3f}",
-        f"{baseline[metric]:.3f}" if metric in baseline else "",
+        (job.digest or "")[:8],
+        f"{metric} {metrics[metric]:.3f}",
+        f"{baseline[metric]:.3f}" if metric in baseline else "none",
         f"{job.result['trainable_parameters']:,}",
         f"{job.result['seconds']:.0f}",
     )

@@ -18,8 +18,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from server.doorkeeper import Doorkeeper, request_id_of, require
 from server.error_table import Fault, fault_of
-from server.errors import StartFailed
+from server.errors import Draining, StartFailed
 from server.grpc_api.faults import trailers_of
+from server.health import Health
 from server.metrics import Metrics
 from server.service.values import Caller, Role
 
@@ -59,8 +60,9 @@ Context = Any  # grpc.aio.ServicerContext is generic in stubs and not at run tim
 class Gate:
     """Wraps plain methods `(request, caller)` into gRPC handlers."""
 
-    def __init__(self, *, doorkeeper: Doorkeeper, metrics: Metrics) -> None:
+    def __init__(self, *, doorkeeper: Doorkeeper, metrics: Metrics, health: Health) -> None:
         self._doorkeeper = doorkeeper
+        self._health = health
         self._metrics = metrics
 
     def handlers(self, service: ServiceDescriptor, api: object) -> dict[str, Any]:
@@ -153,6 +155,10 @@ class Gate:
         deadline = None if remaining is None else time.monotonic() + remaining
         caller = self._doorkeeper.caller(authorization, request_id_of(given_id), deadline)
         require(caller, role)
+        # gRPC cancels what its transport still holds when it shuts down, and a cancelled call is
+        # not tried again: refused ones are, so callers must be turned away before that
+        if self._health.is_draining:
+            raise Draining
         return caller
 
     def _fault(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from server.errors import BadCall
 from server.http_api.route import GuardedRoute
-from server.http_api.schemas import PredictBody, PredictOut
+from server.http_api.schemas import PredictOut
 from server.service.parameters import parameters_of
 from server.service.service import Service
 from server.service.values import Prediction, RowError
@@ -27,11 +27,29 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _decoder = msgspec.json.Decoder(_Body)
+_TEXT = {"type": "string"}
+_FLAG = {"type": "boolean", "default": False}
+_PAIR = {
+    "type": "object",
+    "required": ["text"],
+    "properties": {"text": _TEXT, "text_pair": _TEXT},
+    "additionalProperties": False,
+}
+_CALL = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR]}},
+        "parameters": {
+            "type": "object",
+            "properties": {"raw_scores": _FLAG, "truncate": _FLAG},
+            "additionalProperties": False,
+        },
+    },
+    "additionalProperties": False,
+}
 _DOCUMENTED = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/json": {"schema": PredictBody.model_json_schema()}},
-    }
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _CALL}}}
 }
 
 

@@ -18,27 +18,6 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class InputBody(Body):
-    """One input that is more than a text."""
-
-    text: str
-    text_pair: str | None = None
-
-
-class ParametersBody(Body):
-    """How to answer."""
-
-    raw_scores: bool = False
-    truncate: bool = False
-
-
-class PredictBody(Body):
-    """Documents what `predict` takes; the route reads it with a faster decoder."""
-
-    inputs: list[str | InputBody]
-    parameters: ParametersBody = ParametersBody()
-
-
 class AliasBody(Body):
     """Where to point an alias; with `expected_version`, only if it still points there."""
 

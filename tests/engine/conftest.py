@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from engine.config import EngineConfig
-from engine.port import EnginePort
 from engine.process import ProcessEngine
 from engine.thread import ThreadEngine
 from tests.contracts.tiny import build_base
@@ -37,10 +36,3 @@ def thread_engine(config: EngineConfig) -> Iterator[ThreadEngine]:
     engine = ThreadEngine(config)
     yield engine
     engine.close()
-
-
-@pytest.fixture(scope="session")
-def ports(
-    process_engine: ProcessEngine, thread_engine: ThreadEngine
-) -> Callable[[str], EnginePort]:
-    return {"process": process_engine, "thread": thread_engine}.__getitem__

@@ -49,7 +49,7 @@ def test_an_engine_says_what_it_is(engine: EnginePort) -> None:
     assert info.heads == ["classify", "tag", "regress"]
     assert len(info.fingerprint) == 64
     assert info.num_slots >= 4
-    assert engine.generation == 1
+    assert engine.generation >= 1
 
 
 def test_a_row_of_the_bare_base_answers_hidden_states(engine: EnginePort) -> None:
@@ -85,7 +85,7 @@ def test_the_same_training_gives_the_same_version(engine: EnginePort, tmp_path: 
 
 def test_what_was_saved_is_what_inspecting_finds(engine: EnginePort, tmp_path: Path) -> None:
     saved = save(engine, open_training(engine), tmp_path)
-    inspected = ask(engine, port.Inspect(directory=str(tmp_path)))
+    inspected = ask(engine, port.Inspect(directory=str(tmp_path), head=HEAD))
     assert inspected.semantics["head"] == saved.semantics["head"] == HEAD
     assert inspected.files == saved.files
     assert inspected.num_parameters > 0
@@ -199,9 +199,8 @@ def test_a_process_and_a_thread_give_the_same_answers(
     for engine in (process_engine, thread_engine):
         slot = open_training(engine)
         losses = train(engine, slot, 3)
-        found.append((losses, answers(engine, 0), answers(engine, slot)))
+        found.append((losses, [*answers(engine, 0), *answers(engine, slot)]))
         ask(engine, port.CloseTraining(slot=slot))
-    (first, *first_rows), (second, *second_rows) = found
-    assert first == pytest.approx(second)
-    for ours, theirs in zip(sum(first_rows, []), sum(second_rows, []), strict=True):
+    assert found[0][0] == pytest.approx(found[1][0])
+    for ours, theirs in zip(found[0][1], found[1][1], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)

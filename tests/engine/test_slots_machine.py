@@ -23,7 +23,7 @@ class SlotTableMachine(RuleBasedStateMachine):
         self.leases: dict[str, int] = {}
 
     def room_for(self, batch: list[str]) -> list[str] | None:
-        """What would be left: the least recently used make room, one by one; None if it never fits."""
+        """What is left once the least recently used made room, one by one; None: it never fits."""
         left = list(self.order)
         free = [d for d in self.order if not self.leases[d] and d not in batch]
         while True:

@@ -65,7 +65,7 @@ def test_a_package_without_that_folder_says_which_folder(installed: Path, path: 
 
 
 def test_a_missing_package_says_what_to_do() -> None:
-    with pytest.raises(BadBase, match="no installed package not-here .* install it with pip"):
+    with pytest.raises(BadBase, match=r"no installed package not-here .* install it with pip"):
         base_folder("package:not-here/base")
 
 

@@ -1,4 +1,6 @@
-"""Small real objects for the server's tests: a server over the fake engine, an engine that waits to be told."""
+"""Small real objects for the server's tests: a server over the fake engine, an engine that waits to
+be told.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ from server.main import Server
 
 @dataclass
 class HeldEngine:
-    """A fake engine whose predict steps wait for `release`, so that tests can stand between batches."""
+    """A fake engine whose predict steps wait for `release`, so that tests can stand between
+    batches.
+    """
 
     inner: FakeEngine = field(default_factory=FakeEngine)
     held: list[tuple[Future[port.Result], port.Predict]] = field(default_factory=list)
@@ -120,11 +124,18 @@ def publish(
         found = engine.submit(port.Inspect(directory=str(staging.path))).result()
         assert isinstance(found, port.Inspected)
         return registry.publish(
-            tenant=tenant, task=task, staging=staging, kind=found.semantics["kind"],
-            base={"fingerprint": engine.info.fingerprint, "name": "fake"}, files=found.files,
-            semantics=found.semantics, lineage={}, source="upload", num_parameters=found.num_parameters,
+            tenant=tenant,
+            task=task,
+            staging=staging,
+            kind=found.semantics["kind"],
+            base={"fingerprint": engine.info.fingerprint, "name": "fake"},
+            files=found.files,
+            semantics=found.semantics,
+            lineage={},
+            source="upload",
+            num_parameters=found.num_parameters,
             promote=promote,
-        )  # fmt: skip
+        )
 
 
 class Grpc:

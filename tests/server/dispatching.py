@@ -36,14 +36,21 @@ class Bench:
         self.registry = Registry.open(self.directory)
         self.metrics = Metrics(CollectorRegistry())
         self.residency = Residency(
-            port=self.engine, files=self.registry.files, host_bytes=self.host_bytes, observer=self.metrics
+            port=self.engine,
+            files=self.registry.files,
+            host_bytes=self.host_bytes,
+            observer=self.metrics,
         )
         self.room = WaitingRoom(QUEUE)
         self.slots = SlotTable(self.limits.num_slots, self.limits.slot_bytes)
         self.batcher = Batcher(
-            port=self.engine, residency=self.residency, room=self.room, slots=self.slots,
-            limits=self.limits, observer=self.metrics,
-        )  # fmt: skip
+            port=self.engine,
+            residency=self.residency,
+            room=self.room,
+            slots=self.slots,
+            limits=self.limits,
+            observer=self.metrics,
+        )
 
     def version(self, task: str = "mood", seed: int = 0) -> Version:
         return publish(self.registry, task, seed=seed)
@@ -67,10 +74,16 @@ class Bench:
 
 def entry(lease: Lease, *rows: list[int], **changes: Any) -> Entry:
     made = Entry(
-        rows=[RowTokens(ids, [0] * len(ids)) for ids in rows], cost=sum(map(len, rows)), tenant="default",
-        label="mood", priority=0, deadline=None, enqueued_at=0.0, lease=lease,
+        rows=[RowTokens(ids, [0] * len(ids)) for ids in rows],
+        cost=sum(map(len, rows)),
+        tenant="default",
+        label="mood",
+        priority=0,
+        deadline=None,
+        enqueued_at=0.0,
+        lease=lease,
         future=asyncio.get_running_loop().create_future(),
-    )  # fmt: skip
+    )
     for name, value in changes.items():
         setattr(made, name, value)
     return made

@@ -1,4 +1,6 @@
-"""Who may do what: the live route tables of both transports, without keys, with each role, across tenants."""
+"""Who may do what: the live route tables of both transports, without keys, with each role, across
+tenants.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ GRPC_METHODS = [
 
 @asynccontextmanager
 async def guarded(directory: Path) -> AsyncIterator[tuple[Server, dict[str, str]]]:
-    """A server with a key file, and a key of each role for tenant acme, and an admin's for globex."""
+    """A server with a key file: a key of each role for tenant acme, and an admin of globex."""
     keys_file = directory / "keys.jsonl"
     keys = {role.name.lower(): create_key(keys_file, "acme", role.name.lower())[1] for role in Role}
     keys["globex"] = create_key(keys_file, "globex", "admin")[1]
@@ -50,9 +52,13 @@ async def guarded(directory: Path) -> AsyncIterator[tuple[Server, dict[str, str]
 
 def concrete(path: str) -> str:
     for name, value in {
-        "{ref}": "mood", "{task}": "mood", "{number}": "1", "{alias}": "production",
-        "{file_id}": "file-1", "{job_id}": "job-1",
-    }.items():  # fmt: skip
+        "{ref}": "mood",
+        "{task}": "mood",
+        "{number}": "1",
+        "{alias}": "production",
+        "{file_id}": "file-1",
+        "{job_id}": "job-1",
+    }.items():
         path = path.replace(name, value)
     return path
 
@@ -207,7 +213,12 @@ async def test_another_tenants_things_are_not_there(tmp_path: Path) -> None:
             "POST /v1/tasks/{ref}/predict": {"inputs": ["x"]},
             "PUT /v1/tasks/{task}/aliases/{alias}": {"version": 2},
         }
-        skipped = {"POST /v1/tasks/{task}/versions", "GET /v1/files", "GET /v1/jobs", "GET /v1/tasks"}
+        skipped = {
+            "POST /v1/tasks/{task}/versions",
+            "GET /v1/files",
+            "GET /v1/jobs",
+            "GET /v1/tasks",
+        }
         for method, path in HTTP_ROUTES:
             if "{" not in path or f"{method} {path}" in skipped:
                 continue

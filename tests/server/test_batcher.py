@@ -251,12 +251,15 @@ async def test_what_waits_when_the_server_stops_is_told_so(tmp_path: Path) -> No
 
 
 events = st.lists(
-    st.sampled_from(["call a", "call b", "call c", "release", "cancel", "fail", "die", "unload"]), max_size=25
+    st.sampled_from(["call a", "call b", "call c", "release", "cancel", "fail", "die", "unload"]),
+    max_size=25,
 )
 
 
 @given(events)
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_after_any_trace_leases_are_zero_and_slots_hold_only_what_is_loaded(
     tmp_path_factory: pytest.TempPathFactory, trace: list[str]
 ) -> None:

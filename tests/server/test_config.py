@@ -48,7 +48,9 @@ def test_an_unknown_setting_is_an_error_wherever_it_stands(
         load_settings({})
 
 
-def test_what_clients_read_from_the_environment_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_clients_read_from_the_environment_is_no_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in ("URL", "GRPC", "API_KEY"):
         monkeypatch.setenv(f"ADAPTERD_{name}", "x")
     load_settings({})

@@ -50,10 +50,18 @@ def test_a_ring_follows_its_file_and_fails_closed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["{", "[]", '"x"', '{"id":"a"}', '{"id":"a","tenant":"A!","role":"use","hash":"0","created_at":0}',
-     '{"id":"a","tenant":"a","role":"god","hash":"0","created_at":0}'],
-)  # fmt: skip
-def test_a_line_that_is_no_key_record_is_named_by_its_number_only(tmp_path: Path, line: str) -> None:
+    [
+        "{",
+        "[]",
+        '"x"',
+        '{"id":"a"}',
+        '{"id":"a","tenant":"A!","role":"use","hash":"0","created_at":0}',
+        '{"id":"a","tenant":"a","role":"god","hash":"0","created_at":0}',
+    ],
+)
+def test_a_line_that_is_no_key_record_is_named_by_its_number_only(
+    tmp_path: Path, line: str
+) -> None:
     path = tmp_path / "keys.jsonl"
     path.write_text(f"{line}\n")
     with pytest.raises(BadKeyFile, match=r"line 1|must match|the role is"):
@@ -68,6 +76,8 @@ def test_a_ring_without_keys_would_lock_everyone_out_and_says_so(tmp_path: Path)
 
 
 @pytest.mark.parametrize(("tenant", "role"), [("Bad Name", "use"), ("acme", "root")])
-def test_a_key_needs_a_plain_tenant_and_a_known_role(tmp_path: Path, tenant: str, role: str) -> None:
+def test_a_key_needs_a_plain_tenant_and_a_known_role(
+    tmp_path: Path, tenant: str, role: str
+) -> None:
     with pytest.raises(BadKeyFile):
         create_key(tmp_path / "keys.jsonl", tenant, role)

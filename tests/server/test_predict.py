@@ -139,7 +139,10 @@ async def test_a_bad_input_fails_alone(tmp_path: Path, item: Any, code: str) -> 
         (predictor_pb2.Input(text=""), "empty_input"),
         (predictor_pb2.Input(text="a\0b"), "forbidden_character"),
         (predictor_pb2.Input(), "not_text"),
-        (predictor_pb2.Input(question_context=predictor_pb2.QuestionContext(question="q")), "not_text"),
+        (
+            predictor_pb2.Input(question_context=predictor_pb2.QuestionContext(question="q")),
+            "not_text",
+        ),
         (predictor_pb2.Input(pair=predictor_pb2.Pair(text="a", text_pair=" ")), "empty_input"),
     ],
 )

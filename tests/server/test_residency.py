@@ -26,9 +26,13 @@ def unloads(bench: Bench) -> list[str]:
 def with_clock(bench: Bench, host_bytes: int) -> tuple[Residency, list[float]]:
     now = [0.0]
     made = Residency(
-        port=bench.engine, files=bench.registry.files, host_bytes=host_bytes, observer=bench.metrics,
-        retry_after_s=30.0, clock=lambda: now[0],
-    )  # fmt: skip
+        port=bench.engine,
+        files=bench.registry.files,
+        host_bytes=host_bytes,
+        observer=bench.metrics,
+        retry_after_s=30.0,
+        clock=lambda: now[0],
+    )
     return made, now
 
 
@@ -89,7 +93,9 @@ async def test_a_leased_adapter_is_never_unloaded(tmp_path: Path) -> None:
     assert len(unloads(bench)) == 2
 
 
-async def test_an_adapter_that_cannot_be_loaded_is_not_tried_again_for_a_while(tmp_path: Path) -> None:
+async def test_an_adapter_that_cannot_be_loaded_is_not_tried_again_for_a_while(
+    tmp_path: Path,
+) -> None:
     bench = Bench(tmp_path)
     held, now = with_clock(bench, host_bytes=2**20)
     version = bench.version()

@@ -124,7 +124,9 @@ def test_a_batch_never_passes_its_budgets(queue: list[Item], leased: set[str]) -
 
 
 @given(st.lists(items, min_size=1, max_size=30))
-def test_every_entry_is_chosen_after_as_many_batches_as_there_are_entries(queue: list[Item]) -> None:
+def test_every_entry_is_chosen_after_as_many_batches_as_there_are_entries(
+    queue: list[Item],
+) -> None:
     """No starvation: with nothing else in flight the oldest makes progress at every decision."""
     waiting = [replace(item, deadline=None, abandoned=False, enqueued_at=0.0) for item in queue]
     for _ in range(len(queue)):
@@ -135,15 +137,19 @@ def test_every_entry_is_chosen_after_as_many_batches_as_there_are_entries(queue:
 
 
 @given(st.lists(st.sampled_from("bcd"), max_size=40), st.integers(1, 3))
-def test_a_cold_adapter_is_served_within_a_bound_beside_hot_ones(hot: list[str], pipeline: int) -> None:
-    """One batch running and one ahead: a stream of others cannot keep the slots from it for ever."""
+def test_a_cold_adapter_is_served_within_a_bound_beside_hot_ones(
+    hot: list[str], pipeline: int
+) -> None:
+    """A stream of others, one batch running and one ahead, cannot keep the slots for ever."""
     cold = Item(digest="cold", name="cold")
     waiting = [cold]
     in_flight: list[list[Item]] = [[Item(digest="b")], [Item(digest="c")]]
     now = 0.0
     for step in range(12 + len(hot)):
         now += 0.05
-        waiting.append(Item(digest=hot[step % len(hot)] if hot else "b", enqueued_at=now, name=str(step)))
+        waiting.append(
+            Item(digest=hot[step % len(hot)] if hot else "b", enqueued_at=now, name=str(step))
+        )
         in_flight = in_flight[1:] if len(in_flight) > pipeline or step % 2 else in_flight
         leased = {item.digest: 1 for batch in in_flight for item in batch}
         batch = decide(waiting, leased, LIMITS, now).chosen

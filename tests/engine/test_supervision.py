@@ -1,0 +1,105 @@
+"""How a child is watched over, with a child that starts fast and misbehaves on demand."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from engine import port
+from engine.__main__ import _receive
+from engine.config import EngineConfig
+from engine.errors import BadBase, EngineGone
+from engine.inbox import Inbox
+from engine.process import ProcessEngine
+from tests.engine.rows import ask
+from tests.engine.stand_in import write_launcher
+from tests.engine.test_process import gone, wait_for
+
+CONFIG = EngineConfig(base="stand-in")
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessEngine]:
+    launcher = write_launcher(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(launcher))
+        engine = ProcessEngine(CONFIG)
+        yield engine
+        engine.close()
+
+
+def test_closing_fails_what_is_in_flight_and_ends_the_child(engine: ProcessEngine) -> None:
+    in_flight = engine.submit(port.Snapshot(slot=1))
+    engine.close()
+    with pytest.raises(EngineGone):
+        in_flight.result(0)
+    assert gone(engine.pid)
+
+
+def test_a_closed_engine_is_gone_and_closing_again_is_no_error(engine: ProcessEngine) -> None:
+    engine.close()
+    engine.close()
+    with pytest.raises(EngineGone):
+        engine.submit(port.Stats()).result(0)
+
+
+def test_closing_while_a_new_engine_starts_ends_it_too(engine: ProcessEngine) -> None:
+    first = engine.pid
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: engine.pid != first)
+    engine.close()
+    assert gone(engine.pid)
+
+
+def test_steps_while_a_new_engine_starts_fail_at_once(engine: ProcessEngine) -> None:
+    first = engine.pid
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: engine.pid != first)
+    with pytest.raises(EngineGone):
+        engine.submit(port.Stats()).result(0)
+
+
+def test_an_engine_that_answers_rubbish_is_replaced(engine: ProcessEngine) -> None:
+    first, in_flight = engine.pid, engine.submit(port.Restore(slot=1))
+    with pytest.raises(EngineGone):
+        in_flight.result(10)
+    wait_for(lambda: engine.pid != first)
+
+
+def test_a_step_that_cannot_be_encoded_fails_alone(engine: ProcessEngine) -> None:
+    with pytest.raises(TypeError):
+        engine.submit(port.Load(digest="d", semantics={"head": object()}, files=[]))
+    assert isinstance(ask(engine, port.Stats()), port.Resident)
+
+
+def test_a_cancelled_step_disturbs_nobody(engine: ProcessEngine) -> None:
+    unanswered = engine.submit(port.Snapshot(slot=1))
+    assert unanswered.cancel()
+    assert isinstance(ask(engine, port.Stats()), port.Resident)
+    engine.close()
+    assert unanswered.cancelled()
+
+
+def test_a_child_that_ends_while_loading_is_named_with_its_status_and_base(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(BadBase, match="ended with status 1 while it loaded stand-in"):
+        ProcessEngine(CONFIG)
+
+
+def test_a_frame_the_child_cannot_read_ends_it_rather_than_leaving_it_deaf() -> None:
+    ours, theirs = socket.socketpair()
+    inbox = Inbox(8)
+    with ours, theirs:
+        ours.sendall(b"\x01\x00\x00\x00\xc1")
+        with pytest.raises(msgspec.DecodeError):
+            _receive(theirs, inbox)
+    assert inbox.next() is None

@@ -1,0 +1,164 @@
+"""Files and training jobs over both transports, trained by the fake engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from google.protobuf.struct_pb2 import Struct
+
+from protos.adapterd.v1 import jobs_pb2
+from tests.server.build import grpc_client, http_client, running
+
+
+def rows(num: int = 60) -> bytes:
+    words = {"glad": "yay yay happy", "sad": "boo boo gloom"}
+    labels = ["glad", "sad"] * (num // 2)
+    return "\n".join(
+        json.dumps({"text": f"{words[label]} {i}", "label": label})
+        for i, label in enumerate(labels)
+    ).encode()
+
+
+async def upload(
+    http: httpx.AsyncClient, content: bytes, name: str = "mood.jsonl"
+) -> dict[str, Any]:
+    answer = await http.post(
+        "/v1/files", files={"file": (name, content)}, data={"purpose": "fine-tune"}
+    )
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+async def test_a_file_goes_in_and_comes_back(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        content = rows()
+        file = await upload(http, content)
+        assert (file["object"], file["bytes"], file["filename"]) == (
+            "file",
+            len(content),
+            "mood.jsonl",
+        )
+        assert (await http.get(f"/v1/files/{file['id']}")).json() == file
+        assert (await http.get(f"/v1/files/{file['id']}/content")).content == content
+        assert (await http.get("/v1/files")).json()["data"] == [file]
+        gone = (await http.delete(f"/v1/files/{file['id']}")).json()
+        assert gone == {"id": file["id"], "object": "file", "deleted": True}
+        assert (await http.get(f"/v1/files/{file['id']}")).json()["code"] == "unknown_file"
+
+
+async def test_a_file_of_unknown_purpose_or_beyond_the_cap_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path, max_upload_bytes=4096) as server, http_client(server) as http:
+        odd = await http.post("/v1/files", files={"file": ("a", b"x")}, data={"purpose": "vision"})
+        assert (odd.status_code, odd.json()["code"]) == (400, "bad_request")
+        form = {"files": {"file": ("a", b"x" * 5000)}, "data": {"purpose": "fine-tune"}}
+        large = await http.post("/v1/files", **form)
+        assert (large.status_code, large.json()["code"]) == (413, "file_too_large")
+        assert (await http.get("/v1/files")).json()["data"] == []
+
+
+async def test_a_job_trains_publishes_and_the_task_answers(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, train=True) as server,
+        grpc_client(server) as rpc,
+        http_client(server) as http,
+    ):
+        file = await upload(http, rows())
+        settings = Struct()
+        settings.update({"epochs": 2, "seed": 3})
+        job = await rpc.jobs.CreateJob(
+            jobs_pb2.CreateJobRequest(task_id="mood", file_id=file["id"], settings=settings)
+        )
+        assert (job.task_id, job.status) == ("mood", "queued")
+        seen = [j async for j in rpc.jobs.WatchJob(jobs_pb2.GetJobRequest(id=job.id))]
+        assert seen[-1].status == "succeeded", seen[-1].error_message
+        shown = (await http.get(f"/v1/jobs/{job.id}")).json()
+        assert shown["digest"] == seen[-1].digest
+        assert {"metrics", "baseline", "trainable_parameters"} <= set(shown["result"])
+        answer = await rpc.predict("mood", "yay happy")
+        assert (answer.digest, answer.version) == (shown["digest"], 1)
+        listed = (await http.get("/v1/jobs")).json()
+        assert [j["id"] for j in listed["jobs"]] == [job.id]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"{", "bad_line"), (b"", "too_few_rows"), (b'{"text":"a","label":"x"}\n' * 60, "one_class")],
+)
+async def test_a_bad_dataset_is_refused_before_it_queues(
+    tmp_path: Path, content: bytes, code: str
+) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        file = await upload(http, content)
+        answer = await http.post("/v1/jobs", json={"task": "mood", "file_id": file["id"]})
+        assert answer.status_code == 422
+        assert answer.json()["code"] == code or answer.json()["code"] in (
+            "bad_dataset",
+            "too_few_rows",
+        )
+        assert (await http.get("/v1/jobs")).json()["jobs"] == []
+
+
+async def test_a_queued_job_is_cancelled_over_either_transport(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+        file = await upload(http, rows())
+        for cancel_over_grpc in (True, False):
+            made = await http.post("/v1/jobs", json={"task": "mood", "file_id": file["id"]})
+            assert made.status_code == 201
+            job_id = made.json()["id"]
+            if cancel_over_grpc:
+                status = (await rpc.jobs.CancelJob(jobs_pb2.CancelJobRequest(id=job_id))).status
+            else:
+                status = (await http.post(f"/v1/jobs/{job_id}/cancel")).json()["status"]
+            assert status == "cancelled"
+        again = await http.post(f"/v1/jobs/{job_id}/cancel")
+        assert (again.status_code, again.json()["code"]) == (409, "job_ended")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"tenant": "globex"}, "bad_request"),
+        ({"status": "succeeded"}, "bad_request"),
+        ({"settings": {"epochz": 1}}, "bad_setting"),
+        ({"settings": {"epochs": 0}}, "bad_setting"),
+        ({"file_id": None}, "bad_request"),
+        ({"task": "Not A Name"}, "bad_name"),
+    ],
+)
+async def test_a_job_that_makes_no_sense_is_refused(
+    tmp_path: Path, changes: dict[str, Any], code: str
+) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        file = await upload(http, rows())
+        body = {"task": "mood", "file_id": file["id"], **changes}
+        answer = await http.post("/v1/jobs", json=body)
+        assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+async def test_a_job_that_is_not_there_is_a_typed_404(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            async for _ in rpc.jobs.WatchJob(jobs_pb2.GetJobRequest(id="job-none")):
+                pass
+        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_a_draining_server_sends_its_watchers_elsewhere(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+        file = await upload(http, rows())
+        job = (await http.post("/v1/jobs", json={"task": "mood", "file_id": file["id"]})).json()
+        watch = rpc.jobs.WatchJob(jobs_pb2.GetJobRequest(id=job["id"]))
+        assert (await watch.read()).status == "queued"
+        import asyncio
+
+        draining = asyncio.create_task(server.drain())
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await watch.read()
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        await draining

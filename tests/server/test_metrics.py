@@ -1,0 +1,80 @@
+"""What a scrape shows, that its size is bounded, and that the documentation names all of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import httpx
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from server.main import Server
+from server.metrics import Metrics
+from tests.server.build import grpc_client, http_client, publish, registry_of, running
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| (.*?) \|", re.MULTILINE)
+
+
+async def scrape(server: Server) -> str:
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"http://127.0.0.1:{server.ports.metrics}/metrics")
+        assert answer.status_code == 200
+        return answer.text
+
+
+async def busy(server: Server) -> None:
+    publish(registry_of(server), "mood")
+    async with grpc_client(server) as rpc, http_client(server) as http:
+        await rpc.predict("mood", "x", "")
+        await http.post("/v1/tasks/mood/predict", json={"inputs": ["x"]})
+        await http.get("/no/such/path")
+
+
+async def test_the_documentation_names_every_metric_and_no_other(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        await busy(server)
+        shown = {}
+        for family in text_string_to_metric_families(await scrape(server)):
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            shown[name] = (family.type, labels)
+    documented = {
+        name: (kind, set(re.findall(r"`(\w+)`", labels)))
+        for name, kind, labels in ROW.findall(DOCUMENT.read_text())
+    }
+    assert documented == shown
+
+
+async def test_calls_are_counted_by_method_and_code(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        await busy(server)
+        text = await scrape(server)
+    assert 'adapterd_requests_total{code="ok",method="Predict",transport="grpc"} 1.0' in text
+    route = "POST /v1/tasks/{ref}/predict"
+    assert f'adapterd_requests_total{{code="200",method="{route}",transport="http"}} 1.0' in text
+    assert 'adapterd_requests_total{code="404",method="unmatched",transport="http"} 1.0' in text
+    assert 'adapterd_task_requests_total{task="mood",tenant="default"} 2.0' in text
+    assert 'adapterd_row_errors_total{code="empty_input"} 1.0' in text
+    assert 'adapterd_adapter_loads_total{tier="host"} 1.0' in text
+    assert 'max_lora="7",running_lora_adapters=""' in text
+
+
+async def test_the_metrics_port_serves_metrics_only(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, httpx.AsyncClient() as http:
+        for path in ("/", "/v1/tasks", "/debug"):
+            answer = await http.get(f"http://127.0.0.1:{server.ports.metrics}{path}")
+            assert answer.status_code == 404
+
+
+def test_tasks_beyond_the_cap_share_one_label() -> None:
+    metrics = Metrics(CollectorRegistry(), max_task_labels=10)
+    for number in range(1000):
+        metrics.predicted(tenant="default", task=f"t{number}", num_inputs=1, num_tokens=1)
+    text = metrics.render({}).decode()
+    series = [
+        line for line in text.splitlines() if line.startswith("adapterd_task_requests_total{")
+    ]
+    assert len(series) == 11
+    assert 'adapterd_task_requests_total{task="other",tenant="other"} 990.0' in text
