@@ -76,7 +76,7 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
     config = _json(contents.get("config", b""), CONFIG)
     kind = _kind(config)
     adapter_tensors, head_weights = _split(contents, base)
-    settings, weights = KINDS[kind].read(config, adapter_tensors, base)
+    settings, weights = _read_kind(kind, config, adapter_tensors, base)
     manifest = _json(contents["manifest"], "manifest.json") if "manifest" in contents else {}
     _check_base(manifest, base)
     merged = completed_head(head, manifest, config, head_weights)
@@ -90,7 +90,7 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
     adapter = Adapter(
         kind=kind, config=settings, weights=weights, head=checked, head_weights=head_weights
     )
-    _check_finite(adapter)
+    _check_finite(adapter, base)
     return adapter
 
 
@@ -196,7 +196,22 @@ def _check_base(manifest: Mapping[str, Any], base: Base) -> None:
         )
 
 
-def _check_finite(adapter: Adapter) -> None:
+def _read_kind(
+    kind: str, config: dict[str, Any], tensors: dict[str, Tensor], base: Base
+) -> tuple[dict[str, Any], Weights]:
+    try:
+        return KINDS[kind].read(config, tensors, base)
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        # a stranger's config may hold anything anywhere, and must not end the engine
+        raise BadAdapter(f"{CONFIG} cannot be read as a {kind} adapter: {error}") from error
+
+
+def _check_finite(adapter: Adapter, base: Base) -> None:
+    """As they are, and as they will multiply: scaled, and in the precision of the base."""
     for name, tensor in adapter.tensors.items():
         if not torch.isfinite(tensor).all():
             raise NonFiniteWeights(f"{name} holds NaN or infinite values")
+    kind, dtype = KINDS[adapter.kind], base.numerics.dtype
+    for site, parts in adapter.weights.items():
+        if not kind.low_rank(site, parts, adapter.config, dtype).finite:
+            raise NonFiniteWeights(f"{site} overflows {base.numerics.name} once it is scaled")

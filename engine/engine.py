@@ -7,6 +7,7 @@ as plain data. Knows slots and rows; who asked, and why, is not its business.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -150,5 +151,7 @@ class Engine:
         return self._trainings[slot]
 
     def _hold(self, slot: int) -> None:
-        self._resident.hold(slot, self._training(slot).placed())
+        placed = self._training(slot).placed()
+        # masters may stop being finite, so what is in training never shares a product
+        self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
         self._moved.discard(slot)

@@ -29,8 +29,16 @@ class LowRank:
 
     @property
     def num_bytes(self) -> int:
+        return sum(t.numel() * t.element_size() for t in self._tensors)
+
+    @property
+    def finite(self) -> bool:
+        return all(bool(torch.isfinite(t).all()) for t in self._tensors)
+
+    @property
+    def _tensors(self) -> list[Tensor]:
         tensors = (self.down_KI, self.up_KO, self.down_bias_K, self.up_bias_O)
-        return sum(t.numel() * t.element_size() for t in tensors if t is not None)
+        return [t for t in tensors if t is not None]
 
 
 class Owners:

@@ -9,8 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +16,7 @@ from rich.table import Table
 
 from adapterd.async_client import AsyncClient
 from adapterd.cli.render import short
+from adapterd.demo.ending import Ending, plain_ending, print_ending, summary
 from adapterd.demo.labelled import REVIEW_SCORE, SENTIMENT, demo_texts, labelled_file
 from adapterd.demo.metrics_page import MetricsPage
 from adapterd.demo.mixed import Row, call_both
@@ -37,17 +36,6 @@ NUM_SWAP_TEXTS = 12
 SWAP_SHARE_S = 1.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """What was shown, for those who read JSON."""
-
-    seconds: float
-    trained: list[dict[str, Any]]
-    forwards: int
-    mixed_forwards: int
-    swap: Verdict
-
-
 def tell(*, base: str, keep: bool, as_json: bool) -> None:
     """The whole story. Raises ServerFailed if a promise did not hold."""
     console = Console(stderr=as_json)
@@ -57,9 +45,9 @@ def tell(*, base: str, keep: bool, as_json: bool) -> None:
     _heading(console, 1, "One frozen base becomes resident in a server of its own")
     with _start(console, base) as server:
         ending = asyncio.run(_Story(console, server.addresses, begin).run())
-        _epilogue(console, ending)
+        print_ending(console, ending)
         if as_json:
-            sys.stdout.write(json.dumps(_plain(ending), ensure_ascii=False) + "\n")
+            sys.stdout.write(json.dumps(plain_ending(ending), ensure_ascii=False) + "\n")
         if keep:
             _keep(console, server)
 
@@ -84,7 +72,7 @@ class _Story:
         _hold(mixed > 0, "no forward held rows of two adapters")
         return Ending(
             seconds=time.monotonic() - self._begin,
-            trained=[_summary(job) for job in (*first, second)],
+            trained=[summary(job) for job in (*first, second)],
             forwards=forwards,
             mixed_forwards=mixed,
             swap=verdict,
@@ -112,6 +100,9 @@ class _Story:
         ]
         jobs = await train_all(client, self._console, trainings)
         print_reports(self._console, jobs)
+        self._say(
+            "baseline: a bag of words on the same rows; trained: parameters of adapter and head."
+        )
         self._say("Both are published: a first version becomes `production` at once.")
         return jobs
 
@@ -149,7 +140,7 @@ class _Story:
         training = Training(
             task=SENTIMENT_TASK,
             data=labelled_file(SENTIMENT),
-            options={"head": "classify", "kind": "bottleneck"},
+            options={"head": "classify", "kind": "bottleneck", "settings": {"epochs": 2}},
         )
         jobs = await train_all(client, self._console, [training])
         print_reports(self._console, jobs)
@@ -197,22 +188,6 @@ def _heading(console: Console, number: int, text: str) -> None:
     console.rule(f"[bold]{number}  {text}", align="left")
 
 
-def _epilogue(console: Console, ending: Ending) -> None:
-    console.print()
-    console.rule(f"[bold]Done in {ending.seconds:.0f} seconds", align="left")
-    console.print(
-        f"{len(ending.trained)} versions of 2 tasks on one base; {ending.mixed_forwards} of "
-        f"{ending.forwards} forwards mixed adapters; {ending.swap.answers:,} answers across a "
-        "swap, 0 dropped, 0 mixed.\n\n"
-        "Next, with your own rows (JSONL or CSV with text and label):\n"
-        "  make serve            # a server that stays, in another terminal\n"
-        "  .venv/bin/adapterd train mytask --data rows.jsonl --head classify\n"
-        '  .venv/bin/adapterd predict mytask "a text"\n'
-        "  .venv/bin/adapterd tasks",
-        highlight=False,
-    )
-
-
 def _keep(console: Console, server: SpawnedServer) -> None:
     console.print("\nThe server stays until Ctrl-C. In another terminal:", highlight=False)
     console.print(f"  export ADAPTERD_URL={server.addresses.http}", highlight=False)
@@ -224,24 +199,6 @@ def _hold(holds: bool, failure: str) -> None:
     """A demonstration that fails its own claims must say so and exit with it."""
     if not holds:
         raise ServerFailed(f"the demonstration failed: {failure}", problem="demo_failed")
-
-
-def _summary(job: Job) -> dict[str, Any]:
-    return {"task": job.task, "version": job.version, "digest": job.digest, **job.result}
-
-
-def _plain(ending: Ending) -> dict[str, Any]:
-    by_version = {f"{v}:{digest}": n for (v, digest), n in ending.swap.by_version.items()}
-    swap = {
-        "answers": ending.swap.answers,
-        "dropped": ending.swap.dropped,
-        "mixed": ending.swap.mixed,
-        "by_version": by_version,
-    }
-    return {name: getattr(ending, name) for name in ("seconds", "trained", "forwards")} | {
-        "mixed_forwards": ending.mixed_forwards,
-        "swap": swap,
-    }
 
 
 def _is_short(value: object) -> bool:

@@ -38,7 +38,7 @@ async def train_all(
 
 
 def print_reports(console: Console, jobs: Sequence[Job]) -> None:
-    columns = ("version", "digest", "on test rows", "bag of words", "parameters", "seconds")
+    columns = ("version", "digest", "on test rows", "baseline", "trained", "seconds")
     table = Table(*columns, header_style="bold")
     for job in jobs:
         table.add_row(*_cells(job))

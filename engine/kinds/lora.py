@@ -42,6 +42,8 @@ class LoraKind:
         if not (math.isfinite(alpha) and alpha > 0):
             raise BadTraining(f"alpha is {alpha}; it must be a positive number")
         targets, layers = config.get("targets"), chosen_layers(config, layout.num_layers)
+        if not (targets is None or isinstance(targets, list | tuple)):
+            raise BadTraining(f"targets is {targets!r}; it must be a list of names of linears")
         sites = [
             s.name
             for s in layout.sites.values()
@@ -100,6 +102,8 @@ class LoraKind:
             "rank_pattern": dict(config.get("rank_pattern") or {}),
             "alpha_pattern": dict(config.get("alpha_pattern") or {}), "sites": sorted(weights),
         }  # fmt: skip
+        for name, parts in weights.items():
+            _scaling(name, parts["down"].shape[0], kept)  # raises here what is no number
         return kept, weights
 
     def write(

@@ -74,13 +74,14 @@ def test_train_shows_people_a_table_beside_the_baseline(run: Run, rows: Path) ->
     assert "people: " in ran.err
 
 
-def test_a_later_version_serves_only_with_promote(run: Run, rows: Path) -> None:
-    common = ("--data", rows, "--head", "classify", "--json")
-    run("train", "gated", *common)
-    run("train", "gated", *common, "--set", "seed=1")
+def test_a_later_version_serves_only_with_promote(run: Run, task: str, tmp_path: Path) -> None:
+    run("adapters", "export", f"{task}@1", tmp_path)
+    register = ("adapters", "register", "gated", tmp_path, "--head", "classify", "--labels")
+    for labels in ("bad,good", "good,bad"):
+        run(*register, labels)
     assert run("tasks", "gated", "--json").json()["aliases"] == {"production": 1}
-    third = run("train", "gated", *common, "--set", "seed=2", "--promote").json()["version"]
-    assert run("tasks", "gated", "--json").json()["aliases"] == {"production": third}
+    run(*register, "no,yes", "--promote")
+    assert run("tasks", "gated", "--json").json()["aliases"] == {"production": 3}
 
 
 def test_predict_prints_one_answer_per_text(run: Run, task: str) -> None:
@@ -152,10 +153,10 @@ def test_versions_are_listed_shown_exported_and_registered(
     assert version["aliases"] == ["production"]
 
 
-def test_an_alias_moves_and_moves_back(run: Run, rows: Path) -> None:
-    for seed in (0, 1):
-        options = ("--head", "classify", "--set", f"seed={seed}", "--json")
-        run("train", "moving", "--data", rows, *options)
+def test_an_alias_moves_and_moves_back(run: Run, task: str, tmp_path: Path) -> None:
+    run("adapters", "export", f"{task}@1", tmp_path)
+    for labels in ("bad,good", "good,bad"):
+        run("adapters", "register", "moving", tmp_path, "--head", "classify", "--labels", labels)
     assert "version 2" in run("adapters", "promote", "moving@2").out
     assert run("adapters", "promote", "moving", 1, "--expected", 1).code == ExitCode.REFUSED
     assert run("adapters", "rollback", "moving", "--json").json()["version"] == 1

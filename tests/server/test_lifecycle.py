@@ -61,7 +61,7 @@ async def test_two_servers_never_share_a_port(tmp_path: Path) -> None:
 
 
 async def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()  # noqa: ASYNC240
+    (tmp_path / "file").touch()
     server = Server(settings(tmp_path / "file" / "data"), port=FakeEngine())
     with pytest.raises(BadDataDirectory, match="data"):
         await server.start()
@@ -69,7 +69,7 @@ async def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 async def test_a_read_only_data_directory_is_named(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
+    tmp_path.chmod(0o500)  # noqa: ASYNC240
     server = Server(settings(tmp_path), port=FakeEngine())
     with pytest.raises(BadDataDirectory, match="cannot be written"):
         await server.start()
