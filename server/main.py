@@ -28,7 +28,7 @@ from server.parts import Parts, build
 
 _log = logging.getLogger("server")
 #: requests that were sent on open connections before these closed still arrive for so long
-_LINGER_S = 0.2
+_LINGER_S = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +76,7 @@ class Server:
     async def drain(self) -> None:
         """Take no new connections, finish every accepted call, then stop."""
         await self.health.turn(State.DRAINING)
-        for listener in self._listeners:
-            listener.stop_accepting()
+        await asyncio.gather(*(listener.stop_accepting() for listener in self._listeners))
         # what still arrives is answered over HTTP, saying that the connection ends, and turned
         # away over gRPC, so that little is under way when the transports close
         await asyncio.sleep(_LINGER_S)

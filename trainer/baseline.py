@@ -12,10 +12,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from trainer.dataset import Example
 from trainer.metrics import measure
@@ -26,6 +28,7 @@ Rows = list[dict[str, Any]]
 #: what the model answers to the test rows, and what guessing alike every time answers
 Compare = Callable[[Rows, Rows, Rows], tuple[list[Any], list[Any]]]
 
+_TICK_S = 0.25
 _WORD = r"(?u)\w+|[^\w\s]"
 
 #: the first is taken where nothing chooses
@@ -70,33 +73,45 @@ def _wire(row: Example) -> dict[str, Any]:
 
 
 def _ask_child(question: bytes, timeout_s: float, waiting: Callable[[], None]) -> Baseline:
-    command = [sys.executable, "-m", "trainer.baseline"]
-    pipe = subprocess.PIPE
-    # the package's own parent folder, so that the child finds it however this process did
-    root = Path(__file__).resolve().parent.parent
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=root) as child:  # noqa: S603 our own module
-        try:
-            output, errors = _communicate(child, question, timeout_s, waiting)
-        finally:
-            child.kill()
-    if child.returncode:
-        raise ChildProcessError(
-            f"The baseline failed: {errors.decode(errors='replace').strip()[-300:]}"
-        )
-    answer: Baseline = json.loads(output)
+    # files rather than pipes: a pipe fills up, and whoever waits on one cannot look up meanwhile
+    with TemporaryFile() as asked, TemporaryFile() as answered, TemporaryFile() as errors:
+        asked.write(question)
+        asked.seek(0)
+        code = _run_child(asked, answered, errors, timeout_s, waiting)
+        answered.seek(0)
+        errors.seek(0)
+        if code:
+            said = errors.read().decode(errors="replace").strip()[-300:]
+            raise ChildProcessError(f"The baseline failed: {said}")
+        answer: Baseline = json.load(answered)
     return answer
 
 
-def _communicate(
-    child: subprocess.Popen[bytes], question: bytes, timeout_s: float, waiting: Callable[[], None]
-) -> tuple[bytes, bytes]:
-    tick, waited = 0.25, 0.0
-    while waited < timeout_s:
+def _run_child(
+    asked: IO[bytes],
+    answered: IO[bytes],
+    errors: IO[bytes],
+    timeout_s: float,
+    waiting: Callable[[], None],
+) -> int:
+    command = [sys.executable, "-m", "trainer.baseline"]
+    # the package's own parent folder, so that the child finds it however this process did
+    root = Path(__file__).resolve().parent.parent
+    with subprocess.Popen(  # noqa: S603 our own module
+        command, stdin=asked, stdout=answered, stderr=errors, cwd=root
+    ) as child:
         try:
-            # the question goes in with the first call; later ones only go on with it
-            return child.communicate(None if waited else question, timeout=tick)
+            return _wait(child, timeout_s, waiting)
+        finally:
+            child.kill()
+
+
+def _wait(child: subprocess.Popen[bytes], timeout_s: float, waiting: Callable[[], None]) -> int:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        try:
+            return child.wait(timeout=_TICK_S)
         except subprocess.TimeoutExpired:
-            waited += tick
             waiting()
     raise TimeoutError(f"The baseline took longer than {timeout_s:g} seconds.")
 

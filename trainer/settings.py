@@ -43,9 +43,7 @@ class TrainingSettings:
     head_learning_rate_scale: float = _number(1.0, 1e-3, 1e3, "the head's rate, as a multiple")
     max_tokens: int | None = _number(None, 8, 65536, "longer rows are cut; none: the base's limit")
     rank: int = _number(8, 1, 512, "rank of a `lora`")
-    alpha: float | None = _number(
-        None, 1e-3, 4096, "a `lora` is scaled by alpha / rank; none: 2 × rank"
-    )
+    alpha: float = _number(8.0, 1e-3, 4096, "a `lora` is scaled by alpha / rank")
     rslora: bool = field(default=False, metadata={"text": "scale a `lora` by alpha / √rank"})
     reduction: int = _number(16, 1, 1024, "a `bottleneck` is hidden size / reduction wide")
     activation: str | None = _choice(

@@ -19,6 +19,7 @@ class Listener(uvicorn.Server):
     """One ASGI application on one socket."""
 
     _task: asyncio.Task[None]
+    _sock: socket.socket
 
     @classmethod
     async def serving(cls, app: ASGIApp, sock: socket.socket, drain_s: float) -> Listener:
@@ -32,6 +33,7 @@ class Listener(uvicorn.Server):
             timeout_graceful_shutdown=max(1, round(drain_s)),
         )
         listener = cls(config)
+        listener._sock = sock
         listener._task = asyncio.create_task(listener.serve([sock]))
         while not listener.started:
             if listener._task.done():
@@ -43,15 +45,36 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    def stop_accepting(self) -> None:
+    async def stop_accepting(self) -> None:
+        # closing resets connections that the kernel has accepted and the event loop has not: they
+        # are taken over first, in the same turn of the loop
+        late = list(_waiting(self._sock))
         for server in self.servers:
             server.close()
+        loop = asyncio.get_running_loop()
+        for connection in late:
+            await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def finish(self, *, at_once: bool = False) -> None:
         """Let calls in flight end, within the time that was given at the start, or cut them off."""
         self.should_exit = True
         self.force_exit = at_once
         await self._task
+
+
+def _waiting(sock: socket.socket) -> Iterator[socket.socket]:
+    while True:
+        try:
+            connection, _ = sock.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        connection.setblocking(False)
+        yield connection
 
 
 def listen(host: str, port: int) -> socket.socket:

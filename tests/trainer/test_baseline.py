@@ -52,6 +52,15 @@ def test_a_child_that_fails_is_said_so() -> None:
     assert "The baseline failed" in found["error"]
 
 
+def test_rows_that_no_pipe_holds_at_once_reach_the_child() -> None:
+    """More than a pipe takes, while the child is still importing: the question must not stall."""
+    filler = " ".join(f"word{i}" for i in range(2000))
+    texts = [f"{'yay' if i % 2 == 0 else 'boo'} {i} {filler}" for i in range(100)]
+    rows = examples(["glad", "sad"] * 50, texts)
+    split = split_examples(rows, head="classify", seed=0, dev_share=0.1, test_share=0.2)
+    assert "error" not in baseline_of("classify", split, timeout_s=60)
+
+
 def test_a_cancelled_job_does_not_wait_for_its_baseline() -> None:
     def waiting() -> None:
         raise Cancelled

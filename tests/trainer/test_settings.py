@@ -66,7 +66,7 @@ def test_layers_may_be_counted_from_the_top() -> None:
 
 
 def test_a_kind_is_told_only_what_was_chosen() -> None:
-    assert kind_config("lora", TrainingSettings()) == {"rank": 8, "rslora": False}
+    assert kind_config("lora", TrainingSettings()) == {"rank": 8, "alpha": 8.0, "rslora": False}
     chosen = TrainingSettings(targets=("query",), layers=(0, 1))
     assert kind_config("lora", chosen)["targets"] == ["query"]
     assert kind_config("bottleneck", chosen) == {"reduction": 16, "layers": [0, 1]}
