@@ -7,6 +7,7 @@ import sys
 
 BENCHMARKS = ("mixed_batch", "serving", "training")
 
+
 def main() -> int:
     """The number of benchmarks that failed."""
     failed = 0
@@ -14,6 +15,7 @@ def main() -> int:
         print(f"\n## {name}\n", flush=True)
         failed += subprocess.call([sys.executable, "-m", f"benchmarks.{name}"]) != 0
     return failed
+
 
 if __name__ == "__main__":
     sys.exit(main())

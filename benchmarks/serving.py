@@ -1,4 +1,4 @@
-"""Through the server: what dynamic batching, gRPC and a process boundary leave of the engine's speed.
+"""Through the server: what batching, gRPC and a process boundary leave of the engine's speed.
 
 `python -m benchmarks.serving`. A server with 32 tasks, and callers in a process of their own, share
 this machine; between their runs the same texts go through an engine that has it to itself.
@@ -79,18 +79,31 @@ class Alone:
 
 
 def callers(server: SpawnedServer, texts: Path, count: int, per_call: int, seconds: float) -> Load:
-    """`adapterd bench` against the server; server CPU is that of its own process, engine left out."""
+    """`adapterd bench` against the server; server CPU is its own process's, the engine left out."""
     server_process = psutil.Process(server.pid)
     command = [sys.executable, "-m", "adapterd", "bench", *TASKS, "--json", "--callers", str(count)]
-    command += ["--texts-per-call", str(per_call), "--seconds", str(seconds), "--texts-file", str(texts)]
+    command += [
+        "--texts-per-call",
+        str(per_call),
+        "--seconds",
+        str(seconds),
+        "--texts-file",
+        str(texts),
+    ]
     before = _cpu_s(server_process)
-    done = subprocess.run(command, capture_output=True, text=True, env=_environment(server), check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=_environment(server), check=False
+    )
     report = json.loads(done.stdout)
     cpu_s = _cpu_s(server_process) - before
     # the warm-up calls are the server's work too
     calls = report["calls"] + NUM_TASKS
     return Load(
-        report["rows_per_second"], report["p50_ms"], report["p99_ms"], 1000 * cpu_s / calls, report["failed"]
+        report["rows_per_second"],
+        report["p50_ms"],
+        report["p99_ms"],
+        1000 * cpu_s / calls,
+        report["failed"],
     )
 
 
@@ -120,16 +133,19 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(args.threads)
-    servers = args.server or ["--engine process", "--engine thread"]
+    servers = args.server or ["--set engine=process", "--set engine=thread", "--threads 1"]
     texts = demo_texts()
     with tempfile.TemporaryDirectory() as scratch:
-        adapters = write_adapters(BASE, Path(scratch) / "adapters", NUM_TASKS, ["query", "value"], 8)
+        adapters = write_adapters(
+            BASE, Path(scratch) / "adapters", NUM_TASKS, ["query", "value"], 8
+        )
         alone = Alone(adapters, texts, args.threads)
         file = Path(scratch) / "texts.txt"
         file.write_text("\n".join(" ".join(text.split()) for text in texts))
         print(conditions("grpcio"), "\n")
         for options in servers:
-            print(f"### `adapterd serve {options}`\n\n{_measure(options, adapters, alone, file, args)}\n", flush=True)
+            measured = _measure(options, adapters, alone, file, args)
+            print(f"### `adapterd serve {options}`\n\n{measured}\n", flush=True)
 
 
 def _measure(options: str, adapters: list[Path], alone: Alone, texts: Path, args: Any) -> str:
@@ -155,22 +171,30 @@ def _round(server: SpawnedServer, alone: Alone, texts: Path, seconds: float) -> 
 
 
 def _report(rounds: list[dict[str, Any]], idle_mb: float) -> str:
-    best_alone = max(statistics.median(r[name] for r in rounds) for name in ("alone 64", "alone 128"))
+    sizes = ("alone 64", "alone 128")
+    alone = {size: statistics.median(each[size] for each in rounds) for size in sizes}
+    best = max(alone.values())
     rows = [
-        [f"engine alone, batches of {size}", f"{(v := statistics.median(r[f'alone {size}'] for r in rounds)):.0f}",
-         f"{v / best_alone:.2f}", "", "", "", ""]
-        for size in (64, 128)
-    ]  # fmt: skip
+        [f"engine {size} rows a batch", f"{v:.0f}", f"{v / best:.2f}", "", "", "", ""]
+        for size, v in alone.items()
+    ]
     for name in ("64 x 8", "64 x 1", "1 x 1"):
-        loads: list[Load] = [r[name] for r in rounds]
-        middle = {f: statistics.median(getattr(load, f) for load in loads) for f in Load.__dataclass_fields__}
-        rows.append(
-            [f"callers x texts a call: {name}", f"{middle['rows_per_s']:.0f}", f"{middle['rows_per_s'] / best_alone:.2f}",
-             f"{middle['p50_ms']:.1f}", f"{middle['p99_ms']:.1f}", f"{middle['server_cpu_ms_per_call']:.2f}",
-             f"{sum(load.failed for load in loads)}"]
-        )  # fmt: skip
-    header = ["way", "rows/s", "of the engine alone", "p50 ms", "p99 ms", "server CPU ms a call", "failed"]
-    return f"{table(header, rows)}\n\nidle server and engine resident: {idle_mb:.0f} MB"
+        loads: list[Load] = [each[name] for each in rounds]
+        rows.append([f"callers x texts a call: {name}", *_cells(loads, best)])
+    header = ["way", "rows/s", "of the engine alone", "p50 ms", "p99 ms"]
+    header += ["server CPU ms a call", "failed"]
+    idle = f"idle server and engine resident: {idle_mb:.0f} MB"
+    return f"{table(header, rows)}\n\n{idle}"
+
+
+def _cells(loads: list[Load], best: float) -> list[str]:
+    def middle(name: str) -> float:
+        return statistics.median(getattr(load, name) for load in loads)
+
+    rate = middle("rows_per_s")
+    cells = [f"{rate:.0f}", f"{rate / best:.2f}", f"{middle('p50_ms'):.1f}"]
+    cells += [f"{middle('p99_ms'):.1f}", f"{middle('server_cpu_ms_per_call'):.2f}"]
+    return [*cells, str(sum(load.failed for load in loads))]
 
 
 if __name__ == "__main__":

@@ -21,8 +21,10 @@ from engine.inbox import Inbox
 
 def main() -> int:
     """Exit status 0 when the parent hung up, 3 when the base cannot be loaded."""
-    # the terminal's Ctrl-C reaches the whole group; the parent decides when the engine stops
+    # Ctrl-C and an init system's SIGTERM reach the whole group; the parent still has calls to
+    # answer then, and decides when the engine stops
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[1]))
     config = EngineConfig(**json.loads(sys.argv[2]))
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"

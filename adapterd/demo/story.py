@@ -95,7 +95,12 @@ class _Story:
             Training(
                 task=SCORE_TASK,
                 data=labelled_file(REVIEW_SCORE),
-                options={"head": "regress", "kind": "lora", "label_column": "score"},
+                options={
+                    "head": "regress",
+                    "kind": "lora",
+                    "label_column": "score",
+                    "settings": {"epochs": 2},
+                },
             ),
         ]
         jobs = await train_all(client, self._console, trainings)

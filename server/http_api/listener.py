@@ -73,7 +73,7 @@ def _waiting(sock: socket.socket) -> Iterator[socket.socket]:
             connection, _ = sock.accept()
         except (BlockingIOError, ConnectionError):
             return
-        connection.setblocking(False)
+        connection.settimeout(0)
         yield connection
 
 
