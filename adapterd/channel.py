@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from adapterd.settings import ClientSettings
+from adapterd.settings import ClientSettings, is_loopback
 
 PREDICT_TIMEOUT_S = 60.0
 MAX_MESSAGE_BYTES = 64 * 2**20
@@ -31,6 +31,10 @@ CHANNEL_OPTIONS: tuple[tuple[str, str | int], ...] = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 60_000),
 )
+
+
+def channel_options(target: str) -> tuple[tuple[str, str | int], ...]:
+    return (*CHANNEL_OPTIONS, ("grpc.enable_http_proxy", 0 if is_loopback(target) else 1))
 
 
 def metadata(settings: ClientSettings) -> tuple[tuple[str, str], ...]:

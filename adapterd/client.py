@@ -14,7 +14,7 @@ import grpc
 
 from adapterd import calls
 from adapterd.calls import AdapterOptions, Call, ChannelStubs, TrainingOptions
-from adapterd.channel import CHANNEL_OPTIONS, PREDICT_TIMEOUT_S, metadata
+from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
 from adapterd.export_files import ExportFiles
 from adapterd.failures import from_grpc
 from adapterd.settings import ClientSettings
@@ -34,7 +34,7 @@ class Client:
     ) -> None:
         settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
         self._metadata = metadata(settings)
-        self._channel = grpc.insecure_channel(settings.grpc, options=CHANNEL_OPTIONS)
+        self._channel = grpc.insecure_channel(settings.grpc, options=channel_options(settings.grpc))
         self._stubs = ChannelStubs.over(self._channel)
         self._transfer = Transfer(settings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -34,6 +35,24 @@ class ClientSettings:
     @property
     def authorization(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
+
+
+def is_loopback(address: str) -> bool:
+    """Whether a URL or a gRPC target leads to this machine, where no proxy is of use."""
+    try:
+        host = urlsplit(f"//{address.rpartition('//')[2].lstrip('/')}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def environment_without_settings() -> dict[str, str]:
+    """This process's environment for a server that is set up by its flags alone."""
+    return {name: value for name, value in os.environ.items() if not _is_ours(name)}
+
+
+def _is_ours(name: str) -> bool:
+    return name.upper().startswith("ADAPTERD_")
 
 
 def _checked_url(url: str) -> str:

@@ -11,7 +11,7 @@ import httpx
 
 from adapterd.errors import Refused
 from adapterd.failures import from_response, from_transport
-from adapterd.settings import ClientSettings
+from adapterd.settings import ClientSettings, is_loopback
 from adapterd.values import File
 
 #: called with bytes sent so far and bytes in all
@@ -39,6 +39,7 @@ class Transfer:
             headers=settings.authorization,
             timeout=httpx.Timeout(60.0, connect=5.0),
             transport=transport,
+            trust_env=not is_loopback(settings.url),
         )
 
     def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
@@ -69,6 +70,7 @@ class AsyncTransfer:
             headers=settings.authorization,
             timeout=httpx.Timeout(60.0, connect=5.0),
             transport=transport,
+            trust_env=not is_loopback(settings.url),
         )
 
     async def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:

@@ -125,7 +125,7 @@ def peft_loop(ours: Ours, spec: JobSpec) -> Outcome:
 def _peft_model(ours: Ours, spec: JobSpec, num_labels: int) -> Any:
     settings, info = spec.settings, ours.port.info
     layers = settings.layers
-    first = info.num_layers - layers if isinstance(layers, int) else 0
+    first = info.num_layers - (layers or (info.num_layers + 1) // 2)
     targets = [
         s.name for s in info.sites
         if s.layer >= first

@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from engine.base import Base
-from engine.errors import BadAdapter, NonFiniteWeights, WrongBase
+from engine.errors import BadAdapter, EngineError, NonFiniteWeights, WrongBase
 from engine.foreign import completed_head, part
 from engine.head_layers import HeadLayers, HeadWeights, head_tensor
 from engine.heads import head_kind
@@ -72,11 +72,21 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
     Raises BadAdapter and its kin. Every byte is hashed as it is read: what is checked is what is
     served.
     """
+    try:
+        return _read_adapter(files, base, head)
+    except EngineError:
+        raise
+    except Exception as error:
+        # a stranger's files may hold anything anywhere, and must not end the engine
+        raise BadAdapter(f"the adapter cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None) -> Adapter:
     contents = {file.role: _read(file) for file in files}
     config = _json(contents.get("config", b""), CONFIG)
     kind = _kind(config)
     adapter_tensors, head_weights = _split(contents, base)
-    settings, weights = _read_kind(kind, config, adapter_tensors, base)
+    settings, weights = KINDS[kind].read(config, adapter_tensors, base)
     manifest = _json(contents["manifest"], "manifest.json") if "manifest" in contents else {}
     _check_base(manifest, base)
     merged = completed_head(head, manifest, config, head_weights)
@@ -194,16 +204,6 @@ def _check_base(manifest: Mapping[str, Any], base: Base) -> None:
             f"the adapter was made for the base {str(claimed)[:12]}…; "
             f"this server runs {base.fingerprint[:12]}… ({base.name})"
         )
-
-
-def _read_kind(
-    kind: str, config: dict[str, Any], tensors: dict[str, Tensor], base: Base
-) -> tuple[dict[str, Any], Weights]:
-    try:
-        return KINDS[kind].read(config, tensors, base)
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
-        # a stranger's config may hold anything anywhere, and must not end the engine
-        raise BadAdapter(f"{CONFIG} cannot be read as a {kind} adapter: {error}") from error
 
 
 def _check_finite(adapter: Adapter, base: Base) -> None:

@@ -17,7 +17,7 @@ from safetensors.numpy import load, save_file
 from engine import port
 from engine.errors import BadAdapter
 from engine.heads import HEADS, head_kind
-from engine.heads.tag import IGNORED
+from engine.heads.head_kind import IGNORED
 
 WIDTH = 256
 Floats = NDArray[np.float32]

@@ -36,8 +36,8 @@ class Base:
         self.name = config.base
         self.family: Family = family_of(model_config.model_type)
         self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
-        self.packed = config.packed
-        self.model, self.has_pooler = _load_model(folder, self.numerics, config.packed)
+        self.packed = config.packed and self.family.packable
+        self.model, self.has_pooler = _load_model(folder, self.numerics, self.packed)
         self.tokenizer_json, self.max_tokens = _read_tokenizer(folder, self.model.config)
         self.fingerprint = fingerprint(folder, self.tokenizer_json)
         self.sites: dict[str, Site] = _find_sites(self.model, self.family)

@@ -17,7 +17,7 @@ from engine import port
 from engine.adapter import ROLES, Adapter, read_adapter, staged_files, write_adapter
 from engine.base import Base
 from engine.config import EngineConfig
-from engine.errors import EngineError, NotLoaded
+from engine.errors import EngineError, NotLoaded, OutOfMemory
 from engine.heads import HEADS
 from engine.kinds import KINDS
 from engine.resident import Resident
@@ -34,7 +34,7 @@ class Engine:
         self._config = config
         self._num_threads = set_threads(config.threads)
         self._base = Base(config)
-        self._sites = Sites(self._base.model, list(self._base.sites))
+        self._sites = Sites(self._base.model, list(self._base.sites | self._base.sublayers))
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
         self._trainings: dict[int, Training] = {}
         #: training slots whose masters moved since they were last placed
@@ -55,8 +55,10 @@ class Engine:
             return self._steps[type(step)](step)
         except EngineError as error:
             return port.Failure(code=error.code, message=str(error))
-        except torch.OutOfMemoryError as error:
-            return port.Failure(code="out_of_memory", message=str(error))
+        except RuntimeError as error:
+            if not _out_of_memory(error):
+                raise
+            return port.Failure(code=OutOfMemory.code, message=f"the step does not fit: {error}")
 
     @property
     def info(self) -> port.EngineInfo:
@@ -155,3 +157,8 @@ class Engine:
         # masters may stop being finite, so what is in training never shares a product
         self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
         self._moved.discard(slot)
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """On a CPU torch says so in words only."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -52,7 +52,7 @@ def _kind(config: Mapping[str, Any], outputs: int) -> str:
 
 def _num_outputs(head_weights: Mapping[str, Tensor]) -> int:
     for name in ("classifier.out_proj.weight", "classifier.weight"):
-        if name in head_weights:
+        if name in head_weights and head_weights[name].ndim:
             return int(head_weights[name].shape[0])
     raise BadAdapter(
         "the adapter brings no head weights (PEFT saves them through modules_to_save), "

@@ -13,7 +13,7 @@ from engine.kinds import KINDS
 from engine.packing import Batch
 from engine.product import Block, Owners
 from engine.resident import Placed
-from engine.sites import Action
+from engine.sites import Action, adding
 
 BLOCK_ADAPTERS = 8
 
@@ -71,4 +71,4 @@ def _add_blocks(
     for site in dict.fromkeys(site for placed in chunk for site in placed.products):
         parts = [placed.products.get(site) for placed in chunk]
         block = Block(start, owners, parts, chunk[0].activation)
-        actions.setdefault(site, []).append(Action(block=block, reads_output=kind.reads_output))
+        actions.setdefault(site, []).append(adding(block, reads_output=kind.reads_output))

@@ -42,6 +42,7 @@ class ProcessEngine:
         self._futures: dict[int, Future[port.Result]] = {}
         self._number = 0
         self._closed = False
+        self._alive = True
         self.generation = 1
         self._child, self._socket = _spawn(config)
         #: a restarted engine's socket until it has greeted
@@ -54,6 +55,10 @@ class ProcessEngine:
     def pid(self) -> int:
         return self._child.pid
 
+    @property
+    def is_alive(self) -> bool:
+        return self._alive
+
     def submit(self, step: port.Step) -> Future[port.Result]:
         future: Future[port.Result] = Future()
         with self._lock:
@@ -65,6 +70,7 @@ class ProcessEngine:
                     raise ConnectionError
                 send_frame(self._socket, frame)
             except OSError:  # it died and is not back yet
+                self._alive = False
                 del self._futures[self._number]
                 future.set_exception(EngineGone())
         return future
@@ -72,7 +78,7 @@ class ProcessEngine:
     def close(self) -> None:
         """Hang up; the engine finishes the step it runs and exits."""
         with self._lock:
-            self._closed = True
+            self._closed, self._alive = True, False
             _hang_up(self._socket)
             if self._starting is not None:
                 _hang_up(self._starting)
@@ -118,6 +124,7 @@ class ProcessEngine:
         """Everything in flight is lost, and so is everything that was loaded."""
         with self._lock:
             self.generation += 1
+            self._alive = False
             lost, self._futures = self._futures, {}
             _hang_up(self._socket)
         for future in lost.values():
@@ -130,6 +137,7 @@ class ProcessEngine:
             if frame is not None and isinstance(port.decode(frame).body, port.EngineInfo):
                 with self._lock:
                     old, self._socket, self._starting = self._socket, sock, None
+                    self._alive = not self._closed
                 old.close()
                 return
             with self._lock:

@@ -21,52 +21,74 @@ Dropout = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Action:
-    """One block at one site.
+    """What some slots do at one module boundary, over the flattened stream of all rows.
 
-    `reads_output`: the product reads what the module gave rather than what it got.
+    `before` answers what the module gets instead of [T, I]; `after` adds to what it gave, [T, O],
+    in place, and may look at both.
     """
 
-    block: Block
-    reads_output: bool
+    before: Callable[[Tensor], Tensor] | None = None
+    after: Callable[[Tensor, Tensor, Dropout | None], None] | None = None
+
+
+def adding(block: Block, *, reads_output: bool) -> Action:
+    """Add a block's product, of what the module got or of what it gave."""
+
+    def after(in_TI: Tensor, out_TO: Tensor, dropout: Dropout | None) -> None:
+        block.add_to(out_TO, _unchanged(out_TO) if reads_output else in_TI, dropout)
+
+    return Action(after=after)
 
 
 class Sites:
     """The hooks of one base. Never nested: a forward has one set of actions."""
 
     def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
-        self._actions: Mapping[str, Sequence[Action]] | None = None
+        self._actions: Mapping[str, Sequence[Action]] = {}
         self._dropout: Dropout | None = None
         for name in names:
-            model.get_submodule(name).register_forward_hook(self._hook(name))
+            module = model.get_submodule(name)
+            module.register_forward_pre_hook(self._before(name))
+            module.register_forward_hook(self._after(name))
 
     @contextmanager
     def acting(
         self, actions: Mapping[str, Sequence[Action]], dropout: Dropout | None = None
     ) -> Iterator[None]:
-        assert self._actions is None, "a forward is already running"
+        assert not self._actions, "a forward is already running"
         self._actions, self._dropout = actions, dropout
         try:
             yield
         finally:
-            self._actions, self._dropout = None, None
+            self._actions, self._dropout = {}, None
 
-    def _hook(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
+    def _before(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]:
+        def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+            del module
+            changes = [a.before for a in self._actions.get(name, ()) if a.before is not None]
+            if not changes:
+                return None
+            given = _flat(args[0])
+            for change in changes:
+                given = change(given)
+            return (given.view(args[0].shape), *args[1:])
+
+        return before
+
+    def _after(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def after(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
             del module
-            actions = self._actions.get(name) if self._actions else None
-            if actions:
-                self._act(actions, args[0], output)
+            for action in self._actions.get(name, ()):
+                if action.after is not None:
+                    action.after(_flat(args[0]), _flat(output), self._dropout)
 
         return after
 
-    def _act(self, actions: Sequence[Action], given: Tensor, output: Tensor) -> None:
-        out_TO, in_TI = output.view(-1, output.shape[-1]), given.view(-1, given.shape[-1])
-        for action in actions:
-            action.block.add_to(
-                out_TO, _read(out_TO) if action.reads_output else in_TI, self._dropout
-            )
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor.view(-1, tensor.shape[-1])
 
 
-def _read(out_TO: Tensor) -> Tensor:
-    """The output as the product may read it: autograd needs the values from before the addition."""
+def _unchanged(out_TO: Tensor) -> Tensor:
+    """The output as a product may read it: autograd needs the values from before the addition."""
     return out_TO.clone() if torch.is_grad_enabled() else out_TO

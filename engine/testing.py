@@ -47,10 +47,16 @@ class FakeEngine:
     generation: int = 1
     num_slots: int = 8
     closed: bool = False
+    #: as between a crash and the restart: every step is lost
+    down: bool = False
 
     @property
     def info(self) -> port.EngineInfo:
         return fake_info(self.num_slots)
+
+    @property
+    def is_alive(self) -> bool:
+        return not (self.closed or self.down)
 
     def submit(self, step: port.Step) -> Future[port.Result]:
         self.steps.append(step)
@@ -70,7 +76,7 @@ class FakeEngine:
         self.closed = True
 
     def _run(self, step: port.Step) -> port.Result:
-        if self.closed:
+        if not self.is_alive:
             raise EngineGone
         if type(step) in self.broken:
             raise self.broken[type(step)]

@@ -31,6 +31,10 @@ class ThreadEngine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
+    @property
+    def is_alive(self) -> bool:
+        return not self._closed
+
     def submit(self, step: port.Step) -> Future[port.Result]:
         future: Future[port.Result] = Future()
         with self._lock:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +27,8 @@ from server.errors import BadSettings
 ENV_PREFIX = "ADAPTERD_"
 #: what clients read from the same environment; never a mistyped server setting
 CLIENT_VARIABLES = frozenset({"ADAPTERD_URL", "ADAPTERD_GRPC", "ADAPTERD_API_KEY"})
+#: what Kubernetes sets in every container beside a service named adapterd
+SERVICE_LINK = re.compile(r"ADAPTERD_(PORT|PORT_.*|SERVICE_.*)")
 DEFAULT_FILE = Path("adapterd.toml")
 MIB = 2**20
 
@@ -43,6 +46,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     http_port: int = Field(8000, ge=0, le=65535)
     grpc_port: int = Field(8001, ge=0, le=65535)
+    #: the metrics name tasks and tenants and ask for no key, so others reach them only if told to
+    metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(8002, ge=0, le=65535)
 
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
@@ -132,7 +137,9 @@ def _check_environment() -> None:
     unknown = sorted(
         name
         for name in os.environ
-        if name.upper().startswith(ENV_PREFIX) and name.upper() not in known
+        if name.upper().startswith(ENV_PREFIX)
+        and name.upper() not in known
+        and not SERVICE_LINK.fullmatch(name)
     )
     if unknown:
         raise BadSettings(f"the environment sets {', '.join(unknown)}, which no setting reads")

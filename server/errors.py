@@ -109,6 +109,12 @@ class InputTooLong(BadInput):
     code = "input_too_long"
 
 
+class PairRefused(BadInput):
+    """The input is a pair of texts; the task tags the characters of one text, so it takes no pair."""
+
+    code = "pair_refused"
+
+
 class ForbiddenCharacter(BadInput):
     """The input holds a NUL or half of a surrogate pair, which is not text."""
 

@@ -10,10 +10,11 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The one way a server goes."""
+    """The one way a server goes, but for an engine that dies and comes back."""
 
     STARTING = "starting"
     READY = "ready"
+    REVIVING = "reviving"
     DRAINING = "draining"
 
 
@@ -37,3 +38,9 @@ class Health:
         self._state = state
         for tell in self.on_change:
             await tell(state)
+
+    async def see_engine(self, *, is_alive: bool) -> None:
+        """A server without its engine is not ready; whether it starts or drains comes first."""
+        state = State.READY if is_alive else State.REVIVING
+        if self._state is not state and self._state in (State.READY, State.REVIVING):
+            await self.turn(state)

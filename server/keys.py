@@ -44,7 +44,8 @@ class KeyRing:
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
-        self._stamp = _stamp(path)
+        #: none while the file cannot be read
+        self._stamp: tuple[int, int, int] | None = _stamp(path)
         self._keys = {key.id: key for key in list_keys(path)}
         self._looked_at = clock()
         if not self._keys:
@@ -67,11 +68,15 @@ class KeyRing:
         if now - self._looked_at < RELOAD_S:
             return
         self._looked_at = now
-        stamp = _stamp(self._path)
-        if stamp != self._stamp:
-            # a file that went bad fails closed: its keys are gone until it can be read again
-            self._stamp, self._keys = stamp, {}
-            self._keys = {key.id: key for key in list_keys(self._path)}
+        try:
+            stamp = _stamp(self._path)
+            if stamp != self._stamp:
+                self._keys = {key.id: key for key in list_keys(self._path)}
+                self._stamp = stamp
+        except BadKeyFile:
+            # a file that went, or went bad, fails closed: no key is valid until it can be read again
+            self._stamp, self._keys = None, {}
+            raise
 
 
 def create_key(path: Path, tenant: str, role: str) -> tuple[Key, str]:

@@ -11,6 +11,17 @@ from server.config import Settings
 from server.dispatch.scheduler import BatchLimits
 from server.dispatch.waiting_room import QueueLimits
 
+#: an upload that stands still for so long is given up
+STALL_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """Per stream of files."""
+
+    max_bytes: int
+    stall_s: float = STALL_S
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallLimits:
@@ -34,6 +45,10 @@ def call_limits(settings: Settings) -> CallLimits:
         entry_tokens=max(1, settings.max_batch_tokens // 4),
         entry_rows=max(1, settings.max_batch_rows // 4),
     )
+
+
+def upload_limits(settings: Settings) -> UploadLimits:
+    return UploadLimits(max_bytes=settings.max_upload_bytes)
 
 
 def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:

@@ -14,6 +14,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from engine.port import EnginePort
+from server import limits
 from server.config import Settings
 from server.doorkeeper import Doorkeeper
 from server.errors import StartFailed
@@ -29,6 +30,8 @@ from server.parts import Parts, build
 _log = logging.getLogger("server")
 #: requests that were sent on open connections before these closed still arrive for so long
 _LINGER_S = 0.3
+#: how soon an engine that died, or came back, shows in the health
+_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class Server:
         self._grpc: grpc.aio.Server | None = None
         self._sockets: list[socket.socket] = []
         self._listeners: list[Listener] = []
+        self._watch: asyncio.Task[None] | None = None
         self.health = Health()
         self.metrics = Metrics(CollectorRegistry(), max_task_labels=settings.max_task_labels)
         self.ports = Ports(
@@ -89,6 +93,8 @@ class Server:
     async def stop(self) -> None:
         """Stop now. Whoever still waits is told that the server is draining."""
         await self.health.turn(State.DRAINING)
+        if self._watch is not None:
+            self._watch.cancel()
         if self._parts is not None:
             self._parts.dispatch.room.close()
         if self._grpc is not None:
@@ -106,8 +112,11 @@ class Server:
         keys = KeyRing(settings.keys_file) if settings.keys_file else None
         doorkeeper = Doorkeeper(keys)
         # ports before the base: a port in use is known at once, a base takes seconds
-        for number in (settings.http_port, settings.metrics_port):
-            self._sockets.append(listen(settings.host, number))
+        for host, number in (
+            (settings.host, settings.http_port),
+            (settings.metrics_host, settings.metrics_port),
+        ):
+            self._sockets.append(listen(host, number))
         self._grpc, grpc_port = grpc_app.bind(settings)
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
         self.ports = Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
@@ -115,7 +124,8 @@ class Server:
             build, settings, self._given_port, self.metrics, self.health
         )
         gate = Gate(doorkeeper=doorkeeper, metrics=self.metrics, health=self.health)
-        grpc_app.serve(self._grpc, parts.service, gate, self.health)
+        uploads = limits.upload_limits(settings)
+        grpc_app.serve(self._grpc, parts.service, gate, self.health, uploads)
         app = build_app(
             service=parts.service,
             doorkeeper=doorkeeper,
@@ -129,6 +139,12 @@ class Server:
         if settings.train:
             parts.worker.start()
         await self.health.turn(State.READY)
+        self._watch = asyncio.create_task(self._watch_engine(parts.port))
+
+    async def _watch_engine(self, port: EnginePort) -> None:
+        while True:
+            await self.health.see_engine(is_alive=port.is_alive)
+            await asyncio.sleep(_LOOK_S)
 
     async def _scrape(self) -> bytes:
         # rendered on the event loop, where what it reads changes; only jobs are counted elsewhere
@@ -156,14 +172,10 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     server = Server(settings, port)
     await server.start()
-    ports = server.ports
+    ports, host = server.ports, settings.host
     _log.info(
         "serving HTTP on %s:%d, gRPC on %s:%d, metrics on %s:%d",
-        *(
-            part
-            for port in (ports.http, ports.grpc, ports.metrics)
-            for part in (settings.host, port)
-        ),
+        *(host, ports.http, host, ports.grpc, settings.metrics_host, ports.metrics),
         extra={"action": "server.ready"},
     )
     await asked.wait()

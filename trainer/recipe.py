@@ -28,11 +28,11 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     _check_layers(spec.settings.layers, info.num_layers)
 
 
-def open_training(spec: JobSpec, head: dict[str, Any]) -> OpenTraining:
+def open_training(spec: JobSpec, head: dict[str, Any], num_layers: int) -> OpenTraining:
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
-        kind_config=kind_config(spec.kind, settings),
+        kind_config=kind_config(spec.kind, settings, num_layers),
         head=head_kind(head).check(head),
         seed=settings.seed,
         dropout=settings.dropout,
@@ -43,9 +43,15 @@ def open_training(spec: JobSpec, head: dict[str, Any]) -> OpenTraining:
     )
 
 
-def kind_config(kind: str, settings: TrainingSettings) -> dict[str, Any]:
-    """Only what was chosen: the kind completes the rest, and refuses what it does not know."""
+def kind_config(kind: str, settings: TrainingSettings, num_layers: int) -> dict[str, Any]:
+    """Only what was chosen: the kind completes the rest, and refuses what it does not know.
+
+    Layers are the one choice made here: the upper half trains in a fraction of the time, since what
+    enters it is computed once per row and kept.
+    """
     chosen = {name: getattr(settings, name) for name in _KIND_SETTINGS[kind]}
+    if chosen["layers"] is None:
+        chosen["layers"] = (num_layers + 1) // 2
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in chosen.items()

@@ -92,7 +92,11 @@ class JobRun:
 
     @contextmanager
     def _slot(self, course: Course) -> Iterator[TrainingOpened]:
-        opened = ask(self._tools.port, open_training(self._spec, course.head), TrainingOpened)
+        opened = ask(
+            self._tools.port,
+            open_training(self._spec, course.head, self._tools.port.info.num_layers),
+            TrainingOpened,
+        )
         try:
             yield opened
         finally:

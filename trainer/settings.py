@@ -30,8 +30,8 @@ class TrainingSettings:
     setting says.
     """
 
-    epochs: int = _number(3, 1, 200, "passes over the training rows")
-    batch_rows: int = _number(16, 1, 1024, "rows per optimizer step")
+    epochs: int = _number(5, 1, 200, "passes over the training rows")
+    batch_rows: int = _number(32, 1, 1024, "rows per optimizer step")
     learning_rate: float | None = _number(
         None, 1e-8, 1.0, "peak rate; none: the kind's own default"
     )
@@ -42,8 +42,10 @@ class TrainingSettings:
     head_dropout: float = _number(0.1, 0.0, 0.9, "dropout before the head")
     head_learning_rate_scale: float = _number(1.0, 1e-3, 1e3, "the head's rate, as a multiple")
     max_tokens: int | None = _number(None, 8, 65536, "longer rows are cut; none: the base's limit")
-    rank: int = _number(8, 1, 512, "rank of a `lora`")
-    alpha: float = _number(8.0, 1e-3, 4096, "a `lora` is scaled by alpha / rank")
+    rank: int = _number(8, 1, 256, "rank of a `lora`")
+    alpha: float | None = _number(
+        None, 1e-3, 4096, "a `lora` is scaled by alpha / rank; none: the rank"
+    )
     rslora: bool = field(default=False, metadata={"text": "scale a `lora` by alpha / √rank"})
     reduction: int = _number(16, 1, 1024, "a `bottleneck` is hidden size / reduction wide")
     activation: str | None = _choice(
@@ -53,7 +55,7 @@ class TrainingSettings:
         "linears a `lora` adapts, by name or its ending; none: all"
     )
     layers: tuple[int, ...] | int | None = _names(
-        "layers to adapt, or how many from the top; none: all"
+        "layers to adapt, or how many from the top; none: the upper half"
     )
     patience: int = _number(2, 1, 200, "epochs without a better dev metric before stopping early")
     seed: int = _number(0, 0, 2**31 - 1, "seed of fresh weights, dropout and batch order")

@@ -23,7 +23,7 @@ class Split:
     train: list[Example]
     dev: list[Example]
     test: list[Example]
-    #: training rows dropped because a given dev or test file holds the same text
+    #: rows dropped because a given dev or test file holds the same text
     num_leaked: int = 0
 
     @property
@@ -50,7 +50,13 @@ def split_examples(
     stratified = head == "classify"
     if test is None:
         train, test = _hold_out(train, test_share, f"test {seed}", stratified)
-    if dev is None:
+    judged = {row.group for row in test}
+    if dev is not None:
+        # the best epoch is chosen on dev: rows that also judge it would flatter it
+        num_leaked += len(dev)
+        dev = [row for row in dev if row.group not in judged]
+        num_leaked -= len(dev)
+    else:
         train, dev = (
             _hold_out(train, dev_share, f"dev {seed}", stratified) if dev_share else (train, [])
         )

@@ -17,6 +17,7 @@ from typing import Self
 import httpx
 
 from adapterd.errors import ServerFailed, Unavailable
+from adapterd.settings import environment_without_settings
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 40.0
@@ -64,8 +65,9 @@ class SpawnedServer:
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self._child = subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                self._command(), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-            )
+                self._command(), stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                env=environment_without_settings(),
+            )  # fmt: skip
         try:
             self._wait_until_ready()
         except BaseException:
@@ -108,7 +110,8 @@ class SpawnedServer:
 
     def _is_ready(self) -> bool:
         try:
-            return httpx.get(f"{self.addresses.http}/health/ready", timeout=2.0).is_success
+            url = f"{self.addresses.http}/health/ready"
+            return httpx.get(url, timeout=2.0, trust_env=False).is_success
         except httpx.TransportError:
             return False
 

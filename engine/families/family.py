@@ -44,6 +44,8 @@ class Family:
     token_types: bool
     #: positions start after the padding index
     positions_after_padding: bool = False
+    #: the stock code takes positions and attention from us, so rows can share one stream
+    packable: bool = True
 
     def layer_path(self, index: int) -> str:
         return f"{self.layers}.{index}"

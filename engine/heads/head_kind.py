@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POOLINGS = ("native", "mean")
+#: the target of a token that is not trained on
+IGNORED = -100
 
 Logits = NDArray[np.float32]
 

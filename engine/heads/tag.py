@@ -8,13 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import Logits, checked_labels, softmax
+from engine.heads.head_kind import IGNORED, Logits, checked_labels, softmax
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-IGNORED = -100
 
 
 class TagHead:

@@ -27,6 +27,8 @@ _UNSUPPORTED = {
     "alora_invocation_tokens": None, "use_qalora": False, "use_bdlora": None,
     "arrow_config": None, "monteclora_config": None, "velora_config": None,
 }  # fmt: skip
+#: initialisations of PEFT that also rewrite the base's weights when PEFT builds the layer
+_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 _MAX_RANK = 512
 
 
@@ -38,7 +40,7 @@ class LoraKind:
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
         rank = positive(config, "rank", 8, _MAX_RANK)
-        alpha = float(config["alpha"]) if config.get("alpha") is not None else 2.0 * rank
+        alpha = float(config["alpha"]) if config.get("alpha") is not None else float(rank)
         if not (math.isfinite(alpha) and alpha > 0):
             raise BadTraining(f"alpha is {alpha}; it must be a positive number")
         targets, layers = config.get("targets"), chosen_layers(config, layout.num_layers)
@@ -99,11 +101,10 @@ class LoraKind:
         kept = {
             "r": int(config["r"]), "lora_alpha": float(config.get("lora_alpha", 8)),
             "use_rslora": bool(config.get("use_rslora", False)),
-            "rank_pattern": dict(config.get("rank_pattern") or {}),
-            "alpha_pattern": dict(config.get("alpha_pattern") or {}), "sites": sorted(weights),
+            "rank_pattern": _checked_pattern("rank_pattern", config, weights),
+            "alpha_pattern": _checked_pattern("alpha_pattern", config, weights),
+            "sites": sorted(weights),
         }  # fmt: skip
-        for name, parts in weights.items():
-            _scaling(name, parts["down"].shape[0], kept)  # raises here what is no number
         return kept, weights
 
     def write(
@@ -155,7 +156,7 @@ def _match(weights: Weights, layout: Layout) -> None:
 
 def _check_rank(name: str, parts: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     down, up = parts["down"].shape[0], parts["up"].shape[1]
-    declared = int(_pattern(name, config.get("rank_pattern"), config.get("r", down)))
+    declared = _pattern(name, config.get("rank_pattern"), config["r"])
     if down != up or down != declared or down > _MAX_RANK:
         raise BadAdapter(
             f"{name}: A has rank {down} and B rank {up}; the config says {declared}, "
@@ -168,6 +169,12 @@ def _refuse_unsupported(config: Mapping[str, Any]) -> None:
         raise BadAdapter(
             f"adapter_config.json gives r as {config.get('r')!r}; it must be a whole number"
         )
+    start = config.get("init_lora_weights")
+    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
+        raise BadAdapter(
+            f"init_lora_weights is {start!r}, which changes the base; "
+            "convert the adapter to a plain LoRA when saving it"
+        )
     for name, default in _UNSUPPORTED.items():
         value = config.get(name, default)
         if value != default and value not in (None, False, [], {}):
@@ -177,11 +184,27 @@ def _refuse_unsupported(config: Mapping[str, Any]) -> None:
 
 
 def _pattern(site: str, pattern: Mapping[str, Any] | None, default: Any) -> Any:
-    """PEFT's patterns are regular expressions; only names and dotted endings are honoured here."""
+    """PEFT's patterns are regular expressions; only names, dotted endings and prefixes count."""
     for key, value in (pattern or {}).items():
-        if site == key or site.endswith(f".{key}"):
+        if site == key or site.endswith(f".{key}") or key.endswith(f".{site}"):
             return value
     return default
+
+
+def _checked_pattern(
+    name: str, config: Mapping[str, Any], weights: Weights
+) -> dict[str, int | float]:
+    """Every key names a site, with or without the stock model's prefix, and every value is sane."""
+    kept: dict[str, int | float] = {}
+    for key, value in (config.get(name) or {}).items():
+        matched = [site for site in weights if site == key or site.endswith(f".{key}")]
+        matched = matched or [site for site in weights if key.endswith(f".{site}")]
+        if not matched:
+            raise BadAdapter(f"{name} names {key!r}, which is no adapted module of this base")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+            raise BadAdapter(f"{name} gives {key!r} the value {value!r}; it must be a number")
+        kept |= dict.fromkeys(matched, value)
+    return kept
 
 
 def _scaling(site: str, rank: int, config: Mapping[str, Any]) -> float:

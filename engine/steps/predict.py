@@ -78,6 +78,11 @@ def _array(logits: torch.Tensor) -> Array | Failure:
 def _refused(row: Row, base: Base) -> Failure | None:
     if not row.ids:
         return Failure(code=BadRow.code, message="the row has no tokens")
+    if row.type_ids is not None and len(row.type_ids) != len(row.ids):
+        return Failure(
+            code=BadRow.code,
+            message=f"the row has {len(row.ids)} tokens and {len(row.type_ids)} token types",
+        )
     if len(row.ids) > base.max_tokens:
         return Failure(
             code=BadRow.code,

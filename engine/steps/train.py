@@ -17,6 +17,7 @@ from engine.base import Base
 from engine.errors import BadTraining, Diverged
 from engine.head_layers import HeadLayers
 from engine.heads import head_kind
+from engine.heads.head_kind import IGNORED
 from engine.kinds import KINDS
 from engine.packing import Batch, unpack
 from engine.plan import plan
@@ -28,6 +29,8 @@ from engine.steps.forward import head_logits, make_batch
 
 Dropout = Callable[[Tensor], Tensor]
 
+_MAX_PART_TOKENS = 4096
+
 
 class Training:
     """One job's slot: masters, optimizer, best weights so far, and its cached activations."""
@@ -37,8 +40,8 @@ class Training:
         self.adapter = _fresh(spec, base)
         for tensor in self.adapter.tensors.values():
             tensor.requires_grad_()
-        self._start = {name: t.detach().clone() for name, t in self.adapter.tensors.items()}
-        self._best = self._start
+        self.snapshot()
+        self._unreached = set(self.adapter.tensors)
         self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec), lr=0.0, fused=True)
         self._cache = PrefixCache(base, _lowest_layer(self.adapter, base), spec.cache_bytes)
 
@@ -61,20 +64,18 @@ class Training:
             raise BadTraining(
                 "a training step needs as many keys and targets as rows, and at least one row"
             )
-        loss = self._loss(step)
-        if not torch.isfinite(loss):
-            raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = sum(self._backward(step, part) for part in _parts(step))
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.adapter.tensors.values()), self._spec.max_grad_norm
         )
         if not torch.isfinite(norm):
             raise Diverged(f"the gradient's norm is {norm.item()} at step {step.step}")
+        self._note_gradients()
         for group in self._optimizer.param_groups:
             group["lr"] = step.learning_rate * group["scale"]
         self._optimizer.step()
-        return Trained(loss=loss.item(), grad_norm=norm.item())
+        return Trained(loss=loss, grad_norm=norm.item())
 
     def snapshot(self) -> None:
         self._best = {name: t.detach().clone() for name, t in self.adapter.tensors.items()}
@@ -85,28 +86,38 @@ class Training:
             tensor.copy_(self._best[name])
 
     def unmoved(self) -> list[str]:
-        """Trained tensors that are still what they were at the start: no gradient reached them."""
-        return [
-            name
-            for name, t in self.adapter.tensors.items()
-            if torch.equal(t.detach(), self._start[name])
-        ]
+        """Trained tensors that no gradient ever reached; weight decay alone does not count."""
+        return sorted(self._unreached)
 
-    def _loss(self, step: Train) -> Tensor:
+    def _note_gradients(self) -> None:
+        if self._unreached:
+            grads = {name: t.grad for name, t in self.adapter.tensors.items()}
+            self._unreached -= {n for n, g in grads.items() if g is not None and bool(g.any())}
+
+    def _backward(self, step: Train, part: range) -> float:
+        """Gradients of the part's share of the step's mean loss; answers that share."""
+        share = _weight(step.targets[part.start : part.stop]) / _weight(step.targets)
+        loss = self._loss(step, part) * share
+        if not torch.isfinite(loss):
+            raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.item()
+
+    def _loss(self, step: Train, part: range) -> Tensor:
         placed = {step.slot: place(self.adapter, self._base)}
-        rows = [_on_slot(row, step.slot) for row in step.rows]
+        rows = [_on_slot(step.rows[i], step.slot) for i in part]
         batch = make_batch(self._base, rows, placed)
         generator = torch.Generator(self._base.numerics.device).manual_seed(
-            _mix(self._spec.seed, step.step)
+            _mix(self._spec.seed, step.step, part.start)
         )
-        hidden = self._hidden(batch, [step.keys[i] for i in batch.order], placed, generator)
+        hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
         logits = head_logits(
             self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator)
         )
         head = self.adapter.head
         kind = head_kind(head)
         stacked = torch.cat(logits) if kind.per_token else torch.stack(logits)
-        return kind.loss(stacked, [step.targets[i] for i in batch.order], batch.lengths, head)
+        return kind.loss(stacked, [step.targets[part[i]] for i in batch.order], batch.lengths, head)
 
     def _hidden(
         self,
@@ -182,9 +193,28 @@ def _on_slot(row: Row, slot: int) -> Row:
     return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
 
 
-def _mix(seed: int, step: int) -> int:
-    """One seed per (job, step), so that a step's dropout does not depend on what ran before it."""
-    return (seed * 1_000_003 + step * 7_919 + 17) % 2**63
+def _parts(step: Train) -> list[range]:
+    """The step's rows in stretches of bounded size: one step must neither exhaust the memory nor
+    keep served rows waiting for long.
+    """
+    starts, tokens = [0], 0
+    for index, row in enumerate(step.rows):
+        if tokens and tokens + len(row.ids) > _MAX_PART_TOKENS:
+            starts.append(index)
+            tokens = 0
+        tokens += len(row.ids)
+    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(step.rows)], strict=True)]
+
+
+def _weight(targets: Sequence[Any]) -> int:
+    """How many targets a mean loss is a mean of: rows, or the tokens that have a tag."""
+    counts = [sum(t != IGNORED for t in x) if isinstance(x, list) else 1 for x in targets]
+    return max(1, sum(counts))
+
+
+def _mix(seed: int, step: int, part: int) -> int:
+    """One seed per (job, step, part): a step's dropout does not depend on what ran before it."""
+    return (seed * 1_000_003 + step * 7_919 + part * 104_729 + 17) % 2**63
 
 
 def _dropout(rate: float, generator: torch.Generator) -> Dropout | None:

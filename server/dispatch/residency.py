@@ -17,6 +17,7 @@ from adapters_registry.errors import RegistryError
 from adapters_registry.values import Version
 from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
 from engine.port import EnginePort, File, Load, Loaded, Unload
+from server.dispatch.revival import until_alive
 
 #: a fresh digest cannot be evicted for so long, so that whoever asked for it can lease it
 _FRESH_S = 1.0
@@ -126,6 +127,7 @@ class Residency:
         """
         while (lease := self.lease(version.digest)) is None:
             self._raise_known_failure(version.digest)
+            await until_alive(self._port)
             await asyncio.shield(self._load_once(version))
         return lease
 
@@ -238,7 +240,8 @@ def _check_base(version: Version, fingerprint: str) -> None:
     made_for = version.manifest.base["fingerprint"]
     if made_for != fingerprint:
         raise WrongBase(
-            f"version {version.number} of {version.task} was made for the base {made_for[:12]}; "
+            # no task and no number: by digest, other tenants are answered with the same sentence
+            f"the version was made for the base {made_for[:12]}; "
             f"this server holds the base {fingerprint[:12]}"
         )
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from adapters_registry.ref import PRODUCTION
 from protos.adapterd.v1 import adapters_pb2
-from server.errors import BadCall
+from server.errors import BadCall, BodyTooLarge
 from server.grpc_api import wire
+from server.limits import UploadLimits
 from server.service.adapters import AdapterService
 from server.service.values import Caller
 
@@ -21,17 +22,17 @@ Requests = AsyncIterator[adapters_pb2.RegisterRequest]
 class AdaptersApi:
     """Translates and calls; decides nothing."""
 
-    def __init__(self, service: AdapterService) -> None:
+    def __init__(self, service: AdapterService, limits: UploadLimits) -> None:
         self._service = service
+        self._limits = limits
 
     async def register(self, requests: Requests, caller: Caller) -> adapters_pb2.Version:
-        first = await anext(aiter(requests), None)
+        received = _Received(requests, asyncio.get_running_loop(), self._limits)
+        first = await received.next()
         if first is None or not first.HasField("metadata"):
             raise BadCall("The first message of Register must be `metadata`.")
-        upload = _Received(requests, asyncio.get_running_loop()).files()
-        return wire.version(
-            await self._service.register(caller, wire.read_registration(first.metadata), upload)
-        )
+        registration = wire.read_registration(first.metadata)
+        return wire.version(await self._service.register(caller, registration, received.files()))
 
     async def list_versions(
         self, request: adapters_pb2.ListVersionsRequest, caller: Caller
@@ -84,10 +85,23 @@ class AdaptersApi:
 class _Received:
     """The files of a Register stream, for the one thread that stages them."""
 
-    def __init__(self, requests: Requests, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, requests: Requests, loop: asyncio.AbstractEventLoop, limits: UploadLimits
+    ) -> None:
         self._requests = aiter(requests)
         self._loop = loop
+        self._limits = limits
+        self._num_bytes = 0
         self._chunk: adapters_pb2.FileChunk | None = None
+
+    async def next(self) -> adapters_pb2.RegisterRequest | None:
+        """The next message, or none at the end. Raises BadCall for a stream that stands still."""
+        stall_s = self._limits.stall_s
+        try:
+            async with asyncio.timeout(stall_s):
+                return await anext(self._requests, None)
+        except TimeoutError:
+            raise BadCall(f"No message of the stream came for {stall_s:.0f} s.") from None
 
     def files(self) -> Iterator[tuple[str, Iterator[bytes]]]:
         self._advance()
@@ -106,13 +120,15 @@ class _Received:
 
     def _advance(self) -> None:
         # blocks this thread, not the loop; a caller who hangs up makes it raise
-        message = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+        message = asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
         if message is not None and not message.HasField("chunk"):
             raise BadCall("After `metadata`, every message of Register must be a `chunk`.")
         self._chunk = None if message is None else message.chunk
-
-    async def _next(self) -> adapters_pb2.RegisterRequest | None:
-        return await anext(self._requests, None)
+        self._num_bytes += len(self._chunk.data) if self._chunk is not None else 0
+        if self._num_bytes > self._limits.max_bytes:
+            raise BodyTooLarge(
+                f"The files are larger than the {self._limits.max_bytes} bytes allowed here."
+            )
 
 
 def _chunks(path: Path) -> Iterator[adapters_pb2.FileChunk]:

@@ -18,6 +18,7 @@ from server.grpc_api.jobs import JobsApi
 from server.grpc_api.predictor import PredictorApi
 from server.grpc_api.tasks import TasksApi
 from server.health import Health, State
+from server.limits import UploadLimits
 from server.service.service import Service
 from server.service.values import Caller
 
@@ -49,12 +50,16 @@ def bind(settings: Settings) -> tuple[grpc.aio.Server, int]:
     return server, port
 
 
-def serve(server: grpc.aio.Server, service: Service, gate: Gate, state: Health) -> list[str]:
+def serve(
+    server: grpc.aio.Server, service: Service, gate: Gate, state: Health, uploads: UploadLimits
+) -> list[str]:
     """Put every service behind the gate; answers their names."""
     apis: dict[Any, object] = {
         predictor_pb2.DESCRIPTOR.services_by_name["Predictor"]: PredictorApi(service.predict),
         tasks_pb2.DESCRIPTOR.services_by_name["Tasks"]: TasksApi(service.tasks),
-        adapters_pb2.DESCRIPTOR.services_by_name["Adapters"]: AdaptersApi(service.adapters),
+        adapters_pb2.DESCRIPTOR.services_by_name["Adapters"]: AdaptersApi(
+            service.adapters, uploads
+        ),
         jobs_pb2.DESCRIPTOR.services_by_name["Jobs"]: JobsApi(service.jobs),
     }
     for descriptor, api in apis.items():

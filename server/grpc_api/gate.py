@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -53,7 +54,7 @@ PUBLIC = frozenset(
 )
 
 Unary = Callable[[Any, Caller], Awaitable[Any]]
-Stream = Callable[[Any, Caller], AsyncIterator[Any]]
+Stream = Callable[[Any, Caller], AsyncGenerator[Any, None]]
 Context = Any  # grpc.aio.ServicerContext is generic in stubs and not at run time
 
 
@@ -129,8 +130,10 @@ class Gate:
             try:
                 caller = self._caller(context, role)
                 request_id = caller.request_id
-                async for response in answer(request, caller):
-                    yield response
+                # closed here and now if the caller hangs up, with whatever the answer holds
+                async with aclosing(answer(request, caller)) as responses:
+                    async for response in responses:
+                        yield response
                 code = "ok"
                 context.set_trailing_metadata((("x-request-id", request_id),))
             except Exception as error:  # noqa: BLE001 a transport translates whatever comes

@@ -18,13 +18,12 @@ from server.doorkeeper import Doorkeeper, request_id_of
 from server.errors import BadCall, BodyTooLarge, ForeignHost
 from server.health import Health
 from server.http_api.problem import http_fault, render
+from server.limits import STALL_S
 from server.metrics import Metrics
 
 #: answered without a key
 PUBLIC = frozenset({"/health/live", "/health/ready", "/docs", "/openapi.json"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-#: a body that stands still for so long is given up
-_STALL_S = 30.0
 #: multipart boundaries and form fields, beside the files themselves
 _FORM_BYTES = 2**20
 
@@ -80,7 +79,7 @@ class Gate:
         """A page from elsewhere must not reach this server through its user's browser."""
         host = _host_name(headers.get("host", ""))
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != headers.get("host"):
+        if origin is not None and not _is_from(origin, headers.get("host", "")):
             raise ForeignHost
         if self._doorkeeper.is_open and host not in self._hosts:
             raise ForeignHost(
@@ -136,10 +135,10 @@ def _capped(receive: Receive, cap: int) -> Receive:
                 await receive()
             )  # waits for the caller to hang up, which may take as long as it likes
         try:
-            async with asyncio.timeout(_STALL_S):
+            async with asyncio.timeout(STALL_S):
                 message = await receive()
         except TimeoutError:
-            raise BadCall(f"No part of the body came for {_STALL_S:.0f} s.") from None
+            raise BadCall(f"No part of the body came for {STALL_S:.0f} s.") from None
         num_bytes += len(message.get("body", b""))
         has_more = message.get("more_body", False)
         if num_bytes > cap:
@@ -151,6 +150,13 @@ def _capped(receive: Receive, cap: int) -> Receive:
 
 def _too_large(cap: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is larger than the {cap} bytes allowed here.")
+
+
+def _is_from(origin: str, host: str) -> bool:
+    try:
+        return bool(host) and urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def _host_name(host: str) -> str:

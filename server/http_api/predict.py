@@ -14,7 +14,7 @@ from starlette.responses import Response
 from server.errors import BadCall
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import PredictOut
-from server.service.parameters import parameters_of
+from server.service.parameters import FLAGS, PRIORITIES, parameters_of
 from server.service.service import Service
 from server.service.values import Prediction, RowError
 
@@ -29,6 +29,7 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
 _decoder = msgspec.json.Decoder(_Body)
 _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean", "default": False}
+_PRIORITY = {"type": "string", "enum": list(PRIORITIES), "default": "interactive"}
 _PAIR = {
     "type": "object",
     "required": ["text"],
@@ -42,7 +43,7 @@ _CALL = {
         "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR]}},
         "parameters": {
             "type": "object",
-            "properties": {"raw_scores": _FLAG, "truncate": _FLAG},
+            "properties": {**dict.fromkeys(FLAGS, _FLAG), "priority": _PRIORITY},
             "additionalProperties": False,
         },
     },

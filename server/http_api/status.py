@@ -20,7 +20,7 @@ async def live() -> StateOut:
 
 @router.get("/health/ready")
 async def ready(request: Request, response: Response) -> StateOut:
-    """200 if calls should be sent here, 503 while starting or draining."""
+    """200 if calls should be sent here, 503 while starting, draining or without its engine."""
     health: Health = request.app.state.health
     if health.state is not State.READY:
         response.status_code = 503

@@ -150,7 +150,12 @@ class AdapterService:
 
     async def export(self, caller: Caller, ref: str) -> Export:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._uploads, self._export, caller.tenant, ref)
+        making = loop.run_in_executor(self._uploads, self._export, caller.tenant, ref)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_drop)  # its thread goes on, and its files must not stay
+            raise
 
     def _export(self, tenant: str, ref: str) -> Export:
         version = self._registry.resolve(tenant, ref)
@@ -196,6 +201,11 @@ class Export:
 
     def close(self) -> None:
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _drop(making: asyncio.Future[Export]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().close()
 
 
 def _head(registration: Registration) -> dict[str, Any] | None:

@@ -6,19 +6,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.errors import BadCall
-from server.service.values import Parameters
+from server.service.values import Parameters, Priority
+
+FLAGS = ("raw_scores", "truncate")
+#: as callers write them
+PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
 
 def parameters_of(given: Mapping[str, Any]) -> Parameters:
     """Parameters by name, as either transport got them.
 
-    Raises BadCall for an unknown name or another type.
+    Raises BadCall for an unknown name, another type or an unknown priority.
     """
-    for name, value in given.items():
-        if name not in ("raw_scores", "truncate"):
-            raise BadCall(
-                f"There is no parameter {name[:64]!r}; there are raw_scores and truncate."
-            )
-        if not isinstance(value, bool):
-            raise BadCall(f"The parameter {name} must be true or false.")
-    return Parameters(**given)
+    return Parameters(**{name: _read(name, value) for name, value in given.items()})
+
+
+def _read(name: str, value: object) -> bool | Priority:
+    if name == "priority":
+        return _priority(value)
+    if name not in FLAGS:
+        raise BadCall(
+            f"There is no parameter {name[:64]!r}; there are {', '.join(FLAGS)} and priority."
+        )
+    if not isinstance(value, bool):
+        raise BadCall(f"The parameter {name} must be true or false.")
+    return value
+
+
+def _priority(value: object) -> Priority:
+    if not isinstance(value, str) or value not in PRIORITIES:
+        shown = repr(value)[:64]
+        raise BadCall(f"priority is {shown}; it must be one of {', '.join(PRIORITIES)}.")
+    return PRIORITIES[value]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from adapters_registry.values import Version
 from engine.errors import NonFiniteResult
@@ -20,7 +20,7 @@ from server.dispatch.waiting_room import WaitingRoom
 from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
 from server.limits import CallLimits
 from server.service.tokens import InputReader, Outputs, TextRow
-from server.service.values import Caller, Parameters, Prediction, RowError, Timing
+from server.service.values import Caller, Parameters, Prediction, Priority, RowError, Timing
 
 
 class PredictObserver(Protocol):
@@ -28,6 +28,14 @@ class PredictObserver(Protocol):
 
     def predicted(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None: ...
     def row_failed(self, code: str) -> None: ...
+
+
+class _Wait(NamedTuple):
+    """On whose behalf rows wait, in which band, and until when."""
+
+    tenant: str
+    priority: Priority
+    deadline: float
 
 
 class PredictService:
@@ -92,11 +100,13 @@ class PredictService:
         deadline: float,
     ) -> Prediction:
         outputs: Outputs = [None] * len(inputs)
-        rows = await self._reader.read(inputs, parameters, outputs)
-        tokenized = self._clock()
-        answers = await self._compute(version, rows, caller, deadline) if rows else []
         head = version.manifest.semantics["head"]
-        self._decode(head_kind(head), head, rows, answers, parameters, outputs)
+        kind = head_kind(head)
+        rows = await self._reader.read(inputs, parameters, outputs, takes_pairs=not kind.per_token)
+        tokenized = self._clock()
+        wait = _Wait(tenant=caller.tenant, priority=parameters.priority, deadline=deadline)
+        answers = await self._compute(version, rows, wait) if rows else []
+        self._decode(kind, head, rows, answers, parameters, outputs)
         self._observe(version, outputs, rows)
         return Prediction(
             task=version.task,
@@ -115,23 +125,20 @@ class PredictService:
     # ------------------------------------------------------------ rows
 
     async def _compute(
-        self, version: Version, rows: Sequence[TextRow], caller: Caller, deadline: float
+        self, version: Version, rows: Sequence[TextRow], wait: _Wait
     ) -> list[Answer]:
         try:
-            return await self._run(version, rows, caller, deadline)
+            return await self._run(version, rows, wait)
         except Stale:
             # the engine was replaced before it saw these rows; with the weights loaded again they
             # lose nothing
-            return await self._run(version, rows, caller, deadline)
+            return await self._run(version, rows, wait)
 
-    async def _run(
-        self, version: Version, rows: Sequence[TextRow], caller: Caller, deadline: float
-    ) -> list[Answer]:
+    async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
         lease = self._residency.lease(version.digest) or await self._residency.acquire(version)
         try:
             entries = [
-                self._entry(version, chunk, caller, deadline, lease.again())
-                for chunk in self._chunks(rows)
+                self._entry(version, chunk, wait, lease.again()) for chunk in self._chunks(rows)
             ]
         finally:
             lease.release()
@@ -153,16 +160,14 @@ class PredictService:
             num_tokens += size
         return chunks
 
-    def _entry(
-        self, version: Version, rows: list[RowTokens], caller: Caller, deadline: float, lease: Lease
-    ) -> Entry:
+    def _entry(self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease) -> Entry:
         return Entry(
             rows=rows,
             cost=sum(len(row.ids) for row in rows),
-            tenant=caller.tenant,
+            tenant=wait.tenant,
             label=version.task,
-            priority=caller.priority,
-            deadline=deadline,
+            priority=wait.priority,
+            deadline=wait.deadline,
             enqueued_at=self._clock(),
             lease=lease,
             future=asyncio.get_running_loop().create_future(),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from engine.tokenizer import Encoding, Tokenizer
-from server.errors import InputTooLong
+from server.errors import InputTooLong, PairRefused
 from server.service.inputs import Text, read_input
 from server.service.values import Parameters, RowError
 
@@ -35,10 +35,15 @@ class InputReader:
         self._max_chars = max_chars
 
     async def read(
-        self, inputs: Sequence[object], parameters: Parameters, outputs: Outputs
+        self,
+        inputs: Sequence[object],
+        parameters: Parameters,
+        outputs: Outputs,
+        *,
+        takes_pairs: bool = True,
     ) -> list[TextRow]:
         """The rows to compute. `outputs` receives the errors of the others."""
-        texts = self._texts(inputs, outputs)
+        texts = self._texts(inputs, outputs, takes_pairs)
         if sum(map(_num_chars, texts.values())) <= _INLINE_CHARS:
             encodings = [self._encode(text) for text in texts.values()]
         else:
@@ -52,12 +57,16 @@ class InputReader:
                 rows.append(TextRow(position, first, encoding))
         return rows
 
-    def _texts(self, inputs: Sequence[object], outputs: Outputs) -> dict[int, Text]:
+    def _texts(
+        self, inputs: Sequence[object], outputs: Outputs, takes_pairs: bool
+    ) -> dict[int, Text]:
         texts: dict[int, Text] = {}
         for position, item in enumerate(inputs):
             text = read_input(item, self._max_chars)
             if isinstance(text, RowError):
                 outputs[position] = text
+            elif isinstance(text, tuple) and not takes_pairs:
+                outputs[position] = RowError(code=PairRefused.code, message=str(PairRefused()))
             else:
                 texts[position] = text
         return texts

@@ -34,15 +34,17 @@ class Caller:
     role: Role
     request_id: str
     deadline: float | None = None
-    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
-    """How to answer. `truncate` cuts inputs at the base's length rather than refusing them."""
+    """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
+    `priority` is the band in which the call waits.
+    """
 
     raw_scores: bool = False
     truncate: bool = False
+    priority: Priority = Priority.INTERACTIVE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapterd.errors import BadSetting
-from adapterd.settings import ClientSettings
+from adapterd.settings import ClientSettings, environment_without_settings, is_loopback
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +31,28 @@ def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) 
 def test_a_url_without_a_scheme_is_refused_by_name() -> None:
     with pytest.raises(BadSetting, match="ADAPTERD_URL"):
         ClientSettings.load(url="localhost:8000")
+
+
+@pytest.mark.parametrize(
+    ("address", "leads_here"),
+    [
+        ("http://127.0.0.1:8000", True),
+        ("http://localhost:8000/", True),
+        ("http://[::1]:8000", True),
+        ("127.0.0.1:8001", True),
+        ("dns:///localhost:8001", True),
+        ("https://example.org", False),
+        ("10.0.0.1:8001", False),
+        ("http://[", False),
+    ],
+)
+def test_an_address_of_this_machine_is_known(address: str, leads_here: bool) -> None:
+    assert is_loopback(address) is leads_here
+
+
+def test_a_server_set_up_by_flags_gets_no_variable_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERD_KEYS_FILE", "keys.jsonl")
+    monkeypatch.setenv("OTHER", "1")
+    environment = environment_without_settings()
+    assert environment["OTHER"] == "1"
+    assert not [name for name in environment if name.startswith("ADAPTERD_")]

@@ -26,6 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "plain": {"r": 4, "lora_alpha": 12},
     "rslora": {"r": 4, "lora_alpha": 12, "use_rslora": True},
     "all-linear": {"r": 3, "lora_alpha": 3},
+    "patterns": {"r": 4, "lora_alpha": 12},
 }
 NUM_OUTPUTS = {"classify": 3, "regress": 1, "tag": 3}
 
@@ -44,9 +45,16 @@ def peft_directory(folder: Path, family: str, head: str, variant: str, target: P
     modules = "all-linear" if variant == "all-linear" else TARGETS[family]
     if variant == "all-linear":  # PEFT would adapt the pooler and the head as well
         modules = [n for n, m in stock_model(folder, head).named_modules() if _in_layers(n, m)]
-    extra = {"modules_to_save": ["classifier", "pre_classifier"]} if family == "distilbert" else {}
+    heads = ["classifier", "pre_classifier"] if family == "distilbert" else ["classifier"]
+    options = dict(VARIANTS[variant])
+    if variant == "patterns":
+        first, second = TARGETS[family]
+        options |= {"rank_pattern": {first: 2}, "alpha_pattern": {second: 5}}
     task = "TOKEN_CLS" if head == "tag" else "SEQ_CLS"
-    config = LoraConfig(task_type=task, target_modules=modules, **extra, **VARIANTS[variant])
+    config = LoraConfig(
+        task_type=task, target_modules=modules, **options,
+        modules_to_save=heads[:1] if head == "tag" else heads,
+    )  # fmt: skip
     model = get_peft_model(stock_model(folder, head), config)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -73,8 +81,6 @@ def test_a_directory_saved_by_peft_answers_as_peft_does(
     bench: Callable[..., Bench], base_folder: Callable[[str], Path], tmp_path: Path,
     family: str, head: str, variant: str,
 ) -> None:  # fmt: skip
-    if family == "distilbert" and head == "tag":
-        pytest.skip("stock token classification has no pre_classifier for this config to save")
     oracle = peft_directory(base_folder(family), family, head, variant, tmp_path)
     table = bench(family)
     digest = table.load(tmp_path, {"kind": head, "labels": LABELS.get(head)})

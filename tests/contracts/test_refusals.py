@@ -61,6 +61,9 @@ BAD_TENSORS: dict[str, tuple[Callable[[dict[str, Any]], None], str, str]] = {
         _set("base_model.model.classifier.bias", torch.full((3,), torch.inf)),
         "non_finite_weights", "classifier",
     ),
+    "a head of no dimension": (
+        _set("base_model.model.classifier.weight", torch.tensor(1.0)), "bad_adapter", "head",
+    ),
     "no head": (_rename("classifier", "lm_head"), "bad_adapter", "lm_head"),
     "head of another width": (
         _set("base_model.model.classifier.weight", torch.zeros(3, 16)), "wrong_shape", "16",
@@ -93,8 +96,11 @@ def test_tensors_that_do_not_fit_are_refused(bench: MakeBench, name: str) -> Non
         ({"r": "8"}, "r as '8'"),
         ({"r": 10**6}, "rank"),
         ({"lora_alpha": 1e41}, "overflows float32"),
-        ({"lora_alpha": "many"}, "cannot be read as a lora"),
-        ({"alpha_pattern": {SITE.removeprefix("base_model.model.bert."): [1]}}, "cannot be read"),
+        ({"lora_alpha": "many"}, "cannot be read"),
+        ({"alpha_pattern": {SITE.removeprefix("base_model.model.bert."): [1]}}, "must be a number"),
+        ({"alpha_pattern": {"zzz": 10**30}}, "'zzz', which is no adapted module"),
+        ({"init_lora_weights": "pissa_niter_4"}, "changes the base"),
+        ({"r": 0}, "rank"),
         ({"layer_replication": [[0, 2]]}, "layer_replication"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,

@@ -39,7 +39,7 @@ def test_training_lowers_the_loss_and_leaves_the_base_untouched(
     table = bench(case.family)
     before = {name: p.clone() for name, p in table.base.model.named_parameters()}
     slot = table.open(case)
-    losses = table.train(case, slot, steps=40, rate=0.03)
+    losses = table.train(case, slot, steps=60, rate=0.01)
     assert losses[-1] < losses[0] * 0.85
     for name, parameter in table.base.model.named_parameters():
         assert parameter.grad is None
@@ -121,6 +121,51 @@ def _one_step(table: Bench, case: Case, slot: int, number: int) -> list[float]:
         learning_rate=0.01, step=number,
     )  # fmt: skip
     return [table.ask(step).loss]
+
+
+def test_a_training_slot_that_diverged_changes_no_bit_of_the_rows_beside_it(
+    bench: MakeBench,
+) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "classify", "native")
+    served = table.load(table.adapter(case))
+    slot = table.open(case)
+    rows = [
+        port.Row(ids=ROWS[0], slot=1),
+        port.Row(ids=ROWS[1], slot=slot),
+        port.Row(ids=ROWS[2], slot=1),
+    ]
+    before = table.ask(port.Predict(rows=rows, place={1: served})).rows
+    with torch.no_grad():
+        for tensor in table.engine._trainings[slot].adapter.tensors.values():
+            tensor.fill_(float("nan"))
+    table.engine._moved.add(slot)
+    after = table.ask(port.Predict(rows=rows, place={1: served})).rows
+    assert after[1].code == "non_finite_result"
+    assert [after[0], after[2]] == [before[0], before[2]]
+
+
+def test_a_step_over_the_size_of_one_part_takes_the_same_step_in_several(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "tag", "native")
+    whole = table.train(case, table.open(case), steps=4)
+    monkeypatch.setattr("engine.steps.train._MAX_PART_TOKENS", 12)
+    parts = table.train(case, table.open(case), steps=4)
+    np.testing.assert_allclose(parts, whole, rtol=1e-4)
+
+
+def test_a_tensor_that_no_gradient_reached_is_named_though_decay_moved_it(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "classify", "native")
+    slot = table.open(case, weight_decay=0.5)
+    table.train(case, slot, steps=1)  # with B still zero, no gradient reaches A
+    unmoved = table.ask(port.Save(slot=slot, directory=str(tmp_path))).unmoved
+    assert unmoved
+    assert all(name.endswith(".down") for name in unmoved)
 
 
 def test_a_diverging_job_fails_typed_and_leaves_its_neighbours_bits_alone(bench: MakeBench) -> None:

@@ -50,6 +50,7 @@ def test_an_engine_says_what_it_is(engine: EnginePort) -> None:
     assert len(info.fingerprint) == 64
     assert info.num_slots >= 4
     assert engine.generation >= 1
+    assert engine.is_alive
 
 
 def test_a_row_of_the_bare_base_answers_hidden_states(engine: EnginePort) -> None:

@@ -54,7 +54,8 @@ def test_a_killed_engine_fails_what_is_in_flight_and_comes_back_with_nothing_loa
     with pytest.raises(EngineGone):  # nothing starts within a millisecond
         engine.submit(port.Stats()).result(TIMEOUT_S)
     assert engine.generation > before
-    wait_for(lambda: answers_again(engine))
+    wait_for(lambda: engine.is_alive)
+    assert answers_again(engine)
     held = ask(engine, port.Stats())
     assert (held.loaded, held.placed, held.training) == ({}, {}, [])
     with pytest.raises(NotLoaded):

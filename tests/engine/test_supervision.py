@@ -66,6 +66,14 @@ def test_steps_while_a_new_engine_starts_fail_at_once(engine: ProcessEngine) -> 
         engine.submit(port.Stats()).result(0)
 
 
+def test_an_engine_is_alive_until_it_dies_or_is_closed(engine: ProcessEngine) -> None:
+    assert engine.is_alive
+    os.kill(engine.pid, signal.SIGKILL)
+    wait_for(lambda: not engine.is_alive)
+    engine.close()
+    assert not engine.is_alive
+
+
 def test_an_engine_that_answers_rubbish_is_replaced(engine: ProcessEngine) -> None:
     first, in_flight = engine.pid, engine.submit(port.Restore(slot=1))
     with pytest.raises(EngineGone):

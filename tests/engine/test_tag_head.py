@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from engine.errors import BadAdapter
-from engine.heads.tag import IGNORED, TagHead
+from engine.heads.head_kind import IGNORED
+from engine.heads.tag import TagHead
 from engine.tokenizer import Tokenizer
 from tests.engine.texts import letter_tokenizer, piece_tokenizer, word_tokenizer
 

@@ -49,6 +49,10 @@ class HeldEngine:
         return self.inner.generation
 
     @property
+    def is_alive(self) -> bool:
+        return self.inner.is_alive
+
+    @property
     def steps(self) -> list[port.Step]:
         return self.inner.steps
 
@@ -156,16 +160,24 @@ class Grpc:
         return response
 
 
+def channel_to(target: str) -> grpc.aio.Channel:
+    """Past any proxy this machine may have."""
+    return grpc.aio.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)])
+
+
 @asynccontextmanager
 async def grpc_client(server: Server) -> AsyncIterator[Grpc]:
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.ports.grpc}") as channel:
+    async with channel_to(f"127.0.0.1:{server.ports.grpc}") as channel:
         yield Grpc(channel)
 
 
 def http_client(server: Server, key: str | None = None) -> httpx.AsyncClient:
     headers = {"authorization": f"Bearer {key}"} if key else {}
     return httpx.AsyncClient(
-        base_url=f"http://127.0.0.1:{server.ports.http}", headers=headers, timeout=10.0
+        base_url=f"http://127.0.0.1:{server.ports.http}",
+        headers=headers,
+        timeout=10.0,
+        trust_env=False,
     )
 
 

@@ -248,6 +248,11 @@ async def test_no_header_but_the_key_chooses_the_tenant(tmp_path: Path) -> None:
 async def test_a_page_from_elsewhere_cannot_reach_an_open_server(tmp_path: Path) -> None:
     async with running(tmp_path) as server, http_client(server) as http:
         assert (await http.get("/v1/tasks")).status_code == 200
-        for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}):
+        for headers in (
+            {"host": "evil.example"},
+            {"origin": "https://evil.example"},
+            {"origin": "http://["},
+            {"origin": "null"},
+        ):
             answer = await http.get("/v1/tasks", headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (403, "foreign_host")

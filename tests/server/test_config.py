@@ -56,6 +56,17 @@ def test_what_clients_read_from_the_environment_is_no_mistake(
     load_settings({})
 
 
+def test_what_kubernetes_says_of_a_service_of_our_name_is_no_mistake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("PORT", "PORT_8000_TCP", "PORT_8000_TCP_ADDR", "SERVICE_HOST", "SERVICE_PORT"):
+        monkeypatch.setenv(f"ADAPTERD_{name}", "tcp://10.0.0.1:8000")
+    load_settings({})
+    monkeypatch.setenv("ADAPTERD_PORTS", "1")
+    with pytest.raises(BadSettings, match="ADAPTERD_PORTS"):
+        load_settings({})
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [

@@ -48,6 +48,25 @@ def test_a_ring_follows_its_file_and_fails_closed(tmp_path: Path) -> None:
         ring.check(token)
 
 
+def test_a_ring_whose_file_is_gone_lets_nobody_in_until_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    _, token = create_key(path, "acme", "use")
+    now = [0.0]
+    ring = KeyRing(path, clock=lambda: now[0])
+    aside = path.rename(tmp_path / "aside")
+    now[0] = 2.0
+    with pytest.raises(BadKeyFile):
+        ring.check(token)
+    with pytest.raises(Unauthenticated):
+        ring.check(token)
+    now[0] = 4.0
+    with pytest.raises(BadKeyFile):
+        ring.check(token)
+    aside.rename(path)  # the very same file, so nothing about it has changed
+    now[0] = 6.0
+    assert ring.check(token).tenant == "acme"
+
+
 @pytest.mark.parametrize(
     "line",
     [

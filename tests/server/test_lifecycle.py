@@ -16,15 +16,18 @@ from pathlib import Path
 import grpc
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from adapters_registry.registry import Registry
 from engine.testing import FakeEngine
 from protos.adapterd.v1 import predictor_pb2
 from server.errors import BadDataDirectory, BadKeyFile, PortInUse
+from server.health import Health, State
 from server.main import Server
 from tests.server.build import (
     Grpc,
     HeldEngine,
+    channel_to,
     grpc_client,
     http_client,
     publish,
@@ -124,6 +127,37 @@ async def test_a_draining_server_says_so_and_finishes_what_it_accepted(tmp_path:
         await draining
 
 
+async def test_a_server_without_its_engine_is_not_ready_until_it_is_back(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with (
+        running(tmp_path, engine) as server,
+        http_client(server) as http,
+        grpc_client(server) as rpc,
+    ):
+        stub = health_pb2_grpc.HealthStub(rpc.channel)
+
+        async def shown() -> tuple[int, str, int]:
+            answer = await http.get("/health/ready")
+            checked = await stub.Check(health_pb2.HealthCheckRequest())
+            return answer.status_code, answer.json()["status"], checked.status
+
+        serving = health_pb2.HealthCheckResponse
+        assert await shown() == (200, "ready", serving.SERVING)
+        engine.down = True
+        await until(lambda: server.health.state is State.REVIVING)
+        assert await shown() == (503, "reviving", serving.NOT_SERVING)
+        engine.down = False
+        await until(lambda: server.health.state is State.READY)
+        assert await shown() == (200, "ready", serving.SERVING)
+
+
+async def test_a_drain_is_not_undone_by_an_engine_that_comes_back() -> None:
+    health = Health()
+    await health.turn(State.DRAINING)
+    await health.see_engine(is_alive=True)
+    assert health.is_draining
+
+
 async def test_info_says_what_this_server_is(tmp_path: Path) -> None:
     async with running(tmp_path) as server, http_client(server) as http:
         info = (await http.get("/v1/info")).json()
@@ -190,8 +224,10 @@ async def test_sigterm_under_load_loses_no_accepted_call(tmp_path: Path) -> None
                     return
 
         async with (
-            grpc.aio.insecure_channel(where["grpc"]) as channel,
-            httpx.AsyncClient(base_url=f"http://{where['http']}", timeout=10.0) as http,
+            channel_to(where["grpc"]) as channel,
+            httpx.AsyncClient(
+                base_url=f"http://{where['http']}", timeout=10.0, trust_env=False
+            ) as http,
         ):
             rpc = Grpc(channel)
             callers = [asyncio.create_task(over_grpc(rpc)) for _ in range(8)]
@@ -206,7 +242,7 @@ async def test_sigterm_under_load_loses_no_accepted_call(tmp_path: Path) -> None
 
 async def test_a_second_sigterm_ends_the_server_at_once(tmp_path: Path) -> None:
     async with process(tmp_path) as (child, where):
-        async with grpc.aio.insecure_channel(where["grpc"]) as channel:
+        async with channel_to(where["grpc"]) as channel:
             await channel.channel_ready()
             long = predictor_pb2.PredictRequest(
                 task_id="mood", inputs=[predictor_pb2.Input(text="x")] * 1000

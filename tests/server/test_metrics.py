@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from server.config import Settings
 from server.main import Server
 from server.metrics import Metrics
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
@@ -18,7 +20,7 @@ ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| (.*?) \|", re.MULTILINE)
 
 
 async def scrape(server: Server) -> str:
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(trust_env=False) as http:
         answer = await http.get(f"http://127.0.0.1:{server.ports.metrics}/metrics")
         assert answer.status_code == 200
         return answer.text
@@ -62,10 +64,22 @@ async def test_calls_are_counted_by_method_and_code(tmp_path: Path) -> None:
 
 
 async def test_the_metrics_port_serves_metrics_only(tmp_path: Path) -> None:
-    async with running(tmp_path) as server, httpx.AsyncClient() as http:
+    async with running(tmp_path) as server, httpx.AsyncClient(trust_env=False) as http:
         for path in ("/", "/v1/tasks", "/debug"):
             answer = await http.get(f"http://127.0.0.1:{server.ports.metrics}{path}")
             assert answer.status_code == 404
+
+
+async def test_metrics_listen_where_they_were_told_to_and_nowhere_else(tmp_path: Path) -> None:
+    assert Settings().metrics_host == "127.0.0.1"
+    async with (
+        running(tmp_path, metrics_host="127.0.0.2") as server,
+        httpx.AsyncClient(trust_env=False) as http,
+    ):
+        answer = await http.get(f"http://127.0.0.2:{server.ports.metrics}/metrics")
+        assert answer.status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            await http.get(f"http://127.0.0.1:{server.ports.metrics}/metrics")
 
 
 def test_tasks_beyond_the_cap_share_one_label() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.struct_pb2 import Struct
 
 from engine.errors import EngineGone
 from engine.port import Load, Predict
 from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
+from server.service.values import Priority
 from tests.server.build import (
     HeldEngine,
     grpc_client,
@@ -192,6 +194,43 @@ async def test_raw_scores_are_logits(tmp_path: Path) -> None:
         assert abs(sum(raw.values()) - 1) > 1e-6
 
 
+async def test_a_pair_has_no_single_text_to_tag_and_fails_alone(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        publish(registry_of(server), "names", head={"kind": "tag", "labels": ["O", "B-x", "I-x"]})
+        _, body = await post(server, "names", {"inputs": ["a", {"text": "a", "text_pair": "b"}]})
+        pair = predictor_pb2.Input(pair=predictor_pb2.Pair(text="a", text_pair="b"))
+        answer = await rpc.predictor.Predict(
+            predictor_pb2.PredictRequest(task_id="names", inputs=[pair])
+        )
+        assert "entities" in body["outputs"][0]
+        error = body["outputs"][1]["error"]
+        assert error["code"] == answer.outputs[0].error.code == "pair_refused"
+        assert "pair of texts" in error["message"]
+        assert "tags the characters of one text" in error["message"]
+
+
+async def test_a_batch_call_waits_in_its_own_band_over_both_transports(tmp_path: Path) -> None:
+    engine = HeldEngine()
+    async with running(tmp_path, engine) as server, grpc_client(server) as rpc:
+        publish(registry_of(server), "mood")
+        room, parameters = server.parts.dispatch.room, Struct()
+        parameters.update({"priority": "batch"})
+        request = predictor_pb2.PredictRequest(
+            task_id="mood", inputs=[predictor_pb2.Input(text="x")], parameters=parameters
+        )
+        body = {"inputs": ["x"], "parameters": {"priority": "batch"}}
+        calls = [asyncio.ensure_future(rpc.predict("mood", "first"))]
+        await until(lambda: engine.held)
+        calls.append(asyncio.ensure_future(rpc.predictor.Predict(request)))
+        calls.append(asyncio.ensure_future(post(server, "mood", body)))
+        calls.append(asyncio.ensure_future(rpc.predict("mood", "x")))
+        await until(lambda: len(room.entries) == 3)
+        bands = sorted(entry.priority for entry in room.entries)
+        assert bands == [Priority.INTERACTIVE, Priority.BATCH, Priority.BATCH]
+        engine.release_all()
+        await asyncio.gather(*calls)
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -204,6 +243,8 @@ async def test_raw_scores_are_logits(tmp_path: Path) -> None:
         (b'{"inputs":[]}', 400, "bad_request"),
         (b'{"inputs":["x"],"parameters":{"n":1000000000}}', 400, "bad_request"),
         (b'{"inputs":["x"],"parameters":{"truncate":"yes"}}', 400, "bad_request"),
+        (b'{"inputs":["x"],"parameters":{"priority":"urgent"}}', 400, "bad_request"),
+        (b'{"inputs":["x"],"parameters":{"priority":1}}', 400, "bad_request"),
         (json.dumps({"inputs": ["x"] * 1025}).encode(), 400, "too_many_inputs"),
         (b'{"inputs":["' + b"x" * 5000 + b'"]}', 413, "body_too_large"),
     ],

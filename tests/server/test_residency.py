@@ -10,8 +10,11 @@ import pytest
 
 from engine.errors import BadAdapter, EngineGone, OutOfMemory, WrongBase
 from engine.port import Load, Unload
+from engine.testing import FakeEngine
 from server.dispatch import residency
 from server.dispatch.residency import Residency
+from server.dispatch.revival import until_alive
+from tests.server.build import publish
 from tests.server.dispatching import Bench
 
 
@@ -65,6 +68,36 @@ async def test_a_version_made_for_another_base_is_refused(tmp_path: Path) -> Non
     with pytest.raises(WrongBase, match=r"eeeeeeeeeeee.*ffffffffffff"):
         await bench.residency.acquire(foreign)
     assert loads(bench) == []
+
+
+async def test_tenants_of_one_digest_never_read_each_others_names(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    first = publish(bench.registry, "secret-merger", tenant="acme")
+    second = publish(bench.registry, "mood", tenant="globex")
+    assert first.digest == second.digest
+    base = {"fingerprint": "e" * 64, "name": "other"}
+    for version in (first, second):
+        foreign = replace(version, manifest=replace(version.manifest, base=base))
+        with pytest.raises(WrongBase) as refused:
+            await bench.residency.acquire(foreign)
+    assert "secret-merger" not in str(refused.value)
+
+
+async def test_a_caller_waits_for_an_engine_that_is_being_brought_back(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    version = bench.version()
+    bench.engine.inner.down = True
+    waiting = asyncio.create_task(bench.residency.acquire(version))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    bench.engine.inner.down = False
+    (await waiting).release()
+    assert len(loads(bench)) == 1
+
+
+async def test_an_engine_that_stays_away_is_not_waited_for_for_ever() -> None:
+    with pytest.raises(EngineGone):
+        await until_alive(FakeEngine(down=True), within_s=0.1)
 
 
 async def test_the_least_recently_used_adapter_makes_room(tmp_path: Path) -> None:

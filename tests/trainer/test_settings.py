@@ -66,10 +66,10 @@ def test_layers_may_be_counted_from_the_top() -> None:
 
 
 def test_a_kind_is_told_only_what_was_chosen() -> None:
-    assert kind_config("lora", TrainingSettings()) == {"rank": 8, "alpha": 8.0, "rslora": False}
+    assert kind_config("lora", TrainingSettings(), 6) == {"rank": 8, "rslora": False, "layers": 3}
     chosen = TrainingSettings(targets=("query",), layers=(0, 1))
-    assert kind_config("lora", chosen)["targets"] == ["query"]
-    assert kind_config("bottleneck", chosen) == {"reduction": 16, "layers": [0, 1]}
+    assert kind_config("lora", chosen, 6)["targets"] == ["query"]
+    assert kind_config("bottleneck", chosen, 6) == {"reduction": 16, "layers": [0, 1]}
 
 
 @pytest.mark.parametrize(
@@ -102,5 +102,6 @@ def test_the_document_lists_every_setting_with_its_default_and_its_text() -> Non
 def table_row(setting: Any) -> str:
     low, high = setting.metadata.get("low"), setting.metadata.get("high")
     span = f"{low:g} to {high:g}" if low is not None else ""
-    default = {None: "none", False: "false"}.get(setting.default, setting.default)
+    words = {"None": "none", "False": "false"}  # by name: 0 equals False
+    default = words.get(str(setting.default), setting.default)
     return f"| `{setting.name}` | {default} | {span} | {setting.metadata['text']} |"
