@@ -1,7 +1,7 @@
 """Which blocks act at which sites in one forward: blocks of neighbouring slots.
 
 A block holds at most a few adapters: one big concatenation does every adapter's arithmetic for
-every token, single segments make the products too small (`benchmarks/results.md` has the curve).
+every token, single segments make the products too small.
 """
 
 from __future__ import annotations

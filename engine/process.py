@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import msgspec
 
@@ -133,8 +133,7 @@ class ProcessEngine:
 
     def _revive(self) -> None:
         while (sock := self._restart()) is not None:
-            frame = receive_frame(sock)
-            if frame is not None and isinstance(port.decode(frame).body, port.EngineInfo):
+            if self._is_the_same(sock):
                 with self._lock:
                     old, self._socket, self._starting = self._socket, sock, None
                     self._alive = not self._closed
@@ -146,13 +145,26 @@ class ProcessEngine:
             self._child.wait()
             self._sleep(_RESTART_PAUSE_S)
 
+    def _is_the_same(self, sock: socket.socket) -> bool:
+        """Whether what came back computes what was lost: versions answer by that base alone."""
+        with contextlib.suppress(ValueError, msgspec.DecodeError):
+            frame = receive_frame(sock)
+            info = port.decode(frame).body if frame is not None else None
+            return isinstance(info, port.EngineInfo) and _computes(info) == _computes(self.info)
+        return False
+
     def _restart(self) -> socket.socket | None:
         """A fresh engine's socket, which `close` hangs up on too; None once closed."""
         with self._lock:
             if self._closed:
                 return None
-            self._child, self._starting = _spawn(self._config)
+            # in the precision it ran in before: measuring anew might choose another
+            self._child, self._starting = _spawn(replace(self._config, dtype=self.info.dtype))
             return self._starting
+
+
+def _computes(info: port.EngineInfo) -> tuple[str, str]:
+    return info.fingerprint, info.dtype
 
 
 def _hang_up(sock: socket.socket) -> None:

@@ -31,6 +31,7 @@ CLIENT_VARIABLES = frozenset({"ADAPTERD_URL", "ADAPTERD_GRPC", "ADAPTERD_API_KEY
 SERVICE_LINK = re.compile(r"ADAPTERD_(PORT|PORT_.*|SERVICE_.*)")
 DEFAULT_FILE = Path("adapterd.toml")
 MIB = 2**20
+PROOF_BYTES = 256 * MIB
 
 
 class Settings(BaseSettings):
@@ -106,10 +107,12 @@ class Settings(BaseSettings):
         return self
 
     def engine_config(self) -> EngineConfig:
-        # one more slot than callers get: the trainer proves in it what it is about to publish
+        # a slot and host memory beyond what callers get: the trainer proves there what it is about
+        # to publish, however full the rest is
         return EngineConfig(
             base=self.base, dtype=self.dtype, threads=self.threads,
-            num_slots=self.num_slots + 1, slot_bytes=self.slot_bytes, host_bytes=self.host_bytes,
+            num_slots=self.num_slots + 1, slot_bytes=self.slot_bytes,
+            host_bytes=self.host_bytes + PROOF_BYTES,
         )  # fmt: skip
 
 

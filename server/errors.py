@@ -110,7 +110,7 @@ class InputTooLong(BadInput):
 
 
 class PairRefused(BadInput):
-    """The input is a pair of texts; the task tags the characters of one text, so it takes no pair."""
+    """The input is a pair of texts; the task tags the characters of one text."""
 
     code = "pair_refused"
 

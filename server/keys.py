@@ -74,7 +74,7 @@ class KeyRing:
                 self._keys = {key.id: key for key in list_keys(self._path)}
                 self._stamp = stamp
         except BadKeyFile:
-            # a file that went, or went bad, fails closed: no key is valid until it can be read again
+            # a file that went, or went bad, fails closed: no key is valid until it is readable
             self._stamp, self._keys = None, {}
             raise
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from server.errors import BadCall
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import PredictOut
-from server.service.parameters import FLAGS, PRIORITIES, parameters_of
+from server.service.parameters import PRIORITIES, parameters_of
 from server.service.service import Service
 from server.service.values import Prediction, RowError
 
@@ -43,7 +43,7 @@ _CALL = {
         "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR]}},
         "parameters": {
             "type": "object",
-            "properties": {**dict.fromkeys(FLAGS, _FLAG), "priority": _PRIORITY},
+            "properties": {"raw_scores": _FLAG, "truncate": _FLAG, "priority": _PRIORITY},
             "additionalProperties": False,
         },
     },

@@ -8,7 +8,7 @@ from typing import Any
 from server.errors import BadCall
 from server.service.values import Parameters, Priority
 
-FLAGS = ("raw_scores", "truncate")
+NAMES = ("raw_scores", "truncate", "priority")
 #: as callers write them
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
@@ -18,16 +18,18 @@ def parameters_of(given: Mapping[str, Any]) -> Parameters:
 
     Raises BadCall for an unknown name, another type or an unknown priority.
     """
-    return Parameters(**{name: _read(name, value) for name, value in given.items()})
+    for name in given:
+        if name not in NAMES:
+            raise BadCall(f"There is no parameter {name[:64]!r}; there are {', '.join(NAMES)}.")
+    return Parameters(
+        raw_scores=_flag(given, "raw_scores"),
+        truncate=_flag(given, "truncate"),
+        priority=_priority(given.get("priority", "interactive")),
+    )
 
 
-def _read(name: str, value: object) -> bool | Priority:
-    if name == "priority":
-        return _priority(value)
-    if name not in FLAGS:
-        raise BadCall(
-            f"There is no parameter {name[:64]!r}; there are {', '.join(FLAGS)} and priority."
-        )
+def _flag(given: Mapping[str, Any], name: str) -> bool:
+    value = given.get(name, False)
     if not isinstance(value, bool):
         raise BadCall(f"The parameter {name} must be true or false.")
     return value

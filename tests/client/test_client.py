@@ -39,6 +39,19 @@ def test_training_uploads_waits_and_gives_the_job_with_its_report(
     assert isinstance(job.result["trainable_parameters"], int)
 
 
+def test_no_proxy_stands_between_a_client_and_a_server_on_its_own_machine(
+    task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy"):
+        for each in (name, name.upper()):
+            monkeypatch.setenv(each, "http://127.0.0.1:9")  # nothing listens there
+    for each in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(each, raising=False)
+    with Client() as client:
+        assert client.predict(task, "a good thing").version == 1
+        assert client.info()["base"] == "fake"
+
+
 def test_a_prediction_names_its_version_and_gives_one_output_per_text(
     client: Client, task: str
 ) -> None:
