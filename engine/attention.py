@@ -10,6 +10,7 @@ Shape letters: H heads, T tokens of all rows, L tokens of one row, D width of a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -35,12 +36,20 @@ def packed_attention(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Query, key and value [1, H, T, D] of rows laid end to end; answers [1, T, H, D]."""
+    """Query, key and value [1, H, T, D] of rows laid end to end; answers [1, T, H, D].
+
+    Neighbouring rows of equal length go through one call, each in its own place of the batch.
+    """
     del module, attention_mask
-    lengths = list(row_lengths)
-    rows = zip(*(torch.split(x, lengths, 2) for x in (query, key, value)), strict=True)
     attend = _plain if query.requires_grad else nn.functional.scaled_dot_product_attention
-    return torch.cat([attend(q, k, v, scale=scaling).transpose(1, 2) for q, k, v in rows], 1), None
+    runs = [(length, len(list(rows))) for length, rows in groupby(row_lengths)]
+    sizes = [length * count for length, count in runs]
+    streams = (torch.split(x[0].transpose(0, 1), sizes) for x in (query, key, value))
+    parts = []
+    for (length, count), *run in zip(runs, *streams, strict=True):
+        q, k, v = (x.reshape(count, length, *x.shape[1:]).transpose(1, 2) for x in run)
+        parts.append(attend(q, k, v, scale=scaling).transpose(1, 2).flatten(0, 1))
+    return torch.cat(parts)[None], None
 
 
 def _plain(query: Tensor, key: Tensor, value: Tensor, scale: float | None = None) -> Tensor:

@@ -55,7 +55,7 @@ def pack(
 ) -> Batch:
     """One stream [1, T].
 
-    `groups` orders rows (default: by slot); rows of equal group stay in the order given.
+    `groups` orders rows (default: by slot); within a group the shortest come first.
     """
     order = _order(rows, groups)
     lengths = [len(rows[i].ids) for i in order]
@@ -97,8 +97,9 @@ def unpack(hidden: Tensor, batch: Batch) -> list[Tensor]:
 
 
 def _order(rows: Sequence[Row], groups: Sequence[tuple[object, ...]] | None) -> list[int]:
+    """By group, and by length within one: attention takes neighbours of equal length together."""
     keys = groups if groups is not None else [(row.slot,) for row in rows]
-    return sorted(range(len(rows)), key=keys.__getitem__)
+    return sorted(range(len(rows)), key=lambda i: (keys[i], len(rows[i].ids)))
 
 
 def _types(row: Row) -> list[int]:

@@ -185,11 +185,12 @@ def _spawn(config: EngineConfig) -> tuple[subprocess.Popen[bytes], socket.socket
 def _environment(config: EngineConfig) -> dict[str, str]:
     """What must be set before torch loads. Our own import path travels along.
 
-    OpenMP's threads spin between products by default; beside one other busy process on the same
-    cores that made a batch 13 times slower than letting them sleep.
+    OpenMP's threads spin between products, by default for so long that beside another busy process
+    on the same cores a batch took many times longer; sleeping at once costs more on a quiet machine
+    (`benchmarks/results.md`).
     """
     env = {
-        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "20000",
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
