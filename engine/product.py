@@ -28,10 +28,6 @@ class LowRank:
     up_bias_O: Tensor | None = None
 
     @property
-    def num_bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in self._tensors)
-
-    @property
     def finite(self) -> bool:
         return all(bool(torch.isfinite(t).all()) for t in self._tensors)
 

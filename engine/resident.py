@@ -30,10 +30,6 @@ class Placed:
     head: HeadLayers
     head_weights: HeadWeights
 
-    @property
-    def num_bytes(self) -> int:
-        return sum(product.num_bytes for product in self.products.values())
-
 
 def place(adapter: Adapter, base: Base) -> Placed:
     """Differentiable: training places its masters anew at every step."""
