@@ -29,7 +29,7 @@ from transformers import (
 from adapters_registry.registry import Registry
 from benchmarks.measure import conditions, table
 from engine.config import EngineConfig
-from engine.process import ProcessEngine
+from engine.supervised import SupervisedEngine
 from engine.source import base_folder
 from engine.tokenizer import Tokenizer
 from trainer.files import FileStore
@@ -68,7 +68,7 @@ class Ours:
     """An engine process, a registry and a trainer over a scratch directory."""
 
     def __init__(self, scratch: Path, threads: int, dtype: str) -> None:
-        self.port = ProcessEngine(EngineConfig(base=BASE, threads=threads, dtype=dtype))
+        self.port = SupervisedEngine(EngineConfig(base=BASE, threads=threads, dtype=dtype))
         store = JobStore.open(scratch / "jobs.db")
         self.files = FileStore(scratch / "files", store)
         tokenizer = Tokenizer(self.port.info.tokenizer_json, self.port.info.max_tokens)

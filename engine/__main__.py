@@ -1,4 +1,4 @@
-"""The engine's own process: `python -m engine FD CONFIG`, started and fed by `engine.process`.
+"""The engine's own process: `python -m engine FD CONFIG`, started and fed by `engine.supervised`.
 
 Not for people.
 """

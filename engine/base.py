@@ -66,7 +66,7 @@ class Base:
         }
 
     def sublayer(self, name: str, layer: int) -> str:
-        return self.family.sublayers[name].format(layer=self.family.layer_path(layer))
+        return self.family.sublayers[name].output.format(layer=self.family.layer_path(layer))
 
     def forward(self, batch: Batch) -> Tensor:
         """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded."""

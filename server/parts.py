@@ -93,9 +93,9 @@ def _start_engine(settings: Settings) -> EnginePort:
             from engine.thread import ThreadEngine  # imports torch
 
             return ThreadEngine(config)
-        from engine.process import ProcessEngine
+        from engine.supervised import SupervisedEngine
 
-        return ProcessEngine(config)
+        return SupervisedEngine(config)
     except EngineError as error:
         raise StartFailed(f"the engine cannot start on {settings.base}: {error}") from error
 

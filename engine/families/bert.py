@@ -1,6 +1,6 @@
 """BERT: pooler on the first token, then one linear."""
 
-from engine.families.family import Family, HeadLayer, NativeHead
+from engine.families.family import Family, HeadLayer, NativeHead, Sublayer
 
 _CLASSIFIER = (HeadLayer(name="classifier"),)
 
@@ -11,8 +11,16 @@ BERT = Family(
     embeddings="embeddings",
     layers="encoder.layer",
     sublayers={
-        "attention": "{layer}.attention.output.dense",
-        "feed_forward": "{layer}.output.dense",
+        "attention": Sublayer(
+            input="{layer}.attention",
+            output="{layer}.attention.output.dense",
+            norm="{layer}.attention.output.LayerNorm",
+        ),
+        "feed_forward": Sublayer(
+            input="{layer}.intermediate.dense",
+            output="{layer}.output.dense",
+            norm="{layer}.output.LayerNorm",
+        ),
     },
     native_heads={
         "classify": NativeHead(layers=_CLASSIFIER, base_pooler=True),

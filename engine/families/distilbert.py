@@ -1,6 +1,6 @@
 """DistilBERT: no token types, no pooler; the stock head has a dense layer of its own."""
 
-from engine.families.family import Family, HeadLayer, NativeHead
+from engine.families.family import Family, HeadLayer, NativeHead, Sublayer
 
 _DENSE = (HeadLayer(name="pre_classifier", activation="relu"), HeadLayer(name="classifier"))
 
@@ -10,7 +10,18 @@ DISTILBERT = Family(
     prefix="distilbert",
     embeddings="embeddings",
     layers="transformer.layer",
-    sublayers={"attention": "{layer}.attention.out_lin", "feed_forward": "{layer}.ffn.lin2"},
+    sublayers={
+        "attention": Sublayer(
+            input="{layer}.attention",
+            output="{layer}.attention.out_lin",
+            norm="{layer}.sa_layer_norm",
+        ),
+        "feed_forward": Sublayer(
+            input="{layer}.ffn",
+            output="{layer}.ffn.lin2",
+            norm="{layer}.output_layer_norm",
+        ),
+    },
     native_heads={
         "classify": NativeHead(layers=_DENSE),
         "regress": NativeHead(layers=_DENSE),

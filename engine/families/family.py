@@ -27,6 +27,18 @@ class NativeHead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sublayer:
+    """The boundaries of one residual branch: paths with `{layer}` for the layer's own."""
+
+    #: its first argument is what the branch reads
+    input: str
+    #: its output is the branch's, before residual and norm
+    output: str
+    #: the layer norm that belongs to the branch
+    norm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One layout. Paths are relative to the bare `AutoModel`; `{layer}` is a layer's path."""
 
@@ -37,8 +49,8 @@ class Family:
     prefix: str
     embeddings: str
     layers: str
-    #: name -> module whose output is the sublayer's output before residual and norm
-    sublayers: Mapping[str, str]
+    #: "attention" and "feed_forward", each with its boundaries
+    sublayers: Mapping[str, Sublayer]
     #: by head kind
     native_heads: Mapping[str, NativeHead]
     token_types: bool

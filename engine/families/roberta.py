@@ -1,6 +1,6 @@
 """RoBERTa and XLM-R: positions count from the padding index; the stock head has a dense layer."""
 
-from engine.families.family import Family, HeadLayer, NativeHead
+from engine.families.family import Family, HeadLayer, NativeHead, Sublayer
 
 _DENSE = (
     HeadLayer(name="classifier.dense", activation="tanh"),
@@ -14,8 +14,16 @@ ROBERTA = Family(
     embeddings="embeddings",
     layers="encoder.layer",
     sublayers={
-        "attention": "{layer}.attention.output.dense",
-        "feed_forward": "{layer}.output.dense",
+        "attention": Sublayer(
+            input="{layer}.attention",
+            output="{layer}.attention.output.dense",
+            norm="{layer}.attention.output.LayerNorm",
+        ),
+        "feed_forward": Sublayer(
+            input="{layer}.intermediate.dense",
+            output="{layer}.output.dense",
+            norm="{layer}.output.LayerNorm",
+        ),
     },
     native_heads={
         "classify": NativeHead(layers=_DENSE),

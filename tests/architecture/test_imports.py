@@ -19,7 +19,7 @@ TORCH_FREE_ENGINE = (
     "engine.errors",
     "engine.config",
     "engine.tokenizer",
-    "engine.process",
+    "engine.supervised",
     "engine.slots",
     "engine.heads",
     "engine.testing",

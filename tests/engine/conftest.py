@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import EngineConfig
-from engine.process import ProcessEngine
+from engine.supervised import SupervisedEngine
 from engine.thread import ThreadEngine
 from tests.contracts.tiny import build_base
 
@@ -24,9 +24,9 @@ def config(base: Path) -> EngineConfig:
 
 
 @pytest.fixture(scope="session")
-def process_engine(config: EngineConfig) -> Iterator[ProcessEngine]:
+def process_engine(config: EngineConfig) -> Iterator[SupervisedEngine]:
     """Shared by everything that leaves it as it was; tests that kill it make it whole again."""
-    engine = ProcessEngine(config)
+    engine = SupervisedEngine(config)
     yield engine
     engine.close()
 

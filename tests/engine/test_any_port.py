@@ -12,7 +12,7 @@ import pytest
 from engine import port
 from engine.errors import BadAdapter, EngineError, NotLoaded
 from engine.port import EnginePort
-from engine.process import ProcessEngine
+from engine.supervised import SupervisedEngine
 from engine.testing import FakeEngine
 from engine.thread import ThreadEngine
 from tests.engine.rows import HEAD, IDS, answers, ask, load, open_training, save, train
@@ -194,7 +194,7 @@ def test_a_step_that_failed_leaves_the_engine_as_it_was(
 
 
 def test_a_process_and_a_thread_give_the_same_answers(
-    process_engine: ProcessEngine, thread_engine: ThreadEngine, tmp_path: Path
+    process_engine: SupervisedEngine, thread_engine: ThreadEngine, tmp_path: Path
 ) -> None:
     found: list[Any] = []
     for engine in (process_engine, thread_engine):

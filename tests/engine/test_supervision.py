@@ -17,7 +17,7 @@ from engine.__main__ import _receive
 from engine.config import EngineConfig
 from engine.errors import BadBase, EngineGone
 from engine.inbox import Inbox
-from engine.process import ProcessEngine
+from engine.supervised import SupervisedEngine
 from tests.engine.rows import ask
 from tests.engine.stand_in import write_launcher
 from tests.engine.test_process import gone, wait_for
@@ -26,16 +26,16 @@ CONFIG = EngineConfig(base="stand-in")
 
 
 @pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProcessEngine]:
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SupervisedEngine]:
     launcher = write_launcher(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", str(launcher))
-        engine = ProcessEngine(CONFIG)
+        engine = SupervisedEngine(CONFIG)
         yield engine
         engine.close()
 
 
-def test_closing_fails_what_is_in_flight_and_ends_the_child(engine: ProcessEngine) -> None:
+def test_closing_fails_what_is_in_flight_and_ends_the_child(engine: SupervisedEngine) -> None:
     in_flight = engine.submit(port.Snapshot(slot=1))
     engine.close()
     with pytest.raises(EngineGone):
@@ -43,14 +43,14 @@ def test_closing_fails_what_is_in_flight_and_ends_the_child(engine: ProcessEngin
     assert gone(engine.pid)
 
 
-def test_a_closed_engine_is_gone_and_closing_again_is_no_error(engine: ProcessEngine) -> None:
+def test_a_closed_engine_is_gone_and_closing_again_is_no_error(engine: SupervisedEngine) -> None:
     engine.close()
     engine.close()
     with pytest.raises(EngineGone):
         engine.submit(port.Stats()).result(0)
 
 
-def test_closing_while_a_new_engine_starts_ends_it_too(engine: ProcessEngine) -> None:
+def test_closing_while_a_new_engine_starts_ends_it_too(engine: SupervisedEngine) -> None:
     first = engine.pid
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: engine.pid != first)
@@ -58,7 +58,7 @@ def test_closing_while_a_new_engine_starts_ends_it_too(engine: ProcessEngine) ->
     assert gone(engine.pid)
 
 
-def test_steps_while_a_new_engine_starts_fail_at_once(engine: ProcessEngine) -> None:
+def test_steps_while_a_new_engine_starts_fail_at_once(engine: SupervisedEngine) -> None:
     first = engine.pid
     os.kill(first, signal.SIGKILL)
     wait_for(lambda: engine.pid != first)
@@ -66,7 +66,7 @@ def test_steps_while_a_new_engine_starts_fail_at_once(engine: ProcessEngine) -> 
         engine.submit(port.Stats()).result(0)
 
 
-def test_an_engine_is_alive_until_it_dies_or_is_closed(engine: ProcessEngine) -> None:
+def test_an_engine_is_alive_until_it_dies_or_is_closed(engine: SupervisedEngine) -> None:
     assert engine.is_alive
     os.kill(engine.pid, signal.SIGKILL)
     wait_for(lambda: not engine.is_alive)
@@ -74,20 +74,20 @@ def test_an_engine_is_alive_until_it_dies_or_is_closed(engine: ProcessEngine) ->
     assert not engine.is_alive
 
 
-def test_an_engine_that_answers_rubbish_is_replaced(engine: ProcessEngine) -> None:
+def test_an_engine_that_answers_rubbish_is_replaced(engine: SupervisedEngine) -> None:
     first, in_flight = engine.pid, engine.submit(port.Restore(slot=1))
     with pytest.raises(EngineGone):
         in_flight.result(10)
     wait_for(lambda: engine.pid != first)
 
 
-def test_a_step_that_cannot_be_encoded_fails_alone(engine: ProcessEngine) -> None:
+def test_a_step_that_cannot_be_encoded_fails_alone(engine: SupervisedEngine) -> None:
     with pytest.raises(TypeError):
         engine.submit(port.Load(digest="d", semantics={"head": object()}, files=[]))
     assert isinstance(ask(engine, port.Stats()), port.Resident)
 
 
-def test_a_cancelled_step_disturbs_nobody(engine: ProcessEngine) -> None:
+def test_a_cancelled_step_disturbs_nobody(engine: SupervisedEngine) -> None:
     unanswered = engine.submit(port.Snapshot(slot=1))
     assert unanswered.cancel()
     assert isinstance(ask(engine, port.Stats()), port.Resident)
@@ -100,7 +100,7 @@ def test_a_child_that_ends_while_loading_is_named_with_its_status_and_base(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(BadBase, match="ended with status 1 while it loaded stand-in"):
-        ProcessEngine(CONFIG)
+        SupervisedEngine(CONFIG)
 
 
 def test_a_frame_the_child_cannot_read_ends_it_rather_than_leaving_it_deaf() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import grpc
 
 from engine.config import EngineConfig
-from engine.process import ProcessEngine
+from engine.supervised import SupervisedEngine
 from server.health import State
 from tests.contracts.tiny import build_base
 from tests.engine.rows import open_training, save
@@ -36,7 +36,7 @@ async def test_a_killed_engine_costs_retryable_answers_at_most_and_comes_back(
 ) -> None:
     base = build_base("bert", tmp_path / "base")
     config = EngineConfig(base=str(base), dtype="float32", threads=1, num_slots=4)
-    engine = await asyncio.to_thread(ProcessEngine, config)
+    engine = await asyncio.to_thread(SupervisedEngine, config)
     try:
         save(engine, open_training(engine), tmp_path / "adapter")
         async with running(tmp_path / "data", engine) as server, grpc_client(server) as rpc:

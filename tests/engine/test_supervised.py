@@ -16,7 +16,7 @@ import pytest
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import BadBase, EngineGone, NotLoaded
-from engine.process import ProcessEngine
+from engine.supervised import SupervisedEngine
 from tests.engine.rows import TIMEOUT_S, ask, load, open_training, save
 
 #: a step long enough to be killed in the middle of
@@ -30,7 +30,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def answers_again(engine: ProcessEngine) -> bool:
+def answers_again(engine: SupervisedEngine) -> bool:
     try:
         return isinstance(ask(engine, port.Stats()), port.Resident)
     except EngineGone:
@@ -42,7 +42,7 @@ def gone(pid: int) -> bool:
 
 
 def test_a_killed_engine_fails_what_is_in_flight_and_comes_back_with_nothing_loaded(
-    process_engine: ProcessEngine, tmp_path: Path
+    process_engine: SupervisedEngine, tmp_path: Path
 ) -> None:
     engine, before, pid = process_engine, process_engine.generation, process_engine.pid
     save(engine, open_training(engine), tmp_path)
@@ -64,11 +64,11 @@ def test_a_killed_engine_fails_what_is_in_flight_and_comes_back_with_nothing_loa
 
 def test_a_bad_base_raises_from_the_constructor_with_the_engine_s_sentence(tmp_path: Path) -> None:
     with pytest.raises(BadBase, match=f"{tmp_path} holds no base that transformers knows"):
-        ProcessEngine(EngineConfig(base=str(tmp_path), dtype="float32"))
+        SupervisedEngine(EngineConfig(base=str(tmp_path), dtype="float32"))
 
 
 def test_threads_reach_the_child_before_torch_loads(
-    config: EngineConfig, process_engine: ProcessEngine
+    config: EngineConfig, process_engine: SupervisedEngine
 ) -> None:
     environment = psutil.Process(process_engine.pid).environ()
     assert environment["OMP_NUM_THREADS"] == str(config.threads)
@@ -79,9 +79,9 @@ HOLDER = """
 import sys
 from engine import port
 from engine.config import EngineConfig
-from engine.process import ProcessEngine
+from engine.supervised import SupervisedEngine
 
-engine = ProcessEngine(EngineConfig(base=sys.argv[1], dtype="float32", threads=1))
+engine = SupervisedEngine(EngineConfig(base=sys.argv[1], dtype="float32", threads=1))
 engine.submit(port.Stats()).result()
 print(engine.pid, "torch" in sys.modules, "transformers" in sys.modules, flush=True)
 sys.stdin.read()

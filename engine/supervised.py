@@ -28,7 +28,7 @@ from engine.frames import receive_frame, send_frame
 _RESTART_PAUSE_S = 1.0
 
 
-class ProcessEngine:
+class SupervisedEngine:
     """An `EnginePort` whose engine comes back when it dies.
 
     Steps in flight then raise `EngineGone`, and `generation` grows. Raises the engine's own error
