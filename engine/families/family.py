@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,7 @@ class Family:
     #: by head kind
     native_heads: Mapping[str, NativeHead]
     token_types: bool
+    architecture: Literal["encoder", "decoder", "seq2seq"] = "encoder"
     #: positions start after the padding index
     positions_after_padding: bool = False
     #: the stock code takes positions and attention from us, so rows can share one stream
