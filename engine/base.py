@@ -7,6 +7,7 @@ Shape letters: R rows, T tokens of all rows, L longest row, D hidden width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from engine.config import EngineConfig
 from engine.errors import BadBase
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
+from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
 from engine.port import Site
@@ -41,6 +43,7 @@ class Base:
         self.tokenizer_json, self.max_tokens = _read_tokenizer(folder, self.model.config)
         self.fingerprint = fingerprint(folder, self.tokenizer_json)
         self.sites: dict[str, Site] = _find_sites(self.model, self.family)
+        self._range = LayerRange(list(self._layers))
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -74,16 +77,24 @@ class Base:
             Tensor, self.model(**self._inputs(batch), **self._attention(batch)).last_hidden_state
         )
 
-    def embed(self, batch: Batch) -> Tensor:
-        """What enters the first layer."""
-        return cast(Tensor, self.model.get_submodule(self.family.embeddings)(**self._inputs(batch)))
+    def run(self, batch: Batch, start: int, stop: int, hidden: Tensor | None = None) -> Tensor:
+        """Layers start..stop-1 on what entered layer `start`; from 0, on the embeddings.
 
-    def run_layers(self, hidden: Tensor, row_lengths: list[int], start: int, stop: int) -> Tensor:
-        """Layers start..stop-1 on a packed stream [1, T, D]."""
-        for layer in list(self._layers)[start:stop]:
-            out = layer(hidden, attention_mask=None, row_lengths=row_lengths)
-            hidden = out[0] if isinstance(out, tuple) else out
-        return hidden
+        Answers what enters layer `stop`, or after the last layer the final hidden states: shapes
+        as of `forward`.
+        """
+        assert (start == 0) == (hidden is None), "a range takes hidden states unless it starts at 0"
+        if start == self.num_layers:
+            return cast(Tensor, hidden)
+        with self._range.only(start, stop, hidden) as left_at_stop:
+            final = self.forward(batch)
+            return final if stop == self.num_layers else left_at_stop()
+
+    def first_layer(self, sites: Iterable[str]) -> int:
+        """Where a forward of an adapter of these sites must start; below it is the bare base."""
+        if not self.family.ranged:
+            return 0
+        return min((self.sites[site].layer for site in sites), default=self.num_layers)
 
     def pool(self, first_RD: Tensor) -> Tensor:
         """The base's own pooler on each row's first token."""

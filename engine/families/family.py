@@ -48,7 +48,6 @@ class Family:
     model_types: tuple[str, ...]
     #: the bare model's attribute inside a stock task model, which prefixes PEFT's keys
     prefix: str
-    embeddings: str
     layers: str
     #: "attention" and "feed_forward", each with its boundaries
     sublayers: Mapping[str, Sublayer]
@@ -60,6 +59,9 @@ class Family:
     positions_after_padding: bool = False
     #: the stock code takes positions and attention from us, so rows can share one stream
     packable: bool = True
+    #: one layer hands the next nothing but hidden states and each runs once, so that a forward can
+    #: start at any of them
+    ranged: bool = True
 
     def layer_path(self, index: int) -> str:
         return f"{self.layers}.{index}"

@@ -43,7 +43,7 @@ class Training:
         self.snapshot()
         self._unreached = set(self.adapter.tensors)
         self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec), lr=0.0, fused=True)
-        self._cache = PrefixCache(base, _lowest_layer(self.adapter, base), spec.cache_bytes)
+        self._cache = PrefixCache(base, base.first_layer(self.adapter.weights), spec.cache_bytes)
 
     @property
     def num_trainable(self) -> int:
@@ -126,16 +126,10 @@ class Training:
         placed: dict[int, Placed],
         generator: torch.Generator,
     ) -> list[Tensor]:
-        dropout = _dropout(self._spec.dropout, generator)
-        if not batch.packed:
-            with self._sites.acting(plan(batch, placed), dropout):
-                return unpack(self._base.forward(batch), batch)
         prefix = self._cache.hidden(batch, keys)
-        with self._sites.acting(plan(batch, placed), dropout):
-            out = self._base.run_layers(
-                prefix, batch.lengths, self._cache.boundary, self._base.num_layers
-            )
-        return unpack(out, batch)
+        with self._sites.acting(plan(batch, placed), _dropout(self._spec.dropout, generator)):
+            final = self._base.run(batch, self._cache.boundary, self._base.num_layers, prefix)
+        return unpack(final, batch)
 
 
 def _fresh(spec: OpenTraining, base: Base) -> Adapter:
@@ -183,10 +177,6 @@ def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
         for tensors, scale in ((body, 1.0), (head, spec.head_learning_rate_scale))
         for is_matrix in (True, False)
     ]
-
-
-def _lowest_layer(adapter: Adapter, base: Base) -> int:
-    return min(base.sites[site].layer for site in adapter.weights)
 
 
 def _on_slot(row: Row, slot: int) -> Row:
