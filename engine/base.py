@@ -36,10 +36,11 @@ class Base:
         folder = base_folder(config.base)
         model_config = _read_config(folder)
         self.name = config.base
-        self.family: Family = family_of(model_config.model_type)
+        self.family: Family = family_of(model_config.model_type).configured(model_config)
         self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
-        self.model, self.has_pooler = _load_model(folder, self.numerics, self.packed)
+        attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
+        self.model, self.has_pooler = _load_model(folder, self.numerics, attention)
         self.tokenizer_json, self.max_tokens = _read_tokenizer(folder, self.model.config)
         self.fingerprint = fingerprint(folder, self.tokenizer_json)
         self.sites: dict[str, Site] = _find_sites(self.model, self.family)
@@ -98,7 +99,10 @@ class Base:
 
     def pool(self, first_RD: Tensor) -> Tensor:
         """The base's own pooler on each row's first token."""
-        return cast(Tensor, self.model.pooler(first_RD[:, None]))
+        pooled = cast(Tensor, self.model.pooler(first_RD[:, None]))
+        if self.family.pooler_activation is None:
+            return pooled
+        return cast(Tensor, self.model.get_submodule(self.family.pooler_activation)(pooled[:, 0]))
 
     @property
     def _layers(self) -> nn.ModuleList:
@@ -124,12 +128,12 @@ def _read_config(folder: Path) -> Any:
         raise BadBase(f"{folder} holds no base that transformers knows: {error}") from error
 
 
-def _load_model(folder: Path, numerics: Numerics, packed: bool) -> tuple[Any, bool]:
+def _load_model(folder: Path, numerics: Numerics, attention: str) -> tuple[Any, bool]:
     """The frozen model, and whether its checkpoint brought a pooler."""
     register_packed_attention()
     try:
         model, report = AutoModel.from_pretrained(
-            folder, dtype=numerics.dtype, attn_implementation=PACKED if packed else "sdpa",
+            folder, dtype=numerics.dtype, attn_implementation=attention,
             output_loading_info=True, use_safetensors=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:

@@ -32,7 +32,6 @@ _POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "last": lambda row_TD: row_TD[-1],
 }
 _INIT_STD = 0.02  # what the stock models use for a new head
-_NORM_EPS = 1e-5
 
 
 class HeadLayers:
@@ -61,6 +60,8 @@ class HeadLayers:
                 shapes[f"{layer.name}.bias"] = (width,)
             if layer.norm:
                 shapes[f"{layer.norm}.weight"] = (width,)
+            if layer.norm and layer.norm_bias:
+                shapes[f"{layer.norm}.bias"] = (width,)
         return shapes
 
     @property
@@ -102,9 +103,9 @@ class HeadLayers:
             )
             features = _ACTIVATIONS[layer.activation](linear)
             if layer.norm:
-                scale = weights[f"{layer.norm}.weight"]
+                scale, shift = weights[f"{layer.norm}.weight"], weights.get(f"{layer.norm}.bias")
                 features = torch.nn.functional.layer_norm(
-                    features, scale.shape, scale, eps=_NORM_EPS
+                    features, scale.shape, scale, shift, layer.norm_eps
                 )
         return features
 
@@ -123,7 +124,16 @@ def _native(kind: str, family: Family) -> NativeHead:
             f"the {family.name} family has no native {kind} head; "
             f"it has {', '.join(family.native_heads)}"
         )
-    return family.native_heads[kind]
+    native = family.native_heads[kind]
+    unknown = sorted(
+        {str(layer.activation) for layer in native.layers} - set(map(str, _ACTIVATIONS))
+    )
+    if unknown:
+        raise BadAdapter(
+            f"the base's native {kind} head uses {unknown[0]}; "
+            f"this engine computes {', '.join(name for name in _ACTIVATIONS if name)}"
+        )
+    return native
 
 
 def _new(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
