@@ -23,6 +23,7 @@ from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
 from engine.port import Site
+from engine.slot_biases import SlotBiases
 from engine.source import base_folder
 
 #: a tokenizer without a length of its own says something astronomically large
@@ -45,6 +46,7 @@ class Base:
         self.fingerprint = fingerprint(folder, self.tokenizer_json)
         self.sites: dict[str, Site] = _find_sites(self.model, self.family)
         self._range = LayerRange(list(self._layers))
+        self.slot_biases = _slot_biases(self.model, self.family, self.num_layers)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -159,6 +161,14 @@ def _read_tokenizer(folder: Path, config: Any) -> tuple[str, int]:
     usable = positions - (config.pad_token_id + 1 if after_padding else 0)
     limit = tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else usable
     return tokenizer.backend_tokenizer.to_str(), min(usable, limit)
+
+
+def _slot_biases(model: nn.Module, family: Family, num_layers: int) -> SlotBiases | None:
+    if family.slot_biases is None:
+        return None
+    path, method = family.slot_biases
+    paths = [path.format(layer=family.layer_path(index)) for index in range(num_layers)]
+    return SlotBiases([model.get_submodule(path) for path in paths], method)
 
 
 def _find_sites(model: nn.Module, family: Family) -> dict[str, Site]:

@@ -37,4 +37,5 @@ DEBERTA_V2 = Family(
     configured_heads=_heads,
     token_types=True,
     packable=False,
+    slot_biases=("{layer}.attention.self", "disentangled_attention_bias"),
 )

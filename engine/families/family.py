@@ -72,6 +72,8 @@ class Family:
     ranged: bool = True
     #: the module that follows the base's pooler where the pooler is a bare linear
     pooler_activation: str | None = None
+    #: a module and its method that computes a bias for all rows with linears that are sites
+    slot_biases: tuple[str, str] | None = None
 
     def configured(self, config: Any) -> Family:
         """Itself, with the stock heads of a base of this config."""
