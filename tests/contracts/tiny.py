@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -63,10 +64,13 @@ BASES: dict[str, Callable[[], PreTrainedConfig]] = {
 }  # fmt: skip
 
 
-def build_base(family: str, folder: Path) -> Path:
+def build_base(family: str, folder: Path, **changes: Any) -> Path:
     """A base on disk, as `--base` takes it; weights larger than usual, so that mistakes show."""
     torch.manual_seed(7)
-    model = AutoModel.from_config(BASES[family]())
+    config = BASES[family]()
+    for name, value in changes.items():
+        setattr(config, name, value)
+    model = AutoModel.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
