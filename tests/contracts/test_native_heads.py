@@ -21,8 +21,10 @@ from tests.contracts.tiny import build_base
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "modernbert-mean": ("modernbert", {"classifier_pooling": "mean"}),
     "modernbert-biases": (
-        "modernbert",
-        {"classifier_bias": True, "norm_bias": True, "norm_eps": 0.1, "classifier_activation": "relu"},
+        "modernbert", {
+            "classifier_bias": True, "norm_bias": True, "norm_eps": 0.1,
+            "classifier_activation": "relu",
+        },
     ),
     "deberta-v2-tanh": ("deberta-v2", {"pooler_hidden_act": "tanh"}),
     "deberta-v2-own-positions": (
