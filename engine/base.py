@@ -7,6 +7,7 @@ Shape letters: R rows, T tokens of all rows, L longest row, D hidden width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,9 +19,11 @@ from engine.config import EngineConfig
 from engine.errors import BadBase
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
+from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
 from engine.port import Site
+from engine.slot_biases import SlotBiases
 from engine.source import base_folder
 
 #: a tokenizer without a length of its own says something astronomically large
@@ -34,13 +37,16 @@ class Base:
         folder = base_folder(config.base)
         model_config = _read_config(folder)
         self.name = config.base
-        self.family: Family = family_of(model_config.model_type)
+        self.family: Family = family_of(model_config.model_type).configured(model_config)
         self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
-        self.model, self.has_pooler = _load_model(folder, self.numerics, self.packed)
+        attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
+        self.model, self.has_pooler = _load_model(folder, self.numerics, attention)
         self.tokenizer_json, self.max_tokens = _read_tokenizer(folder, self.model.config)
         self.fingerprint = fingerprint(folder, self.tokenizer_json)
         self.sites: dict[str, Site] = _find_sites(self.model, self.family)
+        self._range = LayerRange(list(self._layers))
+        self.slot_biases = _slot_biases(self.model, self.family, self.num_layers)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -74,20 +80,31 @@ class Base:
             Tensor, self.model(**self._inputs(batch), **self._attention(batch)).last_hidden_state
         )
 
-    def embed(self, batch: Batch) -> Tensor:
-        """What enters the first layer."""
-        return cast(Tensor, self.model.get_submodule(self.family.embeddings)(**self._inputs(batch)))
+    def run(self, batch: Batch, start: int, stop: int, hidden: Tensor | None = None) -> Tensor:
+        """Layers start..stop-1 on what entered layer `start`; from 0, on the embeddings.
 
-    def run_layers(self, hidden: Tensor, row_lengths: list[int], start: int, stop: int) -> Tensor:
-        """Layers start..stop-1 on a packed stream [1, T, D]."""
-        for layer in list(self._layers)[start:stop]:
-            out = layer(hidden, attention_mask=None, row_lengths=row_lengths)
-            hidden = out[0] if isinstance(out, tuple) else out
-        return hidden
+        Answers what enters layer `stop`, or after the last layer the final hidden states: shapes
+        as of `forward`.
+        """
+        assert (start == 0) == (hidden is None), "a range takes hidden states unless it starts at 0"
+        if start == self.num_layers:
+            return cast(Tensor, hidden)
+        with self._range.only(start, stop, hidden) as left_at_stop:
+            final = self.forward(batch)
+            return final if stop == self.num_layers else left_at_stop()
+
+    def first_layer(self, sites: Iterable[str]) -> int:
+        """Where a forward of an adapter of these sites must start; below it is the bare base."""
+        if not self.family.ranged:
+            return 0
+        return min((self.sites[site].layer for site in sites), default=self.num_layers)
 
     def pool(self, first_RD: Tensor) -> Tensor:
         """The base's own pooler on each row's first token."""
-        return cast(Tensor, self.model.pooler(first_RD[:, None]))
+        pooled = cast(Tensor, self.model.pooler(first_RD[:, None]))
+        if self.family.pooler_activation is None:
+            return pooled
+        return cast(Tensor, self.model.get_submodule(self.family.pooler_activation)(pooled[:, 0]))
 
     @property
     def _layers(self) -> nn.ModuleList:
@@ -113,12 +130,12 @@ def _read_config(folder: Path) -> Any:
         raise BadBase(f"{folder} holds no base that transformers knows: {error}") from error
 
 
-def _load_model(folder: Path, numerics: Numerics, packed: bool) -> tuple[Any, bool]:
+def _load_model(folder: Path, numerics: Numerics, attention: str) -> tuple[Any, bool]:
     """The frozen model, and whether its checkpoint brought a pooler."""
     register_packed_attention()
     try:
         model, report = AutoModel.from_pretrained(
-            folder, dtype=numerics.dtype, attn_implementation=PACKED if packed else "sdpa",
+            folder, dtype=numerics.dtype, attn_implementation=attention,
             output_loading_info=True, use_safetensors=True,
         )  # fmt: skip
     except (OSError, ValueError) as error:
@@ -144,6 +161,14 @@ def _read_tokenizer(folder: Path, config: Any) -> tuple[str, int]:
     usable = positions - (config.pad_token_id + 1 if after_padding else 0)
     limit = tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else usable
     return tokenizer.backend_tokenizer.to_str(), min(usable, limit)
+
+
+def _slot_biases(model: nn.Module, family: Family, num_layers: int) -> SlotBiases | None:
+    if family.slot_biases is None:
+        return None
+    path, method = family.slot_biases
+    paths = [path.format(layer=family.layer_path(index)) for index in range(num_layers)]
+    return SlotBiases([model.get_submodule(path) for path in paths], method)
 
 
 def _find_sites(model: nn.Module, family: Family) -> dict[str, Site]:

@@ -29,6 +29,8 @@ class Placed:
     products: Mapping[str, LowRank]
     head: HeadLayers
     head_weights: HeadWeights
+    #: the lowest layer that the adapter changes
+    first_layer: int
 
 
 def place(adapter: Adapter, base: Base) -> Placed:
@@ -43,6 +45,7 @@ def place(adapter: Adapter, base: Base) -> Placed:
         kind=adapter.kind, group=f"{adapter.kind}/{name}", activation=activation,
         products=products, head=HeadLayers(adapter.head, base.family, base.hidden_size),
         head_weights=_to(adapter.head_weights, base),
+        first_layer=base.first_layer(adapter.weights),
     )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from server.service.adapters import AdapterService
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.predict import PredictService
+from server.service.predict_many import PredictManyService
 from server.service.service import Service
 from server.service.tasks import TaskService
 from server.service.tokens import InputReader
@@ -130,16 +131,18 @@ def _service(
     health: Health,
 ) -> Service:
     calls = limits.call_limits(settings)
+    predict = PredictService(
+        resolve=data.registry.resolve,
+        reader=InputReader(tokenizer, calls.max_chars),
+        residency=dispatch.residency,
+        room=dispatch.room,
+        batcher=dispatch.batcher,
+        limits=calls,
+        observer=metrics,
+    )
     return Service(
-        predict=PredictService(
-            resolve=data.registry.resolve,
-            reader=InputReader(tokenizer, calls.max_chars),
-            residency=dispatch.residency,
-            room=dispatch.room,
-            batcher=dispatch.batcher,
-            limits=calls,
-            observer=metrics,
-        ),
+        predict=predict,
+        predict_many=PredictManyService(predict),
         tasks=TaskService(data.registry, dispatch.residency),
         adapters=AdapterService(registry=data.registry, port=port, residency=dispatch.residency),
         jobs=JobService(trainer, health),

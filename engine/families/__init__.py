@@ -4,12 +4,20 @@ A new family is one file here and one line in `FAMILIES`; siblings do not know e
 """
 
 from engine.errors import BadBase
+from engine.families.albert import ALBERT
 from engine.families.bert import BERT
+from engine.families.deberta_v2 import DEBERTA_V2
 from engine.families.distilbert import DISTILBERT
+from engine.families.electra import ELECTRA
 from engine.families.family import Family
+from engine.families.modernbert import MODERNBERT
+from engine.families.mpnet import MPNET
 from engine.families.roberta import ROBERTA
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (BERT, ROBERTA, DISTILBERT)}
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (BERT, ROBERTA, DISTILBERT, ELECTRA, ALBERT, MODERNBERT, DEBERTA_V2, MPNET)
+}
 
 
 def family_of(model_type: str) -> Family:

@@ -19,6 +19,7 @@ from server.dispatch.residency import Lease, Residency
 from server.dispatch.waiting_room import WaitingRoom
 from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
 from server.limits import CallLimits
+from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
 from server.service.values import Caller, Parameters, Prediction, Priority, RowError, Timing
 
@@ -36,6 +37,8 @@ class _Wait(NamedTuple):
     tenant: str
     priority: Priority
     deadline: float
+    #: queue when these others do
+    together: Together | None
 
 
 class PredictService:
@@ -66,45 +69,51 @@ class PredictService:
         self._clock = clock
 
     async def predict(
-        self, ref: str, inputs: Sequence[object], parameters: Parameters, caller: Caller
+        self,
+        ref: str,
+        inputs: Sequence[object],
+        parameters: Parameters,
+        caller: Caller,
+        together: Together | None = None,
     ) -> Prediction:
+        """With `together` the rows queue at the moment when the rows of other calls do."""
         started = self._clock()
         version = self._resolve(caller.tenant, ref)
-        self._check_call(inputs)
+        self.check(len(inputs))
         deadline = started + self._limits.timeout_s
         if caller.deadline is not None:
             deadline = min(deadline, caller.deadline)
+        wait = _Wait(caller.tenant, parameters.priority, deadline, together)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._answer(version, inputs, parameters, caller, started, deadline)
+                return await self._answer(version, inputs, parameters, wait, started)
         except TimeoutError:
             raise DeadlinePassed from None
 
-    def _check_call(self, inputs: Sequence[object]) -> None:
-        if not inputs:
+    def check(self, num_inputs: int) -> None:
+        """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs."""
+        if not num_inputs:
             raise BadCall("The call holds no inputs.")
-        if len(inputs) > self._limits.max_inputs:
+        if num_inputs > self._limits.max_inputs:
             raise TooManyInputs(
-                f"The call holds {len(inputs)} inputs; "
+                f"The call holds {num_inputs} inputs; "
                 f"this server takes at most {self._limits.max_inputs} a call."
             )
-        self._room.check(len(inputs))
+        self._room.check(num_inputs)
 
     async def _answer(
         self,
         version: Version,
         inputs: Sequence[object],
         parameters: Parameters,
-        caller: Caller,
+        wait: _Wait,
         started: float,
-        deadline: float,
     ) -> Prediction:
         outputs: Outputs = [None] * len(inputs)
         head = version.manifest.semantics["head"]
         kind = head_kind(head)
         rows = await self._reader.read(inputs, parameters, outputs, takes_pairs=not kind.per_token)
         tokenized = self._clock()
-        wait = _Wait(tenant=caller.tenant, priority=parameters.priority, deadline=deadline)
         answers = await self._compute(version, rows, wait) if rows else []
         self._decode(kind, head, rows, answers, parameters, outputs)
         self._observe(version, outputs, rows)
@@ -137,6 +146,8 @@ class PredictService:
     async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
         lease = self._residency.lease(version.digest) or await self._residency.acquire(version)
         try:
+            if wait.together is not None:
+                await wait.together.arrive()
             entries = [
                 self._entry(version, chunk, wait, lease.again()) for chunk in self._chunks(rows)
             ]

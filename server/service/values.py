@@ -78,6 +78,22 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailure:
+    """Why one task of a call has no answer, while its neighbours may; `task` as it was asked."""
+
+    task: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManyPredictions:
+    """One result per task asked, in order. Timing is the slowest task's, but for the total."""
+
+    results: list[Prediction | TaskFailure]
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """What comes with an adapter's files."""
 

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
+    AlbertConfig,
     AutoModel,
     BertConfig,
+    DebertaV2Config,
     DistilBertConfig,
+    ElectraConfig,
+    ModernBertConfig,
+    MPNetConfig,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
@@ -27,6 +33,30 @@ BASES: dict[str, Callable[[], PreTrainedConfig]] = {
         vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
         intermediate_size=48, max_position_embeddings=66, pad_token_id=1,
     ),
+    "electra": lambda: ElectraConfig(
+        vocab_size=VOCABULARY, embedding_size=16, hidden_size=32, num_hidden_layers=3,
+        num_attention_heads=2, intermediate_size=48, max_position_embeddings=64,
+    ),
+    "albert": lambda: AlbertConfig(
+        vocab_size=VOCABULARY, embedding_size=16, hidden_size=32, num_hidden_layers=3,
+        num_attention_heads=2, intermediate_size=48, max_position_embeddings=64,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+    ),
+    "modernbert": lambda: ModernBertConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=4, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=64, local_attention=6, pad_token_id=1,
+        bos_token_id=0, cls_token_id=0, eos_token_id=2, sep_token_id=2,
+    ),
+    "deberta-v2": lambda: DebertaV2Config(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=64, relative_attention=True,
+        position_biased_input=False, pos_att_type=["p2c", "c2p"], position_buckets=4,
+        norm_rel_ebd="layer_norm", share_att_key=True, conv_kernel_size=3,
+    ),
+    "mpnet": lambda: MPNetConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=66,
+    ),
     "distilbert": lambda: DistilBertConfig(
         vocab_size=VOCABULARY, dim=32, n_layers=3, n_heads=2, hidden_dim=48,
         max_position_embeddings=64,
@@ -34,10 +64,13 @@ BASES: dict[str, Callable[[], PreTrainedConfig]] = {
 }  # fmt: skip
 
 
-def build_base(family: str, folder: Path) -> Path:
+def build_base(family: str, folder: Path, **changes: Any) -> Path:
     """A base on disk, as `--base` takes it; weights larger than usual, so that mistakes show."""
     torch.manual_seed(7)
-    model = AutoModel.from_config(BASES[family]())
+    config = BASES[family]()
+    for name, value in changes.items():
+        setattr(config, name, value)
+    model = AutoModel.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
