@@ -8,41 +8,42 @@ Shape letters: R rows, T tokens of all rows, L longest row, D hidden width.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, cast
 
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.pytorch_utils import Conv1D
 
-from engine.attention import PACKED, register_packed_attention
+from engine.attention import PACKED
+from engine.checkpoint import read_config, read_tokenizer, read_weights
 from engine.config import EngineConfig
-from engine.errors import BadBase
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
 from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
 from engine.port import Site
-from engine.source import base_folder
-
-#: a tokenizer without a length of its own says something astronomically large
-_NO_LIMIT = 10**6
+from engine.source import base_path
 
 
 class Base:
     """A resident base: its model, layout, numerics and identity."""
 
     def __init__(self, config: EngineConfig) -> None:
-        folder = base_folder(config.base)
-        model_config = _read_config(folder)
+        path = base_path(config.base)
+        model_config = read_config(path)
         self.name = config.base
         self.family: Family = family_of(model_config.model_type).configured(model_config)
         self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
         attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
-        self.model, self.has_pooler = _load_model(folder, self.numerics, attention)
-        self.tokenizer_json, self.max_tokens = _read_tokenizer(folder, self.model.config)
-        self.fingerprint = fingerprint(folder, self.tokenizer_json)
+        weights = read_weights(path, self.family, self.numerics, attention)
+        self.model, self.has_pooler, self.end_ids = (
+            weights.model, weights.has_pooler, weights.end_ids,
+        )  # fmt: skip
+        self._output = weights.output
+        tokenizer, self.max_tokens = read_tokenizer(path, self.model.config)
+        self.tokenizer_json: str = tokenizer.backend_tokenizer.to_str()
+        self.fingerprint = fingerprint(path, self.tokenizer_json)
         self.sites: dict[str, Site] = _find_sites(self.model, self.family)
         self._range = LayerRange(list(self._layers))
         self.vocabulary_size: int = self.model.config.vocab_size
@@ -55,6 +56,11 @@ class Base:
     @property
     def hidden_size(self) -> int:
         return int(self.model.config.hidden_size)
+
+    @property
+    def transposed(self) -> bool:
+        """Whether linears keep their weights as [in, out], which PEFT calls `fan_in_fan_out`."""
+        return any(isinstance(self.model.get_submodule(site), Conv1D) for site in self.sites)
 
     @property
     def num_parameters(self) -> int:
@@ -116,61 +122,26 @@ class Base:
         return inputs | {"token_type_ids": batch.type_ids} if self.family.token_types else inputs
 
     def _attention(self, batch: Batch) -> dict[str, Any]:
+        # a stock cache per forward would be kept for nobody
+        cache = {} if self.family.architecture == "encoder" else {"use_cache": False}
         if batch.packed:
-            return {"row_lengths": batch.lengths}
-        return {"attention_mask": cast(Tensor, batch.mask_RL).long()}
-
-
-def _read_config(folder: Path) -> Any:
-    try:
-        return AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise BadBase(f"{folder} holds no base that transformers knows: {error}") from error
-
-
-def _load_model(folder: Path, numerics: Numerics, attention: str) -> tuple[Any, bool]:
-    """The frozen model, and whether its checkpoint brought a pooler."""
-    register_packed_attention()
-    try:
-        model, report = AutoModel.from_pretrained(
-            folder, dtype=numerics.dtype, attn_implementation=attention,
-            output_loading_info=True, use_safetensors=True,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise BadBase(f"the weights in {folder} cannot be read: {error}") from error
-    missing = {key for key in report["missing_keys"] if not key.startswith("pooler.")}
-    if missing:
-        raise BadBase(
-            f"{folder} lacks {len(missing)} of the base's weights, such as {min(missing)}"
-        )
-    model.requires_grad_(requires_grad=False).eval().to(numerics.device)
-    has_pooler = getattr(model, "pooler", None) is not None and not any(
-        key.startswith("pooler.") for key in report["missing_keys"]
-    )
-    return model, has_pooler
-
-
-def _read_tokenizer(folder: Path, config: Any) -> tuple[str, int]:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if not tokenizer.is_fast:
-        raise BadBase(f"the tokenizer of {folder} has no fast form, so offsets cannot be known")
-    positions = getattr(config, "max_position_embeddings", _NO_LIMIT)
-    after_padding = family_of(config.model_type).positions_after_padding
-    usable = positions - (config.pad_token_id + 1 if after_padding else 0)
-    limit = tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else usable
-    return tokenizer.backend_tokenizer.to_str(), min(usable, limit)
+            return cache | {"row_lengths": batch.lengths}
+        return cache | {"attention_mask": cast(Tensor, batch.mask_RL).long()}
 
 
 def _find_sites(model: nn.Module, family: Family) -> dict[str, Site]:
     sites = {}
     for index, layer in enumerate(cast(nn.ModuleList, model.get_submodule(family.layers))):
         for name, module in layer.named_modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear | Conv1D):
                 path = f"{family.layer_path(index)}.{name}"
-                sites[path] = Site(
-                    name=path,
-                    layer=index,
-                    in_features=module.in_features,
-                    out_features=module.out_features,
-                )
+                sites[path] = _site(path, index, module)
     return sites
+
+
+def _site(path: str, layer: int, module: nn.Linear | Conv1D) -> Site:
+    if isinstance(module, nn.Linear):
+        width, height = module.in_features, module.out_features
+    else:
+        width, height = module.weight.shape
+    return Site(name=path, layer=layer, in_features=width, out_features=height)

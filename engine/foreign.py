@@ -51,7 +51,7 @@ def _kind(config: Mapping[str, Any], outputs: int) -> str:
 
 
 def _num_outputs(head_weights: Mapping[str, Tensor]) -> int:
-    for name in ("classifier.out_proj.weight", "classifier.weight"):
+    for name in ("classifier.out_proj.weight", "classifier.weight", "score.weight"):
         if name in head_weights and head_weights[name].ndim:
             return int(head_weights[name].shape[0])
     raise BadAdapter(

@@ -50,6 +50,11 @@ class HeadLayers:
         return self._layout.base_pooler
 
     @property
+    def position(self) -> str:
+        """The token a native head reads, when it reads one: first or last."""
+        return self._layout.position
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         last = self._layout.layers[-1].name
         shapes: dict[str, tuple[int, ...]] = {}
