@@ -2,14 +2,16 @@
 
 Stock `transformers` code runs as it is; this file only calls it. Knows no slot and no adapter.
 
-Shape letters: R rows, T tokens of all rows, L longest row, D hidden width.
+Shape letters: R rows, T tokens of all rows, L longest row, D hidden width, V words of
+the vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -18,6 +20,7 @@ from engine.checkpoint import read_config, read_tokenizer, read_weights
 from engine.config import EngineConfig
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
+from engine.kv_cache import KeyValues
 from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
@@ -43,7 +46,11 @@ class Base:
         self._output = weights.output
         tokenizer, self.max_tokens = read_tokenizer(path, self.model.config)
         self.tokenizer_json: str = tokenizer.backend_tokenizer.to_str()
-        self.fingerprint = fingerprint(path, self.tokenizer_json)
+        self.chat_template: str = tokenizer.chat_template or ""
+        self.special_tokens: dict[str, str] = {
+            name: str(token) for name, token in tokenizer.special_tokens_map.items()
+        }
+        self.fingerprint = fingerprint(path, self.tokenizer_json, self.chat_template)
         self.sites: dict[str, Site] = _find_sites(self.model, self.family)
         self._range = LayerRange(list(self._layers))
         self.vocabulary_size: int = self.model.config.vocab_size
@@ -78,11 +85,27 @@ class Base:
     def sublayer(self, name: str, layer: int) -> str:
         return self.family.sublayers[name].output.format(layer=self.family.layer_path(layer))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded."""
-        return cast(
-            Tensor, self.model(**self._inputs(batch), **self._attention(batch)).last_hidden_state
-        )
+    def forward(self, batch: Batch, memories: Sequence[KeyValues] | None = None) -> Tensor:
+        """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded.
+
+        `memories` are what the rows of a packed batch have read before; it grows by the batch.
+        """
+        attention = self._attention(batch)
+        if memories is not None:
+            attention["row_caches"] = memories
+        return cast(Tensor, self.model(**self._inputs(batch), **attention).last_hidden_state)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it has output embeddings, so that text can be generated."""
+        return self._output is not None
+
+    def vocabulary(self, hidden: Tensor) -> Tensor:
+        """Logits over the vocabulary, in float32: [.., D] to [.., V]."""
+        assert self._output is not None, "the base has no output embeddings"
+        logits = cast(Tensor, self._output(hidden)).float()
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return logits if cap is None else torch.tanh(logits / cap) * cap
 
     def run(self, batch: Batch, start: int, stop: int, hidden: Tensor | None = None) -> Tensor:
         """Layers start..stop-1 on what entered layer `start`; from 0, on the embeddings.

@@ -25,8 +25,10 @@ _VOLATILE = {
 }
 
 
-def fingerprint(path: Path, tokenizer_json: str) -> str:
+def fingerprint(path: Path, tokenizer_json: str, chat_template: str = "") -> str:
     """sha256 over the architecture's settings, every weight's bytes and the tokenizer.
+
+    The chat template counts where there is one: it decides what a conversation reads like.
 
     A GGUF file holds settings and weights in one, and is hashed as it is.
     """
@@ -37,6 +39,8 @@ def fingerprint(path: Path, tokenizer_json: str) -> str:
         else [("config", _hash(_settings(path))), *_weights(path)]
     )
     tokenizer = _hash(json.dumps(json.loads(tokenizer_json), sort_keys=True).encode())
+    if chat_template:
+        parts.append(("chat_template", _hash(chat_template.encode())))
     for name, part in (parts[0], ("tokenizer", tokenizer), *parts[1:]):
         whole.update(f"{len(name)}:{name}={part};".encode())
     return whole.hexdigest()

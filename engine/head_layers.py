@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
-from engine.families.family import HeadLayer, NativeHead
+from engine.families.family import WRITTEN, HeadLayer, NativeHead
 from engine.heads import head_kind
 
 #: "classifier.weight" -> tensor
@@ -50,16 +50,15 @@ class HeadLayers:
         return self._layout.base_pooler
 
     @property
-    def position(self) -> str:
-        """The token a native head reads, when it reads one: first or last."""
-        return self._layout.position
+    def writes(self) -> bool:
+        """Whether its logits are the base's own, over the vocabulary."""
+        return self._layout is WRITTEN
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        last = self._layout.layers[-1].name
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self._layout.layers:
-            width = self._outputs if layer.name == last else self._hidden_size
+            width = self._outputs if layer is self._layout.layers[-1] else self._hidden_size
             shapes[f"{layer.name}.weight"] = (width, self._hidden_size)
             if layer.bias:
                 shapes[f"{layer.name}.bias"] = (width,)

@@ -1,6 +1,13 @@
 """Gemma 3, text only: some layers see a sliding window, and each branch has norms on both sides."""
 
-from engine.families.family import LAST_TOKEN, Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import (
+    LAST_TOKEN,
+    WRITTEN,
+    Family,
+    HeadLayer,
+    NativeHead,
+    Sublayer,
+)
 
 GEMMA3 = Family(
     name="gemma3",
@@ -25,6 +32,7 @@ GEMMA3 = Family(
         "regress": LAST_TOKEN,
         # there is no stock tagger of this family; this one is laid out like the other decoders'
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
+        "generate": WRITTEN,
     },
     token_types=False,
 )

@@ -1,6 +1,13 @@
 """GPT-2: `Conv1D` for linears, query, key and value in one; the stock head reads the last token."""
 
-from engine.families.family import LAST_TOKEN, Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import (
+    LAST_TOKEN,
+    WRITTEN,
+    Family,
+    HeadLayer,
+    NativeHead,
+    Sublayer,
+)
 
 GPT2 = Family(
     name="gpt2",
@@ -16,6 +23,7 @@ GPT2 = Family(
         "classify": LAST_TOKEN,
         "regress": LAST_TOKEN,
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
+        "generate": WRITTEN,
     },
     token_types=False,
 )

@@ -2,7 +2,14 @@
 linear, interleaved by head.
 """
 
-from engine.families.family import LAST_TOKEN, Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import (
+    LAST_TOKEN,
+    WRITTEN,
+    Family,
+    HeadLayer,
+    NativeHead,
+    Sublayer,
+)
 
 GPT_NEOX = Family(
     name="gpt_neox",
@@ -22,6 +29,7 @@ GPT_NEOX = Family(
         "classify": LAST_TOKEN,
         "regress": LAST_TOKEN,
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
+        "generate": WRITTEN,
     },
     token_types=False,
 )

@@ -4,7 +4,14 @@ for query, key and value, a gated feed-forward; the stock head reads the last to
 
 from dataclasses import replace
 
-from engine.families.family import LAST_TOKEN, Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import (
+    LAST_TOKEN,
+    WRITTEN,
+    Family,
+    HeadLayer,
+    NativeHead,
+    Sublayer,
+)
 
 LLAMA = Family(
     name="llama",
@@ -22,6 +29,7 @@ LLAMA = Family(
         "classify": LAST_TOKEN,
         "regress": LAST_TOKEN,
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
+        "generate": WRITTEN,
     },
     token_types=False,
 )

@@ -1,6 +1,13 @@
 """OPT: learned positions with an offset of the model's own; the stock head reads the last token."""
 
-from engine.families.family import LAST_TOKEN, Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import (
+    LAST_TOKEN,
+    WRITTEN,
+    Family,
+    HeadLayer,
+    NativeHead,
+    Sublayer,
+)
 
 OPT = Family(
     name="opt",
@@ -19,6 +26,7 @@ OPT = Family(
         "regress": LAST_TOKEN,
         # there is no stock tagger of this family; this one is laid out like the other decoders'
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
+        "generate": WRITTEN,
     },
     token_types=False,
 )

@@ -2,7 +2,14 @@
 token.
 """
 
-from engine.families.family import LAST_TOKEN, Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import (
+    LAST_TOKEN,
+    WRITTEN,
+    Family,
+    HeadLayer,
+    NativeHead,
+    Sublayer,
+)
 
 PHI3 = Family(
     name="phi3",
@@ -20,6 +27,7 @@ PHI3 = Family(
         "classify": LAST_TOKEN,
         "regress": LAST_TOKEN,
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
+        "generate": WRITTEN,
     },
     token_types=False,
 )
