@@ -20,7 +20,7 @@ from engine.checkpoint import read_config, read_tokenizer, read_weights
 from engine.config import EngineConfig
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
-from engine.kv_cache import KeyValues
+from engine.kv_cache import KeyValues, Memory, StockKeyValues
 from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
@@ -85,15 +85,18 @@ class Base:
     def sublayer(self, name: str, layer: int) -> str:
         return self.family.sublayers[name].output.format(layer=self.family.layer_path(layer))
 
-    def forward(self, batch: Batch, memories: Sequence[KeyValues] | None = None) -> Tensor:
+    def forward(self, batch: Batch, memories: Sequence[Memory] | None = None) -> Tensor:
         """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded.
 
-        `memories` are what the rows of a packed batch have read before; it grows by the batch.
+        `memories` are what each row has read before, and grow by the batch; rows that cannot be
+        packed come with theirs one by one.
         """
-        attention = self._attention(batch)
-        if memories is not None:
-            attention["row_caches"] = memories
+        attention = self._attention(batch) if memories is None else self._reading(batch, memories)
         return cast(Tensor, self.model(**self._inputs(batch), **attention).last_hidden_state)
+
+    def new_memory(self) -> Memory:
+        """What a row that begins has read: nothing."""
+        return KeyValues() if self.packed else StockKeyValues(self.model.config)
 
     @property
     def writes(self) -> bool:
@@ -150,6 +153,13 @@ class Base:
         if batch.packed:
             return cache | {"row_lengths": batch.lengths}
         return cache | {"attention_mask": cast(Tensor, batch.mask_RL).long()}
+
+    def _reading(self, batch: Batch, memories: Sequence[Memory]) -> dict[str, Any]:
+        if batch.packed:
+            return self._attention(batch) | {"row_caches": memories}
+        (memory,) = memories
+        assert isinstance(memory, StockKeyValues), "an unpacked row keeps a stock cache"
+        return {"past_key_values": memory.cache, "use_cache": True}
 
 
 def _find_sites(model: nn.Module, family: Family) -> dict[str, Site]:

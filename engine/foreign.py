@@ -47,7 +47,8 @@ def _kind(config: Mapping[str, Any], head_weights: Mapping[str, Tensor]) -> str:
     task = config.get("task_type")
     if not isinstance(task, str) or task not in _TASKS:
         raise BadAdapter(
-            f"the adapter's task_type is {task!r}; say which head it has: classify, tag, regress or generate"
+            f"the adapter's task_type is {task!r}; "
+            "say which head it has: classify, tag, regress or generate"
         )
     if task == "SEQ_CLS" and _num_outputs(head_weights) == 1:
         return "regress"

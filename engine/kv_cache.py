@@ -7,8 +7,11 @@ Shape letters: L new tokens, S all tokens so far, K heads of keys and values, D 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 #: tokens a layer's buffers grow by at least
 _LEAST_ROOM = 64
@@ -44,6 +47,20 @@ class KeyValues:
     def commit(self, num_tokens: int) -> None:
         """A forward of so many tokens has gone through every layer."""
         self.length += num_tokens
+
+
+class StockKeyValues:
+    """The same for a base that cannot be packed: transformers' own cache, for this row alone."""
+
+    def __init__(self, config: Any) -> None:
+        self.cache = DynamicCache(config=config)
+        self.length = 0
+
+    def commit(self, num_tokens: int) -> None:
+        self.length += num_tokens
+
+
+Memory = KeyValues | StockKeyValues
 
 
 def _grown(old_SKD: Tensor | None, new_LKD: Tensor, start: int, stop: int) -> Tensor:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from engine.base import Base
 from engine.errors import BadRow, NonFiniteResult, NotLoaded
-from engine.kv_cache import KeyValues
+from engine.kv_cache import Memory
 from engine.packing import unpack
 from engine.plan import plan
 from engine.port import Decode, Decoded, Failure, Row, Start, Written
@@ -37,7 +37,7 @@ class _Running:
     unread: list[int]
     #: how many tokens it may still write
     left: int
-    memory: KeyValues = field(default_factory=KeyValues)
+    memory: Memory
 
 
 class Writing:
@@ -65,6 +65,7 @@ class Writing:
             self._rows[key] = _Running(
                 slot=row.slot, digest=digests.get(row.slot), placed=placed.get(row.slot),
                 unread=row.ids, left=min(most, self._base.max_tokens - len(row.ids) + 1),
+                memory=self._base.new_memory(),
             )  # fmt: skip
         going = [key for key in step.keys if key not in answers]
         slots = {self._rows[key].slot for key in going}
@@ -106,7 +107,8 @@ class Writing:
 
     def _advance(self, keys: Sequence[int]) -> dict[int, Answer]:
         """One token of each row; who finishes or fails runs no more."""
-        groups = [[key] for key in keys] if self._exact else [list(keys)] if keys else []
+        alone = self._exact or not self._base.packed
+        groups = [[key] for key in keys] if alone else [list(keys)] if keys else []
         answers: dict[int, Answer] = {}
         for group in groups:
             answers |= self._step(group)
