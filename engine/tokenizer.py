@@ -51,6 +51,14 @@ class Tokenizer:
         encoding = self.encode(" ".join(words), max_tokens=max_tokens)
         return _with_sources(encoding, words)
 
+    def ids(self, text: str, *, special: bool) -> list[int]:
+        """The whole text's tokens, however many; `special` adds those the tokenizer puts around."""
+        return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What tokens say, special ones left out."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
     def _encoding(
         self, raw: tokenizers.Encoding, texts: tuple[str, str], max_tokens: int | None
     ) -> Encoding:
