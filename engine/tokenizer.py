@@ -26,6 +26,14 @@ class Encoding:
     truncated: bool
 
 
+def bare_encoding(ids: list[int]) -> Encoding:
+    """Tokens that answer to no characters: a prompt's."""
+    return Encoding(
+        ids=ids, type_ids=[0] * len(ids), offsets=[(0, 0)] * len(ids), words=[None] * len(ids),
+        sources=[None] * len(ids), truncated=False,
+    )  # fmt: skip
+
+
 class Tokenizer:
     """The base's tokenizer, truncating at the base's own length. Any thread may call it."""
 

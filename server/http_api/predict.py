@@ -36,14 +36,35 @@ _PAIR = {
     "properties": {"text": _TEXT, "text_pair": _TEXT},
     "additionalProperties": False,
 }
+_MESSAGES = {
+    "type": "object",
+    "required": ["messages"],
+    "properties": {
+        "messages": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["role", "content"],
+                "properties": {"role": _TEXT, "content": _TEXT},
+                "additionalProperties": False,
+            },
+        }
+    },
+    "additionalProperties": False,
+}
 _CALL = {
     "type": "object",
     "required": ["inputs"],
     "properties": {
-        "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR]}},
+        "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR, _MESSAGES]}},
         "parameters": {
             "type": "object",
-            "properties": {"raw_scores": _FLAG, "truncate": _FLAG, "priority": _PRIORITY},
+            "properties": {
+                "raw_scores": _FLAG,
+                "truncate": _FLAG,
+                "priority": _PRIORITY,
+                "max_tokens": {"type": "integer", "minimum": 1},
+            },
             "additionalProperties": False,
         },
     },
