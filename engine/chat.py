@@ -49,7 +49,7 @@ class ChatTemplate:
 class _Generation(Extension):
     """`{% generation %}` marks what an assistant wrote; here it is only passed through."""
 
-    tags = frozenset({"generation"})
+    tags = {"generation"}  # noqa: RUF012 (as jinja2 has it)
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         next(parser.stream)

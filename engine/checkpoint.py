@@ -46,7 +46,7 @@ def read_config(path: Path) -> Any:
 
 def read_weights(path: Path, family: Family, numerics: Numerics, attention: str) -> Weights:
     register_packed_attention()
-    stock = AutoModelForCausalLM if family.architecture == "decoder" else AutoModel
+    stock: Any = AutoModelForCausalLM if family.architecture == "decoder" else AutoModel
     options = (
         {"quantization_config": GgufConfig(dequantize=True)}
         if path.is_file()

@@ -38,6 +38,11 @@ class HeadLayers:
     """How one head's settings compute on one family."""
 
     def __init__(self, head: Mapping[str, Any], family: Family, hidden_size: int) -> None:
+        if head["pooling"] == "cls" and family.architecture == "decoder":
+            raise BadAdapter(
+                f"a decoder's first token has seen none of the others, so the {family.name} family "
+                "has no cls pooling; it has native, last and mean"
+            )
         self.native = head["pooling"] == "native"
         self._layout = _native(head["kind"], family) if self.native else _PLAIN
         self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]

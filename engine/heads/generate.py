@@ -29,6 +29,7 @@ class GenerateHead:
 
     name = "generate"
     per_token = True
+    poolings = ("native",)
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         checked: dict[str, Any] = {

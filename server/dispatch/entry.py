@@ -5,6 +5,7 @@ weights.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ class RowTokens(NamedTuple):
 class Answer(NamedTuple):
     """What became of an entry's rows, in order, and where their time went."""
 
-    rows: list[Array | Written | Failure]
+    rows: Sequence[Array | Written | Failure]
     queue_s: float
     compute_s: float
 

@@ -13,11 +13,9 @@ from collections.abc import Callable, Sequence
 
 from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import (
-    Array,
     Decode,
     Decoded,
     EnginePort,
-    Failure,
     Release,
     Row,
     Start,
@@ -104,7 +102,8 @@ class Writer:
         """What may begin now, in order of arrival. An entry that is too large goes alone."""
         held = {text.entry.digest for text in self._texts}
         num_rows = sum(len(text.going) for text in self._texts)
-        num_tokens, chosen = 0, []
+        num_tokens = 0
+        chosen: list[Entry] = []
         for entry in list(self._room.entries):
             if entry.abandoned or (entry.deadline or float("inf")) <= self._clock():
                 self._room.leave(entry, DeadlinePassed())
@@ -208,9 +207,8 @@ class Writer:
         for text in texts:
             if text.going:
                 continue
-            rows: list[Array | Written | Failure] = list(text.rows.values())
             answer = Answer(
-                rows=rows,
+                rows=list(text.rows.values()),
                 queue_s=text.began_at - text.entry.enqueued_at,
                 compute_s=self._clock() - text.began_at,
             )

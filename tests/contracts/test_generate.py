@@ -245,5 +245,5 @@ def _their_steps(oracle: Any, labels: list[list[int]], count: int) -> list[float
         loss = oracle.eval()(input_ids=ids, attention_mask=mask, labels=wanted).loss
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     return losses
