@@ -28,7 +28,9 @@ from engine.port import File
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
 _PEFT_KINDS = {"LORA": "lora"}
-_PEFT_TASKS = {"classify": "SEQ_CLS", "regress": "SEQ_CLS", "tag": "TOKEN_CLS"}
+_PEFT_TASKS = {
+    "classify": "SEQ_CLS", "regress": "SEQ_CLS", "tag": "TOKEN_CLS", "generate": "CAUSAL_LM",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,8 @@ def _read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None)
     checked = head_kind(merged).check(merged)
     layers = HeadLayers(checked, base.family, base.hidden_size)
     layers.check(head_weights)
+    if layers.writes and not base.writes:
+        raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
     if layers.base_pooler and not base.has_pooler:
         raise BadAdapter(
             f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
@@ -114,12 +118,13 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
         content |= {
             "task_type": _PEFT_TASKS[adapter.head["kind"]],
             "base_model_name_or_path": base.name,
+            "fan_in_fan_out": base.transposed,
         }
         tensors = {
             f"base_model.model.{base.family.prefix}.{name}": t for name, t in tensors.items()
         }
     if inside:
-        content["modules_to_save"] = layers.modules
+        content["modules_to_save"] = layers.modules or None
         tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
     else:
         files["head"] = HEAD

@@ -26,32 +26,23 @@ from engine.results import (
     Message,
     Predicted,
     Resident,
-    Result,
+    Row,
     Saved,
     Site,
     Trained,
     TrainingOpened,
 )
+from engine.writing import Decode, Decoded, Release, Start, Written
 
 __all__ = [
-    "Array", "CloseTraining", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
-    "File", "Inspect", "Inspected", "Load", "Loaded", "Message", "OpenTraining", "Predict",
-    "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site", "Snapshot",
-    "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode", "encode", "settle",
+    "Array", "CloseTraining", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort", "Envelope",
+    "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "Message",
+    "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
+    "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "Train", "Trained",
+    "TrainingOpened", "Unload", "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- values
-
-
-class Row(Message, frozen=True, kw_only=True):
-    """One request's tokens and the slot that answers them.
-
-    Slot 0 is the bare base: it answers hidden states.
-    """
-
-    ids: list[int]
-    type_ids: list[int] | None = None
-    slot: int = 0
 
 
 class File(Message, frozen=True, kw_only=True):
@@ -125,7 +116,7 @@ class Train(Message, frozen=True, kw_only=True):
     """One optimizer step on one micro-batch. `keys` name rows for the frozen-activation cache.
 
     Targets per head: classify, the label's index; regress, the value; tag, one label index per
-    token (-100: ignored).
+    token (-100: ignored); generate, the token that follows each (-100: not learned).
     """
 
     slot: int
@@ -170,6 +161,9 @@ Step = (
     | Unload
     | Inspect
     | Predict
+    | Start
+    | Decode
+    | Release
     | Evict
     | OpenTraining
     | Train
@@ -178,6 +172,20 @@ Step = (
     | Save
     | CloseTraining
     | Stats
+)
+
+Result = (
+    Done
+    | Loaded
+    | Inspected
+    | Predicted
+    | Decoded
+    | TrainingOpened
+    | Trained
+    | Saved
+    | Resident
+    | Failure
+    | EngineInfo
 )
 
 # ---------------------------------------------------------------- across

@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from engine.errors import EngineError
 from engine.port import EnginePort
+from engine.prompting import Prompter
 from engine.slots import SlotTable
 from engine.tokenizer import Tokenizer
 from server import limits
@@ -19,6 +20,7 @@ from server.data import Data
 from server.dispatch.batcher import Batcher
 from server.dispatch.residency import Residency
 from server.dispatch.waiting_room import WaitingRoom
+from server.dispatch.writer import Writer
 from server.errors import StartFailed
 from server.health import Health
 from server.metrics import Live, Metrics
@@ -27,6 +29,7 @@ from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.predict import PredictService
 from server.service.predict_many import PredictManyService
+from server.service.prompts import PromptReader
 from server.service.service import Service
 from server.service.tasks import TaskService
 from server.service.tokens import InputReader
@@ -43,6 +46,7 @@ class Dispatch:
     slots: SlotTable
     residency: Residency
     batcher: Batcher
+    writer: Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +121,17 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
         limits=limits.batch_limits(settings, num_slots),
         observer=metrics,
     )
-    return Dispatch(room=room, slots=slots, residency=residency, batcher=batcher)
+    writer = Writer(
+        port=port,
+        residency=residency,
+        room=WaitingRoom(limits.queue_limits(settings)),
+        slots=slots,
+        limits=limits.writer_limits(settings, num_slots),
+        observer=metrics,
+        follow_engine=batcher.follow_engine,
+        freed=batcher.wake,
+    )
+    return Dispatch(room=room, slots=slots, residency=residency, batcher=batcher, writer=writer)
 
 
 def _service(
@@ -134,9 +148,11 @@ def _service(
     predict = PredictService(
         resolve=data.registry.resolve,
         reader=InputReader(tokenizer, calls.max_chars),
+        prompts=PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars),
         residency=dispatch.residency,
         room=dispatch.room,
         batcher=dispatch.batcher,
+        writer=dispatch.writer,
         limits=calls,
         observer=metrics,
     )
@@ -161,7 +177,7 @@ def _live(port: EnginePort, dispatch: Dispatch) -> Callable[[], Live]:
             loaded_adapters=dispatch.residency.num_resident,
             loaded_bytes=dispatch.residency.num_bytes,
             engine_generation=port.generation,
-            running=dispatch.batcher.running_labels,
+            running=dispatch.batcher.running_labels | dispatch.writer.running_labels,
             waiting={entry.label for entry in dispatch.room.entries},
         )
 

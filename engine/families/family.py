@@ -33,6 +33,12 @@ class NativeHead:
     position: Literal["first", "last", "mean"] = "first"
 
 
+#: what decoders have for a head: one linear without a bias, on the last token
+LAST_TOKEN = NativeHead(layers=(HeadLayer(name="score", bias=False),), position="last")
+#: text is written by the base's own output embeddings, which are no part of a version
+WRITTEN = NativeHead(layers=())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sublayer:
     """The boundaries of one residual branch: paths with `{layer}` for the layer's own."""
@@ -41,8 +47,8 @@ class Sublayer:
     input: str
     #: its output is the branch's, before residual and norm
     output: str
-    #: the layer norm that belongs to the branch
-    norm: str
+    #: the layer norm the branch's output goes through; None where norms stand before branches only
+    norm: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

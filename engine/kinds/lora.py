@@ -22,7 +22,7 @@ _PARTS = {"A": "down", "B": "up"}
 _KEYS = {"down": "lora_A.weight", "up": "lora_B.weight"}
 #: PEFT settings that change the computation in ways this kind does not have
 _UNSUPPORTED = {
-    "use_dora": False, "lora_bias": False, "bias": "none", "fan_in_fan_out": False,
+    "use_dora": False, "lora_bias": False, "bias": "none",
     "layer_replication": None, "trainable_token_indices": None, "target_parameters": None,
     "alora_invocation_tokens": None, "use_qalora": False, "use_bdlora": None,
     "arrow_config": None, "monteclora_config": None, "velora_config": None,

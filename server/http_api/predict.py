@@ -38,10 +38,31 @@ _PAIR = {
     "properties": {"text": TEXT, "text_pair": TEXT},
     "additionalProperties": False,
 }
-INPUT = {"anyOf": [TEXT, _PAIR]}
+_MESSAGES = {
+    "type": "object",
+    "required": ["messages"],
+    "properties": {
+        "messages": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["role", "content"],
+                "properties": {"role": TEXT, "content": TEXT},
+                "additionalProperties": False,
+            },
+        }
+    },
+    "additionalProperties": False,
+}
+INPUT = {"anyOf": [TEXT, _PAIR, _MESSAGES]}
 PARAMETERS = {
     "type": "object",
-    "properties": {"raw_scores": _FLAG, "truncate": _FLAG, "priority": _PRIORITY},
+    "properties": {
+        "raw_scores": _FLAG,
+        "truncate": _FLAG,
+        "priority": _PRIORITY,
+        "max_tokens": {"type": "integer", "minimum": 1},
+    },
     "additionalProperties": False,
 }
 _CALL = {

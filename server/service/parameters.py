@@ -8,7 +8,7 @@ from typing import Any
 from server.errors import BadCall
 from server.service.values import Parameters, Priority
 
-NAMES = ("raw_scores", "truncate", "priority")
+NAMES = ("raw_scores", "truncate", "priority", "max_tokens")
 #: as callers write them
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
@@ -25,6 +25,7 @@ def parameters_of(given: Mapping[str, Any]) -> Parameters:
         raw_scores=_flag(given, "raw_scores"),
         truncate=_flag(given, "truncate"),
         priority=_priority(given.get("priority", "interactive")),
+        max_tokens=_count(given, "max_tokens"),
     )
 
 
@@ -33,6 +34,18 @@ def _flag(given: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise BadCall(f"The parameter {name} must be true or false.")
     return value
+
+
+def _count(given: Mapping[str, Any], name: str) -> int | None:
+    """A whole number from 1; protobuf's Struct has them as floats."""
+    value = given.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise BadCall(f"The parameter {name} must be a whole number.")
+    if value < 1:
+        raise BadCall(f"{name} is {int(value)}; it must be 1 or more.")
+    return int(value)
 
 
 def _priority(value: object) -> Priority:

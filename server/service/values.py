@@ -39,12 +39,13 @@ class Caller:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
-    `priority` is the band in which the call waits.
+    `priority` is the band in which the call waits; `max_tokens` lowers how much may be written.
     """
 
     raw_scores: bool = False
     truncate: bool = False
     priority: Priority = Priority.INTERACTIVE
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,16 +102,18 @@ class TaskResult(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., prediction: _Optional[_Union[PredictResponse, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
 class Output(_message.Message):
-    __slots__ = ("classification", "tags", "value", "error")
+    __slots__ = ("classification", "tags", "value", "text", "error")
     CLASSIFICATION_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     classification: Classification
     tags: Tags
     value: Value
+    text: WrittenText
     error: Error
-    def __init__(self, classification: _Optional[_Union[Classification, _Mapping]] = ..., tags: _Optional[_Union[Tags, _Mapping]] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+    def __init__(self, classification: _Optional[_Union[Classification, _Mapping]] = ..., tags: _Optional[_Union[Tags, _Mapping]] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., text: _Optional[_Union[WrittenText, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
 class Classification(_message.Message):
     __slots__ = ("label", "score", "scores")
@@ -155,6 +157,26 @@ class Value(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     value: float
     def __init__(self, value: _Optional[float] = ...) -> None: ...
+
+class WrittenText(_message.Message):
+    __slots__ = ("text", "finish_reason", "usage", "value")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    finish_reason: str
+    usage: Usage
+    value: float
+    def __init__(self, text: _Optional[str] = ..., finish_reason: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
+
+class Usage(_message.Message):
+    __slots__ = ("prompt_tokens", "completion_tokens")
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    prompt_tokens: int
+    completion_tokens: int
+    def __init__(self, prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "message")
