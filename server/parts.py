@@ -18,6 +18,7 @@ from server import limits
 from server.config import Settings
 from server.data import Data
 from server.dispatch.batcher import Batcher
+from server.dispatch.compositions import Compositions
 from server.dispatch.residency import Residency
 from server.dispatch.waiting_room import WaitingRoom
 from server.dispatch.writer import Writer
@@ -45,6 +46,7 @@ class Dispatch:
     room: WaitingRoom
     slots: SlotTable
     residency: Residency
+    compositions: Compositions
     batcher: Batcher
     writer: Writer
 
@@ -131,7 +133,11 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
         follow_engine=batcher.follow_engine,
         freed=batcher.wake,
     )
-    return Dispatch(room=room, slots=slots, residency=residency, batcher=batcher, writer=writer)
+    compositions = Compositions(port=port, residency=residency, forget=slots.forget)
+    return Dispatch(
+        room=room, slots=slots, residency=residency, compositions=compositions, batcher=batcher,
+        writer=writer,
+    )  # fmt: skip
 
 
 def _service(
@@ -150,6 +156,7 @@ def _service(
         reader=InputReader(tokenizer, calls.max_chars),
         prompts=PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars),
         residency=dispatch.residency,
+        compositions=dispatch.compositions,
         room=dispatch.room,
         batcher=dispatch.batcher,
         writer=dispatch.writer,

@@ -69,6 +69,8 @@ class Family:
     configured_heads: Callable[[Any], Mapping[str, NativeHead]] | None = None
     token_types: bool
     architecture: Literal["encoder", "decoder", "seq2seq"] = "encoder"
+    #: the norm stands before its branch, and the residual passes it by
+    norm_first: bool = False
     #: positions start after the padding index
     positions_after_padding: bool = False
     #: the stock code takes positions and attention from us, so rows can share one stream

@@ -52,8 +52,7 @@ def read_parameters(
 ) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
-    given: dict[str, Any] = dict(message.parameters.items())
-    return parameters_of(given)
+    return parameters_of(MessageToDict(message.parameters))
 
 
 def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
@@ -97,6 +96,12 @@ def prediction(value: Prediction) -> predictor_pb2.PredictResponse:
         task_id=value.task,
         version=value.version,
         digest=value.digest,
+        composed=[
+            predictor_pb2.Composed(
+                task_id=part.task, version=part.version, digest=part.digest, weight=part.weight
+            )
+            for part in value.composed
+        ],
         outputs=[_error(o) if isinstance(o, RowError) else write(o) for o in value.outputs],
         timing=_timing(value.timing),
     )

@@ -32,6 +32,16 @@ T = TypeVar("T")
 TEXT = {"type": "string"}
 _FLAG = {"type": "boolean", "default": False}
 _PRIORITY = {"type": "string", "enum": list(PRIORITIES), "default": "interactive"}
+_COMPOSE = {
+    "type": "array",
+    "maxItems": 8,
+    "items": {
+        "type": "object",
+        "required": ["ref"],
+        "properties": {"ref": TEXT, "weight": {"type": "number", "default": 1.0}},
+        "additionalProperties": False,
+    },
+}
 _PAIR = {
     "type": "object",
     "required": ["text"],
@@ -62,6 +72,7 @@ PARAMETERS = {
         "truncate": _FLAG,
         "priority": _PRIORITY,
         "max_tokens": {"type": "integer", "minimum": 1},
+        "compose": _COMPOSE,
     },
     "additionalProperties": False,
 }
@@ -142,6 +153,7 @@ def shown(answer: Prediction) -> dict[str, Any]:
         "task": answer.task,
         "version": answer.version,
         "digest": answer.digest,
+        **({"composed": answer.composed} if answer.composed else {}),
         "outputs": outputs,
     }
 

@@ -15,6 +15,7 @@ from engine.heads import HeadKind, head_kind
 from engine.heads.generate import GenerateHead
 from engine.port import Array, Failure
 from server.dispatch.batcher import Batcher
+from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.waiting_room import WaitingRoom
@@ -24,7 +25,15 @@ from server.limits import CallLimits
 from server.service.prompts import PromptReader
 from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
-from server.service.values import Caller, Parameters, Prediction, Priority, RowError, Timing
+from server.service.values import (
+    Caller,
+    Composed,
+    Parameters,
+    Prediction,
+    Priority,
+    RowError,
+    Timing,
+)
 
 
 class PredictObserver(Protocol):
@@ -35,15 +44,17 @@ class PredictObserver(Protocol):
 
 
 class _Wait(NamedTuple):
-    """On whose behalf rows wait, in which band, until when, and how much each may write."""
+    """On whose behalf rows wait, in which band, until when, and what they ask for besides."""
 
     tenant: str
     priority: Priority
     deadline: float
     #: queue when these others do
     together: Together | None
-    #: 0 where nothing is written
+    #: how much each row may write; 0 where nothing is written
     max_tokens: int = 0
+    #: what acts in place of the version's own adapter, with weights; empty: only that
+    parts: Sequence[tuple[Version, float]] = ()
 
 
 class PredictService:
@@ -59,6 +70,7 @@ class PredictService:
         reader: InputReader,
         prompts: PromptReader,
         residency: Residency,
+        compositions: Compositions,
         room: WaitingRoom,
         batcher: Batcher,
         writer: Writer,
@@ -70,6 +82,7 @@ class PredictService:
         self._reader = reader
         self._prompts = prompts
         self._residency = residency
+        self._compositions = compositions
         self._room = room
         self._batcher = batcher
         self._writer = writer
@@ -134,6 +147,8 @@ class PredictService:
         if writes:
             most = head["max_tokens"]
             wait = wait._replace(max_tokens=min(parameters.max_tokens or most, most))
+        parts = [(self._resolve(wait.tenant, p.ref), p.weight) for p in parameters.compose]
+        wait = wait._replace(parts=parts)
         answers = await self._compute(version, rows, wait) if rows else []
         if writes:
             self._prompts.decode(rows, answers, head, outputs)
@@ -145,6 +160,7 @@ class PredictService:
             version=version.number,
             digest=version.digest,
             head=head["kind"],
+            composed=[Composed.of(version, weight) for version, weight in parts],
             outputs=[output for output in outputs if output is not None],
             timing=Timing(
                 tokenize_ms=(tokenized - started) * 1e3,
@@ -167,7 +183,7 @@ class PredictService:
             return await self._run(version, rows, wait)
 
     async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
-        lease = self._residency.lease(version.digest) or await self._residency.acquire(version)
+        lease = await self._lease(version, wait.parts)
         try:
             if wait.together is not None:
                 await wait.together.arrive()
@@ -177,6 +193,13 @@ class PredictService:
         finally:
             lease.release()
         return await (self._writer if wait.max_tokens else self._batcher).run(entries)
+
+    async def _lease(
+        self, version: Version, parts: Sequence[tuple[Version, float]]
+    ) -> Lease | JointLease:
+        if parts:
+            return await self._compositions.acquire(version, parts)
+        return self._residency.lease(version.digest) or await self._residency.acquire(version)
 
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
@@ -194,7 +217,9 @@ class PredictService:
             num_tokens += size
         return chunks
 
-    def _entry(self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease) -> Entry:
+    def _entry(
+        self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease | JointLease
+    ) -> Entry:
         return Entry(
             rows=rows,
             cost=sum(len(row.ids) for row in rows),
