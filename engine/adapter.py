@@ -142,7 +142,6 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
         content |= {
             "task_type": _PEFT_TASKS[adapter.head["kind"]],
             "base_model_name_or_path": base.name,
-            "fan_in_fan_out": base.transposed,
         }
         tensors = {
             f"base_model.model.{base.family.prefix}.{name}": t for name, t in tensors.items()

@@ -67,11 +67,6 @@ class Base:
         return int(self.model.config.hidden_size)
 
     @property
-    def transposed(self) -> bool:
-        """Whether linears keep their weights as [in, out], which PEFT calls `fan_in_fan_out`."""
-        return any(isinstance(self.model.get_submodule(site), Conv1D) for site in self.sites)
-
-    @property
     def num_parameters(self) -> int:
         return sum(p.numel() for p in self.model.parameters())
 
@@ -167,7 +162,12 @@ class Base:
         """Where a forward of an adapter of these sites must start; below it is the bare base."""
         if not self.family.ranged:
             return 0
-        return min((self.sites[site].layer for site in sites), default=self.num_layers)
+        return min((self._layer_of(site) for site in sites), default=self.num_layers)
+
+    def _layer_of(self, path: str) -> int:
+        """The layer of a module; what stands before the layers counts as the first one's."""
+        number = path.removeprefix(f"{self.family.layers}.").partition(".")[0]
+        return int(number) if path.startswith(f"{self.family.layers}.") else 0
 
     def pool(self, first_RD: Tensor) -> Tensor:
         """The base's own pooler on each row's first token."""

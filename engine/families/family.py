@@ -47,8 +47,8 @@ class Sublayer:
     input: str
     #: its output is the branch's, before residual and norm
     output: str
-    #: the layer norm the branch's output goes through; None where norms stand before branches only
-    norm: str | None
+    #: the layer norm before the branch where the family's norms stand first, else the one after it
+    norm: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
