@@ -71,6 +71,7 @@ def _config(variant: str, base: Base, **common: Any) -> PeftConfig:
     options = dict(VARIANTS[variant])
     if variant == "patterns":
         options |= {"rank_pattern": {first: 2}, "alpha_pattern": {last: 5}}
+    options["fan_in_fan_out"] = base.transposed(next(iter(base.sites)))
     # not PEFT's "all-linear", which takes the pooler and the head as well
     everywhere = variant in ("every linear", "dora everywhere")
     targets = list(base.sites) if everywhere else [first, last] if names else []
