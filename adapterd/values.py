@@ -46,6 +46,19 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenText:
+    """What was written. `finish_reason` is stop or length; `value` is the number in it, if the task
+    reads one.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowError:
     """Why one input has no answer."""
 
@@ -53,7 +66,7 @@ class RowError:
     message: str
 
 
-Output = Classification | Tags | Value | RowError
+Output = Classification | Tags | Value | WrittenText | RowError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,11 +25,12 @@ from adapterd.values import (
     Timing,
     Value,
     Version,
+    WrittenText,
 )
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 
-#: one input: a text, or a pair of texts
-Text = str | tuple[str, str]
+#: one input: a text, a pair of texts, or a conversation of (role, content)
+Text = str | tuple[str, str] | list[tuple[str, str]]
 
 
 def to_struct(values: Mapping[str, Any]) -> Struct:
@@ -44,6 +45,9 @@ def to_struct(values: Mapping[str, Any]) -> Struct:
 def to_input(text: Text) -> predictor_pb2.Input:
     if isinstance(text, str):
         return predictor_pb2.Input(text=text)
+    if isinstance(text, list):
+        turns = [predictor_pb2.Message(role=role, content=content) for role, content in text]
+        return predictor_pb2.Input(messages=predictor_pb2.Messages(messages=turns))
     first, second = text
     return predictor_pb2.Input(pair=predictor_pb2.Pair(text=first, text_pair=second))
 
@@ -90,10 +94,22 @@ def _output(message: predictor_pb2.Output) -> Output:
         return Tags(entities=tuple(_entity(entity) for entity in message.tags.entities))
     if kind == "value":
         return Value(value=message.value.value)
+    if kind == "text":
+        return _text(message.text)
     if kind == "error":
         return RowError(code=message.error.code, message=message.error.message)
     # a head newer than this client: the row fails alone, its neighbours are read
     return RowError(code="unknown_output", message="this client is older than the server's answer")
+
+
+def _text(written: predictor_pb2.WrittenText) -> WrittenText:
+    return WrittenText(
+        text=written.text,
+        finish_reason=written.finish_reason,
+        prompt_tokens=written.usage.prompt_tokens,
+        completion_tokens=written.usage.completion_tokens,
+        value=written.value if written.HasField("value") else None,
+    )
 
 
 def _entity(entity: predictor_pb2.Entity) -> Entity:

@@ -18,17 +18,21 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from engine.base import Base
+from engine.effect import Effect
 from engine.errors import BadAdapter, EngineError, NonFiniteWeights, WrongBase
 from engine.foreign import completed_head, part
 from engine.head_layers import HeadLayers, HeadWeights, head_tensor
 from engine.heads import head_kind
 from engine.kinds import KINDS, Weights
 from engine.port import File
+from engine.product import Activation
 
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
-_PEFT_KINDS = {"LORA": "lora"}
-_PEFT_TASKS = {"classify": "SEQ_CLS", "regress": "SEQ_CLS", "tag": "TOKEN_CLS"}
+_PEFT_KINDS = {"LORA": "lora", "IA3": "ia3", "BEFT": "bias"}
+_PEFT_TASKS = {
+    "classify": "SEQ_CLS", "regress": "SEQ_CLS", "tag": "TOKEN_CLS", "generate": "CAUSAL_LM",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,28 @@ class Adapter:
     @property
     def num_bytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+    @property
+    def host_bytes(self) -> int:
+        return self.num_bytes
+
+    @property
+    def group(self) -> str:
+        return KINDS[self.kind].group(self.config)
+
+    @property
+    def activation(self) -> Activation | None:
+        return KINDS[self.kind].activation(self.config)
+
+    def effects(self, base: Base) -> dict[str, Effect]:
+        """What it does at each site of the base, on its device. Differentiable."""
+        kind, device = KINDS[self.kind], base.numerics.device
+        return {
+            site: kind.effect(
+                site, {name: t.to(device) for name, t in parts.items()}, self.config, base
+            )
+            for site, parts in self.weights.items()
+        }
 
     @property
     def semantics(self) -> dict[str, Any]:
@@ -93,6 +119,8 @@ def _read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None)
     checked = head_kind(merged).check(merged)
     layers = HeadLayers(checked, base.family, base.hidden_size)
     layers.check(head_weights)
+    if layers.writes and not base.writes:
+        raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
     if layers.base_pooler and not base.has_pooler:
         raise BadAdapter(
             f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
@@ -106,7 +134,7 @@ def _read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None)
 
 def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, str]:
     """Write the version's files into an existing directory; answers role -> file name."""
-    content, tensors = KINDS[adapter.kind].write(adapter.config, adapter.weights)
+    content, tensors = KINDS[adapter.kind].write(adapter.config, adapter.weights, base)
     layers = HeadLayers(adapter.head, base.family, base.hidden_size)
     inside = "peft_type" in content and layers.native
     files = {"config": CONFIG, "adapter": WEIGHTS}
@@ -119,7 +147,7 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
             f"base_model.model.{base.family.prefix}.{name}": t for name, t in tensors.items()
         }
     if inside:
-        content["modules_to_save"] = layers.modules
+        content["modules_to_save"] = layers.modules or None
         tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
     else:
         files["head"] = HEAD
@@ -161,6 +189,10 @@ def _json(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _kind(config: Mapping[str, Any]) -> str:
+    """Ours by name, PEFT's by its type; AdapterHub's say nothing and hold a bottleneck's config."""
+    inner = config.get("config")
+    if isinstance(inner, Mapping) and "non_linearity" in inner:
+        return "bottleneck"
     ours = config.get("adapterd_kind")
     kind = ours if isinstance(ours, str) else _PEFT_KINDS.get(str(config.get("peft_type")))
     if kind not in KINDS:
@@ -176,6 +208,8 @@ def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor]
     for role in ("adapter", "head"):
         for key, tensor in _load(contents[role], role).items() if role in contents else ():
             name = key.removeprefix("base_model.model.")
+            if {"original_module", "modules_to_save"} & set(name.split(".")):
+                continue  # with `bias: all` PEFT saves a head's biases again under its wrapper
             if head_tensor(name, base.family):
                 head[name] = tensor.float()
             else:
@@ -211,7 +245,6 @@ def _check_finite(adapter: Adapter, base: Base) -> None:
     for name, tensor in adapter.tensors.items():
         if not torch.isfinite(tensor).all():
             raise NonFiniteWeights(f"{name} holds NaN or infinite values")
-    kind, dtype = KINDS[adapter.kind], base.numerics.dtype
-    for site, parts in adapter.weights.items():
-        if not kind.low_rank(site, parts, adapter.config, dtype).finite:
+    for site, effect in adapter.effects(base).items():
+        if not effect.finite:
             raise NonFiniteWeights(f"{site} overflows {base.numerics.name} once it is scaled")

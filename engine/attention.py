@@ -120,13 +120,13 @@ class View:
 
     def _mask(self, length: int, seen: int, device: torch.device) -> Tensor | None:
         """True where a token may look; None where it may look everywhere."""
-        windowed = self.window is not None and self.window < seen
-        if not windowed and (not self.causal or length == 1):
+        window = self.window if self.window is not None and self.window < seen else None
+        if window is None and (not self.causal or length == 1):
             return None
         queries_L = torch.arange(seen - length, seen, device=device)
         distance_LS = queries_L[:, None] - torch.arange(seen, device=device)
         inside = distance_LS >= 0 if self.causal else torch.ones_like(distance_LS, dtype=torch.bool)
-        return inside & (distance_LS.abs() < self.window) if windowed else inside
+        return inside if window is None else inside & (distance_LS.abs() < window)
 
 
 def _spread(keys: Tensor, groups: int) -> Tensor:

@@ -35,7 +35,7 @@ class BagModel:
     @classmethod
     def zeros(cls, head: dict[str, Any]) -> BagModel:
         head = head_kind(head).check(head)
-        outputs = HEADS[head["kind"]].num_outputs(head)
+        outputs = _num_outputs(head)
         return cls(
             weight=np.zeros((outputs, WIDTH), np.float32),
             bias=np.zeros(outputs, np.float32),
@@ -57,7 +57,7 @@ class BagModel:
         except OSError as error:
             raise BadAdapter(f"the adapter file cannot be read: {error.strerror}") from error
         weight, head = tensors[f"{_PREFIX}.weight"], semantics["head"]
-        if weight.shape[0] != HEADS[head["kind"]].num_outputs(head):
+        if weight.shape[0] != _num_outputs(head):
             raise BadAdapter(
                 f"the head has {weight.shape[0]} outputs, its labels are {head.get('labels')}"
             )
@@ -129,6 +129,11 @@ def inspect_bag(directory: Path, head: dict[str, Any] | None) -> port.Inspected:
     files = {"config": "adapter_config.json", "adapter": "adapter_model.safetensors"}
     count = sum(int(tensor.size) for tensor in tensors.values())
     return port.Inspected(semantics=semantics, files=files, num_parameters=count)
+
+
+def _num_outputs(head: dict[str, Any]) -> int:
+    """At least one: a head without weights of its own would make all versions alike."""
+    return max(1, HEADS[head["kind"]].num_outputs(head))
 
 
 def features(ids: list[int]) -> Floats:

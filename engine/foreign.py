@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.errors import BadAdapter
 
-_TASKS = {"SEQ_CLS": "classify", "TOKEN_CLS": "tag"}
+_TASKS = {"SEQ_CLS": "classify", "TOKEN_CLS": "tag", "CAUSAL_LM": "generate"}
 
 
 def completed_head(
@@ -21,9 +21,11 @@ def completed_head(
     """The head's settings: what the caller gives, else our manifest's, else what PEFT's say."""
     head = dict(part(part(manifest, "semantics"), "head"))
     head |= {name: value for name, value in (given or {}).items() if value not in (None, "", [])}
-    outputs = _num_outputs(head_weights)
     if "kind" not in head:
-        head["kind"] = _kind(config, outputs)
+        head["kind"] = _kind(config, head_weights)
+    if head["kind"] == "generate":
+        return head
+    outputs = _num_outputs(head_weights)
     if head["kind"] != "regress":
         head.setdefault("labels", [f"LABEL_{i}" for i in range(outputs)])
         if isinstance(head["labels"], list) and len(head["labels"]) != outputs:
@@ -41,17 +43,20 @@ def part(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _kind(config: Mapping[str, Any], outputs: int) -> str:
+def _kind(config: Mapping[str, Any], head_weights: Mapping[str, Tensor]) -> str:
     task = config.get("task_type")
     if not isinstance(task, str) or task not in _TASKS:
         raise BadAdapter(
-            f"the adapter's task_type is {task!r}; say which head it has: classify, tag or regress"
+            f"the adapter's task_type is {task!r}; "
+            "say which head it has: classify, tag, regress or generate"
         )
-    return "regress" if task == "SEQ_CLS" and outputs == 1 else _TASKS[task]
+    if task == "SEQ_CLS" and _num_outputs(head_weights) == 1:
+        return "regress"
+    return _TASKS[task]
 
 
 def _num_outputs(head_weights: Mapping[str, Tensor]) -> int:
-    for name in ("classifier.out_proj.weight", "classifier.weight"):
+    for name in ("classifier.out_proj.weight", "classifier.weight", "score.weight"):
         if name in head_weights and head_weights[name].ndim:
             return int(head_weights[name].shape[0])
     raise BadAdapter(

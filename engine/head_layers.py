@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
-from engine.families.family import HeadLayer, NativeHead
+from engine.families.family import WRITTEN, HeadLayer, NativeHead
 from engine.heads import head_kind
 
 #: "classifier.weight" -> tensor
@@ -38,6 +38,11 @@ class HeadLayers:
     """How one head's settings compute on one family."""
 
     def __init__(self, head: Mapping[str, Any], family: Family, hidden_size: int) -> None:
+        if head["pooling"] == "cls" and family.architecture == "decoder":
+            raise BadAdapter(
+                f"a decoder's first token has seen none of the others, so the {family.name} family "
+                "has no cls pooling; it has native, last and mean"
+            )
         self.native = head["pooling"] == "native"
         self._layout = _native(head["kind"], family) if self.native else _PLAIN
         self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]
@@ -50,11 +55,15 @@ class HeadLayers:
         return self._layout.base_pooler
 
     @property
+    def writes(self) -> bool:
+        """Whether its logits are the base's own, over the vocabulary."""
+        return self._layout is WRITTEN
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        last = self._layout.layers[-1].name
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self._layout.layers:
-            width = self._outputs if layer.name == last else self._hidden_size
+            width = self._outputs if layer is self._layout.layers[-1] else self._hidden_size
             shapes[f"{layer.name}.weight"] = (width, self._hidden_size)
             if layer.bias:
                 shapes[f"{layer.name}.bias"] = (width,)

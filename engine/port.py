@@ -26,32 +26,23 @@ from engine.results import (
     Message,
     Predicted,
     Resident,
-    Result,
+    Row,
     Saved,
     Site,
     Trained,
     TrainingOpened,
 )
+from engine.writing import Decode, Decoded, Release, Start, Written
 
 __all__ = [
-    "Array", "CloseTraining", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
-    "File", "Inspect", "Inspected", "Load", "Loaded", "Message", "OpenTraining", "Predict",
-    "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site", "Snapshot",
-    "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode", "encode", "settle",
+    "Array", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort",
+    "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "Message",
+    "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
+    "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "Train", "Trained",
+    "TrainingOpened", "Unload", "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- values
-
-
-class Row(Message, frozen=True, kw_only=True):
-    """One request's tokens and the slot that answers them.
-
-    Slot 0 is the bare base: it answers hidden states.
-    """
-
-    ids: list[int]
-    type_ids: list[int] | None = None
-    slot: int = 0
 
 
 class File(Message, frozen=True, kw_only=True):
@@ -74,6 +65,17 @@ class Load(Message, frozen=True, kw_only=True):
     digest: str
     semantics: dict[str, Any]
     files: list[File]
+
+
+class Compose(Message, frozen=True, kw_only=True):
+    """Hold, as `digest`, the sum of loaded digests, each with a weight, under the head of `first`.
+
+    It takes no memory of its own and goes when one of them goes.
+    """
+
+    digest: str
+    first: str
+    parts: dict[str, float]
 
 
 class Unload(Message, frozen=True, kw_only=True):
@@ -125,7 +127,7 @@ class Train(Message, frozen=True, kw_only=True):
     """One optimizer step on one micro-batch. `keys` name rows for the frozen-activation cache.
 
     Targets per head: classify, the label's index; regress, the value; tag, one label index per
-    token (-100: ignored).
+    token (-100: ignored); generate, the token that follows each (-100: not learned).
     """
 
     slot: int
@@ -167,9 +169,13 @@ class Stats(Message, frozen=True, kw_only=True):
 
 Step = (
     Load
+    | Compose
     | Unload
     | Inspect
     | Predict
+    | Start
+    | Decode
+    | Release
     | Evict
     | OpenTraining
     | Train
@@ -178,6 +184,20 @@ Step = (
     | Save
     | CloseTraining
     | Stats
+)
+
+Result = (
+    Done
+    | Loaded
+    | Inspected
+    | Predicted
+    | Decoded
+    | TrainingOpened
+    | Trained
+    | Saved
+    | Resident
+    | Failure
+    | EngineInfo
 )
 
 # ---------------------------------------------------------------- across

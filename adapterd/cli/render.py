@@ -23,6 +23,7 @@ from adapterd.values import (
     Task,
     Value,
     Version,
+    WrittenText,
 )
 
 MAX_TEXT_CHARS = 60
@@ -143,6 +144,8 @@ def _answer(output: Output) -> tuple[str, str]:
             return ", ".join(f"{e.label}={e.text}" for e in entities) or "no entities", ""
         case Value(value=value):
             return f"{value:+.3f}", ""
+        case WrittenText(text=text, finish_reason=reason):
+            return text, reason
         case RowError(code=code, message=message):
             return f"{code}: {message}", ""
 

@@ -33,6 +33,12 @@ class NativeHead:
     position: Literal["first", "last", "mean"] = "first"
 
 
+#: what decoders have for a head: one linear without a bias, on the last token
+LAST_TOKEN = NativeHead(layers=(HeadLayer(name="score", bias=False),), position="last")
+#: text is written by the base's own output embeddings, which are no part of a version
+WRITTEN = NativeHead(layers=())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sublayer:
     """The boundaries of one residual branch: paths with `{layer}` for the layer's own."""
@@ -41,7 +47,7 @@ class Sublayer:
     input: str
     #: its output is the branch's, before residual and norm
     output: str
-    #: the layer norm that belongs to the branch
+    #: the layer norm before the branch where the family's norms stand first, else the one after it
     norm: str
 
 
@@ -63,6 +69,8 @@ class Family:
     configured_heads: Callable[[Any], Mapping[str, NativeHead]] | None = None
     token_types: bool
     architecture: Literal["encoder", "decoder", "seq2seq"] = "encoder"
+    #: the norm stands before its branch, and the residual passes it by
+    norm_first: bool = False
     #: positions start after the padding index
     positions_after_padding: bool = False
     #: the stock code takes positions and attention from us, so rows can share one stream

@@ -39,5 +39,6 @@ MODERNBERT = Family(
         ),
     },
     configured_heads=_heads,
+    norm_first=True,
     token_types=False,
 )

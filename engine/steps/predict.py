@@ -25,7 +25,11 @@ def predict(
 ) -> Predicted:
     """One answer per row, in the order given."""
     started = time.perf_counter()
-    failures = {i: failure for i, row in enumerate(rows) if (failure := _refused(row, base))}
+    failures = {
+        i: failure
+        for i, row in enumerate(rows)
+        if (failure := refused(row, base) or _written(row, placed))
+    }
     good = [i for i in range(len(rows)) if i not in failures]
     batches = [[i] for i in good] if exact else [good] if good else []
     answers: dict[int, Array | Failure] = dict(failures)
@@ -76,7 +80,15 @@ def _array(logits: torch.Tensor) -> Array | Failure:
     return Array.of(array)
 
 
-def _refused(row: Row, base: Base) -> Failure | None:
+def _written(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
+    if row.slot not in placed or not placed[row.slot].head.writes:
+        return None
+    return Failure(
+        code=BadRow.code, message=f"slot {row.slot} holds a version that writes text token by token"
+    )
+
+
+def refused(row: Row, base: Base) -> Failure | None:
     if not row.ids:
         return Failure(code=BadRow.code, message="the row has no tokens")
     if row.type_ids is not None and len(row.type_ids) != len(row.ids):

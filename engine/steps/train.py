@@ -110,13 +110,23 @@ class Training:
             _mix(self._spec.seed, step.step, part.start)
         )
         hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
+        targets = [step.targets[part[i]] for i in batch.order]
+        head = self.adapter.head
+        kind = head_kind(head)
+        if placed[step.slot].head.writes:
+            learned = [[t for t in row if t != IGNORED] for row in targets]
+            words = self._words(hidden, targets)
+            return kind.loss(words, learned, batch.lengths, head)
         logits = head_logits(
             self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator)
         )
-        head = self.adapter.head
-        kind = head_kind(head)
         stacked = torch.cat(logits) if kind.per_token else torch.stack(logits)
-        return kind.loss(stacked, [step.targets[part[i]] for i in batch.order], batch.lengths, head)
+        return kind.loss(stacked, targets, batch.lengths, head)
+
+    def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
+        """Logits over the vocabulary where something is learned: a prompt's would be waste."""
+        learned_T = torch.tensor([t != IGNORED for row in targets for t in row])
+        return self._base.vocabulary(torch.cat(hidden)[learned_T.to(hidden[0].device)])
 
     def _hidden(
         self,
@@ -141,6 +151,8 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
     config = kind.check(spec.kind_config, base)
     head = head_kind(spec.head).check(spec.head)
     layers = HeadLayers(head, base.family, base.hidden_size)
+    if layers.writes and not base.writes:
+        raise BadTraining(f"{base.name} has no output embeddings, so no version of it writes text")
     if layers.base_pooler and not base.has_pooler:
         raise BadTraining(
             f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"

@@ -41,6 +41,9 @@ def read_inputs(messages: Sequence[predictor_pb2.Input]) -> list[object]:
 def _read_input(message: predictor_pb2.Input) -> object:
     if message.HasField("pair"):
         return {"text": message.pair.text, "text_pair": message.pair.text_pair}
+    if message.HasField("messages"):
+        turns = message.messages.messages
+        return {"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
     return None
 
 
@@ -49,8 +52,7 @@ def read_parameters(
 ) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
-    given: dict[str, Any] = dict(message.parameters.items())
-    return parameters_of(given)
+    return parameters_of(MessageToDict(message.parameters))
 
 
 def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
@@ -94,6 +96,12 @@ def prediction(value: Prediction) -> predictor_pb2.PredictResponse:
         task_id=value.task,
         version=value.version,
         digest=value.digest,
+        composed=[
+            predictor_pb2.Composed(
+                task_id=part.task, version=part.version, digest=part.digest, weight=part.weight
+            )
+            for part in value.composed
+        ],
         outputs=[_error(o) if isinstance(o, RowError) else write(o) for o in value.outputs],
         timing=_timing(value.timing),
     )
@@ -121,12 +129,23 @@ def _value(output: Mapping[str, Any]) -> predictor_pb2.Output:
     return predictor_pb2.Output(value=predictor_pb2.Value(value=output["value"]))
 
 
+def _text(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(
+        text=predictor_pb2.WrittenText(
+            text=output["text"],
+            finish_reason=output["finish_reason"],
+            usage=predictor_pb2.Usage(**output["usage"]),
+            value=output.get("value"),
+        )
+    )
+
+
 def _error(error: RowError) -> predictor_pb2.Output:
     return predictor_pb2.Output(error=predictor_pb2.Error(code=error.code, message=error.message))
 
 
 #: head -> its output message; a new head is one line here
-_WRITERS = {"classify": _classification, "tag": _tags, "regress": _value}
+_WRITERS = {"classify": _classification, "tag": _tags, "regress": _value, "generate": _text}
 
 
 def task(view: TaskView) -> tasks_pb2.Task:

@@ -32,16 +32,48 @@ T = TypeVar("T")
 TEXT = {"type": "string"}
 _FLAG = {"type": "boolean", "default": False}
 _PRIORITY = {"type": "string", "enum": list(PRIORITIES), "default": "interactive"}
+_COMPOSE = {
+    "type": "array",
+    "maxItems": 8,
+    "items": {
+        "type": "object",
+        "required": ["ref"],
+        "properties": {"ref": TEXT, "weight": {"type": "number", "default": 1.0}},
+        "additionalProperties": False,
+    },
+}
 _PAIR = {
     "type": "object",
     "required": ["text"],
     "properties": {"text": TEXT, "text_pair": TEXT},
     "additionalProperties": False,
 }
-INPUT = {"anyOf": [TEXT, _PAIR]}
+_MESSAGES = {
+    "type": "object",
+    "required": ["messages"],
+    "properties": {
+        "messages": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["role", "content"],
+                "properties": {"role": TEXT, "content": TEXT},
+                "additionalProperties": False,
+            },
+        }
+    },
+    "additionalProperties": False,
+}
+INPUT = {"anyOf": [TEXT, _PAIR, _MESSAGES]}
 PARAMETERS = {
     "type": "object",
-    "properties": {"raw_scores": _FLAG, "truncate": _FLAG, "priority": _PRIORITY},
+    "properties": {
+        "raw_scores": _FLAG,
+        "truncate": _FLAG,
+        "priority": _PRIORITY,
+        "max_tokens": {"type": "integer", "minimum": 1},
+        "compose": _COMPOSE,
+    },
     "additionalProperties": False,
 }
 _CALL = {
@@ -121,6 +153,7 @@ def shown(answer: Prediction) -> dict[str, Any]:
         "task": answer.task,
         "version": answer.version,
         "digest": answer.digest,
+        **({"composed": answer.composed} if answer.composed else {}),
         "outputs": outputs,
     }
 

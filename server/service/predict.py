@@ -12,16 +12,28 @@ from typing import Any, NamedTuple, Protocol
 from adapters_registry.values import Version
 from engine.errors import NonFiniteResult
 from engine.heads import HeadKind, head_kind
+from engine.heads.generate import GenerateHead
 from engine.port import Array, Failure
 from server.dispatch.batcher import Batcher
+from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.waiting_room import WaitingRoom
+from server.dispatch.writer import Writer
 from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
 from server.limits import CallLimits
+from server.service.prompts import PromptReader
 from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
-from server.service.values import Caller, Parameters, Prediction, Priority, RowError, Timing
+from server.service.values import (
+    Caller,
+    Composed,
+    Parameters,
+    Prediction,
+    Priority,
+    RowError,
+    Timing,
+)
 
 
 class PredictObserver(Protocol):
@@ -32,13 +44,17 @@ class PredictObserver(Protocol):
 
 
 class _Wait(NamedTuple):
-    """On whose behalf rows wait, in which band, and until when."""
+    """On whose behalf rows wait, in which band, until when, and what they ask for besides."""
 
     tenant: str
     priority: Priority
     deadline: float
     #: queue when these others do
     together: Together | None
+    #: how much each row may write; 0 where nothing is written
+    max_tokens: int = 0
+    #: what acts in place of the version's own adapter, with weights; empty: only that
+    parts: Sequence[tuple[Version, float]] = ()
 
 
 class PredictService:
@@ -52,18 +68,24 @@ class PredictService:
         *,
         resolve: Callable[[str, str], Version],
         reader: InputReader,
+        prompts: PromptReader,
         residency: Residency,
+        compositions: Compositions,
         room: WaitingRoom,
         batcher: Batcher,
+        writer: Writer,
         limits: CallLimits,
         observer: PredictObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolve = resolve
         self._reader = reader
+        self._prompts = prompts
         self._residency = residency
+        self._compositions = compositions
         self._room = room
         self._batcher = batcher
+        self._writer = writer
         self._limits = limits
         self._observer = observer
         self._clock = clock
@@ -112,16 +134,33 @@ class PredictService:
         outputs: Outputs = [None] * len(inputs)
         head = version.manifest.semantics["head"]
         kind = head_kind(head)
-        rows = await self._reader.read(inputs, parameters, outputs, takes_pairs=not kind.per_token)
+        writes = kind.name == GenerateHead.name
+        if parameters.max_tokens is not None and not writes:
+            raise BadCall(f"The parameter max_tokens is for written text; {version.task} sorts.")
+        if writes:
+            rows = await self._prompts.read(inputs, head, outputs)
+        else:
+            rows = await self._reader.read(
+                inputs, parameters, outputs, takes_pairs=not kind.per_token
+            )
         tokenized = self._clock()
+        if writes:
+            most = head["max_tokens"]
+            wait = wait._replace(max_tokens=min(parameters.max_tokens or most, most))
+        parts = [(self._resolve(wait.tenant, p.ref), p.weight) for p in parameters.compose]
+        wait = wait._replace(parts=parts)
         answers = await self._compute(version, rows, wait) if rows else []
-        self._decode(kind, head, rows, answers, parameters, outputs)
+        if writes:
+            self._prompts.decode(rows, answers, head, outputs)
+        else:
+            self._decode(kind, head, rows, answers, parameters, outputs)
         self._observe(version, outputs, rows)
         return Prediction(
             task=version.task,
             version=version.number,
             digest=version.digest,
             head=head["kind"],
+            composed=[Composed.of(version, weight) for version, weight in parts],
             outputs=[output for output in outputs if output is not None],
             timing=Timing(
                 tokenize_ms=(tokenized - started) * 1e3,
@@ -144,7 +183,7 @@ class PredictService:
             return await self._run(version, rows, wait)
 
     async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
-        lease = self._residency.lease(version.digest) or await self._residency.acquire(version)
+        lease = await self._lease(version, wait.parts)
         try:
             if wait.together is not None:
                 await wait.together.arrive()
@@ -153,7 +192,14 @@ class PredictService:
             ]
         finally:
             lease.release()
-        return await self._batcher.run(entries)
+        return await (self._writer if wait.max_tokens else self._batcher).run(entries)
+
+    async def _lease(
+        self, version: Version, parts: Sequence[tuple[Version, float]]
+    ) -> Lease | JointLease:
+        if parts:
+            return await self._compositions.acquire(version, parts)
+        return self._residency.lease(version.digest) or await self._residency.acquire(version)
 
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
@@ -171,7 +217,9 @@ class PredictService:
             num_tokens += size
         return chunks
 
-    def _entry(self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease) -> Entry:
+    def _entry(
+        self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease | JointLease
+    ) -> Entry:
         return Entry(
             rows=rows,
             cost=sum(len(row.ids) for row in rows),
@@ -181,6 +229,7 @@ class PredictService:
             deadline=wait.deadline,
             enqueued_at=self._clock(),
             lease=lease,
+            max_tokens=wait.max_tokens,
             future=asyncio.get_running_loop().create_future(),
         )
 
@@ -195,11 +244,12 @@ class PredictService:
         parameters: Parameters,
         outputs: Outputs,
     ) -> None:
-        results: list[Array | Failure] = [result for answer in answers for result in answer.rows]
+        results = [result for answer in answers for result in answer.rows]
         for row, result in zip(rows, results, strict=True):
             if isinstance(result, Failure):
                 outputs[row.position] = RowError(code=result.code, message=result.message)
                 continue
+            assert isinstance(result, Array), "a row that is sorted answers with its logits"
             try:
                 outputs[row.position] = kind.decode(
                     result.numpy(), head, row.encoding, row.text, parameters.raw_scores
