@@ -86,7 +86,7 @@ class Base:
             name
             for name, module in self.model.named_modules()
             if isinstance(getattr(module, "bias", None), Tensor)
-            and name.partition(".")[0] != "pooler"
+            and not name.startswith(self.family.shared_modules)
         ]
         branch = self.family.sublayers["feed_forward"]
         paths = [

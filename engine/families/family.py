@@ -80,6 +80,8 @@ class Family:
     ranged: bool = True
     #: the module that follows the base's pooler where the pooler is a bare linear
     pooler_activation: str | None = None
+    #: modules that have biases and run on something else than the tokens of each row
+    shared_modules: tuple[str, ...] = ("pooler",)
     #: a module and its method that computes a bias for all rows with linears that are sites
     slot_biases: tuple[str, str] | None = None
 
