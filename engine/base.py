@@ -10,8 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.pytorch_utils import Conv1D
 
 from engine.attention import PACKED, register_packed_attention
 from engine.config import EngineConfig
@@ -64,6 +66,44 @@ class Base:
             for layer in range(self.num_layers)
             for path in (self.sublayer(name, layer) for name in self.family.sublayers)
         }
+
+    @property
+    def boundaries(self) -> list[str]:
+        """Every module at which an effect may act: linears, norms and a branch's first module."""
+        biased = [
+            name
+            for name, module in self.model.named_modules()
+            if isinstance(getattr(module, "bias", None), Tensor)
+            and name.partition(".")[0] != "pooler"
+        ]
+        branch = self.family.sublayers["feed_forward"]
+        paths = [
+            path.format(layer=self.family.layer_path(layer))
+            for layer in range(self.num_layers)
+            for path in (branch.input, branch.norm)
+        ]
+        return list(dict.fromkeys([*self.sites, *biased, *paths]))
+
+    @property
+    def model_type(self) -> str:
+        return str(self.model.config.model_type)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.numerics.dtype
+
+    def weight(self, site: str) -> Tensor:
+        weight = self.model.get_submodule(site).weight
+        return cast(Tensor, weight.T if self.transposed(site) else weight)
+
+    def bias(self, path: str) -> Tensor | None:
+        return cast(Tensor | None, getattr(self.model.get_submodule(path), "bias", None))
+
+    def transposed(self, site: str) -> bool:
+        return isinstance(self.model.get_submodule(site), Conv1D)
+
+    def normed(self, path: str, x: Tensor) -> Tensor:
+        return cast(Tensor, self.model.get_submodule(path).forward(x))
 
     def sublayer(self, name: str, layer: int) -> str:
         return self.family.sublayers[name].output.format(layer=self.family.layer_path(layer))

@@ -34,7 +34,7 @@ class Engine:
         self._config = config
         self._num_threads = set_threads(config.threads)
         self._base = Base(config)
-        self._sites = Sites(self._base.model, list(self._base.sites | self._base.sublayers))
+        self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
         self._trainings: dict[int, Training] = {}
         #: training slots whose masters moved since they were last placed

@@ -5,43 +5,38 @@ Owns the tensors; which digest goes where is decided outside, in the order steps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from engine.adapter import Adapter
 from engine.base import Base
+from engine.effect import Effect
 from engine.errors import NotLoaded, OutOfMemory
 from engine.head_layers import HeadLayers, HeadWeights
 from engine.kinds import KINDS
-from engine.product import LowRank
+from engine.product import Activation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """One adapter in a slot: every product ready in the base's precision, on its device."""
+    """One adapter in a slot: every effect ready in the base's precision, on its device."""
 
-    kind: str
-    #: only adapters of one group share a block: same kind, same activation
+    #: only adapters of one group share a stretch: same kind, same routes, same activation
     group: str
-    activation: Callable[[Tensor], Tensor] | None
-    products: Mapping[str, LowRank]
+    activation: Activation | None
+    effects: Mapping[str, Effect]
     head: HeadLayers
     head_weights: HeadWeights
 
 
 def place(adapter: Adapter, base: Base) -> Placed:
     """Differentiable: training places its masters anew at every step."""
-    kind, numerics = KINDS[adapter.kind], base.numerics
-    name, activation = kind.activation(adapter.config)
-    products = {
-        site: kind.low_rank(site, _to(parts, base), adapter.config, numerics.dtype)
-        for site, parts in adapter.weights.items()
-    }
+    kind = KINDS[adapter.kind]
     return Placed(
-        kind=adapter.kind, group=f"{adapter.kind}/{name}", activation=activation,
-        products=products, head=HeadLayers(adapter.head, base.family, base.hidden_size),
+        group=kind.group(adapter.config), activation=kind.activation(adapter.config),
+        effects=adapter.effects(base), head=HeadLayers(adapter.head, base.family, base.hidden_size),
         head_weights=_to(adapter.head_weights, base),
     )  # fmt: skip
 

@@ -54,6 +54,8 @@ class Family:
     #: by head kind
     native_heads: Mapping[str, NativeHead]
     token_types: bool
+    #: the norm stands before its branch, and the residual passes it by
+    norm_first: bool = False
     #: positions start after the padding index
     positions_after_padding: bool = False
     #: the stock code takes positions and attention from us, so rows can share one stream

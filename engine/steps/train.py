@@ -186,7 +186,9 @@ def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
 
 
 def _lowest_layer(adapter: Adapter, base: Base) -> int:
-    return min(base.sites[site].layer for site in adapter.weights)
+    return min(
+        (base.sites[site].layer for site in adapter.config["sites"]), default=base.num_layers
+    )
 
 
 def _on_slot(row: Row, slot: int) -> Row:
