@@ -25,6 +25,7 @@ from engine.head_layers import HeadLayers, HeadWeights, head_tensor
 from engine.heads import head_kind
 from engine.kinds import KINDS, Weights
 from engine.port import File
+from engine.product import Activation
 
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
@@ -54,6 +55,18 @@ class Adapter:
     @property
     def num_bytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+    @property
+    def host_bytes(self) -> int:
+        return self.num_bytes
+
+    @property
+    def group(self) -> str:
+        return KINDS[self.kind].group(self.config)
+
+    @property
+    def activation(self) -> Activation | None:
+        return KINDS[self.kind].activation(self.config)
 
     def effects(self, base: Base) -> dict[str, Effect]:
         """What it does at each site of the base, on its device. Differentiable."""

@@ -41,6 +41,7 @@ class Engine:
         self._moved: set[int] = set()
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
             port.Predict: self._predict, port.Load: self._load, port.Unload: self._unload,
+            port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
             port.Save: self._save, port.CloseTraining: self._close, port.Stats: self._stats,
@@ -86,6 +87,11 @@ class Engine:
         if step.digest not in self._resident.loaded:
             adapter = read_adapter(step.files, self._base, step.semantics["head"])
             self._resident.load(step.digest, adapter)
+        return port.Loaded(num_bytes=self._resident.loaded[step.digest].num_bytes)
+
+    def _compose(self, step: port.Compose) -> port.Loaded:
+        if step.digest not in self._resident.loaded:
+            self._resident.compose(step.digest, step.first, step.parts)
         return port.Loaded(num_bytes=self._resident.loaded[step.digest].num_bytes)
 
     def _unload(self, step: port.Unload) -> port.Done:
@@ -142,7 +148,7 @@ class Engine:
     def _stats(self, step: port.Stats) -> port.Resident:
         del step
         return port.Resident(
-            loaded={digest: adapter.num_bytes for digest, adapter in self._resident.loaded.items()},
+            loaded={digest: held.host_bytes for digest, held in self._resident.loaded.items()},
             placed=dict(self._resident.digests), training=sorted(self._trainings),
             cache_bytes=sum(training.cache_bytes for training in self._trainings.values()),
         )  # fmt: skip

@@ -34,10 +34,11 @@ from engine.results import (
 )
 
 __all__ = [
-    "Array", "CloseTraining", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
-    "File", "Inspect", "Inspected", "Load", "Loaded", "Message", "OpenTraining", "Predict",
-    "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site", "Snapshot",
-    "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode", "encode", "settle",
+    "Array", "CloseTraining", "Compose", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict",
+    "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "Message", "OpenTraining",
+    "Predict", "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site",
+    "Snapshot", "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode",
+    "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- values
@@ -74,6 +75,17 @@ class Load(Message, frozen=True, kw_only=True):
     digest: str
     semantics: dict[str, Any]
     files: list[File]
+
+
+class Compose(Message, frozen=True, kw_only=True):
+    """Hold, as `digest`, the sum of loaded digests, each with a weight, under the head of `first`.
+
+    It takes no memory of its own and goes when one of them goes.
+    """
+
+    digest: str
+    first: str
+    parts: dict[str, float]
 
 
 class Unload(Message, frozen=True, kw_only=True):
@@ -167,6 +179,7 @@ class Stats(Message, frozen=True, kw_only=True):
 
 Step = (
     Load
+    | Compose
     | Unload
     | Inspect
     | Predict

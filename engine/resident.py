@@ -12,10 +12,10 @@ from torch import Tensor
 
 from engine.adapter import Adapter
 from engine.base import Base
+from engine.composition import Composition
 from engine.effect import Effect
-from engine.errors import NotLoaded, OutOfMemory
+from engine.errors import CannotCompose, NotLoaded, OutOfMemory
 from engine.head_layers import HeadLayers, HeadWeights
-from engine.kinds import KINDS
 from engine.product import Activation
 
 
@@ -31,11 +31,10 @@ class Placed:
     head_weights: HeadWeights
 
 
-def place(adapter: Adapter, base: Base) -> Placed:
+def place(adapter: Adapter | Composition, base: Base) -> Placed:
     """Differentiable: training places its masters anew at every step."""
-    kind = KINDS[adapter.kind]
     return Placed(
-        group=kind.group(adapter.config), activation=kind.activation(adapter.config),
+        group=adapter.group, activation=adapter.activation,
         effects=adapter.effects(base), head=HeadLayers(adapter.head, base.family, base.hidden_size),
         head_weights=_to(adapter.head_weights, base),
     )  # fmt: skip
@@ -52,22 +51,44 @@ class Resident:
         self._base = base
         self._host_bytes = host_bytes
         self.num_slots = num_slots
-        self.loaded: dict[str, Adapter] = {}
+        self.loaded: dict[str, Adapter | Composition] = {}
         self.digests: dict[int, str] = {}
         self._placed: dict[int, Placed] = {}
 
     def load(self, digest: str, adapter: Adapter) -> None:
-        held = sum(a.num_bytes for d, a in self.loaded.items() if d != digest)
-        if held + adapter.num_bytes > self._host_bytes:
+        held = sum(a.host_bytes for d, a in self.loaded.items() if d != digest)
+        if held + adapter.host_bytes > self._host_bytes:
             raise OutOfMemory(
                 f"the adapter takes {adapter.num_bytes} bytes; "
                 f"{held} of the budget of {self._host_bytes} are taken"
             )
         self.loaded[digest] = adapter
 
+    def compose(self, digest: str, first: str, parts: Mapping[str, float]) -> None:
+        """Load a composition of what is loaded. Raises CannotCompose, NotLoaded."""
+        for part in (first, *parts):
+            if not isinstance(self.loaded.get(part), Adapter):
+                raise NotLoaded(f"the composition needs {part[:12]}…, which is not loaded")
+        adapters = {part: self.loaded[part] for part in (first, *parts)}
+        composition = Composition(
+            first=adapters[first],
+            parts=tuple((adapters[part], weight) for part, weight in parts.items()),
+            digests=frozenset(adapters),
+        )
+        for site, effect in composition.effects(self._base).items():
+            if not effect.finite:
+                raise CannotCompose(f"at {site} the weighted sum overflows the base's precision")
+        self.loaded[digest] = composition
+
     def unload(self, digest: str) -> None:
-        self.loaded.pop(digest, None)
-        self.evict([slot for slot, placed in self.digests.items() if placed == digest])
+        gone = {
+            name
+            for name, held in self.loaded.items()
+            if name == digest or (isinstance(held, Composition) and digest in held.digests)
+        }
+        for name in gone:
+            del self.loaded[name]
+        self.evict([slot for slot, placed in self.digests.items() if placed in gone])
 
     def evict(self, slots: list[int]) -> None:
         for slot in slots:
