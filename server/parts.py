@@ -17,6 +17,7 @@ from server import limits
 from server.config import Settings
 from server.data import Data
 from server.dispatch.batcher import Batcher
+from server.dispatch.compositions import Compositions
 from server.dispatch.residency import Residency
 from server.dispatch.waiting_room import WaitingRoom
 from server.errors import StartFailed
@@ -41,6 +42,7 @@ class Dispatch:
     room: WaitingRoom
     slots: SlotTable
     residency: Residency
+    compositions: Compositions
     batcher: Batcher
 
 
@@ -116,7 +118,10 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
         limits=limits.batch_limits(settings, num_slots),
         observer=metrics,
     )
-    return Dispatch(room=room, slots=slots, residency=residency, batcher=batcher)
+    compositions = Compositions(port=port, residency=residency, forget=slots.forget)
+    return Dispatch(
+        room=room, slots=slots, residency=residency, compositions=compositions, batcher=batcher
+    )
 
 
 def _service(
@@ -135,6 +140,7 @@ def _service(
             resolve=data.registry.resolve,
             reader=InputReader(tokenizer, calls.max_chars),
             residency=dispatch.residency,
+            compositions=dispatch.compositions,
             room=dispatch.room,
             batcher=dispatch.batcher,
             limits=calls,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.port import Array, Failure
+from server.dispatch.compositions import JointLease
 from server.dispatch.residency import Lease
 
 
@@ -41,7 +42,7 @@ class Entry:
     priority: int
     deadline: float | None
     enqueued_at: float
-    lease: Lease
+    lease: Lease | JointLease
     future: asyncio.Future[Answer]
     #: a step with this entry failed as a whole; it is tried once more, in a batch of its own
     alone: bool = False

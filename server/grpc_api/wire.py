@@ -38,8 +38,7 @@ def _read_input(message: predictor_pb2.Input) -> object:
 def read_parameters(message: predictor_pb2.PredictRequest) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
-    given: dict[str, Any] = dict(message.parameters.items())
-    return parameters_of(given)
+    return parameters_of(MessageToDict(message.parameters))
 
 
 def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
@@ -71,6 +70,12 @@ def prediction(value: Prediction) -> predictor_pb2.PredictResponse:
         task_id=value.task,
         version=value.version,
         digest=value.digest,
+        composed=[
+            predictor_pb2.Composed(
+                task_id=part.task, version=part.version, digest=part.digest, weight=part.weight
+            )
+            for part in value.composed
+        ],
         outputs=[_error(o) if isinstance(o, RowError) else write(o) for o in value.outputs],
         timing=predictor_pb2.Timing(
             tokenize_ms=timing.tokenize_ms,

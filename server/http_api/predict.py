@@ -30,6 +30,16 @@ _decoder = msgspec.json.Decoder(_Body)
 _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean", "default": False}
 _PRIORITY = {"type": "string", "enum": list(PRIORITIES), "default": "interactive"}
+_COMPOSE = {
+    "type": "array",
+    "maxItems": 8,
+    "items": {
+        "type": "object",
+        "required": ["ref"],
+        "properties": {"ref": _TEXT, "weight": {"type": "number", "default": 1.0}},
+        "additionalProperties": False,
+    },
+}
 _PAIR = {
     "type": "object",
     "required": ["text"],
@@ -43,7 +53,12 @@ _CALL = {
         "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR]}},
         "parameters": {
             "type": "object",
-            "properties": {"raw_scores": _FLAG, "truncate": _FLAG, "priority": _PRIORITY},
+            "properties": {
+                "raw_scores": _FLAG,
+                "truncate": _FLAG,
+                "priority": _PRIORITY,
+                "compose": _COMPOSE,
+            },
             "additionalProperties": False,
         },
     },
@@ -116,6 +131,7 @@ def _shown(answer: Prediction) -> dict[str, Any]:
         "task": answer.task,
         "version": answer.version,
         "digest": answer.digest,
+        **({"composed": answer.composed} if answer.composed else {}),
         "outputs": outputs,
         "timing": answer.timing,
     }

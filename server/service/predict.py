@@ -14,13 +14,22 @@ from engine.errors import NonFiniteResult
 from engine.heads import HeadKind, head_kind
 from engine.port import Array, Failure
 from server.dispatch.batcher import Batcher
+from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.waiting_room import WaitingRoom
 from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
 from server.limits import CallLimits
 from server.service.tokens import InputReader, Outputs, TextRow
-from server.service.values import Caller, Parameters, Prediction, Priority, RowError, Timing
+from server.service.values import (
+    Caller,
+    Composed,
+    Parameters,
+    Prediction,
+    Priority,
+    RowError,
+    Timing,
+)
 
 
 class PredictObserver(Protocol):
@@ -31,11 +40,13 @@ class PredictObserver(Protocol):
 
 
 class _Wait(NamedTuple):
-    """On whose behalf rows wait, in which band, and until when."""
+    """On whose behalf rows wait, in which band, until when, and for which other adapters."""
 
     tenant: str
     priority: Priority
     deadline: float
+    #: what acts in place of the version's own adapter, with weights; empty: only that
+    parts: Sequence[tuple[Version, float]] = ()
 
 
 class PredictService:
@@ -50,6 +61,7 @@ class PredictService:
         resolve: Callable[[str, str], Version],
         reader: InputReader,
         residency: Residency,
+        compositions: Compositions,
         room: WaitingRoom,
         batcher: Batcher,
         limits: CallLimits,
@@ -59,6 +71,7 @@ class PredictService:
         self._resolve = resolve
         self._reader = reader
         self._residency = residency
+        self._compositions = compositions
         self._room = room
         self._batcher = batcher
         self._limits = limits
@@ -104,7 +117,10 @@ class PredictService:
         kind = head_kind(head)
         rows = await self._reader.read(inputs, parameters, outputs, takes_pairs=not kind.per_token)
         tokenized = self._clock()
-        wait = _Wait(tenant=caller.tenant, priority=parameters.priority, deadline=deadline)
+        parts = [(self._resolve(caller.tenant, p.ref), p.weight) for p in parameters.compose]
+        wait = _Wait(
+            tenant=caller.tenant, priority=parameters.priority, deadline=deadline, parts=parts
+        )
         answers = await self._compute(version, rows, wait) if rows else []
         self._decode(kind, head, rows, answers, parameters, outputs)
         self._observe(version, outputs, rows)
@@ -113,6 +129,7 @@ class PredictService:
             version=version.number,
             digest=version.digest,
             head=head["kind"],
+            composed=[Composed.of(version, weight) for version, weight in parts],
             outputs=[output for output in outputs if output is not None],
             timing=Timing(
                 tokenize_ms=(tokenized - started) * 1e3,
@@ -135,7 +152,7 @@ class PredictService:
             return await self._run(version, rows, wait)
 
     async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
-        lease = self._residency.lease(version.digest) or await self._residency.acquire(version)
+        lease = await self._lease(version, wait.parts)
         try:
             entries = [
                 self._entry(version, chunk, wait, lease.again()) for chunk in self._chunks(rows)
@@ -143,6 +160,13 @@ class PredictService:
         finally:
             lease.release()
         return await self._batcher.run(entries)
+
+    async def _lease(
+        self, version: Version, parts: Sequence[tuple[Version, float]]
+    ) -> Lease | JointLease:
+        if parts:
+            return await self._compositions.acquire(version, parts)
+        return self._residency.lease(version.digest) or await self._residency.acquire(version)
 
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
@@ -160,7 +184,9 @@ class PredictService:
             num_tokens += size
         return chunks
 
-    def _entry(self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease) -> Entry:
+    def _entry(
+        self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease | JointLease
+    ) -> Entry:
         return Entry(
             rows=rows,
             cost=sum(len(row.ids) for row in rows),
