@@ -204,6 +204,8 @@ def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor]
     for role in ("adapter", "head"):
         for key, tensor in _load(contents[role], role).items() if role in contents else ():
             name = key.removeprefix("base_model.model.")
+            if {"original_module", "modules_to_save"} & set(name.split(".")):
+                continue  # with `bias: all` PEFT saves a head's biases again under its wrapper
             if head_tensor(name, base.family):
                 head[name] = tensor.float()
             else:

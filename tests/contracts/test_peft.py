@@ -31,6 +31,8 @@ def _heads(table: Bench) -> list[str]:
     return [head for head in NUM_OUTPUTS if head in table.base.family.native_heads]
 
 
+# PEFT takes the bias of its own B for a broken matrix
+@pytest.mark.filterwarnings("ignore:.*invalid shape:peft.utils.warning.PeftWarning")
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_directory_saved_by_peft_answers_as_peft_does(
