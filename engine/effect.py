@@ -43,6 +43,9 @@ class Effect:
         return [tensor for tensor in tensors if tensor is not None]
 
 
+_NOTHING = Effect()
+
+
 class Stretch:
     """Some slots' effects of one group at one site, over the tokens `start..stop` of the stream."""
 
@@ -54,11 +57,12 @@ class Stretch:
         activation: Activation | None = None,
     ) -> None:
         self._start, self._stop = start, start + sum(owners.counts)
-        products = [effect and effect.product for effect in effects]
+        given = [_NOTHING if effect is None else effect for effect in effects]
+        products = [effect.product for effect in given]
         self._block = Block(owners, products, activation) if any(products) else None
-        self._gain = owners.spread([effect and effect.gain_O for effect in effects])
-        self._shift = owners.spread([effect and effect.shift_O for effect in effects])
-        self._input_gain = owners.spread([effect and effect.input_gain_I for effect in effects])
+        self._gain = owners.spread([effect.gain_O for effect in given])
+        self._shift = owners.spread([effect.shift_O for effect in given])
+        self._input_gain = owners.spread([effect.input_gain_I for effect in given])
 
     @property
     def changes_input(self) -> bool:

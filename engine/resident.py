@@ -66,10 +66,12 @@ class Resident:
 
     def compose(self, digest: str, first: str, parts: Mapping[str, float]) -> None:
         """Load a composition of what is loaded. Raises CannotCompose, NotLoaded."""
+        adapters: dict[str, Adapter] = {}
         for part in (first, *parts):
-            if not isinstance(self.loaded.get(part), Adapter):
+            adapter = self.loaded.get(part)
+            if not isinstance(adapter, Adapter):
                 raise NotLoaded(f"the composition needs {part[:12]}…, which is not loaded")
-        adapters = {part: self.loaded[part] for part in (first, *parts)}
+            adapters[part] = adapter
         composition = Composition(
             first=adapters[first],
             parts=tuple((adapters[part], weight) for part, weight in parts.items()),

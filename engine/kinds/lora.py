@@ -174,7 +174,8 @@ def _ratio(site: str, parts: Mapping[str, Tensor], scale: float, layout: Layout)
         norm_O = torch.linalg.norm(whole_OI, dim=1)
         # a norm past all numbers would quietly switch the output off
         norm_O = norm_O.where(torch.isfinite(norm_O), torch.nan)
-    return parts["magnitude"] / norm_O
+    ratio_O: Tensor = parts["magnitude"] / norm_O
+    return ratio_O
 
 
 def _shift(

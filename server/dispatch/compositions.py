@@ -76,9 +76,9 @@ class Compositions:
                 leases.append(await self._residency.acquire(version))
             if len({lease.generation for lease in leases}) > 1:
                 raise Stale
-            weights: Counter[str] = Counter()
+            weights: dict[str, float] = {}
             for version, weight in parts:
-                weights[version.digest] += weight
+                weights[version.digest] = weights.get(version.digest, 0.0) + weight
             digest = composed_digest(first.digest, weights)
             num_bytes = await self._compose(digest, first.digest, weights)
             return JointLease(digest, num_bytes, [lease.again() for lease in leases], self._leases)

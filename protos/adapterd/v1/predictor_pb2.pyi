@@ -60,18 +60,32 @@ class Message(_message.Message):
     def __init__(self, role: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("task_id", "version", "digest", "outputs", "timing")
+    __slots__ = ("task_id", "version", "digest", "outputs", "timing", "composed")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
+    COMPOSED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     version: int
     digest: str
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     timing: Timing
-    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    composed: _containers.RepeatedCompositeFieldContainer[Composed]
+    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., composed: _Optional[_Iterable[_Union[Composed, _Mapping]]] = ...) -> None: ...
+
+class Composed(_message.Message):
+    __slots__ = ("task_id", "version", "digest", "weight")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    version: int
+    digest: str
+    weight: float
+    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("classification", "tags", "value", "error")
