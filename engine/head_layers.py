@@ -23,9 +23,16 @@ HeadWeights = dict[str, Tensor]
 
 _PLAIN = NativeHead(layers=(HeadLayer(name="classifier"),))
 _ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
-    None: lambda x: x, "tanh": torch.tanh, "relu": torch.relu,
+    None: lambda x: x, "tanh": torch.tanh, "relu": torch.relu, "gelu": torch.nn.functional.gelu,
 }  # fmt: skip
+_POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "first": lambda row_TD: row_TD[0],
+    "cls": lambda row_TD: row_TD[0],
+    "mean": lambda row_TD: row_TD.mean(0),
+    "last": lambda row_TD: row_TD[-1],
+}
 _INIT_STD = 0.02  # what the stock models use for a new head
+_NORM_EPS = 1e-5
 
 
 class HeadLayers:
@@ -33,7 +40,8 @@ class HeadLayers:
 
     def __init__(self, head: Mapping[str, Any], family: Family, hidden_size: int) -> None:
         self.native = head["pooling"] == "native"
-        self._layout = family.native_heads[head["kind"]] if self.native else _PLAIN
+        self._layout = _native(head["kind"], family) if self.native else _PLAIN
+        self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]
         self._hidden_size = hidden_size
         self._outputs = head_kind(dict(head)).num_outputs(dict(head))
         self.per_token = head_kind(dict(head)).per_token
@@ -48,10 +56,11 @@ class HeadLayers:
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self._layout.layers:
             width = self._outputs if layer.name == last else self._hidden_size
-            shapes |= {
-                f"{layer.name}.weight": (width, self._hidden_size),
-                f"{layer.name}.bias": (width,),
-            }
+            shapes[f"{layer.name}.weight"] = (width, self._hidden_size)
+            if layer.bias:
+                shapes[f"{layer.name}.bias"] = (width,)
+            if layer.norm:
+                shapes[f"{layer.norm}.weight"] = (width,)
         return shapes
 
     @property
@@ -60,12 +69,7 @@ class HeadLayers:
         return list(dict.fromkeys(layer.name.partition(".")[0] for layer in self._layout.layers))
 
     def new_weights(self, generator: torch.Generator) -> HeadWeights:
-        return {
-            name: torch.zeros(shape)
-            if len(shape) == 1
-            else torch.empty(shape).normal_(0, _INIT_STD, generator=generator)
-            for name, shape in self.shapes.items()
-        }
+        return {name: _new(name, shape, generator) for name, shape in self.shapes.items()}
 
     def check(self, weights: Mapping[str, Tensor]) -> None:
         """Raises BadAdapter or WrongShape."""
@@ -79,6 +83,10 @@ class HeadLayers:
                 have = list(weights[name].shape)
                 raise WrongShape(f"the head's {name} has shape {have}; it needs {list(shape)}")
 
+    def pooled(self, row_TD: Tensor) -> Tensor:
+        """What a head that answers per row reads of it: [D]."""
+        return self._pool(row_TD)
+
     def logits(
         self,
         features: Tensor,
@@ -90,19 +98,35 @@ class HeadLayers:
             if dropout is not None:
                 features = dropout(features)
             linear = torch.nn.functional.linear(
-                features, weights[f"{layer.name}.weight"], weights[f"{layer.name}.bias"]
+                features, weights[f"{layer.name}.weight"], weights.get(f"{layer.name}.bias")
             )
             features = _ACTIVATIONS[layer.activation](linear)
+            if layer.norm:
+                scale = weights[f"{layer.norm}.weight"]
+                features = torch.nn.functional.layer_norm(
+                    features, scale.shape, scale, eps=_NORM_EPS
+                )
         return features
 
 
 def head_tensor(name: str, family: Family) -> bool:
     """Whether a tensor's name belongs to some head of the family."""
     layouts = (_PLAIN, *family.native_heads.values())
-    known = {layer.name for layout in layouts for layer in layout.layers}
+    layers = [layer for layout in layouts for layer in layout.layers]
+    known = {name for layer in layers for name in (layer.name, layer.norm)}
     return name.rpartition(".")[0] in known and name.rpartition(".")[2] in ("weight", "bias")
 
 
-def mean_rows(rows: list[Tensor]) -> Tensor:
-    """The mean over each row's tokens: list of [tokens, D] to [R, D]."""
-    return torch.stack([row.mean(0) for row in rows])
+def _native(kind: str, family: Family) -> NativeHead:
+    if kind not in family.native_heads:
+        raise BadAdapter(
+            f"the {family.name} family has no native {kind} head; "
+            f"it has {', '.join(family.native_heads)}"
+        )
+    return family.native_heads[kind]
+
+
+def _new(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    if len(shape) > 1:
+        return torch.empty(shape).normal_(0, _INIT_STD, generator=generator)
+    return torch.zeros(shape) if name.endswith(".bias") else torch.ones(shape)

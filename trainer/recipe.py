@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 from engine.heads import HEADS, head_kind
+from engine.heads.head_kind import POOLINGS
 from engine.port import EngineInfo, OpenTraining
 from trainer.errors import BadSetting
 from trainer.schedule import DEFAULT_LEARNING_RATES
@@ -23,7 +24,7 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
     _one_of("head", spec.head, sorted(set(info.heads) & set(HEADS)))
     _one_of("kind", spec.kind, sorted(set(info.kinds) & set(_KIND_SETTINGS)))
-    _one_of("pooling", spec.pooling, ["mean", "native"])
+    _one_of("pooling", spec.pooling, list(POOLINGS))
     _check_targets(spec.settings.targets, info)
     _check_layers(spec.settings.layers, info.num_layers)
 

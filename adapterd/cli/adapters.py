@@ -49,7 +49,9 @@ def register(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="As PEFT saves adapters.")],
     head: Annotated[str, typer.Option(help="classify, tag or regress; default: as saved.")] = "",
     labels: Annotated[str, typer.Option(help="In the order of the head's outputs: a,b,c.")] = "",
-    pooling: Annotated[str, typer.Option(help="native or mean; default: as saved.")] = "",
+    pooling: Annotated[
+        str, typer.Option(help="native, cls, mean or last; default: as saved.")
+    ] = "",
     note: Annotated[str, typer.Option(help="Kept in the version's lineage.")] = "",
     promote: Promote = False,
     as_json: Json = False,

@@ -36,7 +36,9 @@ def train(
     label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
     split_seed: Annotated[int, typer.Option(help="Which rows become dev and test rows.")] = 0,
     kind: Annotated[str, typer.Option(help="lora or bottleneck; default: the server's.")] = "",
-    pooling: Annotated[str, typer.Option(help="native or mean; default: the server's.")] = "",
+    pooling: Annotated[
+        str, typer.Option(help="native, cls, mean or last; default: the server's.")
+    ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="A training setting (docs/training.md)."),

@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadLayer:
-    """One linear of a head, as the stock model names it; `activation` follows it."""
+    """One linear of a head, as the stock model names it; `activation` follows it, then `norm`."""
 
     name: str
     activation: str | None = None
+    bias: bool = True
+    #: a layer norm without a bias
+    norm: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +26,10 @@ class NativeHead:
     """The stock `AutoModelFor…` head: the base's pooler or none, then linears; the last answers."""
 
     layers: tuple[HeadLayer, ...]
-    #: the base's own (frozen) pooler stands between the first token and the linears
+    #: the base's own (frozen) pooler stands between the token and the linears
     base_pooler: bool = False
+    #: which token a head reads that answers per row
+    position: Literal["first", "last"] = "first"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import Logits, checked_labels, checked_pooling, softmax
+from engine.heads.head_kind import POOLINGS, Logits, checked_labels, checked_pooling, softmax
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ class ClassifyHead:
 
     name = "classify"
     per_token = False
+    poolings = POOLINGS
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         return {

@@ -17,7 +17,7 @@ from engine.tokenizer import Encoding
 if TYPE_CHECKING:
     from torch import Tensor
 
-POOLINGS = ("native", "mean")
+POOLINGS = ("native", "cls", "mean", "last")
 #: the target of a token that is not trained on
 IGNORED = -100
 
@@ -30,6 +30,8 @@ class HeadKind(Protocol):
     name: str
     #: one vector of logits per token rather than per row
     per_token: bool
+    #: how it may pool; a head that answers per token reads them all, and is native
+    poolings: tuple[str, ...]
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         """The settings, complete and normal; raises BadAdapter."""

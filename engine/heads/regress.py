@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import Logits, checked_pooling
+from engine.heads.head_kind import POOLINGS, Logits, checked_pooling
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ class RegressHead:
 
     name = "regress"
     per_token = False
+    poolings = POOLINGS
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         mean, std = head.get("mean", 0.0), head.get("std", 1.0)

@@ -20,6 +20,7 @@ class TagHead:
 
     name = "tag"
     per_token = True
+    poolings = ("native",)
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         labels = checked_labels(head, 2)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from engine.base import Base
-from engine.head_layers import mean_rows
 from engine.packing import Batch, pack, pad, unpack
 from engine.plan import plan, row_group
 from engine.port import Row
@@ -71,17 +70,14 @@ def _pooled(
     base: Base, hidden: list[Tensor], slots: Sequence[int], placed: Mapping[int, Placed]
 ) -> dict[int, Tensor]:
     """One [D] per row whose head wants one; the base's pooler runs once for all that need it."""
-    wanted = [
-        (i, placed[s].head)
+    heads = {
+        i: placed[s].head
         for i, s in enumerate(slots)
         if s in placed and not placed[s].head.per_token
-    ]
-    through_pooler = [i for i, head in wanted if head.native and head.base_pooler]
-    first = {i: hidden[i][0] for i, head in wanted if head.native}
-    mean = [i for i, head in wanted if not head.native]
+    }
+    features = {i: head.pooled(hidden[i]) for i, head in heads.items()}
+    through_pooler = [i for i, head in heads.items() if head.base_pooler]
     if through_pooler:
-        pooled_RD = base.pool(torch.stack([first[i] for i in through_pooler]))
-        first |= dict(zip(through_pooler, pooled_RD, strict=True))
-    if mean:
-        first |= dict(zip(mean, mean_rows([hidden[i] for i in mean]), strict=True))
-    return first
+        pooled_RD = base.pool(torch.stack([features[i] for i in through_pooler]))
+        features |= dict(zip(through_pooler, pooled_RD, strict=True))
+    return features

@@ -43,7 +43,7 @@ class Case:
 
 def all_cases() -> list[Case]:
     combinations_ = product(FAMILIES, KINDS, HEADS, POOLINGS)
-    return [Case(*c) for c in combinations_ if not (c[2] == "tag" and c[3] != "native")]
+    return [Case(*c) for c in combinations_ if c[3] in HEADS[c[2]].poolings]
 
 
 def pairwise(cases: list[Case]) -> set[Case]:

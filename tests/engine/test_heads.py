@@ -100,7 +100,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a label twice": ({"kind": "classify", "labels": ["a", "a"]}, "something twice"),
     "unknown pooling": (
         {"kind": "classify", "labels": ["a", "b"], "pooling": "max"},
-        "pooling is 'max'; this engine knows native, mean",
+        "pooling is 'max'; this engine knows native, cls, mean, last",
     ),
     "tags without O": ({"kind": "tag", "labels": ["B-x", "I-x"]}, "must be O, B-… and I-…"),
     "tags of another scheme": ({"kind": "tag", "labels": ["O", "S-x"]}, "must be O, B-… and I-…"),
