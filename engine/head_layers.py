@@ -8,7 +8,7 @@ Shape letters: R rows, D hidden width, O outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,12 +16,14 @@ from torch import Tensor
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
 from engine.families.family import HeadLayer, NativeHead
-from engine.heads import head_kind
+from engine.heads import HEADS, head_kind
 
 #: "classifier.weight" -> tensor
 HeadWeights = dict[str, Tensor]
 
 _PLAIN = NativeHead(layers=(HeadLayer(name="classifier"),))
+#: what nearly every stock model has for question answering
+_USUAL = {"span": NativeHead(layers=(HeadLayer(name="qa_outputs"),))}
 _ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
     None: lambda x: x, "tanh": torch.tanh, "relu": torch.relu, "gelu": torch.nn.functional.gelu,
 }  # fmt: skip
@@ -35,16 +37,29 @@ _INIT_STD = 0.02  # what the stock models use for a new head
 _NORM_EPS = 1e-5
 
 
+class BaseFacts(Protocol):
+    """What a head must know of its base."""
+
+    name: str
+    family: Family
+    has_pooler: bool
+    max_tokens: int
+
+    @property
+    def hidden_size(self) -> int: ...
+
+
 class HeadLayers:
     """How one head's settings compute on one family."""
 
     def __init__(self, head: Mapping[str, Any], family: Family, hidden_size: int) -> None:
+        kind = head_kind(dict(head))
         self.native = head["pooling"] == "native"
-        self._layout = _native(head["kind"], family) if self.native else _PLAIN
+        self._layout = _layout(dict(head), family)
         self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]
         self._hidden_size = hidden_size
-        self._outputs = head_kind(dict(head)).num_outputs(dict(head))
-        self.per_token = head_kind(dict(head)).per_token
+        self._outputs = kind.num_outputs(dict(head))
+        self.per_token = kind.per_token
 
     @property
     def base_pooler(self) -> bool:
@@ -52,10 +67,10 @@ class HeadLayers:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        last = self._layout.layers[-1].name
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self._layout.layers:
-            width = self._outputs if layer.name == last else self._hidden_size
+            is_last = layer is self._layout.layers[-1]
+            width = self._outputs if is_last else self._hidden_size
             shapes[f"{layer.name}.weight"] = (width, self._hidden_size)
             if layer.bias:
                 shapes[f"{layer.name}.bias"] = (width,)
@@ -111,19 +126,52 @@ class HeadLayers:
 
 def head_tensor(name: str, family: Family) -> bool:
     """Whether a tensor's name belongs to some head of the family."""
-    layouts = (_PLAIN, *family.native_heads.values())
+    layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
     layers = [layer for layout in layouts for layer in layout.layers]
     known = {name for layer in layers for name in (layer.name, layer.norm)}
     return name.rpartition(".")[0] in known and name.rpartition(".")[2] in ("weight", "bias")
 
 
-def _native(kind: str, family: Family) -> NativeHead:
-    if kind not in family.native_heads:
+def num_outputs(weights: Mapping[str, Tensor], family: Family) -> int | None:
+    """How many logits head weights give, by the last linear of a layout; None without any."""
+    layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
+    for name in dict.fromkeys(f"{layout.layers[-1].name}.weight" for layout in layouts):
+        if name in weights and weights[name].ndim:
+            return int(weights[name].shape[0])
+    return None
+
+
+def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, Any], HeadLayers]:
+    """The head's settings, complete and possible on the base, and its layers.
+
+    Raises BadAdapter.
+    """
+    checked = head_kind(dict(head)).check(dict(head))
+    layers = HeadLayers(checked, base.family, base.hidden_size)
+    if layers.base_pooler and not base.has_pooler:
         raise BadAdapter(
-            f"the {family.name} family has no native {kind} head; "
-            f"it has {', '.join(family.native_heads)}"
+            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
         )
-    return family.native_heads[kind]
+    for name, limit in (("window", base.max_tokens), ("dimensions", base.hidden_size)):
+        if (checked.get(name) or 0) > limit:
+            raise BadAdapter(f"{name} is {checked[name]}; {base.name} has at most {limit}")
+    return checked, layers
+
+
+def _layout(head: dict[str, Any], family: Family) -> NativeHead:
+    if not head_kind(head).num_outputs(head):
+        # nothing but the token that the family's stock heads read
+        first = next(iter(family.native_heads.values()), _PLAIN)
+        return NativeHead(layers=(), position=first.position)
+    if head["pooling"] != "native":
+        return _PLAIN
+    name = HEADS[head["kind"]].native_as
+    known = {**_USUAL, **family.native_heads}
+    if name not in known:
+        raise BadAdapter(
+            f"the {family.name} family has no native {name} head; it has {', '.join(known)}"
+        )
+    return known[name]
 
 
 def _new(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -35,9 +35,10 @@ from engine.results import (
 
 __all__ = [
     "Array", "CloseTraining", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
-    "File", "Inspect", "Inspected", "Load", "Loaded", "Message", "OpenTraining", "Predict",
-    "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site", "Snapshot",
-    "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode", "encode", "settle",
+    "File", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message", "OpenTraining",
+    "Predict", "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site",
+    "Snapshot", "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode", "encode",
+    "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- values
@@ -60,6 +61,13 @@ class File(Message, frozen=True, kw_only=True):
     role: str
     path: str
     sha256: str = ""
+
+
+class LossOptions(Message, frozen=True, kw_only=True):
+    """How a head's loss counts; weights are in the order of its labels, none: all alike."""
+
+    class_weights: list[float] = msgspec.field(default_factory=list)
+    label_smoothing: float = 0.0
 
 
 # ---------------------------------------------------------------- steps in
@@ -86,7 +94,7 @@ class Inspect(Message, frozen=True, kw_only=True):
     """Check a staged adapter directory against this base and say what it is; loads nothing.
 
     `head` overrides or completes what the directory says of its head:
-    {"kind": "classify"|"tag"|"regress", "labels": [...], "pooling": "native"|"mean"}.
+    its kind, labels, pooling and the kind's other settings.
     """
 
     directory: str
@@ -119,13 +127,13 @@ class OpenTraining(Message, frozen=True, kw_only=True):
     max_grad_norm: float = 1.0
     cache_bytes: int = 256 * 2**20
     head_learning_rate_scale: float = 1.0
+    loss: LossOptions = LossOptions()
 
 
 class Train(Message, frozen=True, kw_only=True):
     """One optimizer step on one micro-batch. `keys` name rows for the frozen-activation cache.
 
-    Targets per head: classify, the label's index; regress, the value; tag, one label index per
-    token (-100: ignored).
+    Targets are what the head's `targets` makes of labels; -100 is ignored.
     """
 
     slot: int

@@ -72,6 +72,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             engine.Diverged,
         ),
     ),
+    (INVALID, (engine.BadAnswering,)),
     (OVERLOADED, (engine.OutOfMemory,)),
     (INTERNAL, (engine.EngineError, engine.NotLoaded, engine.BadBase)),
     # ------------------------------------------------------------ registry
