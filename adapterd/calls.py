@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from adapterd import wire
 from adapterd.errors import JobFailed, Refused
-from adapterd.values import Alias, AliasEvent, Job, Prediction, Task, Version
+from adapterd.values import Alias, AliasEvent, Job, Prediction, Question, Task, Version
 from protos.adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
@@ -51,6 +51,7 @@ class AdapterOptions(TypedDict, total=False):
     head: str
     labels: Sequence[str]
     pooling: str
+    head_settings: Mapping[str, Any]
     promote: bool
     note: str
 
@@ -83,11 +84,21 @@ class Call(Generic[T]):
     read: Callable[[Any], T]
 
 
-def predict(ref: str, texts: Sequence[wire.Text], *, raw_scores: bool) -> Call[Prediction]:
+class PredictOptions(TypedDict, total=False):
+    """How an answer may be wanted; the task's head knows the defaults."""
+
+    raw_scores: bool
+    truncate: bool
+    priority: str
+    normalize: bool
+    dimensions: int
+
+
+def predict(ref: str, texts: Sequence[wire.Text], options: PredictOptions) -> Call[Prediction]:
     request = predictor_pb2.PredictRequest(
         task_id=ref,
         inputs=[wire.to_input(text) for text in texts],
-        parameters=wire.to_struct({"raw_scores": True}) if raw_scores else None,
+        parameters=wire.to_struct(dict(options)) if options else None,
     )
     return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
 
@@ -111,7 +122,9 @@ def delete_task(task: str) -> Call[None]:
 
 
 def register(task: str, directory: Path, options: AdapterOptions) -> Call[Version]:
-    metadata = adapters_pb2.RegisterMetadata(task_id=task, **options)
+    plain: dict[str, Any] = {**options}
+    settings = wire.to_struct(plain.pop("head_settings", {}))
+    metadata = adapters_pb2.RegisterMetadata(task_id=task, head_settings=settings, **plain)
     return Call(
         method=lambda s: s.adapters.Register,
         request=_register_parts(metadata, directory),
@@ -197,7 +210,7 @@ def watch_job(job_id: str) -> Call[Job]:
 
 def listed(texts: wire.Text | Sequence[wire.Text]) -> Sequence[wire.Text]:
     """One text and one pair are calls of one input; a pair is a tuple, a list never is."""
-    if isinstance(texts, str):
+    if isinstance(texts, str | Question):
         return [texts]
     if isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(t, str) for t in texts):
         return [(str(texts[0]), str(texts[1]))]

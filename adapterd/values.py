@@ -12,12 +12,24 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One input of a span task."""
+
+    question: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """The likeliest label and every label's probability, or logits if raw scores were asked for."""
+    """The likeliest label and every label's probability, or logits if raw scores were asked for.
+
+    `labels` are those of a multi-label task that reached its threshold.
+    """
 
     label: str
     score: float
     scores: Mapping[str, float]
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +58,30 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The characters of the context that answer the question; no text where nothing does."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """A text as a vector."""
+
+    embedding: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relevance:
+    """How well the second text of a pair answers the first."""
+
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowError:
     """Why one input has no answer."""
 
@@ -53,7 +89,7 @@ class RowError:
     message: str
 
 
-Output = Classification | Tags | Value | RowError
+Output = Classification | Tags | Value | Span | Embedding | Relevance | RowError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

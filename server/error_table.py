@@ -46,7 +46,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         INVALID,
         (server.BadCall, server.TooManyInputs, server.BadInput, server.NotText, server.EmptyInput),
     ),
-    (INVALID, (server.InputTooLong, server.ForbiddenCharacter, server.PairRefused)),
+    (INVALID, (server.InputTooLong, server.ForbiddenCharacter, server.WrongInput)),
     (UNAUTHENTICATED, (server.Unauthenticated,)),
     (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
     (TOO_LARGE, (server.BodyTooLarge,)),

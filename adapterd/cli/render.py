@@ -15,10 +15,13 @@ from rich.table import Table
 
 from adapterd.values import (
     Classification,
+    Embedding,
     Job,
     Output,
     Prediction,
+    Relevance,
     RowError,
+    Span,
     Tags,
     Task,
     Value,
@@ -137,12 +140,18 @@ def moment(seconds: float) -> str:
 
 def _answer(output: Output) -> tuple[str, str]:
     match output:
-        case Classification(label=label, score=score):
-            return label, f"{score:.3f}"
+        case Classification(label=label, score=score, labels=labels):
+            return ", ".join(labels) or label, f"{score:.3f}"
         case Tags(entities=entities):
             return ", ".join(f"{e.label}={e.text}" for e in entities) or "no entities", ""
         case Value(value=value):
             return f"{value:+.3f}", ""
+        case Span(text=text, score=score):
+            return text or "no answer", f"{score:.3f}"
+        case Embedding(embedding=numbers):
+            return f"{len(numbers)} numbers: {numbers[0]:.3f}, {numbers[1]:.3f}, …", ""
+        case Relevance(score=score):
+            return "", f"{score:.3f}"
         case RowError(code=code, message=message):
             return f"{code}: {message}", ""
 

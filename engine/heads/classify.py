@@ -35,7 +35,7 @@ class ClassifyHead(RowHead):
     """
 
     name = "classify"
-    settings = ("labels", "pooling", "input", "multi_label", "threshold")
+    settings: tuple[str, ...] = ("labels", "pooling", "input", "multi_label", "threshold")
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         multi_label = checked_flag(head, "multi_label", usual=False)

@@ -33,9 +33,9 @@ class EmbedHead(RowHead):
     """
 
     name = "embed"
-    poolings = ("mean", "native", "cls", "last")
-    inputs = ("text",)
-    settings = ("pooling", "input", "normalize", "dimensions")
+    poolings: tuple[str, ...] = ("mean", "native", "cls", "last")
+    inputs: tuple[str, ...] = ("text",)
+    settings: tuple[str, ...] = ("pooling", "input", "normalize", "dimensions")
     native_as = "embed"
     peft_task = "FEATURE_EXTRACTION"
     trains_apart = True
@@ -63,7 +63,8 @@ class EmbedHead(RowHead):
 
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         """One text's vector, or the vectors of a pair as rows."""
-        return parts[0] if len(encodings) == 1 else np.stack(parts)
+        del encodings
+        return parts[0] if len(parts) == 1 else np.stack(parts)
 
     def loss(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,12 +112,12 @@ class HeadKind(Protocol):
 class RowHead:
     """What heads that answer once per row have in common."""
 
-    per_token: ClassVar[bool] = False
-    poolings: ClassVar[tuple[str, ...]] = POOLINGS
-    inputs: ClassVar[tuple[str, ...]] = ("text", "pair")
-    native_as: ClassVar[str] = "classify"
-    peft_task: ClassVar[str] = "SEQ_CLS"
-    trains_apart: ClassVar[bool] = False
+    per_token = False
+    poolings: tuple[str, ...] = POOLINGS
+    inputs: tuple[str, ...] = ("text", "pair")
+    native_as = "classify"
+    peft_task = "SEQ_CLS"
+    trains_apart = False
 
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         del encodings
@@ -127,9 +127,9 @@ class RowHead:
 class TokenHead:
     """What heads that answer per token have in common: long texts are read through windows."""
 
-    per_token: ClassVar[bool] = True
-    poolings: ClassVar[tuple[str, ...]] = ("native",)
-    trains_apart: ClassVar[bool] = False
+    per_token = True
+    poolings: tuple[str, ...] = ("native",)
+    trains_apart = False
 
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         windows = encodings[0].windows

@@ -22,7 +22,7 @@ class RegressHead(RowHead):
     """
 
     name = "regress"
-    settings = ("pooling", "input", "mean", "std")
+    settings: tuple[str, ...] = ("pooling", "input", "mean", "std")
     native_as = "regress"
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:

@@ -25,8 +25,8 @@ class RerankHead(RowHead):
     """Binary cross entropy on one logit; targets are shares of relevance from 0 to 1."""
 
     name = "rerank"
-    inputs = ("pair",)
-    settings = ("pooling", "input")
+    inputs: tuple[str, ...] = ("pair",)
+    settings: tuple[str, ...] = ("pooling", "input")
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         return {

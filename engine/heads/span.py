@@ -38,8 +38,8 @@ class SpanHead(TokenHead):
     """
 
     name = "span"
-    inputs = ("question",)
-    settings = (
+    inputs: tuple[str, ...] = ("question",)
+    settings: tuple[str, ...] = (
         "pooling", "input", "window", "stride", "no_answer", "threshold", "max_answer_tokens",
     )  # fmt: skip
     native_as = "span"

@@ -33,8 +33,8 @@ class TagHead(TokenHead):
     """Cross entropy at the first token of each word; the word's other tokens follow it."""
 
     name = "tag"
-    inputs = ("text",)
-    settings = ("labels", "pooling", "input", "window", "stride")
+    inputs: tuple[str, ...] = ("text",)
+    settings: tuple[str, ...] = ("labels", "pooling", "input", "window", "stride")
     native_as = "tag"
     peft_task = "TOKEN_CLS"
 

@@ -36,14 +36,27 @@ _PAIR = {
     "properties": {"text": _TEXT, "text_pair": _TEXT},
     "additionalProperties": False,
 }
+_QUESTION = {
+    "type": "object",
+    "required": ["question", "context"],
+    "properties": {"question": _TEXT, "context": _TEXT},
+    "additionalProperties": False,
+}
+_PARAMETERS = {
+    "raw_scores": _FLAG,
+    "truncate": _FLAG,
+    "priority": _PRIORITY,
+    "normalize": {"type": "boolean"},
+    "dimensions": {"type": "integer", "minimum": 1},
+}
 _CALL = {
     "type": "object",
     "required": ["inputs"],
     "properties": {
-        "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR]}},
+        "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR, _QUESTION]}},
         "parameters": {
             "type": "object",
-            "properties": {"raw_scores": _FLAG, "truncate": _FLAG, "priority": _PRIORITY},
+            "properties": _PARAMETERS,
             "additionalProperties": False,
         },
     },

@@ -8,7 +8,8 @@ from typing import Any
 from server.errors import BadCall
 from server.service.values import Parameters, Priority
 
-NAMES = ("raw_scores", "truncate", "priority")
+NAMES = ("raw_scores", "truncate", "priority", "normalize", "dimensions")
+_MAX_COUNT = 10**6
 #: as callers write them
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
@@ -25,6 +26,8 @@ def parameters_of(given: Mapping[str, Any]) -> Parameters:
         raw_scores=_flag(given, "raw_scores"),
         truncate=_flag(given, "truncate"),
         priority=_priority(given.get("priority", "interactive")),
+        normalize=_flag(given, "normalize") if "normalize" in given else None,
+        dimensions=_count(given, "dimensions"),
     )
 
 
@@ -33,6 +36,17 @@ def _flag(given: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise BadCall(f"The parameter {name} must be true or false.")
     return value
+
+
+def _count(given: Mapping[str, Any], name: str) -> int | None:
+    """A whole number from 1; protobuf brings it as a double."""
+    value = given.get(name)
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 1 <= value <= _MAX_COUNT or value != int(value):
+        raise BadCall(f"The parameter {name} must be a whole number from 1.")
+    return int(value)
 
 
 def _priority(value: object) -> Priority:

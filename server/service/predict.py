@@ -7,11 +7,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from adapters_registry.values import Version
-from engine.errors import NonFiniteResult
+from engine.errors import EngineError
 from engine.heads import HeadKind, head_kind
+from engine.heads.head_kind import Answering
 from engine.port import Array, Failure
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry, RowTokens
@@ -102,7 +104,8 @@ class PredictService:
         outputs: Outputs = [None] * len(inputs)
         head = version.manifest.semantics["head"]
         kind = head_kind(head)
-        rows = await self._reader.read(inputs, parameters, outputs, takes_pairs=not kind.per_token)
+        _check_parameters(version, kind, parameters)
+        rows = await self._reader.read(inputs, parameters, outputs, head)
         tokenized = self._clock()
         wait = _Wait(tenant=caller.tenant, priority=parameters.priority, deadline=deadline)
         answers = await self._compute(version, rows, wait) if rows else []
@@ -147,8 +150,8 @@ class PredictService:
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
         num_tokens = 0
-        for row in rows:
-            size = len(row.encoding.ids)
+        for ids, type_ids in (piece for row in rows for piece in row.encoding.rows):
+            size = len(ids)
             full = (
                 num_tokens + size > self._limits.entry_tokens
                 or len(chunks[-1]) >= self._limits.entry_rows
@@ -156,7 +159,7 @@ class PredictService:
             if chunks[-1] and full:
                 chunks.append([])
                 num_tokens = 0
-            chunks[-1].append(RowTokens(row.encoding.ids, row.encoding.type_ids))
+            chunks[-1].append(RowTokens(ids, type_ids))
             num_tokens += size
         return chunks
 
@@ -184,17 +187,15 @@ class PredictService:
         parameters: Parameters,
         outputs: Outputs,
     ) -> None:
-        results: list[Array | Failure] = [result for answer in answers for result in answer.rows]
-        for row, result in zip(rows, results, strict=True):
-            if isinstance(result, Failure):
-                outputs[row.position] = RowError(code=result.code, message=result.message)
-                continue
-            try:
-                outputs[row.position] = kind.decode(
-                    result.numpy(), head, row.encoding, row.text, parameters.raw_scores
-                )
-            except NonFiniteResult as error:
-                outputs[row.position] = RowError(code=error.code, message=str(error))
+        results = iter([result for answer in answers for result in answer.rows])
+        wanted = Answering(
+            raw_scores=parameters.raw_scores,
+            normalize=parameters.normalize,
+            dimensions=parameters.dimensions,
+        )
+        for row in rows:
+            pieces = list(islice(results, max(1, len(row.encoding.windows))))
+            outputs[row.position] = _answer_of(kind, head, row, pieces, wanted)
 
     def _observe(
         self,
@@ -209,5 +210,30 @@ class PredictService:
             tenant=version.tenant,
             task=version.task,
             num_inputs=len(outputs),
-            num_tokens=sum(len(row.encoding.ids) for row in rows),
+            num_tokens=sum(row.encoding.num_tokens for row in rows),
         )
+
+
+def _check_parameters(version: Version, kind: HeadKind, parameters: Parameters) -> None:
+    """What shapes embeddings only must not be silently without effect elsewhere."""
+    for name in ("normalize", "dimensions"):
+        if getattr(parameters, name) is not None and name not in kind.settings:
+            raise BadCall(f"The parameter {name} is for embeddings; {version.task} is {kind.name}.")
+
+
+def _answer_of(
+    kind: HeadKind,
+    head: dict[str, Any],
+    row: TextRow,
+    pieces: Sequence[Array | Failure],
+    wanted: Answering,
+) -> dict[str, Any] | RowError:
+    failed = next((piece for piece in pieces if isinstance(piece, Failure)), None)
+    if failed is not None:
+        return RowError(code=failed.code, message=failed.message)
+    parts = [piece.numpy() for piece in pieces if isinstance(piece, Array)]
+    try:
+        logits = kind.merged(parts, [row.encoding])
+        return kind.decode(logits, head, row.encoding, row.text, wanted)
+    except EngineError as error:
+        return RowError(code=error.code, message=str(error))

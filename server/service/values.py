@@ -5,7 +5,8 @@ Plain values; no protobuf, no JSON, no web framework.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -39,10 +40,12 @@ class Caller:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
-    `priority` is the band in which the call waits.
+    `priority` is the band in which the call waits; `normalize` and `dimensions` shape embeddings.
     """
 
     raw_scores: bool = False
+    normalize: bool | None = None
+    dimensions: int | None = None
     truncate: bool = False
     priority: Priority = Priority.INTERACTIVE
 
@@ -85,5 +88,7 @@ class Registration:
     head: str = ""
     labels: tuple[str, ...] = ()
     pooling: str = ""
+    #: any other settings of the head, by name
+    head_settings: Mapping[str, Any] = field(default_factory=dict)
     promote: bool = False
     note: str = ""

@@ -12,7 +12,7 @@ from adapters_registry.registry import Registry
 from engine.port import EnginePort
 from engine.testing import FakeEngine
 from engine.tokenizer import Tokenizer
-from trainer.dataset import Example
+from trainer.example import Example
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.trainer import Trainer

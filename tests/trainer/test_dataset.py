@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.build import examples, jsonl
 from trainer import dataset
-from trainer.dataset import Example, check_trainable, labels_of, read_examples
+from trainer.dataset import check_trainable, labels_of, read_examples
 from trainer.errors import (
     BadDataset,
     BadLine,
@@ -19,6 +19,7 @@ from trainer.errors import (
     TooManyClasses,
     TooManyRows,
 )
+from trainer.example import Example
 from trainer.table import read_records
 from trainer.values import JobSpec
 
