@@ -19,6 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+import numpy as np
+
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
 from trainer.split import Split
@@ -159,8 +161,8 @@ def _cosines(train: Rows, dev: Rows, test: Rows) -> tuple[list[float], list[floa
     """How many of its rarer words a pair shares; constant, nothing is told apart."""
     del dev
     left, right = _weighed(train, test)
-    cosines = left.multiply(right).sum(axis=1)
-    return [float(cosine) for cosine in cosines.A1], [0.0] * len(test)
+    cosines = np.asarray(left.multiply(right).sum(axis=1)).ravel()
+    return [float(cosine) for cosine in cosines], [0.0] * len(test)
 
 
 def _partners(train: Rows, dev: Rows, test: Rows) -> tuple[list[int], list[float]]:
