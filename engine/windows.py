@@ -84,4 +84,5 @@ def _context(length: int, is_first: bool, is_last: bool) -> NDArray[np.float64]:
     position = np.arange(length, dtype=np.float64)
     left = np.full(length, np.inf) if is_first else position
     right = np.full(length, np.inf) if is_last else length - 1 - position
-    return np.minimum(left, right)
+    nearer: NDArray[np.float64] = np.minimum(left, right)
+    return nearer

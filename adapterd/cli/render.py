@@ -149,7 +149,8 @@ def _answer(output: Output) -> tuple[str, str]:
         case Span(text=text, score=score):
             return text or "no answer", f"{score:.3f}"
         case Embedding(embedding=numbers):
-            return f"{len(numbers)} numbers: {numbers[0]:.3f}, {numbers[1]:.3f}, …", ""
+            shown = ", ".join(f"{number:.3f}" for number in numbers[:3])
+            return f"{shown}, … ({len(numbers)} numbers)", ""
         case Relevance(score=score):
             return "", f"{score:.3f}"
         case RowError(code=code, message=message):

@@ -77,7 +77,8 @@ class EmbedHead(RowHead):
         import torch
 
         del lengths, head, options
-        left, right = torch.nn.functional.normalize(logits, dim=-1).unflatten(0, (-1, 2)).unbind(1)
+        unit = torch.nn.functional.normalize(logits, dim=-1)
+        left, right = unit[::2], unit[1::2]
         scores = targets[::2]
         if scores[0] is not None:
             wanted = torch.tensor(scores, dtype=logits.dtype, device=logits.device)

@@ -110,7 +110,8 @@ class SpanHead(TokenHead):
             for row, target in zip(torch.split(logits, lengths), targets, strict=True)
         ]
         num_targets = sum(index != IGNORED for target in targets for index in target)
-        return torch.stack(rows).sum() / max(1, num_targets)
+        total: Tensor = torch.stack(rows).sum()
+        return total / max(1, num_targets)
 
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         """There is no answer only where no window has one: the first token's least logits count."""

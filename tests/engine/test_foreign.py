@@ -60,4 +60,4 @@ def test_another_number_of_labels_than_outputs_names_both() -> None:
 
 def test_an_adapter_without_a_head_is_refused() -> None:
     with pytest.raises(BadAdapter, match="brings no head weights"):
-        completed_head({"kind": "classify"}, {}, {}, {})
+        completed_head({"kind": "classify"}, {}, {}, None)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/adapterd/v1/predictor.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"r\n\x0ePredictRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.adapterd.v1.Input\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xa8\x01\n\x05Input\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12!\n\x04pair\x18\x02 \x01(\x0b\x32\x11.adapterd.v1.PairH\x00\x12\x38\n\x10question_context\x18\x03 \x01(\x0b\x32\x1c.adapterd.v1.QuestionContextH\x00\x12)\n\x08messages\x18\x04 \x01(\x0b\x32\x15.adapterd.v1.MessagesH\x00\x42\x07\n\x05input\"\'\n\x04Pair\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttext_pair\x18\x02 \x01(\t\"4\n\x0fQuestionContext\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\"2\n\x08Messages\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.adapterd.v1.Message\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\x8e\x01\n\x0fPredictResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12$\n\x07outputs\x18\x04 \x03(\x0b\x32\x13.adapterd.v1.Output\x12#\n\x06timing\x18\x05 \x01(\x0b\x32\x13.adapterd.v1.Timing\"\xb6\x01\n\x06Output\x12\x35\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1b.adapterd.v1.ClassificationH\x00\x12!\n\x04tags\x18\x02 \x01(\x0b\x32\x11.adapterd.v1.TagsH\x00\x12#\n\x05value\x18\x03 \x01(\x0b\x32\x12.adapterd.v1.ValueH\x00\x12#\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x12.adapterd.v1.ErrorH\x00\x42\x08\n\x06output\"\x96\x01\n\x0e\x43lassification\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x37\n\x06scores\x18\x03 \x03(\x0b\x32\'.adapterd.v1.Classification.ScoresEntry\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"-\n\x04Tags\x12%\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x13.adapterd.v1.Entity\"P\n\x06\x45ntity\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x01\"\x16\n\x05Value\x12\r\n\x05value\x18\x01 \x01(\x01\"&\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"U\n\x06Timing\x12\x13\n\x0btokenize_ms\x18\x01 \x01(\x01\x12\x10\n\x08queue_ms\x18\x02 \x01(\x01\x12\x12\n\ncompute_ms\x18\x03 \x01(\x01\x12\x10\n\x08total_ms\x18\x04 \x01(\x01\x32Q\n\tPredictor\x12\x44\n\x07Predict\x12\x1b.adapterd.v1.PredictRequest\x1a\x1c.adapterd.v1.PredictResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/adapterd/v1/predictor.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"r\n\x0ePredictRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.adapterd.v1.Input\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xa8\x01\n\x05Input\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12!\n\x04pair\x18\x02 \x01(\x0b\x32\x11.adapterd.v1.PairH\x00\x12\x38\n\x10question_context\x18\x03 \x01(\x0b\x32\x1c.adapterd.v1.QuestionContextH\x00\x12)\n\x08messages\x18\x04 \x01(\x0b\x32\x15.adapterd.v1.MessagesH\x00\x42\x07\n\x05input\"\'\n\x04Pair\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttext_pair\x18\x02 \x01(\t\"4\n\x0fQuestionContext\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\"2\n\x08Messages\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.adapterd.v1.Message\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\x8e\x01\n\x0fPredictResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12$\n\x07outputs\x18\x04 \x03(\x0b\x32\x13.adapterd.v1.Output\x12#\n\x06timing\x18\x05 \x01(\x0b\x32\x13.adapterd.v1.Timing\"\xb3\x02\n\x06Output\x12\x35\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1b.adapterd.v1.ClassificationH\x00\x12!\n\x04tags\x18\x02 \x01(\x0b\x32\x11.adapterd.v1.TagsH\x00\x12#\n\x05value\x18\x03 \x01(\x0b\x32\x12.adapterd.v1.ValueH\x00\x12!\n\x04span\x18\x04 \x01(\x0b\x32\x11.adapterd.v1.SpanH\x00\x12+\n\tembedding\x18\x05 \x01(\x0b\x32\x16.adapterd.v1.EmbeddingH\x00\x12+\n\trelevance\x18\x06 \x01(\x0b\x32\x16.adapterd.v1.RelevanceH\x00\x12#\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x12.adapterd.v1.ErrorH\x00\x42\x08\n\x06output\"\xa6\x01\n\x0e\x43lassification\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x37\n\x06scores\x18\x03 \x03(\x0b\x32\'.adapterd.v1.Classification.ScoresEntry\x12\x0e\n\x06labels\x18\x04 \x03(\t\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"-\n\x04Tags\x12%\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x13.adapterd.v1.Entity\"P\n\x06\x45ntity\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x01\"\x16\n\x05Value\x12\r\n\x05value\x18\x01 \x01(\x01\"?\n\x04Span\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\r\n\x05score\x18\x04 \x01(\x01\"\x1e\n\tEmbedding\x12\x11\n\tembedding\x18\x01 \x03(\x01\"\x1a\n\tRelevance\x12\r\n\x05score\x18\x01 \x01(\x01\"&\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"U\n\x06Timing\x12\x13\n\x0btokenize_ms\x18\x01 \x01(\x01\x12\x10\n\x08queue_ms\x18\x02 \x01(\x01\x12\x12\n\ncompute_ms\x18\x03 \x01(\x01\x12\x10\n\x08total_ms\x18\x04 \x01(\x01\x32Q\n\tPredictor\x12\x44\n\x07Predict\x12\x1b.adapterd.v1.PredictRequest\x1a\x1c.adapterd.v1.PredictResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,21 +49,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PREDICTRESPONSE']._serialized_start=558
   _globals['_PREDICTRESPONSE']._serialized_end=700
   _globals['_OUTPUT']._serialized_start=703
-  _globals['_OUTPUT']._serialized_end=885
-  _globals['_CLASSIFICATION']._serialized_start=888
-  _globals['_CLASSIFICATION']._serialized_end=1038
-  _globals['_CLASSIFICATION_SCORESENTRY']._serialized_start=993
-  _globals['_CLASSIFICATION_SCORESENTRY']._serialized_end=1038
-  _globals['_TAGS']._serialized_start=1040
-  _globals['_TAGS']._serialized_end=1085
-  _globals['_ENTITY']._serialized_start=1087
-  _globals['_ENTITY']._serialized_end=1167
-  _globals['_VALUE']._serialized_start=1169
-  _globals['_VALUE']._serialized_end=1191
-  _globals['_ERROR']._serialized_start=1193
-  _globals['_ERROR']._serialized_end=1231
-  _globals['_TIMING']._serialized_start=1233
-  _globals['_TIMING']._serialized_end=1318
-  _globals['_PREDICTOR']._serialized_start=1320
-  _globals['_PREDICTOR']._serialized_end=1401
+  _globals['_OUTPUT']._serialized_end=1010
+  _globals['_CLASSIFICATION']._serialized_start=1013
+  _globals['_CLASSIFICATION']._serialized_end=1179
+  _globals['_CLASSIFICATION_SCORESENTRY']._serialized_start=1134
+  _globals['_CLASSIFICATION_SCORESENTRY']._serialized_end=1179
+  _globals['_TAGS']._serialized_start=1181
+  _globals['_TAGS']._serialized_end=1226
+  _globals['_ENTITY']._serialized_start=1228
+  _globals['_ENTITY']._serialized_end=1308
+  _globals['_VALUE']._serialized_start=1310
+  _globals['_VALUE']._serialized_end=1332
+  _globals['_SPAN']._serialized_start=1334
+  _globals['_SPAN']._serialized_end=1397
+  _globals['_EMBEDDING']._serialized_start=1399
+  _globals['_EMBEDDING']._serialized_end=1429
+  _globals['_RELEVANCE']._serialized_start=1431
+  _globals['_RELEVANCE']._serialized_end=1457
+  _globals['_ERROR']._serialized_start=1459
+  _globals['_ERROR']._serialized_end=1497
+  _globals['_TIMING']._serialized_start=1499
+  _globals['_TIMING']._serialized_end=1584
+  _globals['_PREDICTOR']._serialized_start=1586
+  _globals['_PREDICTOR']._serialized_end=1667
 # @@protoc_insertion_point(module_scope)
