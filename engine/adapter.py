@@ -116,7 +116,7 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     if inside:
         content["modules_to_save"] = layers.modules or None
         tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
-    else:
+    elif not bare:
         files["head"] = HEAD
         (directory / HEAD).write_bytes(_save(adapter.head_weights))
     (directory / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

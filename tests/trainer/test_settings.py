@@ -75,9 +75,15 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
 @pytest.mark.parametrize(
     ("given", "settings", "sentence"),
     [
-        ({"head": "poem"}, {}, "classify, regress, tag"),
+        ({"head": "poem"}, {}, "classify, embed, regress, rerank, span, tag"),
         ({"kind": "magic"}, {}, "bottleneck, lora"),
-        ({"pooling": "max"}, {}, "mean, native"),
+        ({"pooling": "max"}, {}, "native, cls, mean, last"),
+        ({"head": "tag", "pooling": "mean"}, {}, "must be one of native"),
+        ({"head": "tag"}, {"window": 256}, "window is 256; the base reads at most 128"),
+        ({"head": "tag"}, {"window": 32, "stride": 31}, "share a stride of 31"),
+        ({}, {"window": 32}, "a classify head reads no windows"),
+        ({"head": "span"}, {"class_weights": "balanced"}, "class_weights are for classify, tag"),
+        ({"head": "regress"}, {"label_smoothing": 0.1}, "label_smoothing is for heads that choose"),
         ({}, {"targets": ("nothing",)}, "no linear of the base"),
         ({}, {"layers": (2,)}, "layers 0 to 1"),
         ({}, {"layers": 3}, "has 2 layers"),
