@@ -29,8 +29,8 @@ from transformers import (
 from adapters_registry.registry import Registry
 from benchmarks.measure import conditions, table
 from engine.config import EngineConfig
-from engine.supervised import SupervisedEngine
 from engine.source import base_folder
+from engine.supervised import SupervisedEngine
 from engine.tokenizer import Tokenizer
 from trainer.files import FileStore
 from trainer.job_store import JobStore
