@@ -111,7 +111,8 @@ class SpanHead(TokenHead):
         ]
         num_targets = sum(index != IGNORED for target in targets for index in target)
         total: Tensor = torch.stack(rows).sum()
-        return total / max(1, num_targets)
+        mean: Tensor = total / max(1, num_targets)
+        return mean
 
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         """There is no answer only where no window has one: the first token's least logits count."""
