@@ -18,20 +18,24 @@ from adapterd.values import (
     Job,
     Output,
     Prediction,
+    Predictions,
     Question,
     Relevance,
     RowError,
     Span,
     Tags,
     Task,
+    TaskError,
     Timing,
     Value,
     Version,
+    WrittenText,
 )
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 
-#: one input: a text, a pair of texts, or a question about a context
-Text = str | tuple[str, str] | Question
+#: one input: a text, a pair of texts, a question about a context, or a conversation of
+#: (role, content)
+Text = str | tuple[str, str] | Question | list[tuple[str, str]]
 
 
 def to_struct(values: Mapping[str, Any]) -> Struct:
@@ -49,23 +53,43 @@ def to_input(text: Text) -> predictor_pb2.Input:
     if isinstance(text, Question):
         asked = predictor_pb2.QuestionContext(question=text.question, context=text.context)
         return predictor_pb2.Input(question_context=asked)
+    if isinstance(text, list):
+        turns = [predictor_pb2.Message(role=role, content=content) for role, content in text]
+        return predictor_pb2.Input(messages=predictor_pb2.Messages(messages=turns))
     first, second = text
     return predictor_pb2.Input(pair=predictor_pb2.Pair(text=first, text_pair=second))
 
 
 def read_prediction(message: predictor_pb2.PredictResponse) -> Prediction:
-    timing = message.timing
     return Prediction(
         task=message.task_id,
         version=message.version,
         digest=message.digest,
         outputs=tuple(_output(output) for output in message.outputs),
-        timing=Timing(
-            tokenize_ms=timing.tokenize_ms,
-            queue_ms=timing.queue_ms,
-            compute_ms=timing.compute_ms,
-            total_ms=timing.total_ms,
-        ),
+        timing=_timing(message.timing),
+    )
+
+
+def read_predictions(message: predictor_pb2.PredictManyResponse) -> Predictions:
+    return Predictions(
+        results=tuple(_result(result) for result in message.results),
+        timing=_timing(message.timing),
+    )
+
+
+def _result(message: predictor_pb2.TaskResult) -> Prediction | TaskError:
+    if message.WhichOneof("result") == "prediction":
+        return read_prediction(message.prediction)
+    error = message.error
+    return TaskError(task=message.task_id, code=error.code, message=error.message)
+
+
+def _timing(message: predictor_pb2.Timing) -> Timing:
+    return Timing(
+        tokenize_ms=message.tokenize_ms,
+        queue_ms=message.queue_ms,
+        compute_ms=message.compute_ms,
+        total_ms=message.total_ms,
     )
 
 
@@ -86,6 +110,16 @@ def _classification(found: predictor_pb2.Classification) -> Classification:
     )
 
 
+def _text(written: predictor_pb2.WrittenText) -> WrittenText:
+    return WrittenText(
+        text=written.text,
+        finish_reason=written.finish_reason,
+        prompt_tokens=written.usage.prompt_tokens,
+        completion_tokens=written.usage.completion_tokens,
+        value=written.value if written.HasField("value") else None,
+    )
+
+
 def _entity(entity: predictor_pb2.Entity) -> Entity:
     return Entity(
         label=entity.label,
@@ -103,6 +137,7 @@ _READERS: dict[str, Callable[[Any], Output]] = {
     "span": lambda m: Span(text=m.text, start=m.start, end=m.end, score=m.score),
     "embedding": lambda m: Embedding(embedding=tuple(m.embedding)),
     "relevance": lambda m: Relevance(score=m.score),
+    "text": _text,
     "error": lambda m: RowError(code=m.code, message=m.message),
 }
 

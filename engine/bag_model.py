@@ -35,9 +35,9 @@ class BagModel:
     @classmethod
     def zeros(cls, head: dict[str, Any]) -> BagModel:
         head = head_kind(head).check(head)
-        outputs = HEADS[head["kind"]].num_outputs(head)
-        # a head without outputs answers the features themselves
-        weight = np.zeros((outputs, WIDTH), np.float32) if outputs else np.eye(WIDTH)
+        # a head without outputs of its own answers the features themselves
+        outputs = _num_outputs(head)
+        weight = np.zeros((outputs, WIDTH), np.float32) if outputs != WIDTH else np.eye(WIDTH)
         return cls(
             weight=weight.astype(np.float32),
             bias=np.zeros(len(weight), np.float32),
@@ -59,7 +59,7 @@ class BagModel:
         except OSError as error:
             raise BadAdapter(f"the adapter file cannot be read: {error.strerror}") from error
         weight, head = tensors[f"{_PREFIX}.weight"], semantics["head"]
-        if weight.shape[0] != (HEADS[head["kind"]].num_outputs(head) or WIDTH):
+        if weight.shape[0] != _num_outputs(head):
             raise BadAdapter(
                 f"the head has {weight.shape[0]} outputs, its labels are {head.get('labels')}"
             )
@@ -142,6 +142,13 @@ def inspect_bag(directory: Path, head: dict[str, Any] | None) -> port.Inspected:
     files = {"config": "adapter_config.json", "adapter": "adapter_model.safetensors"}
     count = sum(int(tensor.size) for tensor in tensors.values())
     return port.Inspected(semantics=semantics, files=files, num_parameters=count)
+
+
+def _num_outputs(head: dict[str, Any]) -> int:
+    """At least one: a head without weights of its own would make all versions alike."""
+    if head["kind"] == "embed":
+        return WIDTH
+    return max(1, HEADS[head["kind"]].num_outputs(head))
 
 
 def features(ids: list[int]) -> Floats:

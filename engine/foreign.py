@@ -13,6 +13,7 @@ _TASKS = {
     "TOKEN_CLS": "tag",
     "QUESTION_ANS": "span",
     "FEATURE_EXTRACTION": "embed",
+    "CAUSAL_LM": "generate",
 }
 
 
@@ -31,7 +32,7 @@ def completed_head(
     if "kind" not in head:
         head["kind"] = _kind(config, outputs)
     kind = HEADS.get(head["kind"]) if isinstance(head["kind"], str) else None
-    if outputs is None and head["kind"] != "embed":
+    if outputs is None and (kind is None or not kind.bare):
         raise BadAdapter(
             "the adapter brings no head weights (PEFT saves them through modules_to_save), "
             "so it cannot answer"

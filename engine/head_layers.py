@@ -8,6 +8,7 @@ Shape letters: R rows, D hidden width, O outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
-from engine.families.family import HeadLayer, NativeHead
+from engine.families.family import WRITTEN, HeadLayer, NativeHead
 from engine.heads import HEADS, head_kind
 
 #: "classifier.weight" -> tensor
@@ -33,8 +34,8 @@ _POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda row_TD: row_TD.mean(0),
     "last": lambda row_TD: row_TD[-1],
 }
+_BARE = NativeHead(layers=())
 _INIT_STD = 0.02  # what the stock models use for a new head
-_NORM_EPS = 1e-5
 
 
 class BaseFacts(Protocol):
@@ -46,6 +47,9 @@ class BaseFacts(Protocol):
     max_tokens: int
 
     @property
+    def writes(self) -> bool: ...
+
+    @property
     def hidden_size(self) -> int: ...
 
 
@@ -53,6 +57,11 @@ class HeadLayers:
     """How one head's settings compute on one family."""
 
     def __init__(self, head: Mapping[str, Any], family: Family, hidden_size: int) -> None:
+        if head["pooling"] == "cls" and family.architecture == "decoder":
+            raise BadAdapter(
+                f"a decoder's first token has seen none of the others, so the {family.name} family "
+                "has no cls pooling; it has native, last and mean"
+            )
         kind = head_kind(dict(head))
         self.native = head["pooling"] == "native"
         self._layout = _layout(dict(head), family)
@@ -66,16 +75,22 @@ class HeadLayers:
         return self._layout.base_pooler
 
     @property
+    def writes(self) -> bool:
+        """Whether its logits are the base's own, over the vocabulary."""
+        return self._layout is WRITTEN
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self._layout.layers:
-            is_last = layer is self._layout.layers[-1]
-            width = self._outputs if is_last else self._hidden_size
+            width = self._outputs if layer is self._layout.layers[-1] else self._hidden_size
             shapes[f"{layer.name}.weight"] = (width, self._hidden_size)
             if layer.bias:
                 shapes[f"{layer.name}.bias"] = (width,)
             if layer.norm:
                 shapes[f"{layer.norm}.weight"] = (width,)
+            if layer.norm and layer.norm_bias:
+                shapes[f"{layer.norm}.bias"] = (width,)
         return shapes
 
     @property
@@ -117,9 +132,9 @@ class HeadLayers:
             )
             features = _ACTIVATIONS[layer.activation](linear)
             if layer.norm:
-                scale = weights[f"{layer.norm}.weight"]
+                scale, shift = weights[f"{layer.norm}.weight"], weights.get(f"{layer.norm}.bias")
                 features = torch.nn.functional.layer_norm(
-                    features, scale.shape, scale, eps=_NORM_EPS
+                    features, scale.shape, scale, shift, layer.norm_eps
                 )
         return features
 
@@ -135,7 +150,8 @@ def head_tensor(name: str, family: Family) -> bool:
 def num_outputs(weights: Mapping[str, Tensor], family: Family) -> int | None:
     """How many logits head weights give, by the last linear of a layout; None without any."""
     layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
-    for name in dict.fromkeys(f"{layout.layers[-1].name}.weight" for layout in layouts):
+    names = [f"{layout.layers[-1].name}.weight" for layout in layouts if layout.layers]
+    for name in dict.fromkeys(names):
         if name in weights and weights[name].ndim:
             return int(weights[name].shape[0])
     return None
@@ -148,6 +164,8 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
     """
     checked = head_kind(dict(head)).check(dict(head))
     layers = HeadLayers(checked, base.family, base.hidden_size)
+    if layers.writes and not base.writes:
+        raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
     if layers.base_pooler and not base.has_pooler:
         raise BadAdapter(
             f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
@@ -159,19 +177,26 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
 
 
 def _layout(head: dict[str, Any], family: Family) -> NativeHead:
-    if not head_kind(head).num_outputs(head):
-        # nothing but the token that the family's stock heads read
-        first = next(iter(family.native_heads.values()), _PLAIN)
-        return NativeHead(layers=(), position=first.position)
     if head["pooling"] != "native":
-        return _PLAIN
+        return _BARE if head_kind(head).bare else _PLAIN
     name = HEADS[head["kind"]].native_as
-    known = {**_USUAL, **family.native_heads}
+    first = next((h for h in family.native_heads.values() if h.layers), _PLAIN)
+    # an embedding is the token that the family's stock heads read
+    known = {**_USUAL, "embed": replace(_BARE, position=first.position), **family.native_heads}
     if name not in known:
         raise BadAdapter(
             f"the {family.name} family has no native {name} head; it has {', '.join(known)}"
         )
-    return known[name]
+    native = known[name]
+    unknown = sorted(
+        {str(layer.activation) for layer in native.layers} - set(map(str, _ACTIVATIONS))
+    )
+    if unknown:
+        raise BadAdapter(
+            f"the base's native {name} head uses {unknown[0]}; "
+            f"this engine computes {', '.join(each for each in _ACTIVATIONS if each)}"
+        )
+    return native
 
 
 def _new(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -21,53 +21,30 @@ from engine.results import (
     Done,
     EngineInfo,
     Failure,
+    File,
     Inspected,
     Loaded,
+    LossOptions,
     Message,
     Predicted,
     Resident,
-    Result,
+    Row,
     Saved,
     Site,
     Trained,
     TrainingOpened,
 )
+from engine.writing import Decode, Decoded, Release, Start, Written
 
 __all__ = [
-    "Array", "CloseTraining", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
-    "File", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message", "OpenTraining",
-    "Predict", "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site",
-    "Snapshot", "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode", "encode",
-    "settle",
+    "Array", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort",
+    "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "LossOptions",
+    "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result",
+    "Row", "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "Train", "Trained",
+    "TrainingOpened", "Unload", "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- values
-
-
-class Row(Message, frozen=True, kw_only=True):
-    """One request's tokens and the slot that answers them.
-
-    Slot 0 is the bare base: it answers hidden states.
-    """
-
-    ids: list[int]
-    type_ids: list[int] | None = None
-    slot: int = 0
-
-
-class File(Message, frozen=True, kw_only=True):
-    """A file of a version, by role; `sha256` is checked on reading (empty: not yet hashed)."""
-
-    role: str
-    path: str
-    sha256: str = ""
-
-
-class LossOptions(Message, frozen=True, kw_only=True):
-    """How a head's loss counts; weights are in the order of its labels, none: all alike."""
-
-    class_weights: list[float] = msgspec.field(default_factory=list)
-    label_smoothing: float = 0.0
 
 
 # ---------------------------------------------------------------- steps in
@@ -82,6 +59,17 @@ class Load(Message, frozen=True, kw_only=True):
     digest: str
     semantics: dict[str, Any]
     files: list[File]
+
+
+class Compose(Message, frozen=True, kw_only=True):
+    """Hold, as `digest`, the sum of loaded digests, each with a weight, under the head of `first`.
+
+    It takes no memory of its own and goes when one of them goes.
+    """
+
+    digest: str
+    first: str
+    parts: dict[str, float]
 
 
 class Unload(Message, frozen=True, kw_only=True):
@@ -175,9 +163,13 @@ class Stats(Message, frozen=True, kw_only=True):
 
 Step = (
     Load
+    | Compose
     | Unload
     | Inspect
     | Predict
+    | Start
+    | Decode
+    | Release
     | Evict
     | OpenTraining
     | Train
@@ -186,6 +178,20 @@ Step = (
     | Save
     | CloseTraining
     | Stats
+)
+
+Result = (
+    Done
+    | Loaded
+    | Inspected
+    | Predicted
+    | Decoded
+    | TrainingOpened
+    | Trained
+    | Saved
+    | Resident
+    | Failure
+    | EngineInfo
 )
 
 # ---------------------------------------------------------------- across

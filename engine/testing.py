@@ -16,7 +16,8 @@ import tokenizers
 
 from engine import port
 from engine.bag_model import WIDTH, BagModel, features, inspect_bag
-from engine.errors import BadRow, EngineError, EngineGone, NotLoaded
+from engine.bag_writing import BagWriting
+from engine.errors import BadRow, CannotCompose, EngineError, EngineGone, NotLoaded
 from engine.heads import HEADS
 
 _TRAINING_SLOTS = 1000
@@ -38,6 +39,7 @@ class FakeEngine:
     loaded: dict[str, BagModel] = field(default_factory=dict)
     placed: dict[int, str] = field(default_factory=dict)
     training: dict[int, _Training] = field(default_factory=dict)
+    writing: BagWriting = field(default_factory=BagWriting)
     #: every step submitted, for tests that count
     steps: list[port.Step] = field(default_factory=list)
     #: raised by the next submits of a step of this type
@@ -71,6 +73,7 @@ class FakeEngine:
         """Everything loaded is gone, as after a crash and restart."""
         self.generation += 1
         self.loaded, self.placed, self.training = {}, {}, {}
+        self.writing = BagWriting()
 
     def close(self) -> None:
         self.closed = True
@@ -86,6 +89,9 @@ class FakeEngine:
                     {f.role: Path(f.path) for f in step.files}, step.semantics
                 )
                 return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
+            case port.Compose():
+                self.loaded[step.digest] = self._composed(step)
+                return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
             case port.Unload():
                 self.loaded.pop(step.digest, None)
                 self.placed = {s: d for s, d in self.placed.items() if d != step.digest}
@@ -95,6 +101,13 @@ class FakeEngine:
                 return inspect_bag(Path(step.directory), step.head)
             case port.Predict():
                 return self._predict(step)
+            case port.Start():
+                self._place(step.place)
+                return self.writing.start(step, self._model)
+            case port.Decode():
+                return self.writing.decode(step)
+            case port.Release():
+                self.writing.release(step.keys)
             case port.CloseTraining():
                 self.training.pop(step.slot, None)
             case port.Stats():
@@ -104,13 +117,28 @@ class FakeEngine:
                     placed=dict(self.placed),
                     training=sorted(self.training),
                     cache_bytes=0,
+                    running=sorted(self.writing.rows),
                 )
             case _:
                 return self._train(step)
         return port.Done()
 
-    def _predict(self, step: port.Predict) -> port.Predicted:
-        for slot, digest in step.place.items():
+    def _composed(self, step: port.Compose) -> BagModel:
+        for digest in (step.first, *step.parts):
+            if digest not in self.loaded:
+                raise NotLoaded(f"the composition needs {digest}, which is not loaded")
+        first = self.loaded[step.first]
+        parts = [(self.loaded[digest], np.float32(w)) for digest, w in step.parts.items()]
+        if any(model.weight.shape != first.weight.shape for model, _ in parts):
+            raise CannotCompose("the models have different numbers of outputs")
+        return BagModel(
+            weight=sum((m.weight * w for m, w in parts), np.zeros_like(first.weight)),
+            bias=sum((m.bias * w for m, w in parts), np.zeros_like(first.bias)),
+            head=first.head,
+        )
+
+    def _place(self, place: dict[int, str]) -> None:
+        for slot, digest in place.items():
             if not 1 <= slot <= self.num_slots:
                 raise NotLoaded(
                     f"slot {slot} does not exist; there are slots 1 to {self.num_slots}"
@@ -118,6 +146,9 @@ class FakeEngine:
             if digest not in self.loaded:
                 raise NotLoaded(f"slot {slot} was to hold {digest}, which is not loaded")
             self.placed[slot] = digest
+
+    def _predict(self, step: port.Predict) -> port.Predicted:
+        self._place(step.place)
         return port.Predicted(
             rows=[self._row(row) for row in step.rows],
             forward_s=1e-4,
@@ -145,12 +176,16 @@ class FakeEngine:
         assert not isinstance(
             step,
             port.Load
+            | port.Compose
             | port.Unload
             | port.Inspect
             | port.Predict
             | port.Evict
             | port.Stats
-            | port.CloseTraining,
+            | port.CloseTraining
+            | port.Start
+            | port.Decode
+            | port.Release,
         )
         if step.slot not in self.training:
             raise NotLoaded(f"slot {step.slot} is not training")
@@ -184,7 +219,8 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
         base="fake", fingerprint="f" * 64, family="bert", hidden_size=WIDTH, num_layers=2,
         max_tokens=128, dtype="float32", device="cpu", num_threads=1, packed=True,
         num_slots=num_slots, slot_bytes=2**20, sites=[site], sublayers=[],
-        kinds=["lora", "bottleneck"], heads=list(HEADS), tokenizer_json=fake_tokenizer_json(),
+        kinds=["lora", "bottleneck", "ia3", "bias", "head_only"], heads=list(HEADS),
+        tokenizer_json=fake_tokenizer_json(),
     )  # fmt: skip
 
 

@@ -47,6 +47,14 @@ class Encoding:
         return sum(map(len, self.windows)) if self.windows else len(self.ids)
 
 
+def bare_encoding(ids: list[int]) -> Encoding:
+    """Tokens that answer to no characters: a prompt's."""
+    return Encoding(
+        ids=ids, type_ids=[0] * len(ids), offsets=[(0, 0)] * len(ids), words=[None] * len(ids),
+        sources=[None] * len(ids), segments=[None] * len(ids), truncated=False,
+    )  # fmt: skip
+
+
 class Tokenizer:
     """The base's tokenizer, truncating at the base's own length. Any thread may call it."""
 
@@ -89,6 +97,14 @@ class Tokenizer:
         """Words with single spaces between, the way raw text comes: training matches serving."""
         encoding = self.encode(" ".join(words), max_tokens=max_tokens, windows=windows)
         return _with_sources(encoding, words)
+
+    def ids(self, text: str, *, special: bool) -> list[int]:
+        """The whole text's tokens, however many; `special` adds those the tokenizer puts around."""
+        return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What tokens say, special ones left out."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def _encoding(
         self,

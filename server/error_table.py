@@ -44,9 +44,12 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     # ------------------------------------------------------------ server
     (
         INVALID,
-        (server.BadCall, server.TooManyInputs, server.BadInput, server.NotText, server.EmptyInput),
+        (server.BadCall, server.TooManyInputs, server.BadInput, server.NotText, server.NotMessages),
     ),
-    (INVALID, (server.InputTooLong, server.ForbiddenCharacter, server.WrongInput)),
+    (
+        INVALID,
+        (server.EmptyInput, server.InputTooLong, server.ForbiddenCharacter, server.WrongInput),
+    ),
     (UNAUTHENTICATED, (server.Unauthenticated,)),
     (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
     (TOO_LARGE, (server.BodyTooLarge,)),
@@ -60,7 +63,13 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (UNAVAILABLE, (engine.EngineGone,)),
     (
         UNUSABLE,
-        (engine.BadAdapter, engine.NoMatchingSite, engine.WrongShape, engine.NonFiniteWeights),
+        (
+            engine.BadAdapter,
+            engine.NoMatchingSite,
+            engine.WrongShape,
+            engine.NonFiniteWeights,
+            engine.CannotCompose,
+        ),
     ),
     (
         UNUSABLE,

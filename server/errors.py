@@ -99,6 +99,14 @@ class NotText(BadInput):
     code = "not_text"
 
 
+class NotMessages(BadInput):
+    """The input is neither text nor an object with `messages`, each with a role (system, user or
+    assistant) and its content.
+    """
+
+    code = "not_messages"
+
+
 class EmptyInput(BadInput):
     """The input is empty."""
 

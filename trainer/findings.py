@@ -54,7 +54,10 @@ def comparison_warnings(head: str, report: dict[str, Any]) -> list[str]:
     data, test = HEAD_DATA[head], report["metrics"]["test"]
     metric = next(name for name in data.metrics if name in test)
     baseline, reached = report["baseline"], test[metric]
-    rivals = {"majority": "answering alike every time", "test": f"the baseline {baseline.get('name')}"}
+    rivals = {
+        "majority": "answering alike every time",
+        "test": f"the baseline {baseline.get('name')}",
+    }
     known = {key: baseline[key].get(metric) for key in rivals if key in baseline}
     found = [(rivals[key], value) for key, value in known.items() if value is not None]
     return [

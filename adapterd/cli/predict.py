@@ -11,7 +11,7 @@ from adapterd.cli.options import Json, Ref
 from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
-    from adapterd.calls import PredictOptions
+    from adapterd.call_options import PredictOptions
     from adapterd.wire import Text
 
 

@@ -26,6 +26,7 @@ from adapterd.values import (
     Task,
     Value,
     Version,
+    WrittenText,
 )
 
 MAX_TEXT_CHARS = 60
@@ -153,6 +154,8 @@ def _answer(output: Output) -> tuple[str, str]:
             return f"{shown}, … ({len(numbers)} numbers)", ""
         case Relevance(score=score):
             return "", f"{score:.3f}"
+        case WrittenText(text=text, finish_reason=reason):
+            return text, reason
         case RowError(code=code, message=message):
             return f"{code}: {message}", ""
 

@@ -10,6 +10,7 @@ from typing import Any
 from engine.errors import BadAdapter
 from engine.heads.classify import ClassifyHead
 from engine.heads.embed import EmbedHead
+from engine.heads.generate import GenerateHead
 from engine.heads.head_kind import HeadKind
 from engine.heads.regress import RegressHead
 from engine.heads.rerank import RerankHead
@@ -25,6 +26,7 @@ HEADS: dict[str, HeadKind] = {
         SpanHead(),
         EmbedHead(),
         RerankHead(),
+        GenerateHead(),
     )
 }
 

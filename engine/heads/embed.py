@@ -39,6 +39,7 @@ class EmbedHead(RowHead):
     native_as = "embed"
     peft_task = "FEATURE_EXTRACTION"
     trains_apart = True
+    bare = True
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         dimensions = head.get("dimensions")

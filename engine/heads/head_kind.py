@@ -60,6 +60,8 @@ class HeadKind(Protocol):
     peft_task: str
     #: trained on pairs whose two texts are rows of their own
     trains_apart: bool
+    #: it has no weights of its own
+    bare: bool
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         """The settings, complete and normal; raises BadAdapter."""
@@ -118,6 +120,7 @@ class RowHead:
     native_as = "classify"
     peft_task = "SEQ_CLS"
     trains_apart = False
+    bare = False
 
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         del encodings
@@ -130,6 +133,7 @@ class TokenHead:
     per_token = True
     poolings: tuple[str, ...] = ("native",)
     trains_apart = False
+    bare = False
 
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         windows = encodings[0].windows

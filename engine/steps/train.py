@@ -20,12 +20,11 @@ from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
 from engine.kinds import KINDS
 from engine.packing import Batch, unpack
-from engine.plan import plan
 from engine.port import OpenTraining, Row, Train, Trained
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
 from engine.sites import Sites
-from engine.steps.forward import head_logits, make_batch
+from engine.steps.forward import acting, head_logits, make_batch
 
 Dropout = Callable[[Tensor], Tensor]
 
@@ -43,7 +42,7 @@ class Training:
         self.snapshot()
         self._unreached = set(self.adapter.tensors)
         self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec), lr=0.0, fused=True)
-        self._cache = PrefixCache(base, _lowest_layer(self.adapter, base), spec.cache_bytes)
+        self._cache = PrefixCache(base, base.first_layer(self.adapter.weights), spec.cache_bytes)
 
     @property
     def num_trainable(self) -> int:
@@ -113,11 +112,16 @@ class Training:
             _mix(self._spec.seed, step.step, part.start)
         )
         hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
+        targets = [step.targets[part[i]] for i in batch.order]
+        head = self.adapter.head
+        kind = head_kind(head)
+        if placed[step.slot].head.writes:
+            learned = [[t for t in row if t != IGNORED] for row in targets]
+            words = self._words(hidden, targets)
+            return kind.loss(words, learned, batch.lengths, head, self._spec.loss)
         logits = head_logits(
             self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator)
         )
-        head = self.adapter.head
-        kind = head_kind(head)
         back = sorted(range(len(rows)), key=batch.order.__getitem__)
         given = [logits[i] for i in back]
         return kind.loss(
@@ -128,6 +132,11 @@ class Training:
             self._spec.loss,
         )
 
+    def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
+        """Logits over the vocabulary where something is learned: a prompt's would be waste."""
+        learned_T = torch.tensor([t != IGNORED for row in targets for t in row])
+        return self._base.vocabulary(torch.cat(hidden)[learned_T.to(hidden[0].device)])
+
     def _hidden(
         self,
         batch: Batch,
@@ -135,16 +144,11 @@ class Training:
         placed: dict[int, Placed],
         generator: torch.Generator,
     ) -> list[Tensor]:
-        dropout = _dropout(self._spec.dropout, generator)
-        if not batch.packed:
-            with self._sites.acting(plan(batch, placed), dropout):
-                return unpack(self._base.forward(batch), batch)
         prefix = self._cache.hidden(batch, keys)
-        with self._sites.acting(plan(batch, placed), dropout):
-            out = self._base.run_layers(
-                prefix, batch.lengths, self._cache.boundary, self._base.num_layers
-            )
-        return unpack(out, batch)
+        dropout = _dropout(self._spec.dropout, generator)
+        with acting(self._base, self._sites, batch, placed, dropout):
+            final = self._base.run(batch, self._cache.boundary, self._base.num_layers, prefix)
+        return unpack(final, batch)
 
 
 def _fresh(spec: OpenTraining, base: Base) -> Adapter:
@@ -190,10 +194,6 @@ def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
         for tensors, scale in ((body, 1.0), (head, spec.head_learning_rate_scale))
         for is_matrix in (True, False)
     ]
-
-
-def _lowest_layer(adapter: Adapter, base: Base) -> int:
-    return min(base.sites[site].layer for site in adapter.weights)
 
 
 def _on_slot(row: Row, slot: int) -> Row:

@@ -7,22 +7,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from adapters_registry.values import Version
-from engine.errors import EngineError
-from engine.heads import HeadKind, head_kind
-from engine.heads.head_kind import Answering
-from engine.port import Array, Failure
+from engine.heads import head_kind
+from engine.heads.generate import GenerateHead
 from server.dispatch.batcher import Batcher
+from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.waiting_room import WaitingRoom
+from server.dispatch.writer import Writer
 from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
 from server.limits import CallLimits
+from server.service.answers import check_parameters, read_answers
+from server.service.prompts import PromptReader
+from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
-from server.service.values import Caller, Parameters, Prediction, Priority, RowError, Timing
+from server.service.values import (
+    Caller,
+    Composed,
+    Parameters,
+    Prediction,
+    Priority,
+    RowError,
+    Timing,
+)
 
 
 class PredictObserver(Protocol):
@@ -33,11 +43,17 @@ class PredictObserver(Protocol):
 
 
 class _Wait(NamedTuple):
-    """On whose behalf rows wait, in which band, and until when."""
+    """On whose behalf rows wait, in which band, until when, and what they ask for besides."""
 
     tenant: str
     priority: Priority
     deadline: float
+    #: queue when these others do
+    together: Together | None
+    #: how much each row may write; 0 where nothing is written
+    max_tokens: int = 0
+    #: what acts in place of the version's own adapter, with weights; empty: only that
+    parts: Sequence[tuple[Version, float]] = ()
 
 
 class PredictService:
@@ -51,71 +67,96 @@ class PredictService:
         *,
         resolve: Callable[[str, str], Version],
         reader: InputReader,
+        prompts: PromptReader,
         residency: Residency,
+        compositions: Compositions,
         room: WaitingRoom,
         batcher: Batcher,
+        writer: Writer,
         limits: CallLimits,
         observer: PredictObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolve = resolve
         self._reader = reader
+        self._prompts = prompts
         self._residency = residency
+        self._compositions = compositions
         self._room = room
         self._batcher = batcher
+        self._writer = writer
         self._limits = limits
         self._observer = observer
         self._clock = clock
 
     async def predict(
-        self, ref: str, inputs: Sequence[object], parameters: Parameters, caller: Caller
+        self,
+        ref: str,
+        inputs: Sequence[object],
+        parameters: Parameters,
+        caller: Caller,
+        together: Together | None = None,
     ) -> Prediction:
+        """With `together` the rows queue at the moment when the rows of other calls do."""
         started = self._clock()
         version = self._resolve(caller.tenant, ref)
-        self._check_call(inputs)
+        self.check(len(inputs))
         deadline = started + self._limits.timeout_s
         if caller.deadline is not None:
             deadline = min(deadline, caller.deadline)
+        wait = _Wait(caller.tenant, parameters.priority, deadline, together)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._answer(version, inputs, parameters, caller, started, deadline)
+                return await self._answer(version, inputs, parameters, wait, started)
         except TimeoutError:
             raise DeadlinePassed from None
 
-    def _check_call(self, inputs: Sequence[object]) -> None:
-        if not inputs:
+    def check(self, num_inputs: int) -> None:
+        """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs."""
+        if not num_inputs:
             raise BadCall("The call holds no inputs.")
-        if len(inputs) > self._limits.max_inputs:
+        if num_inputs > self._limits.max_inputs:
             raise TooManyInputs(
-                f"The call holds {len(inputs)} inputs; "
+                f"The call holds {num_inputs} inputs; "
                 f"this server takes at most {self._limits.max_inputs} a call."
             )
-        self._room.check(len(inputs))
+        self._room.check(num_inputs)
 
     async def _answer(
         self,
         version: Version,
         inputs: Sequence[object],
         parameters: Parameters,
-        caller: Caller,
+        wait: _Wait,
         started: float,
-        deadline: float,
     ) -> Prediction:
         outputs: Outputs = [None] * len(inputs)
         head = version.manifest.semantics["head"]
         kind = head_kind(head)
-        _check_parameters(version, kind, parameters)
-        rows = await self._reader.read(inputs, parameters, outputs, head)
+        check_parameters(version, kind, parameters)
+        writes = kind.name == GenerateHead.name
+        if writes:
+            rows = await self._prompts.read(inputs, head, outputs)
+        else:
+            rows = await self._reader.read(inputs, parameters, outputs, head)
         tokenized = self._clock()
-        wait = _Wait(tenant=caller.tenant, priority=parameters.priority, deadline=deadline)
+        if writes:
+            most = head["max_tokens"]
+            wait = wait._replace(max_tokens=min(parameters.max_tokens or most, most))
+        parts = [(self._resolve(wait.tenant, p.ref), p.weight) for p in parameters.compose]
+        wait = wait._replace(parts=parts)
         answers = await self._compute(version, rows, wait) if rows else []
-        self._decode(kind, head, rows, answers, parameters, outputs)
+        if writes:
+            self._prompts.decode(rows, answers, head, outputs)
+        else:
+            read_answers(kind, head, rows, answers, parameters, outputs)
         self._observe(version, outputs, rows)
         return Prediction(
             task=version.task,
             version=version.number,
             digest=version.digest,
             head=head["kind"],
+            composed=[Composed.of(version, weight) for version, weight in parts],
             outputs=[output for output in outputs if output is not None],
             timing=Timing(
                 tokenize_ms=(tokenized - started) * 1e3,
@@ -138,14 +179,23 @@ class PredictService:
             return await self._run(version, rows, wait)
 
     async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
-        lease = self._residency.lease(version.digest) or await self._residency.acquire(version)
+        lease = await self._lease(version, wait.parts)
         try:
+            if wait.together is not None:
+                await wait.together.arrive()
             entries = [
                 self._entry(version, chunk, wait, lease.again()) for chunk in self._chunks(rows)
             ]
         finally:
             lease.release()
-        return await self._batcher.run(entries)
+        return await (self._writer if wait.max_tokens else self._batcher).run(entries)
+
+    async def _lease(
+        self, version: Version, parts: Sequence[tuple[Version, float]]
+    ) -> Lease | JointLease:
+        if parts:
+            return await self._compositions.acquire(version, parts)
+        return self._residency.lease(version.digest) or await self._residency.acquire(version)
 
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
@@ -163,7 +213,9 @@ class PredictService:
             num_tokens += size
         return chunks
 
-    def _entry(self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease) -> Entry:
+    def _entry(
+        self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease | JointLease
+    ) -> Entry:
         return Entry(
             rows=rows,
             cost=sum(len(row.ids) for row in rows),
@@ -173,29 +225,11 @@ class PredictService:
             deadline=wait.deadline,
             enqueued_at=self._clock(),
             lease=lease,
+            max_tokens=wait.max_tokens,
             future=asyncio.get_running_loop().create_future(),
         )
 
     # ------------------------------------------------------------ answers
-
-    def _decode(
-        self,
-        kind: HeadKind,
-        head: dict[str, Any],
-        rows: Sequence[TextRow],
-        answers: Sequence[Answer],
-        parameters: Parameters,
-        outputs: Outputs,
-    ) -> None:
-        results = iter([result for answer in answers for result in answer.rows])
-        wanted = Answering(
-            raw_scores=parameters.raw_scores,
-            normalize=parameters.normalize,
-            dimensions=parameters.dimensions,
-        )
-        for row in rows:
-            pieces = list(islice(results, max(1, len(row.encoding.windows))))
-            outputs[row.position] = _answer_of(kind, head, row, pieces, wanted)
 
     def _observe(
         self,
@@ -212,28 +246,3 @@ class PredictService:
             num_inputs=len(outputs),
             num_tokens=sum(row.encoding.num_tokens for row in rows),
         )
-
-
-def _check_parameters(version: Version, kind: HeadKind, parameters: Parameters) -> None:
-    """What shapes embeddings only must not be silently without effect elsewhere."""
-    for name in ("normalize", "dimensions"):
-        if getattr(parameters, name) is not None and name not in kind.settings:
-            raise BadCall(f"The parameter {name} is for embeddings; {version.task} is {kind.name}.")
-
-
-def _answer_of(
-    kind: HeadKind,
-    head: dict[str, Any],
-    row: TextRow,
-    pieces: Sequence[Array | Failure],
-    wanted: Answering,
-) -> dict[str, Any] | RowError:
-    failed = next((piece for piece in pieces if isinstance(piece, Failure)), None)
-    if failed is not None:
-        return RowError(code=failed.code, message=failed.message)
-    parts = [piece.numpy() for piece in pieces if isinstance(piece, Array)]
-    try:
-        logits = kind.merged(parts, [row.encoding])
-        return kind.decode(logits, head, row.encoding, row.text, wanted)
-    except EngineError as error:
-        return RowError(code=error.code, message=str(error))
