@@ -40,6 +40,9 @@ def stock(folder: Path, head: str) -> Any:
         if type(AutoConfig.from_pretrained(folder)) not in MODEL_FOR_QUESTION_ANSWERING_MAPPING:
             pytest.skip("transformers has no such stock model of this family")
         model = AutoModelForQuestionAnswering.from_pretrained(folder, attn_implementation="eager")
+        # some stock models name the bare one in another way than the checkpoint of a base does
+        bare = AutoModel.from_pretrained(folder)
+        getattr(model, model.base_model_prefix).load_state_dict(bare.state_dict(), strict=False)
     assert model.config._attn_implementation == "eager"
     return model.eval()
 
