@@ -165,6 +165,10 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
     generator = torch.Generator().manual_seed(spec.seed)
     weights = kind.new_weights(config, base, generator)
     head_weights = layers.new_weights(generator)
+    if not head_weights and not any(weights.values()):
+        raise BadTraining(
+            f"the kind {spec.kind} and the head {head['kind']} have no weights: nothing to train"
+        )
     return Adapter(
         kind=spec.kind,
         config=config,

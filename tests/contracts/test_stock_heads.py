@@ -184,6 +184,13 @@ def test_what_the_base_cannot_do_is_refused_when_registering_and_when_training(
             raise AssertionError(failure.message)
 
 
+def test_an_embedding_without_an_adapter_has_nothing_to_train(bench: MakeBench) -> None:
+    opening = port.OpenTraining(kind="head_only", kind_config={}, head={"kind": "embed"}, seed=0)
+    refused = bench("bert").refusal(opening)
+    assert refused.code == "bad_training"
+    assert "the kind head_only and the head embed have no weights" in refused.message
+
+
 def test_a_family_without_a_stock_head_is_refused_by_name(bench: MakeBench) -> None:
     import dataclasses
 
