@@ -132,7 +132,8 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     """Write the version's files into an existing directory; answers role -> file name."""
     content, tensors = KINDS[adapter.kind].write(adapter.config, adapter.weights, base)
     layers = HeadLayers(adapter.head, base.family, base.hidden_size)
-    inside = "peft_type" in content and layers.native
+    # a head alone is the adapter's file, which a version always has
+    inside = not tensors or ("peft_type" in content and layers.native)
     files = {"config": CONFIG, "adapter": WEIGHTS}
     if "peft_type" in content:
         content |= {
@@ -143,7 +144,7 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
             f"base_model.model.{base.family.prefix}.{name}": t for name, t in tensors.items()
         }
     if inside:
-        content["modules_to_save"] = layers.modules
+        content |= {"modules_to_save": layers.modules} if tensors else {}
         tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
     else:
         files["head"] = HEAD

@@ -13,6 +13,8 @@ from peft.utils.constants import (
 )
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as TARGETS
 
+from adapters_registry.limits import Limits
+from adapters_registry.reader import check_directory
 from engine import port
 from engine.kinds import KINDS
 from engine.kinds.adapter_kind import targeted
@@ -43,6 +45,7 @@ def test_a_directory_saved_by_peft_answers_as_peft_does(
     for head in heads if variant == "lora" else heads[: 1 + (variant == "every bias")]:
         directory = tmp_path / head
         oracle = tuned_model(base_folder(family), table.base, head, variant, directory)
+        check_directory(directory, Limits())
         digest = table.load(directory, {"kind": head, "labels": LABELS.get(head)})
         for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
             np.testing.assert_allclose(answer, stock_logits(oracle, ids), atol=1e-4)
