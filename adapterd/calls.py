@@ -8,13 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from adapterd import wire
+from adapterd.adapter_files import register_parts
+from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions
 from adapterd.errors import JobFailed, Refused
-from adapterd.values import Alias, AliasEvent, Job, Prediction, Task, Version
+from adapterd.values import (
+    Alias,
+    AliasEvent,
+    Job,
+    Prediction,
+    Predictions,
+    Question,
+    Task,
+    Version,
+)
 from protos.adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
@@ -27,32 +38,7 @@ from protos.adapterd.v1 import (
 )
 
 T = TypeVar("T")
-CHUNK_BYTES = 512 * 1024
 PAGE_ROWS = 200
-
-
-class TrainingOptions(TypedDict, total=False):
-    """What may be said of a training beyond its task and data; the server knows the defaults."""
-
-    head: str
-    text_column: str
-    text_pair_column: str
-    label_column: str
-    split_seed: int
-    promote: bool
-    kind: str
-    pooling: str
-    settings: Mapping[str, Any]
-
-
-class AdapterOptions(TypedDict, total=False):
-    """What may be said of a registered adapter beyond its files."""
-
-    head: str
-    labels: Sequence[str]
-    pooling: str
-    promote: bool
-    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +69,28 @@ class Call(Generic[T]):
     read: Callable[[Any], T]
 
 
-def predict(ref: str, texts: Sequence[wire.Text], *, raw_scores: bool) -> Call[Prediction]:
+def predict(ref: str, texts: Sequence[wire.Text], options: PredictOptions) -> Call[Prediction]:
     request = predictor_pb2.PredictRequest(
         task_id=ref,
         inputs=[wire.to_input(text) for text in texts],
-        parameters=wire.to_struct({"raw_scores": True}) if raw_scores else None,
+        parameters=wire.to_struct(dict(options)) if options else None,
     )
     return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
+
+
+def predict_many(
+    refs: Sequence[str], texts: Sequence[wire.Text], *, raw_scores: bool
+) -> Call[Predictions]:
+    if isinstance(refs, str):
+        raise Refused(f"{refs!r} is one task; predict_many takes a list of them")
+    request = predictor_pb2.PredictManyRequest(
+        task_ids=refs,
+        inputs=[wire.to_input(text) for text in texts],
+        parameters=wire.to_struct({"raw_scores": True}) if raw_scores else None,
+    )
+    return Call(
+        method=lambda s: s.predictor.PredictMany, request=request, read=wire.read_predictions
+    )
 
 
 def list_tasks(after: str, limit: int) -> Call[tuple[list[Task], bool]]:
@@ -111,10 +112,12 @@ def delete_task(task: str) -> Call[None]:
 
 
 def register(task: str, directory: Path, options: AdapterOptions) -> Call[Version]:
-    metadata = adapters_pb2.RegisterMetadata(task_id=task, **options)
+    plain: dict[str, Any] = {**options}
+    settings = wire.to_struct(plain.pop("head_settings", {}))
+    metadata = adapters_pb2.RegisterMetadata(task_id=task, head_settings=settings, **plain)
     return Call(
         method=lambda s: s.adapters.Register,
-        request=_register_parts(metadata, directory),
+        request=register_parts(metadata, directory),
         read=wire.read_version,
     )
 
@@ -197,7 +200,7 @@ def watch_job(job_id: str) -> Call[Job]:
 
 def listed(texts: wire.Text | Sequence[wire.Text]) -> Sequence[wire.Text]:
     """One text and one pair are calls of one input; a pair is a tuple, a list never is."""
-    if isinstance(texts, str):
+    if isinstance(texts, str | Question):
         return [texts]
     if isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(t, str) for t in texts):
         return [(str(texts[0]), str(texts[1]))]
@@ -219,17 +222,3 @@ def succeeded(job: Job) -> Job:
 
 def _nothing(_message: Message) -> None:
     return None
-
-
-def _register_parts(
-    metadata: adapters_pb2.RegisterMetadata, directory: Path
-) -> Iterator[adapters_pb2.RegisterRequest]:
-    """What Register takes: the metadata, then each file in chunks, the first naming it."""
-    yield adapters_pb2.RegisterRequest(metadata=metadata)
-    for path in sorted(each for each in directory.iterdir() if each.is_file()):
-        with path.open("rb") as file:
-            name = path.name
-            while (data := file.read(CHUNK_BYTES)) or name:
-                chunk = adapters_pb2.FileChunk(name=name, data=data)
-                yield adapters_pb2.RegisterRequest(chunk=chunk)
-                name = ""

@@ -6,18 +6,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapterd.errors import RowFailed
+from adapterd.errors import RowFailed, TaskFailed
 
 ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One input of a span task."""
+
+    question: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """The likeliest label and every label's probability, or logits if raw scores were asked for."""
+    """The likeliest label and every label's probability, or logits if raw scores were asked for.
+
+    `labels` are those of a multi-label task that reached its threshold.
+    """
 
     label: str
     score: float
     scores: Mapping[str, float]
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +58,43 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The characters of the context that answer the question; no text where nothing does."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """A text as a vector."""
+
+    embedding: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relevance:
+    """How well the second text of a pair answers the first."""
+
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenText:
+    """What was written. `finish_reason` is stop or length; `value` is the number in it, if the task
+    reads one.
+    """
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowError:
     """Why one input has no answer."""
 
@@ -53,7 +102,7 @@ class RowError:
     message: str
 
 
-Output = Classification | Tags | Value | RowError
+Output = Classification | Tags | Value | Span | Embedding | Relevance | WrittenText | RowError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +131,30 @@ class Prediction:
             if isinstance(output, RowError):
                 raise RowFailed(f"input {number}: {output.message}", problem=output.code)
         return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskError:
+    """Why one task of a call has no answer; `task` is the ref as it was asked."""
+
+    task: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """One result per task asked, in order; timing is the slowest task's, but for the total."""
+
+    results: tuple[Prediction | TaskError, ...]
+    timing: Timing
+
+    def raise_for_tasks(self) -> tuple[Prediction, ...]:
+        """The results if every task answered. Raises TaskFailed for the first that did not."""
+        for result in self.results:
+            if isinstance(result, TaskError):
+                raise TaskFailed(f"{result.task}: {result.message}", problem=result.code)
+        return tuple(result for result in self.results if isinstance(result, Prediction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -13,21 +13,29 @@ from adapterd.values import (
     Alias,
     AliasEvent,
     Classification,
+    Embedding,
     Entity,
     Job,
     Output,
     Prediction,
+    Predictions,
+    Question,
+    Relevance,
     RowError,
+    Span,
     Tags,
     Task,
+    TaskError,
     Timing,
     Value,
     Version,
+    WrittenText,
 )
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 
-#: one input: a text, or a pair of texts
-Text = str | tuple[str, str]
+#: one input: a text, a pair of texts, a question about a context, or a conversation of
+#: (role, content)
+Text = str | tuple[str, str] | Question | list[tuple[str, str]]
 
 
 def to_struct(values: Mapping[str, Any]) -> Struct:
@@ -42,39 +50,74 @@ def to_struct(values: Mapping[str, Any]) -> Struct:
 def to_input(text: Text) -> predictor_pb2.Input:
     if isinstance(text, str):
         return predictor_pb2.Input(text=text)
+    if isinstance(text, Question):
+        asked = predictor_pb2.QuestionContext(question=text.question, context=text.context)
+        return predictor_pb2.Input(question_context=asked)
+    if isinstance(text, list):
+        turns = [predictor_pb2.Message(role=role, content=content) for role, content in text]
+        return predictor_pb2.Input(messages=predictor_pb2.Messages(messages=turns))
     first, second = text
     return predictor_pb2.Input(pair=predictor_pb2.Pair(text=first, text_pair=second))
 
 
 def read_prediction(message: predictor_pb2.PredictResponse) -> Prediction:
-    timing = message.timing
     return Prediction(
         task=message.task_id,
         version=message.version,
         digest=message.digest,
         outputs=tuple(_output(output) for output in message.outputs),
-        timing=Timing(
-            tokenize_ms=timing.tokenize_ms,
-            queue_ms=timing.queue_ms,
-            compute_ms=timing.compute_ms,
-            total_ms=timing.total_ms,
-        ),
+        timing=_timing(message.timing),
+    )
+
+
+def read_predictions(message: predictor_pb2.PredictManyResponse) -> Predictions:
+    return Predictions(
+        results=tuple(_result(result) for result in message.results),
+        timing=_timing(message.timing),
+    )
+
+
+def _result(message: predictor_pb2.TaskResult) -> Prediction | TaskError:
+    if message.WhichOneof("result") == "prediction":
+        return read_prediction(message.prediction)
+    error = message.error
+    return TaskError(task=message.task_id, code=error.code, message=error.message)
+
+
+def _timing(message: predictor_pb2.Timing) -> Timing:
+    return Timing(
+        tokenize_ms=message.tokenize_ms,
+        queue_ms=message.queue_ms,
+        compute_ms=message.compute_ms,
+        total_ms=message.total_ms,
     )
 
 
 def _output(message: predictor_pb2.Output) -> Output:
     kind = message.WhichOneof("output")
-    if kind == "classification":
-        found = message.classification
-        return Classification(label=found.label, score=found.score, scores=dict(found.scores))
-    if kind == "tags":
-        return Tags(entities=tuple(_entity(entity) for entity in message.tags.entities))
-    if kind == "value":
-        return Value(value=message.value.value)
-    if kind == "error":
-        return RowError(code=message.error.code, message=message.error.message)
+    if kind in _READERS:
+        return _READERS[kind](getattr(message, kind))
     # a head newer than this client: the row fails alone, its neighbours are read
     return RowError(code="unknown_output", message="this client is older than the server's answer")
+
+
+def _classification(found: predictor_pb2.Classification) -> Classification:
+    return Classification(
+        label=found.label,
+        score=found.score,
+        scores=dict(found.scores),
+        labels=tuple(found.labels),
+    )
+
+
+def _text(written: predictor_pb2.WrittenText) -> WrittenText:
+    return WrittenText(
+        text=written.text,
+        finish_reason=written.finish_reason,
+        prompt_tokens=written.usage.prompt_tokens,
+        completion_tokens=written.usage.completion_tokens,
+        value=written.value if written.HasField("value") else None,
+    )
 
 
 def _entity(entity: predictor_pb2.Entity) -> Entity:
@@ -85,6 +128,18 @@ def _entity(entity: predictor_pb2.Entity) -> Entity:
         text=entity.text,
         score=entity.score,
     )
+
+
+_READERS: dict[str, Callable[[Any], Output]] = {
+    "classification": _classification,
+    "tags": lambda m: Tags(entities=tuple(_entity(entity) for entity in m.entities)),
+    "value": lambda m: Value(value=m.value),
+    "span": lambda m: Span(text=m.text, start=m.start, end=m.end, score=m.score),
+    "embedding": lambda m: Embedding(embedding=tuple(m.embedding)),
+    "relevance": lambda m: Relevance(score=m.score),
+    "text": _text,
+    "error": lambda m: RowError(code=m.code, message=m.message),
+}
 
 
 def read_task(message: tasks_pb2.Task) -> Task:

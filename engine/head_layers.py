@@ -8,50 +8,89 @@ Shape letters: R rows, D hidden width, O outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
-from engine.families.family import HeadLayer, NativeHead
-from engine.heads import head_kind
+from engine.families.family import WRITTEN, HeadLayer, NativeHead
+from engine.heads import HEADS, head_kind
 
 #: "classifier.weight" -> tensor
 HeadWeights = dict[str, Tensor]
 
 _PLAIN = NativeHead(layers=(HeadLayer(name="classifier"),))
+#: what nearly every stock model has for question answering
+_USUAL = {"span": NativeHead(layers=(HeadLayer(name="qa_outputs"),))}
 _ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
-    None: lambda x: x, "tanh": torch.tanh, "relu": torch.relu,
+    None: lambda x: x, "tanh": torch.tanh, "relu": torch.relu, "gelu": torch.nn.functional.gelu,
 }  # fmt: skip
+_POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "first": lambda row_TD: row_TD[0],
+    "cls": lambda row_TD: row_TD[0],
+    "mean": lambda row_TD: row_TD.mean(0),
+    "last": lambda row_TD: row_TD[-1],
+}
+_BARE = NativeHead(layers=())
 _INIT_STD = 0.02  # what the stock models use for a new head
+
+
+class BaseFacts(Protocol):
+    """What a head must know of its base."""
+
+    name: str
+    family: Family
+    has_pooler: bool
+    max_tokens: int
+
+    @property
+    def writes(self) -> bool: ...
+
+    @property
+    def hidden_size(self) -> int: ...
 
 
 class HeadLayers:
     """How one head's settings compute on one family."""
 
     def __init__(self, head: Mapping[str, Any], family: Family, hidden_size: int) -> None:
+        if head["pooling"] == "cls" and family.architecture == "decoder":
+            raise BadAdapter(
+                f"a decoder's first token has seen none of the others, so the {family.name} family "
+                "has no cls pooling; it has native, last and mean"
+            )
+        kind = head_kind(dict(head))
         self.native = head["pooling"] == "native"
-        self._layout = family.native_heads[head["kind"]] if self.native else _PLAIN
+        self._layout = _layout(dict(head), family)
+        self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]
         self._hidden_size = hidden_size
-        self._outputs = head_kind(dict(head)).num_outputs(dict(head))
-        self.per_token = head_kind(dict(head)).per_token
+        self._outputs = kind.num_outputs(dict(head))
+        self.per_token = kind.per_token
 
     @property
     def base_pooler(self) -> bool:
         return self._layout.base_pooler
 
     @property
+    def writes(self) -> bool:
+        """Whether its logits are the base's own, over the vocabulary."""
+        return self._layout is WRITTEN
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        last = self._layout.layers[-1].name
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self._layout.layers:
-            width = self._outputs if layer.name == last else self._hidden_size
-            shapes |= {
-                f"{layer.name}.weight": (width, self._hidden_size),
-                f"{layer.name}.bias": (width,),
-            }
+            width = self._outputs if layer is self._layout.layers[-1] else self._hidden_size
+            shapes[f"{layer.name}.weight"] = (width, self._hidden_size)
+            if layer.bias:
+                shapes[f"{layer.name}.bias"] = (width,)
+            if layer.norm:
+                shapes[f"{layer.norm}.weight"] = (width,)
+            if layer.norm and layer.norm_bias:
+                shapes[f"{layer.norm}.bias"] = (width,)
         return shapes
 
     @property
@@ -60,12 +99,7 @@ class HeadLayers:
         return list(dict.fromkeys(layer.name.partition(".")[0] for layer in self._layout.layers))
 
     def new_weights(self, generator: torch.Generator) -> HeadWeights:
-        return {
-            name: torch.zeros(shape)
-            if len(shape) == 1
-            else torch.empty(shape).normal_(0, _INIT_STD, generator=generator)
-            for name, shape in self.shapes.items()
-        }
+        return {name: _new(name, shape, generator) for name, shape in self.shapes.items()}
 
     def check(self, weights: Mapping[str, Tensor]) -> None:
         """Raises BadAdapter or WrongShape."""
@@ -79,6 +113,10 @@ class HeadLayers:
                 have = list(weights[name].shape)
                 raise WrongShape(f"the head's {name} has shape {have}; it needs {list(shape)}")
 
+    def pooled(self, row_TD: Tensor) -> Tensor:
+        """What a head that answers per row reads of it: [D]."""
+        return self._pool(row_TD)
+
     def logits(
         self,
         features: Tensor,
@@ -90,19 +128,78 @@ class HeadLayers:
             if dropout is not None:
                 features = dropout(features)
             linear = torch.nn.functional.linear(
-                features, weights[f"{layer.name}.weight"], weights[f"{layer.name}.bias"]
+                features, weights[f"{layer.name}.weight"], weights.get(f"{layer.name}.bias")
             )
             features = _ACTIVATIONS[layer.activation](linear)
+            if layer.norm:
+                scale, shift = weights[f"{layer.norm}.weight"], weights.get(f"{layer.norm}.bias")
+                features = torch.nn.functional.layer_norm(
+                    features, scale.shape, scale, shift, layer.norm_eps
+                )
         return features
 
 
 def head_tensor(name: str, family: Family) -> bool:
     """Whether a tensor's name belongs to some head of the family."""
-    layouts = (_PLAIN, *family.native_heads.values())
-    known = {layer.name for layout in layouts for layer in layout.layers}
+    layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
+    layers = [layer for layout in layouts for layer in layout.layers]
+    known = {name for layer in layers for name in (layer.name, layer.norm)}
     return name.rpartition(".")[0] in known and name.rpartition(".")[2] in ("weight", "bias")
 
 
-def mean_rows(rows: list[Tensor]) -> Tensor:
-    """The mean over each row's tokens: list of [tokens, D] to [R, D]."""
-    return torch.stack([row.mean(0) for row in rows])
+def num_outputs(weights: Mapping[str, Tensor], family: Family) -> int | None:
+    """How many logits head weights give, by the last linear of a layout; None without any."""
+    layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
+    names = [f"{layout.layers[-1].name}.weight" for layout in layouts if layout.layers]
+    for name in dict.fromkeys(names):
+        if name in weights and weights[name].ndim:
+            return int(weights[name].shape[0])
+    return None
+
+
+def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, Any], HeadLayers]:
+    """The head's settings, complete and possible on the base, and its layers.
+
+    Raises BadAdapter.
+    """
+    checked = head_kind(dict(head)).check(dict(head))
+    layers = HeadLayers(checked, base.family, base.hidden_size)
+    if layers.writes and not base.writes:
+        raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
+    if layers.base_pooler and not base.has_pooler:
+        raise BadAdapter(
+            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
+        )
+    for name, limit in (("window", base.max_tokens), ("dimensions", base.hidden_size)):
+        if (checked.get(name) or 0) > limit:
+            raise BadAdapter(f"{name} is {checked[name]}; {base.name} has at most {limit}")
+    return checked, layers
+
+
+def _layout(head: dict[str, Any], family: Family) -> NativeHead:
+    if head["pooling"] != "native":
+        return _BARE if head_kind(head).bare else _PLAIN
+    name = HEADS[head["kind"]].native_as
+    first = next((h for h in family.native_heads.values() if h.layers), _PLAIN)
+    # an embedding is the token that the family's stock heads read
+    known = {**_USUAL, "embed": replace(_BARE, position=first.position), **family.native_heads}
+    if name not in known:
+        raise BadAdapter(
+            f"the {family.name} family has no native {name} head; it has {', '.join(known)}"
+        )
+    native = known[name]
+    unknown = sorted(
+        {str(layer.activation) for layer in native.layers} - set(map(str, _ACTIVATIONS))
+    )
+    if unknown:
+        raise BadAdapter(
+            f"the base's native {name} head uses {unknown[0]}; "
+            f"this engine computes {', '.join(each for each in _ACTIVATIONS if each)}"
+        )
+    return native
+
+
+def _new(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    if len(shape) > 1:
+        return torch.empty(shape).normal_(0, _INIT_STD, generator=generator)
+    return torch.zeros(shape) if name.endswith(".bias") else torch.ones(shape)

@@ -96,6 +96,13 @@ def unpack(hidden: Tensor, batch: Batch) -> list[Tensor]:
     return [flat_TD[start:stop] for start, stop in batch.spans]
 
 
+def repack(rows: Sequence[Tensor], batch: Batch) -> Tensor:
+    """The inverse of `unpack`; what stands in for padding is zero."""
+    if batch.packed:
+        return torch.cat(list(rows))[None]
+    return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+
+
 def _order(rows: Sequence[Row], groups: Sequence[tuple[object, ...]] | None) -> list[int]:
     """By group, and by length within one: attention takes neighbours of equal length together."""
     keys = groups if groups is not None else [(row.slot,) for row in rows]

@@ -21,46 +21,30 @@ from engine.results import (
     Done,
     EngineInfo,
     Failure,
+    File,
     Inspected,
     Loaded,
+    LossOptions,
     Message,
     Predicted,
     Resident,
-    Result,
+    Row,
     Saved,
     Site,
     Trained,
     TrainingOpened,
 )
+from engine.writing import Decode, Decoded, Release, Start, Written
 
 __all__ = [
-    "Array", "CloseTraining", "Compose", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict",
-    "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "Message", "OpenTraining",
-    "Predict", "Predicted", "Resident", "Restore", "Result", "Row", "Save", "Saved", "Site",
-    "Snapshot", "Stats", "Step", "Train", "Trained", "TrainingOpened", "Unload", "decode",
-    "encode", "settle",
+    "Array", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort",
+    "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "LossOptions",
+    "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result",
+    "Row", "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "Train", "Trained",
+    "TrainingOpened", "Unload", "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- values
-
-
-class Row(Message, frozen=True, kw_only=True):
-    """One request's tokens and the slot that answers them.
-
-    Slot 0 is the bare base: it answers hidden states.
-    """
-
-    ids: list[int]
-    type_ids: list[int] | None = None
-    slot: int = 0
-
-
-class File(Message, frozen=True, kw_only=True):
-    """A file of a version, by role; `sha256` is checked on reading (empty: not yet hashed)."""
-
-    role: str
-    path: str
-    sha256: str = ""
 
 
 # ---------------------------------------------------------------- steps in
@@ -98,7 +82,7 @@ class Inspect(Message, frozen=True, kw_only=True):
     """Check a staged adapter directory against this base and say what it is; loads nothing.
 
     `head` overrides or completes what the directory says of its head:
-    {"kind": "classify"|"tag"|"regress", "labels": [...], "pooling": "native"|"mean"}.
+    its kind, labels, pooling and the kind's other settings.
     """
 
     directory: str
@@ -131,13 +115,13 @@ class OpenTraining(Message, frozen=True, kw_only=True):
     max_grad_norm: float = 1.0
     cache_bytes: int = 256 * 2**20
     head_learning_rate_scale: float = 1.0
+    loss: LossOptions = LossOptions()
 
 
 class Train(Message, frozen=True, kw_only=True):
     """One optimizer step on one micro-batch. `keys` name rows for the frozen-activation cache.
 
-    Targets per head: classify, the label's index; regress, the value; tag, one label index per
-    token (-100: ignored).
+    Targets are what the head's `targets` makes of labels; -100 is ignored.
     """
 
     slot: int
@@ -183,6 +167,9 @@ Step = (
     | Unload
     | Inspect
     | Predict
+    | Start
+    | Decode
+    | Release
     | Evict
     | OpenTraining
     | Train
@@ -191,6 +178,20 @@ Step = (
     | Save
     | CloseTraining
     | Stats
+)
+
+Result = (
+    Done
+    | Loaded
+    | Inspected
+    | Predicted
+    | Decoded
+    | TrainingOpened
+    | Trained
+    | Saved
+    | Resident
+    | Failure
+    | EngineInfo
 )
 
 # ---------------------------------------------------------------- across

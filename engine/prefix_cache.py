@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.base import Base
-from engine.packing import Batch
+from engine.packing import Batch, repack, unpack
 
 
 class PrefixCache:
@@ -20,19 +20,20 @@ class PrefixCache:
     def __init__(self, base: Base, boundary: int, max_bytes: int) -> None:
         self._base = base
         self.boundary = boundary
-        #: below the first layer is only a table look-up, cheaper than keeping its result
-        self._max_bytes = max_bytes if boundary > 0 else 0
+        self._max_bytes = max_bytes
         self._rows: dict[int, Tensor] = {}
         self.num_bytes = 0
 
     @torch.no_grad()
-    def hidden(self, batch: Batch, keys: Sequence[int]) -> Tensor:
-        """[1, T, D] for a packed batch whose rows have these keys."""
+    def hidden(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
+        """What enters layer `boundary` of rows with these keys; none when that is the first."""
+        if self.boundary == 0:
+            return None
         if all(key in self._rows for key in keys):
-            return torch.cat([self._rows[key] for key in keys])[None]
-        hidden = self._base.run_layers(self._base.embed(batch), batch.lengths, 0, self.boundary)
-        for key, row in zip(keys, torch.split(hidden[0], batch.lengths), strict=True):
-            self._keep(key, row)
+            return repack([self._rows[key] for key in keys], batch)
+        hidden = self._base.run(batch, 0, self.boundary)
+        for key, row_TD in zip(keys, unpack(hidden, batch), strict=True):
+            self._keep(key, row_TD)
         return hidden
 
     def _keep(self, key: int, row_TD: Tensor) -> None:

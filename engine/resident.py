@@ -29,14 +29,18 @@ class Placed:
     effects: Mapping[str, Effect]
     head: HeadLayers
     head_weights: HeadWeights
+    #: the lowest layer that the adapter changes
+    first_layer: int
 
 
 def place(adapter: Adapter | Composition, base: Base) -> Placed:
     """Differentiable: training places its masters anew at every step."""
+    effects = adapter.effects(base)
     return Placed(
-        group=adapter.group, activation=adapter.activation,
-        effects=adapter.effects(base), head=HeadLayers(adapter.head, base.family, base.hidden_size),
+        group=adapter.group, activation=adapter.activation, effects=effects,
+        head=HeadLayers(adapter.head, base.family, base.hidden_size),
         head_weights=_to(adapter.head_weights, base),
+        first_layer=base.first_layer(effects),
     )  # fmt: skip
 
 

@@ -16,6 +16,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults
     """Base of everything that crosses the port."""
 
 
+class Row(Message, frozen=True, kw_only=True):
+    """One request's tokens and the slot that answers them.
+
+    Slot 0 is the bare base: it answers hidden states.
+    """
+
+    ids: list[int]
+    type_ids: list[int] | None = None
+    slot: int = 0
+
+
 class Site(Message, frozen=True, kw_only=True):
     """A linear of the base where an adapter may attach."""
 
@@ -46,6 +57,11 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     heads: list[str]
     tokenizer_json: str
     numerics_reason: str = ""
+    #: the base's own template for conversations, with the special tokens it names; "" without one
+    chat_template: str = ""
+    special_tokens: dict[str, str] = msgspec.field(default_factory=dict)
+    #: the tokens that end a written text
+    end_ids: list[int] = msgspec.field(default_factory=list)
 
 
 class Array(Message, frozen=True, kw_only=True):
@@ -67,6 +83,21 @@ class Failure(Message, frozen=True, kw_only=True):
 
     code: str
     message: str
+
+
+class File(Message, frozen=True, kw_only=True):
+    """A file of a version, by role; `sha256` is checked on reading (empty: not yet hashed)."""
+
+    role: str
+    path: str
+    sha256: str = ""
+
+
+class LossOptions(Message, frozen=True, kw_only=True):
+    """How a head's loss counts; weights are in the order of its labels, none: all alike."""
+
+    class_weights: list[float] = msgspec.field(default_factory=list)
+    label_smoothing: float = 0.0
 
 
 class Done(Message, frozen=True, kw_only=True):
@@ -132,17 +163,5 @@ class Resident(Message, frozen=True, kw_only=True):
     placed: dict[int, str]
     training: list[int]
     cache_bytes: int
-
-
-Result = (
-    Done
-    | Loaded
-    | Inspected
-    | Predicted
-    | TrainingOpened
-    | Trained
-    | Saved
-    | Resident
-    | Failure
-    | EngineInfo
-)
+    #: keys of rows that write
+    running: list[int] = msgspec.field(default_factory=list)

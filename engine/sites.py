@@ -50,6 +50,15 @@ class Sites:
         finally:
             self._actions, self._dropout = {}, None
 
+    @contextmanager
+    def instead(self, actions: Mapping[str, Sequence[Action]]) -> Iterator[None]:
+        """Within a forward, for a part that runs on other tokens than the rows'."""
+        own, self._actions = self._actions, actions
+        try:
+            yield
+        finally:
+            self._actions = own
+
     def _before(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]:
         def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
             del module

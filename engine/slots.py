@@ -55,6 +55,11 @@ class SlotTable:
     def num_leases(self) -> int:
         return sum(entry.leases for entry in self._slots.values())
 
+    @property
+    def leased(self) -> dict[str, int]:
+        """Digest and bytes of what cannot be evicted now."""
+        return {e.digest: e.num_bytes for e in self._slots.values() if e.leases}
+
     def fits(self, digests: Collection[str], sizes: Mapping[str, int]) -> bool:
         """Whether `acquire` would succeed now."""
         return self._victims(set(digests), sizes) is not None

@@ -1,4 +1,4 @@
-"""Where a base comes from: a folder, a package that carries weights, or a hub id.
+"""Where a base comes from: a folder, a GGUF file, a package that carries either, or a hub id.
 
 Knows paths; loads nothing.
 """
@@ -12,32 +12,39 @@ from pathlib import Path
 
 from engine.errors import BadBase
 
+_GGUF = ".gguf"
 
-def base_folder(base: str) -> Path:
-    """The local folder of `base`, fetched from the hub when it is a hub id. Raises BadBase."""
+
+def base_path(base: str) -> Path:
+    """The local folder or GGUF file of `base`, fetched from the hub when it is a hub id.
+
+    Raises BadBase.
+    """
     if base.startswith("package:"):
-        return _package_folder(base.removeprefix("package:"))
-    if Path(base).is_dir():
+        return _inside_package(base.removeprefix("package:"))
+    if _holds_base(Path(base)):
         return Path(base)
-    if base.endswith(".gguf"):
-        raise BadBase(
-            f"{base} is a GGUF file; this version serves encoder bases from safetensors folders"
-        )
+    if base.endswith(_GGUF):
+        raise BadBase(f"there is no GGUF file {base}")
     if base.startswith((".", "/")) or base.count("/") > 1:
         raise BadBase(f"there is no folder {base}")
     return _hub_folder(base)
 
 
-def _package_folder(name: str) -> Path:
+def _holds_base(path: Path) -> bool:
+    return path.is_dir() or (path.suffix == _GGUF and path.is_file())
+
+
+def _inside_package(name: str) -> Path:
     """`NAME/PATH` inside an installed package, by import name or distribution name."""
     package, _, path = name.partition("/")
     for candidate in _candidates(package):
         spec = importlib.util.find_spec(candidate) if candidate.isidentifier() else None
         for root in (spec.submodule_search_locations or ()) if spec else ():
-            if (Path(root) / path).is_dir():
+            if _holds_base(Path(root) / path):
                 return Path(root) / path
     raise BadBase(
-        f"no installed package {package} has a folder {path or '.'}; "
+        f"no installed package {package} has a folder or GGUF file {path or '.'}; "
         "install it with pip, or name another base"
     )
 

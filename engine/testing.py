@@ -16,6 +16,7 @@ import tokenizers
 
 from engine import port
 from engine.bag_model import WIDTH, BagModel, features, inspect_bag
+from engine.bag_writing import BagWriting
 from engine.errors import BadRow, CannotCompose, EngineError, EngineGone, NotLoaded
 from engine.heads import HEADS
 
@@ -38,6 +39,7 @@ class FakeEngine:
     loaded: dict[str, BagModel] = field(default_factory=dict)
     placed: dict[int, str] = field(default_factory=dict)
     training: dict[int, _Training] = field(default_factory=dict)
+    writing: BagWriting = field(default_factory=BagWriting)
     #: every step submitted, for tests that count
     steps: list[port.Step] = field(default_factory=list)
     #: raised by the next submits of a step of this type
@@ -71,6 +73,7 @@ class FakeEngine:
         """Everything loaded is gone, as after a crash and restart."""
         self.generation += 1
         self.loaded, self.placed, self.training = {}, {}, {}
+        self.writing = BagWriting()
 
     def close(self) -> None:
         self.closed = True
@@ -98,6 +101,13 @@ class FakeEngine:
                 return inspect_bag(Path(step.directory), step.head)
             case port.Predict():
                 return self._predict(step)
+            case port.Start():
+                self._place(step.place)
+                return self.writing.start(step, self._model)
+            case port.Decode():
+                return self.writing.decode(step)
+            case port.Release():
+                self.writing.release(step.keys)
             case port.CloseTraining():
                 self.training.pop(step.slot, None)
             case port.Stats():
@@ -107,6 +117,7 @@ class FakeEngine:
                     placed=dict(self.placed),
                     training=sorted(self.training),
                     cache_bytes=0,
+                    running=sorted(self.writing.rows),
                 )
             case _:
                 return self._train(step)
@@ -126,8 +137,8 @@ class FakeEngine:
             head=first.head,
         )
 
-    def _predict(self, step: port.Predict) -> port.Predicted:
-        for slot, digest in step.place.items():
+    def _place(self, place: dict[int, str]) -> None:
+        for slot, digest in place.items():
             if not 1 <= slot <= self.num_slots:
                 raise NotLoaded(
                     f"slot {slot} does not exist; there are slots 1 to {self.num_slots}"
@@ -135,6 +146,9 @@ class FakeEngine:
             if digest not in self.loaded:
                 raise NotLoaded(f"slot {slot} was to hold {digest}, which is not loaded")
             self.placed[slot] = digest
+
+    def _predict(self, step: port.Predict) -> port.Predicted:
+        self._place(step.place)
         return port.Predicted(
             rows=[self._row(row) for row in step.rows],
             forward_s=1e-4,
@@ -168,7 +182,10 @@ class FakeEngine:
             | port.Predict
             | port.Evict
             | port.Stats
-            | port.CloseTraining,
+            | port.CloseTraining
+            | port.Start
+            | port.Decode
+            | port.Release,
         )
         if step.slot not in self.training:
             raise NotLoaded(f"slot {step.slot} is not training")

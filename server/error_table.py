@@ -44,9 +44,12 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     # ------------------------------------------------------------ server
     (
         INVALID,
-        (server.BadCall, server.TooManyInputs, server.BadInput, server.NotText, server.EmptyInput),
+        (server.BadCall, server.TooManyInputs, server.BadInput, server.NotText, server.NotMessages),
     ),
-    (INVALID, (server.InputTooLong, server.ForbiddenCharacter, server.PairRefused)),
+    (
+        INVALID,
+        (server.EmptyInput, server.InputTooLong, server.ForbiddenCharacter, server.WrongInput),
+    ),
     (UNAUTHENTICATED, (server.Unauthenticated,)),
     (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
     (TOO_LARGE, (server.BodyTooLarge,)),
@@ -78,6 +81,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             engine.Diverged,
         ),
     ),
+    (INVALID, (engine.BadAnswering,)),
     (OVERLOADED, (engine.OutOfMemory,)),
     (INTERNAL, (engine.EngineError, engine.NotLoaded, engine.BadBase)),
     # ------------------------------------------------------------ registry

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from server.config import Settings
 from server.dispatch.scheduler import BatchLimits
+from server.dispatch.text import WriterLimits
 from server.dispatch.waiting_room import QueueLimits
 
 #: an upload that stands still for so long is given up
@@ -58,6 +59,15 @@ def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:
         ahead_tokens=settings.ahead_tokens,
         num_slots=num_slots,
         slot_bytes=settings.slot_bytes,
+    )
+
+
+def writer_limits(settings: Settings, num_slots: int) -> WriterLimits:
+    return WriterLimits(
+        max_rows=settings.max_batch_rows,
+        max_tokens=settings.max_batch_tokens,
+        # the other half stays free for batches, which come and go
+        max_adapters=max(1, num_slots // 2),
     )
 
 

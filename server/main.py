@@ -97,6 +97,7 @@ class Server:
             self._watch.cancel()
         if self._parts is not None:
             self._parts.dispatch.room.close()
+            self._parts.dispatch.writer.close()
         if self._grpc is not None:
             await self._grpc.stop(0)
         await asyncio.gather(*(listener.finish(at_once=True) for listener in self._listeners))

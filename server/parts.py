@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from engine.errors import EngineError
 from engine.port import EnginePort
+from engine.prompting import Prompter
 from engine.slots import SlotTable
 from engine.tokenizer import Tokenizer
 from server import limits
@@ -20,6 +21,7 @@ from server.dispatch.batcher import Batcher
 from server.dispatch.compositions import Compositions
 from server.dispatch.residency import Residency
 from server.dispatch.waiting_room import WaitingRoom
+from server.dispatch.writer import Writer
 from server.errors import StartFailed
 from server.health import Health
 from server.metrics import Live, Metrics
@@ -27,6 +29,8 @@ from server.service.adapters import AdapterService
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.predict import PredictService
+from server.service.predict_many import PredictManyService
+from server.service.prompts import PromptReader
 from server.service.service import Service
 from server.service.tasks import TaskService
 from server.service.tokens import InputReader
@@ -44,6 +48,7 @@ class Dispatch:
     residency: Residency
     compositions: Compositions
     batcher: Batcher
+    writer: Writer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +123,21 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
         limits=limits.batch_limits(settings, num_slots),
         observer=metrics,
     )
+    writer = Writer(
+        port=port,
+        residency=residency,
+        room=WaitingRoom(limits.queue_limits(settings)),
+        slots=slots,
+        limits=limits.writer_limits(settings, num_slots),
+        observer=metrics,
+        follow_engine=batcher.follow_engine,
+        freed=batcher.wake,
+    )
     compositions = Compositions(port=port, residency=residency, forget=slots.forget)
     return Dispatch(
-        room=room, slots=slots, residency=residency, compositions=compositions, batcher=batcher
-    )
+        room=room, slots=slots, residency=residency, compositions=compositions, batcher=batcher,
+        writer=writer,
+    )  # fmt: skip
 
 
 def _service(
@@ -135,17 +151,21 @@ def _service(
     health: Health,
 ) -> Service:
     calls = limits.call_limits(settings)
+    predict = PredictService(
+        resolve=data.registry.resolve,
+        reader=InputReader(tokenizer, calls.max_chars),
+        prompts=PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars),
+        residency=dispatch.residency,
+        compositions=dispatch.compositions,
+        room=dispatch.room,
+        batcher=dispatch.batcher,
+        writer=dispatch.writer,
+        limits=calls,
+        observer=metrics,
+    )
     return Service(
-        predict=PredictService(
-            resolve=data.registry.resolve,
-            reader=InputReader(tokenizer, calls.max_chars),
-            residency=dispatch.residency,
-            compositions=dispatch.compositions,
-            room=dispatch.room,
-            batcher=dispatch.batcher,
-            limits=calls,
-            observer=metrics,
-        ),
+        predict=predict,
+        predict_many=PredictManyService(predict),
         tasks=TaskService(data.registry, dispatch.residency),
         adapters=AdapterService(registry=data.registry, port=port, residency=dispatch.residency),
         jobs=JobService(trainer, health),
@@ -164,7 +184,7 @@ def _live(port: EnginePort, dispatch: Dispatch) -> Callable[[], Live]:
             loaded_adapters=dispatch.residency.num_resident,
             loaded_bytes=dispatch.residency.num_bytes,
             engine_generation=port.generation,
-            running=dispatch.batcher.running_labels,
+            running=dispatch.batcher.running_labels | dispatch.writer.running_labels,
             waiting={entry.label for entry in dispatch.room.entries},
         )
 

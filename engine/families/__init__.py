@@ -4,12 +4,29 @@ A new family is one file here and one line in `FAMILIES`; siblings do not know e
 """
 
 from engine.errors import BadBase
+from engine.families.albert import ALBERT
 from engine.families.bert import BERT
+from engine.families.deberta_v2 import DEBERTA_V2
 from engine.families.distilbert import DISTILBERT
+from engine.families.electra import ELECTRA
 from engine.families.family import Family
+from engine.families.gemma3 import GEMMA3
+from engine.families.gpt2 import GPT2
+from engine.families.gpt_neox import GPT_NEOX
+from engine.families.llama import LLAMA, QWEN2, QWEN3
+from engine.families.modernbert import MODERNBERT
+from engine.families.mpnet import MPNET
+from engine.families.opt import OPT
+from engine.families.phi3 import PHI3
 from engine.families.roberta import ROBERTA
 
-FAMILIES: dict[str, Family] = {family.name: family for family in (BERT, ROBERTA, DISTILBERT)}
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        BERT, ROBERTA, DISTILBERT, ELECTRA, ALBERT, MODERNBERT, DEBERTA_V2, MPNET,
+        GPT2, LLAMA, QWEN2, QWEN3, GEMMA3, GPT_NEOX, OPT, PHI3,
+    )
+}  # fmt: skip
 
 
 def family_of(model_type: str) -> Family:

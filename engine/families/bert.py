@@ -8,7 +8,6 @@ BERT = Family(
     name="bert",
     model_types=("bert",),
     prefix="bert",
-    embeddings="embeddings",
     layers="encoder.layer",
     sublayers={
         "attention": Sublayer(

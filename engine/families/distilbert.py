@@ -8,7 +8,6 @@ DISTILBERT = Family(
     name="distilbert",
     model_types=("distilbert",),
     prefix="distilbert",
-    embeddings="embeddings",
     layers="transformer.layer",
     sublayers={
         "attention": Sublayer(

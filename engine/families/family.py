@@ -5,16 +5,21 @@ Names only, no tensors.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadLayer:
-    """One linear of a head, as the stock model names it; `activation` follows it."""
+    """One linear of a head, as the stock model names it; `activation` follows it, then `norm`."""
 
     name: str
     activation: str | None = None
+    bias: bool = True
+    norm: str | None = None
+    norm_bias: bool = False
+    norm_eps: float = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +27,16 @@ class NativeHead:
     """The stock `AutoModelFor…` head: the base's pooler or none, then linears; the last answers."""
 
     layers: tuple[HeadLayer, ...]
-    #: the base's own (frozen) pooler stands between the first token and the linears
+    #: the base's own (frozen) pooler stands between the token and the linears
     base_pooler: bool = False
+    #: which token a head reads that answers per row, or the mean of all
+    position: Literal["first", "last", "mean"] = "first"
+
+
+#: what decoders have for a head: one linear without a bias, on the last token
+LAST_TOKEN = NativeHead(layers=(HeadLayer(name="score", bias=False),), position="last")
+#: text is written by the base's own output embeddings, which are no part of a version
+WRITTEN = NativeHead(layers=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +47,7 @@ class Sublayer:
     input: str
     #: its output is the branch's, before residual and norm
     output: str
-    #: the layer norm that belongs to the branch
+    #: the layer norm before the branch where the family's norms stand first, else the one after it
     norm: str
 
 
@@ -47,19 +60,36 @@ class Family:
     model_types: tuple[str, ...]
     #: the bare model's attribute inside a stock task model, which prefixes PEFT's keys
     prefix: str
-    embeddings: str
     layers: str
     #: "attention" and "feed_forward", each with its boundaries
     sublayers: Mapping[str, Sublayer]
     #: by head kind
-    native_heads: Mapping[str, NativeHead]
+    native_heads: Mapping[str, NativeHead] = field(default_factory=dict)
+    #: the same where it is a matter of the base's config, which it is given
+    configured_heads: Callable[[Any], Mapping[str, NativeHead]] | None = None
     token_types: bool
+    architecture: Literal["encoder", "decoder", "seq2seq"] = "encoder"
     #: the norm stands before its branch, and the residual passes it by
     norm_first: bool = False
     #: positions start after the padding index
     positions_after_padding: bool = False
     #: the stock code takes positions and attention from us, so rows can share one stream
     packable: bool = True
+    #: one layer hands the next nothing but hidden states and each runs once, so that a forward can
+    #: start at any of them
+    ranged: bool = True
+    #: the module that follows the base's pooler where the pooler is a bare linear
+    pooler_activation: str | None = None
+    #: modules that have biases and run on something else than the tokens of each row
+    shared_modules: tuple[str, ...] = ("pooler",)
+    #: a module and its method that computes a bias for all rows with linears that are sites
+    slot_biases: tuple[str, str] | None = None
+
+    def configured(self, config: Any) -> Family:
+        """Itself, with the stock heads of a base of this config."""
+        if self.configured_heads is None:
+            return self
+        return replace(self, native_heads=self.configured_heads(config))
 
     def layer_path(self, index: int) -> str:
         return f"{self.layers}.{index}"

@@ -11,7 +11,6 @@ ROBERTA = Family(
     name="roberta",
     model_types=("roberta", "xlm-roberta"),
     prefix="roberta",
-    embeddings="embeddings",
     layers="encoder.layer",
     sublayers={
         "attention": Sublayer(

@@ -7,19 +7,20 @@ Shape letters: R rows, D hidden width, O outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from engine.base import Base
-from engine.head_layers import mean_rows
-from engine.packing import Batch, pack, pad, unpack
+from engine.packing import Batch, pack, pad
 from engine.plan import plan, row_group
 from engine.port import Row
 from engine.resident import Placed
-from engine.sites import Sites
+from engine.sites import Action, Sites
 
 Dropout = Callable[[Tensor], Tensor]
 
@@ -31,12 +32,21 @@ def make_batch(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) ->
     return pad(rows, base.numerics.device, base.pad_id, groups)
 
 
-def hidden_rows(
-    base: Base, sites: Sites, batch: Batch, placed: Mapping[int, Placed]
-) -> list[Tensor]:
-    """Final hidden states, one [tokens, D] per row in batch order."""
-    with sites.acting(plan(batch, placed)):
-        return unpack(base.forward(batch), batch)
+@contextmanager
+def acting(
+    base: Base,
+    sites: Sites,
+    batch: Batch,
+    placed: Mapping[int, Placed],
+    dropout: Dropout | None = None,
+) -> Iterator[None]:
+    """While this lasts, a forward of the batch has each row's own adapter in it."""
+    with ExitStack() as stack:
+        stack.enter_context(sites.acting(plan(batch, placed), dropout))
+        if base.slot_biases is not None:
+            plan_slot = partial(_plan_slot, placed)
+            stack.enter_context(base.slot_biases.acting(sites, batch.slots, plan_slot))
+        yield
 
 
 def head_logits(
@@ -71,17 +81,20 @@ def _pooled(
     base: Base, hidden: list[Tensor], slots: Sequence[int], placed: Mapping[int, Placed]
 ) -> dict[int, Tensor]:
     """One [D] per row whose head wants one; the base's pooler runs once for all that need it."""
-    wanted = [
-        (i, placed[s].head)
+    heads = {
+        i: placed[s].head
         for i, s in enumerate(slots)
         if s in placed and not placed[s].head.per_token
-    ]
-    through_pooler = [i for i, head in wanted if head.native and head.base_pooler]
-    first = {i: hidden[i][0] for i, head in wanted if head.native}
-    mean = [i for i, head in wanted if not head.native]
+    }
+    features = {i: head.pooled(hidden[i]) for i, head in heads.items()}
+    through_pooler = [i for i, head in heads.items() if head.base_pooler]
     if through_pooler:
-        pooled_RD = base.pool(torch.stack([first[i] for i in through_pooler]))
-        first |= dict(zip(through_pooler, pooled_RD, strict=True))
-    if mean:
-        first |= dict(zip(mean, mean_rows([hidden[i] for i in mean]), strict=True))
-    return first
+        pooled_RD = base.pool(torch.stack([features[i] for i in through_pooler]))
+        features |= dict(zip(through_pooler, pooled_RD, strict=True))
+    return features
+
+
+def _plan_slot(placed: Mapping[int, Placed], slot: int, num_tokens: int) -> dict[str, list[Action]]:
+    """What one slot's adapter does to tokens that are all its own."""
+    tokens = pack([Row(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
+    return plan(tokens, placed)

@@ -13,7 +13,8 @@ from engine.errors import BadRow, NonFiniteResult
 from engine.port import Array, Failure, Predicted, Row
 from engine.resident import Placed
 from engine.sites import Sites
-from engine.steps.forward import head_logits, hidden_rows, make_batch
+from engine.steps.forward import head_logits, make_batch
+from engine.steps.trunk import hidden_rows
 
 Answers = list[Array | Failure]
 
@@ -24,7 +25,11 @@ def predict(
 ) -> Predicted:
     """One answer per row, in the order given."""
     started = time.perf_counter()
-    failures = {i: failure for i, row in enumerate(rows) if (failure := _refused(row, base))}
+    failures = {
+        i: failure
+        for i, row in enumerate(rows)
+        if (failure := refused(row, base) or _written(row, placed))
+    }
     good = [i for i in range(len(rows)) if i not in failures]
     batches = [[i] for i in good] if exact else [good] if good else []
     answers: dict[int, Array | Failure] = dict(failures)
@@ -55,7 +60,7 @@ def _forward(
     base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]
 ) -> Answers:
     batch = make_batch(base, rows, placed)
-    hidden = hidden_rows(base, sites, batch, placed)
+    hidden = hidden_rows(base, sites, rows, batch, placed)
     answers: Answers = [Failure(code=BadRow.code, message="the row was lost")] * len(rows)
     for position, logits in zip(
         batch.order, head_logits(base, hidden, batch.slots, placed), strict=True
@@ -75,7 +80,15 @@ def _array(logits: torch.Tensor) -> Array | Failure:
     return Array.of(array)
 
 
-def _refused(row: Row, base: Base) -> Failure | None:
+def _written(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
+    if row.slot not in placed or not placed[row.slot].head.writes:
+        return None
+    return Failure(
+        code=BadRow.code, message=f"slot {row.slot} holds a version that writes text token by token"
+    )
+
+
+def refused(row: Row, base: Base) -> Failure | None:
     if not row.ids:
         return Failure(code=BadRow.code, message="the row has no tokens")
     if row.type_ids is not None and len(row.type_ids) != len(row.ids):

@@ -14,18 +14,17 @@ from torch import Tensor
 
 from engine.adapter import Adapter
 from engine.base import Base
-from engine.errors import BadTraining, Diverged
-from engine.head_layers import HeadLayers
+from engine.errors import BadAdapter, BadTraining, Diverged
+from engine.head_layers import checked_head
 from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
 from engine.kinds import KINDS
 from engine.packing import Batch, unpack
-from engine.plan import plan
 from engine.port import OpenTraining, Row, Train, Trained
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
 from engine.sites import Sites
-from engine.steps.forward import head_logits, make_batch
+from engine.steps.forward import acting, head_logits, make_batch
 
 Dropout = Callable[[Tensor], Tensor]
 
@@ -43,7 +42,7 @@ class Training:
         self.snapshot()
         self._unreached = set(self.adapter.tensors)
         self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec), lr=0.0, fused=True)
-        self._cache = PrefixCache(base, _lowest_layer(self.adapter, base), spec.cache_bytes)
+        self._cache = PrefixCache(base, base.first_layer(self.adapter.weights), spec.cache_bytes)
 
     @property
     def num_trainable(self) -> int:
@@ -65,7 +64,9 @@ class Training:
                 "a training step needs as many keys and targets as rows, and at least one row"
             )
         self._optimizer.zero_grad(set_to_none=True)
-        loss = sum(self._backward(step, part) for part in _parts(step))
+        # a pair's two rows are neighbours, and its loss needs them both
+        together = 2 if head_kind(self.adapter.head).trains_apart else 1
+        loss = sum(self._backward(step, part) for part in _parts(step, together))
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.adapter.tensors.values()), self._spec.max_grad_norm
         )
@@ -111,13 +112,30 @@ class Training:
             _mix(self._spec.seed, step.step, part.start)
         )
         hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
+        targets = [step.targets[part[i]] for i in batch.order]
+        head = self.adapter.head
+        kind = head_kind(head)
+        if placed[step.slot].head.writes:
+            learned = [[t for t in row if t != IGNORED] for row in targets]
+            words = self._words(hidden, targets)
+            return kind.loss(words, learned, batch.lengths, head, self._spec.loss)
         logits = head_logits(
             self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator)
         )
-        head = self.adapter.head
-        kind = head_kind(head)
-        stacked = torch.cat(logits) if kind.per_token else torch.stack(logits)
-        return kind.loss(stacked, [step.targets[part[i]] for i in batch.order], batch.lengths, head)
+        back = sorted(range(len(rows)), key=batch.order.__getitem__)
+        given = [logits[i] for i in back]
+        return kind.loss(
+            torch.cat(given) if kind.per_token else torch.stack(given),
+            list(step.targets[part.start : part.stop]),
+            [batch.lengths[i] for i in back],
+            head,
+            self._spec.loss,
+        )
+
+    def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
+        """Logits over the vocabulary where something is learned: a prompt's would be waste."""
+        learned_T = torch.tensor([t != IGNORED for row in targets for t in row])
+        return self._base.vocabulary(torch.cat(hidden)[learned_T.to(hidden[0].device)])
 
     def _hidden(
         self,
@@ -126,16 +144,11 @@ class Training:
         placed: dict[int, Placed],
         generator: torch.Generator,
     ) -> list[Tensor]:
-        dropout = _dropout(self._spec.dropout, generator)
-        if not batch.packed:
-            with self._sites.acting(plan(batch, placed), dropout):
-                return unpack(self._base.forward(batch), batch)
         prefix = self._cache.hidden(batch, keys)
-        with self._sites.acting(plan(batch, placed), dropout):
-            out = self._base.run_layers(
-                prefix, batch.lengths, self._cache.boundary, self._base.num_layers
-            )
-        return unpack(out, batch)
+        dropout = _dropout(self._spec.dropout, generator)
+        with acting(self._base, self._sites, batch, placed, dropout):
+            final = self._base.run(batch, self._cache.boundary, self._base.num_layers, prefix)
+        return unpack(final, batch)
 
 
 def _fresh(spec: OpenTraining, base: Base) -> Adapter:
@@ -145,12 +158,10 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
         )
     kind = KINDS[spec.kind]
     config = kind.check(spec.kind_config, base)
-    head = head_kind(spec.head).check(spec.head)
-    layers = HeadLayers(head, base.family, base.hidden_size)
-    if layers.base_pooler and not base.has_pooler:
-        raise BadTraining(
-            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
-        )
+    try:
+        head, layers = checked_head(spec.head, base)
+    except BadAdapter as error:
+        raise BadTraining(str(error)) from error
     generator = torch.Generator().manual_seed(spec.seed)
     weights = kind.new_weights(config, base, generator)
     head_weights = layers.new_weights(generator)
@@ -185,23 +196,17 @@ def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
     ]
 
 
-def _lowest_layer(adapter: Adapter, base: Base) -> int:
-    return min(
-        (base.sites[site].layer for site in adapter.config["sites"]), default=base.num_layers
-    )
-
-
 def _on_slot(row: Row, slot: int) -> Row:
     return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
 
 
-def _parts(step: Train) -> list[range]:
+def _parts(step: Train, together: int) -> list[range]:
     """The step's rows in stretches of bounded size: one step must neither exhaust the memory nor
     keep served rows waiting for long.
     """
     starts, tokens = [0], 0
     for index, row in enumerate(step.rows):
-        if tokens and tokens + len(row.ids) > _MAX_PART_TOKENS:
+        if tokens and index % together == 0 and tokens + len(row.ids) > _MAX_PART_TOKENS:
             starts.append(index)
             tokens = 0
         tokens += len(row.ids)

@@ -84,7 +84,7 @@ class Batcher:
         """
         try:
             self._room.admit(entries)
-            self._wake()
+            self.wake()
             return [await entry.future for entry in entries]
         finally:
             for entry in entries:
@@ -92,7 +92,8 @@ class Batcher:
 
     # ------------------------------------------------------------ sending
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Look what can be sent: something came, or a slot was freed."""
         # one turn of the loop later, so that calls that arrived together go together
         if not self._pump_due:
             self._pump_due = True
@@ -100,9 +101,9 @@ class Batcher:
 
     def _pump(self) -> None:
         self._pump_due = False
-        self._follow_engine()
+        self.follow_engine()
         while self._room and self._may_send():
-            decision = decide(self._room.entries, self._leased(), self._limits, self._clock())
+            decision = decide(self._room.entries, self._slots.leased, self._limits, self._clock())
             for entry in decision.dropped:
                 self._room.leave(entry, DeadlinePassed())
             if not decision.chosen:
@@ -114,11 +115,8 @@ class Batcher:
             len(self._running) == 1 and self._room.num_tokens >= self._limits.ahead_tokens
         )
 
-    def _leased(self) -> dict[str, int]:
-        mine = [batch for batch in self._running if batch.generation == self._generation]
-        return {digest: size for batch in mine for digest, size in batch.sizes.items()}
-
-    def _follow_engine(self) -> None:
+    def follow_engine(self) -> None:
+        """A fresh engine's slots are empty."""
         if self._port.generation == self._generation:
             return
         self._generation = self._port.generation

@@ -5,10 +5,11 @@ weights.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from engine.port import Array, Failure
+from engine.port import Array, Failure, Written
 from server.dispatch.compositions import JointLease
 from server.dispatch.residency import Lease
 
@@ -23,7 +24,7 @@ class RowTokens(NamedTuple):
 class Answer(NamedTuple):
     """What became of an entry's rows, in order, and where their time went."""
 
-    rows: list[Array | Failure]
+    rows: Sequence[Array | Written | Failure]
     queue_s: float
     compute_s: float
 
@@ -44,6 +45,8 @@ class Entry:
     enqueued_at: float
     lease: Lease | JointLease
     future: asyncio.Future[Answer]
+    #: how many tokens each row may write, where rows write
+    max_tokens: int = 0
     #: a step with this entry failed as a whole; it is tried once more, in a batch of its own
     alone: bool = False
     #: submitted to the engine and not yet answered

@@ -12,8 +12,17 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from server.error_table import fault_of
 from server.service.parameters import parameters_of
-from server.service.values import Parameters, Prediction, Registration, RowError
+from server.service.values import (
+    ManyPredictions,
+    Parameters,
+    Prediction,
+    Registration,
+    RowError,
+    TaskFailure,
+    Timing,
+)
 from server.service.views import AliasView, EventView, JobView, TaskView, VersionView
 
 # ---------------------------------------------------------------- in
@@ -32,10 +41,18 @@ def read_inputs(messages: Sequence[predictor_pb2.Input]) -> list[object]:
 def _read_input(message: predictor_pb2.Input) -> object:
     if message.HasField("pair"):
         return {"text": message.pair.text, "text_pair": message.pair.text_pair}
+    if message.HasField("question_context"):
+        asked = message.question_context
+        return {"question": asked.question, "context": asked.context}
+    if message.HasField("messages"):
+        turns = message.messages.messages
+        return {"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
     return None
 
 
-def read_parameters(message: predictor_pb2.PredictRequest) -> Parameters:
+def read_parameters(
+    message: predictor_pb2.PredictRequest | predictor_pb2.PredictManyRequest,
+) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
     return parameters_of(MessageToDict(message.parameters))
@@ -47,6 +64,7 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
         head=message.head,
         labels=tuple(message.labels),
         pooling=message.pooling,
+        head_settings=MessageToDict(message.head_settings),
         promote=message.promote,
         note=message.note,
     )
@@ -63,8 +81,20 @@ def read_job_request(message: jobs_pb2.CreateJobRequest) -> dict[str, Any]:
 # ---------------------------------------------------------------- out
 
 
+def predictions(refs: Sequence[str], value: ManyPredictions) -> predictor_pb2.PredictManyResponse:
+    results = [_result(ref, result) for ref, result in zip(refs, value.results, strict=True)]
+    return predictor_pb2.PredictManyResponse(results=results, timing=_timing(value.timing))
+
+
+def _result(ref: str, result: Prediction | TaskFailure) -> predictor_pb2.TaskResult:
+    if isinstance(result, Prediction):
+        return predictor_pb2.TaskResult(task_id=ref, prediction=prediction(result))
+    fault = fault_of(result.error)
+    error = predictor_pb2.Error(code=fault.code, message=fault.message)
+    return predictor_pb2.TaskResult(task_id=ref, error=error)
+
+
 def prediction(value: Prediction) -> predictor_pb2.PredictResponse:
-    timing = value.timing
     write = _WRITERS[value.head]
     return predictor_pb2.PredictResponse(
         task_id=value.task,
@@ -77,12 +107,16 @@ def prediction(value: Prediction) -> predictor_pb2.PredictResponse:
             for part in value.composed
         ],
         outputs=[_error(o) if isinstance(o, RowError) else write(o) for o in value.outputs],
-        timing=predictor_pb2.Timing(
-            tokenize_ms=timing.tokenize_ms,
-            queue_ms=timing.queue_ms,
-            compute_ms=timing.compute_ms,
-            total_ms=timing.total_ms,
-        ),
+        timing=_timing(value.timing),
+    )
+
+
+def _timing(value: Timing) -> predictor_pb2.Timing:
+    return predictor_pb2.Timing(
+        tokenize_ms=value.tokenize_ms,
+        queue_ms=value.queue_ms,
+        compute_ms=value.compute_ms,
+        total_ms=value.total_ms,
     )
 
 
@@ -99,12 +133,43 @@ def _value(output: Mapping[str, Any]) -> predictor_pb2.Output:
     return predictor_pb2.Output(value=predictor_pb2.Value(value=output["value"]))
 
 
+def _span(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(span=predictor_pb2.Span(**output))
+
+
+def _embedding(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(embedding=predictor_pb2.Embedding(**output))
+
+
+def _relevance(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(relevance=predictor_pb2.Relevance(**output))
+
+
+def _text(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(
+        text=predictor_pb2.WrittenText(
+            text=output["text"],
+            finish_reason=output["finish_reason"],
+            usage=predictor_pb2.Usage(**output["usage"]),
+            value=output.get("value"),
+        )
+    )
+
+
 def _error(error: RowError) -> predictor_pb2.Output:
     return predictor_pb2.Output(error=predictor_pb2.Error(code=error.code, message=error.message))
 
 
 #: head -> its output message; a new head is one line here
-_WRITERS = {"classify": _classification, "tag": _tags, "regress": _value}
+_WRITERS = {
+    "classify": _classification,
+    "tag": _tags,
+    "regress": _value,
+    "span": _span,
+    "embed": _embedding,
+    "rerank": _relevance,
+    "generate": _text,
+}
 
 
 def task(view: TaskView) -> tasks_pb2.Task:

@@ -72,6 +72,13 @@ class PredictOut(BaseModel):
     timing: TimingOut
 
 
+class ManyOut(BaseModel):
+    """One result per task, in order: task, version, digest and outputs, or task and error."""
+
+    results: list[dict[str, Any]]
+    timing: TimingOut
+
+
 class TasksOut(BaseModel):
     """A page."""
 

@@ -8,7 +8,9 @@ from typing import Any
 from server.errors import BadCall
 from server.service.values import Parameters, Part, Priority
 
-NAMES = ("raw_scores", "truncate", "priority", "compose")
+NAMES = (
+    "raw_scores", "truncate", "priority", "normalize", "dimensions", "max_tokens", "compose",
+)  # fmt: skip
 _MAX_PARTS = 8
 _MAX_WEIGHT = 100.0
 #: as callers write them
@@ -27,6 +29,9 @@ def parameters_of(given: Mapping[str, Any]) -> Parameters:
         raw_scores=_flag(given, "raw_scores"),
         truncate=_flag(given, "truncate"),
         priority=_priority(given.get("priority", "interactive")),
+        normalize=_flag(given, "normalize") if "normalize" in given else None,
+        dimensions=_count(given, "dimensions"),
+        max_tokens=_count(given, "max_tokens"),
         compose=_parts(given.get("compose")),
     )
 
@@ -36,6 +41,18 @@ def _flag(given: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise BadCall(f"The parameter {name} must be true or false.")
     return value
+
+
+def _count(given: Mapping[str, Any], name: str) -> int | None:
+    """A whole number from 1; protobuf's Struct has them as floats."""
+    value = given.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+        raise BadCall(f"The parameter {name} must be a whole number.")
+    if value < 1:
+        raise BadCall(f"{name} is {int(value)}; it must be 1 or more.")
+    return int(value)
 
 
 def _priority(value: object) -> Priority:

@@ -7,19 +7,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from adapters_registry.values import Version
-from engine.errors import NonFiniteResult
-from engine.heads import HeadKind, head_kind
-from engine.port import Array, Failure
+from engine.heads import head_kind
+from engine.heads.generate import GenerateHead
 from server.dispatch.batcher import Batcher
 from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.waiting_room import WaitingRoom
+from server.dispatch.writer import Writer
 from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
 from server.limits import CallLimits
+from server.service.answers import check_parameters, read_answers
+from server.service.prompts import PromptReader
+from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
 from server.service.values import (
     Caller,
@@ -40,11 +43,15 @@ class PredictObserver(Protocol):
 
 
 class _Wait(NamedTuple):
-    """On whose behalf rows wait, in which band, until when, and for which other adapters."""
+    """On whose behalf rows wait, in which band, until when, and what they ask for besides."""
 
     tenant: str
     priority: Priority
     deadline: float
+    #: queue when these others do
+    together: Together | None
+    #: how much each row may write; 0 where nothing is written
+    max_tokens: int = 0
     #: what acts in place of the version's own adapter, with weights; empty: only that
     parts: Sequence[tuple[Version, float]] = ()
 
@@ -60,69 +67,89 @@ class PredictService:
         *,
         resolve: Callable[[str, str], Version],
         reader: InputReader,
+        prompts: PromptReader,
         residency: Residency,
         compositions: Compositions,
         room: WaitingRoom,
         batcher: Batcher,
+        writer: Writer,
         limits: CallLimits,
         observer: PredictObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolve = resolve
         self._reader = reader
+        self._prompts = prompts
         self._residency = residency
         self._compositions = compositions
         self._room = room
         self._batcher = batcher
+        self._writer = writer
         self._limits = limits
         self._observer = observer
         self._clock = clock
 
     async def predict(
-        self, ref: str, inputs: Sequence[object], parameters: Parameters, caller: Caller
+        self,
+        ref: str,
+        inputs: Sequence[object],
+        parameters: Parameters,
+        caller: Caller,
+        together: Together | None = None,
     ) -> Prediction:
+        """With `together` the rows queue at the moment when the rows of other calls do."""
         started = self._clock()
         version = self._resolve(caller.tenant, ref)
-        self._check_call(inputs)
+        self.check(len(inputs))
         deadline = started + self._limits.timeout_s
         if caller.deadline is not None:
             deadline = min(deadline, caller.deadline)
+        wait = _Wait(caller.tenant, parameters.priority, deadline, together)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._answer(version, inputs, parameters, caller, started, deadline)
+                return await self._answer(version, inputs, parameters, wait, started)
         except TimeoutError:
             raise DeadlinePassed from None
 
-    def _check_call(self, inputs: Sequence[object]) -> None:
-        if not inputs:
+    def check(self, num_inputs: int) -> None:
+        """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs."""
+        if not num_inputs:
             raise BadCall("The call holds no inputs.")
-        if len(inputs) > self._limits.max_inputs:
+        if num_inputs > self._limits.max_inputs:
             raise TooManyInputs(
-                f"The call holds {len(inputs)} inputs; "
+                f"The call holds {num_inputs} inputs; "
                 f"this server takes at most {self._limits.max_inputs} a call."
             )
-        self._room.check(len(inputs))
+        self._room.check(num_inputs)
 
     async def _answer(
         self,
         version: Version,
         inputs: Sequence[object],
         parameters: Parameters,
-        caller: Caller,
+        wait: _Wait,
         started: float,
-        deadline: float,
     ) -> Prediction:
         outputs: Outputs = [None] * len(inputs)
         head = version.manifest.semantics["head"]
         kind = head_kind(head)
-        rows = await self._reader.read(inputs, parameters, outputs, takes_pairs=not kind.per_token)
+        check_parameters(version, kind, parameters)
+        writes = kind.name == GenerateHead.name
+        if writes:
+            rows = await self._prompts.read(inputs, head, outputs)
+        else:
+            rows = await self._reader.read(inputs, parameters, outputs, head)
         tokenized = self._clock()
-        parts = [(self._resolve(caller.tenant, p.ref), p.weight) for p in parameters.compose]
-        wait = _Wait(
-            tenant=caller.tenant, priority=parameters.priority, deadline=deadline, parts=parts
-        )
+        if writes:
+            most = head["max_tokens"]
+            wait = wait._replace(max_tokens=min(parameters.max_tokens or most, most))
+        parts = [(self._resolve(wait.tenant, p.ref), p.weight) for p in parameters.compose]
+        wait = wait._replace(parts=parts)
         answers = await self._compute(version, rows, wait) if rows else []
-        self._decode(kind, head, rows, answers, parameters, outputs)
+        if writes:
+            self._prompts.decode(rows, answers, head, outputs)
+        else:
+            read_answers(kind, head, rows, answers, parameters, outputs)
         self._observe(version, outputs, rows)
         return Prediction(
             task=version.task,
@@ -154,12 +181,14 @@ class PredictService:
     async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
         lease = await self._lease(version, wait.parts)
         try:
+            if wait.together is not None:
+                await wait.together.arrive()
             entries = [
                 self._entry(version, chunk, wait, lease.again()) for chunk in self._chunks(rows)
             ]
         finally:
             lease.release()
-        return await self._batcher.run(entries)
+        return await (self._writer if wait.max_tokens else self._batcher).run(entries)
 
     async def _lease(
         self, version: Version, parts: Sequence[tuple[Version, float]]
@@ -171,8 +200,8 @@ class PredictService:
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
         num_tokens = 0
-        for row in rows:
-            size = len(row.encoding.ids)
+        for ids, type_ids in (piece for row in rows for piece in row.encoding.rows):
+            size = len(ids)
             full = (
                 num_tokens + size > self._limits.entry_tokens
                 or len(chunks[-1]) >= self._limits.entry_rows
@@ -180,7 +209,7 @@ class PredictService:
             if chunks[-1] and full:
                 chunks.append([])
                 num_tokens = 0
-            chunks[-1].append(RowTokens(row.encoding.ids, row.encoding.type_ids))
+            chunks[-1].append(RowTokens(ids, type_ids))
             num_tokens += size
         return chunks
 
@@ -196,31 +225,11 @@ class PredictService:
             deadline=wait.deadline,
             enqueued_at=self._clock(),
             lease=lease,
+            max_tokens=wait.max_tokens,
             future=asyncio.get_running_loop().create_future(),
         )
 
     # ------------------------------------------------------------ answers
-
-    def _decode(
-        self,
-        kind: HeadKind,
-        head: dict[str, Any],
-        rows: Sequence[TextRow],
-        answers: Sequence[Answer],
-        parameters: Parameters,
-        outputs: Outputs,
-    ) -> None:
-        results: list[Array | Failure] = [result for answer in answers for result in answer.rows]
-        for row, result in zip(rows, results, strict=True):
-            if isinstance(result, Failure):
-                outputs[row.position] = RowError(code=result.code, message=result.message)
-                continue
-            try:
-                outputs[row.position] = kind.decode(
-                    result.numpy(), head, row.encoding, row.text, parameters.raw_scores
-                )
-            except NonFiniteResult as error:
-                outputs[row.position] = RowError(code=error.code, message=str(error))
 
     def _observe(
         self,
@@ -235,5 +244,5 @@ class PredictService:
             tenant=version.tenant,
             task=version.task,
             num_inputs=len(outputs),
-            num_tokens=sum(len(row.encoding.ids) for row in rows),
+            num_tokens=sum(row.encoding.num_tokens for row in rows),
         )

@@ -5,6 +5,7 @@ Plain values; no protobuf, no JSON, no web framework.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -49,13 +50,17 @@ class Part:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
-    `priority` is the band in which the call waits; `compose` is what acts, weighted and summed,
-    in place of the ref's own adapter, under the ref's own head.
+    `priority` is the band in which the call waits; `normalize` and `dimensions` shape embeddings;
+    `max_tokens` lowers how much may be written; `compose` is what acts, weighted and summed, in
+    place of the ref's own adapter, under the ref's own head.
     """
 
     raw_scores: bool = False
+    normalize: bool | None = None
+    dimensions: int | None = None
     truncate: bool = False
     priority: Priority = Priority.INTERACTIVE
+    max_tokens: int | None = None
     compose: tuple[Part, ...] = ()
 
 
@@ -107,6 +112,22 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailure:
+    """Why one task of a call has no answer, while its neighbours may; `task` as it was asked."""
+
+    task: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManyPredictions:
+    """One result per task asked, in order. Timing is the slowest task's, but for the total."""
+
+    results: list[Prediction | TaskFailure]
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """What comes with an adapter's files."""
 
@@ -114,5 +135,7 @@ class Registration:
     head: str = ""
     labels: tuple[str, ...] = ()
     pooling: str = ""
+    #: any other settings of the head, by name
+    head_settings: Mapping[str, Any] = field(default_factory=dict)
     promote: bool = False
     note: str = ""

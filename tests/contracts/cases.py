@@ -65,8 +65,16 @@ class Case:
 
 
 def all_cases() -> list[Case]:
-    combinations_ = product(FAMILIES, VARIANTS, HEADS, POOLINGS)
-    return [Case(*c) for c in combinations_ if not (c[2] == "tag" and c[3] != "native")]
+    heads = [head for head in HEADS if head != "generate"]  # has no logits: test_generate.py
+    combinations_ = product(FAMILIES, VARIANTS, heads, POOLINGS)
+    return [Case(*c) for c in combinations_ if _exists(*c)]
+
+
+def _exists(family: str, kind: str, head: str, pooling: str) -> bool:
+    """A decoder's first token has seen none of the others, so it answers for no row."""
+    del kind
+    blind = FAMILIES[family].architecture == "decoder" and pooling == "cls"
+    return pooling in HEADS[head].poolings and not blind
 
 
 def pairwise(cases: list[Case]) -> set[Case]:

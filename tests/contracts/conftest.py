@@ -28,7 +28,7 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def engines(base_folder: Callable[[str], Path]) -> Callable[..., Engine]:
     @cache
     def engine(family: str, **options: Any) -> Engine:
-        settings = {"dtype": "float32", "threads": 1, "num_slots": 32, **options}
+        settings = {"dtype": "float32", "threads": 1, "num_slots": 64, **options}
         return Engine(EngineConfig(base=str(base_folder(family)), **settings))
 
     return engine

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from engine.errors import BadAdapter, BadBase
 from engine.families import FAMILIES, family_of
@@ -28,7 +29,7 @@ def test_every_kind_has_a_case() -> None:
 def test_every_linear_of_every_layer_is_a_site(bench: Callable[..., Bench], family: str) -> None:
     base = bench(family).base
     layers = base.model.get_submodule(base.family.layers)
-    assert len(base.sites) == sum(isinstance(m, nn.Linear) for m in layers.modules())
+    assert len(base.sites) == sum(isinstance(m, nn.Linear | Conv1D) for m in layers.modules())
     assert {site.layer for site in base.sites.values()} == set(range(base.num_layers))
 
 
@@ -46,7 +47,7 @@ def test_an_unknown_model_type_is_refused_with_the_known_ones() -> None:
 
 
 def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadAdapter, match="'poet'; this engine knows classify, tag, regress"):
+    with pytest.raises(BadAdapter, match="'poet'; this engine knows classify, tag, regress, span"):
         head_kind({"kind": "poet"})
 
 

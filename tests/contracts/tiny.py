@@ -4,19 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (
+    AlbertConfig,
     AutoModel,
+    AutoModelForCausalLM,
     BertConfig,
+    DebertaV2Config,
     DistilBertConfig,
+    ElectraConfig,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
+    ModernBertConfig,
+    MPNetConfig,
+    OPTConfig,
+    Phi3Config,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen3Config,
     RobertaConfig,
 )
 
+from engine.families import FAMILIES
+
 VOCABULARY = 120
+#: the tokenizer's own: what starts a row, pads one and ends one
+_SPECIAL = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+_GATED = {
+    **_SPECIAL, "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 3,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 48,
+    "max_position_embeddings": 64,
+}  # fmt: skip
 
 BASES: dict[str, Callable[[], PreTrainedConfig]] = {
     "bert": lambda: BertConfig(
@@ -27,17 +51,65 @@ BASES: dict[str, Callable[[], PreTrainedConfig]] = {
         vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
         intermediate_size=48, max_position_embeddings=66, pad_token_id=1,
     ),
+    "electra": lambda: ElectraConfig(
+        vocab_size=VOCABULARY, embedding_size=16, hidden_size=32, num_hidden_layers=3,
+        num_attention_heads=2, intermediate_size=48, max_position_embeddings=64,
+    ),
+    "albert": lambda: AlbertConfig(
+        vocab_size=VOCABULARY, embedding_size=16, hidden_size=32, num_hidden_layers=3,
+        num_attention_heads=2, intermediate_size=48, max_position_embeddings=64,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2,
+    ),
+    "modernbert": lambda: ModernBertConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=4, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=64, local_attention=6, pad_token_id=1,
+        bos_token_id=0, cls_token_id=0, eos_token_id=2, sep_token_id=2,
+    ),
+    "deberta-v2": lambda: DebertaV2Config(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=64, relative_attention=True,
+        position_biased_input=False, pos_att_type=["p2c", "c2p"], position_buckets=4,
+        norm_rel_ebd="layer_norm", share_att_key=True, conv_kernel_size=3,
+    ),
+    "mpnet": lambda: MPNetConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=66,
+    ),
     "distilbert": lambda: DistilBertConfig(
         vocab_size=VOCABULARY, dim=32, n_layers=3, n_heads=2, hidden_dim=48,
         max_position_embeddings=64,
     ),
+    "gpt2": lambda: GPT2Config(
+        vocab_size=VOCABULARY, n_embd=32, n_layer=3, n_head=2, n_inner=48, n_positions=64,
+        **_SPECIAL,
+    ),
+    "llama": lambda: LlamaConfig(**_GATED),
+    "qwen2": lambda: Qwen2Config(**_GATED),
+    "qwen3": lambda: Qwen3Config(**_GATED, head_dim=8, tie_word_embeddings=True),
+    "gemma3": lambda: Gemma3TextConfig(
+        **_GATED, head_dim=16, sliding_window=4, query_pre_attn_scalar=16,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+    ),
+    "gpt_neox": lambda: GPTNeoXConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
+        intermediate_size=48, max_position_embeddings=64, **_SPECIAL,
+    ),
+    "opt": lambda: OPTConfig(
+        vocab_size=VOCABULARY, hidden_size=32, word_embed_proj_dim=32, num_hidden_layers=3,
+        num_attention_heads=2, ffn_dim=48, max_position_embeddings=64, **_SPECIAL,
+    ),
+    "phi3": lambda: Phi3Config(**_GATED),
 }  # fmt: skip
 
 
-def build_base(family: str, folder: Path) -> Path:
+def build_base(family: str, folder: Path, **changes: Any) -> Path:
     """A base on disk, as `--base` takes it; weights larger than usual, so that mistakes show."""
     torch.manual_seed(7)
-    model = AutoModel.from_config(BASES[family]())
+    config = BASES[family]()
+    for name, value in changes.items():
+        setattr(config, name, value)
+    decoder = FAMILIES[family].architecture == "decoder"
+    model = (AutoModelForCausalLM if decoder else AutoModel).from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

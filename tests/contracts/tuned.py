@@ -26,7 +26,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "patterns": _LORA,
     "dora": {**_LORA, "use_dora": True},
     "dora everywhere": {**_LORA, "use_dora": True, "use_rslora": True},
-    "some layers": {**_LORA, "layers_to_transform": [1]},
+    "some layers": _LORA,
     "lora bias": {**_LORA, "lora_bias": True},
     "bias of adapted modules": {**_LORA, "bias": "lora_only"},
     "dora with biases": {**_LORA, "use_dora": True, "bias": "lora_only"},
@@ -53,10 +53,16 @@ def tuned_model(folder: Path, base: Base, head: str, variant: str, target: Path)
     model = get_peft_model(stock_model(folder, head), config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad and "pooler" not in name:  # all rows share the pooler
+            if parameter.requires_grad and not _shared(name, base):
                 parameter.add_(torch.randn_like(parameter) * 0.2)
     model.eval().save_pretrained(target)
     return model
+
+
+def _shared(parameter: str, base: Base) -> bool:
+    """Whether it belongs to a module of the base that does not run on the rows' own tokens."""
+    path = parameter.removeprefix(f"base_model.model.{base.family.prefix}.")
+    return path.startswith(base.family.shared_modules)
 
 
 def _config(variant: str, base: Base, **common: Any) -> PeftConfig:
@@ -71,6 +77,9 @@ def _config(variant: str, base: Base, **common: Any) -> PeftConfig:
     options = dict(VARIANTS[variant])
     if variant == "patterns":
         options |= {"rank_pattern": {first: 2}, "alpha_pattern": {last: 5}}
+    options["fan_in_fan_out"] = base.transposed(next(iter(base.sites)))
+    if variant == "some layers":
+        options |= {"layers_to_transform": [base.num_layers // 2]}
     # not PEFT's "all-linear", which takes the pooler and the head as well
     everywhere = variant in ("every linear", "dora everywhere")
     targets = list(base.sites) if everywhere else [first, last] if names else []

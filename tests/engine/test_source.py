@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from engine.errors import BadBase
-from engine.source import base_folder
+from engine.source import base_path
 
 
 @pytest.fixture
@@ -44,29 +44,31 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[str, list
 
 
 def test_a_folder_is_itself(tmp_path: Path) -> None:
-    assert base_folder(str(tmp_path)) == tmp_path
+    assert base_path(str(tmp_path)) == tmp_path
 
 
 @pytest.mark.parametrize("name", ["tiny_carrier", "tiny-weights", "Tiny_Weights"])
 def test_a_package_is_found_by_import_name_and_by_distribution_name(
     installed: Path, name: str
 ) -> None:
-    assert base_folder(f"package:{name}/base") == installed
+    assert base_path(f"package:{name}/base") == installed
 
 
 def test_a_package_without_a_path_is_its_own_folder(installed: Path) -> None:
-    assert base_folder("package:tiny_carrier") == installed.parent
+    assert base_path("package:tiny_carrier") == installed.parent
 
 
 @pytest.mark.parametrize("path", ["nowhere", "__init__.py"])
 def test_a_package_without_that_folder_says_which_folder(installed: Path, path: str) -> None:
-    with pytest.raises(BadBase, match=f"no installed package tiny_carrier has a folder {path}"):
-        base_folder(f"package:tiny_carrier/{path}")
+    with pytest.raises(
+        BadBase, match=f"no installed package tiny_carrier has a folder or GGUF file {path}"
+    ):
+        base_path(f"package:tiny_carrier/{path}")
 
 
 def test_a_missing_package_says_what_to_do() -> None:
     with pytest.raises(BadBase, match=r"no installed package not-here .* install it with pip"):
-        base_folder("package:not-here/base")
+        base_path("package:not-here/base")
 
 
 @pytest.mark.parametrize("base", ["./nowhere", "/nowhere/at/all", "a/b/c"])
@@ -74,19 +76,29 @@ def test_a_missing_folder_is_named_and_no_hub_is_asked(
     hub: list[tuple[str, list[str]]], base: str
 ) -> None:
     with pytest.raises(BadBase, match=f"there is no folder {base}"):
-        base_folder(base)
+        base_path(base)
     assert hub == []
 
 
-def test_a_gguf_file_is_refused_by_kind() -> None:
-    with pytest.raises(BadBase, match=r"model\.gguf is a GGUF file"):
-        base_folder("model.gguf")
+def test_a_gguf_file_is_itself_on_disk_and_inside_a_package(installed: Path) -> None:
+    file = installed / "model.gguf"
+    file.touch()
+    assert base_path(str(file)) == file
+    assert base_path("package:tiny_carrier/base/model.gguf") == file
+
+
+def test_a_missing_gguf_file_is_named_and_no_hub_is_asked(
+    hub: list[tuple[str, list[str]]],
+) -> None:
+    with pytest.raises(BadBase, match=r"there is no GGUF file model\.gguf"):
+        base_path("model.gguf")
+    assert hub == []
 
 
 def test_a_hub_id_is_fetched_without_pickles(
     hub: list[tuple[str, list[str]]], tmp_path: Path
 ) -> None:
-    assert base_folder("someone/some-base") == tmp_path
+    assert base_path("someone/some-base") == tmp_path
     ((repo, patterns),) = hub
     assert repo == "someone/some-base"
     assert "*.safetensors" in patterns
@@ -109,7 +121,7 @@ def test_a_hub_that_fails_is_one_sentence_with_its_reason(
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     with pytest.raises(BadBase) as caught:
-        base_folder("someone/some-base")
+        base_path("someone/some-base")
     assert str(caught.value) == (
         f"someone/some-base is neither a folder nor a base the hub gave us: {reason}"
     )

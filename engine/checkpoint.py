@@ -1,0 +1,125 @@
+"""What a base's files hold: config, weights and tokenizer, out of a folder or one GGUF file.
+
+Knows stock `transformers` loading and families' layouts; keeps nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+from engine.attention import register_packed_attention
+from engine.errors import BadBase
+from engine.families import Family, family_of
+from engine.numerics import Numerics
+
+#: a tokenizer without a length of its own says something astronomically large
+_NO_LIMIT = 10**6
+#: what a checkpoint of a bare model may lack: each is then not offered
+_OPTIONAL = ("pooler.", "lm_head.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """The frozen bare model, and what came with it."""
+
+    model: Any
+    has_pooler: bool
+    #: the linear from hidden states to the vocabulary, where the checkpoint has one
+    output: nn.Module | None
+    #: the tokens that end a generated text
+    end_ids: tuple[int, ...]
+
+
+def read_config(path: Path) -> Any:
+    try:
+        return AutoConfig.from_pretrained(**_named(path))
+    except ImportError as error:
+        raise _no_gguf(path) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise BadBase(f"{path} holds no base that transformers knows: {error}") from error
+
+
+def read_weights(path: Path, family: Family, numerics: Numerics, attention: str) -> Weights:
+    register_packed_attention()
+    stock: Any = AutoModelForCausalLM if family.architecture == "decoder" else AutoModel
+    options = (
+        {"quantization_config": GgufConfig(dequantize=True)}
+        if path.is_file()
+        else {"use_safetensors": True}
+    )
+    try:
+        whole, report = stock.from_pretrained(
+            **_named(path), **options, dtype=numerics.dtype, output_loading_info=True,
+            attn_implementation=attention,
+        )  # fmt: skip
+    except ImportError as error:
+        raise _no_gguf(path) from error
+    except (OSError, ValueError) as error:
+        raise BadBase(f"the weights in {path} cannot be read: {error}") from error
+    missing = set(report["missing_keys"])
+    if lacking := {key for key in missing if not key.startswith(_OPTIONAL)}:
+        raise BadBase(f"{path} lacks {len(lacking)} of the base's weights, such as {min(lacking)}")
+    whole.requires_grad_(requires_grad=False).eval().to(numerics.device)
+    model = whole.base_model
+    complete = not any(key.startswith(_OPTIONAL) for key in missing)
+    return Weights(
+        model=model,
+        has_pooler=getattr(model, "pooler", None) is not None and complete,
+        output=whole.get_output_embeddings() if whole is not model and complete else None,
+        end_ids=_end_ids(whole),
+    )
+
+
+def read_tokenizer(path: Path, config: Any) -> tuple[Any, int]:
+    """The stock tokenizer, and how many tokens a row may have."""
+    tokenizer = AutoTokenizer.from_pretrained(**_named(path))
+    if not tokenizer.is_fast:
+        raise BadBase(f"the tokenizer of {path} has no fast form, so offsets cannot be known")
+    usable = _usable_positions(config)
+    limit = tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else usable
+    return tokenizer, min(usable, limit)
+
+
+def _named(path: Path) -> dict[str, Any]:
+    if path.is_file():
+        return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+    return {"pretrained_model_name_or_path": path}
+
+
+def _usable_positions(config: Any) -> int:
+    positions = int(getattr(config, "max_position_embeddings", _NO_LIMIT))
+    if family_of(config.model_type).positions_after_padding:
+        positions -= config.pad_token_id + 1
+    return min(positions, *_longrope_limits(config), _NO_LIMIT)
+
+
+def _longrope_limits(config: Any) -> list[int]:
+    """LongRoPE chooses the frequencies of a whole batch by its longest row.
+
+    Past the original length one row would change its neighbours, so no row goes past it.
+    """
+    rope = getattr(config, "rope_parameters", None) or {}
+    every = [rope, *(part for part in rope.values() if isinstance(part, dict))]
+    return [
+        int(part["original_max_position_embeddings"])
+        for part in every
+        if part.get("rope_type") == "longrope"
+    ]
+
+
+def _end_ids(model: Any) -> tuple[int, ...]:
+    generation = getattr(model, "generation_config", None)
+    ids = generation.eos_token_id if generation is not None else None
+    return () if ids is None else tuple(ids) if isinstance(ids, list | tuple) else (int(ids),)
+
+
+def _no_gguf(path: Path) -> BadBase:
+    return BadBase(
+        f"{path} is a GGUF file; reading one needs the packages gguf and accelerate, "
+        "which come with adapterd[gguf]"
+    )

@@ -1,0 +1,156 @@
+"""Text written token by token by the base's own vocabulary: the head has no weights of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import BadAdapter
+from engine.heads.head_kind import IGNORED, Answering, Logits
+from engine.port import LossOptions
+from engine.tokenizer import Encoding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMATS = ("auto", "chat", "plain")
+_MAX_TOKENS = 64
+_MOST_TOKENS = 4096
+_MOST_EXAMPLES = 64
+
+
+class GenerateHead:
+    """Cross entropy over the vocabulary, on the completion's tokens only.
+
+    `prompt` stands before every input: an instruction and worked examples, which with no trained
+    weights at all make a prompt version. `parse` reads a number out of the text, for scores that
+    are written.
+    """
+
+    name = "generate"
+    per_token = True
+    poolings: tuple[str, ...] = ("native",)
+    inputs: tuple[str, ...] = ("text",)
+    settings: tuple[str, ...] = ("pooling", "max_tokens", "format", "prompt", "parse")
+    native_as = "generate"
+    peft_task = "CAUSAL_LM"
+    trains_apart = False
+    bare = True
+
+    def check(self, head: dict[str, Any]) -> dict[str, Any]:
+        checked: dict[str, Any] = {
+            "kind": self.name,
+            "pooling": "native",
+            "max_tokens": _count(head.get("max_tokens", _MAX_TOKENS)),
+            "format": _one_of("format", head.get("format", "auto"), FORMATS),
+        }
+        if head.get("prompt"):
+            checked["prompt"] = _prompt(head["prompt"])
+        if head.get("parse") is not None:
+            checked["parse"] = _one_of("parse", head["parse"], ("number",))
+        return checked
+
+    def num_outputs(self, head: dict[str, Any]) -> int:
+        """None of its own: logits are the base's, one per word of the vocabulary."""
+        del head
+        return 0
+
+    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
+        """`label` is how many of the row's first tokens are the prompt, which is not learned.
+
+        Each token's target is the one that follows it.
+        """
+        del head
+        start, ids = int(label), encodings[0].ids
+        if not 1 <= start < len(ids):
+            raise BadAdapter(
+                f"the row has {len(ids)} tokens, of which {start} are its prompt; "
+                "both prompt and completion need at least one"
+            )
+        following = [
+            token if position + 1 >= start else IGNORED for position, token in enumerate(ids[1:])
+        ]
+        return [[*following, IGNORED]]
+
+    def loss(
+        self,
+        logits: Tensor,
+        targets: list[Any],
+        lengths: list[int],
+        head: dict[str, Any],
+        options: LossOptions,
+    ) -> Tensor:
+        import torch
+
+        del lengths, head
+        flat = torch.tensor([index for row in targets for index in row], device=logits.device)
+        return torch.nn.functional.cross_entropy(
+            logits, flat, ignore_index=IGNORED, label_smoothing=options.label_smoothing
+        )
+
+    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+        del encodings
+        return parts[0]
+
+    def decode(
+        self,
+        logits: Logits,
+        head: dict[str, Any],
+        encoding: Encoding,
+        text: str,
+        wanted: Answering,
+    ) -> dict[str, Any]:
+        """`text` is what was written: there are no logits to read."""
+        del logits, encoding, wanted
+        return {"text": text} | self.parsed(text, head)
+
+    def parsed(self, text: str, head: Mapping[str, Any]) -> dict[str, Any]:
+        """What `parse` makes of a text; a text that is no number has the value null."""
+        return {"value": _number(text)} if head.get("parse") == "number" else {}
+
+
+def _count(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_TOKENS:
+        raise BadAdapter(
+            f"max_tokens is {value!r}; it must be a whole number from 1 to {_MOST_TOKENS}"
+        )
+    return value
+
+
+def _one_of(name: str, value: Any, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise BadAdapter(f"{name} is {value!r}; a generate head knows {', '.join(known)}")
+    return str(value)
+
+
+def _prompt(prompt: Any) -> dict[str, Any]:
+    if not isinstance(prompt, Mapping) or not set(prompt) <= {"instruction", "examples"}:
+        raise BadAdapter(f"prompt is {prompt!r}; it must be an object of instruction and examples")
+    instruction, examples = prompt.get("instruction", ""), prompt.get("examples", [])
+    if not isinstance(instruction, str):
+        raise BadAdapter(f"the prompt's instruction is {instruction!r}; it must be a text")
+    if not isinstance(examples, list) or len(examples) > _MOST_EXAMPLES:
+        raise BadAdapter(f"the prompt's examples must be a list of at most {_MOST_EXAMPLES}")
+    if not all(map(_is_example, examples)):
+        raise BadAdapter("each of the prompt's examples must be an object of input and output")
+    return {
+        "instruction": instruction,
+        "examples": [{"input": e["input"], "output": e["output"]} for e in examples],
+    }
+
+
+def _is_example(value: Any) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"input", "output"}
+        and all(isinstance(part, str) for part in value.values())
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text.strip())
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,257 @@
+"""Rows that write text: begun when slots allow, decoded together, with other steps in between.
+
+One engine step at a time is under way, so whatever else waits for the engine comes to its turn
+between any two tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable, Sequence
+
+from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
+from engine.port import (
+    Decode,
+    Decoded,
+    EnginePort,
+    Release,
+    Row,
+    Start,
+    Step,
+    Written,
+)
+from engine.slots import SlotTable
+from server.dispatch.batcher import BatchObserver
+from server.dispatch.entry import Answer, Entry
+from server.dispatch.residency import Residency
+from server.dispatch.text import Text, WriterLimits
+from server.dispatch.waiting_room import WaitingRoom
+from server.errors import DeadlinePassed, Draining, Stale
+
+
+class Writer:
+    """All methods are called on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        port: EnginePort,
+        residency: Residency,
+        room: WaitingRoom,
+        slots: SlotTable,
+        limits: WriterLimits,
+        observer: BatchObserver,
+        follow_engine: Callable[[], None],
+        freed: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._port, self._residency, self._room = port, residency, room
+        self._slots, self._limits, self._observer = slots, limits, observer
+        self._slots_follow_engine, self._freed, self._clock = follow_engine, freed, clock
+        self._keys = itertools.count(1)
+        self._texts: list[Text] = []
+        self._generation = port.generation
+        self._loop: asyncio.Task[None] | None = None
+
+    @property
+    def running_labels(self) -> set[str]:
+        return {text.entry.label for text in self._texts}
+
+    async def run(self, entries: Sequence[Entry]) -> list[Answer]:
+        """The answers of one call's entries, each with what its rows wrote.
+
+        Takes over their leases; a caller who hangs up takes its rows along.
+        """
+        try:
+            self._room.admit(entries)
+            if self._loop is None or self._loop.done():
+                self._loop = asyncio.get_running_loop().create_task(self._write())
+            return [await entry.future for entry in entries]
+        finally:
+            for entry in entries:
+                self._room.abandon(entry)
+
+    def close(self) -> None:
+        """Stop now: who waits or writes is told that the server is draining."""
+        self._room.close()
+        if self._loop is not None:
+            self._loop.cancel()
+        for text in list(self._texts):
+            self._end(text, Draining())
+
+    async def _write(self) -> None:
+        # one turn of the loop later, so that calls that arrived together begin together
+        await asyncio.sleep(0)
+        while self._room or self._texts:
+            self._follow_engine()
+            await self._drop_abandoned()
+            chosen = self._choose()
+            if chosen:
+                await self._begin(chosen)
+            if self._texts:
+                await self._decode()
+            elif self._room and not chosen:
+                # batches hold every slot; they are short
+                await asyncio.sleep(0.005)
+
+    # ------------------------------------------------------------ beginning
+
+    def _choose(self) -> list[Entry]:
+        """What may begin now, in order of arrival. An entry that is too large goes alone."""
+        held = {text.entry.digest for text in self._texts}
+        num_rows = sum(len(text.going) for text in self._texts)
+        num_tokens = 0
+        chosen: list[Entry] = []
+        for entry in list(self._room.entries):
+            if entry.abandoned or (entry.deadline or float("inf")) <= self._clock():
+                self._room.leave(entry, DeadlinePassed())
+                continue
+            if (num_rows or chosen) and (
+                num_rows + entry.num_rows > self._limits.max_rows
+                or num_tokens + entry.cost > self._limits.max_tokens
+                or len(held | {entry.digest}) > self._limits.max_adapters
+            ):
+                break
+            if not self._slots.fits([entry.digest], {entry.digest: entry.num_bytes}):
+                break
+            held.add(entry.digest)
+            num_rows, num_tokens = num_rows + entry.num_rows, num_tokens + entry.cost
+            chosen.append(entry)
+        return chosen
+
+    async def _begin(self, chosen: Sequence[Entry]) -> None:
+        """Entries of a step that fails as a whole are begun one by one."""
+        texts = [text for entry in chosen if (text := self._placed(entry)) is not None]
+        if not texts:
+            return
+        try:
+            await self._start(texts)
+        except EngineError as error:
+            if isinstance(error, EngineGone) or len(texts) == 1:
+                self._fail(texts, error)
+                return
+            for text in texts:
+                await self._begin_alone(text)
+
+    async def _begin_alone(self, text: Text) -> None:
+        text.rows.clear()
+        try:
+            await self._start([text])
+        except EngineError as error:
+            self._fail([text], error)
+
+    def _placed(self, entry: Entry) -> Text | None:
+        """The entry with a slot, or none: an earlier one of this turn took the last."""
+        sizes = {entry.digest: entry.num_bytes}
+        if not self._slots.fits([entry.digest], sizes):
+            return None
+        slot = self._slots.acquire([entry.digest], sizes).slots[entry.digest]
+        self._room.take([entry])
+        entry.running = True
+        text = Text(entry=entry, slot=slot, began_at=self._clock())
+        self._texts.append(text)
+        return text
+
+    async def _start(self, texts: Sequence[Text]) -> None:
+        keys = {
+            next(self._keys): (text, row.ids) for text in texts for row in text.entry.rows
+        }  # fmt: skip
+        step = Start(
+            rows=[Row(ids=ids, slot=text.slot) for text, ids in keys.values()],
+            keys=list(keys),
+            max_tokens=[text.entry.max_tokens for text, _ in keys.values()],
+            place={text.slot: text.entry.digest for text in texts},
+        )
+        decoded = await self._ask(step)
+        for (key, (text, _)), result in zip(keys.items(), decoded.rows, strict=True):
+            text.rows[key] = result
+        self._observe(decoded, len(keys))
+        self._deliver(texts)
+
+    # ------------------------------------------------------------ writing on
+
+    async def _decode(self) -> None:
+        going = {key: text for text in self._texts for key in text.going}
+        texts = list(dict.fromkeys(going.values()))
+        try:
+            decoded = await self._ask(Decode(keys=list(going)))
+        except EngineError as error:
+            self._fail(texts, error)
+            return
+        for (key, text), result in zip(going.items(), decoded.rows, strict=True):
+            before = text.rows[key]
+            if isinstance(before, Written) and isinstance(result, Written):
+                result = Written(ids=before.ids + result.ids, finish=result.finish)
+            text.rows[key] = result
+        self._observe(decoded, len(going))
+        self._deliver(texts)
+
+    async def _ask(self, step: Step) -> Decoded:
+        try:
+            result = await asyncio.wrap_future(self._port.submit(step))
+        except EngineError:
+            raise
+        except Exception as error:
+            # whatever ended the step, its entries must leave: nothing may wait for an answer that
+            # cannot come
+            raise EngineGone from error
+        if not isinstance(result, Decoded):
+            raise EngineError(f"the engine answered a {type(step).__name__} with {result!r:.80}")
+        return result
+
+    # ------------------------------------------------------------ ending
+
+    def _deliver(self, texts: Sequence[Text]) -> None:
+        for text in texts:
+            if text.going:
+                continue
+            answer = Answer(
+                rows=list(text.rows.values()),
+                queue_s=text.began_at - text.entry.enqueued_at,
+                compute_s=self._clock() - text.began_at,
+            )
+            self._end(text, answer)
+
+    def _fail(self, texts: Sequence[Text], error: EngineError) -> None:
+        for text in texts:
+            outcome = error
+            if isinstance(error, NotLoaded):
+                self._residency.forget(text.entry.digest)
+                outcome = Stale()
+            if isinstance(error, BadAdapter) and len(texts) == 1:
+                self._residency.refuse(text.entry.digest, error)
+            self._end(text, outcome)
+
+    def _end(self, text: Text, outcome: Answer | Exception | None) -> None:
+        self._texts.remove(text)
+        if text.entry.lease.generation == self._generation == self._port.generation:
+            self._slots.release(text.entry.digest)
+        self._room.leave(text.entry, outcome)
+        self._freed()
+
+    async def _drop_abandoned(self) -> None:
+        gone = [text for text in self._texts if text.entry.abandoned]
+        for text in gone:
+            self._end(text, None)
+        if keys := [key for text in gone for key in text.going]:
+            await asyncio.wrap_future(self._port.submit(Release(keys=keys)))
+
+    def _follow_engine(self) -> None:
+        """A fresh engine holds no rows. Who waits learns that its weights must be loaded again."""
+        if self._port.generation == self._generation:
+            return
+        self._slots_follow_engine()
+        self._generation = self._port.generation
+        for text in list(self._texts):
+            self._end(text, EngineGone())
+        for entry in list(self._room.entries):
+            if entry.lease.generation != self._generation:
+                self._room.leave(entry, Stale())
+
+    def _observe(self, decoded: Decoded, num_rows: int) -> None:
+        self._observer.batch(
+            num_rows=num_rows, num_tokens=decoded.num_tokens, num_placed=0, num_swapped=0,
+            num_adapters=decoded.num_adapters,
+        )  # fmt: skip

@@ -1,0 +1,105 @@
+"""Calls of tasks that write: inputs to prompts, and what was written to outputs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from engine.errors import BadRow
+from engine.port import Failure, Written
+from engine.prompting import Asked, Prompter
+from engine.tokenizer import bare_encoding
+from server.dispatch.entry import Answer
+from server.errors import InputTooLong, NotMessages, WrongInput
+from server.service.inputs import read_input
+from server.service.tokens import Outputs, TextRow
+from server.service.values import RowError
+
+_ROLES = ("system", "user", "assistant")
+
+
+class PromptReader:
+    """Checks inputs and turns them into the rows a base writes after."""
+
+    def __init__(self, prompter: Prompter, max_tokens: int, max_chars: int) -> None:
+        self._prompter = prompter
+        self._max_tokens = max_tokens
+        self._max_chars = max_chars
+
+    async def read(
+        self, inputs: Sequence[object], head: Mapping[str, Any], outputs: Outputs
+    ) -> list[TextRow]:
+        """The rows to compute. `outputs` receives the errors of the others."""
+        found = await asyncio.to_thread(
+            lambda: [self._read(position, item, head) for position, item in enumerate(inputs)]
+        )
+        for position, row in enumerate(found):
+            if isinstance(row, RowError):
+                outputs[position] = row
+        return [row for row in found if not isinstance(row, RowError)]
+
+    def decode(
+        self,
+        rows: Sequence[TextRow],
+        answers: Sequence[Answer],
+        head: Mapping[str, Any],
+        outputs: Outputs,
+    ) -> None:
+        """Fill in what was written."""
+        results = chain.from_iterable(answer.rows for answer in answers)
+        for row, result in zip(rows, results, strict=True):
+            if isinstance(result, Failure):
+                outputs[row.position] = RowError(code=result.code, message=result.message)
+                continue
+            assert isinstance(result, Written), "a row that writes answers with what it wrote"
+            outputs[row.position] = self._prompter.output(result.ids, head) | {
+                "finish_reason": result.finish,
+                "usage": {
+                    "prompt_tokens": len(row.encoding.ids),
+                    "completion_tokens": len(result.ids),
+                },
+            }
+
+    def _read(self, position: int, item: object, head: Mapping[str, Any]) -> TextRow | RowError:
+        asked = _asked(item, self._max_chars)
+        if isinstance(asked, RowError):
+            return asked
+        try:
+            ids = self._prompter.tokens(asked, head)
+        except BadRow as error:
+            return RowError(code=error.code, message=str(error))
+        if len(ids) > self._max_tokens:
+            return RowError(
+                code=InputTooLong.code,
+                message=f"The prompt has {len(ids)} tokens; "
+                f"the base reads at most {self._max_tokens}.",
+            )
+        return TextRow(position, asked if isinstance(asked, str) else "", bare_encoding(ids))
+
+
+def _asked(item: object, max_chars: int) -> Asked | RowError:
+    """A text, or a conversation that ends with what is asked."""
+    if not isinstance(item, Mapping) or set(item) != {"messages"}:
+        given = read_input(item, "text", max_chars)
+        if isinstance(given, RowError) and given.code == WrongInput.code:
+            return RowError(code=NotMessages.code, message=str(NotMessages()))
+        return given if isinstance(given, RowError) else given.first
+    messages = item["messages"]
+    if not isinstance(messages, list) or not messages or not all(map(_is_message, messages)):
+        return RowError(code=NotMessages.code, message=str(NotMessages()))
+    for message in messages:
+        read = read_input(message["content"], "text", max_chars)
+        if isinstance(read, RowError):
+            return read
+    return [{"role": m["role"], "content": m["content"]} for m in messages]
+
+
+def _is_message(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"role", "content"}
+        and value["role"] in _ROLES
+        and isinstance(value["content"], str)
+    )
