@@ -70,11 +70,13 @@ def all_cases() -> list[Case]:
     return [Case(*c) for c in combinations_ if _exists(*c)]
 
 
-def _exists(family: str, kind: str, head: str, pooling: str) -> bool:
-    """A decoder's first token has seen none of the others, so it answers for no row."""
-    del kind
+def _exists(family: str, variant: str, head: str, pooling: str) -> bool:
+    """A decoder's first token has seen none of the others, so it answers for no row; a head without
+    weights alone is nothing.
+    """
     blind = FAMILIES[family].architecture == "decoder" and pooling == "cls"
-    return pooling in HEADS[head].poolings and not blind
+    empty = variant == "head_only" and HEADS[head].bare
+    return pooling in HEADS[head].poolings and not blind and not empty
 
 
 def pairwise(cases: list[Case]) -> set[Case]:

@@ -32,6 +32,15 @@ def test_a_written_version_is_read_back_as_it_was(
         assert again.tensors[name].equal(tensor)
 
 
+def test_a_version_without_any_weights_is_one_too(bench: Callable[..., Bench]) -> None:
+    table = bench("bert")
+    adapter = table.adapter(Case("bert", "head_only", "embed", "mean"))
+    directory = table.write(adapter)
+    check_directory(directory, Limits())
+    assert read_adapter(staged_files(directory), table.base, adapter.head).tensors == {}
+    assert table.load(adapter)
+
+
 def test_adapterhubs_directory_passes_the_front_door_under_the_stored_names(
     tmp_path: Path,
 ) -> None:

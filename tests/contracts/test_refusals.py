@@ -171,6 +171,7 @@ def test_a_slot_that_holds_nothing_is_named(bench: MakeBench) -> None:
         ({"kind": "ia3", "kind_config": {"rank": 4}}, "ia3 has no setting 'rank'"),
         ({"kind": "bias", "kind_config": {"rank": 4}}, "bias has no setting 'rank'"),
         ({"kind": "head_only", "kind_config": {"layers": 1}}, "it has none at all"),
+        ({"kind": "head_only", "head": {"kind": "embed", "pooling": "mean"}}, "nothing to train"),
         ({"kind": "bottleneck", "kind_config": {"variant": "odd"}}, "'odd'; it must be one of"),
         ({"kind": "bottleneck", "kind_config": {"scaling": -1}}, "scaling is -1"),
         ({"kind": "bottleneck", "kind_config": {"activation": "sine"}}, "'sine'; it must be one"),
