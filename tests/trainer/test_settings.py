@@ -82,6 +82,7 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
         ({"kind": "magic"}, {}, "bias, bottleneck, head_only, ia3, lora"),
         ({"kind": "ia3"}, {"rank": 4}, "rank is no setting of ia3; it has targets, layers"),
         ({"kind": "head_only"}, {"layers": 1}, "layers is no setting of head_only; it has none"),
+        ({"kind": "head_only", "head": "embed"}, {}, "nothing would be trained"),
         ({"kind": "lora"}, {"variant": "pfeiffer"}, "variant is no setting of lora"),
         ({"pooling": "max"}, {}, "native, cls, mean, last"),
         (
