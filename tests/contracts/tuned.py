@@ -77,6 +77,7 @@ def _config(variant: str, base: Base, **common: Any) -> PeftConfig:
     options = dict(VARIANTS[variant])
     if variant == "patterns":
         options |= {"rank_pattern": {first: 2}, "alpha_pattern": {last: 5}}
+    options["fan_in_fan_out"] = base.transposed(next(iter(base.sites)))
     if variant == "some layers":
         options |= {"layers_to_transform": [base.num_layers // 2]}
     # not PEFT's "all-linear", which takes the pooler and the head as well
