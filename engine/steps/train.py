@@ -14,8 +14,8 @@ from torch import Tensor
 
 from engine.adapter import Adapter
 from engine.base import Base
-from engine.errors import BadTraining, Diverged
-from engine.head_layers import HeadLayers
+from engine.errors import BadAdapter, BadTraining, Diverged
+from engine.head_layers import checked_head
 from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
 from engine.kinds import KINDS
@@ -64,7 +64,9 @@ class Training:
                 "a training step needs as many keys and targets as rows, and at least one row"
             )
         self._optimizer.zero_grad(set_to_none=True)
-        loss = sum(self._backward(step, part) for part in _parts(step))
+        # a pair's two rows are neighbours, and its loss needs them both
+        together = 2 if head_kind(self.adapter.head).trains_apart else 1
+        loss = sum(self._backward(step, part) for part in _parts(step, together))
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.adapter.tensors.values()), self._spec.max_grad_norm
         )
@@ -116,12 +118,19 @@ class Training:
         if placed[step.slot].head.writes:
             learned = [[t for t in row if t != IGNORED] for row in targets]
             words = self._words(hidden, targets)
-            return kind.loss(words, learned, batch.lengths, head)
+            return kind.loss(words, learned, batch.lengths, head, self._spec.loss)
         logits = head_logits(
             self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator)
         )
-        stacked = torch.cat(logits) if kind.per_token else torch.stack(logits)
-        return kind.loss(stacked, targets, batch.lengths, head)
+        back = sorted(range(len(rows)), key=batch.order.__getitem__)
+        given = [logits[i] for i in back]
+        return kind.loss(
+            torch.cat(given) if kind.per_token else torch.stack(given),
+            list(step.targets[part.start : part.stop]),
+            [batch.lengths[i] for i in back],
+            head,
+            self._spec.loss,
+        )
 
     def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
         """Logits over the vocabulary where something is learned: a prompt's would be waste."""
@@ -149,14 +158,10 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
         )
     kind = KINDS[spec.kind]
     config = kind.check(spec.kind_config, base)
-    head = head_kind(spec.head).check(spec.head)
-    layers = HeadLayers(head, base.family, base.hidden_size)
-    if layers.writes and not base.writes:
-        raise BadTraining(f"{base.name} has no output embeddings, so no version of it writes text")
-    if layers.base_pooler and not base.has_pooler:
-        raise BadTraining(
-            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
-        )
+    try:
+        head, layers = checked_head(spec.head, base)
+    except BadAdapter as error:
+        raise BadTraining(str(error)) from error
     generator = torch.Generator().manual_seed(spec.seed)
     weights = kind.new_weights(config, base, generator)
     head_weights = layers.new_weights(generator)
@@ -195,13 +200,13 @@ def _on_slot(row: Row, slot: int) -> Row:
     return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
 
 
-def _parts(step: Train) -> list[range]:
+def _parts(step: Train, together: int) -> list[range]:
     """The step's rows in stretches of bounded size: one step must neither exhaust the memory nor
     keep served rows waiting for long.
     """
     starts, tokens = [0], 0
     for index, row in enumerate(step.rows):
-        if tokens and tokens + len(row.ids) > _MAX_PART_TOKENS:
+        if tokens and index % together == 0 and tokens + len(row.ids) > _MAX_PART_TOKENS:
             starts.append(index)
             tokens = 0
         tokens += len(row.ids)
