@@ -165,6 +165,11 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
     generator = torch.Generator().manual_seed(spec.seed)
     weights = kind.new_weights(config, base, generator)
     head_weights = layers.new_weights(generator)
+    if not weights and not head_weights:
+        raise BadTraining(
+            f"an adapter of the kind {spec.kind} with a {head['kind']} head holds no weights, "
+            "so there is nothing to train"
+        )
     return Adapter(
         kind=spec.kind,
         config=config,
