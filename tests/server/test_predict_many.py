@@ -59,6 +59,31 @@ async def test_each_task_answers_as_it_does_alone_over_both_transports(tmp_path:
         assert [output["value"] for output in shown["results"][0]["outputs"]] == values
 
 
+HEADS: dict[str, tuple[dict[str, Any], str]] = {
+    "mood": ({"kind": "classify", "labels": ["a", "b"]}, "classification"),
+    "topics": ({"kind": "classify", "labels": ["a", "b"], "multi_label": True}, "classification"),
+    "score": ({"kind": "regress", "pooling": "mean"}, "value"),
+    "names": ({"kind": "tag", "labels": ["O", "B-x", "I-x"]}, "tags"),
+    "vectors": ({"kind": "embed"}, "embedding"),
+    "reply": ({"kind": "generate"}, "text"),
+}
+
+
+async def test_tasks_of_every_head_answer_one_text_in_one_call(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        for number, (task, (head, _)) in enumerate(HEADS.items()):
+            publish(registry_of(server), task, seed=number, head=head)
+        alone = {task: await rpc.predict(task, "Zoe went home") for task in HEADS}
+        answer = await many(rpc, list(HEADS), "Zoe went home")
+        _, body = await post(server, {"input": "Zoe went home", "tasks": list(HEADS)})
+        for result, shown in zip(answer.results, body["results"], strict=True):
+            output = result.prediction.outputs[0]
+            assert output.WhichOneof("output") == HEADS[result.task_id][1]
+            assert output == alone[result.task_id].outputs[0]
+            assert shown["task"] == result.task_id
+            assert shown["digest"] == result.prediction.digest
+
+
 async def test_all_rows_of_all_tasks_reach_the_engine_in_one_step(tmp_path: Path) -> None:
     engine = HeldEngine(is_holding=False)
     async with running(tmp_path, engine) as server, grpc_client(server) as rpc:
