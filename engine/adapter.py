@@ -134,9 +134,7 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
             "task_type": HEADS[adapter.head["kind"]].peft_task,
             "base_model_name_or_path": base.name,
         }
-        # without any head PEFT wraps the bare model itself
-        outer = "" if bare and not layers.writes else f"{base.family.prefix}."
-        prefix = f"base_model.model.{outer}"
+        prefix = f"base_model.model.{layers.prefix}"
         tensors = {f"{prefix}{name}": t for name, t in tensors.items()}
     if inside:
         content["modules_to_save"] = layers.modules or None
@@ -205,7 +203,8 @@ def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor]
             if head_tensor(name, base.family):
                 head[name] = tensor.float()
             else:
-                adapter[name.removeprefix(f"{base.family.prefix}.")] = tensor
+                outer = next((p for p in base.family.prefixes if name.startswith(f"{p}.")), None)
+                adapter[name.removeprefix(f"{outer}.")] = tensor
     return adapter, head
 
 

@@ -66,9 +66,17 @@ class HeadLayers:
         self.native = head["pooling"] == "native"
         self._layout = _layout(dict(head), family)
         self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]
+        self._family = family
         self._hidden_size = hidden_size
         self._outputs = kind.num_outputs(dict(head))
         self.per_token = kind.per_token
+
+    @property
+    def prefix(self) -> str:
+        """What PEFT's keys have before those of the bare model."""
+        if not self._layout.layers and not self.writes:
+            return ""  # PEFT wraps the bare model itself
+        return f"{self._layout.prefix or self._family.prefix}."
 
     @property
     def base_pooler(self) -> bool:

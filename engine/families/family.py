@@ -31,6 +31,8 @@ class NativeHead:
     base_pooler: bool = False
     #: which token a head reads that answers per row, or the mean of all
     position: Literal["first", "last", "mean"] = "first"
+    #: the bare model's attribute inside this stock model, where it is not the family's usual one
+    prefix: str | None = None
 
 
 #: what decoders have for a head: one linear without a bias, on the last token
@@ -90,6 +92,12 @@ class Family:
         if self.configured_heads is None:
             return self
         return replace(self, native_heads=self.configured_heads(config))
+
+    @property
+    def prefixes(self) -> list[str]:
+        """Every attribute by which some stock model of the family has the bare one."""
+        others = {head.prefix for head in self.native_heads.values() if head.prefix}
+        return [self.prefix, *sorted(others)]
 
     def layer_path(self, index: int) -> str:
         return f"{self.layers}.{index}"

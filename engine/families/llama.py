@@ -35,6 +35,7 @@ LLAMA = Family(
         "classify": LAST_TOKEN,
         "regress": LAST_TOKEN,
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
+        "span": NativeHead(layers=(HeadLayer(name="qa_outputs"),), prefix="transformer"),
         "generate": WRITTEN,
     },
     norm_first=True,

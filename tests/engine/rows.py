@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from engine import port
 from engine.port import EnginePort, Row
 
-HEAD = {"kind": "classify", "labels": ["no", "yes"], "pooling": "native"}
+HEAD = {
+    "kind": "classify",
+    "labels": ["no", "yes"],
+    "pooling": "native",
+    "input": "text",
+    "multi_label": False,
+}
 IDS = [[0, 10, 11, 2], [0, 50, 2], [0, 7, 8, 9, 10, 2], [0, 33, 34, 2]]
 TARGETS = [0, 1, 0, 1]
 #: what an engine needs at least to begin again
