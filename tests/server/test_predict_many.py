@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from engine.errors import OutOfMemory
+from engine.errors import EngineGone, OutOfMemory
 from engine.port import Load
 from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
@@ -131,6 +131,21 @@ async def test_a_task_whose_weights_do_not_load_fails_alone(tmp_path: Path) -> N
         _, body = await post(server, {"input": "good", "tasks": ["cold", "mood"]})
         assert body["results"][0]["error"]["code"] == "out_of_memory"
         assert "label" in body["results"][1]["outputs"][0]
+
+
+async def test_where_no_task_could_answer_the_call_as_a_whole_can_be_tried_again(
+    tmp_path: Path,
+) -> None:
+    engine = HeldEngine()
+    async with running(tmp_path, engine) as server:
+        for number in range(2):
+            publish(registry_of(server), f"task{number}", seed=number)
+        body = {"input": "good", "tasks": ["task0", "task1"]}
+        call = asyncio.create_task(post(server, body))
+        await until(lambda: engine.held)
+        engine.die(EngineGone())
+        status, problem = await call
+        assert (status, problem["code"]) == (503, "engine_gone")
 
 
 async def test_a_bad_input_fails_alone_in_every_task(tmp_path: Path) -> None:
