@@ -207,7 +207,7 @@ def _slot_biases(model: nn.Module, family: Family, num_layers: int) -> SlotBiase
         return None
     path, method = family.slot_biases
     paths = [path.format(layer=family.layer_path(index)) for index in range(num_layers)]
-    return SlotBiases([model.get_submodule(path) for path in paths], method)
+    return SlotBiases({path: model.get_submodule(path) for path in paths}, method)
 
 
 def _find_sites(model: nn.Module, family: Family) -> dict[str, Site]:

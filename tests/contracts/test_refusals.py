@@ -161,6 +161,7 @@ def test_a_slot_that_holds_nothing_is_named(bench: MakeBench) -> None:
     [
         ({"kind": "prefix"}, "'prefix'"),
         ({"kind_config": {"rank": 0}}, "rank is 0"),
+        ({"kind": "head_only", "head": {"kind": "embed"}}, "nothing to train"),
         ({"kind_config": {"targets": ["nothing"]}}, "nothing"),
         ({"kind_config": {"layers": 9}}, "layers is 9"),
         ({"kind_config": {"alpha": -1}}, "alpha"),
