@@ -21,6 +21,10 @@ from engine.errors import BadRow, EngineError, EngineGone, NotLoaded
 from engine.heads import HEADS
 
 _TRAINING_SLOTS = 1000
+_CHAT_TEMPLATE = (
+    "{% for turn in messages %}{{ turn.role }}: {{ turn.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: {% endif %}"
+)
 
 
 @dataclass(slots=True)
@@ -202,6 +206,7 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
         max_tokens=128, dtype="float32", device="cpu", num_threads=1, packed=True,
         num_slots=num_slots, slot_bytes=2**20, sites=[site], sublayers=[],
         kinds=["lora", "bottleneck"], heads=list(HEADS), tokenizer_json=fake_tokenizer_json(),
+        chat_template=_CHAT_TEMPLATE, end_ids=[1],
     )  # fmt: skip
 
 
@@ -212,6 +217,7 @@ def fake_tokenizer_json() -> str:
         vocabulary[letter] = len(vocabulary)
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
     tokenizer.add_special_tokens(["[CLS]", "[SEP]"])
     tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
         single="[CLS] $A [SEP]",

@@ -29,7 +29,7 @@ class GenerateHead:
 
     name = "generate"
     per_token = True
-    poolings = ("native",)
+    poolings: tuple[str, ...] = ("native",)
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         checked: dict[str, Any] = {

@@ -20,7 +20,7 @@ class TagHead:
 
     name = "tag"
     per_token = True
-    poolings = ("native",)
+    poolings: tuple[str, ...] = ("native",)
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         labels = checked_labels(head, 2)

@@ -11,6 +11,7 @@ import pytest
 
 from engine import port
 from engine.errors import BadAdapter, EngineError, NotLoaded
+from engine.heads import HEADS
 from engine.port import EnginePort
 from engine.supervised import SupervisedEngine
 from engine.testing import FakeEngine
@@ -46,7 +47,7 @@ def directory(engine: EnginePort, tmp_path: Path) -> Path:
 
 def test_an_engine_says_what_it_is(engine: EnginePort) -> None:
     info = engine.info
-    assert info.heads == ["classify", "tag", "regress"]
+    assert info.heads == list(HEADS)
     assert len(info.fingerprint) == 64
     assert info.num_slots >= 4
     assert engine.generation >= 1

@@ -55,7 +55,7 @@ def test_every_message_comes_back_with_its_defaults(kind: type[Any]) -> None:
 
 
 def test_every_message_class_is_a_step_a_result_or_part_of_one() -> None:
-    parts = {port.Site, port.Array, port.Row, port.File}
+    parts = {port.Site, port.Array, port.Row, port.File, port.Written}
     assert set(port.Message.__subclasses__()) == set(message_types()) | parts
 
 
