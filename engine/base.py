@@ -39,7 +39,7 @@ class Base:
         self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
         attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
-        weights = read_weights(path, self.family, self.numerics, attention)
+        weights = read_weights(path, model_config, self.family, self.numerics, attention)
         self.model, self.has_pooler, self.end_ids = (
             weights.model, weights.has_pooler, weights.end_ids,
         )  # fmt: skip

@@ -44,11 +44,14 @@ def read_config(path: Path) -> Any:
         raise BadBase(f"{path} holds no base that transformers knows: {error}") from error
 
 
-def read_weights(path: Path, family: Family, numerics: Numerics, attention: str) -> Weights:
+def read_weights(
+    path: Path, config: Any, family: Family, numerics: Numerics, attention: str
+) -> Weights:
+    """`config` is what `read_config` gave: reading it out of a GGUF file again takes seconds."""
     register_packed_attention()
     stock: Any = AutoModelForCausalLM if family.architecture == "decoder" else AutoModel
     options = (
-        {"quantization_config": GgufConfig(dequantize=True)}
+        {"quantization_config": GgufConfig(dequantize=True), "config": config}
         if path.is_file()
         else {"use_safetensors": True}
     )
