@@ -27,6 +27,7 @@ from engine.port import File
 
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
+_PEFT_PREFIX = "base_model.model."
 _PEFT_KINDS = {"LORA": "lora"}
 _PEFT_TASKS = {
     "classify": "SEQ_CLS", "regress": "SEQ_CLS", "tag": "TOKEN_CLS", "generate": "CAUSAL_LM",
@@ -116,12 +117,13 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     files = {"config": CONFIG, "adapter": WEIGHTS}
     if "peft_type" in content:
         content |= {
-            "task_type": _PEFT_TASKS[adapter.head["kind"]],
+            "task_type": _peft_task(adapter.head["kind"], base),
             "base_model_name_or_path": base.name,
             "fan_in_fan_out": base.transposed,
         }
         tensors = {
-            f"base_model.model.{base.family.prefix}.{name}": t for name, t in tensors.items()
+            _PEFT_PREFIX + f"{base.family.prefix}.".lstrip(".") + name: t
+            for name, t in tensors.items()
         }
     if inside:
         content["modules_to_save"] = layers.modules or None
@@ -140,6 +142,10 @@ def staged_files(directory: Path) -> list[File]:
     return [
         File(role=r, path=str(directory / n)) for r, n in roles.items() if (directory / n).exists()
     ]
+
+
+def _peft_task(head: str, base: Base) -> str:
+    return "SEQ_2_SEQ_LM" if base.family.architecture == "seq2seq" else _PEFT_TASKS[head]
 
 
 def _read(file: File) -> bytes:
@@ -180,7 +186,7 @@ def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor]
     head: HeadWeights = {}
     for role in ("adapter", "head"):
         for key, tensor in _load(contents[role], role).items() if role in contents else ():
-            name = key.removeprefix("base_model.model.")
+            name = key.removeprefix(_PEFT_PREFIX)
             if head_tensor(name, base.family):
                 head[name] = tensor.float()
             else:

@@ -9,7 +9,12 @@ from torch import Tensor
 
 from engine.errors import BadAdapter
 
-_TASKS = {"SEQ_CLS": "classify", "TOKEN_CLS": "tag", "CAUSAL_LM": "generate"}
+_TASKS = {
+    "SEQ_CLS": "classify",
+    "TOKEN_CLS": "tag",
+    "CAUSAL_LM": "generate",
+    "SEQ_2_SEQ_LM": "generate",
+}
 
 
 def completed_head(

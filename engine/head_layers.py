@@ -43,6 +43,11 @@ class HeadLayers:
                 f"a decoder's first token has seen none of the others, so the {family.name} family "
                 "has no cls pooling; it has native, last and mean"
             )
+        if family.architecture == "seq2seq" and head["kind"] not in family.native_heads:
+            raise BadAdapter(
+                f"the {family.name} family writes text, classes and numbers included; "
+                f"it has no {head['kind']} head, only {', '.join(family.native_heads)}"
+            )
         self.native = head["pooling"] == "native"
         self._layout = _native(head["kind"], family) if self.native else _PLAIN
         self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]

@@ -61,6 +61,10 @@ class Family:
     #: the bare model's attribute inside a stock task model, which prefixes PEFT's keys
     prefix: str
     layers: str
+    #: the second stack of an encoder and decoder; its layers count on after the first's
+    decoder_layers: str | None = None
+    #: how the decoder's linears end that read what the encoder made
+    from_encoder: tuple[str, ...] = ()
     #: "attention" and "feed_forward", each with its boundaries
     sublayers: Mapping[str, Sublayer]
     #: by head kind
@@ -85,5 +89,10 @@ class Family:
             return self
         return replace(self, native_heads=self.configured_heads(config))
 
-    def layer_path(self, index: int) -> str:
-        return f"{self.layers}.{index}"
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        return (self.layers,) if self.decoder_layers is None else (self.layers, self.decoder_layers)
+
+    def reads_source(self, path: str) -> bool:
+        """Whether a module gets the encoder's tokens, rather than the decoder's."""
+        return path.startswith(f"{self.layers}.") or path.endswith(self.from_encoder)

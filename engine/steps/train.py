@@ -24,6 +24,7 @@ from engine.plan import plan
 from engine.port import OpenTraining, Row, Train, Trained
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
+from engine.seq2seq import both, start_id, target_batch, taught
 from engine.sites import Sites
 from engine.steps.forward import head_logits, make_batch
 
@@ -110,10 +111,14 @@ class Training:
         generator = torch.Generator(self._base.numerics.device).manual_seed(
             _mix(self._spec.seed, step.step, part.start)
         )
-        hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
         targets = [step.targets[part[i]] for i in batch.order]
         head = self.adapter.head
         kind = head_kind(head)
+        if self._base.family.architecture == "seq2seq":
+            with_dropout = _dropout(self._spec.dropout, generator)
+            logits_TV = self._translated(batch, targets, placed, with_dropout)
+            return kind.loss(logits_TV, targets, batch.lengths, head)
+        hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
         if placed[step.slot].head.writes:
             learned = [[t for t in row if t != IGNORED] for row in targets]
             words = self._words(hidden, targets)
@@ -123,6 +128,20 @@ class Training:
         )
         stacked = torch.cat(logits) if kind.per_token else torch.stack(logits)
         return kind.loss(stacked, targets, batch.lengths, head)
+
+    def _translated(
+        self,
+        source: Batch,
+        targets: list[list[int]],
+        placed: dict[int, Placed],
+        dropout: Dropout | None,
+    ) -> Tensor:
+        """Logits of every target token, each after the ones before it."""
+        begin = start_id(self._base)
+        shifted = [[begin, *ids[:-1]] for ids in targets]
+        target = target_batch(self._base, shifted, source.slots)
+        with self._sites.acting(both(self._base, source, target, placed), dropout):
+            return torch.cat(unpack(taught(self._base, source, target), target))
 
     def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
         """Logits over the vocabulary where something is learned: a prompt's would be waste."""

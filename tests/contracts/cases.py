@@ -48,10 +48,13 @@ def all_cases() -> list[Case]:
 
 
 def _exists(family: str, kind: str, head: str, pooling: str) -> bool:
-    """A decoder's first token has seen none of the others, so it answers for no row."""
+    """A decoder's first token has seen none of the others, so it answers for no row; an encoder
+    with a decoder writes, and nothing else.
+    """
     del kind
-    blind = FAMILIES[family].architecture == "decoder" and pooling == "cls"
-    return pooling in HEADS[head].poolings and not blind
+    architecture = FAMILIES[family].architecture
+    blind = architecture == "decoder" and pooling == "cls"
+    return pooling in HEADS[head].poolings and not blind and architecture != "seq2seq"
 
 
 def pairwise(cases: list[Case]) -> set[Case]:

@@ -12,18 +12,18 @@ from engine.errors import BadAdapter, BadBase
 from engine.families import FAMILIES, family_of
 from engine.heads import head_kind
 from tests.contracts.bench import Bench
-from tests.contracts.tiny import BASES
+from tests.contracts.tiny import BASES, SEQ2SEQ
 
 
 def test_every_family_has_a_tiny_base_to_be_tested_on() -> None:
-    assert set(BASES) == set(FAMILIES)
+    assert set(BASES) | set(SEQ2SEQ) == set(FAMILIES)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_linear_of_every_layer_is_a_site(bench: Callable[..., Bench], family: str) -> None:
     base = bench(family).base
-    layers = base.model.get_submodule(base.family.layers)
-    assert len(base.sites) == sum(isinstance(m, nn.Linear | Conv1D) for m in layers.modules())
+    modules = [m for s in base.family.stacks for m in base.model.get_submodule(s).modules()]
+    assert len(base.sites) == sum(isinstance(m, nn.Linear | Conv1D) for m in modules)
     assert {site.layer for site in base.sites.values()} == set(range(base.num_layers))
 
 
