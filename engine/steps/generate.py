@@ -131,9 +131,9 @@ class Writing:
     @torch.inference_mode()
     def _forward(self, rows: Sequence[_Running]) -> list[Answer]:
         placed = {row.slot: row.placed for row in rows if row.placed is not None}
-        if isinstance(rows[0].memory, SourceMemory):
-            (only,) = rows
-            return self._noted([only], self._translated(only, only.memory, placed))
+        if isinstance(memory := rows[0].memory, SourceMemory):
+            assert len(rows) == 1, "rows of an encoder and decoder write one by one"
+            return self._noted(rows, self._translated(rows[0], memory, placed))
         tokens = [Row(ids=row.unread, slot=row.slot) for row in rows]
         batch = make_batch(self._base, tokens, placed)
         ordered = [rows[i] for i in batch.order]
