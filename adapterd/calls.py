@@ -13,8 +13,9 @@ from typing import Any, Generic, TypedDict, TypeVar
 from google.protobuf.message import Message
 
 from adapterd import wire
+from adapterd.adapter_files import register_parts
 from adapterd.errors import JobFailed, Refused
-from adapterd.values import Alias, AliasEvent, Job, Prediction, Task, Version
+from adapterd.values import Alias, AliasEvent, Job, Prediction, Predictions, Task, Version
 from protos.adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
@@ -27,7 +28,6 @@ from protos.adapterd.v1 import (
 )
 
 T = TypeVar("T")
-CHUNK_BYTES = 512 * 1024
 PAGE_ROWS = 200
 
 
@@ -92,6 +92,21 @@ def predict(ref: str, texts: Sequence[wire.Text], *, raw_scores: bool) -> Call[P
     return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
 
 
+def predict_many(
+    refs: Sequence[str], texts: Sequence[wire.Text], *, raw_scores: bool
+) -> Call[Predictions]:
+    if isinstance(refs, str):
+        raise Refused(f"{refs!r} is one task; predict_many takes a list of them")
+    request = predictor_pb2.PredictManyRequest(
+        task_ids=refs,
+        inputs=[wire.to_input(text) for text in texts],
+        parameters=wire.to_struct({"raw_scores": True}) if raw_scores else None,
+    )
+    return Call(
+        method=lambda s: s.predictor.PredictMany, request=request, read=wire.read_predictions
+    )
+
+
 def list_tasks(after: str, limit: int) -> Call[tuple[list[Task], bool]]:
     return Call(
         method=lambda s: s.tasks.ListTasks,
@@ -114,7 +129,7 @@ def register(task: str, directory: Path, options: AdapterOptions) -> Call[Versio
     metadata = adapters_pb2.RegisterMetadata(task_id=task, **options)
     return Call(
         method=lambda s: s.adapters.Register,
-        request=_register_parts(metadata, directory),
+        request=register_parts(metadata, directory),
         read=wire.read_version,
     )
 
@@ -219,17 +234,3 @@ def succeeded(job: Job) -> Job:
 
 def _nothing(_message: Message) -> None:
     return None
-
-
-def _register_parts(
-    metadata: adapters_pb2.RegisterMetadata, directory: Path
-) -> Iterator[adapters_pb2.RegisterRequest]:
-    """What Register takes: the metadata, then each file in chunks, the first naming it."""
-    yield adapters_pb2.RegisterRequest(metadata=metadata)
-    for path in sorted(each for each in directory.iterdir() if each.is_file()):
-        with path.open("rb") as file:
-            name = path.name
-            while (data := file.read(CHUNK_BYTES)) or name:
-                chunk = adapters_pb2.FileChunk(name=name, data=data)
-                yield adapters_pb2.RegisterRequest(chunk=chunk)
-                name = ""

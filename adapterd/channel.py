@@ -9,8 +9,8 @@ from adapterd.settings import ClientSettings, is_loopback
 PREDICT_TIMEOUT_S = 60.0
 MAX_MESSAGE_BYTES = 64 * 2**20
 
-#: Only Predict is retried, because it changes nothing: a server that restarts its engine, or is
-#: replaced by another, costs its callers a moment and no answer.
+#: Only predictions are retried, because they change nothing: a server that restarts its engine, or
+#: is replaced by another, costs its callers a moment and no answer.
 _SERVICE_CONFIG = {
     "methodConfig": [
         {

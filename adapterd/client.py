@@ -19,7 +19,7 @@ from adapterd.export_files import ExportFiles
 from adapterd.failures import from_grpc
 from adapterd.settings import ClientSettings
 from adapterd.transfer import Fetch, OnBytes, Transfer
-from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Task, Version
+from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
 
 T = TypeVar("T")
@@ -50,6 +50,18 @@ class Client:
     ) -> Prediction:
         """Answers for one text, one (text, text) pair or a list of them, all from one version."""
         call = calls.predict(ref, calls.listed(texts), raw_scores=raw_scores)
+        return self._ask(call, timeout_s)
+
+    def predict_many(
+        self,
+        refs: Sequence[str],
+        texts: Text | Sequence[Text],
+        *,
+        raw_scores: bool = False,
+        timeout_s: float = PREDICT_TIMEOUT_S,
+    ) -> Predictions:
+        """Answers of many tasks for the same text, pair or list of them, from one pass."""
+        call = calls.predict_many(refs, calls.listed(texts), raw_scores=raw_scores)
         return self._ask(call, timeout_s)
 
     # ------------------------------------------------------------ tasks

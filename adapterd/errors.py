@@ -102,3 +102,9 @@ class RowFailed(AdapterdError):
     """One input of the call failed alone; the others have their answers."""
 
     code = "row_failed"
+
+
+class TaskFailed(AdapterdError):
+    """One task of the call failed alone; the others have their answers."""
+
+    code = "task_failed"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapterd.errors import RowFailed
+from adapterd.errors import RowFailed, TaskFailed
 
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -95,6 +95,30 @@ class Prediction:
             if isinstance(output, RowError):
                 raise RowFailed(f"input {number}: {output.message}", problem=output.code)
         return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskError:
+    """Why one task of a call has no answer; `task` is the ref as it was asked."""
+
+    task: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """One result per task asked, in order; timing is the slowest task's, but for the total."""
+
+    results: tuple[Prediction | TaskError, ...]
+    timing: Timing
+
+    def raise_for_tasks(self) -> tuple[Prediction, ...]:
+        """The results if every task answered. Raises TaskFailed for the first that did not."""
+        for result in self.results:
+            if isinstance(result, TaskError):
+                raise TaskFailed(f"{result.task}: {result.message}", problem=result.code)
+        return tuple(result for result in self.results if isinstance(result, Prediction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

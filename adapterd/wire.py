@@ -17,9 +17,11 @@ from adapterd.values import (
     Job,
     Output,
     Prediction,
+    Predictions,
     RowError,
     Tags,
     Task,
+    TaskError,
     Timing,
     Value,
     Version,
@@ -51,18 +53,35 @@ def to_input(text: Text) -> predictor_pb2.Input:
 
 
 def read_prediction(message: predictor_pb2.PredictResponse) -> Prediction:
-    timing = message.timing
     return Prediction(
         task=message.task_id,
         version=message.version,
         digest=message.digest,
         outputs=tuple(_output(output) for output in message.outputs),
-        timing=Timing(
-            tokenize_ms=timing.tokenize_ms,
-            queue_ms=timing.queue_ms,
-            compute_ms=timing.compute_ms,
-            total_ms=timing.total_ms,
-        ),
+        timing=_timing(message.timing),
+    )
+
+
+def read_predictions(message: predictor_pb2.PredictManyResponse) -> Predictions:
+    return Predictions(
+        results=tuple(_result(result) for result in message.results),
+        timing=_timing(message.timing),
+    )
+
+
+def _result(message: predictor_pb2.TaskResult) -> Prediction | TaskError:
+    if message.WhichOneof("result") == "prediction":
+        return read_prediction(message.prediction)
+    error = message.error
+    return TaskError(task=message.task_id, code=error.code, message=error.message)
+
+
+def _timing(message: predictor_pb2.Timing) -> Timing:
+    return Timing(
+        tokenize_ms=message.tokenize_ms,
+        queue_ms=message.queue_ms,
+        compute_ms=message.compute_ms,
+        total_ms=message.total_ms,
     )
 
 

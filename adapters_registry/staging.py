@@ -21,6 +21,9 @@ HEAD = "head.safetensors"
 MANIFEST = "manifest.json"
 STORED_NAMES = frozenset({CONFIG, ADAPTER, HEAD, MANIFEST})
 
+#: as AdapterHub's library names the same files -> as they are stored
+OTHER_NAMES = {"adapter.safetensors": ADAPTER, "model_head.safetensors": HEAD}
+
 # Documents that training tools leave beside the weights. The base brings its own tokenizer and
 # templates, and a template is a program: none of these is stored or read.
 DOCUMENT_NAMES = frozenset({
@@ -38,6 +41,7 @@ DOCUMENT_NAMES = frozenset({
     "trainer_state.json",
     "training_args.json",
     "config.json",
+    "head_config.json",
 })  # fmt: skip
 
 _PICKLES = (
@@ -99,7 +103,7 @@ class Staging:
 
         It is refused as soon as it passes a cap, not after it filled the disk.
         """
-        check_file_name(name)
+        name = check_file_name(OTHER_NAMES.get(name, name))
         if name in self._names:
             raise BadFileName(f"{name} was sent twice", name=name)
         if len(self._names) >= self._limits.max_files:

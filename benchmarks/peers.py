@@ -18,11 +18,14 @@ Batches = list[list[list[int]]]
 
 
 def write_adapters(
-    base: str, directory: Path, count: int, targets: list[str], rank: int
+    base: str, directory: Path, count: int, targets: list[str], rank: int, first_layer: int = 0
 ) -> list[Path]:
     """PEFT's own directories of trained-looking adapters (B not zero), with two-label heads."""
     model = AutoModelForSequenceClassification.from_pretrained(base_path(base), num_labels=2)
-    config = LoraConfig(task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets)
+    config = LoraConfig(
+        task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets,
+        layers_to_transform=list(range(first_layer, model.config.num_hidden_layers)),
+    )  # fmt: skip
     peft = get_peft_model(model, config)
     paths = []
     for number in range(count):

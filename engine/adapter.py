@@ -18,17 +18,19 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from engine.base import Base
+from engine.effect import Effect
 from engine.errors import BadAdapter, EngineError, NonFiniteWeights, WrongBase
 from engine.foreign import completed_head, part
 from engine.head_layers import HeadLayers, HeadWeights, head_tensor
 from engine.heads import head_kind
 from engine.kinds import KINDS, Weights
 from engine.port import File
+from engine.product import Activation
 
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
 _PEFT_PREFIX = "base_model.model."
-_PEFT_KINDS = {"LORA": "lora"}
+_PEFT_KINDS = {"LORA": "lora", "IA3": "ia3", "BEFT": "bias"}
 _PEFT_TASKS = {
     "classify": "SEQ_CLS", "regress": "SEQ_CLS", "tag": "TOKEN_CLS", "generate": "CAUSAL_LM",
 }  # fmt: skip
@@ -56,6 +58,28 @@ class Adapter:
     @property
     def num_bytes(self) -> int:
         return sum(t.numel() * t.element_size() for t in self.tensors.values())
+
+    @property
+    def host_bytes(self) -> int:
+        return self.num_bytes
+
+    @property
+    def group(self) -> str:
+        return KINDS[self.kind].group(self.config)
+
+    @property
+    def activation(self) -> Activation | None:
+        return KINDS[self.kind].activation(self.config)
+
+    def effects(self, base: Base) -> dict[str, Effect]:
+        """What it does at each site of the base, on its device. Differentiable."""
+        kind, device = KINDS[self.kind], base.numerics.device
+        return {
+            site: kind.effect(
+                site, {name: t.to(device) for name, t in parts.items()}, self.config, base
+            )
+            for site, parts in self.weights.items()
+        }
 
     @property
     def semantics(self) -> dict[str, Any]:
@@ -111,7 +135,7 @@ def _read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None)
 
 def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, str]:
     """Write the version's files into an existing directory; answers role -> file name."""
-    content, tensors = KINDS[adapter.kind].write(adapter.config, adapter.weights)
+    content, tensors = KINDS[adapter.kind].write(adapter.config, adapter.weights, base)
     layers = HeadLayers(adapter.head, base.family, base.hidden_size)
     inside = "peft_type" in content and layers.native
     files = {"config": CONFIG, "adapter": WEIGHTS}
@@ -119,7 +143,6 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
         content |= {
             "task_type": _peft_task(adapter.head["kind"], base),
             "base_model_name_or_path": base.name,
-            "fan_in_fan_out": base.transposed,
         }
         tensors = {
             _PEFT_PREFIX + f"{base.family.prefix}.".lstrip(".") + name: t
@@ -172,6 +195,10 @@ def _json(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _kind(config: Mapping[str, Any]) -> str:
+    """Ours by name, PEFT's by its type; AdapterHub's say nothing and hold a bottleneck's config."""
+    inner = config.get("config")
+    if isinstance(inner, Mapping) and "non_linearity" in inner:
+        return "bottleneck"
     ours = config.get("adapterd_kind")
     kind = ours if isinstance(ours, str) else _PEFT_KINDS.get(str(config.get("peft_type")))
     if kind not in KINDS:
@@ -187,6 +214,8 @@ def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor]
     for role in ("adapter", "head"):
         for key, tensor in _load(contents[role], role).items() if role in contents else ():
             name = key.removeprefix(_PEFT_PREFIX)
+            if {"original_module", "modules_to_save"} & set(name.split(".")):
+                continue  # with `bias: all` PEFT saves a head's biases again under its wrapper
             if head_tensor(name, base.family):
                 head[name] = tensor.float()
             else:
@@ -222,7 +251,6 @@ def _check_finite(adapter: Adapter, base: Base) -> None:
     for name, tensor in adapter.tensors.items():
         if not torch.isfinite(tensor).all():
             raise NonFiniteWeights(f"{name} holds NaN or infinite values")
-    kind, dtype = KINDS[adapter.kind], base.numerics.dtype
-    for site, parts in adapter.weights.items():
-        if not kind.low_rank(site, parts, adapter.config, dtype).finite:
+    for site, effect in adapter.effects(base).items():
+        if not effect.finite:
             raise NonFiniteWeights(f"{site} overflows {base.numerics.name} once it is scaled")

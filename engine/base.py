@@ -18,6 +18,7 @@ from transformers.pytorch_utils import Conv1D
 from engine.attention import PACKED
 from engine.checkpoint import read_config, read_tokenizer, read_weights
 from engine.config import EngineConfig
+from engine.errors import BadAdapter
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
 from engine.kv_cache import KeyValues, Memory, SourceMemory, StockKeyValues
@@ -25,6 +26,7 @@ from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
 from engine.port import Site
+from engine.slot_biases import SlotBiases
 from engine.source import base_path
 
 
@@ -53,6 +55,7 @@ class Base:
         self.layer_paths = _layer_paths(self.model, self.family)
         self.sites: dict[str, Site] = _find_sites(self.model, self.layer_paths)
         self._range = LayerRange([self.model.get_submodule(p) for p in self.layer_paths])
+        self.slot_biases = _slot_biases(self.model, self.family, self.layer_paths)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -63,11 +66,6 @@ class Base:
     @property
     def hidden_size(self) -> int:
         return int(self.model.config.hidden_size)
-
-    @property
-    def transposed(self) -> bool:
-        """Whether linears keep their weights as [in, out], which PEFT calls `fan_in_fan_out`."""
-        return any(isinstance(self.model.get_submodule(site), Conv1D) for site in self.sites)
 
     @property
     def num_parameters(self) -> int:
@@ -82,7 +80,49 @@ class Base:
             for path in (self.sublayer(name, layer) for name in self.family.sublayers)
         }
 
+    @property
+    def boundaries(self) -> list[str]:
+        """Every module at which an effect may act: linears, norms and a branch's first module."""
+        biased = [
+            name
+            for name, module in self.model.named_modules()
+            if isinstance(getattr(module, "bias", None), Tensor)
+            and not name.startswith(self.family.shared_modules)
+        ]
+        branch = self.family.sublayers.get("feed_forward")
+        paths = [
+            path.format(layer=layer)
+            for layer in self.layer_paths
+            for path in ((branch.input, branch.norm) if branch else ())
+        ]
+        return list(dict.fromkeys([*self.sites, *biased, *paths]))
+
+    @property
+    def model_type(self) -> str:
+        return str(self.model.config.model_type)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.numerics.dtype
+
+    def weight(self, site: str) -> Tensor:
+        weight = self.model.get_submodule(site).weight
+        return cast(Tensor, weight.T if self.transposed(site) else weight)
+
+    def bias(self, path: str) -> Tensor | None:
+        return cast(Tensor | None, getattr(self.model.get_submodule(path), "bias", None))
+
+    def transposed(self, site: str) -> bool:
+        return isinstance(self.model.get_submodule(site), Conv1D)
+
+    def normed(self, path: str, x: Tensor) -> Tensor:
+        return cast(Tensor, self.model.get_submodule(path).forward(x))
+
     def sublayer(self, name: str, layer: int) -> str:
+        if name not in self.family.sublayers:
+            raise BadAdapter(
+                f"the {self.family.name} family has no {name} sublayer where something could attach"
+            )
         return self.family.sublayers[name].output.format(layer=self.layer_paths[layer])
 
     def forward(self, batch: Batch, memories: Sequence[Memory] | None = None) -> Tensor:
@@ -129,7 +169,12 @@ class Base:
         """Where a forward of an adapter of these sites must start; below it is the bare base."""
         if not self.family.ranged:
             return 0
-        return min((self.sites[site].layer for site in sites), default=self.num_layers)
+        return min((self._layer_of(site) for site in sites), default=self.num_layers)
+
+    def _layer_of(self, path: str) -> int:
+        """The layer of a module; what stands before the layers counts as the first one's."""
+        number = path.removeprefix(f"{self.family.layers}.").partition(".")[0]
+        return int(number) if path.startswith(f"{self.family.layers}.") else 0
 
     def pool(self, first_RD: Tensor) -> Tensor:
         """The base's own pooler on each row's first token."""
@@ -158,6 +203,14 @@ class Base:
         (memory,) = memories
         assert isinstance(memory, StockKeyValues), "an unpacked row keeps a stock cache"
         return {"past_key_values": memory.cache, "use_cache": True}
+
+
+def _slot_biases(model: nn.Module, family: Family, layer_paths: Sequence[str]) -> SlotBiases | None:
+    if family.slot_biases is None:
+        return None
+    path, method = family.slot_biases
+    modules = [model.get_submodule(path.format(layer=layer)) for layer in layer_paths]
+    return SlotBiases(modules, method)
 
 
 def _layer_paths(model: nn.Module, family: Family) -> list[str]:

@@ -35,7 +35,7 @@ class Engine:
         self._config = config
         self._num_threads = set_threads(config.threads)
         self._base = Base(config)
-        self._sites = Sites(self._base.model, list(self._base.sites | self._base.sublayers))
+        self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
         self._writing = Writing(self._base, self._sites, exact=config.exact)
         self._trainings: dict[int, Training] = {}
@@ -44,6 +44,7 @@ class Engine:
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
             port.Predict: self._predict, port.Start: self._start, port.Decode: self._decode,
             port.Release: self._release, port.Load: self._load, port.Unload: self._unload,
+            port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
             port.Save: self._save, port.CloseTraining: self._close, port.Stats: self._stats,
@@ -107,6 +108,11 @@ class Engine:
             self._resident.load(step.digest, adapter)
         return port.Loaded(num_bytes=self._resident.loaded[step.digest].num_bytes)
 
+    def _compose(self, step: port.Compose) -> port.Loaded:
+        if step.digest not in self._resident.loaded:
+            self._resident.compose(step.digest, step.first, step.parts)
+        return port.Loaded(num_bytes=self._resident.loaded[step.digest].num_bytes)
+
     def _unload(self, step: port.Unload) -> port.Done:
         self._resident.unload(step.digest)
         return port.Done()
@@ -161,7 +167,7 @@ class Engine:
     def _stats(self, step: port.Stats) -> port.Resident:
         del step
         return port.Resident(
-            loaded={digest: adapter.num_bytes for digest, adapter in self._resident.loaded.items()},
+            loaded={digest: held.host_bytes for digest, held in self._resident.loaded.items()},
             placed=dict(self._resident.digests), training=sorted(self._trainings),
             cache_bytes=sum(training.cache_bytes for training in self._trainings.values()),
             running=self._writing.keys,

@@ -44,6 +44,12 @@ class WrongBase(BadAdapter):
     code = "wrong_base"
 
 
+class CannotCompose(BadAdapter):
+    """The adapters cannot act together in one slot."""
+
+    code = "cannot_compose"
+
+
 class BadRow(EngineError):
     """A row cannot be computed."""
 
@@ -95,7 +101,8 @@ class BadBase(EngineError):
 ERRORS: dict[str, type[EngineError]] = {
     error.code: error
     for error in (
-        EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase, BadRow,
-        NonFiniteResult, NotLoaded, OutOfMemory, BadTraining, Diverged, EngineGone, BadBase,
+        EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase,
+        CannotCompose, BadRow, NonFiniteResult, NotLoaded, OutOfMemory, BadTraining, Diverged,
+        EngineGone, BadBase,
     )
 }  # fmt: skip

@@ -1,6 +1,6 @@
-"""Which blocks act at which sites in one forward: blocks of neighbouring slots.
+"""What happens at which modules in one forward: stretches of neighbouring slots of one group.
 
-A block holds at most a few adapters: one big concatenation does every adapter's arithmetic for
+A stretch holds at most a few adapters: one big concatenation does every adapter's arithmetic for
 every token, single segments make the products too small.
 """
 
@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from engine.kinds import KINDS
+from engine.effect import Stretch
 from engine.packing import Batch
-from engine.product import Block, Owners
+from engine.product import Owners
 from engine.resident import Placed
-from engine.sites import Action, adding
+from engine.sites import Action
 
-BLOCK_ADAPTERS = 8
+STRETCH_ADAPTERS = 8
 
 
 def row_group(slot: int, placed: Placed | None) -> tuple[str, int]:
-    """The order of rows: bare rows first, then by what may share a block, then by slot."""
+    """The order of rows: bare rows first, then by what may share a stretch, then by slot."""
     return ("", 0) if placed is None else (placed.group, slot)
 
 
@@ -28,7 +28,7 @@ def plan(batch: Batch, placed: Mapping[int, Placed]) -> dict[str, list[Action]]:
     actions: dict[str, list[Action]] = {}
     for start, slots, counts in _stretches(batch, placed):
         for chunk_start, chunk, tokens in _chunks(start, slots, counts):
-            _add_blocks(actions, chunk_start, tokens, [placed[slot] for slot in chunk])
+            _add_effects(actions, chunk_start, tokens, [placed[slot] for slot in chunk])
     return actions
 
 
@@ -57,18 +57,20 @@ def _chunks(
     start: int, slots: list[int], counts: list[int]
 ) -> list[tuple[int, list[int], list[int]]]:
     chunks = []
-    for first in range(0, len(slots), BLOCK_ADAPTERS):
-        tokens = counts[first : first + BLOCK_ADAPTERS]
-        chunks.append((start, slots[first : first + BLOCK_ADAPTERS], tokens))
+    for first in range(0, len(slots), STRETCH_ADAPTERS):
+        tokens = counts[first : first + STRETCH_ADAPTERS]
+        chunks.append((start, slots[first : first + STRETCH_ADAPTERS], tokens))
         start += sum(tokens)
     return chunks
 
 
-def _add_blocks(
+def _add_effects(
     actions: dict[str, list[Action]], start: int, counts: Sequence[int], chunk: Sequence[Placed]
 ) -> None:
-    kind, owners = KINDS[chunk[0].kind], Owners(counts)
-    for site in dict.fromkeys(site for placed in chunk for site in placed.products):
-        parts = [placed.products.get(site) for placed in chunk]
-        block = Block(start, owners, parts, chunk[0].activation)
-        actions.setdefault(site, []).append(adding(block, reads_output=kind.reads_output))
+    owners = Owners(counts)
+    for site in dict.fromkeys(site for placed in chunk for site in placed.effects):
+        effects = [placed.effects.get(site) for placed in chunk]
+        stretch = Stretch(start, owners, effects, chunk[0].activation)
+        route = next(effect.route for effect in effects if effect is not None)
+        for path, action in route(site, stretch).items():
+            actions.setdefault(path, []).append(action)

@@ -35,8 +35,8 @@ from engine.results import (
 from engine.writing import Decode, Decoded, Release, Start, Written
 
 __all__ = [
-    "Array", "CloseTraining", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort", "Envelope",
-    "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "Message",
+    "Array", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort",
+    "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "Message",
     "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
     "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "Train", "Trained",
     "TrainingOpened", "Unload", "Written", "decode", "encode", "settle",
@@ -65,6 +65,17 @@ class Load(Message, frozen=True, kw_only=True):
     digest: str
     semantics: dict[str, Any]
     files: list[File]
+
+
+class Compose(Message, frozen=True, kw_only=True):
+    """Hold, as `digest`, the sum of loaded digests, each with a weight, under the head of `first`.
+
+    It takes no memory of its own and goes when one of them goes.
+    """
+
+    digest: str
+    first: str
+    parts: dict[str, float]
 
 
 class Unload(Message, frozen=True, kw_only=True):
@@ -158,6 +169,7 @@ class Stats(Message, frozen=True, kw_only=True):
 
 Step = (
     Load
+    | Compose
     | Unload
     | Inspect
     | Predict

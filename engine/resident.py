@@ -5,44 +5,42 @@ Owns the tensors; which digest goes where is decided outside, in the order steps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from engine.adapter import Adapter
 from engine.base import Base
-from engine.errors import NotLoaded, OutOfMemory
+from engine.composition import Composition
+from engine.effect import Effect
+from engine.errors import CannotCompose, NotLoaded, OutOfMemory
 from engine.head_layers import HeadLayers, HeadWeights
-from engine.kinds import KINDS
-from engine.product import LowRank
+from engine.product import Activation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """One adapter in a slot: every product ready in the base's precision, on its device."""
+    """One adapter in a slot: every effect ready in the base's precision, on its device."""
 
-    kind: str
-    #: only adapters of one group share a block: same kind, same activation
+    #: only adapters of one group share a stretch: same kind, same routes, same activation
     group: str
-    activation: Callable[[Tensor], Tensor] | None
-    products: Mapping[str, LowRank]
+    activation: Activation | None
+    effects: Mapping[str, Effect]
     head: HeadLayers
     head_weights: HeadWeights
+    #: the lowest layer that the adapter changes
+    first_layer: int
 
 
-def place(adapter: Adapter, base: Base) -> Placed:
+def place(adapter: Adapter | Composition, base: Base) -> Placed:
     """Differentiable: training places its masters anew at every step."""
-    kind, numerics = KINDS[adapter.kind], base.numerics
-    name, activation = kind.activation(adapter.config)
-    products = {
-        site: kind.low_rank(site, _to(parts, base), adapter.config, numerics.dtype)
-        for site, parts in adapter.weights.items()
-    }
+    effects = adapter.effects(base)
     return Placed(
-        kind=adapter.kind, group=f"{adapter.kind}/{name}", activation=activation,
-        products=products, head=HeadLayers(adapter.head, base.family, base.hidden_size),
+        group=adapter.group, activation=adapter.activation, effects=effects,
+        head=HeadLayers(adapter.head, base.family, base.hidden_size),
         head_weights=_to(adapter.head_weights, base),
+        first_layer=base.first_layer(effects),
     )  # fmt: skip
 
 
@@ -57,22 +55,46 @@ class Resident:
         self._base = base
         self._host_bytes = host_bytes
         self.num_slots = num_slots
-        self.loaded: dict[str, Adapter] = {}
+        self.loaded: dict[str, Adapter | Composition] = {}
         self.digests: dict[int, str] = {}
         self._placed: dict[int, Placed] = {}
 
     def load(self, digest: str, adapter: Adapter) -> None:
-        held = sum(a.num_bytes for d, a in self.loaded.items() if d != digest)
-        if held + adapter.num_bytes > self._host_bytes:
+        held = sum(a.host_bytes for d, a in self.loaded.items() if d != digest)
+        if held + adapter.host_bytes > self._host_bytes:
             raise OutOfMemory(
                 f"the adapter takes {adapter.num_bytes} bytes; "
                 f"{held} of the budget of {self._host_bytes} are taken"
             )
         self.loaded[digest] = adapter
 
+    def compose(self, digest: str, first: str, parts: Mapping[str, float]) -> None:
+        """Load a composition of what is loaded. Raises CannotCompose, NotLoaded."""
+        adapters: dict[str, Adapter] = {}
+        for part in (first, *parts):
+            adapter = self.loaded.get(part)
+            if not isinstance(adapter, Adapter):
+                raise NotLoaded(f"the composition needs {part[:12]}…, which is not loaded")
+            adapters[part] = adapter
+        composition = Composition(
+            first=adapters[first],
+            parts=tuple((adapters[part], weight) for part, weight in parts.items()),
+            digests=frozenset(adapters),
+        )
+        for site, effect in composition.effects(self._base).items():
+            if not effect.finite:
+                raise CannotCompose(f"at {site} the weighted sum overflows the base's precision")
+        self.loaded[digest] = composition
+
     def unload(self, digest: str) -> None:
-        self.loaded.pop(digest, None)
-        self.evict([slot for slot, placed in self.digests.items() if placed == digest])
+        gone = {
+            name
+            for name, held in self.loaded.items()
+            if name == digest or (isinstance(held, Composition) and digest in held.digests)
+        }
+        for name in gone:
+            del self.loaded[name]
+        self.evict([slot for slot, placed in self.digests.items() if placed in gone])
 
     def evict(self, slots: list[int]) -> None:
         for slot in slots:

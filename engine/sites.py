@@ -1,7 +1,7 @@
 """Adapters acting at the base's sites, through forward hooks on stock modules.
 
-A site is a module boundary. For one forward at a time, `acting` says which blocks of which adapters
-act there; outside it the hooks do nothing and the base is exactly the stock model.
+A site is a module boundary. For one forward at a time, `acting` says what happens there; outside it
+the hooks do nothing and the base is exactly the stock model.
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-
-from engine.product import Block
 
 Dropout = Callable[[Tensor], Tensor]
 
@@ -23,21 +20,12 @@ Dropout = Callable[[Tensor], Tensor]
 class Action:
     """What some slots do at one module boundary, over the flattened stream of all rows.
 
-    `before` answers what the module gets instead of [T, I]; `after` adds to what it gave, [T, O],
-    in place, and may look at both.
+    `before` sees what the module gets, [T, I], and may answer what it gets instead; `after` changes
+    what it gave, [T, O], in place, and may look at both.
     """
 
-    before: Callable[[Tensor], Tensor] | None = None
+    before: Callable[[Tensor, Dropout | None], Tensor | None] | None = None
     after: Callable[[Tensor, Tensor, Dropout | None], None] | None = None
-
-
-def adding(block: Block, *, reads_output: bool) -> Action:
-    """Add a block's product, of what the module got or of what it gave."""
-
-    def after(in_TI: Tensor, out_TO: Tensor, dropout: Dropout | None) -> None:
-        block.add_to(out_TO, _unchanged(out_TO) if reads_output else in_TI, dropout)
-
-    return Action(after=after)
 
 
 class Sites:
@@ -62,16 +50,25 @@ class Sites:
         finally:
             self._actions, self._dropout = {}, None
 
+    @contextmanager
+    def instead(self, actions: Mapping[str, Sequence[Action]]) -> Iterator[None]:
+        """Within a forward, for a part that runs on other tokens than the rows'."""
+        own, self._actions = self._actions, actions
+        try:
+            yield
+        finally:
+            self._actions = own
+
     def _before(self, name: str) -> Callable[[nn.Module, tuple[Any, ...]], tuple[Any, ...] | None]:
         def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
             del module
-            changes = [a.before for a in self._actions.get(name, ()) if a.before is not None]
-            if not changes:
-                return None
-            given = _flat(args[0])
-            for change in changes:
-                given = change(given)
-            return (given.view(args[0].shape), *args[1:])
+            given = None
+            for action in self._actions.get(name, ()):
+                if action.before is not None:
+                    given = _flat(args[0]) if given is None else given
+                    changed = action.before(given, self._dropout)
+                    given = given if changed is None else changed
+            return None if given is None else (given.view(args[0].shape), *args[1:])
 
         return before
 
@@ -87,8 +84,3 @@ class Sites:
 
 def _flat(tensor: Tensor) -> Tensor:
     return tensor.view(-1, tensor.shape[-1])
-
-
-def _unchanged(out_TO: Tensor) -> Tensor:
-    """The output as a product may read it: autograd needs the values from before the addition."""
-    return out_TO.clone() if torch.is_grad_enabled() else out_TO

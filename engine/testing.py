@@ -17,7 +17,7 @@ import tokenizers
 from engine import port
 from engine.bag_model import WIDTH, BagModel, features, inspect_bag
 from engine.bag_writing import BagWriting
-from engine.errors import BadRow, EngineError, EngineGone, NotLoaded
+from engine.errors import BadRow, CannotCompose, EngineError, EngineGone, NotLoaded
 from engine.heads import HEADS
 
 _TRAINING_SLOTS = 1000
@@ -93,6 +93,9 @@ class FakeEngine:
                     {f.role: Path(f.path) for f in step.files}, step.semantics
                 )
                 return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
+            case port.Compose():
+                self.loaded[step.digest] = self._composed(step)
+                return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
             case port.Unload():
                 self.loaded.pop(step.digest, None)
                 self.placed = {s: d for s, d in self.placed.items() if d != step.digest}
@@ -123,6 +126,20 @@ class FakeEngine:
             case _:
                 return self._train(step)
         return port.Done()
+
+    def _composed(self, step: port.Compose) -> BagModel:
+        for digest in (step.first, *step.parts):
+            if digest not in self.loaded:
+                raise NotLoaded(f"the composition needs {digest}, which is not loaded")
+        first = self.loaded[step.first]
+        parts = [(self.loaded[digest], np.float32(w)) for digest, w in step.parts.items()]
+        if any(model.weight.shape != first.weight.shape for model, _ in parts):
+            raise CannotCompose("the models have different numbers of outputs")
+        return BagModel(
+            weight=sum((m.weight * w for m, w in parts), np.zeros_like(first.weight)),
+            bias=sum((m.bias * w for m, w in parts), np.zeros_like(first.bias)),
+            head=first.head,
+        )
 
     def _place(self, place: dict[int, str]) -> None:
         for slot, digest in place.items():
@@ -163,6 +180,7 @@ class FakeEngine:
         assert not isinstance(
             step,
             port.Load
+            | port.Compose
             | port.Unload
             | port.Inspect
             | port.Predict
@@ -205,7 +223,8 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
         base="fake", fingerprint="f" * 64, family="bert", hidden_size=WIDTH, num_layers=2,
         max_tokens=128, dtype="float32", device="cpu", num_threads=1, packed=True,
         num_slots=num_slots, slot_bytes=2**20, sites=[site], sublayers=[],
-        kinds=["lora", "bottleneck"], heads=list(HEADS), tokenizer_json=fake_tokenizer_json(),
+        kinds=["lora", "bottleneck", "ia3", "bias", "head_only"], heads=list(HEADS),
+        tokenizer_json=fake_tokenizer_json(),
         chat_template=_CHAT_TEMPLATE, end_ids=[1],
     )  # fmt: skip
 

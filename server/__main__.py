@@ -5,20 +5,18 @@ The command line with flags is `adapterd serve`.
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from server.config import load_settings
 from server.errors import StartFailed
+from server.logs import log_to_stderr
 from server.main import run
 
 _CANNOT_START = 2
 
 
 def main() -> int:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    log_to_stderr()
     try:
         run(load_settings({}))
     except StartFailed as error:

@@ -54,6 +54,8 @@ class Settings(BaseSettings):
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     #: threads of the engine; none: one per physical core
     threads: int | None = Field(None, ge=1)
+    #: every row in a forward of its own, so that its answer is the same bit for bit in any company
+    exact: bool = False
     engine: Literal["process", "thread"] = "process"
     num_slots: int = Field(64, ge=1)
     slot_bytes: int = Field(512 * MIB, ge=MIB)
@@ -110,7 +112,7 @@ class Settings(BaseSettings):
         # a slot and host memory beyond what callers get: the trainer proves there what it is about
         # to publish, however full the rest is
         return EngineConfig(
-            base=self.base, dtype=self.dtype, threads=self.threads,
+            base=self.base, dtype=self.dtype, threads=self.threads, exact=self.exact,
             num_slots=self.num_slots + 1, slot_bytes=self.slot_bytes,
             host_bytes=self.host_bytes + PROOF_BYTES,
         )  # fmt: skip

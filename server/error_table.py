@@ -63,7 +63,13 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (UNAVAILABLE, (engine.EngineGone,)),
     (
         UNUSABLE,
-        (engine.BadAdapter, engine.NoMatchingSite, engine.WrongShape, engine.NonFiniteWeights),
+        (
+            engine.BadAdapter,
+            engine.NoMatchingSite,
+            engine.WrongShape,
+            engine.NonFiniteWeights,
+            engine.CannotCompose,
+        ),
     ),
     (
         UNUSABLE,

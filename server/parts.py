@@ -18,6 +18,7 @@ from server import limits
 from server.config import Settings
 from server.data import Data
 from server.dispatch.batcher import Batcher
+from server.dispatch.compositions import Compositions
 from server.dispatch.residency import Residency
 from server.dispatch.waiting_room import WaitingRoom
 from server.dispatch.writer import Writer
@@ -28,6 +29,7 @@ from server.service.adapters import AdapterService
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.predict import PredictService
+from server.service.predict_many import PredictManyService
 from server.service.prompts import PromptReader
 from server.service.service import Service
 from server.service.tasks import TaskService
@@ -44,6 +46,7 @@ class Dispatch:
     room: WaitingRoom
     slots: SlotTable
     residency: Residency
+    compositions: Compositions
     batcher: Batcher
     writer: Writer
 
@@ -130,7 +133,11 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
         follow_engine=batcher.follow_engine,
         freed=batcher.wake,
     )
-    return Dispatch(room=room, slots=slots, residency=residency, batcher=batcher, writer=writer)
+    compositions = Compositions(port=port, residency=residency, forget=slots.forget)
+    return Dispatch(
+        room=room, slots=slots, residency=residency, compositions=compositions, batcher=batcher,
+        writer=writer,
+    )  # fmt: skip
 
 
 def _service(
@@ -144,20 +151,21 @@ def _service(
     health: Health,
 ) -> Service:
     calls = limits.call_limits(settings)
+    predict = PredictService(
+        resolve=data.registry.resolve,
+        reader=InputReader(tokenizer, calls.max_chars),
+        prompts=PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars),
+        residency=dispatch.residency,
+        compositions=dispatch.compositions,
+        room=dispatch.room,
+        batcher=dispatch.batcher,
+        writer=dispatch.writer,
+        limits=calls,
+        observer=metrics,
+    )
     return Service(
-        predict=PredictService(
-            resolve=data.registry.resolve,
-            reader=InputReader(tokenizer, calls.max_chars),
-            prompts=PromptReader(
-                Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars
-            ),
-            residency=dispatch.residency,
-            room=dispatch.room,
-            batcher=dispatch.batcher,
-            writer=dispatch.writer,
-            limits=calls,
-            observer=metrics,
-        ),
+        predict=predict,
+        predict_many=PredictManyService(predict),
         tasks=TaskService(data.registry, dispatch.residency),
         adapters=AdapterService(registry=data.registry, port=port, residency=dispatch.residency),
         jobs=JobService(trainer, health),

@@ -15,8 +15,11 @@ from trainer.settings import TrainingSettings
 from trainer.values import JobSpec
 
 _KIND_SETTINGS = {
-    "lora": ("rank", "alpha", "rslora", "targets", "layers"),
-    "bottleneck": ("reduction", "activation", "layers"),
+    "lora": ("rank", "alpha", "rslora", "dora", "targets", "layers"),
+    "bottleneck": ("variant", "reduction", "activation", "layers"),
+    "ia3": ("targets", "layers"),
+    "bias": ("targets", "layers"),
+    "head_only": (),
 }
 
 
@@ -24,6 +27,7 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
     _one_of("head", spec.head, sorted(set(info.heads) & set(HEADS)))
     _one_of("kind", spec.kind, sorted(set(info.kinds) & set(_KIND_SETTINGS)))
+    _check_kind_settings(spec)
     _one_of("pooling", spec.pooling, list(POOLINGS))
     _check_targets(spec.settings.targets, info)
     _check_layers(spec.settings.layers, info.num_layers)
@@ -51,7 +55,7 @@ def kind_config(kind: str, settings: TrainingSettings, num_layers: int) -> dict[
     enters it is computed once per row and kept.
     """
     chosen = {name: getattr(settings, name) for name in _KIND_SETTINGS[kind]}
-    if chosen["layers"] is None:
+    if "layers" in chosen and chosen["layers"] is None:
         chosen["layers"] = (num_layers + 1) // 2
     return {
         name: list(value) if isinstance(value, tuple) else value
@@ -67,6 +71,18 @@ def learning_rate(spec: JobSpec) -> float:
 def _one_of(name: str, value: str, choices: list[str]) -> None:
     if value not in choices:
         raise BadSetting(f"{name} is {value!r}; it must be one of {', '.join(choices)}.", name=name)
+
+
+def _check_kind_settings(spec: JobSpec) -> None:
+    """A setting of another kind would be without effect, and its owner would not know."""
+    own, plain = _KIND_SETTINGS[spec.kind], TrainingSettings()
+    others = {name for names in _KIND_SETTINGS.values() for name in names} - set(own)
+    for name in sorted(others):
+        if getattr(spec.settings, name) != getattr(plain, name):
+            raise BadSetting(
+                f"{name} is no setting of {spec.kind}; it has {', '.join(own) or 'none'}.",
+                name=name,
+            )
 
 
 def _check_targets(targets: tuple[str, ...] | None, info: EngineInfo) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: adapters want about ten times what full fine-tuning wants
-DEFAULT_LEARNING_RATES = {"lora": 1e-3, "bottleneck": 1e-3}
+#: adapters want about ten times what full fine-tuning wants, and the fewer weights the more
+DEFAULT_LEARNING_RATES = {
+    "lora": 1e-3, "bottleneck": 1e-3, "ia3": 1e-2, "bias": 5e-3, "head_only": 5e-3,
+}  # fmt: skip
 SANE_LEARNING_RATES = (5e-5, 1e-2)
 
 

@@ -47,12 +47,18 @@ class TrainingSettings:
         None, 1e-3, 4096, "a `lora` is scaled by alpha / rank; none: the rank"
     )
     rslora: bool = field(default=False, metadata={"text": "scale a `lora` by alpha / √rank"})
-    reduction: int = _number(16, 1, 1024, "a `bottleneck` is hidden size / reduction wide")
+    dora: bool = field(default=False, metadata={"text": "a `lora` with learned magnitudes (DoRA)"})
+    variant: str | None = _choice(
+        ("houlsby", "pfeiffer", "parallel"), "of a `bottleneck`; none: houlsby, two per layer"
+    )
+    reduction: int | None = _number(
+        None, 1, 1024, "a `bottleneck` is hidden size / reduction wide; none: its variant's own"
+    )
     activation: str | None = _choice(
-        ("relu", "gelu", "swish", "tanh"), "of a `bottleneck`; none: swish"
+        ("relu", "gelu", "swish", "tanh"), "of a `bottleneck`; none: its variant's own"
     )
     targets: tuple[str, ...] | None = _names(
-        "linears a `lora` adapts, by name or its ending; none: all"
+        "linears a `lora`, `ia3` or `bias` adapts, by name or its ending; none: all, or (IA)³'s own"
     )
     layers: tuple[int, ...] | int | None = _names(
         "layers to adapt, or how many from the top; none: the upper half"

@@ -25,6 +25,7 @@ _BY_ERROR: tuple[tuple[type[errors.AdapterdError], ExitCode], ...] = (
     (errors.NotFound, ExitCode.NOT_FOUND),
     (errors.Refused, ExitCode.REFUSED),
     (errors.RowFailed, ExitCode.REFUSED),
+    (errors.TaskFailed, ExitCode.REFUSED),
     (errors.Unavailable, ExitCode.UNAVAILABLE),
     (errors.Unauthenticated, ExitCode.DENIED),
     (errors.Forbidden, ExitCode.DENIED),

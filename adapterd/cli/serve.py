@@ -51,10 +51,10 @@ def serve(
 
 def run(flags: dict[str, Any], config: Path | None) -> None:
     """Serves until stopped. Raises BadSetting or ServerFailed if it cannot start."""
-    from adapterd.cli.logs import log_to_stderr
     from adapterd.errors import ServerFailed
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed
+    from server.logs import log_to_stderr
     from server.main import run as run_server
 
     log_to_stderr()

@@ -35,7 +35,7 @@ def train(
     ] = "",
     label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
     split_seed: Annotated[int, typer.Option(help="Which rows become dev and test rows.")] = 0,
-    kind: Annotated[str, typer.Option(help="lora or bottleneck; default: the server's.")] = "",
+    kind: Annotated[str, typer.Option(help="lora, bottleneck, ia3, bias or head_only.")] = "",
     pooling: Annotated[
         str, typer.Option(help="native, cls, mean or last; default: the server's.")
     ] = "",

@@ -90,7 +90,11 @@ class SpawnedServer:
 
     def _command(self) -> list[str]:
         http, grpc, metrics = (str(port) for port in self._ports)
+        # a settings file where the user happens to stand is not about this server
+        nothing = self._directory / "adapterd.toml"
+        nothing.touch()
         command = [sys.executable, "-m", "adapterd", "serve", "--base", self._base]
+        command += ["--config", str(nothing)]
         command += ["--data-dir", str(self.data_dir), "--host", "127.0.0.1"]
         command += ["--http-port", http, "--grpc-port", grpc, "--metrics-port", metrics]
         return [*command, *self._options]

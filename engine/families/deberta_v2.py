@@ -37,4 +37,6 @@ DEBERTA_V2 = Family(
     configured_heads=_heads,
     token_types=True,
     packable=False,
+    shared_modules=("encoder.LayerNorm", "encoder.conv.conv"),
+    slot_biases=("{layer}.attention.self", "disentangled_attention_bias"),
 )

@@ -47,8 +47,8 @@ class Sublayer:
     input: str
     #: its output is the branch's, before residual and norm
     output: str
-    #: the layer norm the branch's output goes through; None where norms stand before branches only
-    norm: str | None
+    #: the layer norm before the branch where the family's norms stand first, else the one after it
+    norm: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,8 @@ class Family:
     configured_heads: Callable[[Any], Mapping[str, NativeHead]] | None = None
     token_types: bool
     architecture: Literal["encoder", "decoder", "seq2seq"] = "encoder"
+    #: the norm stands before its branch, and the residual passes it by
+    norm_first: bool = False
     #: positions start after the padding index
     positions_after_padding: bool = False
     #: the stock code takes positions and attention from us, so rows can share one stream
@@ -82,6 +84,10 @@ class Family:
     ranged: bool = True
     #: the module that follows the base's pooler where the pooler is a bare linear
     pooler_activation: str | None = None
+    #: modules that have biases and run on something else than the tokens of each row
+    shared_modules: tuple[str, ...] = ("pooler",)
+    #: a module and its method that computes a bias for all rows with linears that are sites
+    slot_biases: tuple[str, str] | None = None
 
     def configured(self, config: Any) -> Family:
         """Itself, with the stock heads of a base of this config."""
@@ -95,4 +101,5 @@ class Family:
 
     def reads_source(self, path: str) -> bool:
         """Whether a module gets the encoder's tokens, rather than the decoder's."""
-        return path.startswith(f"{self.layers}.") or path.endswith(self.from_encoder)
+        encoder = self.layers.partition(".")[0]
+        return path.startswith(f"{encoder}.") or path.endswith(self.from_encoder)

@@ -19,12 +19,12 @@ GEMMA3 = Family(
         "attention": Sublayer(
             input="{layer}.self_attn.q_proj",
             output="{layer}.self_attn.o_proj",
-            norm="{layer}.post_attention_layernorm",
+            norm="{layer}.input_layernorm",
         ),
         "feed_forward": Sublayer(
             input="{layer}.mlp",
             output="{layer}.mlp.down_proj",
-            norm="{layer}.post_feedforward_layernorm",
+            norm="{layer}.pre_feedforward_layernorm",
         ),
     },
     native_heads={
@@ -34,5 +34,6 @@ GEMMA3 = Family(
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
         "generate": WRITTEN,
     },
+    norm_first=True,
     token_types=False,
 )

@@ -16,8 +16,12 @@ GPT2 = Family(
     prefix="transformer",
     layers="h",
     sublayers={
-        "attention": Sublayer(input="{layer}.attn.c_attn", output="{layer}.attn.c_proj", norm=None),
-        "feed_forward": Sublayer(input="{layer}.mlp", output="{layer}.mlp.c_proj", norm=None),
+        "attention": Sublayer(
+            input="{layer}.attn.c_attn", output="{layer}.attn.c_proj", norm="{layer}.ln_1"
+        ),
+        "feed_forward": Sublayer(
+            input="{layer}.mlp", output="{layer}.mlp.c_proj", norm="{layer}.ln_2"
+        ),
     },
     native_heads={
         "classify": LAST_TOKEN,
@@ -25,5 +29,6 @@ GPT2 = Family(
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
         "generate": WRITTEN,
     },
+    norm_first=True,
     token_types=False,
 )

@@ -19,10 +19,14 @@ GPT_NEOX = Family(
     layers="layers",
     sublayers={
         "attention": Sublayer(
-            input="{layer}.attention.query_key_value", output="{layer}.attention.dense", norm=None
+            input="{layer}.attention.query_key_value",
+            output="{layer}.attention.dense",
+            norm="{layer}.input_layernorm",
         ),
         "feed_forward": Sublayer(
-            input="{layer}.mlp", output="{layer}.mlp.dense_4h_to_h", norm=None
+            input="{layer}.mlp",
+            output="{layer}.mlp.dense_4h_to_h",
+            norm="{layer}.post_attention_layernorm",
         ),
     },
     native_heads={
@@ -31,5 +35,6 @@ GPT_NEOX = Family(
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
         "generate": WRITTEN,
     },
+    norm_first=True,
     token_types=False,
 )

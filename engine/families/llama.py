@@ -21,9 +21,15 @@ LLAMA = Family(
     layers="layers",
     sublayers={
         "attention": Sublayer(
-            input="{layer}.self_attn.q_proj", output="{layer}.self_attn.o_proj", norm=None
+            input="{layer}.self_attn.q_proj",
+            output="{layer}.self_attn.o_proj",
+            norm="{layer}.input_layernorm",
         ),
-        "feed_forward": Sublayer(input="{layer}.mlp", output="{layer}.mlp.down_proj", norm=None),
+        "feed_forward": Sublayer(
+            input="{layer}.mlp",
+            output="{layer}.mlp.down_proj",
+            norm="{layer}.post_attention_layernorm",
+        ),
     },
     native_heads={
         "classify": LAST_TOKEN,
@@ -31,6 +37,7 @@ LLAMA = Family(
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
         "generate": WRITTEN,
     },
+    norm_first=True,
     token_types=False,
 )
 QWEN2 = replace(LLAMA, name="qwen2", model_types=("qwen2",))

@@ -21,7 +21,8 @@ def _heads(config: Any) -> Mapping[str, NativeHead]:
     row = NativeHead(
         layers=layers, position="mean" if config.classifier_pooling == "mean" else "first"
     )
-    return {"classify": row, "regress": row, "tag": NativeHead(layers=layers)}
+    token = NativeHead(layers=layers)
+    return {"classify": row, "regress": row, "tag": token, "span": token}
 
 
 MODERNBERT = Family(
@@ -38,5 +39,6 @@ MODERNBERT = Family(
         ),
     },
     configured_heads=_heads,
+    norm_first=True,
     token_types=False,
 )

@@ -17,9 +17,13 @@ OPT = Family(
     layers="decoder.layers",
     sublayers={
         "attention": Sublayer(
-            input="{layer}.self_attn.q_proj", output="{layer}.self_attn.out_proj", norm=None
+            input="{layer}.self_attn.q_proj",
+            output="{layer}.self_attn.out_proj",
+            norm="{layer}.self_attn_layer_norm",
         ),
-        "feed_forward": Sublayer(input="{layer}.fc1", output="{layer}.fc2", norm=None),
+        "feed_forward": Sublayer(
+            input="{layer}.fc1", output="{layer}.fc2", norm="{layer}.final_layer_norm"
+        ),
     },
     native_heads={
         "classify": LAST_TOKEN,
@@ -28,5 +32,6 @@ OPT = Family(
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
         "generate": WRITTEN,
     },
+    norm_first=True,
     token_types=False,
 )

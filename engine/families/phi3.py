@@ -19,9 +19,15 @@ PHI3 = Family(
     layers="layers",
     sublayers={
         "attention": Sublayer(
-            input="{layer}.self_attn.qkv_proj", output="{layer}.self_attn.o_proj", norm=None
+            input="{layer}.self_attn.qkv_proj",
+            output="{layer}.self_attn.o_proj",
+            norm="{layer}.input_layernorm",
         ),
-        "feed_forward": Sublayer(input="{layer}.mlp", output="{layer}.mlp.down_proj", norm=None),
+        "feed_forward": Sublayer(
+            input="{layer}.mlp",
+            output="{layer}.mlp.down_proj",
+            norm="{layer}.post_attention_layernorm",
+        ),
     },
     native_heads={
         "classify": LAST_TOKEN,
@@ -29,5 +35,6 @@ PHI3 = Family(
         "tag": NativeHead(layers=(HeadLayer(name="score"),)),
         "generate": WRITTEN,
     },
+    norm_first=True,
     token_types=False,
 )

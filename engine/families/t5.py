@@ -18,5 +18,6 @@ T5 = Family(
     native_heads={"generate": WRITTEN},
     token_types=False,
     packable=False,
+    norm_first=True,
     ranged=False,
 )

@@ -17,7 +17,7 @@ from engine.tokenizer import Encoding
 if TYPE_CHECKING:
     from torch import Tensor
 
-POOLINGS = ("native", "cls", "mean", "last")
+POOLINGS: tuple[str, ...] = ("native", "cls", "mean", "last")
 #: the target of a token that is not trained on
 IGNORED = -100
 

@@ -1,19 +1,21 @@
-"""What an adapter kind is: its settings, its weights, its files, and where its product reads.
+"""What an adapter kind is: its settings, its weights, its files, and its effect at each site.
 
 Knows no slot or batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from engine.errors import BadAdapter, BadTraining, WrongShape
+from engine.effect import Effect
+from engine.errors import BadAdapter, BadTraining, NoMatchingSite, WrongShape
+from engine.families import Family
 from engine.port import Site
-from engine.product import LowRank
+from engine.product import Activation
 
 #: site -> part ("down", "up", …) -> tensor
 Weights = dict[str, dict[str, Tensor]]
@@ -23,27 +25,59 @@ class Layout(Protocol):
     """What a kind may know of the base."""
 
     @property
+    def family(self) -> Family: ...
+
+    @property
+    def model_type(self) -> str: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    @property
     def sites(self) -> dict[str, Site]: ...
 
     @property
-    def sublayers(self) -> dict[str, Site]: ...
+    def boundaries(self) -> Sequence[str]:
+        """Every module at which an effect may act."""
+        ...
 
     @property
     def num_layers(self) -> int: ...
 
     @property
+    def layer_paths(self) -> Sequence[str]: ...
+
+    @property
     def hidden_size(self) -> int: ...
+
+    def sublayer(self, name: str, layer: int) -> str:
+        """The path of a sublayer's output."""
+        ...
+
+    def weight(self, site: str) -> Tensor:
+        """A linear's frozen weight, [O, I] whichever way the module keeps it."""
+        ...
+
+    def bias(self, path: str) -> Tensor | None:
+        """The frozen bias of any module whose output an effect can change; None without one."""
+        ...
+
+    def transposed(self, site: str) -> bool:
+        """Whether the module keeps its weight as [I, O]."""
+        ...
+
+    def normed(self, path: str, x: Tensor) -> Tensor:
+        """What the layer norm at a path makes of x, adapters left out."""
+        ...
 
 
 class AdapterKind(Protocol):
-    """One kind. `config` is always what `check` or `read` returned."""
+    """One kind. `config` is always what `check` or `read` returned, with its exact "sites"."""
 
     name: str
-    #: the product reads the site's output rather than its input
-    reads_output: bool
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-        """Settings for a new adapter, complete, with its exact "sites"; raises BadTraining."""
+        """Settings for a new adapter, complete; raises BadTraining."""
         ...
 
     def new_weights(
@@ -52,16 +86,18 @@ class AdapterKind(Protocol):
         """Fresh float32 masters that change nothing yet."""
         ...
 
-    def low_rank(
-        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype
-    ) -> LowRank:
-        """One site's product, in the precision the base runs in. Differentiable."""
+    def effect(
+        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], layout: Layout
+    ) -> Effect:
+        """What it does at one site, in the precision the base runs in. Differentiable."""
         ...
 
-    def activation(
-        self, config: Mapping[str, Any]
-    ) -> tuple[str, Callable[[Tensor], Tensor] | None]:
-        """What stands between the two products, with a name: only equal names share a block."""
+    def group(self, config: Mapping[str, Any]) -> str:
+        """Only slots of equal groups are batched: equal routes and an equal activation."""
+        ...
+
+    def activation(self, config: Mapping[str, Any]) -> Activation | None:
+        """What stands between the two products of a low-rank one."""
         ...
 
     def read(
@@ -74,10 +110,53 @@ class AdapterKind(Protocol):
         ...
 
     def write(
-        self, config: Mapping[str, Any], weights: Weights
+        self, config: Mapping[str, Any], weights: Weights, layout: Layout
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The inverse of `read`: the content of adapter_config.json, and tensors by name."""
         ...
+
+
+def only(config: Mapping[str, Any], kind: str, *known: str) -> None:
+    """Raises BadTraining for a setting this kind does not have."""
+    unknown = sorted(name for name, value in config.items() if name not in known and value)
+    if unknown:
+        raise BadTraining(
+            f"{kind} has no setting {unknown[0]!r}; it has {', '.join(known) or 'none at all'}"
+        )
+
+
+def chosen_sites(
+    config: Mapping[str, Any], layout: Layout, default: Sequence[str] | None
+) -> list[str]:
+    """The linears in "layers" that "targets", else `default`, name; None names every one."""
+    targets, layers = config.get("targets"), chosen_layers(config, layout.num_layers)
+    if not (targets is None or isinstance(targets, list | tuple)):
+        raise BadTraining(f"targets is {targets!r}; it must be a list of names of linears")
+    names = default if targets is None else targets
+    sites = [s.name for s in layout.sites.values() if s.layer in layers and targeted(s.name, names)]
+    if not sites:
+        raise BadTraining(
+            f"targets {names} match none of the base's linears, such as {min(layout.sites)}"
+        )
+    return sites
+
+
+def targeted(site: str, targets: Sequence[str] | None) -> bool:
+    """PEFT's rule for a list: equal, or ending in `.target`; None targets every linear."""
+    return targets is None or any(
+        site == target or site.endswith(f".{target}") for target in targets
+    )
+
+
+def check_sites(weights: Weights, layout: Layout) -> None:
+    """Raises NoMatchingSite unless every adapted module is a linear of the base."""
+    unknown = sorted(set(weights) - set(layout.sites))
+    if unknown or not weights:
+        raise NoMatchingSite(
+            f"{len(weights) - len(unknown)} of {len(weights)} adapted modules are sites of "
+            f"this base; it has no {', '.join(unknown[:3]) or 'adapter weights at all'}, "
+            f"only modules such as {min(layout.sites)}"
+        )
 
 
 def chosen_layers(config: Mapping[str, Any], num_layers: int) -> list[int]:

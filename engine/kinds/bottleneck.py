@@ -1,52 +1,79 @@
-"""Bottleneck adapters: `h + up(act(down(h)))` on a sublayer's output, two per layer.
+"""Bottleneck adapters: `up(act(down(x)))` beside or after a sublayer, in AdapterHub's files.
 
-Houlsby et al. 2019, arXiv 1902.00751.
+Houlsby et al. 2019 (arXiv 1902.00751): on what each sublayer gives. Pfeiffer et al. 2020 (arXiv
+2005.00247): after the feed-forward's norm, once more under it. Parallel, He et al. 2021 (arXiv
+2110.04366): from what the feed-forward gets to what it gives.
 """
 
 from __future__ import annotations
 
-import re
+import math
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.errors import BadAdapter, BadTraining, NoMatchingSite
-from engine.kinds.adapter_kind import Layout, Weights, check_shapes, chosen_layers, positive
-from engine.product import LowRank
+from engine.effect import Effect
+from engine.errors import BadTraining, NoMatchingSite
+from engine.kinds.adapter_kind import (
+    Layout,
+    Weights,
+    check_shapes,
+    chosen_layers,
+    only,
+    positive,
+)
+from engine.kinds.bottleneck_files import content, grouped, keyed, read_config
+from engine.product import Activation, LowRank
+from engine.routes import Route, around_norm, of_output, spanning, with_residual
 
-_KEY = re.compile(r"(?P<site>.+)\.bottleneck_(?P<part>down|up)\.(?P<kind>weight|bias)")
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu, "gelu": functional.gelu, "swish": functional.silu, "tanh": torch.tanh,
+    "gelu_new": partial(functional.gelu, approximate="tanh"), "leakyrelu": functional.leaky_relu,
+    "silu": functional.silu, "sigmoid": torch.sigmoid,
 }  # fmt: skip
-_INIT_STD = 0.01  # near the identity, as the paper starts
+_INIT_STD = 0.01  # near the identity, as Houlsby's paper starts
+_SETTINGS = ("variant", "reduction", "activation", "scaling", "layers")
+#: variant -> sublayers, reduction, activation, scaling, as AdapterHub has them
+_VARIANTS: dict[str, tuple[tuple[str, ...], int, str, float]] = {
+    "houlsby": (("attention", "feed_forward"), 16, "swish", 1.0),
+    "pfeiffer": (("feed_forward",), 16, "relu", 1.0),
+    "parallel": (("feed_forward",), 2, "relu", 4.0),
+}
 
 
 class BottleneckKind:
-    """A small two-layer network after each sublayer, before its residual and norm."""
+    """A small two-layer network at sublayers: where it reads and adds is its variant's choice."""
 
     name = "bottleneck"
-    reads_output = True
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-        reduction = positive(config, "reduction", 16, layout.hidden_size)
-        activation = config.get("activation") or "swish"
-        if activation not in _ACTIVATIONS:
-            raise BadTraining(
-                f"activation is {activation!r}; it must be one of {', '.join(_ACTIVATIONS)}"
-            )
+        only(config, self.name, *_SETTINGS)
+        variant = _one_of("variant", config.get("variant") or "houlsby", _VARIANTS)
+        names, reduction, activation, scaling = _VARIANTS[variant]
+        scaling = config.get("scaling") or scaling
+        if not (isinstance(scaling, int | float) and 0 < scaling < math.inf):
+            raise BadTraining(f"scaling is {scaling!r}; it must be a positive number")
         layers = chosen_layers(config, layout.num_layers)
-        sites = [path for path, site in layout.sublayers.items() if site.layer in layers]
-        return {"reduction": reduction, "activation": activation, "sites": sites}
+        return {
+            "variant": variant,
+            "reduction": positive(config, "reduction", reduction, layout.hidden_size),
+            "activation": _one_of(
+                "activation", config.get("activation") or activation, _ACTIVATIONS
+            ),
+            "scaling": float(scaling),
+            "sites": [layout.sublayer(name, layer) for layer in layers for name in names],
+        }
 
     def new_weights(
         self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator
     ) -> Weights:
         weights: Weights = {}
         for name in config["sites"]:
-            width = layout.sublayers[name].out_features
+            width = layout.sites[name].out_features
             rank = max(1, width // int(config["reduction"]))
             down = torch.empty(rank, width).normal_(0, _INIT_STD, generator=generator)
             weights[name] = {
@@ -55,80 +82,76 @@ class BottleneckKind:
             }  # fmt: skip
         return weights
 
-    def low_rank(
-        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype
-    ) -> LowRank:
-        del site, config
-        return LowRank(
-            down_KI=parts["down"].to(dtype), up_KO=parts["up"].T.to(dtype).contiguous(),
-            down_bias_K=parts["down_bias"].to(dtype), up_bias_O=parts["up_bias"].to(dtype),
+    def effect(
+        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], layout: Layout
+    ) -> Effect:
+        dtype, scaling = layout.dtype, config["scaling"]
+        product = LowRank(
+            down_KI=parts["down"].to(dtype), down_bias_K=parts["down_bias"].to(dtype),
+            up_KO=(parts["up"] * scaling).T.to(dtype).contiguous(),
         )  # fmt: skip
+        return Effect(
+            product=product,
+            shift_O=(parts["up_bias"] * scaling).to(dtype),
+            route=_route(site, config["variant"], layout),
+        )
 
-    def activation(
-        self, config: Mapping[str, Any]
-    ) -> tuple[str, Callable[[Tensor], Tensor] | None]:
-        return config["activation"], _ACTIVATIONS[config["activation"]]
+    def group(self, config: Mapping[str, Any]) -> str:
+        return f"{self.name}/{config['variant']}/{config['activation']}"
+
+    def activation(self, config: Mapping[str, Any]) -> Activation:
+        return _ACTIVATIONS[config["activation"]]
 
     def read(
         self, config: Mapping[str, Any], tensors: Mapping[str, Tensor], layout: Layout
     ) -> tuple[dict[str, Any], Weights]:
-        activation = config.get("activation")
-        if activation not in _ACTIVATIONS:
-            raise BadAdapter(
-                f"the activation is {activation!r}; this engine serves {', '.join(_ACTIVATIONS)}"
-            )
-        weights = _group(tensors)
-        unknown = sorted(set(weights) - set(layout.sublayers))
+        settings = read_config(config, sorted(_ACTIVATIONS))
+        names = _VARIANTS[settings["variant"]][0]
+        places = {
+            layout.sublayer(name, layer): (name, layer)
+            for layer in range(layout.num_layers)
+            for name in names
+        }
+        weights = grouped(tensors, layout)
+        unknown = sorted(set(weights) - set(places))
         if unknown or not weights:
             raise NoMatchingSite(
-                f"{len(weights) - len(unknown)} of {len(weights)} bottlenecks sit at sublayers of "
-                f"this base; it has no {', '.join(unknown[:3]) or 'bottleneck at all'}, "
-                f"only sublayers such as {min(layout.sublayers)}"
+                f"{len(weights) - len(unknown)} of {len(weights)} bottlenecks sit where this base "
+                f"has room for a {settings['variant']} one; it has none at "
+                f"{', '.join(unknown[:3]) or 'no module at all'}, only at such as {min(places)}"
             )
         for name, parts in weights.items():
-            width = layout.sublayers[name].out_features
+            width = layout.sites[name].out_features
             rank = parts["down"].shape[0] if "down" in parts else None
             check_shapes(
-                layout.sublayers[name], parts, {
+                layout.sites[name], parts, {
                     "down": (rank, width), "down_bias": (rank,),
                     "up": (width, rank), "up_bias": (width,),
                 },
             )  # fmt: skip
-        kept = {
-            "reduction": config.get("reduction"),
-            "activation": activation,
-            "sites": sorted(weights),
-        }
-        return kept, weights
+        return {**settings, "sites": sorted(weights)}, weights
 
     def write(
-        self, config: Mapping[str, Any], weights: Weights
+        self, config: Mapping[str, Any], weights: Weights, layout: Layout
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        content = {
-            "adapterd_kind": self.name, "reduction": config["reduction"],
-            "activation": config["activation"], "sites": list(config["sites"]),
-        }  # fmt: skip
-        tensors = {
-            f"{site}.{_key(part)}": t
-            for site, parts in weights.items()
-            for part, t in parts.items()
-        }
-        return content, tensors
+        return content(config, layout), keyed(weights, layout)
 
 
-def _key(part: str) -> str:
-    name, _, bias = part.partition("_")
-    return f"bottleneck_{name}.{bias or 'weight'}"
+def _route(site: str, variant: str, layout: Layout) -> Route:
+    if variant == "houlsby":
+        return of_output
+    family = layout.family
+    branch = family.sublayers["feed_forward"]
+    layer = layout.layer_paths[layout.sites[site].layer]
+    norm = branch.norm.format(layer=layer)
+    if variant == "parallel":
+        return spanning(norm if family.norm_first else branch.input.format(layer=layer))
+    if family.norm_first:
+        return with_residual(norm)
+    return around_norm(norm, partial(layout.normed, norm))
 
 
-def _group(tensors: Mapping[str, Tensor]) -> Weights:
-    weights: Weights = {}
-    for key, tensor in tensors.items():
-        match = _KEY.fullmatch(key)
-        if match is None:
-            raise BadAdapter(
-                f"the adapter holds {key}, which is neither a bottleneck nor a head of this base"
-            )
-        part = match["part"] if match["kind"] == "weight" else f"{match['part']}_bias"
-        weights.setdefault(match["site"], {})[part] = tensor.float()
-    return weights
+def _one_of(name: str, value: Any, choices: Mapping[str, Any]) -> str:
+    if value not in choices:
+        raise BadTraining(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    return str(value)

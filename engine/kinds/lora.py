@@ -1,34 +1,37 @@
 """LoRA: `W x + s B A x` at any linear (Hu et al. 2021, arXiv 2106.09685), in PEFT's files.
 
-`s` is alpha/r, or alpha/sqrt(r) with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732).
+`s` is alpha/r, or alpha/sqrt(r) with rsLoRA (Kalajdzievski 2023, arXiv 2312.03732). With DoRA (Liu
+et al. 2024, arXiv 2402.09353) the output less its bias is scaled by m / ||W + sBA||.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from engine.errors import BadAdapter, BadTraining, NoMatchingSite
-from engine.kinds.adapter_kind import Layout, Weights, check_shapes, chosen_layers, positive
+from engine.effect import Effect
+from engine.errors import BadAdapter, BadTraining
+from engine.kinds.adapter_kind import (
+    Layout,
+    Weights,
+    check_shapes,
+    check_sites,
+    chosen_sites,
+    only,
+    positive,
+)
+from engine.kinds.lora_files import bias_keys, check_config, grouped, keyed
+from engine.kinds.patterns import resolved
 from engine.product import LowRank
 
-_KEY = re.compile(r"(?P<site>.+)\.lora_(?P<part>[AB])\.weight")
-_PARTS = {"A": "down", "B": "up"}
-_KEYS = {"down": "lora_A.weight", "up": "lora_B.weight"}
-#: PEFT settings that change the computation in ways this kind does not have
-_UNSUPPORTED = {
-    "use_dora": False, "lora_bias": False, "bias": "none",
-    "layer_replication": None, "trainable_token_indices": None, "target_parameters": None,
-    "alora_invocation_tokens": None, "use_qalora": False, "use_bdlora": None,
-    "arrow_config": None, "monteclora_config": None, "velora_config": None,
-}  # fmt: skip
-#: initialisations of PEFT that also rewrite the base's weights when PEFT builds the layer
-_CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+_SETTINGS = (
+    "rank", "alpha", "rslora", "dora", "lora_bias", "bias", "rank_pattern", "alpha_pattern",
+    "targets", "layers",
+)  # fmt: skip
 _MAX_RANK = 512
 
 
@@ -36,28 +39,24 @@ class LoraKind:
     """Low-rank updates at linears, any subset, any rank per site."""
 
     name = "lora"
-    reads_output = False
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+        only(config, self.name, *_SETTINGS)
         rank = positive(config, "rank", 8, _MAX_RANK)
         alpha = float(config["alpha"]) if config.get("alpha") is not None else float(rank)
         if not (math.isfinite(alpha) and alpha > 0):
             raise BadTraining(f"alpha is {alpha}; it must be a positive number")
-        targets, layers = config.get("targets"), chosen_layers(config, layout.num_layers)
-        if not (targets is None or isinstance(targets, list | tuple)):
-            raise BadTraining(f"targets is {targets!r}; it must be a list of names of linears")
-        sites = [
-            s.name
-            for s in layout.sites.values()
-            if s.layer in layers and _targeted(s.name, targets)
-        ]
-        if not sites:
-            raise BadTraining(
-                f"targets {targets} match none of the base's linears, such as {min(layout.sites)}"
-            )
+        bias = config.get("bias") or "none"
+        if bias not in ("none", "lora_only"):
+            raise BadTraining(f"bias is {bias!r}; it must be none or lora_only")
+        dora, lora_bias = bool(config.get("dora")), bool(config.get("lora_bias"))
+        if dora and lora_bias:
+            raise BadTraining("lora_bias and dora do not go together: a scaled product has no bias")
+        sites = chosen_sites(config, layout, None)
         return {
             "r": rank, "lora_alpha": alpha, "use_rslora": bool(config.get("rslora", False)),
-            "rank_pattern": {}, "alpha_pattern": {}, "sites": sites,
+            "use_dora": dora, "lora_bias": lora_bias, "bias": bias,
+            **_patterns(config, sites), "sites": sites,
         }  # fmt: skip
 
     def new_weights(
@@ -65,148 +64,128 @@ class LoraKind:
     ) -> Weights:
         weights: Weights = {}
         for name in config["sites"]:
-            site, rank = layout.sites[name], int(config["r"])
+            site, rank = layout.sites[name], int(config["rank_pattern"].get(name, config["r"]))
             down = torch.empty(rank, site.in_features)
             bound = 1 / math.sqrt(site.in_features)  # PEFT's Kaiming uniform with a = sqrt(5)
             down.uniform_(-bound, bound, generator=generator)
-            weights[name] = {"down": down, "up": torch.zeros(site.out_features, rank)}
+            parts = {"down": down, "up": torch.zeros(site.out_features, rank)}
+            if config["use_dora"]:
+                parts["magnitude"] = torch.linalg.norm(layout.weight(name).float().cpu(), dim=1)
+            if config["lora_bias"]:
+                parts["up_bias"] = torch.zeros(site.out_features)
+            bias = layout.bias(name)
+            if config["bias"] == "lora_only" and bias is not None:
+                parts["bias"] = bias.float().cpu().clone()
+            weights[name] = parts
         return weights
 
-    def low_rank(
-        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype
-    ) -> LowRank:
+    def effect(
+        self, site: str, parts: Mapping[str, Tensor], config: Mapping[str, Any], layout: Layout
+    ) -> Effect:
+        if "down" not in parts:
+            return Effect(shift_O=_shift(site, parts, 1.0, None, layout))
         scale = _scaling(site, parts["down"].shape[0], config)
-        return LowRank(
-            down_KI=parts["down"].to(dtype), up_KO=(parts["up"] * scale).T.to(dtype).contiguous()
+        ratio_O = _ratio(site, parts, scale, layout) if "magnitude" in parts else None
+        up_OK = parts["up"] * scale if ratio_O is None else parts["up"] * scale * ratio_O[:, None]
+        dtype = layout.dtype
+        return Effect(
+            product=LowRank(down_KI=parts["down"].to(dtype), up_KO=up_OK.T.to(dtype).contiguous()),
+            gain_O=None if ratio_O is None else (ratio_O - 1).to(dtype),
+            shift_O=_shift(site, parts, scale, ratio_O, layout),
         )
 
-    def activation(
-        self, config: Mapping[str, Any]
-    ) -> tuple[str, Callable[[Tensor], Tensor] | None]:
+    def group(self, config: Mapping[str, Any]) -> str:
+        return "lora/dora" if config["use_dora"] else self.name
+
+    def activation(self, config: Mapping[str, Any]) -> None:
         del config
-        return "none", None
 
     def read(
         self, config: Mapping[str, Any], tensors: Mapping[str, Tensor], layout: Layout
     ) -> tuple[dict[str, Any], Weights]:
-        _refuse_unsupported(config)
-        weights = _group(tensors)
-        _match(weights, layout)
-        for name, parts in weights.items():
-            site = layout.sites[name]
-            check_shapes(
-                site, parts, {"down": (None, site.in_features), "up": (site.out_features, None)}
-            )
-            _check_rank(name, parts, config)
+        check_config(config)
+        weights = grouped(tensors)
+        biases = {site: parts.pop("bias") for site, parts in weights.items() if "bias" in parts}
+        weights = {site: parts for site, parts in weights.items() if parts}
+        check_sites(weights, layout)
+        sites = sorted(weights)
         kept = {
             "r": int(config["r"]), "lora_alpha": float(config.get("lora_alpha", 8)),
-            "use_rslora": bool(config.get("use_rslora", False)),
-            "rank_pattern": _checked_pattern("rank_pattern", config, weights),
-            "alpha_pattern": _checked_pattern("alpha_pattern", config, weights),
-            "sites": sorted(weights),
+            "use_rslora": bool(config.get("use_rslora")), "use_dora": bool(config.get("use_dora")),
+            "lora_bias": bool(config.get("lora_bias")), "bias": config.get("bias") or "none",
+            **_patterns(config, sites), "sites": sites,
         }  # fmt: skip
+        for name, parts in weights.items():
+            check_shapes(layout.sites[name], parts, _shapes(name, kept, layout))
+            _check_rank(name, parts, kept)
+        for path, bias in bias_keys(biases, kept["bias"], layout).items():
+            weights.setdefault(path, {})["bias"] = bias
         return kept, weights
 
     def write(
-        self, config: Mapping[str, Any], weights: Weights
+        self, config: Mapping[str, Any], weights: Weights, layout: Layout
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        settings = {name: value for name, value in config.items() if name != "sites"}
         content = {
-            "peft_type": "LORA", "r": config["r"], "lora_alpha": config["lora_alpha"],
-            "lora_dropout": 0.0, "use_rslora": config["use_rslora"],
-            "rank_pattern": config["rank_pattern"], "alpha_pattern": config["alpha_pattern"],
-            "target_modules": list(config["sites"]), "bias": "none",
-            "fan_in_fan_out": False, "inference_mode": True,
+            "peft_type": "LORA", **settings, "lora_dropout": 0.0,
+            "target_modules": list(config["sites"]), "inference_mode": True,
+            "fan_in_fan_out": any(layout.transposed(site) for site in config["sites"]),
         }  # fmt: skip
-        tensors = {
-            f"{site}.{_KEYS[part]}": t
-            for site, parts in weights.items()
-            for part, t in parts.items()
-        }
-        return content, tensors
+        return content, keyed(weights, config["sites"])
 
 
-def _targeted(site: str, targets: Any) -> bool:
-    """PEFT's rule for a list: equal, or ending in `.target`; None targets every linear."""
-    return targets is None or any(
-        site == target or site.endswith(f".{target}") for target in targets
-    )
+def _patterns(config: Mapping[str, Any], sites: list[str]) -> dict[str, Any]:
+    return {
+        name: resolved(name, config.get(name), sites) for name in ("rank_pattern", "alpha_pattern")
+    }
 
 
-def _group(tensors: Mapping[str, Tensor]) -> Weights:
-    weights: Weights = {}
-    for key, tensor in tensors.items():
-        match = _KEY.fullmatch(key)
-        if match is None:
-            raise BadAdapter(
-                f"the adapter holds {key}, which is neither LoRA nor a head of this base"
-            )
-        weights.setdefault(match["site"], {})[_PARTS[match["part"]]] = tensor.float()
-    return weights
-
-
-def _match(weights: Weights, layout: Layout) -> None:
-    unknown = sorted(set(weights) - set(layout.sites))
-    if unknown or not weights:
-        raise NoMatchingSite(
-            f"{len(weights) - len(unknown)} of {len(weights)} adapted modules are sites of "
-            f"this base; it has no {', '.join(unknown[:3]) or 'adapter weights at all'}, "
-            f"only modules such as {min(layout.sites)}"
-        )
+def _shapes(name: str, config: Mapping[str, Any], layout: Layout) -> dict[str, tuple[Any, ...]]:
+    site = layout.sites[name]
+    shapes: dict[str, tuple[Any, ...]] = {
+        "down": (None, site.in_features), "up": (site.out_features, None),
+    }  # fmt: skip
+    if config["use_dora"]:
+        shapes["magnitude"] = (site.out_features,)
+    if config["lora_bias"]:
+        shapes["up_bias"] = (site.out_features,)
+    return shapes
 
 
 def _check_rank(name: str, parts: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     down, up = parts["down"].shape[0], parts["up"].shape[1]
-    declared = _pattern(name, config.get("rank_pattern"), config["r"])
-    if down != up or down != declared or down > _MAX_RANK:
+    declared = config["rank_pattern"].get(name, config["r"])
+    if down != up or down != declared or not 1 <= down <= _MAX_RANK:
         raise BadAdapter(
             f"{name}: A has rank {down} and B rank {up}; the config says {declared}, "
-            f"and at most {_MAX_RANK} is served"
+            f"and from 1 to {_MAX_RANK} is served"
         )
-
-
-def _refuse_unsupported(config: Mapping[str, Any]) -> None:
-    if not isinstance(config.get("r"), int) or isinstance(config.get("r"), bool):
-        raise BadAdapter(
-            f"adapter_config.json gives r as {config.get('r')!r}; it must be a whole number"
-        )
-    start = config.get("init_lora_weights")
-    if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
-        raise BadAdapter(
-            f"init_lora_weights is {start!r}, which changes the base; "
-            "convert the adapter to a plain LoRA when saving it"
-        )
-    for name, default in _UNSUPPORTED.items():
-        value = config.get(name, default)
-        if value != default and value not in (None, False, [], {}):
-            raise BadAdapter(
-                f"adapter_config.json sets {name} to {value!r}; this engine serves LoRA without it"
-            )
-
-
-def _pattern(site: str, pattern: Mapping[str, Any] | None, default: Any) -> Any:
-    """PEFT's patterns are regular expressions; only names, dotted endings and prefixes count."""
-    for key, value in (pattern or {}).items():
-        if site == key or site.endswith(f".{key}") or key.endswith(f".{site}"):
-            return value
-    return default
-
-
-def _checked_pattern(
-    name: str, config: Mapping[str, Any], weights: Weights
-) -> dict[str, int | float]:
-    """Every key names a site, with or without the stock model's prefix, and every value is sane."""
-    kept: dict[str, int | float] = {}
-    for key, value in (config.get(name) or {}).items():
-        matched = [site for site in weights if site == key or site.endswith(f".{key}")]
-        matched = matched or [site for site in weights if key.endswith(f".{site}")]
-        if not matched:
-            raise BadAdapter(f"{name} names {key!r}, which is no adapted module of this base")
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
-            raise BadAdapter(f"{name} gives {key!r} the value {value!r}; it must be a number")
-        kept |= dict.fromkeys(matched, value)
-    return kept
 
 
 def _scaling(site: str, rank: int, config: Mapping[str, Any]) -> float:
-    alpha = float(_pattern(site, config["alpha_pattern"], config["lora_alpha"]))
+    alpha = float(config["alpha_pattern"].get(site, config["lora_alpha"]))
     return alpha / math.sqrt(rank) if config["use_rslora"] else alpha / rank
+
+
+def _ratio(site: str, parts: Mapping[str, Tensor], scale: float, layout: Layout) -> Tensor:
+    """m / ||W + sBA|| per output; the norm is a constant to the gradient, as the paper wants."""
+    with torch.no_grad():
+        whole_OI = layout.weight(site).float() + scale * (parts["up"] @ parts["down"])
+        norm_O = torch.linalg.norm(whole_OI, dim=1)
+        # a norm past all numbers would quietly switch the output off
+        norm_O = norm_O.where(torch.isfinite(norm_O), torch.nan)
+    ratio_O: Tensor = parts["magnitude"] / norm_O
+    return ratio_O
+
+
+def _shift(
+    site: str, parts: Mapping[str, Tensor], scale: float, ratio_O: Tensor | None, layout: Layout
+) -> Tensor | None:
+    """What trained biases add, and what keeps the base's own bias out of DoRA's scaling."""
+    shifts = [parts["up_bias"] * scale] if "up_bias" in parts else []
+    bias_O = layout.bias(site)
+    if "bias" in parts and bias_O is not None:
+        shifts.append(parts["bias"] - bias_O.float())
+    if ratio_O is not None and bias_O is not None:
+        shifts.append((1 - ratio_O) * bias_O.float())
+    return torch.stack(shifts).sum(0).to(layout.dtype) if shifts else None

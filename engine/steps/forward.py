@@ -7,18 +7,20 @@ Shape letters: R rows, D hidden width, O outputs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from engine.base import Base
-from engine.packing import Batch, pack, pad, unpack
+from engine.packing import Batch, pack, pad
 from engine.plan import plan, row_group
 from engine.port import Row
 from engine.resident import Placed
-from engine.sites import Sites
+from engine.sites import Action, Sites
 
 Dropout = Callable[[Tensor], Tensor]
 
@@ -30,12 +32,21 @@ def make_batch(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) ->
     return pad(rows, base.numerics.device, base.pad_id, groups)
 
 
-def hidden_rows(
-    base: Base, sites: Sites, batch: Batch, placed: Mapping[int, Placed]
-) -> list[Tensor]:
-    """Final hidden states, one [tokens, D] per row in batch order."""
-    with sites.acting(plan(batch, placed)):
-        return unpack(base.forward(batch), batch)
+@contextmanager
+def acting(
+    base: Base,
+    sites: Sites,
+    batch: Batch,
+    placed: Mapping[int, Placed],
+    dropout: Dropout | None = None,
+) -> Iterator[None]:
+    """While this lasts, a forward of the batch has each row's own adapter in it."""
+    with ExitStack() as stack:
+        stack.enter_context(sites.acting(plan(batch, placed), dropout))
+        if base.slot_biases is not None:
+            plan_slot = partial(_plan_slot, placed)
+            stack.enter_context(base.slot_biases.acting(sites, batch.slots, plan_slot))
+        yield
 
 
 def head_logits(
@@ -81,3 +92,9 @@ def _pooled(
         pooled_RD = base.pool(torch.stack([features[i] for i in through_pooler]))
         features |= dict(zip(through_pooler, pooled_RD, strict=True))
     return features
+
+
+def _plan_slot(placed: Mapping[int, Placed], slot: int, num_tokens: int) -> dict[str, list[Action]]:
+    """What one slot's adapter does to tokens that are all its own."""
+    tokens = pack([Row(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
+    return plan(tokens, placed)

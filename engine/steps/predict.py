@@ -13,7 +13,8 @@ from engine.errors import BadRow, NonFiniteResult
 from engine.port import Array, Failure, Predicted, Row
 from engine.resident import Placed
 from engine.sites import Sites
-from engine.steps.forward import head_logits, hidden_rows, make_batch
+from engine.steps.forward import head_logits, make_batch
+from engine.steps.trunk import hidden_rows
 
 Answers = list[Array | Failure]
 
@@ -59,7 +60,7 @@ def _forward(
     base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]
 ) -> Answers:
     batch = make_batch(base, rows, placed)
-    hidden = hidden_rows(base, sites, batch, placed)
+    hidden = hidden_rows(base, sites, rows, batch, placed)
     answers: Answers = [Failure(code=BadRow.code, message="the row was lost")] * len(rows)
     for position, logits in zip(
         batch.order, head_logits(base, hidden, batch.slots, placed), strict=True

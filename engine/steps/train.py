@@ -20,13 +20,12 @@ from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
 from engine.kinds import KINDS
 from engine.packing import Batch, unpack
-from engine.plan import plan
 from engine.port import OpenTraining, Row, Train, Trained
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
 from engine.seq2seq import both, start_id, target_batch, taught
 from engine.sites import Sites
-from engine.steps.forward import head_logits, make_batch
+from engine.steps.forward import acting, head_logits, make_batch
 
 Dropout = Callable[[Tensor], Tensor]
 
@@ -156,7 +155,8 @@ class Training:
         generator: torch.Generator,
     ) -> list[Tensor]:
         prefix = self._cache.hidden(batch, keys)
-        with self._sites.acting(plan(batch, placed), _dropout(self._spec.dropout, generator)):
+        dropout = _dropout(self._spec.dropout, generator)
+        with acting(self._base, self._sites, batch, placed, dropout):
             final = self._base.run(batch, self._cache.boundary, self._base.num_layers, prefix)
         return unpack(final, batch)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.port import Array, Failure, Written
+from server.dispatch.compositions import JointLease
 from server.dispatch.residency import Lease
 
 
@@ -42,7 +43,7 @@ class Entry:
     priority: int
     deadline: float | None
     enqueued_at: float
-    lease: Lease
+    lease: Lease | JointLease
     future: asyncio.Future[Answer]
     #: how many tokens each row may write, where rows write
     max_tokens: int = 0

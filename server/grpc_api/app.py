@@ -55,7 +55,9 @@ def serve(
 ) -> list[str]:
     """Put every service behind the gate; answers their names."""
     apis: dict[Any, object] = {
-        predictor_pb2.DESCRIPTOR.services_by_name["Predictor"]: PredictorApi(service.predict),
+        predictor_pb2.DESCRIPTOR.services_by_name["Predictor"]: PredictorApi(
+            service.predict, service.predict_many
+        ),
         tasks_pb2.DESCRIPTOR.services_by_name["Tasks"]: TasksApi(service.tasks),
         adapters_pb2.DESCRIPTOR.services_by_name["Adapters"]: AdaptersApi(
             service.adapters, uploads

@@ -12,8 +12,17 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from server.error_table import fault_of
 from server.service.parameters import parameters_of
-from server.service.values import Parameters, Prediction, Registration, RowError
+from server.service.values import (
+    ManyPredictions,
+    Parameters,
+    Prediction,
+    Registration,
+    RowError,
+    TaskFailure,
+    Timing,
+)
 from server.service.views import AliasView, EventView, JobView, TaskView, VersionView
 
 # ---------------------------------------------------------------- in
@@ -38,11 +47,12 @@ def _read_input(message: predictor_pb2.Input) -> object:
     return None
 
 
-def read_parameters(message: predictor_pb2.PredictRequest) -> Parameters:
+def read_parameters(
+    message: predictor_pb2.PredictRequest | predictor_pb2.PredictManyRequest,
+) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
-    given: dict[str, Any] = dict(message.parameters.items())
-    return parameters_of(given)
+    return parameters_of(MessageToDict(message.parameters))
 
 
 def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
@@ -67,20 +77,42 @@ def read_job_request(message: jobs_pb2.CreateJobRequest) -> dict[str, Any]:
 # ---------------------------------------------------------------- out
 
 
+def predictions(refs: Sequence[str], value: ManyPredictions) -> predictor_pb2.PredictManyResponse:
+    results = [_result(ref, result) for ref, result in zip(refs, value.results, strict=True)]
+    return predictor_pb2.PredictManyResponse(results=results, timing=_timing(value.timing))
+
+
+def _result(ref: str, result: Prediction | TaskFailure) -> predictor_pb2.TaskResult:
+    if isinstance(result, Prediction):
+        return predictor_pb2.TaskResult(task_id=ref, prediction=prediction(result))
+    fault = fault_of(result.error)
+    error = predictor_pb2.Error(code=fault.code, message=fault.message)
+    return predictor_pb2.TaskResult(task_id=ref, error=error)
+
+
 def prediction(value: Prediction) -> predictor_pb2.PredictResponse:
-    timing = value.timing
     write = _WRITERS[value.head]
     return predictor_pb2.PredictResponse(
         task_id=value.task,
         version=value.version,
         digest=value.digest,
+        composed=[
+            predictor_pb2.Composed(
+                task_id=part.task, version=part.version, digest=part.digest, weight=part.weight
+            )
+            for part in value.composed
+        ],
         outputs=[_error(o) if isinstance(o, RowError) else write(o) for o in value.outputs],
-        timing=predictor_pb2.Timing(
-            tokenize_ms=timing.tokenize_ms,
-            queue_ms=timing.queue_ms,
-            compute_ms=timing.compute_ms,
-            total_ms=timing.total_ms,
-        ),
+        timing=_timing(value.timing),
+    )
+
+
+def _timing(value: Timing) -> predictor_pb2.Timing:
+    return predictor_pb2.Timing(
+        tokenize_ms=value.tokenize_ms,
+        queue_ms=value.queue_ms,
+        compute_ms=value.compute_ms,
+        total_ms=value.total_ms,
     )
 
 

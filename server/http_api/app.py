@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.config import Settings
 from server.doorkeeper import Doorkeeper
 from server.health import Health
-from server.http_api import aliases, files, jobs, predict, status, tasks, versions
+from server.http_api import aliases, files, jobs, predict, predict_many, status, tasks, versions
 from server.http_api.gate import Gate
 from server.http_api.problem import problem
 from server.http_api.route import check_routes
@@ -31,7 +31,7 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     )
     app.state.service = service
     app.state.health = health
-    for part in (predict, tasks, versions, aliases, jobs, files, status):
+    for part in (predict, predict_many, tasks, versions, aliases, jobs, files, status):
         # the routes themselves, not a router within a router: what is live can then be listed
         app.router.routes.extend(part.router.routes)
     check_routes(app)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from fastapi import APIRouter, Request
@@ -27,13 +27,25 @@ class _Body(msgspec.Struct, forbid_unknown_fields=True):
 
 
 _decoder = msgspec.json.Decoder(_Body)
-_TEXT = {"type": "string"}
+B = TypeVar("B", bound=msgspec.Struct)
+T = TypeVar("T")
+TEXT = {"type": "string"}
 _FLAG = {"type": "boolean", "default": False}
 _PRIORITY = {"type": "string", "enum": list(PRIORITIES), "default": "interactive"}
+_COMPOSE = {
+    "type": "array",
+    "maxItems": 8,
+    "items": {
+        "type": "object",
+        "required": ["ref"],
+        "properties": {"ref": TEXT, "weight": {"type": "number", "default": 1.0}},
+        "additionalProperties": False,
+    },
+}
 _PAIR = {
     "type": "object",
     "required": ["text"],
-    "properties": {"text": _TEXT, "text_pair": _TEXT},
+    "properties": {"text": TEXT, "text_pair": TEXT},
     "additionalProperties": False,
 }
 _MESSAGES = {
@@ -45,10 +57,22 @@ _MESSAGES = {
             "items": {
                 "type": "object",
                 "required": ["role", "content"],
-                "properties": {"role": _TEXT, "content": _TEXT},
+                "properties": {"role": TEXT, "content": TEXT},
                 "additionalProperties": False,
             },
         }
+    },
+    "additionalProperties": False,
+}
+INPUT = {"anyOf": [TEXT, _PAIR, _MESSAGES]}
+PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "raw_scores": _FLAG,
+        "truncate": _FLAG,
+        "priority": _PRIORITY,
+        "max_tokens": {"type": "integer", "minimum": 1},
+        "compose": _COMPOSE,
     },
     "additionalProperties": False,
 }
@@ -56,17 +80,8 @@ _CALL = {
     "type": "object",
     "required": ["inputs"],
     "properties": {
-        "inputs": {"type": "array", "items": {"anyOf": [_TEXT, _PAIR, _MESSAGES]}},
-        "parameters": {
-            "type": "object",
-            "properties": {
-                "raw_scores": _FLAG,
-                "truncate": _FLAG,
-                "priority": _PRIORITY,
-                "max_tokens": {"type": "integer", "minimum": 1},
-            },
-            "additionalProperties": False,
-        },
+        "inputs": {"type": "array", "items": INPUT},
+        "parameters": PARAMETERS,
     },
     "additionalProperties": False,
 }
@@ -84,8 +99,8 @@ async def predict(request: Request) -> Response:
     An input that fails alone carries its own error.
     """
     service: Service = request.app.state.service
-    body = _read(await request.body())
-    answer = await _unless_gone(
+    body = read_body(_decoder, _Body, await request.body())
+    answer = await unless_gone(
         request,
         service.predict.predict(
             request.path_params["ref"],
@@ -97,27 +112,28 @@ async def predict(request: Request) -> Response:
     if answer is None:
         return Response(status_code=499)  # nobody reads it; the metrics tell it from an answer
     return Response(
-        msgspec.json.encode(_shown(answer)),
+        msgspec.json.encode({**shown(answer), "timing": answer.timing}),
         media_type="application/json",
         headers={"x-adapterd-digest": answer.digest},
     )
 
 
-def _read(content: bytes) -> _Body:
+def read_body(decoder: msgspec.json.Decoder[B], body: type[B], content: bytes) -> B:
+    """Raises BadCall."""
     try:
-        return _decoder.decode(content)
+        return decoder.decode(content)
     except (msgspec.DecodeError, RecursionError) as error:
         if isinstance(error, msgspec.ValidationError):
             raise BadCall(f"The body is not a predict call: {error}.") from None
-    return _read_leniently(content)
+    return _read_leniently(body, content)
 
 
-def _read_leniently(content: bytes) -> _Body:
+def _read_leniently(body: type[B], content: bytes) -> B:
     """msgspec refuses half surrogates as malformed; read otherwise, they are the fault of one
     input, not of the call.
     """
     try:
-        return msgspec.convert(json.loads(content, parse_constant=_refuse_constant), _Body)
+        return msgspec.convert(json.loads(content, parse_constant=_refuse_constant), body)
     except (ValueError, RecursionError):
         raise BadCall("The body is not a predict call: it is malformed JSON.") from None
 
@@ -126,7 +142,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _shown(answer: Prediction) -> dict[str, Any]:
+def shown(answer: Prediction) -> dict[str, Any]:
     outputs = [
         {"error": {"code": output.code, "message": output.message}}
         if isinstance(output, RowError)
@@ -137,14 +153,12 @@ def _shown(answer: Prediction) -> dict[str, Any]:
         "task": answer.task,
         "version": answer.version,
         "digest": answer.digest,
+        **({"composed": answer.composed} if answer.composed else {}),
         "outputs": outputs,
-        "timing": answer.timing,
     }
 
 
-async def _unless_gone(
-    request: Request, work: Coroutine[Any, Any, Prediction]
-) -> Prediction | None:
+async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
     """The answer, or none if the caller hung up first; its rows then leave the queue."""
     answering = asyncio.ensure_future(work)
     listening = asyncio.ensure_future(request.receive())

@@ -33,8 +33,8 @@ def http_fault(error: BaseException) -> Fault:
     return fault_of(error)
 
 
-def render(fault: Fault, request_id: str) -> Response:
-    body = {
+def document(fault: Fault, request_id: str) -> dict[str, str | int]:
+    return {
         "type": "about:blank",
         "title": fault.outside.title,
         "status": fault.outside.http,
@@ -42,13 +42,18 @@ def render(fault: Fault, request_id: str) -> Response:
         "code": fault.code,
         "request_id": request_id,
     }
+
+
+def render(fault: Fault, request_id: str) -> Response:
     headers = {}
     if fault.retry_after_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(fault.retry_after_s)))
         headers["retry-after-ms"] = str(int(fault.retry_after_s * 1000))
     if fault.outside.http == 401:
         headers["www-authenticate"] = "Bearer"
-    return Response(msgspec.json.encode(body), fault.outside.http, headers, MEDIA_TYPE)
+    return Response(
+        msgspec.json.encode(document(fault, request_id)), fault.outside.http, headers, MEDIA_TYPE
+    )
 
 
 def _framework_fault(error: HTTPException) -> Fault:

@@ -29,6 +29,7 @@ ROLES: dict[str, Role | None] = {
     "GET /health/ready": None,
     "GET /v1/info": Role.READ,
     "POST /v1/tasks/{ref}/predict": Role.USE,
+    "POST /v1/predict": Role.USE,
     "GET /v1/tasks": Role.READ,
     "GET /v1/tasks/{task}": Role.READ,
     "DELETE /v1/tasks/{task}": Role.ADMIN,

@@ -52,13 +52,30 @@ class TimingOut(BaseModel):
     total_ms: float
 
 
+class ComposedOut(BaseModel):
+    """A version whose adapter acted in a composition."""
+
+    task: str
+    version: int
+    digest: str
+    weight: float
+
+
 class PredictOut(BaseModel):
     """One output per input, in order."""
 
     task: str
     version: int
     digest: str
+    composed: list[ComposedOut] = []
     outputs: list[dict[str, Any]]
+    timing: TimingOut
+
+
+class ManyOut(BaseModel):
+    """One result per task, in order: task, version, digest and outputs, or task and error."""
+
+    results: list[dict[str, Any]]
     timing: TimingOut
 
 

@@ -71,7 +71,13 @@ async def export_version(
 ) -> FileResponse:
     """The version's files as a tar archive, in PEFT's layout where PEFT has the method."""
     exported = await service.adapters.export(caller, f"{task}@{number}")
-    archive = await asyncio.to_thread(_archive, exported)
+    making = asyncio.ensure_future(asyncio.to_thread(_archive, exported))
+    try:
+        archive = await asyncio.shield(making)
+    except asyncio.CancelledError:
+        # its thread goes on, and its files must not stay
+        making.add_done_callback(lambda _: exported.close())
+        raise
     return FileResponse(
         archive,
         media_type="application/x-tar",

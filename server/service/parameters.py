@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.errors import BadCall
-from server.service.values import Parameters, Priority
+from server.service.values import Parameters, Part, Priority
 
-NAMES = ("raw_scores", "truncate", "priority", "max_tokens")
+NAMES = ("raw_scores", "truncate", "priority", "max_tokens", "compose")
+_MAX_PARTS = 8
+_MAX_WEIGHT = 100.0
 #: as callers write them
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
@@ -26,6 +28,7 @@ def parameters_of(given: Mapping[str, Any]) -> Parameters:
         truncate=_flag(given, "truncate"),
         priority=_priority(given.get("priority", "interactive")),
         max_tokens=_count(given, "max_tokens"),
+        compose=_parts(given.get("compose")),
     )
 
 
@@ -53,3 +56,30 @@ def _priority(value: object) -> Priority:
         shown = repr(value)[:64]
         raise BadCall(f"priority is {shown}; it must be one of {', '.join(PRIORITIES)}.")
     return PRIORITIES[value]
+
+
+def _parts(given: object) -> tuple[Part, ...]:
+    """A list of refs with weights, as JSON or a protobuf Struct brings it."""
+    if given is None:
+        return ()
+    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+        raise BadCall("compose must be a list of objects with a ref and a weight.")
+    if len(given) > _MAX_PARTS:
+        raise BadCall(f"compose names {len(given)} adapters; at most {_MAX_PARTS} act together.")
+    return tuple(_part(each) for each in given)
+
+
+def _part(given: object) -> Part:
+    if not isinstance(given, Mapping) or set(given) - {"ref", "weight"}:
+        raise BadCall("Each entry of compose is an object with a ref and a weight.")
+    ref, weight = given.get("ref"), given.get("weight", 1.0)
+    if not isinstance(ref, str) or not ref:
+        raise BadCall("Each entry of compose names an adapter by its ref.")
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        raise BadCall(f"The weight of {ref[:64]!r} must be a number.")
+    if not -_MAX_WEIGHT <= weight <= _MAX_WEIGHT:
+        raise BadCall(
+            f"The weight of {ref[:64]!r} is {weight}; "
+            f"it must be from {-_MAX_WEIGHT:g} to {_MAX_WEIGHT:g}."
+        )
+    return Part(ref=ref, weight=float(weight))

@@ -15,6 +15,7 @@ from engine.heads import HeadKind, head_kind
 from engine.heads.generate import GenerateHead
 from engine.port import Array, Failure
 from server.dispatch.batcher import Batcher
+from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.waiting_room import WaitingRoom
@@ -22,8 +23,17 @@ from server.dispatch.writer import Writer
 from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
 from server.limits import CallLimits
 from server.service.prompts import PromptReader
+from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
-from server.service.values import Caller, Parameters, Prediction, Priority, RowError, Timing
+from server.service.values import (
+    Caller,
+    Composed,
+    Parameters,
+    Prediction,
+    Priority,
+    RowError,
+    Timing,
+)
 
 
 class PredictObserver(Protocol):
@@ -34,12 +44,17 @@ class PredictObserver(Protocol):
 
 
 class _Wait(NamedTuple):
-    """On whose behalf rows wait, in which band, until when, and how much each may write."""
+    """On whose behalf rows wait, in which band, until when, and what they ask for besides."""
 
     tenant: str
     priority: Priority
     deadline: float
-    max_tokens: int
+    #: queue when these others do
+    together: Together | None
+    #: how much each row may write; 0 where nothing is written
+    max_tokens: int = 0
+    #: what acts in place of the version's own adapter, with weights; empty: only that
+    parts: Sequence[tuple[Version, float]] = ()
 
 
 class PredictService:
@@ -55,6 +70,7 @@ class PredictService:
         reader: InputReader,
         prompts: PromptReader,
         residency: Residency,
+        compositions: Compositions,
         room: WaitingRoom,
         batcher: Batcher,
         writer: Writer,
@@ -66,6 +82,7 @@ class PredictService:
         self._reader = reader
         self._prompts = prompts
         self._residency = residency
+        self._compositions = compositions
         self._room = room
         self._batcher = batcher
         self._writer = writer
@@ -74,38 +91,45 @@ class PredictService:
         self._clock = clock
 
     async def predict(
-        self, ref: str, inputs: Sequence[object], parameters: Parameters, caller: Caller
+        self,
+        ref: str,
+        inputs: Sequence[object],
+        parameters: Parameters,
+        caller: Caller,
+        together: Together | None = None,
     ) -> Prediction:
+        """With `together` the rows queue at the moment when the rows of other calls do."""
         started = self._clock()
         version = self._resolve(caller.tenant, ref)
-        self._check_call(inputs)
+        self.check(len(inputs))
         deadline = started + self._limits.timeout_s
         if caller.deadline is not None:
             deadline = min(deadline, caller.deadline)
+        wait = _Wait(caller.tenant, parameters.priority, deadline, together)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._answer(version, inputs, parameters, caller, started, deadline)
+                return await self._answer(version, inputs, parameters, wait, started)
         except TimeoutError:
             raise DeadlinePassed from None
 
-    def _check_call(self, inputs: Sequence[object]) -> None:
-        if not inputs:
+    def check(self, num_inputs: int) -> None:
+        """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs."""
+        if not num_inputs:
             raise BadCall("The call holds no inputs.")
-        if len(inputs) > self._limits.max_inputs:
+        if num_inputs > self._limits.max_inputs:
             raise TooManyInputs(
-                f"The call holds {len(inputs)} inputs; "
+                f"The call holds {num_inputs} inputs; "
                 f"this server takes at most {self._limits.max_inputs} a call."
             )
-        self._room.check(len(inputs))
+        self._room.check(num_inputs)
 
     async def _answer(
         self,
         version: Version,
         inputs: Sequence[object],
         parameters: Parameters,
-        caller: Caller,
+        wait: _Wait,
         started: float,
-        deadline: float,
     ) -> Prediction:
         outputs: Outputs = [None] * len(inputs)
         head = version.manifest.semantics["head"]
@@ -120,14 +144,11 @@ class PredictService:
                 inputs, parameters, outputs, takes_pairs=not kind.per_token
             )
         tokenized = self._clock()
-        wait = _Wait(
-            tenant=caller.tenant,
-            priority=parameters.priority,
-            deadline=deadline,
-            max_tokens=min(parameters.max_tokens or head["max_tokens"], head["max_tokens"])
-            if writes
-            else 0,
-        )
+        if writes:
+            most = head["max_tokens"]
+            wait = wait._replace(max_tokens=min(parameters.max_tokens or most, most))
+        parts = [(self._resolve(wait.tenant, p.ref), p.weight) for p in parameters.compose]
+        wait = wait._replace(parts=parts)
         answers = await self._compute(version, rows, wait) if rows else []
         if writes:
             self._prompts.decode(rows, answers, head, outputs)
@@ -139,6 +160,7 @@ class PredictService:
             version=version.number,
             digest=version.digest,
             head=head["kind"],
+            composed=[Composed.of(version, weight) for version, weight in parts],
             outputs=[output for output in outputs if output is not None],
             timing=Timing(
                 tokenize_ms=(tokenized - started) * 1e3,
@@ -161,14 +183,23 @@ class PredictService:
             return await self._run(version, rows, wait)
 
     async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
-        lease = self._residency.lease(version.digest) or await self._residency.acquire(version)
+        lease = await self._lease(version, wait.parts)
         try:
+            if wait.together is not None:
+                await wait.together.arrive()
             entries = [
                 self._entry(version, chunk, wait, lease.again()) for chunk in self._chunks(rows)
             ]
         finally:
             lease.release()
         return await (self._writer if wait.max_tokens else self._batcher).run(entries)
+
+    async def _lease(
+        self, version: Version, parts: Sequence[tuple[Version, float]]
+    ) -> Lease | JointLease:
+        if parts:
+            return await self._compositions.acquire(version, parts)
+        return self._residency.lease(version.digest) or await self._residency.acquire(version)
 
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
@@ -186,7 +217,9 @@ class PredictService:
             num_tokens += size
         return chunks
 
-    def _entry(self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease) -> Entry:
+    def _entry(
+        self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease | JointLease
+    ) -> Entry:
         return Entry(
             rows=rows,
             cost=sum(len(row.ids) for row in rows),

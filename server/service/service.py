@@ -8,6 +8,7 @@ from server.service.adapters import AdapterService
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.predict import PredictService
+from server.service.predict_many import PredictManyService
 from server.service.tasks import TaskService
 from server.service.views import InfoView
 
@@ -17,6 +18,7 @@ class Service:
     """Every call takes its `Caller`; nothing here knows how it arrived."""
 
     predict: PredictService
+    predict_many: PredictManyService
     tasks: TaskService
     adapters: AdapterService
     jobs: JobService

@@ -5,9 +5,11 @@ Plain values; no protobuf, no JSON, no web framework.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
+
+from adapters_registry.values import Version
 
 
 class Role(IntEnum):
@@ -37,15 +39,26 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """An adapter of a composition, as a caller names it."""
+
+    ref: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
-    `priority` is the band in which the call waits; `max_tokens` lowers how much may be written.
+    `priority` is the band in which the call waits; `max_tokens` lowers how much may be written;
+    `compose` is what acts, weighted and summed, in place of the ref's own adapter, under the
+    ref's own head.
     """
 
     raw_scores: bool = False
     truncate: bool = False
     priority: Priority = Priority.INTERACTIVE
     max_tokens: int | None = None
+    compose: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +80,47 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Composed:
+    """A version whose adapter acted in a composition."""
+
+    task: str
+    version: int
+    digest: str
+    weight: float
+
+    @classmethod
+    def of(cls, version: Version, weight: float) -> Composed:
+        return cls(task=version.task, version=version.number, digest=version.digest, weight=weight)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The answer to one call, all of it from the one version named here."""
+    """The answer to one call, all of it from the one version named here, or from its head over the
+    adapters of those in `composed`.
+    """
 
     task: str
     version: int
     digest: str
     head: str
     outputs: list[dict[str, Any] | RowError]
+    timing: Timing
+    composed: list[Composed] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailure:
+    """Why one task of a call has no answer, while its neighbours may; `task` as it was asked."""
+
+    task: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManyPredictions:
+    """One result per task asked, in order. Timing is the slowest task's, but for the total."""
+
+    results: list[Prediction | TaskFailure]
     timing: Timing
 
 

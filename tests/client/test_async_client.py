@@ -18,6 +18,8 @@ async def test_it_trains_asks_and_lists(rows: Path) -> None:
         job = await client.train("mood", rows, head="classify")
         predictions = await asyncio.gather(*(client.predict("mood", "good") for _ in range(20)))
         assert {p.digest for p in predictions} == {job.digest}
+        many = await client.predict_many(["mood", "mood@1"], "good")
+        assert {p.digest for p in many.raise_for_tasks()} == {job.digest}
         assert "mood" in [task.task async for task in client.tasks()]
         assert [j.id async for j in client.watch_job(job.id)][-1] == job.id
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapterd import Client, errors
-from adapterd.values import Classification, RowError
+from adapterd.values import Classification, Prediction, RowError, TaskError
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -78,6 +78,29 @@ def test_an_empty_text_fails_alone(client: Client, task: str) -> None:
     assert isinstance(prediction.outputs[1], RowError)
     with pytest.raises(errors.RowFailed, match="input 1"):
         prediction.raise_for_rows()
+
+
+def test_many_tasks_answer_one_text_in_one_call(client: Client, task: str) -> None:
+    both = client.predict_many([task, f"{task}@1"], ["good", "bad"])
+    assert both.raise_for_tasks() == both.results
+    for result in both.results:
+        assert isinstance(result, Prediction)
+        assert result.outputs == client.predict(task, ["good", "bad"]).outputs
+
+
+def test_a_task_that_is_not_there_fails_alone(client: Client, task: str) -> None:
+    found = client.predict_many([task, "nothing"], "good")
+    assert found.results[1] == TaskError(
+        task="nothing", code="unknown_task", message=found.results[1].message
+    )
+    with pytest.raises(errors.TaskFailed, match="nothing") as raised:
+        found.raise_for_tasks()
+    assert raised.value.problem == "unknown_task"
+
+
+def test_one_name_where_a_list_of_tasks_belongs_is_refused(client: Client) -> None:
+    with pytest.raises(errors.Refused, match="one task"):
+        client.predict_many("mood", "good")
 
 
 @pytest.mark.parametrize("ref", ["nothing", "mood@99", "mood@canary"])

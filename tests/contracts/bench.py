@@ -46,7 +46,7 @@ class Bench:
     def adapter(self, case: Case, seed: int = 1, scale: float = 0.3, **config: Any) -> Adapter:
         """A fresh adapter of the case, moved off its start by `scale`."""
         kind = KINDS[case.kind]
-        settings = kind.check({"rank": 4, "reduction": 4} | config, self.base)
+        settings = kind.check(case.kind_settings | config, self.base)
         head = head_kind(case.head_settings).check(case.head_settings)
         generator = torch.Generator().manual_seed(seed)
         weights = kind.new_weights(settings, self.base, generator)
@@ -94,7 +94,7 @@ class Bench:
     def open(self, case: Case, **spec: Any) -> int:
         """A training slot for the case."""
         settings: dict[str, Any] = {
-            "kind": case.kind, "kind_config": {"rank": 4, "reduction": 4},
+            "kind": case.kind, "kind_config": case.kind_settings,
             "head": case.head_settings, "seed": 3, "dropout": 0.0, "head_dropout": 0.0,
         }  # fmt: skip
         return int(self.ask(port.OpenTraining(**{**settings, **spec})).slot)

@@ -1,4 +1,7 @@
-"""Families × kinds × heads, from the engine's own tables; every pair of them in the quick run."""
+"""Families × kinds × heads, from the engine's own tables; every pair of them in the quick run.
+
+A kind with variants that compute differently stands here once for each.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,45 @@ import pytest
 from engine.families import FAMILIES
 from engine.heads import HEADS
 from engine.heads.head_kind import POOLINGS
-from engine.kinds import KINDS
 
 LABELS = {
     "classify": ["red", "green", "blue"],
     "tag": ["O", "B-x", "I-x"],
 }
 
+#: a name for each way to compute -> its kind and settings
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "lora": ("lora", {"rank": 4}),
+    "dora": ("lora", {"rank": 4, "dora": True}),
+    "lora-biases": ("lora", {"rank": 4, "lora_bias": True, "bias": "lora_only"}),
+    "bottleneck": ("bottleneck", {"reduction": 4}),
+    "pfeiffer": ("bottleneck", {"reduction": 4, "variant": "pfeiffer"}),
+    "parallel": ("bottleneck", {"reduction": 4, "variant": "parallel"}),
+    "ia3": ("ia3", {}),
+    "bias": ("bias", {}),
+    "head_only": ("head_only", {}),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One combination."""
+    """One combination. `variant` is a name of `VARIANTS`."""
 
     family: str
-    kind: str
+    variant: str
     head: str
     pooling: str
 
     def __str__(self) -> str:
-        return "-".join((self.family, self.kind, self.head, self.pooling))
+        return "-".join((self.family, self.variant, self.head, self.pooling))
+
+    @property
+    def kind(self) -> str:
+        return VARIANTS[self.variant][0]
+
+    @property
+    def kind_settings(self) -> dict[str, Any]:
+        return dict(VARIANTS[self.variant][1])
 
     @property
     def head_settings(self) -> dict[str, Any]:
@@ -38,12 +61,12 @@ class Case:
 
     @property
     def values(self) -> tuple[str, ...]:
-        return (self.family, self.kind, self.head, self.pooling)
+        return (self.family, self.variant, self.head, self.pooling)
 
 
 def all_cases() -> list[Case]:
     heads = [head for head in HEADS if head != "generate"]  # has no logits: test_generate.py
-    combinations_ = product(FAMILIES, KINDS, heads, POOLINGS)
+    combinations_ = product(FAMILIES, VARIANTS, heads, POOLINGS)
     return [Case(*c) for c in combinations_ if _exists(*c)]
 
 

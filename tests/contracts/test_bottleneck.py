@@ -1,4 +1,4 @@
-"""Bottlenecks equal the equations of their paper, written out over the stock model."""
+"""Bottlenecks equal the equations of their papers, written out over the stock model."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 from transformers import AutoModel
 
+from engine.families import FAMILIES, Family
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
 from tests.contracts.tiny import BASES
@@ -20,20 +22,24 @@ ACTIVATIONS = {
     "gelu": torch.nn.functional.gelu,
     "swish": torch.nn.functional.silu,
 }
+CHOICES = [("bottleneck", "swish"), ("bottleneck", "gelu"), ("pfeiffer", "relu"),
+           ("parallel", "relu")]  # fmt: skip
 
 
-@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+@pytest.mark.parametrize(("variant", "activation"), CHOICES)
 @pytest.mark.parametrize("family", sorted(BASES))
-def test_a_bottleneck_adds_its_two_layer_network_to_each_sublayer(
-    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str, activation: str
-) -> None:
+def test_a_bottleneck_adds_its_two_layer_network_where_its_paper_says(
+    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str, variant: str,
+    activation: str,
+) -> None:  # fmt: skip
     table = bench(family)
-    case = Case(family, "bottleneck", "classify", "mean")
+    case = Case(family, variant, "classify", "mean")
     adapter = table.adapter(case, activation=activation)
     digest = table.load(adapter)
     oracle = AutoModel.from_pretrained(base_folder(family), attn_implementation="eager").eval()
     for site, parts in adapter.weights.items():
-        oracle.get_submodule(site).register_forward_hook(_houlsby(parts, ACTIVATIONS[activation]))
+        network = _network(parts, ACTIVATIONS[activation], adapter.config["scaling"])
+        _ATTACH[variant](oracle, FAMILIES[family], table.base.sites[site].layer, site, network)
     for ids in ROWS:
         with torch.inference_mode():
             hidden = oracle(input_ids=torch.tensor([ids])).last_hidden_state[0]
@@ -42,10 +48,53 @@ def test_a_bottleneck_adds_its_two_layer_network_to_each_sublayer(
         np.testing.assert_allclose(table.answers([(ids, digest)])[0], expected.numpy(), atol=1e-4)
 
 
-def _houlsby(parts: dict[str, Any], activation: Callable[[Any], Any]) -> Callable[..., Any]:
-    def after(module: object, args: object, h: Any) -> Any:
-        del module, args
-        inner = activation(h @ parts["down"].T + parts["down_bias"])
-        return h + inner @ parts["up"].T + parts["up_bias"]
+Network = Callable[[Tensor], Tensor]
 
-    return after
+
+def _network(parts: dict[str, Tensor], activation: Network, scaling: float) -> Network:
+    def network(x: Tensor) -> Tensor:
+        inner = activation(x @ parts["down"].T + parts["down_bias"])
+        return scaling * (inner @ parts["up"].T + parts["up_bias"])
+
+    return network
+
+
+def _houlsby(model: nn.Module, family: Family, layer: int, site: str, network: Network) -> None:
+    del family, layer
+    model.get_submodule(site).register_forward_hook(lambda _, args, h: h + network(h))
+
+
+def _pfeiffer(model: nn.Module, family: Family, layer: int, site: str, network: Network) -> None:
+    """norm(h + input + network(norm(h + input))); before its norm: h + network(h + input)."""
+    norm = _norm(model, family, layer)
+    if family.norm_first:
+        held = _held(norm)
+        model.get_submodule(site).register_forward_hook(
+            lambda _, args, h: h + network(h + held.pop())
+        )
+    else:
+        norm.register_forward_pre_hook(
+            lambda module, args: (args[0] + network(module.forward(args[0])),)
+        )
+
+
+def _parallel(model: nn.Module, family: Family, layer: int, site: str, network: Network) -> None:
+    """h + network(input), where the input is what the residual carries."""
+    path = family.layer_path(layer)
+    start = model.get_submodule(family.sublayers["feed_forward"].input.format(layer=path))
+    held = _held(_norm(model, family, layer) if family.norm_first else start)
+    model.get_submodule(site).register_forward_hook(lambda _, args, h: h + network(held.pop()))
+
+
+def _norm(model: nn.Module, family: Family, layer: int) -> Any:
+    path = family.sublayers["feed_forward"].norm.format(layer=family.layer_path(layer))
+    return model.get_submodule(path)
+
+
+def _held(module: nn.Module) -> list[Tensor]:
+    held: list[Tensor] = []
+    module.register_forward_pre_hook(lambda _, args: held.append(args[0]))
+    return held
+
+
+_ATTACH = {"bottleneck": _houlsby, "pfeiffer": _pfeiffer, "parallel": _parallel}

@@ -15,12 +15,21 @@ from transformers import AutoModelForCausalLM
 from engine import port
 from engine.families import FAMILIES
 from tests.contracts.bench import ROWS, Bench
-from tests.contracts.test_peft import TARGETS
 from tests.contracts.tiny import BASES
 
 DECODERS = sorted(f for f in BASES if FAMILIES[f].architecture == "decoder")
 HEAD = {"kind": "generate"}
 LENGTH = 12
+TARGETS = {
+    "gpt2": ["c_attn", "c_fc"],
+    "llama": ["q_proj", "down_proj"],
+    "qwen2": ["k_proj", "up_proj"],
+    "qwen3": ["v_proj", "o_proj"],
+    "gemma3": ["q_proj", "gate_proj"],
+    "gpt_neox": ["query_key_value", "dense_4h_to_h"],
+    "opt": ["v_proj", "fc2"],
+    "phi3": ["qkv_proj", "gate_up_proj"],
+}
 MakeBench = Callable[..., Bench]
 Folder = Callable[[str], Path]
 

@@ -90,8 +90,11 @@ def test_tensors_that_do_not_fit_are_refused(bench: MakeBench, name: str) -> Non
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"use_dora": True}, "use_dora"),
-        ({"bias": "all"}, "bias"),
+        ({"use_dora": True}, "magnitude"),
+        ({"use_dora": True, "lora_bias": True}, "one at a time"),
+        ({"lora_bias": True}, "up_bias"),
+        ({"bias": "some"}, "'some'; this engine serves none, lora_only, all"),
+        ({"kasa_config": {"a": 1}}, "kasa_config"),
         ({"peft_type": "VERA"}, "'VERA'; this engine serves lora, bottleneck"),
         ({"r": "8"}, "r as '8'"),
         ({"r": 10**6}, "rank"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from engine import port
 from tests.contracts.bench import ROWS, Bench
-from tests.contracts.cases import Case
+from tests.contracts.cases import VARIANTS, Case
 
 CASE = Case("bert", "lora", "classify", "native")
 VERBS = st.sampled_from(["load", "place", "evict", "unload"])
@@ -78,10 +78,10 @@ def _tensors() -> int:
     return sum(type(thing) is torch.Tensor for thing in gc.get_objects())
 
 
-@pytest.mark.parametrize("kind", ["lora", "bottleneck"])
-def test_a_slot_is_replaced_by_placing_into_it(bench: Callable[..., Bench], kind: str) -> None:
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+def test_a_slot_is_replaced_by_placing_into_it(bench: Callable[..., Bench], variant: str) -> None:
     table = bench("bert")
-    case = Case("bert", kind, "classify", "mean")
+    case = Case("bert", variant, "classify", "mean")
     first, second = table.load(table.adapter(case)), table.load(table.adapter(case, seed=9))
     one, two = table.answers([(ROWS[0], first)])[0], table.answers([(ROWS[0], second)])[0]
     assert not (one == two).any()

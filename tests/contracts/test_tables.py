@@ -11,12 +11,18 @@ from transformers.pytorch_utils import Conv1D
 from engine.errors import BadAdapter, BadBase
 from engine.families import FAMILIES, family_of
 from engine.heads import head_kind
-from tests.contracts.bench import Bench
+from engine.kinds import KINDS
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.cases import VARIANTS
 from tests.contracts.tiny import BASES, SEQ2SEQ
 
 
 def test_every_family_has_a_tiny_base_to_be_tested_on() -> None:
     assert set(BASES) | set(SEQ2SEQ) == set(FAMILIES)
+
+
+def test_every_kind_has_a_case() -> None:
+    assert {kind for kind, _ in VARIANTS.values()} == set(KINDS)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
@@ -43,3 +49,23 @@ def test_an_unknown_model_type_is_refused_with_the_known_ones() -> None:
 def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BadAdapter, match="'poet'; this engine knows classify, tag, regress"):
         head_kind({"kind": "poet"})
+
+
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_the_norm_of_a_branch_runs_on_the_side_the_table_says(
+    bench: Callable[..., Bench], family: str
+) -> None:
+    table = bench(family)
+    branch, layer = table.base.family.sublayers["feed_forward"], table.base.layer_paths[0]
+    seen: list[str] = []
+    handles = [
+        table.base.model.get_submodule(path.format(layer=layer)).register_forward_hook(
+            lambda *_, name=name: seen.append(name)
+        )
+        for name, path in (("norm", branch.norm), ("output", branch.output))
+    ]
+    table.answers([(ROWS[0], None)])
+    for handle in handles:
+        handle.remove()
+    first = "norm" if table.base.family.norm_first else "output"
+    assert seen[0] == first

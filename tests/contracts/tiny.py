@@ -124,10 +124,12 @@ _STOCK: dict[str, Any] = {
 }  # fmt: skip
 
 
-def build_base(family: str, folder: Path) -> Path:
+def build_base(family: str, folder: Path, **changes: Any) -> Path:
     """A base on disk, as `--base` takes it; weights larger than usual, so that mistakes show."""
     torch.manual_seed(7)
     config = (BASES | SEQ2SEQ)[family]()
+    for name, value in changes.items():
+        setattr(config, name, value)
     model = _STOCK[FAMILIES[family].architecture].from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():

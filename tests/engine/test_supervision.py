@@ -20,7 +20,7 @@ from engine.inbox import Inbox
 from engine.supervised import SupervisedEngine
 from tests.engine.rows import ask
 from tests.engine.stand_in import write_launcher
-from tests.engine.test_process import gone, wait_for
+from tests.engine.test_supervised import gone, wait_for
 
 CONFIG = EngineConfig(base="stand-in")
 

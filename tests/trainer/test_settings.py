@@ -66,17 +66,23 @@ def test_layers_may_be_counted_from_the_top() -> None:
 
 
 def test_a_kind_is_told_only_what_was_chosen() -> None:
-    assert kind_config("lora", TrainingSettings(), 6) == {"rank": 8, "rslora": False, "layers": 3}
+    assert kind_config("lora", TrainingSettings(), 6) == {
+        "rank": 8, "rslora": False, "dora": False, "layers": 3,
+    }  # fmt: skip
     chosen = TrainingSettings(targets=("query",), layers=(0, 1))
     assert kind_config("lora", chosen, 6)["targets"] == ["query"]
-    assert kind_config("bottleneck", chosen, 6) == {"reduction": 16, "layers": [0, 1]}
+    assert kind_config("bottleneck", chosen, 6) == {"layers": [0, 1]}
+    assert kind_config("head_only", TrainingSettings(), 6) == {}
 
 
 @pytest.mark.parametrize(
     ("given", "settings", "sentence"),
     [
         ({"head": "poem"}, {}, "classify, regress, tag"),
-        ({"kind": "magic"}, {}, "bottleneck, lora"),
+        ({"kind": "magic"}, {}, "bias, bottleneck, head_only, ia3, lora"),
+        ({"kind": "ia3"}, {"rank": 4}, "rank is no setting of ia3; it has targets, layers"),
+        ({"kind": "head_only"}, {"layers": 1}, "layers is no setting of head_only; it has none"),
+        ({"kind": "lora"}, {"variant": "pfeiffer"}, "variant is no setting of lora"),
         ({"pooling": "max"}, {}, "mean, native"),
         ({}, {"targets": ("nothing",)}, "no linear of the base"),
         ({}, {"layers": (2,)}, "layers 0 to 1"),

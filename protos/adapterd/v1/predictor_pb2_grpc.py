@@ -39,6 +39,11 @@ class PredictorStub:
                 request_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.SerializeToString,
                 response_deserializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.PredictMany = channel.unary_unary(
+                '/adapterd.v1.Predictor/PredictMany',
+                request_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictManyRequest.SerializeToString,
+                response_deserializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictManyResponse.FromString,
+                _registered_method=True)
 
 
 class PredictorServicer:
@@ -51,6 +56,13 @@ class PredictorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PredictMany(self, request, context):
+        """The same inputs through many tasks in one step; a task that fails alone carries its own error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -58,6 +70,11 @@ def add_PredictorServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.FromString,
                     response_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictResponse.SerializeToString,
+            ),
+            'PredictMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.PredictMany,
+                    request_deserializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictManyRequest.FromString,
+                    response_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictManyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -87,6 +104,33 @@ class Predictor:
             '/adapterd.v1.Predictor/Predict',
             protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.SerializeToString,
             protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adapterd.v1.Predictor/PredictMany',
+            protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictManyRequest.SerializeToString,
+            protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictManyResponse.FromString,
             options,
             channel_credentials,
             insecure,

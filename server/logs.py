@@ -1,4 +1,4 @@
-"""How `adapterd serve` writes its log: one line per event, with the event's own facts behind it."""
+"""How a server writes its log: one line per event, with the event's own facts behind it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,87 @@
+"""A training step of ours is PEFT's on the same batch: the loss and every gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from engine.adapter import Adapter
+from engine.base import Base
+from engine.kinds import KINDS
+from tests.contracts.bench import ROWS, Bench, targets
+from tests.contracts.cases import Case
+from tests.contracts.tiny import BASES
+from tests.contracts.tuned import stock_model
+
+
+@pytest.mark.parametrize("variant", ["lora", "dora", "lora-biases", "ia3", "bias"])
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_a_training_step_has_pefts_loss_and_gradients(
+    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str, variant: str
+) -> None:
+    table = bench(family)
+    case = Case(family, variant, "classify", "native")
+    if case.head not in table.base.family.native_heads:
+        pytest.skip(f"{family} has no stock classifier")
+    slot = table.open(case, max_grad_norm=1e9)
+    adapter = table.engine._trainings[slot].adapter
+    _move(adapter)
+    oracle = PeftModel.from_pretrained(
+        stock_model(base_folder(family), case.head), table.write(adapter), is_trainable=True
+    ).eval()
+    loss = _peft_loss(oracle, targets(case))
+    loss.backward()
+    assert table.train(case, slot, steps=1, rate=0.0)[0] == pytest.approx(loss.item(), abs=1e-5)
+    expected = _peft_gradients(oracle)
+    ours = _gradients(adapter, table.base)
+    assert set(ours) == set(expected)
+    for name, gradient in ours.items():
+        np.testing.assert_allclose(gradient, expected[name], atol=2e-5, rtol=1e-3, err_msg=name)
+
+
+def _move(adapter: Adapter) -> None:
+    """Off the start, where half of the gradients are zero."""
+    generator = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        for tensor in adapter.tensors.values():
+            tensor.add_(torch.randn(tensor.shape, generator=generator) * 0.1)
+
+
+def _peft_loss(oracle: Any, wanted: list[int]) -> Tensor:
+    width = max(map(len, ROWS))
+    pad = oracle.config.pad_token_id or 0
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row in ROWS])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in ROWS])
+    logits = oracle(input_ids=ids, attention_mask=mask).logits
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(wanted))
+
+
+def _peft_gradients(oracle: Any) -> dict[str, Tensor]:
+    named = {
+        name.replace(".modules_to_save", "").replace(".default", ""): parameter.grad
+        for name, parameter in oracle.named_parameters()
+        if parameter.requires_grad
+    }
+    return {
+        name.replace("lora_magnitude_vector.weight", "lora_magnitude_vector"): gradient
+        for name, gradient in named.items()
+    }
+
+
+def _gradients(adapter: Adapter, base: Base) -> dict[str, Tensor]:
+    """Under the names PEFT's model has for them."""
+    parts: Any = {
+        site: {part: tensor.grad for part, tensor in held.items()}
+        for site, held in adapter.weights.items()
+    }
+    _, body = KINDS[adapter.kind].write(adapter.config, parts, base)
+    head = {f"base_model.model.{name}": t.grad for name, t in adapter.head_weights.items()}
+    prefix = f"base_model.model.{base.family.prefix}"
+    return {f"{prefix}.{name}": gradient for name, gradient in body.items()} | head  # type: ignore[operator]

@@ -1,0 +1,96 @@
+"""Rows of one text share the layers below their adapters, and answer as if they did not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from engine.steps import trunk
+from engine.steps.trunk import find_trunk
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.cases import Case
+from tests.contracts.tiny import BASES
+
+MakeBench = Callable[..., Bench]
+Rows = list[tuple[list[int], str | None]]
+
+
+def adapters(table: Bench, family: str, layers: list[int]) -> list[str]:
+    """One version each whose adapter sits in the topmost so many layers."""
+    kinds = ("lora", "bottleneck")
+    cases = [Case(family, kinds[i % 2], "classify", "mean") for i in range(len(layers))]
+    return [
+        table.load(table.adapter(case, seed=i, layers=count))
+        for i, (case, count) in enumerate(zip(cases, layers, strict=True))
+    ]
+
+
+def one_text_and_others(table: Bench, family: str) -> Rows:
+    """A text through adapters of several depths and the bare base, beside rows of their own."""
+    layers = table.base.num_layers
+    top, two, every = adapters(table, family, [1, min(2, layers), layers])
+    many: Rows = [(ROWS[2], digest) for digest in (top, two, every, None, top)]
+    return [*many, (ROWS[0], every), (ROWS[4], top), (ROWS[4], two), (ROWS[1], None)]
+
+
+def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The depth of every trunk that is used."""
+    depths: list[int] = []
+
+    def finding(*args: object) -> trunk.Trunk | None:
+        found = find_trunk(*args)  # type: ignore[arg-type]
+        depths.append(found.depth if found else 0)
+        return found
+
+    monkeypatch.setattr(trunk, "find_trunk", finding)
+    return depths
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "padded"])
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_rows_that_share_a_trunk_answer_as_each_does_alone(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, family: str, packed: bool
+) -> None:
+    table = bench(family, packed=packed)
+    rows = one_text_and_others(table, family)
+    alone = [table.answers([row])[0] for row in rows]
+    depths = spied(monkeypatch)
+    together = table.answers(rows)
+    for ours, oracle in zip(together, alone, strict=True):
+        np.testing.assert_allclose(ours, oracle, atol=1e-5, rtol=1e-5)
+    assert (max(depths) > 0) == table.base.family.ranged
+
+
+def test_the_trunk_ends_where_it_saves_most(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = bench("bert")
+    low, *high = adapters(table, "bert", [2, 1, 1, 1])
+    depths = spied(monkeypatch)
+    table.answers([(ROWS[2], digest) for digest in [low, *high]])
+    assert depths == [2]
+    table.answers([(ROWS[2], low), (ROWS[2], high[0])])
+    assert depths == [2, 1]
+
+
+def test_a_second_adapter_in_every_layer_shares_nothing(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = bench("bert")
+    digests = adapters(table, "bert", [3, 3])
+    depths = spied(monkeypatch)
+    table.answers([(ROWS[2], digest) for digest in digests])
+    assert depths == [0]
+
+
+def test_exact_mode_shares_nothing(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = bench("bert", exact=True)
+    digests = adapters(table, "bert", [1, 1, 1])
+    depths = spied(monkeypatch)
+    rows: Rows = [(ROWS[2], digest) for digest in digests]
+    together = table.answers(rows)
+    assert depths == [0, 0, 0]
+    for row, answer in zip(rows, together, strict=True):
+        np.testing.assert_array_equal(answer, table.answers([row])[0])
