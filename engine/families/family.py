@@ -95,6 +95,10 @@ class Family:
             return self
         return replace(self, native_heads=self.configured_heads(config))
 
+    def layer_path(self, index: int) -> str:
+        """A layer of the first stack."""
+        return f"{self.layers}.{index}"
+
     @property
     def stacks(self) -> tuple[str, ...]:
         return (self.layers,) if self.decoder_layers is None else (self.layers, self.decoder_layers)
