@@ -11,12 +11,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adapterd.async_client import AsyncClient as AsyncClient
     from adapterd.client import Client as Client
+    from adapterd.values import Question as Question
 
-__all__ = ["AsyncClient", "Client"]
+__all__ = ["AsyncClient", "Client", "Question"]
 
 
 def __getattr__(name: str) -> Any:
-    homes = {"Client": "adapterd.client", "AsyncClient": "adapterd.async_client"}
+    homes = {
+        "Client": "adapterd.client",
+        "AsyncClient": "adapterd.async_client",
+        "Question": "adapterd.values",
+    }
     if name not in homes:
         raise AttributeError(f"module 'adapterd' has no attribute {name!r}")
     return getattr(import_module(homes[name]), name)

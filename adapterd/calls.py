@@ -8,14 +8,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
 from adapterd import wire
 from adapterd.adapter_files import register_parts
+from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions
 from adapterd.errors import JobFailed, Refused
-from adapterd.values import Alias, AliasEvent, Job, Prediction, Predictions, Task, Version
+from adapterd.values import (
+    Alias,
+    AliasEvent,
+    Job,
+    Prediction,
+    Predictions,
+    Question,
+    Task,
+    Version,
+)
 from protos.adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
@@ -29,30 +39,6 @@ from protos.adapterd.v1 import (
 
 T = TypeVar("T")
 PAGE_ROWS = 200
-
-
-class TrainingOptions(TypedDict, total=False):
-    """What may be said of a training beyond its task and data; the server knows the defaults."""
-
-    head: str
-    text_column: str
-    text_pair_column: str
-    label_column: str
-    split_seed: int
-    promote: bool
-    kind: str
-    pooling: str
-    settings: Mapping[str, Any]
-
-
-class AdapterOptions(TypedDict, total=False):
-    """What may be said of a registered adapter beyond its files."""
-
-    head: str
-    labels: Sequence[str]
-    pooling: str
-    promote: bool
-    note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +69,11 @@ class Call(Generic[T]):
     read: Callable[[Any], T]
 
 
-def predict(ref: str, texts: Sequence[wire.Text], *, raw_scores: bool) -> Call[Prediction]:
+def predict(ref: str, texts: Sequence[wire.Text], options: PredictOptions) -> Call[Prediction]:
     request = predictor_pb2.PredictRequest(
         task_id=ref,
         inputs=[wire.to_input(text) for text in texts],
-        parameters=wire.to_struct({"raw_scores": True}) if raw_scores else None,
+        parameters=wire.to_struct(dict(options)) if options else None,
     )
     return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
 
@@ -126,7 +112,9 @@ def delete_task(task: str) -> Call[None]:
 
 
 def register(task: str, directory: Path, options: AdapterOptions) -> Call[Version]:
-    metadata = adapters_pb2.RegisterMetadata(task_id=task, **options)
+    plain: dict[str, Any] = {**options}
+    settings = wire.to_struct(plain.pop("head_settings", {}))
+    metadata = adapters_pb2.RegisterMetadata(task_id=task, head_settings=settings, **plain)
     return Call(
         method=lambda s: s.adapters.Register,
         request=register_parts(metadata, directory),
@@ -212,7 +200,7 @@ def watch_job(job_id: str) -> Call[Job]:
 
 def listed(texts: wire.Text | Sequence[wire.Text]) -> Sequence[wire.Text]:
     """One text and one pair are calls of one input; a pair is a tuple, a list never is."""
-    if isinstance(texts, str):
+    if isinstance(texts, str | Question):
         return [texts]
     if isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(t, str) for t in texts):
         return [(str(texts[0]), str(texts[1]))]

@@ -13,7 +13,8 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 
 from adapterd import calls
-from adapterd.calls import AdapterOptions, Call, ChannelStubs, TrainingOptions
+from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions
+from adapterd.calls import Call, ChannelStubs
 from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
 from adapterd.export_files import ExportFiles
 from adapterd.failures import from_grpc
@@ -45,11 +46,13 @@ class Client:
         ref: str,
         texts: Text | Sequence[Text],
         *,
-        raw_scores: bool = False,
         timeout_s: float = PREDICT_TIMEOUT_S,
+        **options: Unpack[PredictOptions],
     ) -> Prediction:
-        """Answers for one text, one (text, text) pair or a list of them, all from one version."""
-        call = calls.predict(ref, calls.listed(texts), raw_scores=raw_scores)
+        """Answers for one text, (text, text) pair or `Question`, or a list of them, all from one
+        version.
+        """
+        call = calls.predict(ref, calls.listed(texts), options)
         return self._ask(call, timeout_s)
 
     def predict_many(

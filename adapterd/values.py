@@ -12,12 +12,24 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One input of a span task."""
+
+    question: str
+    context: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """The likeliest label and every label's probability, or logits if raw scores were asked for."""
+    """The likeliest label and every label's probability, or logits if raw scores were asked for.
+
+    `labels` are those of a multi-label task that reached its threshold.
+    """
 
     label: str
     score: float
     scores: Mapping[str, float]
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +58,30 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """The characters of the context that answer the question; no text where nothing does."""
+
+    text: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Embedding:
+    """A text as a vector."""
+
+    embedding: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relevance:
+    """How well the second text of a pair answers the first."""
+
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenText:
     """What was written. `finish_reason` is stop or length; `value` is the number in it, if the task
     reads one.
@@ -66,7 +102,7 @@ class RowError:
     message: str
 
 
-Output = Classification | Tags | Value | WrittenText | RowError
+Output = Classification | Tags | Value | Span | Embedding | Relevance | WrittenText | RowError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -13,12 +13,16 @@ from adapterd.values import (
     Alias,
     AliasEvent,
     Classification,
+    Embedding,
     Entity,
     Job,
     Output,
     Prediction,
     Predictions,
+    Question,
+    Relevance,
     RowError,
+    Span,
     Tags,
     Task,
     TaskError,
@@ -29,8 +33,9 @@ from adapterd.values import (
 )
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 
-#: one input: a text, a pair of texts, or a conversation of (role, content)
-Text = str | tuple[str, str] | list[tuple[str, str]]
+#: one input: a text, a pair of texts, a question about a context, or a conversation of
+#: (role, content)
+Text = str | tuple[str, str] | Question | list[tuple[str, str]]
 
 
 def to_struct(values: Mapping[str, Any]) -> Struct:
@@ -45,6 +50,9 @@ def to_struct(values: Mapping[str, Any]) -> Struct:
 def to_input(text: Text) -> predictor_pb2.Input:
     if isinstance(text, str):
         return predictor_pb2.Input(text=text)
+    if isinstance(text, Question):
+        asked = predictor_pb2.QuestionContext(question=text.question, context=text.context)
+        return predictor_pb2.Input(question_context=asked)
     if isinstance(text, list):
         turns = [predictor_pb2.Message(role=role, content=content) for role, content in text]
         return predictor_pb2.Input(messages=predictor_pb2.Messages(messages=turns))
@@ -87,19 +95,19 @@ def _timing(message: predictor_pb2.Timing) -> Timing:
 
 def _output(message: predictor_pb2.Output) -> Output:
     kind = message.WhichOneof("output")
-    if kind == "classification":
-        found = message.classification
-        return Classification(label=found.label, score=found.score, scores=dict(found.scores))
-    if kind == "tags":
-        return Tags(entities=tuple(_entity(entity) for entity in message.tags.entities))
-    if kind == "value":
-        return Value(value=message.value.value)
-    if kind == "text":
-        return _text(message.text)
-    if kind == "error":
-        return RowError(code=message.error.code, message=message.error.message)
+    if kind in _READERS:
+        return _READERS[kind](getattr(message, kind))
     # a head newer than this client: the row fails alone, its neighbours are read
     return RowError(code="unknown_output", message="this client is older than the server's answer")
+
+
+def _classification(found: predictor_pb2.Classification) -> Classification:
+    return Classification(
+        label=found.label,
+        score=found.score,
+        scores=dict(found.scores),
+        labels=tuple(found.labels),
+    )
 
 
 def _text(written: predictor_pb2.WrittenText) -> WrittenText:
@@ -120,6 +128,18 @@ def _entity(entity: predictor_pb2.Entity) -> Entity:
         text=entity.text,
         score=entity.score,
     )
+
+
+_READERS: dict[str, Callable[[Any], Output]] = {
+    "classification": _classification,
+    "tags": lambda m: Tags(entities=tuple(_entity(entity) for entity in m.entities)),
+    "value": lambda m: Value(value=m.value),
+    "span": lambda m: Span(text=m.text, start=m.start, end=m.end, score=m.score),
+    "embedding": lambda m: Embedding(embedding=tuple(m.embedding)),
+    "relevance": lambda m: Relevance(score=m.score),
+    "text": _text,
+    "error": lambda m: RowError(code=m.code, message=m.message),
+}
 
 
 def read_task(message: tasks_pb2.Task) -> Task:

@@ -21,8 +21,8 @@ from engine.base import Base
 from engine.effect import Effect
 from engine.errors import BadAdapter, EngineError, NonFiniteWeights, WrongBase
 from engine.foreign import completed_head, part
-from engine.head_layers import HeadLayers, HeadWeights, head_tensor
-from engine.heads import head_kind
+from engine.head_layers import HeadLayers, HeadWeights, checked_head, head_tensor, num_outputs
+from engine.heads import HEADS
 from engine.kinds import KINDS, Weights
 from engine.port import File
 from engine.product import Activation
@@ -31,9 +31,6 @@ CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "hea
 ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
 _PEFT_PREFIX = "base_model.model."
 _PEFT_KINDS = {"LORA": "lora", "IA3": "ia3", "BEFT": "bias"}
-_PEFT_TASKS = {
-    "classify": "SEQ_CLS", "regress": "SEQ_CLS", "tag": "TOKEN_CLS", "generate": "CAUSAL_LM",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,16 +113,9 @@ def _read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None)
     settings, weights = KINDS[kind].read(config, adapter_tensors, base)
     manifest = _json(contents["manifest"], "manifest.json") if "manifest" in contents else {}
     _check_base(manifest, base)
-    merged = completed_head(head, manifest, config, head_weights)
-    checked = head_kind(merged).check(merged)
-    layers = HeadLayers(checked, base.family, base.hidden_size)
+    merged = completed_head(head, manifest, config, num_outputs(head_weights, base.family))
+    checked, layers = checked_head(merged, base)
     layers.check(head_weights)
-    if layers.writes and not base.writes:
-        raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
-    if layers.base_pooler and not base.has_pooler:
-        raise BadAdapter(
-            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
-        )
     adapter = Adapter(
         kind=kind, config=settings, weights=weights, head=checked, head_weights=head_weights
     )
@@ -137,21 +127,22 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     """Write the version's files into an existing directory; answers role -> file name."""
     content, tensors = KINDS[adapter.kind].write(adapter.config, adapter.weights, base)
     layers = HeadLayers(adapter.head, base.family, base.hidden_size)
-    inside = "peft_type" in content and layers.native
+    bare = not layers.shapes
+    inside = "peft_type" in content and (layers.native or bare)
     files = {"config": CONFIG, "adapter": WEIGHTS}
     if "peft_type" in content:
         content |= {
             "task_type": _peft_task(adapter.head["kind"], base),
             "base_model_name_or_path": base.name,
         }
-        tensors = {
-            _PEFT_PREFIX + f"{base.family.prefix}.".lstrip(".") + name: t
-            for name, t in tensors.items()
-        }
+        # without any head PEFT wraps the bare model itself
+        alone = (bare and not layers.writes) or not base.family.prefix
+        prefix = _PEFT_PREFIX if alone else f"{_PEFT_PREFIX}{base.family.prefix}."
+        tensors = {f"{prefix}{name}": t for name, t in tensors.items()}
     if inside:
         content["modules_to_save"] = layers.modules or None
         tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
-    else:
+    elif not bare:
         files["head"] = HEAD
         (directory / HEAD).write_bytes(_save(adapter.head_weights))
     (directory / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
@@ -168,7 +159,7 @@ def staged_files(directory: Path) -> list[File]:
 
 
 def _peft_task(head: str, base: Base) -> str:
-    return "SEQ_2_SEQ_LM" if base.family.architecture == "seq2seq" else _PEFT_TASKS[head]
+    return "SEQ_2_SEQ_LM" if base.family.architecture == "seq2seq" else HEADS[head].peft_task
 
 
 def _read(file: File) -> bytes:

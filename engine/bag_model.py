@@ -35,10 +35,12 @@ class BagModel:
     @classmethod
     def zeros(cls, head: dict[str, Any]) -> BagModel:
         head = head_kind(head).check(head)
+        # a head without outputs of its own answers the features themselves
         outputs = _num_outputs(head)
+        weight = np.zeros((outputs, WIDTH), np.float32) if outputs != WIDTH else np.eye(WIDTH)
         return cls(
-            weight=np.zeros((outputs, WIDTH), np.float32),
-            bias=np.zeros(outputs, np.float32),
+            weight=weight.astype(np.float32),
+            bias=np.zeros(len(weight), np.float32),
             head=head,
         )
 
@@ -81,8 +83,11 @@ class BagModel:
         return self._answer(ids)
 
     def learn(self, step: port.Train) -> port.Trained:
-        """One step of gradient descent, by the head's own loss written out for a linear model."""
-        losses, norm = [], 0.0
+        """One step of gradient descent, by the head's own loss written out for a linear model.
+
+        An embedding stays as it is: its loss is one of pairs.
+        """
+        losses, norm = [0.0] if self.head["kind"] == "embed" else [], 0.0
         rate = np.float32(step.learning_rate * 50 / len(step.rows))
         for ids, target in self._units(step):
             x = features(ids)
@@ -108,6 +113,14 @@ class BagModel:
     def _units(self, step: port.Train) -> list[tuple[list[int], Any]]:
         """What is learned one by one: rows, or tokens that are not ignored."""
         pairs = list(zip(step.rows, step.targets, strict=True))
+        if self.head["kind"] == "embed":
+            return []
+        if self.head["kind"] == "span":
+            return [
+                ([token], [position == target[0], position == target[1]])
+                for row, target in pairs
+                for position, token in enumerate(row.ids)
+            ]
         if not self.per_token:
             return [(row.ids, target) for row, target in pairs]
         tokens = [pair for row, tags in pairs for pair in zip(row.ids, tags, strict=True)]
@@ -133,6 +146,8 @@ def inspect_bag(directory: Path, head: dict[str, Any] | None) -> port.Inspected:
 
 def _num_outputs(head: dict[str, Any]) -> int:
     """At least one: a head without weights of its own would make all versions alike."""
+    if head["kind"] == "embed":
+        return WIDTH
     return max(1, HEADS[head["kind"]].num_outputs(head))
 
 
@@ -148,6 +163,10 @@ def _loss(kind: str, logits: Floats, target: Any) -> tuple[float, Floats]:
     if kind == "regress":
         error = np.float32(logits[0] - target)
         return float(error**2), np.array([2 * error], np.float32)
+    if kind == "rerank" or isinstance(target, list):
+        wanted = np.array(target, np.float32).reshape(-1)
+        share = 1 / (1 + np.exp(-logits))
+        return float(np.square(share - wanted).mean()), (share - wanted).astype(np.float32)
     shifted = np.exp(logits - logits.max())
     p = shifted / shifted.sum()
     gradient = p.copy()

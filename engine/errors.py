@@ -62,6 +62,12 @@ class NonFiniteResult(EngineError):
     code = "non_finite_result"
 
 
+class BadAnswering(EngineError):
+    """The answer cannot be given the way it is wanted."""
+
+    code = "bad_answering"
+
+
 class NotLoaded(EngineError):
     """The step names a digest or slot that is not loaded."""
 
@@ -102,7 +108,7 @@ ERRORS: dict[str, type[EngineError]] = {
     error.code: error
     for error in (
         EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase,
-        CannotCompose, BadRow, NonFiniteResult, NotLoaded, OutOfMemory, BadTraining, Diverged,
-        EngineGone, BadBase,
+        CannotCompose, BadRow, BadAnswering, NonFiniteResult, NotLoaded, OutOfMemory, BadTraining,
+        Diverged, EngineGone, BadBase,
     )
 }  # fmt: skip

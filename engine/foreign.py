@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
-
 from engine.errors import BadAdapter
+from engine.heads import HEADS
 
 _TASKS = {
     "SEQ_CLS": "classify",
     "TOKEN_CLS": "tag",
+    "QUESTION_ANS": "span",
+    "FEATURE_EXTRACTION": "embed",
     "CAUSAL_LM": "generate",
     "SEQ_2_SEQ_LM": "generate",
 }
@@ -21,17 +22,23 @@ def completed_head(
     given: Mapping[str, Any] | None,
     manifest: Mapping[str, Any],
     config: Mapping[str, Any],
-    head_weights: Mapping[str, Tensor],
+    outputs: int | None,
 ) -> dict[str, Any]:
-    """The head's settings: what the caller gives, else our manifest's, else what PEFT's say."""
+    """The head's settings: what the caller gives, else our manifest's, else what PEFT's say.
+
+    `outputs` is how many its weights have; None without any.
+    """
     head = dict(part(part(manifest, "semantics"), "head"))
     head |= {name: value for name, value in (given or {}).items() if value not in (None, "", [])}
     if "kind" not in head:
-        head["kind"] = _kind(config, head_weights)
-    if head["kind"] == "generate":
-        return head
-    outputs = _num_outputs(head_weights)
-    if head["kind"] != "regress":
+        head["kind"] = _kind(config, outputs)
+    kind = HEADS.get(head["kind"]) if isinstance(head["kind"], str) else None
+    if outputs is None and (kind is None or not kind.bare):
+        raise BadAdapter(
+            "the adapter brings no head weights (PEFT saves them through modules_to_save), "
+            "so it cannot answer"
+        )
+    if outputs is not None and kind is not None and "labels" in kind.settings:
         head.setdefault("labels", [f"LABEL_{i}" for i in range(outputs)])
         if isinstance(head["labels"], list) and len(head["labels"]) != outputs:
             raise BadAdapter(
@@ -48,23 +55,10 @@ def part(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _kind(config: Mapping[str, Any], head_weights: Mapping[str, Tensor]) -> str:
+def _kind(config: Mapping[str, Any], outputs: int | None) -> str:
     task = config.get("task_type")
     if not isinstance(task, str) or task not in _TASKS:
         raise BadAdapter(
-            f"the adapter's task_type is {task!r}; "
-            "say which head it has: classify, tag, regress or generate"
+            f"the adapter's task_type is {task!r}; say which head it has: {', '.join(HEADS)}"
         )
-    if task == "SEQ_CLS" and _num_outputs(head_weights) == 1:
-        return "regress"
-    return _TASKS[task]
-
-
-def _num_outputs(head_weights: Mapping[str, Tensor]) -> int:
-    for name in ("classifier.out_proj.weight", "classifier.weight", "score.weight"):
-        if name in head_weights and head_weights[name].ndim:
-            return int(head_weights[name].shape[0])
-    raise BadAdapter(
-        "the adapter brings no head weights (PEFT saves them through modules_to_save), "
-        "so it cannot answer"
-    )
+    return "regress" if task == "SEQ_CLS" and outputs == 1 else _TASKS[task]

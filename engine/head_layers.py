@@ -8,7 +8,8 @@ Shape letters: R rows, D hidden width, O outputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,12 +17,14 @@ from torch import Tensor
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
 from engine.families.family import WRITTEN, HeadLayer, NativeHead
-from engine.heads import head_kind
+from engine.heads import HEADS, head_kind
 
 #: "classifier.weight" -> tensor
 HeadWeights = dict[str, Tensor]
 
 _PLAIN = NativeHead(layers=(HeadLayer(name="classifier"),))
+#: what nearly every stock model has for question answering
+_USUAL = {"span": NativeHead(layers=(HeadLayer(name="qa_outputs"),))}
 _ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
     None: lambda x: x, "tanh": torch.tanh, "relu": torch.relu, "gelu": torch.nn.functional.gelu,
 }  # fmt: skip
@@ -31,7 +34,23 @@ _POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda row_TD: row_TD.mean(0),
     "last": lambda row_TD: row_TD[-1],
 }
+_BARE = NativeHead(layers=())
 _INIT_STD = 0.02  # what the stock models use for a new head
+
+
+class BaseFacts(Protocol):
+    """What a head must know of its base."""
+
+    name: str
+    family: Family
+    has_pooler: bool
+    max_tokens: int
+
+    @property
+    def writes(self) -> bool: ...
+
+    @property
+    def hidden_size(self) -> int: ...
 
 
 class HeadLayers:
@@ -48,12 +67,13 @@ class HeadLayers:
                 f"the {family.name} family writes text, classes and numbers included; "
                 f"it has no {head['kind']} head, only {', '.join(family.native_heads)}"
             )
+        kind = head_kind(dict(head))
         self.native = head["pooling"] == "native"
-        self._layout = _native(head["kind"], family) if self.native else _PLAIN
+        self._layout = _layout(dict(head), family)
         self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]
         self._hidden_size = hidden_size
-        self._outputs = head_kind(dict(head)).num_outputs(dict(head))
-        self.per_token = head_kind(dict(head)).per_token
+        self._outputs = kind.num_outputs(dict(head))
+        self.per_token = kind.per_token
 
     @property
     def base_pooler(self) -> bool:
@@ -126,26 +146,60 @@ class HeadLayers:
 
 def head_tensor(name: str, family: Family) -> bool:
     """Whether a tensor's name belongs to some head of the family."""
-    layouts = (_PLAIN, *family.native_heads.values())
+    layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
     layers = [layer for layout in layouts for layer in layout.layers]
     known = {name for layer in layers for name in (layer.name, layer.norm)}
     return name.rpartition(".")[0] in known and name.rpartition(".")[2] in ("weight", "bias")
 
 
-def _native(kind: str, family: Family) -> NativeHead:
-    if kind not in family.native_heads:
+def num_outputs(weights: Mapping[str, Tensor], family: Family) -> int | None:
+    """How many logits head weights give, by the last linear of a layout; None without any."""
+    layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
+    names = [f"{layout.layers[-1].name}.weight" for layout in layouts if layout.layers]
+    for name in dict.fromkeys(names):
+        if name in weights and weights[name].ndim:
+            return int(weights[name].shape[0])
+    return None
+
+
+def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, Any], HeadLayers]:
+    """The head's settings, complete and possible on the base, and its layers.
+
+    Raises BadAdapter.
+    """
+    checked = head_kind(dict(head)).check(dict(head))
+    layers = HeadLayers(checked, base.family, base.hidden_size)
+    if layers.writes and not base.writes:
+        raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
+    if layers.base_pooler and not base.has_pooler:
         raise BadAdapter(
-            f"the {family.name} family has no native {kind} head; "
-            f"it has {', '.join(family.native_heads)}"
+            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
         )
-    native = family.native_heads[kind]
+    for name, limit in (("window", base.max_tokens), ("dimensions", base.hidden_size)):
+        if (checked.get(name) or 0) > limit:
+            raise BadAdapter(f"{name} is {checked[name]}; {base.name} has at most {limit}")
+    return checked, layers
+
+
+def _layout(head: dict[str, Any], family: Family) -> NativeHead:
+    if head["pooling"] != "native":
+        return _BARE if head_kind(head).bare else _PLAIN
+    name = HEADS[head["kind"]].native_as
+    first = next((h for h in family.native_heads.values() if h.layers), _PLAIN)
+    # an embedding is the token that the family's stock heads read
+    known = {**_USUAL, "embed": replace(_BARE, position=first.position), **family.native_heads}
+    if name not in known:
+        raise BadAdapter(
+            f"the {family.name} family has no native {name} head; it has {', '.join(known)}"
+        )
+    native = known[name]
     unknown = sorted(
         {str(layer.activation) for layer in native.layers} - set(map(str, _ACTIVATIONS))
     )
     if unknown:
         raise BadAdapter(
-            f"the base's native {kind} head uses {unknown[0]}; "
-            f"this engine computes {', '.join(name for name in _ACTIVATIONS if name)}"
+            f"the base's native {name} head uses {unknown[0]}; "
+            f"this engine computes {', '.join(each for each in _ACTIVATIONS if each)}"
         )
     return native
 

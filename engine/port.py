@@ -21,8 +21,10 @@ from engine.results import (
     Done,
     EngineInfo,
     Failure,
+    File,
     Inspected,
     Loaded,
+    LossOptions,
     Message,
     Predicted,
     Resident,
@@ -36,21 +38,13 @@ from engine.writing import Decode, Decoded, Release, Start, Written
 
 __all__ = [
     "Array", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort",
-    "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "Message",
-    "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
-    "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "Train", "Trained",
+    "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "LossOptions",
+    "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result",
+    "Row", "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "Train", "Trained",
     "TrainingOpened", "Unload", "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- values
-
-
-class File(Message, frozen=True, kw_only=True):
-    """A file of a version, by role; `sha256` is checked on reading (empty: not yet hashed)."""
-
-    role: str
-    path: str
-    sha256: str = ""
 
 
 # ---------------------------------------------------------------- steps in
@@ -88,7 +82,7 @@ class Inspect(Message, frozen=True, kw_only=True):
     """Check a staged adapter directory against this base and say what it is; loads nothing.
 
     `head` overrides or completes what the directory says of its head:
-    {"kind": "classify"|"tag"|"regress", "labels": [...], "pooling": "native"|"mean"}.
+    its kind, labels, pooling and the kind's other settings.
     """
 
     directory: str
@@ -121,13 +115,13 @@ class OpenTraining(Message, frozen=True, kw_only=True):
     max_grad_norm: float = 1.0
     cache_bytes: int = 256 * 2**20
     head_learning_rate_scale: float = 1.0
+    loss: LossOptions = LossOptions()
 
 
 class Train(Message, frozen=True, kw_only=True):
     """One optimizer step on one micro-batch. `keys` name rows for the frozen-activation cache.
 
-    Targets per head: classify, the label's index; regress, the value; tag, one label index per
-    token (-100: ignored); generate, the token that follows each (-100: not learned).
+    Targets are what the head's `targets` makes of labels; -100 is ignored.
     """
 
     slot: int

@@ -85,6 +85,21 @@ class Failure(Message, frozen=True, kw_only=True):
     message: str
 
 
+class File(Message, frozen=True, kw_only=True):
+    """A file of a version, by role; `sha256` is checked on reading (empty: not yet hashed)."""
+
+    role: str
+    path: str
+    sha256: str = ""
+
+
+class LossOptions(Message, frozen=True, kw_only=True):
+    """How a head's loss counts; weights are in the order of its labels, none: all alike."""
+
+    class_weights: list[float] = msgspec.field(default_factory=list)
+    label_smoothing: float = 0.0
+
+
 class Done(Message, frozen=True, kw_only=True):
     """The step has nothing more to say."""
 

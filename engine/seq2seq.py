@@ -27,6 +27,11 @@ def target_batch(base: Base, targets: Sequence[Sequence[int]], slots: Sequence[i
     return pad(rows, base.numerics.device, base.pad_id, groups)
 
 
+def shifted(base: Base, targets: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
+    """What the decoder reads while it learns: of each target all but its last token."""
+    return target_batch(base, [[start_id(base), *ids[:-1]] for ids in targets], slots)
+
+
 def both(
     base: Base, source: Batch, target: Batch, placed: Mapping[int, Placed]
 ) -> dict[str, Sequence[Action]]:

@@ -6,9 +6,11 @@ Wraps the base's own fast tokenizer; knows nothing of tasks or torch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import tokenizers
+
+from engine.windows import Windows, cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +25,33 @@ class Encoding:
     words: list[int | None]
     #: which given word the token came from (`encode_words` only; None elsewhere)
     sources: list[int | None]
+    #: 0 for tokens of the text, 1 for those of the pair, None for special tokens
+    segments: list[int | None]
     truncated: bool
+    #: token positions of each row, where one row cannot hold them all; else empty
+    windows: list[list[int]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> list[tuple[list[int], list[int]]]:
+        """Ids and token types as the base reads them."""
+        if not self.windows:
+            return [(self.ids, self.type_ids)]
+        return [
+            ([self.ids[i] for i in window], [self.type_ids[i] for i in window])
+            for window in self.windows
+        ]
+
+    @property
+    def num_tokens(self) -> int:
+        """Of all rows together."""
+        return sum(map(len, self.windows)) if self.windows else len(self.ids)
 
 
 def bare_encoding(ids: list[int]) -> Encoding:
     """Tokens that answer to no characters: a prompt's."""
     return Encoding(
         ids=ids, type_ids=[0] * len(ids), offsets=[(0, 0)] * len(ids), words=[None] * len(ids),
-        sources=[None] * len(ids), truncated=False,
+        sources=[None] * len(ids), segments=[None] * len(ids), truncated=False,
     )  # fmt: skip
 
 
@@ -44,19 +65,37 @@ class Tokenizer:
         self.max_tokens = max_tokens
         self._covers_spaces = _covers_spaces(self._tokenizer)
 
-    def encode(self, text: str, pair: str | None = None, max_tokens: int | None = None) -> Encoding:
-        return self._encoding(self._tokenizer.encode(text, pair), (text, pair or ""), max_tokens)
+    def encode(
+        self,
+        text: str,
+        pair: str | None = None,
+        max_tokens: int | None = None,
+        windows: Windows | None = None,
+    ) -> Encoding:
+        """Too long a row is cut from its longer part; with `windows` it becomes several."""
+        raw = self._tokenizer.encode(text, pair)
+        return self._encoding(raw, (text, pair or ""), max_tokens, windows)
 
     def encode_batch(
-        self, inputs: Sequence[str | tuple[str, str]], max_tokens: int | None = None
+        self,
+        inputs: Sequence[str | tuple[str, str]],
+        max_tokens: int | None = None,
+        windows: Windows | None = None,
     ) -> list[Encoding]:
         encodings = self._tokenizer.encode_batch(list(inputs))
         texts = [(given, "") if isinstance(given, str) else given for given in inputs]
-        return [self._encoding(e, t, max_tokens) for e, t in zip(encodings, texts, strict=True)]
+        return [
+            self._encoding(e, t, max_tokens, windows) for e, t in zip(encodings, texts, strict=True)
+        ]
 
-    def encode_words(self, words: Sequence[str], max_tokens: int | None = None) -> Encoding:
+    def encode_words(
+        self,
+        words: Sequence[str],
+        max_tokens: int | None = None,
+        windows: Windows | None = None,
+    ) -> Encoding:
         """Words with single spaces between, the way raw text comes: training matches serving."""
-        encoding = self.encode(" ".join(words), max_tokens=max_tokens)
+        encoding = self.encode(" ".join(words), max_tokens=max_tokens, windows=windows)
         return _with_sources(encoding, words)
 
     def ids(self, text: str, *, special: bool) -> list[int]:
@@ -68,22 +107,40 @@ class Tokenizer:
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def _encoding(
-        self, raw: tokenizers.Encoding, texts: tuple[str, str], max_tokens: int | None
+        self,
+        raw: tokenizers.Encoding,
+        texts: tuple[str, str],
+        max_tokens: int | None,
+        windows: Windows | None,
     ) -> Encoding:
-        limit = min(max_tokens or self.max_tokens, self.max_tokens)
+        wanted = windows.tokens if windows and windows.tokens else self.max_tokens
+        limit = min(max_tokens or self.max_tokens, self.max_tokens, wanted)
+        segments = _segments(raw)
+        rows = None
+        if windows is not None and len(raw.ids) > limit:
+            rows = cut(segments, limit, windows.stride)
         ids, types = raw.ids, raw.type_ids
         offsets, words = (
             _trimmed(raw, texts) if self._covers_spaces else (raw.offsets, raw.word_ids)
         )
-        truncated = len(ids) > limit
+        truncated = len(ids) > limit and rows is None
         if truncated:
             keep = _kept(raw, limit)
             ids, types = [ids[i] for i in keep], [types[i] for i in keep]
             offsets, words = [offsets[i] for i in keep], [words[i] for i in keep]
+            segments = [segments[i] for i in keep]
         return Encoding(
             ids=ids, type_ids=types, offsets=offsets, words=words, sources=[None] * len(ids),
-            truncated=truncated,
+            segments=segments, truncated=truncated, windows=rows or [],
         )  # fmt: skip
+
+
+def _segments(raw: tokenizers.Encoding) -> list[int | None]:
+    """As the tokenizer has them, but None for special tokens, which it may count to a text."""
+    return [
+        None if special else segment
+        for segment, special in zip(raw.sequence_ids, raw.special_tokens_mask, strict=True)
+    ]
 
 
 def _covers_spaces(tokenizer: tokenizers.Tokenizer) -> bool:
@@ -135,7 +192,4 @@ def _with_sources(encoding: Encoding, words: Sequence[str]) -> Encoding:
         while current + 1 < len(starts) and start >= starts[current + 1]:
             current += 1
         sources.append(current)
-    return Encoding(
-        ids=encoding.ids, type_ids=encoding.type_ids, offsets=encoding.offsets,
-        words=encoding.words, sources=sources, truncated=encoding.truncated,
-    )  # fmt: skip
+    return replace(encoding, sources=sources)

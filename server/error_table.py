@@ -48,7 +48,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     ),
     (
         INVALID,
-        (server.EmptyInput, server.InputTooLong, server.ForbiddenCharacter, server.PairRefused),
+        (server.EmptyInput, server.InputTooLong, server.ForbiddenCharacter, server.WrongInput),
     ),
     (UNAUTHENTICATED, (server.Unauthenticated,)),
     (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
@@ -81,6 +81,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             engine.Diverged,
         ),
     ),
+    (INVALID, (engine.BadAnswering,)),
     (OVERLOADED, (engine.OutOfMemory,)),
     (INTERNAL, (engine.EngineError, engine.NotLoaded, engine.BadBase)),
     # ------------------------------------------------------------ registry

@@ -92,7 +92,9 @@ class BadInput(ServerError):
 
 
 class NotText(BadInput):
-    """The input is neither text nor an object with `text` and, if it is a pair, `text_pair`."""
+    """The input is neither text nor an object with `text`, with `text` and `text_pair`, or with
+    `question` and `context`.
+    """
 
     code = "not_text"
 
@@ -117,10 +119,10 @@ class InputTooLong(BadInput):
     code = "input_too_long"
 
 
-class PairRefused(BadInput):
-    """The input is a pair of texts; the task tags the characters of one text."""
+class WrongInput(BadInput):
+    """The task takes another shape of input than this one."""
 
-    code = "pair_refused"
+    code = "wrong_input"
 
 
 class ForbiddenCharacter(BadInput):

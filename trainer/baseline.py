@@ -19,8 +19,10 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from trainer.dataset import Example
-from trainer.metrics import measure
+import numpy as np
+
+from trainer.example import Example
+from trainer.heads import HEAD_DATA
 from trainer.split import Split
 
 Baseline = dict[str, Any]
@@ -35,8 +37,6 @@ _WORD = r"(?u)\w+|[^\w\s]"
 _LOGISTIC_C = (10.0, 1.0, 100.0)
 _RIDGE_ALPHA = (1.0, 0.1, 10.0)
 
-NAMES = {"classify": "tfidf+logistic", "regress": "tfidf+ridge", "tag": "usual-tag-per-word"}
-
 
 def baseline_of(
     head: str,
@@ -50,26 +50,35 @@ def baseline_of(
 
     `waiting` is called a few times a second and may raise to give up.
     """
+    name = HEAD_DATA[head].baseline
     parts = {"train": split.train, "dev": split.dev, "test": split.test}
     question = {"head": head} | {name: [_wire(row) for row in rows] for name, rows in parts.items()}
     try:
         answer = _ask_child(json.dumps(question).encode(), timeout_s, waiting)
-        return {"name": NAMES[head], **answer}
+        return {"name": name, **answer}
     except (ChildProcessError, TimeoutError) as error:
-        return {"name": NAMES[head], "error": str(error)}
+        return {"name": name, "error": str(error)}
 
 
 def compute(head: str, train: Rows, dev: Rows, test: Rows) -> Baseline:
     """The child's work."""
     truth = [row["label"] for row in test]
-    compare: dict[str, Compare] = {"classify": _logistic, "regress": _ridge, "tag": _usual_tags}
+    compare: dict[str, Compare] = {
+        "classify": _several if isinstance(truth[0], list) else _logistic,
+        "regress": _ridge,
+        "tag": _usual_tags,
+        "rerank": _cosines,
+        "embed": _cosines if truth[0] is not None else _partners,
+    }
     answers, plain = compare[head](train, dev, test)
-    return {"test": measure(head, truth, answers), "majority": measure(head, truth, plain)}
+    measure = HEAD_DATA[head].measure
+    return {"test": measure(truth, answers), "majority": measure(truth, plain)}
 
 
 def _wire(row: Example) -> dict[str, Any]:
     text = row.text if row.pair is None else f"{row.text} {row.pair}"
-    return {"text": text, "words": row.words, "label": row.label}
+    both = (row.text, row.pair)
+    return {"text": text, "both": both, "words": row.words, "label": row.label}
 
 
 def _ask_child(question: bytes, timeout_s: float, waiting: Callable[[], None]) -> Baseline:
@@ -123,6 +132,53 @@ def _logistic(train: Rows, dev: Rows, test: Rows) -> tuple[list[str], list[str]]
     models = [LogisticRegression(max_iter=1000, C=strength) for strength in _LOGISTIC_C]
     majority = Counter(sorted(labels)).most_common(1)[0][0]
     return [str(answer) for answer in _fitted(models, train, dev, test)], [majority] * len(test)
+
+
+def _several(train: Rows, dev: Rows, test: Rows) -> tuple[list[list[str]], list[list[str]]]:
+    """A yes or no for each label; the majority has the labels that most rows have."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    del dev
+    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
+    counted, asked = words.fit_transform(_texts(train)), words.transform(_texts(test))
+    answers: list[list[str]] = [[] for _ in test]
+    majority: list[str] = []
+    for label in sorted({label for row in train for label in row["label"]}):
+        has = [label in row["label"] for row in train]
+        majority += [label] if sum(has) * 2 >= len(has) else []
+        if len(set(has)) == 1:
+            said = [has[0]] * len(test)
+        else:
+            model = LogisticRegression(max_iter=1000, C=_LOGISTIC_C[0])
+            said = [bool(yes) for yes in model.fit(counted, has).predict(asked)]
+        for answer, yes in zip(answers, said, strict=True):
+            answer += [label] if yes else []
+    return answers, [majority] * len(test)
+
+
+def _cosines(train: Rows, dev: Rows, test: Rows) -> tuple[list[float], list[float]]:
+    """How many of its rarer words a pair shares; constant, nothing is told apart."""
+    del dev
+    left, right = _weighed(train, test)
+    cosines = np.asarray(left.multiply(right).sum(axis=1)).ravel()
+    return [float(cosine) for cosine in cosines], [0.0] * len(test)
+
+
+def _partners(train: Rows, dev: Rows, test: Rows) -> tuple[list[int], list[float]]:
+    from trainer.heads.embed import partner_ranks
+
+    del dev
+    left, right = _weighed(train, test)
+    return partner_ranks(left.toarray(), right.toarray()), [(len(test) + 1) / 2] * len(test)
+
+
+def _weighed(train: Rows, test: Rows) -> tuple[Any, Any]:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    words = TfidfVectorizer(token_pattern=_WORD)
+    words.fit([text for row in train for text in row["both"]])
+    return tuple(words.transform([row["both"][side] for row in test]) for side in (0, 1))
 
 
 def _ridge(train: Rows, dev: Rows, test: Rows) -> tuple[list[float], list[float]]:

@@ -4,45 +4,66 @@ split, no step.
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.heads import head_kind
+from engine.heads.head_kind import windows_of
 from engine.port import Row
 from engine.tokenizer import Encoding, Tokenizer
-from trainer.dataset import Example
+from engine.windows import Windows
+from trainer.example import Example
+from trainer.heads import HEAD_DATA
+from trainer.settings import TrainingSettings
 
 _CHUNK = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedRow:
-    """One example as tokens. `encoding` is kept where an answer must be read off per token."""
+class Piece:
+    """One row of the engine, which is all of an example, a window of it or one of its texts."""
 
     ids: list[int]
     type_ids: list[int] | None
     target: Any
-    example: Example
-    truncated: bool
-    encoding: Encoding | None
 
     def row(self, slot: int) -> Row:
         return Row(ids=self.ids, type_ids=self.type_ids, slot=slot)
 
 
-def head_for(kind: str, pooling: str, labels: list[str], train: list[Example]) -> dict[str, Any]:
-    """The head's settings, with what only the data knows: its labels, or the mean and spread of its
-    values.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncodedRow:
+    """One example as tokens. `encodings` are kept where answers must be read off per token."""
+
+    pieces: tuple[Piece, ...]
+    example: Example
+    truncated: bool
+    encodings: tuple[Encoding, ...] = ()
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(len(piece.ids) for piece in self.pieces)
+
+    @property
+    def target(self) -> Any:
+        """Of a row that is one piece."""
+        (piece,) = self.pieces
+        return piece.target
+
+
+def head_for(
+    kind: str,
+    pooling: str,
+    labels: list[str],
+    train: list[Example],
+    settings: TrainingSettings | None = None,
+) -> dict[str, Any]:
+    """The head's settings, with what only the data knows: its labels, the mean and spread of its
+    values, what it takes.
     """
-    head: dict[str, Any] = {"kind": kind, "pooling": pooling}
-    if kind == "regress":
-        values = [float(row.label) for row in train if isinstance(row.label, float)]
-        # values that hardly differ would otherwise be blown up beyond float32
-        head |= {"mean": statistics.fmean(values), "std": max(statistics.pstdev(values), 1e-6)}
-    else:
-        head["labels"] = labels
+    learned = HEAD_DATA[kind].settings(train, settings or TrainingSettings())
+    head = {"kind": kind, "pooling": pooling, "labels": labels, **learned}
     return head_kind(head).check(head)
 
 
@@ -50,20 +71,34 @@ def encode_examples(
     examples: list[Example], head: dict[str, Any], tokenizer: Tokenizer, max_tokens: int | None
 ) -> list[EncodedRow]:
     """In order. Raises the engine's BadAdapter for a label that the head does not have."""
+    encoded: list[EncodedRow] = []
+    windows = windows_of(head)
+    if windows is not None and max_tokens is not None:
+        windows = replace(windows, tokens=min(max_tokens, windows.tokens or max_tokens))
+    for start in range(0, len(examples), _CHUNK):  # so that nothing holds every encoding twice
+        chunk = examples[start : start + _CHUNK]
+        for example, encodings in zip(
+            chunk, _encodings(chunk, head, tokenizer, max_tokens, windows), strict=True
+        ):
+            encoded.append(_encoded(example, encodings, head))
+    return encoded
+
+
+def _encoded(example: Example, encodings: tuple[Encoding, ...], head: dict[str, Any]) -> EncodedRow:
     kind = head_kind(head)
-    return [
-        EncodedRow(
-            ids=encoding.ids,
-            type_ids=encoding.type_ids if example.pair is not None else None,
-            target=kind.target(_label(example), encoding, head),
-            example=example,
-            truncated=encoding.truncated,
-            encoding=encoding if kind.per_token else None,
-        )
-        for example, encoding in zip(
-            examples, _encodings(examples, tokenizer, max_tokens), strict=True
-        )
-    ]
+    rows = [row for encoding in encodings for row in encoding.rows]
+    targets = kind.targets(_label(example), encodings, head)
+    one_text = example.pair is None or kind.trains_apart
+    pieces = tuple(
+        Piece(ids=ids, type_ids=None if one_text else type_ids, target=target)
+        for (ids, type_ids), target in zip(rows, targets, strict=True)
+    )
+    return EncodedRow(
+        pieces=pieces,
+        example=example,
+        truncated=any(encoding.truncated for encoding in encodings),
+        encodings=encodings if kind.per_token else (),
+    )
 
 
 def _label(example: Example) -> Any:
@@ -71,13 +106,21 @@ def _label(example: Example) -> Any:
 
 
 def _encodings(
-    examples: list[Example], tokenizer: Tokenizer, limit: int | None
-) -> Iterator[Encoding]:
-    """In chunks, so that no single call holds every encoding twice."""
-    for start in range(0, len(examples), _CHUNK):
-        chunk = examples[start : start + _CHUNK]
-        if chunk[0].words:
-            yield from (tokenizer.encode_words(each.words, limit) for each in chunk)
-        else:
-            inputs = [each.text if each.pair is None else (each.text, each.pair) for each in chunk]
-            yield from tokenizer.encode_batch(inputs, limit)
+    chunk: Sequence[Example],
+    head: dict[str, Any],
+    tokenizer: Tokenizer,
+    limit: int | None,
+    windows: Windows | None,
+) -> Iterator[tuple[Encoding, ...]]:
+    """Of each example one, or one for each text where they are rows of their own."""
+    if chunk[0].words:
+        for each in chunk:
+            yield (tokenizer.encode_words(each.words, limit, windows),)
+    elif head_kind(head).trains_apart:
+        left = tokenizer.encode_batch([each.text for each in chunk], limit)
+        right = tokenizer.encode_batch([each.pair or "" for each in chunk], limit)
+        yield from zip(left, right, strict=True)
+    else:
+        inputs = [each.text if each.pair is None else (each.text, each.pair) for each in chunk]
+        for encoding in tokenizer.encode_batch(inputs, limit, windows):
+            yield (encoding,)

@@ -8,8 +8,8 @@ from typing import Any
 from engine.port import TrainingOpened
 from trainer.encode import EncodedRow
 from trainer.evaluate import Evaluation
+from trainer.heads import HEAD_DATA
 from trainer.loop import Course, Epoch
-from trainer.metrics import TASK_METRIC
 from trainer.prepare import Prepared
 from trainer.schedule import learning_rate_warning
 
@@ -51,12 +51,17 @@ class Findings:
 
 def comparison_warnings(head: str, report: dict[str, Any]) -> list[str]:
     """Where training was not worth it: nothing learned, or no more than counting words does."""
-    metric, more_is_better = TASK_METRIC[head]
-    baseline, reached = report["baseline"], report["metrics"]["test"][metric]
-    rivals = {"majority": "answering alike every time", "test": f"the baseline {baseline['name']}"}
-    found = [(words, baseline[key][metric]) for key, words in rivals.items() if key in baseline]
+    data, test = HEAD_DATA[head], report["metrics"]["test"]
+    metric = next(name for name in data.metrics if name in test)
+    baseline, reached = report["baseline"], test[metric]
+    rivals = {
+        "majority": "answering alike every time",
+        "test": f"the baseline {baseline.get('name')}",
+    }
+    known = {key: baseline[key].get(metric) for key in rivals if key in baseline}
+    found = [(rivals[key], value) for key, value in known.items() if value is not None]
     return [
         f"The test {metric} of {reached:.3f} is no better than the {value:.3f} of {words}."
         for words, value in found
-        if (reached <= value if more_is_better else reached >= value)
+        if reached is not None and (reached <= value if data.more_is_better else reached >= value)
     ]

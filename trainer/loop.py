@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import Any
 
 from engine.errors import Diverged
@@ -19,7 +20,7 @@ from trainer.batches import num_batches, training_batches
 from trainer.encode import EncodedRow
 from trainer.errors import TrainingDiverged
 from trainer.evaluate import Evaluation, evaluate
-from trainer.metrics import TASK_METRIC
+from trainer.heads import HEAD_DATA
 from trainer.pace import Pace
 from trainer.schedule import Schedule
 from trainer.settings import TrainingSettings
@@ -62,13 +63,16 @@ class Epoch:
 class Best:
     """The best dev score so far; between equal scores the lower loss is the better one."""
 
-    metric: str
+    #: the first of these that the evaluation has
+    metrics: tuple[str, ...]
     more_is_better: bool
     score: tuple[float, float] = (-math.inf, -math.inf)
     stale: int = 0
 
     def improves(self, dev: Evaluation) -> bool:
-        value = float(dev.metrics[self.metric])
+        found = next(dev.metrics[name] for name in self.metrics if name in dev.metrics)
+        worst = -math.inf if self.more_is_better else math.inf
+        value = worst if found is None else float(found)
         loss = dev.loss if dev.loss is not None else math.inf
         score = (value if self.more_is_better else -value, -loss)
         better = score > self.score
@@ -89,14 +93,19 @@ class Training:
     clock: Callable[[], float] = time.monotonic
     _pace: Pace = field(init=False)
     _step: int = field(init=False, default=0)
+    #: names for the pieces of each row, whatever batch they come in
+    _keys: list[range] = field(init=False)
 
     def __post_init__(self) -> None:
+        ends = list(accumulate(len(row.pieces) for row in self.course.train))
+        self._keys = [range(start, end) for start, end in pairwise([0, *ends])]
         num_evaluations = self.course.settings.epochs if self.course.dev else 0
         self._pace = Pace(self.course.num_steps, num_evaluations, self.clock)
 
     def train(self) -> list[Epoch]:
         """Leaves the best weights in the slot (the last ones where there are no dev rows)."""
-        best = Best(*TASK_METRIC[self.course.head["kind"]])
+        data = HEAD_DATA[self.course.head["kind"]]
+        best = Best(data.metrics, data.more_is_better)
         epochs: list[Epoch] = []
         for number in range(self.course.settings.epochs):
             loss = self._epoch(number)
@@ -119,7 +128,7 @@ class Training:
 
     def _epoch(self, number: int) -> float:
         settings = self.course.settings
-        lengths = [len(row.ids) for row in self.course.train]
+        lengths = [row.num_tokens for row in self.course.train]
         batches = training_batches(lengths, settings.batch_rows, seed=settings.seed, epoch=number)
         losses: list[float] = []
         waiting: deque[Future[Result]] = deque()
@@ -139,12 +148,12 @@ class Training:
 
     def _train_step(self, batch: list[int]) -> Train:
         step, self._step = self._step, self._step + 1
-        rows = [self.course.train[index] for index in batch]
+        pieces = [piece for index in batch for piece in self.course.train[index].pieces]
         return Train(
             slot=self.slot,
-            rows=[row.row(self.slot) for row in rows],
-            keys=batch,
-            targets=[row.target for row in rows],
+            rows=[piece.row(self.slot) for piece in pieces],
+            keys=[key for index in batch for key in self._keys[index]],
+            targets=[piece.target for piece in pieces],
             learning_rate=self.course.schedule.rate(step),
             step=step,
         )

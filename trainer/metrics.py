@@ -11,17 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.heads.tag_scheme import spans
+
 Metrics = dict[str, Any]
-
-#: the metric that early stopping and best-on-dev follow, and whether more is better
-TASK_METRIC = {"classify": ("accuracy", True), "regress": ("rmse", False), "tag": ("f1", True)}
-
-
-def measure(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
-    """The metrics of a head, from what is true and what was answered."""
-    if head == "classify":
-        return classification(truth, guesses)
-    return regression(truth, guesses) if head == "regress" else tagging(truth, guesses)
 
 
 def classification(truth: Sequence[str], guesses: Sequence[str]) -> Metrics:
@@ -35,12 +27,61 @@ def classification(truth: Sequence[str], guesses: Sequence[str]) -> Metrics:
     }
 
 
+def multi_label(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) -> Metrics:
+    """Micro F1 counts every label of every row alike, macro F1 every label; exact rows have all."""
+    wanted, found = (
+        [(i, label) for i, row in enumerate(x) for label in row] for x in (truth, guesses)
+    )
+    labels = sorted({label for _, label in [*wanted, *found]})
+    per_label = {
+        name: _prf({i for i, x in wanted if x == name}, {i for i, x in found if x == name})[2]
+        for name in labels
+    }
+    precision, recall, f1 = _prf(set(wanted), set(found))
+    pairs = zip(truth, guesses, strict=True)
+    return {
+        "micro_f1": f1,
+        "micro_precision": precision,
+        "micro_recall": recall,
+        "macro_f1": _mean(list(per_label.values())),
+        "exact": _mean([set(left) == set(right) for left, right in pairs]),
+        "f1_per_label": per_label,
+    }
+
+
+def correlations(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
+    """Null where one side is constant: it has no value there."""
+    x, y = np.asarray(truth, np.float64), np.asarray(guesses, np.float64)
+    return {"pearson": _correlation(x, y), "spearman": _correlation(_ranks(x), _ranks(y))}
+
+
+def retrieval(ranks: Sequence[float]) -> Metrics:
+    """How often the partner comes first, and the mean of one over its rank."""
+    return {"accuracy": _mean([r == 1 for r in ranks]), "mrr": _mean([1 / r for r in ranks])}
+
+
+def ranking(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
+    """AUC: how often a relevant pair scores above an irrelevant one; ties count half."""
+    relevant = np.asarray(truth, np.float64) > 0.5
+    scores = np.asarray(guesses, np.float64)
+    num, num_others = int(relevant.sum()), int((~relevant).sum())
+    above = float(_ranks(scores)[relevant].sum()) - num * (num + 1) / 2
+    said = scores > 0.5
+    precision, recall, f1 = _prf(set(np.flatnonzero(relevant)), set(np.flatnonzero(said)))
+    return {
+        "auc": above / (num * num_others) if num and num_others else None,
+        "accuracy": float(np.mean(said == relevant)),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+    }
+
+
 def regression(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
-    """A correlation is null where one side is constant: it has no value there."""
+    """Correlation and error."""
     x, y = np.asarray(truth, np.float64), np.asarray(guesses, np.float64)
     return {
-        "pearson": _correlation(x, y),
-        "spearman": _correlation(_ranks(x), _ranks(y)),
+        **correlations(truth, guesses),
         "rmse": float(np.sqrt(np.mean((x - y) ** 2))),
         "mae": float(np.mean(np.abs(x - y))),
     }
@@ -72,21 +113,10 @@ def tagging(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) ->
     }
 
 
-def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """(type, first, last + 1). An I- that continues nothing of its type begins an entity, as
-    conlleval reads it.
-    """
-    found: list[tuple[str, int, int]] = []
-    previous = "O"
-    for position, tag in enumerate(tags):
-        continues = tag.startswith("I-") and previous[2:] == tag[2:]
-        if continues:
-            kind, first, _ = found[-1]
-            found[-1] = (kind, first, position + 1)
-        elif tag != "O":
-            found.append((tag[2:], position, position + 1))
-        previous = tag
-    return found
+def binary_cross_entropy(logits: NDArray[np.float32], target: Sequence[float]) -> float:
+    """Of one row's independent yes-or-no answers."""
+    x, wanted = logits.astype(np.float64), np.asarray(target, np.float64)
+    return float(np.mean(np.maximum(x, 0) - x * wanted + np.log1p(np.exp(-np.abs(x)))))
 
 
 def cross_entropy(logits: NDArray[np.float32], target: int) -> float:

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from trainer.dataset import Example, check_trainable, labels_of, read_examples
+from trainer.dataset import check_trainable, labels_of, read_examples
 from trainer.errors import BadDataset, UnlearnedLabels
+from trainer.example import Example
 from trainer.files import FileStore
 from trainer.split import Split, split_examples
 from trainer.table import read_records

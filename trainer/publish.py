@@ -47,6 +47,7 @@ class Draft:
     #: a job publishes once, however often it runs
     fence: str
     lineage: Mapping[str, Any]
+    head: dict[str, Any]
     rows: Sequence[EncodedRow]
     logits: Sequence[Logits]
 
@@ -106,7 +107,8 @@ class Publisher:
         name = f"{manifest.digest}/proof/{draft.fence}"
         ask(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
         try:
-            logits = predict(self._port, draft.rows, self._proof_slot, {self._proof_slot: name})
+            place = {self._proof_slot: name}
+            logits = predict(self._port, draft.rows, draft.head, self._proof_slot, place)
         finally:
             with suppress(EngineGone):  # then nothing is loaded any more
                 ask(self._port, Unload(digest=name), Done)

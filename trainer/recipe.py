@@ -4,16 +4,22 @@ nothing.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from engine.heads import HEADS, head_kind
-from engine.heads.head_kind import POOLINGS
-from engine.port import EngineInfo, OpenTraining
+from engine.port import EngineInfo, LossOptions, OpenTraining
+from engine.windows import window_problem
 from trainer.errors import BadSetting
+from trainer.example import Example
+from trainer.heads import HEAD_DATA
 from trainer.schedule import DEFAULT_LEARNING_RATES
 from trainer.settings import TrainingSettings
 from trainer.values import JobSpec
 
+#: heads whose targets are numbers rather than choices
+_NUMBERS = ("regress", "embed")
 _KIND_SETTINGS = {
     "lora": ("rank", "alpha", "rslora", "dora", "targets", "layers"),
     "bottleneck": ("variant", "reduction", "activation", "layers"),
@@ -25,15 +31,36 @@ _KIND_SETTINGS = {
 
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
-    _one_of("head", spec.head, sorted(set(info.heads) & set(HEADS)))
+    _one_of("head", spec.head, sorted(set(info.heads) & set(HEAD_DATA)))
     _one_of("kind", spec.kind, sorted(set(info.kinds) & set(_KIND_SETTINGS)))
     _check_kind_settings(spec)
-    _one_of("pooling", spec.pooling, list(POOLINGS))
+    if spec.pooling:
+        _one_of("pooling", spec.pooling, list(HEADS[spec.head].poolings))
+    _check_loss(spec)
+    _check_windows(spec, info)
     _check_targets(spec.settings.targets, info)
     _check_layers(spec.settings.layers, info.num_layers)
 
 
-def open_training(spec: JobSpec, head: dict[str, Any], num_layers: int) -> OpenTraining:
+def check_labels(spec: JobSpec, labels: list[str]) -> None:
+    """What only the data can tell to be wrong. Raises BadSetting."""
+    weights = spec.settings.class_weights
+    for name in weights if isinstance(weights, dict) else ():
+        if name not in labels:
+            raise BadSetting(
+                f"class_weights names {name!r}; the labels are {', '.join(labels)}.",
+                name="class_weights",
+            )
+
+
+def pooling_of(spec: JobSpec) -> str:
+    poolings = HEADS[spec.head].poolings
+    return spec.pooling or ("mean" if "mean" in poolings else poolings[0])
+
+
+def open_training(
+    spec: JobSpec, head: dict[str, Any], num_layers: int, train: Sequence[Example]
+) -> OpenTraining:
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
@@ -45,7 +72,31 @@ def open_training(spec: JobSpec, head: dict[str, Any], num_layers: int) -> OpenT
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         head_learning_rate_scale=settings.head_learning_rate_scale,
+        loss=LossOptions(
+            label_smoothing=settings.label_smoothing,
+            class_weights=class_weights(settings, head, train),
+        ),
     )
+
+
+def class_weights(
+    settings: TrainingSettings, head: dict[str, Any], train: Sequence[Example]
+) -> list[float]:
+    """In the order of the head's labels; none where all count alike.
+
+    Balanced: every label's rows weigh as much together as any other's, and the mean row weighs 1.
+    A multi-label label's rows weigh as much as the rows without it.
+    """
+    if settings.class_weights is None:
+        return []
+    if isinstance(settings.class_weights, dict):
+        return [settings.class_weights.get(name, 1.0) for name in head["labels"]]
+    labels = [row.label if isinstance(row.label, tuple) else (row.label,) for row in train]
+    counts = Counter(label for row in labels for label in row)
+    total, present = sum(counts.values()), [n for n in head["labels"] if counts[n]]
+    if head.get("multi_label"):
+        return [(len(train) - counts[n]) / counts[n] if counts[n] else 1.0 for n in head["labels"]]
+    return [total / (len(present) * counts[n]) if counts[n] else 1.0 for n in head["labels"]]
 
 
 def kind_config(kind: str, settings: TrainingSettings, num_layers: int) -> dict[str, Any]:
@@ -83,6 +134,33 @@ def _check_kind_settings(spec: JobSpec) -> None:
                 f"{name} is no setting of {spec.kind}; it has {', '.join(own) or 'none'}.",
                 name=name,
             )
+
+
+def _check_loss(spec: JobSpec) -> None:
+    settings = spec.settings
+    labelled = [name for name, kind in HEADS.items() if "labels" in kind.settings]
+    if settings.class_weights is not None and spec.head not in labelled:
+        raise BadSetting(
+            f"class_weights are for {', '.join(labelled)}; the head is {spec.head}.",
+            name="class_weights",
+        )
+    if settings.label_smoothing and spec.head in _NUMBERS:
+        raise BadSetting(
+            f"label_smoothing is for heads that choose; the head is {spec.head}.",
+            name="label_smoothing",
+        )
+
+
+def _check_windows(spec: JobSpec, info: EngineInfo) -> None:
+    window, stride = spec.settings.window, spec.settings.stride
+    if (window is None and stride is None) or "window" in HEADS[spec.head].settings:
+        problem = window_problem(window, stride)
+    else:
+        problem = f"a {spec.head} head reads no windows"
+    if window is not None and window > info.max_tokens:
+        problem = f"window is {window}; the base reads at most {info.max_tokens} tokens"
+    if problem:
+        raise BadSetting(f"{problem}.", name="window")
 
 
 def _check_targets(targets: tuple[str, ...] | None, info: EngineInfo) -> None:

@@ -21,12 +21,13 @@ from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.evaluate import evaluate
 from trainer.files import FileStore
 from trainer.findings import Findings, comparison_warnings
+from trainer.heads import HEAD_DATA
 from trainer.jobs import Phase
 from trainer.lease import Lease
 from trainer.loop import Course, Training
 from trainer.prepare import Prepared, prepare
 from trainer.publish import Draft, Publisher
-from trainer.recipe import learning_rate, open_training
+from trainer.recipe import learning_rate, open_training, pooling_of
 from trainer.values import Job
 
 
@@ -82,7 +83,9 @@ class JobRun:
 
     def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
         split, settings = prepared.split, self._spec.settings
-        head = head_for(self._spec.head, self._spec.pooling, prepared.labels, split.train)
+        head = head_for(
+            self._spec.head, pooling_of(self._spec), prepared.labels, split.train, settings
+        )
         train, dev, test = (
             encode_examples(rows, head, self._tools.tokenizer, settings.max_tokens)
             for rows in (split.train, split.dev, split.test)
@@ -94,7 +97,12 @@ class JobRun:
     def _slot(self, course: Course) -> Iterator[TrainingOpened]:
         opened = ask(
             self._tools.port,
-            open_training(self._spec, course.head, self._tools.port.info.num_layers),
+            open_training(
+                self._spec,
+                course.head,
+                self._tools.port.info.num_layers,
+                [row.example for row in course.train],
+            ),
             TrainingOpened,
         )
         try:
@@ -123,6 +131,8 @@ class JobRun:
         self._lease.advance(share, eta_s)
 
     def _baseline(self, prepared: Prepared) -> dict[str, Any]:
+        if HEAD_DATA[self._spec.head].baseline is None:
+            return {}
         return baseline_of(
             self._spec.head,
             prepared.split,
@@ -138,6 +148,7 @@ class JobRun:
             promote=spec.promote,
             fence=self._job.id,
             lineage={**report, **self._origin(found.prepared)},
+            head=found.course.head,
             rows=found.rows,
             logits=found.test.logits,
         )

@@ -42,6 +42,23 @@ class TrainingSettings:
     head_dropout: float = _number(0.1, 0.0, 0.9, "dropout before the head")
     head_learning_rate_scale: float = _number(1.0, 1e-3, 1e3, "the head's rate, as a multiple")
     max_tokens: int | None = _number(None, 8, 65536, "longer rows are cut; none: the base's limit")
+    label_smoothing: float = _number(0.0, 0.0, 0.5, "share of each target spread over all labels")
+    class_weights: dict[str, float] | str | None = field(
+        default=None,
+        metadata={
+            "text": "what each label's rows count: `balanced`, or an object; none: all alike"
+        },
+    )
+    threshold: float = _number(0.5, 0.01, 0.99, "probability from which a multi-label label counts")
+    window: int | None = _number(
+        None,
+        16,
+        65536,
+        "of `tag` and `span`: longer texts are read in windows; none: the base's limit",
+    )
+    stride: int | None = _number(
+        None, 0, 32768, "tokens that neighbouring windows share; none: a quarter of the text's room"
+    )
     rank: int = _number(8, 1, 256, "rank of a `lora`")
     alpha: float | None = _number(
         None, 1e-3, 4096, "a `lora` is scaled by alpha / rank; none: the rank"
@@ -91,6 +108,8 @@ class TrainingSettings:
 def _read(name: str, kind: str, value: Any) -> Any:
     if value is None and kind.endswith("| None"):
         return None
+    if kind.startswith("dict"):
+        return _read_weights(name, value)
     if kind.startswith("str"):
         return value
     if kind.startswith("tuple") and not ("| int" in kind and isinstance(value, int | float)):
@@ -111,6 +130,19 @@ def _read_number(name: str, *, whole: bool, value: Any) -> int | float:
     if value != int(value):
         raise BadSetting(f"{name} must be a whole number, not {value!r}.", name=name)
     return int(value)
+
+
+def _read_weights(name: str, value: Any) -> dict[str, float] | str:
+    if value == "balanced":
+        return "balanced"
+    if not isinstance(value, Mapping) or not value:
+        raise BadSetting(
+            f"{name} must be 'balanced' or an object of label and weight, not {value!r}.", name=name
+        )
+    weights = {each: _read_number(name, whole=False, value=raw) for each, raw in value.items()}
+    if bad := [each for each, weight in weights.items() if weight <= 0]:
+        raise BadSetting(f"{name} gives {bad[0]!r} no positive weight.", name=name)
+    return {str(each): float(weight) for each, weight in weights.items()}
 
 
 def _read_tuple(name: str, kind: type, value: Any) -> tuple[Any, ...]:

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from trainer.dataset import Example
 from trainer.errors import TooFewRows
+from trainer.example import Example
+from trainer.heads import HEAD_DATA
 
 MIN_TRAIN_PER_CLASS = 2
+
+#: the labels of a row that must be on both sides
+Strata = Callable[[Example], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +51,9 @@ def split_examples(
     given = {row.group for row in [*(dev or []), *(test or [])]}
     train = [row for row in examples if row.group not in given]
     num_leaked = len(examples) - len(train)
-    stratified = head == "classify"
+    strata = HEAD_DATA[head].strata
     if test is None:
-        train, test = _hold_out(train, test_share, f"test {seed}", stratified)
+        train, test = _hold_out(train, test_share, f"test {seed}", strata)
     judged = {row.group for row in test}
     if dev is not None:
         # the best epoch is chosen on dev: rows that also judge it would flatter it
@@ -58,38 +62,38 @@ def split_examples(
         num_leaked -= len(dev)
     else:
         train, dev = (
-            _hold_out(train, dev_share, f"dev {seed}", stratified) if dev_share else (train, [])
+            _hold_out(train, dev_share, f"dev {seed}", strata) if dev_share else (train, [])
         )
     _check(train, test, head)
     return Split(train=train, dev=dev, test=test, num_leaked=num_leaked)
 
 
 def _hold_out(
-    rows: list[Example], share: float, salt: str, stratified: bool
+    rows: list[Example], share: float, salt: str, strata: Strata
 ) -> tuple[list[Example], list[Example]]:
-    held = set(_held_groups(rows, share, salt, stratified))
+    held = set(_held_groups(rows, share, salt, strata))
     return [row for row in rows if row.group not in held], [
         row for row in rows if row.group in held
     ]
 
 
-def _held_groups(rows: list[Example], share: float, salt: str, stratified: bool) -> Iterable[str]:
+def _held_groups(rows: list[Example], share: float, salt: str, strata: Strata) -> Iterable[str]:
     """Whole groups, stratum by stratum; rounding is carried on, so that small strata do not all
     lose their share.
     """
     groups: defaultdict[str, list[Example]] = defaultdict(list)
     for row in rows:
         groups[row.group].append(row)
-    strata: defaultdict[str, list[str]] = defaultdict(list)
+    by_label: defaultdict[str, list[str]] = defaultdict(list)
     for group, members in groups.items():
-        label = min(str(member.label) for member in members)
-        strata[label if stratified else ""].append(group)
+        # of several labels the first: rough, and enough to spread them
+        by_label[min(min(strata(member), default="") for member in members)].append(group)
     owed = 0.0
-    for label in sorted(strata):
-        size = sum(len(groups[group]) for group in strata[label])
+    for label in sorted(by_label):
+        size = sum(len(groups[group]) for group in by_label[label])
         owed += share * size
         spare = size - MIN_TRAIN_PER_CLASS
-        for group in sorted(strata[label], key=lambda each: _rank(each, salt)):
+        for group in sorted(by_label[label], key=lambda each: _rank(each, salt)):
             if owed < len(groups[group]) / 2 or spare < len(groups[group]):
                 break
             owed -= len(groups[group])
@@ -106,13 +110,12 @@ def _check(train: list[Example], test: list[Example], head: str) -> None:
         raise TooFewRows("No row is left for the test split; give more rows.", rows=0, minimum=1)
     if not train:
         raise TooFewRows("Every training text is also in the dev or test file.", rows=0, minimum=1)
-    if head == "classify":
-        _check_classes(train, test)
+    _check_classes(train, test, HEAD_DATA[head].strata)
 
 
-def _check_classes(train: list[Example], test: list[Example]) -> None:
-    counts = Counter(str(row.label) for row in train)
-    for label in sorted({str(row.label) for row in [*train, *test]}):
+def _check_classes(train: list[Example], test: list[Example], strata: Strata) -> None:
+    counts = Counter(label for row in train for label in strata(row))
+    for label in sorted({label for row in [*train, *test] for label in strata(row)}):
         if counts[label] < MIN_TRAIN_PER_CLASS:
             found = f"The label {label!r} has too few rows: {counts[label]} left to train on"
             raise TooFewRows(

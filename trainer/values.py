@@ -41,7 +41,8 @@ class JobSpec:
     split_seed: int = 0
     promote: bool = False
     kind: str = "lora"
-    pooling: str = "mean"
+    #: empty: the mean where the head may take it, else what it must take
+    pooling: str = ""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
 
     @property

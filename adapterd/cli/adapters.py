@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterd.cli.given import parse_settings
 from adapterd.cli.options import AliasName, Json, Promote, Ref, TaskName
 from adapterd.errors import BadSetting
 
@@ -47,11 +48,17 @@ def show(ref: Ref, as_json: Json = False) -> None:
 def register(
     task: TaskName,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="As PEFT saves adapters.")],
-    head: Annotated[str, typer.Option(help="classify, tag or regress; default: as saved.")] = "",
+    head: Annotated[str, typer.Option(help="classify, tag, span, …; default: as saved.")] = "",
     labels: Annotated[str, typer.Option(help="In the order of the head's outputs: a,b,c.")] = "",
     pooling: Annotated[
         str, typer.Option(help="native, cls, mean or last; default: as saved.")
     ] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Another setting of the head: input=pair, …"
+        ),
+    ] = None,
     note: Annotated[str, typer.Option(help="Kept in the version's lineage.")] = "",
     promote: Promote = False,
     as_json: Json = False,
@@ -67,6 +74,7 @@ def register(
             head=head,
             labels=[label.strip() for label in labels.split(",") if label.strip()],
             pooling=pooling,
+            head_settings=parse_settings(settings or []),
             promote=promote,
             note=note,
         )

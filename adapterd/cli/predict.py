@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapterd.cli.options import Json, Ref
+from adapterd.errors import BadSetting
+
+if TYPE_CHECKING:
+    from adapterd.call_options import PredictOptions
+    from adapterd.wire import Text
 
 
 def predict(
@@ -16,9 +21,14 @@ def predict(
         list[str] | None,
         typer.Argument(metavar="TEXT…", help="The texts; `-` or none: one per line of stdin."),
     ] = None,
+    pair: Annotated[str, typer.Option(help="The second text of a pair with each TEXT.")] = "",
+    question: Annotated[str, typer.Option(help="What to ask about each TEXT.")] = "",
     raw_scores: Annotated[
         bool, typer.Option("--raw-scores", help="Logits instead of probabilities.")
     ] = False,
+    dimensions: Annotated[
+        int | None, typer.Option(help="How many numbers of an embedding; default: all.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a task. Exits 4 if an input has no answer; the others are printed."""
@@ -26,10 +36,24 @@ def predict(
     from adapterd.client import Client
 
     inputs = texts if texts and texts != ["-"] else [line.rstrip("\n") for line in sys.stdin]
+    options: PredictOptions = {"raw_scores": raw_scores}
+    if dimensions is not None:
+        options["dimensions"] = dimensions
     with Client() as client:
-        prediction = client.predict(ref, inputs, raw_scores=raw_scores)
+        asked = [_input(text, pair, question) for text in inputs]
+        prediction = client.predict(ref, asked, **options)
     if as_json:
         render.print_json(prediction)
     else:
         render.print_prediction(prediction, inputs)
     prediction.raise_for_rows()
+
+
+def _input(text: str, pair: str, question: str) -> Text:
+    from adapterd.values import Question
+
+    if pair and question:
+        raise BadSetting("--pair and --question: an input is a pair or a question, not both")
+    if question:
+        return Question(question=question, context=text)
+    return (text, pair) if pair else text

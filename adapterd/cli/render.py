@@ -15,10 +15,13 @@ from rich.table import Table
 
 from adapterd.values import (
     Classification,
+    Embedding,
     Job,
     Output,
     Prediction,
+    Relevance,
     RowError,
+    Span,
     Tags,
     Task,
     Value,
@@ -138,12 +141,19 @@ def moment(seconds: float) -> str:
 
 def _answer(output: Output) -> tuple[str, str]:
     match output:
-        case Classification(label=label, score=score):
-            return label, f"{score:.3f}"
+        case Classification(label=label, score=score, labels=labels):
+            return ", ".join(labels) or label, f"{score:.3f}"
         case Tags(entities=entities):
             return ", ".join(f"{e.label}={e.text}" for e in entities) or "no entities", ""
         case Value(value=value):
             return f"{value:+.3f}", ""
+        case Span(text=text, score=score):
+            return text or "no answer", f"{score:.3f}"
+        case Embedding(embedding=numbers):
+            shown = ", ".join(f"{number:.3f}" for number in numbers[:3])
+            return f"{shown}, … ({len(numbers)} numbers)", ""
+        case Relevance(score=score):
+            return "", f"{score:.3f}"
         case WrittenText(text=text, finish_reason=reason):
             return text, reason
         case RowError(code=code, message=message):

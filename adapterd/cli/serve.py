@@ -67,6 +67,6 @@ def run(flags: dict[str, Any], config: Path | None) -> None:
 
 
 def _others(pairs: list[str]) -> dict[str, Any]:
-    from adapterd.cli.train import parse_settings
+    from adapterd.cli.given import parse_settings
 
     return parse_settings(pairs)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adapterd.cli.given import parse_settings
 from adapterd.cli.options import DataFile, Json, Promote, TaskName
-from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
-    from adapterd.calls import TrainingOptions
+    from adapterd.call_options import TrainingOptions
     from adapterd.client import Client
     from adapterd.values import Job
 
@@ -23,10 +22,10 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            exists=True, dir_okay=False, readable=True, help="Labelled rows: JSONL or CSV."
+            exists=True, dir_okay=False, readable=True, help="Labelled rows: JSONL, CSV or CoNLL."
         ),
     ],
-    head: Annotated[str, typer.Option(help="classify, tag or regress.")],
+    head: Annotated[str, typer.Option(help="classify, tag, regress, span, embed or rerank.")],
     dev_data: DataFile = None,
     test_data: DataFile = None,
     text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
@@ -65,17 +64,6 @@ def train(
         ids = {name: _upload(client, path, as_json) for name, path in paths.items() if path}
         job = _finish(client, client.create_job(task, ids, **options), as_json)
     _print_report(job, as_json)
-
-
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """`rank=16`, `targets=query,value` or `targets=["query"]` as plain values."""
-    settings = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise BadSetting(f"--set {pair}: say NAME=VALUE")
-        settings[name] = _parse_value(value)
-    return settings
 
 
 def report(job: Job) -> dict[str, Any]:
@@ -135,10 +123,3 @@ def _print_report(job: Job, as_json: bool) -> None:
 
 def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else ""
-
-
-def _parse_value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return [_parse_value(part) for part in text.split(",")] if "," in text else text

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from adapterd.async_client import AsyncClient
-from adapterd.calls import TrainingOptions
+from adapterd.call_options import TrainingOptions
 from adapterd.cli.progress import JobProgress
 from adapterd.values import Job
 

@@ -9,13 +9,25 @@ from typing import Any
 
 from engine.errors import BadAdapter
 from engine.heads.classify import ClassifyHead
+from engine.heads.embed import EmbedHead
 from engine.heads.generate import GenerateHead
 from engine.heads.head_kind import HeadKind
 from engine.heads.regress import RegressHead
+from engine.heads.rerank import RerankHead
+from engine.heads.span import SpanHead
 from engine.heads.tag import TagHead
 
 HEADS: dict[str, HeadKind] = {
-    head.name: head for head in (ClassifyHead(), TagHead(), RegressHead(), GenerateHead())
+    head.name: head
+    for head in (
+        ClassifyHead(),
+        TagHead(),
+        RegressHead(),
+        SpanHead(),
+        EmbedHead(),
+        RerankHead(),
+        GenerateHead(),
+    )
 }
 
 

@@ -1,51 +1,96 @@
-"""One label per row, out of the version's own list."""
+"""One label per row out of the version's own list, or any number of them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import POOLINGS, Logits, checked_labels, checked_pooling, softmax
+from engine.heads.head_kind import (
+    Answering,
+    Logits,
+    RowHead,
+    checked_flag,
+    checked_input,
+    checked_labels,
+    checked_number,
+    checked_pooling,
+    sigmoid,
+    softmax,
+)
+from engine.port import LossOptions
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class ClassifyHead:
-    """Cross entropy over labels; answers the best label and every label's probability."""
+class ClassifyHead(RowHead):
+    """Cross entropy over labels; answers the best label and every label's probability.
+
+    With `multi_label` each label is a yes or no of its own: binary cross entropy, and the answer
+    also lists the labels whose probability reaches `threshold`.
+    """
 
     name = "classify"
-    per_token = False
-    poolings = POOLINGS
+    settings: tuple[str, ...] = ("labels", "pooling", "input", "multi_label", "threshold")
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
-        return {
+        multi_label = checked_flag(head, "multi_label", usual=False)
+        checked = {
             "kind": self.name,
-            "labels": checked_labels(head, 2),
+            "labels": checked_labels(head, 1 if multi_label else 2),
             "pooling": checked_pooling(head),
+            "input": checked_input(head, self.inputs),
+            "multi_label": multi_label,
         }
+        if multi_label:
+            checked["threshold"] = checked_number(head, "threshold", 0.5, 0.0, 1.0)
+        elif head.get("threshold") is not None:
+            raise BadAdapter("threshold is of multi_label heads; this head answers one label")
+        return checked
 
     def num_outputs(self, head: dict[str, Any]) -> int:
         return len(head["labels"])
 
-    def target(self, label: Any, encoding: Encoding, head: dict[str, Any]) -> int:
-        del encoding
-        labels: list[str] = head["labels"]
-        if label not in labels:
-            raise BadAdapter(f"the label {label!r} is not one of {labels}")
-        return labels.index(label)
+    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
+        del encodings
+        names: list[str] = head["labels"]
+        for each in label if head["multi_label"] else [label]:
+            if each not in names:
+                raise BadAdapter(f"the label {each!r} is not one of {names}")
+        if head["multi_label"]:
+            return [[int(name in label) for name in names]]
+        return [names.index(label)]
 
     def loss(
-        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+        self,
+        logits: Tensor,
+        targets: list[Any],
+        lengths: list[int],
+        head: dict[str, Any],
+        options: LossOptions,
     ) -> Tensor:
         import torch
 
-        del lengths, head
-        return torch.nn.functional.cross_entropy(
-            logits, torch.tensor(targets, device=logits.device)
+        del lengths
+        wanted = torch.tensor(targets, device=logits.device)
+        weights = (
+            torch.tensor(options.class_weights, device=logits.device)
+            if options.class_weights
+            else None
+        )
+        smoothing = options.label_smoothing
+        if not head["multi_label"]:
+            # not torch's weighted mean: what a row counts must not depend on its neighbours
+            return torch.nn.functional.cross_entropy(
+                logits, wanted, weights, reduction="sum", label_smoothing=smoothing
+            ) / len(targets)
+        smoothed = wanted * (1 - smoothing) + smoothing / 2
+        return torch.nn.functional.binary_cross_entropy_with_logits(
+            logits, smoothed.to(logits.dtype), pos_weight=weights
         )
 
     def decode(
@@ -54,10 +99,20 @@ class ClassifyHead:
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        raw_scores: bool = False,
+        wanted: Answering,
     ) -> dict[str, Any]:
         del encoding, text
-        scores = logits.astype(np.float64) if raw_scores else softmax(logits)
+        multi_label = head.get("multi_label", False)
+        shares = sigmoid(logits) if multi_label else softmax(logits)
+        scores = logits.astype(np.float64) if wanted.raw_scores else shares
         best = int(scores.argmax())
-        named = dict(zip(head["labels"], scores.tolist(), strict=True))
-        return {"label": head["labels"][best], "score": float(scores[best]), "scores": named}
+        names = head["labels"]
+        answer = {
+            "label": names[best],
+            "score": float(scores[best]),
+            "scores": dict(zip(names, scores.tolist(), strict=True)),
+        }
+        if multi_label:
+            reached = (shares >= head["threshold"]).tolist()
+            answer["labels"] = [n for n, yes in zip(names, reached, strict=True) if yes]
+        return answer

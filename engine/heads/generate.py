@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import IGNORED, Logits
+from engine.heads.head_kind import IGNORED, Answering, Logits
+from engine.port import LossOptions
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ class GenerateHead:
     name = "generate"
     per_token = True
     poolings: tuple[str, ...] = ("native",)
+    inputs: tuple[str, ...] = ("text",)
+    settings: tuple[str, ...] = ("pooling", "max_tokens", "format", "prompt", "parse")
+    native_as = "generate"
+    peft_task = "CAUSAL_LM"
+    trains_apart = False
+    bare = True
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         checked: dict[str, Any] = {
@@ -49,31 +56,42 @@ class GenerateHead:
         del head
         return 0
 
-    def target(self, label: Any, encoding: Encoding, head: dict[str, Any]) -> list[int]:
+    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
         """`label` is how many of the row's first tokens are the prompt, which is not learned.
 
         Each token's target is the one that follows it.
         """
         del head
-        start, ids = int(label), encoding.ids
+        start, ids = int(label), encodings[0].ids
         if not 1 <= start < len(ids):
             raise BadAdapter(
                 f"the row has {len(ids)} tokens, of which {start} are its prompt; "
                 "both prompt and completion need at least one"
             )
-        return [
-            following if position + 1 >= start else IGNORED
-            for position, following in enumerate(ids[1:])
-        ] + [IGNORED]
+        following = [
+            token if position + 1 >= start else IGNORED for position, token in enumerate(ids[1:])
+        ]
+        return [[*following, IGNORED]]
 
     def loss(
-        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+        self,
+        logits: Tensor,
+        targets: list[Any],
+        lengths: list[int],
+        head: dict[str, Any],
+        options: LossOptions,
     ) -> Tensor:
         import torch
 
         del lengths, head
         flat = torch.tensor([index for row in targets for index in row], device=logits.device)
-        return torch.nn.functional.cross_entropy(logits, flat, ignore_index=IGNORED)
+        return torch.nn.functional.cross_entropy(
+            logits, flat, ignore_index=IGNORED, label_smoothing=options.label_smoothing
+        )
+
+    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+        del encodings
+        return parts[0]
 
     def decode(
         self,
@@ -81,10 +99,10 @@ class GenerateHead:
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        raw_scores: bool = False,
+        wanted: Answering,
     ) -> dict[str, Any]:
         """`text` is what was written: there are no logits to read."""
-        del logits, encoding, raw_scores
+        del logits, encoding, wanted
         return {"text": text} | self.parsed(text, head)
 
     def parsed(self, text: str, head: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,52 +6,94 @@ front door decodes answers and must stay light.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadAdapter
+from engine.port import LossOptions
 from engine.tokenizer import Encoding
+from engine.windows import Windows, merge_tokens, window_problem
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 POOLINGS: tuple[str, ...] = ("native", "cls", "mean", "last")
+#: what a task may be asked about: a text, two texts, or a question about a context
+INPUTS = ("text", "pair", "question")
 #: the target of a token that is not trained on
 IGNORED = -100
 
 Logits = NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """How an answer is wanted; each head reads what concerns it.
+
+    None leaves the choice to the head's own settings.
+    """
+
+    raw_scores: bool = False
+    normalize: bool | None = None
+    dimensions: int | None = None
+
+
 class HeadKind(Protocol):
     """One kind of head. `head` is always the settings that `check` returned."""
 
     name: str
-    #: one vector of logits per token rather than per row
+    #: one vector of logits per token rather than per row; long texts become windows
     per_token: bool
     #: how it may pool; a head that answers per token reads them all, and is native
     poolings: tuple[str, ...]
+    #: what it may be asked about, the usual first
+    inputs: tuple[str, ...]
+    #: names of all its settings
+    settings: tuple[str, ...]
+    #: the head of a stock model that native pooling means, by its name in `Family.native_heads`
+    native_as: str
+    #: PEFT's name for the task of such a model
+    peft_task: str
+    #: trained on pairs whose two texts are rows of their own
+    trains_apart: bool
+    #: it has no weights of its own
+    bare: bool
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         """The settings, complete and normal; raises BadAdapter."""
         ...
 
     def num_outputs(self, head: dict[str, Any]) -> int:
-        """How many logits."""
+        """How many logits; 0 for a head without weights, which answers what it pools."""
         ...
 
-    def target(self, label: Any, encoding: Encoding, head: dict[str, Any]) -> Any:
-        """A dataset label as `Train.targets` wants it; raises BadAdapter for an unknown label."""
+    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
+        """A dataset label as `Train.targets` wants it, one for each row of the encodings.
+
+        Raises BadAdapter for an unknown label.
+        """
         ...
 
     def loss(
-        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+        self,
+        logits: Tensor,
+        targets: list[Any],
+        lengths: list[int],
+        head: dict[str, Any],
+        options: LossOptions,
     ) -> Tensor:
         """Mean over the targets.
 
         `logits` is [rows, outputs], or [tokens, outputs] when `per_token`.
         """
+        ...
+
+    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+        """The answers of all rows of an input as those of one."""
         ...
 
     def decode(
@@ -60,16 +102,77 @@ class HeadKind(Protocol):
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        raw_scores: bool = False,
+        wanted: Answering,
     ) -> dict[str, Any]:
-        """The answer for one row: logits [outputs], or [tokens, outputs] when `per_token`."""
+        """The answer for one input: logits [outputs], or [tokens, outputs] when `per_token`.
+
+        `text` is what the answer's characters count in.
+        """
         ...
 
 
-def checked_pooling(head: dict[str, Any]) -> str:
-    pooling = str(head.get("pooling") or "native")
-    if pooling not in POOLINGS:
-        raise BadAdapter(f"pooling is {pooling!r}; this engine knows {', '.join(POOLINGS)}")
+class RowHead:
+    """What heads that answer once per row have in common."""
+
+    per_token = False
+    poolings: tuple[str, ...] = POOLINGS
+    inputs: tuple[str, ...] = ("text", "pair")
+    native_as = "classify"
+    peft_task = "SEQ_CLS"
+    trains_apart = False
+    bare = False
+
+    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+        del encodings
+        return parts[0]
+
+
+class TokenHead:
+    """What heads that answer per token have in common: long texts are read through windows."""
+
+    per_token = True
+    poolings: tuple[str, ...] = ("native",)
+    trains_apart = False
+    bare = False
+
+    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+        windows = encodings[0].windows
+        return merge_tokens(parts, windows) if windows else parts[0]
+
+
+def windows_of(head: dict[str, Any]) -> Windows | None:
+    """How a head wants long texts cut; None where they are too long for it."""
+    if "window" not in head:
+        return None
+    return Windows(tokens=head["window"], stride=head["stride"])
+
+
+def input_of(head: dict[str, Any]) -> str:
+    """What a task with this head may be asked about."""
+    return str(head.get("input", "text"))
+
+
+def checked_windows(head: dict[str, Any]) -> dict[str, Any]:
+    settings = {"window": head.get("window"), "stride": head.get("stride")}
+    if problem := window_problem(settings["window"], settings["stride"]):
+        raise BadAdapter(f"of a {head.get('kind')} head, {problem}")
+    return settings
+
+
+def checked_input(head: dict[str, Any], inputs: tuple[str, ...]) -> str:
+    wanted = head.get("input") or inputs[0]
+    if wanted not in inputs:
+        raise BadAdapter(
+            f"input is {wanted!r}; a {head.get('kind')} head takes {' or '.join(inputs)}"
+        )
+    return str(wanted)
+
+
+def checked_pooling(head: dict[str, Any], poolings: tuple[str, ...] = POOLINGS) -> str:
+    pooling = str(head.get("pooling") or poolings[0])
+    if pooling not in poolings:
+        known = ", ".join(poolings)
+        raise BadAdapter(f"pooling is {pooling!r}; a {head.get('kind')} head knows {known}")
     return pooling
 
 
@@ -90,8 +193,31 @@ def checked_labels(head: dict[str, Any], at_least: int) -> list[str]:
     return labels
 
 
+def checked_flag(head: dict[str, Any], name: str, usual: bool) -> bool:
+    value = head.get(name, usual)
+    if not isinstance(value, bool):
+        raise BadAdapter(f"{name} of a {head.get('kind')} head is {value!r}; it is true or false")
+    return value
+
+
+def checked_number(head: dict[str, Any], name: str, usual: float, low: float, high: float) -> float:
+    value = head.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise BadAdapter(
+            f"{name} of a {head.get('kind')} head is {value!r}; "
+            f"it must be between {low:g} and {high:g}"
+        )
+    return float(value)
+
+
 def softmax(logits: Logits) -> NDArray[np.float64]:
     """Over the last axis."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     result: NDArray[np.float64] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result
+
+
+def sigmoid(logits: Logits) -> NDArray[np.float64]:
+    half = np.tanh(logits.astype(np.float64) / 2)
+    result: NDArray[np.float64] = (1 + half) / 2
     return result

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import POOLINGS, Logits, checked_pooling
+from engine.heads.head_kind import Answering, Logits, RowHead, checked_input, checked_pooling
+from engine.port import LossOptions
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class RegressHead:
+class RegressHead(RowHead):
     """Mean squared error on targets standardised by the training rows.
 
     `mean` and `std` undo it in the answer.
     """
 
     name = "regress"
-    per_token = False
-    poolings = POOLINGS
+    settings: tuple[str, ...] = ("pooling", "input", "mean", "std")
+    native_as = "regress"
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         mean, std = head.get("mean", 0.0), head.get("std", 1.0)
@@ -29,25 +31,35 @@ class RegressHead:
             raise BadAdapter(
                 f"a regress head needs a finite mean and a positive std; it has {mean} and {std}"
             )
-        pooling = checked_pooling(head)
-        return {"kind": self.name, "pooling": pooling, "mean": float(mean), "std": float(std)}
+        return {
+            "kind": self.name,
+            "pooling": checked_pooling(head),
+            "input": checked_input(head, self.inputs),
+            "mean": float(mean),
+            "std": float(std),
+        }
 
     def num_outputs(self, head: dict[str, Any]) -> int:
         del head
         return 1
 
-    def target(self, label: Any, encoding: Encoding, head: dict[str, Any]) -> float:
-        del encoding
+    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
+        del encodings
         if not _is_finite(label):
             raise BadAdapter(f"the label {label!r} is not a finite number")
-        return (float(label) - float(head["mean"])) / float(head["std"])
+        return [(float(label) - float(head["mean"])) / float(head["std"])]
 
     def loss(
-        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+        self,
+        logits: Tensor,
+        targets: list[Any],
+        lengths: list[int],
+        head: dict[str, Any],
+        options: LossOptions,
     ) -> Tensor:
         import torch
 
-        del lengths, head
+        del lengths, head, options
         wanted = torch.tensor(targets, dtype=logits.dtype, device=logits.device)
         return torch.nn.functional.mse_loss(logits.squeeze(-1), wanted)
 
@@ -57,11 +69,13 @@ class RegressHead:
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        raw_scores: bool = False,
+        wanted: Answering,
     ) -> dict[str, Any]:
         del encoding, text
         value = float(logits[0])
-        return {"value": value if raw_scores else value * float(head["std"]) + float(head["mean"])}
+        if wanted.raw_scores:
+            return {"value": value}
+        return {"value": value * float(head["std"]) + float(head["mean"])}
 
 
 def _is_finite(value: Any) -> bool:

@@ -1,38 +1,59 @@
-"""A BIO tag per word, answered as entities with character offsets."""
+"""A tag per word, answered as entities with character offsets."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import IGNORED, Logits, checked_labels, softmax
+from engine.heads import tag_scheme
+from engine.heads.head_kind import (
+    IGNORED,
+    Answering,
+    Logits,
+    TokenHead,
+    checked_input,
+    checked_labels,
+    checked_pooling,
+    checked_windows,
+    softmax,
+)
+from engine.port import LossOptions
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class TagHead:
+class TagHead(TokenHead):
     """Cross entropy at the first token of each word; the word's other tokens follow it."""
 
     name = "tag"
-    per_token = True
-    poolings: tuple[str, ...] = ("native",)
+    inputs: tuple[str, ...] = ("text",)
+    settings: tuple[str, ...] = ("labels", "pooling", "input", "window", "stride")
+    native_as = "tag"
+    peft_task = "TOKEN_CLS"
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         labels = checked_labels(head, 2)
-        bad = [label for label in labels if label != "O" and label[:2] not in ("B-", "I-")]
-        if bad or "O" not in labels:
-            raise BadAdapter(f"tag labels must be O, B-… and I-…; these are {labels}")
-        return {"kind": self.name, "labels": labels, "pooling": "native"}
+        if problem := tag_scheme.problem(labels):
+            raise BadAdapter(problem)
+        return {
+            "kind": self.name,
+            "labels": labels,
+            "pooling": checked_pooling(head, self.poolings),
+            "input": checked_input(head, self.inputs),
+            **checked_windows(head),
+        }
 
     def num_outputs(self, head: dict[str, Any]) -> int:
         return len(head["labels"])
 
-    def target(self, label: Any, encoding: Encoding, head: dict[str, Any]) -> list[int]:
+    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
         """`label` is one tag per given word of `Tokenizer.encode_words`.
 
         A given word that the tokenizer splits ("@name") is tagged at each of its parts, so that raw
@@ -42,19 +63,37 @@ class TagHead:
         unknown = sorted({tag for tag in label if tag not in indices})
         if unknown:
             raise BadAdapter(f"the tags {unknown} are not among {head['labels']}")
-        return [
-            IGNORED if tag is None else indices[tag if tag in indices else "O"]
-            for tag in _tags_by_token(label, encoding)
-        ]
+        encoding = encodings[0]
+        target = [IGNORED] * len(encoding.ids)
+        for source, parts in _parts_by_source(encoding):
+            for number, position in enumerate(parts):
+                tag = tag_scheme.part(label[source], number == 0, number == len(parts) - 1)
+                if tag not in indices:
+                    tag = tag_scheme.part(label[source], number == 0, is_last=False)
+                target[position] = indices.get(tag, indices["O"])
+        return [[target[i] for i in window] for window in encoding.windows] or [target]
 
     def loss(
-        self, logits: Tensor, targets: list[Any], lengths: list[int], head: dict[str, Any]
+        self,
+        logits: Tensor,
+        targets: list[Any],
+        lengths: list[int],
+        head: dict[str, Any],
+        options: LossOptions,
     ) -> Tensor:
         import torch
 
         del lengths, head
         flat = torch.tensor([index for row in targets for index in row], device=logits.device)
-        return torch.nn.functional.cross_entropy(logits, flat, ignore_index=IGNORED)
+        weights = options.class_weights
+        return torch.nn.functional.cross_entropy(
+            logits,
+            flat,
+            torch.tensor(weights, device=logits.device) if weights else None,
+            ignore_index=IGNORED,
+            reduction="sum",
+            label_smoothing=options.label_smoothing,
+        ) / (flat != IGNORED).sum().clamp(min=1)
 
     def decode(
         self,
@@ -62,71 +101,70 @@ class TagHead:
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        raw_scores: bool = False,
+        wanted: Answering,
     ) -> dict[str, Any]:
-        scores = logits.astype(np.float64) if raw_scores else softmax(logits)
+        scores = logits.astype(np.float64) if wanted.raw_scores else softmax(logits)
         return {"entities": _entities(scores, head["labels"], encoding, text)}
 
     def word_tags(
         self, logits: Logits, head: dict[str, Any], encoding: Encoding, num_words: int
     ) -> list[str]:
-        """One tag per given word of `encode_words`: its first token's; O where it was cut off."""
+        """One tag per given word of `encode_words`, by its parts' first tokens; O if cut off."""
         tags = ["O"] * num_words
         best = logits.argmax(axis=-1)
-        seen: set[int] = set()
-        for position, source in enumerate(encoding.sources):
-            if source is not None and source not in seen:
-                seen.add(source)
-                tags[source] = head["labels"][int(best[position])]
+        for source, parts in _parts_by_source(encoding):
+            first, last = (
+                head["labels"][int(best[position])] for position in (parts[0], parts[-1])
+            )
+            tags[source] = tag_scheme.whole(first, last)
         return tags
 
 
-def _tags_by_token(tags: list[str], encoding: Encoding) -> list[str | None]:
-    """The tag each token is trained on; None inside a word and for special tokens."""
-    result: list[str | None] = []
+def _first_tokens(encoding: Encoding) -> Iterator[int]:
+    """The first token of each word of the tokenizer's own splitting."""
     last_word: int | None = None
-    last_source: int | None = None
-    for word, source in zip(encoding.words, encoding.sources, strict=True):
-        if word is None or source is None or word == last_word:
-            result.append(None)
-            continue
-        tag = tags[source]
-        result.append("I-" + tag[2:] if source == last_source and tag != "O" else tag)
-        last_word, last_source = word, source
-    return result
+    for position, word in enumerate(encoding.words):
+        if word is not None and word != last_word:
+            yield position
+            last_word = word
+
+
+def _parts_by_source(encoding: Encoding) -> Iterator[tuple[int, list[int]]]:
+    """Each given word, and the first token of each of the words the tokenizer makes of it."""
+    firsts = [i for i in _first_tokens(encoding) if encoding.sources[i] is not None]
+    for source, parts in groupby(firsts, key=encoding.sources.__getitem__):
+        assert source is not None
+        yield source, list(parts)
 
 
 def _entities(
     scores: NDArray[np.float64], labels: list[str], encoding: Encoding, text: str
 ) -> list[dict[str, Any]]:
-    best = scores.argmax(axis=-1)
-    spans: list[tuple[str, int, int, list[float]]] = []
-    last_word: int | None = None
-    inside = False
-    for position, word in enumerate(encoding.words):
-        if word is None:
-            continue
-        start, end = encoding.offsets[position]
-        if word == last_word:  # a word's later tokens belong to whatever its first one is
-            if inside:
-                spans[-1] = (*spans[-1][:2], end, spans[-1][3])
-            continue
-        last_word, tag = word, labels[int(best[position])]
-        score = float(scores[position, best[position]])
-        if tag == "O":
-            inside = False
-        elif inside and tag.startswith("I-") and spans[-1][0] == tag[2:]:
-            spans[-1] = (*spans[-1][:2], end, [*spans[-1][3], score])
-        else:
-            spans.append((tag[2:], start, end, [score]))
-            inside = True
-    return [
-        {
+    """Entities by words: a word's later tokens belong to whatever its first one is."""
+    firsts = list(_first_tokens(encoding))
+    tags = [labels[int(scores[i].argmax())] for i in firsts]
+    ends = _word_ends(encoding)
+    found = []
+    for label, first, last in tag_scheme.spans(tags):
+        start, end = encoding.offsets[firsts[first]][0], ends[firsts[last - 1]]
+        words = firsts[first:last]
+        found.append({
             "label": label,
             "start": start,
             "end": end,
             "text": text[start:end],
-            "score": sum(s) / len(s),
-        }
-        for label, start, end, s in spans
-    ]
+            "score": float(np.mean([scores[i].max() for i in words])),
+        })  # fmt: skip
+    return found
+
+
+def _word_ends(encoding: Encoding) -> dict[int, int]:
+    """First token of a word to the character where its last token ends."""
+    ends: dict[int, int] = {}
+    firsts = set(_first_tokens(encoding))
+    current = -1
+    for position, word in enumerate(encoding.words):
+        current = position if position in firsts else current
+        if word is not None:
+            ends[current] = encoding.offsets[position][1]
+    return ends

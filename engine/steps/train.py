@@ -14,8 +14,8 @@ from torch import Tensor
 
 from engine.adapter import Adapter
 from engine.base import Base
-from engine.errors import BadTraining, Diverged
-from engine.head_layers import HeadLayers
+from engine.errors import BadAdapter, BadTraining, Diverged
+from engine.head_layers import checked_head
 from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
 from engine.kinds import KINDS
@@ -23,7 +23,7 @@ from engine.packing import Batch, unpack
 from engine.port import OpenTraining, Row, Train, Trained
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
-from engine.seq2seq import both, start_id, target_batch, taught
+from engine.seq2seq import both, shifted, taught
 from engine.sites import Sites
 from engine.steps.forward import acting, head_logits, make_batch
 
@@ -65,7 +65,9 @@ class Training:
                 "a training step needs as many keys and targets as rows, and at least one row"
             )
         self._optimizer.zero_grad(set_to_none=True)
-        loss = sum(self._backward(step, part) for part in _parts(step))
+        # a pair's two rows are neighbours, and its loss needs them both
+        together = 2 if head_kind(self.adapter.head).trains_apart else 1
+        loss = sum(self._backward(step, part) for part in _parts(step, together))
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.adapter.tensors.values()), self._spec.max_grad_norm
         )
@@ -114,33 +116,28 @@ class Training:
         head = self.adapter.head
         kind = head_kind(head)
         if self._base.family.architecture == "seq2seq":
-            with_dropout = _dropout(self._spec.dropout, generator)
-            logits_TV = self._translated(batch, targets, placed, with_dropout)
-            return kind.loss(logits_TV, targets, batch.lengths, head)
+            target = shifted(self._base, targets, batch.slots)
+            actions = both(self._base, batch, target, placed)
+            with self._sites.acting(actions, _dropout(self._spec.dropout, generator)):
+                words = torch.cat(unpack(taught(self._base, batch, target), target))
+            return kind.loss(words, targets, batch.lengths, head, self._spec.loss)
         hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
         if placed[step.slot].head.writes:
             learned = [[t for t in row if t != IGNORED] for row in targets]
             words = self._words(hidden, targets)
-            return kind.loss(words, learned, batch.lengths, head)
+            return kind.loss(words, learned, batch.lengths, head, self._spec.loss)
         logits = head_logits(
             self._base, hidden, batch.slots, placed, _dropout(self._spec.head_dropout, generator)
         )
-        stacked = torch.cat(logits) if kind.per_token else torch.stack(logits)
-        return kind.loss(stacked, targets, batch.lengths, head)
-
-    def _translated(
-        self,
-        source: Batch,
-        targets: list[list[int]],
-        placed: dict[int, Placed],
-        dropout: Dropout | None,
-    ) -> Tensor:
-        """Logits of every target token, each after the ones before it."""
-        begin = start_id(self._base)
-        shifted = [[begin, *ids[:-1]] for ids in targets]
-        target = target_batch(self._base, shifted, source.slots)
-        with self._sites.acting(both(self._base, source, target, placed), dropout):
-            return torch.cat(unpack(taught(self._base, source, target), target))
+        back = sorted(range(len(rows)), key=batch.order.__getitem__)
+        given = [logits[i] for i in back]
+        return kind.loss(
+            torch.cat(given) if kind.per_token else torch.stack(given),
+            list(step.targets[part.start : part.stop]),
+            [batch.lengths[i] for i in back],
+            head,
+            self._spec.loss,
+        )
 
     def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
         """Logits over the vocabulary where something is learned: a prompt's would be waste."""
@@ -168,14 +165,10 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
         )
     kind = KINDS[spec.kind]
     config = kind.check(spec.kind_config, base)
-    head = head_kind(spec.head).check(spec.head)
-    layers = HeadLayers(head, base.family, base.hidden_size)
-    if layers.writes and not base.writes:
-        raise BadTraining(f"{base.name} has no output embeddings, so no version of it writes text")
-    if layers.base_pooler and not base.has_pooler:
-        raise BadTraining(
-            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
-        )
+    try:
+        head, layers = checked_head(spec.head, base)
+    except BadAdapter as error:
+        raise BadTraining(str(error)) from error
     generator = torch.Generator().manual_seed(spec.seed)
     weights = kind.new_weights(config, base, generator)
     head_weights = layers.new_weights(generator)
@@ -214,13 +207,13 @@ def _on_slot(row: Row, slot: int) -> Row:
     return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
 
 
-def _parts(step: Train) -> list[range]:
+def _parts(step: Train, together: int) -> list[range]:
     """The step's rows in stretches of bounded size: one step must neither exhaust the memory nor
     keep served rows waiting for long.
     """
     starts, tokens = [0], 0
     for index, row in enumerate(step.rows):
-        if tokens and tokens + len(row.ids) > _MAX_PART_TOKENS:
+        if tokens and index % together == 0 and tokens + len(row.ids) > _MAX_PART_TOKENS:
             starts.append(index)
             tokens = 0
         tokens += len(row.ids)

@@ -41,6 +41,9 @@ def read_inputs(messages: Sequence[predictor_pb2.Input]) -> list[object]:
 def _read_input(message: predictor_pb2.Input) -> object:
     if message.HasField("pair"):
         return {"text": message.pair.text, "text_pair": message.pair.text_pair}
+    if message.HasField("question_context"):
+        asked = message.question_context
+        return {"question": asked.question, "context": asked.context}
     if message.HasField("messages"):
         turns = message.messages.messages
         return {"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
@@ -61,6 +64,7 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
         head=message.head,
         labels=tuple(message.labels),
         pooling=message.pooling,
+        head_settings=MessageToDict(message.head_settings),
         promote=message.promote,
         note=message.note,
     )
@@ -129,6 +133,18 @@ def _value(output: Mapping[str, Any]) -> predictor_pb2.Output:
     return predictor_pb2.Output(value=predictor_pb2.Value(value=output["value"]))
 
 
+def _span(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(span=predictor_pb2.Span(**output))
+
+
+def _embedding(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(embedding=predictor_pb2.Embedding(**output))
+
+
+def _relevance(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(relevance=predictor_pb2.Relevance(**output))
+
+
 def _text(output: Mapping[str, Any]) -> predictor_pb2.Output:
     return predictor_pb2.Output(
         text=predictor_pb2.WrittenText(
@@ -145,7 +161,15 @@ def _error(error: RowError) -> predictor_pb2.Output:
 
 
 #: head -> its output message; a new head is one line here
-_WRITERS = {"classify": _classification, "tag": _tags, "regress": _value, "generate": _text}
+_WRITERS = {
+    "classify": _classification,
+    "tag": _tags,
+    "regress": _value,
+    "span": _span,
+    "embed": _embedding,
+    "rerank": _relevance,
+    "generate": _text,
+}
 
 
 def task(view: TaskView) -> tasks_pb2.Task:

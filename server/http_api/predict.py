@@ -64,13 +64,21 @@ _MESSAGES = {
     },
     "additionalProperties": False,
 }
-INPUT = {"anyOf": [TEXT, _PAIR, _MESSAGES]}
+_QUESTION = {
+    "type": "object",
+    "required": ["question", "context"],
+    "properties": {"question": TEXT, "context": TEXT},
+    "additionalProperties": False,
+}
+INPUT = {"anyOf": [TEXT, _PAIR, _QUESTION, _MESSAGES]}
 PARAMETERS = {
     "type": "object",
     "properties": {
         "raw_scores": _FLAG,
         "truncate": _FLAG,
         "priority": _PRIORITY,
+        "normalize": {"type": "boolean"},
+        "dimensions": {"type": "integer", "minimum": 1},
         "max_tokens": {"type": "integer", "minimum": 1},
         "compose": _COMPOSE,
     },

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, File, Form, UploadFile
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
+from server.errors import BadCall
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import VersionsOut
 from server.service.adapters import Export
@@ -37,6 +39,7 @@ async def register(
     head: Annotated[str, Form()] = "",
     labels: Annotated[str, Form(description="comma separated")] = "",
     pooling: Annotated[str, Form()] = "",
+    head_settings: Annotated[str, Form(description="other settings of the head, as JSON")] = "{}",
     promote: Annotated[bool, Form()] = False,
     note: Annotated[str, Form()] = "",
 ) -> VersionView:
@@ -46,6 +49,7 @@ async def register(
         head=head,
         labels=tuple(label.strip() for label in labels.split(",") if label.strip()),
         pooling=pooling,
+        head_settings=_object(head_settings),
         promote=promote,
         note=note,
     )
@@ -112,3 +116,13 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.mtime = 0
     member.mode = 0o644
     return member
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadCall("head_settings is not JSON.") from None
+    if not isinstance(value, dict):
+        raise BadCall(f"head_settings is a JSON {type(value).__name__}; it must be an object.")
+    return value

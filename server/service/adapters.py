@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from adapters_registry.ref import PRODUCTION, check_name
 from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
 from engine.errors import EngineError
+from engine.heads import HEADS
 from engine.port import EnginePort, Inspect, Inspected
 from server.dispatch.residency import Residency
 from server.errors import BadCall
@@ -221,7 +222,25 @@ def _head(registration: Registration) -> dict[str, Any] | None:
         head["labels"] = list(registration.labels)
     if registration.pooling:
         head["pooling"] = registration.pooling
+    for name, value in registration.head_settings.items():
+        if name in ("kind", *head):
+            raise BadCall(f"The head's {name} is given twice.")
+        # whole numbers come as doubles from a protobuf Struct
+        whole = isinstance(value, float) and value.is_integer()
+        head[name] = int(value) if whole else value
+    _check_names(head)
     return head or None
+
+
+def _check_names(head: Mapping[str, Any]) -> None:
+    kinds = [HEADS[head["kind"]]] if head.get("kind") in HEADS else list(HEADS.values())
+    known = dict.fromkeys(name for kind in kinds for name in kind.settings)
+    for name in head:
+        if name != "kind" and name not in known:
+            raise BadCall(
+                f"There is no setting {name[:64]!r} of a {head.get('kind', 'task')} head; "
+                f"there are {', '.join(known)}."
+            )
 
 
 def _facts(action: str, caller: Caller, ref: str) -> dict[str, str]:

@@ -1,33 +1,73 @@
-"""Reading one input: text or a pair of texts, or a typed error that concerns this input alone."""
+"""Reading one input: a text, a pair or a question about a context, or a typed error that concerns
+this input alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from server.errors import BadInput, EmptyInput, ForbiddenCharacter, InputTooLong, NotText
+from server.errors import (
+    BadInput,
+    EmptyInput,
+    ForbiddenCharacter,
+    InputTooLong,
+    NotText,
+    WrongInput,
+)
 from server.service.values import RowError
 
-Text = str | tuple[str, str]
+#: what a task may take, as people read it, and the fields of its objects
+SHAPES = {
+    "text": "one text",
+    "pair": "a pair (text and text_pair)",
+    "question": "a question and its context",
+}
+_PAIR, _QUESTION = ("text", "text_pair"), ("question", "context")
 
 
-def read_input(item: object, max_chars: int) -> Text | RowError:
-    """`item` is whatever came: a string, or a mapping with `text` and maybe `text_pair`."""
+class Given(NamedTuple):
+    """One input as it came: which of `SHAPES` it is, and its one or two texts."""
+
+    shape: str
+    first: str
+    second: str | None = None
+
+    @property
+    def texts(self) -> str | tuple[str, str]:
+        return self.first if self.second is None else (self.first, self.second)
+
+    @property
+    def num_chars(self) -> int:
+        return len(self.first) + len(self.second or "")
+
+
+def read_input(item: object, wanted: str, max_chars: int) -> Given | RowError:
+    """`item` is whatever came: a string, or a mapping with the fields of its shape; `wanted` is the
+    shape that the task takes.
+    """
     try:
-        return _checked(item, max_chars)
+        given = _checked(item, max_chars)
+        if given.shape != wanted:
+            raise WrongInput(
+                f"The task takes {SHAPES[wanted]}; the input is {SHAPES[given.shape]}."
+            )
     except BadInput as error:
         return RowError(code=error.code, message=str(error))
+    return given
 
 
-def _checked(item: object, max_chars: int) -> Text:
+def _checked(item: object, max_chars: int) -> Given:
     if isinstance(item, str):
-        return _text(item, max_chars)
-    if isinstance(item, Mapping) and "text" in item and item.keys() <= {"text", "text_pair"}:
-        text = _text(item["text"], max_chars)
-        return (
-            (text, _text(item["text_pair"], max_chars))
-            if item.get("text_pair") is not None
-            else text
-        )
+        return Given("text", _text(item, max_chars))
+    if isinstance(item, Mapping):
+        names = {name for name, value in item.items() if value is not None}
+        if names == {"text"}:
+            return Given("text", _text(item["text"], max_chars))
+        for shape, fields in (("pair", _PAIR), ("question", _QUESTION)):
+            if names == set(fields):
+                first, second = (_text(item[name], max_chars) for name in fields)
+                return Given(shape, first, second)
     raise NotText
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from server.errors import BadCall
 from server.service.values import Parameters, Part, Priority
 
-NAMES = ("raw_scores", "truncate", "priority", "max_tokens", "compose")
+NAMES = (
+    "raw_scores", "truncate", "priority", "normalize", "dimensions", "max_tokens", "compose",
+)  # fmt: skip
 _MAX_PARTS = 8
 _MAX_WEIGHT = 100.0
 #: as callers write them
@@ -27,6 +29,8 @@ def parameters_of(given: Mapping[str, Any]) -> Parameters:
         raw_scores=_flag(given, "raw_scores"),
         truncate=_flag(given, "truncate"),
         priority=_priority(given.get("priority", "interactive")),
+        normalize=_flag(given, "normalize") if "normalize" in given else None,
+        dimensions=_count(given, "dimensions"),
         max_tokens=_count(given, "max_tokens"),
         compose=_parts(given.get("compose")),
     )

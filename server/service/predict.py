@@ -7,13 +7,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from adapters_registry.values import Version
-from engine.errors import NonFiniteResult
-from engine.heads import HeadKind, head_kind
+from engine.heads import head_kind
 from engine.heads.generate import GenerateHead
-from engine.port import Array, Failure
 from server.dispatch.batcher import Batcher
 from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
@@ -22,6 +20,7 @@ from server.dispatch.waiting_room import WaitingRoom
 from server.dispatch.writer import Writer
 from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
 from server.limits import CallLimits
+from server.service.answers import check_parameters, read_answers
 from server.service.prompts import PromptReader
 from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
@@ -134,15 +133,12 @@ class PredictService:
         outputs: Outputs = [None] * len(inputs)
         head = version.manifest.semantics["head"]
         kind = head_kind(head)
+        check_parameters(version, kind, parameters)
         writes = kind.name == GenerateHead.name
-        if parameters.max_tokens is not None and not writes:
-            raise BadCall(f"The parameter max_tokens is for written text; {version.task} sorts.")
         if writes:
             rows = await self._prompts.read(inputs, head, outputs)
         else:
-            rows = await self._reader.read(
-                inputs, parameters, outputs, takes_pairs=not kind.per_token
-            )
+            rows = await self._reader.read(inputs, parameters, outputs, head)
         tokenized = self._clock()
         if writes:
             most = head["max_tokens"]
@@ -153,7 +149,7 @@ class PredictService:
         if writes:
             self._prompts.decode(rows, answers, head, outputs)
         else:
-            self._decode(kind, head, rows, answers, parameters, outputs)
+            read_answers(kind, head, rows, answers, parameters, outputs)
         self._observe(version, outputs, rows)
         return Prediction(
             task=version.task,
@@ -204,8 +200,8 @@ class PredictService:
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
         num_tokens = 0
-        for row in rows:
-            size = len(row.encoding.ids)
+        for ids, type_ids in (piece for row in rows for piece in row.encoding.rows):
+            size = len(ids)
             full = (
                 num_tokens + size > self._limits.entry_tokens
                 or len(chunks[-1]) >= self._limits.entry_rows
@@ -213,7 +209,7 @@ class PredictService:
             if chunks[-1] and full:
                 chunks.append([])
                 num_tokens = 0
-            chunks[-1].append(RowTokens(row.encoding.ids, row.encoding.type_ids))
+            chunks[-1].append(RowTokens(ids, type_ids))
             num_tokens += size
         return chunks
 
@@ -235,28 +231,6 @@ class PredictService:
 
     # ------------------------------------------------------------ answers
 
-    def _decode(
-        self,
-        kind: HeadKind,
-        head: dict[str, Any],
-        rows: Sequence[TextRow],
-        answers: Sequence[Answer],
-        parameters: Parameters,
-        outputs: Outputs,
-    ) -> None:
-        results = [result for answer in answers for result in answer.rows]
-        for row, result in zip(rows, results, strict=True):
-            if isinstance(result, Failure):
-                outputs[row.position] = RowError(code=result.code, message=result.message)
-                continue
-            assert isinstance(result, Array), "a row that is sorted answers with its logits"
-            try:
-                outputs[row.position] = kind.decode(
-                    result.numpy(), head, row.encoding, row.text, parameters.raw_scores
-                )
-            except NonFiniteResult as error:
-                outputs[row.position] = RowError(code=error.code, message=str(error))
-
     def _observe(
         self,
         version: Version,
@@ -270,5 +244,5 @@ class PredictService:
             tenant=version.tenant,
             task=version.task,
             num_inputs=len(outputs),
-            num_tokens=sum(len(row.encoding.ids) for row in rows),
+            num_tokens=sum(row.encoding.num_tokens for row in rows),
         )

@@ -12,7 +12,7 @@ from engine.port import Failure, Written
 from engine.prompting import Asked, Prompter
 from engine.tokenizer import bare_encoding
 from server.dispatch.entry import Answer
-from server.errors import InputTooLong, NotMessages
+from server.errors import InputTooLong, NotMessages, WrongInput
 from server.service.inputs import read_input
 from server.service.tokens import Outputs, TextRow
 from server.service.values import RowError
@@ -82,15 +82,15 @@ class PromptReader:
 def _asked(item: object, max_chars: int) -> Asked | RowError:
     """A text, or a conversation that ends with what is asked."""
     if not isinstance(item, Mapping) or set(item) != {"messages"}:
-        text = read_input(item, max_chars)
-        if isinstance(text, tuple):
+        given = read_input(item, "text", max_chars)
+        if isinstance(given, RowError) and given.code == WrongInput.code:
             return RowError(code=NotMessages.code, message=str(NotMessages()))
-        return text
+        return given if isinstance(given, RowError) else given.first
     messages = item["messages"]
     if not isinstance(messages, list) or not messages or not all(map(_is_message, messages)):
         return RowError(code=NotMessages.code, message=str(NotMessages()))
     for message in messages:
-        read = read_input(message["content"], max_chars)
+        read = read_input(message["content"], "text", max_chars)
         if isinstance(read, RowError):
             return read
     return [{"role": m["role"], "content": m["content"]} for m in messages]

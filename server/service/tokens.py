@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from engine.heads.head_kind import input_of, windows_of
 from engine.tokenizer import Encoding, Tokenizer
-from server.errors import InputTooLong, PairRefused
-from server.service.inputs import Text, read_input
+from engine.windows import Windows
+from server.errors import InputTooLong
+from server.service.inputs import Given, read_input
 from server.service.values import Parameters, RowError
 
 #: up to here tokenising costs less than a hop to a thread and back under load; beyond, it would
@@ -20,7 +22,10 @@ Outputs = list[dict[str, Any] | RowError | None]
 
 
 class TextRow(NamedTuple):
-    """An input that reaches the engine, and its position among the inputs."""
+    """An input that reaches the engine, and its position among the inputs.
+
+    `text` is what characters are counted in: of two texts the second.
+    """
 
     position: int
     text: str
@@ -39,42 +44,38 @@ class InputReader:
         inputs: Sequence[object],
         parameters: Parameters,
         outputs: Outputs,
-        *,
-        takes_pairs: bool = True,
+        head: dict[str, Any],
     ) -> list[TextRow]:
         """The rows to compute. `outputs` receives the errors of the others."""
-        texts = self._texts(inputs, outputs, takes_pairs)
-        if sum(map(_num_chars, texts.values())) <= _INLINE_CHARS:
-            encodings = [self._encode(text) for text in texts.values()]
+        given = self._given(inputs, outputs, input_of(head))
+        windows = windows_of(head)
+        if sum(each.num_chars for each in given.values()) <= _INLINE_CHARS:
+            encodings = [self._encode(each, windows) for each in given.values()]
         else:
-            encodings = await asyncio.to_thread(self._tokenizer.encode_batch, list(texts.values()))
+            texts = [each.texts for each in given.values()]
+            encodings = await asyncio.to_thread(
+                self._tokenizer.encode_batch, texts, windows=windows
+            )
         rows = []
-        for (position, text), encoding in zip(texts.items(), encodings, strict=True):
+        for (position, each), encoding in zip(given.items(), encodings, strict=True):
             if encoding.truncated and not parameters.truncate:
                 outputs[position] = self._too_many_tokens()
             else:
-                first = text if isinstance(text, str) else text[0]
-                rows.append(TextRow(position, first, encoding))
+                rows.append(TextRow(position, each.second or each.first, encoding))
         return rows
 
-    def _texts(
-        self, inputs: Sequence[object], outputs: Outputs, takes_pairs: bool
-    ) -> dict[int, Text]:
-        texts: dict[int, Text] = {}
+    def _given(self, inputs: Sequence[object], outputs: Outputs, wanted: str) -> dict[int, Given]:
+        given: dict[int, Given] = {}
         for position, item in enumerate(inputs):
-            text = read_input(item, self._max_chars)
-            if isinstance(text, RowError):
-                outputs[position] = text
-            elif isinstance(text, tuple) and not takes_pairs:
-                outputs[position] = RowError(code=PairRefused.code, message=str(PairRefused()))
+            read = read_input(item, wanted, self._max_chars)
+            if isinstance(read, RowError):
+                outputs[position] = read
             else:
-                texts[position] = text
-        return texts
+                given[position] = read
+        return given
 
-    def _encode(self, text: Text) -> Encoding:
-        if isinstance(text, str):
-            return self._tokenizer.encode(text)
-        return self._tokenizer.encode(*text)
+    def _encode(self, given: Given, windows: Windows | None) -> Encoding:
+        return self._tokenizer.encode(given.first, given.second, windows=windows)
 
     def _too_many_tokens(self) -> RowError:
         limit = self._tokenizer.max_tokens
@@ -83,7 +84,3 @@ class InputReader:
             message=f"The input has more than the {limit} tokens the base reads; "
             "send a shorter one, or the parameter truncate to have it cut.",
         )
-
-
-def _num_chars(text: Text) -> int:
-    return len(text) if isinstance(text, str) else len(text[0]) + len(text[1])

@@ -5,6 +5,7 @@ Plain values; no protobuf, no JSON, no web framework.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -49,12 +50,14 @@ class Part:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
-    `priority` is the band in which the call waits; `max_tokens` lowers how much may be written;
-    `compose` is what acts, weighted and summed, in place of the ref's own adapter, under the
-    ref's own head.
+    `priority` is the band in which the call waits; `normalize` and `dimensions` shape embeddings;
+    `max_tokens` lowers how much may be written; `compose` is what acts, weighted and summed, in
+    place of the ref's own adapter, under the ref's own head.
     """
 
     raw_scores: bool = False
+    normalize: bool | None = None
+    dimensions: int | None = None
     truncate: bool = False
     priority: Priority = Priority.INTERACTIVE
     max_tokens: int | None = None
@@ -132,5 +135,7 @@ class Registration:
     head: str = ""
     labels: tuple[str, ...] = ()
     pooling: str = ""
+    #: any other settings of the head, by name
+    head_settings: Mapping[str, Any] = field(default_factory=dict)
     promote: bool = False
     note: str = ""

@@ -63,7 +63,9 @@ def test_a_prediction_names_its_version_and_gives_one_output_per_text(
 
 def test_one_text_and_one_pair_are_calls_of_one_input(client: Client, task: str) -> None:
     assert len(client.predict(task, "a good thing").outputs) == 1
-    assert len(client.predict(task, ("a good thing", "a bad thing")).outputs) == 1
+    (output,) = client.predict(task, ("a good thing", "a bad thing")).outputs
+    assert isinstance(output, RowError)
+    assert output.message == "The task takes one text; the input is a pair (text and text_pair)."
 
 
 def test_raw_scores_are_not_probabilities(client: Client, task: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from adapterd.cli.app import main
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.cli.train import parse_settings
+from adapterd.cli.given import parse_settings
 from adapterd.errors import BadSetting
 
 

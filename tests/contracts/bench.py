@@ -101,7 +101,7 @@ class Bench:
 
     def train(self, case: Case, slot: int, steps: int, rate: float = 0.01) -> list[float]:
         """Train on the rows with targets that can be learned; the losses."""
-        rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+        rows = [port.Row(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
         return [self._train(case, slot, rows, number, rate) for number in range(steps)]
 
     def _train(
@@ -137,4 +137,10 @@ def targets(case: Case) -> list[Any]:
         return [i % 3 for i in range(len(ROWS))]
     if case.head == "regress":
         return [i / 2 - 1 for i in range(len(ROWS))]
+    if case.head == "rerank":
+        return [float(i % 2) for i in range(len(ROWS))]
+    if case.head == "embed":  # rows two by two
+        return [None] * (len(ROWS) // 2 * 2)
+    if case.head == "span":
+        return [[i % len(r), (i + 1) % len(r)] for i, r in enumerate(ROWS)]
     return [[-100, *((i + j) % 3 for j in range(len(r) - 2)), -100] for i, r in enumerate(ROWS)]

@@ -47,7 +47,7 @@ def test_an_unknown_model_type_is_refused_with_the_known_ones() -> None:
 
 
 def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadAdapter, match="'poet'; this engine knows classify, tag, regress"):
+    with pytest.raises(BadAdapter, match="'poet'; this engine knows classify, tag, regress, span"):
         head_kind({"kind": "poet"})
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from engine.errors import BadAdapter
 from engine.heads import HEADS, head_kind
+from engine.heads.head_kind import Answering
 from tests.engine.texts import word_tokenizer
 
+USUAL, RAW = Answering(), Answering(raw_scores=True)
 ENCODING = word_tokenizer().encode("anna lives")
 CLASSIFY = HEADS["classify"].check({"kind": "classify", "labels": ["no", "yes"]})
 REGRESS = HEADS["regress"].check({"kind": "regress", "mean": 10.0, "std": 2.0})
@@ -21,49 +23,49 @@ def logits(*values: float) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def test_a_classify_head_answers_the_best_label_and_every_label_s_probability() -> None:
-    answer = HEADS["classify"].decode(logits(0.0, np.log(3.0)), CLASSIFY, ENCODING, "")
+    answer = HEADS["classify"].decode(logits(0.0, np.log(3.0)), CLASSIFY, ENCODING, "", USUAL)
     assert answer["label"] == "yes"
     assert answer["score"] == pytest.approx(0.75)
     assert answer["scores"] == pytest.approx({"no": 0.25, "yes": 0.75})
 
 
 def test_probabilities_of_huge_logits_are_still_probabilities() -> None:
-    answer = HEADS["classify"].decode(logits(3e38, -3e38), CLASSIFY, ENCODING, "")
+    answer = HEADS["classify"].decode(logits(3e38, -3e38), CLASSIFY, ENCODING, "", USUAL)
     assert answer["scores"] == {"no": 1.0, "yes": 0.0}
 
 
 def test_raw_scores_are_the_logits() -> None:
-    answer = HEADS["classify"].decode(logits(-1.5, 2.0), CLASSIFY, ENCODING, "", raw_scores=True)
+    answer = HEADS["classify"].decode(logits(-1.5, 2.0), CLASSIFY, ENCODING, "", RAW)
     assert answer == {"label": "yes", "score": 2.0, "scores": {"no": -1.5, "yes": 2.0}}
 
 
 def test_a_classify_target_is_the_label_s_index() -> None:
-    assert HEADS["classify"].target("yes", ENCODING, CLASSIFY) == 1
+    assert HEADS["classify"].targets("yes", [ENCODING], CLASSIFY) == [1]
 
 
 def test_a_label_the_head_does_not_have_is_refused_by_name() -> None:
     with pytest.raises(BadAdapter, match=r"'maybe' is not one of \['no', 'yes'\]"):
-        HEADS["classify"].target("maybe", ENCODING, CLASSIFY)
+        HEADS["classify"].targets("maybe", [ENCODING], CLASSIFY)
 
 
 def test_a_regress_head_answers_on_the_scale_of_its_training_rows() -> None:
-    assert HEADS["regress"].decode(logits(1.5), REGRESS, ENCODING, "") == {"value": 13.0}
+    assert HEADS["regress"].decode(logits(1.5), REGRESS, ENCODING, "", USUAL) == {"value": 13.0}
 
 
 def test_a_raw_regress_score_stays_standardised() -> None:
-    answer = HEADS["regress"].decode(logits(1.5), REGRESS, ENCODING, "", raw_scores=True)
+    answer = HEADS["regress"].decode(logits(1.5), REGRESS, ENCODING, "", RAW)
     assert answer == {"value": 1.5}
 
 
 def test_a_regress_target_is_what_decoding_undoes() -> None:
-    target = HEADS["regress"].target(7.0, ENCODING, REGRESS)
-    assert HEADS["regress"].decode(logits(target), REGRESS, ENCODING, "") == {"value": 7.0}
+    (target,) = HEADS["regress"].targets(7.0, [ENCODING], REGRESS)
+    assert HEADS["regress"].decode(logits(target), REGRESS, ENCODING, "", USUAL) == {"value": 7.0}
 
 
 @pytest.mark.parametrize("label", ["many", None, float("nan"), 10**400])
 def test_a_regress_label_that_is_no_finite_number_is_refused(label: Any) -> None:
     with pytest.raises(BadAdapter, match="not a finite number"):
-        HEADS["regress"].target(label, ENCODING, REGRESS)
+        HEADS["regress"].targets(label, [ENCODING], REGRESS)
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -71,7 +73,7 @@ def test_checked_settings_are_complete_and_checking_again_changes_nothing(name: 
     head = {"kind": name, "labels": ["O", "B-x"], "unknown": 1}
     checked = HEADS[name].check(head)
     assert checked["kind"] == name
-    assert checked["pooling"] == "native"
+    assert checked["pooling"] == HEADS[name].poolings[0]
     assert "unknown" not in checked
     assert HEADS[name].check(checked) == checked
 
@@ -100,10 +102,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a label twice": ({"kind": "classify", "labels": ["a", "a"]}, "something twice"),
     "unknown pooling": (
         {"kind": "classify", "labels": ["a", "b"], "pooling": "max"},
-        "pooling is 'max'; this engine knows native, cls, mean, last",
+        "pooling is 'max'; a classify head knows native, cls, mean, last",
     ),
     "tags without O": ({"kind": "tag", "labels": ["B-x", "I-x"]}, "must be O, B-… and I-…"),
-    "tags of another scheme": ({"kind": "tag", "labels": ["O", "S-x"]}, "must be O, B-… and I-…"),
+    "tags of another scheme": ({"kind": "tag", "labels": ["O", "U-x"]}, "must be O, B-… and I-…"),
     "no spread": ({"kind": "regress", "std": 0.0}, "positive std"),
     "an infinite mean": ({"kind": "regress", "mean": float("inf")}, "finite mean"),
     "a mean that is no number": ({"kind": "regress", "mean": "high"}, "finite mean"),

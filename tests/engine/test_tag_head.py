@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import IGNORED
+from engine.heads.head_kind import IGNORED, Answering
 from engine.heads.tag import TagHead
 from engine.tokenizer import Tokenizer
 from tests.engine.texts import letter_tokenizer, piece_tokenizer, word_tokenizer
@@ -29,7 +29,7 @@ def logits_for(tags: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
 def entities(tags: list[str], text: str = TEXT, **options: Any) -> list[dict[str, Any]]:
     encoding = word_tokenizer(len(tags) + 2).encode(text)
     logits = logits_for(["B-who", *tags, "B-who"])  # what special tokens say never matters
-    return TagHead().decode(logits, HEAD, encoding, text, **options)["entities"]
+    return TagHead().decode(logits, HEAD, encoding, text, Answering(**options))["entities"]
 
 
 def spans(tags: list[str], text: str = TEXT) -> list[tuple[str, str]]:
@@ -81,49 +81,51 @@ def test_a_word_of_many_tokens_is_what_its_first_token_says(make: type[Tokenizer
     tags = ["B-who"] * len(encoding.ids)
     tags[first[0]] = "O"
     tags[first[2]] = "I-who"
-    found = TagHead().decode(logits_for(tags), HEAD, encoding, text)["entities"]
+    found = TagHead().decode(logits_for(tags), HEAD, encoding, text, Answering())["entities"]
     assert [(e["text"], e["start"], e["end"]) for e in found] == [("ba b", 3, 7)]
 
 
 def test_a_target_tags_the_first_token_of_each_word() -> None:
     encoding = word_tokenizer().encode_words(["anna", "lives"])
-    assert TagHead().target(["B-who", "O"], encoding, HEAD) == [IGNORED, 1, 0, IGNORED]
+    assert TagHead().targets(["B-who", "O"], [encoding], HEAD) == [[IGNORED, 1, 0, IGNORED]]
 
 
 @pytest.mark.parametrize("make", [letter_tokenizer, piece_tokenizer])
 def test_a_target_ignores_the_later_tokens_of_a_word(make: type[Tokenizer]) -> None:
     encoding = make().encode_words(["ab", "ba"])  # type: ignore[call-arg]
-    target = TagHead().target(["B-who", "B-where"], encoding, HEAD)
+    (target,) = TagHead().targets(["B-who", "B-where"], [encoding], HEAD)
     assert [index for index in target if index != IGNORED] == [1, 3]
 
 
 def test_a_given_word_that_the_tokenizer_splits_is_tagged_at_each_part() -> None:
     encoding = word_tokenizer().encode_words(["@york", "works"])
-    assert TagHead().target(["B-where", "O"], encoding, HEAD) == [IGNORED, 3, 4, 0, IGNORED]
+    assert TagHead().targets(["B-where", "O"], [encoding], HEAD) == [[IGNORED, 3, 4, 0, IGNORED]]
 
 
 def test_the_parts_of_a_word_outside_any_entity_are_outside_too() -> None:
     encoding = word_tokenizer().encode_words(["@york"])
-    assert TagHead().target(["O"], encoding, HEAD) == [IGNORED, 0, 0, IGNORED]
+    assert TagHead().targets(["O"], [encoding], HEAD) == [[IGNORED, 0, 0, IGNORED]]
 
 
 def test_a_label_without_its_i_tag_falls_back_to_o_inside_a_split_word() -> None:
     head = TagHead().check({"kind": "tag", "labels": ["O", "B-x"]})
     encoding = word_tokenizer().encode_words(["@york"])
-    assert TagHead().target(["B-x"], encoding, head) == [IGNORED, 1, 0, IGNORED]
+    assert TagHead().targets(["B-x"], [encoding], head) == [[IGNORED, 1, 0, IGNORED]]
 
 
 def test_words_cut_off_by_truncation_have_no_target() -> None:
     encoding = word_tokenizer(4).encode_words(["anna", "lives", "in"])
-    assert TagHead().target(["B-who", "O", "B-where"], encoding, HEAD) == [IGNORED, 1, 0, IGNORED]
+    assert TagHead().targets(["B-who", "O", "B-where"], [encoding], HEAD) == [
+        [IGNORED, 1, 0, IGNORED]
+    ]
 
 
 def test_what_a_target_says_decoding_gives_back() -> None:
     words, tags = ["anna", "@york", "in", "new", "york"], ["B-who", "I-who", "O", "B-where", "O"]
     encoding = word_tokenizer().encode_words(words)
-    target = TagHead().target(tags, encoding, HEAD)
+    (target,) = TagHead().targets(tags, [encoding], HEAD)
     logits = logits_for([LABELS[max(index, 0)] for index in target])
-    found = TagHead().decode(logits, HEAD, encoding, " ".join(words))["entities"]
+    found = TagHead().decode(logits, HEAD, encoding, " ".join(words), Answering())["entities"]
     assert [e["text"] for e in found] == ["anna @york", "new"]
     assert TagHead().word_tags(logits, HEAD, encoding, 5) == tags
 
@@ -137,4 +139,4 @@ def test_word_tags_of_words_cut_off_are_o() -> None:
 def test_an_unknown_tag_is_refused_by_name() -> None:
     encoding = word_tokenizer().encode_words(["anna"])
     with pytest.raises(BadAdapter, match=r"\['B-when'\] are not among"):
-        TagHead().target(["B-when"], encoding, HEAD)
+        TagHead().targets(["B-when"], [encoding], HEAD)

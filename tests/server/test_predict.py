@@ -143,7 +143,7 @@ async def test_a_bad_input_fails_alone(tmp_path: Path, item: Any, code: str) -> 
         (predictor_pb2.Input(), "not_text"),
         (
             predictor_pb2.Input(question_context=predictor_pb2.QuestionContext(question="q")),
-            "not_text",
+            "empty_input",
         ),
         (predictor_pb2.Input(pair=predictor_pb2.Pair(text="a", text_pair=" ")), "empty_input"),
     ],
@@ -175,38 +175,12 @@ async def test_a_long_input_is_cut_when_the_caller_says_so(tmp_path: Path) -> No
         assert "label" in (await post(server, "mood", body))[1]["outputs"][0]
 
 
-async def test_pairs_are_read_over_both_transports(tmp_path: Path) -> None:
-    async with running(tmp_path) as server, grpc_client(server) as rpc:
-        publish(registry_of(server), "same")
-        _, body = await post(server, "same", {"inputs": [{"text": "a", "text_pair": "b"}]})
-        pair = predictor_pb2.Input(pair=predictor_pb2.Pair(text="a", text_pair="b"))
-        answer = await rpc.predictor.Predict(
-            predictor_pb2.PredictRequest(task_id="same", inputs=[pair])
-        )
-        assert dict(answer.outputs[0].classification.scores) == body["outputs"][0]["scores"]
-
-
 async def test_raw_scores_are_logits(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         publish(registry_of(server), "mood")
         body = {"inputs": ["x"], "parameters": {"raw_scores": True}}
         raw = (await post(server, "mood", body))[1]["outputs"][0]["scores"]
         assert abs(sum(raw.values()) - 1) > 1e-6
-
-
-async def test_a_pair_has_no_single_text_to_tag_and_fails_alone(tmp_path: Path) -> None:
-    async with running(tmp_path) as server, grpc_client(server) as rpc:
-        publish(registry_of(server), "names", head={"kind": "tag", "labels": ["O", "B-x", "I-x"]})
-        _, body = await post(server, "names", {"inputs": ["a", {"text": "a", "text_pair": "b"}]})
-        pair = predictor_pb2.Input(pair=predictor_pb2.Pair(text="a", text_pair="b"))
-        answer = await rpc.predictor.Predict(
-            predictor_pb2.PredictRequest(task_id="names", inputs=[pair])
-        )
-        assert "entities" in body["outputs"][0]
-        error = body["outputs"][1]["error"]
-        assert error["code"] == answer.outputs[0].error.code == "pair_refused"
-        assert "pair of texts" in error["message"]
-        assert "tags the characters of one text" in error["message"]
 
 
 async def test_a_batch_call_waits_in_its_own_band_over_both_transports(tmp_path: Path) -> None:
@@ -275,7 +249,7 @@ async def test_a_row_the_engine_cannot_compute_fails_alone(tmp_path: Path) -> No
     engine = HeldEngine(is_holding=False)
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "mood")
-        engine.inner.poison = server.parts.service.predict._reader._encode("☠").ids[1]
+        engine.inner.poison = server.parts.service.predict._reader._tokenizer.encode("☠").ids[1]
         _, body = await post(server, "mood", {"inputs": ["fine", "☠", "fine"]})
         assert body["outputs"][1]["error"]["code"] == "bad_row"
         assert "label" in body["outputs"][2]

@@ -12,7 +12,7 @@ from adapters_registry.registry import Registry
 from engine.port import EnginePort
 from engine.testing import FakeEngine
 from engine.tokenizer import Tokenizer
-from trainer.dataset import Example
+from trainer.example import Example
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.trainer import Trainer
@@ -39,6 +39,41 @@ def value_rows(num: int = 60) -> list[dict[str, Any]]:
 def tag_rows(num: int = 40) -> list[dict[str, Any]]:
     return [
         {"tokens": ["see", f"Zoe{i}", "now"], "ner_tags": ["O", "B-person", "O"]}
+        for i in range(num)
+    ]
+
+
+def topic_rows(num: int = 60) -> list[dict[str, Any]]:
+    """Any number of labels a row."""
+    words = {"cost": "coin", "time": "hour"}
+    chosen = [[], ["cost"], ["time"], ["cost", "time"]]
+    return [
+        {
+            "text": " ".join(["x", *(words[w] for w in chosen[i % 4]), str(i)]),
+            "label": chosen[i % 4],
+        }
+        for i in range(num)
+    ]
+
+
+def question_rows(num: int = 40) -> list[dict[str, Any]]:
+    """Every fourth context has no answer."""
+    rows = []
+    for i in range(num):
+        context = f"see Zoe{i} now" if i % 4 else f"nobody is here {i}"
+        answers = [{"text": f"Zoe{i}", "start": 4}] if i % 4 else []
+        rows.append({"question": "who?", "context": context, "answers": answers})
+    return rows
+
+
+def pair_rows(num: int = 60) -> list[dict[str, Any]]:
+    """Texts and their partners."""
+    return [{"text": f"q{i} q{i}", "pair": f"q{i} a", "label": None} for i in range(num)]
+
+
+def relevance_rows(num: int = 60) -> list[dict[str, Any]]:
+    return [
+        {"text": f"q{i}", "text_pair": "yes yes" if i % 2 else "no no no", "label": i % 2}
         for i in range(num)
     ]
 

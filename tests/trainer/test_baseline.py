@@ -10,8 +10,8 @@ import pytest
 
 from tests.trainer.build import examples
 from trainer.baseline import baseline_of, compute
-from trainer.dataset import Example
 from trainer.errors import Cancelled
+from trainer.example import Example
 from trainer.split import Split, split_examples
 
 TWEETS = Path(__file__).parents[3] / "shared" / "data" / "tweets.jsonl"

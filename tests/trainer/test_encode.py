@@ -9,9 +9,9 @@ import tokenizers
 from engine.testing import fake_info
 from engine.tokenizer import Tokenizer
 from tests.trainer.build import examples
-from trainer.dataset import Example
 from trainer.encode import encode_examples, head_for
 from trainer.evaluate import guesses
+from trainer.example import Example
 
 
 def letters() -> Tokenizer:
@@ -46,13 +46,13 @@ def test_values_are_trained_standardised_and_answered_as_they_were() -> None:
 def test_only_the_first_token_of_a_word_is_trained() -> None:
     row = encode_examples(TAGGED, TAG_HEAD, TOKENIZER, None)[0]
     labelled = [target for target in row.target if target != -100]
-    assert len(row.target) == len(row.ids) > len(labelled)
+    assert len(row.target) == len(row.pieces[0].ids) > len(labelled)
     assert labelled == [1, 0]
 
 
 def test_tags_are_read_off_where_they_were_trained() -> None:
     row = encode_examples(TAGGED, TAG_HEAD, TOKENIZER, None)[0]
-    logits = np.zeros((len(row.ids), 3), np.float32)
+    logits = np.zeros((len(row.pieces[0].ids), 3), np.float32)
     for position, target in enumerate(row.target):
         if target != -100:
             logits[position, target] = 1
@@ -70,5 +70,5 @@ def test_pairs_carry_token_types() -> None:
     pair = Example(line=1, text="a", pair="b", label="x")
     head = head_for("classify", "mean", ["x", "y"], [pair])
     row = encode_examples([pair], head, PAIRS, None)[0]
-    assert row.type_ids is not None
-    assert set(row.type_ids) == {0, 1}
+    assert row.pieces[0].type_ids is not None
+    assert set(row.pieces[0].type_ids) == {0, 1}

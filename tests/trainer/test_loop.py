@@ -128,7 +128,7 @@ def test_training_stops_when_dev_no_longer_improves_and_goes_back_to_the_best() 
 
 
 def test_between_equal_scores_the_lower_loss_is_better() -> None:
-    best = Best("accuracy", more_is_better=True)
+    best = Best(("accuracy",), more_is_better=True)
     found = [
         best.improves(Evaluation(metrics={"accuracy": a}, loss=loss, logits=[]))
         for a, loss in ((0.5, 1.0), (0.5, 0.9), (0.5, 0.9), (0.4, 0.1))
@@ -137,7 +137,7 @@ def test_between_equal_scores_the_lower_loss_is_better() -> None:
 
 
 def test_a_smaller_error_is_the_better_one_for_values() -> None:
-    best = Best("rmse", more_is_better=False)
+    best = Best(("rmse",), more_is_better=False)
     found = [
         best.improves(Evaluation(metrics={"rmse": rmse}, loss=None, logits=[]))
         for rmse in (2.0, 1.0, 1.5)

@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as oracle
 
-from trainer.metrics import classification, regression, spans, tagging
+from engine.heads.tag_scheme import spans
+from trainer.metrics import classification, regression, tagging
 
 RANDOM = np.random.default_rng(0)
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]

@@ -13,7 +13,18 @@ from engine.config import EngineConfig
 from engine.port import EnginePort
 from engine.thread import ThreadEngine
 from tests.contracts.tiny import build_base
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, tag_rows, value_rows
+from tests.trainer.build import (
+    TENANT,
+    Bench,
+    jsonl,
+    mood_rows,
+    pair_rows,
+    question_rows,
+    relevance_rows,
+    tag_rows,
+    topic_rows,
+    value_rows,
+)
 from trainer.jobs import Status
 from trainer.values import Job
 
@@ -53,6 +64,10 @@ def test_what_can_be_learned_is_learned(tmp_path: Path, tiny_engine: EnginePort,
         ("classify", mood_rows(), "native"),
         ("regress", value_rows(), "mean"),
         ("tag", tag_rows(), "native"),
+        ("classify", topic_rows(), "cls"),
+        ("span", question_rows(), ""),
+        ("embed", pair_rows(), "last"),
+        ("rerank", relevance_rows(), "native"),
     ],
 )
 def test_every_head_of_every_kind_is_trained_and_published(

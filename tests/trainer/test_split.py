@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.build import examples
-from trainer.dataset import Example
 from trainer.errors import TooFewRows
+from trainer.example import Example
 from trainer.split import Split, split_examples
 
 

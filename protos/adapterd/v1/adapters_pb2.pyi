@@ -16,20 +16,22 @@ class RegisterRequest(_message.Message):
     def __init__(self, metadata: _Optional[_Union[RegisterMetadata, _Mapping]] = ..., chunk: _Optional[_Union[FileChunk, _Mapping]] = ...) -> None: ...
 
 class RegisterMetadata(_message.Message):
-    __slots__ = ("task_id", "head", "labels", "pooling", "promote", "note")
+    __slots__ = ("task_id", "head", "labels", "pooling", "promote", "note", "head_settings")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     POOLING_FIELD_NUMBER: _ClassVar[int]
     PROMOTE_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    HEAD_SETTINGS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     head: str
     labels: _containers.RepeatedScalarFieldContainer[str]
     pooling: str
     promote: bool
     note: str
-    def __init__(self, task_id: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pooling: _Optional[str] = ..., promote: _Optional[bool] = ..., note: _Optional[str] = ...) -> None: ...
+    head_settings: _struct_pb2.Struct
+    def __init__(self, task_id: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pooling: _Optional[str] = ..., promote: _Optional[bool] = ..., note: _Optional[str] = ..., head_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class FileChunk(_message.Message):
     __slots__ = ("name", "data")

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/adapterd/v1/predictor.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"r\n\x0ePredictRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.adapterd.v1.Input\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"w\n\x12PredictManyRequest\x12\x10\n\x08task_ids\x18\x01 \x03(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.adapterd.v1.Input\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xa8\x01\n\x05Input\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12!\n\x04pair\x18\x02 \x01(\x0b\x32\x11.adapterd.v1.PairH\x00\x12\x38\n\x10question_context\x18\x03 \x01(\x0b\x32\x1c.adapterd.v1.QuestionContextH\x00\x12)\n\x08messages\x18\x04 \x01(\x0b\x32\x15.adapterd.v1.MessagesH\x00\x42\x07\n\x05input\"\'\n\x04Pair\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttext_pair\x18\x02 \x01(\t\"4\n\x0fQuestionContext\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\"2\n\x08Messages\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.adapterd.v1.Message\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xb7\x01\n\x0fPredictResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12$\n\x07outputs\x18\x04 \x03(\x0b\x32\x13.adapterd.v1.Output\x12#\n\x06timing\x18\x05 \x01(\x0b\x32\x13.adapterd.v1.Timing\x12\'\n\x08\x63omposed\x18\x06 \x03(\x0b\x32\x15.adapterd.v1.Composed\"L\n\x08\x43omposed\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"d\n\x13PredictManyResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.adapterd.v1.TaskResult\x12#\n\x06timing\x18\x02 \x01(\x0b\x32\x13.adapterd.v1.Timing\"\x80\x01\n\nTaskResult\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x32\n\nprediction\x18\x02 \x01(\x0b\x32\x1c.adapterd.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.adapterd.v1.ErrorH\x00\x42\x08\n\x06result\"\xe0\x01\n\x06Output\x12\x35\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1b.adapterd.v1.ClassificationH\x00\x12!\n\x04tags\x18\x02 \x01(\x0b\x32\x11.adapterd.v1.TagsH\x00\x12#\n\x05value\x18\x03 \x01(\x0b\x32\x12.adapterd.v1.ValueH\x00\x12(\n\x04text\x18\x07 \x01(\x0b\x32\x18.adapterd.v1.WrittenTextH\x00\x12#\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x12.adapterd.v1.ErrorH\x00\x42\x08\n\x06output\"\x96\x01\n\x0e\x43lassification\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x37\n\x06scores\x18\x03 \x03(\x0b\x32\'.adapterd.v1.Classification.ScoresEntry\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"-\n\x04Tags\x12%\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x13.adapterd.v1.Entity\"P\n\x06\x45ntity\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x01\"\x16\n\x05Value\x12\r\n\x05value\x18\x01 \x01(\x01\"s\n\x0bWrittenText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12!\n\x05usage\x18\x03 \x01(\x0b\x32\x12.adapterd.v1.Usage\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"9\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03\"&\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"U\n\x06Timing\x12\x13\n\x0btokenize_ms\x18\x01 \x01(\x01\x12\x10\n\x08queue_ms\x18\x02 \x01(\x01\x12\x12\n\ncompute_ms\x18\x03 \x01(\x01\x12\x10\n\x08total_ms\x18\x04 \x01(\x01\x32\xa3\x01\n\tPredictor\x12\x44\n\x07Predict\x12\x1b.adapterd.v1.PredictRequest\x1a\x1c.adapterd.v1.PredictResponse\x12P\n\x0bPredictMany\x12\x1f.adapterd.v1.PredictManyRequest\x1a .adapterd.v1.PredictManyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"protos/adapterd/v1/predictor.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"r\n\x0ePredictRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.adapterd.v1.Input\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"w\n\x12PredictManyRequest\x12\x10\n\x08task_ids\x18\x01 \x03(\t\x12\"\n\x06inputs\x18\x02 \x03(\x0b\x32\x12.adapterd.v1.Input\x12+\n\nparameters\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\"\xa8\x01\n\x05Input\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12!\n\x04pair\x18\x02 \x01(\x0b\x32\x11.adapterd.v1.PairH\x00\x12\x38\n\x10question_context\x18\x03 \x01(\x0b\x32\x1c.adapterd.v1.QuestionContextH\x00\x12)\n\x08messages\x18\x04 \x01(\x0b\x32\x15.adapterd.v1.MessagesH\x00\x42\x07\n\x05input\"\'\n\x04Pair\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x11\n\ttext_pair\x18\x02 \x01(\t\"4\n\x0fQuestionContext\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontext\x18\x02 \x01(\t\"2\n\x08Messages\x12&\n\x08messages\x18\x01 \x03(\x0b\x32\x14.adapterd.v1.Message\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xb7\x01\n\x0fPredictResponse\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12$\n\x07outputs\x18\x04 \x03(\x0b\x32\x13.adapterd.v1.Output\x12#\n\x06timing\x18\x05 \x01(\x0b\x32\x13.adapterd.v1.Timing\x12\'\n\x08\x63omposed\x18\x06 \x03(\x0b\x32\x15.adapterd.v1.Composed\"L\n\x08\x43omposed\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0e\n\x06weight\x18\x04 \x01(\x01\"d\n\x13PredictManyResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.adapterd.v1.TaskResult\x12#\n\x06timing\x18\x02 \x01(\x0b\x32\x13.adapterd.v1.Timing\"\x80\x01\n\nTaskResult\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x32\n\nprediction\x18\x02 \x01(\x0b\x32\x1c.adapterd.v1.PredictResponseH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.adapterd.v1.ErrorH\x00\x42\x08\n\x06result\"\xdd\x02\n\x06Output\x12\x35\n\x0e\x63lassification\x18\x01 \x01(\x0b\x32\x1b.adapterd.v1.ClassificationH\x00\x12!\n\x04tags\x18\x02 \x01(\x0b\x32\x11.adapterd.v1.TagsH\x00\x12#\n\x05value\x18\x03 \x01(\x0b\x32\x12.adapterd.v1.ValueH\x00\x12!\n\x04span\x18\x04 \x01(\x0b\x32\x11.adapterd.v1.SpanH\x00\x12+\n\tembedding\x18\x05 \x01(\x0b\x32\x16.adapterd.v1.EmbeddingH\x00\x12+\n\trelevance\x18\x06 \x01(\x0b\x32\x16.adapterd.v1.RelevanceH\x00\x12(\n\x04text\x18\x07 \x01(\x0b\x32\x18.adapterd.v1.WrittenTextH\x00\x12#\n\x05\x65rror\x18\x0f \x01(\x0b\x32\x12.adapterd.v1.ErrorH\x00\x42\x08\n\x06output\"\xa6\x01\n\x0e\x43lassification\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x01\x12\x37\n\x06scores\x18\x03 \x03(\x0b\x32\'.adapterd.v1.Classification.ScoresEntry\x12\x0e\n\x06labels\x18\x04 \x03(\t\x1a-\n\x0bScoresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"-\n\x04Tags\x12%\n\x08\x65ntities\x18\x01 \x03(\x0b\x32\x13.adapterd.v1.Entity\"P\n\x06\x45ntity\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\x0c\n\x04text\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x01\"\x16\n\x05Value\x12\r\n\x05value\x18\x01 \x01(\x01\"?\n\x04Span\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\x12\r\n\x05score\x18\x04 \x01(\x01\"\x1e\n\tEmbedding\x12\x11\n\tembedding\x18\x01 \x03(\x01\"\x1a\n\tRelevance\x12\r\n\x05score\x18\x01 \x01(\x01\"s\n\x0bWrittenText\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12!\n\x05usage\x18\x03 \x01(\x0b\x32\x12.adapterd.v1.Usage\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value\"9\n\x05Usage\x12\x15\n\rprompt_tokens\x18\x01 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03\"&\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\"U\n\x06Timing\x12\x13\n\x0btokenize_ms\x18\x01 \x01(\x01\x12\x10\n\x08queue_ms\x18\x02 \x01(\x01\x12\x12\n\ncompute_ms\x18\x03 \x01(\x01\x12\x10\n\x08total_ms\x18\x04 \x01(\x01\x32\xa3\x01\n\tPredictor\x12\x44\n\x07Predict\x12\x1b.adapterd.v1.PredictRequest\x1a\x1c.adapterd.v1.PredictResponse\x12P\n\x0bPredictMany\x12\x1f.adapterd.v1.PredictManyRequest\x1a .adapterd.v1.PredictManyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -57,25 +57,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASKRESULT']._serialized_start=1045
   _globals['_TASKRESULT']._serialized_end=1173
   _globals['_OUTPUT']._serialized_start=1176
-  _globals['_OUTPUT']._serialized_end=1400
-  _globals['_CLASSIFICATION']._serialized_start=1403
-  _globals['_CLASSIFICATION']._serialized_end=1553
-  _globals['_CLASSIFICATION_SCORESENTRY']._serialized_start=1508
-  _globals['_CLASSIFICATION_SCORESENTRY']._serialized_end=1553
-  _globals['_TAGS']._serialized_start=1555
-  _globals['_TAGS']._serialized_end=1600
-  _globals['_ENTITY']._serialized_start=1602
-  _globals['_ENTITY']._serialized_end=1682
-  _globals['_VALUE']._serialized_start=1684
-  _globals['_VALUE']._serialized_end=1706
-  _globals['_WRITTENTEXT']._serialized_start=1708
-  _globals['_WRITTENTEXT']._serialized_end=1823
-  _globals['_USAGE']._serialized_start=1825
-  _globals['_USAGE']._serialized_end=1882
-  _globals['_ERROR']._serialized_start=1884
-  _globals['_ERROR']._serialized_end=1922
-  _globals['_TIMING']._serialized_start=1924
-  _globals['_TIMING']._serialized_end=2009
-  _globals['_PREDICTOR']._serialized_start=2012
-  _globals['_PREDICTOR']._serialized_end=2175
+  _globals['_OUTPUT']._serialized_end=1525
+  _globals['_CLASSIFICATION']._serialized_start=1528
+  _globals['_CLASSIFICATION']._serialized_end=1694
+  _globals['_CLASSIFICATION_SCORESENTRY']._serialized_start=1649
+  _globals['_CLASSIFICATION_SCORESENTRY']._serialized_end=1694
+  _globals['_TAGS']._serialized_start=1696
+  _globals['_TAGS']._serialized_end=1741
+  _globals['_ENTITY']._serialized_start=1743
+  _globals['_ENTITY']._serialized_end=1823
+  _globals['_VALUE']._serialized_start=1825
+  _globals['_VALUE']._serialized_end=1847
+  _globals['_SPAN']._serialized_start=1849
+  _globals['_SPAN']._serialized_end=1912
+  _globals['_EMBEDDING']._serialized_start=1914
+  _globals['_EMBEDDING']._serialized_end=1944
+  _globals['_RELEVANCE']._serialized_start=1946
+  _globals['_RELEVANCE']._serialized_end=1972
+  _globals['_WRITTENTEXT']._serialized_start=1974
+  _globals['_WRITTENTEXT']._serialized_end=2089
+  _globals['_USAGE']._serialized_start=2091
+  _globals['_USAGE']._serialized_end=2148
+  _globals['_ERROR']._serialized_start=2150
+  _globals['_ERROR']._serialized_end=2188
+  _globals['_TIMING']._serialized_start=2190
+  _globals['_TIMING']._serialized_end=2275
+  _globals['_PREDICTOR']._serialized_start=2278
+  _globals['_PREDICTOR']._serialized_end=2441
 # @@protoc_insertion_point(module_scope)

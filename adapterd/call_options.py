@@ -1,0 +1,41 @@
+"""What may be said of a call beyond what it needs; the server knows the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+
+class TrainingOptions(TypedDict, total=False):
+    """What may be said of a training beyond its task and data; the server knows the defaults."""
+
+    head: str
+    text_column: str
+    text_pair_column: str
+    label_column: str
+    split_seed: int
+    promote: bool
+    kind: str
+    pooling: str
+    settings: Mapping[str, Any]
+
+
+class AdapterOptions(TypedDict, total=False):
+    """What may be said of a registered adapter beyond its files."""
+
+    head: str
+    labels: Sequence[str]
+    pooling: str
+    head_settings: Mapping[str, Any]
+    promote: bool
+    note: str
+
+
+class PredictOptions(TypedDict, total=False):
+    """How an answer may be wanted; the task's head knows the defaults."""
+
+    raw_scores: bool
+    truncate: bool
+    priority: str
+    normalize: bool
+    dimensions: int

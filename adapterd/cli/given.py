@@ -1,0 +1,26 @@
+"""`--set NAME=VALUE` as plain values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from adapterd.errors import BadSetting
+
+
+def parse_settings(pairs: list[str]) -> dict[str, Any]:
+    """`rank=16`, `targets=query,value` or `targets=["query"]` as plain values."""
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise BadSetting(f"--set {pair}: say NAME=VALUE")
+        settings[name] = _parse_value(value)
+    return settings
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return [_parse_value(part) for part in text.split(",")] if "," in text else text

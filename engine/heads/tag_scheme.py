@@ -1,0 +1,72 @@
+"""Tags as text: BIO and BIOES, from tags to spans, and a word's tag to those of its parts. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+_BEGINS, _ENDS = "BS", "ES"
+
+
+def problem(labels: Iterable[str]) -> str | None:
+    """Why these are the tags of no scheme that is known."""
+    named = list(labels)
+    bad = [tag for tag in named if tag != "O" and not is_tag(tag)]
+    if bad or "O" not in named:
+        return (
+            f"tag labels must be O, B-… and I-… (BIO), and E-… and S-… in BIOES; these are {named}"
+        )
+    return None
+
+
+def is_tag(tag: str) -> bool:
+    return tag == "O" or (tag[:1] in tuple("BIES") and tag[1:2] == "-" and len(tag) > 2)
+
+
+def all_labels(tags: Iterable[str]) -> list[str]:
+    """Every tag of the scheme that the tags of a data set are written in, for each of its types."""
+    seen = set(tags) - {"O"}
+    prefixes = "BIES" if any(tag[0] in "ES" for tag in seen) else "BI"
+    types = sorted({tag[2:] for tag in seen})
+    return ["O", *(f"{prefix}-{name}" for name in types for prefix in prefixes)]
+
+
+def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """(type, first, last + 1). What continues nothing of its type begins an entity, as conlleval
+    reads it.
+    """
+    found: list[tuple[str, int, int]] = []
+    open_type: str | None = None
+    for position, tag in enumerate(tags):
+        prefix, name = tag[0], tag[2:]
+        if tag == "O":
+            open_type = None
+            continue
+        if prefix not in _BEGINS and name == open_type:
+            found[-1] = (name, found[-1][1], position + 1)
+        else:
+            found.append((name, position, position + 1))
+        open_type = None if prefix in _ENDS else name
+    return found
+
+
+def part(tag: str, is_first: bool, is_last: bool) -> str:
+    """The tag of one part of a word that is tagged as a whole."""
+    if tag == "O":
+        return tag
+    prefix = tag[0]
+    begins, ends = is_first and prefix in _BEGINS, is_last and prefix in _ENDS
+    return _prefix(begins, ends) + tag[1:]
+
+
+def whole(first: str, last: str) -> str:
+    """The tag of a word, by its first and its last part; `part` undone."""
+    if first == "O":
+        return first
+    ends = last[0] in _ENDS and last[2:] == first[2:]
+    return _prefix(first[0] in _BEGINS, ends) + first[1:]
+
+
+def _prefix(begins: bool, ends: bool) -> str:
+    if begins:
+        return "S" if ends else "B"
+    return "E" if ends else "I"

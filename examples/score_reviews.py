@@ -1,0 +1,22 @@
+"""Scores reviews of films from -4 to 4: `python examples/score_reviews.py` beside `make serve`."""
+
+from __future__ import annotations
+
+from adapterd import Client
+
+REVIEWS = ["a triumph from its first scene to its last", "two hours that felt like six", "fine"]
+
+
+def main() -> None:
+    with Client() as client:
+        job = client.train(
+            "stars", data="examples/data/review_score.jsonl", head="regress", label_column="score"
+        )
+        print("on untouched rows:", job.result["metrics"]["test"])
+        answers = client.predict(f"stars@{job.version}", REVIEWS).outputs
+        for text, answer in zip(REVIEWS, answers, strict=True):
+            print(f"{answer.value:+.2f}  {text}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""From what the engine answered to what a caller reads, input by input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from adapters_registry.values import Version
+from engine.errors import EngineError
+from engine.heads import HeadKind
+from engine.heads.head_kind import Answering
+from engine.port import Array, Failure, Written
+from server.dispatch.entry import Answer
+from server.errors import BadCall
+from server.service.tokens import Outputs, TextRow
+from server.service.values import Parameters, RowError
+
+_OF_SOME_HEADS = {
+    "normalize": "embeddings", "dimensions": "embeddings", "max_tokens": "written text",
+}  # fmt: skip
+
+
+def check_parameters(version: Version, kind: HeadKind, parameters: Parameters) -> None:
+    """What shapes the answers of one head must not be silently without effect elsewhere."""
+    for name, purpose in _OF_SOME_HEADS.items():
+        if getattr(parameters, name) is not None and name not in kind.settings:
+            raise BadCall(f"The parameter {name} is for {purpose}; {version.task} is {kind.name}.")
+
+
+def read_answers(
+    kind: HeadKind,
+    head: dict[str, Any],
+    rows: Sequence[TextRow],
+    answers: Sequence[Answer],
+    parameters: Parameters,
+    outputs: Outputs,
+) -> None:
+    """Fill in what each row answers; a row may have been several of the engine's."""
+    results = iter([result for answer in answers for result in answer.rows])
+    wanted = Answering(
+        raw_scores=parameters.raw_scores,
+        normalize=parameters.normalize,
+        dimensions=parameters.dimensions,
+    )
+    for row in rows:
+        pieces = list(islice(results, max(1, len(row.encoding.windows))))
+        outputs[row.position] = _answer_of(kind, head, row, pieces, wanted)
+
+
+def _answer_of(
+    kind: HeadKind,
+    head: dict[str, Any],
+    row: TextRow,
+    pieces: Sequence[Array | Failure | Written],
+    wanted: Answering,
+) -> dict[str, Any] | RowError:
+    failed = next((piece for piece in pieces if isinstance(piece, Failure)), None)
+    if failed is not None:
+        return RowError(code=failed.code, message=failed.message)
+    parts = [piece.numpy() for piece in pieces if isinstance(piece, Array)]
+    try:
+        logits = kind.merged(parts, [row.encoding])
+        return kind.decode(logits, head, row.encoding, row.text, wanted)
+    except EngineError as error:
+        return RowError(code=error.code, message=str(error))

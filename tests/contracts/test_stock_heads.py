@@ -1,0 +1,182 @@
+"""Heads over families: native ones are the stock model's, pooled ones the stock hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForQuestionAnswering,
+    AutoModelForSequenceClassification,
+)
+from transformers.models.auto.modeling_auto import MODEL_FOR_QUESTION_ANSWERING_MAPPING
+
+from engine import port
+from engine.families import FAMILIES
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.cases import LABELS, Case, all_cases
+from tests.contracts.tiny import BASES
+
+MakeBench = Callable[..., Bench]
+BaseFolder = Callable[[str], Path]
+POOLED = {"cls": lambda x: x[0], "last": lambda x: x[-1], "mean": lambda x: x.mean(0)}
+
+
+def stock(folder: Path, head: str) -> Any:
+    """The stock task model, if the family has one; its base weights are the folder's."""
+    if head == "rerank":
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=1, attn_implementation="eager"
+        )
+    else:
+        if type(AutoConfig.from_pretrained(folder)) not in MODEL_FOR_QUESTION_ANSWERING_MAPPING:
+            pytest.skip("transformers has no such stock model of this family")
+        model = AutoModelForQuestionAnswering.from_pretrained(folder, attn_implementation="eager")
+    assert model.config._attn_implementation == "eager"
+    return model.eval()
+
+
+def stock_answer(model: Any, ids: list[int], head: str) -> Any:
+    with torch.inference_mode():
+        out = model(input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)))
+    if head == "rerank":
+        return out.logits[0].numpy()
+    return torch.stack([out.start_logits[0], out.end_logits[0]], -1).numpy()
+
+
+def saved_by_peft(folder: Path, head: str, modules: list[str], targets: list[str], to: Path) -> Any:
+    torch.manual_seed(5)
+    task = "SEQ_CLS" if head == "rerank" else "QUESTION_ANS"
+    config = LoraConfig(task_type=task, r=4, target_modules=targets, modules_to_save=modules)
+    model = get_peft_model(stock(folder, head), config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.eval().save_pretrained(to)
+    return model
+
+
+@pytest.mark.parametrize("head", ["span", "rerank"])
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_a_stock_head_saved_by_peft_answers_as_peft_does(
+    bench: MakeBench, base_folder: BaseFolder, tmp_path: Path, family: str, head: str
+) -> None:
+    table = bench(family)
+    layers = table.adapter(Case(family, "lora", head, "native"))
+    modules = sorted({name.partition(".")[0] for name in layers.head_weights})
+    targets = list(table.base.sites)[:2]
+    oracle = saved_by_peft(base_folder(family), head, modules, targets, tmp_path)
+    digest = table.load(tmp_path, {"kind": head})
+    for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+        np.testing.assert_allclose(answer, stock_answer(oracle, ids, head), atol=1e-4)
+
+
+@pytest.mark.parametrize("head", ["span", "rerank"])
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_a_version_we_write_loads_with_stock_peft_and_answers_the_same(
+    bench: MakeBench, base_folder: BaseFolder, family: str, head: str
+) -> None:
+    table = bench(family)
+    directory = table.write(table.adapter(Case(family, "lora", head, "native")))
+    oracle = PeftModel.from_pretrained(stock(base_folder(family), head), directory).eval()
+    digest = table.load(directory, {"kind": head})
+    for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+        np.testing.assert_allclose(answer, stock_answer(oracle, ids, head), atol=1e-4)
+
+
+@pytest.mark.parametrize("pooling", sorted(POOLED))
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_an_embedding_we_write_is_the_pooled_output_of_the_bare_model_under_peft(
+    bench: MakeBench, base_folder: BaseFolder, family: str, pooling: str
+) -> None:
+    table = bench(family)
+    directory = table.write(table.adapter(Case(family, "lora", "embed", pooling)))
+    bare = AutoModel.from_pretrained(base_folder(family), attn_implementation="eager")
+    oracle = PeftModel.from_pretrained(bare, directory).eval()
+    digest = table.load(directory, {"kind": "embed", "pooling": pooling})
+    for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+        with torch.inference_mode():
+            hidden = oracle(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        np.testing.assert_allclose(answer, POOLED[pooling](hidden).numpy(), atol=1e-5)
+
+
+def test_peft_s_task_type_says_that_an_adapter_embeds(bench: MakeBench) -> None:
+    table = bench("bert")
+    directory = table.write(table.adapter(Case("bert", "lora", "embed", "mean")))
+    found = table.ask(port.Inspect(directory=str(directory)))
+    assert found.semantics["head"]["kind"] == "embed"
+
+
+@pytest.mark.parametrize("pooling", ["native", "mean"])
+def test_a_multi_label_head_is_trained_by_binary_losses(bench: MakeBench, pooling: str) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "classify", pooling)
+    head = {**case.head_settings, "multi_label": True}
+    slot = table.open(case, head=head, loss=port.LossOptions(class_weights=[1.0, 2.0, 3.0]))
+    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    targets = [[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0]]
+    losses = [
+        table.ask(port.Train(
+            slot=slot, rows=rows, keys=list(range(5)), targets=targets, learning_rate=0.01,
+            step=number,
+        )).loss
+        for number in range(30)
+    ]  # fmt: skip
+    assert losses[-1] < losses[0] * 0.7
+
+
+def test_the_pairs_of_a_step_stay_together_when_it_is_taken_in_parts(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "embed", "mean")
+    monkeypatch.setattr("engine.steps.train._MAX_PART_TOKENS", 4)
+    assert table.train(case, table.open(case), steps=1) == [pytest.approx(0.0, abs=1e-6)]
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "window": (
+        {"kind": "tag", "labels": LABELS["tag"], "window": 65}, "window is 65; .* at most 64",
+    ),
+    "dimensions": ({"kind": "embed", "dimensions": 33}, "dimensions is 33; .* at most 32"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_the_base_cannot_do_is_refused_when_registering_and_when_training(
+    bench: MakeBench, name: str
+) -> None:
+    head, reason = REFUSED[name]
+    table = bench("bert")
+    case = next(
+        case
+        for case in all_cases()
+        if (case.family, case.kind, case.head) == ("bert", "lora", head["kind"])
+    )
+    directory = table.write(table.adapter(case))
+    refused = table.refusal(port.Inspect(directory=str(directory), head=head))
+    assert refused.code == "bad_adapter"
+    opening = port.OpenTraining(kind="lora", kind_config={"rank": 2}, head=head, seed=0)
+    for failure in (refused, table.refusal(opening)):
+        with pytest.raises(AssertionError, match=reason):
+            raise AssertionError(failure.message)
+
+
+def test_a_family_without_a_stock_head_is_refused_by_name(bench: MakeBench) -> None:
+    import dataclasses
+
+    from engine.errors import BadAdapter
+    from engine.head_layers import HeadLayers
+
+    family = dataclasses.replace(FAMILIES["bert"], native_heads={})
+    head = Case("bert", "lora", "tag", "native").head_settings
+    with pytest.raises(BadAdapter, match="the bert family has no native tag head; it has span"):
+        HeadLayers(head, family, 32)

@@ -1,0 +1,28 @@
+"""One labelled row, as every head's reader makes it. Plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+#: classify: a name, or a sorted tuple of them; regress and rerank: a number; tag: a tag per word;
+#: span: (answer, first character) for each answer; embed: how alike, or None
+Label = str | float | tuple[Any, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One labelled row. A tagging row has `words` and as many tags; any other has `text` and
+    perhaps `pair`; of a span row these are question and context.
+    """
+
+    line: int
+    text: str
+    label: Label
+    pair: str | None = None
+    words: tuple[str, ...] = ()
+
+    @property
+    def group(self) -> str:
+        """The same for texts that differ only in case and spaces: they must stay in one split."""
+        return "\0".join(" ".join(part.casefold().split()) for part in (self.text, self.pair or ""))

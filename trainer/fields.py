@@ -1,0 +1,99 @@
+"""A record's fields, one reader for each type of value, each naming the line it cannot use.
+
+Knows no head.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from trainer.errors import BadLine, MissingColumn
+from trainer.table import Record
+
+MAX_CHARS = 100_000
+
+
+def present(record: Record, column: str, usual: str) -> str:
+    """Tagging files commonly have `tokens` and `ner_tags`; they stand in for a column that is not
+    there.
+    """
+    return usual if column not in record.fields and usual in record.fields else column
+
+
+def field(record: Record, column: str) -> Any:
+    if column not in record.fields:
+        raise MissingColumn(column, list(record.fields), line=record.line)
+    return record.fields[column]
+
+
+def text(record: Record, column: str) -> str:
+    value = field(record, column)
+    where = f"Line {record.line}: {column}"
+    if not isinstance(value, str):
+        raise BadLine(f"{where} must be text, not {shown(value)}.", line=record.line)
+    if not value.strip():
+        raise BadLine(f"{where} is empty.", line=record.line)
+    return _sane(value, where, record.line)
+
+
+def _sane(value: str, where: str, line: int) -> str:
+    if len(value) > MAX_CHARS:
+        found = f"{len(value)} characters long; at most {MAX_CHARS} are read"
+        raise BadLine(f"{where} is {found}.", line=line)
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        raise BadLine(
+            f"{where} holds an unpaired surrogate, which is no character.", line=line
+        ) from None
+    if "\0" in value:
+        raise BadLine(f"{where} holds a NUL character.", line=line)
+    return value
+
+
+def strings(record: Record, column: str) -> tuple[str, ...]:
+    value = field(record, column)
+    where = f"Line {record.line}: {column}"
+    if not isinstance(value, list) or not value:
+        raise BadLine(f"{where} must be a list of words, not {shown(value)}.", line=record.line)
+    if not all(isinstance(each, str) and each.strip() for each in value):
+        raise BadLine(f"{where} must hold words only, none of them empty.", line=record.line)
+    _sane(" ".join(value), where, record.line)
+    return tuple(value)
+
+
+def name(raw: Any, where: str, line: int) -> str:
+    """A class label as the name callers will read: true, 3 and "spam" are labels; 0.5, NaN and null
+    are not.
+    """
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    if isinstance(raw, float) and math.isnan(raw):
+        raise BadLine(f"{where} is NaN.", line=line)
+    if isinstance(raw, int):
+        return str(raw)
+    if not isinstance(raw, str):
+        raise BadLine(
+            f"{where} must be a string, a whole number or a bool, not {shown(raw)}.", line=line
+        )
+    if not raw.strip():
+        raise BadLine(f"{where} is empty.", line=line)
+    return _sane(raw.strip(), where, line)
+
+
+def number(raw: Any, where: str, line: int) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise BadLine(f"{where} must be a number, not {shown(raw)}.", line=line)
+    try:
+        value = float(raw)
+    except (ValueError, OverflowError):
+        raise BadLine(f"{where} must be a number, not {shown(raw)}.", line=line) from None
+    if not math.isfinite(value):
+        raise BadLine(f"{where} is {value}; a finite number is needed.", line=line)
+    return value
+
+
+def shown(value: Any) -> str:
+    found = repr(value)
+    return found if len(found) <= 40 else found[:37] + "…"

@@ -1,0 +1,26 @@
+"""The table of what the trainer knows of each head.
+
+A head that trains is one file here and one line in `HEAD_DATA`; siblings do not know each other.
+"""
+
+from trainer.heads.classify import ClassifyData
+from trainer.heads.embed import EmbedData
+from trainer.heads.head_data import HeadData
+from trainer.heads.regress import RegressData
+from trainer.heads.rerank import RerankData
+from trainer.heads.span import SpanData
+from trainer.heads.tag import TagData
+
+HEAD_DATA: dict[str, HeadData] = {
+    data.name: data
+    for data in (
+        ClassifyData(),
+        TagData(),
+        RegressData(),
+        SpanData(),
+        EmbedData(),
+        RerankData(),
+    )
+}
+
+__all__ = ["HEAD_DATA", "HeadData"]

@@ -1,0 +1,103 @@
+"""Rows with a label, or with a list of them for a multi-label head."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer import metrics
+from trainer.errors import BadLine, OneClass, TooManyClasses
+from trainer.example import Example
+from trainer.fields import field, name, shown
+from trainer.heads.head_data import Logits, PlainData, texts
+from trainer.metrics import Metrics
+from trainer.table import Record
+
+if TYPE_CHECKING:
+    from trainer.encode import EncodedRow
+    from trainer.settings import TrainingSettings
+    from trainer.values import JobSpec
+
+MAX_CLASSES = 1000
+
+
+class ClassifyData(PlainData):
+    """Whether the labels of a file are names or lists of names decides what is trained."""
+
+    name = "classify"
+    metrics: tuple[str, ...] = ("accuracy", "micro_f1")
+    baseline: str | None = "tfidf+logistic"
+
+    def example(self, record: Record, spec: JobSpec) -> Example:
+        first, second = texts(record, spec)
+        raw = field(record, spec.label_column)
+        where = f"Line {record.line}: {spec.label_column}"
+        label: Any
+        if isinstance(raw, list):
+            label = tuple(sorted({name(each, where, record.line) for each in raw}))
+        else:
+            label = name(raw, where, record.line)
+        return Example(line=record.line, text=first, pair=second, label=label)
+
+    def check_alike(self, examples: Sequence[Example]) -> None:
+        multi_label = isinstance(examples[0].label, tuple)
+        for example in examples:
+            if isinstance(example.label, tuple) != multi_label:
+                found, first = shown(example.label), shown(examples[0].label)
+                raise BadLine(
+                    f"Line {example.line} has the label {found} and line {examples[0].line} has "
+                    f"{first}; all rows need one label, or all a list of them.",
+                    line=example.line,
+                )
+
+    def check(self, examples: Sequence[Example]) -> None:
+        counts = Counter(label for example in examples for label in self.strata(example))
+        several = isinstance(examples[0].label, tuple)
+        if several and not any(0 < count < len(examples) for count in counts.values()):
+            raise OneClass("All rows carry the same list of labels; there is nothing to learn.")
+        if not several and len(counts) < 2:
+            raise OneClass(
+                f"All rows carry the label {examples[0].label!r}; at least 2 are needed."
+            )
+        if len(counts) > MAX_CLASSES or len(counts) > len(examples) / 2:
+            found = f"{len(counts)} distinct labels in {len(examples)} rows"
+            raise TooManyClasses(
+                f"There are {found}; is this a regress task, or the wrong label column?"
+            )
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        return sorted({label for example in examples for label in self.strata(example)})
+
+    def strata(self, example: Example) -> tuple[str, ...]:
+        return example.label if isinstance(example.label, tuple) else (str(example.label),)
+
+    def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
+        several = isinstance(train[0].label, tuple)
+        threshold = {"threshold": settings.threshold} if several else {}
+        return {**super().settings(train, settings), "multi_label": several, **threshold}
+
+    def guesses(
+        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    ) -> list[Any]:
+        del rows
+        names = head["labels"]
+        if not head["multi_label"]:
+            return [names[int(answer.argmax())] for answer in logits]
+        least = float(np.log(head["threshold"]) - np.log1p(-head["threshold"]))
+        return [
+            tuple(n for n, logit in zip(names, answer.tolist(), strict=True) if logit >= least)
+            for answer in logits
+        ]
+
+    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+        if isinstance(row.target, list):
+            return metrics.binary_cross_entropy(logits, row.target)
+        return metrics.cross_entropy(logits, row.target)
+
+    def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+        if truth and not isinstance(truth[0], str):
+            return metrics.multi_label(truth, guesses)
+        return metrics.classification(truth, guesses)

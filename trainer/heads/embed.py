@@ -1,0 +1,94 @@
+"""Pairs of texts that belong together, or that are as alike as their score says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer.errors import BadLine, OneClass
+from trainer.example import Example
+from trainer.fields import field, number
+from trainer.heads.head_data import Logits, PlainData, pair
+from trainer.metrics import Metrics, correlations, retrieval
+from trainer.table import Record
+
+if TYPE_CHECKING:
+    from trainer.encode import EncodedRow
+    from trainer.settings import TrainingSettings
+    from trainer.values import JobSpec
+
+#: a text looks for its partner among this many, however large the file
+MAX_CANDIDATES = 1000
+
+
+class EmbedData(PlainData):
+    """With scores in the label column similarities are trained, without them partners."""
+
+    name = "embed"
+    metrics: tuple[str, ...] = ("accuracy", "spearman")
+    baseline: str | None = "tfidf+cosine"
+
+    def example(self, record: Record, spec: JobSpec) -> Example:
+        first, second = pair(record, spec)
+        label = None
+        if record.fields.get(spec.label_column) is not None:
+            where = f"Line {record.line}: {spec.label_column}"
+            label = number(field(record, spec.label_column), where, record.line)
+            if not -1 <= label <= 1:
+                raise BadLine(
+                    f"{where} is {label:g}; a similarity is between -1 and 1.", line=record.line
+                )
+        return Example(line=record.line, text=first, pair=second, label=label)
+
+    def check_alike(self, examples: Sequence[Example]) -> None:
+        scored = examples[0].label is not None
+        for example in examples:
+            if (example.label is not None) != scored:
+                has, other = ("no", "one") if scored else ("a", "none")
+                raise BadLine(
+                    f"Line {example.line} has {has} score and line {examples[0].line} has {other}; "
+                    "all rows need one, or none.",
+                    line=example.line,
+                )
+
+    def check(self, examples: Sequence[Example]) -> None:
+        if examples[0].label is not None and len({example.label for example in examples}) < 2:
+            raise OneClass(
+                f"All pairs have the score {examples[0].label!r}; there is nothing to learn."
+            )
+
+    def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
+        del train, settings
+        return {"input": "text"}
+
+    def guesses(
+        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    ) -> list[Any]:
+        """The cosine of each scored pair; of others, the place of the partner among all."""
+        del head
+        if not rows:
+            return []
+        both = np.stack(logits).astype(np.float64)
+        both /= np.maximum(np.linalg.norm(both, axis=-1, keepdims=True), 1e-12)
+        left, right = both[:, 0], both[:, 1]
+        if rows[0].example.label is not None:
+            return [float(cosine) for cosine in (left * right).sum(-1)]
+        return partner_ranks(left, right)
+
+    def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+        if truth and truth[0] is not None:
+            return correlations(truth, guesses)
+        return retrieval(guesses)
+
+
+def partner_ranks(left: Any, right: Any) -> list[int]:
+    """The place of row i of `right` among those most similar to row i of `left`, counted from 1."""
+    ranks: list[int] = []
+    for start in range(0, len(left), MAX_CANDIDATES):
+        stop = start + MAX_CANDIDATES
+        similar = np.asarray(left[start:stop] @ right[start:stop].T)
+        own = similar.diagonal()[:, None]
+        ranks += [int(rank) for rank in 1 + (similar > own).sum(1)]
+    return ranks

@@ -1,0 +1,109 @@
+"""What the trainer must know of a head: how its rows are read and checked, what its settings learn
+from them, and what its answers are worth. Knows no file, split or step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.example import Example
+from trainer.fields import present, text
+from trainer.metrics import Metrics
+from trainer.table import Record
+
+if TYPE_CHECKING:
+    from trainer.encode import EncodedRow
+    from trainer.settings import TrainingSettings
+    from trainer.values import JobSpec
+
+Logits = NDArray[np.float32]
+
+
+class HeadData(Protocol):
+    """One head, as training sees it."""
+
+    name: str
+    #: the metrics that early stopping may follow, the first that a data set has
+    metrics: tuple[str, ...]
+    more_is_better: bool
+    #: what a model without the base is called that is judged beside it; None: there is none
+    baseline: str | None
+
+    def example(self, record: Record, spec: JobSpec) -> Example:
+        """Raises BadLine or MissingColumn."""
+        ...
+
+    def check_alike(self, examples: Sequence[Example]) -> None:
+        """Raises BadDataset where rows are of more than one sort."""
+        ...
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """Raises BadDataset where there is nothing to learn."""
+        ...
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        """In an order that does not depend on the order of rows."""
+        ...
+
+    def strata(self, example: Example) -> tuple[str, ...]:
+        """The classes of which each must be on both sides of a split."""
+        ...
+
+    def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
+        """What the head's settings learn from its rows and from how training is wanted."""
+        ...
+
+    def guesses(
+        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    ) -> list[Any]:
+        """What each row is answered with, as `measure` takes it."""
+        ...
+
+    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+        """Of one row, to break ties between epochs; None where the head's metric has few."""
+        ...
+
+    def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+        """The metrics, from what is true and what was answered."""
+        ...
+
+
+class PlainData:
+    """What most heads have in common."""
+
+    more_is_better = True
+
+    def check_alike(self, examples: Sequence[Example]) -> None:
+        del examples
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        del examples
+        return []
+
+    def strata(self, example: Example) -> tuple[str, ...]:
+        del example
+        return ()
+
+    def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
+        del settings
+        return {"input": "pair" if train[0].pair is not None else "text"}
+
+    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+        del logits, row
+        return None
+
+
+def texts(record: Record, spec: JobSpec) -> tuple[str, str | None]:
+    """The one or two texts of a row."""
+    first = text(record, spec.text_column)
+    return first, text(record, spec.text_pair_column) if spec.text_pair_column else None
+
+
+def pair(record: Record, spec: JobSpec) -> tuple[str, str]:
+    """The two texts of a row, where a head needs both."""
+    second = present(record, spec.text_pair_column or "text_pair", "pair")
+    return text(record, spec.text_column), text(record, second)

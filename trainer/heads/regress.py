@@ -1,0 +1,59 @@
+"""Rows with a number."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from trainer.errors import OneClass
+from trainer.example import Example
+from trainer.fields import field, number
+from trainer.heads.head_data import Logits, PlainData, texts
+from trainer.metrics import Metrics, regression
+from trainer.table import Record
+
+if TYPE_CHECKING:
+    from trainer.encode import EncodedRow
+    from trainer.settings import TrainingSettings
+    from trainer.values import JobSpec
+
+
+class RegressData(PlainData):
+    """The head learns the mean and spread of its training values."""
+
+    name = "regress"
+    metrics: tuple[str, ...] = ("rmse",)
+    more_is_better = False
+    baseline: str | None = "tfidf+ridge"
+
+    def example(self, record: Record, spec: JobSpec) -> Example:
+        first, second = texts(record, spec)
+        where = f"Line {record.line}: {spec.label_column}"
+        label = number(field(record, spec.label_column), where, record.line)
+        return Example(line=record.line, text=first, pair=second, label=label)
+
+    def check(self, examples: Sequence[Example]) -> None:
+        if len({example.label for example in examples}) < 2:
+            raise OneClass(
+                f"All rows carry the value {examples[0].label!r}; there is nothing to learn."
+            )
+
+    def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
+        values = [float(row.label) for row in train if isinstance(row.label, float)]
+        # values that hardly differ would otherwise be blown up beyond float32
+        spread = max(statistics.pstdev(values), 1e-6)
+        return {
+            **super().settings(train, settings),
+            "mean": statistics.fmean(values),
+            "std": spread,
+        }
+
+    def guesses(
+        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    ) -> list[Any]:
+        del rows
+        return [float(answer[0]) * head["std"] + head["mean"] for answer in logits]
+
+    def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+        return regression(truth, guesses)

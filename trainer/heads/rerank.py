@@ -1,0 +1,56 @@
+"""Pairs of texts, each with how well the second answers the first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from trainer.errors import BadLine, OneClass
+from trainer.example import Example
+from trainer.fields import field, number
+from trainer.heads.head_data import Logits, PlainData, pair
+from trainer.metrics import Metrics, binary_cross_entropy, ranking
+from trainer.table import Record
+
+if TYPE_CHECKING:
+    from trainer.encode import EncodedRow
+    from trainer.values import JobSpec
+
+
+class RerankData(PlainData):
+    """Relevance is 0 or 1, or a share between them."""
+
+    name = "rerank"
+    metrics: tuple[str, ...] = ("auc",)
+    baseline: str | None = "tfidf+cosine"
+
+    def example(self, record: Record, spec: JobSpec) -> Example:
+        first, second = pair(record, spec)
+        where = f"Line {record.line}: {spec.label_column}"
+        raw = field(record, spec.label_column)
+        label = float(raw) if isinstance(raw, bool) else number(raw, where, record.line)
+        if not 0 <= label <= 1:
+            raise BadLine(
+                f"{where} is {label:g}; a relevance is between 0 and 1.", line=record.line
+            )
+        return Example(line=record.line, text=first, pair=second, label=label)
+
+    def check(self, examples: Sequence[Example]) -> None:
+        relevant = {example.label > 0.5 for example in examples if isinstance(example.label, float)}
+        if len(relevant) < 2:
+            which = "relevant" if relevant == {True} else "irrelevant"
+            raise OneClass(f"All pairs are {which}; there is nothing to tell apart.")
+
+    def guesses(
+        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    ) -> list[Any]:
+        del rows, head
+        return [float((1 + np.tanh(answer[0] / 2)) / 2) for answer in logits]
+
+    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+        return binary_cross_entropy(logits, [row.target])
+
+    def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+        return ranking(truth, guesses)

@@ -1,0 +1,92 @@
+"""Rows of a question, a context, and where in it the answers are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.heads.head_kind import Answering
+from engine.heads.span import SpanHead
+from trainer.errors import BadLine, OneClass
+from trainer.example import Example
+from trainer.fields import field, present, shown, text
+from trainer.heads.head_data import Logits, PlainData
+from trainer.metrics import Metrics
+from trainer.span_metrics import answering
+from trainer.table import Record
+
+if TYPE_CHECKING:
+    from trainer.encode import EncodedRow
+    from trainer.settings import TrainingSettings
+    from trainer.values import JobSpec
+
+
+class SpanData(PlainData):
+    """Rows without an answer teach the head that there may be none."""
+
+    name = "span"
+    metrics: tuple[str, ...] = ("f1",)
+    baseline: str | None = None
+
+    def example(self, record: Record, spec: JobSpec) -> Example:
+        question = text(record, present(record, spec.text_column, "question"))
+        column = spec.text_pair_column or "context"
+        context = text(record, column)
+        answers = present(record, spec.label_column, "answers")
+        where = f"Line {record.line}: {answers}"
+        label = tuple(
+            _answer(raw, context, where, record.line)
+            for raw in _listed(field(record, answers), where, record.line)
+        )
+        return Example(line=record.line, text=question, pair=context, label=label)
+
+    def check(self, examples: Sequence[Example]) -> None:
+        if not any(example.label for example in examples):
+            raise OneClass(f"None of the {len(examples)} rows has an answer.")
+
+    def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
+        return {
+            "input": "question",
+            "window": settings.window,
+            "stride": settings.stride,
+            "no_answer": any(not example.label for example in train),
+        }
+
+    def guesses(
+        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    ) -> list[Any]:
+        return [
+            SpanHead().decode(answer, head, row.encodings[0], row.example.pair or "", Answering())[
+                "text"
+            ]
+            for row, answer in zip(rows, logits, strict=True)
+        ]
+
+    def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+        return answering([[answer[0] for answer in answers] for answers in truth], guesses)
+
+
+def _listed(raw: Any, where: str, line: int) -> list[Mapping[str, Any]]:
+    """A list of objects, or SQuAD's object of lists."""
+    if isinstance(raw, Mapping):
+        columns = [raw.get("text"), raw.get("answer_start", raw.get("start"))]
+        if all(isinstance(c, list) for c in columns) and len(columns[0]) == len(columns[1]):
+            return [{"text": t, "start": s} for t, s in zip(*columns, strict=True)]
+    if isinstance(raw, list) and all(isinstance(each, Mapping) for each in raw):
+        return raw
+    raise BadLine(f'{where} must be a list of {{"text", "start"}}, not {shown(raw)}.', line=line)
+
+
+def _answer(raw: Mapping[str, Any], context: str, where: str, line: int) -> tuple[str, int]:
+    answer, start = raw.get("text"), raw.get("start", raw.get("answer_start"))
+    whole = isinstance(start, int) and not isinstance(start, bool) and start >= 0
+    if not isinstance(answer, str) or not answer.strip() or not whole:
+        raise BadLine(f"{where} needs a text and a start, not {shown(dict(raw))}.", line=line)
+    found = context[start : start + len(answer)]
+    if found != answer:
+        raise BadLine(
+            f"{where} says {shown(answer)} starts at character {start}; the context has "
+            f"{shown(found)} there.",
+            line=line,
+        )
+    return answer, start

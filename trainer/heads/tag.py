@@ -1,0 +1,74 @@
+"""Rows of words with as many tags."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from engine.heads import tag_scheme
+from engine.heads.tag import TagHead
+from trainer.errors import BadLine, OneClass
+from trainer.example import Example
+from trainer.fields import present, strings
+from trainer.heads.head_data import Logits, PlainData
+from trainer.metrics import Metrics, tagging
+from trainer.table import Record
+
+if TYPE_CHECKING:
+    from trainer.encode import EncodedRow
+    from trainer.settings import TrainingSettings
+    from trainer.values import JobSpec
+
+
+class TagData(PlainData):
+    """BIO or BIOES, whichever the tags are written in."""
+
+    name = "tag"
+    metrics: tuple[str, ...] = ("f1",)
+    baseline: str | None = "usual-tag-per-word"
+
+    def example(self, record: Record, spec: JobSpec) -> Example:
+        words = strings(record, present(record, spec.text_column, "tokens"))
+        tags = strings(record, present(record, spec.label_column, "ner_tags"))
+        if len(words) != len(tags):
+            found = f"{len(words)} tokens and {len(tags)} tags"
+            raise BadLine(
+                f"Line {record.line} has {found}; they must be as many.", line=record.line
+            )
+        if bad := [tag for tag in tags if not tag_scheme.is_tag(tag)]:
+            raise BadLine(
+                f"Line {record.line}: the tag {bad[0]!r} is not O, B-… or I-… (BIO), nor E-… or "
+                "S-… (BIOES).",
+                line=record.line,
+            )
+        return Example(line=record.line, text=" ".join(words), words=words, label=tags)
+
+    def check(self, examples: Sequence[Example]) -> None:
+        if all(tag == "O" for tag in _tags(examples)):
+            raise OneClass(
+                f"All tags of all {len(examples)} rows are O; there is nothing to learn."
+            )
+
+    def labels(self, examples: Sequence[Example]) -> list[str]:
+        return tag_scheme.all_labels(_tags(examples))
+
+    def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
+        del train
+        return {"input": "text", "window": settings.window, "stride": settings.stride}
+
+    def guesses(
+        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    ) -> list[Any]:
+        return [
+            TagHead().word_tags(answer, head, row.encodings[0], len(row.example.words))
+            for row, answer in zip(rows, logits, strict=True)
+        ]
+
+    def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+        return tagging(truth, guesses)
+
+
+def _tags(examples: Sequence[Example]) -> Iterator[str]:
+    for example in examples:
+        assert isinstance(example.label, tuple)
+        yield from example.label
