@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.testing import fake_info
+from engine.fake_base import fake_info
 from trainer.errors import BadSetting
 from trainer.recipe import check_recipe, kind_config
 from trainer.settings import TrainingSettings
