@@ -27,6 +27,7 @@ from engine.version_files import read_bytes, read_json, read_tensors, tensor_byt
 
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
+_PEFT_PREFIX = "base_model.model."
 _PEFT_KINDS = {"LORA": "lora", "IA3": "ia3", "BEFT": "bias"}
 
 
@@ -130,10 +131,10 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     files = {"config": CONFIG, "adapter": WEIGHTS}
     if "peft_type" in content:
         content |= {
-            "task_type": HEADS[adapter.head["kind"]].peft_task,
+            "task_type": _peft_task(adapter.head["kind"], base),
             "base_model_name_or_path": base.name,
         }
-        prefix = f"base_model.model.{layers.prefix}"
+        prefix = f"{_PEFT_PREFIX}{layers.prefix}"
         tensors = {f"{prefix}{name}": t for name, t in tensors.items()}
     if inside:
         content |= {"modules_to_save": layers.modules or None} if tensors else {}
@@ -152,6 +153,10 @@ def staged_files(directory: Path) -> list[File]:
     return [
         File(role=r, path=str(directory / n)) for r, n in roles.items() if (directory / n).exists()
     ]
+
+
+def _peft_task(head: str, base: Base) -> str:
+    return "SEQ_2_SEQ_LM" if base.family.architecture == "seq2seq" else HEADS[head].peft_task
 
 
 def _kind(config: Mapping[str, Any]) -> str:
@@ -173,7 +178,7 @@ def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor]
     head: HeadWeights = {}
     for role in ("adapter", "head"):
         for key, tensor in read_tensors(contents[role], role).items() if role in contents else ():
-            name = key.removeprefix("base_model.model.")
+            name = key.removeprefix(_PEFT_PREFIX)
             if {"original_module", "modules_to_save"} & set(name.split(".")):
                 continue  # with `bias: all` PEFT saves a head's biases again under its wrapper
             if head_tensor(name, base.family):

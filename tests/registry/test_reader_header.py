@@ -56,8 +56,8 @@ def test_too_many_tensors_are_refused(tmp_path: Path) -> None:
         check(tmp_path, raw(header, FOUR * 11), max_tensors=10)
 
 
-def test_no_tensors_are_a_version_without_weights(tmp_path: Path) -> None:
-    check(tmp_path, raw({}))
+def test_a_version_without_weights_has_a_file_without_tensors(tmp_path: Path) -> None:
+    assert check(tmp_path, raw({})).tensors == ()
 
 
 @pytest.mark.parametrize(
