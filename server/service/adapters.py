@@ -73,11 +73,9 @@ class AdapterService:
         check_name(registration.task)
         head = _head(registration)
         with self._registry.stage() as staging:
-            num_files = 0
             for name, chunks in upload:
                 staging.write(name, chunks)
-                num_files += 1
-            if not num_files and (head or {}).get("kind") == GenerateHead.name:
+            if not any(staging.path.iterdir()) and (head or {}).get("kind") == GenerateHead.name:
                 for name, content in PROMPT_FILES.items():
                     staging.write(name, [content])
             self._registry.check(staging)
