@@ -39,7 +39,7 @@ def test_labels_nobody_names_are_numbered() -> None:
     assert head["labels"] == ["LABEL_0", "LABEL_1"]
 
 
-@pytest.mark.parametrize("task", [None, "SEQ_2_SEQ_LM", ["SEQ_CLS"], {"a": 1}])
+@pytest.mark.parametrize("task", [None, "IMAGE_CLS", ["SEQ_CLS"], {"a": 1}])
 def test_a_task_type_that_says_no_head_is_refused(task: Any) -> None:
     with pytest.raises(BadAdapter, match="say which head it has"):
         completed_head(None, {}, {"task_type": task}, TWO)
