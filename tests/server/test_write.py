@@ -207,3 +207,18 @@ async def test_an_engine_that_dies_gives_a_retryable_error_and_writes_again_afte
         assert (await writing).get("code") == "engine_gone" or "outputs" in await writing
         assert (await post(server, "draft", "hello"))["outputs"][0]["finish_reason"] == "stop"
         assert_all_given_back(server)
+
+
+async def test_one_text_may_be_sorted_and_answered_in_one_call(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as server, http_client(server) as http:
+        publish(registry_of(server), "draft", head=PLAIN)
+        publish(registry_of(server), "mood")
+        body = {"input": "a good day", "tasks": ["draft", "mood"]}
+        answer = (await http.post("/v1/predict", json=body)).json()
+        draft, mood = answer["results"]
+        assert draft["outputs"] == (await post(server, "draft", "a good day"))["outputs"]
+        assert mood["outputs"] == (await post(server, "mood", "a good day"))["outputs"]
+        kinds = [type(s) for s in engine.steps if isinstance(s, Decode | Predict)]
+        assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Decode)
+        assert_all_given_back(server)
