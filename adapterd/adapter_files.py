@@ -11,11 +11,15 @@ _CHUNK_BYTES = 512 * 1024
 
 
 def register_parts(
-    metadata: adapters_pb2.RegisterMetadata, directory: Path
+    metadata: adapters_pb2.RegisterMetadata, directory: Path | None
 ) -> Iterator[adapters_pb2.RegisterRequest]:
-    """What Register takes: the metadata, then each file in chunks, the first naming it."""
+    """What Register takes: the metadata, then each file in chunks, the first naming it.
+
+    A prompt has no files.
+    """
     yield adapters_pb2.RegisterRequest(metadata=metadata)
-    for path in sorted(each for each in directory.iterdir() if each.is_file()):
+    found = directory.iterdir() if directory is not None else ()
+    for path in sorted(each for each in found if each.is_file()):
         with path.open("rb") as file:
             name = path.name
             while (data := file.read(_CHUNK_BYTES)) or name:

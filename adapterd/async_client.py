@@ -89,9 +89,9 @@ class AsyncClient:
     # ------------------------------------------------------------ versions and aliases
 
     async def register(
-        self, task: str, directory: Path | str, **options: Unpack[AdapterOptions]
+        self, task: str, directory: Path | str | None = None, **options: Unpack[AdapterOptions]
     ) -> Version:
-        """Publishes an adapter directory, for example one that PEFT saved."""
+        """Publishes an adapter directory, for example one that PEFT saved; a prompt has none."""
         return await self._ask(
             calls.register(task, calls.adapter_directory(directory), options), None
         )

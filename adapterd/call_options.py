@@ -42,4 +42,5 @@ class PredictOptions(TypedDict, total=False):
     priority: str
     normalize: bool
     dimensions: int
+    max_tokens: int
     compose: Sequence[Mapping[str, Any]]

@@ -111,7 +111,7 @@ def delete_task(task: str) -> Call[None]:
     return Call(method=lambda s: s.tasks.DeleteTask, request=request, read=_nothing)
 
 
-def register(task: str, directory: Path, options: AdapterOptions) -> Call[Version]:
+def register(task: str, directory: Path | None, options: AdapterOptions) -> Call[Version]:
     plain: dict[str, Any] = {**options}
     settings = wire.to_struct(plain.pop("head_settings", {}))
     metadata = adapters_pb2.RegisterMetadata(task_id=task, head_settings=settings, **plain)
@@ -207,7 +207,9 @@ def listed(texts: wire.Text | Sequence[wire.Text]) -> Sequence[wire.Text]:
     return texts
 
 
-def adapter_directory(directory: Path | str) -> Path:
+def adapter_directory(directory: Path | str | None) -> Path | None:
+    if directory is None:
+        return None
     if not Path(directory).is_dir():
         raise Refused(f"{directory} is not a directory")
     return Path(directory)

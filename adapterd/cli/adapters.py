@@ -47,7 +47,9 @@ def show(ref: Ref, as_json: Json = False) -> None:
 
 def register(
     task: TaskName,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="As PEFT saves adapters.")],
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="As PEFT saves adapters; none: a prompt.")
+    ] = None,
     head: Annotated[str, typer.Option(help="classify, tag, span, …; default: as saved.")] = "",
     labels: Annotated[str, typer.Option(help="In the order of the head's outputs: a,b,c.")] = "",
     pooling: Annotated[
@@ -63,7 +65,7 @@ def register(
     promote: Promote = False,
     as_json: Json = False,
 ) -> None:
-    """Publish an adapter directory as a new version."""
+    """Publish an adapter directory, or a prompt, as a new version."""
     from adapterd.cli import render
     from adapterd.client import Client
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from adapterd.async_client import AsyncClient
+from adapterd.values import WrittenText
 from engine import port
 from engine.config import EngineConfig
 from engine.prompting import Prompter
@@ -85,3 +87,19 @@ async def test_only_a_head_that_writes_comes_without_files(
         status, problem = await register(server, "mood", "classify")
         assert status in (400, 422)
         assert "adapter_config.json" in problem["detail"]
+
+
+async def test_the_client_registers_a_prompt_without_a_directory(
+    tmp_path: Path, engine: ThreadEngine
+) -> None:
+    async with (
+        running(tmp_path, engine) as server,
+        AsyncClient(grpc_target=f"127.0.0.1:{server.ports.grpc}") as client,
+    ):
+        version = await client.register(
+            "draft", head="generate", head_settings={"prompt": PROMPT, "max_tokens": 6}
+        )
+        assert version.kind == "head_only"
+        (output,) = (await client.predict("draft", "w7 w8", max_tokens=2)).outputs
+        assert isinstance(output, WrittenText)
+        assert output.completion_tokens <= 2
