@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, get_peft_model
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from engine import port
@@ -26,6 +26,10 @@ TARGETS = {
     "t5": ["SelfAttention.q", "EncDecAttention.k", "EncDecAttention.q", "DenseReluDense.wo"],
     "bart": ["self_attn.v_proj", "encoder_attn.k_proj", "encoder_attn.v_proj", "fc1"],
 }
+SCALED: dict[str, dict[str, list[str]]] = {
+    "t5": {"target_modules": ["k", "v", "wo"], "feedforward_modules": ["wo"]},
+    "bart": {"target_modules": ["k_proj", "v_proj", "fc2"], "feedforward_modules": ["fc2"]},
+}
 TINY_T5 = Path(__file__).resolve().parents[3] / "shared" / "models" / "tiny-t5"
 MakeBench = Callable[..., Bench]
 Folder = Callable[[str], Path]
@@ -39,9 +43,12 @@ def stock(folder: Path) -> Any:
 
 def adapter(folder: Path, family: str, seed: int, target: Path) -> tuple[Path, Any]:
     torch.manual_seed(seed)
-    config = LoraConfig(
-        task_type="SEQ_2_SEQ_LM", target_modules=TARGETS[family], r=2 + seed, lora_alpha=8
-    )
+    config: PeftConfig = LoraConfig(
+        task_type="SEQ_2_SEQ_LM", target_modules=TARGETS[family], r=2 + seed, lora_alpha=8,
+        use_dora=seed == 1,
+    )  # fmt: skip
+    if seed == 2:
+        config = IA3Config(task_type="SEQ_2_SEQ_LM", **SCALED[family])
     model = get_peft_model(stock(folder), config)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -64,11 +71,11 @@ def expected(model: Any, ids: list[int], length: int = 12) -> port.Written:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_rows_of_many_adapters_write_what_each_writes_alone_with_peft(
+def test_rows_of_lora_dora_and_ia3_write_what_each_writes_alone_with_peft(
     bench: MakeBench, base_folder: Folder, family: str, tmp_path: Path
 ) -> None:
     table = bench(family)
-    made = [adapter(base_folder(family), family, n, tmp_path / str(n)) for n in range(2)]
+    made = [adapter(base_folder(family), family, n, tmp_path / str(n)) for n in range(3)]
     models = {table.load(directory, HEAD): model for directory, model in made}
     bare = stock(base_folder(family))
     rows = [(ids, digest) for ids in ROWS for digest in (*models, None)]
