@@ -32,10 +32,14 @@ class AdapterOptions(TypedDict, total=False):
 
 
 class PredictOptions(TypedDict, total=False):
-    """How an answer may be wanted; the task's head knows the defaults."""
+    """How an answer may be wanted; the task's head knows the defaults.
+
+    `compose` lists adapters that act in place of the task's own: [{"ref": …, "weight": …}].
+    """
 
     raw_scores: bool
     truncate: bool
     priority: str
     normalize: bool
     dimensions: int
+    compose: Sequence[Mapping[str, Any]]

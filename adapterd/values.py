@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapterd.composed import Composed
 from adapterd.errors import RowFailed, TaskFailed
 
 ENDED = ("succeeded", "failed", "cancelled")
@@ -117,13 +118,16 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """One output per input, in order, all from the one version that `digest` names."""
+    """One output per input, in order, all from the one version that `digest` names, or from its
+    head over the adapters that `composed` names.
+    """
 
     task: str
     version: int
     digest: str
     outputs: tuple[Output, ...]
     timing: Timing
+    composed: tuple[Composed, ...] = ()
 
     def raise_for_rows(self) -> Prediction:
         """Itself if every input has an answer. Raises RowFailed for the first that has none."""

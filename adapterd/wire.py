@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
+from adapterd.composed import Composed
 from adapterd.errors import Refused
 from adapterd.values import (
     Alias,
@@ -67,6 +68,10 @@ def read_prediction(message: predictor_pb2.PredictResponse) -> Prediction:
         digest=message.digest,
         outputs=tuple(_output(output) for output in message.outputs),
         timing=_timing(message.timing),
+        composed=tuple(
+            Composed(task=c.task_id, version=c.version, digest=c.digest, weight=c.weight)
+            for c in message.composed
+        ),
     )
 
 

@@ -43,6 +43,9 @@ HEADS: list[tuple[dict[str, Any], Callable[[int], Any]]] = [
     ({"kind": "classify", "labels": ["a", "b", "c"], "pooling": "mean"}, lambda n: n % 3),
     ({"kind": "tag", "labels": _LABELS, "pooling": "native"}, lambda n: [i % 3 for i in range(n)]),
     ({"kind": "regress", "pooling": "mean"}, lambda n: n / 20 - 1),
+    ({"kind": "span", "pooling": "native"}, lambda n: [1, n - 2]),
+    ({"kind": "rerank", "pooling": "mean"}, lambda n: float(n % 2)),
+    ({"kind": "embed", "pooling": "mean"}, lambda _: None),
 ]
 
 
@@ -94,7 +97,9 @@ def _steps(
 ) -> list[port.Predict]:
     place = {}
     for number, (kind, config) in enumerate(kinds):
-        head = HEADS[number // len(KINDS) % len(HEADS)]
+        # an embedding under no adapter has no weights to move
+        num_heads = len(HEADS) - (number % len(KINDS) == len(KINDS) - 1)
+        head = HEADS[(number + number // len(KINDS)) % num_heads]
         digest = f"{scratch.name}-{number}"
         _make(engine, digest, kind, config, head, scratch / str(number))
         place[number + 1] = digest
@@ -120,12 +125,17 @@ def _make(
             kind=kind, kind_config=config, head=settings, seed=zlib.crc32(digest.encode())
         ),
     ).slot
-    ids = [[101, *range(2000, 2000 + n), 102] for n in (5, 9, 14)]
+    ids = [[101, *range(2000, 2000 + n), 102] for n in (5, 9, 14, 17)]
     rows = [port.Row(ids=each, slot=slot) for each in ids]
     targets = [target(len(each)) for each in ids]
     for number in range(2):
         step = port.Train(
-            slot=slot, rows=rows, keys=[0, 1, 2], targets=targets, learning_rate=1e-2, step=number
+            slot=slot,
+            rows=rows,
+            keys=[0, 1, 2, 3],
+            targets=targets,
+            learning_rate=1e-2,
+            step=number,
         )
         _ask(engine, step)
     directory.mkdir(parents=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import transformers
 
 from benchmarks.measure import conditions, interleave, medians, table
 from benchmarks.peers import write_adapters
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="auto")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
     torch.set_num_threads(args.threads)
     print(conditions("peft"))
     print(f"one text of {args.tokens} tokens; base in {args.dtype}\n")

@@ -5,7 +5,6 @@ The one place that knows file layouts: PEFT's directory where PEFT has the metho
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from engine.base import Base
@@ -26,9 +23,11 @@ from engine.heads import HEADS
 from engine.kinds import KINDS, Weights
 from engine.port import File
 from engine.product import Activation
+from engine.version_files import read_bytes, read_json, read_tensors, tensor_bytes
 
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
+_PEFT_PREFIX = "base_model.model."
 _PEFT_KINDS = {"LORA": "lora", "IA3": "ia3", "BEFT": "bias"}
 
 
@@ -105,12 +104,12 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
 
 
 def _read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None) -> Adapter:
-    contents = {file.role: _read(file) for file in files}
-    config = _json(contents.get("config", b""), CONFIG)
+    contents = {file.role: read_bytes(file) for file in files}
+    config = read_json(contents.get("config", b""), CONFIG)
     kind = _kind(config)
     adapter_tensors, head_weights = _split(contents, base)
     settings, weights = KINDS[kind].read(config, adapter_tensors, base)
-    manifest = _json(contents["manifest"], "manifest.json") if "manifest" in contents else {}
+    manifest = read_json(contents["manifest"], "manifest.json") if "manifest" in contents else {}
     _check_base(manifest, base)
     merged = completed_head(head, manifest, config, num_outputs(head_weights, base.family))
     checked, layers = checked_head(merged, base)
@@ -127,23 +126,24 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     content, tensors = KINDS[adapter.kind].write(adapter.config, adapter.weights, base)
     layers = HeadLayers(adapter.head, base.family, base.hidden_size)
     bare = not layers.shapes
-    inside = "peft_type" in content and (layers.native or bare)
+    # a head alone is the adapter's file, which a version always has
+    inside = not tensors or ("peft_type" in content and (layers.native or bare))
     files = {"config": CONFIG, "adapter": WEIGHTS}
     if "peft_type" in content:
         content |= {
-            "task_type": HEADS[adapter.head["kind"]].peft_task,
+            "task_type": _peft_task(adapter.head["kind"], base),
             "base_model_name_or_path": base.name,
         }
-        prefix = f"base_model.model.{layers.prefix}"
+        prefix = f"{_PEFT_PREFIX}{layers.prefix}"
         tensors = {f"{prefix}{name}": t for name, t in tensors.items()}
     if inside:
-        content["modules_to_save"] = layers.modules or None
+        content |= {"modules_to_save": layers.modules or None} if tensors else {}
         tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
     elif not bare:
         files["head"] = HEAD
-        (directory / HEAD).write_bytes(_save(adapter.head_weights))
+        (directory / HEAD).write_bytes(tensor_bytes(adapter.head_weights))
     (directory / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    (directory / WEIGHTS).write_bytes(_save(tensors))
+    (directory / WEIGHTS).write_bytes(tensor_bytes(tensors))
     return files
 
 
@@ -155,27 +155,8 @@ def staged_files(directory: Path) -> list[File]:
     ]
 
 
-def _read(file: File) -> bytes:
-    try:
-        data = Path(file.path).read_bytes()
-    except OSError as error:
-        raise BadAdapter(f"the {file.role} file cannot be read: {error.strerror}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if file.sha256 and found != file.sha256:
-        raise BadAdapter(
-            f"the {file.role} file has sha256 {found[:12]}…; the version says {file.sha256[:12]}…"
-        )
-    return data
-
-
-def _json(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        content = json.loads(data)
-    except ValueError as error:
-        raise BadAdapter(f"{name} is missing or not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise BadAdapter(f"{name} holds {type(content).__name__}; it must be an object")
-    return content
+def _peft_task(head: str, base: Base) -> str:
+    return "SEQ_2_SEQ_LM" if base.family.architecture == "seq2seq" else HEADS[head].peft_task
 
 
 def _kind(config: Mapping[str, Any]) -> str:
@@ -196,8 +177,8 @@ def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor]
     adapter: dict[str, Tensor] = {}
     head: HeadWeights = {}
     for role in ("adapter", "head"):
-        for key, tensor in _load(contents[role], role).items() if role in contents else ():
-            name = key.removeprefix("base_model.model.")
+        for key, tensor in read_tensors(contents[role], role).items() if role in contents else ():
+            name = key.removeprefix(_PEFT_PREFIX)
             if {"original_module", "modules_to_save"} & set(name.split(".")):
                 continue  # with `bias: all` PEFT saves a head's biases again under its wrapper
             if head_tensor(name, base.family):
@@ -206,20 +187,6 @@ def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor]
                 outer = next((p for p in base.family.prefixes if name.startswith(f"{p}.")), None)
                 adapter[name.removeprefix(f"{outer}.")] = tensor
     return adapter, head
-
-
-def _load(data: bytes, role: str) -> dict[str, Tensor]:
-    try:
-        return load(data)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise BadAdapter(f"the {role} weights are not readable safetensors: {error}") from error
-
-
-def _save(tensors: Mapping[str, Tensor]) -> bytes:
-    return save(
-        {name: t.detach().float().contiguous() for name, t in sorted(tensors.items())},
-        {"format": "pt"},
-    )
 
 
 def _check_base(manifest: Mapping[str, Any], base: Base) -> None:

@@ -18,9 +18,10 @@ from transformers.pytorch_utils import Conv1D
 from engine.attention import PACKED
 from engine.checkpoint import read_config, read_tokenizer, read_weights
 from engine.config import EngineConfig
+from engine.errors import BadAdapter
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
-from engine.kv_cache import KeyValues, Memory, StockKeyValues
+from engine.kv_cache import KeyValues, Memory, SourceMemory, StockKeyValues
 from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
@@ -40,10 +41,9 @@ class Base:
         self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
         attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
-        weights = read_weights(path, self.family, self.numerics, attention)
-        self.model, self.has_pooler, self.end_ids = (
-            weights.model, weights.has_pooler, weights.end_ids,
-        )  # fmt: skip
+        weights = read_weights(path, model_config, self.family, self.numerics, attention)
+        self.model, self.whole = weights.model, weights.whole
+        self.has_pooler, self.end_ids = weights.has_pooler, weights.end_ids
         self._output = weights.output
         tokenizer, self.max_tokens = read_tokenizer(path, self.model.config)
         self.tokenizer_json: str = tokenizer.backend_tokenizer.to_str()
@@ -52,15 +52,16 @@ class Base:
             name: str(token) for name, token in tokenizer.special_tokens_map.items()
         }
         self.fingerprint = fingerprint(path, self.tokenizer_json, self.chat_template)
-        self.sites: dict[str, Site] = _find_sites(self.model, self.family)
-        self._range = LayerRange(list(self._layers))
-        self.slot_biases = _slot_biases(self.model, self.family, self.num_layers)
+        self.layer_paths = _layer_paths(self.model, self.family)
+        self.sites: dict[str, Site] = _find_sites(self.model, self.layer_paths)
+        self._range = LayerRange([self.model.get_submodule(p) for p in self.layer_paths])
+        self.slot_biases = _slot_biases(self.model, self.family, self.layer_paths)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
     @property
     def num_layers(self) -> int:
-        return len(self._layers)
+        return len(self.layer_paths)
 
     @property
     def hidden_size(self) -> int:
@@ -88,11 +89,11 @@ class Base:
             if isinstance(getattr(module, "bias", None), Tensor)
             and not name.startswith(self.family.shared_modules)
         ]
-        branch = self.family.sublayers["feed_forward"]
+        branch = self.family.sublayers.get("feed_forward")
         paths = [
-            path.format(layer=self.family.layer_path(layer))
-            for layer in range(self.num_layers)
-            for path in (branch.input, branch.norm)
+            path.format(layer=layer)
+            for layer in self.layer_paths
+            for path in ((branch.input, branch.norm) if branch else ())
         ]
         return list(dict.fromkeys([*self.sites, *biased, *paths]))
 
@@ -118,7 +119,11 @@ class Base:
         return cast(Tensor, self.model.get_submodule(path).forward(x))
 
     def sublayer(self, name: str, layer: int) -> str:
-        return self.family.sublayers[name].output.format(layer=self.family.layer_path(layer))
+        if name not in self.family.sublayers:
+            raise BadAdapter(
+                f"the {self.family.name} family has no {name} sublayer where something could attach"
+            )
+        return self.family.sublayers[name].output.format(layer=self.layer_paths[layer])
 
     def forward(self, batch: Batch, memories: Sequence[Memory] | None = None) -> Tensor:
         """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded.
@@ -131,6 +136,8 @@ class Base:
 
     def new_memory(self) -> Memory:
         """What a row that begins has read: nothing."""
+        if self.family.architecture == "seq2seq":
+            return SourceMemory()
         return KeyValues() if self.packed else StockKeyValues(self.model.config)
 
     @property
@@ -176,10 +183,6 @@ class Base:
             return pooled
         return cast(Tensor, self.model.get_submodule(self.family.pooler_activation)(pooled[:, 0]))
 
-    @property
-    def _layers(self) -> nn.ModuleList:
-        return cast(nn.ModuleList, self.model.get_submodule(self.family.layers))
-
     def _inputs(self, batch: Batch) -> dict[str, Tensor]:
         positions = batch.positions
         if self.family.positions_after_padding:
@@ -202,21 +205,29 @@ class Base:
         return {"past_key_values": memory.cache, "use_cache": True}
 
 
-def _slot_biases(model: nn.Module, family: Family, num_layers: int) -> SlotBiases | None:
+def _slot_biases(model: nn.Module, family: Family, layer_paths: Sequence[str]) -> SlotBiases | None:
     if family.slot_biases is None:
         return None
     path, method = family.slot_biases
-    paths = [path.format(layer=family.layer_path(index)) for index in range(num_layers)]
-    return SlotBiases([model.get_submodule(path) for path in paths], method)
+    paths = [path.format(layer=layer) for layer in layer_paths]
+    return SlotBiases({path: model.get_submodule(path) for path in paths}, method)
 
 
-def _find_sites(model: nn.Module, family: Family) -> dict[str, Site]:
+def _layer_paths(model: nn.Module, family: Family) -> list[str]:
+    """Every layer's path, an encoder's before its decoder's."""
+    return [
+        f"{stack}.{index}"
+        for stack in family.stacks
+        for index in range(len(cast(nn.ModuleList, model.get_submodule(stack))))
+    ]
+
+
+def _find_sites(model: nn.Module, layer_paths: Sequence[str]) -> dict[str, Site]:
     sites = {}
-    for index, layer in enumerate(cast(nn.ModuleList, model.get_submodule(family.layers))):
-        for name, module in layer.named_modules():
+    for index, layer in enumerate(layer_paths):
+        for name, module in model.get_submodule(layer).named_modules():
             if isinstance(module, nn.Linear | Conv1D):
-                path = f"{family.layer_path(index)}.{name}"
-                sites[path] = _site(path, index, module)
+                sites[f"{layer}.{name}"] = _site(f"{layer}.{name}", index, module)
     return sites
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    GgufConfig,
+)
 
 from engine.attention import register_packed_attention
 from engine.errors import BadBase
@@ -21,6 +28,9 @@ from engine.numerics import Numerics
 _NO_LIMIT = 10**6
 #: what a checkpoint of a bare model may lack: each is then not offered
 _OPTIONAL = ("pooler.", "lm_head.")
+_STOCK: dict[str, Any] = {
+    "encoder": AutoModel, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +38,8 @@ class Weights:
     """The frozen bare model, and what came with it."""
 
     model: Any
+    #: the same inside the stock model that writes, where there is one
+    whole: Any
     has_pooler: bool
     #: the linear from hidden states to the vocabulary, where the checkpoint has one
     output: nn.Module | None
@@ -44,11 +56,14 @@ def read_config(path: Path) -> Any:
         raise BadBase(f"{path} holds no base that transformers knows: {error}") from error
 
 
-def read_weights(path: Path, family: Family, numerics: Numerics, attention: str) -> Weights:
+def read_weights(
+    path: Path, config: Any, family: Family, numerics: Numerics, attention: str
+) -> Weights:
+    """`config` is what `read_config` gave: reading it out of a GGUF file again takes seconds."""
     register_packed_attention()
-    stock: Any = AutoModelForCausalLM if family.architecture == "decoder" else AutoModel
+    stock = _STOCK[family.architecture]
     options = (
-        {"quantization_config": GgufConfig(dequantize=True)}
+        {"quantization_config": GgufConfig(dequantize=True), "config": config}
         if path.is_file()
         else {"use_safetensors": True}
     )
@@ -69,8 +84,9 @@ def read_weights(path: Path, family: Family, numerics: Numerics, attention: str)
     complete = not any(key.startswith(_OPTIONAL) for key in missing)
     return Weights(
         model=model,
+        whole=whole,
         has_pooler=getattr(model, "pooler", None) is not None and complete,
-        output=whole.get_output_embeddings() if whole is not model and complete else None,
+        output=whole.get_output_embeddings() if complete and stock is not AutoModel else None,
         end_ids=_end_ids(whole),
     )
 

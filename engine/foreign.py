@@ -14,6 +14,7 @@ _TASKS = {
     "QUESTION_ANS": "span",
     "FEATURE_EXTRACTION": "embed",
     "CAUSAL_LM": "generate",
+    "SEQ_2_SEQ_LM": "generate",
 }
 
 

@@ -62,6 +62,11 @@ class HeadLayers:
                 f"a decoder's first token has seen none of the others, so the {family.name} family "
                 "has no cls pooling; it has native, last and mean"
             )
+        if family.architecture == "seq2seq" and head["kind"] not in family.native_heads:
+            raise BadAdapter(
+                f"the {family.name} family writes text, classes and numbers included; "
+                f"it has no {head['kind']} head, only {', '.join(family.native_heads)}"
+            )
         kind = head_kind(dict(head))
         self.native = head["pooling"] == "native"
         self._layout = _layout(dict(head), family)
@@ -76,7 +81,8 @@ class HeadLayers:
         """What PEFT's keys have before those of the bare model."""
         if not self._layout.layers and not self.writes:
             return ""  # PEFT wraps the bare model itself
-        return f"{self._layout.prefix or self._family.prefix}."
+        prefix = self._layout.prefix or self._family.prefix
+        return f"{prefix}." if prefix else ""
 
     @property
     def base_pooler(self) -> bool:

@@ -11,7 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, EncoderDecoderCache
+
+from engine.packing import Batch
 
 #: tokens a layer's buffers grow by at least
 _LEAST_ROOM = 64
@@ -60,7 +62,26 @@ class StockKeyValues:
         self.length += num_tokens
 
 
-Memory = KeyValues | StockKeyValues
+class SourceMemory:
+    """What a row of an encoder and decoder keeps: its encoded source, and transformers' own cache.
+
+    The cache holds the keys of the source too, made once.
+    """
+
+    def __init__(self) -> None:
+        # without the config, which counts the encoder's layers
+        self.cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
+        #: [1, L, D] once the source was read
+        self.encoded: Tensor | None = None
+        #: its tokens, for whatever acts where the decoder looks at them
+        self.source: Batch | None = None
+        self.length = 0
+
+    def commit(self, num_tokens: int) -> None:
+        self.length += num_tokens
+
+
+Memory = KeyValues | StockKeyValues | SourceMemory
 
 
 def _grown(old_SKD: Tensor | None, new_LKD: Tensor, start: int, stop: int) -> Tensor:

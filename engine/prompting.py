@@ -6,16 +6,49 @@ The front door and the trainer share it, so that a version is asked as it was tr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.chat import ChatTemplate, Message
 from engine.errors import BadRow
+from engine.families import FAMILIES
 from engine.heads.generate import GenerateHead
+from engine.heads.head_kind import IGNORED
 from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
 
 #: one text, or a conversation
 Asked = str | Sequence[Message]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A prompt and the answer it should get, as tokens."""
+
+    asked: list[int]
+    answer: list[int]
+    #: the answer is written beside the prompt, by a decoder of its own, and not after it
+    beside: bool
+
+    @property
+    def ids(self) -> list[int]:
+        """The row that is trained on."""
+        return self.asked if self.beside else self.asked + self.answer
+
+    @property
+    def target(self) -> list[int]:
+        """As `Train.targets` wants it: of the prompt nothing is learned."""
+        if self.beside:
+            return self.answer
+        return [*[IGNORED] * (len(self.asked) - 1), *self.answer, IGNORED]
+
+    def within(self, max_tokens: int) -> Lesson:
+        """Itself, or cut: of the prompt the end stays, and of the answer at most half a row."""
+        if len(self.asked) + (0 if self.beside else len(self.answer)) <= max_tokens:
+            return self
+        answer = self.answer if self.beside else self.answer[: max(1, max_tokens // 2)]
+        room = max_tokens - (0 if self.beside else len(answer))
+        return replace(self, asked=self.asked[-room:], answer=answer)
 
 
 class Prompter:
@@ -24,6 +57,7 @@ class Prompter:
     def __init__(self, info: EngineInfo, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._end_ids = info.end_ids
+        self._beside = FAMILIES[info.family].architecture == "seq2seq"
         self._chat = (
             ChatTemplate(info.chat_template, info.special_tokens) if info.chat_template else None
         )
@@ -35,10 +69,10 @@ class Prompter:
         assert isinstance(asked, str), "a conversation is read through the chat template"
         return self._tokenizer.ids(_plain(asked, head), special=True)
 
-    def lesson(self, asked: Asked, answer: str, head: Mapping[str, Any]) -> tuple[list[int], int]:
-        """The tokens of prompt and answer, and how many of them are the prompt. Raises BadRow."""
-        prompt = self.tokens(asked, head)
-        return prompt + self._answer(asked, answer, head), len(prompt)
+    def lesson(self, asked: Asked, answer: str, head: Mapping[str, Any]) -> Lesson:
+        """What is learned from one answer. Raises BadRow."""
+        prompt, wanted = self.tokens(asked, head), self._answer(asked, answer, head)
+        return Lesson(asked=prompt, answer=wanted, beside=self._beside)
 
     def text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.text(ids)
@@ -63,7 +97,9 @@ class Prompter:
     def _answer(self, asked: Asked, answer: str, head: Mapping[str, Any]) -> list[int]:
         """The answer as it follows the prompt, up to the token that ends it."""
         if not self._converses(asked, head):
-            return [*self._tokenizer.ids(answer, special=False), *self._end_ids[:1]]
+            ids = self._tokenizer.ids(answer, special=self._beside)
+            ended = bool(ids) and ids[-1] in self._end_ids
+            return ids if ended else [*ids, *self._end_ids[:1]]
         turns = _turns(asked, head)
         before = self._rendered(turns)
         whole = self._rendered([*turns, {"role": "assistant", "content": answer}], answer=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from engine.sites import Action, Sites
 
+#: the plan of slots whose adapters are elsewhere, so that their rows are one call
+_NOTHING: Mapping[str, Sequence[Action]] = MappingProxyType({})
 #: slot and number of positions -> what acts on them
 PlanSlot = Callable[[int, int], Mapping[str, Sequence[Action]]]
 
@@ -25,13 +28,18 @@ PlanSlot = Callable[[int, int], Mapping[str, Sequence[Action]]]
 class SlotBiases:
     """The bias methods of one base's attention modules; none for nearly every family."""
 
-    def __init__(self, modules: Sequence[nn.Module], method: str) -> None:
+    def __init__(self, modules: Mapping[str, nn.Module], method: str) -> None:
+        self._prefixes = tuple(f"{path}." for path in modules)
         self._sites: Sites | None = None
         self._slots: Sequence[int] = ()
         self._plan_slot: PlanSlot | None = None
         self._plans: dict[int, Mapping[str, Sequence[Action]]] = {}
-        for module in modules:
+        for module in modules.values():
             setattr(module, method, self._per_slot(getattr(module, method)))
+
+    def covers(self, path: str) -> bool:
+        """Whether a site is one of the linears that the biases may come from."""
+        return path.startswith(self._prefixes)
 
     @contextmanager
     def acting(self, sites: Sites, slots: Sequence[int], plan_slot: PlanSlot) -> Iterator[None]:
@@ -49,10 +57,12 @@ class SlotBiases:
             """Query and key [R·H, L, D]."""
             if self._sites is None:
                 return stock(query, key, relative, positions_PI, *rest)
-            parts, heads, start = [], query.shape[0] // len(self._slots), 0
-            for slot, rows in groupby(self._slots):
-                stop = start + heads * len(list(rows))
-                with self._sites.instead(self._plan(slot, positions_PI.shape[0])):
+            plans = [self._plan(slot, positions_PI.shape[0]) for slot in self._slots]
+            parts, heads, start = [], query.shape[0] // len(plans), 0
+            for _, rows in groupby(plans, key=id):
+                actions, *others = rows
+                stop = start + heads * (1 + len(others))
+                with self._sites.instead(actions):
                     own = (query[start:stop], key[start:stop], relative, positions_PI)
                     parts.append(stock(*own, *rest))
                 start = stop
@@ -64,5 +74,5 @@ class SlotBiases:
         """One for all layers of a forward."""
         assert self._plan_slot is not None, "a plan is asked for while nothing acts"
         if slot not in self._plans:
-            self._plans[slot] = self._plan_slot(slot, num_positions)
+            self._plans[slot] = self._plan_slot(slot, num_positions) or _NOTHING
         return self._plans[slot]

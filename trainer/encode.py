@@ -4,7 +4,7 @@ split, no step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,10 @@ from trainer.heads import HEAD_DATA
 from trainer.settings import TrainingSettings
 
 _CHUNK = 512
+
+
+def _unread(ids: Sequence[int]) -> str:
+    raise AssertionError(f"a row that writes nothing was asked to read {len(ids)} tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,9 @@ class EncodedRow:
     example: Example
     truncated: bool
     encodings: tuple[Encoding, ...] = ()
+    #: what is read before anything is written, and how what was written reads
+    asked: tuple[int, ...] = ()
+    said: Callable[[Sequence[int]], str] = _unread
 
     @property
     def num_tokens(self) -> int:

@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.heads import head_kind
+from engine.heads.generate import GenerateHead
 from engine.port import Array, EnginePort, Predict, Predicted, Result
 from trainer.ask import await_answer, error_of
 from trainer.batches import prediction_batches
 from trainer.encode import EncodedRow
 from trainer.heads import HEAD_DATA
+from trainer.lessons import written
 from trainer.metrics import Metrics
 
 Logits = NDArray[np.float32]
@@ -59,9 +61,11 @@ def predict(
     slot: int,
     place: dict[int, str] | None = None,
 ) -> list[Logits]:
-    """Logits in the order of the rows; `place` goes with every step, so that nothing placed between
-    is in the way.
+    """Logits, or written tokens, in the order of the rows; `place` goes with every step, so that
+    nothing placed between is in the way.
     """
+    if head["kind"] == GenerateHead.name:
+        return written(port, rows, head, slot, place)
     pieces = [piece for row in rows for piece in row.pieces]
     answers: list[Logits] = [_NONE] * len(pieces)
     waiting: deque[tuple[list[int], Future[Result]]] = deque()

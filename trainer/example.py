@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 #: classify: a name, or a sorted tuple of them; regress and rerank: a number; tag: a tag per word;
-#: span: (answer, first character) for each answer; embed: how alike, or None
+#: span: (answer, first character) for each answer; embed: how alike, or None; generate: a text
 Label = str | float | tuple[Any, ...] | None
 
 
@@ -21,6 +21,8 @@ class Example:
     label: Label
     pair: str | None = None
     words: tuple[str, ...] = ()
+    #: a conversation as (role, content), up to what is to be written
+    turns: tuple[tuple[str, str], ...] = ()
 
     @property
     def group(self) -> str:

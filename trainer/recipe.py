@@ -131,6 +131,11 @@ def _one_of(name: str, value: str, choices: list[str]) -> None:
 
 def _check_kind_settings(spec: JobSpec) -> None:
     """A setting of another kind would be without effect, and its owner would not know."""
+    if spec.kind == "head_only" and HEADS[spec.head].bare:
+        raise BadSetting(
+            f"kind is head_only and the head {spec.head} has no weights: nothing would be trained.",
+            name="kind",
+        )
     own, plain = _KIND_SETTINGS[spec.kind], TrainingSettings()
     others = {name for names in _KIND_SETTINGS.values() for name in names} - set(own)
     for name in sorted(others):

@@ -13,17 +13,21 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone, NotLoaded
+from engine.heads.generate import GenerateHead
 from engine.port import CloseTraining, Done, EnginePort, TrainingOpened
+from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
 from trainer.ask import ask
 from trainer.baseline import baseline_of
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.evaluate import evaluate
+from trainer.example import Example
 from trainer.files import FileStore
 from trainer.findings import Findings, comparison_warnings
 from trainer.heads import HEAD_DATA
 from trainer.jobs import Phase
 from trainer.lease import Lease
+from trainer.lessons import encode_lessons
 from trainer.loop import Course, Training
 from trainer.prepare import Prepared, prepare
 from trainer.publish import Draft, Publisher
@@ -86,12 +90,17 @@ class JobRun:
         head = head_for(
             self._spec.head, pooling_of(self._spec), prepared.labels, split.train, settings
         )
-        train, dev, test = (
-            encode_examples(rows, head, self._tools.tokenizer, settings.max_tokens)
-            for rows in (split.train, split.dev, split.test)
-        )
+        train, dev, test = (self._rows(rows, head) for rows in (split.train, split.dev, split.test))
         rate = learning_rate(self._spec)
         return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
+
+    def _rows(self, examples: list[Example], head: dict[str, Any]) -> list[EncodedRow]:
+        tools, limit = self._tools, self._spec.settings.max_tokens
+        if head["kind"] != GenerateHead.name:
+            return encode_examples(examples, head, tools.tokenizer, limit)
+        info = tools.port.info
+        limit = min(limit or info.max_tokens, info.max_tokens)
+        return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
     @contextmanager
     def _slot(self, course: Course) -> Iterator[TrainingOpened]:

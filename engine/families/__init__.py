@@ -5,6 +5,7 @@ A new family is one file here and one line in `FAMILIES`; siblings do not know e
 
 from engine.errors import BadBase
 from engine.families.albert import ALBERT
+from engine.families.bart import BART
 from engine.families.bert import BERT
 from engine.families.deberta_v2 import DEBERTA_V2
 from engine.families.distilbert import DISTILBERT
@@ -19,12 +20,14 @@ from engine.families.mpnet import MPNET
 from engine.families.opt import OPT
 from engine.families.phi3 import PHI3
 from engine.families.roberta import ROBERTA
+from engine.families.t5 import T5
 
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
         BERT, ROBERTA, DISTILBERT, ELECTRA, ALBERT, MODERNBERT, DEBERTA_V2, MPNET,
         GPT2, LLAMA, QWEN2, QWEN3, GEMMA3, GPT_NEOX, OPT, PHI3,
+        T5, BART,
     )
 }  # fmt: skip
 

@@ -63,6 +63,10 @@ class Family:
     #: the bare model's attribute inside a stock task model, which prefixes PEFT's keys
     prefix: str
     layers: str
+    #: the second stack of an encoder and decoder; its layers count on after the first's
+    decoder_layers: str | None = None
+    #: how the decoder's linears end that read what the encoder made
+    from_encoder: tuple[str, ...] = ()
     #: "attention" and "feed_forward", each with its boundaries
     sublayers: Mapping[str, Sublayer]
     #: by head kind
@@ -100,4 +104,14 @@ class Family:
         return [self.prefix, *sorted(others)]
 
     def layer_path(self, index: int) -> str:
+        """A layer of the first stack."""
         return f"{self.layers}.{index}"
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        return (self.layers,) if self.decoder_layers is None else (self.layers, self.decoder_layers)
+
+    def reads_source(self, path: str) -> bool:
+        """Whether a module gets the encoder's tokens, rather than the decoder's."""
+        encoder = self.layers.partition(".")[0]
+        return path.startswith(f"{encoder}.") or path.endswith(self.from_encoder)

@@ -45,6 +45,9 @@ class Layout(Protocol):
     def num_layers(self) -> int: ...
 
     @property
+    def layer_paths(self) -> Sequence[str]: ...
+
+    @property
     def hidden_size(self) -> int: ...
 
     def sublayer(self, name: str, layer: int) -> str:

@@ -142,7 +142,7 @@ def _route(site: str, variant: str, layout: Layout) -> Route:
         return of_output
     family = layout.family
     branch = family.sublayers["feed_forward"]
-    layer = family.layer_path(layout.sites[site].layer)
+    layer = layout.layer_paths[layout.sites[site].layer]
     norm = branch.norm.format(layer=layer)
     if variant == "parallel":
         return spanning(norm if family.norm_first else branch.input.format(layer=layer))

@@ -130,7 +130,7 @@ def _variant(given: Mapping[str, Any]) -> str:
 
 def _hosts(name: str, layer: int, layout: Layout) -> list[str]:
     """The library's module at a sublayer: its own, or in models of BERT's build the output's."""
-    path = layout.family.layer_path(layer)
+    path = layout.layer_paths[layer]
     own = f"{path}.{'attention' if name == 'attention' else 'output'}_adapters"
     output = layout.sublayer(name, layer)
     if output.endswith(".output.dense"):

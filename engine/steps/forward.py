@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 
@@ -21,6 +22,7 @@ from engine.plan import plan, row_group
 from engine.port import Row
 from engine.resident import Placed
 from engine.sites import Action, Sites
+from engine.slot_biases import SlotBiases
 
 Dropout = Callable[[Tensor], Tensor]
 
@@ -44,7 +46,7 @@ def acting(
     with ExitStack() as stack:
         stack.enter_context(sites.acting(plan(batch, placed), dropout))
         if base.slot_biases is not None:
-            plan_slot = partial(_plan_slot, placed)
+            plan_slot = partial(_plan_slot, base.slot_biases, placed)
             stack.enter_context(base.slot_biases.acting(sites, batch.slots, plan_slot))
         yield
 
@@ -94,7 +96,13 @@ def _pooled(
     return features
 
 
-def _plan_slot(placed: Mapping[int, Placed], slot: int, num_tokens: int) -> dict[str, list[Action]]:
-    """What one slot's adapter does to tokens that are all its own."""
+def _plan_slot(
+    biases: SlotBiases, placed: Mapping[int, Placed], slot: int, num_tokens: int
+) -> dict[str, list[Action]]:
+    """What one slot's adapter does, where biases come from, to tokens that are all its own."""
+    if slot not in placed:
+        return {}
+    own = placed[slot]
+    inside = {site: effect for site, effect in own.effects.items() if biases.covers(site)}
     tokens = pack([Row(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
-    return plan(tokens, placed)
+    return plan(tokens, {slot: replace(own, effects=inside)})

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from engine.base import Base
 from engine.errors import BadRow, NonFiniteResult, NotLoaded
-from engine.kv_cache import Memory
+from engine.kv_cache import Memory, SourceMemory
 from engine.packing import unpack
 from engine.plan import plan
 from engine.port import Decode, Decoded, Failure, Row, Start, Written
 from engine.resident import Placed
+from engine.seq2seq import both, encoded, start_id, target_batch, written_on
 from engine.sites import Sites
 from engine.steps.forward import make_batch
 from engine.steps.predict import refused
@@ -64,7 +65,7 @@ class Writing:
                 continue
             self._rows[key] = _Running(
                 slot=row.slot, digest=digests.get(row.slot), placed=placed.get(row.slot),
-                unread=row.ids, left=min(most, self._base.max_tokens - len(row.ids) + 1),
+                unread=row.ids, left=min(most, self._room(row)),
                 memory=self._base.new_memory(),
             )  # fmt: skip
         going = [key for key in step.keys if key not in answers]
@@ -130,6 +131,9 @@ class Writing:
     @torch.inference_mode()
     def _forward(self, rows: Sequence[_Running]) -> list[Answer]:
         placed = {row.slot: row.placed for row in rows if row.placed is not None}
+        if isinstance(memory := rows[0].memory, SourceMemory):
+            assert len(rows) == 1, "rows of an encoder and decoder write one by one"
+            return self._noted(rows, self._translated(rows[0], memory, placed))
         tokens = [Row(ids=row.unread, slot=row.slot) for row in rows]
         batch = make_batch(self._base, tokens, placed)
         ordered = [rows[i] for i in batch.order]
@@ -141,18 +145,33 @@ class Writing:
         with self._sites.acting(plan(batch, placed)):
             hidden = self._base.forward(batch, [row.memory for row in ordered])
         last_RD = torch.stack([row_TD[-1] for row_TD in unpack(hidden, batch)])
-        answers: list[Answer] = [Written(ids=[])] * len(rows)
-        for position, row, (token, finite) in zip(
-            batch.order, ordered, self._chosen(last_RD), strict=True
-        ):
-            answers[position] = self._note(row, token) if finite else _NOT_FINITE
-        return answers
+        noted = self._noted(ordered, self._base.vocabulary(last_RD))
+        answers = dict(zip(batch.order, noted, strict=True))
+        return [answers[position] for position in range(len(rows))]
 
-    def _chosen(self, last_RD: Tensor) -> list[tuple[int, bool]]:
-        """Each row's likeliest token, and whether its logits are numbers at all."""
-        logits_RV = self._base.vocabulary(last_RD)
+    def _translated(
+        self, row: _Running, memory: SourceMemory, placed: Mapping[int, Placed]
+    ) -> Tensor:
+        """Logits [1, V] of a row whose source an encoder reads first."""
+        if memory.source is None:
+            memory.source = make_batch(
+                self._base, [Row(ids=row.unread, slot=row.slot)], dict(placed)
+            )
+            with self._sites.acting(plan(memory.source, placed)):
+                memory.encoded = encoded(self._base, memory.source)
+            row.unread = [start_id(self._base)]
+        target = target_batch(self._base, [row.unread], [row.slot])
+        with self._sites.acting(both(self._base, memory.source, target, placed)):
+            return written_on(self._base, target, memory)
+
+    def _noted(self, rows: Sequence[_Running], logits_RV: Tensor) -> list[Answer]:
+        """Each row's likeliest token, where its logits are numbers at all."""
         finite = logits_RV.isfinite().all(-1).tolist()
-        return list(zip(logits_RV.argmax(-1).tolist(), finite, strict=True))
+        tokens = logits_RV.argmax(-1).tolist()
+        return [
+            self._note(row, token) if good else _NOT_FINITE
+            for row, token, good in zip(rows, tokens, finite, strict=True)
+        ]
 
     def _note(self, row: _Running, token: int) -> Written:
         row.memory.commit(len(row.unread))
@@ -169,6 +188,11 @@ class Writing:
         if placed is not None and not placed.head.writes:
             return _failure(f"slot {row.slot} holds a version whose head does not write text")
         return refused(row, self._base)
+
+    def _room(self, row: Row) -> int:
+        """How many tokens may follow: a decoder reads its row on, one beside an encoder begins."""
+        beside = self._base.family.architecture == "seq2seq"
+        return self._base.max_tokens - (0 if beside else len(row.ids) - 1)
 
     def _taken(self, key: int) -> Failure | None:
         return _failure(f"a row with the key {key} is running") if key in self._rows else None

@@ -23,6 +23,7 @@ from engine.packing import Batch, unpack
 from engine.port import OpenTraining, Row, Train, Trained
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
+from engine.seq2seq import both, shifted, taught
 from engine.sites import Sites
 from engine.steps.forward import acting, head_logits, make_batch
 
@@ -111,10 +112,16 @@ class Training:
         generator = torch.Generator(self._base.numerics.device).manual_seed(
             _mix(self._spec.seed, step.step, part.start)
         )
-        hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
         targets = [step.targets[part[i]] for i in batch.order]
         head = self.adapter.head
         kind = head_kind(head)
+        if self._base.family.architecture == "seq2seq":
+            target = shifted(self._base, targets, batch.slots)
+            actions = both(self._base, batch, target, placed)
+            with self._sites.acting(actions, _dropout(self._spec.dropout, generator)):
+                words = torch.cat(unpack(taught(self._base, batch, target), target))
+            return kind.loss(words, targets, batch.lengths, head, self._spec.loss)
+        hidden = self._hidden(batch, [step.keys[part[i]] for i in batch.order], placed, generator)
         if placed[step.slot].head.writes:
             learned = [[t for t in row if t != IGNORED] for row in targets]
             words = self._words(hidden, targets)

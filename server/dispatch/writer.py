@@ -92,8 +92,7 @@ class Writer:
                 await self._begin(chosen)
             if self._texts:
                 await self._decode()
-            elif self._room and not chosen:
-                # batches hold every slot; they are short
+            elif self._room and not chosen:  # batches hold every slot; they are short
                 await asyncio.sleep(0.005)
 
     # ------------------------------------------------------------ beginning
@@ -124,23 +123,33 @@ class Writer:
     async def _begin(self, chosen: Sequence[Entry]) -> None:
         """Entries of a step that fails as a whole are begun one by one."""
         texts = [text for entry in chosen if (text := self._placed(entry)) is not None]
-        if not texts:
+        error = await self._started(texts) if texts else None
+        if error is None:
             return
-        try:
-            await self._start(texts)
-        except EngineError as error:
-            if isinstance(error, EngineGone) or len(texts) == 1:
-                self._fail(texts, error)
-                return
-            for text in texts:
-                await self._begin_alone(text)
+        if isinstance(error, EngineGone) or len(texts) == 1:
+            self._fail(texts, error)
+            return
+        for text in texts:
+            if (own := await self._started([text])) is not None:
+                self._fail([text], own)
 
-    async def _begin_alone(self, text: Text) -> None:
-        text.rows.clear()
+    async def _started(self, texts: Sequence[Text]) -> EngineError | None:
+        rows = [(next(self._keys), text, row) for text in texts for row in text.entry.rows]
+        step = Start(
+            rows=[Row(ids=row.ids, slot=text.slot) for _, text, row in rows],
+            keys=[key for key, _, _ in rows],
+            max_tokens=[text.entry.max_tokens for _, text, _ in rows],
+            place={text.slot: text.entry.digest for text in texts},
+        )
         try:
-            await self._start([text])
+            decoded = await self._ask(step)
         except EngineError as error:
-            self._fail([text], error)
+            return error
+        for (key, text, _), result in zip(rows, decoded.rows, strict=True):
+            text.rows[key] = result
+        self._observe(decoded, len(rows))
+        self._deliver(texts)
+        return None
 
     def _placed(self, entry: Entry) -> Text | None:
         """The entry with a slot, or none: an earlier one of this turn took the last."""
@@ -153,22 +162,6 @@ class Writer:
         text = Text(entry=entry, slot=slot, began_at=self._clock())
         self._texts.append(text)
         return text
-
-    async def _start(self, texts: Sequence[Text]) -> None:
-        keys = {
-            next(self._keys): (text, row.ids) for text in texts for row in text.entry.rows
-        }  # fmt: skip
-        step = Start(
-            rows=[Row(ids=ids, slot=text.slot) for text, ids in keys.values()],
-            keys=list(keys),
-            max_tokens=[text.entry.max_tokens for text, _ in keys.values()],
-            place={text.slot: text.entry.digest for text in texts},
-        )
-        decoded = await self._ask(step)
-        for (key, (text, _)), result in zip(keys.items(), decoded.rows, strict=True):
-            text.rows[key] = result
-        self._observe(decoded, len(keys))
-        self._deliver(texts)
 
     # ------------------------------------------------------------ writing on
 

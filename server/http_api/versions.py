@@ -35,7 +35,10 @@ async def register(
     task: str,
     caller: CallerOf,
     service: ServiceOf,
-    files: Annotated[list[UploadFile], File(description="the files of a PEFT adapter directory")],
+    files: Annotated[
+        list[UploadFile] | None,
+        File(description="the files of a PEFT adapter directory; none for a prompt"),
+    ] = None,
     head: Annotated[str, Form()] = "",
     labels: Annotated[str, Form(description="comma separated")] = "",
     pooling: Annotated[str, Form()] = "",
@@ -53,7 +56,7 @@ async def register(
         promote=promote,
         note=note,
     )
-    upload = ((file.filename or "", chunks(file.file)) for file in files)
+    upload = ((file.filename or "", chunks(file.file)) for file in files or ())
     return await service.adapters.register(caller, registration, upload)
 
 

@@ -16,9 +16,11 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
 from engine.errors import EngineError
 from engine.heads import HEADS
+from engine.heads.generate import GenerateHead
 from engine.port import EnginePort, Inspect, Inspected
 from server.dispatch.residency import Residency
 from server.errors import BadCall
+from server.service.prompts import PROMPT_FILES
 from server.service.values import Caller, Registration
 from server.service.views import (
     AliasView,
@@ -57,9 +59,7 @@ class AdapterService:
     async def register(
         self, caller: Caller, registration: Registration, upload: Upload
     ) -> VersionView:
-        """Stage, read strictly, let the engine inspect, publish: nothing of a refused adapter
-        stays.
-        """
+        """Stage, read strictly, inspect, publish: nothing of a refused adapter stays."""
         loop = asyncio.get_running_loop()
         version = await loop.run_in_executor(
             self._uploads, self._register, caller, registration, upload
@@ -73,8 +73,13 @@ class AdapterService:
         check_name(registration.task)
         head = _head(registration)
         with self._registry.stage() as staging:
+            num_files = 0
             for name, chunks in upload:
                 staging.write(name, chunks)
+                num_files += 1
+            if not num_files and (head or {}).get("kind") == GenerateHead.name:
+                for name, content in PROMPT_FILES.items():
+                    staging.write(name, [content])
             self._registry.check(staging)
             found = self._inspect(staging.path, head)
             info = self._port.info

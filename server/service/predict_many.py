@@ -49,6 +49,7 @@ class PredictManyService:
             )
         finally:
             together.close()
+        _raise_common(results)
         return ManyPredictions(
             results=results, timing=_slowest(results, (self._clock() - started) * 1e3)
         )
@@ -70,6 +71,13 @@ class PredictManyService:
             return TaskFailure(task=ref, error=error)
         finally:
             together.leave()
+
+
+def _raise_common(results: Sequence[Prediction | TaskFailure]) -> None:
+    """Where no task could answer and trying again may help, the call as a whole says so."""
+    errors = [result.error for result in results if isinstance(result, TaskFailure)]
+    if len(errors) == len(results) and all(fault_of(e).outside.retryable for e in errors):
+        raise errors[0]
 
 
 def _slowest(results: Sequence[Prediction | TaskFailure], total_ms: float) -> Timing:

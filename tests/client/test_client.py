@@ -52,6 +52,15 @@ def test_no_proxy_stands_between_a_client_and_a_server_on_its_own_machine(
         assert client.info()["base"] == "fake"
 
 
+def test_a_composition_names_what_acted(client: Client, task: str) -> None:
+    compose = [{"ref": task, "weight": 0.5}]
+    prediction = client.predict(task, "a good thing", compose=compose)
+    (part,) = prediction.composed
+    assert (part.task, part.version, part.weight) == (task, 1, 0.5)
+    assert part.digest == prediction.digest
+    assert client.predict(task, "a good thing").composed == ()
+
+
 def test_a_prediction_names_its_version_and_gives_one_output_per_text(
     client: Client, task: str
 ) -> None:

@@ -71,12 +71,14 @@ def all_cases() -> list[Case]:
 
 
 def _exists(family: str, variant: str, head: str, pooling: str) -> bool:
-    """A decoder's first token has seen none of the others, so it answers for no row; a head without
-    weights and no adapter make no version.
+    """A decoder's first token has seen none of the others, so it answers for no row; an encoder
+    with a decoder writes, and nothing else; a head without weights and no adapter make no version.
     """
-    blind = FAMILIES[family].architecture == "decoder" and pooling == "cls"
+    architecture = FAMILIES[family].architecture
+    blind = architecture == "decoder" and pooling == "cls"
     nothing = variant == "head_only" and HEADS[head].bare
-    return pooling in HEADS[head].poolings and not blind and not nothing
+    silent = architecture == "seq2seq"
+    return pooling in HEADS[head].poolings and not (blind or nothing or silent)
 
 
 def pairwise(cases: list[Case]) -> set[Case]:

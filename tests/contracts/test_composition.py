@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from transformers import AutoModel
 
 from engine import port
 from engine.adapter import Adapter
+from engine.base import Base
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
 from tests.contracts.tiny import BASES
@@ -38,9 +40,8 @@ def test_a_composition_answers_as_the_base_with_the_weighted_adapters_merged_in(
     parts = dict(zip(digests, weights, strict=True))
     table.ask(port.Compose(digest="sum", first=digests[0], parts=parts))
     oracle = AutoModel.from_pretrained(base_folder(family), attn_implementation="eager").eval()
-    biases = {site: oracle.get_submodule(site).bias.clone() for site in table.base.sites}
     for adapter, weight in zip(adapters, weights, strict=True):
-        _merge(oracle, adapter, weight, biases)
+        _merge(oracle, table.base, adapter, weight)
     head = adapters[0].head_weights
     for ids, answer in zip(ROWS, table.answers([(ids, "sum") for ids in ROWS]), strict=True):
         with torch.inference_mode():
@@ -50,20 +51,21 @@ def test_a_composition_answers_as_the_base_with_the_weighted_adapters_merged_in(
 
 
 @torch.no_grad()
-def _merge(
-    model: torch.nn.Module, adapter: Adapter, weight: float, biases: dict[str, torch.Tensor]
-) -> None:
+def _merge(model: torch.nn.Module, base: Base, adapter: Adapter, weight: float) -> None:
     for site, parts in adapter.weights.items():
-        linear: torch.nn.Linear = model.get_submodule(site)  # type: ignore[assignment]
+        linear: Any = model.get_submodule(site)
+        shift = torch.zeros(base.sites[site].out_features)
         if "down" in parts:
             scale = adapter.config["lora_alpha"] / adapter.config["r"]
-            linear.weight += weight * scale * parts["up"] @ parts["down"]
-            if "up_bias" in parts:
-                linear.bias += weight * scale * parts["up_bias"]
-        if "bias" in parts:
-            linear.bias += weight * (parts["bias"] - biases[site])
-        if "shift" in parts:
-            linear.bias += weight * parts["shift"]
+            product = weight * scale * parts["up"] @ parts["down"]
+            linear.weight += product.T if base.transposed(site) else product
+            shift += scale * parts.get("up_bias", 0)
+        own = base.bias(site)
+        if "bias" in parts and own is not None:
+            shift += parts["bias"] - own
+        shift += parts.get("shift", 0)
+        old = 0 if linear.bias is None else linear.bias
+        linear.bias = torch.nn.Parameter(old + weight * shift)
 
 
 def test_a_composition_beside_its_own_parts_equals_each_row_alone(bench: MakeBench) -> None:

@@ -13,13 +13,22 @@ from peft.utils.constants import (
 )
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as TARGETS
 
+from adapters_registry.limits import Limits
+from adapters_registry.reader import check_directory
 from engine import port
 from engine.kinds import KINDS
 from engine.kinds.adapter_kind import targeted
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import LABELS, Case
 from tests.contracts.tiny import BASES
-from tests.contracts.tuned import NUM_OUTPUTS, VARIANTS, stock_logits, stock_model, tuned_model
+from tests.contracts.tuned import (
+    VARIANTS,
+    heads,
+    peft_has,
+    stock_logits,
+    stock_model,
+    tuned_model,
+)
 
 FAMILIES = sorted(BASES)
 MakeBench = Callable[..., Bench]
@@ -27,11 +36,11 @@ Folder = Callable[[str], Path]
 PEFT_KINDS = ["lora", "dora", "lora-biases", "ia3", "bias"]
 
 
-def _heads(table: Bench) -> list[str]:
-    return [head for head in NUM_OUTPUTS if head in table.base.family.native_heads]
+def _skip_unless(variant: str, table: Bench) -> None:
+    if not peft_has(variant, table.base):
+        pytest.skip("PEFT does not have it for this family")
 
 
-# PEFT takes the bias of its own B for a broken matrix
 @pytest.mark.filterwarnings("ignore:.*invalid shape:peft.utils.warning.PeftWarning")
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 @pytest.mark.parametrize("family", FAMILIES)
@@ -39,10 +48,12 @@ def test_a_directory_saved_by_peft_answers_as_peft_does(
     bench: MakeBench, base_folder: Folder, tmp_path: Path, family: str, variant: str
 ) -> None:
     table = bench(family)
-    heads = _heads(table)
-    for head in heads if variant == "lora" else heads[: 1 + (variant == "every bias")]:
+    _skip_unless(variant, table)
+    stock = heads(table.base)
+    for head in stock if variant == "lora" else stock[: 1 + (variant == "every bias")]:
         directory = tmp_path / head
         oracle = tuned_model(base_folder(family), table.base, head, variant, directory)
+        check_directory(directory, Limits())
         digest = table.load(directory, {"kind": head, "labels": LABELS.get(head)})
         for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
             np.testing.assert_allclose(answer, stock_logits(oracle, ids), atol=1e-4)
@@ -54,7 +65,8 @@ def test_a_version_we_write_loads_with_stock_peft_and_answers_the_same(
     bench: MakeBench, base_folder: Folder, family: str, variant: str
 ) -> None:
     table = bench(family)
-    head = _heads(table)[0]
+    _skip_unless(variant, table)
+    head = heads(table.base)[0]
     adapter = table.adapter(Case(family, variant, head, "native"), scale=0.1)
     directory = table.write(adapter)
     oracle = PeftModel.from_pretrained(stock_model(base_folder(family), head), directory).eval()

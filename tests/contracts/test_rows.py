@@ -99,7 +99,7 @@ def test_hostile_finite_weights_beside_a_row_change_no_bit_of_it(
     beside_hostile = table.predict([(ROWS[0], mine), (ROWS[1], hostile_digest), (ROWS[2], mine)])
     np.testing.assert_array_equal(beside_tame[0], beside_hostile[0])
     np.testing.assert_array_equal(beside_tame[2], beside_hostile[2])
-    if case.kind != "head_only":  # the sum of a normed row is near zero, whatever multiplies it
+    if case.kind in ("lora", "bottleneck"):  # a norm may turn what only grows into zero
         assert beside_hostile[1].code == "non_finite_result"
 
 

@@ -37,8 +37,10 @@ def test_training_lowers_the_loss_and_leaves_the_base_untouched(
     table = bench(case.family)
     before = {name: p.clone() for name, p in table.base.model.named_parameters()}
     slot = table.open(case)
-    losses = table.train(case, slot, steps=60, rate=0.01)
-    assert losses[-1] < losses[0] * 0.85
+    losses = table.train(case, slot, steps=1, rate=0.01)
+    while losses[-1] >= losses[0] * 0.85:
+        assert len(losses) < 60
+        losses += table.train(case, slot, steps=4, rate=0.01)
     for name, parameter in table.base.model.named_parameters():
         assert parameter.grad is None
         assert torch.equal(parameter, before[name]), name

@@ -12,6 +12,8 @@ from transformers import (
     AlbertConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    BartConfig,
     BertConfig,
     DebertaV2Config,
     DistilBertConfig,
@@ -29,6 +31,7 @@ from transformers import (
     Qwen2Config,
     Qwen3Config,
     RobertaConfig,
+    T5Config,
 )
 
 from engine.families import FAMILIES
@@ -102,14 +105,32 @@ BASES: dict[str, Callable[[], PreTrainedConfig]] = {
 }  # fmt: skip
 
 
+#: these write and do nothing else: test_seq2seq.py
+SEQ2SEQ: dict[str, Callable[[], PreTrainedConfig]] = {
+    "t5": lambda: T5Config(
+        vocab_size=VOCABULARY, d_model=32, d_kv=8, d_ff=48, num_layers=3, num_decoder_layers=3,
+        num_heads=4, feed_forward_proj="gated-gelu", decoder_start_token_id=1, pad_token_id=1,
+        eos_token_id=2, relative_attention_num_buckets=8, relative_attention_max_distance=12,
+    ),
+    "bart": lambda: BartConfig(
+        vocab_size=VOCABULARY, d_model=32, encoder_layers=2, decoder_layers=3,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=48,
+        decoder_ffn_dim=48, max_position_embeddings=64, decoder_start_token_id=2,
+        forced_eos_token_id=None, **_SPECIAL,
+    ),
+}  # fmt: skip
+_STOCK: dict[str, Any] = {
+    "encoder": AutoModel, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM,
+}  # fmt: skip
+
+
 def build_base(family: str, folder: Path, **changes: Any) -> Path:
     """A base on disk, as `--base` takes it; weights larger than usual, so that mistakes show."""
     torch.manual_seed(7)
-    config = BASES[family]()
+    config = (BASES | SEQ2SEQ)[family]()
     for name, value in changes.items():
         setattr(config, name, value)
-    decoder = FAMILIES[family].architecture == "decoder"
-    model = (AutoModelForCausalLM if decoder else AutoModel).from_config(config)
+    model = _STOCK[FAMILIES[family].architecture].from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:

@@ -36,9 +36,28 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+def _auto_class(head: str) -> Any:
+    return AutoModelForTokenClassification if head == "tag" else AutoModelForSequenceClassification
+
+
+def heads(base: Base) -> list[str]:
+    """Those of which transformers has a task model for the family."""
+    config = type(base.model.config)
+    return [
+        head
+        for head in NUM_OUTPUTS
+        if head in base.family.native_heads and config in _auto_class(head)._model_mapping
+    ]
+
+
+def peft_has(variant: str, base: Base) -> bool:
+    """PEFT's BEFT knows no linear that keeps its weight the other way round."""
+    return variant not in ("beft", "bias") or not base.transposed(next(iter(base.sites)))
+
+
 def stock_model(folder: Path, head: str) -> Any:
     """The stock task model; its base weights are the folder's, its head is new."""
-    kind = AutoModelForTokenClassification if head == "tag" else AutoModelForSequenceClassification
+    kind = _auto_class(head)
     model = kind.from_pretrained(folder, num_labels=NUM_OUTPUTS[head], attn_implementation="eager")
     assert model.config._attn_implementation == "eager"
     return model.eval()
@@ -67,17 +86,19 @@ def _shared(parameter: str, base: Base) -> bool:
 
 def _config(variant: str, base: Base, **common: Any) -> PeftConfig:
     first, *_, last = names = linears(base)
+    transposed = base.transposed(next(iter(base.sites)))
     if variant == "ia3":
         chosen = KINDS["ia3"].check({}, base)
         return IA3Config(
-            target_modules=chosen["sites"], feedforward_modules=chosen["feedforward"], **common
-        )
+            target_modules=chosen["sites"], feedforward_modules=chosen["feedforward"],
+            fan_in_fan_out=transposed, **common,
+        )  # fmt: skip
     if variant == "beft":
         return BeftConfig(target_modules=[first, last], **common)
     options = dict(VARIANTS[variant])
     if variant == "patterns":
         options |= {"rank_pattern": {first: 2}, "alpha_pattern": {last: 5}}
-    options["fan_in_fan_out"] = base.transposed(next(iter(base.sites)))
+    options["fan_in_fan_out"] = transposed
     if variant == "some layers":
         options |= {"layers_to_transform": [base.num_layers // 2]}
     # not PEFT's "all-linear", which takes the pooler and the head as well

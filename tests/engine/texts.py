@@ -5,7 +5,7 @@ from __future__ import annotations
 from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, pre_tokenizers, processors
 
-from engine.testing import fake_tokenizer_json
+from engine.fake_base import fake_tokenizer_json
 from engine.tokenizer import Tokenizer
 
 WORDS = ["[CLS]", "[SEP]", "[UNK]", "anna", "lives", "in", "new", "york", "and", "@", "works", "."]

@@ -124,7 +124,7 @@ async def test_an_adapter_without_files_is_refused(tmp_path: Path) -> None:
     async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
         assert (
             await http.post("/v1/tasks/mood/versions", data={"head": "classify"})
-        ).status_code == 400
+        ).status_code == 422
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await rpc.adapters.Register(
                 messages(tmp_path / "data", task_id="mood") if False else iter(())

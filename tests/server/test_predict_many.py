@@ -10,7 +10,7 @@ import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from engine.errors import OutOfMemory
+from engine.errors import EngineGone, OutOfMemory
 from engine.port import Load
 from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
@@ -57,6 +57,31 @@ async def test_each_task_answers_as_it_does_alone_over_both_transports(tmp_path:
             assert (expected.task_id, expected.version) == (theirs["task"], theirs["version"])
         values = [output.value.value for output in alone[0].outputs]
         assert [output["value"] for output in shown["results"][0]["outputs"]] == values
+
+
+HEADS: dict[str, tuple[dict[str, Any], str]] = {
+    "mood": ({"kind": "classify", "labels": ["a", "b"]}, "classification"),
+    "topics": ({"kind": "classify", "labels": ["a", "b"], "multi_label": True}, "classification"),
+    "score": ({"kind": "regress", "pooling": "mean"}, "value"),
+    "names": ({"kind": "tag", "labels": ["O", "B-x", "I-x"]}, "tags"),
+    "vectors": ({"kind": "embed"}, "embedding"),
+    "reply": ({"kind": "generate"}, "text"),
+}
+
+
+async def test_tasks_of_every_head_answer_one_text_in_one_call(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        for number, (task, (head, _)) in enumerate(HEADS.items()):
+            publish(registry_of(server), task, seed=number, head=head)
+        alone = {task: await rpc.predict(task, "Zoe went home") for task in HEADS}
+        answer = await many(rpc, list(HEADS), "Zoe went home")
+        _, body = await post(server, {"input": "Zoe went home", "tasks": list(HEADS)})
+        for result, shown in zip(answer.results, body["results"], strict=True):
+            output = result.prediction.outputs[0]
+            assert output.WhichOneof("output") == HEADS[result.task_id][1]
+            assert output == alone[result.task_id].outputs[0]
+            assert shown["task"] == result.task_id
+            assert shown["digest"] == result.prediction.digest
 
 
 async def test_all_rows_of_all_tasks_reach_the_engine_in_one_step(tmp_path: Path) -> None:
@@ -106,6 +131,21 @@ async def test_a_task_whose_weights_do_not_load_fails_alone(tmp_path: Path) -> N
         _, body = await post(server, {"input": "good", "tasks": ["cold", "mood"]})
         assert body["results"][0]["error"]["code"] == "out_of_memory"
         assert "label" in body["results"][1]["outputs"][0]
+
+
+async def test_where_no_task_could_answer_the_call_as_a_whole_can_be_tried_again(
+    tmp_path: Path,
+) -> None:
+    engine = HeldEngine()
+    async with running(tmp_path, engine) as server:
+        for number in range(2):
+            publish(registry_of(server), f"task{number}", seed=number)
+        body = {"input": "good", "tasks": ["task0", "task1"]}
+        call = asyncio.create_task(post(server, body))
+        await until(lambda: engine.held)
+        engine.die(EngineGone())
+        status, problem = await call
+        assert (status, problem["code"]) == (503, "engine_gone")
 
 
 async def test_a_bad_input_fails_alone_in_every_task(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tokenizers
 
-from engine.testing import fake_info
+from engine.fake_base import fake_info
 from engine.tokenizer import Tokenizer
 from tests.trainer.build import examples
 from trainer.encode import encode_examples, head_for

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from engine.errors import Diverged
+from engine.fake_base import fake_info
 from engine.port import OpenTraining, Restore, Result, Snapshot, Step, Train, TrainingOpened
-from engine.testing import FakeEngine, fake_info
+from engine.testing import FakeEngine
 from engine.tokenizer import Tokenizer
 from tests.trainer.build import examples
 from trainer.ask import ask

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine.testing import fake_info
+from engine.fake_base import fake_info
 from trainer.errors import BadSetting
 from trainer.recipe import check_recipe, kind_config
 from trainer.settings import TrainingSettings
@@ -78,10 +78,11 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
 @pytest.mark.parametrize(
     ("given", "settings", "sentence"),
     [
-        ({"head": "poem"}, {}, "classify, embed, regress, rerank, span, tag"),
+        ({"head": "poem"}, {}, "classify, embed, generate, regress, rerank, span, tag"),
         ({"kind": "magic"}, {}, "bias, bottleneck, head_only, ia3, lora"),
         ({"kind": "ia3"}, {"rank": 4}, "rank is no setting of ia3; it has targets, layers"),
         ({"kind": "head_only"}, {"layers": 1}, "layers is no setting of head_only; it has none"),
+        ({"kind": "head_only", "head": "embed"}, {}, "nothing would be trained"),
         ({"kind": "lora"}, {"variant": "pfeiffer"}, "variant is no setting of lora"),
         ({"pooling": "max"}, {}, "native, cls, mean, last"),
         (

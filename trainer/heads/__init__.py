@@ -5,6 +5,7 @@ A head that trains is one file here and one line in `HEAD_DATA`; siblings do not
 
 from trainer.heads.classify import ClassifyData
 from trainer.heads.embed import EmbedData
+from trainer.heads.generate import GenerateData
 from trainer.heads.head_data import HeadData
 from trainer.heads.regress import RegressData
 from trainer.heads.rerank import RerankData
@@ -20,6 +21,7 @@ HEAD_DATA: dict[str, HeadData] = {
         SpanData(),
         EmbedData(),
         RerankData(),
+        GenerateData(),
     )
 }
 

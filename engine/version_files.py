@@ -1,0 +1,56 @@
+"""The bytes of a version's files: hashed as they are read, and read as data only.
+
+Knows no layout and no base.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from engine.errors import BadAdapter
+from engine.port import File
+
+
+def read_bytes(file: File) -> bytes:
+    try:
+        data = Path(file.path).read_bytes()
+    except OSError as error:
+        raise BadAdapter(f"the {file.role} file cannot be read: {error.strerror}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if file.sha256 and found != file.sha256:
+        raise BadAdapter(
+            f"the {file.role} file has sha256 {found[:12]}…; the version says {file.sha256[:12]}…"
+        )
+    return data
+
+
+def read_json(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads(data)
+    except ValueError as error:
+        raise BadAdapter(f"{name} is missing or not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise BadAdapter(f"{name} holds {type(content).__name__}; it must be an object")
+    return content
+
+
+def read_tensors(data: bytes, role: str) -> dict[str, Tensor]:
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BadAdapter(f"the {role} weights are not readable safetensors: {error}") from error
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    return save(
+        {name: t.detach().float().contiguous() for name, t in sorted(tensors.items())},
+        {"format": "pt"},
+    )

@@ -1,0 +1,59 @@
+"""What the engine writes passes the registry's strict reading, and is read back as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from adapters_registry.limits import Limits
+from adapters_registry.reader import check_directory
+from engine.adapter import read_adapter, staged_files
+from tests.contracts.bench import Bench
+from tests.contracts.cases import VARIANTS, Case
+from tests.contracts.tiny import BASES
+
+
+@pytest.mark.parametrize("variant", sorted(VARIANTS))
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_a_written_version_is_read_back_as_it_was(
+    bench: Callable[..., Bench], family: str, variant: str
+) -> None:
+    table = bench(family)
+    layers = {} if variant == "head_only" else {"layers": [table.base.num_layers - 1]}
+    adapter = table.adapter(Case(family, variant, "classify", "mean"), **layers)
+    directory = table.write(adapter)
+    check_directory(directory, Limits())
+    again = read_adapter(staged_files(directory), table.base, adapter.head)
+    assert again.semantics == {**adapter.semantics, "sites": sorted(adapter.config["sites"])}
+    assert set(again.tensors) == set(adapter.tensors)
+    for name, tensor in adapter.tensors.items():
+        assert again.tensors[name].equal(tensor)
+
+
+def test_a_version_without_any_weights_is_one_too(bench: Callable[..., Bench]) -> None:
+    table = bench("bert")
+    adapter = table.adapter(Case("bert", "head_only", "embed", "mean"))
+    directory = table.write(adapter)
+    check_directory(directory, Limits())
+    assert read_adapter(staged_files(directory), table.base, adapter.head).tensors == {}
+    assert table.load(adapter)
+
+
+def test_adapterhubs_directory_passes_the_front_door_under_the_stored_names(
+    tmp_path: Path,
+) -> None:
+    from adapters_registry.disk import Disk
+    from adapters_registry.staging import Staging
+
+    golden = Path(__file__).parent / "golden" / "pfeiffer"
+    with Staging(tmp_path, Limits(), Disk()) as staging:
+        for file in sorted(golden.iterdir()):
+            if file.name != "expected.json":
+                staging.write(file.name, [file.read_bytes()])
+        check_directory(staging.path, Limits())
+        assert sorted(path.name for path in staging.path.iterdir()) == [
+            "adapter_config.json", "adapter_model.safetensors", "head.safetensors",
+        ]  # fmt: skip
+        assert staging.kept_out == ["head_config.json"]

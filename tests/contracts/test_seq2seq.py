@@ -1,0 +1,146 @@
+"""Encoders with decoders write what stock `generate` writes, and train as PEFT trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from engine import port
+from engine.config import EngineConfig
+from engine.engine import Engine
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.test_generate import write
+from tests.contracts.tiny import SEQ2SEQ
+
+FAMILIES = sorted(SEQ2SEQ)
+HEAD = {"kind": "generate"}
+#: linears of the encoder, of the decoder, and what the decoder reads the encoder with
+TARGETS = {
+    "t5": ["SelfAttention.q", "EncDecAttention.k", "EncDecAttention.q", "DenseReluDense.wo"],
+    "bart": ["self_attn.v_proj", "encoder_attn.k_proj", "encoder_attn.v_proj", "fc1"],
+}
+TINY_T5 = Path(__file__).resolve().parents[3] / "shared" / "models" / "tiny-t5"
+MakeBench = Callable[..., Bench]
+Folder = Callable[[str], Path]
+
+
+def stock(folder: Path) -> Any:
+    model = AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation="eager").eval()
+    assert model.config._attn_implementation == "eager"
+    return model
+
+
+def adapter(folder: Path, family: str, seed: int, target: Path) -> tuple[Path, Any]:
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        task_type="SEQ_2_SEQ_LM", target_modules=TARGETS[family], r=2 + seed, lora_alpha=8
+    )
+    model = get_peft_model(stock(folder), config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    model.eval().save_pretrained(target)
+    return target, model
+
+
+def expected(model: Any, ids: list[int], length: int = 12) -> port.Written:
+    given = torch.tensor([ids])
+    with torch.inference_mode():
+        out = model.generate(
+            input_ids=given, attention_mask=torch.ones_like(given), do_sample=False,
+            max_new_tokens=length,
+        )[0, 1:].tolist()  # fmt: skip
+    if out[-1] == 2:
+        return port.Written(ids=out[:-1], finish="stop")
+    return port.Written(ids=out, finish="length")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_many_adapters_write_what_each_writes_alone_with_peft(
+    bench: MakeBench, base_folder: Folder, family: str, tmp_path: Path
+) -> None:
+    table = bench(family)
+    made = [adapter(base_folder(family), family, n, tmp_path / str(n)) for n in range(2)]
+    models = {table.load(directory, HEAD): model for directory, model in made}
+    bare = stock(base_folder(family))
+    rows = [(ids, digest) for ids in ROWS for digest in (*models, None)]
+    for (ids, digest), written in zip(rows, write(table, rows), strict=True):
+        assert written == expected(models[digest] if digest else bare, ids), (ids, digest)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_equals_pefts_steps(
+    bench: MakeBench, base_folder: Folder, family: str, tmp_path: Path
+) -> None:
+    table = bench(family)
+    spec = port.OpenTraining(
+        kind="lora", kind_config={"rank": 4, "targets": TARGETS[family]}, head=HEAD, seed=3,
+        dropout=0.0, head_dropout=0.0, weight_decay=0.0, max_grad_norm=1e9,
+    )  # fmt: skip
+    slot = table.ask(spec).slot
+    table.ask(port.Save(slot=slot, directory=str(tmp_path)))
+    oracle = PeftModel.from_pretrained(stock(base_folder(family)), tmp_path, is_trainable=True)
+    targets = [[*ids[1:-1], 9, 2] for ids in reversed(ROWS)]
+    ours = [_our_step(table, slot, targets, number) for number in range(3)]
+    np.testing.assert_allclose(ours, _their_steps(oracle, targets, 3), rtol=1e-4)
+    assert table.ask(port.Save(slot=slot, directory=str(tmp_path))).unmoved == []
+
+
+def _our_step(table: Bench, slot: int, targets: list[list[int]], number: int) -> float:
+    step = port.Train(
+        slot=slot, rows=[port.Row(ids=ids, slot=slot) for ids in ROWS],
+        keys=list(range(len(ROWS))), targets=targets, learning_rate=0.01, step=number,
+    )  # fmt: skip
+    return float(table.ask(step).loss)
+
+
+def _their_steps(oracle: Any, targets: list[list[int]], count: int) -> list[float]:
+    weights = [p for p in oracle.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=0.01, weight_decay=0.0)
+    losses = []
+    for _ in range(count):
+        optimizer.zero_grad()
+        loss = oracle.eval()(
+            input_ids=_padded(ROWS, 1), labels=_padded(targets, -100),
+            attention_mask=_padded([[1] * len(row) for row in ROWS], 0),
+        ).loss  # fmt: skip
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def _padded(rows: list[list[int]], fill: int) -> torch.Tensor:
+    width = max(map(len, rows))
+    return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
+
+
+def test_a_family_that_writes_refuses_other_heads(bench: MakeBench) -> None:
+    head = {"kind": "classify", "labels": ["a", "b"], "pooling": "mean"}
+    spec = port.OpenTraining(kind="lora", kind_config={}, head=head, seed=1)
+    assert "writes text" in bench("t5").refusal(spec).message
+
+
+def test_a_pretrained_t5_writes_what_transformers_writes_with_it() -> None:
+    if not TINY_T5.is_dir():
+        pytest.skip(f"{TINY_T5.name} is not here")
+    engine = Engine(EngineConfig(base=str(TINY_T5), dtype="float32", threads=1, num_slots=2))
+    tokenizer = AutoTokenizer.from_pretrained(TINY_T5)
+    model = AutoModelForSeq2SeqLM.from_pretrained(TINY_T5, dtype=torch.float32).eval()
+    ids = tokenizer("sentiment: what a lovely day")["input_ids"]
+    theirs = model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, 1:]
+    step = port.Start(rows=[port.Row(ids=ids)], keys=[1], max_tokens=[12])
+    first = engine.step(step)
+    rest = engine.step(port.Decode(keys=[1], num_tokens=12))
+    assert isinstance(first, port.Decoded)
+    assert isinstance(rest, port.Decoded)
+    written = [*first.rows[0].ids, *getattr(rest.rows[0], "ids", [])]  # type: ignore[union-attr]
+    assert written == [token for token in theirs.tolist() if token not in engine.info.end_ids]

@@ -1,0 +1,87 @@
+"""A prompt is a version without weights: registered, resolved and answered like any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine import port
+from engine.config import EngineConfig
+from engine.prompting import Prompter
+from engine.thread import ThreadEngine
+from engine.tokenizer import Tokenizer
+from server.main import Server
+from tests.contracts.tiny import build_base
+from tests.server.build import http_client, running
+
+PROMPT = {"instruction": "w3 w4", "examples": [{"input": "w5", "output": "w6"}]}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThreadEngine]:
+    folder = build_base("llama", tmp_path_factory.mktemp("llama"))
+    engine = ThreadEngine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=4))
+    yield engine
+    engine.close()
+
+
+async def register(server: Server, task: str, head: str, **settings: Any) -> tuple[int, Any]:
+    form = {"head": head, "head_settings": json.dumps(settings)}
+    async with http_client(server) as http:
+        answer = await http.post(f"/v1/tasks/{task}/versions", data=form)
+        return answer.status_code, answer.json()
+
+
+async def test_a_prompt_is_registered_without_files_and_answers_as_the_base_does(
+    tmp_path: Path, engine: ThreadEngine
+) -> None:
+    async with running(tmp_path, engine) as server:
+        status, version = await register(server, "draft", "generate", prompt=PROMPT, max_tokens=6)
+        assert (status, version["kind"]) == (201, "head_only")
+        _, other = await register(server, "plain", "generate", max_tokens=6)
+        assert other["digest"] != version["digest"]
+        async with http_client(server) as http:
+            body = {"inputs": ["w7 w8"]}
+            answer = (await http.post("/v1/tasks/draft/predict", json=body)).json()
+        info = engine.info
+        tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
+        ids = Prompter(info, tokenizer).tokens("w7 w8", {"format": "plain", "prompt": PROMPT})
+        step = port.Start(rows=[port.Row(ids=ids)], keys=[2**50], max_tokens=[6])
+        first = engine.submit(step).result()
+        rest = engine.submit(port.Decode(keys=[2**50], num_tokens=6)).result()
+        assert isinstance(first, port.Decoded)
+        assert isinstance(rest, port.Decoded)
+        written = [token for step in (first, rest) for token in getattr(step.rows[0], "ids", [])]
+        assert answer["outputs"][0]["text"] == tokenizer.text(written)
+        assert answer["outputs"][0]["usage"]["prompt_tokens"] == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"prompt": "Be kind."}, "prompt"),
+        ({"prompt": {"examples": [{"input": "a"}]}}, "examples"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"parse": "poem"}, "parse"),
+    ],
+)
+async def test_a_prompt_that_says_nothing_sensible_is_refused(
+    tmp_path: Path, engine: ThreadEngine, settings: dict[str, Any], words: str
+) -> None:
+    async with running(tmp_path, engine) as server:
+        status, problem = await register(server, "draft", "generate", **settings)
+        assert status == 422
+        assert words in problem["detail"]
+
+
+async def test_only_a_head_that_writes_comes_without_files(
+    tmp_path: Path, engine: ThreadEngine
+) -> None:
+    async with running(tmp_path, engine) as server:
+        status, problem = await register(server, "mood", "classify")
+        assert status in (400, 422)
+        assert "adapter_config.json" in problem["detail"]

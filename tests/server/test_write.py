@@ -1,0 +1,209 @@
+"""Tasks that write, end to end over both transports, with the fake engine: a row gets its own
+prompt back, turned round by as many tokens as its version says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.port import Decode, Predict, Release, Start
+from engine.testing import FakeEngine
+from protos.adapterd.v1 import predictor_pb2
+from server.main import Server
+from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
+
+PLAIN = {"kind": "generate", "format": "plain", "max_tokens": 200}
+CHAT = {"kind": "generate", "max_tokens": 200}
+
+
+async def post(server: Server, ref: str, *inputs: Any, **parameters: Any) -> dict[str, Any]:
+    async with http_client(server) as http:
+        body = {"inputs": list(inputs), "parameters": parameters}
+        answer = await http.post(f"/v1/tasks/{ref}/predict", json=body)
+        return dict(answer.json())
+
+
+def assert_all_given_back(server: Server) -> None:
+    dispatch = server.parts.dispatch
+    assert dispatch.slots.num_leases == 0
+    assert dispatch.residency.num_leases == 0
+    assert dispatch.writer.running_labels == set()
+
+
+async def test_both_transports_give_the_same_text(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        version = publish(registry_of(server), "draft", head=PLAIN)
+        ours = await rpc.predict("draft", "hello there", "naïve café")
+        theirs = await post(server, "draft", "hello there", "naïve café")
+        assert ours.digest == theirs["digest"] == version.digest
+        for mine, output in zip(ours.outputs, theirs["outputs"], strict=True):
+            assert sorted(output["text"]) == sorted(mine.text.text)
+            assert mine.text.text == output["text"]
+            assert mine.text.finish_reason == output["finish_reason"] == "stop"
+            assert output["usage"] == {
+                "prompt_tokens": mine.text.usage.prompt_tokens,
+                "completion_tokens": mine.text.usage.completion_tokens,
+            }
+        assert sorted(theirs["outputs"][0]["text"]) == sorted("hello there")
+        assert_all_given_back(server)
+
+
+async def test_versions_write_differently_and_side_by_side(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        for seed in range(4):
+            publish(registry_of(server), f"task{seed}", seed=seed, head=PLAIN)
+        alone = [(await post(server, f"task{n}", "abcdefgh"))["outputs"] for n in range(4)]
+        calls = [post(server, f"task{n}", "abcdefgh") for n in range(4)]
+        together = [answer["outputs"] for answer in await asyncio.gather(*calls)]
+        assert together == alone
+        assert len({outputs[0]["text"] for outputs in alone}) > 1
+        assert_all_given_back(server)
+
+
+async def test_a_call_may_ask_for_less_but_not_for_more_than_the_version_writes(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=PLAIN | {"max_tokens": 5})
+        for asked, given in ((2, 2), (9, 5)):
+            output = (await post(server, "draft", "hello there", max_tokens=asked))["outputs"][0]
+            assert output["finish_reason"] == "length"
+            assert output["usage"]["completion_tokens"] == given
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [({"max_tokens": 0}, "1 or more"), ({"max_tokens": "9"}, "whole number")],
+)
+async def test_a_senseless_max_tokens_is_refused(
+    tmp_path: Path, parameters: dict[str, Any], words: str
+) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        assert words in (await post(server, "draft", "hello", **parameters))["detail"]
+
+
+async def test_max_tokens_without_effect_is_refused(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "mood")
+        assert "max_tokens" in (await post(server, "mood", "hello", max_tokens=3))["detail"]
+
+
+async def test_messages_come_through_the_chat_template_over_both_transports(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        publish(registry_of(server), "chat", head=CHAT)
+        turns = [{"role": "user", "content": "hi"}]
+        output = (await post(server, "chat", {"messages": turns}))["outputs"][0]
+        assert sorted(output["text"]) == sorted("user: hi\nassistant: ")
+        assert (await post(server, "chat", "hi"))["outputs"][0] == output
+        request = predictor_pb2.PredictRequest(
+            task_id="chat",
+            inputs=[
+                predictor_pb2.Input(
+                    messages=predictor_pb2.Messages(
+                        messages=[predictor_pb2.Message(role="user", content="hi")]
+                    )
+                )
+            ],
+        )
+        assert (await rpc.predictor.Predict(request)).outputs[0].text.text == output["text"]
+
+
+async def test_a_version_may_bring_instruction_and_examples(tmp_path: Path) -> None:
+    prompt = {"instruction": "Say it.", "examples": [{"input": "a", "output": "b"}]}
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "chat", head=CHAT | {"prompt": prompt})
+        publish(registry_of(server), "plain", head=PLAIN | {"prompt": prompt})
+        chat = (await post(server, "chat", "hi"))["outputs"][0]["text"]
+        plain = (await post(server, "plain", "hi"))["outputs"][0]["text"]
+        asked = "system: Say it.\nuser: a\nassistant: b\nuser: hi\nassistant: "
+        assert sorted(chat) == sorted(asked)
+        assert sorted(plain) == sorted("Say it.\n\na\nb\n\nhi\n")
+
+
+async def test_a_number_is_read_out_of_the_text_and_other_text_has_none(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        publish(registry_of(server), "score", head=PLAIN | {"parse": "number"})
+        outputs = (await post(server, "score", "77", "seven"))["outputs"]
+        assert [output["value"] for output in outputs] == [77.0, None]
+        first, second = (await rpc.predict("score", "77", "seven")).outputs
+        assert first.text.value == 77.0
+        assert not second.text.HasField("value")
+
+
+@pytest.mark.parametrize(
+    ("item", "code"),
+    [
+        ({"messages": []}, "not_messages"),
+        ({"messages": [{"role": "king", "content": "x"}]}, "not_messages"),
+        ({"messages": [{"role": "user", "content": 5}]}, "not_messages"),
+        ({"text": "a", "text_pair": "b"}, "not_messages"),
+        ({"messages": [{"role": "user", "content": ""}]}, "empty_input"),
+        ("x" * 500, "input_too_long"),
+    ],
+)
+async def test_an_input_no_prompt_can_be_made_of_fails_alone(
+    tmp_path: Path, item: object, code: str
+) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "chat", head=CHAT)
+        outputs = (await post(server, "chat", item, "hello"))["outputs"]
+        assert outputs[0]["error"]["code"] == code
+        assert "text" in outputs[1]
+
+
+async def test_a_plain_version_takes_no_conversation(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        turns = [{"role": "user", "content": "hi"}]
+        output = (await post(server, "draft", {"messages": turns}))["outputs"][0]
+        assert output["error"]["code"] == "bad_row"
+
+
+async def test_other_rows_are_answered_between_two_tokens(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        publish(registry_of(server), "mood")
+        writing = asyncio.create_task(post(server, "draft", "x" * 120))
+        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        await post(server, "mood", "a good day")
+        kinds = [type(s) for s in engine.steps if isinstance(s, Start | Decode | Predict)]
+        assert (await writing)["outputs"][0]["usage"]["completion_tokens"] == 122
+        first = kinds.index(Predict)
+        assert kinds[:first].count(Decode) > 0
+        after = [type(s) for s in engine.steps if isinstance(s, Decode | Predict)]
+        assert after.count(Decode) > kinds[:first].count(Decode)
+        assert_all_given_back(server)
+
+
+async def test_a_caller_who_hangs_up_takes_its_rows_along(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        writing = asyncio.create_task(post(server, "draft", "x" * 120))
+        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        writing.cancel()
+        await until(lambda: any(isinstance(step, Release) for step in engine.steps))
+        await until(lambda: not engine.writing.rows)
+        assert_all_given_back(server)
+
+
+async def test_an_engine_that_dies_gives_a_retryable_error_and_writes_again_after(
+    tmp_path: Path,
+) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        writing = asyncio.create_task(post(server, "draft", "x" * 120))
+        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        engine.die()
+        assert (await writing).get("code") == "engine_gone" or "outputs" in await writing
+        assert (await post(server, "draft", "hello"))["outputs"][0]["finish_reason"] == "stop"
+        assert_all_given_back(server)

@@ -1,0 +1,131 @@
+"""Rows with a text to write: a prompt and its completion, or a conversation that ends in one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from trainer.errors import BadLine, OneClass
+from trainer.example import Example
+from trainer.fields import field, text
+from trainer.heads.head_data import Logits, PlainData
+from trainer.metrics import Metrics, regression
+from trainer.table import Record
+
+if TYPE_CHECKING:
+    from trainer.encode import EncodedRow
+    from trainer.settings import TrainingSettings
+    from trainer.values import JobSpec
+
+_MESSAGES = "messages"
+_ROLES = ("system", "user", "assistant")
+#: a text has at most as many tokens as bytes; a little more lets a version run past its lessons
+_ROOM = 8
+_MOST_TOKENS = 1024
+
+
+class GenerateData(PlainData):
+    """Judged by what is written: exactly the completion, word for word, and numbers as numbers."""
+
+    name = "generate"
+    metrics: tuple[str, ...] = ("exact_match",)
+    baseline: str | None = None
+
+    def example(self, record: Record, spec: JobSpec) -> Example:
+        if _MESSAGES in record.fields and spec.text_column not in record.fields:
+            return _conversation(record)
+        label = field(record, spec.label_column)
+        if isinstance(label, bool) or not isinstance(label, str | int | float):
+            raise BadLine(
+                f"Line {record.line}: {spec.label_column} must be the text to write.",
+                line=record.line,
+            )
+        if not str(label).strip():
+            raise BadLine(f"Line {record.line}: {spec.label_column} is empty.", line=record.line)
+        return Example(line=record.line, text=text(record, spec.text_column), label=str(label))
+
+    def check(self, examples: Sequence[Example]) -> None:
+        if len({example.label for example in examples}) < 2:
+            raise OneClass("All rows have the same completion; there is nothing to learn.")
+
+    def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
+        del settings
+        longest = max(len(str(row.label).encode()) for row in train)
+        learned: dict[str, Any] = {"max_tokens": min(longest + _ROOM, _MOST_TOKENS)}
+        if all(_number(str(row.label)) is not None for row in train):
+            learned["parse"] = "number"
+        return learned
+
+    def guesses(
+        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    ) -> list[Any]:
+        """`logits` are the tokens that were written."""
+        del head
+        return [
+            row.said([int(token) for token in tokens])
+            for row, tokens in zip(rows, logits, strict=True)
+        ]
+
+    def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+        pairs = [(str(t).strip(), str(g).strip()) for t, g in zip(truth, guesses, strict=True)]
+        numbers = [(_number(t), _number(g)) for t, g in pairs]
+        found: Metrics = {
+            "exact_match": _mean([t == g for t, g in pairs]),
+            "word_f1": _mean([_word_f1(t.split(), g.split()) for t, g in pairs]),
+        }
+        if not pairs or any(t is None for t, _ in numbers):
+            return found
+        read = [(t, g) for t, g in numbers if t is not None and g is not None]
+        found["numbers_read"] = len(read) / len(numbers)
+        if read:
+            found |= regression([t for t, _ in read], [g for _, g in read])
+        return found
+
+
+def _conversation(record: Record) -> Example:
+    turns = record.fields[_MESSAGES]
+    if not isinstance(turns, list) or len(turns) < 2 or not all(map(_is_turn, turns)):
+        raise BadLine(
+            f"Line {record.line}: messages must be a list of at least two turns, each a role "
+            "(system, user or assistant) and its content.",
+            line=record.line,
+        )
+    *asked, answer = ((turn["role"], turn["content"]) for turn in turns)
+    if answer[0] != "assistant":
+        raise BadLine(
+            f"Line {record.line}: the last message is by {answer[0]}; the assistant's is learned.",
+            line=record.line,
+        )
+    shown = "\n".join(f"{role}: {content}" for role, content in asked)
+    return Example(line=record.line, text=shown, label=answer[1], turns=tuple(asked))
+
+
+def _is_turn(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and value.get("role") in _ROLES
+        and isinstance(value.get("content"), str)
+        and bool(value["content"].strip())
+    )
+
+
+def _number(written: str) -> float | None:
+    try:
+        value = float(written)
+    except ValueError:
+        return None
+    return value if abs(value) < float("inf") else None
+
+
+def _word_f1(wanted: list[str], found: list[str]) -> float:
+    """How much of both texts' words they share, each counted as often as it occurs."""
+    rest, shared = list(wanted), 0
+    for word in found:
+        if word in rest:
+            rest.remove(word)
+            shared += 1
+    return 2 * shared / (len(wanted) + len(found)) if shared else float(wanted == found)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0

@@ -1,0 +1,90 @@
+"""Examples of texts to write as rows the engine takes, and the writing itself, by the steps that
+serve. Knows the base's prompts; no split and no epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.port import Decode, Decoded, Done, EnginePort, Release, Row, Start, Written
+from engine.prompting import Lesson, Prompter
+from trainer.ask import ask, error_of
+from trainer.batches import prediction_batches
+from trainer.encode import EncodedRow, Piece
+from trainer.example import Example
+
+#: served rows count their keys from 1
+_FIRST_KEY = 2**48
+_ROWS = 32
+#: tokens a step: served rows wait no longer than for so many
+_TOKENS = 4
+
+
+def encode_lessons(
+    examples: Sequence[Example], head: dict[str, Any], prompter: Prompter, max_tokens: int
+) -> list[EncodedRow]:
+    """In order. Raises the engine's BadRow for a conversation the base has no words for."""
+    return [_encoded(example, head, prompter, max_tokens) for example in examples]
+
+
+def written(
+    port: EnginePort,
+    rows: Sequence[EncodedRow],
+    head: dict[str, Any],
+    slot: int,
+    place: dict[int, str] | None = None,
+) -> list[NDArray[np.float32]]:
+    """The tokens each row is answered with, in the order of the rows."""
+    answers: list[list[int]] = [[]] * len(rows)
+    for batch in prediction_batches([len(row.asked) for row in rows], max_rows=_ROWS):
+        keys = [_FIRST_KEY + index for index in batch]
+        asked = [Row(ids=list(rows[index].asked), slot=slot) for index in batch]
+        step = Start(
+            rows=asked, keys=keys, max_tokens=[head["max_tokens"]] * len(keys), place=place or {}
+        )
+        try:
+            texts = _to_the_end(port, step)
+        finally:
+            ask(port, Release(keys=keys), Done)
+        for index, key in zip(batch, keys, strict=True):
+            answers[index] = texts[key]
+    return [np.asarray(ids, np.float32) for ids in answers]
+
+
+def _to_the_end(port: EnginePort, step: Start) -> dict[int, list[int]]:
+    texts: dict[int, list[int]] = {key: [] for key in step.keys}
+    going, decoded = list(step.keys), ask(port, step, Decoded)
+    while going:
+        unfinished = []
+        for key, result in zip(going, decoded.rows, strict=True):
+            if not isinstance(result, Written):
+                raise error_of(result)
+            texts[key] += result.ids
+            if not result.finish:
+                unfinished.append(key)
+        going = unfinished
+        if going:
+            decoded = ask(port, Decode(keys=going, num_tokens=_TOKENS), Decoded)
+    return texts
+
+
+def _encoded(
+    example: Example, head: dict[str, Any], prompter: Prompter, max_tokens: int
+) -> EncodedRow:
+    turns = [{"role": role, "content": content} for role, content in example.turns]
+    lesson = prompter.lesson(turns or example.text, str(example.label), head)
+    fitting = lesson.within(max_tokens)
+    return EncodedRow(
+        pieces=(Piece(ids=fitting.ids, type_ids=None, target=fitting.target),),
+        example=example,
+        truncated=fitting is not lesson,
+        asked=tuple(fitting.asked),
+        said=prompter.text,
+    )
+
+
+__all__ = ["Lesson", "encode_lessons", "written"]
