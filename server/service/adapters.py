@@ -6,7 +6,7 @@ import asyncio
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from adapters_registry.ref import PRODUCTION, check_name
 from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
 from engine.errors import EngineError
-from engine.heads import HEADS
 from engine.heads.generate import GenerateHead
 from engine.port import EnginePort, Inspect, Inspected
 from server.dispatch.residency import Residency
 from server.errors import BadCall
+from server.service.head_settings import head_of
 from server.service.prompts import PROMPT_FILES
 from server.service.values import Caller, Registration
 from server.service.views import (
@@ -36,7 +36,6 @@ _log = logging.getLogger(__name__)
 #: files as they arrive: a name and its chunks; read in one thread, in order
 Upload = Iterable[tuple[str, Iterable[bytes]]]
 _MAX_UPLOADS = 4
-_MAX_NOTE = 1000
 
 
 class AdapterService:
@@ -71,7 +70,7 @@ class AdapterService:
 
     def _register(self, caller: Caller, registration: Registration, upload: Upload) -> Version:
         check_name(registration.task)
-        head = _head(registration)
+        head = head_of(registration)
         with self._registry.stage() as staging:
             for name, chunks in upload:
                 staging.write(name, chunks)
@@ -210,40 +209,6 @@ class Export:
 def _drop(making: asyncio.Future[Export]) -> None:
     if not making.cancelled() and making.exception() is None:
         making.result().close()
-
-
-def _head(registration: Registration) -> dict[str, Any] | None:
-    """What the caller says of the head; nothing said leaves it to the directory."""
-    if len(registration.note) > _MAX_NOTE:
-        raise BadCall(
-            f"The note has {len(registration.note)} characters; at most {_MAX_NOTE} are kept."
-        )
-    head: dict[str, Any] = {}
-    if registration.head:
-        head["kind"] = registration.head
-    if registration.labels:
-        head["labels"] = list(registration.labels)
-    if registration.pooling:
-        head["pooling"] = registration.pooling
-    for name, value in registration.head_settings.items():
-        if name in ("kind", *head):
-            raise BadCall(f"The head's {name} is given twice.")
-        # whole numbers come as doubles from a protobuf Struct
-        whole = isinstance(value, float) and value.is_integer()
-        head[name] = int(value) if whole else value
-    _check_names(head)
-    return head or None
-
-
-def _check_names(head: Mapping[str, Any]) -> None:
-    kinds = [HEADS[head["kind"]]] if head.get("kind") in HEADS else list(HEADS.values())
-    known = dict.fromkeys(name for kind in kinds for name in kind.settings)
-    for name in head:
-        if name != "kind" and name not in known:
-            raise BadCall(
-                f"There is no setting {name[:64]!r} of a {head.get('kind', 'task')} head; "
-                f"there are {', '.join(known)}."
-            )
 
 
 def _facts(action: str, caller: Caller, ref: str) -> dict[str, str]:

@@ -87,7 +87,7 @@ def test_a_later_version_serves_only_with_promote(run: Run, task: str, tmp_path:
 def test_predict_prints_one_answer_per_text(run: Run, task: str) -> None:
     body = run("predict", task, "a good thing", "a bad thing", "--json").json()
     assert [output["label"] for output in body["outputs"]] == ["good", "bad"]
-    assert set(body) == {"task", "version", "digest", "outputs", "timing"}
+    assert set(body) == {"task", "version", "digest", "outputs", "timing", "composed"}
     assert "good" in run("predict", task, "a good thing").out
 
 

@@ -1,0 +1,46 @@
+"""What a caller says of the head of an adapter that is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from engine.heads import HEADS
+from server.errors import BadCall
+from server.service.values import Registration
+
+_MAX_NOTE = 1000
+
+
+def head_of(registration: Registration) -> dict[str, Any] | None:
+    """What the caller says of the head; nothing said leaves it to the directory."""
+    if len(registration.note) > _MAX_NOTE:
+        raise BadCall(
+            f"The note has {len(registration.note)} characters; at most {_MAX_NOTE} are kept."
+        )
+    head: dict[str, Any] = {}
+    if registration.head:
+        head["kind"] = registration.head
+    if registration.labels:
+        head["labels"] = list(registration.labels)
+    if registration.pooling:
+        head["pooling"] = registration.pooling
+    for name, value in registration.head_settings.items():
+        if name in ("kind", *head):
+            raise BadCall(f"The head's {name} is given twice.")
+        # whole numbers come as doubles from a protobuf Struct
+        whole = isinstance(value, float) and value.is_integer()
+        head[name] = int(value) if whole else value
+    _check_names(head)
+    return head or None
+
+
+def _check_names(head: Mapping[str, Any]) -> None:
+    kinds = [HEADS[head["kind"]]] if head.get("kind") in HEADS else list(HEADS.values())
+    known = dict.fromkeys(name for kind in kinds for name in kind.settings)
+    for name in head:
+        if name != "kind" and name not in known:
+            raise BadCall(
+                f"There is no setting {name[:64]!r} of a {head.get('kind', 'task')} head; "
+                f"there are {', '.join(known)}."
+            )
