@@ -1,0 +1,45 @@
+"""Every kind that PEFT has, on families that read with one stack and write with another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+
+from engine import port
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.cases import VARIANTS
+from tests.contracts.test_seq2seq import FAMILIES, HEAD, _our_step, _their_steps, stock
+
+MakeBench = Callable[..., Bench]
+
+
+@pytest.mark.parametrize("variant", ["dora", "ia3", "bias", "lora-biases"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_steps_equal_pefts(
+    bench: MakeBench, base_folder: Callable[[str], Path], family: str, variant: str, tmp_path: Path
+) -> None:
+    table = bench(family)
+    kind, config = VARIANTS[variant]
+    spec = port.OpenTraining(
+        kind=kind, kind_config=config, head=HEAD, seed=3, dropout=0.0, head_dropout=0.0,
+        weight_decay=0.0, max_grad_norm=1e9,
+    )  # fmt: skip
+    slot = table.ask(spec).slot
+    generator = torch.Generator().manual_seed(11)
+    with torch.no_grad():
+        for tensor in table.engine._trainings[slot].adapter.tensors.values():
+            tensor.add_(torch.randn(tensor.shape, generator=generator) * 0.05)
+    table.ask(port.Save(slot=slot, directory=str(tmp_path)))
+    oracle = PeftModel.from_pretrained(stock(base_folder(family)), tmp_path, is_trainable=True)
+    targets = [[*ids[1:-1], 9, 2] for ids in reversed(ROWS)]
+    ours = [_our_step(table, slot, targets, number) for number in range(3)]
+    assert ours == pytest.approx(_their_steps(oracle, targets, 3), rel=1e-4)
+
+
+def test_a_family_without_named_sublayers_refuses_bottlenecks(bench: MakeBench) -> None:
+    spec = port.OpenTraining(kind="bottleneck", kind_config={}, head=HEAD, seed=1)
+    assert "t5 family has no attention sublayer" in bench("t5").refusal(spec).message
