@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from transformers import (
 from benchmarks.measure import conditions, table
 from benchmarks.training import BASE, Ours
 from engine.heads.head_kind import IGNORED
-from engine.source import base_folder
+from engine.source import base_path
 from trainer.example import Example
 from trainer.prepare import Prepared, prepare
 from trainer.recipe import learning_rate
@@ -95,7 +96,7 @@ class PeftLoop:
         self._mean = float(np.mean(values)) if values else 0.0
         self._std = float(np.std(values)) if values else 1.0
         torch.manual_seed(self._settings.seed)
-        self._tokenizer = AutoTokenizer.from_pretrained(base_folder(BASE))
+        self._tokenizer = AutoTokenizer.from_pretrained(base_path(BASE))
         self._model = self._peft_model(bench)
 
     def run(self) -> Outcome:
@@ -174,7 +175,7 @@ class PeftLoop:
             if self._spec.head == "tag"
             else (AutoModelForSequenceClassification, "SEQ_CLS")
         )
-        model = kind.from_pretrained(base_folder(BASE), num_labels=len(self._prepared.labels) or 1)
+        model = kind.from_pretrained(base_path(BASE), num_labels=len(self._prepared.labels) or 1)
         config = LoraConfig(
             task_type=task, r=settings.rank, lora_alpha=settings.alpha or settings.rank,
             lora_dropout=settings.dropout,
@@ -228,10 +229,13 @@ def _compared(bench: Ours, name: str, claim: Claim, args: argparse.Namespace) ->
             tenant="default", task=f"{claim.head}-{seed}", file_id=file.id, head=claim.head,
             pooling="native", settings=settings, **claim.columns,  # type: ignore[arg-type]
         )  # fmt: skip
-        found = {f"adapterd ({bench.port.info.dtype})": ours(bench, spec, claim.metric)}
+        ways: dict[str, Callable[[], Outcome]] = {
+            f"adapterd ({bench.port.info.dtype})": partial(ours, bench, spec, claim.metric)
+        }
         if not args.no_peers:
-            found["PEFT + PyTorch loop, fp32"] = PeftLoop(bench, spec).run()
-        for way, outcome in found.items():
+            ways["PEFT + PyTorch loop, fp32"] = lambda spec=spec: PeftLoop(bench, spec).run()
+        for way, run in ways.items():
+            outcome = run()
             cells = [name, claim.metric, str(seed), way]
             rows.append([*cells, f"{outcome.test:.4f}", f"{outcome.seconds:.1f}"])
             print(*rows[-1], flush=True)
