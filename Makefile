@@ -7,6 +7,7 @@ BENCH  := $(VENV)/.bench-ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PROTOS := $(wildcard protos/adapterd/v1/*.proto)
 # torch goes first and by its own pin, so that pip takes the CPU build where one is offered (CONTRIBUTING.md).
+WORKERS := -n 2
 TORCH  := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
@@ -44,12 +45,12 @@ check: $(STAMP) ## style, types, layers, generated code: everything but the test
 	@echo "==> generated protobuf code"; $(BIN)/python -m tests.architecture.generated_code
 
 test: $(STAMP) ## the tests that need no GPU and little time
-	@echo "==> pytest"
-	@$(BIN)/python -m pytest
+	@echo "==> pytest, two workers of one thread each"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)
 
 test-all: $(STAMP) ## every test, the full product of contracts included
 	@echo "==> pytest, slow tests included"
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m "slow or not slow"
 
 demo: $(STAMP) ## train, publish, call, swap and watch two tasks on one base, in one go
 	@$(BIN)/adapterd demo

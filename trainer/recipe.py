@@ -36,11 +36,6 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     _check_kind_settings(spec)
     if spec.pooling:
         _one_of("pooling", spec.pooling, list(HEADS[spec.head].poolings))
-    if spec.kind == "head_only" and HEADS[spec.head].bare:
-        raise BadSetting(
-            f"kind is head_only, and the head, {spec.head}, has no weights: nothing to train.",
-            name="kind",
-        )
     _check_loss(spec)
     _check_windows(spec, info)
     _check_targets(spec.settings.targets, info)
