@@ -5,9 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 BENCH  := $(VENV)/.bench-ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# two, whatever the machine has: each worker holds bases and servers of its own
+WORKERS := -n 2
 PROTOS := $(wildcard protos/adapterd/v1/*.proto)
 # torch goes first and by its own pin, so that pip takes the CPU build where one is offered (CONTRIBUTING.md).
-WORKERS := -n 2
 TORCH  := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
