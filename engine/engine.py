@@ -18,8 +18,7 @@ from engine.adapter import ROLES, Adapter, read_adapter, staged_files, write_ada
 from engine.base import Base
 from engine.config import EngineConfig
 from engine.errors import EngineError, NotLoaded, OutOfMemory
-from engine.heads import HEADS
-from engine.kinds import KINDS
+from engine.possible import possible_kinds, possible_poolings
 from engine.resident import Placed, Resident
 from engine.sites import Sites
 from engine.steps.generate import Writing
@@ -74,7 +73,8 @@ class Engine:
             device=str(base.numerics.device), num_threads=self._num_threads, packed=base.packed,
             num_slots=self._config.num_slots, slot_bytes=self._config.slot_bytes,
             sites=list(base.sites.values()), sublayers=list(base.sublayers),
-            kinds=list(KINDS), heads=list(HEADS), tokenizer_json=base.tokenizer_json,
+            kinds=possible_kinds(base), poolings=possible_poolings(base),
+            ranged=base.family.ranged, tokenizer_json=base.tokenizer_json,
             chat_template=base.chat_template, special_tokens=base.special_tokens,
             end_ids=list(base.end_ids),
         )  # fmt: skip

@@ -23,7 +23,8 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
         base="fake", fingerprint="f" * 64, family="bert", hidden_size=WIDTH, num_layers=2,
         max_tokens=128, dtype="float32", device="cpu", num_threads=1, packed=True,
         num_slots=num_slots, slot_bytes=2**20, sites=[site], sublayers=[],
-        kinds=["lora", "bottleneck", "ia3", "bias", "head_only"], heads=list(HEADS),
+        kinds=["lora", "bottleneck", "ia3", "bias", "head_only"],
+        poolings={name: list(kind.poolings) for name, kind in HEADS.items()},
         tokenizer_json=fake_tokenizer_json(),
         chat_template=_CHAT_TEMPLATE, end_ids=[1],
     )  # fmt: skip

@@ -46,6 +46,8 @@ class BaseFacts(Protocol):
     has_pooler: bool
     max_tokens: int
 
+    chat_template: str
+
     @property
     def writes(self) -> bool: ...
 
@@ -180,6 +182,8 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
     layers = HeadLayers(checked, base.family, base.hidden_size)
     if layers.writes and not base.writes:
         raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
+    if checked.get("format") == "chat" and not base.chat_template:
+        raise BadAdapter(f"format is chat; {base.name} has no chat template, so it must be plain")
     if layers.base_pooler and not base.has_pooler:
         raise BadAdapter(
             f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"

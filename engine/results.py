@@ -54,9 +54,12 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     sites: list[Site]
     sublayers: list[str]
     kinds: list[str]
-    heads: list[str]
+    #: by head, those that this base can have
+    poolings: dict[str, list[str]]
     tokenizer_json: str
     numerics_reason: str = ""
+    #: layers below a training's lowest are computed once per row and kept
+    ranged: bool = True
     #: the base's own template for conversations, with the special tokens it names; "" without one
     chat_template: str = ""
     special_tokens: dict[str, str] = msgspec.field(default_factory=dict)

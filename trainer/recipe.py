@@ -31,11 +31,10 @@ _KIND_SETTINGS = {
 
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
-    _one_of("head", spec.head, sorted(set(info.heads) & set(HEAD_DATA)))
+    _one_of("head", spec.head, sorted(set(info.poolings) & set(HEAD_DATA)))
     _one_of("kind", spec.kind, sorted(set(info.kinds) & set(_KIND_SETTINGS)))
     _check_kind_settings(spec)
-    if spec.pooling:
-        _one_of("pooling", spec.pooling, list(HEADS[spec.head].poolings))
+    _one_of("pooling", pooling_of(spec), info.poolings[spec.head])
     _check_loss(spec)
     _check_windows(spec, info)
     _check_targets(spec.settings.targets, info)
@@ -59,12 +58,12 @@ def pooling_of(spec: JobSpec) -> str:
 
 
 def open_training(
-    spec: JobSpec, head: dict[str, Any], num_layers: int, train: Sequence[Example]
+    spec: JobSpec, head: dict[str, Any], info: EngineInfo, train: Sequence[Example]
 ) -> OpenTraining:
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
-        kind_config=kind_config(spec.kind, settings, num_layers),
+        kind_config=kind_config(spec.kind, settings, _usual_layers(info)),
         head=head_kind(head).check(head),
         seed=settings.seed,
         dropout=settings.dropout,
@@ -99,20 +98,26 @@ def class_weights(
     return [total / (len(present) * counts[n]) if counts[n] else 1.0 for n in head["labels"]]
 
 
-def kind_config(kind: str, settings: TrainingSettings, num_layers: int) -> dict[str, Any]:
+def kind_config(kind: str, settings: TrainingSettings, usual_layers: int | None) -> dict[str, Any]:
     """Only what was chosen: the kind completes the rest, and refuses what it does not know.
 
-    Layers are the one choice made here: the upper half trains in a fraction of the time, since what
-    enters it is computed once per row and kept.
+    Layers are the one choice made here.
     """
     chosen = {name: getattr(settings, name) for name in _KIND_SETTINGS[kind]}
     if "layers" in chosen and chosen["layers"] is None:
-        chosen["layers"] = (num_layers + 1) // 2
+        chosen["layers"] = usual_layers
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in chosen.items()
         if value is not None
     }
+
+
+def _usual_layers(info: EngineInfo) -> int | None:
+    """The upper half trains in a fraction of the time, since what enters it is computed once per
+    row and kept; all of them where nothing can be.
+    """
+    return (info.num_layers + 1) // 2 if info.ranged else None
 
 
 def learning_rate(spec: JobSpec) -> float:

@@ -109,7 +109,7 @@ class JobRun:
             open_training(
                 self._spec,
                 course.head,
-                self._tools.port.info.num_layers,
+                self._tools.port.info,
                 [row.example for row in course.train],
             ),
             TrainingOpened,

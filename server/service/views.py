@@ -190,6 +190,6 @@ def info_view(info: EngineInfo, version: str) -> InfoView:
         threads=info.num_threads,
         max_tokens=info.max_tokens,
         kinds=info.kinds,
-        heads=info.heads,
+        heads=list(info.poolings),
         sites=[site.name for site in info.sites],
     )

@@ -47,7 +47,7 @@ def directory(engine: EnginePort, tmp_path: Path) -> Path:
 
 def test_an_engine_says_what_it_is(engine: EnginePort) -> None:
     info = engine.info
-    assert info.heads == list(HEADS)
+    assert {"classify", "tag", "regress"} <= set(info.poolings) <= set(HEADS)
     assert len(info.fingerprint) == 64
     assert info.num_slots >= 4
     assert engine.generation >= 1

@@ -66,13 +66,13 @@ def test_layers_may_be_counted_from_the_top() -> None:
 
 
 def test_a_kind_is_told_only_what_was_chosen() -> None:
-    assert kind_config("lora", TrainingSettings(), 6) == {
+    assert kind_config("lora", TrainingSettings(), 3) == {
         "rank": 8, "rslora": False, "dora": False, "layers": 3,
     }  # fmt: skip
     chosen = TrainingSettings(targets=("query",), layers=(0, 1))
-    assert kind_config("lora", chosen, 6)["targets"] == ["query"]
-    assert kind_config("bottleneck", chosen, 6) == {"layers": [0, 1]}
-    assert kind_config("head_only", TrainingSettings(), 6) == {}
+    assert kind_config("lora", chosen, 3)["targets"] == ["query"]
+    assert kind_config("bottleneck", chosen, 3) == {"layers": [0, 1]}
+    assert kind_config("head_only", TrainingSettings(), 3) == {}
 
 
 @pytest.mark.parametrize(
