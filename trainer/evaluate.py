@@ -5,7 +5,7 @@ no training state.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
@@ -42,10 +42,17 @@ class Evaluation:
 
 
 def evaluate(
-    port: EnginePort, rows: Sequence[EncodedRow], head: dict[str, Any], slot: int
+    port: EnginePort,
+    rows: Sequence[EncodedRow],
+    head: dict[str, Any],
+    slot: int,
+    waiting: Callable[[], object],
 ) -> Evaluation:
-    """Judge what `slot` answers. Raises the engine's error when a row has no answer."""
-    logits = predict(port, rows, head, slot)
+    """Judge what `slot` answers. Raises the engine's error when a row has no answer.
+
+    `waiting` is called between steps and may raise to end it.
+    """
+    logits = predict(port, rows, head, slot, waiting)
     truth = [row.example.label for row in rows]
     return Evaluation(
         metrics=HEAD_DATA[head["kind"]].measure(truth, guesses(rows, logits, head)),
@@ -59,22 +66,24 @@ def predict(
     rows: Sequence[EncodedRow],
     head: dict[str, Any],
     slot: int,
+    waiting: Callable[[], object],
     place: dict[int, str] | None = None,
 ) -> list[Logits]:
     """Logits, or written tokens, in the order of the rows; `place` goes with every step, so that
     nothing placed between is in the way.
     """
     if head["kind"] == GenerateHead.name:
-        return written(port, rows, head, slot, place)
+        return written(port, rows, head, slot, waiting, place)
     pieces = [piece for row in rows for piece in row.pieces]
     answers: list[Logits] = [_NONE] * len(pieces)
-    waiting: deque[tuple[list[int], Future[Result]]] = deque()
+    in_flight: deque[tuple[list[int], Future[Result]]] = deque()
     for batch in prediction_batches([len(piece.ids) for piece in pieces]):
+        waiting()
         step = Predict(rows=[pieces[index].row(slot) for index in batch], place=place or {})
-        waiting.append((batch, port.submit(step)))
-        if len(waiting) >= _IN_FLIGHT:
-            _collect(*waiting.popleft(), answers)
-    for batch, future in waiting:
+        in_flight.append((batch, port.submit(step)))
+        if len(in_flight) >= _IN_FLIGHT:
+            _collect(*in_flight.popleft(), answers)
+    for batch, future in in_flight:
         _collect(batch, future, answers)
     given, kind = iter(answers), head_kind(head)
     return [kind.merged(list(islice(given, len(row.pieces))), row.encodings) for row in rows]

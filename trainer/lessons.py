@@ -4,7 +4,7 @@ serve. Knows the base's prompts; no split and no epoch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ def written(
     rows: Sequence[EncodedRow],
     head: dict[str, Any],
     slot: int,
+    waiting: Callable[[], object],
     place: dict[int, str] | None = None,
 ) -> list[NDArray[np.float32]]:
     """The tokens each row is answered with, in the order of the rows."""
@@ -47,7 +48,7 @@ def written(
             rows=asked, keys=keys, max_tokens=[head["max_tokens"]] * len(keys), place=place or {}
         )
         try:
-            texts = _to_the_end(port, step)
+            texts = _to_the_end(port, step, waiting)
         finally:
             ask(port, Release(keys=keys), Done)
         for index, key in zip(batch, keys, strict=True):
@@ -55,7 +56,9 @@ def written(
     return [np.asarray(ids, np.float32) for ids in answers]
 
 
-def _to_the_end(port: EnginePort, step: Start) -> dict[int, list[int]]:
+def _to_the_end(
+    port: EnginePort, step: Start, waiting: Callable[[], object]
+) -> dict[int, list[int]]:
     texts: dict[int, list[int]] = {key: [] for key in step.keys}
     going, decoded = list(step.keys), ask(port, step, Decoded)
     while going:
@@ -68,6 +71,7 @@ def _to_the_end(port: EnginePort, step: Start) -> dict[int, list[int]]:
                 unfinished.append(key)
         going = unfinished
         if going:
+            waiting()
             decoded = ask(port, Decode(keys=going, num_tokens=_TOKENS), Decoded)
     return texts
 

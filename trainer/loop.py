@@ -119,7 +119,10 @@ class Training:
     def _judged(self, number: int, loss: float, best: Best) -> Epoch:
         if not self.course.dev:
             return Epoch(number=number + 1, loss=loss, dev={}, best=False)
-        dev = evaluate(self.port, self.course.dev, self.course.head, self.slot)
+        dev = evaluate(
+            self.port, self.course.dev, self.course.head, self.slot,
+            lambda: self.watch(self._pace.share, self._pace.eta_s),
+        )  # fmt: skip
         self._pace.evaluated()
         if better := best.improves(dev):
             ask(self.port, Snapshot(slot=self.slot), Done)

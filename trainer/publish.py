@@ -7,7 +7,7 @@ Knows slots, files and the registry; neither jobs nor datasets.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,12 +53,21 @@ class Draft:
 
 
 class Publisher:
-    """Publishes what a training slot holds. `proof_slot` is a slot that no serving batch uses."""
+    """Publishes what a training slot holds. `proof_slot` is a slot that no serving batch uses;
+    `waiting` is called between the steps of the proof and may raise to end it.
+    """
 
-    def __init__(self, port: EnginePort, registry: Registry, proof_slot: int) -> None:
+    def __init__(
+        self,
+        port: EnginePort,
+        registry: Registry,
+        proof_slot: int,
+        waiting: Callable[[], object],
+    ) -> None:
         self._port = port
         self._registry = registry
         self._proof_slot = proof_slot
+        self._waiting = waiting
 
     def publish(self, slot: int, draft: Draft) -> Version:
         """Raises TensorsUnmoved or ReloadMismatch; nothing is published then."""
@@ -108,7 +117,9 @@ class Publisher:
         ask(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
         try:
             place = {self._proof_slot: name}
-            logits = predict(self._port, draft.rows, draft.head, self._proof_slot, place)
+            logits = predict(
+                self._port, draft.rows, draft.head, self._proof_slot, self._waiting, place
+            )
         finally:
             with suppress(EngineGone):  # then nothing is loaded any more
                 ask(self._port, Unload(digest=name), Done)

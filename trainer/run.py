@@ -129,7 +129,7 @@ class JobRun:
         self._lease.enter(Phase.TRAINING)
         epochs = Training(port, slot, course, self._watch, self._tools.clock).train()
         self._lease.enter(Phase.EVALUATING)
-        test = evaluate(port, rows, course.head, slot)
+        test = evaluate(port, rows, course.head, slot, self._lease.check)
         return Findings(
             prepared=prepared, course=course, rows=rows, opened=opened, epochs=epochs, test=test
         )
@@ -161,7 +161,7 @@ class JobRun:
             rows=found.rows,
             logits=found.test.logits,
         )
-        publisher = Publisher(tools.port, tools.registry, tools.proof_slot)
+        publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
         return publisher.publish(found.opened.slot, draft)
 
     def _origin(self, prepared: Prepared) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from engine.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl
 from trainer.ask import ask
+from trainer.example import Example
 from trainer.heads.generate import GenerateData
 from trainer.jobs import Status
+from trainer.lessons import encode_lessons, written
 from trainer.values import Job
 
 QUICK = {"epochs": 15, "patience": 15, "learning_rate": 0.02, "layers": 3}
@@ -114,3 +116,20 @@ def test_a_row_that_teaches_nothing_is_refused_by_line(tmp_path: Path, name: str
     with pytest.raises(BadLine, match=words):
         bench.trainer.submit(bench.spec(jsonl([row, good]), head="generate"))
     bench.close()
+
+
+def test_writing_what_is_judged_ends_between_two_steps_when_told_and_leaves_no_row(
+    engine: EnginePort,
+) -> None:
+    info = engine.info
+    prompter = Prompter(info, Tokenizer(info.tokenizer_json, info.max_tokens))
+    head = {"kind": "generate", "format": "plain", "max_tokens": 40, "pooling": "native"}
+    examples = [Example(text="a b c", label="d", line=1)]
+    rows = encode_lessons(examples, head, prompter, info.max_tokens)
+
+    def stop() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        written(engine, rows, head, 0, stop)
+    assert ask(engine, Stats(), Resident).running == []
