@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,6 +29,15 @@ def predict(
     dimensions: Annotated[
         int | None, typer.Option(help="How many numbers of an embedding; default: all.")
     ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="How much may be written; default: as the task says.")
+    ] = None,
+    compose: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REF=WEIGHT", help="Adapters that act, weighted, in place of the task's own."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a task. Exits 4 if an input has no answer; the others are printed."""
@@ -39,6 +48,10 @@ def predict(
     options: PredictOptions = {"raw_scores": raw_scores}
     if dimensions is not None:
         options["dimensions"] = dimensions
+    if max_tokens is not None:
+        options["max_tokens"] = max_tokens
+    if compose:
+        options["compose"] = [_part(each) for each in compose]
     with Client() as client:
         asked = [_input(text, pair, question) for text in inputs]
         prediction = client.predict(ref, asked, **options)
@@ -47,6 +60,14 @@ def predict(
     else:
         render.print_prediction(prediction, inputs)
     prediction.raise_for_rows()
+
+
+def _part(given: str) -> dict[str, Any]:
+    ref, _, weight = given.partition("=")
+    try:
+        return {"ref": ref, "weight": float(weight or 1)}
+    except ValueError:
+        raise BadSetting(f"--compose {given}: {weight!r} is no number") from None
 
 
 def _input(text: str, pair: str, question: str) -> Text:

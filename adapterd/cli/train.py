@@ -25,7 +25,9 @@ def train(
             exists=True, dir_okay=False, readable=True, help="Labelled rows: JSONL, CSV or CoNLL."
         ),
     ],
-    head: Annotated[str, typer.Option(help="classify, tag, regress, span, embed or rerank.")],
+    head: Annotated[
+        str, typer.Option(help="classify, tag, regress, span, embed, rerank or generate.")
+    ],
     dev_data: DataFile = None,
     test_data: DataFile = None,
     text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",

@@ -91,6 +91,18 @@ def test_predict_prints_one_answer_per_text(run: Run, task: str) -> None:
     assert "good" in run("predict", task, "a good thing").out
 
 
+def test_predict_composes_adapters_by_ref_and_weight(run: Run, task: str) -> None:
+    body = run("predict", task, "a good thing", "--compose", f"{task}@1=0.5", "--json").json()
+    assert [(part["task"], part["weight"]) for part in body["composed"]] == [(task, 0.5)]
+    assert run("predict", task, "a good thing", "--compose", f"{task}=half").code == 2
+
+
+def test_predict_says_that_a_task_that_sorts_writes_nothing(run: Run, task: str) -> None:
+    refused = run("predict", task, "a good thing", "--max-tokens", "5")
+    assert refused.code == 4
+    assert "max_tokens" in refused.err
+
+
 def test_predict_reads_lines_of_stdin(
     run: Run, task: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
