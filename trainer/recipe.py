@@ -34,7 +34,7 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     _one_of("head", spec.head, sorted(set(info.poolings) & set(HEAD_DATA)))
     _one_of("kind", spec.kind, sorted(set(info.kinds) & set(_KIND_SETTINGS)))
     _check_kind_settings(spec)
-    _one_of("pooling", pooling_of(spec), info.poolings[spec.head])
+    _one_of("pooling", pooling_of(spec, info), info.poolings[spec.head])
     _check_loss(spec)
     _check_windows(spec, info)
     _check_targets(spec.settings.targets, info)
@@ -52,9 +52,9 @@ def check_labels(spec: JobSpec, labels: list[str]) -> None:
             )
 
 
-def pooling_of(spec: JobSpec) -> str:
-    poolings = HEADS[spec.head].poolings
-    return spec.pooling or ("mean" if "mean" in poolings else poolings[0])
+def pooling_of(spec: JobSpec, info: EngineInfo) -> str:
+    """What was chosen, or the first in the head's order that the base can have."""
+    return spec.pooling or info.poolings[spec.head][0]
 
 
 def open_training(

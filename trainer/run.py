@@ -88,7 +88,11 @@ class JobRun:
     def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
         split, settings = prepared.split, self._spec.settings
         head = head_for(
-            self._spec.head, pooling_of(self._spec), prepared.labels, split.train, settings
+            self._spec.head,
+            pooling_of(self._spec, self._tools.port.info),
+            prepared.labels,
+            split.train,
+            settings,
         )
         train, dev, test = (self._rows(rows, head) for rows in (split.train, split.dev, split.test))
         rate = learning_rate(self._spec)

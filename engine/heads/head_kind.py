@@ -21,7 +21,8 @@ from engine.windows import Windows, merge_tokens, window_problem
 if TYPE_CHECKING:
     from torch import Tensor
 
-POOLINGS: tuple[str, ...] = ("native", "cls", "mean", "last")
+#: the usual first, then what serves where a base cannot have it
+POOLINGS: tuple[str, ...] = ("native", "mean", "cls", "last")
 #: what a task may be asked about: a text, two texts, or a question about a context
 INPUTS = ("text", "pair", "question")
 #: the target of a token that is not trained on

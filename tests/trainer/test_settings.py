@@ -84,7 +84,7 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
         ({"kind": "head_only"}, {"layers": 1}, "layers is no setting of head_only; it has none"),
         ({"kind": "head_only", "head": "embed"}, {}, "nothing would be trained"),
         ({"kind": "lora"}, {"variant": "pfeiffer"}, "variant is no setting of lora"),
-        ({"pooling": "max"}, {}, "native, cls, mean, last"),
+        ({"pooling": "max"}, {}, "native, mean, cls, last"),
         ({"head": "tag", "pooling": "mean"}, {}, "must be one of native"),
         ({"head": "tag"}, {"window": 256}, "window is 256; the base reads at most 128"),
         ({"head": "tag"}, {"window": 32, "stride": 31}, "share a stride of 31"),
