@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MAX_LOGIT = 1e30
+_MOST_ANSWER_TOKENS = 4096
 _CONTEXT = 1  # the segment of a question-and-context row that answers come from
 
 
@@ -47,8 +48,12 @@ class SpanHead(TokenHead):
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         longest = head.get("max_answer_tokens", 30)
-        if isinstance(longest, bool) or not isinstance(longest, int) or longest < 1:
-            raise BadAdapter(f"max_answer_tokens of a span head is {longest!r}; it counts from 1")
+        whole = isinstance(longest, int) and not isinstance(longest, bool)
+        if not whole or not 1 <= longest <= _MOST_ANSWER_TOKENS:
+            raise BadAdapter(
+                f"max_answer_tokens of a span head is {longest!r}; "
+                f"it counts from 1 to {_MOST_ANSWER_TOKENS}"
+            )
         return {
             "kind": self.name,
             "pooling": checked_pooling(head, self.poolings),

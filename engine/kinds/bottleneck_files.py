@@ -34,6 +34,7 @@ _NEEDED: dict[str, Any] = {
 }  # fmt: skip
 #: files older than the version field call the approximate gelu by the exact one's name
 _OLD_NAMES = {"gelu": "gelu_new", "gelu_orig": "gelu"}
+_MOST_REDUCTION = 2**16
 _NAME, _VERSION = "adapterd", "adapters.1.0.0"
 
 
@@ -59,7 +60,7 @@ def read_config(config: Mapping[str, Any], activations: Sequence[str]) -> dict[s
     if not isinstance(scaling, int | float) or isinstance(scaling, bool):
         raise BadAdapter(f"the scaling is {scaling!r}; this engine serves fixed numbers")
     return {
-        "variant": _variant(given), "reduction": given.get("reduction_factor"),
+        "variant": _variant(given), "reduction": _reduction(given.get("reduction_factor")),
         "activation": activation, "scaling": float(scaling),
     }  # fmt: skip
 
@@ -117,6 +118,18 @@ def keyed(weights: Weights, layout: Layout) -> dict[str, Tensor]:
         for site, parts in weights.items()
         for part, tensor in parts.items()
     }
+
+
+def _reduction(factor: Any) -> Any:
+    """One number, or one for each layer; the tensors say what it comes to."""
+    for value in factor.values() if isinstance(factor, Mapping) else (factor,):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 < value <= _MOST_REDUCTION:
+            raise BadAdapter(
+                f"the reduction_factor is {factor!r}; it must be a number above 0 and at most "
+                f"{_MOST_REDUCTION}"
+            )
+    return factor
 
 
 def _variant(given: Mapping[str, Any]) -> str:

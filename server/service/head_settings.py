@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
+from adapters_registry.strict_json import NotStrictJson, parse_object
 from engine.heads import HEADS
 from server.errors import BadCall
 from server.service.values import Registration
@@ -32,6 +34,7 @@ def head_of(registration: Registration) -> dict[str, Any] | None:
         whole = isinstance(value, float) and value.is_integer()
         head[name] = int(value) if whole else value
     _check_names(head)
+    _check_values(head)
     return head or None
 
 
@@ -44,3 +47,13 @@ def _check_names(head: Mapping[str, Any]) -> None:
                 f"There is no setting {name[:64]!r} of a {head.get('kind', 'task')} head; "
                 f"there are {', '.join(known)}."
             )
+
+
+def _check_values(head: Mapping[str, Any]) -> None:
+    """What a manifest may not hold never gets as far as the engine."""
+    try:
+        parse_object(json.dumps(head).encode())
+    except NotStrictJson as error:
+        raise BadCall(f"The head's settings are refused: {error}.") from None
+    except RecursionError:
+        raise BadCall("The head's settings are nested too deeply.") from None

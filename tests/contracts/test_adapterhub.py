@@ -84,6 +84,11 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "own norm": (lambda c: c["config"].update(ln_after=True), "ln_after"),
     "learned scaling": (lambda c: c["config"].update(scaling="learned"), "'learned'"),
     "activation": (lambda c: c["config"].update(non_linearity="sine"), "'sine'"),
+    "no reduction": (lambda c: c["config"].pop("reduction_factor"), "reduction_factor is None"),
+    "endless reduction": (lambda c: c["config"].update(reduction_factor=1e300), "1e+300"),
+    "a layer's reduction": (
+        lambda c: c["config"].update(reduction_factor={"default": 4, "1": 0}), "at most 65536",
+    ),
     "both": (
         lambda c: c["config"].update(is_parallel=True, original_ln_before=True), "exclude",
     ),

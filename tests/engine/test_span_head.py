@@ -137,7 +137,14 @@ def test_the_loss_is_the_mean_cross_entropy_of_starts_and_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    "head", [{"max_answer_tokens": 0}, {"no_answer": "yes"}, {"window": 4}, {"input": "pair"}]
+    "head",
+    [
+        {"max_answer_tokens": 0},
+        {"max_answer_tokens": 4097},
+        {"no_answer": "yes"},
+        {"window": 4},
+        {"input": "pair"},
+    ],
 )
 def test_bad_settings_are_refused(head: dict[str, Any]) -> None:
     with pytest.raises(BadAdapter, match=next(iter(head))):

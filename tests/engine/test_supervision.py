@@ -13,9 +13,10 @@ import msgspec
 import pytest
 
 from engine import port
-from engine.__main__ import _receive
+from engine.__main__ import _receive, _send
 from engine.config import EngineConfig
 from engine.errors import BadBase, EngineGone
+from engine.frames import receive_frame
 from engine.inbox import Inbox
 from engine.supervised import SupervisedEngine
 from tests.engine.rows import ask
@@ -111,3 +112,28 @@ def test_a_frame_the_child_cannot_read_ends_it_rather_than_leaving_it_deaf() -> 
         with pytest.raises(msgspec.DecodeError):
             _receive(theirs, inbox)
     assert inbox.next() is None
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (port.Failure(code="bad_adapter", message="no \ud800"), ("bad_adapter", r"no \ud800")),
+        (
+            port.Inspected(semantics={"r": 2**70}, files={}, num_parameters=1),
+            ("engine_error", "the result cannot be sent"),
+        ),
+    ],
+    ids=["surrogate", "long number"],
+)
+def test_a_result_that_cannot_be_encoded_is_a_failure_of_its_step_alone(
+    result: port.Result, told: tuple[str, str]
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert _send(theirs, 7, result)
+        frame = receive_frame(ours)
+    assert frame is not None
+    envelope, (code, words) = port.decode(frame), told
+    assert isinstance(envelope.body, port.Failure)
+    assert (envelope.number, envelope.body.code) == (7, code)
+    assert words in envelope.body.message

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from adapters_registry.errors import (
 )
 from adapters_registry.limits import Limits
 from adapters_registry.reader import check_directory
+from adapters_registry.strict_json import parse_object
 from tests.registry.build import QUERY, config, lora, write
 
 
@@ -44,6 +46,32 @@ def check_text(directory: Path, text: bytes) -> None:
 def test_a_config_that_is_no_strict_json_is_refused(tmp_path: Path, text: bytes) -> None:
     with pytest.raises(BadConfig, match=r"adapter_config\.json is refused"):
         check_text(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text", [rb'{"r": "\ud800"}', rb'{"a": [{"\udfff": 1}]}'], ids=["value", "key"]
+)
+def test_an_unpaired_surrogate_is_refused_wherever_it_stands(tmp_path: Path, text: bytes) -> None:
+    with pytest.raises(BadConfig, match="unpaired surrogate"):
+        check_text(tmp_path, text)
+
+
+def test_a_pair_of_surrogates_is_a_character() -> None:
+    assert parse_object(rb'{"r": "\ud83d\ude00"}') == {"r": "\N{GRINNING FACE}"}
+
+
+@pytest.mark.parametrize(
+    "digits", [b"9223372036854775808", b"-9223372036854775809", b"9" * 60, b"9" * 5000],
+    ids=["above", "below", "long", "very long"],
+)  # fmt: skip
+def test_a_whole_number_of_more_than_64_bits_is_refused(tmp_path: Path, digits: bytes) -> None:
+    with pytest.raises(BadConfig, match="out of range"):
+        check_text(tmp_path, b'{"a": [%s]}' % digits)
+
+
+def test_the_largest_64_bit_numbers_are_read() -> None:
+    ends = {"low": -(2**63), "high": 2**63 - 1}
+    assert parse_object(json.dumps(ends).encode()) == ends
 
 
 def test_duplicate_keys_are_refused(tmp_path: Path) -> None:

@@ -80,10 +80,11 @@ def test_duplicate_keys_are_refused(tmp_path: Path, text: bytes) -> None:
         b'{"a": NaN}',
         b'{"a": 1e999}',
         b'{"\xff": 1}',
+        rb'{"\ud800": 1}',
         b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
         b'{"a": ' + b"9" * 10_000 + b"}",
     ],
-    ids=["cut", "two", "nan", "inf", "utf8", "deep", "long number"],
+    ids=["cut", "two", "nan", "inf", "utf8", "surrogate", "deep", "long number"],
 )
 def test_a_header_that_is_no_strict_json_is_refused(tmp_path: Path, text: bytes) -> None:
     with pytest.raises(BadHeader):
@@ -155,7 +156,7 @@ def test_an_entry_with_other_fields_is_refused(tmp_path: Path, value: object) ->
         check(tmp_path, raw({"a": value}, FOUR))
 
 
-@pytest.mark.parametrize("name", ["", "../a", "a b", "\ud800", "a\x00", "é", "a" * 600])
+@pytest.mark.parametrize("name", ["", "../a", "a b", "a\x00", "é", "a" * 600])
 def test_a_tensor_name_outside_the_grammar_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BadTensor, match="tensor name"):
         check(tmp_path, raw({name: entry()}, FOUR))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
@@ -51,6 +52,9 @@ async def test_whole_numbers_stay_whole_over_grpc(tmp_path: Path) -> None:
         ('{"input": "question"}', "bad_adapter", "takes text or pair"),
         ("[1]", "bad_request", "must be an object"),
         ("{", "bad_request", "not JSON"),
+        (r'{"labels": ["a", "\ud800"]}', "bad_request", "unpaired surrogate"),
+        ('{"threshold": 18446744073709551616}', "bad_request", "out of range"),
+        ('{"threshold": NaN}', "bad_request", "not a JSON number"),
     ],
 )
 async def test_settings_the_head_does_not_have_are_refused(
@@ -62,3 +66,16 @@ async def test_settings_the_head_does_not_have_are_refused(
         answer = await http.post("/v1/tasks/mood/versions", files=parts(adapter), data=data)
         assert answer.json()["code"] == code
         assert sentence in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("value", [1e300, float("nan"), float("inf")])
+async def test_numbers_that_json_or_64_bits_cannot_hold_are_refused_over_grpc(
+    tmp_path: Path, value: float
+) -> None:
+    adapter = write_fake_adapter(tmp_path / "adapter")
+    async with running(tmp_path / "data") as server, grpc_client(server) as rpc:
+        said = Struct()
+        said.update({"threshold": value})
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await rpc.adapters.Register(messages(adapter, task_id="mood", head_settings=said))
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
