@@ -66,6 +66,7 @@ def writer_limits(settings: Settings, num_slots: int) -> WriterLimits:
     return WriterLimits(
         max_rows=settings.max_batch_rows,
         max_tokens=settings.max_batch_tokens,
+        max_writing_tokens=settings.max_writing_tokens,
         # the other half stays free for batches, which come and go
         max_adapters=max(1, num_slots // 2),
     )

@@ -66,5 +66,10 @@ class Entry:
         return self.lease.num_bytes
 
     @property
+    def num_writing_tokens(self) -> int:
+        """How many tokens the engine may come to hold for the rows, where rows write."""
+        return self.cost + self.num_rows * self.max_tokens
+
+    @property
     def abandoned(self) -> bool:
         return self.future.cancelled()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.port import Failure, Written
-from server.dispatch.entry import Entry
+from server.dispatch.entry import Answer, Entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,10 @@ class WriterLimits:
     """
 
     max_rows: int
+    #: of prompts that begin together
     max_tokens: int
+    #: of prompts and of what may be written after them: all that the engine keeps for them
+    max_writing_tokens: int
     max_adapters: int
 
 
@@ -27,6 +30,20 @@ class Text:
     slot: int
     began_at: float
     rows: dict[int, Written | Failure] = field(default_factory=dict)
+
+    def take(self, key: int, result: Written | Failure) -> None:
+        """What the row wrote in one step, after what it wrote before."""
+        before = self.rows.get(key)
+        if isinstance(before, Written) and isinstance(result, Written):
+            result = Written(ids=before.ids + result.ids, finish=result.finish)
+        self.rows[key] = result
+
+    def answer(self, now: float) -> Answer:
+        return Answer(
+            rows=list(self.rows.values()),
+            queue_s=self.began_at - self.entry.enqueued_at,
+            compute_s=now - self.began_at,
+        )
 
     @property
     def going(self) -> list[int]:

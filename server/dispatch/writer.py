@@ -7,28 +7,24 @@ between any two tokens.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 
 from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
-from engine.port import (
-    Decode,
-    Decoded,
-    EnginePort,
-    Release,
-    Row,
-    Start,
-    Step,
-    Written,
-)
+from engine.port import Decode, Decoded, EnginePort, Release, Row, Start, Step
 from engine.slots import SlotTable
 from server.dispatch.batcher import BatchObserver
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.residency import Residency
 from server.dispatch.text import Text, WriterLimits
+from server.dispatch.turn import Turn
 from server.dispatch.waiting_room import WaitingRoom
 from server.errors import DeadlinePassed, Draining, Stale
+
+_log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -84,47 +80,44 @@ class Writer:
     async def _write(self) -> None:
         # one turn of the loop later, so that calls that arrived together begin together
         await asyncio.sleep(0)
-        while self._room or self._texts:
-            self._follow_engine()
-            await self._drop_abandoned()
-            chosen = self._choose()
-            if chosen:
-                await self._begin(chosen)
-            if self._texts:
-                await self._decode()
-            elif self._room and not chosen:  # batches hold every slot; they are short
-                await asyncio.sleep(0.005)
+        try:
+            while self._room or self._texts:
+                await self._turn()
+        except Exception:  # noqa: BLE001
+            # nobody else would ever end these: they would hang until their deadlines
+            _log.exception("the writer failed", extra={"action": "writer.failed"})
+            self._give_up()
+
+    async def _turn(self) -> None:
+        self._follow_engine()
+        self._drop_abandoned()
+        chosen = self._choose()
+        if chosen:
+            await self._begin(chosen)
+        if self._texts:
+            await self._decode()
+        elif self._room and not chosen:  # batches hold every slot; they are short
+            await asyncio.sleep(0.005)
 
     # ------------------------------------------------------------ beginning
 
     def _choose(self) -> list[Entry]:
-        """What may begin now, in order of arrival. An entry that is too large goes alone."""
-        held = {text.entry.digest for text in self._texts}
-        num_rows = sum(len(text.going) for text in self._texts)
-        num_tokens = 0
-        chosen: list[Entry] = []
+        """What may begin now, in order of arrival."""
+        turn = Turn(self._texts, self._limits)
         for entry in list(self._room.entries):
             if entry.abandoned or (entry.deadline or float("inf")) <= self._clock():
                 self._room.leave(entry, DeadlinePassed())
                 continue
-            if (num_rows or chosen) and (
-                num_rows + entry.num_rows > self._limits.max_rows
-                or num_tokens + entry.cost > self._limits.max_tokens
-                or len(held | {entry.digest}) > self._limits.max_adapters
-            ):
+            fits = self._slots.fits([entry.digest], {entry.digest: entry.num_bytes})
+            if not (fits and turn.has_room(entry)):
                 break
-            if not self._slots.fits([entry.digest], {entry.digest: entry.num_bytes}):
-                break
-            held.add(entry.digest)
-            num_rows, num_tokens = num_rows + entry.num_rows, num_tokens + entry.cost
-            chosen.append(entry)
-        return chosen
+            turn.add(entry)
+        return turn.chosen
 
     async def _begin(self, chosen: Sequence[Entry]) -> None:
         """Entries of a step that fails as a whole are begun one by one."""
         texts = [text for entry in chosen if (text := self._placed(entry)) is not None]
-        error = await self._started(texts) if texts else None
-        if error is None:
+        if not texts or (error := await self._started(texts)) is None:
             return
         if isinstance(error, EngineGone) or len(texts) == 1:
             self._fail(texts, error)
@@ -144,9 +137,10 @@ class Writer:
         try:
             decoded = await self._ask(step)
         except EngineError as error:
+            self._release([key for key, _, _ in rows])
             return error
         for (key, text, _), result in zip(rows, decoded.rows, strict=True):
-            text.rows[key] = result
+            text.take(key, result)
         self._observe(decoded, len(rows))
         self._deliver(texts)
         return None
@@ -171,13 +165,11 @@ class Writer:
         try:
             decoded = await self._ask(Decode(keys=list(going)))
         except EngineError as error:
+            self._release(list(going))
             self._fail(texts, error)
             return
         for (key, text), result in zip(going.items(), decoded.rows, strict=True):
-            before = text.rows[key]
-            if isinstance(before, Written) and isinstance(result, Written):
-                result = Written(ids=before.ids + result.ids, finish=result.finish)
-            text.rows[key] = result
+            text.take(key, result)
         self._observe(decoded, len(going))
         self._deliver(texts)
 
@@ -186,9 +178,7 @@ class Writer:
             result = await asyncio.wrap_future(self._port.submit(step))
         except EngineError:
             raise
-        except Exception as error:
-            # whatever ended the step, its entries must leave: nothing may wait for an answer that
-            # cannot come
+        except Exception as error:  # whatever it was: nothing may wait for what cannot come
             raise EngineGone from error
         if not isinstance(result, Decoded):
             raise EngineError(f"the engine answered a {type(step).__name__} with {result!r:.80}")
@@ -198,14 +188,8 @@ class Writer:
 
     def _deliver(self, texts: Sequence[Text]) -> None:
         for text in texts:
-            if text.going:
-                continue
-            answer = Answer(
-                rows=list(text.rows.values()),
-                queue_s=text.began_at - text.entry.enqueued_at,
-                compute_s=self._clock() - text.began_at,
-            )
-            self._end(text, answer)
+            if not text.going:
+                self._end(text, text.answer(self._clock()))
 
     def _fail(self, texts: Sequence[Text], error: EngineError) -> None:
         for text in texts:
@@ -219,17 +203,32 @@ class Writer:
 
     def _end(self, text: Text, outcome: Answer | Exception | None) -> None:
         self._texts.remove(text)
-        if text.entry.lease.generation == self._generation == self._port.generation:
-            self._slots.release(text.entry.digest)
-        self._room.leave(text.entry, outcome)
-        self._freed()
+        try:
+            if text.entry.lease.generation == self._generation == self._port.generation:
+                self._slots.release(text.entry.digest)
+        finally:
+            self._room.leave(text.entry, outcome)
+            self._freed()
 
-    async def _drop_abandoned(self) -> None:
+    def _give_up(self) -> None:
+        texts = list(self._texts)
+        for text in texts:
+            with contextlib.suppress(Exception):  # the books may be what is wrong
+                self._end(text, EngineGone())
+        for entry in list(self._room.entries):
+            self._room.leave(entry, EngineGone())
+        self._release([key for text in texts for key in text.going])
+
+    def _drop_abandoned(self) -> None:
         gone = [text for text in self._texts if text.entry.abandoned]
+        self._release([key for text in gone for key in text.going])
         for text in gone:
             self._end(text, None)
-        if keys := [key for text in gone for key in text.going]:
-            await asyncio.wrap_future(self._port.submit(Release(keys=keys)))
+
+    def _release(self, keys: Sequence[int]) -> None:
+        # nobody waits for it: an engine that died holds no rows, and steps run in order
+        if keys:
+            self._port.submit(Release(keys=list(keys)))
 
     def _follow_engine(self) -> None:
         """A fresh engine holds no rows. Who waits learns that its weights must be loaded again."""

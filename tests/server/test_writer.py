@@ -1,0 +1,191 @@
+"""The writer over a fake engine: what begins when, and that nothing is left behind by a fault."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from engine.errors import EngineGone, OutOfMemory
+from engine.port import Decode, Release, Start
+from engine.testing import FakeEngine
+from server.dispatch.entry import Answer
+from server.dispatch.residency import Lease
+from server.dispatch.text import WriterLimits
+from server.dispatch.waiting_room import QueueLimits, WaitingRoom
+from server.dispatch.writer import Writer
+from server.metrics import Metrics
+from tests.server.build import publish
+from tests.server.dispatching import Bench, entry
+
+LIMITS: dict[str, Any] = {
+    "max_rows": 8, "max_tokens": 20, "max_writing_tokens": 1000, "max_adapters": 4,
+}  # fmt: skip
+HEAD = {"kind": "generate", "format": "plain", "max_tokens": 200}
+
+
+class Fragile(Metrics):
+    """Metrics that can be broken, as a fault of our own in the middle of a turn."""
+
+    is_broken = False
+
+    def batch(self, **numbers: int) -> None:
+        if self.is_broken:
+            raise ValueError("a bug")
+        super().batch(**numbers)
+
+
+class Desk(Bench):
+    """A writer beside the batcher, over the same engine and slots."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.metrics: Fragile = Fragile(CollectorRegistry())
+        self.waiting = WaitingRoom(QueueLimits(max_rows=50, max_tokens=5000, slot_bytes=2**20))
+        self.writer = self.with_limits()
+
+    def with_limits(self, **changes: Any) -> Writer:
+        self.writer = Writer(
+            port=self.engine,
+            residency=self.residency,
+            room=self.waiting,
+            slots=self.slots,
+            limits=WriterLimits(**LIMITS | changes),
+            observer=self.metrics,
+            follow_engine=self.batcher.follow_engine,
+            freed=self.batcher.wake,
+        )
+        return self.writer
+
+    async def draft(self, seed: int = 0) -> Lease:
+        version = publish(self.registry, "draft", seed=seed, head=HEAD)
+        return await self.residency.acquire(version)
+
+    def write(self, lease: Lease, length: int, most: int = 5) -> asyncio.Task[list[Answer]]:
+        made = entry(lease.again(), [7] * length, max_tokens=most)
+        return asyncio.create_task(self.writer.run([made]))
+
+    @property
+    def fake(self) -> FakeEngine:
+        return self.engine.inner
+
+    def begun(self) -> list[list[int]]:
+        """The lengths of the prompts of each step that began any."""
+        return [[len(r.ids) for r in s.rows] for s in self.fake.steps if isinstance(s, Start)]
+
+    async def decoding(self) -> None:
+        await between(lambda: any(isinstance(step, Decode) for step in self.fake.steps))
+
+    def assert_nothing_left(self) -> None:
+        assert self.fake.writing.rows == {}
+        assert self.writer.running_labels == set()
+        assert self.slots.num_leases == 0
+        assert not self.waiting
+
+
+async def between(condition: Callable[[], bool]) -> None:
+    """Stand right after the step that made it true: the fake answers at once."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+# ---------------------------------------------------------------- faults
+
+
+async def test_a_release_that_fails_stops_nobody_elses_text(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    lease = await desk.draft()
+    leaving, staying = desk.write(lease, 9, 9), desk.write(lease, 8, 8)
+    await desk.decoding()
+    desk.fake.broken[Release] = EngineGone()
+    leaving.cancel()
+    async with asyncio.timeout(2):
+        assert len((await staying)[0].rows) == 1
+    assert desk.writer.running_labels == set()
+    assert desk.slots.num_leases == 0
+
+
+async def test_a_fault_of_our_own_ends_every_text_and_the_writer_writes_on_after_it(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    desk.with_limits(max_rows=1)
+    lease = await desk.draft()
+    texts = [desk.write(lease, 9, 200), desk.write(lease, 8, 200)]
+    await desk.decoding()
+    desk.metrics.is_broken = True
+    async with asyncio.timeout(2):
+        for outcome in await asyncio.gather(*texts, return_exceptions=True):
+            assert isinstance(outcome, EngineGone)
+    desk.assert_nothing_left()
+    desk.metrics.is_broken = False
+    assert len(await desk.write(lease, 3)) == 1
+
+
+@pytest.mark.parametrize("step", [Start, Decode])
+async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, step: type) -> None:
+    desk = Desk(tmp_path)
+    lease = await desk.draft()
+    if step is Start:
+        desk.fake.broken[Start] = OutOfMemory()
+    text = desk.write(lease, 9, 9)
+    if step is Decode:
+        await between(lambda: bool(desk.begun()))
+        desk.fake.broken[Decode] = OutOfMemory()
+    with pytest.raises(OutOfMemory):
+        await text
+    released = {k for s in desk.fake.steps if isinstance(s, Release) for k in s.keys}
+    started = {k for s in desk.fake.steps if isinstance(s, Start) for k in s.keys}
+    assert released == started
+    desk.assert_nothing_left()
+
+
+# ---------------------------------------------------------------- limits
+
+
+async def test_a_prompt_longer_than_a_batch_begins_while_others_write(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    lease = await desk.draft()
+    short = desk.write(lease, 9, 200)
+    await desk.decoding()
+    long = desk.write(lease, 50, 5)
+    await between(lambda: len(desk.begun()) == 2)
+    assert not short.done()
+    assert desk.begun() == [[9], [50]]
+    await asyncio.gather(short, long)
+    desk.assert_nothing_left()
+
+
+async def test_prompts_that_begin_together_hold_no_more_tokens_than_a_batch(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    lease = await desk.draft()
+    await asyncio.gather(*(desk.write(lease, 9, 9) for _ in range(3)))
+    assert desk.begun() == [[9, 9], [9]]
+
+
+async def test_texts_hold_no_more_tokens_than_may_be_held(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.with_limits(max_writing_tokens=30)
+    lease = await desk.draft()
+    texts = [desk.write(lease, 5, 10) for _ in range(3)]
+    await desk.decoding()
+    assert desk.begun() == [[5, 5]]
+    await asyncio.gather(*texts)
+    assert desk.begun() == [[5, 5], [5]]
+
+
+async def test_one_text_alone_may_always_be_written(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.with_limits(max_writing_tokens=16, max_tokens=1, max_rows=1)
+    lease = await desk.draft()
+    answers = await asyncio.gather(desk.write(lease, 40, 100), desk.write(lease, 41, 100))
+    assert len(answers) == 2
+    assert desk.begun() == [[40], [41]]
+    desk.assert_nothing_left()
