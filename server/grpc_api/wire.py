@@ -13,6 +13,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.error_table import fault_of
+from server.errors import BadCall
 from server.service.parameters import parameters_of
 from server.service.values import (
     ManyPredictions,
@@ -55,7 +56,7 @@ def read_parameters(
 ) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
-    return parameters_of(MessageToDict(message.parameters))
+    return parameters_of(_read_struct(message.parameters, "parameters"))
 
 
 def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
@@ -64,7 +65,7 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
         head=message.head,
         labels=tuple(message.labels),
         pooling=message.pooling,
-        head_settings=MessageToDict(message.head_settings),
+        head_settings=_read_struct(message.head_settings, "head_settings"),
         promote=message.promote,
         note=message.note,
     )
@@ -75,7 +76,14 @@ def read_job_request(message: jobs_pb2.CreateJobRequest) -> dict[str, Any]:
     said = {field.name: value for field, value in message.ListFields() if field.name != "settings"}
     if "task_id" in said:
         said["task"] = said.pop("task_id")
-    return {**said, "settings": MessageToDict(message.settings)}
+    return {**said, "settings": _read_struct(message.settings, "settings")}
+
+
+def _read_struct(struct: Struct, name: str) -> dict[str, Any]:
+    try:
+        return MessageToDict(struct)
+    except ValueError as error:  # NaN and infinity, which JSON has no words for
+        raise BadCall(f"The field {name} holds a number that is not finite.") from error
 
 
 # ---------------------------------------------------------------- out
