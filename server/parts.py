@@ -44,6 +44,7 @@ class Dispatch:
     """The way from a row to a batch."""
 
     room: WaitingRoom
+    writing_room: WaitingRoom
     slots: SlotTable
     residency: Residency
     compositions: Compositions
@@ -114,6 +115,7 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
         port=port, files=data.registry.files, host_bytes=settings.host_bytes, observer=metrics
     )
     room = WaitingRoom(limits.queue_limits(settings))
+    writing_room = WaitingRoom(limits.queue_limits(settings))
     slots = SlotTable(num_slots, settings.slot_bytes)
     batcher = Batcher(
         port=port,
@@ -126,7 +128,7 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
     writer = Writer(
         port=port,
         residency=residency,
-        room=WaitingRoom(limits.queue_limits(settings)),
+        room=writing_room,
         slots=slots,
         limits=limits.writer_limits(settings, num_slots),
         observer=metrics,
@@ -135,8 +137,8 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
     )
     compositions = Compositions(port=port, residency=residency, forget=slots.forget)
     return Dispatch(
-        room=room, slots=slots, residency=residency, compositions=compositions, batcher=batcher,
-        writer=writer,
+        room=room, writing_room=writing_room, slots=slots, residency=residency,
+        compositions=compositions, batcher=batcher, writer=writer,
     )  # fmt: skip
 
 
@@ -175,17 +177,19 @@ def _service(
 
 
 def _live(port: EnginePort, dispatch: Dispatch) -> Callable[[], Live]:
+    rooms = (dispatch.room, dispatch.writing_room)
+
     def live() -> Live:
         return Live(
-            queue_rows=dispatch.room.num_rows,
-            queue_tokens=dispatch.room.num_tokens,
+            queue_rows=sum(room.num_rows for room in rooms),
+            queue_tokens=sum(room.num_tokens for room in rooms),
             slots_used=len(dispatch.slots.placed),
             slots_total=port.info.num_slots - 1,
             loaded_adapters=dispatch.residency.num_resident,
             loaded_bytes=dispatch.residency.num_bytes,
             engine_generation=port.generation,
             running=dispatch.batcher.running_labels | dispatch.writer.running_labels,
-            waiting={entry.label for entry in dispatch.room.entries},
+            waiting={entry.label for room in rooms for entry in room.entries},
         )
 
     return live

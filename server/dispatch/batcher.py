@@ -190,19 +190,22 @@ class Batcher:
 
         Only what failed alone, or with the engine, is answered with the error.
         """
-        if isinstance(error, NotLoaded):
-            for digest in batch.sizes:
-                self._residency.forget(digest)
-            error = Stale()
-        if isinstance(error, BadAdapter) and len(batch.sizes) == 1:
-            self._residency.refuse(batch.entries[0].digest, error)
+        if len(batch.sizes) == 1:  # among several, nobody knows yet which it was
+            self._blame(batch.entries[0].digest, error)
+        final = isinstance(error, EngineGone) or len(batch.entries) == 1
         for entry in batch.entries:
             entry.running = False
-            if isinstance(error, EngineGone) or len(batch.entries) == 1 or entry.abandoned:
-                self._room.leave(entry, error)
+            if final or entry.abandoned:
+                self._room.leave(entry, Stale() if isinstance(error, NotLoaded) else error)
             else:
                 entry.alone = True
                 self._room.put_back(entry)
+
+    def _blame(self, digest: str, error: EngineError) -> None:
+        if isinstance(error, NotLoaded):
+            self._residency.forget(digest)
+        if isinstance(error, BadAdapter):
+            self._residency.refuse(digest, error)
 
 
 def _checked(result: Result, batch: _Batch) -> Predicted:

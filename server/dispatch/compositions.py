@@ -24,25 +24,25 @@ _KEPT = 64
 class JointLease:
     """A promise that a composition and all its adapters stay loaded until `release`."""
 
-    __slots__ = ("_leases", "_released", "digest", "generation", "num_bytes")
+    __slots__ = ("_counts", "_leases", "digest", "generation", "num_bytes")
 
     def __init__(
         self,
         digest: str,
         num_bytes: int,
         leases: Sequence[Lease],
-        released: Counter[str],
+        counts: Counter[str],
     ) -> None:
         self.digest = digest
         self.num_bytes = num_bytes
         self.generation = leases[0].generation
         self._leases = list(leases)
-        self._released = released
-        released[digest] += 1
+        self._counts = counts
+        counts[digest] += 1
 
     def again(self) -> JointLease:
         leases = [lease.again() for lease in self._leases]
-        return JointLease(self.digest, self.num_bytes, leases, self._released)
+        return JointLease(self.digest, self.num_bytes, leases, self._counts)
 
     def release(self) -> None:
         """Give it back; a second release does nothing."""
@@ -50,7 +50,9 @@ class JointLease:
         for lease in leases:
             lease.release()
         if leases:
-            self._released[self.digest] -= 1
+            self._counts[self.digest] -= 1
+            if not self._counts[self.digest]:
+                del self._counts[self.digest]
 
 
 class Compositions:
@@ -80,13 +82,28 @@ class Compositions:
             for version, weight in parts:
                 weights[version.digest] = weights.get(version.digest, 0.0) + weight
             digest = composed_digest(first.digest, weights)
-            num_bytes = await self._compose(digest, first.digest, weights)
-            return JointLease(digest, num_bytes, [lease.again() for lease in leases], self._leases)
+            return await self._leased(digest, first.digest, weights, leases)
         finally:
             for lease in leases:
                 lease.release()
 
+    async def _leased(
+        self, digest: str, first: str, weights: Mapping[str, float], leases: Sequence[Lease]
+    ) -> JointLease:
+        # leased before it is made: another composition must not push it out in between
+        joint = JointLease(digest, 0, [lease.again() for lease in leases], self._leases)
+        try:
+            joint.num_bytes = await self._compose(digest, first, weights)
+        except BaseException:
+            joint.release()
+            raise
+        return joint
+
     async def _compose(self, digest: str, first: str, weights: Mapping[str, float]) -> int:
+        # known from the step on: a caller who hangs up meanwhile does not stop it being made
+        self._known[digest] = None
+        self._known.move_to_end(digest)
+        self._drop_oldest()
         step = Compose(digest=digest, first=first, parts=dict(weights))
         try:
             result = await asyncio.wrap_future(self._port.submit(step))
@@ -96,18 +113,12 @@ class Compositions:
             raise Stale from None
         if not isinstance(result, Loaded):
             raise EngineError(f"the engine answered a Compose with {type(result).__name__}")
-        self._known[digest] = None
-        self._known.move_to_end(digest)
-        self._drop_oldest()
         return result.num_bytes
 
     def _drop_oldest(self) -> None:
         idle = [digest for digest in self._known if not self._leases[digest]]
         for digest in idle[: max(0, len(self._known) - _KEPT)]:
-            if digest == next(reversed(self._known)):
-                continue  # made this moment, leased the next
             del self._known[digest]
-            del self._leases[digest]
             self._forget(digest)
             self._port.submit(Unload(digest=digest))
 

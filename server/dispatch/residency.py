@@ -138,14 +138,18 @@ class Residency:
         self._failures.pop(digest, None)
         resident = self._residents.get(digest)
         if resident is not None and not resident.leases:
-            self._unload(resident)
+            self.forget(resident.digest)
 
     def forget(self, digest: str) -> None:
-        """The engine says it does not hold the digest: the next call loads it again."""
+        """Unload the digest, whoever leases it; the next call loads it again.
+
+        So where the engine says that it holds none: the books must not say less than it holds.
+        """
         resident = self._residents.pop(digest, None)
         if resident is not None:
             self._num_bytes -= resident.num_bytes
             self.on_unload(digest)
+            self._port.submit(Unload(digest=digest))
 
     def refuse(self, digest: str, error: BadAdapter | RegistryError) -> None:
         """It would fail again the same way: for a while, answer with the error at once."""
@@ -228,12 +232,8 @@ class Residency:
             if excess <= 0:
                 return
             if not resident.leases and resident.fresh_until <= now:
-                self._unload(resident)
+                self.forget(resident.digest)
                 excess -= resident.num_bytes
-
-    def _unload(self, resident: _Resident) -> None:
-        self.forget(resident.digest)
-        self._port.submit(Unload(digest=resident.digest))
 
 
 def _check_base(version: Version, fingerprint: str) -> None:

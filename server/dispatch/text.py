@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.port import Failure, Written
+from engine.slots import Placement
 from server.dispatch.entry import Answer, Entry
 
 
@@ -27,7 +28,9 @@ class Text:
     """An entry that writes: its rows by key, what each has written, and when it began."""
 
     entry: Entry
-    slot: int
+    placement: Placement
+    #: how many adapters had to leave their slots for it
+    num_swapped: int
     began_at: float
     rows: dict[int, Written | Failure] = field(default_factory=dict)
 
@@ -41,9 +44,21 @@ class Text:
     def answer(self, now: float) -> Answer:
         return Answer(
             rows=list(self.rows.values()),
-            queue_s=self.began_at - self.entry.enqueued_at,
+            queue_s=self.queue_s,
             compute_s=now - self.began_at,
         )
+
+    @property
+    def slot(self) -> int:
+        return self.placement.slots[self.entry.digest]
+
+    @property
+    def num_placed(self) -> int:
+        return len(self.placement.place)
+
+    @property
+    def queue_s(self) -> float:
+        return self.began_at - self.entry.enqueued_at
 
     @property
     def going(self) -> list[int]:

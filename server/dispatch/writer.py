@@ -46,9 +46,8 @@ class Writer:
         self._port, self._residency, self._room = port, residency, room
         self._slots, self._limits, self._observer = slots, limits, observer
         self._slots_follow_engine, self._freed, self._clock = follow_engine, freed, clock
-        self._keys = itertools.count(1)
         self._texts: list[Text] = []
-        self._generation = port.generation
+        self._keys, self._generation = itertools.count(1), port.generation
         self._loop: asyncio.Task[None] | None = None
 
     @property
@@ -91,8 +90,7 @@ class Writer:
     async def _turn(self) -> None:
         self._follow_engine()
         self._drop_abandoned()
-        chosen = self._choose()
-        if chosen:
+        if chosen := self._choose():
             await self._begin(chosen)
         if self._texts:
             await self._decode()
@@ -141,7 +139,7 @@ class Writer:
             return error
         for (key, text, _), result in zip(rows, decoded.rows, strict=True):
             text.take(key, result)
-        self._observe(decoded, len(rows))
+        self._observe(decoded, len(rows), texts)
         self._deliver(texts)
         return None
 
@@ -150,10 +148,12 @@ class Writer:
         sizes = {entry.digest: entry.num_bytes}
         if not self._slots.fits([entry.digest], sizes):
             return None
-        slot = self._slots.acquire([entry.digest], sizes).slots[entry.digest]
+        before, now = len(self._slots.placed), self._clock()
+        placement = self._slots.acquire([entry.digest], sizes)
+        swapped = before + len(placement.place) - len(self._slots.placed)
         self._room.take([entry])
         entry.running = True
-        text = Text(entry=entry, slot=slot, began_at=self._clock())
+        text = Text(entry=entry, placement=placement, num_swapped=swapped, began_at=now)
         self._texts.append(text)
         return text
 
@@ -193,13 +193,11 @@ class Writer:
 
     def _fail(self, texts: Sequence[Text], error: EngineError) -> None:
         for text in texts:
-            outcome = error
             if isinstance(error, NotLoaded):
                 self._residency.forget(text.entry.digest)
-                outcome = Stale()
             if isinstance(error, BadAdapter) and len(texts) == 1:
                 self._residency.refuse(text.entry.digest, error)
-            self._end(text, outcome)
+            self._end(text, Stale() if isinstance(error, NotLoaded) else error)
 
     def _end(self, text: Text, outcome: Answer | Exception | None) -> None:
         self._texts.remove(text)
@@ -242,8 +240,11 @@ class Writer:
             if entry.lease.generation != self._generation:
                 self._room.leave(entry, Stale())
 
-    def _observe(self, decoded: Decoded, num_rows: int) -> None:
+    def _observe(self, decoded: Decoded, num_rows: int, begun: Sequence[Text] = ()) -> None:
         self._observer.batch(
-            num_rows=num_rows, num_tokens=decoded.num_tokens, num_placed=0, num_swapped=0,
-            num_adapters=decoded.num_adapters,
+            num_rows=num_rows, num_tokens=decoded.num_tokens, num_adapters=decoded.num_adapters,
+            num_placed=sum(text.num_placed for text in begun),
+            num_swapped=sum(text.num_swapped for text in begun),
         )  # fmt: skip
+        for text in begun:
+            self._observer.queued(text.queue_s)

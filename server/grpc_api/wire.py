@@ -56,7 +56,7 @@ def read_parameters(
 ) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
-    return parameters_of(_object("parameters", message.parameters))
+    return parameters_of(_read_struct(message.parameters, "parameters"))
 
 
 def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
@@ -65,7 +65,7 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
         head=message.head,
         labels=tuple(message.labels),
         pooling=message.pooling,
-        head_settings=_object("head_settings", message.head_settings),
+        head_settings=_read_struct(message.head_settings, "head_settings"),
         promote=message.promote,
         note=message.note,
     )
@@ -76,16 +76,14 @@ def read_job_request(message: jobs_pb2.CreateJobRequest) -> dict[str, Any]:
     said = {field.name: value for field, value in message.ListFields() if field.name != "settings"}
     if "task_id" in said:
         said["task"] = said.pop("task_id")
-    return {**said, "settings": _object("settings", message.settings)}
+    return {**said, "settings": _read_struct(message.settings, "settings")}
 
 
-def _object(name: str, struct: Struct) -> dict[str, Any]:
-    """A Struct can hold NaN and infinities, which JSON has no words for."""
+def _read_struct(struct: Struct, name: str) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = MessageToDict(struct)
-    except ValueError as error:
-        raise BadCall(f"{name} is not JSON: {error}.") from None
-    return found
+        return MessageToDict(struct)
+    except ValueError as error:  # NaN and infinity, which JSON has no words for
+        raise BadCall(f"The field {name} holds a number that is not finite.") from error
 
 
 # ---------------------------------------------------------------- out

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.errors import BadAdapter, BadRow, EngineGone, OutOfMemory
-from engine.port import Failure, Predict
+from engine.errors import BadAdapter, BadRow, EngineGone, NotLoaded, OutOfMemory
+from engine.port import Failure, Predict, Unload
 from server.errors import AdapterTooLarge, DeadlinePassed, Draining, Overloaded, Stale
 from tests.server.dispatching import Bench, entry, limits, settled
 
@@ -99,6 +99,23 @@ async def test_an_entry_that_fails_by_itself_gets_the_error(tmp_path: Path) -> N
     with pytest.raises(OutOfMemory):
         await call
     assert bench.slots.placed == {}  # nobody knows whether it was placed
+
+
+async def test_the_books_never_say_less_than_the_engine_holds(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    leases = [await bench.lease("a", 1), await bench.lease("b", 2)]
+    calls = await bench.calls(*leases)
+    bench.engine.inner.broken[Predict] = NotLoaded()
+    bench.engine.release()  # of several, nobody knows which it was
+    assert bench.residency.num_resident == 2
+    await settled()
+    bench.engine.release()
+    del bench.engine.inner.broken[Predict]
+    bench.engine.release_all()
+    outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes].count(Stale) == 1
+    unloaded = [step.digest for step in bench.engine.steps if isinstance(step, Unload)]
+    assert len(unloaded) == bench.residency.num_resident == len(bench.engine.inner.loaded) == 1
 
 
 async def test_an_adapter_that_cannot_be_placed_is_refused_for_a_while(tmp_path: Path) -> None:

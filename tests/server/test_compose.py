@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from google.protobuf.struct_pb2 import Struct
 from engine.port import Compose, Unload
 from engine.testing import FakeEngine
 from protos.adapterd.v1 import predictor_pb2
+from server.dispatch.compositions import Compositions
 from server.main import Server
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
+from tests.server.dispatching import Bench
 
 INPUTS = ["a good day", "a bad day"]
 
@@ -134,6 +137,22 @@ async def test_compositions_nobody_uses_do_not_pile_up(tmp_path: Path) -> None:
         assert len(made) == 80
         assert set(made) - set(gone) == set(made[-64:])
         assert server.parts.dispatch.residency.num_leases == 0
+
+
+async def test_a_composition_is_not_unloaded_between_being_made_and_being_leased(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path)
+    made = Compositions(port=bench.engine, residency=bench.residency, forget=bench.slots.forget)
+    mood = bench.version()
+    for number in range(64):
+        (await made.acquire(mood, [(mood, float(number))])).release()
+    # the new one pushes out the oldest, which is asked for again at the same moment
+    leases = await asyncio.gather(*(made.acquire(mood, [(mood, w)]) for w in (64.0, 0.0)))
+    assert {lease.digest for lease in leases} <= set(bench.engine.inner.loaded)
+    again = await asyncio.gather(*(made.acquire(mood, [(mood, w)]) for w in (65.0, 66.0, 64.0)))
+    assert {lease.digest for lease in again} <= set(bench.engine.inner.loaded)
+    assert {lease.digest for lease in leases} <= set(bench.engine.inner.loaded)
 
 
 async def test_an_unknown_composition_error_reaches_grpc_with_its_code(tmp_path: Path) -> None:

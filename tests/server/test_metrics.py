@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from server.config import Settings
 from server.main import Server
 from server.metrics import Metrics
-from tests.server.build import grpc_client, http_client, publish, registry_of, running
+from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| (.*?) \|", re.MULTILINE)
@@ -61,6 +62,27 @@ async def test_calls_are_counted_by_method_and_code(tmp_path: Path) -> None:
     assert 'adapterd_row_errors_total{code="empty_input"} 1.0' in text
     assert 'adapterd_adapter_loads_total{tier="host"} 1.0' in text
     assert 'max_lora="7",running_lora_adapters=""' in text
+
+
+async def test_who_waits_to_write_is_shown_as_waiting(tmp_path: Path) -> None:
+    head = {"kind": "generate", "format": "plain", "max_tokens": 200}
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=head)
+        dispatch = server.parts.dispatch
+        slots = dispatch.slots
+        taken = [f"other{number}" for number in range(7)]
+        slots.acquire(taken, dict.fromkeys(taken, 1))  # batches hold every slot
+        async with http_client(server) as http:
+            url, body = "/v1/tasks/draft/predict", {"inputs": ["hello"]}
+            call = asyncio.create_task(http.post(url, json=body))
+            await until(lambda: dispatch.writing_room.num_rows)
+            text = await scrape(server)
+            for digest in taken:
+                slots.release(digest)
+            assert (await call).status_code == 200
+    assert "adapterd_queue_rows 1.0" in text
+    assert "adapterd_queue_tokens 0.0" not in text
+    assert 'waiting_lora_adapters="draft"' in text
 
 
 async def test_the_metrics_port_serves_metrics_only(tmp_path: Path) -> None:

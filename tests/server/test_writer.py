@@ -189,3 +189,16 @@ async def test_one_text_alone_may_always_be_written(tmp_path: Path) -> None:
     assert len(answers) == 2
     assert desk.begun() == [[40], [41]]
     desk.assert_nothing_left()
+
+
+# ---------------------------------------------------------------- metrics
+
+
+async def test_the_metrics_hear_of_waiting_placing_and_swapping(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    for seed in range(5):  # there are four slots
+        await desk.write(await desk.draft(seed), 3)
+    text = desk.metrics.render({}).decode()
+    assert 'adapterd_adapter_loads_total{tier="slot"} 5.0' in text
+    assert "adapterd_swaps_total 1.0" in text
+    assert "adapterd_queue_seconds_count 5.0" in text
