@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
-from trainer.fields import field, text
+from trainer.fields import field, sane, text
 from trainer.heads.head_data import Logits, PlainData
 from trainer.metrics import Metrics, regression
 from trainer.table import Record
@@ -40,9 +40,11 @@ class GenerateData(PlainData):
                 f"Line {record.line}: {spec.label_column} must be the text to write.",
                 line=record.line,
             )
+        where = f"Line {record.line}: {spec.label_column}"
         if not str(label).strip():
-            raise BadLine(f"Line {record.line}: {spec.label_column} is empty.", line=record.line)
-        return Example(line=record.line, text=text(record, spec.text_column), label=str(label))
+            raise BadLine(f"{where} is empty.", line=record.line)
+        wanted = sane(str(label), where, record.line)
+        return Example(line=record.line, text=text(record, spec.text_column), label=wanted)
 
     def check(self, examples: Sequence[Example]) -> None:
         if len({example.label for example in examples}) < 2:
@@ -90,7 +92,8 @@ def _conversation(record: Record) -> Example:
             "(system, user or assistant) and its content.",
             line=record.line,
         )
-    *asked, answer = ((turn["role"], turn["content"]) for turn in turns)
+    where = f"Line {record.line}: a message"
+    *asked, answer = ((t["role"], sane(t["content"], where, record.line)) for t in turns)
     if answer[0] != "assistant":
         raise BadLine(
             f"Line {record.line}: the last message is by {answer[0]}; the assistant's is learned.",
