@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.heads.generate import number_in
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
 from trainer.fields import field, sane, text
@@ -54,7 +55,7 @@ class GenerateData(PlainData):
         del settings
         longest = max(len(str(row.label).encode()) for row in train)
         learned: dict[str, Any] = {"max_tokens": min(longest + _ROOM, _MOST_TOKENS)}
-        if all(_number(str(row.label)) is not None for row in train):
+        if all(number_in(str(row.label)) is not None for row in train):
             learned["parse"] = "number"
         return learned
 
@@ -70,7 +71,7 @@ class GenerateData(PlainData):
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         pairs = [(str(t).strip(), str(g).strip()) for t, g in zip(truth, guesses, strict=True)]
-        numbers = [(_number(t), _number(g)) for t, g in pairs]
+        numbers = [(number_in(t), number_in(g)) for t, g in pairs]
         found: Metrics = {
             "exact_match": _mean([t == g for t, g in pairs]),
             "word_f1": _mean([_word_f1(t.split(), g.split()) for t, g in pairs]),
@@ -110,14 +111,6 @@ def _is_turn(value: object) -> bool:
         and isinstance(value.get("content"), str)
         and bool(value["content"].strip())
     )
-
-
-def _number(written: str) -> float | None:
-    try:
-        value = float(written)
-    except ValueError:
-        return None
-    return value if abs(value) < float("inf") else None
 
 
 def _word_f1(wanted: list[str], found: list[str]) -> float:
