@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 POOLINGS: tuple[str, ...] = ("native", "cls", "mean", "last")
-#: what a task may be asked about: a text, two texts, or a question about a context
-INPUTS = ("text", "pair", "question")
 #: the target of a token that is not trained on
 IGNORED = -100
 
@@ -50,7 +48,7 @@ class HeadKind(Protocol):
     per_token: bool
     #: how it may pool; a head that answers per token reads them all, and is native
     poolings: tuple[str, ...]
-    #: what it may be asked about, the usual first
+    #: what it may be asked about, the usual first: `text`, a `pair`, a `question` on a text
     inputs: tuple[str, ...]
     #: names of all its settings
     settings: tuple[str, ...]
