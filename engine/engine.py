@@ -17,7 +17,7 @@ from engine import port
 from engine.adapter import ROLES, Adapter, read_adapter, staged_files, write_adapter
 from engine.base import Base
 from engine.config import EngineConfig
-from engine.errors import EngineError, NotLoaded, OutOfMemory
+from engine.errors import BadTraining, EngineError, NotLoaded, OutOfMemory
 from engine.possible import possible_kinds, possible_poolings
 from engine.resident import Placed, Resident
 from engine.sites import Sites
@@ -139,7 +139,13 @@ class Engine:
         )
 
     def _train(self, step: port.Train) -> port.Trained:
-        trained = self._training(step.slot).train(step)
+        training = self._training(step.slot)
+        try:
+            trained = training.train(step)
+        except (IndexError, ValueError, RuntimeError) as error:
+            if _out_of_memory(error) or _device_lost(error):
+                raise
+            raise BadTraining(f"the base cannot compute this training step: {error}") from error
         self._moved.add(step.slot)
         return trained
 
@@ -185,6 +191,11 @@ class Engine:
         self._moved.discard(slot)
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def _out_of_memory(error: Exception) -> bool:
     """On a CPU torch says so in words only."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _device_lost(error: Exception) -> bool:
+    """After such an error every call to the device fails; only a new process gets it back."""
+    return "CUDA error" in str(error)

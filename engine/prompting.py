@@ -43,10 +43,13 @@ class Lesson:
         return [*[IGNORED] * (len(self.asked) - 1), *self.answer, IGNORED]
 
     def within(self, max_tokens: int) -> Lesson:
-        """Itself, or cut: of the prompt the end stays, and of the answer at most half a row."""
-        if len(self.asked) + (0 if self.beside else len(self.answer)) <= max_tokens:
+        """Itself, or cut: of the prompt the end stays, and of the answer at most half a row.
+
+        An answer beside its prompt has a row of its own to fill.
+        """
+        if max(len(self.ids), len(self.answer)) <= max_tokens:
             return self
-        answer = self.answer if self.beside else self.answer[: max(1, max_tokens // 2)]
+        answer = self.answer[: max_tokens if self.beside else max(1, max_tokens // 2)]
         room = max_tokens - (0 if self.beside else len(answer))
         return replace(self, asked=self.asked[-room:], answer=answer)
 

@@ -34,10 +34,10 @@ def text(record: Record, column: str) -> str:
         raise BadLine(f"{where} must be text, not {shown(value)}.", line=record.line)
     if not value.strip():
         raise BadLine(f"{where} is empty.", line=record.line)
-    return _sane(value, where, record.line)
+    return sane(value, where, record.line)
 
 
-def _sane(value: str, where: str, line: int) -> str:
+def sane(value: str, where: str, line: int) -> str:
     if len(value) > MAX_CHARS:
         found = f"{len(value)} characters long; at most {MAX_CHARS} are read"
         raise BadLine(f"{where} is {found}.", line=line)
@@ -59,7 +59,7 @@ def strings(record: Record, column: str) -> tuple[str, ...]:
         raise BadLine(f"{where} must be a list of words, not {shown(value)}.", line=record.line)
     if not all(isinstance(each, str) and each.strip() for each in value):
         raise BadLine(f"{where} must hold words only, none of them empty.", line=record.line)
-    _sane(" ".join(value), where, record.line)
+    sane(" ".join(value), where, record.line)
     return tuple(value)
 
 
@@ -79,7 +79,7 @@ def name(raw: Any, where: str, line: int) -> str:
         )
     if not raw.strip():
         raise BadLine(f"{where} is empty.", line=line)
-    return _sane(raw.strip(), where, line)
+    return sane(raw.strip(), where, line)
 
 
 def number(raw: Any, where: str, line: int) -> float:

@@ -103,10 +103,6 @@ class Family:
         others = {head.prefix for head in self.native_heads.values() if head.prefix}
         return [self.prefix, *sorted(others)]
 
-    def layer_path(self, index: int) -> str:
-        """A layer of the first stack."""
-        return f"{self.layers}.{index}"
-
     @property
     def stacks(self) -> tuple[str, ...]:
         return (self.layers,) if self.decoder_layers is None else (self.layers, self.decoder_layers)

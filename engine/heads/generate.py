@@ -107,7 +107,7 @@ class GenerateHead:
 
     def parsed(self, text: str, head: Mapping[str, Any]) -> dict[str, Any]:
         """What `parse` makes of a text; a text that is no number has the value null."""
-        return {"value": _number(text)} if head.get("parse") == "number" else {}
+        return {"value": number_in(text)} if head.get("parse") == "number" else {}
 
 
 def _count(value: Any) -> int:
@@ -148,7 +148,7 @@ def _is_example(value: Any) -> bool:
     )
 
 
-def _number(text: str) -> float | None:
+def number_in(text: str) -> float | None:
     try:
         value = float(text.strip())
     except ValueError:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: the usual first, then what serves where a base cannot have it
 POOLINGS: tuple[str, ...] = ("native", "mean", "cls", "last")
-#: what a task may be asked about: a text, two texts, or a question about a context
-INPUTS = ("text", "pair", "question")
 #: the target of a token that is not trained on
 IGNORED = -100
 
@@ -51,7 +49,7 @@ class HeadKind(Protocol):
     per_token: bool
     #: how it may pool; a head that answers per token reads them all, and is native
     poolings: tuple[str, ...]
-    #: what it may be asked about, the usual first
+    #: what it may be asked about, the usual first: `text`, a `pair`, a `question` on a text
     inputs: tuple[str, ...]
     #: names of all its settings
     settings: tuple[str, ...]

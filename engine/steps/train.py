@@ -67,7 +67,8 @@ class Training:
         self._optimizer.zero_grad(set_to_none=True)
         # a pair's two rows are neighbours, and its loss needs them both
         together = 2 if head_kind(self.adapter.head).trains_apart else 1
-        loss = sum(self._backward(step, part) for part in _parts(step, together))
+        beside = self._base.family.architecture == "seq2seq"
+        loss = sum(self._backward(step, part) for part in _parts(step, together, beside))
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.adapter.tensors.values()), self._spec.max_grad_norm
         )
@@ -211,17 +212,19 @@ def _on_slot(row: Row, slot: int) -> Row:
     return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
 
 
-def _parts(step: Train, together: int) -> list[range]:
+def _parts(step: Train, together: int, beside: bool) -> list[range]:
     """The step's rows in stretches of bounded size: one step must neither exhaust the memory nor
     keep served rows waiting for long.
     """
+    answers = [len(target) if beside else 0 for target in step.targets]  # a decoder reads them
+    sizes = [len(row.ids) + answer for row, answer in zip(step.rows, answers, strict=True)]
     starts, tokens = [0], 0
-    for index, row in enumerate(step.rows):
-        if tokens and index % together == 0 and tokens + len(row.ids) > _MAX_PART_TOKENS:
+    for index, size in enumerate(sizes):
+        if tokens and index % together == 0 and tokens + size > _MAX_PART_TOKENS:
             starts.append(index)
             tokens = 0
-        tokens += len(row.ids)
-    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(step.rows)], strict=True)]
+        tokens += size
+    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(sizes)], strict=True)]
 
 
 def _weight(targets: Sequence[Any]) -> int:

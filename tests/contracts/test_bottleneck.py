@@ -80,14 +80,14 @@ def _pfeiffer(model: nn.Module, family: Family, layer: int, site: str, network: 
 
 def _parallel(model: nn.Module, family: Family, layer: int, site: str, network: Network) -> None:
     """h + network(input), where the input is what the residual carries."""
-    path = family.layer_path(layer)
+    path = f"{family.layers}.{layer}"
     start = model.get_submodule(family.sublayers["feed_forward"].input.format(layer=path))
     held = _held(_norm(model, family, layer) if family.norm_first else start)
     model.get_submodule(site).register_forward_hook(lambda _, args, h: h + network(held.pop()))
 
 
 def _norm(model: nn.Module, family: Family, layer: int) -> Any:
-    path = family.sublayers["feed_forward"].norm.format(layer=family.layer_path(layer))
+    path = family.sublayers["feed_forward"].norm.format(layer=f"{family.layers}.{layer}")
     return model.get_submodule(path)
 
 

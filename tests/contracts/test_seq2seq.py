@@ -15,6 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
+from engine.steps.train import Training
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.test_generate import write
 from tests.contracts.tiny import SEQ2SEQ
@@ -128,6 +129,23 @@ def _their_steps(oracle: Any, targets: list[list[int]], count: int) -> list[floa
 def _padded(rows: list[list[int]], fill: int) -> torch.Tensor:
     width = max(map(len, rows))
     return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
+
+
+def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = bench("t5")
+    slot = table.ask(
+        port.OpenTraining(kind="lora", kind_config={"rank": 4}, head=HEAD, seed=3)
+    ).slot
+    monkeypatch.setattr("engine.steps.train._MAX_PART_TOKENS", 60)
+    parts = []
+    loss = Training._loss
+    monkeypatch.setattr(
+        Training, "_loss", lambda self, step, part: parts.append(part) or loss(self, step, part)
+    )
+    _our_step(table, slot, [[9] * 30 for _ in ROWS], 0)
+    assert parts == [range(number, number + 1) for number in range(len(ROWS))]
 
 
 def test_a_family_that_writes_refuses_other_heads(bench: MakeBench) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from engine import port
+from engine.steps.train import Training
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case, params
 from tests.contracts.tiny import BASES
@@ -181,3 +182,38 @@ def test_a_diverging_job_fails_typed_and_leaves_its_neighbours_bits_alone(bench:
     assert table.refusal(step).code == "diverged"
     for old, new in zip(before, table.answers([(ids, served) for ids in ROWS]), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+def test_a_step_that_makes_the_model_code_raise_fails_alone(bench: MakeBench) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora", "classify", "native")
+    slot = table.open(case)
+    longer = [5] * (table.base.max_tokens + 200)
+    step = port.Train(
+        slot=slot, rows=[port.Row(ids=longer, slot=slot)], keys=[0], targets=[0],
+        learning_rate=0.01, step=0,
+    )  # fmt: skip
+    assert table.refusal(step).code == "bad_training"
+    assert table.train(case, slot, steps=1) == table.train(case, table.open(case), steps=1)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "code"),
+    [("can't allocate memory: 1 byte", "out_of_memory"), ("CUDA error: device-side assert", None)],
+)
+def test_a_training_step_without_memory_says_so_and_one_without_a_device_ends_the_engine(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, sentence: str, code: str | None
+) -> None:
+    table = bench("bert")
+    slot = table.open(Case("bert", "lora", "classify", "native"))
+
+    def raising(*_: object) -> None:
+        raise RuntimeError(sentence)
+
+    monkeypatch.setattr(Training, "train", raising)
+    step = port.Train(slot=slot, rows=[], keys=[], targets=[], learning_rate=0.1, step=0)
+    if code is None:
+        with pytest.raises(RuntimeError, match="device-side"):
+            table.engine.step(step)
+    else:
+        assert table.refusal(step).code == code

@@ -109,7 +109,7 @@ def _config(variant: str, base: Base, **common: Any) -> PeftConfig:
 
 def linears(base: Base) -> list[str]:
     """The names of one layer's linears, from the layer on."""
-    path = base.family.layer_path(0)
+    path = base.layer_paths[0]
     return [name.removeprefix(f"{path}.") for name in base.sites if name.startswith(f"{path}.")]
 
 

@@ -102,7 +102,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a label twice": ({"kind": "classify", "labels": ["a", "a"]}, "something twice"),
     "unknown pooling": (
         {"kind": "classify", "labels": ["a", "b"], "pooling": "max"},
-        "pooling is 'max'; a classify head knows native, cls, mean, last",
+        "pooling is 'max'; a classify head knows native, mean, cls, last",
     ),
     "tags without O": ({"kind": "tag", "labels": ["B-x", "I-x"]}, "must be O, B-… and I-…"),
     "tags of another scheme": ({"kind": "tag", "labels": ["O", "U-x"]}, "must be O, B-… and I-…"),

@@ -11,7 +11,7 @@ import pytest
 from engine.config import EngineConfig
 from engine.fake_base import fake_info
 from engine.port import EngineInfo, EnginePort, Resident, Stats
-from engine.prompting import Prompter
+from engine.prompting import Lesson, Prompter
 from engine.thread import ThreadEngine
 from engine.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
@@ -96,10 +96,29 @@ def test_a_lesson_that_is_too_long_keeps_the_end_of_its_prompt(info: EngineInfo)
     assert lesson.within(200) is lesson
 
 
+def test_an_answer_beside_its_prompt_is_cut_to_one_row() -> None:
+    lesson = Lesson(asked=[5, 6, 7], answer=list(range(30)), beside=True)
+    cut = lesson.within(20)
+    assert cut is not lesson
+    assert (cut.ids, cut.target) == ([5, 6, 7], list(range(20)))
+    assert lesson.within(30) is lesson
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no completion": ({"text": "a", "label": " "}, "empty"),
     "a list": ({"text": "a", "label": ["b"]}, "text to write"),
     "one turn": ({"messages": [{"role": "user", "content": "a"}]}, "two turns"),
+    "a long completion": ({"text": "a", "label": "b" * 100_001}, "100001 characters"),
+    "a NUL": ({"text": "a", "label": "b\0"}, "NUL"),
+    "half a character": ({"text": "a", "label": "\ud800"}, "unpaired surrogate"),
+    "a long message": (
+        {"messages": [{"role": r, "content": r * 20_000} for r in ("user", "assistant")]},
+        "180000 characters",
+    ),
+    "half a character asked": (
+        {"messages": [{"role": r, "content": "\ud800"} for r in ("user", "assistant")]},
+        "a message holds an unpaired surrogate",
+    ),
     "no answer": (
         {"messages": [{"role": r, "content": "a"} for r in ("assistant", "user")]}, "by user",
     ),
@@ -133,3 +152,16 @@ def test_writing_what_is_judged_ends_between_two_steps_when_told_and_leaves_no_r
     with pytest.raises(InterruptedError):
         written(engine, rows, head, 0, stop)
     assert ask(engine, Stats(), Resident).running == []
+
+
+def test_an_answer_longer_than_the_base_reads_is_cut_and_counted(tmp_path: Path) -> None:
+    folder = build_base("bart", tmp_path / "bart")
+    engine = ThreadEngine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=4))
+    bench = Bench(directory=tmp_path, port=engine)
+    long = "w1 " * (engine.info.max_tokens + 10)
+    rows = [{"text": f"w{i}", "label": long if i % 2 else f"w{i}"} for i in range(20)]
+    job = run(bench, rows, settings=QUICK | {"epochs": 1, "batch_rows": 2})
+    assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
+    assert any(warning.startswith("10 of 20 rows are longer") for warning in job.result["warnings"])
+    bench.close()
+    engine.close()

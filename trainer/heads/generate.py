@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.heads.generate import number_in
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
-from trainer.fields import field, text
+from trainer.fields import field, sane, text
 from trainer.heads.head_data import Logits, PlainData
 from trainer.metrics import Metrics, regression
 from trainer.table import Record
@@ -40,9 +41,11 @@ class GenerateData(PlainData):
                 f"Line {record.line}: {spec.label_column} must be the text to write.",
                 line=record.line,
             )
+        where = f"Line {record.line}: {spec.label_column}"
         if not str(label).strip():
-            raise BadLine(f"Line {record.line}: {spec.label_column} is empty.", line=record.line)
-        return Example(line=record.line, text=text(record, spec.text_column), label=str(label))
+            raise BadLine(f"{where} is empty.", line=record.line)
+        wanted = sane(str(label), where, record.line)
+        return Example(line=record.line, text=text(record, spec.text_column), label=wanted)
 
     def check(self, examples: Sequence[Example]) -> None:
         if len({example.label for example in examples}) < 2:
@@ -52,7 +55,7 @@ class GenerateData(PlainData):
         del settings
         longest = max(len(str(row.label).encode()) for row in train)
         learned: dict[str, Any] = {"max_tokens": min(longest + _ROOM, _MOST_TOKENS)}
-        if all(_number(str(row.label)) is not None for row in train):
+        if all(number_in(str(row.label)) is not None for row in train):
             learned["parse"] = "number"
         return learned
 
@@ -68,7 +71,7 @@ class GenerateData(PlainData):
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         pairs = [(str(t).strip(), str(g).strip()) for t, g in zip(truth, guesses, strict=True)]
-        numbers = [(_number(t), _number(g)) for t, g in pairs]
+        numbers = [(number_in(t), number_in(g)) for t, g in pairs]
         found: Metrics = {
             "exact_match": _mean([t == g for t, g in pairs]),
             "word_f1": _mean([_word_f1(t.split(), g.split()) for t, g in pairs]),
@@ -90,7 +93,8 @@ def _conversation(record: Record) -> Example:
             "(system, user or assistant) and its content.",
             line=record.line,
         )
-    *asked, answer = ((turn["role"], turn["content"]) for turn in turns)
+    where = f"Line {record.line}: a message"
+    *asked, answer = ((t["role"], sane(t["content"], where, record.line)) for t in turns)
     if answer[0] != "assistant":
         raise BadLine(
             f"Line {record.line}: the last message is by {answer[0]}; the assistant's is learned.",
@@ -107,14 +111,6 @@ def _is_turn(value: object) -> bool:
         and isinstance(value.get("content"), str)
         and bool(value["content"].strip())
     )
-
-
-def _number(written: str) -> float | None:
-    try:
-        value = float(written)
-    except ValueError:
-        return None
-    return value if abs(value) < float("inf") else None
 
 
 def _word_f1(wanted: list[str], found: list[str]) -> float:
