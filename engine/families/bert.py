@@ -1,6 +1,6 @@
 """BERT: pooler on the first token, then one linear."""
 
-from engine.families.family import Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import BERT_SUBLAYERS, Family, HeadLayer, NativeHead
 
 _CLASSIFIER = (HeadLayer(name="classifier"),)
 
@@ -9,18 +9,7 @@ BERT = Family(
     model_types=("bert",),
     prefix="bert",
     layers="encoder.layer",
-    sublayers={
-        "attention": Sublayer(
-            input="{layer}.attention",
-            output="{layer}.attention.output.dense",
-            norm="{layer}.attention.output.LayerNorm",
-        ),
-        "feed_forward": Sublayer(
-            input="{layer}.intermediate.dense",
-            output="{layer}.output.dense",
-            norm="{layer}.output.LayerNorm",
-        ),
-    },
+    sublayers=BERT_SUBLAYERS,
     native_heads={
         "classify": NativeHead(layers=_CLASSIFIER, base_pooler=True),
         "regress": NativeHead(layers=_CLASSIFIER, base_pooler=True),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engine.families.family import Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import BERT_SUBLAYERS, Family, HeadLayer, NativeHead
 
 
 def _heads(config: Any) -> Mapping[str, NativeHead]:
@@ -22,18 +22,7 @@ DEBERTA_V2 = Family(
     model_types=("deberta-v2",),
     prefix="deberta",
     layers="encoder.layer",
-    sublayers={
-        "attention": Sublayer(
-            input="{layer}.attention",
-            output="{layer}.attention.output.dense",
-            norm="{layer}.attention.output.LayerNorm",
-        ),
-        "feed_forward": Sublayer(
-            input="{layer}.intermediate.dense",
-            output="{layer}.output.dense",
-            norm="{layer}.output.LayerNorm",
-        ),
-    },
+    sublayers=BERT_SUBLAYERS,
     configured_heads=_heads,
     token_types=True,
     packable=False,

@@ -1,6 +1,6 @@
 """ELECTRA: BERT's layers over embeddings of their own width; the stock head has a dense layer."""
 
-from engine.families.family import Family, HeadLayer, NativeHead, Sublayer
+from engine.families.family import BERT_SUBLAYERS, Family, HeadLayer, NativeHead
 
 _DENSE = (
     HeadLayer(name="classifier.dense", activation="gelu"),
@@ -12,18 +12,7 @@ ELECTRA = Family(
     model_types=("electra",),
     prefix="electra",
     layers="encoder.layer",
-    sublayers={
-        "attention": Sublayer(
-            input="{layer}.attention",
-            output="{layer}.attention.output.dense",
-            norm="{layer}.attention.output.LayerNorm",
-        ),
-        "feed_forward": Sublayer(
-            input="{layer}.intermediate.dense",
-            output="{layer}.output.dense",
-            norm="{layer}.output.LayerNorm",
-        ),
-    },
+    sublayers=BERT_SUBLAYERS,
     native_heads={
         "classify": NativeHead(layers=_DENSE),
         "regress": NativeHead(layers=_DENSE),

@@ -53,6 +53,21 @@ class Sublayer:
     norm: str
 
 
+#: what BERT and the models that kept its layers have
+BERT_SUBLAYERS = {
+    "attention": Sublayer(
+        input="{layer}.attention",
+        output="{layer}.attention.output.dense",
+        norm="{layer}.attention.output.LayerNorm",
+    ),
+    "feed_forward": Sublayer(
+        input="{layer}.intermediate.dense",
+        output="{layer}.output.dense",
+        norm="{layer}.output.LayerNorm",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One layout. Paths are relative to the bare `AutoModel`; `{layer}` is a layer's path."""
