@@ -34,14 +34,24 @@ from engine.results import (
     Trained,
     TrainingOpened,
 )
-from engine.writing import Decode, Decoded, Release, Start, Written
+from engine.writing import (
+    Begin,
+    Decode,
+    Decoded,
+    Release,
+    Sampling,
+    Start,
+    TokenLogprob,
+    Write,
+    Written,
+)
 
 __all__ = [
-    "Array", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort",
+    "Array", "Begin", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort",
     "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "LossOptions",
     "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result",
-    "Row", "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "Train", "Trained",
-    "TrainingOpened", "Unload", "Written", "decode", "encode", "settle",
+    "Row", "Sampling", "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "TokenLogprob", "Train", "Trained",
+    "TrainingOpened", "Unload", "Write", "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- steps in
@@ -164,6 +174,7 @@ Step = (
     | Unload
     | Inspect
     | Predict
+    | Write
     | Start
     | Decode
     | Release
