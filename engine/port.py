@@ -47,11 +47,12 @@ from engine.writing import (
 )
 
 __all__ = [
-    "Array", "Begin", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo", "EnginePort",
-    "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded", "LossOptions",
-    "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result",
-    "Row", "Sampling", "Save", "Saved", "Site", "Snapshot", "Start", "Stats", "Step", "TokenLogprob", "Train", "Trained",
-    "TrainingOpened", "Unload", "Write", "Written", "decode", "encode", "settle",
+    "Array", "Begin", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo",
+    "EnginePort", "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded",
+    "LossOptions", "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident",
+    "Restore", "Result", "Row", "Sampling", "Save", "Saved", "Site", "Snapshot", "Start", "Stats",
+    "Step", "TokenLogprob", "Train", "Trained", "TrainingOpened", "Unload", "Write", "Written",
+    "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- steps in
