@@ -22,6 +22,8 @@ class EngineConfig:
     slot_bytes: int = 512 * 2**20
     #: what all loaded adapters together may take in host memory
     host_bytes: int = 1024 * 2**20
+    #: what the keys and values of all texts being written may take together
+    kv_cache_bytes: int = 1024 * 2**20
     #: False pads rows to a rectangle: the oracle, and the way for bases that cannot be packed
     packed: bool = True
     #: one row per forward, so that a row is bit-equal to itself alone
@@ -34,3 +36,5 @@ class EngineConfig:
             raise ValueError(f"dtype is {self.dtype!r}; it must be one of {', '.join(DTYPES)}")
         if self.num_slots < 1:
             raise ValueError(f"num_slots is {self.num_slots}; an engine needs at least one slot")
+        if self.kv_cache_bytes < 0:
+            raise ValueError(f"kv_cache_bytes is {self.kv_cache_bytes}; it must be at least 0")

@@ -65,6 +65,10 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     special_tokens: dict[str, str] = msgspec.field(default_factory=dict)
     #: the tokens that end a written text
     end_ids: list[int] = msgspec.field(default_factory=list)
+    #: keys and values of rows that write are held in so many blocks of so many tokens; no blocks:
+    #: each row holds its own as long as it runs
+    num_blocks: int = 0
+    block_tokens: int = 16
 
 
 class Array(Message, frozen=True, kw_only=True):
@@ -168,3 +172,6 @@ class Resident(Message, frozen=True, kw_only=True):
     cache_bytes: int
     #: keys of rows that write
     running: list[int] = msgspec.field(default_factory=list)
+    #: blocks of keys and values that running rows hold, and how many there are
+    used_blocks: int = 0
+    num_blocks: int = 0

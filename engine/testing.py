@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from engine import port
 from engine.bag_model import WIDTH, BagModel, features, inspect_bag
@@ -104,7 +105,10 @@ class FakeEngine:
                 self._place(step.place)
                 return self.writing.start(step, self._model)
             case port.Decode():
-                return self.writing.decode(step)
+                return self.writing.write(port.Write(**structs.asdict(step)), self._model)
+            case port.Write():
+                self._place(step.place)
+                return self.writing.write(step, self._model)
             case port.Release():
                 self.writing.release(step.keys)
             case port.CloseTraining():
@@ -117,6 +121,8 @@ class FakeEngine:
                     training=sorted(self.training),
                     cache_bytes=0,
                     running=sorted(self.writing.rows),
+                    used_blocks=self.writing.used_blocks,
+                    num_blocks=self.info.num_blocks,
                 )
             case _:
                 return self._train(step)
@@ -184,6 +190,7 @@ class FakeEngine:
             | port.CloseTraining
             | port.Start
             | port.Decode
+            | port.Write
             | port.Release,
         )
         if step.slot not in self.training:

@@ -60,6 +60,8 @@ class Settings(BaseSettings):
     num_slots: int = Field(64, ge=1)
     slot_bytes: int = Field(512 * MIB, ge=MIB)
     host_bytes: int = Field(1024 * MIB, ge=MIB)
+    #: keys and values of texts being written; prompts read before stay in what is left of it
+    kv_cache_bytes: int = Field(1024 * MIB, ge=MIB)
 
     max_batch_tokens: int = Field(2048, ge=16)
     max_batch_rows: int = Field(128, ge=1)
@@ -117,7 +119,7 @@ class Settings(BaseSettings):
         return EngineConfig(
             base=self.base, dtype=self.dtype, threads=self.threads, exact=self.exact,
             num_slots=self.num_slots + 1, slot_bytes=self.slot_bytes,
-            host_bytes=self.host_bytes + PROOF_BYTES,
+            host_bytes=self.host_bytes + PROOF_BYTES, kv_cache_bytes=self.kv_cache_bytes,
         )  # fmt: skip
 
 
