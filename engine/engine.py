@@ -27,6 +27,7 @@ from engine.steps.lone_reader import LoneReader
 from engine.steps.packed_reader import PackedReader
 from engine.steps.predict import predict
 from engine.steps.running import Reader
+from engine.steps.source_reader import SourceReader
 from engine.steps.train import Training
 from engine.threads import set_threads
 
@@ -205,6 +206,8 @@ class Engine:
 def _reader(base: Base, sites: Sites, config: EngineConfig) -> Reader:
     if base.packed and base.writes and base.family.architecture == "decoder":
         return PackedReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
+    if base.family.architecture == "seq2seq":
+        return SourceReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
     return LoneReader(base, sites)
 
 

@@ -13,10 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, EncoderDecoderCache
+from transformers import DynamicCache
 
 from engine.blocks import NO_BLOCK
-from engine.packing import Batch
 
 BLOCK_TOKENS = 16
 
@@ -60,21 +59,3 @@ class StockKeyValues:
 
     def __init__(self, config: Any) -> None:
         self.cache = DynamicCache(config=config)
-
-
-class SourceMemory:
-    """What a row of an encoder and decoder keeps: its encoded source, and transformers' own cache.
-
-    The cache holds the keys of the source too, made once.
-    """
-
-    def __init__(self) -> None:
-        # without the config, which counts the encoder's layers
-        self.cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        #: [1, L, D] once the source was read
-        self.encoded: Tensor | None = None
-        #: its tokens, for whatever acts where the decoder looks at them
-        self.source: Batch | None = None
-
-
-Memory = StockKeyValues | SourceMemory

@@ -5,31 +5,34 @@ Shape letters: R rows, L longest row, D hidden width, V words of the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
+import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 from transformers.modeling_outputs import BaseModelOutput
 
 from engine.base import Base
-from engine.kv_cache import SourceMemory
 from engine.packing import Batch, pad
 from engine.plan import plan
 from engine.port import Row
 from engine.resident import Placed
 from engine.sites import Action
+from engine.source_rows import SourceRows
 
 
-def target_batch(base: Base, targets: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
-    """The decoder's rows, in the order given, which is the sources'."""
-    rows = [Row(ids=list(ids), slot=slot) for ids, slot in zip(targets, slots, strict=True)]
+def rows_in_order(base: Base, texts: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
+    """Sources or targets, in the order given: a row stands in both at one place."""
+    rows = [Row(ids=list(ids), slot=slot) for ids, slot in zip(texts, slots, strict=True)]
     groups = [(position,) for position in range(len(rows))]
     return pad(rows, base.numerics.device, base.pad_id, groups)
 
 
 def shifted(base: Base, targets: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
     """What the decoder reads while it learns: of each target all but its last token."""
-    return target_batch(base, [[start_id(base), *ids[:-1]] for ids in targets], slots)
+    return rows_in_order(base, [[start_id(base), *ids[:-1]] for ids in targets], slots)
 
 
 def both(
@@ -54,7 +57,7 @@ def taught(base: Base, source: Batch, target: Batch) -> Tensor:
 
 
 def encoded(base: Base, source: Batch) -> Tensor:
-    """The source as the decoder reads it, [1, L, D]."""
+    """Sources as the decoder reads them, [R, L, D]."""
     assert source.mask_RL is not None, "an encoder and decoder takes padded rows"
     out = base.whole.get_encoder()(
         input_ids=source.ids, attention_mask=source.mask_RL.long()
@@ -62,13 +65,42 @@ def encoded(base: Base, source: Batch) -> Tensor:
     return cast(Tensor, out.last_hidden_state)
 
 
-def written_on(base: Base, target: Batch, memory: SourceMemory) -> Tensor:
-    """Logits [1, V] after the last of a row's new tokens."""
-    out = base.whole(
-        encoder_outputs=BaseModelOutput(last_hidden_state=memory.encoded),
-        decoder_input_ids=target.ids, past_key_values=memory.cache, use_cache=True,
-    )  # fmt: skip
+def written_on(
+    base: Base, target: Batch, rows: SourceRows, encoded_RLD: Tensor | None = None
+) -> Tensor:
+    """Logits [R, V] after the one token that each row reads.
+
+    Of sources whose keys the rows hold already the decoder needs no more than the shape.
+    """
+    device, width = base.numerics.device, max(rows.sources)
+    if encoded_RLD is None:
+        nothing = torch.zeros(1, dtype=base.dtype, device=device)
+        encoded_RLD = nothing.expand(len(rows.keys), width, base.model.config.hidden_size)
+    with _counted(base, rows.read):
+        out = base.whole(
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoded_RLD),
+            attention_mask=rows.source_mask(device), decoder_input_ids=target.ids,
+            decoder_attention_mask=rows.own_mask(device), past_key_values=rows.cache,
+            use_cache=True,
+        )  # fmt: skip
     return cast(Tensor, out.logits)[:, -1].float()
+
+
+@contextmanager
+def _counted(base: Base, read: Sequence[int]) -> Iterator[None]:
+    """Each row at its own position: the stock decoder would count by the longest row."""
+    if base.family.decoder_positions is None:
+        yield
+        return
+    module = base.model.get_submodule(base.family.decoder_positions)
+    positions_R1 = torch.tensor(read, device=base.numerics.device)[:, None] + module.offset
+    hook = module.register_forward_hook(
+        lambda module, _, __: embedding(positions_R1, module.weight)
+    )
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def start_id(base: Base) -> int:

@@ -1,4 +1,4 @@
-"""BART: encoder and decoder that count positions themselves, so rows run one by one or padded."""
+"""BART: encoder and decoder that count positions themselves, so rows run padded, never packed."""
 
 from engine.families.family import WRITTEN, Family, Sublayer
 
@@ -9,6 +9,7 @@ BART = Family(
     prefix="model",
     layers="encoder.layers",
     decoder_layers="decoder.layers",
+    decoder_positions="decoder.embed_positions",
     from_encoder=("encoder_attn.k_proj", "encoder_attn.v_proj"),
     sublayers={
         "attention": Sublayer(

@@ -80,6 +80,8 @@ class Family:
     layers: str
     #: the second stack of an encoder and decoder; its layers count on after the first's
     decoder_layers: str | None = None
+    #: where a decoder beside an encoder counts positions by itself
+    decoder_positions: str | None = None
     #: how the decoder's linears end that read what the encoder made
     from_encoder: tuple[str, ...] = ()
     #: "attention" and "feed_forward", each with its boundaries

@@ -1,6 +1,6 @@
 """T5 and mT5: encoder and decoder with relative positions as a bias; they write, and nothing else.
 
-A bias is counted per row, so rows run one by one or padded, never packed.
+A bias is counted per row, so rows run padded, never packed.
 """
 
 from engine.families.family import WRITTEN, Family
