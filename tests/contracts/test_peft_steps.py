@@ -20,7 +20,6 @@ from tests.contracts.cases import Case
 from tests.contracts.tiny import BASES
 from tests.contracts.tuned import heads, linears, peft_has, shared, stock_model
 
-
 VARIANTS = ["lora", "dora", "lora-biases", "ia3", "bias"]
 
 
