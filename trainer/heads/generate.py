@@ -30,7 +30,7 @@ class GenerateData(PlainData):
 
     name = "generate"
     metrics: tuple[str, ...] = ("exact_match",)
-    baseline: str | None = None
+    baseline: str | None = "tfidf+nearest"
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         if _MESSAGES in record.fields and spec.text_column not in record.fields:
