@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from engine.chat import is_message
 from engine.errors import BadRow
 from engine.port import Failure, Written
 from engine.prompting import Asked, Prompter
@@ -22,7 +23,6 @@ PROMPT_FILES = {
     "adapter_config.json": b'{"adapterd_kind": "head_only"}',
     "adapter_model.safetensors": (8).to_bytes(8, "little") + b"{}      ",
 }
-_ROLES = ("system", "user", "assistant")
 
 
 class PromptReader:
@@ -92,19 +92,10 @@ def _asked(item: object, max_chars: int) -> Asked | RowError:
             return RowError(code=NotMessages.code, message=str(NotMessages()))
         return given if isinstance(given, RowError) else given.first
     messages = item["messages"]
-    if not isinstance(messages, list) or not messages or not all(map(_is_message, messages)):
+    if not isinstance(messages, list) or not messages or not all(map(is_message, messages)):
         return RowError(code=NotMessages.code, message=str(NotMessages()))
     for message in messages:
         read = read_input(message["content"], "text", max_chars)
         if isinstance(read, RowError):
             return read
     return [{"role": m["role"], "content": m["content"]} for m in messages]
-
-
-def _is_message(value: object) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and set(value) == {"role", "content"}
-        and value["role"] in _ROLES
-        and isinstance(value["content"], str)
-    )

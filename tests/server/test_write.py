@@ -143,6 +143,7 @@ async def test_a_number_is_read_out_of_the_text_and_other_text_has_none(tmp_path
         ({"messages": []}, "not_messages"),
         ({"messages": [{"role": "king", "content": "x"}]}, "not_messages"),
         ({"messages": [{"role": "user", "content": 5}]}, "not_messages"),
+        ({"messages": [{"role": "user", "content": "a", "name": "x"}]}, "not_messages"),
         ({"text": "a", "text_pair": "b"}, "not_messages"),
         ({"messages": [{"role": "user", "content": ""}]}, "empty_input"),
         ("x" * 500, "input_too_long"),
