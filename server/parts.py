@@ -26,6 +26,7 @@ from server.errors import StartFailed
 from server.health import Health
 from server.metrics import Live, Metrics
 from server.service.adapters import AdapterService
+from server.service.admission import Admission
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.predict import PredictService
@@ -159,7 +160,7 @@ def _service(
         prompts=PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars),
         residency=dispatch.residency,
         compositions=dispatch.compositions,
-        room=dispatch.room,
+        admission=Admission(dispatch.room, dispatch.writing_room, calls),
         batcher=dispatch.batcher,
         writer=dispatch.writer,
         limits=calls,
