@@ -154,10 +154,14 @@ def _service(
     health: Health,
 ) -> Service:
     calls = limits.call_limits(settings)
+    prompts = PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars)
+    adapters = AdapterService(
+        registry=data.registry, port=port, residency=dispatch.residency, prompts=prompts
+    )
     predict = PredictService(
         resolve=data.registry.resolve,
         reader=InputReader(tokenizer, calls.max_chars),
-        prompts=PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars),
+        prompts=prompts,
         residency=dispatch.residency,
         compositions=dispatch.compositions,
         admission=Admission(dispatch.room, dispatch.writing_room, calls),
@@ -170,7 +174,7 @@ def _service(
         predict=predict,
         predict_many=PredictManyService(predict),
         tasks=TaskService(data.registry, dispatch.residency),
-        adapters=AdapterService(registry=data.registry, port=port, residency=dispatch.residency),
+        adapters=adapters,
         jobs=JobService(trainer, health),
         files=FileService(data.files, settings.max_upload_bytes),
         info=info_view(port.info, version("adapterd")),

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 from engine.chat import is_message
-from engine.errors import BadRow
+from engine.errors import BadAdapter, BadRow
 from engine.port import Failure, Written
 from engine.prompting import Asked, Prompter
 from engine.tokenizer import bare_encoding
@@ -24,6 +24,8 @@ PROMPT_FILES = {
     "adapter_model.safetensors": (8).to_bytes(8, "little") + b"{}      ",
 }
 
+_SHORTEST = "a"
+
 
 class PromptReader:
     """Checks inputs and turns them into the rows a base writes after."""
@@ -32,6 +34,18 @@ class PromptReader:
         self._prompter = prompter
         self._max_tokens = max_tokens
         self._max_chars = max_chars
+
+    def check(self, head: Mapping[str, Any]) -> None:
+        """Raises BadAdapter for a head with which every call would fail, however short its text."""
+        try:
+            num_tokens = len(self._prompter.tokens(_SHORTEST, head))
+        except BadRow as error:
+            raise BadAdapter(f"the version could answer no call: {error}") from error
+        if num_tokens > self._max_tokens:
+            raise BadAdapter(
+                f"the prompt has {num_tokens} tokens with one letter of input; "
+                f"the base reads at most {self._max_tokens}"
+            )
 
     async def read(
         self, inputs: Sequence[object], head: Mapping[str, Any], outputs: Outputs
