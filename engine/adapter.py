@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.base import Base
 from engine.effect import Effect
 from engine.errors import BadAdapter, EngineError, NonFiniteWeights, WrongBase
+from engine.faults import device_lost, out_of_memory
 from engine.foreign import completed_head, part
 from engine.head_layers import HeadLayers, HeadWeights, checked_head, head_tensor, num_outputs
 from engine.heads import HEADS
@@ -99,6 +100,8 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
     except EngineError:
         raise
     except Exception as error:
+        if out_of_memory(error) or device_lost(error):
+            raise
         # a stranger's files may hold anything anywhere, and must not end the engine
         raise BadAdapter(f"the adapter cannot be read: {type(error).__name__}: {error}") from error
 

@@ -19,6 +19,7 @@ from engine.errors import BadRow
 
 #: one turn: {"role": "system"|"user"|"assistant", "content": text}
 Message = Mapping[str, str]
+ROLES = ("system", "user", "assistant")
 
 
 class ChatTemplate:
@@ -44,6 +45,16 @@ class ChatTemplate:
             raise BadRow(
                 f"the base's chat template does not take this conversation: {error}"
             ) from error
+
+
+def is_message(value: object) -> bool:
+    """Whether a value from JSON is one turn, with nothing beside it that would be lost."""
+    return (
+        isinstance(value, Mapping)
+        and set(value) == {"role", "content"}
+        and value["role"] in ROLES
+        and isinstance(value["content"], str)
+    )
 
 
 class _Generation(Extension):

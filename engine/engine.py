@@ -6,18 +6,18 @@ as plain data. Knows slots and rows; who asked, and why, is not its business.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from engine import port
 from engine.adapter import ROLES, Adapter, read_adapter, staged_files, write_adapter
 from engine.base import Base
 from engine.config import EngineConfig
-from engine.errors import BadTraining, EngineError, NotLoaded, OutOfMemory
+from engine.errors import BadAdapter, BadTraining, EngineError, NotLoaded, OutOfMemory
+from engine.faults import device_lost, out_of_memory
 from engine.kv_cache import BLOCK_TOKENS
 from engine.possible import possible_kinds, possible_poolings
 from engine.resident import Placed, Resident
@@ -30,6 +30,8 @@ from engine.steps.running import Reader
 from engine.steps.source_reader import SourceReader
 from engine.steps.train import Training
 from engine.threads import set_threads
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -57,16 +59,17 @@ class Engine:
     def step(self, step: port.Step) -> port.Result:
         """Run one step to its end.
 
-        An `EngineError` becomes a `Failure`; anything else is a bug and ends the engine.
+        An `EngineError` becomes a `Failure`. Anything else is a bug: it ends the engine, unless
+        nothing of the step can have stayed.
         """
         try:
             return self._steps[type(step)](step)
         except EngineError as error:
             return port.Failure(code=error.code, message=str(error))
-        except RuntimeError as error:
-            if not _out_of_memory(error):
+        except Exception as error:
+            if (failure := _failure(step, error)) is None:
                 raise
-            return port.Failure(code=OutOfMemory.code, message=f"the step does not fit: {error}")
+            return failure
 
     @property
     def info(self) -> port.EngineInfo:
@@ -110,7 +113,7 @@ class Engine:
             self._resident.place(slot, digest)
         slots = {row.slot for row in rows if row.slot}
         for slot in slots & self._moved:
-            self._hold(slot)
+            self._hold(slot, self._training(slot))
         return {slot: self._resident[slot] for slot in slots}
 
     def _load(self, step: port.Load) -> port.Loaded:
@@ -143,8 +146,8 @@ class Engine:
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
         training = Training(step, self._base, self._sites)
         slot = max(self._config.num_slots, *self._trainings, 0) + 1
+        self._hold(slot, training)
         self._trainings[slot] = training
-        self._hold(slot)
         return port.TrainingOpened(
             slot=slot, num_trainable=training.num_trainable, num_base=self._base.num_parameters
         )
@@ -154,7 +157,7 @@ class Engine:
         try:
             trained = training.train(step)
         except (IndexError, ValueError, RuntimeError) as error:
-            if _out_of_memory(error) or _device_lost(error):
+            if out_of_memory(error) or device_lost(error):
                 raise
             raise BadTraining(f"the base cannot compute this training step: {error}") from error
         self._moved.add(step.slot)
@@ -196,8 +199,8 @@ class Engine:
             raise NotLoaded(f"slot {slot} is not training")
         return self._trainings[slot]
 
-    def _hold(self, slot: int) -> None:
-        placed = self._training(slot).placed()
+    def _hold(self, slot: int, training: Training) -> None:
+        placed = training.placed()
         # masters may stop being finite, so what is in training never shares a product
         self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
         self._moved.discard(slot)
@@ -211,11 +214,22 @@ def _reader(base: Base, sites: Sites, config: EngineConfig) -> Reader:
     return LoneReader(base, sites)
 
 
-def _out_of_memory(error: Exception) -> bool:
-    """On a CPU torch says so in words only."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def _failure(step: port.Step, error: Exception) -> port.Failure | None:
+    """Of a step that raised what nobody foresaw; None where the engine must end.
 
-
-def _device_lost(error: Exception) -> bool:
-    """After such an error every call to the device fails; only a new process gets it back."""
-    return "CUDA error" in str(error)
+    Steps that only read files or settings change nothing before they succeed, so what they were
+    given fails alone, whatever it held.
+    """
+    if out_of_memory(error):
+        return port.Failure(code=OutOfMemory.code, message=f"the step does not fit: {error}")
+    contained: dict[type[Any], type[EngineError]] = {
+        port.Inspect: BadAdapter, port.Load: BadAdapter, port.OpenTraining: BadTraining,
+    }  # fmt: skip
+    if type(step) not in contained or device_lost(error):
+        return None
+    name = type(step).__name__
+    _log.error("a step failed unexpectedly", exc_info=error, extra={"action": "step.failed"})
+    return port.Failure(
+        code=contained[type(step)].code,
+        message=f"{name} failed unexpectedly: {type(error).__name__}: {error}",
+    )

@@ -26,6 +26,7 @@ from server.errors import StartFailed
 from server.health import Health
 from server.metrics import Live, Metrics
 from server.service.adapters import AdapterService
+from server.service.admission import Admission
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.predict import PredictService
@@ -153,13 +154,17 @@ def _service(
     health: Health,
 ) -> Service:
     calls = limits.call_limits(settings)
+    prompts = PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars)
+    adapters = AdapterService(
+        registry=data.registry, port=port, residency=dispatch.residency, prompts=prompts
+    )
     predict = PredictService(
         resolve=data.registry.resolve,
         reader=InputReader(tokenizer, calls.max_chars),
-        prompts=PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars),
+        prompts=prompts,
         residency=dispatch.residency,
         compositions=dispatch.compositions,
-        room=dispatch.room,
+        admission=Admission(dispatch.room, dispatch.writing_room, calls),
         batcher=dispatch.batcher,
         writer=dispatch.writer,
         limits=calls,
@@ -169,7 +174,7 @@ def _service(
         predict=predict,
         predict_many=PredictManyService(predict),
         tasks=TaskService(data.registry, dispatch.residency),
-        adapters=AdapterService(registry=data.registry, port=port, residency=dispatch.residency),
+        adapters=adapters,
         jobs=JobService(trainer, health),
         files=FileService(data.files, settings.max_upload_bytes),
         info=info_view(port.info, version("adapterd")),

@@ -1,5 +1,4 @@
-"""What a bag of words reaches on the same rows: TF-IDF and a linear model, the majority, or each
-word's usual tag.
+"""What is reached on the same rows without the base: the rivals' answers, judged as the adapter's.
 
 Runs in a short-lived child (`python -m trainer.baseline`, JSON in, JSON out): scikit-learn is slow
 to import, holds the interpreter lock while it counts words, and is worth nothing to a serving
@@ -13,29 +12,18 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-import numpy as np
-
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
+from trainer.rivals import Rows, rival_answers
 from trainer.split import Split
 
 Baseline = dict[str, Any]
-Rows = list[dict[str, Any]]
-#: what the model answers to the test rows, and what guessing alike every time answers
-Compare = Callable[[Rows, Rows, Rows], tuple[list[Any], list[Any]]]
-
 _TICK_S = 0.25
-_WORD = r"(?u)\w+|[^\w\s]"
-
-#: the first is taken where nothing chooses
-_LOGISTIC_C = (10.0, 1.0, 100.0)
-_RIDGE_ALPHA = (1.0, 0.1, 10.0)
 
 
 def baseline_of(
@@ -45,8 +33,8 @@ def baseline_of(
     timeout_s: float,
     waiting: Callable[[], None] = lambda: None,
 ) -> Baseline:
-    """{"name", "test": metrics, "majority": metrics}; or {"name", "error"} when the child failed or
-    took too long.
+    """{"name", "test": metrics, "majority": metrics} and those of a head's further rivals; or
+    {"name", "error"} when the child failed or took too long.
 
     `waiting` is called a few times a second and may raise to give up.
     """
@@ -62,23 +50,18 @@ def baseline_of(
 
 def compute(head: str, train: Rows, dev: Rows, test: Rows) -> Baseline:
     """The child's work."""
-    truth = [row["label"] for row in test]
-    compare: dict[str, Compare] = {
-        "classify": _several if isinstance(truth[0], list) else _logistic,
-        "regress": _ridge,
-        "tag": _usual_tags,
-        "rerank": _cosines,
-        "embed": _cosines if truth[0] is not None else _partners,
-    }
-    answers, plain = compare[head](train, dev, test)
-    measure = HEAD_DATA[head].measure
-    return {"test": measure(truth, answers), "majority": measure(truth, plain)}
+    truth, measure = [row["label"] for row in test], HEAD_DATA[head].measure
+    answers = rival_answers(head, train, dev, test)
+    return {name: measure(truth, given) for name, given in answers.items()}
 
 
 def _wire(row: Example) -> dict[str, Any]:
     text = row.text if row.pair is None else f"{row.text} {row.pair}"
     both = (row.text, row.pair)
-    return {"text": text, "both": both, "words": row.words, "label": row.label}
+    asked = row.turns[-1][1] if row.turns else row.text
+    return {
+        "text": text, "both": both, "words": row.words, "label": row.label, "asked": asked,
+    }  # fmt: skip
 
 
 def _ask_child(question: bytes, timeout_s: float, waiting: Callable[[], None]) -> Baseline:
@@ -123,107 +106,6 @@ def _wait(child: subprocess.Popen[bytes], timeout_s: float, waiting: Callable[[]
         except subprocess.TimeoutExpired:
             waiting()
     raise TimeoutError(f"The baseline took longer than {timeout_s:g} seconds.")
-
-
-def _logistic(train: Rows, dev: Rows, test: Rows) -> tuple[list[str], list[str]]:
-    from sklearn.linear_model import LogisticRegression
-
-    labels = _labels(train)
-    models = [LogisticRegression(max_iter=1000, C=strength) for strength in _LOGISTIC_C]
-    majority = Counter(sorted(labels)).most_common(1)[0][0]
-    return [str(answer) for answer in _fitted(models, train, dev, test)], [majority] * len(test)
-
-
-def _several(train: Rows, dev: Rows, test: Rows) -> tuple[list[list[str]], list[list[str]]]:
-    """A yes or no for each label; the majority has the labels that most rows have."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-
-    del dev
-    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
-    counted, asked = words.fit_transform(_texts(train)), words.transform(_texts(test))
-    answers: list[list[str]] = [[] for _ in test]
-    majority: list[str] = []
-    for label in sorted({label for row in train for label in row["label"]}):
-        has = [label in row["label"] for row in train]
-        majority += [label] if sum(has) * 2 >= len(has) else []
-        if len(set(has)) == 1:
-            said = [has[0]] * len(test)
-        else:
-            model = LogisticRegression(max_iter=1000, C=_LOGISTIC_C[0])
-            said = [bool(yes) for yes in model.fit(counted, has).predict(asked)]
-        for answer, yes in zip(answers, said, strict=True):
-            answer += [label] if yes else []
-    return answers, [majority] * len(test)
-
-
-def _cosines(train: Rows, dev: Rows, test: Rows) -> tuple[list[float], list[float]]:
-    """How many of its rarer words a pair shares; constant, nothing is told apart."""
-    del dev
-    left, right = _weighed(train, test)
-    cosines = np.asarray(left.multiply(right).sum(axis=1)).ravel()
-    return [float(cosine) for cosine in cosines], [0.0] * len(test)
-
-
-def _partners(train: Rows, dev: Rows, test: Rows) -> tuple[list[int], list[float]]:
-    from trainer.heads.embed import partner_ranks
-
-    del dev
-    left, right = _weighed(train, test)
-    return partner_ranks(left.toarray(), right.toarray()), [(len(test) + 1) / 2] * len(test)
-
-
-def _weighed(train: Rows, test: Rows) -> tuple[Any, Any]:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(token_pattern=_WORD)
-    words.fit([text for row in train for text in row["both"]])
-    return tuple(words.transform([row["both"][side] for row in test]) for side in (0, 1))
-
-
-def _ridge(train: Rows, dev: Rows, test: Rows) -> tuple[list[float], list[float]]:
-    from sklearn.linear_model import Ridge
-
-    values = _labels(train)
-    models = [Ridge(alpha=penalty) for penalty in _RIDGE_ALPHA]
-    answers = [float(answer) for answer in _fitted(models, train, dev, test)]
-    return answers, [sum(values) / len(values)] * len(test)
-
-
-def _fitted(models: list[Any], train: Rows, dev: Rows, test: Rows) -> Iterable[Any]:
-    """The answers of the model that does best on the dev rows: they choose here as they choose the
-    adapter's epoch. Without dev rows the first model is taken.
-    """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
-    counted = words.fit_transform(_texts(train))
-    for model in models[: None if dev else 1]:
-        model.fit(counted, _labels(train))
-    best = models[0]
-    if dev:
-        seen, wanted = words.transform(_texts(dev)), _labels(dev)
-        best = max(models, key=lambda model: float(model.score(seen, wanted)))
-    return list(best.predict(words.transform(_texts(test))))
-
-
-def _texts(rows: Rows) -> list[str]:
-    return [row["text"] for row in rows]
-
-
-def _labels(rows: Rows) -> list[Any]:
-    return [row["label"] for row in rows]
-
-
-def _usual_tags(train: Rows, dev: Rows, test: Rows) -> tuple[list[list[str]], list[list[str]]]:
-    del dev
-    seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for row in train:
-        for word, tag in zip(row["words"], row["label"], strict=True):
-            seen[word.casefold()][tag] += 1
-    usual = {word: tags.most_common(1)[0][0] for word, tags in seen.items()}
-    answers = [[usual.get(word.casefold(), "O") for word in row["words"]] for row in test]
-    return answers, [["O"] * len(row["words"]) for row in test]
 
 
 def main() -> None:

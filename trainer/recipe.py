@@ -14,6 +14,7 @@ from engine.windows import window_problem
 from trainer.errors import BadSetting
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
+from trainer.modules import check_modules, usual_layers
 from trainer.schedule import DEFAULT_LEARNING_RATES
 from trainer.settings import TrainingSettings
 from trainer.values import JobSpec
@@ -21,12 +22,15 @@ from trainer.values import JobSpec
 #: heads whose targets are numbers rather than choices
 _NUMBERS = ("regress", "embed")
 _KIND_SETTINGS = {
-    "lora": ("rank", "alpha", "rslora", "dora", "targets", "layers"),
-    "bottleneck": ("variant", "reduction", "activation", "layers"),
-    "ia3": ("targets", "layers"),
+    "lora": (
+        "rank", "alpha", "rslora", "dora", "rank_pattern", "alpha_pattern", "lora_bias", "bias",
+        "targets", "layers",
+    ),
+    "bottleneck": ("variant", "reduction", "activation", "scaling", "layers"),
+    "ia3": ("targets", "feedforward", "layers"),
     "bias": ("targets", "layers"),
     "head_only": (),
-}
+}  # fmt: skip
 
 
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
@@ -37,8 +41,8 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     _one_of("pooling", pooling_of(spec, info), info.poolings[spec.head])
     _check_loss(spec)
     _check_windows(spec, info)
-    _check_targets(spec.settings.targets, info)
-    _check_layers(spec.settings.layers, info.num_layers)
+    _check_reduction(spec.settings.reduction, info.hidden_size)
+    check_modules(spec.settings, info)
 
 
 def check_labels(spec: JobSpec, labels: list[str]) -> None:
@@ -63,7 +67,7 @@ def open_training(
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
-        kind_config=kind_config(spec.kind, settings, _usual_layers(info)),
+        kind_config=kind_config(spec.kind, settings, usual_layers(info)),
         head=head_kind(head).check(head),
         seed=settings.seed,
         dropout=settings.dropout,
@@ -98,26 +102,19 @@ def class_weights(
     return [total / (len(present) * counts[n]) if counts[n] else 1.0 for n in head["labels"]]
 
 
-def kind_config(kind: str, settings: TrainingSettings, usual_layers: int | None) -> dict[str, Any]:
+def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dict[str, Any]:
     """Only what was chosen: the kind completes the rest, and refuses what it does not know.
 
     Layers are the one choice made here.
     """
     chosen = {name: getattr(settings, name) for name in _KIND_SETTINGS[kind]}
     if "layers" in chosen and chosen["layers"] is None:
-        chosen["layers"] = usual_layers
+        chosen["layers"] = usual
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in chosen.items()
         if value is not None
     }
-
-
-def _usual_layers(info: EngineInfo) -> int | None:
-    """The upper half trains in a fraction of the time, since what enters it is computed once per
-    row and kept; all of them where nothing can be.
-    """
-    return (info.num_layers + 1) // 2 if info.ranged else None
 
 
 def learning_rate(spec: JobSpec) -> float:
@@ -135,6 +132,11 @@ def _check_kind_settings(spec: JobSpec) -> None:
         raise BadSetting(
             f"kind is head_only and the head {spec.head} has no weights: nothing would be trained.",
             name="kind",
+        )
+    if spec.settings.dora and spec.settings.lora_bias:
+        raise BadSetting(
+            "dora and lora_bias are both set; a product with learned magnitudes has no bias.",
+            name="lora_bias",
         )
     own, plain = _KIND_SETTINGS[spec.kind], TrainingSettings()
     others = {name for names in _KIND_SETTINGS.values() for name in names} - set(own)
@@ -173,20 +175,8 @@ def _check_windows(spec: JobSpec, info: EngineInfo) -> None:
         raise BadSetting(f"{problem}.", name="window")
 
 
-def _check_targets(targets: tuple[str, ...] | None, info: EngineInfo) -> None:
-    for target in targets or ():
-        if not any(site.name == target or site.name.endswith(f".{target}") for site in info.sites):
-            raise BadSetting(
-                f"targets names {target!r}, no linear of the base; one is {info.sites[0].name}.",
-                name="targets",
-            )
-
-
-def _check_layers(layers: tuple[int, ...] | int | None, num_layers: int) -> None:
-    if isinstance(layers, int) and not 1 <= layers <= num_layers:
-        raise BadSetting(f"layers is {layers}; the base has {num_layers} layers.", name="layers")
-    for layer in layers if isinstance(layers, tuple) else ():
-        if not 0 <= layer < num_layers:
-            raise BadSetting(
-                f"layers names {layer}; the base has layers 0 to {num_layers - 1}.", name="layers"
-            )
+def _check_reduction(reduction: int | None, hidden_size: int) -> None:
+    if reduction is not None and reduction > hidden_size:
+        raise BadSetting(
+            f"reduction is {reduction}; the base is {hidden_size} wide.", name="reduction"
+        )

@@ -1,15 +1,15 @@
 """The settings of one training job: names, defaults and sane ranges. Knows nothing of files or the
-engine.
+engine, nor how a value is read.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from trainer.errors import BadSetting
+from trainer.setting_values import check_value, read_value
 
 
 def _number(default: float | None, low: float, high: float, text: str) -> Any:
@@ -20,8 +20,12 @@ def _choice(choices: tuple[str, ...], text: str) -> Any:
     return field(default=None, metadata={"choices": choices, "text": text})
 
 
-def _names(text: str) -> Any:
-    return field(default=None, metadata={"text": text})
+def _names(text: str, *, may_be_empty: bool = False) -> Any:
+    return field(default=None, metadata={"text": text, "may_be_empty": may_be_empty})
+
+
+def _switch(text: str) -> Any:
+    return field(default=False, metadata={"text": text})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +67,29 @@ class TrainingSettings:
     alpha: float | None = _number(
         None, 1e-3, 4096, "a `lora` is scaled by alpha / rank; none: the rank"
     )
-    rslora: bool = field(default=False, metadata={"text": "scale a `lora` by alpha / √rank"})
-    dora: bool = field(default=False, metadata={"text": "a `lora` with learned magnitudes (DoRA)"})
+    rslora: bool = _switch("scale a `lora` by alpha / √rank")
+    dora: bool = _switch("a `lora` with learned magnitudes (DoRA)")
+    rank_pattern: dict[str, int] | None = field(
+        default=None,
+        metadata={
+            "low": 1,
+            "high": 256,
+            "text": "other ranks of a `lora`: an object of linears, by name or ending, and rank",
+        },
+    )
+    alpha_pattern: dict[str, float] | None = field(
+        default=None,
+        metadata={
+            "low": 1e-3,
+            "high": 4096,
+            "text": "other alphas of a `lora`: an object of linears, as above, and alpha",
+        },
+    )
+    lora_bias: bool = _switch("a `lora` whose second product has a bias; not with `dora`")
+    bias: str | None = _choice(
+        ("none", "lora_only", "all"),
+        "the base's own biases that a `lora` trains: of the linears it adapts, or all; none: none",
+    )
     variant: str | None = _choice(
         ("houlsby", "pfeiffer", "parallel"), "of a `bottleneck`; none: houlsby, two per layer"
     )
@@ -72,10 +97,18 @@ class TrainingSettings:
         None, 1, 1024, "a `bottleneck` is hidden size / reduction wide; none: its variant's own"
     )
     activation: str | None = _choice(
-        ("relu", "gelu", "swish", "tanh"), "of a `bottleneck`; none: its variant's own"
+        ("relu", "gelu", "gelu_new", "swish", "silu", "tanh", "sigmoid", "leakyrelu"),
+        "of a `bottleneck`; none: its variant's own",
+    )
+    scaling: float | None = _number(
+        None, 1e-3, 1e3, "what a `bottleneck` adds is multiplied by this; none: its variant's own"
     )
     targets: tuple[str, ...] | None = _names(
         "linears a `lora`, `ia3` or `bias` adapts, by name or its ending; none: all, or (IA)³'s own"
+    )
+    feedforward: tuple[str, ...] | None = _names(
+        "those of an `ia3`'s `targets` that are scaled where they read; none: (IA)³'s own",
+        may_be_empty=True,
     )
     layers: tuple[int, ...] | int | None = _names(
         "layers to adapt, or how many from the top; none: the upper half"
@@ -96,74 +129,8 @@ class TrainingSettings:
                 raise BadSetting(
                     f"There is no setting {name!r}; there are: {', '.join(known)}.", name=name
                 )
-        return cls(
-            **{name: _read(name, str(known[name].type), value) for name, value in raw.items()}
-        )
+        return cls(**{name: read_value(known[name], value) for name, value in raw.items()})
 
     def __post_init__(self) -> None:
         for each in fields(self):
-            _check(each.name, getattr(self, each.name), each.metadata)
-
-
-def _read(name: str, kind: str, value: Any) -> Any:
-    if value is None and kind.endswith("| None"):
-        return None
-    if kind.startswith("dict"):
-        return _read_weights(name, value)
-    if kind.startswith("str"):
-        return value
-    if kind.startswith("tuple") and not ("| int" in kind and isinstance(value, int | float)):
-        return _read_tuple(name, int if "int" in kind else str, value)
-    if kind == "bool":
-        if isinstance(value, bool):
-            return value
-        raise BadSetting(f"{name} must be true or false, not {value!r}.", name=name)
-    return _read_number(name, whole="int" in kind, value=value)
-
-
-def _read_number(name: str, *, whole: bool, value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadSetting(f"{name} must be a finite number, not {value!r}.", name=name)
-    if not whole:
-        return float(value)
-    # numbers arrive as doubles from a protobuf Struct, so 3.0 is the number 3
-    if value != int(value):
-        raise BadSetting(f"{name} must be a whole number, not {value!r}.", name=name)
-    return int(value)
-
-
-def _read_weights(name: str, value: Any) -> dict[str, float] | str:
-    if value == "balanced":
-        return "balanced"
-    if not isinstance(value, Mapping) or not value:
-        raise BadSetting(
-            f"{name} must be 'balanced' or an object of label and weight, not {value!r}.", name=name
-        )
-    weights = {each: _read_number(name, whole=False, value=raw) for each, raw in value.items()}
-    if bad := [each for each, weight in weights.items() if weight <= 0]:
-        raise BadSetting(f"{name} gives {bad[0]!r} no positive weight.", name=name)
-    return {str(each): float(weight) for each, weight in weights.items()}
-
-
-def _read_tuple(name: str, kind: type, value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple) or not value:
-        raise BadSetting(
-            f"{name} must be a list with at least one entry, not {value!r}.", name=name
-        )
-    if kind is int:
-        return tuple(_read_number(name, whole=True, value=each) for each in value)
-    if not all(isinstance(each, str) and each for each in value):
-        raise BadSetting(f"{name} must hold names only, not {value!r}.", name=name)
-    return tuple(value)
-
-
-def _check(name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    if value is None:
-        return
-    if (choices := metadata.get("choices")) and value not in choices:
-        raise BadSetting(f"{name} is {value!r}; it must be one of {', '.join(choices)}.", name=name)
-    low, high = metadata.get("low"), metadata.get("high")
-    if low is not None and high is not None and not low <= value <= high:
-        raise BadSetting(
-            f"{name} is {value!r}; it must be between {low:g} and {high:g}.", name=name
-        )
+            check_value(each, getattr(self, each.name))

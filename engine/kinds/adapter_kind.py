@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.effect import Effect
 from engine.errors import BadAdapter, BadTraining, NoMatchingSite, WrongShape
 from engine.families import Family
+from engine.module_names import targeted
 from engine.port import Site
 from engine.product import Activation
 
@@ -139,13 +140,6 @@ def chosen_sites(
             f"targets {names} match none of the base's linears, such as {min(layout.sites)}"
         )
     return sites
-
-
-def targeted(site: str, targets: Sequence[str] | None) -> bool:
-    """PEFT's rule for a list: equal, or ending in `.target`; None targets every linear."""
-    return targets is None or any(
-        site == target or site.endswith(f".{target}") for target in targets
-    )
 
 
 def check_sites(weights: Weights, layout: Layout) -> None:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from engine.effect import Effect
 from engine.errors import BadAdapter, BadTraining, WrongShape
-from engine.kinds.adapter_kind import Layout, Weights, check_sites, chosen_sites, only, targeted
+from engine.kinds.adapter_kind import Layout, Weights, check_sites, chosen_sites, only
+from engine.module_names import targeted
 from engine.port import Site
 
 _SUFFIX = ".ia3_l"
@@ -57,6 +58,11 @@ class Ia3Kind:
             )
         sites = chosen_sites(config, layout, default)
         feedforward = config.get("feedforward")
+        for name in feedforward or ():
+            if not any(targeted(site, [name]) for site in sites):
+                raise BadTraining(
+                    f"feedforward names {name!r}, which is no adapted module, such as {sites[0]}"
+                )
         inputs = inputs if feedforward is None else feedforward
         return {"feedforward": [s for s in sites if targeted(s, inputs)], "sites": sites}
 

@@ -24,8 +24,8 @@ from engine.kinds.adapter_kind import (
     only,
     positive,
 )
-from engine.kinds.lora_files import bias_keys, check_config, grouped, keyed
-from engine.kinds.patterns import resolved
+from engine.kinds.lora_files import BIASES, bias_keys, check_config, grouped, keyed
+from engine.module_names import resolved
 from engine.product import LowRank
 
 _SETTINGS = (
@@ -47,8 +47,8 @@ class LoraKind:
         if not (math.isfinite(alpha) and alpha > 0):
             raise BadTraining(f"alpha is {alpha}; it must be a positive number")
         bias = config.get("bias") or "none"
-        if bias not in ("none", "lora_only"):
-            raise BadTraining(f"bias is {bias!r}; it must be none or lora_only")
+        if bias not in BIASES:
+            raise BadTraining(f"bias is {bias!r}; it must be one of {', '.join(BIASES)}")
         dora, lora_bias = bool(config.get("dora")), bool(config.get("lora_bias"))
         if dora and lora_bias:
             raise BadTraining("lora_bias and dora do not go together: a scaled product has no bias")
@@ -56,7 +56,7 @@ class LoraKind:
         return {
             "r": rank, "lora_alpha": alpha, "use_rslora": bool(config.get("rslora", False)),
             "use_dora": dora, "lora_bias": lora_bias, "bias": bias,
-            **_patterns(config, sites), "sites": sites,
+            **_checked_patterns(config, sites), "sites": sites,
         }  # fmt: skip
 
     def new_weights(
@@ -73,10 +73,10 @@ class LoraKind:
                 parts["magnitude"] = torch.linalg.norm(layout.weight(name).float().cpu(), dim=1)
             if config["lora_bias"]:
                 parts["up_bias"] = torch.zeros(site.out_features)
-            bias = layout.bias(name)
-            if config["bias"] == "lora_only" and bias is not None:
-                parts["bias"] = bias.float().cpu().clone()
             weights[name] = parts
+        for path in _biased(config, layout):
+            if (bias := layout.bias(path)) is not None:
+                weights.setdefault(path, {})["bias"] = bias.float().cpu().clone()
         return weights
 
     def effect(
@@ -138,6 +138,26 @@ def _patterns(config: Mapping[str, Any], sites: list[str]) -> dict[str, Any]:
     return {
         name: resolved(name, config.get(name), sites) for name in ("rank_pattern", "alpha_pattern")
     }
+
+
+def _checked_patterns(config: Mapping[str, Any], sites: list[str]) -> dict[str, Any]:
+    """Those of a new adapter; raises BadTraining."""
+    try:
+        patterns = _patterns(config, sites)
+    except BadAdapter as error:
+        raise BadTraining(str(error)) from error
+    for site, rank in patterns["rank_pattern"].items():
+        name = f"rank_pattern of {site}"
+        positive({name: rank}, name, rank, _MAX_RANK)
+    return patterns
+
+
+def _biased(config: Mapping[str, Any], layout: Layout) -> list[str]:
+    """Where the base's own biases are trained: with `all`, wherever a single row can have its own,
+    outside the chosen layers too, as PEFT has it.
+    """
+    everywhere = {"none": [], "lora_only": config["sites"], "all": layout.boundaries}
+    return list(everywhere[config["bias"]])
 
 
 def _shapes(name: str, config: Mapping[str, Any], layout: Layout) -> dict[str, tuple[Any, ...]]:

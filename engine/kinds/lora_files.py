@@ -26,7 +26,7 @@ _UNSUPPORTED = (
 )  # fmt: skip
 #: initialisations of PEFT that also rewrite the base's weights when PEFT builds the layer
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
-_BIASES = ("none", "lora_only", "all")
+BIASES = ("none", "lora_only", "all")
 
 
 def check_config(config: Mapping[str, Any]) -> None:
@@ -47,8 +47,8 @@ def check_config(config: Mapping[str, Any]) -> None:
                 f"adapter_config.json sets {name} to {config[name]!r}; "
                 "this engine serves LoRA without it"
             )
-    if (config.get("bias") or "none") not in _BIASES:
-        raise BadAdapter(f"bias is {config['bias']!r}; this engine serves {', '.join(_BIASES)}")
+    if (config.get("bias") or "none") not in BIASES:
+        raise BadAdapter(f"bias is {config['bias']!r}; this engine serves {', '.join(BIASES)}")
     if config.get("use_dora") and config.get("lora_bias"):
         raise BadAdapter("use_dora and lora_bias are both set; PEFT has them only one at a time")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from starlette.background import BackgroundTask
 from starlette.responses import FileResponse
 
+from adapters_registry.strict_json import NotStrictJson, parse_object
 from server.errors import BadCall
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import VersionsOut
@@ -122,10 +122,8 @@ def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
 
 
 def _object(text: str) -> dict[str, Any]:
+    """Read as a version's own files are: what it says becomes part of them, and of the digest."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise BadCall("head_settings is not JSON.") from None
-    if not isinstance(value, dict):
-        raise BadCall(f"head_settings is a JSON {type(value).__name__}; it must be an object.")
-    return value
+        return parse_object(text.encode("utf-8", "surrogatepass"))
+    except NotStrictJson as error:
+        raise BadCall(f"head_settings cannot be read: {error}.") from None

@@ -20,7 +20,7 @@ from engine.port import EnginePort, Inspect, Inspected
 from server.dispatch.residency import Residency
 from server.errors import BadCall
 from server.service.head_settings import head_of
-from server.service.prompts import PROMPT_FILES
+from server.service.prompts import PROMPT_FILES, PromptReader
 from server.service.values import Caller, Registration
 from server.service.views import (
     AliasView,
@@ -44,10 +44,16 @@ class AdapterService:
     Uploads have threads of their own, so that slow ones hold up no one.
     """
 
-    def __init__(self, *, registry: Registry, port: EnginePort, residency: Residency) -> None:
-        self._registry = registry
-        self._port = port
-        self._residency = residency
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        port: EnginePort,
+        residency: Residency,
+        prompts: PromptReader,
+    ) -> None:
+        self._registry, self._port = registry, port
+        self._residency, self._prompts = residency, prompts
         self._uploads = ThreadPoolExecutor(_MAX_UPLOADS, thread_name_prefix="upload")
 
     def close(self) -> None:
@@ -79,6 +85,8 @@ class AdapterService:
                     staging.write(name, [content])
             self._registry.check(staging)
             found = self._inspect(staging.path, head)
+            if found.semantics["head"]["kind"] == GenerateHead.name:
+                self._prompts.check(found.semantics["head"])
             info = self._port.info
             return self._registry.publish(
                 tenant=caller.tenant,

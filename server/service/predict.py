@@ -5,10 +5,12 @@ decode.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from adapters_registry.errors import RegistryError
 from adapters_registry.values import Version
 from engine.heads import head_kind
 from engine.heads.generate import GenerateHead
@@ -16,10 +18,10 @@ from server.dispatch.batcher import Batcher
 from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.residency import Lease, Residency
-from server.dispatch.waiting_room import WaitingRoom
 from server.dispatch.writer import Writer
-from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
+from server.errors import DeadlinePassed, Stale
 from server.limits import CallLimits
+from server.service.admission import Admission
 from server.service.answers import check_parameters, read_answers
 from server.service.prompts import PromptReader
 from server.service.together import Together
@@ -70,7 +72,7 @@ class PredictService:
         prompts: PromptReader,
         residency: Residency,
         compositions: Compositions,
-        room: WaitingRoom,
+        admission: Admission,
         batcher: Batcher,
         writer: Writer,
         limits: CallLimits,
@@ -82,7 +84,7 @@ class PredictService:
         self._prompts = prompts
         self._residency = residency
         self._compositions = compositions
-        self._room = room
+        self._admission = admission
         self._batcher = batcher
         self._writer = writer
         self._limits = limits
@@ -100,7 +102,8 @@ class PredictService:
         """With `together` the rows queue at the moment when the rows of other calls do."""
         started = self._clock()
         version = self._resolve(caller.tenant, ref)
-        self.check(len(inputs))
+        self._admission.check_size(len(inputs))
+        self._admission.check_rooms([version], len(inputs))
         deadline = started + self._limits.timeout_s
         if caller.deadline is not None:
             deadline = min(deadline, caller.deadline)
@@ -111,16 +114,16 @@ class PredictService:
         except TimeoutError:
             raise DeadlinePassed from None
 
-    def check(self, num_inputs: int) -> None:
-        """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs."""
-        if not num_inputs:
-            raise BadCall("The call holds no inputs.")
-        if num_inputs > self._limits.max_inputs:
-            raise TooManyInputs(
-                f"The call holds {num_inputs} inputs; "
-                f"this server takes at most {self._limits.max_inputs} a call."
-            )
-        self._room.check(num_inputs)
+    def check(self, refs: Sequence[str], num_inputs: int, caller: Caller) -> None:
+        """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs to
+        each ref; one that names nothing is for its own task to tell.
+        """
+        self._admission.check_size(num_inputs * len(refs))
+        versions = []
+        for ref in refs:
+            with contextlib.suppress(RegistryError):
+                versions.append(self._resolve(caller.tenant, ref))
+        self._admission.check_rooms(versions, num_inputs)
 
     async def _answer(
         self,
@@ -231,12 +234,7 @@ class PredictService:
 
     # ------------------------------------------------------------ answers
 
-    def _observe(
-        self,
-        version: Version,
-        outputs: Outputs,
-        rows: Sequence[TextRow],
-    ) -> None:
+    def _observe(self, version: Version, outputs: Outputs, rows: Sequence[TextRow]) -> None:
         for output in outputs:
             if isinstance(output, RowError):
                 self._observer.row_failed(output.code)

@@ -41,7 +41,7 @@ class PredictManyService:
         started = self._clock()
         if not refs:
             raise BadCall("The call names no tasks.")
-        self._predict.check(len(inputs) * len(refs))
+        self._predict.check(refs, len(inputs), caller)
         together = Together(len(refs), _PATIENCE_S)
         try:
             results = await asyncio.gather(

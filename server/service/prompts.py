@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from engine.errors import BadRow
+from engine.chat import is_message
+from engine.errors import BadAdapter, BadRow
 from engine.port import Failure, Written
 from engine.prompting import Asked, Prompter
 from engine.tokenizer import bare_encoding
@@ -22,7 +23,8 @@ PROMPT_FILES = {
     "adapter_config.json": b'{"adapterd_kind": "head_only"}',
     "adapter_model.safetensors": (8).to_bytes(8, "little") + b"{}      ",
 }
-_ROLES = ("system", "user", "assistant")
+
+_SHORTEST = "a"
 
 
 class PromptReader:
@@ -32,6 +34,18 @@ class PromptReader:
         self._prompter = prompter
         self._max_tokens = max_tokens
         self._max_chars = max_chars
+
+    def check(self, head: Mapping[str, Any]) -> None:
+        """Raises BadAdapter for a head with which every call would fail, however short its text."""
+        try:
+            num_tokens = len(self._prompter.tokens(_SHORTEST, head))
+        except BadRow as error:
+            raise BadAdapter(f"the version could answer no call: {error}") from error
+        if num_tokens > self._max_tokens:
+            raise BadAdapter(
+                f"the prompt has {num_tokens} tokens with one letter of input; "
+                f"the base reads at most {self._max_tokens}"
+            )
 
     async def read(
         self, inputs: Sequence[object], head: Mapping[str, Any], outputs: Outputs
@@ -92,19 +106,10 @@ def _asked(item: object, max_chars: int) -> Asked | RowError:
             return RowError(code=NotMessages.code, message=str(NotMessages()))
         return given if isinstance(given, RowError) else given.first
     messages = item["messages"]
-    if not isinstance(messages, list) or not messages or not all(map(_is_message, messages)):
+    if not isinstance(messages, list) or not messages or not all(map(is_message, messages)):
         return RowError(code=NotMessages.code, message=str(NotMessages()))
     for message in messages:
         read = read_input(message["content"], "text", max_chars)
         if isinstance(read, RowError):
             return read
     return [{"role": m["role"], "content": m["content"]} for m in messages]
-
-
-def _is_message(value: object) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and set(value) == {"role", "content"}
-        and value["role"] in _ROLES
-        and isinstance(value["content"], str)
-    )

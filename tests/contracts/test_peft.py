@@ -17,7 +17,7 @@ from adapters_registry.limits import Limits
 from adapters_registry.reader import check_directory
 from engine import port
 from engine.kinds import KINDS
-from engine.kinds.adapter_kind import targeted
+from engine.module_names import targeted
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import LABELS, Case
 from tests.contracts.tiny import BASES

@@ -18,28 +18,51 @@ from engine.kinds import KINDS
 from tests.contracts.bench import ROWS, Bench, targets
 from tests.contracts.cases import Case
 from tests.contracts.tiny import BASES
-from tests.contracts.tuned import heads, peft_has, stock_model
+from tests.contracts.tuned import heads, linears, peft_has, shared, stock_model
+
+VARIANTS = ["lora", "dora", "lora-biases", "ia3", "bias"]
 
 
-@pytest.mark.parametrize("variant", ["lora", "dora", "lora-biases", "ia3", "bias"])
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_a_training_step_has_pefts_loss_and_gradients(
     bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str, variant: str
 ) -> None:
+    _compare(bench(family), base_folder(family), Case(family, variant, "classify", "native"))
+
+
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_patterns_of_rank_and_alpha_train_as_pefts_do(
+    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str
+) -> None:
     table = bench(family)
-    case = Case(family, variant, "classify", "native")
-    if case.head not in heads(table.base) or not peft_has(variant, table.base):
+    first, *_, last = linears(table.base)
+    patterns = {"rank_pattern": {first: 2}, "alpha_pattern": {last: 5.0, first: 3.0}}
+    case = Case(family, "lora", "classify", "native")
+    _compare(table, base_folder(family), case, rank=4, **patterns)
+
+
+@pytest.mark.parametrize("family", sorted(BASES))
+def test_with_every_bias_the_steps_are_pefts_but_for_what_all_rows_share(
+    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str
+) -> None:
+    case = Case(family, "lora", "classify", "native")
+    _compare(bench(family), base_folder(family), case, rank=4, bias="all")
+
+
+def _compare(table: Bench, folder: Path, case: Case, **config: Any) -> None:
+    if case.head not in heads(table.base) or not peft_has(case.variant, table.base):
         pytest.skip("PEFT does not have it for this family")
-    slot = table.open(case, max_grad_norm=1e9)
+    slot = table.open(case, max_grad_norm=1e9, kind_config=case.kind_settings | config)
     adapter = table.engine._trainings[slot].adapter
     _move(adapter)
     oracle = PeftModel.from_pretrained(
-        stock_model(base_folder(family), case.head), table.write(adapter), is_trainable=True
+        stock_model(folder, case.head), table.write(adapter), is_trainable=True
     ).eval()
     loss = _peft_loss(oracle, targets(case))
     loss.backward()
     assert table.train(case, slot, steps=1, rate=0.0)[0] == pytest.approx(loss.item(), abs=1e-5)
-    expected = _peft_gradients(oracle)
+    expected = _peft_gradients(oracle, table.base)
     ours = _gradients(adapter, table.base)
     assert set(ours) == set(expected)
     for name, gradient in ours.items():
@@ -63,11 +86,11 @@ def _peft_loss(oracle: Any, wanted: list[int]) -> Tensor:
     return torch.nn.functional.cross_entropy(logits, torch.tensor(wanted))
 
 
-def _peft_gradients(oracle: Any) -> dict[str, Tensor]:
+def _peft_gradients(oracle: Any, base: Base) -> dict[str, Tensor]:
     named = {
         name.replace(".modules_to_save", "").replace(".default", ""): parameter.grad
         for name, parameter in oracle.named_parameters()
-        if parameter.requires_grad
+        if parameter.requires_grad and not shared(name, base)
     }
     return {
         name.replace("lora_magnitude_vector.weight", "lora_magnitude_vector"): gradient

@@ -167,7 +167,12 @@ def test_a_slot_that_holds_nothing_is_named(bench: MakeBench) -> None:
         ({"kind_config": {"alpha": -1}}, "alpha"),
         ({"kind_config": {"reduction": 4}}, "lora has no setting 'reduction'; it has rank"),
         ({"kind_config": {"dora": True, "lora_bias": True}}, "do not go together"),
-        ({"kind_config": {"bias": "all"}}, "'all'; it must be none or lora_only"),
+        ({"kind_config": {"bias": "some"}}, "'some'; it must be one of none, lora_only, all"),
+        ({"kind_config": {"rank_pattern": {"query": 2.5}}}, "query is 2.5; it must be a whole"),
+        (
+            {"kind": "ia3", "kind_config": {"feedforward": ["pooler"]}},
+            "'pooler', which is no",
+        ),
         ({"kind_config": {"rank_pattern": {"nothing": 2}}}, "'nothing', which is no adapted"),
         ({"kind": "ia3", "kind_config": {"rank": 4}}, "ia3 has no setting 'rank'"),
         ({"kind": "bias", "kind_config": {"rank": 4}}, "bias has no setting 'rank'"),

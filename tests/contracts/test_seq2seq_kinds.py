@@ -17,13 +17,16 @@ from tests.contracts.test_seq2seq import FAMILIES, HEAD, _our_step, _their_steps
 MakeBench = Callable[..., Bench]
 
 
-@pytest.mark.parametrize("variant", ["dora", "ia3", "bias", "lora-biases"])
+EVERY_BIAS = ("lora", {"rank": 4, "bias": "all"})
+
+
+@pytest.mark.parametrize("variant", ["dora", "ia3", "bias", "lora-biases", "every bias"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_training_steps_equal_pefts(
     bench: MakeBench, base_folder: Callable[[str], Path], family: str, variant: str, tmp_path: Path
 ) -> None:
     table = bench(family)
-    kind, config = VARIANTS[variant]
+    kind, config = VARIANTS.get(variant, EVERY_BIAS)
     spec = port.OpenTraining(
         kind=kind, kind_config=config, head=HEAD, seed=3, dropout=0.0, head_dropout=0.0,
         weight_decay=0.0, max_grad_norm=1e9,

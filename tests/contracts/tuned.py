@@ -72,13 +72,13 @@ def tuned_model(folder: Path, base: Base, head: str, variant: str, target: Path)
     model = get_peft_model(stock_model(folder, head), config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.requires_grad and not _shared(name, base):
+            if parameter.requires_grad and not shared(name, base):
                 parameter.add_(torch.randn_like(parameter) * 0.2)
     model.eval().save_pretrained(target)
     return model
 
 
-def _shared(parameter: str, base: Base) -> bool:
+def shared(parameter: str, base: Base) -> bool:
     """Whether it belongs to a module of the base that does not run on the rows' own tokens."""
     path = parameter.removeprefix(f"base_model.model.{base.family.prefix}.")
     return path.startswith(base.family.shared_modules)

@@ -141,6 +141,27 @@ async def test_a_job_that_makes_no_sense_is_refused(
         assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
+async def test_patterns_of_names_and_numbers_come_over_both_transports(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+        file = await upload(http, rows())
+        good: dict[str, Any] = {"rank_pattern": {"query": 4}, "alpha_pattern": {"self.query": 2.5}}
+        settings = Struct()
+        settings.update(good)
+        request = jobs_pb2.CreateJobRequest(task_id="m", file_id=file["id"], settings=settings)
+        assert (await rpc.jobs.CreateJob(request)).status == "queued"
+        body = {"task": "m", "file_id": file["id"]}
+        made = await http.post("/v1/jobs", json={**body, "settings": good})
+        assert made.status_code == 201
+        bad = {"rank_pattern": {"querry": 4}}
+        settings.update(bad)
+        with pytest.raises(grpc.aio.AioRpcError, match=r"'querry', which is no adapted module"):
+            await rpc.jobs.CreateJob(
+                jobs_pb2.CreateJobRequest(task_id="m", file_id=file["id"], settings=settings)
+            )
+        refused = await http.post("/v1/jobs", json={**body, "settings": bad})
+        assert (refused.status_code, refused.json()["code"]) == (400, "bad_setting")
+
+
 async def test_a_job_that_is_not_there_is_a_typed_404(tmp_path: Path) -> None:
     async with running(tmp_path) as server, grpc_client(server) as rpc:
         with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from adapterd.async_client import AsyncClient
 from adapterd.values import WrittenText
 from engine import port
 from engine.config import EngineConfig
+from engine.errors import BadAdapter
+from engine.fake_base import fake_info
 from engine.prompting import Prompter
 from engine.thread import ThreadEngine
 from engine.tokenizer import Tokenizer
 from server.main import Server
+from server.service.prompts import PromptReader
 from tests.contracts.tiny import build_base
 from tests.server.build import http_client, running
 
@@ -69,6 +73,10 @@ async def test_a_prompt_is_registered_without_files_and_answers_as_the_base_does
         ({"prompt": {"examples": [{"input": "a"}]}}, "examples"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"parse": "poem"}, "parse"),
+        (
+            {"prompt": {"instruction": "w3 " * 600}},
+            "the prompt has 603 tokens with one letter of input; the base reads at most 64",
+        ),
     ],
 )
 async def test_a_prompt_that_says_nothing_sensible_is_refused(
@@ -78,6 +86,16 @@ async def test_a_prompt_that_says_nothing_sensible_is_refused(
         status, problem = await register(server, "draft", "generate", **settings)
         assert status == 422
         assert words in problem["detail"]
+
+
+def test_a_prompt_that_the_chat_template_never_takes_is_refused() -> None:
+    template = "{{ raise_exception('no system') if messages[0].role == 'system' else 'ask' }}"
+    info = msgspec.structs.replace(fake_info(), chat_template=template)
+    reader = PromptReader(Prompter(info, Tokenizer(info.tokenizer_json, 128)), 128, 1000)
+    head = {"kind": "generate", "format": "auto", "prompt": {"instruction": "Be kind."}}
+    with pytest.raises(BadAdapter, match=r"could answer no call: .* no system"):
+        reader.check(head)
+    reader.check({"kind": "generate", "format": "auto"})
 
 
 async def test_only_a_head_that_writes_comes_without_files(

@@ -143,6 +143,7 @@ async def test_a_number_is_read_out_of_the_text_and_other_text_has_none(tmp_path
         ({"messages": []}, "not_messages"),
         ({"messages": [{"role": "king", "content": "x"}]}, "not_messages"),
         ({"messages": [{"role": "user", "content": 5}]}, "not_messages"),
+        ({"messages": [{"role": "user", "content": "a", "name": "x"}]}, "not_messages"),
         ({"text": "a", "text_pair": "b"}, "not_messages"),
         ({"messages": [{"role": "user", "content": ""}]}, "empty_input"),
         ("x" * 500, "input_too_long"),
@@ -222,3 +223,35 @@ async def test_one_text_may_be_sorted_and_answered_in_one_call(tmp_path: Path) -
         kinds = [type(s) for s in engine.steps if isinstance(s, Decode | Predict)]
         assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Decode)
         assert_all_given_back(server)
+
+
+async def test_a_full_room_keeps_only_its_own_rows_out(tmp_path: Path) -> None:
+    async with running(tmp_path, max_queue_rows=1) as server:
+        publish(registry_of(server), "mood")
+        publish(registry_of(server), "draft", head=PLAIN)
+        dispatch = server.parts.dispatch
+        taken = [f"other{number}" for number in range(7)]
+        dispatch.slots.acquire(taken, dict.fromkeys(taken, 1))  # so that everybody waits
+        calls = []
+        for task, room in (("mood", dispatch.room), ("draft", dispatch.writing_room)):
+            calls.append(asyncio.create_task(post(server, task, "x")))
+            await until(lambda room=room: room.num_rows)
+            assert (await post(server, task, "x"))["code"] == "overloaded"
+        for digest in taken:
+            dispatch.slots.release(digest)
+        dispatch.batcher.wake()
+        assert all("outputs" in answer for answer in await asyncio.gather(*calls))
+
+
+async def test_a_call_of_many_tasks_is_kept_out_by_the_rooms_it_would_wait_in(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        publish(registry_of(server), "mood")
+        publish(registry_of(server), "draft", head=PLAIN)
+        server.parts.dispatch.writing_room.close()
+        answers = [
+            await http.post("/v1/predict", json={"tasks": tasks, "inputs": ["x"]})
+            for tasks in (["mood", "draft"], ["mood", "nothing"])
+        ]
+        assert [answer.status_code for answer in answers] == [503, 200]

@@ -84,6 +84,47 @@ def test_tags_have_each_words_usual_tag() -> None:
     assert (found["test"]["f1"], found["majority"]["f1"]) == (1.0, 0.0)
 
 
+def written(texts: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"text": text, "asked": text, "label": label} for text, label in texts]
+
+
+def test_texts_are_written_as_that_of_the_training_row_most_alike() -> None:
+    train = written([("red car", "buy red"), ("blue car", "buy blue"), ("blue bus", "buy blue")])
+    test = written([("a red car", "buy red"), ("blue bus now", "buy blue"), ("zebra", "buy red")])
+    found = compute("generate", train, [], test)
+    assert found["test"]["exact_match"] == pytest.approx(2 / 3)  # no word shared: the usual one
+    assert found["majority"]["exact_match"] == pytest.approx(1 / 3)
+    assert found["test"]["word_f1"] > found["majority"]["word_f1"]
+    assert set(found) == {"test", "majority", "copy"}
+
+
+def test_a_task_that_only_copies_is_known_by_its_copy_baseline() -> None:
+    train = written([(f"say {i}", f"say {i}") for i in range(5)])
+    test = written([("say 9", "say 9"), ("say 8", "say 8")])
+    found = compute("generate", train, [], test)
+    assert (found["copy"]["exact_match"], found["test"]["exact_match"]) == (1.0, 0.0)
+
+
+def test_written_numbers_have_a_ridge_with_as_many_decimals_as_they_have() -> None:
+    train = written([(f"{'good' if i % 2 else 'bad'} x{i}", f"{i % 2 - 1}") for i in range(20)])
+    test = written([("good y", "0"), ("bad y", "-1")])
+    found = compute("generate", train, train[:4], test)
+    assert found["ridge"]["exact_match"] == 1.0
+    assert found["ridge"]["rmse"] < found["majority"]["rmse"]
+    assert "numbers_read" not in found["copy"] or found["copy"]["numbers_read"] == 0
+
+
+def test_of_a_conversation_the_last_message_is_what_is_copied() -> None:
+    turns = (("system", "repeat"), ("user", "hello"))
+    rows = [
+        Example(line=i, text="user: hello", label="hello" if i else "other", turns=turns)
+        for i in range(4)
+    ]
+    found = baseline_of("generate", Split(train=rows, dev=[], test=rows[1:]), timeout_s=60)
+    assert found["name"] == "tfidf+nearest"
+    assert found["copy"]["exact_match"] == 1.0
+
+
 @pytest.mark.skipif(not TWEETS.exists(), reason="the shared data is not here")
 def test_tweets_come_near_what_is_known_of_them() -> None:
     raw = [json.loads(line) for line in TWEETS.read_text().splitlines()]

@@ -107,6 +107,14 @@ def test_an_answer_beside_its_prompt_is_cut_to_one_row() -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no completion": ({"text": "a", "label": " "}, "empty"),
     "a list": ({"text": "a", "label": ["b"]}, "text to write"),
+    "a blank turn": (
+        {"messages": [{"role": r, "content": " "} for r in ("user", "assistant")]},
+        "a message is empty",
+    ),
+    "a field that would be lost": (
+        {"messages": [{"role": r, "content": r, "name": "x"} for r in ("user", "assistant")]},
+        "no other field",
+    ),
     "one turn": ({"messages": [{"role": "user", "content": "a"}]}, "two turns"),
     "a long completion": ({"text": "a", "label": "b" * 100_001}, "100001 characters"),
     "a NUL": ({"text": "a", "label": "b\0"}, "NUL"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,18 @@ def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
         {"targets": [1]},
         {"layers": ["a"]},
         {"rslora": 1},
+        {"rank_pattern": {}},
+        {"rank_pattern": ["query"]},
+        {"rank_pattern": {"query": 2.5}},
+        {"rank_pattern": {"query": 0}},
+        {"rank_pattern": {"query": 10**6}},
+        {"alpha_pattern": {"query": "many"}},
+        {"alpha_pattern": {"query": float("inf")}},
+        {"lora_bias": "all"},
+        {"bias": "some"},
+        {"bias": True},
+        {"scaling": 0},
+        {"feedforward": "lin2"},
         {"activation": "sine"},
         {"test_share": 0},
         {"batch_rows": 10**7},
@@ -65,13 +78,30 @@ def test_layers_may_be_counted_from_the_top() -> None:
     assert TrainingSettings.parse({"layers": 2}).layers == 2
 
 
+def test_patterns_come_as_objects_of_names_and_numbers() -> None:
+    settings = TrainingSettings.parse(
+        {"rank_pattern": {"query": 4.0}, "alpha_pattern": {"key": 6}, "feedforward": []}
+    )
+    assert (settings.rank_pattern, settings.alpha_pattern) == ({"query": 4}, {"key": 6.0})
+    assert settings.feedforward == ()
+    with pytest.raises(BadSetting, match=r"rank_pattern of query is 300; .* between 1 and 256"):
+        TrainingSettings.parse({"rank_pattern": {"query": 300}})
+
+
+def test_a_job_with_patterns_is_read_back_as_it_was_stored() -> None:
+    settings = TrainingSettings(rank_pattern={"query": 4}, bias="all", feedforward=())
+    spec = JobSpec(tenant="t", task="t", file_id="f", settings=settings)
+    assert JobSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
 def test_a_kind_is_told_only_what_was_chosen() -> None:
     assert kind_config("lora", TrainingSettings(), 3) == {
-        "rank": 8, "rslora": False, "dora": False, "layers": 3,
+        "rank": 8, "rslora": False, "dora": False, "lora_bias": False, "layers": 3,
     }  # fmt: skip
     chosen = TrainingSettings(targets=("query",), layers=(0, 1))
     assert kind_config("lora", chosen, 3)["targets"] == ["query"]
     assert kind_config("bottleneck", chosen, 3) == {"layers": [0, 1]}
+    assert kind_config("ia3", TrainingSettings(feedforward=()), 3)["feedforward"] == []
     assert kind_config("head_only", TrainingSettings(), 3) == {}
 
 
@@ -80,7 +110,7 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
     [
         ({"head": "poem"}, {}, "classify, embed, generate, regress, rerank, span, tag"),
         ({"kind": "magic"}, {}, "bias, bottleneck, head_only, ia3, lora"),
-        ({"kind": "ia3"}, {"rank": 4}, "rank is no setting of ia3; it has targets, layers"),
+        ({"kind": "ia3"}, {"rank": 4}, "rank is no setting of ia3; it has targets, feedforward"),
         ({"kind": "head_only"}, {"layers": 1}, "layers is no setting of head_only; it has none"),
         ({"kind": "head_only", "head": "embed"}, {}, "nothing would be trained"),
         ({"kind": "lora"}, {"variant": "pfeiffer"}, "variant is no setting of lora"),
@@ -94,6 +124,23 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
         ({}, {"targets": ("nothing",)}, "no linear of the base"),
         ({}, {"layers": (2,)}, "layers 0 to 1"),
         ({}, {"layers": 3}, "has 2 layers"),
+        ({}, {"targets": ("layer.0.attention.self.query",)}, "none of the layers .* layers is 1"),
+        ({}, {"dora": True, "lora_bias": True}, "dora and lora_bias are both set"),
+        (
+            {},
+            {"rank_pattern": {"nothing": 4}},
+            "rank_pattern names 'nothing', which is no adapted module .* such as encoder.layer.1",
+        ),
+        ({}, {"alpha_pattern": {"layer.0.attention.self.query": 4}}, "which is no adapted module"),
+        ({"kind": "bottleneck"}, {"reduction": 300}, "reduction is 300; the base is 256 wide"),
+        ({"kind": "ia3"}, {"feedforward": ("query",)}, "targets names none"),
+        (
+            {"kind": "ia3"},
+            {"feedforward": ("key",), "targets": ("query",)},
+            "feedforward names 'key', .* such as encoder.layer.1.attention.self.query",
+        ),
+        ({"kind": "bias"}, {"bias": "all"}, "bias is no setting of bias; it has targets, layers"),
+        ({"kind": "ia3"}, {"scaling": 2.0}, "scaling is no setting of ia3"),
     ],
 )
 def test_what_the_base_does_not_have_is_refused_before_the_queue(
@@ -110,6 +157,11 @@ def test_the_document_lists_every_setting_with_its_default_and_its_text() -> Non
     rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
     rows = rows[-len(fields(TrainingSettings)) :]
     assert rows == [table_row(each) for each in fields(TrainingSettings)]
+
+
+def test_a_pattern_that_names_an_adapted_module_is_taken() -> None:
+    settings = TrainingSettings(rank_pattern={"query": 2}, alpha_pattern={"self.query": 3.0})
+    check_recipe(JobSpec(tenant="t", task="t", file_id="f", settings=settings), fake_info())
 
 
 def table_row(setting: Any) -> str:

@@ -160,6 +160,16 @@ def test_a_version_that_is_no_better_than_guessing_says_so() -> None:
     assert "no better than the 0.500" in warnings("regress", "rmse", 0.7)
 
 
+def test_a_version_that_writes_no_better_than_a_copy_or_a_ridge_says_so() -> None:
+    rivals = {"name": "near", "copy": {"exact_match": 0.9}, "ridge": {"rmse": 0.5}}
+    report = {"metrics": {"test": {"exact_match": 0.8, "rmse": 0.6}}, "baseline": rivals}
+    warnings = comparison_warnings("generate", report)
+    assert [sentence.partition("is no")[2] for sentence in warnings] == [
+        " better than the 0.900 of copying the input.",
+        " better than the 0.500 of ridge regression.",
+    ]
+
+
 def test_a_job_that_diverges_publishes_nothing(bench: Bench) -> None:
     fake(bench).broken = {Train: Diverged()}
     assert_unpublished(bench, run(bench), "diverged")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from engine.chat import ROLES, is_message
 from engine.heads.generate import number_in
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from trainer.values import JobSpec
 
 _MESSAGES = "messages"
-_ROLES = ("system", "user", "assistant")
 #: a text has at most as many tokens as bytes; a little more lets a version run past its lessons
 _ROOM = 8
 _MOST_TOKENS = 1024
@@ -30,7 +30,7 @@ class GenerateData(PlainData):
 
     name = "generate"
     metrics: tuple[str, ...] = ("exact_match",)
-    baseline: str | None = None
+    baseline: str | None = "tfidf+nearest"
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         if _MESSAGES in record.fields and spec.text_column not in record.fields:
@@ -87,13 +87,15 @@ class GenerateData(PlainData):
 
 def _conversation(record: Record) -> Example:
     turns = record.fields[_MESSAGES]
-    if not isinstance(turns, list) or len(turns) < 2 or not all(map(_is_turn, turns)):
+    if not isinstance(turns, list) or len(turns) < 2 or not all(map(is_message, turns)):
         raise BadLine(
             f"Line {record.line}: messages must be a list of at least two turns, each a role "
-            "(system, user or assistant) and its content.",
+            f"({', '.join(ROLES)}) and its content, and no other field.",
             line=record.line,
         )
     where = f"Line {record.line}: a message"
+    if not all(turn["content"].strip() for turn in turns):
+        raise BadLine(f"{where} is empty.", line=record.line)
     *asked, answer = ((t["role"], sane(t["content"], where, record.line)) for t in turns)
     if answer[0] != "assistant":
         raise BadLine(
@@ -102,15 +104,6 @@ def _conversation(record: Record) -> Example:
         )
     shown = "\n".join(f"{role}: {content}" for role, content in asked)
     return Example(line=record.line, text=shown, label=answer[1], turns=tuple(asked))
-
-
-def _is_turn(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.get("role") in _ROLES
-        and isinstance(value.get("content"), str)
-        and bool(value["content"].strip())
-    )
 
 
 def _word_f1(wanted: list[str], found: list[str]) -> float:

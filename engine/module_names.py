@@ -1,0 +1,41 @@
+"""Which of a base's modules a name means, as PEFT has it: targets, rank and alpha patterns.
+
+PEFT reads a pattern's keys as regular expressions. Strangers' expressions are never run: only names
+count, whole or their dotted endings. No torch, so that the trainer tells a wrong name at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from engine.errors import BadAdapter
+
+
+def targeted(site: str, targets: Sequence[str] | None) -> bool:
+    """PEFT's rule for a list: equal, or ending in `.target`; None targets every linear."""
+    return targets is None or any(
+        site == target or site.endswith(f".{target}") for target in targets
+    )
+
+
+def resolved(name: str, pattern: object, sites: Collection[str]) -> dict[str, int | float]:
+    """The value of every site that a key names, the first key first.
+
+    Raises BadAdapter for a key that names no site and for a value that is no number.
+    """
+    if not isinstance(pattern, Mapping | None):
+        raise BadAdapter(f"{name} is {pattern!r}; it must be an object of names and numbers")
+    values: dict[str, int | float] = {}
+    for key, value in (pattern or {}).items():
+        matched = [site for site in sites if targeted(site, [str(key)])]
+        # with the stock model's prefix before it
+        matched = matched or [site for site in sites if str(key).endswith(f".{site}")]
+        if not matched:
+            raise BadAdapter(
+                f"{name} names {key!r}, which is no adapted module of this base, such as "
+                f"{min(sites, default='none')}"
+            )
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+            raise BadAdapter(f"{name} gives {key!r} the value {value!r}; it must be a number")
+        values = dict.fromkeys(matched, value) | values
+    return values

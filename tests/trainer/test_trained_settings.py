@@ -1,0 +1,113 @@
+"""Settings of every kind, as jobs train them: what is published serves, and PEFT reads it alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from peft import PeftModel
+
+from adapters_registry.values import Version
+from engine import port
+from engine.config import EngineConfig
+from engine.port import EnginePort
+from engine.thread import ThreadEngine
+from tests.contracts.bench import ROWS
+from tests.contracts.tiny import build_base
+from tests.contracts.tuned import stock_logits, stock_model
+from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from trainer.errors import BadSetting
+
+PATTERNS = {
+    "rank": 4,
+    "rank_pattern": {"attention.self.query": 2},
+    "alpha_pattern": {"intermediate.dense": 6},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_base("bert", tmp_path_factory.mktemp("bert"))
+
+
+@pytest.fixture(scope="module")
+def tiny_engine(folder: Path) -> Iterator[EnginePort]:
+    engine = ThreadEngine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=4))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, tiny_engine: EnginePort) -> Iterator[Bench]:
+    bench = Bench(directory=tmp_path, port=tiny_engine)
+    yield bench
+    bench.close()
+
+
+def published(bench: Bench, **given: Any) -> Version:
+    rows = [row | {"label": ["sad", "glad", "so-so"][i % 3]} for i, row in enumerate(mood_rows())]
+    job = bench.trainer.submit(bench.spec(jsonl(rows), pooling="native", **given))
+    assert bench.trainer.run_once()
+    assert bench.trainer.get(TENANT, job.id).error_message is None
+    return bench.registry.resolve(TENANT, "mood")
+
+
+def served(bench: Bench, version: Version) -> list[Any]:
+    files = [
+        port.File(role=role, path=str(path), sha256=sha256)
+        for role, path, sha256 in bench.registry.files(version)
+    ]
+    load = port.Load(digest=version.digest, semantics=version.manifest.semantics, files=files)
+    bench.port.submit(load).result()
+    rows = [port.Row(ids=ids, slot=1) for ids in ROWS]
+    result = bench.port.submit(port.Predict(rows=rows, place={1: version.digest})).result()
+    assert isinstance(result, port.Predicted)
+    return [row.numpy() for row in result.rows if isinstance(row, port.Array)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("lora", PATTERNS),
+        ("lora", PATTERNS | {"bias": "all"}),
+        ("lora", PATTERNS | {"lora_bias": True, "bias": "lora_only"}),
+        ("ia3", {"targets": ["key", "intermediate.dense"], "feedforward": ["intermediate.dense"]}),
+        ("ia3", {"feedforward": []}),
+    ],
+    ids=str,
+)
+def test_what_a_job_publishes_serves_as_pefts_model_of_its_export_answers(
+    bench: Bench, folder: Path, tmp_path: Path, kind: str, settings: dict[str, Any]
+) -> None:
+    version = published(bench, kind=kind, settings={**settings, "learning_rate": 0.01})
+    bench.registry.export(version, tmp_path / "out")
+    oracle = PeftModel.from_pretrained(stock_model(folder, "classify"), tmp_path / "out").eval()
+    for ids, answer in zip(ROWS, served(bench, version), strict=True):
+        np.testing.assert_allclose(answer, stock_logits(oracle, ids), atol=1e-4)
+
+
+def test_an_export_has_the_pattern_that_was_trained(bench: Bench, tmp_path: Path) -> None:
+    bench.registry.export(published(bench, settings=PATTERNS), tmp_path / "out")
+    config = json.loads((tmp_path / "out/adapter_config.json").read_text())
+    assert config["r"] == 4
+    upper = [f"encoder.layer.{layer}" for layer in (1, 2)]
+    assert config["rank_pattern"] == {f"{layer}.attention.self.query": 2 for layer in upper}
+    assert config["alpha_pattern"] == {f"{layer}.intermediate.dense": 6.0 for layer in upper}
+
+
+def test_a_bottlenecks_scaling_is_that_of_the_training(bench: Bench) -> None:
+    version = published(bench, kind="bottleneck", settings={"scaling": 3, "activation": "silu"})
+    config = version.manifest.semantics["kind_config"]
+    assert (config["scaling"], config["activation"]) == (3.0, "silu")
+
+
+def test_a_pattern_for_no_adapted_module_is_refused_when_the_job_is_submitted(
+    bench: Bench,
+) -> None:
+    spec = bench.spec(jsonl(mood_rows()), settings={"rank_pattern": {"pooler.dense": 4}})
+    with pytest.raises(BadSetting, match=r"'pooler\.dense', which is no adapted module"):
+        bench.trainer.submit(spec)
