@@ -29,6 +29,7 @@ def main() -> int:
     config = EngineConfig(**json.loads(sys.argv[2]))
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    os.environ["TQDM_DISABLE"] = "1"  # the reading of a GGUF file draws a bar of its own
     from engine.engine import Engine  # torch comes in here, in this process only
 
     try:

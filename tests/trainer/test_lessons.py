@@ -65,11 +65,19 @@ def info() -> EngineInfo:
     return fake_info()
 
 
+def test_what_cannot_be_read_or_is_far_off_explains_nothing() -> None:
+    measure = GenerateData().measure
+    assert measure(["1", "2"], ["many", "few"])["explained"] == 0.0
+    assert measure(["1", "2"], ["1e100", "2"])["explained"] == -1.0
+    assert "explained" not in measure(["2", "2"], ["2", "3"])
+
+
 def test_numbers_that_are_written_are_scored_as_numbers() -> None:
     found = GenerateData().measure(["1", "2", "3"], ["1", "2.5", "many"])
     assert found["exact_match"] == pytest.approx(1 / 3)
     assert found["numbers_read"] == pytest.approx(2 / 3)
     assert found["mae"] == pytest.approx(0.25)
+    assert found["explained"] == pytest.approx(1 - (0.25 + 1) / 2)
     assert "mae" not in GenerateData().measure(["one", "2"], ["1", "2"])
 
 

@@ -29,7 +29,7 @@ class GenerateData(PlainData):
     """Judged by what is written: exactly the completion, word for word, and numbers as numbers."""
 
     name = "generate"
-    metrics: tuple[str, ...] = ("exact_match",)
+    metrics: tuple[str, ...] = ("explained", "exact_match")
     baseline: str | None = "tfidf+nearest"
 
     def example(self, record: Record, spec: JobSpec) -> Example:
@@ -80,6 +80,7 @@ class GenerateData(PlainData):
             return found
         read = [(t, g) for t, g in numbers if t is not None and g is not None]
         found["numbers_read"] = len(read) / len(numbers)
+        found |= _explained([(t, g) for t, g in numbers if t is not None])
         if read:
             found |= regression([t for t, _ in read], [g for _, g in read])
         return found
@@ -104,6 +105,21 @@ def _conversation(record: Record) -> Example:
         )
     shown = "\n".join(f"{role}: {content}" for role, content in asked)
     return Example(line=record.line, text=shown, label=answer[1], turns=tuple(asked))
+
+
+def _explained(numbers: Sequence[tuple[float, float | None]]) -> Metrics:
+    """The share of the values' variance that the answers explain (R squared), -1 at worst.
+
+    Where no number was written nothing is explained: a few good ones among many that cannot be
+    read make no good version, which a correlation over those few would call one.
+    """
+    mean = _mean([t for t, _ in numbers])
+    spread = sum((t - mean) * (t - mean) for t, _ in numbers)
+    if not spread:
+        return {}
+    missed = [t - (mean if g is None else g) for t, g in numbers]
+    # a product overflows to infinity where a power would raise
+    return {"explained": max(-1.0, 1 - sum(each * each for each in missed) / spread)}
 
 
 def _word_f1(wanted: list[str], found: list[str]) -> float:
