@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import threshold_
 
 from engine.sampling.cuts import cut, cuts
 from engine.writing import Sampling
@@ -55,7 +54,7 @@ def _weights(logits_SV: Tensor, samplings: Sequence[Sampling]) -> Tensor:
     heats = torch.tensor([sampling.temperature for sampling in samplings], dtype=torch.float32)
     torch.sub(logits_SV, logits_SV.amax(-1, keepdim=True), out=weights_SV)
     weights_SV.div_(heats.to(logits_SV.device)[:, None]).clamp_(min=_LEAST).exp_()
-    threshold_(weights_SV, math.exp(_LEAST + 0.01), 0.0)
+    torch.threshold_(weights_SV, math.exp(_LEAST + 0.01), 0.0)
     return padded_SV.view(num_rows, num_blocks, _BLOCK)
 
 
