@@ -21,8 +21,8 @@ from transformers import (
 )
 
 from benchmarks.measure import conditions, interleave, medians, table
+from engine.port import Sampling
 from engine.sampling import RowSampler, choose
-from engine.writing import Sampling
 
 WARM: dict[str, Any] = {"temperature": 0.8}
 MIXED: list[dict[str, Any]] = [

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.writing import Sampling
+from engine.port import Sampling
 
 _GROUP = 64
 

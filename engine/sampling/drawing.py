@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine.port import Sampling
 from engine.sampling.cuts import cut, cuts
-from engine.writing import Sampling
 
 _BLOCK = 256
 #: exp of anything lower is a denormal number, which processors multiply tens of times slower

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from engine.port import TokenLogprob
 from engine.sampling.row_sampler import RowSampler
-from engine.writing import TokenLogprob
 
 _BLOCK = 128
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from engine.grammar import Grammars, grammar_of
+from engine.port import Sampling
 from engine.sampling import RowSampler, choose
-from engine.writing import Sampling
 from tests.engine.sampling.choosing import random_logits, sampler
 from tests.engine.sampling.vocabularies import END, byte_level
 

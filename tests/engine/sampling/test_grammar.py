@@ -13,9 +13,9 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from engine.errors import BadBase, BadRow
 from engine.fake_base import fake_tokenizer_json
 from engine.grammar import Grammars, grammar_of
+from engine.port import Sampling
 from engine.sampling import RowSampler, choose
 from engine.source import base_path
-from engine.writing import Sampling
 from tests.engine.sampling.vocabularies import END, VOCABULARIES, byte_level
 
 SCHEMA = {
@@ -223,6 +223,12 @@ def test_a_grammar_that_does_not_compile_is_refused_with_the_reason(grammar: str
     assert "\n" not in str(refused.value)
     with pytest.raises(BadRow, match="does not compile"):
         RowSampler(Sampling(grammar=grammar), [], [END], grammars)
+
+
+def test_a_grammar_that_is_too_long_is_refused_with_both_sizes() -> None:
+    grammar = grammar_of({"choice": ["x" * 70_000]})
+    with pytest.raises(BadRow, match=f"has {len(grammar)} letters, and may have 65536 at most"):
+        Grammars(byte_level(), [END]).check(grammar)
 
 
 def test_a_good_grammar_and_none_at_all_pass() -> None:
