@@ -166,6 +166,14 @@ def test_no_share_leads_to_a_token_that_was_ruled_out(share: float) -> None:
     assert int(drawn(logits, [setting], [share])[0]) == (300 if share < 0.5 else 600)
 
 
+def test_rounding_at_the_end_of_the_total_leads_to_no_token_that_was_ruled_out() -> None:
+    """Blocks are summed in float32 and their words in float64: at the end they disagree."""
+    logits = random_logits(40, 600)
+    logits[:, 200:] = -float("inf")
+    tokens = drawn(logits, [Sampling(temperature=1.0)] * 40, [1 - 2**-52] * 40)
+    assert (tokens < 200).all()
+
+
 def test_draws_of_seeds_and_of_places_are_even_and_unlike() -> None:
     for draws in ([draw(5, p) for p in range(8000)], [draw(s, 3) for s in range(-4000, 4000)]):
         assert len(set(draws)) == 8000

@@ -129,6 +129,12 @@ def test_penalties_follow_the_bias_in_this_order() -> None:
     assert logits.tolist() == [[0.0, (3.0 + 1.0) / 2 - 0.5]]
 
 
+def test_the_prompt_is_penalised_for_repetition_and_not_for_its_presence() -> None:
+    logits = torch.full((1, 4), 2.0)
+    adjust(logits, [sampler([1], [2], repetition_penalty=2.0, presence_penalty=0.5)])
+    assert logits.tolist() == [[2.0, 1.0, 0.5, 2.0]]
+
+
 def test_a_long_text_is_counted_as_a_short_one() -> None:
     written = [token % 90 for token in range(1000)]
     logits = torch.zeros(1, 100)
