@@ -80,9 +80,15 @@ class Prompter:
     def text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.text(ids)
 
+    def knows(self, token: int) -> bool:
+        return self._tokenizer.knows(token)
+
     def output(self, ids: Sequence[int], head: Mapping[str, Any]) -> dict[str, Any]:
         """What was written, as the head reads it."""
-        text = self.text(ids)
+        return self.read(self.text(ids), head)
+
+    def read(self, text: str, head: Mapping[str, Any]) -> dict[str, Any]:
+        """A written text as the head reads it."""
         return {"text": text} | GenerateHead().parsed(text, head)
 
     def _converses(self, asked: Asked, head: Mapping[str, Any]) -> bool:

@@ -44,7 +44,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     # ------------------------------------------------------------ server
     (
         INVALID,
-        (server.BadCall, server.TooManyInputs, server.BadInput, server.NotText, server.NotMessages),
+        (server.BadCall, server.BadParameter, server.TooManyInputs, server.BadInput, server.NotText, server.NotMessages),
     ),
     (
         INVALID,

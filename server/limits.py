@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.port import EngineInfo
 from server.config import Settings
 from server.dispatch.scheduler import BatchLimits
-from server.dispatch.text import WriterLimits
+from server.dispatch.turn import WriterLimits
 from server.dispatch.waiting_room import QueueLimits
 
 #: an upload that stands still for so long is given up
@@ -62,10 +63,12 @@ def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:
     )
 
 
-def writer_limits(settings: Settings, num_slots: int) -> WriterLimits:
+def writer_limits(settings: Settings, info: EngineInfo, num_slots: int) -> WriterLimits:
     return WriterLimits(
         max_rows=settings.max_batch_rows,
         max_tokens=settings.max_batch_tokens,
+        num_blocks=info.num_blocks,
+        block_tokens=info.block_tokens,
         max_writing_tokens=settings.max_writing_tokens,
         # the other half stays free for batches, which come and go
         max_adapters=max(1, num_slots // 2),

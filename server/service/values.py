@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from adapters_registry.values import Version
+from server.service.wanted import Wanted
 
 
 class Role(IntEnum):
@@ -51,7 +52,7 @@ class Part:
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
     `priority` is the band in which the call waits; `normalize` and `dimensions` shape embeddings;
-    `max_tokens` lowers how much may be written; `compose` is what acts, weighted and summed, in
+    `max_tokens` lowers how much may be written, `wanted` says how; `compose` is what acts, weighted and summed, in
     place of the ref's own adapter, under the ref's own head.
     """
 
@@ -61,6 +62,7 @@ class Parameters:
     truncate: bool = False
     priority: Priority = Priority.INTERACTIVE
     max_tokens: int | None = None
+    wanted: Wanted | None = None
     compose: tuple[Part, ...] = ()
 
 
