@@ -1,0 +1,63 @@
+"""Grammars compiled for one base's tokenizer. Any thread may ask.
+
+Compiling takes milliseconds and up to a second for a hostile grammar, so what was compiled lately
+is kept and copied.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import llguidance
+
+from engine.errors import BadRow
+from engine.grammar.constraint import Constraint, first_line
+
+_KEPT = 64
+
+
+class Grammars:
+    """What rows of this base may be held to. The tokenizer is read when first asked for."""
+
+    def __init__(self, tokenizer_json: str, end_ids: Sequence[int]) -> None:
+        self._tokenizer_json, self._end_ids = tokenizer_json, list(end_ids)
+        self._lock = threading.Lock()
+        self._words: llguidance.LLTokenizer | None = None
+        self._compiled: OrderedDict[str, llguidance.LLMatcher] = OrderedDict()
+
+    def check(self, grammar: str) -> None:
+        """Raises BadRow with what is wrong with it."""
+        if grammar:
+            with self._lock:
+                self._compile(grammar)
+
+    def begin(self, grammar: str) -> Constraint:
+        """For a text that is still empty. Raises BadRow."""
+        with self._lock:
+            matcher = self._compile(grammar)
+            return Constraint(matcher.deep_copy(), self._tokenizer().vocab_size)
+
+    def _compile(self, grammar: str) -> llguidance.LLMatcher:
+        if grammar in self._compiled:
+            self._compiled.move_to_end(grammar)
+            return self._compiled[grammar]
+        matcher = llguidance.LLMatcher(self._tokenizer(), grammar, log_level=0)
+        if matcher.is_error():
+            raise BadRow(f"the grammar does not compile: {first_line(matcher)}")
+        self._compiled[grammar] = matcher
+        if len(self._compiled) > _KEPT:
+            self._compiled.popitem(last=False)
+        return matcher
+
+    def _tokenizer(self) -> llguidance.LLTokenizer:
+        if self._words is None:
+            try:
+                self._words = llguidance.LLTokenizer(
+                    self._tokenizer_json, eos_token=self._end_ids or None
+                )
+            except ValueError as error:
+                message = f"the base's tokenizer cannot be held to a grammar: {error}"
+                raise BadRow(message) from error
+        return self._words

@@ -1,0 +1,57 @@
+"""From what callers ask for (a schema, a pattern, a choice) to llguidance's JSON.
+
+Only words it differently; whether it compiles is for `Grammars` to say.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from llguidance import LLMatcher
+
+from engine.errors import BadRow
+
+#: Small models write white space without end where JSON allows it.
+_WHITE_SPACE = r"[\x20\x0A\x0D\x09]{1,20}"
+
+
+def grammar_of(wanted: Mapping[str, Any]) -> str:
+    """`wanted` has one of json_schema, json_object (True), regex, choice. Raises BadRow."""
+    if len(wanted) != 1 or (kind := next(iter(wanted))) not in _WORDINGS:
+        given = ", ".join(map(str, wanted)) or "nothing"
+        raise BadRow(f"a grammar is one of {', '.join(_WORDINGS)}, and {given} was given")
+    return _WORDINGS[kind](wanted[kind])
+
+
+def _json_schema(schema: Any) -> str:
+    if not isinstance(schema, Mapping):
+        raise BadRow(f"json_schema is an object, and {type(schema).__name__} was given")
+    return LLMatcher.grammar_from_json_schema(
+        json.dumps(schema), defaults={"whitespace_pattern": _WHITE_SPACE}
+    )
+
+
+def _json_object(wanted: Any) -> str:
+    if wanted is not True:
+        raise BadRow(f"json_object is true or left out, and {wanted!r} was given")
+    return _json_schema({"type": "object"})
+
+
+def _regex(pattern: Any) -> str:
+    if not isinstance(pattern, str):
+        raise BadRow(f"regex is a text, and {type(pattern).__name__} was given")
+    return LLMatcher.grammar_from_regex(pattern)
+
+
+def _choice(texts: Any) -> str:
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
+        raise BadRow("choice is a list of at least one text, and something else was given")
+    lark = " | ".join(json.dumps(text) for text in texts)
+    return json.dumps({"grammars": [{"lark_grammar": f"start: {lark}"}]})
+
+
+_WORDINGS: dict[str, Callable[[Any], str]] = {
+    "json_schema": _json_schema, "json_object": _json_object, "regex": _regex, "choice": _choice,
+}  # fmt: skip

@@ -1,0 +1,52 @@
+"""Which values a `Sampling` may have: the front door checks at submission, the engine once more.
+
+Torch-free. What only the engine knows, such as the size of the vocabulary, it hands in.
+"""
+
+from __future__ import annotations
+
+import math
+
+from engine.errors import BadRow
+from engine.writing import Sampling
+
+#: the lowest and the highest value of each number, both allowed
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "temperature": (0.0, 100.0),
+    "top_k": (0, math.inf),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (0.01, 100.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "seed": (-(2**63), 2**63 - 1),
+    "logprobs": (-1, 20),
+}
+_MOST_BIAS = 100.0
+
+
+def check_sampling(sampling: Sampling, num_words: int | None = None) -> None:
+    """Raises BadRow. `num_words` is how many words the base's vocabulary has, where known."""
+    for name, (low, high) in _BOUNDS.items():
+        value = getattr(sampling, name)
+        if not low <= value <= high or value == math.inf:
+            raise BadRow(f"{name} is {value}, and must be {_span(low, high)}")
+    if sampling.top_p == 0:
+        raise BadRow("top_p is 0.0, and must be above 0 and at most 1")
+    for token, bias in sampling.logit_bias.items():
+        if not -_MOST_BIAS <= bias <= _MOST_BIAS:
+            span = _span(-_MOST_BIAS, _MOST_BIAS)
+            raise BadRow(f"logit_bias of token {token} is {bias}, and must be {span}")
+    _check_tokens("logit_bias", sampling.logit_bias, num_words)
+    _check_tokens("stop_ids", sampling.stop_ids, num_words)
+
+
+def _check_tokens(name: str, tokens: list[int] | dict[int, float], num_words: int | None) -> None:
+    for token in tokens:
+        if token < 0 or (num_words is not None and token >= num_words):
+            known = "tokens begin at 0" if num_words is None else f"the base has {num_words} words"
+            raise BadRow(f"{name} names token {token}, and {known}")
+
+
+def _span(low: float, high: float) -> str:
+    return f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"

@@ -1,0 +1,24 @@
+"""Rows of logits and what they are chosen with, for the tests of sampling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from engine.sampling import Chosen, RowSampler, choose
+from engine.writing import Sampling
+
+
+def sampler(prompt: list[int] | None = None, written: list[int] | None = None, **settings):
+    row = RowSampler(Sampling(**settings), prompt or [], (), None)
+    for token in written or []:
+        row.accept(token)
+    return row
+
+
+def random_logits(rows: int, words: int, seed: int = 0) -> Tensor:
+    return torch.randn(rows, words, generator=torch.Generator().manual_seed(seed)) * 3
+
+
+def choose_one(logits: Tensor, row: RowSampler, position: int = 0) -> Chosen:
+    return choose(logits[None], [row], [position])
