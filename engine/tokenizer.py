@@ -65,6 +65,8 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self.max_tokens = max_tokens
         self._covers_spaces = _covers_spaces(self._tokenizer)
+        #: how many words the vocabulary has
+        self.num_words = self._tokenizer.get_vocab_size()
         #: the vocabulary writes bytes as letters
         self.is_byte_level = "ByteLevel" in str(json.loads(tokenizer_json)["decoder"])
 

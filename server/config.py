@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     max_batch_rows: int = Field(128, ge=1)
     #: how full the next batch must be to be sent while one is still running
     ahead_tokens: int = Field(512, ge=1)
-    #: where the base's keys and values are not held in blocks: tokens of texts being written, prompts
+    #: where a base's keys and values are not held in blocks: tokens of texts being written, prompts
     #: and all they may yet write, at most so many together, but for one text alone
     max_writing_tokens: int = Field(131_072, ge=16)
     max_queue_rows: int = Field(8192, ge=1)

@@ -44,12 +44,20 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     # ------------------------------------------------------------ server
     (
         INVALID,
-        (server.BadCall, server.BadParameter, server.TooManyInputs, server.BadInput, server.NotText, server.NotMessages),
+        (
+            server.BadCall,
+            server.BadParameter,
+            server.TooManyInputs,
+            server.BadInput,
+            server.NotText,
+            server.NotMessages,
+        ),
     ),
     (
         INVALID,
         (server.EmptyInput, server.InputTooLong, server.ForbiddenCharacter, server.WrongInput),
     ),
+    (INVALID, (server.BadParameter,)),
     (UNAUTHENTICATED, (server.Unauthenticated,)),
     (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
     (TOO_LARGE, (server.BodyTooLarge,)),

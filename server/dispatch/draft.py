@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.port import Sampling, Written
 
@@ -13,7 +13,7 @@ class Draft:
     """Comes with an entry of one row that writes."""
 
     max_tokens: int
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     #: what rows may share that begin alike: the tenant, so that nothing crosses tenants
     salt: str = ""
     #: hears what each step wrote; True from it ends the text there and then

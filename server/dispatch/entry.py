@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.port import Array, Failure, Written
+from server.dispatch.bare_lease import BareLease
 from server.dispatch.compositions import JointLease
 from server.dispatch.draft import Draft
-from server.dispatch.bare_lease import BareLease
 from server.dispatch.residency import Lease
 
 

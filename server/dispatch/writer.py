@@ -61,7 +61,7 @@ class Writer:
 
     @property
     def running_labels(self) -> set[str]:
-        return {text.entry.label for text in self.texts}
+        return {text.entry.label for text in self.texts if text.entry.label}
 
     @property
     def share_held(self) -> float:

@@ -52,8 +52,8 @@ class Part:
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
     `priority` is the band in which the call waits; `normalize` and `dimensions` shape embeddings;
-    `max_tokens` lowers how much may be written, `wanted` says how; `compose` is what acts, weighted and summed, in
-    place of the ref's own adapter, under the ref's own head.
+    `max_tokens` lowers how much may be written, `wanted` says how; `compose` is what acts, weighted
+    and summed, in place of the ref's own adapter, under the ref's own head.
     """
 
     raw_scores: bool = False

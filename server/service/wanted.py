@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import BadRow
@@ -25,7 +25,7 @@ _FORMS = ("response_format", "structured_outputs", "guided_json", "guided_regex"
 class Wanted:
     """`stop` are strings that end a text and are not part of it; None for a seed: any."""
 
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     seed: int | None = None
     stop: tuple[str, ...] = ()
 
@@ -48,9 +48,7 @@ def wanted_of(given: Mapping[str, Any], *, usual: Mapping[str, float] | None = N
         check_sampling(sampling)
     except BadRow as error:
         raise BadParameter(f"{error}.", param=str(error).split(" ", 1)[0]) from None
-    return Wanted(
-        sampling=sampling, seed=fields.get("seed"), stop=_stops(said.get("stop", []))
-    )
+    return Wanted(sampling=sampling, seed=fields.get("seed"), stop=_stops(said.get("stop", [])))
 
 
 def check_wanted(wanted: Wanted, num_words: int, compiles: Callable[[str], None]) -> None:
@@ -171,7 +169,7 @@ def _structured_outputs(value: Any, name: str) -> dict[str, Any]:
     said = {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else {}
     if len(said) != 1 or not set(said) <= set(known):
         raise BadParameter(f"{name} must be an object with one of {', '.join(known)}.", param=name)
-    (kind, form), = said.items()
+    ((kind, form),) = said.items()
     return {known[kind]: _schema(form) if kind == "json" else form}
 
 

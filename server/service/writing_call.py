@@ -5,13 +5,14 @@ caller.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator
 from functools import partial
 
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.writer import Writer
 from server.errors import DeadlinePassed, Stale
-from server.service.script import Script, Send
+from server.service.rows_to_write import RowsToWrite
+from server.service.script import Script
 from server.service.written import Piece
 
 _Event = Piece | tuple[int, "asyncio.Future[Answer]"]
@@ -24,13 +25,12 @@ class WritingCall:
         self,
         *,
         writer: Writer,
-        scripts: Callable[[Send | None], list[Script]],
-        entries: Callable[[Sequence[Script]], Awaitable[list[Entry]]],
+        rows: RowsToWrite,
         deadline: float,
         streams: bool,
     ) -> None:
-        self._writer, self._deadline, self._streams = writer, deadline, streams
-        self._make_scripts, self._make_entries = scripts, entries
+        self._writer, self._rows = writer, rows
+        self._deadline, self._streams = deadline, streams
         self._scripts: list[Script] = []
         self._entries: list[Entry] = []
         self._events: asyncio.Queue[_Event] = asyncio.Queue()
@@ -41,8 +41,8 @@ class WritingCall:
     async def start(self) -> None:
         """The rows wait for their turn. Raises what refuses the call as a whole."""
         self._events = asyncio.Queue()
-        self._scripts = self._make_scripts(self._events.put_nowait if self._streams else None)
-        self._entries = await self._make_entries(self._scripts)
+        self._scripts = self._rows.scripts(self._events.put_nowait if self._streams else None)
+        self._entries = await self._rows.entries(self._scripts)
         try:
             self._writer.admit(self._entries)
         except BaseException:
@@ -67,7 +67,7 @@ class WritingCall:
                     self.answers[row] = future.result()
                     piece = self._scripts[row].last(future.result())
                     left -= 1
-                self._may_try_again = not self._streams
+                self._may_try_again &= not self._streams
                 yield piece
         finally:
             self.close()

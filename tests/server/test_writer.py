@@ -11,19 +11,21 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from engine.errors import EngineGone, OutOfMemory
-from engine.port import Decode, Release, Start
+from engine.port import Release, Write
 from engine.testing import FakeEngine
-from server.dispatch.entry import Answer
+from server.dispatch.entry import Answer, Entry
+from server.dispatch.draft import Draft
 from server.dispatch.residency import Lease
-from server.dispatch.text import WriterLimits
+from server.dispatch.turn import WriterLimits
 from server.dispatch.waiting_room import QueueLimits, WaitingRoom
 from server.dispatch.writer import Writer
 from server.metrics import Metrics
+from server.writing_metrics import WritingMetrics
 from tests.server.build import publish
 from tests.server.dispatching import Bench, entry
 
 LIMITS: dict[str, Any] = {
-    "max_rows": 8, "max_tokens": 20, "max_writing_tokens": 1000, "max_adapters": 4,
+    "max_rows": 8, "max_tokens": 20, "num_blocks": 60, "block_tokens": 16, "max_adapters": 4,
 }  # fmt: skip
 HEAD = {"kind": "generate", "format": "plain", "max_tokens": 200}
 
@@ -55,9 +57,8 @@ class Desk(Bench):
             room=self.waiting,
             slots=self.slots,
             limits=WriterLimits(**LIMITS | changes),
-            observer=self.metrics,
-            follow_engine=self.batcher.follow_engine,
-            freed=self.batcher.wake,
+            observer=WritingMetrics(CollectorRegistry(), self.metrics),
+            batcher=self.batcher,
         )
         return self.writer
 
@@ -65,9 +66,18 @@ class Desk(Bench):
         version = publish(self.registry, "draft", seed=seed, head=HEAD)
         return await self.residency.acquire(version)
 
-    def write(self, lease: Lease, length: int, most: int = 5) -> asyncio.Task[list[Answer]]:
-        made = entry(lease.again(), [7] * length, max_tokens=most)
-        return asyncio.create_task(self.writer.run([made]))
+    def write(
+        self, lease: Lease, length: int, most: int = 5, **changes: Any
+    ) -> asyncio.Task[Answer]:
+        made = entry(lease.again(), [7] * length, **{"draft": Draft(max_tokens=most)} | changes)
+        return asyncio.create_task(self.answer(made))
+
+    async def answer(self, made: Entry) -> Answer:
+        try:
+            self.writer.admit([made])
+            return await made.future
+        finally:
+            self.writer.abandon([made])
 
     @property
     def fake(self) -> FakeEngine:
@@ -75,10 +85,14 @@ class Desk(Bench):
 
     def begun(self) -> list[list[int]]:
         """The lengths of the prompts of each step that began any."""
-        return [[len(r.ids) for r in s.rows] for s in self.fake.steps if isinstance(s, Start)]
+        return [[len(b.row.ids) for b in s.begin] for s in self.writes if s.begin]
+
+    @property
+    def writes(self) -> list[Write]:
+        return [step for step in self.fake.steps if isinstance(step, Write)]
 
     async def decoding(self) -> None:
-        await between(lambda: any(isinstance(step, Decode) for step in self.fake.steps))
+        await between(lambda: any(step.keys for step in self.writes))
 
     def assert_nothing_left(self) -> None:
         assert self.fake.writing.rows == {}
@@ -105,7 +119,7 @@ async def test_a_release_that_fails_stops_nobody_elses_text(tmp_path: Path) -> N
     desk.fake.broken[Release] = EngineGone()
     leaving.cancel()
     async with asyncio.timeout(2):
-        assert len((await staying)[0].rows) == 1
+        assert len((await staying).rows) == 1
     assert desk.writer.running_labels == set()
     assert desk.slots.num_leases == 0
 
@@ -124,24 +138,23 @@ async def test_a_fault_of_our_own_ends_every_text_and_the_writer_writes_on_after
             assert isinstance(outcome, EngineGone)
     desk.assert_nothing_left()
     desk.metrics.is_broken = False
-    assert len(await desk.write(lease, 3)) == 1
+    assert len((await desk.write(lease, 3)).rows) == 1
 
 
-@pytest.mark.parametrize("step", [Start, Decode])
-async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, step: type) -> None:
+@pytest.mark.parametrize("began", [False, True])
+async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, began: bool) -> None:
     desk = Desk(tmp_path)
     lease = await desk.draft()
-    if step is Start:
-        desk.fake.broken[Start] = OutOfMemory()
+    if not began:
+        desk.fake.broken[Write] = OutOfMemory()
     text = desk.write(lease, 9, 9)
-    if step is Decode:
+    if began:
         await between(lambda: bool(desk.begun()))
-        desk.fake.broken[Decode] = OutOfMemory()
+        desk.fake.broken[Write] = OutOfMemory()
     with pytest.raises(OutOfMemory):
         await text
     released = {k for s in desk.fake.steps if isinstance(s, Release) for k in s.keys}
-    started = {k for s in desk.fake.steps if isinstance(s, Start) for k in s.keys}
-    assert released == started
+    assert released == {begin.key for step in desk.writes for begin in step.begin}
     desk.assert_nothing_left()
 
 
