@@ -12,6 +12,7 @@ from server.config import Settings
 from server.dispatch.scheduler import BatchLimits
 from server.dispatch.turn import WriterLimits
 from server.dispatch.waiting_room import QueueLimits
+from server.errors import BadCall, TooManyInputs
 
 #: an upload that stands still for so long is given up
 STALL_S = 30.0
@@ -35,6 +36,16 @@ class CallLimits:
     #: rows of one call that go through the queue together hold at most so many tokens
     entry_tokens: int
     entry_rows: int
+
+    def check(self, num_inputs: int) -> None:
+        """Raises BadCall or TooManyInputs for a call of so many inputs."""
+        if not num_inputs:
+            raise BadCall("The call holds no inputs.")
+        if num_inputs > self.max_inputs:
+            raise TooManyInputs(
+                f"The call holds {num_inputs} inputs; "
+                f"this server takes at most {self.max_inputs} a call."
+            )
 
 
 def call_limits(settings: Settings) -> CallLimits:

@@ -165,6 +165,7 @@ def _service(
         leases=leases,
         writer=dispatch.writer,
         limits=calls,
+        observer=metrics,
         draw=lambda: secrets.randbits(63),
     )
     predict = PredictService(
@@ -180,6 +181,7 @@ def _service(
     return Service(
         predict=predict,
         predict_many=PredictManyService(predict),
+        write=write,
         tasks=TaskService(data.registry, dispatch.residency),
         adapters=AdapterService(registry=data.registry, port=port, residency=dispatch.residency),
         jobs=JobService(trainer, health),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from adapters_registry.values import Version
 from engine.heads import head_kind
@@ -18,11 +18,12 @@ from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.leases import Leases
 from server.dispatch.residency import Lease
 from server.dispatch.waiting_room import WaitingRoom
-from server.errors import BadCall, DeadlinePassed, Stale, TooManyInputs
+from server.errors import DeadlinePassed, Stale
 from server.limits import CallLimits
 from server.service.answers import check_parameters, read_answers, written_output
 from server.service.author import Author
 from server.service.order import Order
+from server.service.predict_observer import PredictObserver
 from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
 from server.service.values import (
@@ -35,13 +36,6 @@ from server.service.values import (
     Timing,
 )
 from server.service.write import WriteService
-
-
-class PredictObserver(Protocol):
-    """Hears of predict calls; the metrics."""
-
-    def predicted(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None: ...
-    def row_failed(self, code: str) -> None: ...
 
 
 class _Wait(NamedTuple):
@@ -128,13 +122,7 @@ class PredictService:
 
     def check(self, num_inputs: int) -> None:
         """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs."""
-        if not num_inputs:
-            raise BadCall("The call holds no inputs.")
-        if num_inputs > self._limits.max_inputs:
-            raise TooManyInputs(
-                f"The call holds {num_inputs} inputs; "
-                f"this server takes at most {self._limits.max_inputs} a call."
-            )
+        self._limits.check(num_inputs)
         self._room.check(num_inputs)
 
     async def _answered(
@@ -153,7 +141,7 @@ class PredictService:
     async def _written(self, order: Order) -> _Answered:
         opened = await self._write.open(order)
         outputs: Outputs = [opened.errors.get(i) for i in range(len(order.inputs))]
-        pieces = await opened.call.texts() if opened.call else []
+        pieces = await opened.texts()
         for row, piece in zip(opened.rows, pieces, strict=True):
             outputs[row.position] = written_output(piece, order.author.head)
         answers = list(opened.call.answers.values()) if opened.call else []
@@ -242,9 +230,10 @@ class PredictService:
         for output in outputs:
             if isinstance(output, RowError):
                 self._observer.row_failed(output.code)
-        self._observer.predicted(
-            tenant=version.tenant,
-            task=version.task,
-            num_inputs=len(outputs),
-            num_tokens=sum(row.encoding.num_tokens for row in rows),
-        )
+        if version.manifest.semantics["head"]["kind"] != GenerateHead.name:  # which told it itself
+            self._observer.predicted(
+                tenant=version.tenant,
+                task=version.task,
+                num_inputs=len(outputs),
+                num_tokens=sum(row.encoding.num_tokens for row in rows),
+            )

@@ -11,6 +11,7 @@ from server.service.predict import PredictService
 from server.service.predict_many import PredictManyService
 from server.service.tasks import TaskService
 from server.service.views import InfoView
+from server.service.write import WriteService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,7 @@ class Service:
 
     predict: PredictService
     predict_many: PredictManyService
+    write: WriteService
     tasks: TaskService
     adapters: AdapterService
     jobs: JobService

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from msgspec import structs
 
@@ -23,7 +22,9 @@ from server.dispatch.writer import Writer
 from server.errors import BadCall, DeadlinePassed
 from server.limits import CallLimits
 from server.service.author import Author
+from server.service.opened import Opened
 from server.service.order import Order
+from server.service.predict_observer import PredictObserver
 from server.service.prompts import PromptReader
 from server.service.rows_to_write import RowsToWrite
 from server.service.token_texts import TokenTexts
@@ -31,18 +32,6 @@ from server.service.tokens import Outputs, TextRow
 from server.service.values import Caller, RowError
 from server.service.wanted import Wanted, check_wanted
 from server.service.writing_call import WritingCall
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """`call` writes the texts of `rows`, in order; it is none where every input has an error."""
-
-    rows: Sequence[TextRow]
-    #: by position among the inputs
-    errors: dict[int, RowError]
-    call: WritingCall | None
-    parts: Sequence[tuple[Version, float]]
-    tokenized_at: float
 
 
 class WriteService:
@@ -58,6 +47,7 @@ class WriteService:
         leases: Leases,
         writer: Writer,
         limits: CallLimits,
+        observer: PredictObserver,
         draw: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,7 +55,7 @@ class WriteService:
         self._tokenizer, self._texts = tokenizer, TokenTexts(tokenizer)
         self._grammars = Grammars(info.tokenizer_json, info.end_ids)
         self._leases, self._writer, self._limits = leases, writer, limits
-        self._draw, self._clock = draw, clock
+        self._observer, self._draw, self._clock = observer, draw, clock
 
     def author(self, tenant: str, ref: str) -> Author:
         """A version of a task that writes; or the base, where the ref is its name and no task's."""
@@ -95,6 +85,7 @@ class WriteService:
             raise DeadlinePassed from None
 
     async def _open(self, order: Order) -> Opened:
+        self._limits.check(len(order.inputs) * order.num_texts)
         sampling = await self._sampling(order.wanted)
         head = {**order.author.head, "format": order.form or order.author.head["format"]}
         outputs: Outputs = [None] * len(order.inputs)
@@ -104,6 +95,10 @@ class WriteService:
         call = self._call(order, rows, sampling, parts) if rows else None
         if call is not None:
             await call.start()
+        self._observer.predicted(
+            tenant=tenant, task=order.author.name, num_inputs=len(order.inputs),
+            num_tokens=sum(row.encoding.num_tokens for row in rows),
+        )  # fmt: skip
         return Opened(
             rows=rows,
             errors={i: error for i, error in enumerate(outputs) if isinstance(error, RowError)},
