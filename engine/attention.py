@@ -6,7 +6,7 @@ builds no mask for an implementation that is unknown to `AttentionMaskInterface`
 causality and windows come from what the attention module says of itself.
 
 Shape letters: N rows of one run, H heads (K of keys and values), T tokens of all rows, L tokens of
-one row, S tokens a row attends to, D width of a head.
+one row, S tokens a row looks at, D width of a head.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ from transformers import AttentionInterface
 PACKED = "adapterd_packed"
 
 
-class RowCache(Protocol):
-    """What one row attended to in earlier forwards."""
+class Kept(Protocol):
+    """What the tokens of one forward look back on beside one another."""
 
-    @property
-    def length(self) -> int: ...
-
-    def extend(self, layer: int, key_LKD: Tensor, value_LKD: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep a layer's new keys and values; answers all of them, [S, K, D]."""
+    def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """As `packed_attention`; keeps the new keys and values for forwards to come."""
         ...
 
 
@@ -47,7 +44,7 @@ def packed_attention(
     attention_mask: Tensor | None,
     *,
     row_lengths: Sequence[int],
-    row_caches: Sequence[RowCache] | None = None,
+    kept: Kept | None = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     is_causal: bool | None = None,
@@ -60,9 +57,8 @@ def packed_attention(
     del attention_mask
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     view = View(causal=causal, window=sliding_window, scaling=scaling)
-    if row_caches is not None:
-        layer = int(module.layer_idx)  # type: ignore[arg-type]
-        return _cached(view, layer, (query, key, value), row_lengths, row_caches), None
+    if kept is not None:
+        return kept.attend(int(module.layer_idx), view, query, key, value), None  # type: ignore[arg-type]
     runs = [(length, len(list(rows))) for length, rows in groupby(row_lengths)]
     streams = _split((query, key, value), [length * count for length, count in runs])
     parts = []
@@ -70,22 +66,6 @@ def packed_attention(
         q, k, v = (x.reshape(count, length, *x.shape[1:]).transpose(1, 2) for x in run)
         parts.append(view.attend(q, k, v).transpose(1, 2).flatten(0, 1))
     return torch.cat(parts)[None], None
-
-
-def _cached(
-    view: View,
-    layer: int,
-    streams: tuple[Tensor, Tensor, Tensor],
-    row_lengths: Sequence[int],
-    row_caches: Sequence[RowCache],
-) -> Tensor:
-    """Each row's new tokens over all of its own, old and new."""
-    parts = []
-    for q, k, v, cache in zip(*_split(streams, row_lengths), row_caches, strict=True):
-        keys_SKD, values_SKD = cache.extend(layer, k, v)
-        q, k, v = (x.transpose(0, 1)[None] for x in (q, keys_SKD, values_SKD))
-        parts.append(view.attend(q, k, v)[0].transpose(0, 1))
-    return torch.cat(parts)[None]
 
 
 def _split(streams: Sequence[Tensor], sizes: Sequence[int]) -> list[tuple[Tensor, ...]]:
@@ -102,31 +82,37 @@ class View:
     scaling: float | None
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Query [N, H, L, D] are the last L of the S tokens of key and value [N, K, S, D]."""
-        if self.causal and self.window is not None and query.shape[2] == 1:
-            key, value = key[:, :, -self.window :], value[:, :, -self.window :]
-        length, seen = query.shape[2], key.shape[2]
-        groups = query.shape[1] // key.shape[1]
+        """Query [N, H, L, D], key and value [N, K, L, D] of whole rows."""
+        length, groups = query.shape[2], query.shape[1] // key.shape[1]
         if query.requires_grad:
-            mask_LS = self._mask(length, seen, query.device)
+            mask_LS = self._mask(length, query.device)
             return _plain(
                 query, _spread(key, groups), _spread(value, groups), mask_LS, self.scaling
             )
-        simple = self.causal and length == seen > 1 and (self.window is None or self.window >= seen)
-        return nn.functional.scaled_dot_product_attention(
-            query, key, value, None if simple else self._mask(length, seen, query.device),
-            is_causal=simple, scale=self.scaling, enable_gqa=groups > 1,
-        )  # fmt: skip
+        if self.causal and length > 1 and (self.window is None or self.window >= length):
+            return nn.functional.scaled_dot_product_attention(
+                query, key, value, is_causal=True, scale=self.scaling, enable_gqa=groups > 1
+            )
+        return attended(query, key, value, self._mask(length, query.device), self.scaling)
 
-    def _mask(self, length: int, seen: int, device: torch.device) -> Tensor | None:
+    def _mask(self, length: int, device: torch.device) -> Tensor | None:
         """True where a token may look; None where it may look everywhere."""
-        window = self.window if self.window is not None and self.window < seen else None
-        if window is None and (not self.causal or length == 1):
+        window = self.window if self.window is not None and self.window < length else None
+        if length == 1 or (window is None and not self.causal):
             return None
-        queries_L = torch.arange(seen - length, seen, device=device)
-        distance_LS = queries_L[:, None] - torch.arange(seen, device=device)
+        tokens_L = torch.arange(length, device=device)
+        distance_LS = tokens_L[:, None] - tokens_L
         inside = distance_LS >= 0 if self.causal else torch.ones_like(distance_LS, dtype=torch.bool)
         return inside if window is None else inside & (distance_LS.abs() < window)
+
+
+def attended(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None
+) -> Tensor:
+    """Query [N, H, L, D], key and value [N, K, S, D]; the mask tells or is added to scores."""
+    return nn.functional.scaled_dot_product_attention(
+        query, key, value, mask, scale=scale, enable_gqa=query.shape[1] > key.shape[1]
+    )
 
 
 def _spread(keys: Tensor, groups: int) -> Tensor:

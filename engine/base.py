@@ -15,13 +15,12 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from engine.attention import PACKED
+from engine.attention import PACKED, Kept
 from engine.checkpoint import read_config, read_tokenizer, read_weights
 from engine.config import EngineConfig
 from engine.errors import BadAdapter
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
-from engine.kv_cache import KeyValues, Memory, SourceMemory, StockKeyValues
 from engine.layer_range import LayerRange
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
@@ -125,20 +124,16 @@ class Base:
             )
         return self.family.sublayers[name].output.format(layer=self.layer_paths[layer])
 
-    def forward(self, batch: Batch, memories: Sequence[Memory] | None = None) -> Tensor:
+    def forward(self, batch: Batch, kept: Kept | None = None, cache: Any = None) -> Tensor:
         """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded.
 
-        `memories` are what each row has read before, and grow by the batch; rows that cannot be
-        packed come with theirs one by one.
+        Rows that read on look back on what is `kept` of packed rows, or on the stock cache of a
+        single one that cannot be packed.
         """
-        attention = self._attention(batch) if memories is None else self._reading(batch, memories)
+        attention = self._attention(batch) if cache is None else {"past_key_values": cache}
+        if kept is not None:
+            attention["kept"] = kept
         return cast(Tensor, self.model(**self._inputs(batch), **attention).last_hidden_state)
-
-    def new_memory(self) -> Memory:
-        """What a row that begins has read: nothing."""
-        if self.family.architecture == "seq2seq":
-            return SourceMemory()
-        return KeyValues() if self.packed else StockKeyValues(self.model.config)
 
     @property
     def writes(self) -> bool:
@@ -196,13 +191,6 @@ class Base:
         if batch.packed:
             return cache | {"row_lengths": batch.lengths}
         return cache | {"attention_mask": cast(Tensor, batch.mask_RL).long()}
-
-    def _reading(self, batch: Batch, memories: Sequence[Memory]) -> dict[str, Any]:
-        if batch.packed:
-            return self._attention(batch) | {"row_caches": memories}
-        (memory,) = memories
-        assert isinstance(memory, StockKeyValues), "an unpacked row keeps a stock cache"
-        return {"past_key_values": memory.cache, "use_cache": True}
 
 
 def _slot_biases(model: nn.Module, family: Family, layer_paths: Sequence[str]) -> SlotBiases | None:

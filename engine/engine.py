@@ -18,11 +18,15 @@ from engine.adapter import ROLES, Adapter, read_adapter, staged_files, write_ada
 from engine.base import Base
 from engine.config import EngineConfig
 from engine.errors import BadTraining, EngineError, NotLoaded, OutOfMemory
+from engine.kv_cache import BLOCK_TOKENS
 from engine.possible import possible_kinds, possible_poolings
 from engine.resident import Placed, Resident
 from engine.sites import Sites
 from engine.steps.generate import Writing
+from engine.steps.lone_reader import LoneReader
+from engine.steps.packed_reader import PackedReader
 from engine.steps.predict import predict
+from engine.steps.running import Reader
 from engine.steps.train import Training
 from engine.threads import set_threads
 
@@ -36,14 +40,14 @@ class Engine:
         self._base = Base(config)
         self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
-        self._writing = Writing(self._base, self._sites, exact=config.exact)
+        self._writing = Writing(self._base, _reader(self._base, self._sites, config))
         self._trainings: dict[int, Training] = {}
         #: training slots whose masters moved since they were last placed
         self._moved: set[int] = set()
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
             port.Predict: self._predict, port.Start: self._start, port.Decode: self._decode,
-            port.Release: self._release, port.Load: self._load, port.Unload: self._unload,
-            port.Compose: self._compose,
+            port.Write: self._write, port.Release: self._release, port.Load: self._load,
+            port.Unload: self._unload, port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
             port.Save: self._save, port.CloseTraining: self._close, port.Stats: self._stats,
@@ -76,19 +80,25 @@ class Engine:
             kinds=possible_kinds(base), poolings=possible_poolings(base),
             ranged=base.family.ranged, tokenizer_json=base.tokenizer_json,
             chat_template=base.chat_template, special_tokens=base.special_tokens,
-            end_ids=list(base.end_ids),
+            end_ids=list(base.end_ids), num_blocks=self._writing.num_blocks,
+            block_tokens=BLOCK_TOKENS,
         )  # fmt: skip
 
     def _predict(self, step: port.Predict) -> port.Predicted:
         placed = self._placed(step.rows, step.place)
         return predict(self._base, self._sites, step.rows, placed, self._config.exact)
 
+    def _write(self, step: port.Write) -> port.Decoded:
+        placed = self._placed([begin.row for begin in step.begin], step.place)
+        return self._writing.write(step, placed, self._resident)
+
     def _start(self, step: port.Start) -> port.Decoded:
-        placed = self._placed(step.rows, step.place)
-        return self._writing.start(step, placed, self._resident.digests)
+        given = zip(step.keys, step.rows, step.max_tokens, strict=True)
+        begin = [port.Begin(key=key, row=row, max_tokens=most) for key, row, most in given]
+        return self._write(port.Write(begin=begin, place=step.place, max_tokens=2**31))
 
     def _decode(self, step: port.Decode) -> port.Decoded:
-        return self._writing.decode(step, self._resident.digests)
+        return self._write(port.Write(keys=step.keys, num_tokens=step.num_tokens))
 
     def _release(self, step: port.Release) -> port.Done:
         self._writing.release(step.keys)
@@ -176,7 +186,8 @@ class Engine:
             loaded={digest: held.host_bytes for digest, held in self._resident.loaded.items()},
             placed=dict(self._resident.digests), training=sorted(self._trainings),
             cache_bytes=sum(training.cache_bytes for training in self._trainings.values()),
-            running=self._writing.keys,
+            running=self._writing.keys, used_blocks=self._writing.used_blocks,
+            num_blocks=self._writing.num_blocks,
         )  # fmt: skip
 
     def _training(self, slot: int) -> Training:
@@ -189,6 +200,12 @@ class Engine:
         # masters may stop being finite, so what is in training never shares a product
         self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
         self._moved.discard(slot)
+
+
+def _reader(base: Base, sites: Sites, config: EngineConfig) -> Reader:
+    if base.packed and base.writes and base.family.architecture == "decoder":
+        return PackedReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
+    return LoneReader(base, sites)
 
 
 def _out_of_memory(error: Exception) -> bool:

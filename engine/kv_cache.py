@@ -1,65 +1,65 @@
-"""The keys and values one running row has made so far, by layer. Grows; never shared between rows.
+"""Keys and values of running rows: one pool of blocks for all of them, or a stock cache for one.
 
 Knows no model: whoever attends asks, whoever ran the forward commits.
 
-Shape letters: L new tokens, S all tokens so far, K heads of keys and values, D width of a head.
+Shape letters: T new tokens of all rows, K heads of keys and values, D width of a head, L tokens of
+a source.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache, EncoderDecoderCache
 
+from engine.blocks import NO_BLOCK
 from engine.packing import Batch
 
-#: tokens a layer's buffers grow by at least
-_LEAST_ROOM = 64
+BLOCK_TOKENS = 16
 
 
-class KeyValues:
-    """What a row's next tokens look back on.
+class KeyValuePool:
+    """Every layer's keys and values in blocks of a fixed size, as many as a budget holds.
 
-    A forward that failed halfway leaves nothing behind: what it wrote is overwritten by the next
-    one, because only `commit` moves the row's length.
+    The memory is asked for at once, but on a CPU it costs nothing until a block is first taken.
     """
 
-    def __init__(self) -> None:
-        self._layers: dict[int, tuple[Tensor, Tensor]] = {}
-        self.length = 0
+    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device, budget: int) -> None:
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = (
+            getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        )
+        shape = (BLOCK_TOKENS, heads, width)
+        layers = 2 * config.num_hidden_layers
+        self.block_bytes = layers * BLOCK_TOKENS * heads * width * dtype.itemsize
+        self.num_blocks = budget // self.block_bytes
+        self.dtype, self.device = dtype, device
+        self._pool = torch.empty(layers, 1 + self.num_blocks, *shape, dtype=dtype, device=device)
+        self._pool[:, NO_BLOCK] = 0
+        #: by layer, keys and values: [blocks, tokens, K, D] and, of the same memory, [places, K, D]
+        self.blocks = [(self._pool[i], self._pool[i + 1]) for i in range(0, layers, 2)]
+        self._places = [(k.flatten(0, 1), v.flatten(0, 1)) for k, v in self.blocks]
 
-    @property
-    def num_bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for pair in self._layers.values() for t in pair)
+    def clear(self, blocks: Sequence[int]) -> None:
+        """Leave nothing of whoever had them: where attention may not look, it still multiplies."""
+        if blocks:
+            taken = torch.tensor(blocks, device=self.device)
+            self._pool.index_fill_(1, taken, 0)
 
-    def extend(self, layer: int, key_LKD: Tensor, value_LKD: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep a layer's new keys and values; answers all of them, [S, K, D]."""
-        start, stop = self.length, self.length + key_LKD.shape[0]
-        held = self._layers.get(layer)
-        if held is None or held[0].shape[0] < stop:
-            held = self._layers[layer] = (
-                _grown(held and held[0], key_LKD, start, stop),
-                _grown(held and held[1], value_LKD, start, stop),
-            )
-        held[0][start:stop], held[1][start:stop] = key_LKD, value_LKD
-        return held[0][:stop], held[1][:stop]
-
-    def commit(self, num_tokens: int) -> None:
-        """A forward of so many tokens has gone through every layer."""
-        self.length += num_tokens
+    def write(self, layer: int, places_T: Tensor, key_TKD: Tensor, value_TKD: Tensor) -> None:
+        keys, values = self._places[layer]
+        keys.index_copy_(0, places_T, key_TKD)
+        values.index_copy_(0, places_T, value_TKD)
 
 
 class StockKeyValues:
-    """The same for a base that cannot be packed: transformers' own cache, for this row alone."""
+    """Of a row whose base cannot be packed: transformers' own cache, for this row alone."""
 
     def __init__(self, config: Any) -> None:
         self.cache = DynamicCache(config=config)
-        self.length = 0
-
-    def commit(self, num_tokens: int) -> None:
-        self.length += num_tokens
 
 
 class SourceMemory:
@@ -75,20 +75,6 @@ class SourceMemory:
         self.encoded: Tensor | None = None
         #: its tokens, for whatever acts where the decoder looks at them
         self.source: Batch | None = None
-        self.length = 0
-
-    def commit(self, num_tokens: int) -> None:
-        self.length += num_tokens
 
 
-Memory = KeyValues | StockKeyValues | SourceMemory
-
-
-def _grown(old_SKD: Tensor | None, new_LKD: Tensor, start: int, stop: int) -> Tensor:
-    room = max(stop + _LEAST_ROOM, 2 * start)
-    grown = torch.empty(
-        room, *new_LKD.shape[1:], dtype=new_LKD.dtype, device=new_LKD.device
-    )  # fmt: skip
-    if old_SKD is not None:
-        grown[:start] = old_SKD[:start]
-    return grown
+Memory = StockKeyValues | SourceMemory

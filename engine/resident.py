@@ -119,6 +119,14 @@ class Resident:
     def drop(self, slot: int) -> None:
         self._placed.pop(slot, None)
 
+    def holds(self, slot: int, digest: str | None, placed: Placed | None) -> bool:
+        """Whether a slot still holds what it held: a digest's content never changes, that of a
+        training slot has no name.
+        """
+        if digest is None:
+            return self._placed.get(slot) is placed
+        return self.digests.get(slot) == digest
+
     def __getitem__(self, slot: int) -> Placed:
         if slot not in self._placed:
             raise NotLoaded(f"slot {slot} holds nothing")

@@ -14,7 +14,6 @@ from engine.writing import Sampling
 _BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0.0, 100.0),
     "top_k": (0, math.inf),
-    "top_p": (0.0, 1.0),
     "min_p": (0.0, 1.0),
     "repetition_penalty": (0.01, 100.0),
     "presence_penalty": (-2.0, 2.0),
@@ -31,8 +30,8 @@ def check_sampling(sampling: Sampling, num_words: int | None = None) -> None:
         value = getattr(sampling, name)
         if not low <= value <= high or value == math.inf:
             raise BadRow(f"{name} is {value}, and must be {_span(low, high)}")
-    if sampling.top_p == 0:
-        raise BadRow("top_p is 0.0, and must be above 0 and at most 1")
+    if not 0 < sampling.top_p <= 1:
+        raise BadRow(f"top_p is {sampling.top_p}, and must be above 0 and at most 1")
     for token, bias in sampling.logit_bias.items():
         if not -_MOST_BIAS <= bias <= _MOST_BIAS:
             span = _span(-_MOST_BIAS, _MOST_BIAS)

@@ -14,6 +14,7 @@ import llguidance
 
 from engine.errors import BadRow
 from engine.grammar.constraint import Constraint, first_line
+from engine.grammar.vocabulary import read_vocabulary
 
 _KEPT = 64
 
@@ -53,11 +54,5 @@ class Grammars:
 
     def _tokenizer(self) -> llguidance.LLTokenizer:
         if self._words is None:
-            try:
-                self._words = llguidance.LLTokenizer(
-                    self._tokenizer_json, eos_token=self._end_ids or None
-                )
-            except ValueError as error:
-                message = f"the base's tokenizer cannot be held to a grammar: {error}"
-                raise BadRow(message) from error
+            self._words = read_vocabulary(self._tokenizer_json, self._end_ids)
         return self._words

@@ -1,224 +1,201 @@
-"""Writing: rows that begin, read on together one token at a time, and run on between steps.
+"""Writing: rows begin, read their prompts and write on together, and run on between steps.
 
-Shape letters: R rows, D hidden width, V words of the vocabulary.
+Knows who writes and what became of it; how a base reads them on is a reader's business.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import torch
-from torch import Tensor
+from dataclasses import dataclass, field
 
 from engine.base import Base
-from engine.errors import BadRow, NonFiniteResult, NotLoaded
-from engine.kv_cache import Memory, SourceMemory
-from engine.packing import unpack
-from engine.plan import plan
-from engine.port import Decode, Decoded, Failure, Row, Start, Written
-from engine.resident import Placed
-from engine.seq2seq import both, encoded, start_id, target_batch, written_on
-from engine.sites import Sites
-from engine.steps.forward import make_batch
+from engine.errors import BadRow, EngineError, NotLoaded
+from engine.grammar import Grammars
+from engine.port import Begin, Decoded, Failure, Row, TokenLogprob, Write, Written
+from engine.resident import Placed, Resident
+from engine.sampling import RowSampler, choose
 from engine.steps.predict import refused
+from engine.steps.running import Reader, Running, Turn
 
-Answer = Written | Failure
 
+@dataclass(slots=True, kw_only=True)
+class _Text:
+    """What became of a row in one step."""
 
-@dataclass(slots=True, eq=False, kw_only=True)
-class _Running:
-    """A row that writes. `unread` are the tokens the base has not seen yet."""
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    num_cached: int = 0
+    finish: str = ""
+    failure: Failure | None = None
 
-    slot: int
-    #: what its slot must still hold
-    digest: str | None
-    placed: Placed | None
-    unread: list[int]
-    #: how many tokens it may still write
-    left: int
-    memory: Memory
+    @property
+    def answer(self) -> Written | Failure:
+        return self.failure or Written(
+            ids=self.ids, finish=self.finish, logprobs=self.logprobs, num_cached=self.num_cached
+        )
 
 
 class Writing:
     """All rows that write, by key. Rows of different adapters share each forward."""
 
-    def __init__(self, base: Base, sites: Sites, *, exact: bool) -> None:
-        self._base, self._sites, self._exact = base, sites, exact
-        self._rows: dict[int, _Running] = {}
+    def __init__(self, base: Base, reader: Reader) -> None:
+        self._base, self._reader = base, reader
+        self._grammars = Grammars(base.tokenizer_json, base.end_ids)
+        self._rows: dict[int, Running] = {}
+        self._num_begun = 0
 
     @property
     def keys(self) -> list[int]:
         return sorted(self._rows)
 
-    def start(
-        self, step: Start, placed: Mapping[int, Placed], digests: Mapping[int, str]
-    ) -> Decoded:
-        """Read each row, and write its first token."""
-        started = time.perf_counter()
-        answers: dict[int, Answer] = {}
-        for key, row, most in zip(step.keys, step.rows, step.max_tokens, strict=True):
-            failure = self._refused(row, placed.get(row.slot)) or self._taken(key)
-            if failure is not None:
-                answers[key] = failure
-                continue
-            self._rows[key] = _Running(
-                slot=row.slot, digest=digests.get(row.slot), placed=placed.get(row.slot),
-                unread=row.ids, left=min(most, self._room(row)),
-                memory=self._base.new_memory(),
-            )  # fmt: skip
-        going = [key for key in step.keys if key not in answers]
-        slots = {self._rows[key].slot for key in going}
-        answers |= self._advance(going)
-        return Decoded(
-            rows=[answers[key] for key in step.keys],
-            forward_s=time.perf_counter() - started,
-            num_tokens=sum(len(row.ids) for row in step.rows),
-            num_adapters=len(slots - {0}),
-        )
+    @property
+    def num_blocks(self) -> int:
+        return self._reader.num_blocks
 
-    def decode(self, step: Decode, digests: Mapping[int, str]) -> Decoded:
-        """Up to `num_tokens` forwards of all rows that still write."""
+    @property
+    def used_blocks(self) -> int:
+        return self._reader.used_blocks
+
+    def write(self, step: Write, placed: Mapping[int, Placed], resident: Resident) -> Decoded:
+        """`placed` is what the rows that begin find in their slots."""
         started = time.perf_counter()
-        answers = {key: self._lost(key, digests) for key in step.keys}
-        written: dict[int, list[int]] = {key: [] for key in step.keys}
-        slots = {self._rows[key].slot for key, answer in answers.items() if answer is None}
-        num_tokens = 0
-        for _ in range(step.num_tokens):
-            going = [key for key, answer in answers.items() if answer is None]
-            num_tokens += len(going)
-            for key, answer in self._advance(going).items():
-                if isinstance(answer, Failure) or answer.finish:
-                    answers[key] = answer
-                if isinstance(answer, Written):
-                    written[key] += answer.ids
+        texts: dict[int, _Text] = {}
+        answers = [self._go_on(key, texts, resident) for key in step.keys]
+        answers += [self._begin(begin, texts, placed, resident.digests) for begin in step.begin]
+        turns = self._forwards(step, texts)
         return Decoded(
-            rows=[_whole(answers[key], written[key]) for key in step.keys],
+            rows=[text.answer for text in answers],
             forward_s=time.perf_counter() - started,
-            num_tokens=num_tokens,
-            num_adapters=len(slots - {0}),
+            num_tokens=sum(turn.count for turn in turns),
+            num_adapters=len({turn.row.slot for turn in turns} - {0}),
         )
 
     def release(self, keys: Sequence[int]) -> None:
         for key in keys:
-            self._rows.pop(key, None)
+            if self._rows.pop(key, None) is not None:
+                self._reader.forget(key)
 
-    # ------------------------------------------------------------ forwards
+    # ------------------------------------------------------------ who takes part
 
-    def _advance(self, keys: Sequence[int]) -> dict[int, Answer]:
-        """One token of each row; who finishes or fails runs no more."""
-        alone = self._exact or not self._base.packed
-        groups = [[key] for key in keys] if alone else [list(keys)] if keys else []
-        answers: dict[int, Answer] = {}
-        for group in groups:
-            answers |= self._step(group)
-        self.release([k for k, a in answers.items() if isinstance(a, Failure) or a.finish])
-        return answers
+    def _go_on(self, key: int, texts: dict[int, _Text], resident: Resident) -> _Text:
+        if key not in self._rows:
+            return _Text(failure=_failure(NotLoaded, f"no row with the key {key} is running"))
+        row = self._rows[key]
+        if not resident.holds(row.slot, row.digest, row.placed):
+            self.release([key])
+            message = f"slot {row.slot} no longer holds what the row began with"
+            return _Text(failure=_failure(NotLoaded, message))
+        return texts.setdefault(key, _Text())
 
-    def _step(self, keys: list[int]) -> dict[int, Answer]:
-        """Halves the rows when the model's code raises, so that only the row at fault fails."""
-        rows = [self._rows[key] for key in keys]
+    def _begin(
+        self,
+        begin: Begin,
+        texts: dict[int, _Text],
+        placed: Mapping[int, Placed],
+        digests: Mapping[int, str],
+    ) -> _Text:
+        row, own = begin.row, placed.get(begin.row.slot)
         try:
-            return dict(zip(keys, self._forward(rows), strict=True))
-        except (RuntimeError, ValueError, IndexError) as error:
-            if len(keys) == 1:
-                message = f"the base cannot compute this row: {error}"
-                return {keys[0]: Failure(code=BadRow.code, message=message)}
-        half = len(keys) // 2
-        return self._step(keys[:half]) | self._step(keys[half:])
+            self._check(begin, own)
+            running = Running(
+                key=begin.key, number=self._num_begun, slot=row.slot,
+                digest=digests.get(row.slot), placed=own, salt=begin.salt, ids=list(row.ids),
+                num_prompt=len(row.ids), most=min(begin.max_tokens, self._room(row)),
+                sampler=self._sampler(begin),
+            )  # fmt: skip
+            self._reader.admit(running)
+        except BadRow as error:
+            return _Text(failure=_failure(BadRow, str(error)))
+        self._num_begun += 1
+        self._rows[begin.key] = running
+        return texts.setdefault(begin.key, _Text())
 
-    @torch.inference_mode()
-    def _forward(self, rows: Sequence[_Running]) -> list[Answer]:
-        placed = {row.slot: row.placed for row in rows if row.placed is not None}
-        if isinstance(memory := rows[0].memory, SourceMemory):
-            assert len(rows) == 1, "rows of an encoder and decoder write one by one"
-            return self._noted(rows, self._translated(rows[0], memory, placed))
-        tokens = [Row(ids=row.unread, slot=row.slot) for row in rows]
-        batch = make_batch(self._base, tokens, placed)
-        ordered = [rows[i] for i in batch.order]
-        starts_T = torch.tensor(
-            [row.memory.length for row in ordered for _ in row.unread],
-            device=batch.positions.device,
-        )
-        batch = replace(batch, positions=batch.positions + starts_T)
-        with self._sites.acting(plan(batch, placed)):
-            hidden = self._base.forward(batch, [row.memory for row in ordered])
-        last_RD = torch.stack([row_TD[-1] for row_TD in unpack(hidden, batch)])
-        noted = self._noted(ordered, self._base.vocabulary(last_RD))
-        answers = dict(zip(batch.order, noted, strict=True))
-        return [answers[position] for position in range(len(rows))]
-
-    def _translated(
-        self, row: _Running, memory: SourceMemory, placed: Mapping[int, Placed]
-    ) -> Tensor:
-        """Logits [1, V] of a row whose source an encoder reads first."""
-        if memory.source is None:
-            memory.source = make_batch(
-                self._base, [Row(ids=row.unread, slot=row.slot)], dict(placed)
-            )
-            with self._sites.acting(plan(memory.source, placed)):
-                memory.encoded = encoded(self._base, memory.source)
-            row.unread = [start_id(self._base)]
-        target = target_batch(self._base, [row.unread], [row.slot])
-        with self._sites.acting(both(self._base, memory.source, target, placed)):
-            return written_on(self._base, target, memory)
-
-    def _noted(self, rows: Sequence[_Running], logits_RV: Tensor) -> list[Answer]:
-        """Each row's likeliest token, where its logits are numbers at all."""
-        finite = logits_RV.isfinite().all(-1).tolist()
-        tokens = logits_RV.argmax(-1).tolist()
-        return [
-            self._note(row, token) if good else _NOT_FINITE
-            for row, token, good in zip(rows, tokens, finite, strict=True)
-        ]
-
-    def _note(self, row: _Running, token: int) -> Written:
-        row.memory.commit(len(row.unread))
-        row.unread, row.left = [token], row.left - 1
-        if token in self._base.end_ids:
-            return Written(ids=[], finish="stop")
-        return Written(ids=[token], finish="" if row.left > 0 else "length")
-
-    # ------------------------------------------------------------ refusals
-
-    def _refused(self, row: Row, placed: Placed | None) -> Failure | None:
+    def _check(self, begin: Begin, placed: Placed | None) -> None:
         if not self._base.writes:
-            return _failure(f"{self._base.name} has no output embeddings, so it writes no text")
+            raise BadRow(f"{self._base.name} has no output embeddings, so it writes no text")
         if placed is not None and not placed.head.writes:
-            return _failure(f"slot {row.slot} holds a version whose head does not write text")
-        return refused(row, self._base)
+            slot = begin.row.slot
+            raise BadRow(f"slot {slot} holds a version whose head does not write text")
+        if (failure := refused(begin.row, self._base)) is not None:
+            raise BadRow(failure.message)
+        if begin.max_tokens < 1:
+            raise BadRow(f"max_tokens is {begin.max_tokens}; a row writes at least 1")
+        if begin.key in self._rows:
+            raise BadRow(f"a row with the key {begin.key} is running")
 
     def _room(self, row: Row) -> int:
         """How many tokens may follow: a decoder reads its row on, one beside an encoder begins."""
         beside = self._base.family.architecture == "seq2seq"
         return self._base.max_tokens - (0 if beside else len(row.ids) - 1)
 
-    def _taken(self, key: int) -> Failure | None:
-        return _failure(f"a row with the key {key} is running") if key in self._rows else None
+    def _sampler(self, begin: Begin) -> RowSampler:
+        return RowSampler(begin.sampling, begin.row.ids, self._base.end_ids, self._grammars)
 
-    def _lost(self, key: int, digests: Mapping[int, str]) -> Answer | None:
-        if key not in self._rows:
-            return Failure(code=NotLoaded.code, message=f"no row with the key {key} is running")
-        row = self._rows[key]
-        if digests.get(row.slot) == row.digest:
-            return None
-        self.release([key])
-        message = f"slot {row.slot} no longer holds what the row began with"
-        return Failure(code=NotLoaded.code, message=message)
+    # ------------------------------------------------------------ forwards
+
+    def _forwards(self, step: Write, texts: Mapping[int, _Text]) -> list[Turn]:
+        """As many as the step asks for; answers what was read."""
+        made: list[Turn] = []
+        for _ in range(step.num_tokens):
+            going = [self._rows[key] for key in texts if key in self._rows]
+            groups = self._reader.turns(going, step.max_tokens) if going else []
+            for turns in groups:
+                self._advance(turns, texts)
+                made += turns
+            if not groups:
+                break
+        return made
+
+    def _advance(self, turns: Sequence[Turn], texts: Mapping[int, _Text]) -> None:
+        """Halves the rows when the model's code raises, so that only the row at fault fails."""
+        try:
+            answers = self._answers(turns)
+        except (RuntimeError, ValueError, IndexError) as error:
+            if len(turns) == 1:
+                message = f"the base cannot compute this row: {error}"
+                self._fail(turns[0].row, _failure(BadRow, message), texts)
+                return
+            half = len(turns) // 2
+            self._advance(turns[:half], texts)
+            self._advance(turns[half:], texts)
+            return
+        for row, token, logprob, failure in answers:
+            if failure is not None:
+                self._fail(row, failure, texts)
+            else:
+                self._note(row, token, logprob, texts[row.key])
+
+    def _answers(
+        self, turns: Sequence[Turn]
+    ) -> list[tuple[Running, int, TokenLogprob | None, Failure | None]]:
+        logits_WV = self._reader.read(turns)
+        rows = [turn.row for turn in turns if turn.writes]
+        if not rows:
+            return []
+        samplers = [row.sampler for row in rows]
+        chosen = choose(logits_WV, samplers, [row.num_written for row in rows])
+        failures = [chosen.failures.get(i) for i in range(len(rows))]
+        return list(zip(rows, chosen.tokens, chosen.logprobs, failures, strict=True))
+
+    def _note(self, row: Running, token: int, logprob: TokenLogprob | None, text: _Text) -> None:
+        if row.sampler.ends(token):
+            text.finish = "stop"
+        else:
+            complete = row.sampler.accept(token)
+            row.ids.append(token)
+            text.ids.append(token)
+            text.logprobs += [] if logprob is None else [logprob]
+            text.finish = "stop" if complete else "length" if row.num_written == row.most else ""
+        if row.num_written <= 1:
+            text.num_cached = row.num_cached
+        if text.finish:
+            self.release([row.key])
+
+    def _fail(self, row: Running, failure: Failure, texts: Mapping[int, _Text]) -> None:
+        texts[row.key].failure = failure
+        self.release([row.key])
 
 
-_NOT_FINITE = Failure(
-    code=NonFiniteResult.code, message="the version's answer to this input is not a finite number"
-)
-
-
-def _failure(message: str) -> Failure:
-    return Failure(code=BadRow.code, message=message)
-
-
-def _whole(answer: Answer | None, ids: list[int]) -> Answer:
-    """What a row wrote over a whole step."""
-    if isinstance(answer, Failure):
-        return answer
-    return Written(ids=ids, finish=answer.finish if answer is not None else "")
+def _failure(error: type[EngineError], message: str) -> Failure:
+    return Failure(code=error.code, message=message)

@@ -28,6 +28,8 @@ def sample(kind: Any) -> Any:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is list:
         return [sample(arguments[0])]
+    if typing.get_origin(kind) is tuple:
+        return tuple(sample(argument) for argument in arguments)
     if typing.get_origin(kind) is dict:
         return {sample(arguments[0]): sample(arguments[1])}
     return sample(arguments[0])
@@ -55,7 +57,10 @@ def test_every_message_comes_back_with_its_defaults(kind: type[Any]) -> None:
 
 
 def test_every_message_class_is_a_step_a_result_or_part_of_one() -> None:
-    parts = {port.Site, port.Array, port.Row, port.File, port.LossOptions, port.Written}
+    parts = {
+        port.Site, port.Array, port.Row, port.File, port.LossOptions, port.Begin, port.Sampling,
+        port.Written, port.TokenLogprob,
+    }  # fmt: skip
     assert set(port.Message.__subclasses__()) == set(message_types()) | parts
 
 
