@@ -184,6 +184,8 @@ class Fault:
     message: str
     outside: Outside
     retry_after_s: float | None = None
+    #: the parameter at fault, where one is
+    param: str | None = None
 
 
 def fault_of(error: BaseException) -> Fault:
@@ -198,4 +200,13 @@ def fault_of(error: BaseException) -> Fault:
     outside = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     retry_after_s = getattr(error, "retry_after_s", 1.0) if outside.retryable else None
     message = str(error) if outside.public else str(type(error).__doc__)
-    return Fault(code=error.code, message=message, outside=outside, retry_after_s=retry_after_s)
+    return Fault(
+        code=error.code, message=message, outside=outside, retry_after_s=retry_after_s,
+        param=getattr(error, "param", None),
+    )  # fmt: skip
+
+
+def error_named(code: str, message: str) -> Exception:
+    """The error that a row's own failure stands for, where the call has no answer without it."""
+    named = next((error for error in TABLE if vars(error).get("code") == code), None)
+    return named(message) if named else server.ServerError(message)

@@ -6,6 +6,7 @@ The only module of the server that chooses implementations.
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -30,6 +31,7 @@ from server.metrics import Live, Metrics
 from server.service.adapters import AdapterService
 from server.service.files import FileService
 from server.service.jobs import JobService
+from server.service.models import ModelService
 from server.service.predict import PredictService
 from server.service.predict_many import PredictManyService
 from server.service.prompts import PromptReader
@@ -182,6 +184,7 @@ def _service(
         predict=predict,
         predict_many=PredictManyService(predict),
         write=write,
+        models=ModelService(data.registry, port.info, time.time()),
         tasks=TaskService(data.registry, dispatch.residency),
         adapters=AdapterService(registry=data.registry, port=port, residency=dispatch.residency),
         jobs=JobService(trainer, health),

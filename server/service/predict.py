@@ -120,6 +120,10 @@ class PredictService:
         self._observe(version, answered.outputs, answered.rows)
         return self._prediction(version, answered, started)
 
+    def kind_of(self, tenant: str, ref: str) -> str:
+        """The kind of head that would answer now."""
+        return str(self._resolve(tenant, ref).manifest.semantics["head"]["kind"])
+
     def check(self, num_inputs: int) -> None:
         """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs."""
         self._limits.check(num_inputs)
@@ -156,6 +160,7 @@ class PredictService:
             head=version.manifest.semantics["head"]["kind"],
             composed=[Composed.of(part, weight) for part, weight in answered.parts],
             outputs=[output for output in answered.outputs if output is not None],
+            num_tokens=sum(row.encoding.num_tokens for row in answered.rows),
             timing=Timing(
                 tokenize_ms=(answered.tokenized_at - started) * 1e3,
                 queue_ms=max((answer.queue_s for answer in answers), default=0.0) * 1e3,

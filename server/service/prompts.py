@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import BadRow
@@ -12,6 +11,7 @@ from engine.prompting import Asked, Prompter
 from engine.tokenizer import bare_encoding
 from server.errors import EmptyInput, InputTooLong, NotMessages, WrongInput
 from server.service.inputs import read_input
+from server.service.token_ids import TokenIds
 from server.service.tokens import Outputs, TextRow
 from server.service.values import RowError
 
@@ -21,13 +21,6 @@ PROMPT_FILES = {
     "adapter_model.safetensors": (8).to_bytes(8, "little") + b"{}      ",
 }
 _ROLES = ("system", "user", "assistant")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenIds:
-    """An input that is tokens already; it is read as it stands."""
-
-    ids: Sequence[int]
 
 
 class PromptReader:
@@ -56,7 +49,7 @@ class PromptReader:
             return asked
         try:
             ids = (
-                self._known(asked)
+                asked.known(self._prompter.knows)
                 if isinstance(asked, TokenIds)
                 else self._prompter.tokens(asked, head)
             )
@@ -71,12 +64,6 @@ class PromptReader:
         if not ids:
             return RowError(code=EmptyInput.code, message=str(EmptyInput()))
         return TextRow(position, asked if isinstance(asked, str) else "", bare_encoding(ids))
-
-    def _known(self, asked: TokenIds) -> list[int]:
-        for token in asked.ids:
-            if not self._prompter.knows(token):
-                raise BadRow(f"the prompt names token {token}, which the base's vocabulary lacks")
-        return list(asked.ids)
 
 
 def _asked(item: object, max_chars: int) -> Asked | RowError:

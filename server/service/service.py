@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from server.service.adapters import AdapterService
 from server.service.files import FileService
 from server.service.jobs import JobService
+from server.service.models import ModelService
 from server.service.predict import PredictService
 from server.service.predict_many import PredictManyService
 from server.service.tasks import TaskService
@@ -21,6 +22,7 @@ class Service:
     predict: PredictService
     predict_many: PredictManyService
     write: WriteService
+    models: ModelService
     tasks: TaskService
     adapters: AdapterService
     jobs: JobService

@@ -110,6 +110,8 @@ class Prediction:
     head: str
     outputs: list[dict[str, Any] | RowError]
     timing: Timing
+    #: that were read
+    num_tokens: int = 0
     composed: list[Composed] = field(default_factory=list)
 
 
