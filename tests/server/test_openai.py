@@ -231,7 +231,8 @@ async def test_what_json_schema_asks_reaches_the_engine(tmp_path: Path) -> None:
                 model="fake", messages=[{"role": "user", "content": "hi"}], **form
             )
         begun = [b for s in engine.steps if isinstance(s, Write) for b in s.begin]
-        assert len({b.sampling.grammar for b in begun}) == len(forms)
+        # two of them ask for the same in other words
+        assert len({b.sampling.grammar for b in begun}) == len(forms) - 1
         assert all(b.sampling.grammar for b in begun)
 
 
@@ -340,10 +341,11 @@ async def test_what_cannot_be_written_is_refused_by_status(
     if streams and "stream_options" in changes:
         return
     async with client(tmp_path) as (api, server):
-        with pytest.raises(error, match=words) as caught:
+        with pytest.raises(error) as caught:
             await api.completions.create(
                 **{"model": "fake", "prompt": "abc", "stream": streams} | changes
             )
+        assert words in f"{caught.value} {caught.value.body}"
         assert isinstance(caught.value.body, dict)
         assert set(caught.value.body) == {"message", "type", "param", "code"}
         assert_all_given_back(server)
