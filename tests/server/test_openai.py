@@ -67,7 +67,7 @@ async def test_the_base_completes_by_its_own_name(tmp_path: Path) -> None:
 
 
 async def test_a_task_a_version_and_an_alias_are_models(tmp_path: Path) -> None:
-    async with client(tmp_path) as (api, server):
+    async with client(tmp_path) as (api, _server):
         texts = set()
         for model in ("draft", "draft@1", "draft@production"):
             answer = await api.completions.create(model=model, prompt="hello there", max_tokens=99)
@@ -77,7 +77,7 @@ async def test_a_task_a_version_and_an_alias_are_models(tmp_path: Path) -> None:
 
 
 async def test_many_prompts_and_texts_come_in_order(tmp_path: Path) -> None:
-    async with client(tmp_path) as (api, server):
+    async with client(tmp_path) as (api, _server):
         answer = await api.completions.create(model="fake", prompt=["abc", "xyz"], n=2)
         assert [c.index for c in answer.choices] == [0, 1, 2, 3]
         assert [c.text for c in answer.choices] == ["abc", "abc", "xyz", "xyz"]
@@ -88,7 +88,7 @@ async def test_many_prompts_and_texts_come_in_order(tmp_path: Path) -> None:
 
 async def test_each_of_n_texts_has_a_seed_of_its_own(tmp_path: Path) -> None:
     engine = FakeEngine()
-    async with client(tmp_path, engine) as (api, server):
+    async with client(tmp_path, engine) as (api, _server):
         await api.completions.create(model="fake", prompt=["abc", "xyz"], n=2, seed=7)
         begun = [b for s in engine.steps if isinstance(s, Write) for b in s.begin]
         assert [b.sampling.seed for b in begun] == [7, 8, 7, 8]
@@ -108,7 +108,7 @@ async def test_prompts_may_be_tokens(tmp_path: Path) -> None:
 
 
 async def test_echo_puts_the_prompt_in_front_streamed_or_not(tmp_path: Path) -> None:
-    async with client(tmp_path) as (api, server):
+    async with client(tmp_path) as (api, _server):
         whole = await api.completions.create(model="fake", prompt="hello", echo=True)
         assert whole.choices[0].text == "hellohello"
         stream = await api.completions.create(model="fake", prompt="hello", echo=True, stream=True)
@@ -116,7 +116,7 @@ async def test_echo_puts_the_prompt_in_front_streamed_or_not(tmp_path: Path) -> 
 
 
 async def test_a_completion_names_logprobs_and_where_tokens_begin(tmp_path: Path) -> None:
-    async with client(tmp_path) as (api, server):
+    async with client(tmp_path) as (api, _server):
         answer = await api.completions.create(model="fake", prompt="né", logprobs=1)
         found = answer.choices[0].logprobs
         assert found is not None
@@ -150,7 +150,7 @@ async def test_a_stop_string_ends_the_text_and_is_not_part_of_it(
 
 
 async def test_a_conversation_goes_through_the_template(tmp_path: Path) -> None:
-    async with client(tmp_path) as (api, server):
+    async with client(tmp_path) as (api, _server):
         answer = await api.chat.completions.create(
             model="fake",
             messages=[
@@ -165,7 +165,7 @@ async def test_a_conversation_goes_through_the_template(tmp_path: Path) -> None:
 
 
 async def test_chat_logprobs_come_with_bytes(tmp_path: Path) -> None:
-    async with client(tmp_path) as (api, server):
+    async with client(tmp_path) as (api, _server):
         answer = await api.chat.completions.create(
             model="fake", messages=[{"role": "user", "content": "é"}], logprobs=True,
             top_logprobs=1, max_completion_tokens=8,
@@ -205,7 +205,7 @@ async def test_a_streamed_chat_begins_with_its_role_and_ends_alone(tmp_path: Pat
 
 
 async def test_the_wire_of_a_stream_is_events_and_done(tmp_path: Path) -> None:
-    async with client(tmp_path) as (api, server), http_client(server) as http:
+    async with client(tmp_path) as (_api, server), http_client(server) as http:
         body = {"model": "fake", "prompt": "abc", "stream": True}
         answer = await http.post("/v1/completions", json=body)
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -220,12 +220,17 @@ async def test_what_json_schema_asks_reaches_the_engine(tmp_path: Path) -> None:
     schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
     forms: list[dict[str, Any]] = [
         {"response_format": {"type": "json_object"}},
-        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "x", "schema": schema},
+            }
+        },
         {"extra_body": {"guided_regex": "[ab]+"}},
         {"extra_body": {"guided_json": json.dumps(schema)}},
         {"extra_body": {"structured_outputs": {"choice": ["yes", "no"]}}},
     ]
-    async with client(tmp_path, engine) as (api, server):
+    async with client(tmp_path, engine) as (api, _server):
         for form in forms:
             await api.chat.completions.create(
                 model="fake", messages=[{"role": "user", "content": "hi"}], **form
@@ -238,7 +243,7 @@ async def test_what_json_schema_asks_reaches_the_engine(tmp_path: Path) -> None:
 
 async def test_sampling_by_vllms_names_reaches_the_engine(tmp_path: Path) -> None:
     engine = FakeEngine()
-    async with client(tmp_path, engine) as (api, server):
+    async with client(tmp_path, engine) as (api, _server):
         await api.completions.create(
             model="fake", prompt="abc", temperature=0.5, top_p=0.9, presence_penalty=0.1,
             frequency_penalty=0.2, logit_bias={"5": -100}, user="me",
@@ -370,7 +375,7 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
 async def test_a_chat_that_cannot_be_answered_is_refused(
     tmp_path: Path, changes: dict[str, Any], words: str
 ) -> None:
-    async with client(tmp_path) as (api, server):
+    async with client(tmp_path) as (api, _server):
         messages = [{"role": "user", "content": "hi"}]
         with pytest.raises(openai.BadRequestError, match=words):
             await api.chat.completions.create(**{"model": "fake", "messages": messages} | changes)
@@ -388,7 +393,7 @@ async def test_a_plain_version_takes_no_conversation(tmp_path: Path) -> None:
 async def test_malformed_bodies_too_large_ones_and_unknown_paths_speak_openai(
     tmp_path: Path,
 ) -> None:
-    async with client(tmp_path, max_body_bytes=2048) as (api, server), http_client(server) as http:
+    async with client(tmp_path, max_body_bytes=2048) as (_api, server), http_client(server) as http:
         for path, content, status in (
             ("/v1/completions", b"{", 400),
             ("/v1/completions", b"[]", 400),
