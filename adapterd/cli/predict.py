@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapterd.cli.options import Json, Ref
+from adapterd.cli.options import Json, Ref, Seed, Stop, Temperature, TopK, TopP
 from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -32,17 +32,11 @@ def predict(
     max_tokens: Annotated[
         int | None, typer.Option(help="How much may be written; default: as the task says.")
     ] = None,
-    temperature: Annotated[
-        float | None, typer.Option(help="0: the likeliest token, always; default: 0.")
-    ] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Only the likeliest tokens that reach this share.")
-    ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Only so many of the likeliest tokens.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Write the same again.")] = None,
-    stop: Annotated[
-        list[str] | None, typer.Option(help="A string that ends the text; may be repeated.")
-    ] = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    seed: Seed = None,
+    stop: Stop = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Print what is written as it is written.")
     ] = False,
