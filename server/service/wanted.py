@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,7 @@ from server.errors import BadParameter
 
 _MOST_STOPS = 16
 _LONGEST_STOP = 128
+_TOKEN = re.compile(r"[0-9]{1,10}")
 #: beyond it, numbers do not fit what crosses to the engine
 _LARGEST = 2**63
 #: parameters that say what the text must match; a call gives one of them at most
@@ -87,7 +89,7 @@ def _flag(value: Any, name: str) -> bool:
 
 
 def _biases(value: Any, name: str) -> dict[int, float]:
-    if not isinstance(value, Mapping) or not all(str(key).isdecimal() for key in value):
+    if not isinstance(value, Mapping) or not all(map(_TOKEN.fullmatch, value)):
         raise BadParameter(f"{name} must be an object of token ids and numbers.", param=name)
     return {int(key): _number(bias, name) for key, bias in value.items()}
 

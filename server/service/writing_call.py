@@ -5,8 +5,9 @@ caller.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from functools import partial
+from typing import TypeVar
 
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.writer import Writer
@@ -15,6 +16,7 @@ from server.service.rows_to_write import RowsToWrite
 from server.service.script import Script
 from server.service.written import Piece
 
+T = TypeVar("T")
 _Event = Piece | tuple[int, "asyncio.Future[Answer]"]
 
 
@@ -84,20 +86,23 @@ class WritingCall:
     async def _next(self) -> _Event:
         if not self._events.empty():
             return self._events.get_nowait()
-        try:
-            async with asyncio.timeout_at(self._deadline):
-                return await self._events.get()
-        except TimeoutError:
-            raise DeadlinePassed from None
+        return await self._in_time(self._events.get())
 
     async def _began_again(self, error: BaseException | None) -> bool:
         """Where the engine was replaced before it saw the rows, they lose nothing by it."""
         if not isinstance(error, Stale) or not self._may_try_again:
             return False
         self.close()
-        await self.start()
+        await self._in_time(self.start())
         self._may_try_again = False
         return True
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await work
+        except TimeoutError:
+            raise DeadlinePassed from None
 
 
 def _tell(events: asyncio.Queue[_Event], row: int, future: asyncio.Future[Answer]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -223,3 +224,80 @@ async def test_one_text_may_be_sorted_and_answered_in_one_call(tmp_path: Path) -
         kinds = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
         assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Write)
         assert_all_given_back(server)
+
+
+# ---------------------------------------------------------------- pieces
+
+
+async def test_pieces_put_together_are_the_whole_text_whatever_ends_it(tmp_path: Path) -> None:
+    random = Random(7)
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        for seed in range(3):
+            publish(registry_of(server), f"draft{seed}", seed=seed, head=PLAIN)
+        for number in range(40):
+            texts = ["".join(random.choices("aé€😀 ", k=random.randint(1, 20))) for _ in "ab"]
+            stop = ["".join(random.choices("aé€😀 ", k=random.randint(1, 3))) for _ in range(2)]
+            request = predictor_pb2.PredictRequest(
+                task_id=f"draft{number % 3}",
+                inputs=[predictor_pb2.Input(text=f"x{text}") for text in texts],
+            )
+            request.parameters.update({"stop": stop, "max_tokens": random.randint(1, 80)})
+            whole = (await rpc.predictor.Predict(request)).outputs
+            told = ["", ""]
+            async for piece in rpc.predictor.PredictStream(request):
+                told[piece.input] += piece.text
+                if piece.finish_reason:
+                    assert piece.finish_reason == whole[piece.input].text.finish_reason
+                    assert piece.usage == whole[piece.input].text.usage
+            assert told == [output.text.text for output in whole]
+        assert_all_given_back(server)
+
+
+async def test_a_stop_string_ends_the_row_in_the_engine_within_a_step(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        whole = (await post(server, "draft", "abcdefgh"))["outputs"][0]["text"]
+        engine.steps.clear()
+        output = (await post(server, "draft", "abcdefgh", stop=whole[2]))["outputs"][0]
+        assert output["text"] == whole[:2]
+        assert output["finish_reason"] == "stop"
+        kinds = [type(step) for step in engine.steps if isinstance(step, Write | Release)]
+        assert kinds[-1] is Release
+        assert kinds.count(Write) == output["usage"]["completion_tokens"]
+        assert_all_given_back(server)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"temperature": "hot"}, "temperature must be a number"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"stop": [3]}, "stop must be"),
+        ({"stop": "x" * 500}, "from 1 to 128"),
+        ({"seed": 0.5}, "seed must be a whole number"),
+        ({"logit_bias": {"9" * 5000: 1}}, "logit_bias"),
+        ({"stop_token_ids": ["a"]}, "stop_token_ids"),
+        ({"response_format": "json"}, "response_format"),
+        ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "one of"),
+        ({"structured_outputs": {"regex": "("}}, "grammar"),
+        ({"n": 2}, "no parameter 'n'"),
+    ],
+)
+async def test_a_wrong_sampling_parameter_is_refused_with_a_sentence(
+    tmp_path: Path, parameters: dict[str, Any], words: str
+) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        answer = await post(server, "draft", "hello", **parameters)
+        assert (answer["status"], answer["code"]) == (400, "bad_request")
+        assert words in answer["detail"]
+
+
+async def test_logprobs_come_with_the_tokens_they_are_of(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        output = (await post(server, "draft", "hello", logprobs=1))["outputs"][0]
+        said = "".join(token["token"] for token in output["logprobs"])
+        assert said.replace("[CLS]", "").replace("[SEP]", "") == output["text"]
+        assert output["logprobs"][0]["top"][0]["logprob"] == 0.0

@@ -28,7 +28,8 @@ class Body:
         self.fields = {name: value for name, value in fields.items() if value is not None}
         for name in self.fields:
             if name not in known and name not in HARMLESS:
-                raise BadParameter(f"There is no parameter {name[:64]!r} here.", param=name[:64])
+                shown = name[:64] if name.isprintable() else None  # half surrogates are not
+                raise BadParameter(f"There is no parameter {name[:64]!r} here.", param=shown)
 
     def text(self, name: str) -> str:
         value = self.fields.get(name)
@@ -70,6 +71,15 @@ class Body:
                     param="stream_options",
                 )
         return bool(options.get("include_usage"))
+
+
+def documented(known: Collection[str], *required: str) -> dict[str, Any]:
+    """What the API's description says of a body; docs/generation.md says more."""
+    schema = {
+        "type": "object", "required": list(required), "additionalProperties": False,
+        "properties": {name: {} for name in sorted({*known, *HARMLESS})},
+    }  # fmt: skip
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def is_tokens(value: object) -> bool:

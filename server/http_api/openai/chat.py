@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.errors import BadParameter
 from server.http_api.openai.answering import Asked, answer
-from server.http_api.openai.body import SAMPLING, Body
+from server.http_api.openai.body import SAMPLING, Body, documented
 from server.http_api.openai.messages import conversation
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
@@ -31,7 +31,7 @@ _KNOWN = SAMPLING | {
 _USUAL = {"temperature": 1.0}
 
 
-@router.post("/v1/chat/completions")
+@router.post("/v1/chat/completions", openapi_extra=documented(_KNOWN, "model", "messages"))
 async def chat_completions(request: Request) -> Response:
     """OpenAI's chat completions, by the base or by a task that writes."""
     body = Body(await request.body(), _KNOWN)

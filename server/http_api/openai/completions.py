@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.errors import BadParameter
 from server.http_api.openai.answering import Asked, answer
-from server.http_api.openai.body import SAMPLING, Body, is_tokens
+from server.http_api.openai.body import SAMPLING, Body, documented, is_tokens
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
 from server.service.service import Service
@@ -31,7 +31,7 @@ _USUAL = {"temperature": 1.0}
 _MAX_TOKENS = 16
 
 
-@router.post("/v1/completions")
+@router.post("/v1/completions", openapi_extra=documented(_KNOWN, "model", "prompt"))
 async def completions(request: Request) -> Response:
     """OpenAI's completions: the base, or a task that writes, goes on from each prompt."""
     body = Body(await request.body(), _KNOWN)

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.error_table import error_named
 from server.errors import BadCall, BadParameter
-from server.http_api.openai.body import Body, is_tokens
+from server.http_api.openai.body import Body, documented, is_tokens
 from server.http_api.predict import unless_gone
 from server.http_api.route import GuardedRoute
 from server.service.service import Service
@@ -23,7 +23,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["openai"])
 _KNOWN = {"model", "input", "encoding_format", "dimensions"}
 
 
-@router.post("/v1/embeddings")
+@router.post("/v1/embeddings", openapi_extra=documented(_KNOWN, "model", "input"))
 async def embeddings(request: Request) -> Response:
     """OpenAI's embeddings."""
     service: Service = request.app.state.service

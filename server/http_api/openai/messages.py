@@ -29,7 +29,7 @@ def _message(given: Any, where: str) -> dict[str, str]:
             f"{where} holds {name[:64]!r}; here messages have a role and text.", param=where
         )
     role = said.get("role")
-    if role not in _ROLES:
+    if not isinstance(role, str) or role not in _ROLES:
         raise BadParameter(
             f"The role of {where} is {str(role)[:64]!r}; it must be one of {', '.join(_ROLES)}.",
             param=where,
