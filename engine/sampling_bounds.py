@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from engine.errors import BadRow
-from engine.writing import Sampling
+from engine.port import Sampling
 
 #: the lowest and the highest value of each number, both allowed
 _BOUNDS: dict[str, tuple[float, float]] = {

@@ -1,7 +1,7 @@
 """Grammars compiled for one base's tokenizer. Any thread may ask.
 
-Compiling takes milliseconds and up to a second for a hostile grammar, so what was compiled lately
-is kept and copied.
+Compiling takes milliseconds, and a second for a grammar of a million letters, in which no other row
+would go on: so grammars have a size, and what was compiled lately is kept and copied.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from engine.grammar.constraint import Constraint, first_line
 from engine.grammar.vocabulary import read_vocabulary
 
 _KEPT = 64
+_MOST_LETTERS = 65_536
 
 
 class Grammars:
@@ -44,7 +45,12 @@ class Grammars:
         if grammar in self._compiled:
             self._compiled.move_to_end(grammar)
             return self._compiled[grammar]
-        matcher = llguidance.LLMatcher(self._tokenizer(), grammar, log_level=0)
+        if len(grammar) > _MOST_LETTERS:
+            raise BadRow(
+                f"the grammar has {len(grammar)} letters, and may have {_MOST_LETTERS} at most"
+            )
+        limits = llguidance.LLParserLimits(verbose_errors=False)
+        matcher = llguidance.LLMatcher(self._tokenizer(), grammar, log_level=0, limits=limits)
         if matcher.is_error():
             raise BadRow(f"the grammar does not compile: {first_line(matcher)}")
         self._compiled[grammar] = matcher

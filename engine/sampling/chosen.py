@@ -13,13 +13,12 @@ import torch
 from torch import Tensor
 
 from engine.errors import BadRow, NonFiniteResult
-from engine.results import Failure
+from engine.port import Failure, Sampling, TokenLogprob
 from engine.sampling.adjusting import adjust
 from engine.sampling.drawing import drawn
 from engine.sampling.draws import draw
 from engine.sampling.logprobs import logprobs
 from engine.sampling.row_sampler import RowSampler
-from engine.writing import Sampling, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

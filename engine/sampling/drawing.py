@@ -8,13 +8,14 @@ Shape letters: S rows that are drawn, V words of the vocabulary, B blocks of wor
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from engine.sampling.cuts import cuts, floors
-from engine.writing import Sampling
+from engine.port import Sampling
+from engine.sampling.cuts import cut, cuts
 
 _BLOCK = 256
 #: exp of anything lower is a denormal number, which processors multiply tens of times slower
@@ -26,9 +27,9 @@ def drawn(logits_SV: Tensor, samplings: Sequence[Sampling], draws: Sequence[floa
     device = logits_SV.device
     weights_SBW = _weights(logits_SV, samplings)
     ends_SB = _ends(weights_SBW)
-    cut = [row for row, sampling in enumerate(samplings) if cuts(sampling)]
-    if cut:
-        _cut(weights_SBW, ends_SB[:, -1], cut, samplings, logits_SV.shape[1])
+    if any(map(cuts, samplings)):
+        words_SV = weights_SBW.flatten(1)[:, : logits_SV.shape[1]]
+        cut(words_SV, ends_SB[:, -1], samplings)
         ends_SB = _ends(weights_SBW)
     draws_S1 = torch.tensor(draws, dtype=torch.float64).to(device)[:, None]
     wanted_S1 = draws_S1 * ends_SB[:, -1:]
@@ -47,30 +48,16 @@ def _weights(logits_SV: Tensor, samplings: Sequence[Sampling]) -> Tensor:
     """Probabilities as shares of the likeliest token's, 0 where it is less than e^-80 of it."""
     num_rows, num_words = logits_SV.shape
     num_blocks = -(-num_words // _BLOCK)
-    padded_SV = logits_SV.new_zeros(num_rows, num_blocks * _BLOCK)
+    padded_SV = logits_SV.new_empty(num_rows, num_blocks * _BLOCK)
+    padded_SV[:, num_words:] = 0
     weights_SV = padded_SV[:, :num_words]
     heats = torch.tensor([sampling.temperature for sampling in samplings], dtype=torch.float32)
     torch.sub(logits_SV, logits_SV.amax(-1, keepdim=True), out=weights_SV)
     weights_SV.div_(heats.to(logits_SV.device)[:, None]).clamp_(min=_LEAST).exp_()
-    weights_SV.sub_(torch.tensor(_LEAST).exp().item())
+    torch.threshold_(weights_SV, math.exp(_LEAST + 0.01), 0.0)
     return padded_SV.view(num_rows, num_blocks, _BLOCK)
 
 
 def _ends(weights_SBW: Tensor) -> Tensor:
     """Running totals at the end of each block."""
     return weights_SBW.sum(-1).cumsum(-1, dtype=torch.float64)
-
-
-def _cut(
-    weights_SBW: Tensor,
-    totals_S: Tensor,
-    rows: Sequence[int],
-    samplings: Sequence[Sampling],
-    num_words: int,
-) -> None:
-    """In place: what the rows' cuts leave out weighs nothing."""
-    weights_SV = weights_SBW.flatten(1)
-    index_S = torch.tensor(rows).to(weights_SV.device)
-    cut_SV, totals_S = weights_SV[index_S], totals_S[index_S]
-    floors_S1 = floors(cut_SV[:, :num_words], totals_S, [samplings[row] for row in rows])
-    weights_SV[index_S] = cut_SV.mul_(cut_SV >= floors_S1)

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from engine.grammar import Grammars
+from engine.port import Sampling
 from engine.sampling.seen import Seen
 from engine.sampling_bounds import check_sampling
-from engine.writing import Sampling
 
 
 class RowSampler:

@@ -19,6 +19,8 @@ TORCH_FREE_ENGINE = (
     "engine.errors",
     "engine.config",
     "engine.tokenizer",
+    "engine.grammar",
+    "engine.sampling_bounds",
     "engine.supervised",
     "engine.slots",
     "engine.heads",

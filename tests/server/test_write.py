@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine.port import Decode, Predict, Release, Start
+from engine.port import Predict, Release, Write
 from engine.testing import FakeEngine
 from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
@@ -47,6 +47,7 @@ async def test_both_transports_give_the_same_text(tmp_path: Path) -> None:
             assert output["usage"] == {
                 "prompt_tokens": mine.text.usage.prompt_tokens,
                 "completion_tokens": mine.text.usage.completion_tokens,
+                "cached_tokens": 0,
             }
         assert sorted(theirs["outputs"][0]["text"]) == sorted("hello there")
         assert_all_given_back(server)
@@ -172,14 +173,14 @@ async def test_other_rows_are_answered_between_two_tokens(tmp_path: Path) -> Non
         publish(registry_of(server), "draft", head=PLAIN)
         publish(registry_of(server), "mood")
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
         await post(server, "mood", "a good day")
-        kinds = [type(s) for s in engine.steps if isinstance(s, Start | Decode | Predict)]
+        kinds = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
         assert (await writing)["outputs"][0]["usage"]["completion_tokens"] == 122
         first = kinds.index(Predict)
-        assert kinds[:first].count(Decode) > 0
-        after = [type(s) for s in engine.steps if isinstance(s, Decode | Predict)]
-        assert after.count(Decode) > kinds[:first].count(Decode)
+        assert kinds[:first].count(Write) > 0
+        after = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
+        assert after.count(Write) > kinds[:first].count(Write)
         assert_all_given_back(server)
 
 
@@ -188,7 +189,7 @@ async def test_a_caller_who_hangs_up_takes_its_rows_along(tmp_path: Path) -> Non
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "draft", head=PLAIN)
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
         writing.cancel()
         await until(lambda: any(isinstance(step, Release) for step in engine.steps))
         await until(lambda: not engine.writing.rows)
@@ -202,7 +203,7 @@ async def test_an_engine_that_dies_gives_a_retryable_error_and_writes_again_afte
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "draft", head=PLAIN)
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
         engine.die()
         assert (await writing).get("code") == "engine_gone" or "outputs" in await writing
         assert (await post(server, "draft", "hello"))["outputs"][0]["finish_reason"] == "stop"
@@ -219,6 +220,6 @@ async def test_one_text_may_be_sorted_and_answered_in_one_call(tmp_path: Path) -
         draft, mood = answer["results"]
         assert draft["outputs"] == (await post(server, "draft", "a good day"))["outputs"]
         assert mood["outputs"] == (await post(server, "mood", "a good day"))["outputs"]
-        kinds = [type(s) for s in engine.steps if isinstance(s, Decode | Predict)]
-        assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Decode)
+        kinds = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
+        assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Write)
         assert_all_given_back(server)

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from engine.port import Sampling
 from engine.sampling import choose
+from engine.sampling.drawing import drawn
 from engine.sampling.draws import draw
 from tests.engine.sampling.choosing import choose_one, random_logits, sampler
 
@@ -139,6 +141,37 @@ def test_drawn_tokens_come_as_often_as_they_are_likely(cut: dict, kept: list[int
     assert set(counts) == set(kept)
     expected = [num * share / sum(wanted) for share in wanted]
     assert chisquare([counts[token] for token in kept], expected).pvalue > 0.01
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.integers(1, 1500), st.integers(0, 1000), st.sampled_from([0.2, 0.7, 1.0, 2.5]),
+    st.floats(0, 1, exclude_max=True),
+)  # fmt: skip
+def test_a_drawn_token_is_where_its_share_of_the_total_lies(
+    words: int, seed: int, temperature: float, share: float
+) -> None:
+    logits = random_logits(1, words, seed)
+    token = int(drawn(logits, [Sampling(temperature=temperature)], [share])[0])
+    ends = (logits[0].double() / temperature).softmax(-1).cumsum(-1)
+    before = float(ends[token - 1]) if token else 0.0
+    assert before - 1e-6 <= share <= float(ends[token]) + 1e-6
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1 - 2**-52])
+def test_no_share_leads_to_a_token_that_was_ruled_out(share: float) -> None:
+    logits = torch.full((1, 1000), -float("inf"))
+    logits[0, 300] = logits[0, 600] = -5.0
+    setting = Sampling(temperature=1.0)
+    assert int(drawn(logits, [setting], [share])[0]) == (300 if share < 0.5 else 600)
+
+
+def test_rounding_at_the_end_of_the_total_leads_to_no_token_that_was_ruled_out() -> None:
+    """Blocks are summed in float32 and their words in float64: at the end they disagree."""
+    logits = random_logits(40, 600)
+    logits[:, 200:] = -float("inf")
+    tokens = drawn(logits, [Sampling(temperature=1.0)] * 40, [1 - 2**-52] * 40)
+    assert (tokens < 200).all()
 
 
 def test_draws_of_seeds_and_of_places_are_even_and_unlike() -> None:

