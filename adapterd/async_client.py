@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 
 from adapterd import calls
-from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions
+from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions, WritingOptions
 from adapterd.calls import Call, ChannelStubs
 from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
 from adapterd.export_files import ExportFiles
@@ -22,6 +22,7 @@ from adapterd.settings import ClientSettings
 from adapterd.transfer import AsyncTransfer, Fetch, OnBytes
 from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
+from adapterd.written import Piece
 
 T = TypeVar("T")
 OnJob = Callable[[Job], None]
@@ -56,6 +57,21 @@ class AsyncClient:
         """
         call = calls.predict(ref, calls.listed(texts), options)
         return await self._ask(call, timeout_s)
+
+    def predict_stream(
+        self,
+        ref: str,
+        texts: Text | Sequence[Text],
+        *,
+        timeout_s: float = PREDICT_TIMEOUT_S,
+        **options: Unpack[WritingOptions],
+    ) -> AsyncIterator[Piece]:
+        """What a task that writes makes of one text or a list of them, piece by piece.
+
+        Closing the iterator ends the writing.
+        """
+        call = calls.predict_stream(ref, calls.listed(texts), options)
+        return self._stream(call, timeout_s)
 
     async def predict_many(
         self,
@@ -216,10 +232,12 @@ class AsyncClient:
             raise from_grpc(error) from error
         return call.read(answer)
 
-    async def _stream(self, call: Call[T]) -> AsyncIterator[T]:
-        method = call.method(self._stubs)
+    async def _stream(self, call: Call[T], timeout_s: float | None = None) -> AsyncIterator[T]:
+        answers = call.method(self._stubs)(call.request, timeout=timeout_s, metadata=self._metadata)
         try:
-            async for answer in method(call.request, metadata=self._metadata):
+            async for answer in answers:
                 yield call.read(answer)
         except grpc.RpcError as error:
             raise from_grpc(error) from error
+        finally:
+            answers.cancel()  # who stops listening ends the call

@@ -31,7 +31,30 @@ class AdapterOptions(TypedDict, total=False):
     note: str
 
 
-class PredictOptions(TypedDict, total=False):
+class WritingOptions(TypedDict, total=False):
+    """How a text may be wanted; the server knows the defaults (docs/generation.md)."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    logit_bias: Mapping[str, float]
+    seed: int
+    stop: str | Sequence[str]
+    stop_token_ids: Sequence[int]
+    ignore_eos: bool
+    logprobs: int
+    response_format: Mapping[str, Any]
+    structured_outputs: Mapping[str, Any]
+    max_tokens: int
+    priority: str
+    compose: Sequence[Mapping[str, Any]]
+
+
+class PredictOptions(WritingOptions, total=False):
     """How an answer may be wanted; the task's head knows the defaults.
 
     `compose` lists adapters that act in place of the task's own: [{"ref": …, "weight": …}].
@@ -39,8 +62,5 @@ class PredictOptions(TypedDict, total=False):
 
     raw_scores: bool
     truncate: bool
-    priority: str
     normalize: bool
     dimensions: int
-    max_tokens: int
-    compose: Sequence[Mapping[str, Any]]

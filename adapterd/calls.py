@@ -14,8 +14,14 @@ from google.protobuf.message import Message
 
 from adapterd import wire
 from adapterd.adapter_files import register_parts
-from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions
+from adapterd.call_options import (
+    AdapterOptions,
+    PredictOptions,
+    TrainingOptions,
+    WritingOptions,
+)
 from adapterd.errors import JobFailed, Refused
+from adapterd.read_written import read_piece
 from adapterd.values import (
     Alias,
     AliasEvent,
@@ -26,6 +32,7 @@ from adapterd.values import (
     Task,
     Version,
 )
+from adapterd.written import Piece
 from protos.adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
@@ -70,12 +77,23 @@ class Call(Generic[T]):
 
 
 def predict(ref: str, texts: Sequence[wire.Text], options: PredictOptions) -> Call[Prediction]:
-    request = predictor_pb2.PredictRequest(
+    request = _predict_request(ref, texts, options)
+    return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
+
+
+def predict_stream(ref: str, texts: Sequence[wire.Text], options: WritingOptions) -> Call[Piece]:
+    request = _predict_request(ref, texts, options)
+    return Call(method=lambda s: s.predictor.PredictStream, request=request, read=read_piece)
+
+
+def _predict_request(
+    ref: str, texts: Sequence[wire.Text], options: PredictOptions | WritingOptions
+) -> predictor_pb2.PredictRequest:
+    return predictor_pb2.PredictRequest(
         task_id=ref,
         inputs=[wire.to_input(text) for text in texts],
         parameters=wire.to_struct(dict(options)) if options else None,
     )
-    return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
 
 
 def predict_many(

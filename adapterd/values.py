@@ -8,6 +8,8 @@ from typing import Any
 
 from adapterd.composed import Composed
 from adapterd.errors import RowFailed, TaskFailed
+from adapterd.written import RowError as RowError
+from adapterd.written import WrittenText as WrittenText
 
 ENDED = ("succeeded", "failed", "cancelled")
 
@@ -80,27 +82,6 @@ class Relevance:
     """How well the second text of a pair answers the first."""
 
     score: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenText:
-    """What was written. `finish_reason` is stop or length; `value` is the number in it, if the task
-    reads one.
-    """
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    value: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowError:
-    """Why one input has no answer."""
-
-    code: str
-    message: str
 
 
 Output = Classification | Tags | Value | Span | Embedding | Relevance | WrittenText | RowError

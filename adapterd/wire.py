@@ -10,6 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from adapterd.composed import Composed
 from adapterd.errors import Refused
+from adapterd.read_written import read_text
 from adapterd.values import (
     Alias,
     AliasEvent,
@@ -30,7 +31,6 @@ from adapterd.values import (
     Timing,
     Value,
     Version,
-    WrittenText,
 )
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 
@@ -115,16 +115,6 @@ def _classification(found: predictor_pb2.Classification) -> Classification:
     )
 
 
-def _text(written: predictor_pb2.WrittenText) -> WrittenText:
-    return WrittenText(
-        text=written.text,
-        finish_reason=written.finish_reason,
-        prompt_tokens=written.usage.prompt_tokens,
-        completion_tokens=written.usage.completion_tokens,
-        value=written.value if written.HasField("value") else None,
-    )
-
-
 def _entity(entity: predictor_pb2.Entity) -> Entity:
     return Entity(
         label=entity.label,
@@ -142,7 +132,7 @@ _READERS: dict[str, Callable[[Any], Output]] = {
     "span": lambda m: Span(text=m.text, start=m.start, end=m.end, score=m.score),
     "embedding": lambda m: Embedding(embedding=tuple(m.embedding)),
     "relevance": lambda m: Relevance(score=m.score),
-    "text": _text,
+    "text": read_text,
     "error": lambda m: RowError(code=m.code, message=m.message),
 }
 

@@ -52,11 +52,6 @@ class BagWriting:
             num_adapters=len(slots),
         )
 
-    def start(self, step: port.Start, model: Callable[[int], BagModel]) -> port.Decoded:
-        given = zip(step.keys, step.rows, step.max_tokens, strict=True)
-        begin = [port.Begin(key=key, row=row, max_tokens=most) for key, row, most in given]
-        return self.write(port.Write(begin=begin), model)
-
     def release(self, keys: Sequence[int]) -> None:
         for key in keys:
             self.rows.pop(key, None)

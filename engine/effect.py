@@ -3,7 +3,7 @@
 An effect is a value made at placing; a stretch is several of one group, batched for one forward.
 Knows no kind, no module and no hook.
 
-Shape letters: T tokens, K ranks, I input width, O output width.
+Shape letters: T tokens, S slots, K ranks, I input width, O output width.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from engine.product import Activation, Block, LowRank, Owners
+from engine.product import Activation, Block, LowRank, Span
 from engine.routes import Route, at_site
 
 
@@ -47,50 +47,58 @@ _NOTHING = Effect()
 
 
 class Stretch:
-    """Some slots' effects of one group at one site, over the tokens `start..stop` of the stream."""
+    """Some slots' effects of one group at one site, over the tokens of a span."""
 
     def __init__(
         self,
-        start: int,
-        owners: Owners,
+        span: Span,
         effects: Sequence[Effect | None],
         activation: Activation | None = None,
     ) -> None:
-        self._start, self._stop = start, start + sum(owners.counts)
+        self._span = span
         given = [_NOTHING if effect is None else effect for effect in effects]
         products = [effect.product for effect in given]
-        self._block = Block(owners, products, activation) if any(products) else None
-        self._gain = owners.spread([effect.gain_O for effect in given])
-        self._shift = owners.spread([effect.shift_O for effect in given])
-        self._input_gain = owners.spread([effect.input_gain_I for effect in given])
+        self._block = Block(products, activation) if any(products) else None
+        self._gain_SO = _stacked([effect.gain_O for effect in given])
+        self._shift_SO = _stacked([effect.shift_O for effect in given])
+        self._input_gain_SI = _stacked([effect.input_gain_I for effect in given])
 
     @property
     def changes_input(self) -> bool:
-        return self._input_gain is not None
+        return self._input_gain_SI is not None
 
     @property
     def changes_output(self) -> bool:
-        return any(part is not None for part in (self._block, self._gain, self._shift))
+        return any(part is not None for part in (self._block, self._gain_SO, self._shift_SO))
 
     def of(self, stream: Tensor) -> Tensor:
         """The stretch's tokens of a flattened stream: a view."""
-        return stream[self._start : self._stop]
+        return stream[self._span.start : self._span.stop]
 
     def scale_input(self, stream_TI: Tensor) -> Tensor:
         """A new stream: what a module reads is read by others too."""
-        assert self._input_gain is not None
+        assert self._input_gain_SI is not None
         scaled_TI = stream_TI.clone()
-        self.of(scaled_TI).addcmul_(self.of(stream_TI), self._input_gain())
+        self.of(scaled_TI).addcmul_(self.of(stream_TI), self._span.own(self._input_gain_SI))
         return scaled_TI
 
     def add(self, out_TO: Tensor, x_TI: Tensor, dropout: Activation | None) -> None:
         """Change the stretch's own tokens `out_TO` in place; `x_TI` is what the products read."""
-        if self._gain is not None:
-            out_TO.addcmul_(_unchanged(out_TO), self._gain())
+        if self._gain_SO is not None:
+            out_TO.addcmul_(_unchanged(out_TO), self._span.own(self._gain_SO))
         if self._block is not None:
-            self._block.add_to(out_TO, x_TI, dropout)
-        if self._shift is not None:
-            out_TO.add_(self._shift())
+            self._block.add_to(out_TO, x_TI, self._span, dropout)
+        if self._shift_SO is not None:
+            out_TO.add_(self._span.own(self._shift_SO))
+
+
+def _stacked(vectors: Sequence[Tensor | None]) -> Tensor | None:
+    """[S, O], zero for slots without one; None when none has one."""
+    first = next((vector for vector in vectors if vector is not None), None)
+    if first is None:
+        return None
+    zero = torch.zeros_like(first)
+    return torch.stack([zero if vector is None else vector for vector in vectors])
 
 
 def _unchanged(out_TO: Tensor) -> Tensor:

@@ -48,8 +48,8 @@ class Engine:
         #: training slots whose masters moved since they were last placed
         self._moved: set[int] = set()
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
-            port.Predict: self._predict, port.Start: self._start, port.Decode: self._decode,
-            port.Write: self._write, port.Release: self._release, port.Load: self._load,
+            port.Predict: self._predict, port.Write: self._write,
+            port.Release: self._release, port.Load: self._load,
             port.Unload: self._unload, port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
@@ -95,14 +95,6 @@ class Engine:
     def _write(self, step: port.Write) -> port.Decoded:
         placed = self._placed([begin.row for begin in step.begin], step.place)
         return self._writing.write(step, placed, self._resident)
-
-    def _start(self, step: port.Start) -> port.Decoded:
-        given = zip(step.keys, step.rows, step.max_tokens, strict=True)
-        begin = [port.Begin(key=key, row=row, max_tokens=most) for key, row, most in given]
-        return self._write(port.Write(begin=begin, place=step.place, max_tokens=2**31))
-
-    def _decode(self, step: port.Decode) -> port.Decoded:
-        return self._write(port.Write(keys=step.keys, num_tokens=step.num_tokens))
 
     def _release(self, step: port.Release) -> port.Done:
         self._writing.release(step.keys)

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from engine.effect import Stretch
 from engine.packing import Batch
-from engine.product import Owners
+from engine.product import Span
 from engine.resident import Placed
 from engine.sites import Action
 
@@ -28,8 +28,25 @@ def plan(batch: Batch, placed: Mapping[int, Placed]) -> dict[str, list[Action]]:
     actions: dict[str, list[Action]] = {}
     for start, slots, counts in _stretches(batch, placed):
         for chunk_start, chunk, tokens in _chunks(start, slots, counts):
-            _add_effects(actions, chunk_start, tokens, [placed[slot] for slot in chunk])
+            merge(actions, chunk_actions(Span(chunk_start, tokens), [placed[s] for s in chunk]))
     return actions
+
+
+def chunk_actions(span: Span, chunk: Sequence[Placed]) -> dict[str, list[Action]]:
+    """What the adapters of one chunk do, each to its own tokens of the span."""
+    actions: dict[str, list[Action]] = {}
+    for site in dict.fromkeys(site for placed in chunk for site in placed.effects):
+        effects = [placed.effects.get(site) for placed in chunk]
+        stretch = Stretch(span, effects, chunk[0].activation)
+        route = next(effect.route for effect in effects if effect is not None)
+        for path, action in route(site, stretch).items():
+            actions.setdefault(path, []).append(action)
+    return actions
+
+
+def merge(actions: dict[str, list[Action]], more: Mapping[str, Sequence[Action]]) -> None:
+    for path, its in more.items():
+        actions.setdefault(path, []).extend(its)
 
 
 def _stretches(
@@ -62,15 +79,3 @@ def _chunks(
         chunks.append((start, slots[first : first + STRETCH_ADAPTERS], tokens))
         start += sum(tokens)
     return chunks
-
-
-def _add_effects(
-    actions: dict[str, list[Action]], start: int, counts: Sequence[int], chunk: Sequence[Placed]
-) -> None:
-    owners = Owners(counts)
-    for site in dict.fromkeys(site for placed in chunk for site in placed.effects):
-        effects = [placed.effects.get(site) for placed in chunk]
-        stretch = Stretch(start, owners, effects, chunk[0].activation)
-        route = next(effect.route for effect in effects if effect is not None)
-        for path, action in route(site, stretch).items():
-            actions.setdefault(path, []).append(action)

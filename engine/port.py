@@ -34,23 +34,13 @@ from engine.results import (
     Trained,
     TrainingOpened,
 )
-from engine.writing import (
-    Begin,
-    Decode,
-    Decoded,
-    Release,
-    Sampling,
-    Start,
-    TokenLogprob,
-    Write,
-    Written,
-)
+from engine.writing import Begin, Decoded, Release, Sampling, TokenLogprob, Write, Written
 
 __all__ = [
-    "Array", "Begin", "CloseTraining", "Compose", "Decode", "Decoded", "Done", "EngineInfo",
+    "Array", "Begin", "CloseTraining", "Compose", "Decoded", "Done", "EngineInfo",
     "EnginePort", "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded",
     "LossOptions", "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident",
-    "Restore", "Result", "Row", "Sampling", "Save", "Saved", "Site", "Snapshot", "Start", "Stats",
+    "Restore", "Result", "Row", "Sampling", "Save", "Saved", "Site", "Snapshot", "Stats",
     "Step", "TokenLogprob", "Train", "Trained", "TrainingOpened", "Unload", "Write", "Written",
     "decode", "encode", "settle",
 ]  # fmt: skip
@@ -176,8 +166,6 @@ Step = (
     | Inspect
     | Predict
     | Write
-    | Start
-    | Decode
     | Release
     | Evict
     | OpenTraining

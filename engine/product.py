@@ -29,13 +29,22 @@ class LowRank:
     down_bias_K: Tensor | None = None
 
 
-class Owners:
-    """Which tokens of a stretch belong to which of its slots: `counts[s]` tokens each, in order."""
+class Span:
+    """Which tokens of a stream belong to which slots: from `start` on, `counts[s]` each, in order.
 
-    def __init__(self, counts: Sequence[int]) -> None:
-        self.counts = tuple(counts)
+    What acts over a span may be kept from forward to forward, while the span moves.
+    """
+
+    def __init__(self, start: int, counts: Sequence[int]) -> None:
+        self.counts: tuple[int, ...] = ()
         self._masks: dict[tuple[int, ...], Tensor] = {}
         self._slot_T: Tensor | None = None
+        self.move(start, counts)
+
+    def move(self, start: int, counts: Sequence[int]) -> None:
+        if (now := tuple(counts)) != self.counts:
+            self._masks, self._slot_T = {}, None
+        self.counts, self.start, self.stop = now, start, start + sum(now)
 
     def others(self, ranks: tuple[int, ...], device: torch.device) -> Tensor | None:
         """[T, K], true where a column belongs to another slot than the token's; None for one alone.
@@ -49,19 +58,13 @@ class Owners:
             self._masks[ranks] = self._slots(device)[:, None] != column_K
         return self._masks[ranks]
 
-    def spread(self, vectors: Sequence[Tensor | None]) -> Callable[[], Tensor] | None:
-        """Each token's own vector, [T, O], when it is asked for: kept for every site at once they
-        would not fit the processor's cache. Zero for slots without one; None when none has one.
+    def own(self, vectors_SO: Tensor) -> Tensor:
+        """Each token's own of its slots' vectors, [T, O]; made when it is asked for, since for all
+        sites at once they would not fit the processor's cache.
         """
-        first = next((vector for vector in vectors if vector is not None), None)
-        if first is None:
-            return None
-        if len(vectors) == 1:
-            return lambda: first
-        zero = torch.zeros_like(first)
-        rows_SO = torch.stack([zero if vector is None else vector for vector in vectors])
-        slot_T = self._slots(first.device)
-        return lambda: rows_SO.index_select(0, slot_T)
+        if len(vectors_SO) == 1:
+            return vectors_SO[0]
+        return vectors_SO.index_select(0, self._slots(vectors_SO.device))
 
     def _slots(self, device: torch.device) -> Tensor:
         if self._slot_T is None:
@@ -70,31 +73,32 @@ class Owners:
 
 
 class Block:
-    """Some slots' products at one site, over the tokens of one stretch."""
+    """Some slots' products at one site."""
 
     def __init__(
-        self,
-        owners: Owners,
-        parts: Sequence[LowRank | None],
-        activation: Activation | None = None,
+        self, parts: Sequence[LowRank | None], activation: Activation | None = None
     ) -> None:
         self._activation = activation
         present = [part for part in parts if part is not None]
         self._down_KI = torch.cat([part.down_KI for part in present])
         self._up_KO = torch.cat([part.up_KO for part in present])
         self._down_bias_K = _cat_biases([part.down_bias_K for part in present])
-        ranks = tuple(0 if part is None else part.down_KI.shape[0] for part in parts)
-        self._others_TK = owners.others(ranks, self._down_KI.device)
+        self._ranks = tuple(0 if part is None else part.down_KI.shape[0] for part in parts)
 
-    def add_to(self, out_TO: Tensor, x_TI: Tensor, dropout: Activation | None = None) -> None:
-        """Add the block's product to `out_TO` in place; `dropout` acts between the two products."""
+    def add_to(
+        self, out_TO: Tensor, x_TI: Tensor, span: Span, dropout: Activation | None = None
+    ) -> None:
+        """Add the products of a span's tokens to `out_TO` in place; `dropout` acts between the two
+        products.
+        """
         h_TK = torch.nn.functional.linear(x_TI, self._down_KI, self._down_bias_K)
         if self._activation is not None:
             h_TK = self._activation(h_TK)
         if dropout is not None:
             h_TK = dropout(h_TK)
-        if self._others_TK is not None:
-            h_TK = h_TK.masked_fill(self._others_TK, 0.0)
+        others_TK = span.others(self._ranks, h_TK.device)
+        if others_TK is not None:
+            h_TK = h_TK.masked_fill(others_TK, 0.0)
         out_TO.addmm_(h_TK, self._up_KO)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from engine.chat import ChatTemplate, Message
 from engine.errors import BadRow
 from engine.families import FAMILIES
-from engine.heads.generate import GenerateHead
 from engine.heads.head_kind import IGNORED
 from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
@@ -80,10 +79,8 @@ class Prompter:
     def text(self, ids: Sequence[int]) -> str:
         return self._tokenizer.text(ids)
 
-    def output(self, ids: Sequence[int], head: Mapping[str, Any]) -> dict[str, Any]:
-        """What was written, as the head reads it."""
-        text = self.text(ids)
-        return {"text": text} | GenerateHead().parsed(text, head)
+    def knows(self, token: int) -> bool:
+        return self._tokenizer.knows(token)
 
     def _converses(self, asked: Asked, head: Mapping[str, Any]) -> bool:
         wanted = head["format"] == "chat" or not isinstance(asked, str)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from msgspec import structs
 
 from engine import port
 from engine.bag_model import WIDTH, BagModel, features, inspect_bag
@@ -101,11 +100,6 @@ class FakeEngine:
                 return inspect_bag(Path(step.directory), step.head)
             case port.Predict():
                 return self._predict(step)
-            case port.Start():
-                self._place(step.place)
-                return self.writing.start(step, self._model)
-            case port.Decode():
-                return self.writing.write(port.Write(**structs.asdict(step)), self._model)
             case port.Write():
                 self._place(step.place)
                 return self.writing.write(step, self._model)
@@ -188,8 +182,6 @@ class FakeEngine:
             | port.Evict
             | port.Stats
             | port.CloseTraining
-            | port.Start
-            | port.Decode
             | port.Write
             | port.Release,
         )

@@ -5,6 +5,7 @@ Wraps the base's own fast tokenizer; knows nothing of tasks or torch.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -64,6 +65,10 @@ class Tokenizer:
         self._tokenizer.no_truncation()
         self.max_tokens = max_tokens
         self._covers_spaces = _covers_spaces(self._tokenizer)
+        #: how many words the vocabulary has
+        self.num_words = self._tokenizer.get_vocab_size()
+        #: the vocabulary writes bytes as letters
+        self.is_byte_level = "ByteLevel" in str(json.loads(tokenizer_json)["decoder"])
 
     def encode(
         self,
@@ -105,6 +110,13 @@ class Tokenizer:
     def text(self, ids: Sequence[int]) -> str:
         """What tokens say, special ones left out."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def piece(self, token: int) -> str:
+        """A token as the vocabulary writes it; nothing where there is no such token."""
+        return self._tokenizer.id_to_token(token) or ""
+
+    def knows(self, token: int) -> bool:
+        return self._tokenizer.id_to_token(token) is not None
 
     def _encoding(
         self,

@@ -72,26 +72,6 @@ class Write(Message, frozen=True, kw_only=True):
     num_tokens: int = 1
 
 
-class Start(Message, frozen=True, kw_only=True):
-    """Place digests into slots and begin to write after each row: answers first tokens.
-
-    `keys` name the rows until they finish, fail or are released; their slots must keep what they
-    hold so long. `max_tokens` is how many tokens each may write.
-    """
-
-    rows: list[Row]
-    keys: list[int]
-    max_tokens: list[int]
-    place: dict[int, str] = msgspec.field(default_factory=dict)
-
-
-class Decode(Message, frozen=True, kw_only=True):
-    """Let running rows write on, up to `num_tokens` each, all of them in each forward."""
-
-    keys: list[int]
-    num_tokens: int = 1
-
-
 class Release(Message, frozen=True, kw_only=True):
     """Forget running rows, finished or not; unknown keys are no fault."""
 

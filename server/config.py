@@ -67,8 +67,8 @@ class Settings(BaseSettings):
     max_batch_rows: int = Field(128, ge=1)
     #: how full the next batch must be to be sent while one is still running
     ahead_tokens: int = Field(512, ge=1)
-    #: tokens of texts being written, prompts and all they may yet write: keys and values of so many
-    #: are held at most, but for one text alone
+    #: where a base's keys and values are not held in blocks: tokens of texts being written, prompts
+    #: and all they may yet write, at most so many together, but for one text alone
     max_writing_tokens: int = Field(131_072, ge=16)
     max_queue_rows: int = Field(8192, ge=1)
     max_queue_tokens: int = Field(524_288, ge=16)

@@ -44,12 +44,20 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     # ------------------------------------------------------------ server
     (
         INVALID,
-        (server.BadCall, server.TooManyInputs, server.BadInput, server.NotText, server.NotMessages),
+        (
+            server.BadCall,
+            server.BadParameter,
+            server.TooManyInputs,
+            server.BadInput,
+            server.NotText,
+            server.NotMessages,
+        ),
     ),
     (
         INVALID,
         (server.EmptyInput, server.InputTooLong, server.ForbiddenCharacter, server.WrongInput),
     ),
+    (INVALID, (server.BadParameter,)),
     (UNAUTHENTICATED, (server.Unauthenticated,)),
     (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
     (TOO_LARGE, (server.BodyTooLarge,)),
@@ -176,6 +184,8 @@ class Fault:
     message: str
     outside: Outside
     retry_after_s: float | None = None
+    #: the parameter at fault, where one is
+    param: str | None = None
 
 
 def fault_of(error: BaseException) -> Fault:
@@ -190,4 +200,13 @@ def fault_of(error: BaseException) -> Fault:
     outside = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     retry_after_s = getattr(error, "retry_after_s", 1.0) if outside.retryable else None
     message = str(error) if outside.public else str(type(error).__doc__)
-    return Fault(code=error.code, message=message, outside=outside, retry_after_s=retry_after_s)
+    return Fault(
+        code=error.code, message=message, outside=outside, retry_after_s=retry_after_s,
+        param=getattr(error, "param", None),
+    )  # fmt: skip
+
+
+def error_named(code: str, message: str) -> Exception:
+    """The error that a row's own failure stands for, where the call has no answer without it."""
+    named = next((error for error in TABLE if vars(error).get("code") == code), None)
+    return named(message) if named else server.ServerError(message)

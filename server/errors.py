@@ -73,6 +73,17 @@ class BadCall(ServerError):
     code = "bad_request"
 
 
+class BadParameter(BadCall):
+    """A parameter of the call has a value that it cannot have."""
+
+    code = "bad_request"
+
+    def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
+        super().__init__(message)
+        #: its name, where it is known
+        self.param = param
+
+
 class TooManyInputs(BadCall):
     """The call holds more inputs than allowed."""
 

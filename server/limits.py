@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.port import EngineInfo
 from server.config import Settings
 from server.dispatch.scheduler import BatchLimits
-from server.dispatch.text import WriterLimits
+from server.dispatch.turn import WriterLimits
 from server.dispatch.waiting_room import QueueLimits
+from server.errors import BadCall, TooManyInputs
 
 #: an upload that stands still for so long is given up
 STALL_S = 30.0
@@ -34,6 +36,16 @@ class CallLimits:
     #: rows of one call that go through the queue together hold at most so many tokens
     entry_tokens: int
     entry_rows: int
+
+    def check(self, num_inputs: int) -> None:
+        """Raises BadCall or TooManyInputs for a call of so many inputs."""
+        if not num_inputs:
+            raise BadCall("The call holds no inputs.")
+        if num_inputs > self.max_inputs:
+            raise TooManyInputs(
+                f"The call holds {num_inputs} inputs; "
+                f"this server takes at most {self.max_inputs} a call."
+            )
 
 
 def call_limits(settings: Settings) -> CallLimits:
@@ -62,10 +74,12 @@ def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:
     )
 
 
-def writer_limits(settings: Settings, num_slots: int) -> WriterLimits:
+def writer_limits(settings: Settings, info: EngineInfo, num_slots: int) -> WriterLimits:
     return WriterLimits(
         max_rows=settings.max_batch_rows,
         max_tokens=settings.max_batch_tokens,
+        num_blocks=info.num_blocks,
+        block_tokens=info.block_tokens,
         max_writing_tokens=settings.max_writing_tokens,
         # the other half stays free for batches, which come and go
         max_adapters=max(1, num_slots // 2),

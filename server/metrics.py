@@ -20,24 +20,9 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 _SECONDS = (
-    0.0005,
-    0.001,
-    0.002,
-    0.003,
-    0.005,
-    0.008,
-    0.013,
-    0.02,
-    0.035,
-    0.05,
-    0.08,
-    0.13,
-    0.2,
-    0.5,
-    1,
-    2.5,
-    10,
-)
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.035, 0.05, 0.08, 0.13, 0.2, 0.5, 1,
+    2.5, 10,
+)  # fmt: skip
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 _LOAD_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
@@ -59,6 +44,10 @@ class Live:
     engine_generation: int
     running: Iterable[str]
     waiting: Iterable[str]
+    #: texts that write and that wait to, and how much of the memory for keys and values they need
+    texts_running: int = 0
+    texts_waiting: int = 0
+    kv_cache_usage: float = 0.0
 
 
 class Metrics:
@@ -67,7 +56,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry, *, max_task_labels: int = 1000) -> None:
         # they would double every series, and nobody asks when one began
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = registry
+        self.registry = registry
         self._max_task_labels = max_task_labels
         self._tasks: dict[tuple[str, str], Counter] = {}
         self._methods: dict[tuple[str, str, str], Counter] = {}
@@ -111,13 +100,13 @@ class Metrics:
 
     def watch(self, live: Callable[[], Live]) -> None:
         """Show what `live` says at each scrape."""
-        self._registry.register(_LiveCollector(live))
+        self.registry.register(_LiveCollector(live))
 
     def render(self, jobs: Mapping[str, int]) -> bytes:
         """The scrape, in Prometheus's text format."""
         for state, number in jobs.items():
             self._train_jobs.labels(state).set(number)
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
     # ------------------------------------------------------------ observers
 
@@ -181,12 +170,12 @@ class Metrics:
         return counter
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"adapterd_{name}", text, labels, registry=self._registry)
+        return Counter(f"adapterd_{name}", text, labels, registry=self.registry)
 
     def _histogram(
         self, name: str, text: str, buckets: tuple[float, ...], *labels: str
     ) -> Histogram:
-        return Histogram(f"adapterd_{name}", text, labels, buckets=buckets, registry=self._registry)
+        return Histogram(f"adapterd_{name}", text, labels, buckets=buckets, registry=self.registry)
 
 
 class _LiveCollector:
@@ -214,6 +203,17 @@ class _LiveCollector:
         )
         yield GaugeMetricFamily(
             "adapterd_engine_generation", "Engines started so far", live.engine_generation
+        )
+        yield GaugeMetricFamily(
+            "adapterd_num_requests_running", "Texts that write", live.texts_running
+        )
+        yield GaugeMetricFamily(
+            "adapterd_num_requests_waiting", "Texts that wait to write", live.texts_waiting
+        )
+        yield GaugeMetricFamily(
+            "adapterd_kv_cache_usage_perc",
+            "Share of the memory for keys and values that running texts need",
+            live.kv_cache_usage,
         )
         yield self._gateway_gauge(live)
 

@@ -5,6 +5,8 @@ The only module of the server that chooses implementations.
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -19,6 +21,7 @@ from server.config import Settings
 from server.data import Data
 from server.dispatch.batcher import Batcher
 from server.dispatch.compositions import Compositions
+from server.dispatch.leases import Leases
 from server.dispatch.residency import Residency
 from server.dispatch.waiting_room import WaitingRoom
 from server.dispatch.writer import Writer
@@ -29,6 +32,7 @@ from server.service.adapters import AdapterService
 from server.service.admission import Admission
 from server.service.files import FileService
 from server.service.jobs import JobService
+from server.service.models import ModelService
 from server.service.predict import PredictService
 from server.service.predict_many import PredictManyService
 from server.service.prompts import PromptReader
@@ -36,6 +40,8 @@ from server.service.service import Service
 from server.service.tasks import TaskService
 from server.service.tokens import InputReader
 from server.service.views import info_view
+from server.service.write import WriteService
+from server.writing_metrics import WritingMetrics
 from trainer.trainer import Trainer
 from trainer.worker import Worker
 
@@ -131,10 +137,9 @@ def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics
         residency=residency,
         room=writing_room,
         slots=slots,
-        limits=limits.writer_limits(settings, num_slots),
-        observer=metrics,
-        follow_engine=batcher.follow_engine,
-        freed=batcher.wake,
+        batcher=batcher,
+        limits=limits.writer_limits(settings, port.info, num_slots),
+        observer=WritingMetrics(metrics.registry, metrics),
     )
     compositions = Compositions(port=port, residency=residency, forget=slots.forget)
     return Dispatch(
@@ -158,21 +163,33 @@ def _service(
     adapters = AdapterService(
         registry=data.registry, port=port, residency=dispatch.residency, prompts=prompts
     )
+    leases = Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
+    write = WriteService(
+        resolve=data.registry.resolve,
+        info=port.info,
+        tokenizer=tokenizer,
+        prompts=prompts,
+        leases=leases,
+        writer=dispatch.writer,
+        limits=calls,
+        observer=metrics,
+        draw=lambda: secrets.randbits(63),
+    )
     predict = PredictService(
         resolve=data.registry.resolve,
         reader=InputReader(tokenizer, calls.max_chars),
-        prompts=prompts,
-        residency=dispatch.residency,
-        compositions=dispatch.compositions,
-        admission=Admission(dispatch.room, dispatch.writing_room, calls),
+        leases=leases,
+        admission=Admission(dispatch.room, dispatch.writing_room),
         batcher=dispatch.batcher,
-        writer=dispatch.writer,
+        write=write,
         limits=calls,
         observer=metrics,
     )
     return Service(
         predict=predict,
         predict_many=PredictManyService(predict),
+        write=write,
+        models=ModelService(data.registry, port.info, time.time()),
         tasks=TaskService(data.registry, dispatch.residency),
         adapters=adapters,
         jobs=JobService(trainer, health),
@@ -194,7 +211,10 @@ def _live(port: EnginePort, dispatch: Dispatch) -> Callable[[], Live]:
             loaded_bytes=dispatch.residency.num_bytes,
             engine_generation=port.generation,
             running=dispatch.batcher.running_labels | dispatch.writer.running_labels,
-            waiting={entry.label for room in rooms for entry in room.entries},
+            waiting={entry.label for room in rooms for entry in room.entries if entry.label},
+            texts_running=len(dispatch.writer.texts),
+            texts_waiting=dispatch.writing_room.num_rows,
+            kv_cache_usage=dispatch.writer.share_held,
         )
 
     return live

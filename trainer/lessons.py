@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.port import Decode, Decoded, Done, EnginePort, Release, Row, Start, Written
+from engine.port import Begin, Decoded, Done, EnginePort, Release, Row, Write, Written
 from engine.prompting import Lesson, Prompter
 from trainer.ask import ask, error_of
 from trainer.batches import prediction_batches
@@ -44,11 +44,12 @@ def written(
     for batch in prediction_batches([len(row.asked) for row in rows], max_rows=_ROWS):
         keys = [_FIRST_KEY + index for index in batch]
         asked = [Row(ids=list(rows[index].asked), slot=slot) for index in batch]
-        step = Start(
-            rows=asked, keys=keys, max_tokens=[head["max_tokens"]] * len(keys), place=place or {}
-        )
+        begin = [
+            Begin(key=key, row=row, max_tokens=head["max_tokens"])
+            for key, row in zip(keys, asked, strict=True)
+        ]
         try:
-            texts = _to_the_end(port, step, waiting)
+            texts = _to_the_end(port, Write(begin=begin, place=place or {}), waiting)
         finally:
             ask(port, Release(keys=keys), Done)
         for index, key in zip(batch, keys, strict=True):
@@ -57,10 +58,11 @@ def written(
 
 
 def _to_the_end(
-    port: EnginePort, step: Start, waiting: Callable[[], object]
+    port: EnginePort, step: Write, waiting: Callable[[], object]
 ) -> dict[int, list[int]]:
-    texts: dict[int, list[int]] = {key: [] for key in step.keys}
-    going, decoded = list(step.keys), ask(port, step, Decoded)
+    going = [begin.key for begin in step.begin]
+    texts: dict[int, list[int]] = {key: [] for key in going}
+    decoded = ask(port, step, Decoded)
     while going:
         unfinished = []
         for key, result in zip(going, decoded.rows, strict=True):
@@ -72,7 +74,7 @@ def _to_the_end(
         going = unfinished
         if going:
             waiting()
-            decoded = ask(port, Decode(keys=going, num_tokens=_TOKENS), Decoded)
+            decoded = ask(port, Write(keys=going, num_tokens=_TOKENS), Decoded)
     return texts
 
 

@@ -17,3 +17,12 @@ Promote = Annotated[
     typer.Option("--promote", help="Point `production` at the new version (the first always is)."),
 ]
 DataFile = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True)]
+Temperature = Annotated[
+    float | None, typer.Option(help="0: the likeliest token, always; default: 0.")
+]
+TopP = Annotated[float | None, typer.Option(help="Only the likeliest that reach this share.")]
+TopK = Annotated[int | None, typer.Option(help="Only so many of the likeliest tokens.")]
+Seed = Annotated[int | None, typer.Option(help="The same seed writes the same text again.")]
+Stop = Annotated[
+    list[str] | None, typer.Option(help="A string that ends the text; may be repeated.")
+]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapterd.cli.options import Json, Ref
+from adapterd.cli.options import Json, Ref, Seed, Stop, Temperature, TopK, TopP
 from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
-    from adapterd.call_options import PredictOptions
+    from adapterd.call_options import PredictOptions, WritingOptions
     from adapterd.wire import Text
 
 
@@ -32,6 +32,14 @@ def predict(
     max_tokens: Annotated[
         int | None, typer.Option(help="How much may be written; default: as the task says.")
     ] = None,
+    temperature: Temperature = None,
+    top_p: TopP = None,
+    top_k: TopK = None,
+    seed: Seed = None,
+    stop: Stop = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print what is written as it is written.")
+    ] = False,
     compose: Annotated[
         list[str] | None,
         typer.Option(
@@ -45,21 +53,30 @@ def predict(
     from adapterd.client import Client
 
     inputs = texts if texts and texts != ["-"] else [line.rstrip("\n") for line in sys.stdin]
-    options: PredictOptions = {"raw_scores": raw_scores}
-    if dimensions is not None:
-        options["dimensions"] = dimensions
-    if max_tokens is not None:
-        options["max_tokens"] = max_tokens
-    if compose:
-        options["compose"] = [_part(each) for each in compose]
+    writing: WritingOptions = _said(
+        max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed,
+        stop=stop or None, compose=[_part(each) for each in compose or ()] or None,
+    )  # fmt: skip
+    asked = [_input(text, pair, question) for text in inputs]
     with Client() as client:
-        asked = [_input(text, pair, question) for text in inputs]
+        if stream:
+            if raw_scores or dimensions is not None:
+                raise BadSetting("--stream: written text has no --raw-scores and no --dimensions")
+            for each in asked:
+                render.print_pieces(client.predict_stream(ref, [each], **writing), as_json=as_json)
+            return
+        options: PredictOptions = _said(**writing, dimensions=dimensions, raw_scores=raw_scores)
         prediction = client.predict(ref, asked, **options)
     if as_json:
         render.print_json(prediction)
     else:
         render.print_prediction(prediction, inputs)
     prediction.raise_for_rows()
+
+
+def _said(**options: Any) -> Any:
+    """Without those that were left out, whose defaults the server knows."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _part(given: str) -> dict[str, Any]:

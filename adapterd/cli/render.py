@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from adapterd.errors import RowFailed
 from adapterd.values import (
     Classification,
     Embedding,
@@ -26,8 +27,8 @@ from adapterd.values import (
     Task,
     Value,
     Version,
-    WrittenText,
 )
+from adapterd.written import Piece, WrittenText
 
 MAX_TEXT_CHARS = 60
 
@@ -72,6 +73,18 @@ def print_prediction(prediction: Prediction, texts: Sequence[str]) -> None:
     title = f"{prediction.task}@{prediction.version}  {short(prediction.digest)}"
     title += f"  {prediction.timing.total_ms:.1f} ms"
     print_table(title, ("text", "answer", "score"), rows)
+
+
+def print_pieces(pieces: Iterable[Piece], *, as_json: bool) -> None:
+    """As they come. Raises RowFailed for an input that has no text, or no more of it."""
+    for piece in pieces:
+        if as_json:
+            print_json(piece)
+        else:
+            sys.stdout.write(piece.text + ("\n" if piece.finish_reason else ""))
+            sys.stdout.flush()
+        if piece.error is not None:
+            raise RowFailed(f"input {piece.input}: {piece.error.message}", problem=piece.error.code)
 
 
 def print_tasks(tasks: Sequence[Task]) -> None:

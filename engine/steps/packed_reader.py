@@ -8,7 +8,7 @@ Shape letters: T tokens of all rows, W rows that write, D hidden width, V words 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -21,10 +21,12 @@ from engine.blocks import Blocks, root_name
 from engine.errors import BadRow
 from engine.kv_cache import BLOCK_TOKENS, KeyValuePool
 from engine.lookback import Lookback, Reading
-from engine.packing import Batch
+from engine.packing import Batch, pack
 from engine.plan import plan
 from engine.port import Row
-from engine.sites import Sites
+from engine.resident import Placed
+from engine.seating import STANDING, Seating
+from engine.sites import Action, Sites
 from engine.steps.forward import make_batch
 from engine.steps.running import Running, Turn
 
@@ -49,6 +51,7 @@ class PackedReader:
         self._pool = KeyValuePool(base.model.config, numerics.dtype, numerics.device, budget)
         self._blocks = Blocks(self._pool.num_blocks, BLOCK_TOKENS)
         self._admitted: dict[int, _Admitted] = {}
+        self._seating = Seating()
 
     @property
     def num_blocks(self) -> int:
@@ -73,6 +76,8 @@ class PackedReader:
         admitted = self._admitted.pop(key, None)
         if admitted is not None:
             admitted.table.clear()
+        if not self._admitted:
+            self._seating.clear()
 
     # ------------------------------------------------------------ who goes on
 
@@ -145,17 +150,27 @@ class PackedReader:
 
     @torch.inference_mode()
     def read(self, turns: Sequence[Turn]) -> Tensor:
-        placed = {turn.row.slot: turn.row.placed for turn in turns if turn.row.placed is not None}
-        tokens = [Row(ids=t.row.ids[t.start : t.stop], slot=t.row.slot) for t in turns]
-        batch = make_batch(self._base, tokens, placed)
+        batch, actions = self._batch(turns)
         ordered = [turns[i] for i in batch.order]
         lookback = Lookback(self._pool, [self._reading(turn) for turn in ordered])
-        with self._sites.acting(plan(batch, placed)):
+        with self._sites.acting(actions):
             hidden = self._base.forward(self._moved(batch, ordered), kept=lookback)
         logits_WV = self._base.vocabulary(self._last(hidden[0], batch, turns))
         for turn in turns:
             self._admitted[turn.row.key].table.commit(turn.row.ids, turn.stop)
         return logits_WV
+
+    def _batch(self, turns: Sequence[Turn]) -> tuple[Batch, Mapping[str, Sequence[Action]]]:
+        """Rows by seat, and what acts on them; for the same bits in any company, by themselves."""
+        rows = [Row(ids=t.row.ids[t.start : t.stop], slot=t.row.slot) for t in turns]
+        placed = _placed([turn.row for turn in turns])
+        if self._exact:
+            batch = make_batch(self._base, rows, placed)
+            return batch, plan(batch, placed)
+        seats = self._seating.seats(_placed([a.row for a in self._admitted.values()]) | placed)
+        groups = [seats.get(row.slot, STANDING) for row in rows]
+        batch = pack(rows, self._pool.device, groups)
+        return batch, self._seating.plan(batch, seats)
 
     def _reading(self, turn: Turn) -> Reading:
         blocks = self._admitted[turn.row.key].table.blocks
@@ -181,3 +196,7 @@ class PackedReader:
         if self._exact or not row.salt or named is None:
             return None
         return root_name(named, row.salt)
+
+
+def _placed(rows: Sequence[Running]) -> dict[int, Placed]:
+    return {row.slot: row.placed for row in rows if row.placed is not None}

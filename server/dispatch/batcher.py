@@ -9,34 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
 
 from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import EnginePort, Predict, Predicted, Result, Row
 from engine.slots import Placement, SlotTable
 from server.dispatch.entry import Answer, Entry
+from server.dispatch.observer import BatchObserver
 from server.dispatch.residency import Residency
 from server.dispatch.scheduler import BatchLimits, decide
 from server.dispatch.waiting_room import WaitingRoom
 from server.errors import DeadlinePassed, Stale
-
-
-class BatchObserver(Protocol):
-    """Hears of batches; the metrics."""
-
-    def batch(
-        self,
-        *,
-        num_rows: int,
-        num_tokens: int,
-        num_adapters: int,
-        num_placed: int,
-        num_swapped: int,
-    ) -> None: ...
-    def queued(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,6 +56,9 @@ class Batcher:
         self._generation = port.generation
         self._running: list[_Batch] = []
         self._pump_due = False
+        self._reserved: Mapping[str, int] = {}
+        #: told when batches gave slots back, before the next batch takes any
+        self.on_freed: Callable[[], object] = lambda: None
         residency.on_unload = slots.forget
 
     @property
@@ -90,6 +78,12 @@ class Batcher:
             for entry in entries:
                 self._room.abandon(entry)
 
+    def reserve(self, reserved: Mapping[str, int]) -> None:
+        """Digests and bytes of slots that are left to others: a text waits for them longest."""
+        if reserved != self._reserved:
+            self._reserved = reserved
+            self.wake()
+
     # ------------------------------------------------------------ sending
 
     def wake(self) -> None:
@@ -103,7 +97,8 @@ class Batcher:
         self._pump_due = False
         self.follow_engine()
         while self._room and self._may_send():
-            decision = decide(self._room.entries, self._slots.leased, self._limits, self._clock())
+            leased = {**self._slots.leased, **self._reserved}
+            decision = decide(self._room.entries, leased, self._limits, self._clock())
             for entry in decision.dropped:
                 self._room.leave(entry, DeadlinePassed())
             if not decision.chosen:
@@ -171,6 +166,7 @@ class Batcher:
             self._slots.release(digest)
         for digest in batch.placement.place.values() if failed else ():
             self._slots.forget(digest)  # nobody knows whether it was placed
+        self.on_freed()
 
     def _deliver(self, batch: _Batch, result: Predicted) -> None:
         now = self._clock()

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from engine.port import Array, Failure, Written
+from server.dispatch.bare_lease import BareLease
 from server.dispatch.compositions import JointLease
+from server.dispatch.draft import Draft
 from server.dispatch.residency import Lease
 
 
@@ -43,10 +45,10 @@ class Entry:
     priority: int
     deadline: float | None
     enqueued_at: float
-    lease: Lease | JointLease
+    lease: Lease | JointLease | BareLease
     future: asyncio.Future[Answer]
-    #: how many tokens each row may write, where rows write
-    max_tokens: int = 0
+    #: of an entry of one row that writes
+    draft: Draft | None = None
     #: a step with this entry failed as a whole; it is tried once more, in a batch of its own
     alone: bool = False
     #: submitted to the engine and not yet answered
@@ -67,8 +69,8 @@ class Entry:
 
     @property
     def num_writing_tokens(self) -> int:
-        """How many tokens the engine may come to hold for the rows, where rows write."""
-        return self.cost + self.num_rows * self.max_tokens
+        """How many tokens the engine may come to hold for the row that writes."""
+        return self.cost + (self.draft.max_tokens if self.draft else 0)
 
     @property
     def abandoned(self) -> bool:

@@ -74,7 +74,8 @@ def decide(
     dropped = [entry for entry in queue if _is_dead(entry, now)]
     live = [entry for entry in queue if not _is_dead(entry, now)] if dropped else list(queue)
     if any(entry.priority for entry in live):
-        live.sort(key=lambda entry: _band(entry, limits, now))  # stable: FIFO within a band
+        # stable: FIFO within a band
+        live.sort(key=lambda entry: band(entry, limits.ageing_s, now))
     return Decision(chosen=_side_by_side(_fill(live, leased, limits, now)), dropped=dropped)
 
 
@@ -82,8 +83,9 @@ def _is_dead(entry: Waiting, now: float) -> bool:
     return entry.abandoned or (entry.deadline is not None and entry.deadline <= now)
 
 
-def _band(entry: Waiting, limits: BatchLimits, now: float) -> int:
-    return max(0, entry.priority - int((now - entry.enqueued_at) / limits.ageing_s))
+def band(entry: Waiting, ageing_s: float, now: float) -> int:
+    """The priority, risen by one each time the entry has waited for so long."""
+    return max(0, entry.priority - int((now - entry.enqueued_at) / ageing_s))
 
 
 def _fill(live: Sequence[W], leased: Mapping[str, int], limits: BatchLimits, now: float) -> list[W]:

@@ -1,65 +1,96 @@
-"""A queue entry while its rows write, and how many may at once. Knows no engine and no loop."""
+"""A queue entry while its row writes. Knows no engine and no loop."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.port import Failure, Written
-from engine.slots import Placement
+from engine.port import Begin, Failure, Row, TokenLogprob, Written
+from server.dispatch.draft import Draft
 from server.dispatch.entry import Answer, Entry
+from server.dispatch.observer import WritingObserver
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriterLimits:
-    """How much may write at once. Adapters of rows that write keep their slots all the while, so
-    they may have only some of them.
-    """
-
-    max_rows: int
-    #: of prompts that begin together
-    max_tokens: int
-    #: of prompts and of what may be written after them: all that the engine keeps for them
-    max_writing_tokens: int
-    max_adapters: int
+#: how a text ends that a stop string ended; the engine says the same of its end tokens
+_STOP = "stop"
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Text:
-    """An entry that writes: its rows by key, what each has written, and when it began."""
+    """An entry that writes: its key in the engine, its slot, and what it has written."""
 
     entry: Entry
-    placement: Placement
-    #: how many adapters had to leave their slots for it
-    num_swapped: int
+    key: int
+    slot: int
     began_at: float
-    rows: dict[int, Written | Failure] = field(default_factory=dict)
+    #: whether its adapter had to be placed, and how many had to leave their slots for it
+    num_placed: int = 0
+    num_swapped: int = 0
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    num_cached: int = 0
+    finish: str = ""
+    failure: Failure | None = None
+    #: when it wrote last
+    wrote_at: float | None = None
 
-    def take(self, key: int, result: Written | Failure) -> None:
-        """What the row wrote in one step, after what it wrote before."""
-        before = self.rows.get(key)
-        if isinstance(before, Written) and isinstance(result, Written):
-            result = Written(ids=before.ids + result.ids, finish=result.finish)
-        self.rows[key] = result
+    def begin(self) -> Begin:
+        draft, ids = self.draft, self.entry.rows[0].ids
+        return Begin(
+            key=self.key, row=Row(ids=ids, slot=self.slot), max_tokens=draft.max_tokens,
+            sampling=draft.sampling, salt=draft.salt,
+        )  # fmt: skip
 
-    def answer(self, now: float) -> Answer:
-        return Answer(
-            rows=list(self.rows.values()),
-            queue_s=self.queue_s,
-            compute_s=now - self.began_at,
+    def take(self, result: Written | Failure) -> bool:
+        """What the row did in one step. True: it must be released, the engine does not know yet
+        that it is over.
+        """
+        if isinstance(result, Failure):
+            self.failure = result
+            return False
+        self.ids += result.ids
+        self.logprobs += result.logprobs
+        self.num_cached = max(self.num_cached, result.num_cached)
+        self.finish = result.finish
+        if self.draft.hear is None or not self.draft.hear(result) or self.finish:
+            return False
+        self.finish = _STOP
+        return True
+
+    def tell(self, observer: WritingObserver, result: Written | Failure, now: float) -> None:
+        """Of what the step wrote."""
+        if isinstance(result, Failure) or not result.ids:
+            return
+        before, self.wrote_at = self.wrote_at, now
+        if before is None:
+            observer.began_writing(
+                after_s=now - self.entry.enqueued_at,
+                num_prompt=self.entry.cost,
+                num_cached=self.num_cached,
+            )
+        observer.wrote(
+            num_tokens=len(result.ids),
+            after_s=None if before is None else (now - before) / len(result.ids),
         )
 
-    @property
-    def slot(self) -> int:
-        return self.placement.slots[self.entry.digest]
+    def answer(self, now: float) -> Answer:
+        row = self.failure or Written(
+            ids=self.ids, finish=self.finish, logprobs=self.logprobs, num_cached=self.num_cached
+        )
+        return Answer(rows=[row], queue_s=self.queue_s, compute_s=now - self.began_at)
 
     @property
-    def num_placed(self) -> int:
-        return len(self.placement.place)
+    def draft(self) -> Draft:
+        assert self.entry.draft is not None, "an entry that writes comes with its draft"
+        return self.entry.draft
 
     @property
     def queue_s(self) -> float:
         return self.began_at - self.entry.enqueued_at
 
     @property
-    def going(self) -> list[int]:
-        return [k for k, w in self.rows.items() if isinstance(w, Written) and not w.finish]
+    def is_over(self) -> bool:
+        return bool(self.finish) or self.failure is not None
+
+    @property
+    def num_tokens(self) -> int:
+        """How many tokens the engine holds for it, once it has read all of its prompt."""
+        return self.entry.cost + len(self.ids)

@@ -56,7 +56,7 @@ def serve(
     """Put every service behind the gate; answers their names."""
     apis: dict[Any, object] = {
         predictor_pb2.DESCRIPTOR.services_by_name["Predictor"]: PredictorApi(
-            service.predict, service.predict_many
+            service.predict, service.predict_many, service.write
         ),
         tasks_pb2.DESCRIPTOR.services_by_name["Tasks"]: TasksApi(service.tasks),
         adapters_pb2.DESCRIPTOR.services_by_name["Adapters"]: AdaptersApi(

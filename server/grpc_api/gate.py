@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 
 ROLES: dict[str, Role] = {
     "adapterd.v1.Predictor.Predict": Role.USE,
+    "adapterd.v1.Predictor.PredictStream": Role.USE,
     "adapterd.v1.Predictor.PredictMany": Role.USE,
     "adapterd.v1.Tasks.ListTasks": Role.READ,
     "adapterd.v1.Tasks.GetTask": Role.READ,

@@ -14,6 +14,7 @@ from google.protobuf.struct_pb2 import Struct
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.error_table import fault_of
 from server.errors import BadCall
+from server.grpc_api import written
 from server.service.parameters import parameters_of
 from server.service.values import (
     ManyPredictions,
@@ -114,7 +115,10 @@ def prediction(value: Prediction) -> predictor_pb2.PredictResponse:
             )
             for part in value.composed
         ],
-        outputs=[_error(o) if isinstance(o, RowError) else write(o) for o in value.outputs],
+        outputs=[
+            predictor_pb2.Output(error=written.error(o)) if isinstance(o, RowError) else write(o)
+            for o in value.outputs
+        ],
         timing=_timing(value.timing),
     )
 
@@ -153,21 +157,6 @@ def _relevance(output: Mapping[str, Any]) -> predictor_pb2.Output:
     return predictor_pb2.Output(relevance=predictor_pb2.Relevance(**output))
 
 
-def _text(output: Mapping[str, Any]) -> predictor_pb2.Output:
-    return predictor_pb2.Output(
-        text=predictor_pb2.WrittenText(
-            text=output["text"],
-            finish_reason=output["finish_reason"],
-            usage=predictor_pb2.Usage(**output["usage"]),
-            value=output.get("value"),
-        )
-    )
-
-
-def _error(error: RowError) -> predictor_pb2.Output:
-    return predictor_pb2.Output(error=predictor_pb2.Error(code=error.code, message=error.message))
-
-
 #: head -> its output message; a new head is one line here
 _WRITERS = {
     "classify": _classification,
@@ -176,7 +165,7 @@ _WRITERS = {
     "span": _span,
     "embed": _embedding,
     "rerank": _relevance,
-    "generate": _text,
+    "generate": written.text,
 }
 
 

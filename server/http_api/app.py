@@ -16,7 +16,9 @@ from server.doorkeeper import Doorkeeper
 from server.health import Health
 from server.http_api import aliases, files, jobs, predict, predict_many, status, tasks, versions
 from server.http_api.gate import Gate
-from server.http_api.problem import problem
+from server.http_api.openai import chat, completions, embeddings, models
+from server.http_api.problem import http_fault
+from server.http_api.refusal import refusal
 from server.http_api.route import check_routes
 from server.metrics import Metrics
 from server.service.service import Service
@@ -31,13 +33,14 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     )
     app.state.service = service
     app.state.health = health
-    for part in (predict, predict_many, tasks, versions, aliases, jobs, files, status):
+    openai = (completions, chat, embeddings, models)
+    for part in (predict, predict_many, tasks, versions, aliases, jobs, files, status, *openai):
         # the routes themselves, not a router within a router: what is live can then be listed
         app.router.routes.extend(part.router.routes)
     check_routes(app)
 
     async def refuse(request: Request, error: Exception) -> Response:
-        return problem(error, request.state.request_id)
+        return refusal(http_fault(error), request.url.path, request.state.request_id)
 
     app.add_exception_handler(HTTPException, refuse)
     return app

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.doorkeeper import Doorkeeper, request_id_of
 from server.errors import BadCall, BodyTooLarge, ForeignHost
 from server.health import Health
-from server.http_api.problem import http_fault, render
+from server.http_api.problem import http_fault
+from server.http_api.refusal import refusal
 from server.limits import STALL_S
 from server.metrics import Metrics
 
@@ -71,7 +72,8 @@ class Gate:
         except Exception as error:
             if answer.status:
                 raise  # an answer is under way; only breaking it off can still say that it failed
-            await render(http_fault(error), answer.request_id)(scope, receive, answer.send)
+            refused = refusal(http_fault(error), scope["path"], answer.request_id)
+            await refused(scope, receive, answer.send)
         finally:
             self._observe(scope, answer, time.perf_counter() - started)
 

@@ -17,6 +17,7 @@ from server.http_api.schemas import PredictOut
 from server.service.parameters import PRIORITIES, parameters_of
 from server.service.service import Service
 from server.service.values import Prediction, RowError
+from server.service.wanted import NAMES as WRITING_NAMES
 
 router = APIRouter(route_class=GuardedRoute, tags=["predict"])
 
@@ -81,6 +82,7 @@ PARAMETERS = {
         "dimensions": {"type": "integer", "minimum": 1},
         "max_tokens": {"type": "integer", "minimum": 1},
         "compose": _COMPOSE,
+        **{name: {"description": "of written text: docs/generation.md"} for name in WRITING_NAMES},
     },
     "additionalProperties": False,
 }

@@ -16,11 +16,6 @@ from server.error_table import DOMAIN_ERRORS, INVALID, NOT_FOUND, Fault, Outside
 MEDIA_TYPE = "application/problem+json"
 
 
-def problem(error: BaseException, request_id: str) -> Response:
-    """The answer to whatever went wrong while a request was served."""
-    return render(http_fault(error), request_id)
-
-
 def http_fault(error: BaseException) -> Fault:
     """Our own errors by the table; the web framework's by their status."""
     if isinstance(error, RequestValidationError):
@@ -45,15 +40,18 @@ def document(fault: Fault, request_id: str) -> dict[str, str | int]:
 
 
 def render(fault: Fault, request_id: str) -> Response:
+    content = msgspec.json.encode(document(fault, request_id))
+    return Response(content, fault.outside.http, headers_of(fault), MEDIA_TYPE)
+
+
+def headers_of(fault: Fault) -> dict[str, str]:
     headers = {}
     if fault.retry_after_s is not None:
         headers["retry-after"] = str(max(1, math.ceil(fault.retry_after_s)))
         headers["retry-after-ms"] = str(int(fault.retry_after_s * 1000))
     if fault.outside.http == 401:
         headers["www-authenticate"] = "Bearer"
-    return Response(
-        msgspec.json.encode(document(fault, request_id)), fault.outside.http, headers, MEDIA_TYPE
-    )
+    return headers
 
 
 def _framework_fault(error: HTTPException) -> Fault:

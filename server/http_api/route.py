@@ -16,7 +16,8 @@ from starlette.responses import Response
 from server.doorkeeper import require
 from server.errors import StartFailed
 from server.http_api.gate import PUBLIC
-from server.http_api.problem import http_fault, render
+from server.http_api.problem import http_fault
+from server.http_api.refusal import refusal
 from server.service.service import Service
 from server.service.values import Caller, Role
 
@@ -30,6 +31,11 @@ ROLES: dict[str, Role | None] = {
     "GET /v1/info": Role.READ,
     "POST /v1/tasks/{ref}/predict": Role.USE,
     "POST /v1/predict": Role.USE,
+    "POST /v1/completions": Role.USE,
+    "POST /v1/chat/completions": Role.USE,
+    "POST /v1/embeddings": Role.USE,
+    "GET /v1/models": Role.READ,
+    "GET /v1/models/{ref:path}": Role.READ,
     "GET /v1/tasks": Role.READ,
     "GET /v1/tasks/{task}": Role.READ,
     "DELETE /v1/tasks/{task}": Role.ADMIN,
@@ -57,8 +63,8 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class GuardedRoute(APIRoute):
-    """Checks the role before anything of the request is read, and turns every error into a problem
-    document.
+    """Checks the role before anything of the request is read, and turns every error into what
+    its surface says.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
@@ -96,7 +102,7 @@ def _refusal(error: Exception, request: Request) -> Response:
     if not fault.outside.public:
         extra = {"action": "call.failed", "method": request.url.path, "request_id": request_id}
         _log.error("a call failed", exc_info=error, extra=extra)
-    return render(fault, request_id)
+    return refusal(fault, request.url.path, request_id)
 
 
 def _caller(request: Request) -> Caller:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 from adapters_registry.values import Version
 from engine.errors import EngineError
 from engine.heads import HeadKind
+from engine.heads.generate import GenerateHead
 from engine.heads.head_kind import Answering
 from engine.port import Array, Failure, Written
 from server.dispatch.entry import Answer
 from server.errors import BadCall
 from server.service.tokens import Outputs, TextRow
 from server.service.values import Parameters, RowError
+from server.service.written import Piece, Token
 
 _OF_SOME_HEADS = {
     "normalize": "embeddings", "dimensions": "embeddings", "max_tokens": "written text",
@@ -26,6 +29,8 @@ def check_parameters(version: Version, kind: HeadKind, parameters: Parameters) -
     for name, purpose in _OF_SOME_HEADS.items():
         if getattr(parameters, name) is not None and name not in kind.settings:
             raise BadCall(f"The parameter {name} is for {purpose}; {version.task} is {kind.name}.")
+    if parameters.wanted is not None and kind.name != GenerateHead.name:
+        raise BadCall(f"Sampling is for written text; {version.task} is {kind.name}.")
 
 
 def read_answers(
@@ -64,3 +69,23 @@ def _answer_of(
         return kind.decode(logits, head, row.encoding, row.text, wanted)
     except EngineError as error:
         return RowError(code=error.code, message=str(error))
+
+
+def written_output(piece: Piece, head: Mapping[str, Any]) -> dict[str, Any] | RowError:
+    """A whole text as its task gives it."""
+    if piece.error is not None:
+        return piece.error
+    assert piece.usage is not None, "the last piece of a text counts its tokens"
+    output: dict[str, Any] = {"text": piece.text, "finish_reason": piece.finish}
+    output["usage"] = asdict(piece.usage)
+    if piece.tokens:
+        output["logprobs"] = [shown_token(token) for token in piece.tokens]
+    return output | GenerateHead().parsed(piece.text, head)
+
+
+def shown_token(token: Token) -> dict[str, Any]:
+    return {
+        "token": token.chosen.text,
+        "logprob": token.chosen.logprob,
+        "top": [{"token": other.text, "logprob": other.logprob} for other in token.top],
+    }

@@ -7,9 +7,12 @@ from typing import Any
 
 from server.errors import BadCall
 from server.service.values import Parameters, Part, Priority
+from server.service.wanted import NAMES as WRITING_NAMES
+from server.service.wanted import wanted_of
 
 NAMES = (
     "raw_scores", "truncate", "priority", "normalize", "dimensions", "max_tokens", "compose",
+    *WRITING_NAMES,
 )  # fmt: skip
 _MAX_PARTS = 8
 _MAX_WEIGHT = 100.0
@@ -32,6 +35,7 @@ def parameters_of(given: Mapping[str, Any]) -> Parameters:
         normalize=_flag(given, "normalize") if "normalize" in given else None,
         dimensions=_count(given, "dimensions"),
         max_tokens=_count(given, "max_tokens"),
+        wanted=wanted_of(given) if set(given) & set(WRITING_NAMES) else None,
         compose=_parts(given.get("compose")),
     )
 

@@ -8,22 +8,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from adapters_registry.errors import RegistryError
 from adapters_registry.values import Version
 from engine.heads import head_kind
 from engine.heads.generate import GenerateHead
 from server.dispatch.batcher import Batcher
-from server.dispatch.compositions import Compositions, JointLease
+from server.dispatch.compositions import JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
-from server.dispatch.residency import Lease, Residency
-from server.dispatch.writer import Writer
+from server.dispatch.leases import Leases
+from server.dispatch.residency import Lease
 from server.errors import DeadlinePassed, Stale
 from server.limits import CallLimits
 from server.service.admission import Admission
-from server.service.answers import check_parameters, read_answers
-from server.service.prompts import PromptReader
+from server.service.answers import check_parameters, read_answers, written_output
+from server.service.author import Author
+from server.service.order import Order
+from server.service.predict_observer import PredictObserver
 from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
 from server.service.values import (
@@ -35,13 +37,7 @@ from server.service.values import (
     RowError,
     Timing,
 )
-
-
-class PredictObserver(Protocol):
-    """Hears of predict calls; the metrics."""
-
-    def predicted(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None: ...
-    def row_failed(self, code: str) -> None: ...
+from server.service.write import WriteService
 
 
 class _Wait(NamedTuple):
@@ -52,10 +48,18 @@ class _Wait(NamedTuple):
     deadline: float
     #: queue when these others do
     together: Together | None
-    #: how much each row may write; 0 where nothing is written
-    max_tokens: int = 0
     #: what acts in place of the version's own adapter, with weights; empty: only that
     parts: Sequence[tuple[Version, float]] = ()
+
+
+class _Answered(NamedTuple):
+    """What a call came to: outputs by input, and where its time went."""
+
+    outputs: Outputs
+    rows: Sequence[TextRow]
+    answers: Sequence[Answer]
+    parts: Sequence[tuple[Version, float]]
+    tokenized_at: float
 
 
 class PredictService:
@@ -69,24 +73,20 @@ class PredictService:
         *,
         resolve: Callable[[str, str], Version],
         reader: InputReader,
-        prompts: PromptReader,
-        residency: Residency,
-        compositions: Compositions,
+        leases: Leases,
         admission: Admission,
         batcher: Batcher,
-        writer: Writer,
+        write: WriteService,
         limits: CallLimits,
         observer: PredictObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._resolve = resolve
         self._reader = reader
-        self._prompts = prompts
-        self._residency = residency
-        self._compositions = compositions
+        self._leases = leases
         self._admission = admission
         self._batcher = batcher
-        self._writer = writer
+        self._write = write
         self._limits = limits
         self._observer = observer
         self._clock = clock
@@ -102,67 +102,76 @@ class PredictService:
         """With `together` the rows queue at the moment when the rows of other calls do."""
         started = self._clock()
         version = self._resolve(caller.tenant, ref)
-        self._admission.check_size(len(inputs))
-        self._admission.check_rooms([version], len(inputs))
-        deadline = started + self._limits.timeout_s
-        if caller.deadline is not None:
-            deadline = min(deadline, caller.deadline)
-        wait = _Wait(caller.tenant, parameters.priority, deadline, together)
+        self._limits.check(len(inputs))
+        self._admission.check([version], len(inputs))
+        head = version.manifest.semantics["head"]
+        check_parameters(version, head_kind(head), parameters)
+        deadline = self._write.deadline(caller)
         try:
             async with asyncio.timeout_at(deadline):
-                return await self._answer(version, inputs, parameters, wait, started)
+                if head["kind"] == GenerateHead.name:
+                    order = Order(
+                        author=Author.of(version), inputs=inputs, parameters=parameters,
+                        caller=caller, deadline=deadline, together=together,
+                    )  # fmt: skip
+                    answered = await self._written(order)
+                else:
+                    wait = _Wait(caller.tenant, parameters.priority, deadline, together)
+                    answered = await self._answered(version, inputs, parameters, wait)
         except TimeoutError:
             raise DeadlinePassed from None
+        self._observe(version, answered.outputs, answered.rows)
+        return self._prediction(version, answered, started)
+
+    def kind_of(self, tenant: str, ref: str) -> str:
+        """The kind of head that would answer now."""
+        return str(self._resolve(tenant, ref).manifest.semantics["head"]["kind"])
 
     def check(self, refs: Sequence[str], num_inputs: int, caller: Caller) -> None:
         """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs to
         each ref; one that names nothing is for its own task to tell.
         """
-        self._admission.check_size(num_inputs * len(refs))
+        self._limits.check(num_inputs * len(refs))
         versions = []
         for ref in refs:
             with contextlib.suppress(RegistryError):
                 versions.append(self._resolve(caller.tenant, ref))
-        self._admission.check_rooms(versions, num_inputs)
+        self._admission.check(versions, num_inputs)
 
-    async def _answer(
-        self,
-        version: Version,
-        inputs: Sequence[object],
-        parameters: Parameters,
-        wait: _Wait,
-        started: float,
-    ) -> Prediction:
-        outputs: Outputs = [None] * len(inputs)
+    async def _answered(
+        self, version: Version, inputs: Sequence[object], parameters: Parameters, wait: _Wait
+    ) -> _Answered:
         head = version.manifest.semantics["head"]
-        kind = head_kind(head)
-        check_parameters(version, kind, parameters)
-        writes = kind.name == GenerateHead.name
-        if writes:
-            rows = await self._prompts.read(inputs, head, outputs)
-        else:
-            rows = await self._reader.read(inputs, parameters, outputs, head)
-        tokenized = self._clock()
-        if writes:
-            most = head["max_tokens"]
-            wait = wait._replace(max_tokens=min(parameters.max_tokens or most, most))
+        outputs: Outputs = [None] * len(inputs)
+        rows = await self._reader.read(inputs, parameters, outputs, head)
+        tokenized_at = self._clock()
         parts = [(self._resolve(wait.tenant, p.ref), p.weight) for p in parameters.compose]
         wait = wait._replace(parts=parts)
         answers = await self._compute(version, rows, wait) if rows else []
-        if writes:
-            self._prompts.decode(rows, answers, head, outputs)
-        else:
-            read_answers(kind, head, rows, answers, parameters, outputs)
-        self._observe(version, outputs, rows)
+        read_answers(head_kind(head), head, rows, answers, parameters, outputs)
+        return _Answered(outputs, rows, answers, parts, tokenized_at)
+
+    async def _written(self, order: Order) -> _Answered:
+        opened = await self._write.open(order)
+        outputs: Outputs = [opened.errors.get(i) for i in range(len(order.inputs))]
+        pieces = await opened.texts()
+        for row, piece in zip(opened.rows, pieces, strict=True):
+            outputs[row.position] = written_output(piece, order.author.head)
+        answers = list(opened.call.answers.values()) if opened.call else []
+        return _Answered(outputs, opened.rows, answers, opened.parts, opened.tokenized_at)
+
+    def _prediction(self, version: Version, answered: _Answered, started: float) -> Prediction:
+        answers = answered.answers
         return Prediction(
             task=version.task,
             version=version.number,
             digest=version.digest,
-            head=head["kind"],
-            composed=[Composed.of(version, weight) for version, weight in parts],
-            outputs=[output for output in outputs if output is not None],
+            head=version.manifest.semantics["head"]["kind"],
+            composed=[Composed.of(part, weight) for part, weight in answered.parts],
+            outputs=[output for output in answered.outputs if output is not None],
+            num_tokens=sum(row.encoding.num_tokens for row in answered.rows),
             timing=Timing(
-                tokenize_ms=(tokenized - started) * 1e3,
+                tokenize_ms=(answered.tokenized_at - started) * 1e3,
                 queue_ms=max((answer.queue_s for answer in answers), default=0.0) * 1e3,
                 compute_ms=max((answer.compute_s for answer in answers), default=0.0) * 1e3,
                 total_ms=(self._clock() - started) * 1e3,
@@ -182,7 +191,7 @@ class PredictService:
             return await self._run(version, rows, wait)
 
     async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
-        lease = await self._lease(version, wait.parts)
+        lease = await self._leases.of(version, wait.parts)
         try:
             if wait.together is not None:
                 await wait.together.arrive()
@@ -191,14 +200,7 @@ class PredictService:
             ]
         finally:
             lease.release()
-        return await (self._writer if wait.max_tokens else self._batcher).run(entries)
-
-    async def _lease(
-        self, version: Version, parts: Sequence[tuple[Version, float]]
-    ) -> Lease | JointLease:
-        if parts:
-            return await self._compositions.acquire(version, parts)
-        return self._residency.lease(version.digest) or await self._residency.acquire(version)
+        return await self._batcher.run(entries)
 
     def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
         chunks: list[list[RowTokens]] = [[]]
@@ -228,7 +230,6 @@ class PredictService:
             deadline=wait.deadline,
             enqueued_at=self._clock(),
             lease=lease,
-            max_tokens=wait.max_tokens,
             future=asyncio.get_running_loop().create_future(),
         )
 
@@ -238,9 +239,10 @@ class PredictService:
         for output in outputs:
             if isinstance(output, RowError):
                 self._observer.row_failed(output.code)
-        self._observer.predicted(
-            tenant=version.tenant,
-            task=version.task,
-            num_inputs=len(outputs),
-            num_tokens=sum(row.encoding.num_tokens for row in rows),
-        )
+        if version.manifest.semantics["head"]["kind"] != GenerateHead.name:  # which told it itself
+            self._observer.predicted(
+                tenant=version.tenant,
+                task=version.task,
+                num_inputs=len(outputs),
+                num_tokens=sum(row.encoding.num_tokens for row in rows),
+            )

@@ -1,20 +1,18 @@
-"""Calls of tasks that write: inputs to prompts, and what was written to outputs."""
+"""Calls of tasks that write: from inputs to the tokens a base writes after."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from engine.chat import is_message
 from engine.errors import BadAdapter, BadRow
-from engine.port import Failure, Written
 from engine.prompting import Asked, Prompter
 from engine.tokenizer import bare_encoding
-from server.dispatch.entry import Answer
-from server.errors import InputTooLong, NotMessages, WrongInput
+from server.errors import EmptyInput, InputTooLong, NotMessages, WrongInput
 from server.service.inputs import read_input
+from server.service.token_ids import TokenIds
 from server.service.tokens import Outputs, TextRow
 from server.service.values import RowError
 
@@ -59,34 +57,16 @@ class PromptReader:
                 outputs[position] = row
         return [row for row in found if not isinstance(row, RowError)]
 
-    def decode(
-        self,
-        rows: Sequence[TextRow],
-        answers: Sequence[Answer],
-        head: Mapping[str, Any],
-        outputs: Outputs,
-    ) -> None:
-        """Fill in what was written."""
-        results = chain.from_iterable(answer.rows for answer in answers)
-        for row, result in zip(rows, results, strict=True):
-            if isinstance(result, Failure):
-                outputs[row.position] = RowError(code=result.code, message=result.message)
-                continue
-            assert isinstance(result, Written), "a row that writes answers with what it wrote"
-            outputs[row.position] = self._prompter.output(result.ids, head) | {
-                "finish_reason": result.finish,
-                "usage": {
-                    "prompt_tokens": len(row.encoding.ids),
-                    "completion_tokens": len(result.ids),
-                },
-            }
-
     def _read(self, position: int, item: object, head: Mapping[str, Any]) -> TextRow | RowError:
-        asked = _asked(item, self._max_chars)
+        asked = item if isinstance(item, TokenIds) else _asked(item, self._max_chars)
         if isinstance(asked, RowError):
             return asked
         try:
-            ids = self._prompter.tokens(asked, head)
+            ids = (
+                asked.known(self._prompter.knows)
+                if isinstance(asked, TokenIds)
+                else self._prompter.tokens(asked, head)
+            )
         except BadRow as error:
             return RowError(code=error.code, message=str(error))
         if len(ids) > self._max_tokens:
@@ -95,6 +75,8 @@ class PromptReader:
                 message=f"The prompt has {len(ids)} tokens; "
                 f"the base reads at most {self._max_tokens}.",
             )
+        if not ids:
+            return RowError(code=EmptyInput.code, message=str(EmptyInput()))
         return TextRow(position, asked if isinstance(asked, str) else "", bare_encoding(ids))
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from server.service.adapters import AdapterService
 from server.service.files import FileService
 from server.service.jobs import JobService
+from server.service.models import ModelService
 from server.service.predict import PredictService
 from server.service.predict_many import PredictManyService
 from server.service.tasks import TaskService
 from server.service.views import InfoView
+from server.service.write import WriteService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,8 @@ class Service:
 
     predict: PredictService
     predict_many: PredictManyService
+    write: WriteService
+    models: ModelService
     tasks: TaskService
     adapters: AdapterService
     jobs: JobService

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from engine.errors import BadRow
 from engine.heads.head_kind import input_of, windows_of
-from engine.tokenizer import Encoding, Tokenizer
+from engine.tokenizer import Encoding, Tokenizer, bare_encoding
 from engine.windows import Windows
 from server.errors import InputTooLong
 from server.service.inputs import Given, read_input
+from server.service.token_ids import TokenIds
 from server.service.values import Parameters, RowError
 
 #: up to here tokenising costs less than a hop to a thread and back under load; beyond, it would
@@ -62,11 +64,31 @@ class InputReader:
                 outputs[position] = self._too_many_tokens()
             else:
                 rows.append(TextRow(position, each.second or each.first, encoding))
+        rows += self._ready(inputs, outputs)
+        return sorted(rows, key=lambda row: row.position)
+
+    def _ready(self, inputs: Sequence[object], outputs: Outputs) -> list[TextRow]:
+        """Those that are tokens already."""
+        rows = []
+        for position, item in enumerate(inputs):
+            if not isinstance(item, TokenIds):
+                continue
+            try:
+                ids = item.known(self._tokenizer.knows)
+            except BadRow as error:
+                outputs[position] = RowError(code=error.code, message=str(error))
+                continue
+            if len(ids) > self._tokenizer.max_tokens:
+                outputs[position] = self._too_many_tokens()
+            else:
+                rows.append(TextRow(position, "", bare_encoding(ids)))
         return rows
 
     def _given(self, inputs: Sequence[object], outputs: Outputs, wanted: str) -> dict[int, Given]:
         given: dict[int, Given] = {}
         for position, item in enumerate(inputs):
+            if isinstance(item, TokenIds):
+                continue
             read = read_input(item, wanted, self._max_chars)
             if isinstance(read, RowError):
                 outputs[position] = read

@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from adapters_registry.values import Version
+from server.service.wanted import Wanted
 
 
 class Role(IntEnum):
@@ -51,8 +52,8 @@ class Part:
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
     `priority` is the band in which the call waits; `normalize` and `dimensions` shape embeddings;
-    `max_tokens` lowers how much may be written; `compose` is what acts, weighted and summed, in
-    place of the ref's own adapter, under the ref's own head.
+    `max_tokens` lowers how much may be written, `wanted` says how; `compose` is what acts, weighted
+    and summed, in place of the ref's own adapter, under the ref's own head.
     """
 
     raw_scores: bool = False
@@ -61,6 +62,7 @@ class Parameters:
     truncate: bool = False
     priority: Priority = Priority.INTERACTIVE
     max_tokens: int | None = None
+    wanted: Wanted | None = None
     compose: tuple[Part, ...] = ()
 
 
@@ -108,6 +110,8 @@ class Prediction:
     head: str
     outputs: list[dict[str, Any] | RowError]
     timing: Timing
+    #: that were read
+    num_tokens: int = 0
     composed: list[Composed] = field(default_factory=list)
 
 

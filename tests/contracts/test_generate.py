@@ -86,10 +86,12 @@ def write(
     asked = [port.Row(ids=ids, slot=slots[d] if d else 0) for ids, d in rows]
     place = {slot: digest for digest, slot in slots.items()}
     keys = list(range(100, 100 + len(rows)))
-    step = port.Start(rows=asked, keys=keys, max_tokens=[length] * len(rows), place=place)
-    answers = dict(zip(keys, table.ask(step).rows, strict=True))
+    given = zip(keys, asked, strict=True)
+    beginning = [port.Begin(key=key, row=row, max_tokens=length) for key, row in given]
+    results = table.ask(port.Write(begin=beginning, place=place)).rows
+    answers = dict(zip(keys, results, strict=True))
     while going := [k for k, a in answers.items() if isinstance(a, port.Written) and not a.finish]:
-        results = table.ask(port.Decode(keys=going, num_tokens=num)).rows
+        results = table.ask(port.Write(keys=going, num_tokens=num)).rows
         for key, result in zip(going, results, strict=True):
             before = answers[key]
             assert isinstance(before, port.Written)
@@ -100,6 +102,10 @@ def write(
             )
     assert table.ask(port.Stats()).running == []
     return [answers[key] for key in keys]
+
+
+def begin(key: int, ids: list[int], length: int, slot: int = 0) -> port.Begin:
+    return port.Begin(key=key, row=port.Row(ids=ids, slot=slot), max_tokens=length)
 
 
 @pytest.mark.parametrize("family", DECODERS)
@@ -131,12 +137,11 @@ def test_a_row_that_begins_while_others_write_changes_none_of_their_tokens(
 ) -> None:
     table = bench("llama")
     alone = [write(table, [(ids, None)], 6)[0] for ids in ROWS[:2]]
-    first = table.ask(port.Start(rows=[port.Row(ids=ROWS[0])], keys=[1], max_tokens=[6])).rows[0]
-    some = table.ask(port.Decode(keys=[1], num_tokens=2)).rows[0]
-    second = table.ask(port.Start(rows=[port.Row(ids=ROWS[1])], keys=[2], max_tokens=[6])).rows[0]
-    rest = table.ask(port.Decode(keys=[1, 2], num_tokens=9)).rows
-    assert first.ids + some.ids + rest[0].ids == alone[0].ids
-    assert second.ids + rest[1].ids == alone[1].ids
+    first = table.ask(port.Write(begin=[begin(1, ROWS[0], 6)], num_tokens=3)).rows[0]
+    both = table.ask(port.Write(keys=[1], begin=[begin(2, ROWS[1], 6)])).rows
+    rest = table.ask(port.Write(keys=[1, 2], num_tokens=9)).rows
+    assert first.ids + both[0].ids + rest[0].ids == alone[0].ids
+    assert both[1].ids + rest[1].ids == alone[1].ids
 
 
 def test_a_row_stops_at_the_end_of_what_the_base_reads(bench: MakeBench) -> None:
@@ -147,10 +152,10 @@ def test_a_row_stops_at_the_end_of_what_the_base_reads(bench: MakeBench) -> None
 
 def test_a_released_row_is_gone(bench: MakeBench) -> None:
     table = bench("llama")
-    table.ask(port.Start(rows=[port.Row(ids=ROWS[0])], keys=[7], max_tokens=[9]))
+    table.ask(port.Write(begin=[begin(7, ROWS[0], 9)]))
     assert table.ask(port.Stats()).running == [7]
     table.ask(port.Release(keys=[7, 8]))
-    assert table.ask(port.Decode(keys=[7])).rows[0].code == "not_loaded"
+    assert table.ask(port.Write(keys=[7])).rows[0].code == "not_loaded"
 
 
 def test_a_row_whose_slot_was_given_away_fails_and_its_neighbour_writes_on(
@@ -158,11 +163,10 @@ def test_a_row_whose_slot_was_given_away_fails_and_its_neighbour_writes_on(
 ) -> None:
     table = bench("llama")
     first, second = (table.load(directory, HEAD) for directory, _ in adapters("llama", 2))
-    rows = [port.Row(ids=ROWS[0], slot=1), port.Row(ids=ROWS[1], slot=2)]
-    step = port.Start(rows=rows, keys=[1, 2], max_tokens=[9, 9], place={1: first, 2: second})
-    table.ask(step)
+    rows = [begin(1, ROWS[0], 9, slot=1), begin(2, ROWS[1], 9, slot=2)]
+    table.ask(port.Write(begin=rows, place={1: first, 2: second}))
     table.ask(port.Evict(slots=[1]))
-    lost, kept = table.ask(port.Decode(keys=[1, 2])).rows
+    lost, kept = table.ask(port.Write(keys=[1, 2])).rows
     assert lost.code == "not_loaded"
     assert isinstance(kept, port.Written)
     table.ask(port.Release(keys=[2]))

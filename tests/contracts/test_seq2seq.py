@@ -162,10 +162,9 @@ def test_a_pretrained_t5_writes_what_transformers_writes_with_it() -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(TINY_T5, dtype=torch.float32).eval()
     ids = tokenizer("sentiment: what a lovely day")["input_ids"]
     theirs = model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, 1:]
-    step = port.Start(rows=[port.Row(ids=ids)], keys=[1], max_tokens=[12])
-    first = engine.step(step)
-    rest = engine.step(port.Decode(keys=[1], num_tokens=12))
-    assert isinstance(first, port.Decoded)
-    assert isinstance(rest, port.Decoded)
-    written = [*first.rows[0].ids, *getattr(rest.rows[0], "ids", [])]  # type: ignore[union-attr]
-    assert written == [token for token in theirs.tolist() if token not in engine.info.end_ids]
+    begin = port.Begin(key=1, row=port.Row(ids=ids), max_tokens=12)
+    decoded = engine.step(port.Write(begin=[begin], num_tokens=12))
+    assert isinstance(decoded, port.Decoded)
+    [written] = decoded.rows
+    assert isinstance(written, port.Written)
+    assert written.ids == [token for token in theirs.tolist() if token not in engine.info.end_ids]

@@ -12,7 +12,7 @@ from engine.errors import ERRORS
 from server.error_table import DOMAIN_ERRORS, TABLE, fault_of
 from server.errors import Overloaded, ServerError
 from server.grpc_api.faults import trailers_of
-from server.http_api.problem import problem
+from server.http_api.problem import http_fault, render
 
 
 def every_class() -> Iterator[type[Exception]]:
@@ -67,7 +67,7 @@ def test_an_overloaded_server_says_when_over_both_transports() -> None:
     assert trailers["grpc-retry-pushback-ms"] == "2500"
     assert trailers["adapterd-code"] == "overloaded"
     assert b"RetryInfo" in trailers["grpc-status-details-bin"]  # type: ignore[operator]
-    answer = problem(Overloaded(retry_after_s=2.5), "r1")
+    answer = render(http_fault(Overloaded(retry_after_s=2.5)), "r1")
     assert (answer.headers["retry-after"], answer.headers["retry-after-ms"]) == ("3", "2500")
     assert answer.media_type == "application/problem+json"
 

@@ -33,6 +33,7 @@ async def busy(server: Server) -> None:
         await rpc.predict("mood", "x", "")
         await http.post("/v1/tasks/mood/predict", json={"inputs": ["x"]})
         await http.get("/no/such/path")
+        await http.post("/v1/completions", json={"model": "fake", "prompt": "x"})
 
 
 async def test_the_documentation_names_every_metric_and_no_other(tmp_path: Path) -> None:
@@ -83,6 +84,26 @@ async def test_who_waits_to_write_is_shown_as_waiting(tmp_path: Path) -> None:
     assert "adapterd_queue_rows 1.0" in text
     assert "adapterd_queue_tokens 0.0" not in text
     assert 'waiting_lora_adapters="draft"' in text
+
+
+async def test_texts_are_counted_by_tokens_and_ends(tmp_path: Path) -> None:
+    head = {"kind": "generate", "format": "plain", "max_tokens": 200}
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=head)
+        async with http_client(server) as http:
+            for most in (200, 2):
+                body = {"inputs": ["hello"], "parameters": {"max_tokens": most}}
+                await http.post("/v1/tasks/draft/predict", json=body)
+        text = await scrape(server)
+    assert "adapterd_prompt_tokens_total 14.0" in text
+    assert "adapterd_prefix_cache_queries_total 14.0" in text
+    assert "adapterd_generation_tokens_total 9.0" in text
+    assert 'adapterd_request_success_total{finished_reason="stop"} 1.0' in text
+    assert 'adapterd_request_success_total{finished_reason="length"} 1.0' in text
+    assert "adapterd_time_to_first_token_seconds_count 2.0" in text
+    assert "adapterd_inter_token_latency_seconds_count 7.0" in text
+    assert "adapterd_num_requests_running 0.0" in text
+    assert "adapterd_kv_cache_usage_perc 0.0" in text
 
 
 async def test_the_metrics_port_serves_metrics_only(tmp_path: Path) -> None:

@@ -56,12 +56,11 @@ async def test_a_prompt_is_registered_without_files_and_answers_as_the_base_does
         info = engine.info
         tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
         ids = Prompter(info, tokenizer).tokens("w7 w8", {"format": "plain", "prompt": PROMPT})
-        step = port.Start(rows=[port.Row(ids=ids)], keys=[2**50], max_tokens=[6])
-        first = engine.submit(step).result()
-        rest = engine.submit(port.Decode(keys=[2**50], num_tokens=6)).result()
-        assert isinstance(first, port.Decoded)
-        assert isinstance(rest, port.Decoded)
-        written = [token for step in (first, rest) for token in getattr(step.rows[0], "ids", [])]
+        begin = port.Begin(key=2**50, row=port.Row(ids=ids), max_tokens=6)
+        decoded = engine.submit(port.Write(begin=[begin], num_tokens=10)).result()
+        assert isinstance(decoded, port.Decoded)
+        assert isinstance(decoded.rows[0], port.Written)
+        written = decoded.rows[0].ids
         assert answer["outputs"][0]["text"] == tokenizer.text(written)
         assert answer["outputs"][0]["usage"]["prompt_tokens"] == len(ids)
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
-from engine.port import Decode, Predict, Release, Start
+from engine.port import Predict, Release, Write
 from engine.testing import FakeEngine
 from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
@@ -47,6 +48,7 @@ async def test_both_transports_give_the_same_text(tmp_path: Path) -> None:
             assert output["usage"] == {
                 "prompt_tokens": mine.text.usage.prompt_tokens,
                 "completion_tokens": mine.text.usage.completion_tokens,
+                "cached_tokens": 0,
             }
         assert sorted(theirs["outputs"][0]["text"]) == sorted("hello there")
         assert_all_given_back(server)
@@ -173,14 +175,14 @@ async def test_other_rows_are_answered_between_two_tokens(tmp_path: Path) -> Non
         publish(registry_of(server), "draft", head=PLAIN)
         publish(registry_of(server), "mood")
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
         await post(server, "mood", "a good day")
-        kinds = [type(s) for s in engine.steps if isinstance(s, Start | Decode | Predict)]
+        kinds = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
         assert (await writing)["outputs"][0]["usage"]["completion_tokens"] == 122
         first = kinds.index(Predict)
-        assert kinds[:first].count(Decode) > 0
-        after = [type(s) for s in engine.steps if isinstance(s, Decode | Predict)]
-        assert after.count(Decode) > kinds[:first].count(Decode)
+        assert kinds[:first].count(Write) > 0
+        after = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
+        assert after.count(Write) > kinds[:first].count(Write)
         assert_all_given_back(server)
 
 
@@ -189,7 +191,7 @@ async def test_a_caller_who_hangs_up_takes_its_rows_along(tmp_path: Path) -> Non
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "draft", head=PLAIN)
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
         writing.cancel()
         await until(lambda: any(isinstance(step, Release) for step in engine.steps))
         await until(lambda: not engine.writing.rows)
@@ -203,7 +205,7 @@ async def test_an_engine_that_dies_gives_a_retryable_error_and_writes_again_afte
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "draft", head=PLAIN)
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Decode) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
         engine.die()
         assert (await writing).get("code") == "engine_gone" or "outputs" in await writing
         assert (await post(server, "draft", "hello"))["outputs"][0]["finish_reason"] == "stop"
@@ -220,8 +222,8 @@ async def test_one_text_may_be_sorted_and_answered_in_one_call(tmp_path: Path) -
         draft, mood = answer["results"]
         assert draft["outputs"] == (await post(server, "draft", "a good day"))["outputs"]
         assert mood["outputs"] == (await post(server, "mood", "a good day"))["outputs"]
-        kinds = [type(s) for s in engine.steps if isinstance(s, Decode | Predict)]
-        assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Decode)
+        kinds = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
+        assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Write)
         assert_all_given_back(server)
 
 
@@ -255,3 +257,80 @@ async def test_a_call_of_many_tasks_is_kept_out_by_the_rooms_it_would_wait_in(
             for tasks in (["mood", "draft"], ["mood", "nothing"])
         ]
         assert [answer.status_code for answer in answers] == [503, 200]
+
+
+# ---------------------------------------------------------------- pieces
+
+
+async def test_pieces_put_together_are_the_whole_text_whatever_ends_it(tmp_path: Path) -> None:
+    random = Random(7)
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        for seed in range(3):
+            publish(registry_of(server), f"draft{seed}", seed=seed, head=PLAIN)
+        for number in range(40):
+            texts = ["".join(random.choices("aé€😀 ", k=random.randint(1, 20))) for _ in "ab"]
+            stop = ["".join(random.choices("aé€😀 ", k=random.randint(1, 3))) for _ in range(2)]
+            request = predictor_pb2.PredictRequest(
+                task_id=f"draft{number % 3}",
+                inputs=[predictor_pb2.Input(text=f"x{text}") for text in texts],
+            )
+            request.parameters.update({"stop": stop, "max_tokens": random.randint(1, 80)})
+            whole = (await rpc.predictor.Predict(request)).outputs
+            told = ["", ""]
+            async for piece in rpc.predictor.PredictStream(request):
+                told[piece.input] += piece.text
+                if piece.finish_reason:
+                    assert piece.finish_reason == whole[piece.input].text.finish_reason
+                    assert piece.usage == whole[piece.input].text.usage
+            assert told == [output.text.text for output in whole]
+        assert_all_given_back(server)
+
+
+async def test_a_stop_string_ends_the_row_in_the_engine_within_a_step(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with running(tmp_path, engine) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        whole = (await post(server, "draft", "abcdefgh"))["outputs"][0]["text"]
+        engine.steps.clear()
+        output = (await post(server, "draft", "abcdefgh", stop=whole[2]))["outputs"][0]
+        assert output["text"] == whole[:2]
+        assert output["finish_reason"] == "stop"
+        kinds = [type(step) for step in engine.steps if isinstance(step, Write | Release)]
+        assert kinds[-1] is Release
+        assert kinds.count(Write) == output["usage"]["completion_tokens"]
+        assert_all_given_back(server)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"temperature": "hot"}, "temperature must be a number"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"stop": [3]}, "stop must be"),
+        ({"stop": "x" * 500}, "from 1 to 128"),
+        ({"seed": 0.5}, "seed must be a whole number"),
+        ({"logit_bias": {"9" * 5000: 1}}, "logit_bias"),
+        ({"stop_token_ids": ["a"]}, "stop_token_ids"),
+        ({"response_format": "json"}, "response_format"),
+        ({"structured_outputs": {"regex": "a", "choice": ["b"]}}, "one of"),
+        ({"structured_outputs": {"regex": "("}}, "grammar"),
+        ({"n": 2}, "no parameter 'n'"),
+    ],
+)
+async def test_a_wrong_sampling_parameter_is_refused_with_a_sentence(
+    tmp_path: Path, parameters: dict[str, Any], words: str
+) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        answer = await post(server, "draft", "hello", **parameters)
+        assert (answer["status"], answer["code"]) == (400, "bad_request")
+        assert words in answer["detail"]
+
+
+async def test_logprobs_come_with_the_tokens_they_are_of(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        publish(registry_of(server), "draft", head=PLAIN)
+        output = (await post(server, "draft", "hello", logprobs=1))["outputs"][0]
+        said = "".join(token["token"] for token in output["logprobs"])
+        assert said.replace("[CLS]", "").replace("[SEP]", "") == output["text"]
+        assert output["logprobs"][0]["top"][0]["logprob"] == 0.0

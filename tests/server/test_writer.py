@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,22 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from engine.errors import EngineGone, OutOfMemory
-from engine.port import Decode, Release, Start
+from engine.port import Release, Write
 from engine.testing import FakeEngine
-from server.dispatch.entry import Answer
+from server.dispatch.draft import Draft
+from server.dispatch.entry import Answer, Entry
 from server.dispatch.residency import Lease
-from server.dispatch.text import WriterLimits
+from server.dispatch.turn import WriterLimits
 from server.dispatch.waiting_room import QueueLimits, WaitingRoom
 from server.dispatch.writer import Writer
+from server.errors import DeadlinePassed
 from server.metrics import Metrics
+from server.writing_metrics import WritingMetrics
 from tests.server.build import publish
-from tests.server.dispatching import Bench, entry
+from tests.server.dispatching import Bench, entry, settled
 
 LIMITS: dict[str, Any] = {
-    "max_rows": 8, "max_tokens": 20, "max_writing_tokens": 1000, "max_adapters": 4,
+    "max_rows": 8, "max_tokens": 20, "num_blocks": 60, "block_tokens": 16, "max_adapters": 4,
 }  # fmt: skip
 HEAD = {"kind": "generate", "format": "plain", "max_tokens": 200}
 
@@ -55,9 +59,8 @@ class Desk(Bench):
             room=self.waiting,
             slots=self.slots,
             limits=WriterLimits(**LIMITS | changes),
-            observer=self.metrics,
-            follow_engine=self.batcher.follow_engine,
-            freed=self.batcher.wake,
+            observer=WritingMetrics(CollectorRegistry(), self.metrics),
+            batcher=self.batcher,
         )
         return self.writer
 
@@ -65,9 +68,18 @@ class Desk(Bench):
         version = publish(self.registry, "draft", seed=seed, head=HEAD)
         return await self.residency.acquire(version)
 
-    def write(self, lease: Lease, length: int, most: int = 5) -> asyncio.Task[list[Answer]]:
-        made = entry(lease.again(), [7] * length, max_tokens=most)
-        return asyncio.create_task(self.writer.run([made]))
+    def write(
+        self, lease: Lease, length: int, most: int = 5, **changes: Any
+    ) -> asyncio.Task[Answer]:
+        made = entry(lease.again(), [7] * length, **{"draft": Draft(max_tokens=most)} | changes)
+        return asyncio.create_task(self.answer(made))
+
+    async def answer(self, made: Entry) -> Answer:
+        try:
+            self.writer.admit([made])
+            return await made.future
+        finally:
+            self.writer.abandon([made])
 
     @property
     def fake(self) -> FakeEngine:
@@ -75,10 +87,14 @@ class Desk(Bench):
 
     def begun(self) -> list[list[int]]:
         """The lengths of the prompts of each step that began any."""
-        return [[len(r.ids) for r in s.rows] for s in self.fake.steps if isinstance(s, Start)]
+        return [[len(b.row.ids) for b in s.begin] for s in self.writes if s.begin]
+
+    @property
+    def writes(self) -> list[Write]:
+        return [step for step in self.fake.steps if isinstance(step, Write)]
 
     async def decoding(self) -> None:
-        await between(lambda: any(isinstance(step, Decode) for step in self.fake.steps))
+        await between(lambda: any(step.keys for step in self.writes))
 
     def assert_nothing_left(self) -> None:
         assert self.fake.writing.rows == {}
@@ -105,7 +121,7 @@ async def test_a_release_that_fails_stops_nobody_elses_text(tmp_path: Path) -> N
     desk.fake.broken[Release] = EngineGone()
     leaving.cancel()
     async with asyncio.timeout(2):
-        assert len((await staying)[0].rows) == 1
+        assert len((await staying).rows) == 1
     assert desk.writer.running_labels == set()
     assert desk.slots.num_leases == 0
 
@@ -124,24 +140,23 @@ async def test_a_fault_of_our_own_ends_every_text_and_the_writer_writes_on_after
             assert isinstance(outcome, EngineGone)
     desk.assert_nothing_left()
     desk.metrics.is_broken = False
-    assert len(await desk.write(lease, 3)) == 1
+    assert len((await desk.write(lease, 3)).rows) == 1
 
 
-@pytest.mark.parametrize("step", [Start, Decode])
-async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, step: type) -> None:
+@pytest.mark.parametrize("began", [False, True])
+async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, began: bool) -> None:
     desk = Desk(tmp_path)
     lease = await desk.draft()
-    if step is Start:
-        desk.fake.broken[Start] = OutOfMemory()
+    if not began:
+        desk.fake.broken[Write] = OutOfMemory()
     text = desk.write(lease, 9, 9)
-    if step is Decode:
+    if began:
         await between(lambda: bool(desk.begun()))
-        desk.fake.broken[Decode] = OutOfMemory()
+        desk.fake.broken[Write] = OutOfMemory()
     with pytest.raises(OutOfMemory):
         await text
     released = {k for s in desk.fake.steps if isinstance(s, Release) for k in s.keys}
-    started = {k for s in desk.fake.steps if isinstance(s, Start) for k in s.keys}
-    assert released == started
+    assert released == {begin.key for step in desk.writes for begin in step.begin}
     desk.assert_nothing_left()
 
 
@@ -170,9 +185,22 @@ async def test_prompts_that_begin_together_hold_no_more_tokens_than_a_batch(
     assert desk.begun() == [[9, 9], [9]]
 
 
-async def test_texts_hold_no_more_tokens_than_may_be_held(tmp_path: Path) -> None:
+async def test_texts_begin_while_the_engine_has_blocks_for_what_they_hold(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    desk.with_limits(max_writing_tokens=30)
+    desk.with_limits(num_blocks=4, block_tokens=4)  # two for each prompt of five tokens
+    lease = await desk.draft()
+    texts = [desk.write(lease, 5, 10) for _ in range(3)]
+    await desk.decoding()
+    assert desk.begun() == [[5, 5]]
+    await asyncio.gather(*texts)
+    assert desk.begun() == [[5, 5], [5]]
+
+
+async def test_without_blocks_texts_begin_while_there_is_room_for_all_they_may_write(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    desk.with_limits(num_blocks=0, max_writing_tokens=30)
     lease = await desk.draft()
     texts = [desk.write(lease, 5, 10) for _ in range(3)]
     await desk.decoding()
@@ -183,11 +211,86 @@ async def test_texts_hold_no_more_tokens_than_may_be_held(tmp_path: Path) -> Non
 
 async def test_one_text_alone_may_always_be_written(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    desk.with_limits(max_writing_tokens=16, max_tokens=1, max_rows=1)
+    desk.with_limits(num_blocks=1, max_tokens=1, max_rows=1)
     lease = await desk.draft()
     answers = await asyncio.gather(desk.write(lease, 40, 100), desk.write(lease, 41, 100))
     assert len(answers) == 2
     assert desk.begun() == [[40], [41]]
+    desk.assert_nothing_left()
+
+
+# ---------------------------------------------------------------- rank
+
+
+async def test_texts_go_on_by_priority_and_then_in_order_of_arrival(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    lease, now = await desk.draft(), time.monotonic()
+    lengths = {}
+    for length, priority in ((4, 1), (5, 0), (6, 1), (3, 0)):
+        lengths[length] = desk.write(
+            lease, length, 9, priority=priority, enqueued_at=now + length / 1e3
+        )
+    await asyncio.gather(*lengths.values())
+    keys = {begin.key: len(begin.row.ids) for step in desk.writes for begin in step.begin}
+    first = next(step for step in desk.writes if step.keys)
+    assert [keys[key] for key in first.keys] == [3, 5, 4, 6]
+
+
+async def test_every_text_shares_what_it_reads_with_its_own_tenant_only(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    lease = await desk.draft()
+    await desk.write(lease, 5, draft=Draft(max_tokens=3, salt="acme"))
+    assert [begin.salt for step in desk.writes for begin in step.begin] == ["acme"]
+
+
+# ---------------------------------------------------------------- slots
+
+
+async def test_the_text_that_waits_longest_gets_the_next_slot_that_batches_give_back(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    desk.with_limits(patience_s=0.0)
+    leases = [await desk.lease(seed=seed) for seed in range(8)]
+    draft = await desk.draft()
+    running = await desk.calls(*leases[:4])  # four slots, four tasks
+    text = desk.write(draft, 5, enqueued_at=0.0)
+    waiting = await desk.calls(*leases[4:])
+    await settled()
+    desk.engine.release()  # the slots are free again, for three of the four that wait
+    async with asyncio.timeout(1):
+        assert len((await text).rows) == 1
+    desk.engine.release_all()
+    await asyncio.gather(*running, *waiting)
+    desk.assert_nothing_left()
+
+
+async def test_a_slot_that_was_kept_for_a_text_is_free_again_when_its_caller_is_gone(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    desk.with_limits(patience_s=0.0)
+    leases = [await desk.lease(seed=seed) for seed in range(8)]
+    running = await desk.calls(*leases[:4])
+    text = desk.write(await desk.draft(), 5, enqueued_at=0.0)
+    await settled()
+    text.cancel()
+    waiting = await desk.calls(*leases[4:])
+    desk.engine.release_all()
+    async with asyncio.timeout(1):
+        await asyncio.gather(*running, *waiting)
+
+
+async def test_a_text_whose_deadline_passes_is_released_within_a_step(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    lease = await desk.draft()
+    made = desk.write(lease, 100, 200)
+    await desk.decoding()
+    desk.writer.texts[0].entry.deadline = 0.0
+    num_steps = len(desk.writes)
+    with pytest.raises(DeadlinePassed):
+        await made
+    assert len(desk.writes) <= num_steps + 1
     desk.assert_nothing_left()
 
 

@@ -205,24 +205,60 @@ class Relevance(_message.Message):
     def __init__(self, score: _Optional[float] = ...) -> None: ...
 
 class WrittenText(_message.Message):
-    __slots__ = ("text", "finish_reason", "usage", "value")
+    __slots__ = ("text", "finish_reason", "usage", "value", "tokens")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
     USAGE_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     text: str
     finish_reason: str
     usage: Usage
     value: float
-    def __init__(self, text: _Optional[str] = ..., finish_reason: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., value: _Optional[float] = ...) -> None: ...
+    tokens: _containers.RepeatedCompositeFieldContainer[WrittenToken]
+    def __init__(self, text: _Optional[str] = ..., finish_reason: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., value: _Optional[float] = ..., tokens: _Optional[_Iterable[_Union[WrittenToken, _Mapping]]] = ...) -> None: ...
+
+class WrittenToken(_message.Message):
+    __slots__ = ("token", "logprob", "top")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LOGPROB_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    logprob: float
+    top: _containers.RepeatedCompositeFieldContainer[WrittenToken]
+    def __init__(self, token: _Optional[str] = ..., logprob: _Optional[float] = ..., top: _Optional[_Iterable[_Union[WrittenToken, _Mapping]]] = ...) -> None: ...
+
+class PredictPiece(_message.Message):
+    __slots__ = ("task_id", "version", "digest", "input", "text", "tokens", "finish_reason", "usage", "error")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    FINISH_REASON_FIELD_NUMBER: _ClassVar[int]
+    USAGE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    version: int
+    digest: str
+    input: int
+    text: str
+    tokens: _containers.RepeatedCompositeFieldContainer[WrittenToken]
+    finish_reason: str
+    usage: Usage
+    error: Error
+    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., input: _Optional[int] = ..., text: _Optional[str] = ..., tokens: _Optional[_Iterable[_Union[WrittenToken, _Mapping]]] = ..., finish_reason: _Optional[str] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
 class Usage(_message.Message):
-    __slots__ = ("prompt_tokens", "completion_tokens")
+    __slots__ = ("prompt_tokens", "completion_tokens", "cached_tokens")
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_TOKENS_FIELD_NUMBER: _ClassVar[int]
     prompt_tokens: int
     completion_tokens: int
-    def __init__(self, prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
+    cached_tokens: int
+    def __init__(self, prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., cached_tokens: _Optional[int] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "message")

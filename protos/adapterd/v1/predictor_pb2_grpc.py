@@ -39,6 +39,11 @@ class PredictorStub:
                 request_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.SerializeToString,
                 response_deserializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictResponse.FromString,
                 _registered_method=True)
+        self.PredictStream = channel.unary_stream(
+                '/adapterd.v1.Predictor/PredictStream',
+                request_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.SerializeToString,
+                response_deserializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictPiece.FromString,
+                _registered_method=True)
         self.PredictMany = channel.unary_unary(
                 '/adapterd.v1.Predictor/PredictMany',
                 request_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictManyRequest.SerializeToString,
@@ -51,6 +56,13 @@ class PredictorServicer:
 
     def Predict(self, request, context):
         """One answer per input, in order; an input that fails alone carries its own error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PredictStream(self, request, context):
+        """What the inputs' texts come to, piece by piece as they are written; for tasks that write.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,6 +82,11 @@ def add_PredictorServicer_to_server(servicer, server):
                     servicer.Predict,
                     request_deserializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.FromString,
                     response_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictResponse.SerializeToString,
+            ),
+            'PredictStream': grpc.unary_stream_rpc_method_handler(
+                    servicer.PredictStream,
+                    request_deserializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.FromString,
+                    response_serializer=protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictPiece.SerializeToString,
             ),
             'PredictMany': grpc.unary_unary_rpc_method_handler(
                     servicer.PredictMany,
@@ -104,6 +121,33 @@ class Predictor:
             '/adapterd.v1.Predictor/Predict',
             protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.SerializeToString,
             protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PredictStream(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/adapterd.v1.Predictor/PredictStream',
+            protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictRequest.SerializeToString,
+            protos_dot_adapterd_dot_v1_dot_predictor__pb2.PredictPiece.FromString,
             options,
             channel_credentials,
             insecure,

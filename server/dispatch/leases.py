@@ -1,0 +1,35 @@
+"""Leases on whatever answers: a version, a sum of versions, or the bare base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from adapters_registry.values import Version
+from engine.port import EnginePort
+from server.dispatch.bare_lease import BareLease
+from server.dispatch.compositions import Compositions, JointLease
+from server.dispatch.residency import Lease, Residency
+from server.dispatch.revival import until_alive
+
+
+class Leases:
+    """The one way from a version to weights that stay."""
+
+    def __init__(
+        self, *, port: EnginePort, residency: Residency, compositions: Compositions
+    ) -> None:
+        self._port = port
+        self._residency = residency
+        self._compositions = compositions
+
+    async def of(
+        self, version: Version, parts: Sequence[tuple[Version, float]] = ()
+    ) -> Lease | JointLease:
+        """`parts` act in place of the version's own adapter, weighted, under its head."""
+        if parts:
+            return await self._compositions.acquire(version, parts)
+        return self._residency.lease(version.digest) or await self._residency.acquire(version)
+
+    async def bare(self) -> BareLease:
+        await until_alive(self._port)
+        return BareLease(generation=self._port.generation)

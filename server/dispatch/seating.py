@@ -1,0 +1,71 @@
+"""Who of those that wait to write begins now, and in which slot. Knows no engine and no loop."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+
+from engine.slots import SlotTable
+from server.dispatch.entry import Entry
+from server.dispatch.scheduler import band
+from server.dispatch.text import Text
+from server.dispatch.turn import Turn, WriterLimits
+from server.dispatch.waiting_room import WaitingRoom
+
+
+class Seating:
+    """By priority and then in order of arrival. An entry that only lacks a slot is overtaken, but
+    not for long: then the next slot that batches give back is its own.
+    """
+
+    def __init__(
+        self,
+        *,
+        room: WaitingRoom,
+        slots: SlotTable,
+        limits: WriterLimits,
+        reserve: Callable[[Mapping[str, int]], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._room, self._slots, self._limits = room, slots, limits
+        self._reserve, self._clock = reserve, clock
+        self._keys = itertools.count(1)
+
+    def begin(self, texts: Sequence[Text]) -> list[Text]:
+        """The texts that begin beside these; their entries have left the room."""
+        turn, now = Turn(texts, self._limits), self._clock()
+        begun: list[Text] = []
+        reserved: dict[str, int] = {}
+        for entry in sorted(self._room.entries, key=self.rank):
+            if not turn.has_room(entry):
+                break
+            has_slot = self._has_slot(entry)
+            if has_slot and turn.has_adapter(entry):
+                turn.add(entry)
+                begun.append(self._placed(entry))
+            elif now - entry.enqueued_at >= self._limits.patience_s:
+                reserved = {} if has_slot else {entry.digest: entry.num_bytes}
+                break
+        self._reserve(reserved)
+        return begun
+
+    def rank(self, entry: Entry) -> tuple[int, float]:
+        return band(entry, self._limits.ageing_s, self._clock()), entry.enqueued_at
+
+    def _has_slot(self, entry: Entry) -> bool:
+        sizes = {entry.digest: entry.num_bytes}
+        return not entry.digest or self._slots.fits([entry.digest], sizes)
+
+    def _placed(self, entry: Entry) -> Text:
+        slot = num_placed = num_swapped = 0
+        if entry.digest:
+            before = len(self._slots.placed)
+            placement = self._slots.acquire([entry.digest], {entry.digest: entry.num_bytes})
+            slot, num_placed = placement.slots[entry.digest], len(placement.place)
+            num_swapped = before + num_placed - len(self._slots.placed)
+        self._room.take([entry])
+        entry.running = True
+        return Text(
+            entry=entry, key=next(self._keys), slot=slot, began_at=self._clock(),
+            num_placed=num_placed, num_swapped=num_swapped,
+        )  # fmt: skip

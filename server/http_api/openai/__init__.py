@@ -1,0 +1,1 @@
+"""OpenAI's inference routes over the same service: shapes, errors and event streams."""

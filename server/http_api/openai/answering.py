@@ -1,0 +1,117 @@
+"""From a read call to its answer, whole or as a stream of events: the same for both routes that
+write.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi import Request
+from starlette.responses import Response
+
+from server.error_table import error_named
+from server.http_api.openai.event_stream import EventStream
+from server.http_api.openai.shape import Shape
+from server.http_api.predict import unless_gone
+from server.service.author import Author
+from server.service.opened import Opened
+from server.service.order import Order
+from server.service.service import Service
+from server.service.values import Parameters
+from server.service.written import Piece
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A call that writes, once its body is read. `shape` makes the rest of an answer's shape."""
+
+    model: str
+    inputs: Sequence[object]
+    parameters: Parameters
+    num_texts: int
+    streams: bool
+    form: str
+    id_prefix: str
+    shape: Callable[..., Shape]
+
+
+async def answer(request: Request, asked: Asked) -> Response:
+    service: Service = request.app.state.service
+    author = service.write.author(request.state.caller.tenant, asked.model)
+    order = Order(
+        author=author, inputs=asked.inputs, parameters=asked.parameters,
+        caller=request.state.caller, deadline=service.write.deadline(request.state.caller),
+        num_texts=asked.num_texts, form=asked.form, streams=asked.streams,
+    )  # fmt: skip
+    opened = await unless_gone(request, service.write.open(order))
+    if opened is None:
+        return Response(status_code=499)
+    try:
+        for error in opened.errors.values():
+            raise error_named(error.code, error.message)
+        send = _streamed if asked.streams else _whole
+        return await send(request, opened, _shape(asked, author), author)
+    except BaseException:
+        opened.close()
+        raise
+
+
+async def _whole(request: Request, opened: Opened, shape: Shape, author: Author) -> Response:
+    with closing(opened):
+        pieces = await unless_gone(request, opened.texts())
+    if pieces is None:
+        return Response(status_code=499)
+    for piece in pieces:
+        _raise_error(piece)
+    content = msgspec.json.encode(shape.whole(pieces))
+    return Response(content, media_type="application/json", headers=_headers(author))
+
+
+async def _streamed(request: Request, opened: Opened, shape: Shape, author: Author) -> Response:
+    """The first piece is waited for: what fails before it is told by the status."""
+    pieces = opened.pieces()
+    first = await unless_gone(request, _first(pieces))
+    if first is None:
+        opened.close()
+        return Response(status_code=499)
+    _raise_error(first)
+    return EventStream(_objects(first, pieces, shape), opened.close, _headers(author))
+
+
+async def _first(pieces: AsyncGenerator[Piece, None]) -> Piece:
+    return await anext(pieces)
+
+
+async def _objects(
+    first: Piece, pieces: AsyncGenerator[Piece, None], shape: Shape
+) -> AsyncGenerator[dict[str, Any], None]:
+    for chunk in shape.chunks(first):
+        yield chunk
+    async for piece in pieces:
+        _raise_error(piece)
+        for chunk in shape.chunks(piece):
+            yield chunk
+    for chunk in shape.last_chunks():
+        yield chunk
+
+
+def _raise_error(piece: Piece) -> None:
+    if piece.error is not None:
+        raise error_named(piece.error.code, piece.error.message)
+
+
+def _shape(asked: Asked, author: Author) -> Shape:
+    return asked.shape(
+        id=asked.id_prefix + secrets.token_hex(12), created=int(time.time()), model=asked.model,
+        author=author, num_texts=asked.num_texts,
+    )  # fmt: skip
+
+
+def _headers(author: Author) -> dict[str, str]:
+    return {"x-adapterd-digest": author.digest}

@@ -1,0 +1,118 @@
+"""`POST /v1/chat/completions`: a conversation through the base's own chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from server.errors import BadParameter
+from server.http_api.openai.answering import Asked, answer
+from server.http_api.openai.body import SAMPLING, Body, documented
+from server.http_api.openai.messages import conversation
+from server.http_api.openai.shape import Shape
+from server.http_api.route import GuardedRoute
+from server.service.values import Parameters
+from server.service.wanted import wanted_of
+from server.service.written import Alternative, Piece, Token
+
+router = APIRouter(route_class=GuardedRoute, tags=["openai"])
+#: read, to be refused with a sentence where they ask for something
+_TOOLS = ("tools", "functions", "tool_choice", "function_call")
+_KNOWN = SAMPLING | {
+    "model", "messages", "max_tokens", "max_completion_tokens", "n", "logprobs", "top_logprobs",
+    "stream", "stream_options", "parallel_tool_calls", "modalities", *_TOOLS,
+}  # fmt: skip
+#: what OpenAI gives who does not say
+_USUAL = {"temperature": 1.0}
+
+
+@router.post("/v1/chat/completions", openapi_extra=documented(_KNOWN, "model", "messages"))
+async def chat_completions(request: Request) -> Response:
+    """OpenAI's chat completions, by the base or by a task that writes."""
+    body = Body(await request.body(), _KNOWN)
+    _refuse_others(body)
+    logprobs = _logprobs_of(body)
+    parameters = Parameters(
+        max_tokens=body.count("max_completion_tokens") or body.count("max_tokens"),
+        wanted=wanted_of({**body.sampling(), "logprobs": logprobs}, usual=_USUAL),
+    )
+    shape = partial(
+        ChatShape, includes_usage=body.includes_usage, with_logprobs=logprobs is not None
+    )
+    return await answer(
+        request,
+        Asked(
+            model=body.text("model"),
+            inputs=[conversation(body.fields.get("messages"))],
+            parameters=parameters,
+            num_texts=body.count("n") or 1,
+            streams=body.flag("stream"),
+            form="",
+            id_prefix="chatcmpl-",
+            shape=shape,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatShape(Shape):
+    """A choice is a message; streamed, its role comes first and its end alone."""
+
+    whole_object = "chat.completion"
+    chunk_object = "chat.completion.chunk"
+
+    def choice(self, piece: Piece) -> dict[str, Any]:
+        return {
+            "index": piece.row,
+            "message": {"role": "assistant", "content": piece.text, "refusal": None},
+            "logprobs": self._logprobs(piece.tokens),
+            "finish_reason": piece.finish,
+        }
+
+    def deltas(self, piece: Piece, *, is_first: bool) -> Sequence[dict[str, Any]]:
+        deltas = [_delta(piece, {"role": "assistant", "content": ""})] if is_first else []
+        if piece.text or piece.tokens:
+            content = _delta(piece, {"content": piece.text})
+            deltas.append(content | {"logprobs": self._logprobs(piece.tokens)})
+        if piece.finish:
+            deltas.append(_delta(piece, {}) | {"finish_reason": piece.finish})
+        return deltas
+
+    def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any] | None:
+        if not self.with_logprobs:
+            return None
+        return {"content": [_token(token) for token in tokens], "refusal": None}
+
+
+def _delta(piece: Piece, delta: dict[str, Any]) -> dict[str, Any]:
+    return {"index": piece.row, "delta": delta, "logprobs": None, "finish_reason": None}
+
+
+def _token(token: Token) -> dict[str, Any]:
+    return _shown(token.chosen) | {"top_logprobs": [_shown(other) for other in token.top]}
+
+
+def _shown(found: Alternative) -> dict[str, Any]:
+    return {"token": found.text, "logprob": found.logprob, "bytes": list(found.bytes)}
+
+
+def _logprobs_of(body: Body) -> int | None:
+    top = body.count("top_logprobs", 0)
+    if not body.flag("logprobs"):
+        if top is not None:
+            raise BadParameter("top_logprobs need logprobs.", param="top_logprobs")
+        return None
+    return top or 0
+
+
+def _refuse_others(body: Body) -> None:
+    for name in _TOOLS:
+        if body.fields.get(name) not in (None, [], "none", "auto"):
+            raise BadParameter(f"{name}: this server calls no tools.", param=name)
+    if body.fields.get("modalities", ["text"]) != ["text"]:
+        raise BadParameter("modalities: this server writes text only.", param="modalities")

@@ -1,0 +1,136 @@
+"""`POST /v1/completions`: prompts are read as they stand, after the version's own instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from server.errors import BadParameter
+from server.http_api.openai.answering import Asked, answer
+from server.http_api.openai.body import SAMPLING, Body, documented, is_tokens
+from server.http_api.openai.shape import Shape
+from server.http_api.route import GuardedRoute
+from server.service.service import Service
+from server.service.token_ids import TokenIds
+from server.service.values import Parameters
+from server.service.wanted import wanted_of
+from server.service.written import Piece, Token
+
+router = APIRouter(route_class=GuardedRoute, tags=["openai"])
+_KNOWN = SAMPLING | {
+    "model", "prompt", "max_tokens", "n", "best_of", "echo", "logprobs", "stream",
+    "stream_options", "suffix",
+}  # fmt: skip
+#: what OpenAI gives who does not say
+_USUAL = {"temperature": 1.0}
+_MAX_TOKENS = 16
+
+
+@router.post("/v1/completions", openapi_extra=documented(_KNOWN, "model", "prompt"))
+async def completions(request: Request) -> Response:
+    """OpenAI's completions: the base, or a task that writes, goes on from each prompt."""
+    body = Body(await request.body(), _KNOWN)
+    service: Service = request.app.state.service
+    prompts = _prompts(body.fields.get("prompt"))
+    num_texts = body.count("n") or 1
+    _refuse_others(body, num_texts)
+    logprobs = body.count("logprobs", 0)
+    parameters = Parameters(
+        max_tokens=body.count("max_tokens") or _MAX_TOKENS,
+        wanted=wanted_of({**body.sampling(), "logprobs": logprobs}, usual=_USUAL),
+    )
+    shape = partial(
+        CompletionShape,
+        includes_usage=body.includes_usage,
+        with_logprobs=logprobs is not None,
+        echoed=[_echo(prompt, service) for prompt in prompts] if body.flag("echo") else [],
+    )
+    return await answer(
+        request,
+        Asked(
+            model=body.text("model"),
+            inputs=prompts,
+            parameters=parameters,
+            num_texts=num_texts,
+            streams=body.flag("stream"),
+            form="plain",
+            id_prefix="cmpl-",
+            shape=shape,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionShape(Shape):
+    """`echoed` are the prompts, where they are to stand before what follows them."""
+
+    echoed: Sequence[str]
+
+    whole_object = "text_completion"
+    chunk_object = "text_completion"
+
+    def choice(self, piece: Piece) -> dict[str, Any]:
+        return self.deltas(piece, is_first=True)[0]
+
+    def deltas(self, piece: Piece, *, is_first: bool) -> Sequence[dict[str, Any]]:
+        echo = self.echoed[piece.row // self.num_texts] if self.echoed and is_first else ""
+        return [
+            {
+                "index": piece.row,
+                "text": echo + piece.text,
+                "logprobs": _logprobs(piece.tokens) if self.with_logprobs else None,
+                "finish_reason": piece.finish or None,
+            }
+        ]
+
+
+def _logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
+    return {
+        "tokens": [token.chosen.text for token in tokens],
+        "token_logprobs": [token.chosen.logprob for token in tokens],
+        "top_logprobs": [
+            {other.text: other.logprob for other in (*token.top, token.chosen)} for token in tokens
+        ],
+        "text_offset": [token.offset for token in tokens],
+    }
+
+
+def _prompts(given: Any) -> list[str | TokenIds]:
+    if isinstance(given, str):
+        return [given]
+    if is_tokens(given):
+        return [TokenIds(ids=given)]
+    if isinstance(given, list) and given and all(isinstance(each, str) for each in given):
+        return list(given)
+    if isinstance(given, list) and given and all(is_tokens(each) for each in given):
+        return [TokenIds(ids=each) for each in given]
+    raise BadParameter(
+        "prompt must be a string, a list of strings, token ids, or a list of lists of token ids.",
+        param="prompt",
+    )
+
+
+def _refuse_others(body: Body, num_texts: int) -> None:
+    if "suffix" in body.fields:
+        raise BadParameter(
+            "suffix is refused: the base writes on from a prompt and fills no gap before a suffix.",
+            param="suffix",
+        )
+    if (body.count("best_of") or num_texts) != num_texts:
+        raise BadParameter(
+            "best_of is refused where it is not n: texts are not written to be thrown away.",
+            param="best_of",
+        )
+    if body.flag("echo") and "logprobs" in body.fields:
+        raise BadParameter(
+            "echo with logprobs is refused: tokens of the prompt have none.", param="echo"
+        )
+
+
+def _echo(prompt: str | TokenIds, service: Service) -> str:
+    return prompt if isinstance(prompt, str) else service.write.text_of(prompt.ids)

@@ -1,0 +1,38 @@
+"""`GET /v1/models`: the base, and every task, version and alias, as models one can name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
+from server.service.models import ModelView
+
+router = APIRouter(route_class=GuardedRoute, tags=["openai"])
+
+
+@router.get("/v1/models")
+async def models(service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
+    """OpenAI's list of models."""
+    found = await service.models.list(caller)
+    return {"object": "list", "data": [_shown(model) for model in found]}
+
+
+@router.get("/v1/models/{ref:path}")
+async def model(ref: str, service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
+    """One of them."""
+    return _shown(await service.models.get(caller, ref))
+
+
+def _shown(view: ModelView) -> dict[str, Any]:
+    """With the fields by which vLLM tells adapters from bases."""
+    return {
+        "id": view.ref,
+        "object": "model",
+        "created": int(view.created_at),
+        "owned_by": "adapterd",
+        "root": view.root,
+        "parent": view.parent,
+        "max_model_len": view.max_tokens,
+    }

@@ -1,0 +1,50 @@
+"""Errors as OpenAI's API says them, for the routes that speak its shapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from server.error_table import Fault
+
+_PATHS = ("/v1/completions", "/v1/chat/", "/v1/embeddings", "/v1/models")
+#: codes that OpenAI's clients look for by other names than ours
+_CODES = {
+    "unauthenticated": "invalid_api_key",
+    "unknown_task": "model_not_found",
+    "unknown_version": "model_not_found",
+    "unknown_alias": "model_not_found",
+    "bad_name": "model_not_found",
+    "input_too_long": "context_length_exceeded",
+    "overloaded": "rate_limit_exceeded",
+}
+_TYPES = {
+    401: "authentication_error", 403: "permission_error", 404: "not_found_error",
+    409: "conflict_error", 429: "rate_limit_error",
+}  # fmt: skip
+
+
+def speaks_openai(path: str) -> bool:
+    return path.startswith(_PATHS)
+
+
+def document(fault: Fault) -> dict[str, Any]:
+    status = status_of(fault)
+    kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
+    code = _CODES.get(fault.code, fault.code)
+    param = "model" if code == "model_not_found" else fault.param
+    return {"error": {"message": fault.message, "type": kind, "param": param, "code": code}}
+
+
+def status_of(fault: Fault) -> int:
+    """A model whose name cannot be one is not found, like any other that is not there."""
+    return 404 if _CODES.get(fault.code) == "model_not_found" else fault.outside.http
+
+
+def render(fault: Fault, headers: dict[str, str]) -> Response:
+    """The client tries 409 and 5xx again by itself; here only some of them ever go better."""
+    headers["x-should-retry"] = "true" if fault.outside.retryable else "false"
+    content = msgspec.json.encode(document(fault))
+    return Response(content, status_of(fault), headers, "application/json")

@@ -1,0 +1,80 @@
+"""From tokens to text as they come: never half a character, and never what may yet become a stop
+string. Knows no row and no call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+#: what a decoder says of bytes that are no character, or not yet
+_UNREADABLE = "\ufffd"
+
+
+class Transcript:
+    """One text while it is written. Its pieces, put together, are the text."""
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:
+        self._decode = decode
+        self._stop = stop
+        self._ids: list[int] = []
+        # A token's text depends on the one before it (spaces, halves of characters), so tokens are
+        # decoded behind those that were read last, and only what these add counts.
+        self._from = self._read = 0
+        self._before = ""
+        #: read, but it may be the beginning of a stop string
+        self._held = ""
+        self._num_given = 0
+        #: a stop string ended the text
+        self.stopped = False
+
+    @property
+    def num_chars(self) -> int:
+        """How many characters were read, given out or not."""
+        return self._num_given + len(self._held)
+
+    def add(self, token: int) -> str:
+        """What is sure of the text after one more token."""
+        if self.stopped:
+            return ""
+        self._ids.append(token)
+        now = self._decode(self._ids[self._from :])
+        if len(now) <= len(self._before) or now.endswith(_UNREADABLE):
+            return ""
+        fresh = now[len(self._before) :]
+        self._from, self._read = self._read, len(self._ids)
+        self._before = self._decode(self._ids[self._from :])
+        return self._settle(fresh)
+
+    def end(self) -> str:
+        """The rest, now that nothing more comes."""
+        if self.stopped:
+            return ""
+        fresh = self._decode(self._ids[self._from :])[len(self._before) :]
+        self._from = self._read = len(self._ids)
+        self._before = ""
+        rest = self._settle(fresh)
+        return rest if self.stopped else rest + self._give(len(self._held))
+
+    def _settle(self, fresh: str) -> str:
+        self._held += fresh
+        found = [(at + len(s), at) for s in self._stop if (at := self._held.find(s)) >= 0]
+        if found:
+            # the one that is complete first, however many characters came at once
+            self.stopped = True
+            given = self._give(min(found)[1])
+            self._held = ""
+            return given
+        return self._give(len(self._held) - self._num_doubtful())
+
+    def _num_doubtful(self) -> int:
+        """How many of the last characters may be the beginning of a stop string."""
+        longest = max(map(len, self._stop), default=1) - 1
+        for size in range(min(longest, len(self._held)), 0, -1):
+            if any(stop.startswith(self._held[-size:]) for stop in self._stop):
+                return size
+        return 0
+
+    def _give(self, size: int) -> str:
+        given, self._held = self._held[:size], self._held[size:]
+        self._num_given += size
+        return given

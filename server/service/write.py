@@ -1,0 +1,139 @@
+"""Texts by task, or by the base itself: read the prompts, hold the weights, let the rows write.
+
+The same for every transport, whole or piece by piece.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from msgspec import structs
+
+from adapters_registry.errors import BadName, NotFound
+from adapters_registry.values import Version
+from engine.grammar import Grammars
+from engine.heads.generate import GenerateHead
+from engine.port import EngineInfo, Sampling
+from engine.tokenizer import Tokenizer
+from server.dispatch.leases import Leases
+from server.dispatch.writer import Writer
+from server.errors import BadCall, DeadlinePassed
+from server.limits import CallLimits
+from server.service.author import Author
+from server.service.opened import Opened
+from server.service.order import Order
+from server.service.predict_observer import PredictObserver
+from server.service.prompts import PromptReader
+from server.service.rows_to_write import RowsToWrite
+from server.service.token_texts import TokenTexts
+from server.service.tokens import Outputs, TextRow
+from server.service.values import Caller, RowError
+from server.service.wanted import Wanted, check_wanted
+from server.service.writing_call import WritingCall
+
+
+class WriteService:
+    """Opens calls that write."""
+
+    def __init__(
+        self,
+        *,
+        resolve: Callable[[str, str], Version],
+        info: EngineInfo,
+        tokenizer: Tokenizer,
+        prompts: PromptReader,
+        leases: Leases,
+        writer: Writer,
+        limits: CallLimits,
+        observer: PredictObserver,
+        draw: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._resolve, self._info, self._prompts = resolve, info, prompts
+        self._tokenizer, self._texts = tokenizer, TokenTexts(tokenizer)
+        self._grammars = Grammars(info.tokenizer_json, info.end_ids)
+        self._leases, self._writer, self._limits = leases, writer, limits
+        self._observer, self._draw, self._clock = observer, draw, clock
+
+    def author(self, tenant: str, ref: str) -> Author:
+        """A version of a task that writes; or the base, where the ref is its name and no task's."""
+        try:
+            author = Author.of(self._resolve(tenant, ref))
+        except (BadName, NotFound):
+            if ref != self._info.base or GenerateHead.name not in self._info.poolings:
+                raise
+            return Author.bare(self._info)
+        if author.head["kind"] != GenerateHead.name:
+            raise BadCall(f"{author.name} is {author.head['kind']}; it writes no text.")
+        return author
+
+    def deadline(self, caller: Caller) -> float:
+        latest = self._clock() + self._limits.timeout_s
+        return latest if caller.deadline is None else min(latest, caller.deadline)
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.text(ids)
+
+    async def open(self, order: Order) -> Opened:
+        """Read, admitted, and waiting to write. Raises what refuses the call as a whole."""
+        try:
+            async with asyncio.timeout_at(order.deadline):
+                return await self._open(order)
+        except TimeoutError:
+            raise DeadlinePassed from None
+
+    async def _open(self, order: Order) -> Opened:
+        self._limits.check(len(order.inputs) * order.num_texts)
+        sampling = await self._sampling(order.wanted)
+        head = {**order.author.head, "format": order.form or order.author.head["format"]}
+        outputs: Outputs = [None] * len(order.inputs)
+        rows = await self._prompts.read(order.inputs, head, outputs)
+        tokenized_at, tenant = self._clock(), order.caller.tenant
+        parts = [(self._resolve(tenant, p.ref), p.weight) for p in order.parameters.compose]
+        call = self._call(order, rows, sampling, parts) if rows else None
+        if call is not None:
+            await call.start()
+        self._observer.predicted(
+            tenant=tenant, task=order.author.name, num_inputs=len(order.inputs),
+            num_tokens=sum(row.encoding.num_tokens for row in rows),
+        )  # fmt: skip
+        return Opened(
+            rows=rows,
+            errors={i: error for i, error in enumerate(outputs) if isinstance(error, RowError)},
+            call=call,
+            parts=parts,
+            tokenized_at=tokenized_at,
+        )
+
+    async def _sampling(self, wanted: Wanted) -> Sampling:
+        """Checked against the vocabulary. Who asks for no seed gets another text each time."""
+        sampling = wanted.sampling
+        if sampling.grammar:  # compiling takes a while
+            await asyncio.to_thread(self._check, wanted)
+        elif sampling != Sampling():
+            self._check(wanted)
+        if wanted.seed is None and sampling.temperature:
+            sampling = structs.replace(sampling, seed=self._draw())
+        return sampling
+
+    def _check(self, wanted: Wanted) -> None:
+        check_wanted(wanted, self._tokenizer.num_words, self._grammars.check)
+
+    def _call(
+        self,
+        order: Order,
+        rows: Sequence[TextRow],
+        sampling: Sampling,
+        parts: Sequence[tuple[Version, float]],
+    ) -> WritingCall:
+        rows_to_write = RowsToWrite(
+            order=order, prompts=[row.encoding.ids for row in rows], sampling=sampling,
+            parts=parts, leases=self._leases, tokenizer=self._tokenizer, texts=self._texts,
+            clock=self._clock,
+        )  # fmt: skip
+        return WritingCall(
+            writer=self._writer, rows=rows_to_write, deadline=order.deadline,
+            streams=order.streams,
+        )  # fmt: skip
