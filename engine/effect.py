@@ -37,10 +37,25 @@ class Effect:
 
     @property
     def tensors(self) -> list[Tensor]:
-        tensors = [self.shift_O, self.gain_O, self.input_gain_I]
-        if self.product is not None:
-            tensors += [self.product.down_KI, self.product.up_KO, self.product.down_bias_K]
-        return [tensor for tensor in tensors if tensor is not None]
+        return [tensor for tensor in self._parts if tensor is not None]
+
+    def like(self, other: Effect) -> bool:
+        """Whether one could take the other's place among neighbours."""
+        shapes = [
+            [None if part is None else part.shape for part in effect._parts]
+            for effect in (self, other)
+        ]
+        return self.route is other.route and shapes[0] == shapes[1]
+
+    @property
+    def _parts(self) -> list[Tensor | None]:
+        product = self.product
+        products = (
+            (None, None, None)
+            if product is None
+            else (product.down_KI, product.up_KO, product.down_bias_K)
+        )
+        return [self.shift_O, self.gain_O, self.input_gain_I, *products]
 
 
 _NOTHING = Effect()
@@ -62,6 +77,18 @@ class Stretch:
         self._gain_SO = _stacked([effect.gain_O for effect in given])
         self._shift_SO = _stacked([effect.shift_O for effect in given])
         self._input_gain_SI = _stacked([effect.input_gain_I for effect in given])
+
+    def put(self, number: int, effect: Effect) -> None:
+        """Another effect, like the one there was, in one slot's place."""
+        if self._block is not None and effect.product is not None:
+            self._block.put(number, effect.product)
+        for vectors, vector in (
+            (self._gain_SO, effect.gain_O),
+            (self._shift_SO, effect.shift_O),
+            (self._input_gain_SI, effect.input_gain_I),
+        ):
+            if vectors is not None and vector is not None:
+                vectors[number] = vector
 
     @property
     def changes_input(self) -> bool:

@@ -28,20 +28,36 @@ def plan(batch: Batch, placed: Mapping[int, Placed]) -> dict[str, list[Action]]:
     actions: dict[str, list[Action]] = {}
     for start, slots, counts in _stretches(batch, placed):
         for chunk_start, chunk, tokens in _chunks(start, slots, counts):
-            merge(actions, chunk_actions(Span(chunk_start, tokens), [placed[s] for s in chunk]))
+            span = Span(chunk_start, tokens)
+            merge(actions, Chunk(span, [placed[slot] for slot in chunk]).actions)
     return actions
 
 
-def chunk_actions(span: Span, chunk: Sequence[Placed]) -> dict[str, list[Action]]:
-    """What the adapters of one chunk do, each to its own tokens of the span."""
-    actions: dict[str, list[Action]] = {}
-    for site in dict.fromkeys(site for placed in chunk for site in placed.effects):
-        effects = [placed.effects.get(site) for placed in chunk]
-        stretch = Stretch(span, effects, chunk[0].activation)
-        route = next(effect.route for effect in effects if effect is not None)
-        for path, action in route(site, stretch).items():
-            actions.setdefault(path, []).append(action)
-    return actions
+class Chunk:
+    """Some adapters of one group side by side; each acts on its own tokens of the span."""
+
+    def __init__(self, span: Span, adapters: Sequence[Placed]) -> None:
+        self._adapters = list(adapters)
+        self._stretches: dict[str, Stretch] = {}
+        self.actions: dict[str, list[Action]] = {}
+        for site in dict.fromkeys(site for placed in adapters for site in placed.effects):
+            effects = [placed.effects.get(site) for placed in adapters]
+            stretch = self._stretches[site] = Stretch(span, effects, adapters[0].activation)
+            route = next(effect.route for effect in effects if effect is not None)
+            for path, action in route(site, stretch).items():
+                self.actions.setdefault(path, []).append(action)
+
+    def put(self, number: int, placed: Placed) -> bool:
+        """Another adapter in the place of one, if it changes the same sites in the same way."""
+        before = self._adapters[number].effects
+        if before.keys() != placed.effects.keys():
+            return False
+        if not all(effect.like(before[site]) for site, effect in placed.effects.items()):
+            return False
+        self._adapters[number] = placed
+        for site, effect in placed.effects.items():
+            self._stretches[site].put(number, effect)
+        return True
 
 
 def merge(actions: dict[str, list[Action]], more: Mapping[str, Sequence[Action]]) -> None:

@@ -85,6 +85,14 @@ class Block:
         self._down_bias_K = _cat_biases([part.down_bias_K for part in present])
         self._ranks = tuple(0 if part is None else part.down_KI.shape[0] for part in parts)
 
+    def put(self, number: int, part: LowRank) -> None:
+        """Another product of the same shapes in one slot's place."""
+        start = sum(self._ranks[:number])
+        place = slice(start, start + self._ranks[number])
+        self._down_KI[place], self._up_KO[place] = part.down_KI, part.up_KO
+        if self._down_bias_K is not None and part.down_bias_K is not None:
+            self._down_bias_K[place] = part.down_bias_K
+
     def add_to(
         self, out_TO: Tensor, x_TI: Tensor, span: Span, dropout: Activation | None = None
     ) -> None:

@@ -13,6 +13,7 @@ import pytest
 from engine import port
 from tests.contracts.author import Author, Reference
 from tests.contracts.bench import ROWS, Bench
+from tests.contracts.cases import Case
 from tests.contracts.test_generate import DECODERS, HEAD, adapters, stock
 
 __all__ = ["adapters"]
@@ -227,3 +228,26 @@ def test_an_exact_engine_writes_the_same_bits_in_any_company(
         own = alone.begin(ids, None, LENGTH, sampling=sampling)
         alone.finish()
         assert alone.texts[own] == crowd.texts[key]
+
+
+@pytest.mark.parametrize("variant", ["lora", "dora", "lora-biases", "bottleneck", "ia3"])
+def test_adapters_that_come_and_go_take_each_others_seats_and_not_their_weights(
+    bench: MakeBench, variant: str
+) -> None:
+    """Twenty versions, some of another rank, in waves of which each leaves some of the last."""
+    table = bench("llama")
+    case = Case("llama", variant, "generate", "native")
+    ranks: list[dict[str, Any]] = [{}, {"rank": 2} if "rank" in case.kind_settings else {}]
+    digests = [table.load(table.adapter(case, seed=n, **ranks[n % 5 == 0])) for n in range(20)]
+    slots = {digest: slot for slot, digest in enumerate(digests, 1)}
+    alone, crowd = Author(table, slots), Author(table, slots, first_key=500)
+    asked = {}
+    for wave in range(5):
+        for digest in (*digests[4 * wave : 4 * wave + 4], *digests[:: wave + 3]):
+            asked[crowd.begin(ROWS[wave], digest, 3 + slots[digest] % 7)] = (digest, wave)
+        crowd.step(num_tokens=3)
+    crowd.finish()
+    for key, (digest, wave) in asked.items():
+        own = alone.begin(ROWS[wave], digest, 3 + slots[digest] % 7)
+        alone.finish()
+        assert alone.texts[own] == crowd.texts[key], (key, digest)
