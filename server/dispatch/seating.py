@@ -36,7 +36,7 @@ class Seating:
         turn, now = Turn(texts, self._limits), self._clock()
         begun: list[Text] = []
         reserved: dict[str, int] = {}
-        for entry in sorted(self._room.entries, key=self.rank):
+        for entry in self._waiting(turn):
             if not turn.has_room(entry):
                 break
             has_slot = self._has_slot(entry)
@@ -46,11 +46,20 @@ class Seating:
             elif now - entry.enqueued_at >= self._limits.patience_s:
                 reserved = {} if has_slot else {entry.digest: entry.num_bytes}
                 break
+        self._room.take([text.entry for text in begun])
         self._reserve(reserved)
         return begun
 
     def rank(self, entry: Entry) -> tuple[int, float]:
         return band(entry, self._limits.ageing_s, self._clock()), entry.enqueued_at
+
+    def _waiting(self, turn: Turn) -> Sequence[Entry]:
+        """By rank. Thousands may wait, so they are sorted only where that makes a difference."""
+        if turn.is_full:
+            return []
+        if not any(entry.priority for entry in self._room.entries):
+            return self._room.entries
+        return sorted(self._room.entries, key=self.rank)
 
     def _has_slot(self, entry: Entry) -> bool:
         sizes = {entry.digest: entry.num_bytes}
@@ -63,7 +72,6 @@ class Seating:
             placement = self._slots.acquire([entry.digest], {entry.digest: entry.num_bytes})
             slot, num_placed = placement.slots[entry.digest], len(placement.place)
             num_swapped = before + num_placed - len(self._slots.placed)
-        self._room.take([entry])
         entry.running = True
         return Text(
             entry=entry, key=next(self._keys), slot=slot, began_at=self._clock(),

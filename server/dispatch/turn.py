@@ -43,6 +43,10 @@ class Turn:
         self._num_unread = sum(text.entry.cost for text in texts if not text.ids)
         self._held = sum(self._size(text.entry, text.num_tokens) for text in texts)
 
+    @property
+    def is_full(self) -> bool:
+        return self._num_rows >= max(1, self._limits.max_rows)
+
     def has_adapter(self, entry: Entry) -> bool:
         """Whether the entry's adapter writes already, or may do so beside the others."""
         wanted = {entry.digest} - {""}
@@ -57,7 +61,7 @@ class Turn:
         reads = not self._num_unread or self._num_unread + entry.cost <= limits.max_tokens
         return (
             reads
-            and self._num_rows < limits.max_rows
+            and not self.is_full
             and self._held + self._size(entry, entry.cost) <= self._budget
         )
 

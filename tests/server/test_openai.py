@@ -4,6 +4,7 @@ turned round by as many tokens as its version says; the base gives it back as it
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -18,6 +19,8 @@ import pytest
 
 from engine.port import Write
 from engine.testing import FakeEngine
+from server.http_api.openai import chat, completions, embeddings
+from server.keys import create_key
 from server.main import Server
 from tests.server.build import http_client, publish, registry_of, running, until
 
@@ -202,6 +205,21 @@ async def test_a_streamed_chat_begins_with_its_role_and_ends_alone(tmp_path: Pat
         assert chunks[-1].usage.prompt_tokens == whole.usage.prompt_tokens
         assert chunks[-1].usage.completion_tokens == 2 * whole.usage.completion_tokens
         assert_all_given_back(server)
+
+
+async def test_the_clients_own_stream_reader_puts_a_chat_together(tmp_path: Path) -> None:
+    async with client(tmp_path) as (api, _server):
+        async with api.chat.completions.stream(
+            model="fake", messages=[{"role": "user", "content": "né"}], logprobs=True
+        ) as stream:
+            deltas = [event.delta async for event in stream if event.type == "content.delta"]
+            final = await stream.get_final_completion()
+        assert "".join(deltas) == final.choices[0].message.content == "user: né\nassistant: "
+        assert final.choices[0].finish_reason == "stop"
+        assert final.choices[0].logprobs is not None
+        assert final.choices[0].logprobs.content is not None
+        said = b"".join(bytes(token.bytes or []) for token in final.choices[0].logprobs.content)
+        assert said.decode() == final.choices[0].message.content
 
 
 async def test_the_wire_of_a_stream_is_events_and_done(tmp_path: Path) -> None:
@@ -390,6 +408,39 @@ async def test_a_plain_version_takes_no_conversation(tmp_path: Path) -> None:
             )
 
 
+async def test_a_wrong_key_is_an_authentication_error(tmp_path: Path) -> None:
+    keys_file = tmp_path / "keys.jsonl"
+    key = create_key(keys_file, "acme", "use")[1]
+    async with client(tmp_path / "data", keys_file=keys_file) as (api, _server):
+        for call in (api.models.list, lambda: api.completions.create(model="fake", prompt="x")):
+            with pytest.raises(openai.AuthenticationError) as caught:
+                await call()
+            assert caught.value.code == "invalid_api_key"
+        known = api.with_options(api_key=key)
+        assert (await known.completions.create(model="fake", prompt="x")).choices[0].text == "x"
+        with pytest.raises(openai.NotFoundError):  # it is another tenant's
+            await known.completions.create(model="draft", prompt="x")
+        assert [model.id async for model in known.models.list()] == ["fake"]
+
+
+async def test_a_full_queue_is_a_rate_limit_that_says_when_to_come_back(tmp_path: Path) -> None:
+    engine = FakeEngine()
+    async with client(tmp_path, engine, max_queue_rows=1, max_batch_rows=1) as (api, server):
+        slots = server.parts.dispatch.slots
+        taken = [f"other{number}" for number in range(7)]
+        slots.acquire(taken, dict.fromkeys(taken, 1))  # batches hold every slot
+        waiting = asyncio.create_task(api.completions.create(model="draft", prompt="x"))
+        await until(lambda: server.parts.dispatch.writing_room.num_rows)
+        with pytest.raises(openai.RateLimitError) as caught:
+            await api.completions.create(model="draft", prompt="x")
+        assert caught.value.code == "rate_limit_exceeded"
+        assert caught.value.response.headers["x-should-retry"] == "true"
+        assert float(caught.value.response.headers["retry-after-ms"]) > 0
+        for digest in taken:
+            slots.release(digest)
+        assert (await waiting).choices[0].finish_reason == "stop"
+
+
 async def test_malformed_bodies_too_large_ones_and_unknown_paths_speak_openai(
     tmp_path: Path,
 ) -> None:
@@ -421,4 +472,34 @@ async def test_a_failure_after_the_first_piece_is_told_in_the_stream(tmp_path: P
                 pass
         assert caught.value.code == "engine_gone"
         await until(lambda: not server.parts.dispatch.writer.texts)
+        assert_all_given_back(server)
+
+
+ODD: list[Any] = [
+    None, True, -1, 0, 1.5, 1e300, 10**30, "", "x", "\ud800", [], [[]], [1], ["x", 2], [None], {},
+    {"type": "json_schema", "json_schema": {"schema": {"$ref": "#"}}}, {"x": {"y": []}},
+    {"regex": "("}, {"choice": []}, {"json": "{"}, {"type": []}, [{"role": [], "content": {}}],
+    [{"role": "user", "content": [{"type": "text", "text": 3}]}], "\u0000",
+]  # fmt: skip
+ROUTES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "/v1/completions": ({"model": "fake", "prompt": "abc"}, completions._KNOWN),
+    "/v1/chat/completions": (
+        {"model": "fake", "messages": [{"role": "user", "content": "hi"}]},
+        chat._KNOWN,
+    ),
+    "/v1/embeddings": ({"model": "near", "input": "abc"}, embeddings._KNOWN),
+}
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_no_value_of_any_parameter_is_the_servers_own_fault(
+    tmp_path: Path, path: str
+) -> None:
+    usual, known = ROUTES[path]
+    async with client(tmp_path) as (_api, server), http_client(server) as http:
+        for name in sorted(known | {"\ud800", "nothing"}):
+            for value in ODD:
+                content = json.dumps({**usual, name: value})
+                answer = await http.post(path, content=content)
+                assert answer.status_code in (200, 400, 404, 422), (name, value, answer.text)
         assert_all_given_back(server)

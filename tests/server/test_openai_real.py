@@ -62,7 +62,8 @@ async def test_greedy_completions_are_stock_generates_text_whole_and_streamed(
     tmp_path: Path, folder: Path, engine: ThreadEngine
 ) -> None:
     async with running(tmp_path, engine) as server, asyncio_client(server) as api:
-        model = (await api.models.list()).data[0].id
+        model = (await api.models.list()).data[0].id  # a path
+        assert (await api.models.retrieve(model)).id == model
         asked = {"model": model, "temperature": 0, "max_tokens": 12}
         whole = await api.completions.create(prompt=PROMPTS, **asked)
         streams = [
