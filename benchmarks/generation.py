@@ -1,0 +1,135 @@
+"""Many adapters writing text at once: this engine beside transformers and PEFT.
+
+`python -m benchmarks.generation` runs three parts: `throughput` (16 and 32 rows that begin
+together), `arrivals` (rows that come one by one: the rate at which first tokens still come soon)
+and, asked for by name, `soak` (ten minutes of coming and going: does memory grow?).
+SmolLM2-135M, LoRA rank 8 on q_proj and v_proj of every layer, a different adapter for each row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import writing_peers as peers
+from benchmarks.arrivals import arrivals_report
+from benchmarks.measure import conditions, interleave, medians, table
+from benchmarks.soak import soak_report
+from benchmarks.writing_engine import Wish, WritingEngine
+
+NUM_TOKENS = 32
+PARTS = ("throughput", "arrivals")
+#: tokens a second of (left) over those of (right), and at least how much is wanted
+CLAIMS = (
+    ("mixed adapters over no adapter", "adapterd, {n} adapters", "adapterd, no adapter", 0.88),
+    ("no adapter over generate", "adapterd, no adapter", "generate, static batch", 1.0),
+    ("no adapter over generate_batch", "adapterd, no adapter", "generate_batch, tuned", 2.5),
+    ("mixed adapters over PEFT", "adapterd, {n} adapters", "PEFT generate, {n} adapters", 2.0),
+)
+
+
+def prompts(count: int, seed: int = 0) -> list[list[int]]:
+    """Of 8 to 64 tokens."""
+    rng = np.random.default_rng(seed)
+    return [rng.integers(1000, 40000, n).tolist() for n in rng.integers(8, 65, count)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=PARTS, choices=(*PARTS, "soak"))
+    parser.add_argument("--rows", type=int, nargs="*", default=[16, 32])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--seconds", type=float, default=45, help="of arrivals, at each rate")
+    parser.add_argument("--minutes", type=float, default=10, help="of the soak")
+    parser.add_argument("--only", nargs="*", help="run these ways alone (substrings)")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(args.threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        base = peers.unpacked_base(Path(scratch) / "base")
+        adapters = peers.write_adapters(base, Path(scratch) / "adapters", max(args.rows))
+        print(conditions("peft"), args.dtype, flush=True)
+        if "throughput" in args.parts:
+            for rows in args.rows:
+                print(throughput(base, adapters[:rows], args), flush=True)
+        if "arrivals" in args.parts:
+            print(arrivals_report(base, adapters[:16], args.dtype, args.seconds), flush=True)
+        if "soak" in args.parts:
+            print(soak_report(base, adapters[:16], args.dtype, args.minutes), flush=True)
+
+
+def throughput(base: Path, adapters: list[Path], args: argparse.Namespace) -> str:
+    count = len(adapters)
+    ways = {
+        name: way()
+        for name, way in _ways(base, adapters, getattr(torch, args.dtype)).items()
+        if not args.only or any(part in name for part in args.only)
+    }
+    seconds = medians(interleave(ways, args.rounds))
+    speed = {name: count * NUM_TOKENS / s for name, s in seconds.items()}
+    stock = speed.get("generate, static batch", float("nan"))
+    rows = [
+        [name, f"{value:.0f}", f"{value / stock:.2f}"]
+        for name, value in sorted(speed.items(), key=lambda item: item[1])
+    ]
+    heading = [f"{count} rows, {NUM_TOKENS} tokens each", "tokens/s", "x static batch"]
+    return "\n".join(["", table(heading, rows), "", *_ratios(speed, count)])
+
+
+def _ways(
+    base: Path, adapters: list[Path], dtype: torch.dtype
+) -> dict[str, Callable[[], Callable[[], object]]]:
+    asked, count = prompts(len(adapters)), len(adapters)
+    names = [f"a{number}" for number in range(count)]
+    ours = WritingEngine(base, adapters, str(dtype).removeprefix("torch."))
+
+    def engine_way(mixed: bool) -> Callable[[], object]:
+        slots = range(1, count + 1) if mixed else [0] * count
+        wishes = [
+            Wish(ids=ids, slot=slot, num_tokens=NUM_TOKENS)
+            for ids, slot in zip(asked, slots, strict=True)
+        ]
+        return lambda: ours.write(wishes)
+
+    return {
+        "generate, static batch": lambda: peers.generate(
+            peers.stock(base, dtype), asked, NUM_TOKENS
+        ),
+        "generate, static batch, static cache": lambda: peers.generate(
+            peers.stock(base, dtype), asked, NUM_TOKENS, cache_implementation="static"
+        ),
+        "generate_batch, as it comes": lambda: peers.generate_batch(
+            peers.stock(base, dtype), asked, NUM_TOKENS
+        ),
+        "generate_batch, tuned": lambda: peers.generate_batch(
+            peers.stock(base, dtype), asked, NUM_TOKENS,
+            num_blocks=64, page_size=32, max_batch_tokens=1024, allow_block_sharing=False,
+        ),
+        f"PEFT generate, {count} adapters": lambda: peers.generate(
+            peers.peft_model(base, adapters, dtype), asked, NUM_TOKENS, adapter_names=names
+        ),
+        "adapterd, no adapter": lambda: engine_way(mixed=False),
+        f"adapterd, {count} adapters": lambda: engine_way(mixed=True),
+    }  # fmt: skip
+
+
+def _ratios(speed: dict[str, float], count: int) -> list[str]:
+    lines = []
+    for text, left, right, wanted in CLAIMS:
+        over, under = left.format(n=count), right.format(n=count)
+        if over in speed and under in speed:
+            ratio = speed[over] / speed[under]
+            lines.append(f"{count} rows: {text} (want {wanted}): {ratio:.2f}")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

