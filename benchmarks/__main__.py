@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHMARKS = ("mixed_batch", "mixed_kinds", "shared_trunk", "serving", "training", "heads")
+BENCHMARKS = ("mixed_batch", "mixed_kinds", "shared_trunk", "serving", "training", "heads", "kinds")
 
 
 def main() -> int:
