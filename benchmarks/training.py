@@ -50,6 +50,7 @@ class Outcome:
 
     accuracy: float
     seconds: float
+    num_trainable: int = 0
 
 
 def sentiment(path: Path) -> bytes:
@@ -77,12 +78,17 @@ class Ours:
         )
 
     def run(
-        self, data: bytes, pooling: str, split_seed: int, settings: TrainingSettings
+        self,
+        data: bytes,
+        pooling: str,
+        split_seed: int,
+        settings: TrainingSettings,
+        kind: str = "lora",
     ) -> tuple[Outcome, JobSpec]:
         file = self.files.put("default", "rows.jsonl", "fine-tune", [data], 2**30)
         spec = JobSpec(
-            tenant="default", task=f"sentiment-{pooling}-{split_seed}", file_id=file.id,
-            pooling=pooling, split_seed=split_seed, settings=settings,
+            tenant="default", task=f"sentiment-{kind}-{pooling}-{split_seed}",
+            file_id=file.id, kind=kind, pooling=pooling, split_seed=split_seed, settings=settings,
         )  # fmt: skip
         started = time.perf_counter()
         job = self.trainer.submit(spec)
@@ -90,7 +96,8 @@ class Ours:
         seconds = time.perf_counter() - started
         job = self.trainer.get("default", job.id)
         assert job.status == "succeeded", (job.error_code, job.error_message)
-        return Outcome(job.result["metrics"]["test"]["accuracy"], seconds), spec
+        accuracy = job.result["metrics"]["test"]["accuracy"]
+        return Outcome(accuracy, seconds, job.result["trainable_parameters"]), spec
 
 
 def peft_loop(ours: Ours, spec: JobSpec) -> Outcome:
