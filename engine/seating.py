@@ -31,13 +31,6 @@ class _Bench:
         self._span = Span(0, [])
         self._chunk: Chunk | None = None
 
-    def find(self, slot: int, placed: Placed | None) -> int | None:
-        """The seat of what a slot holds."""
-        for number, (its_slot, its) in enumerate(self.seats):
-            if its_slot == slot and its is placed:
-                return number
-        return None
-
     def left(self, active: Mapping[int, Placed]) -> int | None:
         """The seat of an adapter that writes no more."""
         for number, (slot, placed) in enumerate(self.seats):
@@ -63,15 +56,20 @@ class Seating:
 
     def __init__(self) -> None:
         self._benches: list[_Bench] = []
+        #: by slot, where its adapter sat last
+        self._last: dict[int, Seat] = {}
         self._acting: list[Actions] = []
         self._plan: Actions = {}
 
-    def seats(self, active: Mapping[int, Placed]) -> dict[int, Seat]:
+    def seats(self, active: Mapping[int, Placed]) -> Mapping[int, Seat]:
         """Where each slot's adapter sits: where it sat, where one has left, or at an end."""
         groups = {placed.group for placed in active.values()}
         if len(self._benches) > len(groups) + 2 * len(active) // STRETCH_ADAPTERS:
             self.clear()
-        return {slot: self._seat(slot, placed, active) for slot, placed in active.items()}
+        for slot, placed in active.items():
+            if not self._sits(slot, placed):
+                self._last[slot] = self._seat(slot, placed, active)
+        return self._last
 
     def plan(self, batch: Batch, seats: Mapping[int, Seat]) -> Actions:
         """Actions by site. Rows of `batch` are ordered by their seats."""
@@ -96,14 +94,20 @@ class Seating:
 
     def clear(self) -> None:
         """Nobody sits any more."""
-        self._benches, self._acting, self._plan = [], [], {}
+        self._benches, self._last, self._acting, self._plan = [], {}, [], {}
+
+    def _sits(self, slot: int, placed: Placed) -> bool:
+        """Whether nobody took the seat, and the slot was not given another adapter."""
+        if slot not in self._last:
+            return False
+        _, number, seat = self._last[slot]
+        its_slot, its = self._benches[number].seats[seat]
+        return its_slot == slot and its is placed
 
     def _seat(self, slot: int, placed: Placed, active: Mapping[int, Placed]) -> Seat:
-        benches = [(n, b) for n, b in enumerate(self._benches) if b.group == placed.group]
-        for number, bench in benches:
-            if (seat := bench.find(slot, placed)) is not None:
-                return (placed.group, number, seat)
-        for number, bench in benches:
+        for number, bench in enumerate(self._benches):
+            if bench.group != placed.group:
+                continue
             seat = bench.left(active)
             if seat is None and len(bench.seats) < STRETCH_ADAPTERS:
                 seat = len(bench.seats)

@@ -126,15 +126,15 @@ class PackedReader:
 
     def _make_room(self, table: BlockTable, wanted: int, rows: Sequence[Running], rank: int) -> int:
         """How many of so many tokens there is room for, once rows of lower rank gave theirs up."""
+        if table.lacks(table.length + wanted) <= self._blocks.num_free:
+            return wanted
         victims = [self._admitted[row.key].table for row in rows[rank + 1 :]]
         if not rank:
             victims = [*self._strangers(rows), *victims]
-        while wanted and table.lacks(table.length + wanted) > self._blocks.num_free and victims:
+        while table.lacks(table.length + wanted) > self._blocks.num_free and victims:
             victims.pop().clear()
         room = (len(table.blocks) + self._blocks.num_free) * BLOCK_TOKENS - table.length
-        if self._exact and wanted > room:
-            return 0
-        return min(wanted, room)
+        return wanted if wanted <= room else 0 if self._exact else room
 
     def _strangers(self, rows: Sequence[Running]) -> list[BlockTable]:
         """Rows that the step does not name and that began after its first, the youngest last."""
