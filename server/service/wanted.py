@@ -38,9 +38,7 @@ def wanted_of(given: Mapping[str, Any], *, usual: Mapping[str, float] | None = N
     `usual` are values of what is left out. Raises BadParameter.
     """
     said = {name: value for name, value in given.items() if value is not None}
-    fields = {
-        name: read(said[name], name) for name, read in _FIELDS.items() if name in said
-    }  # fmt: skip
+    fields = {name: read(said[name], name) for name, read in _FIELDS.items() if name in said}
     sampling = Sampling(
         **{**(usual or {}), **fields},
         stop_ids=_tokens(said.get("stop_token_ids", []), "stop_token_ids"),
@@ -49,7 +47,7 @@ def wanted_of(given: Mapping[str, Any], *, usual: Mapping[str, float] | None = N
     try:
         check_sampling(sampling)
     except BadRow as error:
-        raise BadParameter(f"{error}.", param=str(error).split(" ", 1)[0]) from None
+        raise _refused(error) from None
     return Wanted(sampling=sampling, seed=fields.get("seed"), stop=_stops(said.get("stop", [])))
 
 
@@ -59,7 +57,14 @@ def check_wanted(wanted: Wanted, num_words: int, compiles: Callable[[str], None]
         check_sampling(wanted.sampling, num_words)
         compiles(wanted.sampling.grammar)
     except BadRow as error:
-        raise BadParameter(f"{error}.", param=None) from None
+        raise _refused(error) from None
+
+
+def _refused(error: BadRow) -> BadParameter:
+    """In callers' words: the engine's sentence begins with what it calls the value at fault."""
+    sentence = str(error).replace("stop_ids", "stop_token_ids")
+    name = sentence.partition(" ")[0]
+    return BadParameter(f"{sentence}.", param=name if name in NAMES else None)
 
 
 def _number(value: Any, name: str) -> float:
@@ -166,8 +171,7 @@ def _response_format(value: Any, name: str) -> dict[str, Any]:
 
 
 def _structured_outputs(value: Any, name: str) -> dict[str, Any]:
-    known = {"json": "json_schema", "json_object": "json_object", "regex": "regex",
-             "choice": "choice"}  # fmt: skip
+    known = {"json": "json_schema"} | {kind: kind for kind in ("json_object", "regex", "choice")}
     said = {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else {}
     if len(said) != 1 or not set(said) <= set(known):
         raise BadParameter(f"{name} must be an object with one of {', '.join(known)}.", param=name)

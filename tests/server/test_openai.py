@@ -344,6 +344,7 @@ BAD: list[tuple[dict[str, Any], type[openai.APIStatusError], str]] = [
     ({"logit_bias": {"x": 1}}, openai.BadRequestError, "logit_bias"),
     ({"logit_bias": {"99999": 1}}, openai.BadRequestError, "99999"),
     ({"stop": [""]}, openai.BadRequestError, "stop"),
+    ({"extra_body": {"stop_token_ids": [99999]}}, openai.BadRequestError, "'stop_token_ids'"),
     ({"seed": 2**70}, openai.BadRequestError, "seed"),
     ({"stream_options": {"include_usage": True}}, openai.BadRequestError, "stream_options"),
     ({"extra_body": {"use_beam_search": True}}, openai.BadRequestError, "use_beam_search"),

@@ -34,7 +34,8 @@ class EventStream(Response):
     ) -> None:
         self._objects, self._close = objects, close
         self.status_code, self.background = 200, None
-        self.init_headers({"cache-control": "no-cache", **headers})
+        # proxies that gather answers before they pass them on would hold pieces back
+        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.ensure_future(self._send(scope, send))
