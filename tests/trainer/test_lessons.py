@@ -124,6 +124,7 @@ def test_an_answer_beside_its_prompt_is_cut_to_one_row() -> None:
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no completion": ({"text": "a", "label": " "}, "empty"),
+    "no number": ({"text": "a", "label": float("nan")}, "label is nan, which is no number"),
     "a list": ({"text": "a", "label": ["b"]}, "text to write"),
     "a blank turn": (
         {"messages": [{"role": r, "content": " "} for r in ("user", "assistant")]},

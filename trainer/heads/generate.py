@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ class GenerateData(PlainData):
                 line=record.line,
             )
         where = f"Line {record.line}: {spec.label_column}"
+        if isinstance(label, float) and not math.isfinite(label):
+            raise BadLine(f"{where} is {label}, which is no number to write.", line=record.line)
         if not str(label).strip():
             raise BadLine(f"{where} is empty.", line=record.line)
         wanted = sane(str(label), where, record.line)
