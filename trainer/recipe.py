@@ -165,9 +165,12 @@ def _check_loss(spec: JobSpec) -> None:
 
 def _check_windows(spec: JobSpec, info: EngineInfo) -> None:
     window, stride = spec.settings.window, spec.settings.stride
-    if (window is None and stride is None) or "window" in HEADS[spec.head].settings:
-        problem = window_problem(window, stride)
-    else:
+    problem = None
+    if "window" in HEADS[spec.head].settings:
+        # of rows as long as they will be: what a stride leaves of them must hold text
+        longest = min(spec.settings.row_tokens or info.max_tokens, info.max_tokens)
+        problem = window_problem(window, stride) or window_problem(longest, stride)
+    elif window is not None or stride is not None:
         problem = f"a {spec.head} head reads no windows"
     if window is not None and window > info.max_tokens:
         problem = f"window is {window}; the base reads at most {info.max_tokens} tokens"
