@@ -160,6 +160,14 @@ def test_a_version_that_is_no_better_than_guessing_says_so() -> None:
     assert "no better than the 0.500" in warnings("regress", "rmse", 0.7)
 
 
+@pytest.mark.parametrize("kind", ["lora", "bottleneck"])
+def test_a_training_too_short_to_reach_a_whole_adapter_is_refused(bench: Bench, kind: str) -> None:
+    given = {"kind": kind, "settings": {"epochs": 1}}
+    with pytest.raises(BadSetting, match="epochs is 1 and batch_rows 32, one step for"):
+        bench.trainer.submit(bench.spec(jsonl(mood_rows(24)), **given))
+    bench.trainer.submit(bench.spec(jsonl(mood_rows(24)), kind="bias", settings={"epochs": 1}))
+
+
 def test_a_version_that_writes_no_better_than_a_copy_or_a_ridge_says_so() -> None:
     # of the few numbers among its texts the errors are small
     rivals = {"name": "near", "copy": {"explained": 0.3}, "ridge": {"explained": 0.5, "rmse": 0.9}}
