@@ -18,6 +18,7 @@ from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
 from engine.families.family import WRITTEN, HeadLayer, NativeHead
 from engine.heads import HEADS, head_kind
+from engine.windows import window_problem
 
 #: "classifier.weight" -> tensor
 HeadWeights = dict[str, Tensor]
@@ -191,6 +192,10 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
     for name, limit in (("window", base.max_tokens), ("dimensions", base.hidden_size)):
         if (checked.get(name) or 0) > limit:
             raise BadAdapter(f"{name} is {checked[name]}; {base.name} has at most {limit}")
+    if "stride" in checked and (
+        problem := window_problem(checked["window"] or base.max_tokens, checked["stride"])
+    ):
+        raise BadAdapter(f"of a {checked['kind']} head on {base.name}, {problem}")
     return checked, layers
 
 

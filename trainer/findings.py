@@ -58,20 +58,12 @@ def comparison_warnings(head: str, report: dict[str, Any]) -> list[str]:
         "majority": "answering alike every time",
         "test": f"the baseline {baseline.get('name')}",
         "copy": "copying the input",
+        "ridge": "ridge regression",
     }
     known = {key: baseline[key].get(metric) for key in rivals if key in baseline}
     found = [(rivals[key], value) for key, value in known.items() if value is not None]
-    worse = [
+    return [
         f"The test {metric} of {reached:.3f} is no better than the {value:.3f} of {words}."
         for words, value in found
         if reached is not None and (reached <= value if data.more_is_better else reached >= value)
     ]
-    return worse + _number_warnings(test, baseline.get("ridge", {}))
-
-
-def _number_warnings(test: dict[str, Any], ridge: dict[str, Any]) -> list[str]:
-    """Of numbers that are written, how far off they are says more than how many are exact."""
-    ours, theirs = test.get("rmse"), ridge.get("rmse")
-    if ours is None or theirs is None or ours < theirs:
-        return []
-    return [f"The test rmse of {ours:.3f} is no better than the {theirs:.3f} of ridge regression."]

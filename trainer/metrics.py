@@ -78,12 +78,16 @@ def ranking(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
 
 
 def regression(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
-    """Correlation and error."""
+    """Correlation and error; an error past all numbers is the largest there is."""
     x, y = np.asarray(truth, np.float64), np.asarray(guesses, np.float64)
+    # a written number may be so large that its square is none; powers of two lose no digit
+    scale = _power_of_two(np.concatenate([x, y]))
+    missed = x / scale - y / scale
+    errors = {"rmse": np.sqrt(np.mean(missed**2)), "mae": np.mean(np.abs(missed))}
+    most = float(np.finfo(np.float64).max)
     return {
         **correlations(truth, guesses),
-        "rmse": float(np.sqrt(np.mean((x - y) ** 2))),
-        "mae": float(np.mean(np.abs(x - y))),
+        **{name: min(float(error) * scale, most) for name, error in errors.items()},
     }
 
 
@@ -143,9 +147,15 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
+    x, y = x / max(1.0, _power_of_two(x)), y / max(1.0, _power_of_two(y))
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale > 1e-12 else None
+
+
+def _power_of_two(values: NDArray[np.float64]) -> float:
+    """About the largest of them."""
+    return float(np.ldexp(0.5, np.frexp(np.abs(values).max())[1]))
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,14 +14,8 @@ from trainer.settings import TrainingSettings
 def check_modules(settings: TrainingSettings, info: EngineInfo) -> None:
     """Raises BadSetting for what names nothing that would be adapted."""
     _check_layers(settings.layers, info.num_layers)
-    _check_targets(settings.targets, info)
     adapted = _adapted(settings, info)
-    if settings.targets and not adapted:
-        raise BadSetting(
-            f"targets {_list(settings.targets)} are in none of the layers that are adapted; "
-            f"layers is {settings.layers or usual_layers(info)}.",
-            name="targets",
-        )
+    _check_targets(settings, adapted, info)
     for name in ("rank_pattern", "alpha_pattern"):
         try:
             resolved(name, getattr(settings, name), adapted)
@@ -46,11 +40,18 @@ def _adapted(settings: TrainingSettings, info: EngineInfo) -> list[str]:
     return [name for name in sites if targeted(name, settings.targets)]
 
 
-def _check_targets(targets: tuple[str, ...] | None, info: EngineInfo) -> None:
-    for target in targets or ():
+def _check_targets(settings: TrainingSettings, adapted: list[str], info: EngineInfo) -> None:
+    """Each of them: one that is left out would be missed by nobody but its owner."""
+    for target in settings.targets or ():
         if not any(targeted(site.name, [target]) for site in info.sites):
             raise BadSetting(
                 f"targets names {target!r}, no linear of the base; one is {info.sites[0].name}.",
+                name="targets",
+            )
+        if not any(targeted(name, [target]) for name in adapted):
+            raise BadSetting(
+                f"targets names {target!r}, which is in none of the layers that are adapted; "
+                f"layers is {settings.layers or usual_layers(info)}.",
                 name="targets",
             )
 

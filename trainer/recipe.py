@@ -11,6 +11,7 @@ from typing import Any
 from engine.heads import HEADS, head_kind
 from engine.port import EngineInfo, LossOptions, OpenTraining
 from engine.windows import window_problem
+from trainer.batches import num_batches
 from trainer.errors import BadSetting
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
@@ -21,6 +22,8 @@ from trainer.values import JobSpec
 
 #: heads whose targets are numbers rather than choices
 _NUMBERS = ("regress", "embed")
+#: of two products in a row, the first gets a gradient only once the second has left zero
+_STARTS_AT_ZERO = ("lora", "bottleneck")
 _KIND_SETTINGS = {
     "lora": (
         "rank", "alpha", "rslora", "dora", "rank_pattern", "alpha_pattern", "lora_bias", "bias",
@@ -54,6 +57,17 @@ def check_labels(spec: JobSpec, labels: list[str]) -> None:
                 f"class_weights names {name!r}; the labels are {', '.join(labels)}.",
                 name="class_weights",
             )
+
+
+def check_steps(spec: JobSpec, num_rows: int) -> None:
+    """Raises BadSetting where a part of the adapter would get no gradient at all."""
+    epochs, batch_rows = spec.settings.epochs, spec.settings.batch_rows
+    if spec.kind in _STARTS_AT_ZERO and epochs * num_batches(num_rows, batch_rows) < 2:
+        raise BadSetting(
+            f"epochs is {epochs} and batch_rows {batch_rows}, one step for the "
+            f"{num_rows} training rows; a {spec.kind} learns in both its parts from the second on.",
+            name="epochs",
+        )
 
 
 def pooling_of(spec: JobSpec, info: EngineInfo) -> str:
@@ -165,9 +179,12 @@ def _check_loss(spec: JobSpec) -> None:
 
 def _check_windows(spec: JobSpec, info: EngineInfo) -> None:
     window, stride = spec.settings.window, spec.settings.stride
-    if (window is None and stride is None) or "window" in HEADS[spec.head].settings:
-        problem = window_problem(window, stride)
-    else:
+    problem = None
+    if "window" in HEADS[spec.head].settings:
+        # of rows as long as they will be: what a stride leaves of them must hold text
+        longest = min(spec.settings.row_tokens or info.max_tokens, info.max_tokens)
+        problem = window_problem(window, stride) or window_problem(longest, stride)
+    elif window is not None or stride is not None:
         problem = f"a {spec.head} head reads no windows"
     if window is not None and window > info.max_tokens:
         problem = f"window is {window}; the base reads at most {info.max_tokens} tokens"

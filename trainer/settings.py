@@ -131,6 +131,12 @@ class TrainingSettings:
                 )
         return cls(**{name: read_value(known[name], value) for name, value in raw.items()})
 
+    @property
+    def row_tokens(self) -> int | None:
+        """How long a row may be at most; none: as long as the base reads."""
+        limits = (self.window, self.max_tokens)
+        return min((limit for limit in limits if limit is not None), default=None)
+
     def __post_init__(self) -> None:
         for each in fields(self):
             check_value(each, getattr(self, each.name))

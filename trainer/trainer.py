@@ -24,7 +24,7 @@ from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
 from trainer.prepare import prepare
-from trainer.recipe import check_labels, check_recipe
+from trainer.recipe import check_labels, check_recipe, check_steps
 from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
 
@@ -68,7 +68,9 @@ class Trainer:
         """
         check_name(spec.task)
         check_recipe(spec, self._tools.port.info)
-        check_labels(spec, prepare(self._tools.files, spec).labels)
+        prepared = prepare(self._tools.files, spec)
+        check_labels(spec, prepared.labels)
+        check_steps(spec, len(prepared.split.train))
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()

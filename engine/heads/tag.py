@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 class TagHead(TokenHead):
-    """Cross entropy at the first token of each word; the word's other tokens follow it."""
+    """Cross entropy at the first token of each word; the word's other tokens follow it.
+
+    A row's target is two lists, one entry per token: tags, and what each counts.
+    """
 
     name = "tag"
     inputs: tuple[str, ...] = ("text",)
@@ -57,21 +60,28 @@ class TagHead(TokenHead):
         """`label` is one tag per given word of `Tokenizer.encode_words`.
 
         A given word that the tokenizer splits ("@name") is tagged at each of its parts, so that raw
-        text, split the same way, meets what was trained.
+        text, split the same way, meets what was trained. All its parts together count as one word:
+        a link's dozen would else drown what there is to find.
         """
         indices = {name: i for i, name in enumerate(head["labels"])}
         unknown = sorted({tag for tag in label if tag not in indices})
         if unknown:
             raise BadAdapter(f"the tags {unknown} are not among {head['labels']}")
         encoding = encodings[0]
-        target = [IGNORED] * len(encoding.ids)
+        target, shares = [IGNORED] * len(encoding.ids), [0.0] * len(encoding.ids)
         for source, parts in _parts_by_source(encoding):
             for number, position in enumerate(parts):
                 tag = tag_scheme.part(label[source], number == 0, number == len(parts) - 1)
                 if tag not in indices:
                     tag = tag_scheme.part(label[source], number == 0, is_last=False)
                 target[position] = indices.get(tag, indices["O"])
-        return [[target[i] for i in window] for window in encoding.windows] or [target]
+                shares[position] = 1 / len(parts)
+        windows = encoding.windows or [list(range(len(target)))]
+        return [[[target[i] for i in row], [shares[i] for i in row]] for row in windows]
+
+    def size(self, target: Any) -> float:
+        """In words."""
+        return float(sum(target[1]))
 
     def loss(
         self,
@@ -84,16 +94,20 @@ class TagHead(TokenHead):
         import torch
 
         del lengths, head
-        flat = torch.tensor([index for row in targets for index in row], device=logits.device)
+        tags = torch.tensor([tag for row, _ in targets for tag in row], device=logits.device)
+        shares = torch.tensor(
+            [share for _, row in targets for share in row], dtype=logits.dtype, device=logits.device
+        )
         weights = options.class_weights
-        return torch.nn.functional.cross_entropy(
+        losses = torch.nn.functional.cross_entropy(
             logits,
-            flat,
+            tags,
             torch.tensor(weights, device=logits.device) if weights else None,
             ignore_index=IGNORED,
-            reduction="sum",
+            reduction="none",
             label_smoothing=options.label_smoothing,
-        ) / (flat != IGNORED).sum().clamp(min=1)
+        )
+        return (losses * shares).sum() / shares.sum().clamp(min=1e-6)
 
     def decode(
         self,

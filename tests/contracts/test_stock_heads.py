@@ -160,6 +160,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "window": (
         {"kind": "tag", "labels": LABELS["tag"], "window": 65}, "window is 65; .* at most 64",
     ),
+    "stride": (
+        {"kind": "tag", "labels": LABELS["tag"], "stride": 29},
+        "windows of 64 tokens cannot share a stride of 29; at most 28 fit",
+    ),
     "dimensions": ({"kind": "embed", "dimensions": 33}, "dimensions is 33; .* at most 32"),
 }  # fmt: skip
 

@@ -12,6 +12,7 @@ from tests.trainer.build import examples
 from trainer.encode import encode_examples, head_for
 from trainer.evaluate import guesses
 from trainer.example import Example
+from trainer.settings import TrainingSettings
 
 
 def letters() -> Tokenizer:
@@ -72,3 +73,10 @@ def test_pairs_carry_token_types() -> None:
     row = encode_examples([pair], head, PAIRS, None)[0]
     assert row.pieces[0].type_ids is not None
     assert set(row.pieces[0].type_ids) == {0, 1}
+
+
+@pytest.mark.parametrize("kind", ["tag", "span"])
+def test_a_version_reads_windows_as_long_as_those_it_was_trained_on(kind: str) -> None:
+    settings = TrainingSettings(window=64, max_tokens=32)
+    row = Example(line=1, text="a b", pair="c", words=("a", "b"), label=("O", "O"))
+    assert head_for(kind, "native", ["O", "B-x"], [row], settings)["window"] == 32

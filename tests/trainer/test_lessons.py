@@ -17,10 +17,12 @@ from engine.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl
 from trainer.ask import ask
+from trainer.evaluate import Evaluation
 from trainer.example import Example
 from trainer.heads.generate import GenerateData
 from trainer.jobs import Status
 from trainer.lessons import encode_lessons, written
+from trainer.loop import Best
 from trainer.values import Job
 
 QUICK = {"epochs": 15, "patience": 15, "learning_rate": 0.02, "layers": 3}
@@ -67,9 +69,17 @@ def info() -> EngineInfo:
 
 def test_what_cannot_be_read_or_is_far_off_explains_nothing() -> None:
     measure = GenerateData().measure
-    assert measure(["1", "2"], ["many", "few"])["explained"] == 0.0
+    assert measure(["1", "2"], ["many", "few"])["explained"] == -1.0
     assert measure(["1", "2"], ["1e100", "2"])["explained"] == -1.0
     assert "explained" not in measure(["2", "2"], ["2", "3"])
+
+
+def test_an_epoch_that_writes_one_number_everywhere_beats_one_that_writes_none() -> None:
+    data = GenerateData()
+    best = Best(data.metrics, data.more_is_better)
+    for said in ("many", "2"):
+        metrics = data.measure(["1", "2", "2", "2", "3", "1"], [said] * 6)
+        assert best.improves(Evaluation(metrics=metrics, loss=None, logits=[]))
 
 
 def test_numbers_that_are_written_are_scored_as_numbers() -> None:
@@ -77,7 +87,7 @@ def test_numbers_that_are_written_are_scored_as_numbers() -> None:
     assert found["exact_match"] == pytest.approx(1 / 3)
     assert found["numbers_read"] == pytest.approx(2 / 3)
     assert found["mae"] == pytest.approx(0.25)
-    assert found["explained"] == pytest.approx(1 - (0.25 + 1) / 2)
+    assert found["explained"] == pytest.approx(1 - 0.25 / 2 - 2 / 3)
     assert "mae" not in GenerateData().measure(["one", "2"], ["1", "2"])
 
 
@@ -114,6 +124,7 @@ def test_an_answer_beside_its_prompt_is_cut_to_one_row() -> None:
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no completion": ({"text": "a", "label": " "}, "empty"),
+    "no number": ({"text": "a", "label": float("nan")}, "label is nan, which is no number"),
     "a list": ({"text": "a", "label": ["b"]}, "text to write"),
     "a blank turn": (
         {"messages": [{"role": r, "content": " "} for r in ("user", "assistant")]},

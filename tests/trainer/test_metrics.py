@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -32,6 +34,13 @@ def test_correlations_and_errors_equal_scipy() -> None:
     assert found["spearman"] == pytest.approx(stats.spearmanr(truth, guesses).statistic)
     assert found["rmse"] == pytest.approx(oracle.root_mean_squared_error(truth, guesses))
     assert found["mae"] == pytest.approx(oracle.mean_absolute_error(truth, guesses))
+
+
+@pytest.mark.parametrize("far_off", [1e200, -1e308])
+def test_a_number_whose_square_is_none_is_an_error_that_is_one(far_off: float) -> None:
+    found = regression([1.0, 2.0, 1e308], [1.0, 2.0, far_off])
+    assert all(math.isfinite(value) for value in found.values())
+    assert found["rmse"] >= 1e307
 
 
 def test_a_correlation_with_a_constant_has_no_value() -> None:

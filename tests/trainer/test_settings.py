@@ -118,6 +118,9 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
         ({"head": "tag", "pooling": "mean"}, {}, "must be one of native"),
         ({"head": "tag"}, {"window": 256}, "window is 256; the base reads at most 128"),
         ({"head": "tag"}, {"window": 32, "stride": 31}, "share a stride of 31"),
+        ({"head": "tag"}, {"stride": 61}, "windows of 128 tokens cannot share a stride of 61"),
+        ({"head": "tag"}, {"max_tokens": 16, "stride": 5}, "windows of 16 tokens cannot share"),
+        ({"head": "span"}, {"max_tokens": 8}, "window is 8; it must be a whole number of at least"),
         ({}, {"window": 32}, "a classify head reads no windows"),
         ({"head": "span"}, {"class_weights": "balanced"}, "class_weights are for classify, tag"),
         ({"head": "regress"}, {"label_smoothing": 0.1}, "label_smoothing is for heads that choose"),
@@ -125,6 +128,11 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
         ({}, {"layers": (2,)}, "layers 0 to 1"),
         ({}, {"layers": 3}, "has 2 layers"),
         ({}, {"targets": ("layer.0.attention.self.query",)}, "none of the layers .* layers is 1"),
+        (
+            {},
+            {"targets": ("layer.0.attention.self.query", "layer.1.attention.self.query")},
+            "'layer.0.attention.self.query', which is in none of the layers .* layers is 1",
+        ),
         ({}, {"dora": True, "lora_bias": True}, "dora and lora_bias are both set"),
         (
             {},

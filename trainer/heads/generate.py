@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,8 @@ class GenerateData(PlainData):
                 line=record.line,
             )
         where = f"Line {record.line}: {spec.label_column}"
+        if isinstance(label, float) and not math.isfinite(label):
+            raise BadLine(f"{where} is {label}, which is no number to write.", line=record.line)
         if not str(label).strip():
             raise BadLine(f"{where} is empty.", line=record.line)
         wanted = sane(str(label), where, record.line)
@@ -110,16 +113,17 @@ def _conversation(record: Record) -> Example:
 def _explained(numbers: Sequence[tuple[float, float | None]]) -> Metrics:
     """The share of the values' variance that the answers explain (R squared), -1 at worst.
 
-    Where no number was written nothing is explained: a few good ones among many that cannot be
-    read make no good version, which a correlation over those few would call one.
+    A row without a number misses by twice the variance, so that none at all is the worst there is:
+    an epoch that writes the same number everywhere is better than one that writes none.
     """
     mean = _mean([t for t, _ in numbers])
     spread = sum((t - mean) * (t - mean) for t, _ in numbers)
     if not spread:
         return {}
-    missed = [t - (mean if g is None else g) for t, g in numbers]
     # a product overflows to infinity where a power would raise
-    return {"explained": max(-1.0, 1 - sum(each * each for each in missed) / spread)}
+    missed = sum((t - g) * (t - g) for t, g in numbers if g is not None)
+    unread = 2 * sum(g is None for _, g in numbers) / len(numbers)
+    return {"explained": max(-1.0, 1 - missed / spread - unread)}
 
 
 def _word_f1(wanted: list[str], found: list[str]) -> float:

@@ -47,7 +47,7 @@ class SpanData(PlainData):
     def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
         return {
             "input": "question",
-            "window": settings.window,
+            "window": settings.row_tokens,
             "stride": settings.stride,
             "no_answer": any(not example.label for example in train),
         }

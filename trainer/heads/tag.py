@@ -54,7 +54,7 @@ class TagData(PlainData):
 
     def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
         del train
-        return {"input": "text", "window": settings.window, "stride": settings.stride}
+        return {"input": "text", "window": settings.row_tokens, "stride": settings.stride}
 
     def guesses(
         self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
