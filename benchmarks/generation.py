@@ -44,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=PARTS, choices=(*PARTS, "soak"))
     parser.add_argument("--rows", type=int, nargs="*", default=[16, 32])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--seconds", type=float, default=45, help="of arrivals, at each rate")
@@ -73,7 +73,7 @@ def throughput(base: Path, adapters: list[Path], args: argparse.Namespace) -> st
         for name, way in _ways(base, adapters, getattr(torch, args.dtype)).items()
         if not args.only or any(part in name for part in args.only)
     }
-    seconds = medians(interleave(ways, args.rounds))
+    seconds = medians(interleave(ways, args.rounds, warm_up=1))
     speed = {name: count * NUM_TOKENS / s for name, s in seconds.items()}
     stock = speed.get("generate, static batch", float("nan"))
     rows = [

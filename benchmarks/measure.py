@@ -14,21 +14,21 @@ import torch
 
 
 def interleave(
-    ways: Mapping[str, Callable[[], object]], rounds: int, seed: int = 0
+    ways: Mapping[str, Callable[[], object]], rounds: int, seed: int = 0, warm_up: int = 2
 ) -> dict[str, list[float]]:
     """Seconds of each way per round; every round runs each way once, in a new order.
 
-    Two rounds warm up.
+    The rounds that warm up are left out.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     order = random.Random(seed)
-    for round_number in range(rounds + 2):
+    for round_number in range(rounds + warm_up):
         names = list(ways)
         order.shuffle(names)
         for name in names:
             started = time.perf_counter()
             ways[name]()
-            if round_number >= 2:
+            if round_number >= warm_up:
                 times[name].append(time.perf_counter() - started)
     return times
 

@@ -23,7 +23,11 @@ def unpacked_base(directory: Path) -> Path:
     """The packaged GGUF base as a folder, so that it is parsed once and not for every way."""
     file = base_path(PACKAGED)
     given = {"gguf_file": file.name}
-    model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
+    read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
+    # what came out of a GGUF file calls itself quantized, and would not be saved
+    del read.config.quantization_config
+    model = AutoModelForCausalLM.from_config(read.config, dtype=torch.float32)
+    model.load_state_dict(read.state_dict())
     model.save_pretrained(directory)
     AutoTokenizer.from_pretrained(file.parent, **given).save_pretrained(directory)
     return directory
