@@ -22,6 +22,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "logprobs": (-1, 20),
 }
 _MOST_BIAS = 100.0
+#: every row of a call carries its own
+_MOST_TOKENS = 1024
 
 
 def check_sampling(sampling: Sampling, num_words: int | None = None) -> None:
@@ -41,6 +43,8 @@ def check_sampling(sampling: Sampling, num_words: int | None = None) -> None:
 
 
 def _check_tokens(name: str, tokens: list[int] | dict[int, float], num_words: int | None) -> None:
+    if len(tokens) > _MOST_TOKENS:
+        raise BadRow(f"{name} names {len(tokens)} tokens, and may name {_MOST_TOKENS} at most")
     for token in tokens:
         if token < 0 or (num_words is not None and token >= num_words):
             known = "tokens begin at 0" if num_words is None else f"the base has {num_words} words"

@@ -12,6 +12,7 @@ from typing import Any
 from llguidance import LLMatcher
 
 from engine.errors import BadRow
+from engine.grammar.schema_size import check_size
 
 #: Small models write white space without end where JSON allows it.
 _WHITE_SPACE = r"[\x20\x0A\x0D\x09]{1,20}"
@@ -28,6 +29,7 @@ def grammar_of(wanted: Mapping[str, Any]) -> str:
 def _json_schema(schema: Any) -> str:
     if not isinstance(schema, Mapping):
         raise BadRow(f"json_schema is an object, and {type(schema).__name__} was given")
+    check_size(schema)
     return LLMatcher.grammar_from_json_schema(
         json.dumps(schema), defaults={"whitespace_pattern": _WHITE_SPACE}
     )

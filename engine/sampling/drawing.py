@@ -20,6 +20,8 @@ from engine.sampling.cuts import cut, cuts
 _BLOCK = 256
 #: exp of anything lower is a denormal number, which processors multiply tens of times slower
 _LEAST = -80.0
+#: below it float32 has no number, and nothing can be divided by 0
+_COLDEST = 1e-30
 
 
 def drawn(logits_SV: Tensor, samplings: Sequence[Sampling], draws: Sequence[float]) -> Tensor:
@@ -51,7 +53,7 @@ def _weights(logits_SV: Tensor, samplings: Sequence[Sampling]) -> Tensor:
     padded_SV = logits_SV.new_empty(num_rows, num_blocks * _BLOCK)
     padded_SV[:, num_words:] = 0
     weights_SV = padded_SV[:, :num_words]
-    heats = torch.tensor([sampling.temperature for sampling in samplings], dtype=torch.float32)
+    heats = torch.tensor([max(s.temperature, _COLDEST) for s in samplings], dtype=torch.float32)
     torch.sub(logits_SV, logits_SV.amax(-1, keepdim=True), out=weights_SV)
     weights_SV.div_(heats.to(logits_SV.device)[:, None]).clamp_(min=_LEAST).exp_()
     torch.threshold_(weights_SV, math.exp(_LEAST + 0.01), 0.0)

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.base import Base
-from engine.errors import BadRow, EngineError, NotLoaded
+from engine.errors import BadRow, EngineError, NotLoaded, OutOfMemory
+from engine.faults import device_lost, out_of_memory
 from engine.grammar import Grammars
 from engine.port import Begin, Decoded, Failure, Row, TokenLogprob, Write, Written
 from engine.resident import Placed, Resident
@@ -152,9 +153,12 @@ class Writing:
         try:
             answers = self._answers(turns)
         except (RuntimeError, ValueError, IndexError) as error:
+            if device_lost(error):  # no row is to blame, and none would ever go well again
+                raise
             if len(turns) == 1:
+                fault = OutOfMemory if out_of_memory(error) else BadRow
                 message = f"the base cannot compute this row: {error}"
-                self._fail(turns[0].row, _failure(BadRow, message), texts)
+                self._fail(turns[0].row, _failure(fault, message), texts)
                 return
             half = len(turns) // 2
             self._advance(turns[:half], texts)

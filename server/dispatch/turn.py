@@ -56,6 +56,9 @@ class Turn:
         if not self._num_rows:
             return True
         limits = self._limits
+        if limits.num_blocks and self._size(entry, entry.cost) > self._budget:
+            # no room would ever be enough: the engine says so at once, and nobody waits for it
+            return not self.is_full
         # a prompt longer than a forward's share is read in several, so it need not wait for a
         # moment when nobody else reads; but what could not be read now need not begin now
         reads = not self._num_unread or self._num_unread + entry.cost <= limits.max_tokens

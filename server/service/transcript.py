@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 #: what a decoder says of bytes that are no character, or not yet
 _UNREADABLE = "\ufffd"
+#: while nothing comes of what is unread, it is decoded again when there is so much more of it
+_MORE = 8
 
 
 class Transcript:
@@ -21,6 +23,8 @@ class Transcript:
         # decoded behind those that were read last, and only what these add counts.
         self._from = self._read = 0
         self._before = ""
+        #: with so many tokens unread it is worth to decode them
+        self._worth = 1
         #: read, but it may be the beginning of a stop string
         self._held = ""
         self._num_given = 0
@@ -37,9 +41,15 @@ class Transcript:
         if self.stopped:
             return ""
         self._ids.append(token)
+        unread = len(self._ids) - self._read
+        if unread < self._worth:
+            return ""
         now = self._decode(self._ids[self._from :])
         if len(now) <= len(self._before) or now.endswith(_UNREADABLE):
+            # a text of nothing but such tokens would else be decoded from its start for each
+            self._worth = unread + 1 + unread // _MORE
             return ""
+        self._worth = 1
         fresh = now[len(self._before) :]
         self._from, self._read = self._read, len(self._ids)
         self._before = self._decode(self._ids[self._from :])

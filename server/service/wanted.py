@@ -70,16 +70,21 @@ def _refused(error: BadRow) -> BadParameter:
 def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadParameter(f"{name} must be a number.", param=name)
-    return float(value)
+    return float(_short(value, name))
 
 
 def _whole(value: Any, name: str) -> int:
     """A protobuf Struct has whole numbers as floats."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
         raise BadParameter(f"{name} must be a whole number.", param=name)
-    if not -_LARGEST <= value < _LARGEST:
-        raise BadParameter(f"{name} is {value:.3g}, which is no sensible number.", param=name)
-    return int(value)
+    return int(_short(int(value), name))
+
+
+def _short(value: float, name: str) -> float:
+    """JSON's whole numbers are as long as one likes, longer than a float or a sentence can be."""
+    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise BadParameter(f"{name} has too many digits to be a sensible number.", param=name)
+    return value
 
 
 def _top_k(value: Any, name: str) -> int:

@@ -27,6 +27,7 @@ from server.service.order import Order
 from server.service.predict_observer import PredictObserver
 from server.service.prompts import PromptReader
 from server.service.rows_to_write import RowsToWrite
+from server.service.token_ids import TokenIds
 from server.service.token_texts import TokenTexts
 from server.service.tokens import Outputs, TextRow
 from server.service.values import Caller, RowError
@@ -73,8 +74,9 @@ class WriteService:
         latest = self._clock() + self._limits.timeout_s
         return latest if caller.deadline is None else min(latest, caller.deadline)
 
-    def text_of(self, ids: Sequence[int]) -> str:
-        return self._tokenizer.text(ids)
+    def text_of(self, prompt: TokenIds) -> str:
+        """Raises BadRow for a token that the vocabulary lacks."""
+        return self._tokenizer.text(prompt.known(self._tokenizer.knows))
 
     async def open(self, order: Order) -> Opened:
         """Read, admitted, and waiting to write. Raises what refuses the call as a whole."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +33,18 @@ def test_pieces_are_whole_characters_and_make_up_the_text(text: str) -> None:
     pieces, _ = written(TOKENIZER.ids(text, special=True))
     assert "".join(pieces) == text
     assert all("\ufffd" not in piece for piece in pieces)
+
+
+def test_bytes_that_never_become_a_character_are_not_decoded_again_for_each_of_them() -> None:
+    lengths: list[int] = []
+
+    def decode(ids: Sequence[int]) -> str:
+        lengths.append(len(ids))
+        return TOKENIZER.text(ids)
+
+    transcript, ids = Transcript(decode), [TOKENIZER.ids("é", special=False)[1]] * 4000
+    assert "".join([*map(transcript.add, ids), transcript.end()]) == TOKENIZER.text(ids)
+    assert sum(lengths) < 12 * len(ids)
 
 
 @given(st.lists(st.integers(2, 257), max_size=30))

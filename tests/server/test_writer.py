@@ -196,6 +196,19 @@ async def test_texts_begin_while_the_engine_has_blocks_for_what_they_hold(tmp_pa
     assert desk.begun() == [[5, 5], [5]]
 
 
+async def test_a_prompt_that_can_never_fit_holds_up_nobody(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.with_limits(num_blocks=4, block_tokens=4)
+    lease = await desk.draft()
+    first = desk.write(lease, 5, 10)
+    await desk.decoding()
+    never = desk.write(lease, 40)
+    await asyncio.gather(first, never)
+    beside = [len(step.keys) for step in desk.writes if step.begin]
+    assert desk.begun() == [[5], [40]]
+    assert beside == [0, 1]
+
+
 async def test_without_blocks_texts_begin_while_there_is_room_for_all_they_may_write(
     tmp_path: Path,
 ) -> None:

@@ -183,9 +183,10 @@ def test_draws_of_seeds_and_of_places_are_even_and_unlike() -> None:
         assert chisquare([*pairs.values()]).pvalue > 0.01
 
 
-def test_a_row_with_a_low_temperature_writes_its_likeliest_token() -> None:
+@pytest.mark.parametrize("temperature", [1e-30, 1e-50, 5e-324])
+def test_a_row_with_a_low_temperature_writes_its_likeliest_token(temperature: float) -> None:
     logits = random_logits(1, 50_257)[0]
-    assert choose_one(logits, sampler(temperature=1e-30)).tokens == [int(logits.argmax())]
+    assert choose_one(logits, sampler(temperature=temperature)).tokens == [int(logits.argmax())]
 
 
 def test_one_seed_writes_otherwise_at_each_place() -> None:
