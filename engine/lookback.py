@@ -23,6 +23,9 @@ from torch import Tensor
 from engine.attention import View, attended
 from engine.kv_cache import BLOCK_TOKENS, KeyValuePool
 
+#: rows up to this length share a call, however much shorter some of them are
+_SHORT_TOKENS = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -44,6 +47,16 @@ class _Stretch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Singles:
+    """Rows with one token whose blocks are about as many, and where they stand in the stream."""
+
+    readings: list[Reading]
+    #: the first of them names the rows
+    first: int
+    places: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Seen:
     """The blocks to look at, row after row, and what hides some of their places when added."""
 
@@ -58,33 +71,37 @@ class Lookback:
         self._pool = pool
         self._places_T = self._tensor(_places(readings))
         begins = [0, *accumulate(reading.count for reading in readings)]
-        singles = [i for i, reading in enumerate(readings) if reading.count == 1]
-        self._singles = [readings[i] for i in singles]
+        self._singles = [
+            _Singles(
+                readings=[readings[i] for i in group],
+                first=begins[group[0]],
+                places=self._tensor(np.array([begins[i] for i in group], np.int64)),
+            )
+            for group in _alike_long(readings)
+        ]
         self._stretches = _stretches(readings, begins)
-        #: where the rows with one token stand in the stream
-        self._single_R = self._tensor(np.array([begins[i] for i in singles], np.int64))
-        #: by window and first token of a stretch; None: the rows with one token
-        self._seen: dict[tuple[int | None, int | None], _Seen] = {}
+        #: by window and first token of the first row
+        self._seen: dict[tuple[int | None, int], _Seen] = {}
 
     def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [1, H, T, D], key and value [1, K, T, D]; answers [1, T, H, D]."""
         query_THD, key_TKD, value_TKD = (x[0].transpose(0, 1) for x in (query, key, value))
         self._pool.write(layer, self._places_T, key_TKD, value_TKD)
-        if not self._stretches:
-            return self._singly(layer, view, query_THD)[None]
+        if not self._stretches and len(self._singles) == 1:
+            return self._singly(layer, view, self._singles[0], query_THD)[None]
         out_THD = torch.empty(query_THD.shape, dtype=query.dtype, device=query.device)
-        if self._singles:
-            alone_RHD = self._singly(layer, view, query_THD.index_select(0, self._single_R))
-            out_THD.index_copy_(0, self._single_R, alone_RHD)
+        for singles in self._singles:
+            query_RHD = query_THD.index_select(0, singles.places)
+            out_THD.index_copy_(0, singles.places, self._singly(layer, view, singles, query_RHD))
         for stretch in self._stretches:
             part = slice(stretch.begin, stretch.end)
             new = (query_THD[part], key_TKD[part], value_TKD[part])
             out_THD[part] = self._along(layer, view, stretch, new)
         return out_THD[None]
 
-    def _singly(self, layer: int, view: View, query_RHD: Tensor) -> Tensor:
+    def _singly(self, layer: int, view: View, singles: _Singles, query_RHD: Tensor) -> Tensor:
         """The queries of one key's group stand as tokens of one head: no key is repeated."""
-        seen = self._see(None, self._singles, view.window)
+        seen = self._see(singles.first, singles.readings, view.window)
         keys, values = self._gathered(layer, seen, len(query_RHD))
         query_RKGD = query_RHD.view(len(query_RHD), keys.shape[1], -1, keys.shape[3])
         return attended(query_RKGD, keys, values, seen.mask, view.scaling).flatten(1, 2)
@@ -106,7 +123,7 @@ class Lookback:
         shape = (num_rows, -1, *keys.shape[2:])
         return keys.view(shape).transpose(1, 2), values.view(shape).transpose(1, 2)
 
-    def _see(self, begin: int | None, readings: Sequence[Reading], window: int | None) -> _Seen:
+    def _see(self, begin: int, readings: Sequence[Reading], window: int | None) -> _Seen:
         if (window, begin) not in self._seen:
             blocks, hidden = _looked_at(readings, window)
             mask = torch.zeros(hidden.shape, dtype=self._pool.dtype, device=self._pool.device)
@@ -126,6 +143,23 @@ def _places(readings: Sequence[Reading]) -> NDArray[np.int64]:
             block, place = divmod(at, BLOCK_TOKENS)
             places.append(reading.blocks[block] * BLOCK_TOKENS + place)
     return np.array(places, np.int64)
+
+
+def _alike_long(readings: Sequence[Reading]) -> list[list[int]]:
+    """Rows with one token, in order of the stream where all are about as long as each other.
+
+    A call looks at as many places of every row as its longest has: beside a very long row short
+    ones would copy, layer after layer, what they never read.
+    """
+    singles = [i for i, reading in enumerate(readings) if reading.count == 1]
+    groups: list[list[int]] = []
+    widest = 0
+    for row in sorted(singles, key=lambda i: readings[i].start):
+        if not groups or readings[row].start > widest:
+            widest = max(2 * readings[row].start, _SHORT_TOKENS)
+            groups.append([])
+        groups[-1].append(row)
+    return [sorted(group) for group in groups]
 
 
 def _stretches(readings: Sequence[Reading], begins: Sequence[int]) -> list[_Stretch]:

@@ -31,8 +31,12 @@ class Author:
 
     @classmethod
     def bare(cls, info: EngineInfo) -> Author:
-        """It writes as much as it can read."""
-        head = GenerateHead().check({"kind": GenerateHead.name}) | {"max_tokens": info.max_tokens}
+        """It writes as much as it can read, or half of what all texts together may hold: the other
+        half is for the prompt, and a call that names no length is not refused for want of memory.
+        """
+        held = info.num_blocks * info.block_tokens // 2 or info.max_tokens
+        most = max(1, min(info.max_tokens, held))
+        head = GenerateHead().check({"kind": GenerateHead.name}) | {"max_tokens": most}
         return cls(name=info.base, digest=info.fingerprint, head=head)
 
     @property

@@ -70,6 +70,18 @@ def test_a_prompt_read_in_stretches_is_the_same_prompt(setting: Any, family: str
     assert used(table) == 0
 
 
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_rows_whose_lengths_are_far_apart_write_the_same(
+    setting: Any, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.lookback._SHORT_TOKENS", 4)
+    _table, author, reference, digests = setting(family)
+    rows = [(ids, digest) for ids in (*ROWS, LONG) for digest in digests]
+    asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
+    author.finish()
+    check(author, reference, asked)
+
+
 @pytest.mark.parametrize("family", DECODERS)
 def test_rows_that_give_up_their_blocks_write_the_same(setting: Any, family: str) -> None:
     """Nine rows of one block grow to two or three of five; who is first changes at every step."""
