@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from engine.errors import BadRow, OutOfMemory
+from engine.port import Failure
+
 
 def out_of_memory(error: Exception) -> bool:
     """On a CPU torch says so in words only."""
@@ -14,3 +17,9 @@ def out_of_memory(error: Exception) -> bool:
 def device_lost(error: Exception) -> bool:
     """After such an error every call to the device fails; only a new process gets it back."""
     return isinstance(error, RuntimeError) and "CUDA error" in str(error)
+
+
+def row_failure(error: Exception) -> Failure:
+    """What is told of a row that could not be computed, not even alone."""
+    fault = OutOfMemory if out_of_memory(error) else BadRow
+    return Failure(code=fault.code, message=f"the base cannot compute this row: {error}")

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.base import Base
-from engine.errors import BadRow, EngineError, NotLoaded, OutOfMemory
-from engine.faults import device_lost, out_of_memory
+from engine.errors import BadRow, EngineError, NotLoaded
+from engine.faults import device_lost, row_failure
 from engine.grammar import Grammars
 from engine.port import Begin, Decoded, Failure, Row, TokenLogprob, Write, Written
 from engine.resident import Placed, Resident
@@ -156,9 +156,7 @@ class Writing:
             if device_lost(error):  # no row is to blame, and none would ever go well again
                 raise
             if len(turns) == 1:
-                fault = OutOfMemory if out_of_memory(error) else BadRow
-                message = f"the base cannot compute this row: {error}"
-                self._fail(turns[0].row, _failure(fault, message), texts)
+                self._fail(turns[0].row, row_failure(error), texts)
                 return
             half = len(turns) // 2
             self._advance(turns[:half], texts)

@@ -10,6 +10,7 @@ import torch
 
 from engine.base import Base
 from engine.errors import BadRow, NonFiniteResult
+from engine.faults import device_lost, row_failure
 from engine.port import Array, Failure, Predicted, Row
 from engine.resident import Placed
 from engine.sites import Sites
@@ -50,8 +51,10 @@ def _answer(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, 
     try:
         return _forward(base, sites, rows, placed)
     except (RuntimeError, ValueError, IndexError) as error:
+        if device_lost(error):  # no row is to blame, and none would ever go well again
+            raise
         if len(rows) == 1:
-            return [Failure(code=BadRow.code, message=f"the base cannot compute this row: {error}")]
+            return [row_failure(error)]
     half = len(rows) // 2
     return [*_answer(base, sites, rows[:half], placed), *_answer(base, sites, rows[half:], placed)]
 

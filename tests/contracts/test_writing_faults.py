@@ -1,4 +1,4 @@
-"""What the machine lacks while rows write is told as such, and no row is to blame for it."""
+"""What the machine lacks is told as such, and no row is to blame for it."""
 
 from __future__ import annotations
 
@@ -44,3 +44,23 @@ def test_a_lost_device_ends_the_engine_and_fails_no_row(
     with pytest.raises(RuntimeError, match="CUDA error"):
         author.step()
     table.engine._writing.release([100])
+
+
+def test_a_lost_device_ends_the_engine_and_fails_no_row_that_is_predicted(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = bench("bert")
+    lost = RuntimeError("CUDA error: unspecified launch failure")
+    monkeypatch.setattr("engine.steps.predict._forward", Mock(side_effect=lost))
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        table.predict([(ROWS[0], None)])
+
+
+def test_a_predicted_row_is_not_to_blame_where_memory_runs_out(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = bench("bert")
+    full = torch.OutOfMemoryError("no room")
+    monkeypatch.setattr("engine.steps.predict._forward", Mock(side_effect=full))
+    (answer,) = table.predict([(ROWS[0], None)])
+    assert getattr(answer, "code", None) == "out_of_memory"
