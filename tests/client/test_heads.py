@@ -99,6 +99,6 @@ def test_the_command_trains_every_head(run: Run, tmp_path: Path, head: str) -> N
     rows = {"span": question_rows, "embed": pair_rows, "rerank": relevance_rows}[head]()
     data = tmp_path / "rows.jsonl"
     data.write_text("\n".join(json.dumps(row) for row in rows))
-    ran = run("train", f"new-{head}", "--data", data, "--head", head, "--set", "epochs=1", "--json")
+    ran = run("train", f"new-{head}", "--data", data, "--head", head, "--set", "epochs=2", "--json")
     assert ran.code == 0, ran.err
     assert ran.json()["metrics"]["test"]

@@ -28,7 +28,11 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pat
 def engines(base_folder: Callable[[str], Path]) -> Callable[..., Engine]:
     @cache
     def engine(family: str, **options: Any) -> Engine:
-        settings = {"dtype": "float32", "threads": 1, "num_slots": 64, **options}
+        # dozens of engines live in one process: what each may reserve must stay small, or the
+        # process becomes too large to fork
+        settings = {
+            "dtype": "float32", "threads": 1, "num_slots": 64, "kv_cache_bytes": 2**24, **options
+        }  # fmt: skip
         return Engine(EngineConfig(base=str(base_folder(family)), **settings))
 
     return engine
