@@ -26,7 +26,11 @@ def write_adapters(
         task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets,
         layers_to_transform=list(range(first_layer, model.config.num_hidden_layers)),
     )  # fmt: skip
-    peft = get_peft_model(model, config)
+    return drawn_adapters(get_peft_model(model, config), directory, count)
+
+
+def drawn_adapters(peft: Any, directory: Path, count: int) -> list[Path]:
+    """The model's LoRA saved so many times, each with another B, so that each answers otherwise."""
     paths = []
     for number in range(count):
         torch.manual_seed(number)

