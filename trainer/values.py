@@ -44,6 +44,9 @@ class JobSpec:
     #: empty: the mean where the head may take it, else what it must take
     pooling: str = ""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
+    #: its owner's own notes; nothing here reads them
+    metadata: dict[str, str] = field(default_factory=dict)
+    suffix: str = ""
 
     @property
     def file_ids(self) -> list[str]:
