@@ -18,7 +18,7 @@ from engine.base import Base
 from engine.config import EngineConfig
 from engine.errors import BadAdapter, BadTraining, EngineError, NotLoaded, OutOfMemory
 from engine.faults import device_lost, out_of_memory
-from engine.kv_cache import BLOCK_TOKENS
+from engine.memory.kv_cache import BLOCK_TOKENS
 from engine.possible import possible_kinds, possible_poolings
 from engine.resident import Placed, Resident
 from engine.sites import Sites
