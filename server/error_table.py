@@ -148,7 +148,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved)),
     (NOT_FOUND, (trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
-    (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled)),
+    (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled, trainer.Paused)),
     (UNAVAILABLE, (trainer.Stopping,)),
     (
         INTERNAL,
