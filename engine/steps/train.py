@@ -99,8 +99,7 @@ class Training:
 
     def _backward(self, step: Train, part: range) -> float:
         """Gradients of the part's share of the step's mean loss; answers that share."""
-        sizes = [head_kind(self.adapter.head).size(target) for target in step.targets]
-        share = sum(sizes[part.start : part.stop]) / (sum(sizes) or 1)
+        share = _weight(step.targets[part.start : part.stop]) / _weight(step.targets)
         loss = self._loss(step, part) * share
         if not torch.isfinite(loss):
             raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
@@ -226,6 +225,12 @@ def _parts(step: Train, together: int, beside: bool) -> list[range]:
             tokens = 0
         tokens += size
     return [range(a, b) for a, b in zip(starts, [*starts[1:], len(sizes)], strict=True)]
+
+
+def _weight(targets: Sequence[Any]) -> int:
+    """How many targets a mean loss is a mean of: rows, or the tokens that have a tag."""
+    counts = [sum(t != IGNORED for t in x) if isinstance(x, list) else 1 for x in targets]
+    return max(1, sum(counts))
 
 
 def _mix(seed: int, step: int, part: int) -> int:
