@@ -12,27 +12,23 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
-from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
-from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
 from trainer.baseline import baseline_of
 from trainer.course import Course
-from trainer.encode import EncodedRow, encode_examples, head_for
+from trainer.encode import EncodedRow
+from trainer.encoded import encoded
 from trainer.evaluate import evaluate
-from trainer.example import Example
 from trainer.files import FileStore
 from trainer.findings import Findings, comparison_warnings
 from trainer.heads import HEAD_DATA
 from trainer.jobs import Phase
 from trainer.lease import Lease
-from trainer.lessons import encode_lessons
 from trainer.outcome import Outcome, best_of, seeds_report
 from trainer.pace import Pace
 from trainer.prepare import Prepared, prepare
 from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
-from trainer.recipe import learning_rate, pooling_of
 from trainer.runs import Runs
 from trainer.values import Job, JobSpec
 
@@ -75,7 +71,7 @@ class JobRun:
         self._lease.enter(Phase.VALIDATING)
         prepared = prepare(self._tools.files, self._spec)
         self._lease.enter(Phase.TOKENIZING)
-        course, rows = self._encoded(prepared)
+        course, rows = encoded(self._spec, prepared, self._tools.port.info, self._tools.tokenizer)
         with self._runs(course) as runs:
             self._lease.enter(Phase.TRAINING)
             outcomes = [runs.train(spec) for spec in self._seeds()]
@@ -89,27 +85,6 @@ class JobRun:
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report)
         return version, self._result(version, report)
-
-    def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
-        split, settings = prepared.split, self._spec.settings
-        head = head_for(
-            self._spec.head,
-            pooling_of(self._spec, self._tools.port.info),
-            prepared.labels,
-            split.train,
-            settings,
-        )
-        train, dev, test = (self._rows(rows, head) for rows in (split.train, split.dev, split.test))
-        rate = learning_rate(self._spec)
-        return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
-
-    def _rows(self, examples: list[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        tools, limit = self._tools, self._spec.settings.max_tokens
-        if head["kind"] != GenerateHead.name:
-            return encode_examples(examples, head, tools.tokenizer, limit)
-        info = tools.port.info
-        limit = min(limit or info.max_tokens, info.max_tokens)
-        return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
     def _runs(self, course: Course) -> Runs:
         num = self._spec.settings.seeds

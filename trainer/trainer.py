@@ -20,13 +20,14 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
-from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, TrainerError
+from trainer.errors import Busy, Cancelled, LeaseLost, Paused, Stopping, TrainerError
+from trainer.estimate import Estimate, estimate
 from trainer.event import PUBLISHED, Event
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
-from trainer.prepare import prepare
+from trainer.prepare import Prepared, prepare
 from trainer.recipe import check_labels, check_recipe, check_steps
 from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
@@ -56,6 +57,7 @@ class Trainer:
         #: rings when a job was queued here; a worker waits on it instead of asking the store again
         #: and again
         self.submitted = threading.Event()
+        self._measuring = threading.Lock()
         self._store = store
         self._lease_s, self._poll_s = lease_s, poll_s
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -69,15 +71,31 @@ class Trainer:
         """Check everything that can be checked, then queue. Raises BadName, BadSetting, BadDataset
         or UnknownFile.
         """
+        self._checked(spec)
+        job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
+        _note("job.submitted", job)
+        self.submitted.set()
+        return job
+
+    def estimate(self, spec: JobSpec) -> Estimate:
+        """What the job would take. Raises what `submit` would, and Busy while another is being
+        measured: both would come out too slow.
+        """
+        if not self._measuring.acquire(blocking=False):
+            raise Busy
+        try:
+            prepared, tools = self._checked(spec), self._tools
+            return estimate(spec, prepared, tools.port, tools.tokenizer, tools.clock)
+        finally:
+            self._measuring.release()
+
+    def _checked(self, spec: JobSpec) -> Prepared:
         check_name(spec.task)
         check_recipe(spec, self._tools.port.info)
         prepared = prepare(self._tools.files, spec)
         check_labels(spec, prepared.labels)
         check_steps(spec, len(prepared.split.train))
-        job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
-        _note("job.submitted", job)
-        self.submitted.set()
-        return job
+        return prepared
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)
