@@ -23,11 +23,8 @@ from engine.possible import possible_kinds, possible_poolings
 from engine.resident import Placed, Resident
 from engine.sites import Sites
 from engine.steps.generate import Writing
-from engine.steps.lone_reader import LoneReader
-from engine.steps.packed_reader import PackedReader
 from engine.steps.predict import predict
-from engine.steps.running import Reader
-from engine.steps.source_reader import SourceReader
+from engine.steps.reader import reader_of
 from engine.steps.train import Training
 from engine.threads import set_threads
 
@@ -43,7 +40,7 @@ class Engine:
         self._base = Base(config)
         self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
-        self._writing = Writing(self._base, _reader(self._base, self._sites, config))
+        self._writing = Writing(self._base, reader_of(self._base, self._sites, config))
         self._trainings: dict[int, Training] = {}
         #: training slots whose masters moved since they were last placed
         self._moved: set[int] = set()
@@ -196,14 +193,6 @@ class Engine:
         # masters may stop being finite, so what is in training never shares a product
         self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
         self._moved.discard(slot)
-
-
-def _reader(base: Base, sites: Sites, config: EngineConfig) -> Reader:
-    if base.packed and base.writes and base.family.architecture == "decoder":
-        return PackedReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
-    if base.family.architecture == "seq2seq":
-        return SourceReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
-    return LoneReader(base, sites)
 
 
 def _failure(step: port.Step, error: Exception) -> port.Failure | None:
