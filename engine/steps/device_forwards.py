@@ -42,7 +42,7 @@ class DeviceForwards:
     def __init__(self, base: Base, sites: Sites, pool: KeyValuePool, recorder: Recorder) -> None:
         self._base, self._sites, self._pool, self._recorder = base, sites, pool, recorder
         self._seating = Seating(everywhere=True)
-        self._records = not _follows_length(base.model.config)
+        self._records = not follows_length(base.model.config)
         self._recordings: OrderedDict[_Key, Recording] = OrderedDict()
         self._sightings: dict[_Key, int] = {}
 
@@ -134,7 +134,7 @@ def _doubled(count: int) -> int:
     return 1 << (count - 1).bit_length()
 
 
-def _follows_length(config: Any) -> bool:
+def follows_length(config: Any) -> bool:
     """Whether rotary positions change with the longest row, which a recording cannot follow."""
     given = getattr(config, "rope_parameters", None) or {}
     each = [given, *(value for value in given.values() if isinstance(value, dict))]

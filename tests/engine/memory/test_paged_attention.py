@@ -32,9 +32,7 @@ def test_every_token_sees_its_own_rows_tokens_and_no_others(
     looks = interpreted.Looks(
         tables_RB=table_RB, rows_T=torch.tensor(rows), lengths_T=torch.tensor(lengths)
     )
-    out_THD = interpreted.paged_attention(
-        query_THD, keys, values, looks, scale=0.3, window=window
-    )
+    out_THD = interpreted.paged_attention(query_THD, keys, values, looks, scale=0.3, window=window)
     for token, (row, length) in enumerate(zip(rows, lengths, strict=True)):
         seen = [looked_at(pool, table_RB[row], length, window) for pool in (keys, values)]
         expected = torch.nn.functional.scaled_dot_product_attention(
