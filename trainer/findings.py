@@ -46,6 +46,7 @@ class Findings:
             "epochs": [asdict(epoch) for epoch in self.epochs],
             "learning_rate": self.course.learning_rate,
             "warnings": self.warnings,
+            "findings": [finding.to_json() for finding in self.prepared.findings],
         }
 
 

@@ -71,7 +71,8 @@ class JobRun:
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._spec)
+        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer)
+        self._spec = prepared.spec
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
         with self._slot(course) as opened:
