@@ -196,7 +196,7 @@ class FakeEngine:
             case port.Restore():
                 training.model = training.best.copy()
             case port.Save():
-                return training.model.save(Path(step.directory))
+                return training.model.save(Path(step.directory), step.head)
         return port.Done()
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
