@@ -115,6 +115,7 @@ class TrainingSettings:
     )
     patience: int = _number(2, 1, 200, "epochs without a better dev metric before stopping early")
     seed: int = _number(0, 0, 2**31 - 1, "seed of fresh weights, dropout and batch order")
+    seeds: int = _number(3, 1, 20, "runs of the chosen setting, from `seed` on; the best is kept")
     dev_share: float = _number(0.1, 0.0, 0.5, "share of the training rows held out as dev rows")
     test_share: float = _number(0.2, 0.01, 0.5, "share of all rows held out as test rows")
 
