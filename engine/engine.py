@@ -169,7 +169,8 @@ class Engine:
         training = self._training(step.slot)
         adapter: Adapter = training.adapter
         if step.head:
-            head, _ = checked_head({**adapter.head, **step.head}, self._base)
+            head, layers = checked_head({**adapter.head, **step.head}, self._base)
+            layers.check(adapter.head_weights)
             adapter = replace(adapter, head=head)
         files = write_adapter(adapter, Path(step.directory), self._base)
         return port.Saved(semantics=adapter.semantics, files=files, unmoved=training.unmoved())

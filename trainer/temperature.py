@@ -1,5 +1,5 @@
-"""The one number that makes a head's probabilities believable, fitted on dev rows (Guo et al. 2017).
-Touches neither slots nor test rows.
+"""The one number that makes a head's probabilities believable, fitted on dev rows (Guo et al.,
+2017). Touches neither slots nor test rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 def tempered(
     head: Mapping[str, Any], dev: Sequence[EncodedRow], logits: Sequence[NDArray[np.float32]]
 ) -> dict[str, Any]:
-    """The head with its temperature, where it answers probabilities and there are dev rows enough."""
+    """With its temperature, where the head answers probabilities and there are dev rows enough."""
     if head["kind"] != "classify" or len(dev) < MIN_DEV_ROWS:
         return dict(head)
     loss = _loss(np.stack(logits).astype(np.float64), [row.target for row in dev])

@@ -57,9 +57,7 @@ def _over_or_under(epochs: Epochs) -> Iterator[str]:
             "only. A higher learning rate, a larger rank, more layers or more epochs may help."
         )
     elif best is last:
-        yield (
-            f"Epoch {last['number']}, the last, is the best on dev: more epochs may still help."
-        )
+        yield (f"Epoch {last['number']}, the last, is the best on dev: more epochs may still help.")
     if risen := _risen(epochs):
         low, high = risen
         yield (

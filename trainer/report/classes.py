@@ -52,8 +52,7 @@ def _labels(truth: Sequence[Any], guesses: Sequence[Any]) -> dict[str, Any]:
     parts = precision_recall_fscore_support(x, y, labels=labels, zero_division=0.0)
     kinds = ("precision", "recall", "f1-score", "support")
     return {
-        name: dict(zip(kinds, each, strict=True))
-        for name, *each in zip(names, *parts, strict=True)
+        name: dict(zip(kinds, each, strict=True)) for name, *each in zip(names, *parts, strict=True)
     }
 
 

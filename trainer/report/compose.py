@@ -109,7 +109,11 @@ def _named(rival: str, baseline: str) -> str:
 
 
 def _production(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return given and {name: value for name, value in given.items() if name != "guesses"}
+    return (
+        None
+        if given is None
+        else {name: value for name, value in given.items() if name != "guesses"}
+    )
 
 
 def _seeds(evidence: Evidence, main: str | None) -> dict[str, Any] | None:
@@ -147,9 +151,7 @@ def _labels(train: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda each: each[1])[:_MOST_LABELS])
 
 
-def _reference(
-    evidence: Evidence, truth: Sequence[Any], main: str | None
-) -> dict[str, Any] | None:
+def _reference(evidence: Evidence, truth: Sequence[Any], main: str | None) -> dict[str, Any] | None:
     given = evidence["full_finetuning"]
     if not given or "guesses" not in given:
         return given and dict(given)

@@ -25,7 +25,5 @@ def confusion(truth: Sequence[Any], guesses: Sequence[Any]) -> dict[str, Any] | 
         "labels": labels,
         "counts": [[pairs[t, g] for g in labels] for t in labels],
         "left_out": len(common) - len(labels),
-        "mistakes": [
-            {"label": t, "answer": g, "rows": num} for (t, g), num in wrong[:_MOST_PAIRS]
-        ],
+        "mistakes": [{"label": t, "answer": g, "rows": num} for (t, g), num in wrong[:_MOST_PAIRS]],
     }

@@ -1,4 +1,5 @@
-"""What a run leaves for its report, and how that travels to the child: plain JSON. Judges nothing.
+"""What a run leaves for its report, and how that travels to the child: as plain JSON. Judges
+nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Evidence:
     test: Answered
     #: some training rows, for labels that may be wrong
     sample: Answered
-    #: {"seed", "kept", "test": metrics, "epochs": [{"number", "loss", "dev_loss", "value", "best"}]}
+    #: of each seed {"seed", "kept", "test": metrics, "epochs"}; of each of these
+    #: {"number", "loss", "dev_loss", "value", "best"}
     runs: Sequence[dict[str, Any]]
     #: {"trainable", "base"}
     parameters: dict[str, int]

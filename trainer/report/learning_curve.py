@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 
@@ -13,10 +14,7 @@ def learning_curve(
     if not points or len(points) < 2:
         return None
     sign = 1.0 if points[-1]["more_is_better"] else -1.0
-    gains = [
-        sign * (after["value"] - before["value"])
-        for before, after in zip(points, points[1:], strict=False)
-    ]
+    gains = [sign * (after["value"] - before["value"]) for before, after in pairwise(points)]
     chance = (interval["high"] - interval["low"]) / 4 if interval else 0.0
     return {"points": list(points), "words": _words(gains[-1], chance, points[-1]["rows"])}
 

@@ -56,7 +56,9 @@ def _several(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) -
     names = sorted({name for row in [*truth, *guesses] for name in row})
     if not names:
         return {}
-    x, y = (np.array([[name in row for name in names] for row in rows]) for rows in (truth, guesses))
+    x, y = (
+        np.array([[name in row for name in names] for row in rows]) for rows in (truth, guesses)
+    )
     each = metrics.f1_score(x, y, average=None, zero_division=0.0)
     return {
         "micro_f1": float(metrics.f1_score(x, y, average="micro", zero_division=0.0)),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,37 +15,24 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
-class Score(Protocol):
-    """One metric of one model's answers to the test rows."""
-
-    name: str
-    more_is_better: bool
-    #: how many resamples it is cheap enough for
-    num_draws: int
-
-    def resampled(self, counts_BN: Floats) -> Floats:
-        """[B]: its value where row n occurs counts[b, n] times; NaN where it has none."""
-        ...
-
-    def swapped(self, other: Any, given_BN: NDArray[np.bool_]) -> Floats:
-        """[B]: its value where the marked rows are answered by the other model."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SumScore:
-    """A function of column sums."""
+    """A metric of one model's answers that is a function of column sums."""
 
     name: str
     columns_NK: Floats
     value: Callable[[Floats], Floats]
     more_is_better: bool = True
+    #: how many resamples it is cheap enough for
     num_draws: int = 1000
 
     def resampled(self, counts_BN: Floats) -> Floats:
+        """[B]: its value where row n occurs counts[b, n] times; NaN where it has none."""
         return self._valued(counts_BN @ self.columns_NK)
 
-    def swapped(self, other: SumScore, given_BN: NDArray[np.bool_]) -> Floats:
+    def swapped(self, other: Score, given_BN: NDArray[np.bool_]) -> Floats:
+        """[B]: its value where the marked rows are answered by the other model."""
+        assert isinstance(other, SumScore)
         changed = other.columns_NK - self.columns_NK
         return self._valued(self.columns_NK.sum(0) + given_BN.astype(np.float64) @ changed)
 
@@ -70,10 +56,14 @@ class RankScore:
         rows = [np.repeat(np.arange(len(self.truth_N)), each.astype(int)) for each in counts_BN]
         return np.array([self._of(self.truth_N[row], self.guesses_N[row]) for row in rows])
 
-    def swapped(self, other: RankScore, given_BN: NDArray[np.bool_]) -> Floats:
+    def swapped(self, other: Score, given_BN: NDArray[np.bool_]) -> Floats:
+        assert isinstance(other, RankScore)
         mixed = [np.where(given, other.guesses_N, self.guesses_N) for given in given_BN]
         return np.array([self._of(self.truth_N, guesses) for guesses in mixed])
 
     def _of(self, truth: Floats, guesses: Floats) -> float:
         found = self.value(truth, guesses)
         return np.nan if found is None else found
+
+
+Score = SumScore | RankScore

@@ -33,7 +33,9 @@ def scores_of(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> list[S
 
 def _labels(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
     names = sorted(set(truth) | set(guesses))
-    x, y = (np.array([[each == name for name in names] for each in s], float) for s in (truth, guesses))
+    x, y = (
+        np.array([[each == name for name in names] for each in s], float) for s in (truth, guesses)
+    )
     right = (x * y).sum(1)
     counted = np.column_stack([right, np.ones(len(right)), x * y, x, y])
     num = len(names)
@@ -84,7 +86,10 @@ def _answers(truth: Sequence[Any], guesses: Sequence[str]) -> list[Score]:
 
 
 def _ranks(guesses: Sequence[float]) -> list[Score]:
-    return [_mean("accuracy", [rank == 1 for rank in guesses]), _mean("mrr", [1 / r for r in guesses])]
+    return [
+        _mean("accuracy", [rank == 1 for rank in guesses]),
+        _mean("mrr", [1 / r for r in guesses]),
+    ]
 
 
 def _alike(truth: Sequence[float], guesses: Sequence[float]) -> list[Score]:
