@@ -35,14 +35,22 @@ class Production:
     waiting: Callable[[], object]
 
     def answers(
-        self, spec: JobSpec, head: Mapping[str, Any], test: Sequence[Example]
+        self,
+        spec: JobSpec,
+        sha256s: Mapping[str, str],
+        head: Mapping[str, Any],
+        test: Sequence[Example],
     ) -> dict[str, Any] | None:
         """{"version", "digest"} with its "guesses", or with why there are none as "skipped"."""
         try:
             version = self.registry.resolve(spec.tenant, spec.task)
         except (UnknownTask, UnknownAlias):
             return None
-        named = {"version": version.number, "digest": version.digest, **_note(version, spec)}
+        named = {
+            "version": version.number,
+            "digest": version.digest,
+            **_note(version, spec, sha256s),
+        }
         if problem := self._problem(version, head):
             return {**named, "skipped": problem}
         try:
@@ -86,11 +94,11 @@ class Production:
         return guesses(rows, logits, head)
 
 
-def _note(version: Version, spec: JobSpec) -> dict[str, str]:
+def _note(version: Version, spec: JobSpec, sha256s: Mapping[str, str]) -> dict[str, str]:
     """What flatters it: rows it may have been trained on."""
     lineage = version.lineage
-    known = set(lineage.get("dataset", {}).get("sha256", {}))
-    if known == set(spec.file_ids) and lineage.get("split_seed") == spec.split_seed:
+    known = sorted(lineage.get("dataset", {}).get("sha256", {}).values())
+    if known == sorted(sha256s.values()) and lineage.get("split_seed") == spec.split_seed:
         return {}
     return {"note": "It was trained on another file or split, so it may have seen some test rows."}
 

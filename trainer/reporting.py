@@ -71,7 +71,9 @@ class Reporting:
             ],
             parameters={"trainable": opened.num_trainable, "base": opened.num_base},
             warnings=found.warnings,
-            production=self.production.answers(found.outcome.spec, found.head, test),
+            production=self.production.answers(
+                found.outcome.spec, found.prepared.sha256s, found.head, test
+            ),
         )
 
     def _sampled(self, found: Findings) -> Answered:

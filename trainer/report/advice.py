@@ -37,7 +37,8 @@ def _worth(report: Report) -> Iterator[str]:
                 "would show a smaller difference."
             )
         elif found["gain"] < 0:
-            yield f"{found['against']} answers better: prefer it to this version."
+            name = found["against"]
+            yield f"{name[:1].upper()}{name[1:]} answers better: prefer it to this version."
 
 
 def _fit(report: Report) -> Iterator[str]:
