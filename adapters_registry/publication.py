@@ -46,7 +46,8 @@ class Publisher:
             beside = self._store_beside(draft.beside, staging)
             complete = replace(draft, manifest=replace(draft.manifest, files=files))
             with self._index.writing():
-                if all(self._is_stored(blob) for blob in (*files, *beside.values())):
+                stored: tuple[ManifestFile | Blob, ...] = (*files, *beside.values())
+                if all(self._is_stored(each) for each in stored):
                     roles = {BESIDE + name: blob.sha256 for name, blob in beside.items()}
                     return self._record(complete, roles)
         raise StorageError(

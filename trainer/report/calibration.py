@@ -25,13 +25,14 @@ def calibration(
     temperature = float(head.get("temperature", 1.0))
     found = {}
     for name, divisor in (("before", 1.0), ("after", temperature)):
-        confidence, right = _claims(head, np.asarray(logits, float) / divisor, truth)
+        served = np.asarray(logits, np.float32) / np.float32(divisor)
+        confidence, right = _claims(head, served, truth)
         found[name] = {**_reliability(confidence, right), "loss": _log_loss(confidence, right)}
     return {"temperature": temperature, **found}
 
 
 def _claims(
-    head: Mapping[str, Any], logits: Floats, truth: Sequence[Any]
+    head: Mapping[str, Any], logits: NDArray[np.float32], truth: Sequence[Any]
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """What was claimed with which confidence, and whether it was so. Of independent answers each is
     a claim; else the one that is given.

@@ -88,7 +88,8 @@ def _permuted(ours: Score, theirs: Score, gain: float, num_rows: int) -> float:
 
 def _collected(value: Callable[[Any], Floats], parts: Iterator[Any]) -> Floats:
     draws = np.concatenate([value(part) for part in parts])
-    return draws[np.isfinite(draws)]
+    known: Floats = draws[np.isfinite(draws)]
+    return known
 
 
 def _counts(num_rows: int, num_draws: int) -> Iterator[Floats]:

@@ -4,7 +4,7 @@ interval and no test. What a function of sums calls by one letter is a column of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ def scores_of(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> list[S
         return _several(truth, guesses) if isinstance(truth[0], list) else _labels(truth, guesses)
     if head == "embed":
         return _ranks(guesses) if truth[0] is None else _alike(truth, guesses)
-    makers = {
+    makers: dict[str, Callable[[Any, Any], list[Score]]] = {
         "regress": _values, "tag": _entities, "span": _answers,
         "rerank": _relevance, "generate": _texts,
     }  # fmt: skip
@@ -41,13 +41,15 @@ def _labels(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
     num = len(names)
 
     def macro(sums: Floats) -> Floats:
-        return np.nanmean(_f1(*_thirds(sums[..., 2:])), axis=-1)
+        mean: Floats = np.nanmean(_f1(*_thirds(sums[..., 2:])), axis=-1)
+        return mean
 
     def mcc(sums: Floats) -> Floats:
         hits, total = sums[..., 0], sums[..., 1]
         t, p = sums[..., 2 + num : 2 + 2 * num], sums[..., 2 + 2 * num :]
         spread = (total**2 - (t**2).sum(-1)) * (total**2 - (p**2).sum(-1))
-        return (hits * total - (t * p).sum(-1)) / np.sqrt(spread)
+        found: Floats = (hits * total - (t * p).sum(-1)) / np.sqrt(spread)
+        return found
 
     return [
         _mean("accuracy", right),
