@@ -19,7 +19,7 @@ from engine.config import EngineConfig
 from engine.errors import BadAdapter, BadTraining, EngineError, NotLoaded, OutOfMemory
 from engine.faults import device_lost, out_of_memory
 from engine.head_layers import checked_head
-from engine.kv_cache import BLOCK_TOKENS
+from engine.memory.kv_cache import BLOCK_TOKENS
 from engine.possible import possible_kinds, possible_poolings
 from engine.resident import Placed, Resident
 from engine.sites import Sites
@@ -54,7 +54,8 @@ class Engine:
             port.Unload: self._unload, port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
-            port.Save: self._save, port.CloseTraining: self._close, port.Stats: self._stats,
+            port.Checkpoint: self._checkpoint, port.Save: self._save,
+            port.CloseTraining: self._close, port.Stats: self._stats,
         }  # fmt: skip
 
     def step(self, step: port.Step) -> port.Result:
@@ -142,8 +143,9 @@ class Engine:
         self._hold(slot, training)
         self._trainings[slot] = training
         return port.TrainingOpened(
-            slot=slot, num_trainable=training.num_trainable, num_base=self._base.num_parameters
-        )
+            slot=slot, num_trainable=training.num_trainable,
+            num_base=self._base.num_parameters, num_steps=training.num_steps,
+        )  # fmt: skip
 
     def _train(self, step: port.Train) -> port.Trained:
         training = self._training(step.slot)
@@ -164,6 +166,9 @@ class Engine:
         self._training(step.slot).restore()
         self._moved.add(step.slot)
         return port.Done()
+
+    def _checkpoint(self, step: port.Checkpoint) -> port.Checkpointed:
+        return self._training(step.slot).checkpoint(Path(step.directory))
 
     def _save(self, step: port.Save) -> port.Saved:
         training = self._training(step.slot)

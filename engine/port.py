@@ -16,8 +16,10 @@ from typing import Any, Protocol
 import msgspec
 
 from engine.errors import ERRORS, EngineError
+from engine.residency_steps import Compose, Inspect, Load, Unload
 from engine.results import (
     Array,
+    Checkpointed,
     Done,
     EngineInfo,
     Failure,
@@ -37,54 +39,15 @@ from engine.results import (
 from engine.writing import Begin, Decoded, Release, Sampling, TokenLogprob, Write, Written
 
 __all__ = [
-    "Array", "Begin", "CloseTraining", "Compose", "Decoded", "Done", "EngineInfo",
-    "EnginePort", "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected", "Load", "Loaded",
-    "LossOptions", "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident",
-    "Restore", "Result", "Row", "Sampling", "Save", "Saved", "Site", "Snapshot", "Stats",
-    "Step", "TokenLogprob", "Train", "Trained", "TrainingOpened", "Unload", "Write", "Written",
-    "decode", "encode", "settle",
+    "Array", "Begin", "Checkpoint", "Checkpointed", "CloseTraining", "Compose", "Decoded", "Done",
+    "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected",
+    "Load", "Loaded", "LossOptions", "Message", "OpenTraining", "Predict", "Predicted", "Release",
+    "Resident", "Restore", "Result", "Row", "Sampling", "Save", "Saved", "Site", "Snapshot",
+    "Stats", "Step", "TokenLogprob", "Train", "Trained", "TrainingOpened", "Unload", "Write",
+    "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- steps in
-
-
-class Load(Message, frozen=True, kw_only=True):
-    """Read a version's files, check them against the base, keep them in host memory as `digest`.
-
-    `semantics` is the manifest's own part as `Inspect` returned it: kind, kind_config, sites, head.
-    """
-
-    digest: str
-    semantics: dict[str, Any]
-    files: list[File]
-
-
-class Compose(Message, frozen=True, kw_only=True):
-    """Hold, as `digest`, the sum of loaded digests, each with a weight, under the head of `first`.
-
-    It takes no memory of its own and goes when one of them goes.
-    """
-
-    digest: str
-    first: str
-    parts: dict[str, float]
-
-
-class Unload(Message, frozen=True, kw_only=True):
-    """Drop a digest from host memory and from any slot."""
-
-    digest: str
-
-
-class Inspect(Message, frozen=True, kw_only=True):
-    """Check a staged adapter directory against this base and say what it is; loads nothing.
-
-    `head` overrides or completes what the directory says of its head:
-    its kind, labels, pooling and the kind's other settings.
-    """
-
-    directory: str
-    head: dict[str, Any] | None = None
 
 
 class Predict(Message, frozen=True, kw_only=True):
@@ -101,7 +64,11 @@ class Evict(Message, frozen=True, kw_only=True):
 
 
 class OpenTraining(Message, frozen=True, kw_only=True):
-    """Take a slot of its own for a fresh adapter and head with fp32 masters and an optimizer."""
+    """Take a slot of its own for a fresh adapter and head with fp32 masters and an optimizer.
+
+    `resume` names a directory that `Checkpoint` wrote of a training opened with the same settings:
+    every later step then gives bit for bit what it would have given there.
+    """
 
     kind: str
     kind_config: dict[str, Any]
@@ -114,6 +81,7 @@ class OpenTraining(Message, frozen=True, kw_only=True):
     cache_bytes: int = 256 * 2**20
     head_learning_rate_scale: float = 1.0
     loss: LossOptions = LossOptions()
+    resume: str | None = None
 
 
 class Train(Message, frozen=True, kw_only=True):
@@ -140,6 +108,13 @@ class Restore(Message, frozen=True, kw_only=True):
     """Go back to the last snapshot."""
 
     slot: int
+
+
+class Checkpoint(Message, frozen=True, kw_only=True):
+    """Write all that the slot's next steps depend on into a new directory: whole, or not at all."""
+
+    slot: int
+    directory: str
 
 
 class Save(Message, frozen=True, kw_only=True):
@@ -176,6 +151,7 @@ Step = (
     | Train
     | Snapshot
     | Restore
+    | Checkpoint
     | Save
     | CloseTraining
     | Stats
@@ -189,6 +165,7 @@ Result = (
     | Decoded
     | TrainingOpened
     | Trained
+    | Checkpointed
     | Saved
     | Resident
     | Failure

@@ -35,5 +35,9 @@ class Course:
 
     @property
     def schedule(self) -> Schedule:
-        share = self.settings.warmup_share
-        return Schedule(peak=self.learning_rate, num_steps=self.num_steps, warmup_share=share)
+        return Schedule(
+            peak=self.learning_rate,
+            num_steps=self.num_steps,
+            warmup_share=self.settings.warmup_share,
+            shape=self.settings.schedule,
+        )

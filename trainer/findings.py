@@ -32,7 +32,7 @@ class Findings:
         rows = [*course.train, *course.dev, *self.rows]
         num_cut = sum(row.truncated for row in rows)
         cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were cut."
-        rate = learning_rate_warning(course.learning_rate)
+        rate = learning_rate_warning(self.outcome.spec.kind, course.learning_rate)
         return [*self.prepared.warnings, *([rate] if rate else []), *([cut] if num_cut else [])]
 
     def report(self) -> dict[str, Any]:

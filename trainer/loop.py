@@ -128,17 +128,22 @@ class Training:
 
     def _stepped(self, state: LoopState, future: Future[Result]) -> LoopState:
         try:
-            loss = await_answer(future, Trained).loss
+            answer = await_answer(future, Trained)
         except Diverged as error:
-            raise self._diverged(state.step) from error
-        if not math.isfinite(loss):
-            raise self._diverged(state.step)
+            raise self._diverged(state.step, str(error)) from error
+        loss, norm = answer.loss, answer.grad_norm
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._diverged(state.step, f"the loss is {loss}, the gradient {norm}")
+        steadiness = state.steadiness.after(loss, norm)
+        if steadiness.is_lost:
+            raise self._diverged(state.step, steadiness.words(loss, norm))
         self.watcher.stepped()
-        return replace(state, step=state.step + 1, loss_sum=state.loss_sum + loss)
+        return replace(
+            state, step=state.step + 1, loss_sum=state.loss_sum + loss, steadiness=steadiness
+        )
 
-    def _diverged(self, step: int) -> TrainingDiverged:
-        rate = self.course.learning_rate
+    def _diverged(self, step: int, words: str) -> TrainingDiverged:
         return TrainingDiverged(
-            f"The loss stopped being a finite number near step {step}, at the learning rate "
-            f"{rate:g}; a smaller one may help."
+            f"Training diverged at step {step}, at the learning rate "
+            f"{self.course.learning_rate:g}: {words.rstrip('.')}; a smaller one may help."
         )

@@ -5,8 +5,10 @@ never stopped, beside the slot's own weights. Knows neither the engine nor what 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from trainer.steadiness import Steadiness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class LoopState:
     best: tuple[float, ...] | None = None
     #: epochs since then
     stale: int = 0
+    steadiness: Steadiness = field(default_factory=Steadiness)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -42,4 +45,5 @@ class LoopState:
     def from_json(cls, raw: Mapping[str, Any]) -> LoopState:
         epochs = tuple(Epoch(**each) for each in raw["epochs"])
         best = None if raw["best"] is None else tuple(raw["best"])
-        return cls(**{**raw, "epochs": epochs, "best": best})
+        steadiness = Steadiness.from_json(raw["steadiness"])
+        return cls(**{**raw, "epochs": epochs, "best": best, "steadiness": steadiness})

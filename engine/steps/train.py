@@ -7,10 +7,11 @@ Activations of the frozen layers below the lowest adapter are computed once per 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.adapter import Adapter
 from engine.base import Base
@@ -19,12 +20,14 @@ from engine.head_layers import checked_head
 from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
 from engine.kinds import KINDS
+from engine.masters import Masters
 from engine.packing import Batch, unpack
-from engine.port import OpenTraining, Row, Train, Trained
+from engine.port import Checkpointed, OpenTraining, Row, Train, Trained
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
 from engine.seq2seq import both, shifted, taught
 from engine.sites import Sites
+from engine.slot_checkpoint import read_checkpoint, write_checkpoint
 from engine.steps.forward import acting, head_logits, make_batch
 
 Dropout = Callable[[Tensor], Tensor]
@@ -38,16 +41,19 @@ class Training:
     def __init__(self, spec: OpenTraining, base: Base, sites: Sites) -> None:
         self._spec, self._base, self._sites = spec, base, sites
         self.adapter = _fresh(spec, base)
-        for tensor in self.adapter.tensors.values():
-            tensor.requires_grad_()
-        self.snapshot()
-        self._unreached = set(self.adapter.tensors)
-        self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec), lr=0.0, fused=True)
+        groups = _groups(self.adapter, spec)
+        self._masters = Masters(self.adapter.tensors, groups, base.numerics.device)
+        if spec.resume is not None:
+            read_checkpoint(self._masters, spec, base, Path(spec.resume))
         self._cache = PrefixCache(base, base.first_layer(self.adapter.weights), spec.cache_bytes)
 
     @property
     def num_trainable(self) -> int:
         return self.adapter.num_parameters
+
+    @property
+    def num_steps(self) -> int:
+        return self._masters.num_steps
 
     @property
     def cache_bytes(self) -> int:
@@ -64,7 +70,7 @@ class Training:
             raise BadTraining(
                 "a training step needs as many keys and targets as rows, and at least one row"
             )
-        self._optimizer.zero_grad(set_to_none=True)
+        self._masters.optimizer.zero_grad(set_to_none=True)
         # a pair's two rows are neighbours, and its loss needs them both
         together = 2 if head_kind(self.adapter.head).trains_apart else 1
         beside = self._base.family.architecture == "seq2seq"
@@ -74,33 +80,26 @@ class Training:
         )
         if not torch.isfinite(norm):
             raise Diverged(f"the gradient's norm is {norm.item()} at step {step.step}")
-        self._note_gradients()
-        for group in self._optimizer.param_groups:
-            group["lr"] = step.learning_rate * group["scale"]
-        self._optimizer.step()
+        self._masters.step(step.learning_rate)
         return Trained(loss=loss, grad_norm=norm.item())
 
     def snapshot(self) -> None:
-        self._best = {name: t.detach().clone() for name, t in self.adapter.tensors.items()}
+        self._masters.snapshot()
 
-    @torch.no_grad()
     def restore(self) -> None:
-        for name, tensor in self.adapter.tensors.items():
-            tensor.copy_(self._best[name])
+        self._masters.restore()
 
     def unmoved(self) -> list[str]:
         """Trained tensors that no gradient ever reached; weight decay alone does not count."""
-        return sorted(self._unreached)
+        return sorted(self._masters.unreached)
 
-    def _note_gradients(self) -> None:
-        if self._unreached:
-            grads = {name: t.grad for name, t in self.adapter.tensors.items()}
-            self._unreached -= {n for n, g in grads.items() if g is not None and bool(g.any())}
+    def checkpoint(self, directory: Path) -> Checkpointed:
+        """Raises CheckpointFailed."""
+        return write_checkpoint(self._masters, self._spec, self._base, directory)
 
     def _backward(self, step: Train, part: range) -> float:
         """Gradients of the part's share of the step's mean loss; answers that share."""
-        sizes = [head_kind(self.adapter.head).size(target) for target in step.targets]
-        share = sum(sizes[part.start : part.stop]) / (sum(sizes) or 1)
+        share = _weight(step.targets[part.start : part.stop]) / _weight(step.targets)
         loss = self._loss(step, part) * share
         if not torch.isfinite(loss):
             raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
@@ -181,17 +180,21 @@ def _fresh(spec: OpenTraining, base: Base) -> Adapter:
     return Adapter(
         kind=spec.kind,
         config=config,
-        weights=_to_device(weights, base),
+        weights=_to_masters(weights, base),
         head=head,
-        head_weights={n: t.to(base.numerics.device) for n, t in head_weights.items()},
+        head_weights={n: _master(t, base) for n, t in head_weights.items()},
     )
 
 
-def _to_device(weights: dict[str, dict[str, Tensor]], base: Base) -> dict[str, dict[str, Tensor]]:
-    device = base.numerics.device
+def _to_masters(weights: dict[str, dict[str, Tensor]], base: Base) -> dict[str, dict[str, Tensor]]:
     return {
-        site: {part: t.to(device) for part, t in parts.items()} for site, parts in weights.items()
+        site: {part: _master(t, base) for part, t in parts.items()}
+        for site, parts in weights.items()
     }
+
+
+def _master(tensor: Tensor, base: Base) -> Tensor:
+    return nn.Parameter(tensor.to(base.numerics.device))
 
 
 def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
@@ -226,6 +229,12 @@ def _parts(step: Train, together: int, beside: bool) -> list[range]:
             tokens = 0
         tokens += size
     return [range(a, b) for a, b in zip(starts, [*starts[1:], len(sizes)], strict=True)]
+
+
+def _weight(targets: Sequence[Any]) -> int:
+    """How many targets a mean loss is a mean of: rows, or the tokens that have a tag."""
+    counts = [sum(t != IGNORED for t in x) if isinstance(x, list) else 1 for x in targets]
+    return max(1, sum(counts))
 
 
 def _mix(seed: int, step: int, part: int) -> int:

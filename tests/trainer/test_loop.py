@@ -11,7 +11,16 @@ import pytest
 
 from engine.errors import Diverged
 from engine.fake_base import fake_info
-from engine.port import OpenTraining, Restore, Result, Snapshot, Step, Train, TrainingOpened
+from engine.port import (
+    OpenTraining,
+    Restore,
+    Result,
+    Snapshot,
+    Step,
+    Train,
+    Trained,
+    TrainingOpened,
+)
 from engine.testing import FakeEngine
 from engine.tokenizer import Tokenizer
 from tests.trainer.build import examples
@@ -199,8 +208,36 @@ def test_without_dev_rows_the_last_epoch_stays() -> None:
 
 def test_a_diverged_loss_is_told_with_its_learning_rate() -> None:
     port = FakeEngine(broken={Train: Diverged("the training loss is nan")})
-    with pytest.raises(TrainingDiverged, match=r"learning rate 0\.001; a smaller one"):
+    sentence = r"step 0, at the learning rate 0\.001: the training loss is nan; a smaller one"
+    with pytest.raises(TrainingDiverged, match=sentence):
         training(port, course()).train()
+
+
+class Exploding(FakeEngine):
+    """Finite, and from some step on as far off as can be."""
+
+    def __init__(self, from_step: int, num: int) -> None:
+        super().__init__()
+        self.wild = range(from_step, from_step + num)
+
+    def submit(self, step: Step) -> Future[Result]:
+        if not (isinstance(step, Train) and step.step in self.wild):
+            return FakeEngine.submit(self, step)
+        wild: Future[Result] = Future()
+        wild.set_result(Trained(loss=50.0, grad_norm=900.0))
+        return wild
+
+
+def test_a_finite_loss_far_above_the_usual_for_several_steps_is_divergence_too() -> None:
+    port = Exploding(from_step=10, num=20)
+    sentence = r"at step 14, .* loss 50 beside a usual 0\.[0-9]+, gradient 900 .* for 5 steps"
+    with pytest.raises(TrainingDiverged, match=sentence):
+        training(port, course(epochs=6, batch_rows=10)).train()
+
+
+def test_a_few_wild_steps_are_no_divergence() -> None:
+    port = Exploding(from_step=10, num=4)
+    assert len(trained(port, course(epochs=4, batch_rows=10, patience=9))) == 4
 
 
 def test_whoever_watches_may_end_the_run_and_no_step_stays_on_its_way() -> None:
