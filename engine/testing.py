@@ -193,7 +193,7 @@ class FakeEngine:
             case port.Checkpoint():
                 return training.checkpoint(Path(step.directory))
             case port.Save():
-                return training.model.save(Path(step.directory))
+                return training.model.save(Path(step.directory), step.head)
         return port.Done()
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:

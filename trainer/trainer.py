@@ -50,7 +50,7 @@ class Trainer:
         proof_slot: int | None = None,
         lease_s: float = 30.0,
         poll_s: float = 0.5,
-        baseline_timeout_s: float = 120.0,
+        report_timeout_s: float = 120.0,
     ) -> None:
         #: rings when a job was queued here; a worker waits on it instead of asking the store again
         #: and again
@@ -61,7 +61,7 @@ class Trainer:
         self._tools = Tools(
             port=port, registry=registry, files=files, tokenizer=tokenizer, clock=clock,
             proof_slot=port.info.num_slots if proof_slot is None else proof_slot,
-            baseline_timeout_s=baseline_timeout_s,
+            report_timeout_s=report_timeout_s,
         )  # fmt: skip
 
     def submit(self, spec: JobSpec) -> Job:
