@@ -105,6 +105,8 @@ class FakeEngine:
                 return self.writing.write(step, self._model)
             case port.Release():
                 self.writing.release(step.keys)
+            case port.Forget():
+                pass
             case port.CloseTraining():
                 self.training.pop(step.slot, None)
             case port.Stats():
@@ -180,6 +182,7 @@ class FakeEngine:
             | port.Inspect
             | port.Predict
             | port.Evict
+            | port.Forget
             | port.Stats
             | port.CloseTraining
             | port.Write
@@ -197,6 +200,8 @@ class FakeEngine:
                 training.model = training.best.copy()
             case port.Save():
                 return training.model.save(Path(step.directory))
+            case port.Fill():
+                pass  # there are no layers, so nothing stays the same below one
         return port.Done()
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:

@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
 from typing import Any
 
 from engine.errors import Diverged
 from engine.port import Done, EnginePort, Restore, Result, Snapshot, Train, Trained
+from trainer.activations import fill
 from trainer.ask import ask, await_answer
 from trainer.batches import num_batches, training_batches
 from trainer.encode import EncodedRow
@@ -93,12 +93,8 @@ class Training:
     clock: Callable[[], float] = time.monotonic
     _pace: Pace = field(init=False)
     _step: int = field(init=False, default=0)
-    #: names for the pieces of each row, whatever batch they come in
-    _keys: list[range] = field(init=False)
 
     def __post_init__(self) -> None:
-        ends = list(accumulate(len(row.pieces) for row in self.course.train))
-        self._keys = [range(start, end) for start, end in pairwise([0, *ends])]
         num_evaluations = self.course.settings.epochs if self.course.dev else 0
         self._pace = Pace(self.course.num_steps, num_evaluations, self.clock)
 
@@ -107,6 +103,11 @@ class Training:
         data = HEAD_DATA[self.course.head["kind"]]
         best = Best(data.metrics, data.more_is_better)
         epochs: list[Epoch] = []
+        fill(
+            self.port, self.course.train, self.slot,
+            lambda: self.watch(self._pace.share, self._pace.eta_s),
+        )  # fmt: skip
+        self._pace.restart()
         for number in range(self.course.settings.epochs):
             loss = self._epoch(number)
             epochs.append(self._judged(number, loss, best))
@@ -155,7 +156,7 @@ class Training:
         return Train(
             slot=self.slot,
             rows=[piece.row(self.slot) for piece in pieces],
-            keys=[key for index in batch for key in self._keys[index]],
+            keys=[piece.key for piece in pieces],
             targets=[piece.target for piece in pieces],
             learning_rate=self.course.schedule.rate(step),
             step=step,

@@ -14,9 +14,10 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone, NotLoaded
 from engine.heads.generate import GenerateHead
-from engine.port import CloseTraining, Done, EnginePort, TrainingOpened
+from engine.port import CloseTraining, Done, EnginePort, Forget, TrainingOpened
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
+from trainer.activations import dataset_name, numbered
 from trainer.ask import ask
 from trainer.baseline import baseline_of
 from trainer.encode import EncodedRow, encode_examples, head_for
@@ -74,7 +75,8 @@ class JobRun:
         prepared = prepare(self._tools.files, self._spec)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
-        with self._slot(course) as opened:
+        name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
+        with self._slot(course, name) as opened:
             found = self._train_and_judge(prepared, course, rows, opened)
             report = found.report()
             self._lease.enter(Phase.BASELINE, result=report)
@@ -95,6 +97,7 @@ class JobRun:
             settings,
         )
         train, dev, test = (self._rows(rows, head) for rows in (split.train, split.dev, split.test))
+        train, dev, test = numbered(train, dev, test)
         rate = learning_rate(self._spec)
         return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
 
@@ -107,7 +110,7 @@ class JobRun:
         return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
     @contextmanager
-    def _slot(self, course: Course) -> Iterator[TrainingOpened]:
+    def _slot(self, course: Course, name: str) -> Iterator[TrainingOpened]:
         opened = ask(
             self._tools.port,
             open_training(
@@ -115,6 +118,7 @@ class JobRun:
                 course.head,
                 self._tools.port.info,
                 [row.example for row in course.train],
+                name,
             ),
             TrainingOpened,
         )
@@ -125,6 +129,7 @@ class JobRun:
             if self._tools.port.generation == self._generation:
                 with suppress(EngineGone, NotLoaded):
                     ask(self._tools.port, CloseTraining(slot=opened.slot), Done)
+                    ask(self._tools.port, Forget(cache=name), Done)
 
     def _train_and_judge(
         self, prepared: Prepared, course: Course, rows: list[EncodedRow], opened: TrainingOpened

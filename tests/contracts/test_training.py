@@ -82,6 +82,7 @@ def test_cached_activations_train_exactly_what_recomputed_ones_do(
     settings = {"rank": 4, "layers": 1}
     cached = table.open(case, kind_config=settings, dropout=0.1, head_dropout=0.1)
     fresh = table.open(case, kind_config=settings, dropout=0.1, head_dropout=0.1, cache_bytes=0)
+    table.fill(cached)
     assert table.train(case, cached, steps=6) == table.train(case, fresh, steps=6)
     assert (table.ask(port.Stats()).cache_bytes > 0) == table.base.family.ranged
 
