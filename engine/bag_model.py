@@ -123,7 +123,7 @@ class BagModel:
             ]
         if not self.per_token:
             return [(row.ids, target) for row, target in pairs]
-        tokens = [pair for row, (tags, _) in pairs for pair in zip(row.ids, tags, strict=True)]
+        tokens = [pair for row, tags in pairs for pair in zip(row.ids, tags, strict=True)]
         return [([i], tag) for i, tag in tokens if tag != IGNORED]
 
 

@@ -18,7 +18,7 @@ from engine.base import Base
 from engine.config import EngineConfig
 from engine.errors import BadTraining, EngineError, NotLoaded
 from engine.faults import input_to_blame, step_failure
-from engine.kv_cache import BLOCK_TOKENS
+from engine.memory.kv_cache import BLOCK_TOKENS
 from engine.possible import possible_kinds, possible_poolings
 from engine.prefix import Known, shared_name
 from engine.prefix_cache import PrefixCache
@@ -59,7 +59,8 @@ class Engine:
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Fill: self._fill, port.Forget: self._forget,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
-            port.Save: self._save, port.CloseTraining: self._close, port.Stats: self._stats,
+            port.Checkpoint: self._checkpoint, port.Save: self._save,
+            port.CloseTraining: self._close, port.Stats: self._stats,
         }  # fmt: skip
 
     def step(self, step: port.Step) -> port.Result:
@@ -158,8 +159,9 @@ class Engine:
         self._hold(slot, training)
         self._trainings[slot] = training
         return port.TrainingOpened(
-            slot=slot, num_trainable=training.num_trainable, num_base=self._base.num_parameters
-        )
+            slot=slot, num_trainable=training.num_trainable,
+            num_base=self._base.num_parameters, num_steps=training.num_steps,
+        )  # fmt: skip
 
     def _fill(self, step: port.Fill) -> port.Done:
         training, each = self._training(step.slot), range(len(step.rows))
@@ -188,6 +190,9 @@ class Engine:
         self._training(step.slot).restore()
         self._moved.add(step.slot)
         return port.Done()
+
+    def _checkpoint(self, step: port.Checkpoint) -> port.Checkpointed:
+        return self._training(step.slot).checkpoint(Path(step.directory))
 
     def _save(self, step: port.Save) -> port.Saved:
         training = self._training(step.slot)

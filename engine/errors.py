@@ -92,6 +92,18 @@ class Diverged(EngineError):
     code = "diverged"
 
 
+class BadCheckpoint(EngineError):
+    """The checkpoint is not whole, or is not one of this training on this base."""
+
+    code = "bad_checkpoint"
+
+
+class CheckpointFailed(EngineError):
+    """The checkpoint could not be written; nothing of it was kept."""
+
+    code = "checkpoint_failed"
+
+
 class EngineGone(EngineError):
     """The engine stopped while the step was in flight; try again."""
 
@@ -109,6 +121,6 @@ ERRORS: dict[str, type[EngineError]] = {
     for error in (
         EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase,
         CannotCompose, BadRow, BadAnswering, NonFiniteResult, NotLoaded, OutOfMemory, BadTraining,
-        Diverged, EngineGone, BadBase,
+        Diverged, BadCheckpoint, CheckpointFailed, EngineGone, BadBase,
     )
 }  # fmt: skip

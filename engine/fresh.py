@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.adapter import Adapter
 from engine.base import Base
@@ -35,14 +35,18 @@ def fresh_adapter(spec: OpenTraining, base: Base) -> Adapter:
     return Adapter(
         kind=spec.kind,
         config=config,
-        weights=_to_device(weights, base),
+        weights=_to_masters(weights, base),
         head=head,
-        head_weights={n: t.to(base.numerics.device) for n, t in head_weights.items()},
+        head_weights={n: _master(t, base) for n, t in head_weights.items()},
     )
 
 
-def _to_device(weights: dict[str, dict[str, Tensor]], base: Base) -> dict[str, dict[str, Tensor]]:
-    device = base.numerics.device
+def _to_masters(weights: dict[str, dict[str, Tensor]], base: Base) -> dict[str, dict[str, Tensor]]:
     return {
-        site: {part: t.to(device) for part, t in parts.items()} for site, parts in weights.items()
+        site: {part: _master(t, base) for part, t in parts.items()}
+        for site, parts in weights.items()
     }
+
+
+def _master(tensor: Tensor, base: Base) -> Tensor:
+    return nn.Parameter(tensor.to(base.numerics.device))

@@ -11,13 +11,15 @@ owns every tensor.
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from engine.errors import ERRORS, EngineError
+from engine.residency_steps import Compose, Inspect, Load, Unload
 from engine.results import (
     Array,
+    Checkpointed,
     Done,
     EngineInfo,
     Failure,
@@ -35,6 +37,7 @@ from engine.results import (
     TrainingOpened,
 )
 from engine.training_steps import (
+    Checkpoint,
     CloseTraining,
     Fill,
     Forget,
@@ -47,55 +50,15 @@ from engine.training_steps import (
 from engine.writing import Begin, Decoded, Release, Sampling, TokenLogprob, Write, Written
 
 __all__ = [
-    "Array", "Begin", "CloseTraining", "Compose", "Decoded", "Done", "EngineInfo",
-    "EnginePort", "Envelope", "Evict", "Failure", "File", "Fill", "Forget", "Inspect", "Inspected",
-    "Load", "Loaded",
-    "LossOptions", "Message", "OpenTraining", "Predict", "Predicted", "Release", "Resident",
-    "Restore", "Result", "Row", "Sampling", "Save", "Saved", "Site", "Snapshot", "Stats",
-    "Step", "TokenLogprob", "Train", "Trained", "TrainingOpened", "Unload", "Write", "Written",
-    "decode", "encode", "settle",
+    "Array", "Begin", "Checkpoint", "Checkpointed", "CloseTraining", "Compose", "Decoded",
+    "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure", "File", "Fill",
+    "Forget", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message",
+    "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
+    "Sampling", "Save", "Saved", "Site", "Snapshot", "Stats", "Step", "TokenLogprob", "Train",
+    "Trained", "TrainingOpened", "Unload", "Write", "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- steps in
-
-
-class Load(Message, frozen=True, kw_only=True):
-    """Read a version's files, check them against the base, keep them in host memory as `digest`.
-
-    `semantics` is the manifest's own part as `Inspect` returned it: kind, kind_config, sites, head.
-    """
-
-    digest: str
-    semantics: dict[str, Any]
-    files: list[File]
-
-
-class Compose(Message, frozen=True, kw_only=True):
-    """Hold, as `digest`, the sum of loaded digests, each with a weight, under the head of `first`.
-
-    It takes no memory of its own and goes when one of them goes.
-    """
-
-    digest: str
-    first: str
-    parts: dict[str, float]
-
-
-class Unload(Message, frozen=True, kw_only=True):
-    """Drop a digest from host memory and from any slot."""
-
-    digest: str
-
-
-class Inspect(Message, frozen=True, kw_only=True):
-    """Check a staged adapter directory against this base and say what it is; loads nothing.
-
-    `head` overrides or completes what the directory says of its head:
-    its kind, labels, pooling and the kind's other settings.
-    """
-
-    directory: str
-    head: dict[str, Any] | None = None
 
 
 class Predict(Message, frozen=True, kw_only=True):
@@ -134,6 +97,7 @@ Step = (
     | Train
     | Snapshot
     | Restore
+    | Checkpoint
     | Save
     | CloseTraining
     | Stats
@@ -147,6 +111,7 @@ Result = (
     | Decoded
     | TrainingOpened
     | Trained
+    | Checkpointed
     | Saved
     | Resident
     | Failure

@@ -138,11 +138,15 @@ class Predicted(Message, frozen=True, kw_only=True):
 
 
 class TrainingOpened(Message, frozen=True, kw_only=True):
-    """The slot a job trains in, and how much of the model it trains."""
+    """The slot a job trains in, and how much of the model it trains.
+
+    `num_steps` were taken already where it goes on from a checkpoint.
+    """
 
     slot: int
     num_trainable: int
     num_base: int
+    num_steps: int = 0
 
 
 class Trained(Message, frozen=True, kw_only=True):
@@ -150,6 +154,13 @@ class Trained(Message, frozen=True, kw_only=True):
 
     loss: float
     grad_norm: float
+
+
+class Checkpointed(Message, frozen=True, kw_only=True):
+    """A checkpoint was written, after so many optimizer steps."""
+
+    num_steps: int
+    num_bytes: int
 
 
 class Saved(Message, frozen=True, kw_only=True):

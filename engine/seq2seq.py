@@ -15,12 +15,12 @@ from torch.nn.functional import embedding
 from transformers.modeling_outputs import BaseModelOutput
 
 from engine.base import Base
+from engine.memory.source_rows import SourceRows
 from engine.packing import Batch, pad
 from engine.plan import plan
 from engine.port import Row
 from engine.resident import Placed
 from engine.sites import Action, Dropout, bound
-from engine.source_rows import SourceRows
 
 
 def rows_in_order(base: Base, texts: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:

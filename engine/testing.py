@@ -15,17 +15,12 @@ import numpy as np
 
 from engine import port
 from engine.bag_model import WIDTH, BagModel, features, inspect_bag
+from engine.bag_training import BagTraining
 from engine.bag_writing import BagWriting
 from engine.errors import BadRow, CannotCompose, EngineError, EngineGone, NotLoaded
 from engine.fake_base import fake_info
 
 _TRAINING_SLOTS = 1000
-
-
-@dataclass(slots=True)
-class _Training:
-    model: BagModel
-    best: BagModel
 
 
 @dataclass(slots=True)
@@ -37,7 +32,7 @@ class FakeEngine:
 
     loaded: dict[str, BagModel] = field(default_factory=dict)
     placed: dict[int, str] = field(default_factory=dict)
-    training: dict[int, _Training] = field(default_factory=dict)
+    training: dict[int, BagTraining] = field(default_factory=dict)
     writing: BagWriting = field(default_factory=BagWriting)
     #: every step submitted, for tests that count
     steps: list[port.Step] = field(default_factory=list)
@@ -193,11 +188,13 @@ class FakeEngine:
         training = self.training[step.slot]
         match step:
             case port.Train():
-                return training.model.learn(step)
+                return training.learn(step)
             case port.Snapshot():
                 training.best = training.model.copy()
             case port.Restore():
                 training.model = training.best.copy()
+            case port.Checkpoint():
+                return training.checkpoint(Path(step.directory))
             case port.Save():
                 return training.model.save(Path(step.directory))
             case port.Fill():
@@ -205,11 +202,14 @@ class FakeEngine:
         return port.Done()
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
-        model = BagModel.zeros(step.head)
+        training = BagTraining.opened(step)
         slot = max(self.training, default=_TRAINING_SLOTS) + 1
-        self.training[slot] = _Training(model, model.copy())
+        self.training[slot] = training
         return port.TrainingOpened(
-            slot=slot, num_trainable=model.num_parameters, num_base=WIDTH * 100
+            slot=slot,
+            num_trainable=training.model.num_parameters,
+            num_base=WIDTH * 100,
+            num_steps=training.num_steps,
         )
 
 

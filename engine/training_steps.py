@@ -14,7 +14,9 @@ class OpenTraining(Message, frozen=True, kw_only=True):
     """Take a slot of its own for a fresh adapter and head with fp32 masters and an optimizer.
 
     Trainings of one `cache` share the frozen activations of its rows: an opaque name for one
-    tenant's dataset. Without one they are the slot's own and go with it.
+    tenant's dataset. Without one they are the slot's own and go with it. `resume` names a directory
+    that `Checkpoint` wrote of a training opened with the same settings: every later step then gives
+    bit for bit what it would have given there.
     """
 
     kind: str
@@ -30,6 +32,7 @@ class OpenTraining(Message, frozen=True, kw_only=True):
     cache_bytes: int = 1024 * 2**20
     head_learning_rate_scale: float = 1.0
     loss: LossOptions = LossOptions()
+    resume: str | None = None
 
 
 class Fill(Message, frozen=True, kw_only=True):
@@ -80,6 +83,13 @@ class Restore(Message, frozen=True, kw_only=True):
     """Go back to the last snapshot."""
 
     slot: int
+
+
+class Checkpoint(Message, frozen=True, kw_only=True):
+    """Write all that the slot's next steps depend on into a new directory: whole, or not at all."""
+
+    slot: int
+    directory: str
 
 
 class Save(Message, frozen=True, kw_only=True):

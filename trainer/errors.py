@@ -153,6 +153,12 @@ class Cancelled(TrainerError):
     code = "cancelled"
 
 
+class Paused(TrainerError):
+    """The job was paused."""
+
+    code = "paused"
+
+
 class Stopping(TrainerError):
     """The worker is stopping; the job goes back to the queue."""
 

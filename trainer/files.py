@@ -53,15 +53,24 @@ class FileStore:
             sha256=sha256,
             created_at=self._clock(),
         )
-        self._store.add_file(record)
+        self._store.files.add(record)
         return record
 
     def get(self, tenant: str, file_id: str) -> FileRecord:
-        return self._store.file(tenant, file_id)
+        return self._store.files.get(tenant, file_id)
 
-    def list(self, tenant: str, after: str | None = None, limit: int = 100) -> Sequence[FileRecord]:
-        """Newest first."""
-        return self._store.list_files(tenant, after, limit)
+    def list(
+        self,
+        tenant: str,
+        after: str | None = None,
+        limit: int = 100,
+        *,
+        purpose: str | None = None,
+        oldest_first: bool = False,
+    ) -> Sequence[FileRecord]:
+        return self._store.files.list(
+            tenant, after, limit, purpose=purpose, oldest_first=oldest_first
+        )
 
     def path(self, tenant: str, file_id: str) -> Path:
         """Where the bytes are, for the file's own tenant."""
@@ -75,12 +84,12 @@ class FileStore:
 
     def delete(self, tenant: str, file_id: str) -> None:
         """Raises FileInUse while a queued or running job needs the file."""
-        self._store.delete_file(tenant, file_id)
+        self._store.files.delete(tenant, file_id)
         self._where(file_id).unlink(missing_ok=True)
 
     def sweep(self, older_than_s: float = 3600.0) -> Sequence[str]:
         """Remove what crashed uploads left behind; the age keeps uploads in progress out of it."""
-        known = self._store.file_ids()
+        known = self._store.files.ids()
         oldest = self._clock() - older_than_s
         orphans = [
             p

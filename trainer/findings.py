@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.port import TrainingOpened
 from trainer.encode import EncodedRow
 from trainer.evaluate import Evaluation
 from trainer.heads import HEAD_DATA
-from trainer.loop import Course, Epoch
+from trainer.outcome import Outcome
 from trainer.prepare import Prepared
 from trainer.schedule import learning_rate_warning
 
@@ -19,32 +18,29 @@ class Findings:
     """What training and judging came to, on the way to the report and the version."""
 
     prepared: Prepared
-    course: Course
     rows: list[EncodedRow]
-    opened: TrainingOpened
-    epochs: list[Epoch]
+    #: the run that is kept
+    outcome: Outcome
     test: Evaluation
-
-    @property
-    def dev_metrics(self) -> dict[str, Any]:
-        """Of the epoch that was kept."""
-        return next((epoch.dev for epoch in reversed(self.epochs) if epoch.best), {})
+    seeds: dict[str, Any]
 
     @property
     def warnings(self) -> list[str]:
-        rows = [*self.course.train, *self.course.dev, *self.rows]
+        course = self.outcome.course
+        rows = [*course.train, *course.dev, *self.rows]
         num_cut = sum(row.truncated for row in rows)
         cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were cut."
-        rate = learning_rate_warning(self.course.learning_rate)
+        rate = learning_rate_warning(self.outcome.spec.kind, course.learning_rate)
         return [*self.prepared.warnings, *([rate] if rate else []), *([cut] if num_cut else [])]
 
     def report(self) -> dict[str, Any]:
         return {
-            "metrics": {"dev": self.dev_metrics, "test": self.test.metrics},
-            "trainable_parameters": self.opened.num_trainable,
+            "metrics": {"dev": self.outcome.kept.dev, "test": self.test.metrics},
+            "seeds": self.seeds,
+            "trainable_parameters": self.outcome.opened.num_trainable,
             "rows": self.prepared.split.sizes,
-            "epochs": [asdict(epoch) for epoch in self.epochs],
-            "learning_rate": self.course.learning_rate,
+            "epochs": [asdict(epoch) for epoch in self.outcome.state.epochs],
+            "learning_rate": self.outcome.course.learning_rate,
             "warnings": self.warnings,
         }
 

@@ -1,10 +1,14 @@
 """The states of a job and the legal moves between them, drawn once. Knows no SQL and no engine.
 
-    submit            claim                finish
-(new) ───▶ queued ──────────▶ running ──┬──▶ succeeded
-            │  ▲                │  │    └──▶ failed
-            │  └── give back ───┘  │
-            └─────── cancel ───────┴───────▶ cancelled
+     submit           claim              finish
+(new) ───▶ queued ───────────▶ running ──┬──▶ succeeded
+            ▲ │ ▲                │ │     └──▶ failed
+            │ │ └── give back ───┘ │
+     resume │ │ pause        pause │
+            │ ▼                    │
+           paused ◀────────────────┘
+
+cancel: queued, running or paused ──▶ cancelled
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ class Status(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -41,9 +46,19 @@ class Phase(StrEnum):
     DONE = "done"
 
 
+class Wish(StrEnum):
+    """What its owner asked of a running job; its worker sees to it."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+
+
 MOVES: dict[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.RUNNING, Status.CANCELLED}),
-    Status.RUNNING: frozenset({Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED}),
+    Status.RUNNING: frozenset(
+        {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED, Status.PAUSED}
+    ),
+    Status.PAUSED: frozenset({Status.QUEUED, Status.CANCELLED}),
     Status.SUCCEEDED: frozenset(),
     Status.FAILED: frozenset(),
     Status.CANCELLED: frozenset(),

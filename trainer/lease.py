@@ -1,5 +1,5 @@
-"""A claimed job's tie to the store while it runs: beats, carries progress out, and brings
-cancellation in.
+"""A claimed job's tie to the store while it runs: beats, carries progress and events out, and
+brings in what the owner asks for.
 
 The run itself only sets and reads memory here, so that no training step waits for the database.
 """
@@ -11,9 +11,10 @@ import threading
 from types import TracebackType
 from typing import Any
 
-from trainer.errors import Cancelled, LeaseLost, Stopping, StorageFailed
+from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, StorageFailed
+from trainer.event import Event
 from trainer.job_store import JobStore
-from trainer.jobs import Phase
+from trainer.jobs import Phase, Wish
 from trainer.values import Claim
 
 _log = logging.getLogger(__name__)
@@ -43,8 +44,9 @@ class Lease:
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._news: dict[str, Any] = {}
+        self._told: list[Event] = []
         self._phase = Phase.VALIDATING
-        self._cancelled = False
+        self._wish: Wish | None = None
         self._lost = False
         self._thread = threading.Thread(
             target=self._beat, name=f"lease-{claim.job.id}", daemon=True
@@ -62,12 +64,27 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._thread.join()
+        if self._told:  # before the job ends: then nothing more is told of it
+            self._tick()
+
+    @property
+    def pause_requested(self) -> bool:
+        """Whether the job's owner wants it paused; `check` says so too, by raising."""
+        return self._wish is Wish.PAUSE
+
+    def tell(self, code: str, message: str, level: str = "info", **data: Any) -> None:
+        """An event of the job; reaches the store with the next beat. `data` is JSON."""
+        now = self._store.clock()
+        event = Event(code=code, message=message, created_at=now, level=level, data=data)
+        with self._lock:
+            self._told.append(event)
 
     def enter(self, phase: Phase, **news: Any) -> None:
         """Begin a phase: written at once, and the last look before it whether the job is still
         wanted.
         """
         self._phase = phase
+        self.tell(f"phase.{phase}", f"{phase.capitalize()}.")
         self._set(phase=phase, progress=_STARTS[phase], eta_s=None, **news)
         self._tick()
         self.check()
@@ -80,11 +97,13 @@ class Lease:
         self._set(progress=start + (end - start) * share, eta_s=eta_s)
 
     def check(self) -> None:
-        """Raises Cancelled, LeaseLost or Stopping."""
+        """Raises Cancelled, LeaseLost, Paused or Stopping."""
         if self._lost:
             raise LeaseLost
-        if self._cancelled:
+        if self._wish is Wish.CANCEL:
             raise Cancelled
+        if self._wish is Wish.PAUSE:
+            raise Paused
         if self._stop.is_set():
             raise Stopping
 
@@ -96,12 +115,24 @@ class Lease:
         while not self._ended.wait(self._poll_s):
             self._tick()
 
+    def _gathered(self) -> tuple[list[Event], dict[str, Any]]:
+        with self._lock:
+            told, news = self._told, self._news
+            self._told, self._news = [], {}
+        return told, news
+
+    def _beat_with(self, told: list[Event], news: dict[str, Any]) -> Wish | None:
+        try:
+            return self._store.beat(self._claim, self._lease_s, told, **news)
+        except StorageFailed:
+            with self._lock:  # for the next beat, behind what came meanwhile
+                self._told, self._news = [*told, *self._told], {**news, **self._news}
+            raise
+
     def _tick(self) -> None:
         try:
             with self._writing:  # one at a time, so that older news never overwrites newer
-                with self._lock:
-                    news, self._news = self._news, {}
-                self._cancelled |= self._store.beat(self._claim, self._lease_s, **news)
+                self._wish = self._beat_with(*self._gathered())
         except LeaseLost:
             self._lost = True
         except StorageFailed as error:

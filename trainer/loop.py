@@ -1,157 +1,121 @@
-"""train(): steps to the engine, dev after each epoch, stop early, keep the best. Touches no tensor
-and no database.
+"""One run over one slot: steps to the engine, dev after each epoch, stop early, keep the best.
+Touches no tensor, no database and no clock.
 """
 
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from engine.errors import Diverged
 from engine.port import Done, EnginePort, Restore, Result, Snapshot, Train, Trained
 from trainer.activations import fill
 from trainer.ask import ask, await_answer
-from trainer.batches import num_batches, training_batches
-from trainer.encode import EncodedRow
+from trainer.batches import training_batches
+from trainer.course import Course
+from trainer.dev_score import dev_score
 from trainer.errors import TrainingDiverged
-from trainer.evaluate import Evaluation, evaluate
-from trainer.heads import HEAD_DATA
-from trainer.pace import Pace
-from trainer.schedule import Schedule
-from trainer.settings import TrainingSettings
+from trainer.evaluate import evaluate
+from trainer.loop_state import Epoch, LoopState
 
 #: one step runs in the engine while the next already waits there
 IN_FLIGHT = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """What to train on and how."""
+class Watcher(Protocol):
+    """Who looks on while a run trains. Each of these may raise to end it."""
 
-    train: list[EncodedRow]
-    dev: list[EncodedRow]
-    head: dict[str, Any]
-    settings: TrainingSettings
-    learning_rate: float
+    def waiting(self) -> None:
+        """Between two steps of an evaluation."""
+        ...
 
-    @property
-    def num_steps(self) -> int:
-        return self.settings.epochs * num_batches(len(self.train), self.settings.batch_rows)
+    def filled(self) -> None:
+        """After the rows' frozen activations were computed, before the first step."""
+        ...
 
-    @property
-    def schedule(self) -> Schedule:
-        share = self.settings.warmup_share
-        return Schedule(peak=self.learning_rate, num_steps=self.num_steps, warmup_share=share)
+    def stepped(self) -> None:
+        """After a training step."""
+        ...
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Epoch:
-    """What one pass came to."""
-
-    number: int
-    loss: float
-    dev: dict[str, Any]
-    best: bool
-
-
-@dataclass(slots=True)
-class Best:
-    """The best dev score so far; between equal scores the lower loss is the better one."""
-
-    #: the first of these that the evaluation has
-    metrics: tuple[str, ...]
-    more_is_better: bool
-    score: tuple[float, float] = (-math.inf, -math.inf)
-    stale: int = 0
-
-    def improves(self, dev: Evaluation) -> bool:
-        found = next(dev.metrics[name] for name in self.metrics if name in dev.metrics)
-        worst = -math.inf if self.more_is_better else math.inf
-        value = worst if found is None else float(found)
-        loss = dev.loss if dev.loss is not None else math.inf
-        score = (value if self.more_is_better else -value, -loss)
-        better = score > self.score
-        self.score, self.stale = (score, 0) if better else (self.score, self.stale + 1)
-        return better
+    def judged(self, state: LoopState) -> None:
+        """After an epoch and its evaluation, with no step on its way."""
+        ...
 
 
 @dataclass(slots=True)
 class Training:
-    """One run over one slot. `watch` hears (share done, seconds left) after each step and may raise
-    to end it.
-    """
+    """One run over one slot."""
 
     port: EnginePort
     slot: int
     course: Course
-    watch: Callable[[float, float | None], None]
-    clock: Callable[[], float] = time.monotonic
-    _pace: Pace = field(init=False)
-    _step: int = field(init=False, default=0)
+    watcher: Watcher
 
-    def __post_init__(self) -> None:
-        num_evaluations = self.course.settings.epochs if self.course.dev else 0
-        self._pace = Pace(self.course.num_steps, num_evaluations, self.clock)
-
-    def train(self) -> list[Epoch]:
-        """Leaves the best weights in the slot (the last ones where there are no dev rows)."""
-        data = HEAD_DATA[self.course.head["kind"]]
-        best = Best(data.metrics, data.more_is_better)
-        epochs: list[Epoch] = []
-        fill(
-            self.port, self.course.train, self.slot,
-            lambda: self.watch(self._pace.share, self._pace.eta_s),
-        )  # fmt: skip
-        self._pace.restart()
-        for number in range(self.course.settings.epochs):
-            loss = self._epoch(number)
-            epochs.append(self._judged(number, loss, best))
-            if best.stale >= self.course.settings.patience:
-                break
-        if best.stale:
+    def train(self, state: LoopState | None = None) -> LoopState:
+        """From the beginning, or on from a state whose weights the slot holds. Leaves the best
+        weights in the slot (the last ones where there are no dev rows).
+        """
+        state, settings = state or LoopState(), self.course.settings
+        fill(self.port, self.course.train, self.slot, self.watcher.waiting)
+        self.watcher.filled()
+        while len(state.epochs) < settings.epochs and state.stale < settings.patience:
+            state = self._judged(self._epoch(state))
+            self.watcher.judged(state)
+        if state.stale:
             ask(self.port, Restore(slot=self.slot), Done)
-        return epochs
+        return state
 
-    def _judged(self, number: int, loss: float, best: Best) -> Epoch:
+    def _judged(self, state: LoopState) -> LoopState:
+        """The state after an epoch, its dev rows judged."""
+        number, loss = len(state.epochs) + 1, state.loss_sum / self.course.steps_per_epoch
+        begun = replace(state, loss_sum=0.0)
         if not self.course.dev:
-            return Epoch(number=number + 1, loss=loss, dev={}, best=False)
-        dev = evaluate(
-            self.port, self.course.dev, self.course.head, self.slot,
-            lambda: self.watch(self._pace.share, self._pace.eta_s),
-        )  # fmt: skip
-        self._pace.evaluated()
-        if better := best.improves(dev):
+            epoch = Epoch(number=number, loss=loss, dev={}, best=False)
+            return replace(begun, epochs=(*state.epochs, epoch))
+        head = self.course.head
+        dev = evaluate(self.port, self.course.dev, head, self.slot, self.watcher.waiting)
+        score = dev_score(head, dev)
+        better = state.best is None or score > state.best
+        if better:
             ask(self.port, Snapshot(slot=self.slot), Done)
-        self.watch(self._pace.share, self._pace.eta_s)
-        return Epoch(number=number + 1, loss=loss, dev=dev.metrics, best=better)
+        epoch = Epoch(number=number, loss=loss, dev=dev.metrics, best=better, dev_loss=dev.loss)
+        return replace(
+            begun,
+            epochs=(*state.epochs, epoch),
+            best=score if better else state.best,
+            stale=0 if better else state.stale + 1,
+        )
 
-    def _epoch(self, number: int) -> float:
-        settings = self.course.settings
-        lengths = [row.num_tokens for row in self.course.train]
-        batches = training_batches(lengths, settings.batch_rows, seed=settings.seed, epoch=number)
-        losses: list[float] = []
+    def _epoch(self, state: LoopState) -> LoopState:
+        """What is left of the epoch that has begun."""
         waiting: deque[Future[Result]] = deque()
         try:
-            for batch in batches:
-                waiting.append(self.port.submit(self._train_step(batch)))
+            for step in self._steps(state):
+                waiting.append(self.port.submit(step))
                 if len(waiting) == IN_FLIGHT:
-                    losses.append(self._loss(waiting.popleft()))
+                    state = self._stepped(state, waiting.popleft())
             while waiting:
-                losses.append(self._loss(waiting.popleft()))
+                state = self._stepped(state, waiting.popleft())
         finally:
             for future in waiting:
                 # whoever ends the run closes the slot next; a step must not still be on its way
                 # into it
                 future.exception()
-        return sum(losses) / len(losses)
+        return state
 
-    def _train_step(self, batch: list[int]) -> Train:
-        step, self._step = self._step, self._step + 1
+    def _steps(self, state: LoopState) -> Iterator[Train]:
+        settings, number = self.course.settings, len(state.epochs)
+        lengths = [row.num_tokens for row in self.course.train]
+        batches = training_batches(lengths, settings.batch_rows, seed=settings.seed, epoch=number)
+        done = state.step - number * self.course.steps_per_epoch
+        for step, batch in enumerate(batches[done:], start=state.step):
+            yield self._train_step(step, batch)
+
+    def _train_step(self, step: int, batch: list[int]) -> Train:
         pieces = [piece for index in batch for piece in self.course.train[index].pieces]
         return Train(
             slot=self.slot,
@@ -162,20 +126,24 @@ class Training:
             step=step,
         )
 
-    def _loss(self, future: Future[Result]) -> float:
+    def _stepped(self, state: LoopState, future: Future[Result]) -> LoopState:
         try:
-            loss = await_answer(future, Trained).loss
+            answer = await_answer(future, Trained)
         except Diverged as error:
-            raise self._diverged() from error
-        if not math.isfinite(loss):
-            raise self._diverged()
-        self._pace.stepped()
-        self.watch(self._pace.share, self._pace.eta_s)
-        return loss
+            raise self._diverged(state.step, str(error)) from error
+        loss, norm = answer.loss, answer.grad_norm
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._diverged(state.step, f"the loss is {loss}, the gradient {norm}")
+        steadiness = state.steadiness.after(loss, norm)
+        if steadiness.is_lost:
+            raise self._diverged(state.step, steadiness.words(loss, norm))
+        self.watcher.stepped()
+        return replace(
+            state, step=state.step + 1, loss_sum=state.loss_sum + loss, steadiness=steadiness
+        )
 
-    def _diverged(self) -> TrainingDiverged:
-        rate = self.course.learning_rate
+    def _diverged(self, step: int, words: str) -> TrainingDiverged:
         return TrainingDiverged(
-            f"The loss stopped being a finite number near step {self._step}, at the learning rate "
-            f"{rate:g}; a smaller one may help."
+            f"Training diverged at step {step}, at the learning rate "
+            f"{self.course.learning_rate:g}: {words.rstrip('.')}; a smaller one may help."
         )

@@ -35,6 +35,11 @@ class Pace:
         self._evaluations_left -= 1
         self._evaluation_s = _moved(self._evaluation_s, self._lap())
 
+    def forgo(self, num_steps: int, num_evaluations: int) -> None:
+        """What was counted on and will not be done."""
+        self._steps_left -= num_steps
+        self._evaluations_left -= num_evaluations
+
     @property
     def share(self) -> float:
         return 1 - self._steps_left / self._num_steps

@@ -17,13 +17,17 @@ def owned(table: sa.Table, tenant: str, row_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.tenant == tenant, table.c.id == row_id)
 
 
-def page_of(table: sa.Table, tenant: str, after: str | None, limit: int) -> sa.Select[Any]:
+def page_of(
+    table: sa.Table, tenant: str, after: str | None, limit: int, *, oldest_first: bool = False
+) -> sa.Select[Any]:
     """Newest first; `after` is the last id of the page before."""
-    found = table.select().where(table.c.tenant == tenant).order_by(table.c.seq.desc()).limit(limit)
+    seq = table.c.seq
+    found = table.select().where(table.c.tenant == tenant).limit(limit)
+    found = found.order_by(seq if oldest_first else seq.desc())
     if after is None:
         return found
-    last = sa.select(table.c.seq).where(owned(table, tenant, after)).scalar_subquery()
-    return found.where(table.c.seq < last)
+    last = sa.select(seq).where(owned(table, tenant, after)).scalar_subquery()
+    return found.where(seq > last if oldest_first else seq < last)
 
 
 def file_of(row: sa.Row[Any]) -> FileRecord:

@@ -5,21 +5,20 @@ ends them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
-from engine.errors import EngineError, EngineGone, NotLoaded
+from engine.errors import EngineError, EngineGone
 from engine.heads.generate import GenerateHead
-from engine.port import CloseTraining, Done, EnginePort, Forget, TrainingOpened
+from engine.port import EnginePort
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
 from trainer.activations import dataset_name, numbered
-from trainer.ask import ask
 from trainer.baseline import baseline_of
+from trainer.course import Course
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.evaluate import evaluate
 from trainer.example import Example
@@ -29,11 +28,14 @@ from trainer.heads import HEAD_DATA
 from trainer.jobs import Phase
 from trainer.lease import Lease
 from trainer.lessons import encode_lessons
-from trainer.loop import Course, Training
+from trainer.outcome import Outcome, best_of, seeds_report
+from trainer.pace import Pace
 from trainer.prepare import Prepared, prepare
+from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
-from trainer.recipe import learning_rate, open_training, pooling_of
-from trainer.values import Job
+from trainer.recipe import learning_rate, pooling_of
+from trainer.runs import Runs
+from trainer.values import Job, JobSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +77,11 @@ class JobRun:
         prepared = prepare(self._tools.files, self._spec)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
-        name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
-        with self._slot(course, name) as opened:
-            found = self._train_and_judge(prepared, course, rows, opened)
+        with self._runs(course, rows) as runs:
+            self._lease.enter(Phase.TRAINING)
+            outcomes = [runs.train(spec) for spec in self._seeds()]
+            self._lease.enter(Phase.EVALUATING)
+            found = self._judged(prepared, rows, outcomes)
             report = found.report()
             self._lease.enter(Phase.BASELINE, result=report)
             report["baseline"] = self._baseline(prepared)
@@ -109,38 +113,33 @@ class JobRun:
         limit = min(limit or info.max_tokens, info.max_tokens)
         return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
-    @contextmanager
-    def _slot(self, course: Course, name: str) -> Iterator[TrainingOpened]:
-        opened = ask(
-            self._tools.port,
-            open_training(
-                self._spec,
-                course.head,
-                self._tools.port.info,
-                [row.example for row in course.train],
-                name,
-            ),
-            TrainingOpened,
-        )
-        try:
-            yield opened
-        finally:
-            # after a crash the slot is gone, or its number is already someone else's
-            if self._tools.port.generation == self._generation:
-                with suppress(EngineGone, NotLoaded):
-                    ask(self._tools.port, CloseTraining(slot=opened.slot), Done)
-                    ask(self._tools.port, Forget(cache=name), Done)
+    def _runs(self, course: Course, rows: list[EncodedRow]) -> Runs:
+        num = self._spec.settings.seeds
+        pace = Pace(num * course.num_steps, num * course.num_evaluations, self._tools.clock)
+        name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
+        return Runs(self._tools.port, course, Progress(pace=pace, tell=self._watch), name)
 
-    def _train_and_judge(
-        self, prepared: Prepared, course: Course, rows: list[EncodedRow], opened: TrainingOpened
+    def _seeds(self) -> list[JobSpec]:
+        """The same setting from one seed after the other."""
+        spec, first = self._spec, self._spec.settings.seed
+        return [
+            replace(spec, settings=replace(spec.settings, seed=(first + number) % 2**31))
+            for number in range(spec.settings.seeds)
+        ]
+
+    def _judged(
+        self, prepared: Prepared, rows: list[EncodedRow], outcomes: list[Outcome]
     ) -> Findings:
-        port, slot = self._tools.port, opened.slot
-        self._lease.enter(Phase.TRAINING)
-        epochs = Training(port, slot, course, self._watch, self._tools.clock).train()
-        self._lease.enter(Phase.EVALUATING)
-        test = evaluate(port, rows, course.head, slot, self._lease.check)
+        """The one look at the test rows, after all that could be chosen was chosen."""
+        kept = best_of(outcomes)
+        port, head, check = self._tools.port, kept.course.head, self._lease.check
+        tests = [evaluate(port, rows, head, each.opened.slot, check) for each in outcomes]
         return Findings(
-            prepared=prepared, course=course, rows=rows, opened=opened, epochs=epochs, test=test
+            prepared=prepared,
+            rows=rows,
+            outcome=kept,
+            test=tests[outcomes.index(kept)],
+            seeds=seeds_report(outcomes, tests),
         )
 
     def _watch(self, share: float, eta_s: float | None) -> None:
@@ -165,22 +164,22 @@ class JobRun:
             task=spec.task,
             promote=spec.promote,
             fence=self._job.id,
-            lineage={**report, **self._origin(found.prepared)},
-            head=found.course.head,
+            lineage={**report, **self._origin(found)},
+            head=found.outcome.course.head,
             rows=found.rows,
             logits=found.test.logits,
         )
         publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
-        return publisher.publish(found.opened.slot, draft)
+        return publisher.publish(found.outcome.opened.slot, draft)
 
-    def _origin(self, prepared: Prepared) -> dict[str, Any]:
+    def _origin(self, found: Findings) -> dict[str, Any]:
         """All that it takes to train the same again."""
-        spec = self._spec
+        spec = found.outcome.spec
         columns = (spec.text_column, spec.text_pair_column, spec.label_column)
         return {
             "job": self._job.id,
             "dataset": {
-                "sha256": prepared.sha256s,
+                "sha256": found.prepared.sha256s,
                 "columns": dict(zip(("text", "text_pair", "label"), columns, strict=True)),
             },
             "split_seed": spec.split_seed,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from trainer.errors import BadSetting
+from trainer.schedule import SCHEDULES
 from trainer.setting_values import check_value, read_value
 
 
@@ -16,8 +17,8 @@ def _number(default: float | None, low: float, high: float, text: str) -> Any:
     return field(default=default, metadata={"low": low, "high": high, "text": text})
 
 
-def _choice(choices: tuple[str, ...], text: str) -> Any:
-    return field(default=None, metadata={"choices": choices, "text": text})
+def _choice(choices: tuple[str, ...], text: str, default: str | None = None) -> Any:
+    return field(default=default, metadata={"choices": choices, "text": text})
 
 
 def _names(text: str, *, may_be_empty: bool = False) -> Any:
@@ -40,6 +41,7 @@ class TrainingSettings:
         None, 1e-8, 1.0, "peak rate; none: the kind's own default"
     )
     warmup_share: float = _number(0.06, 0.0, 0.9, "share of all steps over which the rate rises")
+    schedule: str = _choice(SCHEDULES, "how the rate falls after the warm-up", "linear")
     weight_decay: float = _number(0.01, 0.0, 1.0, "decoupled decay of AdamW")
     max_grad_norm: float = _number(1.0, 1e-3, 1e3, "gradients are clipped to this norm")
     dropout: float = _number(0.1, 0.0, 0.9, "dropout in the adapter")
@@ -115,6 +117,7 @@ class TrainingSettings:
     )
     patience: int = _number(2, 1, 200, "epochs without a better dev metric before stopping early")
     seed: int = _number(0, 0, 2**31 - 1, "seed of fresh weights, dropout and batch order")
+    seeds: int = _number(3, 1, 20, "runs of the chosen setting, from `seed` on; the best is kept")
     dev_share: float = _number(0.1, 0.0, 0.5, "share of the training rows held out as dev rows")
     test_share: float = _number(0.2, 0.01, 0.5, "share of all rows held out as test rows")
 

@@ -9,6 +9,12 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 
 METADATA = sa.MetaData()
 
+#: what makes a database of release n one of release n + 1; new tables make themselves
+STEPS: tuple[tuple[str, ...], ...] = (
+    ("ALTER TABLE jobs ADD COLUMN pause_requested BOOLEAN NOT NULL DEFAULT 0",),
+)
+SCHEMA_VERSION = len(STEPS)
+
 FILES = sa.Table(
     "files",
     METADATA,
@@ -43,6 +49,7 @@ JOBS = sa.Table(
     sa.Column("error_message", sa.String),
     sa.Column("revision", sa.Integer, nullable=False, default=0),
     sa.Column("cancel_requested", sa.Boolean, nullable=False, default=False),
+    sa.Column("pause_requested", sa.Boolean, nullable=False, default=False),
     sa.Column("worker", sa.String),
     sa.Column("token", sa.Integer, nullable=False, default=0),
     sa.Column("lease_until", sa.Float),
@@ -54,6 +61,19 @@ JOB_FILES = sa.Table(
     sa.Column("tenant", sa.String, primary_key=True),
     sa.Column("job_id", sa.String, sa.ForeignKey("jobs.id"), primary_key=True),
     sa.Column("file_id", sa.String, primary_key=True, index=True),
+)
+
+EVENTS = sa.Table(
+    "job_events",
+    METADATA,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("job_id", sa.String, sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("level", sa.String, nullable=False),
+    sa.Column("code", sa.String, nullable=False),
+    sa.Column("message", sa.String, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
 )
 
 

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from adapters_registry.errors import RegistryError
 from adapters_registry.ref import check_name
@@ -18,7 +19,8 @@ from adapters_registry.registry import Registry
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
-from trainer.errors import Cancelled, LeaseLost, Stopping, TrainerError
+from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, TrainerError
+from trainer.event import Event
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
@@ -83,6 +85,20 @@ class Trainer:
         """A queued job ends at once, a running one within a step or so. Raises JobEnded."""
         return self._store.cancel(tenant, job_id)
 
+    def pause(self, tenant: str, job_id: str) -> Job:
+        """A queued job at once, a running one within a step or so. Raises JobEnded."""
+        return self._store.pause(tenant, job_id)
+
+    def resume(self, tenant: str, job_id: str) -> Job:
+        """Back to the queue. Raises JobEnded."""
+        job = self._store.resume(tenant, job_id)
+        self.submitted.set()
+        return job
+
+    def events(self, tenant: str, job_id: str, **page: Any) -> Sequence[Event]:
+        """A page, as `EventTable.list` has it."""
+        return self._store.list_events(tenant, job_id, **page)
+
     def watch(self, tenant: str, job_id: str) -> Iterator[Job]:
         """The job now and after each change, until it ends. Blocks between changes."""
         seen = -1
@@ -136,6 +152,8 @@ class Trainer:
         match error:
             case Cancelled():
                 self._store.finish(claim, Status.CANCELLED)
+            case Paused():
+                self._store.set_aside(claim)
             case Stopping():
                 self._store.give_back(claim, keep_attempt=False)
             case EngineGone() if claim.job.attempt < MAX_ATTEMPTS:

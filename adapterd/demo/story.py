@@ -90,7 +90,7 @@ class _Story:
             Training(
                 task=SENTIMENT_TASK,
                 data=labelled_file(SENTIMENT),
-                options={"head": "classify", "kind": "lora"},
+                options={"head": "classify", "kind": "lora", "settings": {"seeds": 1}},
             ),
             Training(
                 task=SCORE_TASK,
@@ -99,7 +99,7 @@ class _Story:
                     "head": "regress",
                     "kind": "lora",
                     "label_column": "score",
-                    "settings": {"epochs": 2},
+                    "settings": {"epochs": 2, "seeds": 1},
                 },
             ),
         ]
@@ -145,7 +145,11 @@ class _Story:
         training = Training(
             task=SENTIMENT_TASK,
             data=labelled_file(SENTIMENT),
-            options={"head": "classify", "kind": "bottleneck", "settings": {"epochs": 2}},
+            options={
+                "head": "classify",
+                "kind": "bottleneck",
+                "settings": {"epochs": 2, "seeds": 1},
+            },
         )
         jobs = await train_all(client, self._console, [training])
         print_reports(self._console, jobs)

@@ -73,9 +73,6 @@ class GenerateHead:
         ]
         return [[*following, IGNORED]]
 
-    def size(self, target: Any) -> float:
-        return float(sum(each != IGNORED for each in target))
-
     def loss(
         self,
         logits: Tensor,

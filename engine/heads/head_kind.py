@@ -77,10 +77,6 @@ class HeadKind(Protocol):
         """
         ...
 
-    def size(self, target: Any) -> float:
-        """How much one row's target counts in the mean loss of a step."""
-        ...
-
     def loss(
         self,
         logits: Tensor,
@@ -125,9 +121,6 @@ class RowHead:
     trains_apart = False
     bare = False
 
-    def size(self, target: Any) -> float:
-        return len(target) if isinstance(target, list) else 1
-
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         del encodings
         return parts[0]
@@ -140,9 +133,6 @@ class TokenHead:
     poolings: tuple[str, ...] = ("native",)
     trains_apart = False
     bare = False
-
-    def size(self, target: Any) -> float:
-        return float(sum(each != IGNORED for each in target))
 
     def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         windows = encodings[0].windows

@@ -1,4 +1,4 @@
-"""Tags as text: BIO and BIOES, from tags to spans, and a word's tag to those of its parts. Pure."""
+"""Tags as text: BIO and BIOES, and from tags to spans. Pure."""
 
 from __future__ import annotations
 
@@ -47,26 +47,3 @@ def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
             found.append((name, position, position + 1))
         open_type = None if prefix in _ENDS else name
     return found
-
-
-def part(tag: str, is_first: bool, is_last: bool) -> str:
-    """The tag of one part of a word that is tagged as a whole."""
-    if tag == "O":
-        return tag
-    prefix = tag[0]
-    begins, ends = is_first and prefix in _BEGINS, is_last and prefix in _ENDS
-    return _prefix(begins, ends) + tag[1:]
-
-
-def whole(first: str, last: str) -> str:
-    """The tag of a word, by its first and its last part; `part` undone."""
-    if first == "O":
-        return first
-    ends = last[0] in _ENDS and last[2:] == first[2:]
-    return _prefix(first[0] in _BEGINS, ends) + first[1:]
-
-
-def _prefix(begins: bool, ends: bool) -> str:
-    if begins:
-        return "S" if ends else "B"
-    return "E" if ends else "I"

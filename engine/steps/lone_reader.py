@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from engine.base import Base
-from engine.kv_cache import StockKeyValues
 from engine.plan import plan
 from engine.port import Row
 from engine.sites import Sites
@@ -27,13 +27,13 @@ class LoneReader:
 
     def __init__(self, base: Base, sites: Sites) -> None:
         self._base, self._sites = base, sites
-        self._memories: dict[int, StockKeyValues] = {}
+        self._caches: dict[int, DynamicCache] = {}
 
     def admit(self, row: Running) -> None:
-        self._memories[row.key] = StockKeyValues(self._base.model.config)
+        self._caches[row.key] = DynamicCache(config=self._base.model.config)
 
     def forget(self, key: int) -> None:
-        self._memories.pop(key, None)
+        self._caches.pop(key, None)
 
     def turns(self, rows: Sequence[Running], max_tokens: int) -> list[list[Turn]]:
         turns, left = [], max_tokens
@@ -52,10 +52,9 @@ class LoneReader:
         """Logits [1, V]."""
         (turn,) = turns
         row = turn.row
-        memory = self._memories[row.key]
         placed = {} if row.placed is None else {row.slot: row.placed}
         batch = make_batch(self._base, [Row(ids=row.ids[turn.start :], slot=row.slot)], placed)
         batch = replace(batch, positions=batch.positions + turn.start)
         with self._sites.acting(plan(batch, placed)):
-            hidden = self._base.forward(batch, cache=memory.cache)
+            hidden = self._base.forward(batch, cache=self._caches[row.key])
         return self._base.vocabulary(hidden[:, -1])

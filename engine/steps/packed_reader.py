@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from engine.base import Base
-from engine.block_table import BlockTable
-from engine.blocks import Blocks, root_name
 from engine.errors import BadRow
-from engine.kv_cache import BLOCK_TOKENS, KeyValuePool
-from engine.lookback import Lookback, Reading
+from engine.memory.block_table import BlockTable
+from engine.memory.blocks import Blocks, root_name
+from engine.memory.kv_cache import BLOCK_TOKENS, KeyValuePool
+from engine.memory.lookback import Lookback, Reading
 from engine.packing import Batch, pack
 from engine.plan import plan
 from engine.port import Row

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from engine.base import Base
-from engine.blocks import next_name, root_name
 from engine.errors import BadRow
-from engine.kv_cache import BLOCK_TOKENS
+from engine.memory.blocks import next_name, root_name
+from engine.memory.kv_cache import BLOCK_TOKENS
+from engine.memory.source_cache import SourceCache
+from engine.memory.source_rows import SourceRows
 from engine.plan import plan, row_group
 from engine.resident import Placed
 from engine.seq2seq import both, encoded, rows_in_order, start_id, written_on
 from engine.sites import Sites
-from engine.source_cache import SourceCache
-from engine.source_rows import SourceRows
 from engine.steps.running import Running, Turn
 
 #: share of the memory for sources that no running row reads

@@ -6,8 +6,9 @@ shared (`engine/prefix.py`), so forwards start there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,18 +21,20 @@ from engine.fresh import fresh_adapter
 from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
 from engine.keyed_dropout import Draws, KeyedDropout
+from engine.masters import Masters
 from engine.packing import Batch, unpack
-from engine.port import Fill, OpenTraining, Row, Train, Trained
+from engine.port import Checkpointed, Fill, OpenTraining, Row, Train, Trained
 from engine.prefix import Prefix
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
 from engine.seq2seq import both, shifted, taught
 from engine.sites import Sites
+from engine.slot_checkpoint import read_checkpoint, write_checkpoint
 from engine.steps.forward import acting, head_logits, make_batch
+from engine.steps.parts import parts_of
 
 #: where something drops: each place has numbers of its own
 _ADAPTER, _HEAD, _TARGET, _BIASES = range(4)
-_MAX_PART_TOKENS = 4096
 
 
 class Training:
@@ -42,19 +45,20 @@ class Training:
     ) -> None:
         self._spec, self._base, self._sites = spec, base, sites
         self.adapter = fresh_adapter(spec, base)
-        for tensor in self.adapter.tensors.values():
-            tensor.requires_grad_()
-        self.snapshot()
-        self._unreached = set(self.adapter.tensors)
-        self._optimizer = torch.optim.AdamW(_groups(self.adapter, spec), lr=0.0, fused=True)
+        groups = _groups(self.adapter, spec)
+        self._masters = Masters(self.adapter.tensors, groups, base.numerics.device)
+        if spec.resume is not None:
+            read_checkpoint(self._masters, spec, base, Path(spec.resume))
         boundary = base.first_layer(self.adapter.weights)
         self.prefix = Prefix(base, activations, spec.cache, spec.cache_bytes, boundary)
-        #: the lowest layer that is not fresh any more
-        self._lowest = base.num_layers
 
     @property
     def num_trainable(self) -> int:
         return self.adapter.num_parameters
+
+    @property
+    def num_steps(self) -> int:
+        return self._masters.num_steps
 
     @torch.no_grad()
     def placed(self) -> Placed:
@@ -79,39 +83,32 @@ class Training:
                 "a training step needs as many keys and targets as rows, and at least one row"
             )
         active = self._unfrozen(step.frozen_below)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._masters.optimizer.zero_grad(set_to_none=True)
         # a pair's two rows are neighbours, and its loss needs them both
         together = 2 if head_kind(self.adapter.head).trains_apart else 1
         beside = self._base.family.architecture == "seq2seq"
-        loss = sum(self._backward(step, part, active) for part in _parts(step, together, beside))
+        loss = sum(self._backward(step, part, active) for part in parts_of(step, together, beside))
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.adapter.tensors.values()), self._spec.max_grad_norm
         )
         if not torch.isfinite(norm):
             raise Diverged(f"the gradient's norm is {norm.item()} at step {step.step}")
-        self._note_gradients()
-        for group in self._optimizer.param_groups:
-            group["lr"] = step.learning_rate * group["scale"]
-        self._optimizer.step()
-        self._lowest = min([self._lowest, *map(self._base.layer_of, active.weights)])
+        self._masters.step(step.learning_rate)
         return Trained(loss=loss, grad_norm=norm.item())
 
     def snapshot(self) -> None:
-        self._best = {name: t.detach().clone() for name, t in self.adapter.tensors.items()}
+        self._masters.snapshot()
 
-    @torch.no_grad()
     def restore(self) -> None:
-        for name, tensor in self.adapter.tensors.items():
-            tensor.copy_(self._best[name])
+        self._masters.restore()
 
     def unmoved(self) -> list[str]:
         """Trained tensors that no gradient ever reached; weight decay alone does not count."""
-        return sorted(self._unreached)
+        return sorted(self._masters.unreached)
 
-    def _note_gradients(self) -> None:
-        if self._unreached:
-            grads = {name: t.grad for name, t in self.adapter.tensors.items()}
-            self._unreached -= {n for n, g in grads.items() if g is not None and bool(g.any())}
+    def checkpoint(self, directory: Path) -> Checkpointed:
+        """Raises CheckpointFailed."""
+        return write_checkpoint(self._masters, self._spec, self._base, directory)
 
     def _unfrozen(self, below: int | None) -> Adapter:
         """What is trained of the adapter; forwards start at its lowest layer."""
@@ -133,9 +130,11 @@ class Training:
             raise BadTraining(
                 f"frozen_below is {below}; the base has layers 0 to {base.num_layers - 1}"
             )
-        if below > self._lowest:
+        trained = self._masters.trained
+        sites = {site for site, parts in adapter.weights.items() if trained & _names(site, parts)}
+        if below > (lowest := base.first_layer(sites)):
             raise BadTraining(
-                f"frozen_below is {below} and layer {self._lowest} was trained already: "
+                f"frozen_below is {below} and layer {lowest} was trained already: "
                 "it would be left out of the forward"
             )
         if not adapter.head_weights and all(base.layer_of(s) < below for s in adapter.weights):
@@ -146,8 +145,7 @@ class Training:
 
     def _backward(self, step: Train, part: range, active: Adapter) -> float:
         """Gradients of the part's share of the step's mean loss; answers that share."""
-        sizes = [head_kind(self.adapter.head).size(target) for target in step.targets]
-        share = sum(sizes[part.start : part.stop]) / (sum(sizes) or 1)
+        share = _weight(step.targets[part.start : part.stop]) / _weight(step.targets)
         loss = self._loss(step, part, active) * share
         if not torch.isfinite(loss):
             raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
@@ -229,20 +227,15 @@ def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
     ]
 
 
+def _names(site: str, parts: Mapping[str, Tensor]) -> set[str]:
+    return {f"{site}.{part}" for part in parts}
+
+
 def _on_slot(row: Row, slot: int) -> Row:
     return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
 
 
-def _parts(step: Train, together: int, beside: bool) -> list[range]:
-    """The step's rows in stretches of bounded size: one step must neither exhaust the memory nor
-    keep served rows waiting for long.
-    """
-    answers = [len(target) if beside else 0 for target in step.targets]  # a decoder reads them
-    sizes = [len(row.ids) + answer for row, answer in zip(step.rows, answers, strict=True)]
-    starts, tokens = [0], 0
-    for index, size in enumerate(sizes):
-        if tokens and index % together == 0 and tokens + size > _MAX_PART_TOKENS:
-            starts.append(index)
-            tokens = 0
-        tokens += size
-    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(sizes)], strict=True)]
+def _weight(targets: Sequence[Any]) -> int:
+    """How many targets a mean loss is a mean of: rows, or the tokens that have a tag."""
+    counts = [sum(t != IGNORED for t in x) if isinstance(x, list) else 1 for x in targets]
+    return max(1, sum(counts))

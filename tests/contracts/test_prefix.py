@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -238,6 +239,18 @@ def test_a_layer_that_was_trained_can_no_longer_be_frozen(bench: MakeBench) -> N
     refusal = table.refusal(frozen(table, slot, 2))
     assert refusal.code == "bad_training"
     assert "frozen_below is 2 and layer 1 was trained already" in refusal.message
+
+
+def test_a_training_that_goes_on_still_knows_what_was_trained(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    table = bench("bert")
+    slot = table.open(CASE)
+    table.ask(frozen(table, slot, 1))
+    table.ask(port.Checkpoint(slot=slot, directory=str(tmp_path / "kept")))
+    on = table.open(CASE, resume=str(tmp_path / "kept"))
+    table.ask(frozen(table, on, 1, 1))
+    assert "layer 1 was trained already" in table.refusal(frozen(table, on, 2, 2)).message
 
 
 def test_a_base_whose_layers_are_one_freezes_none(bench: MakeBench) -> None:

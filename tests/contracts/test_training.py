@@ -153,7 +153,7 @@ def test_a_step_over_the_size_of_one_part_takes_the_same_step_in_several(
     table = bench("bert")
     case = Case("bert", "lora", "tag", "native")
     whole = table.train(case, table.open(case), steps=4)
-    monkeypatch.setattr("engine.steps.train._MAX_PART_TOKENS", 12)
+    monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 12)
     parts = table.train(case, table.open(case), steps=4)
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 

@@ -28,10 +28,12 @@ def ask(engine: EnginePort, step: port.Step) -> Any:
     return engine.submit(step).result(TIMEOUT_S)
 
 
-def open_training(engine: EnginePort, head: dict[str, Any] | None = None) -> int:
+def open_training(
+    engine: EnginePort, head: dict[str, Any] | None = None, resume: str | None = None
+) -> int:
     step = port.OpenTraining(
         kind="lora", kind_config={"rank": 2}, head=head or HEAD, seed=3, dropout=0.0,
-        head_dropout=0.0,
+        head_dropout=0.0, resume=resume,
     )  # fmt: skip
     return int(ask(engine, step).slot)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine import port
-from engine.errors import BadAdapter, EngineError, NotLoaded
+from engine.errors import BadAdapter, BadCheckpoint, CheckpointFailed, EngineError, NotLoaded
 from engine.heads import HEADS
 from engine.port import EnginePort
 from engine.supervised import SupervisedEngine
@@ -102,6 +102,37 @@ def test_restoring_goes_back_to_the_snapshot(engine: EnginePort) -> None:
     ask(engine, port.Restore(slot=slot))
     for ours, theirs in zip(best, answers(engine, slot), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_slot_opened_from_a_checkpoint_goes_on_as_the_one_that_wrote_it(
+    engine: EnginePort, tmp_path: Path
+) -> None:
+    slot = open_training(engine)
+    train(engine, slot, 3)
+    told = ask(engine, port.Checkpoint(slot=slot, directory=str(tmp_path / "checkpoint")))
+    resumed = open_training(engine, resume=str(tmp_path / "checkpoint"))
+    assert told.num_steps == 3
+    assert train(engine, resumed, 2) == train(engine, slot, 2)
+    for ours, theirs in zip(answers(engine, slot), answers(engine, resumed), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_slot_cannot_be_opened_from_what_is_no_checkpoint(
+    engine: EnginePort, tmp_path: Path
+) -> None:
+    with pytest.raises(BadCheckpoint):
+        open_training(engine, resume=str(tmp_path))
+    assert ask(engine, port.Stats()).training == []
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_nothing_and_the_slot_learns_on(
+    engine: EnginePort, tmp_path: Path
+) -> None:
+    slot = open_training(engine)
+    with pytest.raises(CheckpointFailed):
+        ask(engine, port.Checkpoint(slot=slot, directory=str(tmp_path / "nowhere" / "checkpoint")))
+    assert list(tmp_path.iterdir()) == []
+    assert len(train(engine, slot, 1)) == 1
 
 
 def test_stats_name_what_is_loaded_placed_and_training(engine: EnginePort, directory: Path) -> None:

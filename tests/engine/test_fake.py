@@ -87,7 +87,7 @@ def test_every_step_is_remembered() -> None:
     ("head", "targets"),
     [
         ({"kind": "regress"}, [0.5, -1.0, 0.5, -1.0]),
-        (TAG, [[[i % 3 for i in range(len(ids))], [1.0] * len(ids)] for ids in IDS]),
+        (TAG, [[i % 3 for i in range(len(ids))] for ids in IDS]),
     ],
     ids=["regress", "tag"],
 )

@@ -10,7 +10,7 @@ import pytest
 from engine.errors import BadAdapter
 from engine.heads.head_kind import IGNORED, Answering
 from engine.heads.tag import TagHead
-from engine.tokenizer import Encoding, Tokenizer
+from engine.tokenizer import Tokenizer
 from tests.engine.texts import letter_tokenizer, piece_tokenizer, word_tokenizer
 
 LABELS = ["O", "B-who", "I-who", "B-where", "I-where"]
@@ -85,54 +85,44 @@ def test_a_word_of_many_tokens_is_what_its_first_token_says(make: type[Tokenizer
     assert [(e["text"], e["start"], e["end"]) for e in found] == [("ba b", 3, 7)]
 
 
-def tags_of(label: list[str], encodings: list[Encoding], head: dict[str, Any]) -> list[list[int]]:
-    return [tags for tags, _ in TagHead().targets(label, encodings, head)]
-
-
-def test_all_parts_of_a_given_word_count_as_one_word() -> None:
-    encoding = word_tokenizer().encode_words(["@york", "works"])
-    ((_, shares),) = TagHead().targets(["B-where", "O"], [encoding], HEAD)
-    assert shares == [0, 0.5, 0.5, 1, 0]
-
-
 def test_a_target_tags_the_first_token_of_each_word() -> None:
     encoding = word_tokenizer().encode_words(["anna", "lives"])
-    assert tags_of(["B-who", "O"], [encoding], HEAD) == [[IGNORED, 1, 0, IGNORED]]
+    assert TagHead().targets(["B-who", "O"], [encoding], HEAD) == [[IGNORED, 1, 0, IGNORED]]
 
 
 @pytest.mark.parametrize("make", [letter_tokenizer, piece_tokenizer])
 def test_a_target_ignores_the_later_tokens_of_a_word(make: type[Tokenizer]) -> None:
     encoding = make().encode_words(["ab", "ba"])  # type: ignore[call-arg]
-    (target,) = tags_of(["B-who", "B-where"], [encoding], HEAD)
+    (target,) = TagHead().targets(["B-who", "B-where"], [encoding], HEAD)
     assert [index for index in target if index != IGNORED] == [1, 3]
 
 
-def test_a_given_word_that_the_tokenizer_splits_is_tagged_at_each_part() -> None:
+def test_a_given_word_that_the_tokenizer_splits_is_tagged_at_its_first_part_alone() -> None:
     encoding = word_tokenizer().encode_words(["@york", "works"])
-    assert tags_of(["B-where", "O"], [encoding], HEAD) == [[IGNORED, 3, 4, 0, IGNORED]]
+    target = [IGNORED, 3, IGNORED, 0, IGNORED]
+    assert TagHead().targets(["B-where", "O"], [encoding], HEAD) == [target]
 
 
-def test_the_parts_of_a_word_outside_any_entity_are_outside_too() -> None:
-    encoding = word_tokenizer().encode_words(["@york"])
-    assert tags_of(["O"], [encoding], HEAD) == [[IGNORED, 0, 0, IGNORED]]
-
-
-def test_a_label_without_its_i_tag_falls_back_to_o_inside_a_split_word() -> None:
-    head = TagHead().check({"kind": "tag", "labels": ["O", "B-x"]})
-    encoding = word_tokenizer().encode_words(["@york"])
-    assert tags_of(["B-x"], [encoding], head) == [[IGNORED, 1, 0, IGNORED]]
+def test_an_entity_has_all_of_a_word_whose_first_part_is_in_it() -> None:
+    text = "anna works in new-york."
+    encoding = word_tokenizer().encode(text)
+    tags = ["O", "O", "O", "O", "B-where", "B-who", "B-who", "O", "O"]
+    found = TagHead().decode(logits_for(tags), HEAD, encoding, text, Answering())["entities"]
+    assert [(e["label"], e["text"]) for e in found] == [("where", "new-york")]
 
 
 def test_words_cut_off_by_truncation_have_no_target() -> None:
     encoding = word_tokenizer(4).encode_words(["anna", "lives", "in"])
-    assert tags_of(["B-who", "O", "B-where"], [encoding], HEAD) == [[IGNORED, 1, 0, IGNORED]]
+    assert TagHead().targets(["B-who", "O", "B-where"], [encoding], HEAD) == [
+        [IGNORED, 1, 0, IGNORED]
+    ]
 
 
 def test_what_a_target_says_decoding_gives_back() -> None:
     words, tags = ["anna", "@york", "in", "new", "york"], ["B-who", "I-who", "O", "B-where", "O"]
     encoding = word_tokenizer().encode_words(words)
-    (target,) = tags_of(tags, [encoding], HEAD)
-    logits = logits_for([LABELS[max(index, 0)] for index in target])
+    (target,) = TagHead().targets(tags, [encoding], HEAD)
+    logits = logits_for(["B-who" if index == IGNORED else LABELS[index] for index in target])
     found = TagHead().decode(logits, HEAD, encoding, " ".join(words), Answering())["entities"]
     assert [e["text"] for e in found] == ["anna @york", "new"]
     assert TagHead().word_tags(logits, HEAD, encoding, 5) == tags

@@ -1,4 +1,4 @@
-"""BIO and BIOES: spans as seqeval has them, and the tags of a word's parts."""
+"""BIO and BIOES: spans as seqeval has them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics.sequence_labeling import get_entities
 
-from engine.heads.tag_scheme import all_labels, is_tag, part, problem, spans, whole
+from engine.heads.tag_scheme import all_labels, is_tag, problem, spans
 
 BIO = ["O", "B-a", "I-a", "B-b", "I-b"]
 BIOES = [*BIO, "E-a", "S-a", "E-b", "S-b"]
@@ -37,16 +37,3 @@ def test_labels_of_no_scheme_are_a_problem_that_names_the_schemes() -> None:
     assert "(BIO), and E-… and S-… in BIOES" in str(problem(["O", "U-x"]))
     assert problem(["B-x", "I-x"])
     assert problem(BIO) is problem(BIOES) is None
-
-
-@pytest.mark.parametrize("tag", BIOES)
-@pytest.mark.parametrize("num", [1, 2, 3])
-def test_a_word_s_tag_comes_back_from_those_of_its_parts(tag: str, num: int) -> None:
-    parts = [part(tag, i == 0, i == num - 1) for i in range(num)]
-    assert whole(parts[0], parts[-1]) == tag
-    assert len(spans(parts)) == (tag != "O")
-
-
-def test_a_single_of_two_parts_begins_and_ends() -> None:
-    assert [part("S-x", is_first=True, is_last=False), part("S-x", is_first=False, is_last=True)] \
-        == ["B-x", "E-x"]  # fmt: skip

@@ -131,7 +131,7 @@ class Bench:
         return self.files.put(TENANT, filename, "train", [content], 10**7)
 
     def spec(self, content: bytes, filename: str = "rows.jsonl", **given: Any) -> JobSpec:
-        settings = TrainingSettings.parse({"epochs": 2, **given.pop("settings", {})})
+        settings = TrainingSettings.parse({"epochs": 2, "seeds": 1, **given.pop("settings", {})})
         named = {"tenant": TENANT, "task": "mood", "settings": settings, **given}
         return JobSpec(file_id=self.upload(content, filename).id, **named)
 

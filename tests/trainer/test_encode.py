@@ -46,16 +46,15 @@ def test_values_are_trained_standardised_and_answered_as_they_were() -> None:
 
 def test_only_the_first_token_of_a_word_is_trained() -> None:
     row = encode_examples(TAGGED, TAG_HEAD, TOKENIZER, None)[0]
-    tags, shares = row.target
-    labelled = [tag for tag in tags if tag != -100]
-    assert len(tags) == len(shares) == len(row.pieces[0].ids) > len(labelled)
+    labelled = [tag for tag in row.target if tag != -100]
+    assert len(row.target) == len(row.pieces[0].ids) > len(labelled)
     assert labelled == [1, 0]
 
 
 def test_tags_are_read_off_where_they_were_trained() -> None:
     row = encode_examples(TAGGED, TAG_HEAD, TOKENIZER, None)[0]
     logits = np.zeros((len(row.pieces[0].ids), 3), np.float32)
-    for position, target in enumerate(row.target[0]):
+    for position, target in enumerate(row.target):
         if target != -100:
             logits[position, target] = 1
     assert guesses([row], [logits], TAG_HEAD) == [["B-a", "O"]]

@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from tests.trainer.build import TENANT, Bench
-from trainer.errors import JobEnded, LeaseLost, UnknownFile, UnknownJob
-from trainer.jobs import MOVES, Phase, Status, sources
+from trainer.errors import FileInUse, JobEnded, LeaseLost, UnknownFile, UnknownJob
+from trainer.jobs import MOVES, Phase, Status, Wish, sources
 from trainer.values import Claim, Job, JobSpec
 
 
@@ -115,9 +115,9 @@ def test_a_queued_job_is_cancelled_at_once_and_a_running_one_hears_of_it(bench: 
     submit(bench, "job-2")
     held = claim(bench)
     assert bench.store.cancel(TENANT, "job-2").status is Status.CANCELLED
-    assert bench.store.beat(held, 10.0) is False
+    assert bench.store.beat(held, 10.0) is None
     assert bench.store.cancel(TENANT, "job-1").status is Status.RUNNING
-    assert bench.store.beat(held, 10.0) is True
+    assert bench.store.beat(held, 10.0) is Wish.CANCEL
 
 
 def test_a_job_given_back_waits_again_and_the_attempt_counts_only_when_kept(bench: Bench) -> None:
@@ -161,3 +161,83 @@ def test_jobs_are_counted_by_status(bench: Bench) -> None:
     claim(bench)
     counts = bench.store.count_jobs()
     assert (counts["queued"], counts["running"], counts["failed"]) == (1, 1, 0)
+
+
+# ---------------------------------------------------------------- pausing
+
+
+def test_a_queued_job_pauses_at_once_and_no_worker_takes_it_until_it_is_resumed(
+    bench: Bench,
+) -> None:
+    submit(bench)
+    assert bench.store.pause(TENANT, "job-1").status is Status.PAUSED
+    assert bench.store.claim("worker", 10.0) is None
+    assert bench.store.resume(TENANT, "job-1").status is Status.QUEUED
+    assert claim(bench).job.id == "job-1"
+
+
+def test_a_running_job_hears_of_the_wish_and_is_set_aside_without_counting_the_attempt(
+    bench: Bench,
+) -> None:
+    submit(bench)
+    held = claim(bench)
+    assert bench.store.pause(TENANT, "job-1").status is Status.RUNNING
+    assert bench.store.beat(held, 10.0, progress=0.5) is Wish.PAUSE
+    bench.store.set_aside(held)
+    job = bench.store.job(TENANT, "job-1")
+    assert (job.status, job.attempt, job.progress) == (Status.PAUSED, 0, 0.5)
+    with pytest.raises(LeaseLost):
+        bench.store.finish(held, Status.SUCCEEDED)
+    bench.store.resume(TENANT, "job-1")
+    assert bench.store.beat(claim(bench), 10.0) is None
+
+
+def test_a_wish_to_pause_is_taken_back_by_resuming_and_outweighed_by_cancelling(
+    bench: Bench,
+) -> None:
+    submit(bench)
+    held = claim(bench)
+    bench.store.pause(TENANT, "job-1")
+    bench.store.resume(TENANT, "job-1")
+    assert bench.store.beat(held, 10.0) is None
+    bench.store.pause(TENANT, "job-1")
+    bench.store.cancel(TENANT, "job-1")
+    assert bench.store.beat(held, 10.0) is Wish.CANCEL
+
+
+def test_pausing_and_resuming_twice_change_nothing_more(bench: Bench) -> None:
+    submit(bench)
+    bench.store.pause(TENANT, "job-1")
+    assert bench.store.pause(TENANT, "job-1").status is Status.PAUSED
+    bench.store.resume(TENANT, "job-1")
+    assert bench.store.resume(TENANT, "job-1").status is Status.QUEUED
+    told = [e.code for e in bench.store.list_events(TENANT, "job-1", limit=9)]
+    assert told == ["job.queued", "job.paused", "job.queued"]
+
+
+def test_a_paused_job_can_be_cancelled_and_an_ended_one_neither_paused_nor_resumed(
+    bench: Bench,
+) -> None:
+    submit(bench)
+    bench.store.pause(TENANT, "job-1")
+    assert bench.store.cancel(TENANT, "job-1").status is Status.CANCELLED
+    with pytest.raises(JobEnded):
+        bench.store.pause(TENANT, "job-1")
+    with pytest.raises(JobEnded):
+        bench.store.resume(TENANT, "job-1")
+
+
+def test_a_lost_job_that_was_to_pause_is_paused(bench: Bench) -> None:
+    submit(bench)
+    claim(bench)
+    bench.store.pause(TENANT, "job-1")
+    bench.clock.now += 11
+    assert bench.store.claim("worker", 10.0) is None
+    assert status(bench) is Status.PAUSED
+
+
+def test_a_paused_job_still_needs_its_file(bench: Bench) -> None:
+    job = submit(bench)
+    bench.store.pause(TENANT, "job-1")
+    with pytest.raises(FileInUse):
+        bench.files.delete(TENANT, job.spec.file_id)

@@ -17,12 +17,12 @@ from engine.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl
 from trainer.ask import ask
+from trainer.dev_score import dev_score
 from trainer.evaluate import Evaluation
 from trainer.example import Example
 from trainer.heads.generate import GenerateData
 from trainer.jobs import Status
 from trainer.lessons import encode_lessons, written
-from trainer.loop import Best
 from trainer.values import Job
 
 QUICK = {"epochs": 15, "patience": 15, "learning_rate": 0.02, "layers": 3}
@@ -75,11 +75,18 @@ def test_what_cannot_be_read_or_is_far_off_explains_nothing() -> None:
 
 
 def test_an_epoch_that_writes_one_number_everywhere_beats_one_that_writes_none() -> None:
-    data = GenerateData()
-    best = Best(data.metrics, data.more_is_better)
-    for said in ("many", "2"):
-        metrics = data.measure(["1", "2", "2", "2", "3", "1"], [said] * 6)
-        assert best.improves(Evaluation(metrics=metrics, loss=None, logits=[]))
+    none, one = (
+        dev_score(
+            {"kind": "generate"},
+            Evaluation(
+                metrics=GenerateData().measure(["1", "2", "2", "2", "3", "1"], [said] * 6),
+                loss=None,
+                logits=[],
+            ),
+        )
+        for said in ("many", "2")
+    )
+    assert one > none
 
 
 def test_numbers_that_are_written_are_scored_as_numbers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -10,15 +11,27 @@ import pytest
 
 from engine.errors import Diverged
 from engine.fake_base import fake_info
-from engine.port import OpenTraining, Restore, Result, Snapshot, Step, Train, TrainingOpened
+from engine.port import (
+    OpenTraining,
+    Restore,
+    Result,
+    Snapshot,
+    Step,
+    Train,
+    Trained,
+    TrainingOpened,
+)
 from engine.testing import FakeEngine
 from engine.tokenizer import Tokenizer
 from tests.trainer.build import examples
 from trainer.ask import ask
+from trainer.course import Course
+from trainer.dev_score import dev_score
 from trainer.encode import encode_examples, head_for
 from trainer.errors import Cancelled, TrainingDiverged
 from trainer.evaluate import Evaluation
-from trainer.loop import IN_FLIGHT, Best, Course, Training
+from trainer.loop import IN_FLIGHT, Training, Watcher
+from trainer.loop_state import Epoch, LoopState
 from trainer.settings import TrainingSettings
 
 TOKENIZER = Tokenizer(fake_info().tokenizer_json, 128)
@@ -73,13 +86,38 @@ def course(num_dev: int = 10, **settings: Any) -> Course:
     )
 
 
-def training(
-    port: FakeEngine, what: Course, watch: Callable[[float, float | None], None] | None = None
-) -> Training:
+class Looker:
+    """Hears of every step and epoch."""
+
+    def __init__(self, last_step: int | None = None) -> None:
+        self.last_step = last_step
+        self.num_steps = 0
+        self.states: list[LoopState] = []
+
+    def waiting(self) -> None:
+        return None
+
+    def filled(self) -> None:
+        pass
+
+    def stepped(self) -> None:
+        self.num_steps += 1
+        if self.num_steps == self.last_step:
+            raise Cancelled
+
+    def judged(self, state: LoopState) -> None:
+        self.states.append(state)
+
+
+def training(port: FakeEngine, what: Course, watcher: Watcher | None = None) -> Training:
     config = {"rank": 8}
     opening = OpenTraining(kind="lora", kind_config=config, head=what.head, seed=0)
     slot = ask(port, opening, TrainingOpened).slot
-    return Training(port, slot, what, watch or (lambda share, eta_s: None))
+    return Training(port, slot, what, watcher or Looker())
+
+
+def trained(port: FakeEngine, what: Course) -> tuple[Epoch, ...]:
+    return training(port, what).train().epochs
 
 
 def steps(port: FakeEngine, kind: type[Any]) -> list[Any]:
@@ -88,7 +126,7 @@ def steps(port: FakeEngine, kind: type[Any]) -> list[Any]:
 
 def test_the_loss_falls_and_the_best_epoch_is_remembered() -> None:
     port = FakeEngine()
-    epochs = training(port, course(epochs=3)).train()
+    epochs = trained(port, course(epochs=3))
     assert epochs[-1].loss < epochs[0].loss
     assert epochs[-1].dev["accuracy"] == 1.0
     assert len(steps(port, Snapshot)) == sum(epoch.best for epoch in epochs) > 0
@@ -123,52 +161,90 @@ def test_training_stops_when_dev_no_longer_improves_and_goes_back_to_the_best() 
     flat = Course(
         train=what.train, dev=what.dev, head=what.head, settings=what.settings, learning_rate=0.0
     )
-    epochs = training(port, flat).train()
+    epochs = trained(port, flat)
     assert [epoch.best for epoch in epochs] == [True, False, False]
     assert len(steps(port, Restore)) == 1
 
 
 def test_between_equal_scores_the_lower_loss_is_better() -> None:
-    best = Best(("accuracy",), more_is_better=True)
-    found = [
-        best.improves(Evaluation(metrics={"accuracy": a}, loss=loss, logits=[]))
-        for a, loss in ((0.5, 1.0), (0.5, 0.9), (0.5, 0.9), (0.4, 0.1))
+    scores = [
+        dev_score({"kind": "classify"}, Evaluation(metrics={"accuracy": a}, loss=loss, logits=[]))
+        for a, loss in ((0.5, 1.0), (0.5, 0.9), (0.4, 0.1))
     ]
-    assert (found, best.stale) == ([True, True, False, False], 2)
+    assert sorted(scores) == [scores[2], scores[0], scores[1]]
 
 
 def test_a_smaller_error_is_the_better_one_for_values() -> None:
-    best = Best(("rmse",), more_is_better=False)
-    found = [
-        best.improves(Evaluation(metrics={"rmse": rmse}, loss=None, logits=[]))
-        for rmse in (2.0, 1.0, 1.5)
-    ]
-    assert found == [True, True, False]
+    small, large = (
+        dev_score({"kind": "regress"}, Evaluation(metrics={"rmse": rmse}, loss=None, logits=[]))
+        for rmse in (1.0, 2.0)
+    )
+    assert small > large
+
+
+def test_a_run_that_goes_on_from_a_state_sends_what_was_left_of_it() -> None:
+    whole, rest = FakeEngine(), FakeEngine()
+    looker = Looker()
+    end = training(whole, course(epochs=3), looker).train()
+    begun = LoopState.from_json(json.loads(json.dumps(looker.states[0].to_json())))
+    assert begun == looker.states[0]
+    went_on = training(rest, course(epochs=3)).train(begun)
+    assert steps(rest, Train) == steps(whole, Train)[begun.step :]
+    assert (went_on.step, len(went_on.epochs)) == (end.step, 3)
+    assert went_on.epochs[0] == end.epochs[0]
+
+
+def test_a_run_goes_on_from_the_middle_of_an_epoch() -> None:
+    whole, rest = FakeEngine(), FakeEngine()
+    what = course(epochs=1, batch_rows=10)
+    training(whole, what).train()
+    training(rest, what).train(LoopState(step=3, loss_sum=0.5))
+    assert steps(rest, Train) == steps(whole, Train)[3:]
 
 
 def test_without_dev_rows_the_last_epoch_stays() -> None:
     port = FakeEngine()
-    epochs = training(port, course(num_dev=0, epochs=2)).train()
+    epochs = trained(port, course(num_dev=0, epochs=2))
     assert [epoch.dev for epoch in epochs] == [{}, {}]
     assert steps(port, Snapshot) == steps(port, Restore) == []
 
 
 def test_a_diverged_loss_is_told_with_its_learning_rate() -> None:
     port = FakeEngine(broken={Train: Diverged("the training loss is nan")})
-    with pytest.raises(TrainingDiverged, match=r"learning rate 0\.001; a smaller one"):
+    sentence = r"step 0, at the learning rate 0\.001: the training loss is nan; a smaller one"
+    with pytest.raises(TrainingDiverged, match=sentence):
         training(port, course()).train()
 
 
+class Exploding(FakeEngine):
+    """Finite, and from some step on as far off as can be."""
+
+    def __init__(self, from_step: int, num: int) -> None:
+        super().__init__()
+        self.wild = range(from_step, from_step + num)
+
+    def submit(self, step: Step) -> Future[Result]:
+        if not (isinstance(step, Train) and step.step in self.wild):
+            return FakeEngine.submit(self, step)
+        wild: Future[Result] = Future()
+        wild.set_result(Trained(loss=50.0, grad_norm=900.0))
+        return wild
+
+
+def test_a_finite_loss_far_above_the_usual_for_several_steps_is_divergence_too() -> None:
+    port = Exploding(from_step=10, num=20)
+    sentence = r"at step 14, .* loss 50 beside a usual 0\.[0-9]+, gradient 900 .* for 5 steps"
+    with pytest.raises(TrainingDiverged, match=sentence):
+        training(port, course(epochs=6, batch_rows=10)).train()
+
+
+def test_a_few_wild_steps_are_no_divergence() -> None:
+    port = Exploding(from_step=10, num=4)
+    assert len(trained(port, course(epochs=4, batch_rows=10, patience=9))) == 4
+
+
 def test_whoever_watches_may_end_the_run_and_no_step_stays_on_its_way() -> None:
-    port = LazyEngine()
-    heard: list[float] = []
-
-    def watch(share: float, eta_s: float | None) -> None:
-        heard.extend([share] if share else [])  # none while activations are filled
-        if len(heard) == 3:
-            raise Cancelled
-
+    port, looker = LazyEngine(), Looker(last_step=3)
     with pytest.raises(Cancelled):
-        training(port, course(epochs=5, batch_rows=5), watch).train()
-    assert heard == pytest.approx([0.02, 0.04, 0.06])
-    assert port.waiting == 0
+        training(port, course(epochs=5, batch_rows=5), looker).train()
+    assert (looker.num_steps, port.waiting) == (3, 0)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.attention import View, attended
-from engine.kv_cache import BLOCK_TOKENS, KeyValuePool
+from engine.memory.kv_cache import BLOCK_TOKENS, KeyValuePool
 
 #: rows up to this length share a call, however much shorter some of them are
 _SHORT_TOKENS = 256

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.block_table import BlockTable
-from engine.blocks import Blocks, root_name
+from engine.memory.block_table import BlockTable
+from engine.memory.blocks import Blocks, root_name
 
 SIZE = 4
 IDS = list(range(11))

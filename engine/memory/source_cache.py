@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from engine.source_rows import Layers
+from engine.memory.source_rows import Layers
 
 
 class SourceCache:

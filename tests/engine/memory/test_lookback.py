@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.lookback import Reading, _alike_long
+from engine.memory.lookback import Reading, _alike_long
 
 
 def reading(start: int, count: int = 1) -> Reading:

@@ -1,4 +1,4 @@
-"""Keys and values of running rows: one pool of blocks for all of them, or a stock cache for one.
+"""Keys and values of running rows: one pool of blocks for all of them.
 
 Knows no model: whoever attends asks, whoever ran the forward commits.
 
@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from engine.blocks import NO_BLOCK
+from engine.memory.blocks import NO_BLOCK
 
 BLOCK_TOKENS = 16
 
@@ -52,10 +51,3 @@ class KeyValuePool:
         keys, values = self._places[layer]
         keys.index_copy_(0, places_T, key_TKD)
         values.index_copy_(0, places_T, value_TKD)
-
-
-class StockKeyValues:
-    """Of a row whose base cannot be packed: transformers' own cache, for this row alone."""
-
-    def __init__(self, config: Any) -> None:
-        self.cache = DynamicCache(config=config)

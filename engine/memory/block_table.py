@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.blocks import Blocks, next_name
+from engine.memory.blocks import Blocks, next_name
 
 
 class BlockTable:

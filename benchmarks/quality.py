@@ -1,0 +1,172 @@
+"""How good what is trained is: this trainer beside PEFT's LoRA and full fine-tuning, three seeds.
+
+`python -m benchmarks.quality --data ../shared/data`. Every finished run is a line of
+`benchmarks/peers/quality.jsonl` and is not run again; delete a line to repeat it. Each run has a
+process of its own. `--report` only prints the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import asdict
+from importlib.metadata import version
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.claims import CLAIMS, Claim, Rows
+from benchmarks.measure import conditions, table
+from benchmarks.training import BASE, Ours
+from engine.source import base_path
+from trainer.files import FileStore
+from trainer.job_store import JobStore
+from trainer.recipe import learning_rate
+from trainer.values import JobSpec
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+FOUND = Path(__file__).parent / "peers" / "quality.jsonl"
+SIDES = ("adapterd", "PEFT", "full fine-tuning")
+#: the documented default of the stock trainer
+FULL_RATE = 5e-5
+#: glibc gives freed memory back and faults it in again at each step otherwise
+_KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--tasks", nargs="*", choices=sorted(CLAIMS), default=list(CLAIMS))
+    parser.add_argument("--sides", nargs="*", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    parser.add_argument("--one", action="store_true", help="print one run's line, record nothing")
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(_run(args, args.tasks[0], args.sides[0], args.seeds[0])))
+        return
+    for task, side, seed in product(args.tasks, args.sides, args.seeds):
+        done = {(line["task"], line["side"], line["seed"]) for line in _lines()}
+        if not args.report and (task, side, seed) not in done:
+            _record(args, task, side, seed)
+    print("\n".join([conditions("peft"), "", _report(_lines())]))
+
+
+def _record(args: argparse.Namespace, task: str, side: str, seed: int) -> None:
+    command = [
+        sys.executable, "-m", "benchmarks.quality", "--one", "--data", str(args.data),
+        "--tasks", task, "--sides", side, "--seeds", str(seed), "--threads", str(args.threads),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
+    if side != "adapterd":
+        environment |= _KEEP
+    ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    line = ran.stdout.splitlines()[-1]
+    with FOUND.open("a") as found:
+        found.write(line + "\n")
+    print(line, flush=True)
+
+
+def _lines() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in FOUND.read_text().splitlines()] if FOUND.exists() else []
+
+
+def _run(args: argparse.Namespace, task: str, side: str, seed: int) -> dict[str, Any]:
+    warnings.filterwarnings("ignore")
+    torch.set_num_threads(args.threads)
+    claim = CLAIMS[task]
+    given = {} if side != "full fine-tuning" else {"epochs": claim.full_epochs}
+    with tempfile.TemporaryDirectory() as scratch:
+        files = FileStore(Path(scratch) / "rows", JobStore.open(Path(scratch) / "rows.db"))
+        spec = claim.spec(files, args.data, seed, **given)
+        rows = Rows.of(files, spec)
+        started = time.perf_counter()
+        if side == "adapterd":
+            dev, test = _ours(args, Path(scratch), claim, seed)
+        else:
+            dev, test = _plain(claim, rows, spec, side == "full fine-tuning")
+    return {
+        "task": task, "side": side, "seed": seed, "metric": claim.metric, "dev": dev, "test": test,
+        "seconds": round(time.perf_counter() - started, 1), "threads": args.threads,
+        "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
+        "rows": rows.digest, "learning_rate": FULL_RATE if given else learning_rate(spec),
+        "settings": {n: v for n, v in asdict(spec.settings).items() if v is not None},
+    }  # fmt: skip
+
+
+def _ours(args: argparse.Namespace, scratch: Path, claim: Claim, seed: int) -> tuple[float, float]:
+    bench = Ours(scratch, args.threads, "float32")
+    try:
+        spec = claim.spec(bench.files, args.data, seed)
+        job = bench.trainer.submit(spec)
+        bench.trainer.run_once()
+        job = bench.trainer.get(spec.tenant, job.id)
+    finally:
+        bench.port.close()
+    assert job.status == "succeeded", (job.error_code, job.error_message)
+    metrics = job.result["metrics"]
+    return metrics["dev"][claim.metric], metrics["test"][claim.metric]
+
+
+def _plain(claim: Claim, rows: Rows, spec: JobSpec, full: bool) -> tuple[float, float]:
+    from benchmarks.plain_loop import PlainLoop
+
+    rate = FULL_RATE if full else learning_rate(spec)
+    return PlainLoop(str(base_path(BASE)), claim.head, rows, spec.settings, rate, full).run()
+
+
+def _report(lines: list[dict[str, Any]]) -> str:
+    by_way: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for line in lines:
+        by_way.setdefault((line["task"], line["side"]), []).append(line)
+    ways = [way for way in product(CLAIMS, SIDES) if way in by_way]
+    rows = [[*way, by_way[way][0]["metric"], *_cells(by_way[way])] for way in ways]
+    heading = ["task", "way", "metric", "dev", "test", "test per seed", "epochs", "minutes a run"]
+    verdicts = [[task, *_verdict(by_way, task)] for task in CLAIMS]
+    wanted = ["task", "PEFT's mean - 1 std", "PEFT's mean", "full fine-tuning - 0.01"]
+    return "\n\n".join([table(heading, rows), table(wanted, verdicts)])
+
+
+def _cells(lines: list[dict[str, Any]]) -> list[str]:
+    minutes = statistics.median(line["seconds"] for line in lines) / 60
+    tests = " / ".join(f"{line['test']:.3f}" for line in lines)
+    epochs = str(lines[0]["settings"]["epochs"])
+    return [_spread(lines, "dev"), _spread(lines, "test"), tests, epochs, f"{minutes:.1f}"]
+
+
+def _spread(lines: list[dict[str, Any]], name: str) -> str:
+    values = [line[name] for line in lines]
+    return f"{statistics.fmean(values):.4f} ± {_std(values):.4f}"
+
+
+def _std(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def _verdict(by_way: dict[tuple[str, str], list[dict[str, Any]]], task: str) -> list[str]:
+    ours, peft, full = ([line["test"] for line in by_way.get((task, s), [])] for s in SIDES)
+    floors = [
+        statistics.fmean(peft) - _std(peft) if peft else None,
+        statistics.fmean(peft) if peft else None,
+        statistics.fmean(full) - 0.01 if full else None,
+    ]
+    mean = statistics.fmean(ours) if ours else None
+    return [
+        "not run" if floor is None or mean is None
+        else f"{floor:.4f}: {'reached' if mean >= floor else '**not reached**'} ({mean:.4f})"
+        for floor in floors
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What one training slot learns: its float32 masters, their optimizer and the best so far.
+
+Accelerate holds them: it places them, and writes and reads their state. The base is never prepared:
+it is no part of what is trained, and stays as its engine loaded it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import Tensor, nn
+
+#: Accelerate also writes and would restore the random numbers of the whole process. A step's own
+#: are keyed by its number, and those of the process are everybody's.
+_PROCESS_RANDOM = "random_states_*.pkl"
+
+
+class Masters:
+    """Named parameters with one AdamW over them."""
+
+    def __init__(
+        self,
+        tensors: Mapping[str, Tensor],
+        groups: list[dict[str, Any]],
+        device: torch.device,
+    ) -> None:
+        # of a plain tensor the module would make, and place, one of its own
+        assert all(isinstance(tensor, nn.Parameter) for tensor in tensors.values())
+        self.tensors = dict(tensors)
+        self._best = {name: _frozen(tensor) for name, tensor in tensors.items()}
+        #: trained tensors that no gradient reached yet
+        self.unreached = set(tensors)
+        self.num_steps = 0
+        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+        optimizer = torch.optim.AdamW(groups, lr=0.0, fused=True)
+        _, self._optimizer = self._accelerator.prepare(self._held(), optimizer)
+
+    @property
+    def optimizer(self) -> AcceleratedOptimizer:
+        return self._optimizer
+
+    @property
+    def trained(self) -> set[str]:
+        """Names of what was in some step, a step before a checkpoint included."""
+        return {n for n, tensor in self.tensors.items() if tensor in self._optimizer.state}
+
+    def step(self, learning_rate: float) -> None:
+        """Learn from the gradients that are there."""
+        self._note_gradients()
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate * group["scale"]
+        self._optimizer.step()
+        self.num_steps += 1
+
+    @torch.no_grad()
+    def snapshot(self) -> None:
+        for name, tensor in self.tensors.items():
+            self._best[name].copy_(tensor)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        for name, tensor in self.tensors.items():
+            tensor.copy_(self._best[name])
+
+    def write(self, directory: Path) -> None:
+        """Tensors as safetensors, the optimizer's state as torch saves it."""
+        self._accelerator.save_state(str(directory), safe_serialization=True)
+        for file in directory.glob(_PROCESS_RANDOM):
+            file.unlink()
+
+    def read(self, directory: Path) -> None:
+        """Only data is read: the optimizer's state with `weights_only`, which runs no code."""
+        self._accelerator.load_state(str(directory), load_kwargs={"weights_only": True})
+
+    def _held(self) -> nn.Module:
+        """Lists, as parameters may not have the names of ours: they are full of dots."""
+        masters, best = self.tensors.values(), self._best.values()
+        return nn.ModuleDict({"masters": nn.ParameterList(masters), "best": nn.ParameterList(best)})
+
+    def _note_gradients(self) -> None:
+        if self.unreached:
+            grads = {name: tensor.grad for name, tensor in self.tensors.items()}
+            self.unreached -= {n for n, g in grads.items() if g is not None and bool(g.any())}
+
+
+def _frozen(tensor: Tensor) -> nn.Parameter:
+    return nn.Parameter(tensor.detach().clone(), requires_grad=False)

@@ -1,0 +1,76 @@
+"""Several seeds of one setting: one kept by dev, all reported, the test rows come last."""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+from typing import Any
+
+import pytest
+
+from engine.port import CloseTraining, OpenTraining, Predict, Save, Train
+from engine.testing import FakeEngine
+from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from trainer.jobs import Status
+from trainer.values import Job
+
+
+def run(bench: Bench, **settings: Any) -> Job:
+    job = bench.trainer.submit(bench.spec(jsonl(mood_rows(200)), settings=settings))
+    assert bench.trainer.run_once()
+    return bench.trainer.get(TENANT, job.id)
+
+
+def steps(bench: Bench, kind: type[Any]) -> list[Any]:
+    assert isinstance(bench.port, FakeEngine)
+    return [step for step in bench.port.steps if isinstance(step, kind)]
+
+
+def test_every_seed_has_a_slot_of_its_own_and_all_are_given_back(bench: Bench) -> None:
+    job = run(bench, seeds=3, seed=5)
+    assert job.status is Status.SUCCEEDED
+    assert [step.seed for step in steps(bench, OpenTraining)] == [5, 6, 7]
+    assert len({step.slot for step in steps(bench, CloseTraining)}) == 3
+    assert isinstance(bench.port, FakeEngine)
+    assert bench.port.training == {}
+
+
+def test_the_seed_that_is_best_on_dev_is_kept_and_named(bench: Bench) -> None:
+    job = run(bench, seeds=3)
+    seeds = job.result["seeds"]
+    values = seeds["dev"]["accuracy"]["values"]
+    kept = seeds["seeds"].index(seeds["kept"])
+    assert values[kept] == max(values) == job.result["metrics"]["dev"]["accuracy"]
+    assert seeds["test"]["accuracy"]["values"][kept] == job.result["metrics"]["test"]["accuracy"]
+    lineage = bench.registry.resolve(TENANT, "mood").lineage
+    assert lineage["settings"]["seed"] == seeds["kept"]
+    (saved,) = steps(bench, Save)
+    slots = list(dict.fromkeys(step.slot for step in steps(bench, Train)))
+    assert saved.slot == slots[kept]
+
+
+def test_means_and_deviations_are_those_of_the_seeds(bench: Bench) -> None:
+    losses = run(bench, seeds=3).result["seeds"]
+    for part in ("dev", "test"):
+        found = losses[part]["accuracy"]
+        assert len(found["values"]) == 3
+        assert found["mean"] == pytest.approx(fmean(found["values"]))
+        assert found["std"] == pytest.approx(stdev(found["values"]))
+
+
+def test_one_seed_has_no_deviation(bench: Bench) -> None:
+    assert run(bench, seeds=1).result["seeds"]["dev"]["accuracy"]["std"] is None
+
+
+def test_no_test_row_is_answered_before_the_last_run_has_ended(bench: Bench) -> None:
+    job = run(bench, seeds=2, epochs=2)
+    assert isinstance(bench.port, FakeEngine)
+    last = max(i for i, step in enumerate(bench.port.steps) if isinstance(step, Train))
+    rows = job.result["rows"]
+    before = sum(len(s.rows) for s in bench.port.steps[:last] if isinstance(s, Predict))
+    judged = sum(len(s.rows) for s in bench.port.steps[last:] if isinstance(s, Predict))
+    assert before == 3 * rows["dev"]  # the last epoch's dev rows come after its last step
+    assert judged == rows["dev"] + 3 * rows["test"]  # each seed, and the proof
+
+
+def test_the_largest_seed_has_neighbours_too(bench: Bench) -> None:
+    assert run(bench, seeds=2, seed=2**31 - 1).result["seeds"]["seeds"] == [2**31 - 1, 0]

@@ -1,0 +1,62 @@
+"""The trainer's SQLite database: opened, brought to this release's tables, read and written in
+transactions. Knows no statement about files or jobs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from trainer.errors import StorageFailed
+from trainer.tables import METADATA, SCHEMA_VERSION, STEPS, sqlite_engine
+
+
+class Database:
+    """Safe to use from several threads and processes."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._writes = engine
+        self._reads = engine.execution_options(reads=True)
+        with self._writes.begin() as db:
+            _migrate(db)
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return cls(sqlite_engine(path))
+        except (OSError, sa.exc.OperationalError) as error:
+            raise StorageFailed(f"The job database {path} cannot be opened: {error}.") from error
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        try:
+            with self._writes.begin() as db:
+                yield db
+        except sa.exc.OperationalError as error:
+            raise StorageFailed(f"The job database cannot be written: {error.orig}.") from error
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        with self._reads.begin() as db:
+            yield db
+
+    def close(self) -> None:
+        self._writes.dispose()
+
+
+def _migrate(db: sa.Connection) -> None:
+    """Forward only, in one transaction: a server that dies half-way leaves the tables it found."""
+    found = int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if found > SCHEMA_VERSION:
+        raise StorageFailed(
+            f"The job database has schema {found}; this release knows up to {SCHEMA_VERSION}."
+        )
+    if sa.inspect(db).has_table("jobs"):
+        for statement in (each for step in STEPS[found:] for each in step):
+            db.exec_driver_sql(statement)
+    METADATA.create_all(db)
+    db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -1,0 +1,29 @@
+"""What is told of a job while it goes on. Knows no SQL and no engine.
+
+`code` is for programs, dotted and stable, as `job.queued`, `phase.training` or `checkpoint.saved`;
+`message` is for people; `data` holds the facts, as JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+LEVELS = ("info", "warn", "error")
+#: what `Lease.tell` is given for each epoch, and for each state from which a job can go on
+EPOCH, CHECKPOINT = "training.epoch", "checkpoint.saved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that was told of a job; `number` counts from 1 within it, 0 until it is stored."""
+
+    code: str
+    message: str
+    created_at: float
+    level: str = "info"
+    data: dict[str, Any] = field(default_factory=dict)
+    number: int = 0
+
+    def __post_init__(self) -> None:
+        assert self.level in LEVELS, self.level

@@ -1,0 +1,63 @@
+"""All SQL about the events of jobs. Knows no state of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from trainer.database import Database
+from trainer.event import Event
+from trainer.tables import EVENTS
+
+_FIELDS = ("code", "message", "created_at", "level", "data", "number")
+
+
+class EventTable:
+    """Events are only ever added, each with its job's next number."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(
+        self,
+        tenant: str,
+        job_id: str,
+        *,
+        after: int | None = None,
+        limit: int,
+        newest_first: bool = False,
+        code: str | None = None,
+    ) -> list[Event]:
+        """`after` is the last number of the page before, in the order that is asked for."""
+        number = EVENTS.c.number
+        found = EVENTS.select().where(_of(tenant, job_id)).limit(limit)
+        found = found.order_by(number.desc() if newest_first else number)
+        if after is not None:
+            found = found.where(number < after if newest_first else number > after)
+        if code is not None:
+            found = found.where(EVENTS.c.code == code)
+        with self._database.read() as db:
+            return [_event_of(row) for row in db.execute(found)]
+
+
+def add_events(db: sa.Connection, tenant: str, job_id: str, events: Sequence[Event]) -> None:
+    """Within the transaction that changes the job, so that none is told of what did not happen."""
+    if not events:
+        return
+    last = db.execute(sa.select(sa.func.max(EVENTS.c.number)).where(_of(tenant, job_id))).scalar()
+    rows = [
+        {name: getattr(event, name) for name in _FIELDS}
+        | {"tenant": tenant, "job_id": job_id, "number": number}
+        for number, event in enumerate(events, (last or 0) + 1)
+    ]
+    db.execute(EVENTS.insert(), rows)
+
+
+def _of(tenant: str, job_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(EVENTS.c.tenant == tenant, EVENTS.c.job_id == job_id)
+
+
+def _event_of(row: sa.Row[Any]) -> Event:
+    return Event(**{name: getattr(row, name) for name in _FIELDS})
