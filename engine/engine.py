@@ -25,11 +25,8 @@ from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, Resident
 from engine.sites import Sites
 from engine.steps.generate import Writing
-from engine.steps.lone_reader import LoneReader
-from engine.steps.packed_reader import PackedReader
 from engine.steps.predict import predict
-from engine.steps.running import Reader
-from engine.steps.source_reader import SourceReader
+from engine.steps.reader import reader_of
 from engine.steps.train import Training
 from engine.threads import set_threads
 
@@ -43,7 +40,7 @@ class Engine:
         self._base = Base(config)
         self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
-        self._writing = Writing(self._base, _reader(self._base, self._sites, config))
+        self._writing = Writing(self._base, reader_of(self._base, self._sites, config))
         self._activations = PrefixCache(
             ActivationMemory(
                 config.activation_bytes, config.activation_disk_bytes, config.activation_folder
@@ -227,11 +224,3 @@ class Engine:
         # masters may stop being finite, so what is in training never shares a product
         self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
         self._moved.discard(slot)
-
-
-def _reader(base: Base, sites: Sites, config: EngineConfig) -> Reader:
-    if base.packed and base.writes and base.family.architecture == "decoder":
-        return PackedReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
-    if base.family.architecture == "seq2seq":
-        return SourceReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
-    return LoneReader(base, sites)

@@ -19,6 +19,7 @@ from engine.tokenizer import Tokenizer
 from trainer.activations import dataset_name, numbered
 from trainer.baseline import baseline_of
 from trainer.course import Course
+from trainer.doctor.telling import tell_findings
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.evaluate import evaluate
 from trainer.example import Example
@@ -74,7 +75,9 @@ class JobRun:
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._spec)
+        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer)
+        self._spec = prepared.spec
+        tell_findings(self._lease, prepared.findings)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
         with self._runs(course, rows) as runs:

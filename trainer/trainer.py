@@ -70,9 +70,9 @@ class Trainer:
         """
         check_name(spec.task)
         check_recipe(spec, self._tools.port.info)
-        prepared = prepare(self._tools.files, spec)
-        check_labels(spec, prepared.labels)
-        check_steps(spec, len(prepared.split.train))
+        prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
+        check_labels(prepared.spec, prepared.labels)
+        check_steps(prepared.spec, len(prepared.split.train))
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()
