@@ -14,7 +14,7 @@ from adapterd.async_job_client import AsyncJobClient
 from adapterd.call_options import AdapterOptions, PredictOptions, WritingOptions
 from adapterd.channel import PREDICT_TIMEOUT_S
 from adapterd.export_files import ExportFiles
-from adapterd.transfer import Fetch
+from adapterd.transfer import Fetch, report_path
 from adapterd.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
 from adapterd.written import Piece
@@ -98,6 +98,10 @@ class AsyncClient(AsyncJobClient):
 
     async def version(self, ref: str) -> Version:
         return await self._ask(calls.get_version(ref))
+
+    async def report_page(self, ref: str) -> str:
+        """The version's report as HTML; as JSON it is `report` in the version's lineage."""
+        return await self._transfer.text(report_path(await self.version(ref)))
 
     async def promote(
         self,

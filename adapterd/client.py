@@ -14,7 +14,7 @@ from adapterd.call_options import AdapterOptions, PredictOptions, WritingOptions
 from adapterd.channel import PREDICT_TIMEOUT_S
 from adapterd.export_files import ExportFiles
 from adapterd.job_client import JobClient
-from adapterd.transfer import Fetch
+from adapterd.transfer import Fetch, report_path
 from adapterd.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
 from adapterd.written import Piece
@@ -95,6 +95,10 @@ class Client(JobClient):
 
     def version(self, ref: str) -> Version:
         return self._ask(calls.get_version(ref))
+
+    def report_page(self, ref: str) -> str:
+        """The version's report as HTML; as JSON it is `report` in the version's lineage."""
+        return self._transfer.text(report_path(self.version(ref)))
 
     def promote(
         self,

@@ -10,6 +10,7 @@ from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
+from trainer.activations import numbered
 from trainer.course import Course
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.example import Example
@@ -27,14 +28,15 @@ def encoded(
     pooling = pooling_of(spec, info)
     head = head_for(spec.head, pooling, prepared.labels, split.train, settings)
     train, dev, test = (
-        _rows(rows, head, settings.max_tokens, info, tokenizer)
+        encode_rows(rows, head, settings.max_tokens, info, tokenizer)
         for rows in (split.train, split.dev, split.test)
     )
+    train, dev, test = numbered(train, dev, test)
     rate = learning_rate(spec)
     return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
 
 
-def _rows(
+def encode_rows(
     examples: list[Example],
     head: dict[str, Any],
     limit: int | None,

@@ -68,6 +68,12 @@ class OneClass(BadDataset):
     code = "one_class"
 
 
+class AllDuplicates(BadDataset):
+    """The rows repeat a few texts; there is nothing to hold out and nothing to learn."""
+
+    code = "all_duplicates"
+
+
 class TooManyClasses(BadDataset):
     """There are too many distinct labels for the number of rows."""
 

@@ -11,7 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import EngineGone, NotLoaded
-from engine.port import CloseTraining, Done, EnginePort, Resident, Stats, TrainingOpened
+from engine.port import (
+    CloseTraining,
+    Done,
+    EnginePort,
+    OpenTraining,
+    Resident,
+    Stats,
+    TrainingOpened,
+)
 from engine.tokenizer import Tokenizer
 from trainer.ask import ask
 from trainer.course import Course
@@ -27,6 +35,8 @@ SAMPLE_BATCHES = 3
 SAMPLE_ROWS = 32
 #: of a parameter that is trained: itself in full, its gradient, two moments and the best so far
 _TRAINED_BYTES = 4 * 5
+#: of kept activations; more is computed anew in every epoch
+_CACHE_BYTES = OpenTraining(kind="", kind_config={}, head={}, seed=0).cache_bytes
 _WIDTHS = {"float32": 4, "float64": 8}
 _HALF = 2
 
@@ -65,32 +75,34 @@ def estimate(
     sample = _sample(course, test)
     opened, watch, cache_bytes = _tried(spec, sample, port, clock)
     tokens, dev_tokens, num_seeds = _tokens(course.train), _tokens(course.dev), spec.settings.seeds
-    epochs, sampled = spec.settings.epochs, _tokens(sample.train)
-    cold_s, warm_s = (seconds * tokens / sampled for seconds in watch.training_s)
+    num_epochs, scale = num_seeds * spec.settings.epochs, tokens / _tokens(sample.train)
+    lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
+    # what is kept is computed once for all runs, what finds no room in every epoch
+    training_s = watch.filling_s * (1 + num_epochs * lost) + num_epochs * watch.training_s
     answer_s = watch.answering_s / max(1, _tokens(sample.dev))
-    training_s = num_seeds * (cold_s + (epochs - 1) * min(warm_s, cold_s))
-    judged_tokens = num_seeds * (epochs * dev_tokens + _tokens(test))
+    judged_tokens = num_epochs * dev_tokens + num_seeds * _tokens(test)
     width = _WIDTHS.get(port.info.dtype, _HALF)
     return Estimate(
         steps=num_seeds * course.num_steps,
-        tokens=num_seeds * epochs * tokens,
-        seconds=round(reading_s + training_s + judged_tokens * answer_s, 3),
+        tokens=num_epochs * tokens,
+        seconds=round(reading_s + training_s * scale + judged_tokens * answer_s, 3),
         basis="measured",
         rows=dict(prepared.split.sizes),
         trainable_parameters=opened.num_trainable,
         slot_bytes=opened.num_trainable * width,
         optimizer_bytes=opened.num_trainable * _TRAINED_BYTES,
-        cache_bytes=cache_bytes * tokens // sampled,
+        cache_bytes=round(min(cache_bytes * scale, _CACHE_BYTES)),
         warnings=list(prepared.warnings),
     )
 
 
 @dataclass(slots=True, kw_only=True)
 class _Watch:
-    """Looks on while the sample is trained: two epochs, the first of which fills what is kept."""
+    """Looks on while the sample is trained: two epochs, the second of which is like all others."""
 
     clock: Callable[[], float]
-    training_s: list[float] = field(init=False, default_factory=list)
+    filling_s: float = field(init=False, default=0.0)
+    training_s: float = field(init=False, default=0.0)
     answering_s: float = field(init=False, default=0.0)
     _since: float = field(init=False)
     _stepped: float = field(init=False)
@@ -101,6 +113,11 @@ class _Watch:
     def waiting(self) -> None:
         return None
 
+    def filled(self) -> None:
+        now = self.clock()
+        self.filling_s = now - self._since
+        self._since = self._stepped = now
+
     def stepped(self) -> None:
         self._stepped = self.clock()
 
@@ -108,7 +125,7 @@ class _Watch:
         """True: the loop may go on."""
         del state
         now = self.clock()
-        self.training_s.append(self._stepped - self._since)
+        self.training_s = self._stepped - self._since
         self.answering_s = now - self._stepped
         self._since = now
         return True

@@ -18,6 +18,8 @@ class Findings:
     """What training and judging came to, on the way to the report and the version."""
 
     prepared: Prepared
+    #: as it will be served: with its temperature
+    head: dict[str, Any]
     rows: list[EncodedRow]
     #: the run that is kept
     outcome: Outcome
@@ -42,6 +44,7 @@ class Findings:
             "epochs": [asdict(epoch) for epoch in self.outcome.state.epochs],
             "learning_rate": self.outcome.course.learning_rate,
             "warnings": self.warnings,
+            "findings": [finding.to_json() for finding in self.prepared.findings],
         }
 
 

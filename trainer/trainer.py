@@ -52,7 +52,7 @@ class Trainer:
         proof_slot: int | None = None,
         lease_s: float = 30.0,
         poll_s: float = 0.5,
-        baseline_timeout_s: float = 120.0,
+        report_timeout_s: float = 120.0,
     ) -> None:
         #: rings when a job was queued here; a worker waits on it instead of asking the store again
         #: and again
@@ -64,7 +64,7 @@ class Trainer:
         self._tools = Tools(
             port=port, registry=registry, files=files, tokenizer=tokenizer, clock=clock,
             proof_slot=port.info.num_slots if proof_slot is None else proof_slot,
-            baseline_timeout_s=baseline_timeout_s,
+            report_timeout_s=report_timeout_s,
         )  # fmt: skip
 
     def submit(self, spec: JobSpec) -> Job:
@@ -85,16 +85,16 @@ class Trainer:
             raise Busy
         try:
             prepared, tools = self._checked(spec), self._tools
-            return estimate(spec, prepared, tools.port, tools.tokenizer, tools.clock)
+            return estimate(prepared.spec, prepared, tools.port, tools.tokenizer, tools.clock)
         finally:
             self._measuring.release()
 
     def _checked(self, spec: JobSpec) -> Prepared:
         check_name(spec.task)
         check_recipe(spec, self._tools.port.info)
-        prepared = prepare(self._tools.files, spec)
-        check_labels(spec, prepared.labels)
-        check_steps(spec, len(prepared.split.train))
+        prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
+        check_labels(prepared.spec, prepared.labels)
+        check_steps(prepared.spec, len(prepared.split.train))
         return prepared
 
     def get(self, tenant: str, job_id: str) -> Job:

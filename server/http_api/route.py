@@ -45,6 +45,7 @@ ROLES: dict[str, Role | None] = {
     "GET /v1/tasks/{task}/versions/{number}": Role.READ,
     "DELETE /v1/tasks/{task}/versions/{number}": Role.ADMIN,
     "GET /v1/tasks/{task}/versions/{number}/export": Role.READ,
+    "GET /v1/tasks/{task}/versions/{number}/report": Role.READ,
     "GET /v1/tasks/{task}/aliases": Role.READ,
     f"PUT {_ALIAS}": Role.ADMIN,
     f"POST {_ALIAS}/rollback": Role.ADMIN,

@@ -22,7 +22,10 @@ from trainer.values import JobSpec
 _log = logging.getLogger(__name__)
 
 #: what a caller may say of a job; the tenant is never among it
-JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {"tenant"}
+JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {
+    "tenant",
+    "chosen",
+}
 _POLL_S = 0.25
 MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 16, 64, 512
 
@@ -153,7 +156,9 @@ def _spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
         raise BadCall(f"A job needs {' and '.join(missing)}.")
     checked_metadata(wanted.get("metadata", {}))
     settings = TrainingSettings.parse(wanted.get("settings", {}))
-    return JobSpec(**{**wanted, "tenant": tenant, "settings": settings})
+    # an empty kind is none, as gRPC says it
+    chosen = (*(["kind"] if wanted.get("kind") else []), *wanted.get("settings", {}))
+    return JobSpec(**{**wanted, "tenant": tenant, "settings": settings, "chosen": chosen})
 
 
 def checked_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:

@@ -138,7 +138,10 @@ def task_view(task: Task) -> TaskView:
     )
 
 
-def version_view(version: Version, aliases: Sequence[Alias]) -> VersionView:
+def version_view(
+    version: Version, aliases: Sequence[Alias], report: Mapping[str, Any] | None = None
+) -> VersionView:
+    """`report` takes the place of the summary in the lineage."""
     head = version.manifest.semantics["head"]
     return VersionView(
         task=version.task,
@@ -152,7 +155,7 @@ def version_view(version: Version, aliases: Sequence[Alias]) -> VersionView:
         created_at=version.created_at,
         source=version.source,
         aliases=sorted(alias.name for alias in aliases if alias.version == version.number),
-        lineage=version.lineage,
+        lineage={**version.lineage, "report": report} if report else version.lineage,
     )
 
 
