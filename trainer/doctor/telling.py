@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from trainer.doctor.finding import Finding, Severity
 from trainer.lease import Lease
 
-
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warn", Severity.INFO: "info"}
 
 
