@@ -20,7 +20,7 @@ from adapterd.check_call import FileCheck, check_file
 from adapterd.export_files import ExportFiles
 from adapterd.failures import from_grpc
 from adapterd.settings import ClientSettings
-from adapterd.transfer import Fetch, OnBytes, Transfer
+from adapterd.transfer import Fetch, OnBytes, Transfer, report_path
 from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
 from adapterd.written import Piece
@@ -113,6 +113,10 @@ class Client:
 
     def version(self, ref: str) -> Version:
         return self._ask(calls.get_version(ref))
+
+    def report_page(self, ref: str) -> str:
+        """The version's report as HTML; as JSON it is `report` in the version's lineage."""
+        return self._transfer.text(report_path(self.version(ref)))
 
     def promote(
         self,

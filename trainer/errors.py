@@ -24,6 +24,7 @@ class BadSetting(TrainerError):
     def __init__(self, message: str | None = None, *, name: str = "") -> None:
         super().__init__(message)
         self.name = name
+        self.param = name or None
 
 
 class BadDataset(TrainerError):

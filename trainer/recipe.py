@@ -76,8 +76,13 @@ def pooling_of(spec: JobSpec, info: EngineInfo) -> str:
 
 
 def open_training(
-    spec: JobSpec, head: dict[str, Any], info: EngineInfo, train: Sequence[Example]
+    spec: JobSpec,
+    head: dict[str, Any],
+    info: EngineInfo,
+    train: Sequence[Example],
+    cache: str | None = None,
 ) -> OpenTraining:
+    """`cache` names the rows' frozen activations for all trainings of one job."""
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
@@ -88,6 +93,7 @@ def open_training(
         head_dropout=settings.head_dropout,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
+        cache=cache,
         head_learning_rate_scale=settings.head_learning_rate_scale,
         loss=LossOptions(
             label_smoothing=settings.label_smoothing,

@@ -26,7 +26,7 @@ from server.http_api import (
     versions,
 )
 from server.http_api.gate import Gate
-from server.http_api.openai import chat, completions, embeddings, models
+from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
 from server.http_api.route import check_routes
@@ -43,6 +43,7 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     )
     app.state.service = service
     app.state.health = health
+<<<<<<< HEAD
     openai = (completions, chat, embeddings, models)
     for part in (
         predict,
@@ -56,6 +57,10 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
         status,
         *openai,
     ):
+=======
+    openai = (completions, chat, embeddings, models, fine_tuning)
+    for part in (predict, predict_many, tasks, versions, aliases, jobs, files, status, *openai):
+>>>>>>> main
         # the routes themselves, not a router within a router: what is live can then be listed
         app.router.routes.extend(part.router.routes)
     check_routes(app)

@@ -104,7 +104,7 @@ class Bench:
     port: EnginePort = field(default_factory=FakeEngine)
     clock: Clock = field(default_factory=Clock)
     #: none by default: its child costs seconds, and few tests are about it
-    baseline_timeout_s: float = 0.0
+    report_timeout_s: float = 0.0
     registry: Registry = field(init=False)
     store: JobStore = field(init=False)
     files: FileStore = field(init=False)
@@ -124,7 +124,7 @@ class Bench:
             tokenizer,
             poll_s=0.02,
             lease_s=5.0,
-            baseline_timeout_s=self.baseline_timeout_s,
+            report_timeout_s=self.report_timeout_s,
         )
 
     def upload(self, content: bytes, filename: str = "rows.jsonl") -> FileRecord:

@@ -76,7 +76,7 @@ class GenerateData(PlainData):
         numbers = [(number_in(t), number_in(g)) for t, g in pairs]
         found: Metrics = {
             "exact_match": _mean([t == g for t, g in pairs]),
-            "word_f1": _mean([_word_f1(t.split(), g.split()) for t, g in pairs]),
+            "word_f1": _mean([word_f1(t.split(), g.split()) for t, g in pairs]),
         }
         if not pairs or any(t is None for t, _ in numbers):
             return found
@@ -125,7 +125,7 @@ def _explained(numbers: Sequence[tuple[float, float | None]]) -> Metrics:
     return {"explained": max(-1.0, 1 - missed / spread - unread)}
 
 
-def _word_f1(wanted: list[str], found: list[str]) -> float:
+def word_f1(wanted: list[str], found: list[str]) -> float:
     """How much of both texts' words they share, each counted as often as it occurs."""
     rest, shared = list(wanted), 0
     for word in found:
