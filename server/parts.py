@@ -30,6 +30,7 @@ from server.health import Health
 from server.metrics import Live, Metrics
 from server.service.adapters import AdapterService
 from server.service.admission import Admission
+from server.service.checks import CheckService
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.models import ModelService
@@ -194,6 +195,7 @@ def _service(
         adapters=adapters,
         jobs=JobService(trainer, health),
         files=FileService(data.files, settings.max_upload_bytes),
+        checks=CheckService(trainer),
         info=info_view(port.info, version("adapterd")),
     )
 

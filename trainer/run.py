@@ -18,6 +18,7 @@ from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
 from trainer.activations import dataset_name, numbered
 from trainer.course import Course
+from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.evaluate import Evaluation, evaluate, predict
@@ -48,6 +49,7 @@ class Tools:
     registry: Registry
     files: FileStore
     tokenizer: Tokenizer
+    embedder: Embedder
     proof_slot: int
     report_timeout_s: float
     clock: Callable[[], float] = time.monotonic
@@ -76,7 +78,7 @@ class JobRun:
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer)
+        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer, self._likeness)
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
         self._lease.enter(Phase.TOKENIZING)
@@ -92,6 +94,9 @@ class JobRun:
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report, beside)
         return version, self._result(version, report)
+
+    def _likeness(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return self._tools.embedder.likeness(self._spec.tenant, pairs, self._lease.check)
 
     def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
         split, settings = prepared.split, self._spec.settings

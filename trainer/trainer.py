@@ -20,13 +20,14 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
+from trainer.doctor.embedder import Embedder
 from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, TrainerError
 from trainer.event import PUBLISHED, Event
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
-from trainer.prepare import prepare
+from trainer.prepare import Examination, examine, prepare, sources
 from trainer.recipe import check_labels, check_recipe, check_steps
 from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
@@ -62,7 +63,7 @@ class Trainer:
         self._tools = Tools(
             port=port, registry=registry, files=files, tokenizer=tokenizer, clock=clock,
             proof_slot=port.info.num_slots if proof_slot is None else proof_slot,
-            report_timeout_s=report_timeout_s,
+            report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
         )  # fmt: skip
 
     def submit(self, spec: JobSpec) -> Job:
@@ -72,12 +73,22 @@ class Trainer:
         check_name(spec.task)
         check_recipe(spec, self._tools.port.info)
         prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
+        if prepared.spec != spec:
+            check_recipe(prepared.spec, self._tools.port.info)
         check_labels(prepared.spec, prepared.labels)
         check_steps(prepared.spec, len(prepared.split.train))
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()
         return job
+
+    def check(self, spec: JobSpec) -> Examination:
+        """What a job's files are like, as submitting it would say, without a job. Raises BadSetting
+        or UnknownFile.
+        """
+        check_recipe(spec, self._tools.port.info)
+        given = sources(self._tools.files, spec)
+        return examine(given, spec, self._tools.tokenizer)
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)
