@@ -141,6 +141,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             trainer.BadLine,
             trainer.MissingColumn,
             trainer.OneClass,
+            trainer.AllDuplicates,
         ),
     ),
     (

@@ -44,6 +44,7 @@ class Findings:
             "epochs": [asdict(epoch) for epoch in self.outcome.state.epochs],
             "learning_rate": self.outcome.course.learning_rate,
             "warnings": self.warnings,
+            "findings": [finding.to_json() for finding in self.prepared.findings],
         }
 
 

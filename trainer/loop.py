@@ -8,12 +8,12 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from itertools import accumulate, pairwise
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from engine.errors import Diverged
 from engine.port import Done, EnginePort, Restore, Result, Snapshot, Train, Trained
+from trainer.activations import fill
 from trainer.ask import ask, await_answer
 from trainer.batches import training_batches
 from trainer.course import Course
@@ -33,6 +33,10 @@ class Watcher(Protocol):
         """Between two steps of an evaluation."""
         ...
 
+    def filled(self) -> None:
+        """After the rows' frozen activations were computed, before the first step."""
+        ...
+
     def stepped(self) -> None:
         """After a training step."""
         ...
@@ -50,18 +54,14 @@ class Training:
     slot: int
     course: Course
     watcher: Watcher
-    #: names for the pieces of each row, whatever batch they come in
-    _keys: list[range] = field(init=False)
-
-    def __post_init__(self) -> None:
-        ends = list(accumulate(len(row.pieces) for row in self.course.train))
-        self._keys = [range(start, end) for start, end in pairwise([0, *ends])]
 
     def train(self, state: LoopState | None = None) -> LoopState:
         """From the beginning, or on from a state whose weights the slot holds. Leaves the best
         weights in the slot (the last ones where there are no dev rows).
         """
         state, settings = state or LoopState(), self.course.settings
+        fill(self.port, self.course.train, self.slot, self.watcher.waiting)
+        self.watcher.filled()
         while len(state.epochs) < settings.epochs and state.stale < settings.patience:
             state = self._judged(self._epoch(state))
             self.watcher.judged(state)
@@ -120,7 +120,7 @@ class Training:
         return Train(
             slot=self.slot,
             rows=[piece.row(self.slot) for piece in pieces],
-            keys=[key for index in batch for key in self._keys[index]],
+            keys=[piece.key for piece in pieces],
             targets=[piece.target for piece in pieces],
             learning_rate=self.course.schedule.rate(step),
             step=step,

@@ -23,6 +23,10 @@ class Pace:
         self._step_s: float | None = None
         self._evaluation_s: float | None = None
 
+    def restart(self) -> None:
+        """What was done until now is neither step nor evaluation."""
+        self._lap()
+
     def stepped(self) -> None:
         self._steps_left -= 1
         self._step_s = _moved(self._step_s, self._lap())

@@ -32,6 +32,9 @@ class Progress:
     def waiting(self) -> None:
         self.tell(self.pace.share, self.pace.eta_s)
 
+    def filled(self) -> None:
+        self.pace.restart()
+
     def stepped(self) -> None:
         self._steps_left -= 1
         self.pace.stepped()

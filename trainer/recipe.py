@@ -24,7 +24,7 @@ from trainer.values import JobSpec
 _NUMBERS = ("regress", "embed")
 #: of two products in a row, the first gets a gradient only once the second has left zero
 _STARTS_AT_ZERO = ("lora", "bottleneck")
-_KIND_SETTINGS = {
+KIND_SETTINGS = {
     "lora": (
         "rank", "alpha", "rslora", "dora", "rank_pattern", "alpha_pattern", "lora_bias", "bias",
         "targets", "layers",
@@ -39,7 +39,7 @@ _KIND_SETTINGS = {
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
     _one_of("head", spec.head, sorted(set(info.poolings) & set(HEAD_DATA)))
-    _one_of("kind", spec.kind, sorted(set(info.kinds) & set(_KIND_SETTINGS)))
+    _one_of("kind", spec.kind, sorted(set(info.kinds) & set(KIND_SETTINGS)))
     _check_kind_settings(spec)
     _one_of("pooling", pooling_of(spec, info), info.poolings[spec.head])
     _check_loss(spec)
@@ -76,8 +76,13 @@ def pooling_of(spec: JobSpec, info: EngineInfo) -> str:
 
 
 def open_training(
-    spec: JobSpec, head: dict[str, Any], info: EngineInfo, train: Sequence[Example]
+    spec: JobSpec,
+    head: dict[str, Any],
+    info: EngineInfo,
+    train: Sequence[Example],
+    cache: str | None = None,
 ) -> OpenTraining:
+    """`cache` names the rows' frozen activations for all trainings of one job."""
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
@@ -88,6 +93,7 @@ def open_training(
         head_dropout=settings.head_dropout,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
+        cache=cache,
         head_learning_rate_scale=settings.head_learning_rate_scale,
         loss=LossOptions(
             label_smoothing=settings.label_smoothing,
@@ -121,7 +127,7 @@ def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dic
 
     Layers are the one choice made here.
     """
-    chosen = {name: getattr(settings, name) for name in _KIND_SETTINGS[kind]}
+    chosen = {name: getattr(settings, name) for name in KIND_SETTINGS[kind]}
     if "layers" in chosen and chosen["layers"] is None:
         chosen["layers"] = usual
     return {
@@ -152,8 +158,8 @@ def _check_kind_settings(spec: JobSpec) -> None:
             "dora and lora_bias are both set; a product with learned magnitudes has no bias.",
             name="lora_bias",
         )
-    own, plain = _KIND_SETTINGS[spec.kind], TrainingSettings()
-    others = {name for names in _KIND_SETTINGS.values() for name in names} - set(own)
+    own, plain = KIND_SETTINGS[spec.kind], TrainingSettings()
+    others = {name for names in KIND_SETTINGS.values() for name in names} - set(own)
     for name in sorted(others):
         if getattr(spec.settings, name) != getattr(plain, name):
             raise BadSetting(

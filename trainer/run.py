@@ -16,7 +16,9 @@ from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
+from trainer.activations import dataset_name, numbered
 from trainer.course import Course
+from trainer.doctor.telling import tell_findings
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.evaluate import Evaluation, Logits, evaluate, predict
 from trainer.example import Example
@@ -74,10 +76,12 @@ class JobRun:
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._spec)
+        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer)
+        self._spec = prepared.spec
+        tell_findings(self._lease, prepared.findings)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
-        with self._runs(course) as runs:
+        with self._runs(course, rows) as runs:
             self._lease.enter(Phase.TRAINING)
             outcomes = [runs.train(spec) for spec in self._seeds()]
             self._lease.enter(Phase.EVALUATING)
@@ -102,6 +106,7 @@ class JobRun:
             self._rows(rows, head, settings.max_tokens)
             for rows in (split.train, split.dev, split.test)
         )
+        train, dev, test = numbered(train, dev, test)
         rate = learning_rate(self._spec)
         return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
 
@@ -118,10 +123,11 @@ class JobRun:
         limit = min(limit or info.max_tokens, info.max_tokens)
         return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
-    def _runs(self, course: Course) -> Runs:
+    def _runs(self, course: Course, rows: list[EncodedRow]) -> Runs:
         num = self._spec.settings.seeds
         pace = Pace(num * course.num_steps, num * course.num_evaluations, self._tools.clock)
-        return Runs(self._tools.port, course, Progress(pace=pace, tell=self._watch))
+        name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
+        return Runs(self._tools.port, course, Progress(pace=pace, tell=self._watch), name)
 
     def _seeds(self) -> list[JobSpec]:
         """The same setting from one seed after the other."""

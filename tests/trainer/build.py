@@ -132,7 +132,9 @@ class Bench:
 
     def spec(self, content: bytes, filename: str = "rows.jsonl", **given: Any) -> JobSpec:
         settings = TrainingSettings.parse({"epochs": 2, "seeds": 1, **given.pop("settings", {})})
-        named = {"tenant": TENANT, "task": "mood", "settings": settings, **given}
+        # little data is what most tests have, and a kind is what they are about
+        named = {"tenant": TENANT, "task": "mood", "settings": settings, "chosen": ("kind",)}
+        named |= given
         return JobSpec(file_id=self.upload(content, filename).id, **named)
 
     def close(self) -> None:

@@ -34,7 +34,7 @@ class ClassifyData(PlainData):
     def example(self, record: Record, spec: JobSpec) -> Example:
         first, second = texts(record, spec)
         raw = field(record, spec.label_column)
-        where = f"Line {record.line}: {spec.label_column}"
+        where = f"{record.place}: {spec.label_column}"
         label: Any
         if isinstance(raw, list):
             label = tuple(sorted({name(each, where, record.line) for each in raw}))

@@ -39,10 +39,10 @@ class GenerateData(PlainData):
         label = field(record, spec.label_column)
         if isinstance(label, bool) or not isinstance(label, str | int | float):
             raise BadLine(
-                f"Line {record.line}: {spec.label_column} must be the text to write.",
+                f"{record.place}: {spec.label_column} must be the text to write.",
                 line=record.line,
             )
-        where = f"Line {record.line}: {spec.label_column}"
+        where = f"{record.place}: {spec.label_column}"
         if isinstance(label, float) and not math.isfinite(label):
             raise BadLine(f"{where} is {label}, which is no number to write.", line=record.line)
         if not str(label).strip():
@@ -93,17 +93,17 @@ def _conversation(record: Record) -> Example:
     turns = record.fields[_MESSAGES]
     if not isinstance(turns, list) or len(turns) < 2 or not all(map(is_message, turns)):
         raise BadLine(
-            f"Line {record.line}: messages must be a list of at least two turns, each a role "
+            f"{record.place}: messages must be a list of at least two turns, each a role "
             f"({', '.join(ROLES)}) and its content, and no other field.",
             line=record.line,
         )
-    where = f"Line {record.line}: a message"
+    where = f"{record.place}: a message"
     if not all(turn["content"].strip() for turn in turns):
         raise BadLine(f"{where} is empty.", line=record.line)
     *asked, answer = ((t["role"], sane(t["content"], where, record.line)) for t in turns)
     if answer[0] != "assistant":
         raise BadLine(
-            f"Line {record.line}: the last message is by {answer[0]}; the assistant's is learned.",
+            f"{record.place}: the last message is by {answer[0]}; the assistant's is learned.",
             line=record.line,
         )
     shown = "\n".join(f"{role}: {content}" for role, content in asked)

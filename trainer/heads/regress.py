@@ -29,7 +29,7 @@ class RegressData(PlainData):
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         first, second = texts(record, spec)
-        where = f"Line {record.line}: {spec.label_column}"
+        where = f"{record.place}: {spec.label_column}"
         label = number(field(record, spec.label_column), where, record.line)
         return Example(line=record.line, text=first, pair=second, label=label)
 

@@ -33,7 +33,7 @@ class SpanData(PlainData):
         column = spec.text_pair_column or "context"
         context = text(record, column)
         answers = present(record, spec.label_column, "answers")
-        where = f"Line {record.line}: {answers}"
+        where = f"{record.place}: {answers}"
         label = tuple(
             _answer(raw, context, where, record.line)
             for raw in _listed(field(record, answers), where, record.line)

@@ -33,12 +33,10 @@ class TagData(PlainData):
         tags = strings(record, present(record, spec.label_column, "ner_tags"))
         if len(words) != len(tags):
             found = f"{len(words)} tokens and {len(tags)} tags"
-            raise BadLine(
-                f"Line {record.line} has {found}; they must be as many.", line=record.line
-            )
+            raise BadLine(f"{record.place} has {found}; they must be as many.", line=record.line)
         if bad := [tag for tag in tags if not tag_scheme.is_tag(tag)]:
             raise BadLine(
-                f"Line {record.line}: the tag {bad[0]!r} is not O, B-… or I-… (BIO), nor E-… or "
+                f"{record.place}: the tag {bad[0]!r} is not O, B-… or I-… (BIO), nor E-… or "
                 "S-… (BIOES).",
                 line=record.line,
             )
