@@ -21,7 +21,7 @@ from trainer.course import Course
 from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
 from trainer.encode import EncodedRow, encode_examples, head_for
-from trainer.evaluate import Evaluation, evaluate, predict
+from trainer.evaluate import Evaluation, Logits, evaluate, predict
 from trainer.example import Example
 from trainer.files import FileStore
 from trainer.findings import Findings
@@ -162,8 +162,11 @@ class JobRun:
 
     def _tempered(self, kept: Outcome) -> dict[str, Any]:
         course, slot = kept.course, kept.opened.slot
-        logits = predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
-        return tempered(course.head, course.dev, logits)
+
+        def answers() -> list[Logits]:
+            return predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
+
+        return tempered(course.head, course.dev, answers)
 
     def _watch(self, share: float, eta_s: float | None) -> None:
         if self._tools.port.generation != self._generation:

@@ -67,12 +67,9 @@ class TagData(PlainData):
         """Of a row that is read in one window: the mean over its words."""
         if len(row.pieces) > 1:
             return None
-        losses = [
-            cross_entropy(answer, tag)
-            for answer, tag in zip(logits, row.target, strict=True)
-            if tag != IGNORED
-        ]
-        return sum(losses) / len(losses) if losses else None
+        pairs = zip(logits, row.target, strict=True)
+        each = [cross_entropy(answer, tag) for answer, tag in pairs if tag != IGNORED]
+        return sum(each) / len(each) if each else None
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return tagging(truth, guesses)
