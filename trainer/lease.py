@@ -107,6 +107,13 @@ class Lease:
         if self._stop.is_set():
             raise Stopping
 
+    def confirm(self) -> None:
+        """As `check`, but asks the store itself: before what cannot be taken back. Raises
+        StorageFailed too.
+        """
+        self._store.beat(self._claim, self._lease_s)
+        self.check()
+
     def _set(self, **news: Any) -> None:
         with self._lock:
             self._news.update(news)

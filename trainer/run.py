@@ -191,7 +191,9 @@ class JobRun:
             logits=found.test.logits,
             beside=beside,
         )
-        publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
+        publisher = Publisher(
+            tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
+        )
         return publisher.publish(found.outcome.opened.slot, draft)
 
     def _origin(self, found: Findings) -> dict[str, Any]:
