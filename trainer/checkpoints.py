@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.durable import remove, unfinished, write_whole
-from trainer.errors import BaseChanged, LeaseLost
+from trainer.errors import BaseChanged, LeaseLost, StorageFailed
 from trainer.run_checkpoints import RunCheckpoints
 from trainer.values import Claim
 
@@ -29,19 +29,26 @@ class JobCheckpoints:
         return RunCheckpoints(self._folder / name)
 
     def check_base(self, fingerprint: str, base: str) -> None:
-        """A job ends on the base it began on. Raises BaseChanged, or OSError where it cannot be
-        known.
+        """A job ends on the base it began on. Raises BaseChanged, or StorageFailed where nobody can
+        know.
         """
-        path = self._folder / _JOB
-        if not path.exists():
-            write_whole(path, json.dumps({"fingerprint": fingerprint, "base": base}).encode())
-            return
-        begun = json.loads(path.read_bytes())
+        here = {"fingerprint": fingerprint, "base": base}
+        try:
+            begun = self._begun_on(here)
+        except (OSError, ValueError) as error:
+            raise StorageFailed(f"The job's base cannot be read: {error}.") from error
         if begun["fingerprint"] != fingerprint:
             raise BaseChanged(
                 f"The job began on the base {begun['base']} ({begun['fingerprint'][:12]}…); this "
                 f"worker runs {base} ({fingerprint[:12]}…)."
             )
+
+    def _begun_on(self, here: dict[str, str]) -> dict[str, str]:
+        path = self._folder / _JOB
+        if not path.exists():
+            write_whole(path, json.dumps(here).encode())
+        begun: dict[str, str] = json.loads(path.read_bytes())
+        return begun
 
     def sweep(self) -> None:
         for path in self._folder.iterdir():
@@ -61,8 +68,16 @@ class Checkpoints:
     def take(self, claim: Claim) -> JobCheckpoints:
         """What the claims before left, by a name that those no longer write to: whoever still holds
         one of them finds no folder there. Raises LeaseLost where a later claim came first, and
-        OSError.
+        StorageFailed.
         """
+        try:
+            return self._taken(claim)
+        except OSError as error:
+            raise StorageFailed(
+                f"The job's folder of checkpoints cannot be used: {error}."
+            ) from error
+
+    def _taken(self, claim: Claim) -> JobCheckpoints:
         job = self._directory / claim.job.id
         job.mkdir(parents=True, exist_ok=True)
         tokens = sorted(int(path.name) for path in job.iterdir() if path.name.isdecimal())

@@ -68,6 +68,10 @@ class Lease:
             self._tick()
 
     @property
+    def claim(self) -> Claim:
+        return self._claim
+
+    @property
     def pause_requested(self) -> bool:
         """Whether the job's owner wants it paused; `check` says so too, by raising."""
         return self._wish is Wish.PAUSE
