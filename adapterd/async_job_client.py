@@ -13,6 +13,7 @@ from adapterd import job_calls
 from adapterd.async_connection import AsyncConnection
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import PAGE_ROWS
+from adapterd.check_call import FileCheck, check_file
 from adapterd.job_values import Estimate, JobEvent
 from adapterd.transfer import OnBytes
 from adapterd.values import File, Job
@@ -43,6 +44,12 @@ class AsyncJobClient(AsyncConnection):
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
     ) -> File:
         return await self._transfer.upload(Path(path), purpose, on_bytes)
+
+    async def check_file(
+        self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
+    ) -> FileCheck:
+        """What a job on uploaded files would be told of them; nothing is queued."""
+        return await self._ask(check_file(file_ids, options), None)
 
     async def create_job(
         self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]

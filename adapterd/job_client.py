@@ -12,6 +12,7 @@ from typing import Unpack
 from adapterd import job_calls
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import PAGE_ROWS
+from adapterd.check_call import FileCheck, check_file
 from adapterd.connection import Connection
 from adapterd.job_values import Estimate, JobEvent
 from adapterd.transfer import OnBytes
@@ -42,6 +43,10 @@ class JobClient(Connection):
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
     ) -> File:
         return self._transfer.upload(Path(path), purpose, on_bytes)
+
+    def check_file(self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]) -> FileCheck:
+        """What a job on uploaded files would be told of them; nothing is queued."""
+        return self._ask(check_file(file_ids, options), None)
 
     def create_job(
         self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]

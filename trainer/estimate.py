@@ -110,8 +110,18 @@ class _Watch:
     def __post_init__(self) -> None:
         self._since = self._stepped = self.clock()
 
+    @property
+    def wants_rest(self) -> bool:
+        return False
+
     def waiting(self) -> None:
         return None
+
+    def rested(self, state: object) -> None:
+        del state
+
+    def left(self, state: object) -> None:
+        del state
 
     def filled(self) -> None:
         now = self.clock()

@@ -5,22 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from protos.adapterd.v1 import jobs_pb2
+from protos.adapterd.v1 import checks_pb2, jobs_pb2
 from server.grpc_api.wire import read_struct, struct
 from server.service.views import JobEventView, JobView
 from trainer.estimate import Estimate
 
-#: messages within the request, which are not plain values
-_NESTED = ("settings", "metadata")
 
-
-def read_job_request(message: jobs_pb2.CreateJobRequest) -> dict[str, Any]:
+def read_job_request(
+    message: jobs_pb2.CreateJobRequest | checks_pb2.CheckFileRequest,
+) -> dict[str, Any]:
     """Only what was said: what is left out gets the trainer's own default."""
-    said = {field.name: value for field, value in message.ListFields() if field.name not in _NESTED}
+    said = {field.name: value for field, value in message.ListFields() if field.name != "settings"}
     if "task_id" in said:
         said["task"] = said.pop("task_id")
-    if message.metadata:
-        said["metadata"] = dict(message.metadata)
+    if "metadata" in said:
+        said["metadata"] = dict(said["metadata"])
     return {**said, "settings": read_struct(message.settings, "settings")}
 
 

@@ -43,7 +43,7 @@ class JobService:
 
         The dataset is read and checked before the job is queued.
         """
-        spec = _spec(caller.tenant, wanted)
+        spec = job_spec(caller.tenant, wanted)
         job = job_view(await asyncio.to_thread(self._trainer.submit, spec))
         _log.info(
             "a job was submitted",
@@ -58,7 +58,7 @@ class JobService:
 
     async def estimate(self, caller: Caller, wanted: Mapping[str, Any]) -> Estimate:
         """What `create` would queue would take. Raises what `create` would."""
-        return await asyncio.to_thread(self._trainer.estimate, _spec(caller.tenant, wanted))
+        return await asyncio.to_thread(self._trainer.estimate, job_spec(caller.tenant, wanted))
 
     async def get(self, caller: Caller, job_id: str) -> JobView:
         return job_view(await asyncio.to_thread(self._trainer.get, caller.tenant, job_id))
@@ -147,7 +147,8 @@ class JobService:
         return await asyncio.to_thread(self._trainer.counts)
 
 
-def _spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
+def job_spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
+    """Raises BadCall and BadSetting."""
     unknown = sorted(wanted.keys() - JOB_FIELDS)
     if unknown:
         raise BadCall(f"A job has no {', '.join(unknown)}; it has {', '.join(sorted(JOB_FIELDS))}.")
