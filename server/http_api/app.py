@@ -43,8 +43,7 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     )
     app.state.service = service
     app.state.health = health
-<<<<<<< HEAD
-    openai = (completions, chat, embeddings, models)
+    openai = (completions, chat, embeddings, models, fine_tuning)
     for part in (
         predict,
         predict_many,
@@ -57,10 +56,6 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
         status,
         *openai,
     ):
-=======
-    openai = (completions, chat, embeddings, models, fine_tuning)
-    for part in (predict, predict_many, tasks, versions, aliases, jobs, files, status, *openai):
->>>>>>> main
         # the routes themselves, not a router within a router: what is live can then be listed
         app.router.routes.extend(part.router.routes)
     check_routes(app)
