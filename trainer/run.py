@@ -36,11 +36,15 @@ from trainer.production import Production
 from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
 from trainer.recipe import learning_rate, pooling_of
+from trainer.reference import References
 from trainer.reporting import Reporting
 from trainer.rhythm import Rhythm
 from trainer.runs import Keeping, Runs
 from trainer.temperature import tempered
 from trainer.values import Job, JobSpec
+
+#: full fine-tuning, where it is wanted, may take this long
+_REFERENCE_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +102,7 @@ class JobRun:
             self._lease.enter(Phase.EVALUATING)
             found, tests = self._judged(prepared, rows, outcomes)
             self._lease.enter(Phase.REPORTING, result=found.report())
-            report, beside = self._reporting().complete(found, outcomes, tests)
+            report, beside = self._reporting(rows).complete(found, outcomes, tests)
             self._lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report, beside)
@@ -191,15 +195,19 @@ class JobRun:
             raise EngineGone
         self._lease.advance(share, eta_s)
 
-    def _reporting(self) -> Reporting:
+    def _reporting(self, rows: list[EncodedRow]) -> Reporting:
         tools, waiting = self._tools, self._lease.check
         production = Production(
             port=tools.port, registry=tools.registry, slot=tools.proof_slot,
             encode=self._as_served, waiting=waiting,
         )  # fmt: skip
+        references = References(
+            info=tools.port.info, runs=lambda course: self._runs(course, rows),
+            timeout_s=_REFERENCE_S, waiting=waiting,
+        )  # fmt: skip
         return Reporting(
-            port=tools.port, production=production, timeout_s=tools.report_timeout_s,
-            waiting=waiting,
+            port=tools.port, production=production, references=references,
+            timeout_s=tools.report_timeout_s, waiting=waiting,
         )  # fmt: skip
 
     def _publish(
