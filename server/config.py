@@ -93,6 +93,8 @@ class Settings(BaseSettings):
     train: bool = True
     #: how often a training run is written down within an epoch, so that it can go on from there
     checkpoint_s: float = Field(30.0, gt=0)
+    #: a worker that was not heard of for so long has lost its job to the next one
+    lease_s: float = Field(30.0, ge=1)
 
     @classmethod
     def settings_customise_sources(
