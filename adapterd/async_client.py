@@ -16,10 +16,11 @@ from adapterd import calls
 from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions, WritingOptions
 from adapterd.calls import Call, ChannelStubs
 from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
+from adapterd.check_call import FileCheck, check_file
 from adapterd.export_files import ExportFiles
 from adapterd.failures import from_grpc
 from adapterd.settings import ClientSettings
-from adapterd.transfer import AsyncTransfer, Fetch, OnBytes
+from adapterd.transfer import AsyncTransfer, Fetch, OnBytes, report_path
 from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
 from adapterd.written import Piece
@@ -118,6 +119,10 @@ class AsyncClient:
     async def version(self, ref: str) -> Version:
         return await self._ask(calls.get_version(ref))
 
+    async def report_page(self, ref: str) -> str:
+        """The version's report as HTML; as JSON it is `report` in the version's lineage."""
+        return await self._transfer.text(report_path(await self.version(ref)))
+
     async def promote(
         self,
         task: str,
@@ -167,6 +172,12 @@ class AsyncClient:
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
     ) -> File:
         return await self._transfer.upload(Path(path), purpose, on_bytes)
+
+    async def check_file(
+        self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
+    ) -> FileCheck:
+        """What a job on uploaded files would be told of them; nothing is queued."""
+        return await self._ask(check_file(file_ids, options), None)
 
     async def create_job(
         self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]

@@ -18,6 +18,7 @@ from engine.base import Base
 from engine.config import EngineConfig
 from engine.errors import BadTraining, EngineError, NotLoaded
 from engine.faults import input_to_blame, step_failure
+from engine.head_layers import checked_head
 from engine.memory.kv_cache import BLOCK_TOKENS
 from engine.possible import possible_kinds, possible_poolings
 from engine.prefix import Known, shared_name
@@ -194,6 +195,10 @@ class Engine:
     def _save(self, step: port.Save) -> port.Saved:
         training = self._training(step.slot)
         adapter: Adapter = training.adapter
+        if step.head:
+            head, layers = checked_head({**adapter.head, **step.head}, self._base)
+            layers.check(adapter.head_weights)
+            adapter = replace(adapter, head=head)
         files = write_adapter(adapter, Path(step.directory), self._base)
         return port.Saved(semantics=adapter.semantics, files=files, unmoved=training.unmoved())
 

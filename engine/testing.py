@@ -196,7 +196,7 @@ class FakeEngine:
             case port.Checkpoint():
                 return training.checkpoint(Path(step.directory))
             case port.Save():
-                return training.model.save(Path(step.directory))
+                return training.model.save(Path(step.directory), step.head)
             case port.Fill():
                 pass  # there are no layers, so nothing stays the same below one
         return port.Done()

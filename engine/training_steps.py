@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from engine.results import LossOptions, Message, Row
 
 
@@ -93,10 +95,14 @@ class Checkpoint(Message, frozen=True, kw_only=True):
 
 
 class Save(Message, frozen=True, kw_only=True):
-    """Write the slot's adapter and head as a version directory (safetensors and JSON)."""
+    """Write the slot's adapter and head as a version directory (safetensors and JSON).
+
+    `head` has settings that were found after training, such as a temperature.
+    """
 
     slot: int
     directory: str
+    head: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class CloseTraining(Message, frozen=True, kw_only=True):

@@ -24,6 +24,7 @@ class BadSetting(TrainerError):
     def __init__(self, message: str | None = None, *, name: str = "") -> None:
         super().__init__(message)
         self.name = name
+        self.param = name or None
 
 
 class BadDataset(TrainerError):
@@ -151,6 +152,12 @@ class LeaseLost(TrainerError):
     """Another worker holds the job now."""
 
     code = "lease_lost"
+
+
+class BaseChanged(TrainerError):
+    """The job began on another base."""
+
+    code = "base_changed"
 
 
 class Cancelled(TrainerError):

@@ -18,6 +18,8 @@ class Findings:
     """What training and judging came to, on the way to the report and the version."""
 
     prepared: Prepared
+    #: as it will be served: with its temperature
+    head: dict[str, Any]
     rows: list[EncodedRow]
     #: the run that is kept
     outcome: Outcome

@@ -7,7 +7,7 @@ over changes nothing. Every change of a state tells an event in the same transac
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,27 @@ class JobStore:
         with self._database.read() as db:
             return job_of(one_job(db, tenant, job_id))
 
-    def list_jobs(self, tenant: str, after: str | None, limit: int) -> list[Job]:
+    def list_jobs(
+        self, tenant: str, after: str | None, limit: int, metadata: Mapping[str, str] | None = None
+    ) -> list[Job]:
+        """Newest first; of those with `metadata` among their own, where it is given."""
+        page = page_of(JOBS, tenant, after, limit)
+        for name, value in (metadata or {}).items():
+            page = page.where(JOBS.c.spec["metadata"][name].as_string() == value)
         with self._database.read() as db:
-            return [job_of(row) for row in db.execute(page_of(JOBS, tenant, after, limit))]
+            return [job_of(row) for row in db.execute(page)]
 
     def list_events(self, tenant: str, job_id: str, **page: Any) -> list[Event]:
         """A page as `EventTable.list` has it. Raises UnknownJob."""
         self.job(tenant, job_id)
         return self._events.list(tenant, job_id, **page)
+
+    def ids_going_on(self) -> set[str]:
+        """Jobs of every tenant that have not ended: what the sweep must keep."""
+        with self._database.read() as db:
+            ended = [status for status in Status if status.ended]
+            going_on = sa.select(JOBS.c.id).where(JOBS.c.status.not_in(ended))
+            return set(db.execute(going_on).scalars())
 
     def count_jobs(self) -> dict[str, int]:
         """Jobs of every tenant by status, for metrics."""

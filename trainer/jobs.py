@@ -41,7 +41,7 @@ class Phase(StrEnum):
     TOKENIZING = "tokenizing"
     TRAINING = "training"
     EVALUATING = "evaluating"
-    BASELINE = "baseline"
+    REPORTING = "reporting"
     PUBLISHING = "publishing"
     DONE = "done"
 

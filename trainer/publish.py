@@ -50,11 +50,14 @@ class Draft:
     head: dict[str, Any]
     rows: Sequence[EncodedRow]
     logits: Sequence[Logits]
+    #: documents that are kept with the version
+    beside: Mapping[str, bytes]
 
 
 class Publisher:
     """Publishes what a training slot holds. `proof_slot` is a slot that no serving batch uses;
-    `waiting` is called between the steps of the proof and may raise to end it.
+    `waiting` is called between the steps of the proof and may raise to end it, `confirm` once the
+    version is about to be written: whoever lost the job meanwhile raises there.
     """
 
     def __init__(
@@ -63,16 +66,19 @@ class Publisher:
         registry: Registry,
         proof_slot: int,
         waiting: Callable[[], object],
+        confirm: Callable[[], None],
     ) -> None:
         self._port = port
         self._registry = registry
         self._proof_slot = proof_slot
         self._waiting = waiting
+        self._confirm = confirm
 
     def publish(self, slot: int, draft: Draft) -> Version:
         """Raises TensorsUnmoved or ReloadMismatch; nothing is published then."""
         with self._registry.stage() as staging:
-            saved = ask(self._port, Save(slot=slot, directory=str(staging.path)), Saved)
+            save = Save(slot=slot, directory=str(staging.path), head=draft.head)
+            saved = ask(self._port, save, Saved)
             if saved.unmoved:
                 raise TensorsUnmoved(saved.unmoved)
             self._registry.check(staging)
@@ -91,6 +97,8 @@ class Publisher:
                 num_parameters=found.num_parameters,
                 promote=draft.promote,
                 fence=draft.fence,
+                beside=draft.beside,
+                confirm=self._confirm,
             )
 
     def _inspected(self, directory: Path, saved: Saved) -> Inspected:

@@ -5,7 +5,7 @@ ends them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,25 +17,29 @@ from engine.port import EnginePort
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
 from trainer.activations import dataset_name, numbered
-from trainer.baseline import baseline_of
+from trainer.checkpoints import Checkpoints
 from trainer.course import Course
+from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
 from trainer.encode import EncodedRow, encode_examples, head_for
-from trainer.evaluate import evaluate
+from trainer.evaluate import Evaluation, Logits, evaluate, predict
 from trainer.example import Example
 from trainer.files import FileStore
-from trainer.findings import Findings, comparison_warnings
-from trainer.heads import HEAD_DATA
+from trainer.findings import Findings
 from trainer.jobs import Phase
 from trainer.lease import Lease
 from trainer.lessons import encode_lessons
 from trainer.outcome import Outcome, best_of, seeds_report
 from trainer.pace import Pace
 from trainer.prepare import Prepared, prepare
+from trainer.production import Production
 from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
 from trainer.recipe import learning_rate, pooling_of
-from trainer.runs import Runs
+from trainer.reporting import Reporting
+from trainer.rhythm import Rhythm
+from trainer.runs import Keeping, Runs
+from trainer.temperature import tempered
 from trainer.values import Job, JobSpec
 
 
@@ -47,8 +51,12 @@ class Tools:
     registry: Registry
     files: FileStore
     tokenizer: Tokenizer
+    embedder: Embedder
     proof_slot: int
-    baseline_timeout_s: float
+    report_timeout_s: float
+    checkpoints: Checkpoints
+    #: how often a run within an epoch is written down, in seconds
+    checkpoint_s: float
     clock: Callable[[], float] = time.monotonic
 
 
@@ -69,30 +77,35 @@ class JobRun:
             return self._attempt()
         except EngineError as error:
             # a fresh engine says "not loaded" of what the one before it held
-            if self._tools.port.generation != self._generation:
+            gone = self._tools.port.generation != self._generation
+            if gone or isinstance(error, EngineGone):
+                self._lease.tell("engine.gone", "The engine stopped under the job.", "warn")
+            if gone:
                 raise EngineGone from error
             raise
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer)
+        keeping = self._keeping()
+        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer, self._likeness)
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
-        with self._runs(course, rows) as runs:
+        with self._runs(course, rows, keeping) as runs:
             self._lease.enter(Phase.TRAINING)
             outcomes = [runs.train(spec) for spec in self._seeds()]
             self._lease.enter(Phase.EVALUATING)
-            found = self._judged(prepared, rows, outcomes)
-            report = found.report()
-            self._lease.enter(Phase.BASELINE, result=report)
-            report["baseline"] = self._baseline(prepared)
-            report["warnings"] += comparison_warnings(self._spec.head, report)
+            found, tests = self._judged(prepared, rows, outcomes)
+            self._lease.enter(Phase.REPORTING, result=found.report())
+            report, beside = self._reporting().complete(found, outcomes, tests)
             self._lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = round(self._tools.clock() - self._started, 3)
-            version = self._publish(found, report)
+            version = self._publish(found, report, beside)
         return version, self._result(version, report)
+
+    def _likeness(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return self._tools.embedder.likeness(self._spec.tenant, pairs, self._lease.check)
 
     def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
         split, settings = prepared.split, self._spec.settings
@@ -103,24 +116,41 @@ class JobRun:
             split.train,
             settings,
         )
-        train, dev, test = (self._rows(rows, head) for rows in (split.train, split.dev, split.test))
+        train, dev, test = (
+            self._rows(rows, head, settings.max_tokens)
+            for rows in (split.train, split.dev, split.test)
+        )
         train, dev, test = numbered(train, dev, test)
         rate = learning_rate(self._spec)
         return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
 
-    def _rows(self, examples: list[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        tools, limit = self._tools, self._spec.settings.max_tokens
+    def _as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
+        return self._rows(list(examples), head, None)
+
+    def _rows(
+        self, examples: list[Example], head: dict[str, Any], limit: int | None
+    ) -> list[EncodedRow]:
+        tools = self._tools
         if head["kind"] != GenerateHead.name:
             return encode_examples(examples, head, tools.tokenizer, limit)
         info = tools.port.info
         limit = min(limit or info.max_tokens, info.max_tokens)
         return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
-    def _runs(self, course: Course, rows: list[EncodedRow]) -> Runs:
+    def _keeping(self) -> Keeping:
+        """Raises BaseChanged where the job began on another base."""
+        tools = self._tools
+        taken = tools.checkpoints.take(self._lease.claim)
+        taken.check_base(tools.port.info.fingerprint, tools.port.info.base)
+        rhythm = Rhythm(tools.checkpoint_s, tools.clock)
+        return Keeping(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
+
+    def _runs(self, course: Course, rows: list[EncodedRow], keeping: Keeping) -> Runs:
         num = self._spec.settings.seeds
         pace = Pace(num * course.num_steps, num * course.num_evaluations, self._tools.clock)
+        progress = Progress(pace=pace, tell=self._watch)
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
-        return Runs(self._tools.port, course, Progress(pace=pace, tell=self._watch), name)
+        return Runs(self._tools.port, course, progress, name, keeping)
 
     def _seeds(self) -> list[JobSpec]:
         """The same setting from one seed after the other."""
@@ -132,35 +162,49 @@ class JobRun:
 
     def _judged(
         self, prepared: Prepared, rows: list[EncodedRow], outcomes: list[Outcome]
-    ) -> Findings:
+    ) -> tuple[Findings, list[Evaluation]]:
         """The one look at the test rows, after all that could be chosen was chosen."""
         kept = best_of(outcomes)
-        port, head, check = self._tools.port, kept.course.head, self._lease.check
+        port, check = self._tools.port, self._lease.check
+        head = self._tempered(kept)
         tests = [evaluate(port, rows, head, each.opened.slot, check) for each in outcomes]
-        return Findings(
+        found = Findings(
             prepared=prepared,
+            head=head,
             rows=rows,
             outcome=kept,
             test=tests[outcomes.index(kept)],
             seeds=seeds_report(outcomes, tests),
         )
+        return found, tests
+
+    def _tempered(self, kept: Outcome) -> dict[str, Any]:
+        course, slot = kept.course, kept.opened.slot
+
+        def answers() -> list[Logits]:
+            return predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
+
+        return tempered(course.head, course.dev, answers)
 
     def _watch(self, share: float, eta_s: float | None) -> None:
         if self._tools.port.generation != self._generation:
             raise EngineGone
         self._lease.advance(share, eta_s)
 
-    def _baseline(self, prepared: Prepared) -> dict[str, Any]:
-        if HEAD_DATA[self._spec.head].baseline is None:
-            return {}
-        return baseline_of(
-            self._spec.head,
-            prepared.split,
-            timeout_s=self._tools.baseline_timeout_s,
-            waiting=self._lease.check,
-        )
+    def _reporting(self) -> Reporting:
+        tools, waiting = self._tools, self._lease.check
+        production = Production(
+            port=tools.port, registry=tools.registry, slot=tools.proof_slot,
+            encode=self._as_served, waiting=waiting,
+        )  # fmt: skip
+        return Reporting(
+            port=tools.port, production=production, timeout_s=tools.report_timeout_s,
+            waiting=waiting,
+        )  # fmt: skip
 
-    def _publish(self, found: Findings, report: dict[str, Any]) -> Version:
+    def _publish(
+        self, found: Findings, report: dict[str, Any], beside: dict[str, bytes]
+    ) -> Version:
         tools, spec = self._tools, self._spec
         draft = Draft(
             tenant=spec.tenant,
@@ -168,11 +212,14 @@ class JobRun:
             promote=spec.promote,
             fence=self._job.id,
             lineage={**report, **self._origin(found)},
-            head=found.outcome.course.head,
+            head=found.head,
             rows=found.rows,
             logits=found.test.logits,
+            beside=beside,
         )
-        publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
+        publisher = Publisher(
+            tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
+        )
         return publisher.publish(found.outcome.opened.slot, draft)
 
     def _origin(self, found: Findings) -> dict[str, Any]:

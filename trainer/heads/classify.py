@@ -87,6 +87,7 @@ class ClassifyData(PlainData):
         if not head["multi_label"]:
             return [names[int(answer.argmax())] for answer in logits]
         least = float(np.log(head["threshold"]) - np.log1p(-head["threshold"]))
+        least *= head.get("temperature", 1.0)
         return [
             tuple(n for n, logit in zip(names, answer.tolist(), strict=True) if logit >= least)
             for answer in logits

@@ -55,5 +55,9 @@ class RegressData(PlainData):
         del rows
         return [float(answer[0]) * head["std"] + head["mean"] for answer in logits]
 
+    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+        missed = float(logits[0]) - float(row.target)
+        return missed * missed
+
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return regression(truth, guesses)

@@ -26,7 +26,7 @@ class SpanData(PlainData):
 
     name = "span"
     metrics: tuple[str, ...] = ("f1",)
-    baseline: str | None = None
+    baseline: str | None = "tfidf+sentence"
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         question = text(record, present(record, spec.text_column, "question"))

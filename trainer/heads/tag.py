@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.heads import tag_scheme
+from engine.heads.head_kind import IGNORED
 from engine.heads.tag import TagHead
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
 from trainer.fields import present, strings
 from trainer.heads.head_data import Logits, PlainData
-from trainer.metrics import Metrics, tagging
+from trainer.metrics import Metrics, cross_entropy, tagging
 from trainer.table import Record
 
 if TYPE_CHECKING:
@@ -61,6 +62,14 @@ class TagData(PlainData):
             TagHead().word_tags(answer, head, row.encodings[0], len(row.example.words))
             for row, answer in zip(rows, logits, strict=True)
         ]
+
+    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+        """Of a row that is read in one window: the mean over its words."""
+        if len(row.pieces) > 1:
+            return None
+        pairs = zip(logits, row.target, strict=True)
+        each = [cross_entropy(answer, tag) for answer, tag in pairs if tag != IGNORED]
+        return sum(each) / len(each) if each else None
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return tagging(truth, guesses)
