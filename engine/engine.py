@@ -19,6 +19,7 @@ from engine.config import EngineConfig
 from engine.errors import BadAdapter, BadTraining, EngineError, NotLoaded, OutOfMemory
 from engine.faults import device_lost, out_of_memory
 from engine.memory.kv_cache import BLOCK_TOKENS
+from engine.narrow import NarrowLinears
 from engine.possible import possible_kinds, possible_poolings
 from engine.resident import Placed, Resident
 from engine.sites import Sites
@@ -200,7 +201,9 @@ class Engine:
 
 def _reader(base: Base, sites: Sites, config: EngineConfig) -> Reader:
     if base.packed and base.writes and base.family.architecture == "decoder":
-        return PackedReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
+        narrow = NarrowLinears(base.linears, config.packed_bytes)
+        budget, exact = config.kv_cache_bytes, config.exact
+        return PackedReader(base, sites, narrow, budget=budget, exact=exact)
     if base.family.architecture == "seq2seq":
         return SourceReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
     return LoneReader(base, sites)

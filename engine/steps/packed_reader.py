@@ -21,6 +21,7 @@ from engine.memory.block_table import BlockTable
 from engine.memory.blocks import Blocks, root_name
 from engine.memory.kv_cache import BLOCK_TOKENS, KeyValuePool
 from engine.memory.lookback import Lookback, Reading
+from engine.narrow import NarrowLinears
 from engine.packing import Batch, pack
 from engine.plan import plan
 from engine.port import Row
@@ -45,7 +46,10 @@ class PackedReader:
     of rows that began after it, so that two callers never take from each other in turns.
     """
 
-    def __init__(self, base: Base, sites: Sites, *, budget: int, exact: bool) -> None:
+    def __init__(
+        self, base: Base, sites: Sites, narrow: NarrowLinears, *, budget: int, exact: bool
+    ) -> None:
+        self._narrow = narrow
         self._base, self._sites, self._exact = base, sites, exact
         numerics = base.numerics
         self._pool = KeyValuePool(base.model.config, numerics.dtype, numerics.device, budget)
@@ -153,7 +157,7 @@ class PackedReader:
         batch, actions = self._batch(turns)
         ordered = [turns[i] for i in batch.order]
         lookback = Lookback(self._pool, [self._reading(turn) for turn in ordered])
-        with self._sites.acting(actions):
+        with self._sites.acting(actions), self._narrow.of(batch.ids.numel()):
             hidden = self._base.forward(self._moved(batch, ordered), kept=lookback)
         logits_WV = self._base.vocabulary(self._last(hidden[0], batch, turns))
         for turn in turns:
