@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.batches import num_batches
 from trainer.encode import EncodedRow
+from trainer.loop_state import LoopState
 from trainer.schedule import Schedule
 from trainer.settings import TrainingSettings
 
@@ -20,10 +21,16 @@ class Course:
     head: dict[str, Any]
     settings: TrainingSettings
     learning_rate: float
+    #: of the base's layers, those below the lowest that is adapted
+    frozen_share: float = 0.0
 
     @property
     def steps_per_epoch(self) -> int:
         return num_batches(len(self.train), self.settings.batch_rows)
+
+    def is_over(self, state: LoopState) -> bool:
+        """Whether a run has nothing left to do, or hopes for nothing any more."""
+        return len(state.epochs) >= self.settings.epochs or state.stale >= self.settings.patience
 
     @property
     def num_steps(self) -> int:

@@ -37,8 +37,8 @@ class Watcher(Protocol):
         """After a training step."""
         ...
 
-    def judged(self, state: LoopState) -> None:
-        """After an epoch and its evaluation, with no step on its way."""
+    def judged(self, state: LoopState) -> bool:
+        """After an epoch and its evaluation, with no step on its way; says whether to go on."""
         ...
 
 
@@ -61,10 +61,11 @@ class Training:
         """From the beginning, or on from a state whose weights the slot holds. Leaves the best
         weights in the slot (the last ones where there are no dev rows).
         """
-        state, settings = state or LoopState(), self.course.settings
-        while len(state.epochs) < settings.epochs and state.stale < settings.patience:
+        state = state or LoopState()
+        while not self.course.is_over(state):
             state = self._judged(self._epoch(state))
-            self.watcher.judged(state)
+            if not self.watcher.judged(state):
+                break
         if state.stale:
             ask(self.port, Restore(slot=self.slot), Done)
         return state
@@ -82,7 +83,14 @@ class Training:
         better = state.best is None or score > state.best
         if better:
             ask(self.port, Snapshot(slot=self.slot), Done)
-        epoch = Epoch(number=number, loss=loss, dev=dev.metrics, best=better, dev_loss=dev.loss)
+        epoch = Epoch(
+            number=number,
+            loss=loss,
+            dev=dev.metrics,
+            best=better,
+            dev_loss=dev.loss,
+            score=score[0],
+        )
         return replace(
             begun,
             epochs=(*state.epochs, epoch),
@@ -145,5 +153,6 @@ class Training:
     def _diverged(self, step: int, words: str) -> TrainingDiverged:
         return TrainingDiverged(
             f"Training diverged at step {step}, at the learning rate "
-            f"{self.course.learning_rate:g}: {words.rstrip('.')}; a smaller one may help."
+            f"{self.course.learning_rate:g}: {words.rstrip('.')}; a smaller one may help.",
+            step=step,
         )

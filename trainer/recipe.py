@@ -15,6 +15,7 @@ from trainer.batches import num_batches
 from trainer.errors import BadSetting
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
+from trainer.kind_settings import KIND_SETTINGS
 from trainer.modules import check_modules, usual_layers
 from trainer.schedule import DEFAULT_LEARNING_RATES
 from trainer.settings import TrainingSettings
@@ -24,22 +25,12 @@ from trainer.values import JobSpec
 _NUMBERS = ("regress", "embed")
 #: of two products in a row, the first gets a gradient only once the second has left zero
 _STARTS_AT_ZERO = ("lora", "bottleneck")
-_KIND_SETTINGS = {
-    "lora": (
-        "rank", "alpha", "rslora", "dora", "rank_pattern", "alpha_pattern", "lora_bias", "bias",
-        "targets", "layers",
-    ),
-    "bottleneck": ("variant", "reduction", "activation", "scaling", "layers"),
-    "ia3": ("targets", "feedforward", "layers"),
-    "bias": ("targets", "layers"),
-    "head_only": (),
-}  # fmt: skip
 
 
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
     _one_of("head", spec.head, sorted(set(info.poolings) & set(HEAD_DATA)))
-    _one_of("kind", spec.kind, sorted(set(info.kinds) & set(_KIND_SETTINGS)))
+    _one_of("kind", spec.kind, sorted(set(info.kinds) & set(KIND_SETTINGS)))
     _check_kind_settings(spec)
     _one_of("pooling", pooling_of(spec, info), info.poolings[spec.head])
     _check_loss(spec)
@@ -57,6 +48,12 @@ def check_labels(spec: JobSpec, labels: list[str]) -> None:
                 f"class_weights names {name!r}; the labels are {', '.join(labels)}.",
                 name="class_weights",
             )
+
+
+def check_dev(spec: JobSpec, num_rows: int) -> None:
+    """Raises BadSetting where a search would have nothing to choose by."""
+    if spec.settings.search is not None and not num_rows:
+        raise BadSetting("A search chooses on dev rows, and there are none.", name="search")
 
 
 def check_steps(spec: JobSpec, num_rows: int) -> None:
@@ -121,7 +118,7 @@ def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dic
 
     Layers are the one choice made here.
     """
-    chosen = {name: getattr(settings, name) for name in _KIND_SETTINGS[kind]}
+    chosen = {name: getattr(settings, name) for name in KIND_SETTINGS[kind]}
     if "layers" in chosen and chosen["layers"] is None:
         chosen["layers"] = usual
     return {
@@ -152,8 +149,8 @@ def _check_kind_settings(spec: JobSpec) -> None:
             "dora and lora_bias are both set; a product with learned magnitudes has no bias.",
             name="lora_bias",
         )
-    own, plain = _KIND_SETTINGS[spec.kind], TrainingSettings()
-    others = {name for names in _KIND_SETTINGS.values() for name in names} - set(own)
+    own, plain = KIND_SETTINGS[spec.kind], TrainingSettings()
+    others = {name for names in KIND_SETTINGS.values() for name in names} - set(own)
     for name in sorted(others):
         if getattr(spec.settings, name) != getattr(plain, name):
             raise BadSetting(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from adapters_registry.registry import Registry
@@ -19,7 +19,7 @@ from engine.tokenizer import Tokenizer
 from trainer.baseline import baseline_of
 from trainer.course import Course
 from trainer.encode import EncodedRow, encode_examples, head_for
-from trainer.evaluate import evaluate
+from trainer.evaluate import Evaluation, evaluate
 from trainer.example import Example
 from trainer.files import FileStore
 from trainer.findings import Findings, comparison_warnings
@@ -27,14 +27,20 @@ from trainer.heads import HEAD_DATA
 from trainer.jobs import Phase
 from trainer.lease import Lease
 from trainer.lessons import encode_lessons
-from trainer.outcome import Outcome, best_of, seeds_report
+from trainer.outcome import Outcome, seeds_report
 from trainer.pace import Pace
+from trainer.practice import Practised, practise
 from trainer.prepare import Prepared, prepare
 from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
 from trainer.recipe import learning_rate, pooling_of
 from trainer.runs import Runs
-from trainer.values import Job, JobSpec
+from trainer.search_space import candidates
+from trainer.values import Job
+from trainer.workload import ANSWERED, num_tokens
+
+#: about what the report and the baselines take, in a child of their own
+REPORT_S = 4.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +82,11 @@ class JobRun:
         prepared = prepare(self._tools.files, self._spec)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
-        with self._runs(course) as runs:
-            self._lease.enter(Phase.TRAINING)
-            outcomes = [runs.train(spec) for spec in self._seeds()]
+        self._progress = self._progress_of(rows)
+        with Runs(self._tools.port, course, self._progress) as runs:
+            practised = self._practised(runs)
             self._lease.enter(Phase.EVALUATING)
-            found = self._judged(prepared, rows, outcomes)
+            found = self._judged(prepared, rows, practised)
             report = found.report()
             self._lease.enter(Phase.BASELINE, result=report)
             report["baseline"] = self._baseline(prepared)
@@ -111,33 +117,38 @@ class JobRun:
         limit = min(limit or info.max_tokens, info.max_tokens)
         return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
-    def _runs(self, course: Course) -> Runs:
-        num = self._spec.settings.seeds
-        pace = Pace(num * course.num_steps, num * course.num_evaluations, self._tools.clock)
-        return Runs(self._tools.port, course, Progress(pace=pace, tell=self._watch))
+    def _progress_of(self, rows: list[EncodedRow]) -> Progress:
+        """The test rows are answered by every seed, and once more as the proof of what is saved."""
+        num = self._spec.settings.seeds + 1
+        return Progress(
+            pace=Pace(self._tools.clock),
+            advance=self._watch,
+            tell=self._lease.tell,
+            afterwards={ANSWERED: num_tokens(rows) * num},
+            afterwards_s=REPORT_S,
+        )
 
-    def _seeds(self) -> list[JobSpec]:
-        """The same setting from one seed after the other."""
-        spec, first = self._spec, self._spec.settings.seed
-        return [
-            replace(spec, settings=replace(spec.settings, seed=(first + number) % 2**31))
-            for number in range(spec.settings.seeds)
-        ]
+    def _practised(self, runs: Runs) -> Practised:
+        tried = candidates(self._spec, self._tools.port.info)
+        return practise(runs, self._spec, tried, self._lease)
 
-    def _judged(
-        self, prepared: Prepared, rows: list[EncodedRow], outcomes: list[Outcome]
-    ) -> Findings:
+    def _judged(self, prepared: Prepared, rows: list[EncodedRow], practised: Practised) -> Findings:
         """The one look at the test rows, after all that could be chosen was chosen."""
-        kept = best_of(outcomes)
-        port, head, check = self._tools.port, kept.course.head, self._lease.check
-        tests = [evaluate(port, rows, head, each.opened.slot, check) for each in outcomes]
+        outcomes, kept = practised.outcomes, practised.kept
+        tests = [self._answered(rows, each) for each in outcomes]
         return Findings(
             prepared=prepared,
             rows=rows,
-            outcome=kept,
+            practised=practised,
             test=tests[outcomes.index(kept)],
             seeds=seeds_report(outcomes, tests),
         )
+
+    def _answered(self, rows: list[EncodedRow], outcome: Outcome) -> Evaluation:
+        head, slot = outcome.course.head, outcome.opened.slot
+        found = evaluate(self._tools.port, rows, head, slot, self._progress.waiting)
+        self._progress.answered(num_tokens(rows))
+        return found
 
     def _watch(self, share: float, eta_s: float | None) -> None:
         if self._tools.port.generation != self._generation:
@@ -162,16 +173,16 @@ class JobRun:
             promote=spec.promote,
             fence=self._job.id,
             lineage={**report, **self._origin(found)},
-            head=found.outcome.course.head,
+            head=found.kept.course.head,
             rows=found.rows,
             logits=found.test.logits,
         )
         publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
-        return publisher.publish(found.outcome.opened.slot, draft)
+        return publisher.publish(found.kept.opened.slot, draft)
 
     def _origin(self, found: Findings) -> dict[str, Any]:
         """All that it takes to train the same again."""
-        spec = found.outcome.spec
+        spec = found.kept.spec
         columns = (spec.text_column, spec.text_pair_column, spec.label_column)
         return {
             "job": self._job.id,

@@ -4,6 +4,7 @@ slots; chooses nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -12,11 +13,14 @@ from engine.errors import EngineGone, NotLoaded
 from engine.port import CloseTraining, Done, EnginePort, TrainingOpened
 from trainer.ask import ask
 from trainer.course import Course
+from trainer.errors import TrainingDiverged
 from trainer.loop import Training
+from trainer.modules import frozen_share
 from trainer.outcome import Outcome
-from trainer.progress import Progress
+from trainer.progress import GoesOn, Progress, always
 from trainer.recipe import learning_rate, open_training
 from trainer.values import JobSpec
+from trainer.workload import RunWork
 
 
 class Runs:
@@ -39,19 +43,32 @@ class Runs:
         for slot in list(self._slots):
             self._close(slot)
 
-    def train(self, spec: JobSpec) -> Outcome:
-        """One run, from fresh weights to the best epoch on dev."""
-        course = self._course_of(spec)
+    def train(self, spec: JobSpec, name: str, goes_on: GoesOn = always) -> Outcome:
+        """One run, from fresh weights to the best epoch on dev. Raises TrainingDiverged."""
+        course = self.course_of(spec)
         opened = self._open(spec)
-        with self._progress.run(course):
-            state = Training(self._port, opened.slot, course, self._progress).train()
+        with self._progress.run(name, course, goes_on):
+            try:
+                state = Training(self._port, opened.slot, course, self._progress).train()
+            except TrainingDiverged:
+                self._close(opened.slot)
+                raise
         return Outcome(spec=spec, course=course, opened=opened, state=state)
 
     def drop(self, outcome: Outcome) -> None:
         self._close(outcome.opened.slot)
 
-    def _course_of(self, spec: JobSpec) -> Course:
-        return replace(self._course, settings=spec.settings, learning_rate=learning_rate(spec))
+    def course_of(self, spec: JobSpec) -> Course:
+        return replace(
+            self._course,
+            settings=spec.settings,
+            learning_rate=learning_rate(spec),
+            frozen_share=frozen_share(spec.kind, spec.settings, self._port.info),
+        )
+
+    def expect(self, runs: Sequence[RunWork]) -> None:
+        """For the time that is left: the runs still to come."""
+        self._progress.expect(runs)
 
     def _open(self, spec: JobSpec) -> TrainingOpened:
         examples = [row.example for row in self._course.train]

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.errors import BadSetting
 from trainer.schedule import SCHEDULES
+from trainer.search_settings import SearchSettings
 from trainer.setting_values import check_value, read_value
 
 
@@ -118,6 +119,13 @@ class TrainingSettings:
     patience: int = _number(2, 1, 200, "epochs without a better dev metric before stopping early")
     seed: int = _number(0, 0, 2**31 - 1, "seed of fresh weights, dropout and batch order")
     seeds: int = _number(3, 1, 20, "runs of the chosen setting, from `seed` on; the best is kept")
+    search: SearchSettings | None = field(
+        default=None,
+        metadata={
+            "text": "trials of other settings on dev first: `trials`, `halving`, `space`",
+            "read": SearchSettings.parse,
+        },
+    )
     dev_share: float = _number(0.1, 0.0, 0.5, "share of the training rows held out as dev rows")
     test_share: float = _number(0.2, 0.01, 0.5, "share of all rows held out as test rows")
 

@@ -26,8 +26,9 @@ from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
 from trainer.prepare import prepare
-from trainer.recipe import check_labels, check_recipe, check_steps
+from trainer.recipe import check_dev, check_labels, check_recipe, check_steps
 from trainer.run import JobRun, Tools
+from trainer.search_space import candidates
 from trainer.values import Claim, Job, JobSpec
 
 _log = logging.getLogger(__name__)
@@ -69,10 +70,14 @@ class Trainer:
         or UnknownFile.
         """
         check_name(spec.task)
-        check_recipe(spec, self._tools.port.info)
+        tried = candidates(spec, self._tools.port.info)
+        for each in tried:
+            check_recipe(each, self._tools.port.info)
         prepared = prepare(self._tools.files, spec)
         check_labels(spec, prepared.labels)
-        check_steps(spec, len(prepared.split.train))
+        check_dev(spec, len(prepared.split.dev))
+        for each in tried:
+            check_steps(each, len(prepared.split.train))
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,8 @@ class Bench:
     directory: Path
     port: EnginePort = field(default_factory=FakeEngine)
     clock: Clock = field(default_factory=Clock)
+    #: times what jobs do; leases and files have `clock`
+    training_clock: Callable[[], float] = time.monotonic
     #: none by default: its child costs seconds, and few tests are about it
     baseline_timeout_s: float = 0.0
     registry: Registry = field(init=False)
@@ -122,6 +125,7 @@ class Bench:
             self.store,
             self.files,
             tokenizer,
+            self.training_clock,
             poll_s=0.02,
             lease_s=5.0,
             baseline_timeout_s=self.baseline_timeout_s,

@@ -89,8 +89,8 @@ def course(num_dev: int = 10, **settings: Any) -> Course:
 class Looker:
     """Hears of every step and epoch."""
 
-    def __init__(self, last_step: int | None = None) -> None:
-        self.last_step = last_step
+    def __init__(self, last_step: int | None = None, last_epoch: int | None = None) -> None:
+        self.last_step, self.last_epoch = last_step, last_epoch
         self.num_steps = 0
         self.states: list[LoopState] = []
 
@@ -102,8 +102,9 @@ class Looker:
         if self.num_steps == self.last_step:
             raise Cancelled
 
-    def judged(self, state: LoopState) -> None:
+    def judged(self, state: LoopState) -> bool:
         self.states.append(state)
+        return len(state.epochs) != self.last_epoch
 
 
 def training(port: FakeEngine, what: Course, watcher: Watcher | None = None) -> Training:
@@ -189,6 +190,12 @@ def test_a_run_that_goes_on_from_a_state_sends_what_was_left_of_it() -> None:
     assert steps(rest, Train) == steps(whole, Train)[begun.step :]
     assert (went_on.step, len(went_on.epochs)) == (end.step, 3)
     assert went_on.epochs[0] == end.epochs[0]
+
+
+def test_whoever_watches_may_end_the_run_after_an_epoch() -> None:
+    port = FakeEngine()
+    state = training(port, course(epochs=5), Looker(last_epoch=2)).train()
+    assert len(state.epochs) == 2
 
 
 def test_a_run_goes_on_from_the_middle_of_an_epoch() -> None:

@@ -1,0 +1,113 @@
+"""How much work a run is, in tokens times layers, before anything of it was timed. Pure: it knows
+courses, not engines.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from trainer.course import Course
+from trainer.encode import EncodedRow
+
+#: sorts of work: an epoch whose frozen prefix is computed on the way, one whose is known, and rows
+#: that are only answered
+COLD, WARM, ANSWERED = "cold", "warm", "answered"
+#: units by sort
+Work = Mapping[str, float]
+#: what a trained layer costs beside one that only answers: forward and backward, adapter and all
+_TRAINED = 2.5
+#: heads, optimizer and the way there and back, as a share of all layers
+_BESIDE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWork:
+    """One run, epoch by epoch."""
+
+    #: units of the first epoch, of each later one, and of its dev rows
+    cold: float
+    warm: float
+    dev: float
+    #: how many epochs are expected; no whole number where a run may end early
+    epochs: float
+
+    @classmethod
+    def of(cls, course: Course) -> RunWork:
+        tokens = num_tokens(course.train)
+        trained = 1 - course.frozen_share
+        warm = tokens * (trained * _TRAINED + _BESIDE)
+        return cls(
+            cold=warm + tokens * course.frozen_share,
+            warm=warm,
+            dev=num_tokens(course.dev),
+            epochs=course.settings.epochs,
+        )
+
+    def sort(self, epoch: int) -> str:
+        return WARM if epoch else COLD
+
+    def of_epoch(self, epoch: int) -> float:
+        return self.warm if epoch else self.cold
+
+    def left(self, num_done: int) -> Work:
+        """What is left once so many epochs are done."""
+        rest = max(0.0, self.epochs - num_done)
+        num_cold = 0.0 if num_done else min(1.0, rest)
+        return {
+            COLD: self.cold * num_cold,
+            WARM: self.warm * (rest - num_cold),
+            ANSWERED: self.dev * rest,
+        }
+
+
+def num_tokens(rows: Iterable[EncodedRow]) -> int:
+    return sum(row.num_tokens for row in rows)
+
+
+def added(works: Iterable[Work]) -> Work:
+    """By sort."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for work in works:
+        for sort, units in work.items():
+            found[sort] += units
+    return dict(found)
+
+
+def mean_work(works: Sequence[RunWork]) -> RunWork:
+    num = len(works)
+    return RunWork(
+        cold=sum(work.cold for work in works) / num,
+        warm=sum(work.warm for work in works) / num,
+        dev=sum(work.dev for work in works) / num,
+        epochs=sum(work.epochs for work in works) / num,
+    )
+
+
+def halved(works: Sequence[RunWork], reduction: int) -> list[RunWork]:
+    """The same runs with as many epochs as successive halving lets them have on average: at each
+    rung one in `reduction` of those that came so far goes on, and always the first.
+    """
+    arrived: defaultdict[int, float] = defaultdict(float)
+    expected: list[RunWork] = []
+    for work in works:
+        chance, epochs = 1.0, 0.0
+        for number in range(1, int(work.epochs) + 1):
+            epochs += chance
+            if _is_rung(number, reduction):
+                arrived[number] += chance
+                chance *= _passes(arrived[number], reduction) if number < work.epochs else 1.0
+        expected.append(replace(work, epochs=epochs))
+    return expected
+
+
+def _is_rung(epoch: int, reduction: int) -> bool:
+    while epoch % reduction == 0:
+        epoch //= reduction
+    return epoch == 1
+
+
+def _passes(num_arrived: float, reduction: int) -> float:
+    num = max(1.0, num_arrived)
+    return max(1.0, num // reduction) / num
