@@ -19,7 +19,7 @@ from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
 from adapterd.export_files import ExportFiles
 from adapterd.failures import from_grpc
 from adapterd.settings import ClientSettings
-from adapterd.transfer import AsyncTransfer, Fetch, OnBytes
+from adapterd.transfer import AsyncTransfer, Fetch, OnBytes, report_path
 from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
 from adapterd.written import Piece
@@ -117,6 +117,10 @@ class AsyncClient:
 
     async def version(self, ref: str) -> Version:
         return await self._ask(calls.get_version(ref))
+
+    async def report_page(self, ref: str) -> str:
+        """The version's report as HTML; as JSON it is `report` in the version's lineage."""
+        return await self._transfer.text(report_path(await self.version(ref)))
 
     async def promote(
         self,

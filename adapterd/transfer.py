@@ -12,7 +12,7 @@ import httpx
 from adapterd.errors import Refused
 from adapterd.failures import from_response, from_transport
 from adapterd.settings import ClientSettings, is_loopback
-from adapterd.values import File
+from adapterd.values import File, Version
 
 #: called with bytes sent so far and bytes in all
 OnBytes = Callable[[int, int], None]
@@ -55,6 +55,13 @@ class Transfer:
             raise from_transport(error) from error
         return read_json(response)
 
+    def text(self, path: str) -> str:
+        try:
+            response = self._http.get(path)
+        except httpx.TransportError as error:
+            raise from_transport(error) from error
+        return read_text(response)
+
     def close(self) -> None:
         self._http.close()
 
@@ -86,6 +93,13 @@ class AsyncTransfer:
             raise from_transport(error) from error
         return read_json(response)
 
+    async def text(self, path: str) -> str:
+        try:
+            response = await self._http.get(path)
+        except httpx.TransportError as error:
+            raise from_transport(error) from error
+        return read_text(response)
+
     async def close(self) -> None:
         await self._http.aclose()
 
@@ -113,6 +127,16 @@ def read_json(response: httpx.Response) -> dict[str, Any]:
     if response.is_error:
         raise from_response(response)
     return cast(dict[str, Any], response.json())
+
+
+def read_text(response: httpx.Response) -> str:
+    if response.is_error:
+        raise from_response(response)
+    return response.text
+
+
+def report_path(version: Version) -> str:
+    return f"/v1/tasks/{version.task}/versions/{version.version}/report"
 
 
 def _open(path: Path) -> IO[bytes]:

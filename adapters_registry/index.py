@@ -5,7 +5,7 @@ Holds no rule of the registry.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any
@@ -89,6 +89,13 @@ class SqlIndex:
         found = self._all(select(PUBLICATION.c.task, PUBLICATION.c.number).where(mine))
         return (found[0].task, found[0].number) if found else None
 
+    def list_contents(self, tenant: str, task: str, number: int | None) -> list[tuple[str, str]]:
+        query = select(VERSION_FILE.c.role, VERSION_FILE.c.sha256)
+        query = query.where(_of(VERSION_FILE, tenant, task))
+        if number is not None:
+            query = query.where(VERSION_FILE.c.number == number)
+        return [(row.role, row.sha256) for row in self._all(query)]
+
     def referenced(self, sha256s: Iterable[str]) -> set[str]:
         wanted, found = list(sha256s), set[str]()
         for start in range(0, len(wanted), _MAX_PARAMETERS):
@@ -111,16 +118,17 @@ class SqlIndex:
         self._run(update(TASK).where(mine).values(next_number=number + 1, **revived))
         return number
 
-    def add_version(self, version: Version) -> None:
+    def add_version(self, version: Version, beside: Mapping[str, str]) -> None:
         self._insert(VERSION, **rows.version_row(version))
-        for file in version.manifest.files:
+        files = {file.role: file.sha256 for file in version.manifest.files}
+        for role, sha256 in {**files, **beside}.items():
             self._insert(
                 VERSION_FILE,
                 tenant=version.tenant,
                 task=version.task,
                 number=version.number,
-                role=file.role,
-                sha256=file.sha256,
+                role=role,
+                sha256=sha256,
             )
 
     def add_fence(self, tenant: str, fence: str, task: str, number: int) -> None:

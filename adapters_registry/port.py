@@ -6,7 +6,7 @@ deleted) are the registry's, so that a second implementation has nothing to get 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +87,10 @@ class Index(Protocol):
 
     def find_fence(self, tenant: str, fence: str) -> tuple[str, int] | None: ...
 
+    def list_contents(self, tenant: str, task: str, number: int | None) -> list[tuple[str, str]]:
+        """Role and sha256 of all that is stored for a version, or for all of a task."""
+        ...
+
     def referenced(self, sha256s: Iterable[str]) -> set[str]:
         """Which of these contents some version of any tenant needs."""
 
@@ -96,7 +100,9 @@ class Index(Protocol):
         A number is never given twice.
         """
 
-    def add_version(self, version: Version) -> None: ...
+    def add_version(self, version: Version, beside: Mapping[str, str]) -> None:
+        """`beside` maps further roles to the sha256 of what is kept with the version."""
+        ...
 
     def add_fence(self, tenant: str, fence: str, task: str, number: int) -> None: ...
 

@@ -10,13 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from adapters_registry.aliases import Aliases
+from adapters_registry.disk import storing
 from adapters_registry.errors import BlobCorrupt, BlobMissing, FenceSpent, StorageError
 from adapters_registry.manifest import ManifestFile
-from adapters_registry.port import Blobs, Index
+from adapters_registry.port import Blob, Blobs, Index
 from adapters_registry.ref import PRODUCTION
 from adapters_registry.staging import check_file_name
 from adapters_registry.values import Draft, Version
 
+#: the role of what is kept beside a version begins so, as no file's does
+BESIDE = "beside."
 _ATTEMPTS = 5
 
 
@@ -40,10 +43,13 @@ class Publisher:
         """
         for _ in range(_ATTEMPTS):
             files = tuple(self._store(role, staging, name) for role, name in sorted(names.items()))
+            beside = self._store_beside(draft.beside, staging)
             complete = replace(draft, manifest=replace(draft.manifest, files=files))
             with self._index.writing():
-                if all(self._is_stored(file) for file in files):
-                    return self._record(complete)
+                stored: tuple[ManifestFile | Blob, ...] = (*files, *beside.values())
+                if all(self._is_stored(each) for each in stored):
+                    roles = {BESIDE + name: blob.sha256 for name, blob in beside.items()}
+                    return self._record(complete, roles)
         raise StorageError(
             "the adapter's files were deleted again and again while it was published"
         )
@@ -52,14 +58,23 @@ class Publisher:
         blob = self._blobs.put(staging / check_file_name(name))
         return ManifestFile(role=role, path=name, sha256=blob.sha256, size=blob.size)
 
-    def _is_stored(self, file: ManifestFile) -> bool:
+    def _store_beside(self, documents: Mapping[str, bytes], staging: Path) -> dict[str, Blob]:
+        stored = {}
+        for name, content in documents.items():
+            source = staging / f"{BESIDE}{name}"
+            with storing(f"store {name}"):
+                source.write_bytes(content)
+            stored[name] = self._blobs.put(source)
+        return stored
+
+    def _is_stored(self, file: ManifestFile | Blob) -> bool:
         try:
             self._blobs.path(file.sha256, file.size)
         except (BlobMissing, BlobCorrupt):
             return False
         return True
 
-    def _record(self, draft: Draft) -> Version:
+    def _record(self, draft: Draft, beside: Mapping[str, str]) -> Version:
         """Inside the transaction.
 
         The same fence, or the same content, gives the version that is already there.
@@ -69,7 +84,7 @@ class Publisher:
             return self._of_fence(draft, *spent)
         version = self._index.find_digest(
             draft.tenant, draft.task, draft.manifest.digest
-        ) or self._add(draft)
+        ) or self._add(draft, beside)
         if draft.fence:
             self._index.add_fence(draft.tenant, draft.fence, draft.task, version.number)
         current = self._index.find_alias(draft.tenant, draft.task, PRODUCTION)
@@ -85,7 +100,7 @@ class Publisher:
             )
         return version
 
-    def _add(self, draft: Draft) -> Version:
+    def _add(self, draft: Draft, beside: Mapping[str, str]) -> Version:
         now = self._clock()
         version = Version(
             tenant=draft.tenant,
@@ -99,5 +114,5 @@ class Publisher:
             num_parameters=draft.num_parameters,
             num_bytes=draft.manifest.num_bytes,
         )
-        self._index.add_version(version)
+        self._index.add_version(version, beside)
         return version

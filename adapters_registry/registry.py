@@ -23,7 +23,7 @@ from adapters_registry.index import SqlIndex
 from adapters_registry.limits import Limits
 from adapters_registry.manifest import Manifest
 from adapters_registry.port import Blobs, Index
-from adapters_registry.publication import Publisher
+from adapters_registry.publication import BESIDE, Publisher
 from adapters_registry.ref import PRODUCTION, Ref, check_alias, check_name
 from adapters_registry.staging import Staging
 from adapters_registry.values import Alias, AliasEvent, Draft, SweepReport, Task, Version
@@ -96,26 +96,22 @@ class Registry:
         num_parameters: int,
         promote: bool = False,
         fence: str | None = None,
+        beside: Mapping[str, bytes] | None = None,
     ) -> Version:
         """A new version, from staged files that `check` passed; `files` maps role to file name.
 
         A task's first version becomes production, a later one only by `promote`. The same content
         again is the same version. A fence publishes once: with it, a job that is run twice ends
-        with one version.
+        with one version. What is `beside` a version, by name, is kept with it and goes with it, but
+        is no part of its digest.
         """
         check_name(tenant, "tenant")
         check_name(task)
         manifest = Manifest(kind=kind, base=base, files=(), semantics=semantics)
         draft = Draft(
-            tenant=tenant,
-            task=task,
-            manifest=manifest,
-            source=source,
-            lineage=lineage,
-            num_parameters=num_parameters,
-            promote=promote,
-            fence=fence,
-        )
+            tenant=tenant, task=task, manifest=manifest, source=source, lineage=lineage,
+            num_parameters=num_parameters, promote=promote, fence=fence, beside=beside or {},
+        )  # fmt: skip
         path = staging.path if isinstance(staging, Staging) else staging
         return self._publisher.publish(draft, path, files)
 
@@ -184,26 +180,34 @@ class Registry:
             for file in version.manifest.files
         ]
 
+    def beside(self, version: Version, name: str) -> bytes | None:
+        """A document that was published with the version, verified; None where it has none."""
+        stored = self._index.list_contents(version.tenant, version.task, version.number)
+        sha256 = dict(stored).get(BESIDE + name)
+        return None if sha256 is None else self._blobs.get(sha256)
+
     def export(self, version: Version, directory: Path) -> list[Path]:
         """Write the version's files as they came, under their names, and its manifest.json."""
         return export(version, self._blobs, directory, self._disk)
 
     def delete_version(self, tenant: str, task: str, number: int) -> None:
         with self._index.writing():
-            version = self._look_up(tenant, Ref(task=check_name(task), version=number))
+            self._look_up(tenant, Ref(task=check_name(task), version=number))
             naming = [a.name for a in self._index.list_aliases(tenant, task) if a.version == number]
             if naming:
                 raise VersionInUse(
                     f"{task}@{number} is named by {', '.join(naming)}", aliases=naming
                 )
+            contents = self._index.list_contents(tenant, task, number)
             self._index.remove_version(tenant, task, number)
-        self._collect(file.sha256 for file in version.manifest.files)
+        self._collect(sha256 for _, sha256 in contents)
 
     def delete_task(self, tenant: str, task: str) -> None:
         with self._index.writing():
-            versions = self.versions(tenant, task)
+            self.task(tenant, task)
+            contents = self._index.list_contents(tenant, task, None)
             self._index.remove_task(tenant, task)
-        self._collect(file.sha256 for version in versions for file in version.manifest.files)
+        self._collect(sha256 for _, sha256 in contents)
 
     def sweep(self) -> SweepReport:
         """Remove what crashed writers left: staging, half-copied files, files without a version."""

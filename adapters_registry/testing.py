@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -34,6 +34,7 @@ class _Rows:
     aliases: dict[tuple[str, str, str], Alias] = field(default_factory=dict)
     events: dict[tuple[str, str, str, int], AliasEvent] = field(default_factory=dict)
     fences: dict[tuple[str, str], tuple[str, int]] = field(default_factory=dict)
+    contents: dict[tuple[str, str, int], dict[str, str]] = field(default_factory=dict)
 
     def copy(self) -> _Rows:
         return _Rows(*(getattr(self, column.name).copy() for column in fields(self)))
@@ -131,9 +132,17 @@ class MemoryIndex:
 
     def referenced(self, sha256s: Iterable[str]) -> set[str]:
         with self._lock:
-            rows = self._rows.versions.values()
-            held = {file.sha256 for version in rows for file in version.manifest.files}
-            return held & set(sha256s)
+            rows = self._rows.contents.values()
+            return {sha256 for row in rows for sha256 in row.values()} & set(sha256s)
+
+    def list_contents(self, tenant: str, task: str, number: int | None) -> list[tuple[str, str]]:
+        with self._lock:
+            return [
+                pair
+                for key, row in self._rows.contents.items()
+                if key[:2] == (tenant, task) and number in (None, key[2])
+                for pair in row.items()
+            ]
 
     # ------------------------------------------------------------ writes
 
@@ -144,9 +153,12 @@ class MemoryIndex:
             self._rows.created.setdefault((tenant, task), now)
             return number
 
-    def add_version(self, version: Version) -> None:
+    def add_version(self, version: Version, beside: Mapping[str, str]) -> None:
+        key = (version.tenant, version.task, version.number)
+        files = {file.role: file.sha256 for file in version.manifest.files}
         with self.writing():
-            self._rows.versions[version.tenant, version.task, version.number] = version
+            self._rows.versions[key] = version
+            self._rows.contents[key] = {**files, **beside}
 
     def add_fence(self, tenant: str, fence: str, task: str, number: int) -> None:
         with self.writing():
@@ -163,12 +175,14 @@ class MemoryIndex:
     def remove_version(self, tenant: str, task: str, number: int) -> None:
         with self.writing():
             self._rows.versions.pop((tenant, task, number), None)
+            self._rows.contents.pop((tenant, task, number), None)
 
     def remove_task(self, tenant: str, name: str) -> None:
         with self.writing():
             self._rows.created.pop((tenant, name), None)
             rows: tuple[dict[Any, Any], ...] = (
                 self._rows.versions,
+                self._rows.contents,
                 self._rows.aliases,
                 self._rows.events,
             )

@@ -98,3 +98,5 @@ class Draft:
     num_parameters: int
     promote: bool
     fence: str | None
+    #: documents that are kept with the version and are no part of what it is
+    beside: Mapping[str, bytes]

@@ -42,6 +42,8 @@ def conditions(*packages: str) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", *packages))
     capability = torch.backends.cpu.get_cpu_capability()
     machine = f"{_cpu()}, {torch.get_num_threads()} threads, {capability}"
+    if torch.cuda.is_available():
+        machine = f"{torch.cuda.get_device_name()} with CUDA {torch.version.cuda}, {machine}"
     return f"{machine}; Python {platform.python_version()}, {versions}"
 
 

@@ -35,7 +35,9 @@ def unpacked_base(directory: Path) -> Path:
 
 
 def stock(base: Path, dtype: torch.dtype = torch.float32) -> Any:
-    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype).eval()
+    """On the device where there is one, as the engine is."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return AutoModelForCausalLM.from_pretrained(base, dtype=dtype).eval().to(device)
 
 
 def write_adapters(base: Path, directory: Path, count: int, rank: int = 8) -> list[Path]:
@@ -59,13 +61,16 @@ def generate(
 ) -> Callable[[], list[list[int]]]:
     """Static batching: one rectangle, padded on the left, until the last row is done."""
     width = max(map(len, prompts))
-    ids = torch.tensor([[0] * (width - len(row)) + row for row in prompts])
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in prompts])
+    rows = [[0] * (width - len(row)) + row for row in prompts]
+    ids = torch.tensor(rows, device=model.device)
+    mask = torch.arange(width, device=model.device) >= torch.tensor(
+        [[width - len(row)] for row in prompts], device=model.device
+    )
 
     @torch.inference_mode()
     def run() -> list[list[int]]:
         out = model.generate(
-            input_ids=ids, attention_mask=mask, do_sample=False, pad_token_id=0,
+            input_ids=ids, attention_mask=mask.long(), do_sample=False, pad_token_id=0,
             min_new_tokens=num_tokens, max_new_tokens=num_tokens, **given,
         )  # fmt: skip
         written: list[list[int]] = out[:, width:].tolist()

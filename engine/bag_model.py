@@ -98,10 +98,11 @@ class BagModel:
             self.bias -= rate * gradient
         return port.Trained(loss=float(np.mean(losses)), grad_norm=norm**0.5)
 
-    def save(self, directory: Path) -> port.Saved:
+    def save(self, directory: Path, found: dict[str, Any] | None = None) -> port.Saved:
         tensors = {f"{_PREFIX}.weight": self.weight, f"{_PREFIX}.bias": self.bias}
         save_file(tensors, directory / "adapter_model.safetensors")
-        config = {"peft_type": "LORA", "r": 8, "target_modules": ["query"], "fake_head": self.head}
+        config = {"peft_type": "LORA", "r": 8, "target_modules": ["query"]}
+        config["fake_head"] = {**self.head, **(found or {})}
         (directory / "adapter_config.json").write_text(json.dumps(config))
         inspected = inspect_bag(directory, None)
         return port.Saved(semantics=inspected.semantics, files=inspected.files, unmoved=[])

@@ -164,9 +164,9 @@ class Base:
         """Where a forward of an adapter of these sites must start; below it is the bare base."""
         if not self.family.ranged:
             return 0
-        return min((self._layer_of(site) for site in sites), default=self.num_layers)
+        return min((self.layer_of(site) for site in sites), default=self.num_layers)
 
-    def _layer_of(self, path: str) -> int:
+    def layer_of(self, path: str) -> int:
         """The layer of a module; what stands before the layers counts as the first one's."""
         number = path.removeprefix(f"{self.family.layers}.").partition(".")[0]
         return int(number) if path.startswith(f"{self.family.layers}.") else 0

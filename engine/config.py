@@ -24,6 +24,11 @@ class EngineConfig:
     host_bytes: int = 1024 * 2**20
     #: what the keys and values of all texts being written may take together
     kv_cache_bytes: int = 1024 * 2**20
+    #: what the frozen activations of all datasets in training may take in memory, and past that on
+    #: disk, in files of a folder that go with the process; without a folder none do
+    activation_bytes: int = 1024 * 2**20
+    activation_disk_bytes: int = 0
+    activation_folder: str | None = None
     #: False pads rows to a rectangle: the oracle, and the way for bases that cannot be packed
     packed: bool = True
     #: one row per forward, so that a row is bit-equal to itself alone
@@ -38,3 +43,8 @@ class EngineConfig:
             raise ValueError(f"num_slots is {self.num_slots}; an engine needs at least one slot")
         if self.kv_cache_bytes < 0:
             raise ValueError(f"kv_cache_bytes is {self.kv_cache_bytes}; it must be at least 0")
+        if self.activation_disk_bytes and self.activation_folder is None:
+            raise ValueError(
+                f"activation_disk_bytes is {self.activation_disk_bytes} and there is no "
+                "activation_folder to write them to"
+            )

@@ -6,32 +6,30 @@ as plain data. Knows slots and rows; who asked, and why, is not its business.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine import port
+from engine.activation_memory import ActivationMemory
 from engine.adapter import ROLES, Adapter, read_adapter, staged_files, write_adapter
 from engine.base import Base
 from engine.config import EngineConfig
-from engine.errors import BadAdapter, BadTraining, EngineError, NotLoaded, OutOfMemory
-from engine.faults import device_lost, out_of_memory
+from engine.errors import BadTraining, EngineError, NotLoaded
+from engine.faults import input_to_blame, step_failure
+from engine.head_layers import checked_head
 from engine.memory.kv_cache import BLOCK_TOKENS
 from engine.possible import possible_kinds, possible_poolings
+from engine.prefix import Known, shared_name
+from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, Resident
 from engine.sites import Sites
 from engine.steps.generate import Writing
-from engine.steps.lone_reader import LoneReader
-from engine.steps.packed_reader import PackedReader
 from engine.steps.predict import predict
-from engine.steps.running import Reader
-from engine.steps.source_reader import SourceReader
+from engine.steps.reader import reader_of
 from engine.steps.train import Training
 from engine.threads import set_threads
-
-_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -43,7 +41,12 @@ class Engine:
         self._base = Base(config)
         self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
-        self._writing = Writing(self._base, _reader(self._base, self._sites, config))
+        self._writing = Writing(self._base, reader_of(self._base, self._sites, config))
+        self._activations = PrefixCache(
+            ActivationMemory(
+                config.activation_bytes, config.activation_disk_bytes, config.activation_folder
+            )
+        )
         self._trainings: dict[int, Training] = {}
         #: training slots whose masters moved since they were last placed
         self._moved: set[int] = set()
@@ -52,6 +55,7 @@ class Engine:
             port.Release: self._release, port.Load: self._load,
             port.Unload: self._unload, port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
+            port.Fill: self._fill, port.Forget: self._forget,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
             port.Checkpoint: self._checkpoint, port.Save: self._save,
             port.CloseTraining: self._close, port.Stats: self._stats,
@@ -68,7 +72,7 @@ class Engine:
         except EngineError as error:
             return port.Failure(code=error.code, message=str(error))
         except Exception as error:
-            if (failure := _failure(step, error)) is None:
+            if (failure := step_failure(step, error)) is None:
                 raise
             return failure
 
@@ -91,7 +95,18 @@ class Engine:
 
     def _predict(self, step: port.Predict) -> port.Predicted:
         placed = self._placed(step.rows, step.place)
-        return predict(self._base, self._sites, step.rows, placed, self._config.exact)
+        known = self._known(step) if step.keys else None
+        return predict(self._base, self._sites, step.rows, placed, self._config.exact, known)
+
+    def _known(self, step: port.Predict) -> Known:
+        """What was filled of the rows, which are all of one training slot."""
+        slots = {row.slot for row in step.rows}
+        if len(slots) != 1 or len(step.keys) != len(step.rows):
+            raise BadTraining(
+                f"{len(step.keys)} keys came with {len(step.rows)} rows of {len(slots)} slots; "
+                "keys name every row of one training slot"
+            )
+        return Known(self._training(*slots).prefix, step.keys)
 
     def _write(self, step: port.Write) -> port.Decoded:
         placed = self._placed([begin.row for begin in step.begin], step.place)
@@ -137,7 +152,7 @@ class Engine:
         )
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
-        training = Training(step, self._base, self._sites)
+        training = Training(step, self._base, self._sites, self._activations)
         slot = max(self._config.num_slots, *self._trainings, 0) + 1
         self._hold(slot, training)
         self._trainings[slot] = training
@@ -146,14 +161,22 @@ class Engine:
             num_base=self._base.num_parameters, num_steps=training.num_steps,
         )  # fmt: skip
 
+    def _fill(self, step: port.Fill) -> port.Done:
+        training, each = self._training(step.slot), range(len(step.rows))
+        chunks = [range(i, i + 1) for i in each] if self._config.exact else [each]
+        with input_to_blame("rows"):
+            for chunk in chunks:
+                training.fill(step, chunk)
+        return port.Done()
+
+    def _forget(self, step: port.Forget) -> port.Done:
+        self._activations.forget(shared_name(step.cache))
+        return port.Done()
+
     def _train(self, step: port.Train) -> port.Trained:
         training = self._training(step.slot)
-        try:
+        with input_to_blame("training step"):
             trained = training.train(step)
-        except (IndexError, ValueError, RuntimeError) as error:
-            if out_of_memory(error) or device_lost(error):
-                raise
-            raise BadTraining(f"the base cannot compute this training step: {error}") from error
         self._moved.add(step.slot)
         return trained
 
@@ -172,11 +195,16 @@ class Engine:
     def _save(self, step: port.Save) -> port.Saved:
         training = self._training(step.slot)
         adapter: Adapter = training.adapter
+        if step.head:
+            head, layers = checked_head({**adapter.head, **step.head}, self._base)
+            layers.check(adapter.head_weights)
+            adapter = replace(adapter, head=head)
         files = write_adapter(adapter, Path(step.directory), self._base)
         return port.Saved(semantics=adapter.semantics, files=files, unmoved=training.unmoved())
 
     def _close(self, step: port.CloseTraining) -> port.Done:
-        self._trainings.pop(step.slot, None)
+        if (training := self._trainings.pop(step.slot, None)) is not None:
+            training.close()
         self._moved.discard(step.slot)
         self._resident.drop(step.slot)
         return port.Done()
@@ -186,7 +214,7 @@ class Engine:
         return port.Resident(
             loaded={digest: held.host_bytes for digest, held in self._resident.loaded.items()},
             placed=dict(self._resident.digests), training=sorted(self._trainings),
-            cache_bytes=sum(training.cache_bytes for training in self._trainings.values()),
+            cache_bytes=self._activations.num_bytes,
             running=self._writing.keys, used_blocks=self._writing.used_blocks,
             num_blocks=self._writing.num_blocks,
         )  # fmt: skip
@@ -201,32 +229,3 @@ class Engine:
         # masters may stop being finite, so what is in training never shares a product
         self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
         self._moved.discard(slot)
-
-
-def _reader(base: Base, sites: Sites, config: EngineConfig) -> Reader:
-    if base.packed and base.writes and base.family.architecture == "decoder":
-        return PackedReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
-    if base.family.architecture == "seq2seq":
-        return SourceReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
-    return LoneReader(base, sites)
-
-
-def _failure(step: port.Step, error: Exception) -> port.Failure | None:
-    """Of a step that raised what nobody foresaw; None where the engine must end.
-
-    Steps that only read files or settings change nothing before they succeed, so what they were
-    given fails alone, whatever it held.
-    """
-    if out_of_memory(error):
-        return port.Failure(code=OutOfMemory.code, message=f"the step does not fit: {error}")
-    contained: dict[type[Any], type[EngineError]] = {
-        port.Inspect: BadAdapter, port.Load: BadAdapter, port.OpenTraining: BadTraining,
-    }  # fmt: skip
-    if type(step) not in contained or device_lost(error):
-        return None
-    name = type(step).__name__
-    _log.error("a step failed unexpectedly", exc_info=error, extra={"action": "step.failed"})
-    return port.Failure(
-        code=contained[type(step)].code,
-        message=f"{name} failed unexpectedly: {type(error).__name__}: {error}",
-    )

@@ -1,11 +1,18 @@
-"""Which errors are the machine's and not of what a step was given. Knows no step."""
+"""Which errors are the machine's, which are of what a step was given, and what is told of them."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 
-from engine.errors import BadRow, OutOfMemory
-from engine.port import Failure
+from engine.errors import BadAdapter, BadRow, BadTraining, EngineError, OutOfMemory
+from engine.port import Failure, Inspect, Load, OpenTraining, Step
+
+_log = logging.getLogger(__name__)
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -23,3 +30,35 @@ def row_failure(error: Exception) -> Failure:
     """What is told of a row that could not be computed, not even alone."""
     fault = OutOfMemory if out_of_memory(error) else BadRow
     return Failure(code=fault.code, message=f"the base cannot compute this row: {error}")
+
+
+@contextmanager
+def input_to_blame(what: str) -> Iterator[None]:
+    """What the model's code raises of an input is the input's fault, and ends nothing."""
+    try:
+        yield
+    except (IndexError, ValueError, RuntimeError) as error:
+        if out_of_memory(error) or device_lost(error):
+            raise
+        raise BadTraining(f"the base cannot compute this {what}: {error}") from error
+
+
+def step_failure(step: Step, error: Exception) -> Failure | None:
+    """Of a step that raised what nobody foresaw; None where the engine must end.
+
+    Steps that only read files or settings change nothing before they succeed, so what they were
+    given fails alone, whatever it held.
+    """
+    if out_of_memory(error):
+        return Failure(code=OutOfMemory.code, message=f"the step does not fit: {error}")
+    contained: dict[type[Any], type[EngineError]] = {
+        Inspect: BadAdapter, Load: BadAdapter, OpenTraining: BadTraining,
+    }  # fmt: skip
+    if type(step) not in contained or device_lost(error):
+        return None
+    name = type(step).__name__
+    _log.error("a step failed unexpectedly", exc_info=error, extra={"action": "step.failed"})
+    return Failure(
+        code=contained[type(step)].code,
+        message=f"{name} failed unexpectedly: {type(error).__name__}: {error}",
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from engine.port import Envelope, Train
+from engine.port import Envelope, Fill, Train
 
 
 class Inbox:
@@ -24,7 +24,8 @@ class Inbox:
 
     def put(self, envelope: Envelope) -> None:
         with self._changed:
-            (self._training if isinstance(envelope.body, Train) else self._steps).append(envelope)
+            in_training = isinstance(envelope.body, Train | Fill)
+            (self._training if in_training else self._steps).append(envelope)
             self._changed.notify()
 
     def close(self) -> None:

@@ -44,6 +44,11 @@ class Masters:
     def optimizer(self) -> AcceleratedOptimizer:
         return self._optimizer
 
+    @property
+    def trained(self) -> set[str]:
+        """Names of what was in some step, a step before a checkpoint included."""
+        return {n for n, tensor in self.tensors.items() if tensor in self._optimizer.state}
+
     def step(self, learning_rate: float) -> None:
         """Learn from the gradients that are there."""
         self._note_gradients()

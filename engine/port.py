@@ -11,7 +11,7 @@ owns every tensor.
 from __future__ import annotations
 
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -36,98 +36,46 @@ from engine.results import (
     Trained,
     TrainingOpened,
 )
+from engine.training_steps import (
+    Checkpoint,
+    CloseTraining,
+    Fill,
+    Forget,
+    OpenTraining,
+    Restore,
+    Save,
+    Snapshot,
+    Train,
+)
 from engine.writing import Begin, Decoded, Release, Sampling, TokenLogprob, Write, Written
 
 __all__ = [
-    "Array", "Begin", "Checkpoint", "Checkpointed", "CloseTraining", "Compose", "Decoded", "Done",
-    "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure", "File", "Inspect", "Inspected",
-    "Load", "Loaded", "LossOptions", "Message", "OpenTraining", "Predict", "Predicted", "Release",
-    "Resident", "Restore", "Result", "Row", "Sampling", "Save", "Saved", "Site", "Snapshot",
-    "Stats", "Step", "TokenLogprob", "Train", "Trained", "TrainingOpened", "Unload", "Write",
-    "Written", "decode", "encode", "settle",
+    "Array", "Begin", "Checkpoint", "Checkpointed", "CloseTraining", "Compose", "Decoded",
+    "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure", "File", "Fill",
+    "Forget", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message",
+    "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
+    "Sampling", "Save", "Saved", "Site", "Snapshot", "Stats", "Step", "TokenLogprob", "Train",
+    "Trained", "TrainingOpened", "Unload", "Write", "Written", "decode", "encode", "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- steps in
 
 
 class Predict(Message, frozen=True, kw_only=True):
-    """Place digests into slots, then run all rows in one forward."""
+    """Place digests into slots, then run all rows in one forward.
+
+    With `keys` all rows are of one training slot, and start at what was filled under them.
+    """
 
     rows: list[Row]
     place: dict[int, str] = msgspec.field(default_factory=dict)
+    keys: list[int] = msgspec.field(default_factory=list)
 
 
 class Evict(Message, frozen=True, kw_only=True):
     """Empty slots."""
 
     slots: list[int]
-
-
-class OpenTraining(Message, frozen=True, kw_only=True):
-    """Take a slot of its own for a fresh adapter and head with fp32 masters and an optimizer.
-
-    `resume` names a directory that `Checkpoint` wrote of a training opened with the same settings:
-    every later step then gives bit for bit what it would have given there.
-    """
-
-    kind: str
-    kind_config: dict[str, Any]
-    head: dict[str, Any]
-    seed: int
-    dropout: float = 0.1
-    head_dropout: float = 0.1
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    cache_bytes: int = 256 * 2**20
-    head_learning_rate_scale: float = 1.0
-    loss: LossOptions = LossOptions()
-    resume: str | None = None
-
-
-class Train(Message, frozen=True, kw_only=True):
-    """One optimizer step on one micro-batch. `keys` name rows for the frozen-activation cache.
-
-    Targets are what the head's `targets` makes of labels; -100 is ignored.
-    """
-
-    slot: int
-    rows: list[Row]
-    keys: list[int]
-    targets: list[Any]
-    learning_rate: float
-    step: int
-
-
-class Snapshot(Message, frozen=True, kw_only=True):
-    """Remember the slot's weights as the best so far."""
-
-    slot: int
-
-
-class Restore(Message, frozen=True, kw_only=True):
-    """Go back to the last snapshot."""
-
-    slot: int
-
-
-class Checkpoint(Message, frozen=True, kw_only=True):
-    """Write all that the slot's next steps depend on into a new directory: whole, or not at all."""
-
-    slot: int
-    directory: str
-
-
-class Save(Message, frozen=True, kw_only=True):
-    """Write the slot's adapter and head as a version directory (safetensors and JSON)."""
-
-    slot: int
-    directory: str
-
-
-class CloseTraining(Message, frozen=True, kw_only=True):
-    """Give the slot and its optimizer back."""
-
-    slot: int
 
 
 class Stats(Message, frozen=True, kw_only=True):
@@ -144,6 +92,8 @@ Step = (
     | Release
     | Evict
     | OpenTraining
+    | Fill
+    | Forget
     | Train
     | Snapshot
     | Restore

@@ -54,7 +54,7 @@ class Span:
         if len(ranks) == 1:
             return None
         if ranks not in self._masks:
-            column_K = _repeated(ranks, device)
+            column_K = repeated(ranks, device)
             self._masks[ranks] = self._slots(device)[:, None] != column_K
         return self._masks[ranks]
 
@@ -68,7 +68,7 @@ class Span:
 
     def _slots(self, device: torch.device) -> Tensor:
         if self._slot_T is None:
-            self._slot_T = _repeated(self.counts, device)
+            self._slot_T = repeated(self.counts, device)
         return self._slot_T
 
 
@@ -116,7 +116,7 @@ def _cat_biases(biases: Sequence[Tensor | None]) -> Tensor | None:
     return torch.cat(present) if present else None
 
 
-def _repeated(counts: Sequence[int], device: torch.device) -> Tensor:
+def repeated(counts: Sequence[int], device: torch.device) -> Tensor:
     """0 `counts[0]` times, 1 `counts[1]` times, …"""
     return torch.arange(len(counts), device=device).repeat_interleave(
         torch.tensor(counts, device=device), output_size=sum(counts)

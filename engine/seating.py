@@ -14,6 +14,7 @@ from engine.packing import Batch
 from engine.plan import STRETCH_ADAPTERS, Chunk, merge
 from engine.product import Span
 from engine.resident import Placed
+from engine.seated_span import NO_SEAT, SeatedSpan
 from engine.sites import Action
 
 #: group, bench and seat: the order of rows; bare rows come first
@@ -22,14 +23,20 @@ STANDING: Seat = ("", 0, 0)
 Actions = dict[str, list[Action]]
 
 
-class _Bench:
-    """Seats for up to `STRETCH_ADAPTERS` adapters of one group."""
+class Bench:
+    """Seats for up to `STRETCH_ADAPTERS` adapters of one group, acting over a span."""
 
-    def __init__(self, group: str) -> None:
-        self.group = group
+    def __init__(self, group: str, span: Span) -> None:
+        self.group, self.span = group, span
         self.seats: list[tuple[int, Placed]] = []
-        self._span = Span(0, [])
         self._chunk: Chunk | None = None
+
+    @property
+    def actions(self) -> Actions:
+        """The same value while the adapters are, or take each other's seats in place."""
+        if self._chunk is None:
+            self._chunk = Chunk(self.span, [placed for _, placed in self.seats])
+        return self._chunk.actions
 
     def left(self, active: Mapping[int, Placed]) -> int | None:
         """The seat of an adapter that writes no more."""
@@ -44,18 +51,13 @@ class _Bench:
         if self._chunk is not None and not (taken and self._chunk.put(number, placed)):
             self._chunk = None
 
-    def acting(self, start: int, counts: Sequence[int]) -> Actions:
-        self._span.move(start, counts)
-        if self._chunk is None:
-            self._chunk = Chunk(self._span, [placed for _, placed in self.seats])
-        return self._chunk.actions
-
 
 class Seating:
-    """The benches of one engine's rows that write."""
+    """The benches of one engine's rows that write; `everywhere` each acts over all tokens."""
 
-    def __init__(self) -> None:
-        self._benches: list[_Bench] = []
+    def __init__(self, *, everywhere: bool = False) -> None:
+        self._everywhere = everywhere
+        self._benches: list[Bench] = []
         #: by slot, where its adapter sat last
         self._last: dict[int, Seat] = {}
         self._acting: list[Actions] = []
@@ -85,12 +87,24 @@ class Seating:
                 counts[seat] += stride
                 position += stride
             if group:
-                acting.append(self._benches[number].acting(start, counts))
+                self._benches[number].span.move(start, counts)
+                acting.append(self._benches[number].actions)
         if [id(its) for its in acting] != [id(its) for its in self._acting]:
             self._acting, self._plan = acting, {}
             for its in acting:
                 merge(self._plan, its)
         return self._plan
+
+    def taken(self, seats: Sequence[Seat]) -> list[tuple[Bench, list[int]]]:
+        """The benches of those who have these seats, each with everyone's seat on it."""
+        numbers = sorted({number for group, number, _ in seats if group})
+        return [
+            (
+                self._benches[number],
+                [seat if group and its == number else NO_SEAT for group, its, seat in seats],
+            )
+            for number in numbers
+        ]
 
     def clear(self) -> None:
         """Nobody sits any more."""
@@ -114,6 +128,7 @@ class Seating:
             if seat is not None:
                 bench.sit(seat, slot, placed)
                 return (placed.group, number, seat)
-        self._benches.append(_Bench(placed.group))
+        span = SeatedSpan() if self._everywhere else Span(0, [])
+        self._benches.append(Bench(placed.group, span))
         self._benches[-1].sit(0, slot, placed)
         return (placed.group, len(self._benches) - 1, 0)

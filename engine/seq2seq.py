@@ -20,7 +20,7 @@ from engine.packing import Batch, pad
 from engine.plan import plan
 from engine.port import Row
 from engine.resident import Placed
-from engine.sites import Action
+from engine.sites import Action, Dropout, bound
 
 
 def rows_in_order(base: Base, texts: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
@@ -36,10 +36,15 @@ def shifted(base: Base, targets: Sequence[Sequence[int]], slots: Sequence[int]) 
 
 
 def both(
-    base: Base, source: Batch, target: Batch, placed: Mapping[int, Placed]
+    base: Base,
+    source: Batch,
+    target: Batch,
+    placed: Mapping[int, Placed],
+    dropouts: tuple[Dropout | None, Dropout | None] = (None, None),
 ) -> dict[str, Sequence[Action]]:
     """What acts where, by whose tokens a module gets: a decoder's keys are made of the source."""
-    on_source, on_target = plan(source, placed), plan(target, placed)
+    on_source = bound(plan(source, placed), dropouts[0])
+    on_target = bound(plan(target, placed), dropouts[1])
     return {
         site: (on_source if base.family.reads_source(site) else on_target)[site]
         for site in on_source

@@ -28,6 +28,23 @@ class Action:
     after: Callable[[Tensor, Tensor, Dropout | None], None] | None = None
 
 
+def bound(
+    actions: Mapping[str, Sequence[Action]], dropout: Dropout | None
+) -> dict[str, Sequence[Action]]:
+    """The same with a dropout of their own, for tokens that are not those of the forward's."""
+    if dropout is None:
+        return dict(actions)
+    return {site: [_bound(action, dropout) for action in each] for site, each in actions.items()}
+
+
+def _bound(action: Action, dropout: Dropout) -> Action:
+    before, after = action.before, action.after
+    return Action(
+        before=before and (lambda given, _: before(given, dropout)),
+        after=after and (lambda given, out, _: after(given, out, dropout)),
+    )
+
+
 class Sites:
     """The hooks of one base. Never nested: a forward has one set of actions."""
 

@@ -100,6 +100,8 @@ class FakeEngine:
                 return self.writing.write(step, self._model)
             case port.Release():
                 self.writing.release(step.keys)
+            case port.Forget():
+                pass
             case port.CloseTraining():
                 self.training.pop(step.slot, None)
             case port.Stats():
@@ -175,6 +177,7 @@ class FakeEngine:
             | port.Inspect
             | port.Predict
             | port.Evict
+            | port.Forget
             | port.Stats
             | port.CloseTraining
             | port.Write
@@ -193,7 +196,9 @@ class FakeEngine:
             case port.Checkpoint():
                 return training.checkpoint(Path(step.directory))
             case port.Save():
-                return training.model.save(Path(step.directory))
+                return training.model.save(Path(step.directory), step.head)
+            case port.Fill():
+                pass  # there are no layers, so nothing stays the same below one
         return port.Done()
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:

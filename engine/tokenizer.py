@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import tokenizers
 
@@ -67,6 +68,8 @@ class Tokenizer:
         self._covers_spaces = _covers_spaces(self._tokenizer)
         #: how many words the vocabulary has
         self.num_words = self._tokenizer.get_vocab_size()
+        #: what stands for all that the vocabulary cannot write, where there is such a token
+        self.unknown = _unknown(self._tokenizer, json.loads(tokenizer_json)["model"])
         #: the vocabulary writes bytes as letters
         self.is_byte_level = "ByteLevel" in str(json.loads(tokenizer_json)["decoder"])
 
@@ -153,6 +156,14 @@ def _segments(raw: tokenizers.Encoding) -> list[int | None]:
         None if special else segment
         for segment, special in zip(raw.sequence_ids, raw.special_tokens_mask, strict=True)
     ]
+
+
+def _unknown(tokenizer: tokenizers.Tokenizer, model: dict[str, Any]) -> int | None:
+    """Word pieces name theirs, SentencePiece numbers it, bytes need none."""
+    if (number := model.get("unk_id")) is not None:
+        return int(number)
+    token = model.get("unk_token")
+    return None if token is None else tokenizer.token_to_id(token)
 
 
 def _covers_spaces(tokenizer: tokenizers.Tokenizer) -> bool:

@@ -141,6 +141,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             trainer.BadLine,
             trainer.MissingColumn,
             trainer.OneClass,
+            trainer.AllDuplicates,
         ),
     ),
     (
@@ -148,7 +149,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         (trainer.TooManyClasses, trainer.TooFewRows, trainer.TooManyRows, trainer.UnlearnedLabels),
     ),
     (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved)),
-    (NOT_FOUND, (trainer.UnknownFile, trainer.UnknownJob)),
+    (NOT_FOUND, (server.NoReport, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
     (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled, trainer.Paused)),
     (UNAVAILABLE, (trainer.Stopping,)),

@@ -49,6 +49,12 @@ class BadDataDirectory(StartFailed):
     code = "bad_data_directory"
 
 
+class NoReport(ServerError):
+    """The version has no report."""
+
+    code = "no_report"
+
+
 class Unauthenticated(ServerError):
     """No valid API key came with the call; send `Authorization: Bearer KEY`."""
 

@@ -31,6 +31,8 @@ class Piece:
     ids: list[int]
     type_ids: list[int] | None
     target: Any
+    #: its name among all rows of the job
+    key: int = 0
 
     def row(self, slot: int) -> Row:
         return Row(ids=self.ids, type_ids=self.type_ids, slot=slot)

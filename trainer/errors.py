@@ -24,6 +24,7 @@ class BadSetting(TrainerError):
     def __init__(self, message: str | None = None, *, name: str = "") -> None:
         super().__init__(message)
         self.name = name
+        self.param = name or None
 
 
 class BadDataset(TrainerError):
@@ -65,6 +66,12 @@ class OneClass(BadDataset):
     """All rows carry the same label; there is nothing to learn."""
 
     code = "one_class"
+
+
+class AllDuplicates(BadDataset):
+    """The rows repeat a few texts; there is nothing to hold out and nothing to learn."""
+
+    code = "all_duplicates"
 
 
 class TooManyClasses(BadDataset):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from engine.heads import head_kind
 from engine.heads.generate import GenerateHead
 from engine.port import Array, EnginePort, Predict, Predicted, Result
+from trainer.activations import fill
 from trainer.ask import await_answer, error_of
 from trainer.batches import prediction_batches
 from trainer.encode import EncodedRow
@@ -48,11 +49,13 @@ def evaluate(
     slot: int,
     waiting: Callable[[], object],
 ) -> Evaluation:
-    """Judge what `slot` answers. Raises the engine's error when a row has no answer.
+    """Judge what the training slot answers. Raises the engine's error when a row has no answer.
 
     `waiting` is called between steps and may raise to end it.
     """
-    logits = predict(port, rows, head, slot, waiting)
+    if head["kind"] != GenerateHead.name:
+        fill(port, rows, slot, waiting)
+    logits = predict(port, rows, head, slot, waiting, keyed=True)
     truth = [row.example.label for row in rows]
     return Evaluation(
         metrics=HEAD_DATA[head["kind"]].measure(truth, guesses(rows, logits, head)),
@@ -68,9 +71,11 @@ def predict(
     slot: int,
     waiting: Callable[[], object],
     place: dict[int, str] | None = None,
+    *,
+    keyed: bool = False,
 ) -> list[Logits]:
     """Logits, or written tokens, in the order of the rows; `place` goes with every step, so that
-    nothing placed between is in the way.
+    nothing placed between is in the way. Keyed rows start at what was filled of them.
     """
     if head["kind"] == GenerateHead.name:
         return written(port, rows, head, slot, waiting, place)
@@ -79,7 +84,11 @@ def predict(
     in_flight: deque[tuple[list[int], Future[Result]]] = deque()
     for batch in prediction_batches([len(piece.ids) for piece in pieces]):
         waiting()
-        step = Predict(rows=[pieces[index].row(slot) for index in batch], place=place or {})
+        step = Predict(
+            rows=[pieces[index].row(slot) for index in batch],
+            place=place or {},
+            keys=[pieces[index].key for index in batch] if keyed else [],
+        )
         in_flight.append((batch, port.submit(step)))
         if len(in_flight) >= _IN_FLIGHT:
             _collect(*in_flight.popleft(), answers)

@@ -12,6 +12,8 @@ from typing import Any
 LEVELS = ("info", "warn", "error")
 #: what `Lease.tell` is given for each epoch, and for each state from which a job can go on
 EPOCH, CHECKPOINT = "training.epoch", "checkpoint.saved"
+#: told once the version is there, with its ref
+PUBLISHED = "version.published"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class EventTable:
         after: int | None = None,
         limit: int,
         newest_first: bool = False,
-        code: str | None = None,
+        codes: Sequence[str] = (),
     ) -> list[Event]:
         """`after` is the last number of the page before, in the order that is asked for."""
         number = EVENTS.c.number
@@ -36,8 +36,8 @@ class EventTable:
         found = found.order_by(number.desc() if newest_first else number)
         if after is not None:
             found = found.where(number < after if newest_first else number > after)
-        if code is not None:
-            found = found.where(EVENTS.c.code == code)
+        if codes:
+            found = found.where(EVENTS.c.code.in_(codes))
         with self._database.read() as db:
             return [_event_of(row) for row in db.execute(found)]
 

@@ -29,7 +29,7 @@ def field(record: Record, column: str) -> Any:
 
 def text(record: Record, column: str) -> str:
     value = field(record, column)
-    where = f"Line {record.line}: {column}"
+    where = f"{record.place}: {column}"
     if not isinstance(value, str):
         raise BadLine(f"{where} must be text, not {shown(value)}.", line=record.line)
     if not value.strip():
@@ -54,7 +54,7 @@ def sane(value: str, where: str, line: int) -> str:
 
 def strings(record: Record, column: str) -> tuple[str, ...]:
     value = field(record, column)
-    where = f"Line {record.line}: {column}"
+    where = f"{record.place}: {column}"
     if not isinstance(value, list) or not value:
         raise BadLine(f"{where} must be a list of words, not {shown(value)}.", line=record.line)
     if not all(isinstance(each, str) and each.strip() for each in value):

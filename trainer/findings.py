@@ -19,6 +19,8 @@ class Findings:
     """What training and judging came to, on the way to the report and the version."""
 
     prepared: Prepared
+    #: as it will be served: with its temperature
+    head: dict[str, Any]
     rows: list[EncodedRow]
     practised: Practised
     test: Evaluation
@@ -50,6 +52,7 @@ class Findings:
             "kind": self.kept.spec.kind,
             "learning_rate": self.kept.course.learning_rate,
             "warnings": self.warnings,
+            "findings": [finding.to_json() for finding in self.prepared.findings],
         }
 
 

@@ -7,7 +7,7 @@ over changes nothing. Every change of a state tells an event in the same transac
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +76,15 @@ class JobStore:
         with self._database.read() as db:
             return job_of(one_job(db, tenant, job_id))
 
-    def list_jobs(self, tenant: str, after: str | None, limit: int) -> list[Job]:
+    def list_jobs(
+        self, tenant: str, after: str | None, limit: int, metadata: Mapping[str, str] | None = None
+    ) -> list[Job]:
+        """Newest first; of those with `metadata` among their own, where it is given."""
+        page = page_of(JOBS, tenant, after, limit)
+        for name, value in (metadata or {}).items():
+            page = page.where(JOBS.c.spec["metadata"][name].as_string() == value)
         with self._database.read() as db:
-            return [job_of(row) for row in db.execute(page_of(JOBS, tenant, after, limit))]
+            return [job_of(row) for row in db.execute(page)]
 
     def list_events(self, tenant: str, job_id: str, **page: Any) -> list[Event]:
         """A page as `EventTable.list` has it. Raises UnknownJob."""

@@ -42,7 +42,7 @@ class Phase(StrEnum):
     SEARCHING = "searching"
     TRAINING = "training"
     EVALUATING = "evaluating"
-    BASELINE = "baseline"
+    REPORTING = "reporting"
     PUBLISHING = "publishing"
     DONE = "done"
 

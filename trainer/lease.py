@@ -26,7 +26,7 @@ _STARTS = {
     Phase.SEARCHING: 0.03,
     Phase.TRAINING: 0.03,
     Phase.EVALUATING: 0.90,
-    Phase.BASELINE: 0.93,
+    Phase.REPORTING: 0.93,
     Phase.PUBLISHING: 0.97,
     Phase.DONE: 1.0,
 }

@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from itertools import accumulate, pairwise
 from typing import Protocol
 
 from engine.errors import Diverged
 from engine.port import Done, EnginePort, Restore, Result, Snapshot, Train, Trained
+from trainer.activations import fill
 from trainer.ask import ask, await_answer
 from trainer.batches import training_batches
 from trainer.course import Course
@@ -33,6 +33,10 @@ class Watcher(Protocol):
         """Between two steps of an evaluation."""
         ...
 
+    def filled(self) -> None:
+        """After the rows' frozen activations were computed, before the steps that need them."""
+        ...
+
     def stepped(self) -> None:
         """After a training step."""
         ...
@@ -50,12 +54,8 @@ class Training:
     slot: int
     course: Course
     watcher: Watcher
-    #: names for the pieces of each row, whatever batch they come in
-    _keys: list[range] = field(init=False)
-
-    def __post_init__(self) -> None:
-        ends = list(accumulate(len(row.pieces) for row in self.course.train))
-        self._keys = [range(start, end) for start, end in pairwise([0, *ends])]
+    #: the lowest layer of the epoch that was filled for, in a tuple; none where none was
+    _begins: tuple[int | None] | None = field(init=False, default=None)
 
     def train(self, state: LoopState | None = None) -> LoopState:
         """From the beginning, or on from a state whose weights the slot holds. Leaves the best
@@ -63,12 +63,21 @@ class Training:
         """
         state = state or LoopState()
         while not self.course.is_over(state):
+            self._fill(len(state.epochs))
             state = self._judged(self._epoch(state))
             if not self.watcher.judged(state):
                 break
         if state.stale:
             ask(self.port, Restore(slot=self.slot), Done)
         return state
+
+    def _fill(self, epoch: int) -> None:
+        """What the rows enter the lowest trained layer with, where that is not there yet."""
+        begins = (self.course.frozen_below(epoch),)
+        if begins != self._begins:
+            fill(self.port, self.course.train, self.slot, self.watcher.waiting, *begins)
+            self._begins = begins
+            self.watcher.filled()
 
     def _judged(self, state: LoopState) -> LoopState:
         """The state after an epoch, its dev rows judged."""
@@ -121,17 +130,18 @@ class Training:
         batches = training_batches(lengths, settings.batch_rows, seed=settings.seed, epoch=number)
         done = state.step - number * self.course.steps_per_epoch
         for step, batch in enumerate(batches[done:], start=state.step):
-            yield self._train_step(step, batch)
+            yield self._train_step(step, batch, self.course.frozen_below(number))
 
-    def _train_step(self, step: int, batch: list[int]) -> Train:
+    def _train_step(self, step: int, batch: list[int], frozen_below: int | None) -> Train:
         pieces = [piece for index in batch for piece in self.course.train[index].pieces]
         return Train(
             slot=self.slot,
             rows=[piece.row(self.slot) for piece in pieces],
-            keys=[key for index in batch for key in self._keys[index]],
+            keys=[piece.key for piece in pieces],
             targets=[piece.target for piece in pieces],
             learning_rate=self.course.schedule.rate(step),
             step=step,
+            frozen_below=frozen_below,
         )
 
     def _stepped(self, state: LoopState, future: Future[Result]) -> LoopState:

@@ -30,10 +30,14 @@ class Pace:
 
     def did(self, sort: str, units: float) -> None:
         """All the time since the last call went into this."""
-        now = self._clock()
-        self._note(sort, units, now - self._last)
-        self._last = now
+        seconds = self._lap()
+        if units:
+            self._note(sort, units, seconds)
         self._left[sort] = max(0.0, self._left.get(sort, 0.0) - units)
+
+    def restart(self) -> None:
+        """What was done since the last call is no work that is counted."""
+        self._lap()
 
     @property
     def eta_s(self) -> float | None:
@@ -65,3 +69,7 @@ class Pace:
     def _note(self, sort: str, units: float, seconds: float) -> None:
         before, before_s = self._measured.get(sort, (0.0, 0.0))
         self._measured[sort] = before * _MEMORY + units, before_s * _MEMORY + seconds
+
+    def _lap(self) -> float:
+        before, self._last = self._last, self._clock()
+        return self._last - before

@@ -4,112 +4,166 @@ submit, and again when the job runs, so that what was promised at submit is what
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
-from trainer.dataset import check_trainable, labels_of, read_examples
+from engine.tokenizer import Tokenizer
+from trainer.dataset import check_trainable, labels_of, usable_examples
+from trainer.doctor.checks import diagnose
+from trainer.doctor.few_shot import few_shot
+from trainer.doctor.finding import Finding, Severity, refusal
+from trainer.doctor.subject import Subject
 from trainer.errors import BadDataset, UnlearnedLabels
 from trainer.example import Example
 from trainer.files import FileStore
 from trainer.split import Split, split_examples
-from trainer.table import read_records
+from trainer.table import read_rows
 from trainer.values import JobSpec
-
-FEW_ROWS = 50
-FEW_DEV_ROWS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A split that can be trained on, the labels of its head, and what its owner should know about
-    it.
+    it. `spec` is what will be trained, which is not always all that was asked for.
     """
 
+    spec: JobSpec
     split: Split
     labels: list[str]
     sha256s: dict[str, str]
-    warnings: list[str]
+    findings: tuple[Finding, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [each.message for each in self.findings if each.severity is Severity.WARNING]
 
 
-def prepare(files: FileStore, spec: JobSpec) -> Prepared:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One file of a job; `read` gives its bytes."""
+
+    filename: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """All that is to be said of a job's files. There is a split, or at least one error."""
+
+    subject: Subject
+    findings: tuple[Finding, ...]
+    #: the first of what refuses the job
+    error: BadDataset | None
+    spec: JobSpec
+
+
+def prepare(files: FileStore, spec: JobSpec, tokenizer: Tokenizer | None = None) -> Prepared:
     """Raises BadDataset or UnknownFile."""
-    examples = _read(files, spec, spec.file_id)
-    check_trainable(examples, spec.head)
-    labels = labels_of(examples, spec.head)
-    dev = _read_given(files, spec, spec.dev_file_id, labels)
-    test = _read_given(files, spec, spec.test_file_id, labels)
-    split = split_examples(
-        examples, head=spec.head, seed=spec.split_seed, dev_share=spec.settings.dev_share,
-        test_share=spec.settings.test_share, dev=dev, test=test,
-    )  # fmt: skip
-    sha256s = {file_id: files.get(spec.tenant, file_id).sha256 for file_id in spec.file_ids}
+    examination = examine(sources(files, spec), spec, tokenizer)
+    if examination.error is not None:
+        raise examination.error
+    subject = examination.subject
+    assert subject.split is not None, "what cannot be split is refused"
     return Prepared(
-        split=split, labels=labels, sha256s=sha256s, warnings=_warnings(examples, split)
+        spec=examination.spec,
+        split=subject.split,
+        labels=labels_of(subject.examples, spec.head),
+        sha256s={file_id: files.get(spec.tenant, file_id).sha256 for file_id in spec.file_ids},
+        findings=examination.findings,
     )
 
 
-def _read(files: FileStore, spec: JobSpec, file_id: str) -> list[Example]:
-    filename = files.get(spec.tenant, file_id).filename
-    return read_examples(read_records(files.read(spec.tenant, file_id), filename), spec)
-
-
-def _read_given(
-    files: FileStore, spec: JobSpec, file_id: str | None, labels: list[str]
-) -> list[Example] | None:
-    if file_id is None:
-        return None
-    filename = files.get(spec.tenant, file_id).filename
-    try:
-        examples = _read(files, spec, file_id)
-    except BadDataset as error:
-        # three files may be in play, and a line number alone does not say whose line it is
-        error.args = (f"{filename}: {error}",)
-        raise
-    if new := sorted(set(labels_of(examples, spec.head)) - set(labels)):
-        raise UnlearnedLabels(
-            f"{filename} has labels that the training file lacks: {', '.join(new[:5])}."
+def sources(files: FileStore, spec: JobSpec) -> dict[str, Source]:
+    """The files of a job by what they are for. Raises UnknownFile."""
+    ids = {"train": spec.file_id, "dev": spec.dev_file_id, "test": spec.test_file_id}
+    return {
+        part: Source(
+            filename=files.get(spec.tenant, file_id).filename,
+            read=lambda file_id=file_id: files.read(spec.tenant, file_id),  # type: ignore[misc]
         )
-    return examples
+        for part, file_id in ids.items()
+        if file_id
+    }
 
 
-def _warnings(examples: list[Example], split: Split) -> list[str]:
-    found = [
-        _few_rows(examples),
-        _few_dev_rows(split),
-        _duplicates(examples),
-        _contradictions(examples),
-    ]
-    if split.num_leaked:
-        found.append(
-            f"{split.num_leaked} training rows were left out: the dev or test file has their text."
-        )
-    return [warning for warning in found if warning]
-
-
-def _few_rows(examples: list[Example]) -> str | None:
-    if len(examples) >= FEW_ROWS:
-        return None
-    return (
-        f"{len(examples)} rows are few: the metrics will move by chance, and more rows help most."
+def examine(
+    given: Mapping[str, Source], spec: JobSpec, tokenizer: Tokenizer | None = None
+) -> Examination:
+    """Everything there is to say, however much of it refuses the job."""
+    reading = _Reading(spec)
+    parts = {part: reading.rows(part, source) for part, source in given.items()}
+    subject = Subject(
+        spec=spec,
+        examples=parts["train"],
+        dev=parts.get("dev"),
+        test=parts.get("test"),
+        files={part: source.filename for part, source in given.items()},
+        tokenizer=tokenizer,
+    )
+    if not reading.errors:
+        reading.check(subject)
+    if not reading.errors:
+        subject = reading.split(subject)
+    found = diagnose(subject) if subject.examples else []
+    effective, changes = few_shot(subject) if not reading.errors else (spec, [])
+    return Examination(
+        subject=subject,
+        findings=(*reading.refusals, *changes, *found),
+        error=reading.errors[0] if reading.errors else None,
+        spec=effective,
     )
 
 
-def _few_dev_rows(split: Split) -> str | None:
-    if len(split.dev) >= FEW_DEV_ROWS:
-        return None
-    if not split.dev:
-        return "There are no dev rows, so the last epoch is kept rather than the best."
-    return f"The best epoch is chosen on {len(split.dev)} dev rows only."
+class _Reading:
+    """Collects what refuses a job while its files are read, checked and split."""
 
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+        self.errors: list[BadDataset] = []
+        self.refusals: list[Finding] = []
 
-def _duplicates(examples: list[Example]) -> str | None:
-    num = len(examples) - len({row.group for row in examples})
-    return f"{num} rows repeat the text of another; repeats are kept in one split." if num else None
+    def rows(self, part: str, source: Source) -> list[Example]:
+        try:
+            records = read_rows(source.read(), source.filename)
+            examples, errors = usable_examples(records, self._spec)
+        except BadDataset as error:
+            examples, errors = [], [error]
+        if part != "train":
+            for error in errors:
+                # three files may be in play, and a line number alone does not say whose line it is
+                error.args = (f"{source.filename}: {error}",)
+        self._refuse(source.filename, errors)
+        return examples
 
+    def check(self, subject: Subject) -> None:
+        head = self._spec.head
+        try:
+            check_trainable(subject.examples, head)
+        except BadDataset as error:
+            self._refuse(subject.file, [error])
+        known = set(labels_of(subject.examples, head))
+        for part, rows in (("dev", subject.dev), ("test", subject.test)):
+            if new := sorted(set(labels_of(rows or [], head)) - known):
+                name = subject.file_of(part)
+                error = UnlearnedLabels(
+                    f"{name} has labels that the training file lacks: {', '.join(new[:5])}."
+                )
+                self._refuse(name, [error])
 
-def _contradictions(examples: list[Example]) -> str | None:
-    labels: defaultdict[str, Counter[object]] = defaultdict(Counter)
-    for row in examples:
-        labels[row.group][row.label] += 1
-    num = sum(len(counts) > 1 for counts in labels.values())
-    return f"{num} texts occur with different labels." if num else None
+    def split(self, subject: Subject) -> Subject:
+        spec = self._spec
+        try:
+            split = split_examples(
+                subject.examples, head=spec.head, seed=spec.split_seed,
+                dev_share=spec.settings.dev_share, test_share=spec.settings.test_share,
+                dev=subject.dev, test=subject.test,
+            )  # fmt: skip
+        except BadDataset as error:
+            self._refuse(subject.file, [error])
+            return subject
+        return replace(subject, split=split)
+
+    def _refuse(self, filename: str, errors: list[BadDataset]) -> None:
+        self.errors += errors
+        for code in dict.fromkeys(error.code for error in errors):
+            self.refusals.append(refusal(filename, [e for e in errors if e.code == code]))

@@ -14,7 +14,7 @@ from trainer.curves import overfits
 from trainer.event import EPOCH
 from trainer.loop_state import LoopState
 from trainer.pace import Pace
-from trainer.workload import ANSWERED, RunWork, Work, added
+from trainer.workload import ANSWERED, TRAINED, RunWork, Work, added, unfilled
 
 GoesOn = Callable[[LoopState], bool]
 
@@ -37,6 +37,8 @@ class Progress:
     #: what comes after the runs: work by sort, and seconds that no work says
     afterwards: Work = field(default_factory=dict)
     afterwards_s: float = 0.0
+    #: the prefixes that were computed, by where they end
+    _filled: set[float] = field(init=False, default_factory=set)
     _coming: list[RunWork] = field(init=False, default_factory=list)
     _run: _Run = field(init=False)
 
@@ -48,7 +50,10 @@ class Progress:
     @contextmanager
     def run(self, name: str, course: Course, goes_on: GoesOn) -> Iterator[None]:
         """What a run leaves undone, because it ended early, nobody waits for."""
-        work = self._coming.pop(0) if self._coming else RunWork.of(course)
+        expected = self._coming.pop(0).epochs if self._coming else course.settings.epochs
+        (work,) = unfilled([replace(RunWork.of(course), epochs=expected)], self._filled)
+        # opening a slot is no work that is counted
+        self.pace.restart()
         self._run = _Run(name=name, course=course, goes_on=goes_on, work=work)
         self._plan(self._run.left)
         try:
@@ -59,10 +64,15 @@ class Progress:
     def waiting(self) -> None:
         self.advance(self.pace.share, self.pace.eta_s)
 
+    def filled(self) -> None:
+        run = self._run
+        self.pace.did(ANSWERED, run.work.fill)
+        self._filled.add(run.work.frozen_share)
+        run.work = replace(run.work, fill=0.0)
+
     def stepped(self) -> None:
         run = self._run
-        units = run.work.of_epoch(run.num_epochs) / run.course.steps_per_epoch
-        self.pace.did(run.work.sort(run.num_epochs), units)
+        self.pace.did(TRAINED, run.work.epoch / run.course.steps_per_epoch)
         self.waiting()
 
     def answered(self, units: float) -> None:
@@ -87,7 +97,8 @@ class Progress:
         return run.goes_on(state)
 
     def _plan(self, current: Work) -> None:
-        coming = [work.left(0) for work in self._coming]
+        begun = {*self._filled, *([self._run.work.frozen_share] if current else [])}
+        coming = [work.left(0) for work in unfilled(self._coming, begun)]
         self.pace.expect(added([current, *coming, self.afterwards]), self.afterwards_s)
 
 

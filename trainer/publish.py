@@ -50,6 +50,8 @@ class Draft:
     head: dict[str, Any]
     rows: Sequence[EncodedRow]
     logits: Sequence[Logits]
+    #: documents that are kept with the version
+    beside: Mapping[str, bytes]
 
 
 class Publisher:
@@ -72,7 +74,8 @@ class Publisher:
     def publish(self, slot: int, draft: Draft) -> Version:
         """Raises TensorsUnmoved or ReloadMismatch; nothing is published then."""
         with self._registry.stage() as staging:
-            saved = ask(self._port, Save(slot=slot, directory=str(staging.path)), Saved)
+            save = Save(slot=slot, directory=str(staging.path), head=draft.head)
+            saved = ask(self._port, save, Saved)
             if saved.unmoved:
                 raise TensorsUnmoved(saved.unmoved)
             self._registry.check(staging)
@@ -91,6 +94,7 @@ class Publisher:
                 num_parameters=found.num_parameters,
                 promote=draft.promote,
                 fence=draft.fence,
+                beside=draft.beside,
             )
 
     def _inspected(self, directory: Path, saved: Saved) -> Inspected:

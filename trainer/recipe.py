@@ -19,6 +19,7 @@ from trainer.kind_settings import KIND_SETTINGS
 from trainer.modules import check_modules, usual_layers
 from trainer.schedule import DEFAULT_LEARNING_RATES
 from trainer.settings import TrainingSettings
+from trainer.unfreezing import check_unfreezing
 from trainer.values import JobSpec
 
 #: heads whose targets are numbers rather than choices
@@ -37,6 +38,7 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     _check_windows(spec, info)
     _check_reduction(spec.settings.reduction, info.hidden_size)
     check_modules(spec.settings, info)
+    check_unfreezing(spec, info)
 
 
 def check_labels(spec: JobSpec, labels: list[str]) -> None:
@@ -58,7 +60,8 @@ def check_dev(spec: JobSpec, num_rows: int) -> None:
 
 def check_steps(spec: JobSpec, num_rows: int) -> None:
     """Raises BadSetting where a part of the adapter would get no gradient at all."""
-    epochs, batch_rows = spec.settings.epochs, spec.settings.batch_rows
+    batch_rows = spec.settings.batch_rows
+    epochs = spec.settings.epochs - spec.settings.unfreeze  # those that train all of it
     if spec.kind in _STARTS_AT_ZERO and epochs * num_batches(num_rows, batch_rows) < 2:
         raise BadSetting(
             f"epochs is {epochs} and batch_rows {batch_rows}, one step for the "
@@ -73,8 +76,13 @@ def pooling_of(spec: JobSpec, info: EngineInfo) -> str:
 
 
 def open_training(
-    spec: JobSpec, head: dict[str, Any], info: EngineInfo, train: Sequence[Example]
+    spec: JobSpec,
+    head: dict[str, Any],
+    info: EngineInfo,
+    train: Sequence[Example],
+    cache: str | None = None,
 ) -> OpenTraining:
+    """`cache` names the rows' frozen activations for all trainings of one job."""
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
@@ -85,6 +93,7 @@ def open_training(
         head_dropout=settings.head_dropout,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
+        cache=cache,
         head_learning_rate_scale=settings.head_learning_rate_scale,
         loss=LossOptions(
             label_smoothing=settings.label_smoothing,

@@ -1,9 +1,10 @@
 """The rivals of an adapter: what models without the base answer to the test rows. Runs in the child
-of `trainer.baseline`; judges nothing.
+of `trainer.report`; judges nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from decimal import Decimal
@@ -18,6 +19,7 @@ Rows = list[dict[str, Any]]
 #: time does; others by their own names
 Answers = dict[str, list[Any]]
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = r"(?u)\w+|[^\w\s]"
 #: the first is taken where nothing chooses
 _LOGISTIC_C = (10.0, 1.0, 100.0)
@@ -37,6 +39,7 @@ def rival_answers(head: str, train: Rows, dev: Rows, test: Rows) -> Answers:
         "rerank": _cosines,
         "embed": _cosines if test[0]["label"] is not None else _partners,
         "generate": _written,
+        "span": _sentences,
     }
     return compare[head](train, dev, test)
 
@@ -106,6 +109,24 @@ def _ridge(train: Rows, dev: Rows, test: Rows) -> Answers:
     models = [Ridge(alpha=penalty) for penalty in _RIDGE_ALPHA]
     answers = [float(answer) for answer in _fitted(models, train, dev, test)]
     return {"test": answers, "majority": [sum(values) / len(values)] * len(test)}
+
+
+def _sentences(train: Rows, dev: Rows, test: Rows) -> Answers:
+    """The sentence of the context that shares the most and rarest words with the question; and no
+    answer at all.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    del dev
+    words = TfidfVectorizer(token_pattern=_WORD)
+    words.fit([text for row in train for text in row["both"]])
+    answers = []
+    for row in test:
+        question, context = row["both"]
+        sentences = [each.strip() for each in _SENTENCE_END.split(context) if each.strip()]
+        alike = words.transform(sentences or [context]) @ words.transform([question]).T
+        answers.append((sentences or [context])[int(np.asarray(alike.todense()).argmax())])
+    return {"test": answers, "majority": [""] * len(test)}
 
 
 def _written(train: Rows, dev: Rows, test: Rows) -> Answers:

@@ -5,7 +5,7 @@ ends them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,14 +16,14 @@ from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
-from trainer.baseline import baseline_of
+from trainer.activations import dataset_name, numbered
 from trainer.course import Course
+from trainer.doctor.telling import tell_findings
 from trainer.encode import EncodedRow, encode_examples, head_for
-from trainer.evaluate import Evaluation, evaluate
+from trainer.evaluate import Evaluation, evaluate, predict
 from trainer.example import Example
 from trainer.files import FileStore
-from trainer.findings import Findings, comparison_warnings
-from trainer.heads import HEAD_DATA
+from trainer.findings import Findings
 from trainer.jobs import Phase
 from trainer.lease import Lease
 from trainer.lessons import encode_lessons
@@ -31,12 +31,15 @@ from trainer.outcome import Outcome, seeds_report
 from trainer.pace import Pace
 from trainer.practice import Practised, practise
 from trainer.prepare import Prepared, prepare
+from trainer.production import Production
 from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
 from trainer.recipe import learning_rate, pooling_of
+from trainer.reporting import Reporting, sampled
 from trainer.runs import Runs
 from trainer.search_space import candidates
-from trainer.values import Job
+from trainer.temperature import tempered
+from trainer.values import Job, JobSpec
 from trainer.workload import ANSWERED, num_tokens
 
 #: about what the report and the baselines take, in a child of their own
@@ -52,7 +55,7 @@ class Tools:
     files: FileStore
     tokenizer: Tokenizer
     proof_slot: int
-    baseline_timeout_s: float
+    report_timeout_s: float
     clock: Callable[[], float] = time.monotonic
 
 
@@ -79,21 +82,20 @@ class JobRun:
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._spec)
+        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer)
+        self._spec = prepared.spec
+        tell_findings(self._lease, prepared.findings)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
-        self._progress = self._progress_of(rows)
-        with Runs(self._tools.port, course, self._progress) as runs:
-            practised = self._practised(runs)
+        with self._runs(course, rows) as runs:
+            practised = practise(runs, self._spec, self._tried(), self._lease)
             self._lease.enter(Phase.EVALUATING)
-            found = self._judged(prepared, rows, practised)
-            report = found.report()
-            self._lease.enter(Phase.BASELINE, result=report)
-            report["baseline"] = self._baseline(prepared)
-            report["warnings"] += comparison_warnings(self._spec.head, report)
+            found, tests = self._judged(prepared, rows, practised)
+            self._lease.enter(Phase.REPORTING, result=found.report())
+            report, beside = self._reporting().complete(found, practised.outcomes, tests)
             self._lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = round(self._tools.clock() - self._started, 3)
-            version = self._publish(found, report)
+            version = self._publish(found, report, beside)
         return version, self._result(version, report)
 
     def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
@@ -105,47 +107,68 @@ class JobRun:
             split.train,
             settings,
         )
-        train, dev, test = (self._rows(rows, head) for rows in (split.train, split.dev, split.test))
+        train, dev, test = (
+            self._rows(rows, head, settings.max_tokens)
+            for rows in (split.train, split.dev, split.test)
+        )
+        train, dev, test = numbered(train, dev, test)
         rate = learning_rate(self._spec)
         return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
 
-    def _rows(self, examples: list[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        tools, limit = self._tools, self._spec.settings.max_tokens
+    def _as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
+        return self._rows(list(examples), head, None)
+
+    def _rows(
+        self, examples: list[Example], head: dict[str, Any], limit: int | None
+    ) -> list[EncodedRow]:
+        tools = self._tools
         if head["kind"] != GenerateHead.name:
             return encode_examples(examples, head, tools.tokenizer, limit)
         info = tools.port.info
         limit = min(limit or info.max_tokens, info.max_tokens)
         return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
-    def _progress_of(self, rows: list[EncodedRow]) -> Progress:
-        """The test rows are answered by every seed, and once more as the proof of what is saved."""
-        num = self._spec.settings.seeds + 1
-        return Progress(
+    def _runs(self, course: Course, rows: list[EncodedRow]) -> Runs:
+        name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
+        # every seed answers the test rows, and they are the proof of what is saved; the report
+        # looks at dev and training rows once more
+        num = num_tokens(rows) * (self._spec.settings.seeds + 1)
+        num += num_tokens(course.dev) + num_tokens(sampled(course.train))
+        self._progress = Progress(
             pace=Pace(self._tools.clock),
             advance=self._watch,
             tell=self._lease.tell,
-            afterwards={ANSWERED: num_tokens(rows) * num},
+            afterwards={ANSWERED: num},
             afterwards_s=REPORT_S,
         )
+        return Runs(self._tools.port, course, self._progress, name)
 
-    def _practised(self, runs: Runs) -> Practised:
-        tried = candidates(self._spec, self._tools.port.info)
-        return practise(runs, self._spec, tried, self._lease)
+    def _tried(self) -> list[JobSpec]:
+        return candidates(self._spec, self._tools.port.info)
 
-    def _judged(self, prepared: Prepared, rows: list[EncodedRow], practised: Practised) -> Findings:
+    def _judged(
+        self, prepared: Prepared, rows: list[EncodedRow], practised: Practised
+    ) -> tuple[Findings, list[Evaluation]]:
         """The one look at the test rows, after all that could be chosen was chosen."""
         outcomes, kept = practised.outcomes, practised.kept
-        tests = [self._answered(rows, each) for each in outcomes]
-        return Findings(
+        head = self._tempered(kept)
+        tests = [self._answered(rows, head, each.opened.slot) for each in outcomes]
+        found = Findings(
             prepared=prepared,
+            head=head,
             rows=rows,
             practised=practised,
             test=tests[outcomes.index(kept)],
             seeds=seeds_report(outcomes, tests),
         )
+        return found, tests
 
-    def _answered(self, rows: list[EncodedRow], outcome: Outcome) -> Evaluation:
-        head, slot = outcome.course.head, outcome.opened.slot
+    def _tempered(self, kept: Outcome) -> dict[str, Any]:
+        course, slot = kept.course, kept.opened.slot
+        logits = predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
+        return tempered(course.head, course.dev, logits)
+
+    def _answered(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
         found = evaluate(self._tools.port, rows, head, slot, self._progress.waiting)
         self._progress.answered(num_tokens(rows))
         return found
@@ -155,17 +178,20 @@ class JobRun:
             raise EngineGone
         self._lease.advance(share, eta_s)
 
-    def _baseline(self, prepared: Prepared) -> dict[str, Any]:
-        if HEAD_DATA[self._spec.head].baseline is None:
-            return {}
-        return baseline_of(
-            self._spec.head,
-            prepared.split,
-            timeout_s=self._tools.baseline_timeout_s,
-            waiting=self._lease.check,
-        )
+    def _reporting(self) -> Reporting:
+        tools, waiting = self._tools, self._lease.check
+        production = Production(
+            port=tools.port, registry=tools.registry, slot=tools.proof_slot,
+            encode=self._as_served, waiting=waiting,
+        )  # fmt: skip
+        return Reporting(
+            port=tools.port, production=production, timeout_s=tools.report_timeout_s,
+            waiting=waiting,
+        )  # fmt: skip
 
-    def _publish(self, found: Findings, report: dict[str, Any]) -> Version:
+    def _publish(
+        self, found: Findings, report: dict[str, Any], beside: dict[str, bytes]
+    ) -> Version:
         tools, spec = self._tools, self._spec
         draft = Draft(
             tenant=spec.tenant,
@@ -173,9 +199,10 @@ class JobRun:
             promote=spec.promote,
             fence=self._job.id,
             lineage={**report, **self._origin(found)},
-            head=found.kept.course.head,
+            head=found.head,
             rows=found.rows,
             logits=found.test.logits,
+            beside=beside,
         )
         publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
         return publisher.publish(found.kept.opened.slot, draft)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from engine.errors import EngineGone, NotLoaded
-from engine.port import CloseTraining, Done, EnginePort, TrainingOpened
+from engine.port import CloseTraining, Done, EnginePort, Forget, Step, TrainingOpened
 from trainer.ask import ask
 from trainer.course import Course
 from trainer.errors import TrainingDiverged
@@ -19,6 +19,7 @@ from trainer.modules import frozen_share
 from trainer.outcome import Outcome
 from trainer.progress import GoesOn, Progress, always
 from trainer.recipe import learning_rate, open_training
+from trainer.unfreezing import stages_of
 from trainer.values import JobSpec
 from trainer.workload import RunWork
 
@@ -26,8 +27,10 @@ from trainer.workload import RunWork
 class Runs:
     """A context: a run's slot stays open until it is dropped or the context ends."""
 
-    def __init__(self, port: EnginePort, course: Course, progress: Progress) -> None:
+    def __init__(self, port: EnginePort, course: Course, progress: Progress, dataset: str) -> None:
         self._port, self._course, self._progress = port, course, progress
+        #: what the rows' frozen activations go by, for all runs
+        self._dataset = dataset
         self._generation = port.generation
         self._slots: list[int] = []
 
@@ -42,6 +45,7 @@ class Runs:
     ) -> None:
         for slot in list(self._slots):
             self._close(slot)
+        self._tell(Forget(cache=self._dataset))
 
     def train(self, spec: JobSpec, name: str, goes_on: GoesOn = always) -> Outcome:
         """One run, from fresh weights to the best epoch on dev. Raises TrainingDiverged."""
@@ -64,6 +68,7 @@ class Runs:
             settings=spec.settings,
             learning_rate=learning_rate(spec),
             frozen_share=frozen_share(spec.kind, spec.settings, self._port.info),
+            stages=stages_of(spec, self._port.info),
         )
 
     def expect(self, runs: Sequence[RunWork]) -> None:
@@ -72,14 +77,17 @@ class Runs:
 
     def _open(self, spec: JobSpec) -> TrainingOpened:
         examples = [row.example for row in self._course.train]
-        step = open_training(spec, self._course.head, self._port.info, examples)
+        step = open_training(spec, self._course.head, self._port.info, examples, self._dataset)
         opened = ask(self._port, step, TrainingOpened)
         self._slots.append(opened.slot)
         return opened
 
     def _close(self, slot: int) -> None:
         self._slots.remove(slot)
+        self._tell(CloseTraining(slot=slot))
+
+    def _tell(self, step: Step) -> None:
         # after a crash the slot is gone, or its number is already someone else's
         if self._port.generation == self._generation:
             with suppress(EngineGone, NotLoaded):
-                ask(self._port, CloseTraining(slot=slot), Done)
+                ask(self._port, step, Done)

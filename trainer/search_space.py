@@ -61,10 +61,11 @@ def differences(spec: JobSpec, candidate: JobSpec) -> dict[str, Any]:
 def usual_space(kind: str, spec: JobSpec, info: EngineInfo) -> dict[str, Any]:
     """What is worth trying with a kind on this base, around what the job says."""
     rate, epochs, num = DEFAULT_LEARNING_RATES[kind], spec.settings.epochs, info.num_layers
+    least = spec.settings.unfreeze + 1
     space: dict[str, Any] = {
         "learning_rate": {"low": rate / 3, "high": rate * 3, "log": True},
         "dropout": [0.0, 0.1, 0.2],
-        "epochs": sorted({max(1, round(epochs * 0.6)), epochs, min(200, round(epochs * 1.6))}),
+        "epochs": sorted({max(least, round(epochs * 0.6)), epochs, min(200, round(epochs * 1.6))}),
     }
     if kind == "lora" and spec.settings.rank_pattern is None:
         space["rank"] = [4, 8, 16, 32]

@@ -116,6 +116,9 @@ class TrainingSettings:
     layers: tuple[int, ...] | int | None = _names(
         "layers to adapt, or how many from the top; none: the upper half"
     )
+    unfreeze: int = _number(
+        0, 0, 200, "epochs in which layers are unfrozen top-down, the head alone first; 0: none"
+    )
     patience: int = _number(2, 1, 200, "epochs without a better dev metric before stopping early")
     seed: int = _number(0, 0, 2**31 - 1, "seed of fresh weights, dropout and batch order")
     seeds: int = _number(3, 1, 20, "runs of the chosen setting, from `seed` on; the best is kept")

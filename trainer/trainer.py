@@ -10,17 +10,18 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapters_registry.errors import RegistryError
 from adapters_registry.ref import check_name
 from adapters_registry.registry import Registry
+from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
 from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, TrainerError
-from trainer.event import Event
+from trainer.event import PUBLISHED, Event
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
@@ -51,7 +52,7 @@ class Trainer:
         proof_slot: int | None = None,
         lease_s: float = 30.0,
         poll_s: float = 0.5,
-        baseline_timeout_s: float = 120.0,
+        report_timeout_s: float = 120.0,
     ) -> None:
         #: rings when a job was queued here; a worker waits on it instead of asking the store again
         #: and again
@@ -62,7 +63,7 @@ class Trainer:
         self._tools = Tools(
             port=port, registry=registry, files=files, tokenizer=tokenizer, clock=clock,
             proof_slot=port.info.num_slots if proof_slot is None else proof_slot,
-            baseline_timeout_s=baseline_timeout_s,
+            report_timeout_s=report_timeout_s,
         )  # fmt: skip
 
     def submit(self, spec: JobSpec) -> Job:
@@ -70,13 +71,14 @@ class Trainer:
         or UnknownFile.
         """
         check_name(spec.task)
-        tried = candidates(spec, self._tools.port.info)
-        for each in tried:
-            check_recipe(each, self._tools.port.info)
-        prepared = prepare(self._tools.files, spec)
-        check_labels(spec, prepared.labels)
-        check_dev(spec, len(prepared.split.dev))
-        for each in tried:
+        info = self._tools.port.info
+        for each in candidates(spec, info):
+            check_recipe(each, info)
+        prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
+        check_labels(prepared.spec, prepared.labels)
+        check_dev(prepared.spec, len(prepared.split.dev))
+        for each in candidates(prepared.spec, info):
+            check_recipe(each, info)
             check_steps(each, len(prepared.split.train))
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
@@ -120,9 +122,15 @@ class Trainer:
         """Jobs of all tenants by status."""
         return self._store.count_jobs()
 
-    def list(self, tenant: str, after: str | None = None, limit: int = 100) -> Sequence[Job]:
+    def list(
+        self,
+        tenant: str,
+        after: str | None = None,
+        limit: int = 100,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Sequence[Job]:
         """Newest first; `after` is the last id of the page before."""
-        return self._store.list_jobs(tenant, after, limit)
+        return self._store.list_jobs(tenant, after, limit, metadata)
 
     def run_once(self, stop: threading.Event | None = None) -> bool:
         """Claim one job and run it to its end; False when none waits. Setting `stop` gives the job
@@ -144,6 +152,7 @@ class Trainer:
         try:
             with lease:
                 version, result = JobRun(self._tools, claim.job, lease).run()
+                _tell_of(version, result, lease)
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 the worker outlives any job, and no job may be left without an end
@@ -178,6 +187,12 @@ class Trainer:
 
     def _fail(self, claim: Claim, code: str, message: str) -> None:
         self._store.finish(claim, Status.FAILED, error_code=code, error_message=message)
+
+
+def _tell_of(version: Version, result: dict[str, Any], lease: Lease) -> None:
+    ref = f"{version.task}@{version.number}"
+    facts = {"ref": ref, "digest": version.digest, "metrics": result["metrics"]["test"]}
+    lease.tell(PUBLISHED, f"{ref} was published.", **facts)
 
 
 def _facts(action: str, job: Job) -> dict[str, str]:

@@ -44,6 +44,11 @@ class JobSpec:
     #: empty: the mean where the head may take it, else what it must take
     pooling: str = ""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
+    #: what the caller chose, `kind` and settings by name: the trainer changes nothing of it
+    chosen: tuple[str, ...] = ()
+    #: its owner's own notes; nothing here reads them
+    metadata: dict[str, str] = field(default_factory=dict)
+    suffix: str = ""
 
     @property
     def file_ids(self) -> list[str]:
@@ -54,7 +59,8 @@ class JobSpec:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> JobSpec:
-        return cls(**{**raw, "settings": TrainingSettings.parse(raw["settings"])})
+        settings, chosen = TrainingSettings.parse(raw["settings"]), tuple(raw.get("chosen", ()))
+        return cls(**{**raw, "settings": settings, "chosen": chosen})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from trainer.course import Course
 from trainer.encode import EncodedRow
 
-#: sorts of work: an epoch whose frozen prefix is computed on the way, one whose is known, and rows
-#: that are only answered
-COLD, WARM, ANSWERED = "cold", "warm", "answered"
+#: sorts of work: rows that are trained on, and rows that only go forwards, to be answered or to fill
+#: what training starts with
+TRAINED, ANSWERED = "trained", "answered"
 #: units by sort
 Work = Mapping[str, float]
 #: what a trained layer costs beside one that only answers: forward and backward, adapter and all
@@ -26,40 +26,42 @@ _BESIDE = 0.05
 class RunWork:
     """One run, epoch by epoch."""
 
-    #: units of the first epoch, of each later one, and of its dev rows
-    cold: float
-    warm: float
+    #: units of its rows' prefix, of each epoch, and of the dev rows after it
+    fill: float
+    epoch: float
     dev: float
     #: how many epochs are expected; no whole number where a run may end early
     epochs: float
+    #: where its prefix ends; runs that share one share its filling
+    frozen_share: float = 0.0
 
     @classmethod
     def of(cls, course: Course) -> RunWork:
-        tokens = num_tokens(course.train)
-        trained = 1 - course.frozen_share
-        warm = tokens * (trained * _TRAINED + _BESIDE)
+        tokens, frozen = num_tokens(course.train), course.frozen_share
         return cls(
-            cold=warm + tokens * course.frozen_share,
-            warm=warm,
-            dev=num_tokens(course.dev),
+            fill=tokens * frozen,
+            epoch=tokens * ((1 - frozen) * _TRAINED + _BESIDE),
+            dev=num_tokens(course.dev) * (1 - frozen + _BESIDE),
             epochs=course.settings.epochs,
+            frozen_share=frozen,
         )
-
-    def sort(self, epoch: int) -> str:
-        return WARM if epoch else COLD
-
-    def of_epoch(self, epoch: int) -> float:
-        return self.warm if epoch else self.cold
 
     def left(self, num_done: int) -> Work:
         """What is left once so many epochs are done."""
         rest = max(0.0, self.epochs - num_done)
-        num_cold = 0.0 if num_done else min(1.0, rest)
         return {
-            COLD: self.cold * num_cold,
-            WARM: self.warm * (rest - num_cold),
-            ANSWERED: self.dev * rest,
+            TRAINED: self.epoch * rest,
+            ANSWERED: self.dev * rest + (0.0 if num_done else self.fill),
         }
+
+
+def unfilled(works: Iterable[RunWork], filled: Iterable[float]) -> list[RunWork]:
+    """The same runs, without the prefixes that an earlier one has filled by then."""
+    seen, found = set(filled), []
+    for work in works:
+        found.append(replace(work, fill=0.0) if work.frozen_share in seen else work)
+        seen.add(work.frozen_share)
+    return found
 
 
 def num_tokens(rows: Iterable[EncodedRow]) -> int:
@@ -76,10 +78,11 @@ def added(works: Iterable[Work]) -> Work:
 
 
 def mean_work(works: Sequence[RunWork]) -> RunWork:
+    """Of the one that wins, whichever it is: its prefix was filled before."""
     num = len(works)
     return RunWork(
-        cold=sum(work.cold for work in works) / num,
-        warm=sum(work.warm for work in works) / num,
+        fill=0.0,
+        epoch=sum(work.epoch for work in works) / num,
         dev=sum(work.dev for work in works) / num,
         epochs=sum(work.epochs for work in works) / num,
     )

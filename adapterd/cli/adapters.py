@@ -20,7 +20,7 @@ Number = Annotated[
 def build() -> typer.Typer:
     app = typer.Typer(help="Versions and aliases of a task.", no_args_is_help=True)
     app.command("list")(list_versions)
-    for command in (show, register, promote, rollback, history, export, delete):
+    for command in (show, report, register, promote, rollback, history, export, delete):
         app.command()(command)
     return app
 
@@ -43,6 +43,30 @@ def show(ref: Ref, as_json: Json = False) -> None:
     with Client() as client:
         version = client.version(ref)
     render.print_json(version) if as_json else render.print_version(version)
+
+
+def report(
+    ref: Ref,
+    html: Annotated[
+        Path | None, typer.Option(help="Write the page with its plots to this file.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what training found out about a version."""
+    from adapterd.cli import render
+    from adapterd.cli.report import print_report
+    from adapterd.client import Client
+
+    with Client() as client:
+        version = client.version(ref)
+        page = client.report_page(ref) if html else ""
+    if html:
+        html.write_text(page)
+    found = version.lineage.get("report") or {"error": f"It came by {version.source}."}
+    if as_json:
+        render.print_json({"task": version.task, "version": version.version, "report": found})
+    else:
+        print_report(f"{version.task}@{version.version}", found)
 
 
 def register(

@@ -104,6 +104,7 @@ def _finish(client: Client, job: Job, quiet: bool) -> Job:
 
 def _print_report(job: Job, as_json: bool) -> None:
     from adapterd.cli import render
+    from adapterd.cli.report import print_report
 
     body = report(job)
     if as_json:
@@ -118,8 +119,10 @@ def _print_report(job: Job, as_json: bool) -> None:
     ]
     title = f"{job.task}@{job.version}  {render.short(job.digest or '')}  on the test rows"
     render.print_table(title, ("metric", "adapter", str(baseline.get("name", "baseline"))), rows)
+    print_report(f"{job.task}@{job.version}", body["report"])
     parameters, seconds = body["trainable_parameters"], body["seconds"]
     render.print_line(f"{parameters:,} trained parameters, {seconds:.0f} seconds")
+    render.print_line(f"all of it: adapterd adapters report {job.task}@{job.version} --html FILE")
     render.print_line(f'ask it: adapterd predict {job.task}@{job.version} "a text"')
 
 

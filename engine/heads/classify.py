@@ -31,11 +31,14 @@ class ClassifyHead(RowHead):
     """Cross entropy over labels; answers the best label and every label's probability.
 
     With `multi_label` each label is a yes or no of its own: binary cross entropy, and the answer
-    also lists the labels whose probability reaches `threshold`.
+    also lists the labels whose probability reaches `threshold`. A `temperature` divides the logits
+    before they become probabilities; logits that are asked for as such stay as they are.
     """
 
     name = "classify"
-    settings: tuple[str, ...] = ("labels", "pooling", "input", "multi_label", "threshold")
+    settings: tuple[str, ...] = (
+        "labels", "pooling", "input", "multi_label", "threshold", "temperature",
+    )  # fmt: skip
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         multi_label = checked_flag(head, "multi_label", usual=False)
@@ -50,6 +53,9 @@ class ClassifyHead(RowHead):
             checked["threshold"] = checked_number(head, "threshold", 0.5, 0.0, 1.0)
         elif head.get("threshold") is not None:
             raise BadAdapter("threshold is of multi_label heads; this head answers one label")
+        # left out where it changes nothing, so that a version without one keeps its digest
+        if (temperature := checked_number(head, "temperature", 1.0, 0.05, 20.0)) != 1.0:
+            checked["temperature"] = temperature
         return checked
 
     def num_outputs(self, head: dict[str, Any]) -> int:
@@ -103,7 +109,8 @@ class ClassifyHead(RowHead):
     ) -> dict[str, Any]:
         del encoding, text
         multi_label = head.get("multi_label", False)
-        shares = sigmoid(logits) if multi_label else softmax(logits)
+        tempered = logits / np.float32(head.get("temperature", 1.0))
+        shares = sigmoid(tempered) if multi_label else softmax(tempered)
         scores = logits.astype(np.float64) if wanted.raw_scores else shares
         best = int(scores.argmax())
         names = head["labels"]

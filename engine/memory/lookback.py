@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -22,28 +22,10 @@ from torch import Tensor
 
 from engine.attention import View, attended
 from engine.memory.kv_cache import BLOCK_TOKENS, KeyValuePool
+from engine.memory.reading import Reading, Stretch, places, stretches
 
 #: rows up to this length share a call, however much shorter some of them are
 _SHORT_TOKENS = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A row's tokens in a forward: so many from `start` on, and blocks with room for all of it."""
-
-    blocks: Sequence[int]
-    start: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stretch:
-    """Tokens of the stream: rows of one length from their start on, or one row that reads on."""
-
-    begin: int
-    end: int
-    num_rows: int
-    reading: Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +51,7 @@ class Lookback:
 
     def __init__(self, pool: KeyValuePool, readings: Sequence[Reading]) -> None:
         self._pool = pool
-        self._places_T = self._tensor(_places(readings))
+        self._places_T = self._tensor(places(readings))
         begins = [0, *accumulate(reading.count for reading in readings)]
         self._singles = [
             _Singles(
@@ -79,7 +61,7 @@ class Lookback:
             )
             for group in _alike_long(readings)
         ]
-        self._stretches = _stretches(readings, begins)
+        self._stretches = stretches(readings, begins)
         #: by window and first token of the first row
         self._seen: dict[tuple[int | None, int], _Seen] = {}
 
@@ -106,7 +88,7 @@ class Lookback:
         query_RKGD = query_RHD.view(len(query_RHD), keys.shape[1], -1, keys.shape[3])
         return attended(query_RKGD, keys, values, seen.mask, view.scaling).flatten(1, 2)
 
-    def _along(self, layer: int, view: View, stretch: _Stretch, new: Sequence[Tensor]) -> Tensor:
+    def _along(self, layer: int, view: View, stretch: Stretch, new: Sequence[Tensor]) -> Tensor:
         """[tokens, H, D] of a stretch; rows from their start need nobody's blocks."""
         query, key, value = (
             x.view(stretch.num_rows, -1, *x.shape[1:]).transpose(1, 2) for x in new
@@ -135,16 +117,6 @@ class Lookback:
         return torch.from_numpy(values).to(self._pool.device)
 
 
-def _places(readings: Sequence[Reading]) -> NDArray[np.int64]:
-    """Where in the pool each token's own key and value go, block after block."""
-    places = []
-    for reading in readings:
-        for at in range(reading.start, reading.start + reading.count):
-            block, place = divmod(at, BLOCK_TOKENS)
-            places.append(reading.blocks[block] * BLOCK_TOKENS + place)
-    return np.array(places, np.int64)
-
-
 def _alike_long(readings: Sequence[Reading]) -> list[list[int]]:
     """Rows with one token, in order of the stream where all are about as long as each other.
 
@@ -160,24 +132,6 @@ def _alike_long(readings: Sequence[Reading]) -> list[list[int]]:
             groups.append([])
         groups[-1].append(row)
     return [sorted(group) for group in groups]
-
-
-def _stretches(readings: Sequence[Reading], begins: Sequence[int]) -> list[_Stretch]:
-    """Neighbours of equal length that read from their start go through one call."""
-    stretches = []
-    for _, run in groupby(range(len(readings)), key=lambda i: _alike(readings[i], i)):
-        rows = list(run)
-        if readings[rows[0]].count > 1:
-            begin, end = begins[rows[0]], begins[rows[-1] + 1]
-            stretches.append(
-                _Stretch(begin=begin, end=end, num_rows=len(rows), reading=readings[rows[0]])
-            )
-    return stretches
-
-
-def _alike(reading: Reading, index: int) -> tuple[int, int]:
-    """The same for rows that one call attends; a row that is read on is like no other."""
-    return (reading.count, -1 if not reading.start else index)
 
 
 def _looked_at(

@@ -21,10 +21,11 @@ from engine.packing import Batch, pack, pad
 from engine.plan import plan, row_group
 from engine.port import Row
 from engine.resident import Placed
-from engine.sites import Action, Sites
+from engine.sites import Action, Dropout, Sites, bound
 from engine.slot_biases import SlotBiases
 
-Dropout = Callable[[Tensor], Tensor]
+#: for so many tokens that are no row's: those that biases come from
+DropoutOf = Callable[[int], Dropout | None]
 
 
 def make_batch(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Batch:
@@ -41,12 +42,13 @@ def acting(
     batch: Batch,
     placed: Mapping[int, Placed],
     dropout: Dropout | None = None,
+    bias_dropout: DropoutOf | None = None,
 ) -> Iterator[None]:
     """While this lasts, a forward of the batch has each row's own adapter in it."""
     with ExitStack() as stack:
         stack.enter_context(sites.acting(plan(batch, placed), dropout))
         if base.slot_biases is not None:
-            plan_slot = partial(_plan_slot, base.slot_biases, placed)
+            plan_slot = partial(_plan_slot, base.slot_biases, placed, bias_dropout)
             stack.enter_context(base.slot_biases.acting(sites, batch.slots, plan_slot))
         yield
 
@@ -97,12 +99,17 @@ def _pooled(
 
 
 def _plan_slot(
-    biases: SlotBiases, placed: Mapping[int, Placed], slot: int, num_tokens: int
-) -> dict[str, list[Action]]:
+    biases: SlotBiases,
+    placed: Mapping[int, Placed],
+    dropout: DropoutOf | None,
+    slot: int,
+    num_tokens: int,
+) -> Mapping[str, Sequence[Action]]:
     """What one slot's adapter does, where biases come from, to tokens that are all its own."""
     if slot not in placed:
         return {}
     own = placed[slot]
     inside = {site: effect for site, effect in own.effects.items() if biases.covers(site)}
     tokens = pack([Row(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
-    return plan(tokens, {slot: replace(own, effects=inside)})
+    actions = plan(tokens, {slot: replace(own, effects=inside)})
+    return actions if dropout is None else bound(actions, dropout(num_tokens))

@@ -3,31 +3,23 @@
 Decides who gets blocks and who gives them up; which rows are asked for, and in which order of
 rank, is decided outside.
 
-Shape letters: T tokens of all rows, W rows that write, D hidden width, V words of the vocabulary.
+Shape letters: W rows that write, V words of the vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from engine.base import Base
 from engine.errors import BadRow
 from engine.memory.block_table import BlockTable
 from engine.memory.blocks import Blocks, root_name
 from engine.memory.kv_cache import BLOCK_TOKENS, KeyValuePool
-from engine.memory.lookback import Lookback, Reading
-from engine.packing import Batch, pack
-from engine.plan import plan
-from engine.port import Row
+from engine.memory.reading import Reading
 from engine.resident import Placed
-from engine.seating import STANDING, Seating
-from engine.sites import Action, Sites
-from engine.steps.forward import make_batch
+from engine.steps.packed_forwards import Forwards
 from engine.steps.running import Running, Turn
 
 
@@ -45,13 +37,10 @@ class PackedReader:
     of rows that began after it, so that two callers never take from each other in turns.
     """
 
-    def __init__(self, base: Base, sites: Sites, *, budget: int, exact: bool) -> None:
-        self._base, self._sites, self._exact = base, sites, exact
-        numerics = base.numerics
-        self._pool = KeyValuePool(base.model.config, numerics.dtype, numerics.device, budget)
-        self._blocks = Blocks(self._pool.num_blocks, BLOCK_TOKENS)
+    def __init__(self, pool: KeyValuePool, forwards: Forwards, *, exact: bool) -> None:
+        self._pool, self._forwards, self._exact = pool, forwards, exact
+        self._blocks = Blocks(pool.num_blocks, BLOCK_TOKENS)
         self._admitted: dict[int, _Admitted] = {}
-        self._seating = Seating()
 
     @property
     def num_blocks(self) -> int:
@@ -77,7 +66,7 @@ class PackedReader:
         if admitted is not None:
             admitted.table.clear()
         if not self._admitted:
-            self._seating.clear()
+            self._forwards.clear()
 
     # ------------------------------------------------------------ who goes on
 
@@ -148,47 +137,19 @@ class PackedReader:
 
     # ------------------------------------------------------------ the forward
 
-    @torch.inference_mode()
     def read(self, turns: Sequence[Turn]) -> Tensor:
-        batch, actions = self._batch(turns)
-        ordered = [turns[i] for i in batch.order]
-        lookback = Lookback(self._pool, [self._reading(turn) for turn in ordered])
-        with self._sites.acting(actions):
-            hidden = self._base.forward(self._moved(batch, ordered), kept=lookback)
-        logits_WV = self._base.vocabulary(self._last(hidden[0], batch, turns))
+        sitting = _placed([a.row for a in self._admitted.values()]) | _placed(
+            [turn.row for turn in turns]
+        )
+        readings = [self._reading(turn) for turn in turns]
+        logits_WV = self._forwards.logits(turns, readings, sitting)
         for turn in turns:
             self._admitted[turn.row.key].table.commit(turn.row.ids, turn.stop)
         return logits_WV
 
-    def _batch(self, turns: Sequence[Turn]) -> tuple[Batch, Mapping[str, Sequence[Action]]]:
-        """Rows by seat, and what acts on them; for the same bits in any company, by themselves."""
-        rows = [Row(ids=t.row.ids[t.start : t.stop], slot=t.row.slot) for t in turns]
-        placed = _placed([turn.row for turn in turns])
-        if self._exact:
-            batch = make_batch(self._base, rows, placed)
-            return batch, plan(batch, placed)
-        seats = self._seating.seats(_placed([a.row for a in self._admitted.values()]) | placed)
-        groups = [seats.get(row.slot, STANDING) for row in rows]
-        batch = pack(rows, self._pool.device, groups)
-        return batch, self._seating.plan(batch, seats)
-
     def _reading(self, turn: Turn) -> Reading:
         blocks = self._admitted[turn.row.key].table.blocks
         return Reading(blocks=blocks, start=turn.start, count=turn.count)
-
-    def _moved(self, batch: Batch, ordered: Sequence[Turn]) -> Batch:
-        """Positions count on from what each row has read."""
-        places = [place for turn in ordered for place in range(turn.start, turn.stop)]
-        positions = torch.tensor(places, device=self._pool.device)[None]
-        return replace(batch, positions=positions)
-
-    def _last(self, hidden_TD: Tensor, batch: Batch, turns: Sequence[Turn]) -> Tensor:
-        """Hidden states [W, D] after the last token of each turn that writes, in order of turns."""
-        ends = dict(zip(batch.order, accumulate(batch.lengths), strict=True))
-        last = [ends[i] - 1 for i, turn in enumerate(turns) if turn.writes]
-        return hidden_TD.index_select(
-            0, torch.tensor(last, dtype=torch.int64, device=hidden_TD.device)
-        )
 
     def _root(self, row: Running) -> bytes | None:
         """The bare base is the same for ever; a slot in training is not, and has no digest."""

@@ -12,6 +12,7 @@ from engine.base import Base
 from engine.errors import BadRow, NonFiniteResult
 from engine.faults import device_lost, row_failure
 from engine.port import Array, Failure, Predicted, Row
+from engine.prefix import Known
 from engine.resident import Placed
 from engine.sites import Sites
 from engine.steps.forward import head_logits, make_batch
@@ -22,7 +23,12 @@ Answers = list[Array | Failure]
 
 @torch.inference_mode()
 def predict(
-    base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed], exact: bool
+    base: Base,
+    sites: Sites,
+    rows: Sequence[Row],
+    placed: Mapping[int, Placed],
+    exact: bool,
+    known: Known | None = None,
 ) -> Predicted:
     """One answer per row, in the order given."""
     started = time.perf_counter()
@@ -35,9 +41,9 @@ def predict(
     batches = [[i] for i in good] if exact else [good] if good else []
     answers: dict[int, Array | Failure] = dict(failures)
     for batch in batches:
-        answers |= dict(
-            zip(batch, _answer(base, sites, [rows[i] for i in batch], placed), strict=True)
-        )
+        own = known.of(batch) if known is not None else None
+        found = _answer(base, sites, [rows[i] for i in batch], placed, own)
+        answers |= dict(zip(batch, found, strict=True))
     return Predicted(
         rows=[answers[i] for i in range(len(rows))],
         forward_s=time.perf_counter() - started,
@@ -46,24 +52,40 @@ def predict(
     )
 
 
-def _answer(base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Answers:
+def _answer(
+    base: Base,
+    sites: Sites,
+    rows: Sequence[Row],
+    placed: Mapping[int, Placed],
+    known: Known | None,
+) -> Answers:
     """Halves the batch when the model's code raises, so that only the row at fault fails."""
     try:
-        return _forward(base, sites, rows, placed)
+        return _forward(base, sites, rows, placed, known)
     except (RuntimeError, ValueError, IndexError) as error:
         if device_lost(error):  # no row is to blame, and none would ever go well again
             raise
         if len(rows) == 1:
             return [row_failure(error)]
     half = len(rows) // 2
-    return [*_answer(base, sites, rows[:half], placed), *_answer(base, sites, rows[half:], placed)]
+    return [
+        answer
+        for part in (range(half), range(half, len(rows)))
+        for answer in _answer(
+            base, sites, [rows[i] for i in part], placed, known.of(part) if known else None
+        )
+    ]
 
 
 def _forward(
-    base: Base, sites: Sites, rows: Sequence[Row], placed: Mapping[int, Placed]
+    base: Base,
+    sites: Sites,
+    rows: Sequence[Row],
+    placed: Mapping[int, Placed],
+    known: Known | None,
 ) -> Answers:
     batch = make_batch(base, rows, placed)
-    hidden = hidden_rows(base, sites, rows, batch, placed)
+    hidden = hidden_rows(base, sites, rows, batch, placed, known)
     answers: Answers = [Failure(code=BadRow.code, message="the row was lost")] * len(rows)
     for position, logits in zip(
         batch.order, head_logits(base, hidden, batch.slots, placed), strict=True

@@ -13,6 +13,7 @@ from torch import Tensor
 from engine.base import Base
 from engine.packing import Batch, repack, unpack
 from engine.port import Row
+from engine.prefix import Known
 from engine.resident import Placed
 from engine.sites import Sites
 from engine.steps.forward import acting, make_batch
@@ -32,13 +33,24 @@ class Trunk:
 
 
 def hidden_rows(
-    base: Base, sites: Sites, rows: Sequence[Row], batch: Batch, placed: Mapping[int, Placed]
+    base: Base,
+    sites: Sites,
+    rows: Sequence[Row],
+    batch: Batch,
+    placed: Mapping[int, Placed],
+    known: Known | None = None,
 ) -> list[Tensor]:
-    """Final hidden states, one [tokens, D] per row in the order of `batch`, made of `rows`."""
+    """Final hidden states, one [tokens, D] per row in the order of `batch`, made of `rows`.
+
+    Starts at what is known of them, unless a trunk would be found without it: a training's answers
+    must be its version's, bit for bit.
+    """
     trunk = find_trunk(base, rows, placed)
     depth, given = 0, None
     if trunk is not None:
         depth, given = trunk.depth, _given(base, sites, trunk, batch, placed)
+    elif known is not None and (filled := known.filled(batch)) is not None:
+        depth, given = known.prefix.boundary, filled
     with acting(base, sites, batch, placed):
         return unpack(base.run(batch, depth, base.num_layers, given), batch)
 

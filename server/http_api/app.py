@@ -16,7 +16,7 @@ from server.doorkeeper import Doorkeeper
 from server.health import Health
 from server.http_api import aliases, files, jobs, predict, predict_many, status, tasks, versions
 from server.http_api.gate import Gate
-from server.http_api.openai import chat, completions, embeddings, models
+from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
 from server.http_api.route import check_routes
@@ -33,7 +33,7 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     )
     app.state.service = service
     app.state.health = health
-    openai = (completions, chat, embeddings, models)
+    openai = (completions, chat, embeddings, models, fine_tuning)
     for part in (predict, predict_many, tasks, versions, aliases, jobs, files, status, *openai):
         # the routes themselves, not a router within a router: what is live can then be listed
         app.router.routes.extend(part.router.routes)

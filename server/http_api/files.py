@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, File, Form, UploadFile
 from starlette.responses import FileResponse
 
+from server.errors import BadParameter
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import FileDeletedOut, FileOut, FilesOut
 from server.http_api.versions import chunks
@@ -20,19 +21,35 @@ async def create_file(
     service: ServiceOf,
     file: Annotated[UploadFile, File()],
     purpose: Annotated[str, Form()],
+    expires: Annotated[str | None, Form(alias="expires_after[anchor]")] = None,
 ) -> FileOut:
     """Upload labelled rows (JSONL or CSV) for a job."""
+    if expires is not None:
+        raise BadParameter("Files here do not expire; delete them.", param="expires_after")
     view = await service.files.create(caller, file.filename or "", purpose, chunks(file.file))
     return FileOut.of(view)
 
 
 @router.get("/v1/files")
 async def list_files(
-    caller: CallerOf, service: ServiceOf, after: str | None = None, limit: int = 0
+    caller: CallerOf,
+    service: ServiceOf,
+    after: str | None = None,
+    limit: int = 0,
+    order: Literal["asc", "desc"] = "desc",
+    purpose: str | None = None,
 ) -> FilesOut:
-    """Your files, newest first."""
-    page = await service.files.list(caller, after, limit)
-    return FilesOut(data=[FileOut.of(view) for view in page.items], has_more=page.has_more)
+    """Your files, newest first unless `order` is `asc`."""
+    page = await service.files.list(
+        caller, after, limit, purpose=purpose, oldest_first=order == "asc"
+    )
+    data = [FileOut.of(view) for view in page.items]
+    return FilesOut(
+        data=data,
+        has_more=page.has_more,
+        first_id=data[0].id if data else None,
+        last_id=data[-1].id if data else None,
+    )
 
 
 @router.get("/v1/files/{file_id}")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from dataclasses import asdict
 
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from server.http_api.job_stream import job_stream
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import JobBody, JobsOut
+from server.http_api.schemas import JobBody, JobEventsOut, JobsOut
 from server.service.views import JobView
+from trainer.event import CHECKPOINT, PUBLISHED
 
 router = APIRouter(route_class=GuardedRoute, tags=["jobs"])
 
@@ -39,3 +44,40 @@ async def get_job(job_id: str, caller: CallerOf, service: ServiceOf) -> JobView:
 async def cancel_job(job_id: str, caller: CallerOf, service: ServiceOf) -> JobView:
     """A queued job ends at once, a running one within a step."""
     return await service.jobs.cancel(caller, job_id)
+
+
+@router.post("/v1/jobs/{job_id}/pause")
+async def pause_job(job_id: str, caller: CallerOf, service: ServiceOf) -> JobView:
+    """A queued job at once, a running one within a step."""
+    return await service.jobs.pause(caller, job_id)
+
+
+@router.post("/v1/jobs/{job_id}/resume")
+async def resume_job(job_id: str, caller: CallerOf, service: ServiceOf) -> JobView:
+    """A paused job goes back to the queue."""
+    return await service.jobs.resume(caller, job_id)
+
+
+@router.get("/v1/jobs/{job_id}/events", response_model=JobEventsOut)
+async def list_events(
+    job_id: str,
+    caller: CallerOf,
+    service: ServiceOf,
+    after: int = 0,
+    limit: int = 0,
+    stream: bool = False,
+) -> Response | JobEventsOut:
+    """What was told of a job behind the number `after`; as a stream, until the job has ended."""
+    if stream:
+        return await job_stream(service.jobs, caller, job_id, after, asdict)
+    page = await service.jobs.events(caller, job_id, after, limit)
+    return JobEventsOut(events=list(page.items), has_more=page.has_more)
+
+
+@router.get("/v1/jobs/{job_id}/checkpoints")
+async def list_checkpoints(
+    job_id: str, caller: CallerOf, service: ServiceOf, after: int = 0, limit: int = 0
+) -> JobEventsOut:
+    """Of a job's events, those that tell of a saved state, and of the version."""
+    page = await service.jobs.events(caller, job_id, after, limit, codes=(CHECKPOINT, PUBLISHED))
+    return JobEventsOut(events=list(page.items), has_more=page.has_more)

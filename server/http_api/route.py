@@ -23,6 +23,7 @@ from server.service.values import Caller, Role
 
 _log = logging.getLogger(__name__)
 
+_TUNING = "/v1/fine_tuning/jobs/{job_id}"
 _ALIAS = "/v1/tasks/{task}/aliases/{alias}"
 #: none: answered without a key
 ROLES: dict[str, Role | None] = {
@@ -44,6 +45,7 @@ ROLES: dict[str, Role | None] = {
     "GET /v1/tasks/{task}/versions/{number}": Role.READ,
     "DELETE /v1/tasks/{task}/versions/{number}": Role.ADMIN,
     "GET /v1/tasks/{task}/versions/{number}/export": Role.READ,
+    "GET /v1/tasks/{task}/versions/{number}/report": Role.READ,
     "GET /v1/tasks/{task}/aliases": Role.READ,
     f"PUT {_ALIAS}": Role.ADMIN,
     f"POST {_ALIAS}/rollback": Role.ADMIN,
@@ -57,6 +59,18 @@ ROLES: dict[str, Role | None] = {
     "GET /v1/jobs": Role.READ,
     "GET /v1/jobs/{job_id}": Role.READ,
     "POST /v1/jobs/{job_id}/cancel": Role.ADMIN,
+    "POST /v1/jobs/{job_id}/pause": Role.ADMIN,
+    "POST /v1/jobs/{job_id}/resume": Role.ADMIN,
+    "GET /v1/jobs/{job_id}/events": Role.READ,
+    "GET /v1/jobs/{job_id}/checkpoints": Role.READ,
+    "POST /v1/fine_tuning/jobs": Role.ADMIN,
+    "GET /v1/fine_tuning/jobs": Role.READ,
+    f"GET {_TUNING}": Role.READ,
+    f"POST {_TUNING}/cancel": Role.ADMIN,
+    f"POST {_TUNING}/pause": Role.ADMIN,
+    f"POST {_TUNING}/resume": Role.ADMIN,
+    f"GET {_TUNING}/events": Role.READ,
+    f"GET {_TUNING}/checkpoints": Role.READ,
 }
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

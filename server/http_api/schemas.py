@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from server.service.views import AliasView, EventView, FileView, JobView, TaskView, VersionView
+from server.service.views import (
+    AliasView,
+    EventView,
+    FileView,
+    JobEventView,
+    JobView,
+    TaskView,
+    VersionView,
+)
 
 
 class Body(BaseModel):
@@ -41,6 +49,8 @@ class JobBody(Body):
     kind: str | None = None
     pooling: str | None = None
     settings: dict[str, Any] | None = None
+    metadata: dict[str, str] | None = None
+    suffix: str | None = None
 
 
 class TimingOut(BaseModel):
@@ -111,6 +121,13 @@ class JobsOut(BaseModel):
     has_more: bool
 
 
+class JobEventsOut(BaseModel):
+    """A page, oldest first."""
+
+    events: list[JobEventView]
+    has_more: bool
+
+
 class FileOut(BaseModel):
     """OpenAI's file object."""
 
@@ -139,6 +156,8 @@ class FilesOut(BaseModel):
     object: str = "list"
     data: list[FileOut]
     has_more: bool
+    first_id: str | None = None
+    last_id: str | None = None
 
 
 class FileDeletedOut(BaseModel):

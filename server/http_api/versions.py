@@ -10,7 +10,7 @@ from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, File, Form, UploadFile
 from starlette.background import BackgroundTask
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, HTMLResponse
 
 from adapters_registry.strict_json import NotStrictJson, parse_object
 from server.errors import BadCall
@@ -19,6 +19,7 @@ from server.http_api.schemas import VersionsOut
 from server.service.adapters import Export
 from server.service.values import Registration
 from server.service.views import VersionView
+from trainer.report.page.document import policy
 
 router = APIRouter(route_class=GuardedRoute, tags=["versions"])
 _CHUNK_BYTES = 1024 * 1024
@@ -92,6 +93,18 @@ async def export_version(
         headers={"x-adapterd-digest": exported.version.digest},
         background=BackgroundTask(exported.close),
     )
+
+
+@router.get("/v1/tasks/{task}/versions/{number}/report", response_class=HTMLResponse)
+async def get_report(task: str, number: int, caller: CallerOf, service: ServiceOf) -> HTMLResponse:
+    """What its training found out about a version, as a page; as JSON it is in the lineage."""
+    page = await service.adapters.report_page(caller, f"{task}@{number}")
+    headers = {
+        "content-security-policy": policy(),
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+    }
+    return HTMLResponse(page, headers=headers)
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from server.dispatch.residency import Residency
 from server.errors import BadCall
 from server.service.head_settings import head_of
 from server.service.prompts import PROMPT_FILES, PromptReader
+from server.service.reports import Reports
 from server.service.values import Caller, Registration
 from server.service.views import (
     AliasView,
@@ -54,6 +55,7 @@ class AdapterService:
     ) -> None:
         self._registry, self._port = registry, port
         self._residency, self._prompts = residency, prompts
+        self._reports = Reports(registry)
         self._uploads = ThreadPoolExecutor(_MAX_UPLOADS, thread_name_prefix="upload")
 
     def close(self) -> None:
@@ -113,6 +115,11 @@ class AdapterService:
     async def list(self, caller: Caller, task: str) -> Sequence[VersionView]:
         versions, aliases = await asyncio.to_thread(self._versions, caller.tenant, task)
         return [version_view(version, aliases) for version in versions]
+
+    async def report_page(self, caller: Caller, ref: str) -> str:
+        """Raises NoReport for a version that was not trained here."""
+        version = await asyncio.to_thread(self._registry.resolve, caller.tenant, ref)
+        return await asyncio.to_thread(self._reports.page, version)
 
     async def get(self, caller: Caller, ref: str) -> VersionView:
         return await self._shown(
@@ -189,8 +196,10 @@ class AdapterService:
         )
 
     async def _shown(self, version: Version) -> VersionView:
+        """With the whole report in its lineage, of which a list shows the summary."""
         aliases = await asyncio.to_thread(self._registry.aliases, version.tenant, version.task)
-        return version_view(version, aliases)
+        report = await asyncio.to_thread(self._reports.read, version)
+        return version_view(version, aliases, report)
 
     def _versions(self, tenant: str, task: str) -> tuple[Sequence[Version], Sequence[Alias]]:
         return self._registry.versions(tenant, task), self._registry.aliases(tenant, task)

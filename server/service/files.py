@@ -36,10 +36,19 @@ class FileService:
         return file_view(await asyncio.to_thread(self._files.get, caller.tenant, file_id))
 
     async def list(
-        self, caller: Caller, after: str | None = None, limit: int = 0
+        self,
+        caller: Caller,
+        after: str | None = None,
+        limit: int = 0,
+        *,
+        purpose: str | None = None,
+        oldest_first: bool = False,
     ) -> Page[FileView]:
         limit = checked_limit(limit)
-        found = await asyncio.to_thread(self._files.list, caller.tenant, after, limit + 1)
+        found = await asyncio.to_thread(
+            self._files.list, caller.tenant, after, limit + 1,
+            purpose=purpose, oldest_first=oldest_first,
+        )  # fmt: skip
         return page_of(found, limit, file_view)
 
     async def content(self, caller: Caller, file_id: str) -> Path:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from server.errors import BadCall, Draining
+from server.errors import BadCall, BadParameter, Draining
 from server.health import Health
 from server.service.page import Page, checked_limit, page_of
 from server.service.values import Caller
-from server.service.views import JobView, job_view
+from server.service.views import JobEventView, JobView, job_event_view, job_view
 from trainer.settings import TrainingSettings
 from trainer.trainer import Trainer
 from trainer.values import JobSpec
@@ -20,8 +20,12 @@ from trainer.values import JobSpec
 _log = logging.getLogger(__name__)
 
 #: what a caller may say of a job; the tenant is never among it
-JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {"tenant"}
+JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {
+    "tenant",
+    "chosen",
+}
 _POLL_S = 0.25
+MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 16, 64, 512
 
 
 class JobService:
@@ -53,13 +57,62 @@ class JobService:
     async def get(self, caller: Caller, job_id: str) -> JobView:
         return job_view(await asyncio.to_thread(self._trainer.get, caller.tenant, job_id))
 
-    async def list(self, caller: Caller, after: str | None = None, limit: int = 0) -> Page[JobView]:
+    async def list(
+        self,
+        caller: Caller,
+        after: str | None = None,
+        limit: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Page[JobView]:
         limit = checked_limit(limit)
-        found = await asyncio.to_thread(self._trainer.list, caller.tenant, after, limit + 1)
+        found = await asyncio.to_thread(
+            self._trainer.list, caller.tenant, after, limit + 1, checked_metadata(metadata or {})
+        )
         return page_of(found, limit, job_view)
 
     async def cancel(self, caller: Caller, job_id: str) -> JobView:
         return job_view(await asyncio.to_thread(self._trainer.cancel, caller.tenant, job_id))
+
+    async def pause(self, caller: Caller, job_id: str) -> JobView:
+        return job_view(await asyncio.to_thread(self._trainer.pause, caller.tenant, job_id))
+
+    async def resume(self, caller: Caller, job_id: str) -> JobView:
+        return job_view(await asyncio.to_thread(self._trainer.resume, caller.tenant, job_id))
+
+    async def events(
+        self,
+        caller: Caller,
+        job_id: str,
+        after: int | None = None,
+        limit: int = 0,
+        *,
+        newest_first: bool = False,
+        codes: Sequence[str] = (),
+    ) -> Page[JobEventView]:
+        """`after` is the last number of the page before, in the order that is asked for."""
+        limit = checked_limit(limit)
+        found = await asyncio.to_thread(
+            self._trainer.events, caller.tenant, job_id,
+            after=after, limit=limit + 1, newest_first=newest_first, codes=codes,
+        )  # fmt: skip
+        return page_of(found, limit, job_event_view)
+
+    async def follow(
+        self, caller: Caller, job_id: str, after: int = 0
+    ) -> AsyncGenerator[JobEventView, None]:
+        """The job's events behind `after`, then each as it comes, until the job has ended."""
+        while True:
+            ended = (await self.get(caller, job_id)).ended
+            page = await self.events(caller, job_id, after)
+            for event in page.items:
+                after = event.number
+                yield event
+            if ended and not page.has_more:
+                return
+            if self._health.is_draining:
+                raise Draining
+            if not page.has_more:
+                await asyncio.sleep(self._poll_s)
 
     async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[JobView]:
         """The job now and after each change, until it ends.
@@ -90,5 +143,26 @@ def _spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
     missing = sorted({"task", "file_id"} - wanted.keys())
     if missing:
         raise BadCall(f"A job needs {' and '.join(missing)}.")
+    checked_metadata(wanted.get("metadata", {}))
     settings = TrainingSettings.parse(wanted.get("settings", {}))
-    return JobSpec(**{**wanted, "tenant": tenant, "settings": settings})
+    # an empty kind is none, as gRPC says it
+    chosen = (*(["kind"] if wanted.get("kind") else []), *wanted.get("settings", {}))
+    return JobSpec(**{**wanted, "tenant": tenant, "settings": settings, "chosen": chosen})
+
+
+def checked_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """Within OpenAI's bounds, and with names that a query can hold."""
+    if len(metadata) > MAX_NOTES:
+        raise _bad_metadata(f"has {len(metadata)} entries; there may be {MAX_NOTES}")
+    for name, value in metadata.items():
+        if not 0 < len(name) <= MAX_NOTE_NAME or '"' in name:
+            raise _bad_metadata(
+                f"has the name {name[:80]!r}; a name has 1 to {MAX_NOTE_NAME} letters, no quote"
+            )
+        if len(value) > MAX_NOTE:
+            raise _bad_metadata(f"has {len(value)} letters under {name!r}, more than {MAX_NOTE}")
+    return metadata
+
+
+def _bad_metadata(what: str) -> BadParameter:
+    return BadParameter(f"metadata {what}.", param="metadata")

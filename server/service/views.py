@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from adapters_registry.values import Alias, AliasEvent, Task, Version
 from engine.port import EngineInfo
+from trainer.event import Event
 from trainer.values import FileRecord, Job
 
 
@@ -81,6 +84,20 @@ class JobView:
     error_message: str | None
     revision: int
     ended: bool
+    #: what was asked for, as JSON, but for its owner
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobEventView:
+    """One thing that was told of a job; `number` counts from 1 within it."""
+
+    number: int
+    created_at: float
+    level: str
+    code: str
+    message: str
+    data: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +138,10 @@ def task_view(task: Task) -> TaskView:
     )
 
 
-def version_view(version: Version, aliases: Sequence[Alias]) -> VersionView:
+def version_view(
+    version: Version, aliases: Sequence[Alias], report: Mapping[str, Any] | None = None
+) -> VersionView:
+    """`report` takes the place of the summary in the lineage."""
     head = version.manifest.semantics["head"]
     return VersionView(
         task=version.task,
@@ -135,7 +155,7 @@ def version_view(version: Version, aliases: Sequence[Alias]) -> VersionView:
         created_at=version.created_at,
         source=version.source,
         aliases=sorted(alias.name for alias in aliases if alias.version == version.number),
-        lineage=version.lineage,
+        lineage={**version.lineage, "report": report} if report else version.lineage,
     )
 
 
@@ -166,6 +186,24 @@ def job_view(job: Job) -> JobView:
         error_message=job.error_message,
         revision=job.revision,
         ended=job.status.ended,
+        spec=_spec_view(job),
+    )
+
+
+def _spec_view(job: Job) -> dict[str, Any]:
+    spec: dict[str, Any] = msgspec.to_builtins(job.spec.to_json())  # tuples become lists
+    del spec["tenant"]
+    return spec
+
+
+def job_event_view(event: Event) -> JobEventView:
+    return JobEventView(
+        number=event.number,
+        created_at=event.created_at,
+        level=event.level,
+        code=event.code,
+        message=event.message,
+        data=event.data,
     )
 
 

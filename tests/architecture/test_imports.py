@@ -77,7 +77,8 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
 
 def _dependencies() -> list[str]:
     project = project_file()["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["demo"]]
+    extras = project["optional-dependencies"]
+    return [*project["dependencies"], *extras["demo"], *extras["gpu"]]
 
 
 def _imported(path: Path) -> set[str]:

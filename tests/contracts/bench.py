@@ -39,6 +39,7 @@ class Bench:
         self.engine = engine
         self._folder = folder
         self._digests: list[str] = []
+        self._caches: set[str] = set()
 
     @property
     def base(self) -> Base:
@@ -98,12 +99,18 @@ class Bench:
             "kind": case.kind, "kind_config": case.kind_settings,
             "head": case.head_settings, "seed": 3, "dropout": 0.0, "head_dropout": 0.0,
         }  # fmt: skip
+        self._caches |= {spec["cache"]} if spec.get("cache") else set()
         return int(self.ask(port.OpenTraining(**{**settings, **spec})).slot)
 
     def train(self, case: Case, slot: int, steps: int, rate: float = 0.01) -> list[float]:
         """Train on the rows with targets that can be learned; the losses."""
         rows = [port.Row(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
         return [self._train(case, slot, rows, number, rate) for number in range(steps)]
+
+    def fill(self, slot: int, **given: Any) -> None:
+        """Keep what enters the lowest trained layer, of all the rows together."""
+        rows = [port.Row(ids=ids) for ids in ROWS]
+        self.ask(port.Fill(slot=slot, rows=rows, keys=list(range(len(rows))), **given))
 
     def _train(
         self, case: Case, slot: int, rows: list[port.Row], number: int, rate: float
@@ -130,6 +137,8 @@ class Bench:
             self.engine.step(port.Unload(digest=digest))
         for slot in self.ask(port.Stats()).training:
             self.engine.step(port.CloseTraining(slot=slot))
+        for cache in self._caches:
+            self.engine.step(port.Forget(cache=cache))
 
 
 def _content(directory: Path) -> str:

@@ -138,7 +138,7 @@ def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
     slot = table.ask(
         port.OpenTraining(kind="lora", kind_config={"rank": 4}, head=HEAD, seed=3)
     ).slot
-    monkeypatch.setattr("engine.steps.train._MAX_PART_TOKENS", 60)
+    monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 60)
     parts = []
     loss = Training._loss
     monkeypatch.setattr(

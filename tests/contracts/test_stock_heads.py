@@ -152,7 +152,7 @@ def test_the_pairs_of_a_step_stay_together_when_it_is_taken_in_parts(
 ) -> None:
     table = bench("bert")
     case = Case("bert", "lora", "embed", "mean")
-    monkeypatch.setattr("engine.steps.train._MAX_PART_TOKENS", 4)
+    monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 4)
     assert table.train(case, table.open(case), steps=1) == [pytest.approx(0.0, abs=1e-6)]
 
 

@@ -82,6 +82,7 @@ def test_cached_activations_train_exactly_what_recomputed_ones_do(
     settings = {"rank": 4, "layers": 1}
     cached = table.open(case, kind_config=settings, dropout=0.1, head_dropout=0.1)
     fresh = table.open(case, kind_config=settings, dropout=0.1, head_dropout=0.1, cache_bytes=0)
+    table.fill(cached)
     assert table.train(case, cached, steps=6) == table.train(case, fresh, steps=6)
     assert (table.ask(port.Stats()).cache_bytes > 0) == table.base.family.ranged
 
@@ -152,7 +153,7 @@ def test_a_step_over_the_size_of_one_part_takes_the_same_step_in_several(
     table = bench("bert")
     case = Case("bert", "lora", "tag", "native")
     whole = table.train(case, table.open(case), steps=4)
-    monkeypatch.setattr("engine.steps.train._MAX_PART_TOKENS", 12)
+    monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 12)
     parts = table.train(case, table.open(case), steps=4)
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 

@@ -107,7 +107,7 @@ class Bench:
     #: times what jobs do; leases and files have `clock`
     training_clock: Callable[[], float] = time.monotonic
     #: none by default: its child costs seconds, and few tests are about it
-    baseline_timeout_s: float = 0.0
+    report_timeout_s: float = 0.0
     registry: Registry = field(init=False)
     store: JobStore = field(init=False)
     files: FileStore = field(init=False)
@@ -128,7 +128,7 @@ class Bench:
             self.training_clock,
             poll_s=0.02,
             lease_s=5.0,
-            baseline_timeout_s=self.baseline_timeout_s,
+            report_timeout_s=self.report_timeout_s,
         )
 
     def upload(self, content: bytes, filename: str = "rows.jsonl") -> FileRecord:
@@ -136,7 +136,9 @@ class Bench:
 
     def spec(self, content: bytes, filename: str = "rows.jsonl", **given: Any) -> JobSpec:
         settings = TrainingSettings.parse({"epochs": 2, "seeds": 1, **given.pop("settings", {})})
-        named = {"tenant": TENANT, "task": "mood", "settings": settings, **given}
+        # little data is what most tests have, and a kind is what they are about
+        named = {"tenant": TENANT, "task": "mood", "settings": settings, "chosen": ("kind",)}
+        named |= given
         return JobSpec(file_id=self.upload(content, filename).id, **named)
 
     def close(self) -> None:

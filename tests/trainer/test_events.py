@@ -50,7 +50,7 @@ def test_events_come_in_pages_either_way(bench: Bench) -> None:
     assert [event.code for event in page] == ["x.0", "x.1", "x.2"]
     back = bench.store.list_events(TENANT, "job-1", after=6, limit=2, newest_first=True)
     assert [event.number for event in back] == [5, 4]
-    only = bench.store.list_events(TENANT, "job-1", limit=9, code="x.3")
+    only = bench.store.list_events(TENANT, "job-1", limit=9, codes=["x.3", "x.9"])
     assert [event.number for event in only] == [6]
 
 
@@ -119,7 +119,9 @@ def test_a_whole_job_tells_of_its_phases(bench: Bench) -> None:
     seen = codes(bench, job.id)
     assert seen[:2] == ["job.queued", "job.running"]
     assert "phase.training" in seen
-    assert seen[-2:] == ["phase.publishing", "job.succeeded"]
+    assert seen[-3:] == ["phase.publishing", "version.published", "job.succeeded"]
+    published = bench.store.list_events(TENANT, job.id, limit=1, codes=["version.published"])
+    assert published[0].data["ref"] == "mood@1"
 
 
 def test_a_database_of_the_first_release_is_brought_forward_with_its_jobs(

@@ -97,6 +97,9 @@ class Looker:
     def waiting(self) -> None:
         return None
 
+    def filled(self) -> None:
+        pass
+
     def stepped(self) -> None:
         self.num_steps += 1
         if self.num_steps == self.last_step:

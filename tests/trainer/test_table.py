@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trainer.errors import BadDataset, BadEncoding, BadLine
-from trainer.table import read_records
+from trainer.table import read_records, read_rows
 
 
 def fields(content: bytes, filename: str) -> list[dict[str, object]]:
@@ -19,6 +19,28 @@ def test_jsonl_is_one_object_per_line_and_blank_lines_are_skipped() -> None:
 
 def test_a_byte_order_mark_and_windows_line_ends_are_no_obstacle() -> None:
     assert fields(b'\xef\xbb\xbf{"a": 1}\r\n{"a": 2}\r\n', "rows.jsonl") == [{"a": 1}, {"a": 2}]
+
+
+def test_utf_16_with_its_mark_is_read() -> None:
+    assert fields('{"a": "ñ"}'.encode("utf-16"), "rows.jsonl") == [{"a": "ñ"}]
+
+
+def test_a_byte_that_is_not_utf_8_is_named_and_shown_as_it_may_have_been_meant() -> None:
+    with pytest.raises(BadEncoding, match=r"byte 0xe9 on line 2 \(its byte 11\).*'.*café'"):
+        fields('{"a": 1}\n{"a": "café'.encode("latin-1"), "rows.jsonl")
+
+
+def test_a_line_longer_than_any_usable_row_is_refused_unread() -> None:
+    with pytest.raises(BadLine, match="Line 2 is longer than 8388608 bytes") as caught:
+        fields(b'{"a": 1}\n{"a": "' + b"x" * 100_000_000 + b'"}', "rows.jsonl")
+    assert caught.value.line == 2
+
+
+def test_rows_after_a_bad_one_are_still_read() -> None:
+    rows = list(read_rows(b'{"a": 1}\n{\n{"a": 2}\n', "rows.jsonl"))
+    assert [type(row).__name__ for row in rows] == ["Record", "BadLine", "Record"]
+    rows = list(read_rows(b"a,b\n1\n1,2\n", "rows.csv"))
+    assert [type(row).__name__ for row in rows] == ["BadLine", "Record"]
 
 
 def test_a_line_separator_inside_a_string_does_not_end_the_line() -> None:
@@ -79,6 +101,15 @@ def test_conll_sentences_end_at_blank_lines() -> None:
     assert records[0].fields == {"tokens": ["Ann", "ran"], "ner_tags": ["B-person", "O"]}
 
 
+def test_further_conll_columns_can_be_chosen() -> None:
+    record = fields(b"Ann NNP B-NP B-per\nran VBD B-VP O\n", "rows.conll")[0]
+    assert (record["ner_tags"], record["column_3"]) == (["B-per", "O"], ["B-NP", "B-VP"])
+
+
+def test_tabs_let_a_conll_token_hold_spaces() -> None:
+    assert fields(b"New York\tB-place\n", "rows.conll")[0]["tokens"] == ["New York"]
+
+
 def test_a_conll_token_without_a_tag_is_named() -> None:
     with pytest.raises(BadLine, match="Line 2"):
         fields(b"Ann\tB-person\nran\n", "rows.conll")
@@ -90,7 +121,8 @@ def test_a_conll_token_without_a_tag_is_named() -> None:
         (b"", "is empty"),
         (b" \n\n", "is empty"),
         (b'{"a": "\xff"}', "byte 0xff on line 1"),
-        ('{"a": 1}'.encode("utf-16"), "UTF-16"),
+        ('{"a": 1}'.encode("utf-16-le"), "UTF-16 without its mark"),
+        ('{"a": 1}'.encode("utf-16") + b"\x00", "begins as UTF-16"),
         (b"text,label\na\0b,c\n", "line 2 holds a NUL"),
     ],
 )

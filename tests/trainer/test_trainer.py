@@ -50,7 +50,7 @@ def assert_unpublished(bench: Bench, job: Job, code: str) -> None:
 
 
 def test_a_job_ends_with_a_version_and_an_honest_report(tmp_path: Any) -> None:
-    bench = Bench(directory=tmp_path, baseline_timeout_s=60)
+    bench = Bench(directory=tmp_path, report_timeout_s=60)
     job = run(bench)
     assert (job.status, job.phase, job.progress) == (Status.SUCCEEDED, Phase.DONE, 1.0)
     version = bench.registry.resolve(TENANT, "mood")

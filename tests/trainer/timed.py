@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-from engine.port import Predict, Result, Step, Train
+from engine.port import Fill, Predict, Result, Step, Train
 from engine.testing import FakeEngine
 from tests.trainer.build import Clock
 
@@ -24,24 +24,25 @@ class Later(Future[Result]):
 
 @dataclass(slots=True)
 class TimedEngine(FakeEngine):
-    """The first time a slot sees a row it computes the layers below as well. `factor` is how much
-    slower training is than the plan thinks.
+    """Answering takes a millisecond for a token, filling half of one, and training `factor` times
+    what the plan thinks beside that.
     """
 
     clock: Clock = field(default_factory=Clock)
     factor: float = 1.0
-    _seen: set[tuple[int, int]] = field(default_factory=set)
+    _filled: set[int] = field(default_factory=set)
 
     def submit(self, step: Step) -> Future[Result]:
         return Later(FakeEngine.submit(self, step), self.clock, self._seconds(step))
 
     def _seconds(self, step: Step) -> float:
-        if isinstance(step, Predict):
-            return 1e-3 * sum(len(row.ids) for row in step.rows)
-        if not isinstance(step, Train):
+        if not isinstance(step, Predict | Fill | Train):
             return 0.01
-        keys = {(step.slot, key) for key in step.keys}
-        fresh = len(keys - self._seen) / len(keys)
-        self._seen |= keys
         tokens = sum(len(row.ids) for row in step.rows)
-        return 0.005 + 1e-3 * tokens * self.factor * (1.5 + 0.7 * fresh)
+        if isinstance(step, Predict):
+            return 1e-3 * tokens * (0.55 if step.keys else 1)
+        if isinstance(step, Fill):
+            fresh = set(step.keys) - self._filled
+            self._filled |= fresh
+            return 0.5e-3 * tokens if fresh else 0.0
+        return 0.005 + 1e-3 * tokens * self.factor * 1.3

@@ -34,7 +34,7 @@ class ClassifyData(PlainData):
     def example(self, record: Record, spec: JobSpec) -> Example:
         first, second = texts(record, spec)
         raw = field(record, spec.label_column)
-        where = f"Line {record.line}: {spec.label_column}"
+        where = f"{record.place}: {spec.label_column}"
         label: Any
         if isinstance(raw, list):
             label = tuple(sorted({name(each, where, record.line) for each in raw}))
@@ -87,6 +87,7 @@ class ClassifyData(PlainData):
         if not head["multi_label"]:
             return [names[int(answer.argmax())] for answer in logits]
         least = float(np.log(head["threshold"]) - np.log1p(-head["threshold"]))
+        least *= head.get("temperature", 1.0)
         return [
             tuple(n for n, logit in zip(names, answer.tolist(), strict=True) if logit >= least)
             for answer in logits

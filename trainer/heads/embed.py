@@ -34,7 +34,7 @@ class EmbedData(PlainData):
         first, second = pair(record, spec)
         label = None
         if record.fields.get(spec.label_column) is not None:
-            where = f"Line {record.line}: {spec.label_column}"
+            where = f"{record.place}: {spec.label_column}"
             label = number(field(record, spec.label_column), where, record.line)
             if not -1 <= label <= 1:
                 raise BadLine(

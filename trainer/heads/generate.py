@@ -39,10 +39,10 @@ class GenerateData(PlainData):
         label = field(record, spec.label_column)
         if isinstance(label, bool) or not isinstance(label, str | int | float):
             raise BadLine(
-                f"Line {record.line}: {spec.label_column} must be the text to write.",
+                f"{record.place}: {spec.label_column} must be the text to write.",
                 line=record.line,
             )
-        where = f"Line {record.line}: {spec.label_column}"
+        where = f"{record.place}: {spec.label_column}"
         if isinstance(label, float) and not math.isfinite(label):
             raise BadLine(f"{where} is {label}, which is no number to write.", line=record.line)
         if not str(label).strip():
@@ -77,7 +77,7 @@ class GenerateData(PlainData):
         numbers = [(number_in(t), number_in(g)) for t, g in pairs]
         found: Metrics = {
             "exact_match": _mean([t == g for t, g in pairs]),
-            "word_f1": _mean([_word_f1(t.split(), g.split()) for t, g in pairs]),
+            "word_f1": _mean([word_f1(t.split(), g.split()) for t, g in pairs]),
         }
         if not pairs or any(t is None for t, _ in numbers):
             return found
@@ -93,17 +93,17 @@ def _conversation(record: Record) -> Example:
     turns = record.fields[_MESSAGES]
     if not isinstance(turns, list) or len(turns) < 2 or not all(map(is_message, turns)):
         raise BadLine(
-            f"Line {record.line}: messages must be a list of at least two turns, each a role "
+            f"{record.place}: messages must be a list of at least two turns, each a role "
             f"({', '.join(ROLES)}) and its content, and no other field.",
             line=record.line,
         )
-    where = f"Line {record.line}: a message"
+    where = f"{record.place}: a message"
     if not all(turn["content"].strip() for turn in turns):
         raise BadLine(f"{where} is empty.", line=record.line)
     *asked, answer = ((t["role"], sane(t["content"], where, record.line)) for t in turns)
     if answer[0] != "assistant":
         raise BadLine(
-            f"Line {record.line}: the last message is by {answer[0]}; the assistant's is learned.",
+            f"{record.place}: the last message is by {answer[0]}; the assistant's is learned.",
             line=record.line,
         )
     shown = "\n".join(f"{role}: {content}" for role, content in asked)
@@ -126,7 +126,7 @@ def _explained(numbers: Sequence[tuple[float, float | None]]) -> Metrics:
     return {"explained": max(-1.0, 1 - missed / spread - unread)}
 
 
-def _word_f1(wanted: list[str], found: list[str]) -> float:
+def word_f1(wanted: list[str], found: list[str]) -> float:
     """How much of both texts' words they share, each counted as often as it occurs."""
     rest, shared = list(wanted), 0
     for word in found:

@@ -29,7 +29,7 @@ class RegressData(PlainData):
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         first, second = texts(record, spec)
-        where = f"Line {record.line}: {spec.label_column}"
+        where = f"{record.place}: {spec.label_column}"
         label = number(field(record, spec.label_column), where, record.line)
         return Example(line=record.line, text=first, pair=second, label=label)
 
@@ -54,6 +54,10 @@ class RegressData(PlainData):
     ) -> list[Any]:
         del rows
         return [float(answer[0]) * head["std"] + head["mean"] for answer in logits]
+
+    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+        missed = float(logits[0]) - float(row.target)
+        return missed * missed
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return regression(truth, guesses)

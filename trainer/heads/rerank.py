@@ -28,7 +28,7 @@ class RerankData(PlainData):
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         first, second = pair(record, spec)
-        where = f"Line {record.line}: {spec.label_column}"
+        where = f"{record.place}: {spec.label_column}"
         raw = field(record, spec.label_column)
         label = float(raw) if isinstance(raw, bool) else number(raw, where, record.line)
         if not 0 <= label <= 1:

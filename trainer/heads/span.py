@@ -26,14 +26,14 @@ class SpanData(PlainData):
 
     name = "span"
     metrics: tuple[str, ...] = ("f1",)
-    baseline: str | None = None
+    baseline: str | None = "tfidf+sentence"
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         question = text(record, present(record, spec.text_column, "question"))
         column = spec.text_pair_column or "context"
         context = text(record, column)
         answers = present(record, spec.label_column, "answers")
-        where = f"Line {record.line}: {answers}"
+        where = f"{record.place}: {answers}"
         label = tuple(
             _answer(raw, context, where, record.line)
             for raw in _listed(field(record, answers), where, record.line)

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.heads import tag_scheme
+from engine.heads.head_kind import IGNORED
 from engine.heads.tag import TagHead
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
 from trainer.fields import present, strings
 from trainer.heads.head_data import Logits, PlainData
-from trainer.metrics import Metrics, tagging
+from trainer.metrics import Metrics, cross_entropy, tagging
 from trainer.table import Record
 
 if TYPE_CHECKING:
@@ -32,12 +33,10 @@ class TagData(PlainData):
         tags = strings(record, present(record, spec.label_column, "ner_tags"))
         if len(words) != len(tags):
             found = f"{len(words)} tokens and {len(tags)} tags"
-            raise BadLine(
-                f"Line {record.line} has {found}; they must be as many.", line=record.line
-            )
+            raise BadLine(f"{record.place} has {found}; they must be as many.", line=record.line)
         if bad := [tag for tag in tags if not tag_scheme.is_tag(tag)]:
             raise BadLine(
-                f"Line {record.line}: the tag {bad[0]!r} is not O, B-… or I-… (BIO), nor E-… or "
+                f"{record.place}: the tag {bad[0]!r} is not O, B-… or I-… (BIO), nor E-… or "
                 "S-… (BIOES).",
                 line=record.line,
             )
@@ -63,6 +62,19 @@ class TagData(PlainData):
             TagHead().word_tags(answer, head, row.encodings[0], len(row.example.words))
             for row, answer in zip(rows, logits, strict=True)
         ]
+
+    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+        """Of a row that is read in one window: the mean over its words."""
+        if len(row.pieces) > 1:
+            return None
+        tags, shares = row.target
+        counted = [
+            (share, cross_entropy(answer, tag))
+            for answer, tag, share in zip(logits, tags, shares, strict=True)
+            if tag != IGNORED
+        ]
+        total = sum(share for share, _ in counted)
+        return sum(share * loss for share, loss in counted) / total if total else None
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return tagging(truth, guesses)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from server.error_table import Fault
 
-_PATHS = ("/v1/completions", "/v1/chat/", "/v1/embeddings", "/v1/models")
+_PATHS = ("/v1/completions", "/v1/chat/", "/v1/embeddings", "/v1/models", "/v1/fine_tuning")
 #: codes that OpenAI's clients look for by other names than ours
 _CODES = {
     "unauthenticated": "invalid_api_key",
@@ -44,7 +44,10 @@ def status_of(fault: Fault) -> int:
 
 
 def render(fault: Fault, headers: dict[str, str]) -> Response:
-    """The client tries 409 and 5xx again by itself; here only some of them ever go better."""
-    headers["x-should-retry"] = "true" if fault.outside.retryable else "false"
     content = msgspec.json.encode(document(fault))
-    return Response(content, status_of(fault), headers, "application/json")
+    return Response(content, status_of(fault), headers | should_retry(fault), "application/json")
+
+
+def should_retry(fault: Fault) -> dict[str, str]:
+    """The client tries 409 and 5xx again by itself; here only some of them ever go better."""
+    return {"x-should-retry": "true" if fault.outside.retryable else "false"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.memory.lookback import Reading, _alike_long
+from engine.memory.lookback import _alike_long
+from engine.memory.reading import Reading
 
 
 def reading(start: int, count: int = 1) -> Reading:

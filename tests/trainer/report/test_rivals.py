@@ -1,20 +1,25 @@
-"""The bag-of-words baseline, in its child process."""
+"""The rivals of an adapter: what models without the base reach on the same rows."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.trainer.build import examples
-from trainer.baseline import baseline_of, compute
-from trainer.errors import Cancelled
-from trainer.example import Example
+from trainer.report.measures import measures
+from trainer.rivals import rival_answers
 from trainer.split import Split, split_examples
 
-TWEETS = Path(__file__).parents[3] / "shared" / "data" / "tweets.jsonl"
+TWEETS = Path(__file__).parents[4] / "shared" / "data" / "tweets.jsonl"
+
+
+def compute(head: str, train: Any, dev: Any, test: Any) -> dict[str, Any]:
+    truth = [row["label"] for row in test]
+    answers = rival_answers(head, train, dev, test)
+    return {name: measures(head, truth, given) for name, given in answers.items()}
 
 
 def small_split(head: str = "classify") -> Split:
@@ -22,51 +27,6 @@ def small_split(head: str = "classify") -> Split:
     texts = [f"{'yay' if i % 2 == 0 else 'boo'} {i}" for i in range(40)]
     rows = examples(labels, texts)
     return split_examples(rows, head=head, seed=0, dev_share=0.1, test_share=0.2)
-
-
-def test_the_child_answers_with_both_its_model_and_the_majority() -> None:
-    found = baseline_of("classify", small_split(), timeout_s=60)
-    assert found["name"] == "tfidf+logistic"
-    assert found["test"]["accuracy"] == 1.0
-    assert found["majority"]["accuracy"] == 0.5
-
-
-def test_this_process_stays_without_scikit_learn() -> None:
-    import subprocess
-
-    code = "import sys, trainer.trainer, trainer.worker; print(sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-    assert not {"torch", "transformers", "sklearn", "scipy"} & set(eval(loaded))
-
-
-def test_a_child_that_takes_too_long_is_said_so_and_does_not_fail_the_job() -> None:
-    found = baseline_of("classify", small_split(), timeout_s=0)
-    assert found == {
-        "name": "tfidf+logistic",
-        "error": "The baseline took longer than 0 seconds.",
-    }
-
-
-def test_a_child_that_fails_is_said_so() -> None:
-    found = baseline_of("classify", Split(train=[], dev=[], test=[]), timeout_s=60)
-    assert "The baseline failed" in found["error"]
-
-
-def test_rows_that_no_pipe_holds_at_once_reach_the_child() -> None:
-    """More than a pipe takes, while the child is still importing: the question must not stall."""
-    filler = " ".join(f"word{i}" for i in range(2000))
-    texts = [f"{'yay' if i % 2 == 0 else 'boo'} {i} {filler}" for i in range(100)]
-    rows = examples(["glad", "sad"] * 50, texts)
-    split = split_examples(rows, head="classify", seed=0, dev_share=0.1, test_share=0.2)
-    assert "error" not in baseline_of("classify", split, timeout_s=60)
-
-
-def test_a_cancelled_job_does_not_wait_for_its_baseline() -> None:
-    def waiting() -> None:
-        raise Cancelled
-
-    with pytest.raises(Cancelled):
-        baseline_of("classify", small_split(), timeout_s=60, waiting=waiting)
 
 
 def test_values_have_a_ridge_and_a_mean() -> None:
@@ -82,6 +42,10 @@ def test_tags_have_each_words_usual_tag() -> None:
     test = [{"words": ["ann", "sat"], "label": ["B-a", "O"]}]
     found = compute("tag", train, [], test)
     assert (found["test"]["f1"], found["majority"]["f1"]) == (1.0, 0.0)
+
+
+def wired(rows: list[Any]) -> list[dict[str, Any]]:
+    return [{"text": row.text, "label": row.label} for row in rows]
 
 
 def written(texts: list[tuple[str, str]]) -> list[dict[str, str]]:
@@ -114,26 +78,24 @@ def test_written_numbers_have_a_ridge_with_as_many_decimals_as_they_have() -> No
     assert "numbers_read" not in found["copy"] or found["copy"]["numbers_read"] == 0
 
 
-def test_of_a_conversation_the_last_message_is_what_is_copied() -> None:
-    turns = (("system", "repeat"), ("user", "hello"))
-    rows = [
-        Example(line=i, text="user: hello", label="hello" if i else "other", turns=turns)
-        for i in range(4)
-    ]
-    found = baseline_of("generate", Split(train=rows, dev=[], test=rows[1:]), timeout_s=60)
-    assert found["name"] == "tfidf+nearest"
-    assert found["copy"]["exact_match"] == 1.0
+def test_a_question_has_the_sentence_most_like_it_and_no_answer_at_all() -> None:
+    context = "Ann lives in Rome. Bob keeps bees. Nobody swims."
+    row = {"both": ["where does Ann live", context], "label": [["Rome", 13]], "text": ""}
+    found = compute("span", [row], [], [row])
+    assert found["test"] == {"exact_match": 0.0, "f1": pytest.approx(0.4)}
+    assert found["majority"]["f1"] == 0.0
 
 
 @pytest.mark.skipif(not TWEETS.exists(), reason="the shared data is not here")
 def test_tweets_come_near_what_is_known_of_them() -> None:
     raw = [json.loads(line) for line in TWEETS.read_text().splitlines()]
-    rows = [
-        Example(line=i, text=row["text"], label="good" if row["score"] > 0 else "bad")
-        for i, row in enumerate(raw)
+    named = [
+        (row["text"], "good" if row["score"] > 0 else "bad")
+        for row in raw
         if abs(row["score"]) > 0.3
     ]
+    rows = examples([label for _, label in named], [text for text, _ in named])
     split = split_examples(rows, head="classify", seed=0, dev_share=0.1, test_share=0.2)
-    found = baseline_of("classify", split, timeout_s=60)
+    found = compute("classify", *(wired(part) for part in (split.train, split.dev, split.test)))
     assert found["test"]["accuracy"] == pytest.approx(0.843, abs=0.02)
     assert found["majority"]["accuracy"] == pytest.approx(0.691, abs=0.02)

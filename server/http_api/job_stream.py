@@ -1,0 +1,27 @@
+"""The events of one job, streamed in whatever shape the route shows them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+from server.http_api.openai.event_stream import EventStream
+from server.service.jobs import JobService
+from server.service.values import Caller
+from server.service.views import JobEventView
+
+Show = Callable[[JobEventView], Mapping[str, Any]]
+
+
+async def job_stream(
+    jobs: JobService, caller: Caller, job_id: str, after: int, show: Show
+) -> Response:
+    await jobs.get(caller, job_id)  # what is not there is told by the status
+
+    async def shown() -> AsyncGenerator[Mapping[str, Any], None]:
+        async for event in jobs.follow(caller, job_id, after):
+            yield show(event)
+
+    return EventStream(shown(), lambda: None, {})

@@ -1,0 +1,44 @@
+"""What training found out about a version: read from beside it, and shown as a page."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters_registry.registry import Registry
+from adapters_registry.values import Version
+from server.errors import NoReport
+from trainer.report.page.document import document
+from trainer.reporting import REPORT
+
+
+class Reports:
+    """Over the registry."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    def read(self, version: Version) -> dict[str, Any] | None:
+        """The whole of it; of one that could not be made, why. None for what was not trained."""
+        stored = self._registry.beside(version, REPORT)
+        report: dict[str, Any] | None = (
+            json.loads(stored) if stored else version.lineage.get("report")
+        )
+        return report
+
+    def page(self, version: Version) -> str:
+        """Raises NoReport."""
+        ref, report = f"{version.task}@{version.number}", self.read(version)
+        if report is None:
+            raise NoReport(f"{ref} has no report; its source is {version.source}, not training.")
+        return document(ref, _facts(version), report)
+
+
+def _facts(version: Version) -> list[tuple[str, str]]:
+    head = version.manifest.semantics["head"]["kind"]
+    made = datetime.fromtimestamp(version.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return [
+        ("head", head), ("kind", version.manifest.kind), ("base", version.manifest.base["name"]),
+        ("digest", version.digest[:12]), ("trained", made),
+    ]  # fmt: skip

@@ -1,0 +1,107 @@
+"""The forwards of a device write what stock `generate` writes: on a processor with its kernel
+interpreted and recordings run anew each time, on a device as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.contracts.bench import ROWS, Bench
+from tests.contracts.test_generate import DECODERS, adapters
+from tests.contracts.test_writing import LENGTH, LONG, check, setting
+from tests.interpreted import interpreted
+
+__all__ = ["adapters", "interpreted", "setting"]
+
+#: grouped keys and a window; the interpreter takes its time, so the others run with the slow tests
+QUICK = ("llama", "gemma3")
+FAMILIES = [
+    family if family in QUICK else pytest.param(family, marks=pytest.mark.slow)
+    for family in DECODERS
+]
+
+
+class Rerun:
+    """What a recording replays, computed again."""
+
+    def __init__(self) -> None:
+        self.num_recorded = 0
+
+    def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        self.num_recorded += 1
+        return run
+
+
+@pytest.fixture
+def on_device(interpreted: object, monkeypatch: pytest.MonkeyPatch) -> Callable[[Bench], Rerun]:
+    del interpreted
+
+    def make(table: Bench) -> Rerun:
+        from engine.steps.device_forwards import DeviceForwards
+
+        reader: Any = table.engine._writing._reader
+        own, recorder = reader._forwards, Rerun()
+        forwards = DeviceForwards(own._base, own._sites, reader._pool, recorder)
+        monkeypatch.setattr(reader, "_forwards", forwards)
+        return recorder
+
+    return make
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_adapters_and_the_bare_base_write_the_same(
+    setting: Any, on_device: Callable[[Bench], Rerun], family: str
+) -> None:
+    table, author, reference, digests = setting(family)
+    recorder = on_device(table)
+    rows = [(ids, digest) for ids in (ROWS[1], LONG) for digest in digests]
+    asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
+    author.finish(max_tokens=30)
+    check(author, reference, asked)
+    assert recorder.num_recorded
+
+
+@pytest.mark.slow
+def test_rows_that_come_and_go_share_recordings(
+    setting: Any, on_device: Callable[[Bench], Rerun]
+) -> None:
+    table, author, reference, digests = setting("llama")
+    recorder = on_device(table)
+    asked = []
+    for number in range(12):
+        ids, digest = ROWS[number % len(ROWS)], digests[number % len(digests)]
+        asked.append((author.begin(ids, digest, LENGTH), ids, digest))
+        author.step(num_tokens=2)
+    author.finish()
+    check(author, reference, asked)
+    assert 0 < recorder.num_recorded <= 4
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("family", DECODERS)
+def test_graphs_of_a_device_write_the_same(setting: Any, family: str) -> None:
+    table, author, reference, digests = setting(family)
+    rows = [(ids, digest) for ids in (*ROWS, LONG) for digest in digests]
+    asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
+    author.finish()
+    check(author, reference, asked)
+    reader: Any = table.engine._writing._reader
+    assert reader._forwards.num_recordings
+
+
+def test_positions_that_follow_the_longest_row_are_not_recorded() -> None:
+    pytest.importorskip("triton", reason="Triton is not installed")
+    from engine.steps.device_forwards import follows_length
+
+    longrope = {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}
+    assert follows_length(SimpleNamespace(rope_parameters=longrope))
+    assert follows_length(SimpleNamespace(rope_parameters={"full_attention": longrope}))
+    assert not follows_length(SimpleNamespace(rope_parameters={"rope_type": "llama3"}))
+    assert not follows_length(SimpleNamespace())

@@ -1,0 +1,158 @@
+"""Whole jobs over the fake engine, each ending with the report of its head."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.trainer.build import (
+    TENANT,
+    Bench,
+    jsonl,
+    mood_rows,
+    pair_rows,
+    question_rows,
+    relevance_rows,
+    tag_rows,
+    topic_rows,
+    value_rows,
+)
+from trainer.child import ask_child
+from trainer.jobs import Status
+from trainer.report import reporter
+from trainer.report.compose import compose
+from trainer.report.page.document import document
+from trainer.report.reporter import MODULE
+from trainer.reporting import REPORT
+from trainer.values import Job
+
+
+def compose_here(module: str, question: Any, **given: Any) -> dict[str, Any]:
+    """As the child does, without the seconds that its imports take."""
+    del given
+    assert module == MODULE
+    answer: dict[str, Any] = json.loads(json.dumps(compose(json.loads(json.dumps(question)))))
+    return answer
+
+
+@pytest.fixture
+def judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr(reporter, "ask_child", compose_here)
+    made = Bench(directory=tmp_path, report_timeout_s=120)
+    yield made
+    made.close()
+
+
+def run(bench: Bench, content: bytes, **given: Any) -> Job:
+    job = bench.trainer.submit(bench.spec(content, **given))
+    assert bench.trainer.run_once()
+    job = bench.trainer.get(TENANT, job.id)
+    assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
+    return job
+
+
+def report(bench: Bench, job: Job) -> dict[str, Any]:
+    version = bench.registry.resolve(TENANT, f"{job.spec.task}@{job.version}")
+    stored = bench.registry.beside(version, REPORT)
+    assert stored is not None, job.result["report"]
+    found: dict[str, Any] = json.loads(stored)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("head", "rows", "metric", "others"),
+    [
+        ("classify", mood_rows(), "accuracy", {"macro_f1", "micro_f1", "mcc", "f1_per_class"}),
+        ("classify", topic_rows(), "micro_f1", {"macro_f1", "exact", "f1_per_label"}),
+        ("regress", value_rows(), "rmse", {"mae", "pearson", "spearman", "r2"}),
+        ("tag", tag_rows(), "f1", {"precision", "recall", "f1_per_type"}),
+        ("span", question_rows(), "f1", {"exact_match"}),
+        ("embed", pair_rows(), "accuracy", {"mrr"}),
+        ("rerank", relevance_rows(), "auc", {"average_precision", "f1"}),
+    ],
+)
+def test_every_head_ends_with_its_report(
+    judging: Bench, head: str, rows: Any, metric: str, others: set[str]
+) -> None:
+    job = run(judging, jsonl(rows), head=head)
+    found = report(judging, job)
+    assert found["headline"]["metric"] == metric
+    assert found["headline"]["low"] <= found["headline"]["value"] <= found["headline"]["high"]
+    assert others <= set(job.result["metrics"]["test"])
+    assert {"test", "majority"} <= set(job.result["baseline"])
+    assert found["comparisons"][0]["against"].startswith("the baseline")
+    assert found["parameters"]["trainable"] > 0
+    assert found["curves"][0]["epochs"][-1]["loss"] is not None
+    assert "<script" not in document("mood@1", [], found)
+
+
+def test_a_later_version_is_held_against_production_on_the_same_rows(judging: Bench) -> None:
+    first = run(judging, jsonl(mood_rows()))
+    second = run(judging, jsonl(mood_rows()), settings={"epochs": 2, "seed": 5})
+    found = report(judging, second)
+    assert found["production"] == {"version": first.version, "digest": first.digest}
+    against = [each["against"] for each in found["comparisons"]]
+    assert against[1] == "version 1, now production"
+
+
+def test_production_with_other_labels_is_not_held_against(judging: Bench) -> None:
+    run(judging, jsonl(mood_rows()))
+    renamed = [{**row, "label": row["label"].upper()} for row in mood_rows()]
+    found = report(judging, run(judging, jsonl(renamed)))
+    assert "it has only glad, sad; this one has only GLAD, SAD" in found["production"]["skipped"]
+    assert len(found["comparisons"]) == 1
+
+
+def test_production_of_another_file_may_have_seen_the_test_rows(judging: Bench) -> None:
+    run(judging, jsonl(mood_rows(40)))
+    found = report(judging, run(judging, jsonl(mood_rows(60))))
+    assert "it may have seen some test rows" in found["production"]["note"]
+
+
+def test_a_version_is_published_without_a_report_that_cannot_be_made(bench: Bench) -> None:
+    job = run(bench, jsonl(mood_rows()))
+    assert job.result["report"] == {"error": "trainer.report took longer than 0 seconds."}
+    version = bench.registry.resolve(TENANT, "mood")
+    assert bench.registry.beside(version, REPORT) is None
+    assert version.lineage["report"] == job.result["report"]
+
+
+def test_the_result_and_the_lineage_have_the_summary(judging: Bench) -> None:
+    job = run(judging, jsonl(mood_rows()))
+    whole, version = report(judging, job), judging.registry.resolve(TENANT, "mood")
+    assert job.result["report"] == version.lineage["report"]
+    for name, part in job.result["report"].items():
+        assert name == "calibration" or part == whole[name]
+    assert len(json.dumps(job.result["report"])) < 6000
+
+
+def test_several_seeds_are_in_the_report_with_their_curves(judging: Bench) -> None:
+    found = report(judging, run(judging, jsonl(mood_rows()), settings={"seeds": 3}))
+    assert [run["kept"] for run in found["curves"]].count(True) == 1
+    assert len(found["seeds"]["values"]) == 3
+
+
+def test_a_temperature_is_fitted_served_and_part_of_the_version(judging: Bench) -> None:
+    job = run(judging, jsonl(mood_rows(300)))
+    version = judging.registry.resolve(TENANT, "mood")
+    temperature = version.manifest.semantics["head"]["temperature"]
+    assert report(judging, job)["calibration"]["temperature"] == temperature
+    assert temperature != 1.0
+
+
+def test_the_child_makes_the_report_that_it_would_make_here(judging: Bench, tmp_path: Path) -> None:
+    here = report(judging, run(judging, jsonl(mood_rows())))
+    apart = Bench(directory=tmp_path / "apart", port=judging.port, report_timeout_s=120)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reporter, "ask_child", ask_child)
+        assert report(apart, run(apart, jsonl(mood_rows()))) == here
+    apart.close()
+
+
+def test_the_same_job_has_the_same_report(judging: Bench) -> None:
+    jobs = [run(judging, jsonl(mood_rows()), task=f"mood-{i}") for i in range(2)]
+    assert report(judging, jobs[0]) == report(judging, jobs[1])

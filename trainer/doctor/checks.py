@@ -1,0 +1,54 @@
+"""The table of checks, and the one loop over it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from trainer.doctor.duplicates import (
+    conflicting_duplicates,
+    exact_duplicates,
+    leaked_rows,
+    repeated_judging_rows,
+)
+from trainer.doctor.few_rows import few_dev_rows, few_rows, rare_classes
+from trainer.doctor.finding import Finding, Severity
+from trainer.doctor.labels import class_balance, label_typos, label_variants, nothing_labels
+from trainer.doctor.numbers import far_values, few_values
+from trainer.doctor.subject import Subject
+from trainer.doctor.tags import broken_tags, mixed_schemes, untagged_words
+from trainer.doctor.texts import markup, nothing_texts, wordless_texts, wrongly_decoded
+from trainer.doctor.tokens import token_findings
+
+Check = Callable[[Subject], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    few_rows,
+    rare_classes,
+    few_dev_rows,
+    label_typos,
+    label_variants,
+    nothing_labels,
+    class_balance,
+    exact_duplicates,
+    conflicting_duplicates,
+    leaked_rows,
+    repeated_judging_rows,
+    broken_tags,
+    mixed_schemes,
+    untagged_words,
+    far_values,
+    few_values,
+    wrongly_decoded,
+    nothing_texts,
+    wordless_texts,
+    markup,
+    token_findings,
+)
+
+_ORDER = list(Severity)
+
+
+def diagnose(subject: Subject) -> list[Finding]:
+    """What all checks find, the gravest first."""
+    found = [finding for check in CHECKS for finding in check(subject)]
+    return sorted(found, key=lambda finding: _ORDER.index(finding.severity))

@@ -1,0 +1,144 @@
+"""Checks on the names of classes: misspelt, written twice, standing for nothing, too unequal."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from trainer.doctor.finding import Finding, Sample, Severity, samples
+from trainer.doctor.subject import Subject
+from trainer.example import Example
+
+#: a misspelling is at most this share of what was meant, or one or two rows
+_RARE_SHARE = 0.05
+_UNEQUAL = 10
+_NOTHING = frozenset({"nan", "none", "null", "n/a", "na", "#n/a", "?", "-", "undefined", "unknown"})
+
+
+def label_typos(subject: Subject) -> Iterator[Finding]:
+    """`postive` beside many `positive`."""
+    counts = subject.rows_per_class()
+    for rare, meant in _misspelt(counts):
+        yield Finding(
+            code="label_typo",
+            severity=Severity.WARNING,
+            message=f"The {subject.class_word} {rare!r} ({counts[rare]} rows) may be a misspelt "
+            f"{meant!r} ({counts[meant]} rows).",
+            count=counts[rare],
+            samples=_with_class(subject, rare),
+            facts={"label": rare, "meant": meant},
+        )
+
+
+def label_variants(subject: Subject) -> Iterator[Finding]:
+    """Names that differ only in case, spaces and punctuation."""
+    counts = subject.rows_per_class()
+    by_letters: defaultdict[str, list[str]] = defaultdict(list)
+    for name in counts:
+        by_letters[_letters(name)].append(name)
+    for letters, names in by_letters.items():
+        if len(names) > 1 and letters:
+            ordered = sorted(names, key=lambda name: (-counts[name], name))
+            said = " and ".join(f"{name!r} ({counts[name]} rows)" for name in ordered)
+            yield Finding(
+                code="label_variants",
+                severity=Severity.WARNING,
+                message=f"The {subject.class_word}s {said} differ in case, spaces or punctuation "
+                "only; each is learned as a class of its own.",
+                count=sum(counts[name] for name in ordered[1:]),
+                samples=_with_class(subject, ordered[-1]),
+                facts={"labels": ordered},
+            )
+
+
+def nothing_labels(subject: Subject) -> Iterator[Finding]:
+    """What tables write where a label is missing."""
+    counts = subject.rows_per_class()
+    for name in sorted(counts):
+        if name.casefold() in _NOTHING:
+            yield Finding(
+                code="label_like_missing",
+                severity=Severity.WARNING,
+                message=f"{counts[name]} rows have the {subject.class_word} {name!r}; if that "
+                "stands for a missing one, leave these rows out.",
+                count=counts[name],
+                samples=_with_class(subject, name),
+                facts={"label": name},
+            )
+
+
+def class_balance(subject: Subject) -> Iterator[Finding]:
+    """How the rows spread over the classes, and a word where they do so badly."""
+    counts = subject.rows_per_class()
+    if len(counts) < 2:
+        return
+    (most, num_most), (least, num_least) = _extremes(counts)
+    unequal = num_most >= _UNEQUAL * num_least
+    advice = " `class_weights: balanced` lets each count alike." if unequal else ""
+    yield Finding(
+        code="class_imbalance" if unequal else "class_balance",
+        severity=Severity.WARNING if unequal else Severity.INFO,
+        message=f"Of {len(counts)} {subject.class_word}s, {most!r} has most rows ({num_most}) and "
+        f"{least!r} fewest ({num_least}).{advice}",
+        count=len(counts),
+        facts={"rows": dict(counts.most_common())},
+    )
+
+
+def _misspelt(counts: Counter[str]) -> Iterator[tuple[str, str]]:
+    """(rare, meant) pairs."""
+    for rare, num in counts.items():
+        likely = [
+            name
+            for name, others in counts.items()
+            if others > 2 * num and num <= max(2, _RARE_SHARE * others) and _near(rare, name)
+        ]
+        if likely:
+            yield rare, max(likely, key=counts.__getitem__)
+
+
+def _near(rare: str, name: str) -> bool:
+    """One slip in a word of four letters, two in one of eight. Numbers are never misspelt."""
+    left, right = rare.casefold(), name.casefold()
+    most = 2 if min(len(left), len(right)) >= 8 else 1
+    if min(len(left), len(right)) < 4 or abs(len(left) - len(right)) > most:
+        return False
+    if _letters(rare) == _letters(name) or _digits(left) != _digits(right):
+        return False
+    return (left[0] == right[0] or left[-1] == right[-1]) and _slips(left, right) <= most
+
+
+def _slips(left: str, right: str) -> int:
+    """Letters left out, put in, changed or swapped with the next (optimal string alignment)."""
+    before, above = [], list(range(len(right) + 1))
+    for i, a in enumerate(left, start=1):
+        row = [i]
+        for j, b in enumerate(right, start=1):
+            best = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                best = min(best, before[j - 2] + 1)
+            row.append(best)
+        before, above = above, row
+    return above[-1]
+
+
+def _extremes(counts: Counter[str]) -> tuple[tuple[str, int], tuple[str, int]]:
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return ordered[0], ordered[-1]
+
+
+def _with_class(subject: Subject, name: str) -> tuple[Sample, ...]:
+    return samples(subject.file, _rows_with(subject, name))
+
+
+def _rows_with(subject: Subject, name: str) -> Iterable[Example]:
+    return (row for row in subject.examples if name in subject.classes(row))
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _digits(name: str) -> str:
+    return re.sub(r"\D+", "", name)

@@ -1,0 +1,1 @@
+"""The formats of labelled files: one file each, and the table of them in `trainer/table.py`."""

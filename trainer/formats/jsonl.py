@@ -1,0 +1,38 @@
+"""One JSON object per line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from trainer.errors import BadLine
+from trainer.formats.lines import numbered_lines
+from trainer.formats.record import Record
+
+
+def read_jsonl(content: bytes, unit: str = "Line") -> Iterator[Record | BadLine]:
+    """Blank lines are skipped; a line that cannot be read is given as its error."""
+    for number, line in numbered_lines(content):
+        if line.strip():
+            try:
+                fields = _json_object(line, number)
+            except BadLine as error:
+                yield error
+            else:
+                yield Record(line=number, fields=fields, unit=unit)
+
+
+def _json_object(line: str, number: int) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except RecursionError:
+        raise BadLine(f"Line {number} is nested too deeply.", line=number) from None
+    except ValueError as error:
+        raise BadLine(f"Line {number} is not JSON: {error}.", line=number) from None
+    if not isinstance(value, dict):
+        found = type(value).__name__
+        raise BadLine(
+            f"Line {number} is a JSON {found}; each line must be one object.", line=number
+        )
+    return value

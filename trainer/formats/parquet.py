@@ -1,0 +1,137 @@
+"""Parquet, read in a short-lived child with bounds on rows, bytes, memory and time: pyarrow is
+large, and a small file may say a great deal.
+
+The child (`python -m trainer.formats.parquet`) reads the file from its input and writes a JSON line
+per row; so a row here has all the checks of a JSONL line.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from trainer.errors import BadDataset, BadLine
+from trainer.formats.jsonl import read_jsonl
+from trainer.formats.record import Record
+
+MARK = b"PAR1"
+_MAX_ROWS = 500_000
+_MAX_BYTES = 2**30
+_MEMORY_BYTES = 4 * 2**30
+_TIMEOUT_S = 120.0
+_BATCH_ROWS = 256
+#: what the child answers with where the file, and not the child, is at fault
+_REFUSED = 3
+
+
+def read_parquet(content: bytes) -> Iterator[Record | BadLine]:
+    """A record per row, counted from 1. Raises BadDataset."""
+    yield from read_jsonl(_as_json_lines(content), unit="Row")
+
+
+def _as_json_lines(content: bytes) -> bytes:
+    # a file and not a pipe: the child must not wait for a reader that waits for its end
+    with TemporaryFile() as given, TemporaryFile() as answered:
+        given.write(content)
+        given.seek(0)
+        code, said = _run_child(given, answered)
+        if code:
+            raise BadDataset(said if code == _REFUSED else "The Parquet file cannot be read.")
+        answered.seek(0)
+        return answered.read()
+
+
+def _run_child(given: IO[bytes], answered: IO[bytes]) -> tuple[int, str]:
+    command = [sys.executable, "-m", "trainer.formats.parquet"]
+    root = Path(__file__).resolve().parents[2]
+    try:
+        done = subprocess.run(  # noqa: S603 our own module
+            command, stdin=given, stdout=answered, stderr=subprocess.PIPE, cwd=root,
+            timeout=_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return _REFUSED, f"Reading the Parquet file took longer than {_TIMEOUT_S:g} seconds."
+    return done.returncode, done.stderr.decode(errors="replace").strip()[-300:]
+
+
+# ---------------------------------------------------------------- in the child
+
+
+def main() -> None:
+    import pyarrow as pa
+
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    # its other pools reserve more address space than is allowed here
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        for line in json_lines(sys.stdin.buffer):
+            sys.stdout.write(line)
+    except (BadDataset, pa.ArrowException, OSError) as error:
+        sys.stderr.write(f"The Parquet file cannot be read: {error}".rstrip(".") + ".")
+        sys.exit(_REFUSED)
+    except MemoryError:
+        sys.stderr.write("The Parquet file's rows need more memory than reading them may take.")
+        sys.exit(_REFUSED)
+
+
+def json_lines(file: IO[bytes]) -> Iterator[str]:
+    """Raises BadDataset where there is more than may be read."""
+    import pyarrow.parquet as pq
+
+    table, num_bytes = pq.ParquetFile(file), 0
+    if table.metadata.num_rows > _MAX_ROWS:
+        raise BadDataset(f"it has {table.metadata.num_rows} rows; at most {_MAX_ROWS} are read")
+    names = _class_names(table.schema_arrow.metadata or {})
+    for batch in table.iter_batches(batch_size=_BATCH_ROWS):
+        for row in batch.to_pylist():
+            line = json.dumps(_named(row, names), default=_as_text) + "\n"
+            num_bytes += len(line)
+            if num_bytes > _MAX_BYTES:
+                raise BadDataset(f"its rows are more than {_MAX_BYTES} bytes as text")
+            yield line
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Hugging Face's datasets write labels as numbers, and their names beside the schema."""
+    raw = metadata.get(b"huggingface")
+    features = json.loads(raw).get("info", {}).get("features", {}) if raw else {}
+    inner = {
+        name: feature.get("feature", feature)
+        for name, feature in features.items()
+        if isinstance(feature, dict)
+    }
+    return {
+        name: feature["names"]
+        for name, feature in inner.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and "names" in feature
+    }
+
+
+def _named(row: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        column: _label(value, names[column]) if column in names else value
+        for column, value in row.items()
+    }
+
+
+def _label(value: Any, names: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_label(each, names) for each in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
+
+
+def _as_text(value: object) -> str:
+    """Dates, times and decimals as they are written."""
+    if isinstance(value, bytes | bytearray):
+        raise BadDataset("a column holds bytes; text is needed")
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""How the page looks, on paper, in light and in dark. Colours carry meaning twice at most: what is
+ours, and what is wrong.
+"""
+
+from __future__ import annotations
+
+STYLE = """
+:root { --ink:#1b2430; --soft:#5b6878; --faint:#8a96a5; --rule:#e3e8ee; --paper:#ffffff;
+  --ground:#f5f7fa; --ours:#1f6feb; --ours-soft:#dbe8fd; --train:#9aa7b6; --wrong:#c4432b;
+  --good:#1a7f4b; --amber:#b7791f; }
+@media (prefers-color-scheme: dark) { :root { --ink:#e6ebf1; --soft:#a5b1bf; --faint:#7c8896;
+  --rule:#2b3440; --paper:#161c24; --ground:#0e1318; --ours:#6ea8ff; --ours-soft:#1d2f4d;
+  --train:#7c8896; --wrong:#ff8a70; --good:#5cc98c; --amber:#e0b252; } }
+* { box-sizing:border-box; }
+html { color-scheme:light dark; }
+body { margin:0; background:var(--ground); color:var(--ink);
+  font:15px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif; }
+main { max-width:980px; margin:0 auto; padding:28px 20px 60px; }
+header { margin:6px 4px 20px; }
+h1 { font-size:26px; line-height:1.2; margin:0 0 6px; letter-spacing:-.01em;
+  overflow-wrap:anywhere; }
+h2 { font-size:17px; margin:0 0 4px; letter-spacing:-.005em; }
+h3 { font-size:13.5px; margin:0 0 8px; color:var(--soft); font-weight:600; }
+p { margin:0 0 10px; } .lead { color:var(--soft); margin:0 0 16px; max-width:72ch; }
+.facts { color:var(--soft); font-size:13.5px; }
+.facts b { color:var(--ink); font-weight:600; }
+code { font:12.5px/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; }
+section { background:var(--paper); border:1px solid var(--rule); border-radius:12px;
+  padding:20px 22px; margin:0 0 16px; }
+.hero { display:flex; flex-wrap:wrap; gap:28px; align-items:flex-start; }
+.number { font-size:54px; line-height:1; font-weight:650; letter-spacing:-.03em;
+  font-variant-numeric:tabular-nums; }
+.under { color:var(--soft); font-size:13.5px; margin-top:8px; }
+.verdicts { flex:1 1 420px; margin:0; padding:0; list-style:none; }
+.verdicts li { padding:3px 0 9px 18px; border-left:3px solid var(--rule); }
+.verdicts li.better { border-color:var(--good); } .verdicts li.worse { border-color:var(--wrong); }
+.advice { margin:0; padding-left:20px; } .advice li { margin:0 0 8px; }
+.two { display:grid; grid-template-columns:repeat(auto-fit,minmax(320px,1fr)); gap:24px; }
+.scroll { overflow-x:auto; }
+table { border-collapse:collapse; width:100%; font-size:13.5px; }
+th { text-align:left; color:var(--soft); font-weight:600; padding:6px 10px 6px 0;
+  border-bottom:1px solid var(--rule); white-space:nowrap; }
+td { padding:6px 10px 6px 0; border-bottom:1px solid var(--rule); vertical-align:top; }
+tr:last-child td { border-bottom:0; }
+td.num, th.num { text-align:right; font-variant-numeric:tabular-nums; white-space:nowrap; }
+td.ours { color:var(--ours); font-weight:600; } td.text { overflow-wrap:anywhere; min-width:220px; }
+td.worse { color:var(--wrong); }
+.plot { width:100%; height:auto; display:block; font-size:11px; }
+.plot.matrix { max-width:100%; width:auto; }
+.plot text { fill:var(--soft); font-family:inherit; }
+.grid { stroke:var(--rule); stroke-width:1; }
+.y-tick, .name { text-anchor:end; } .x-tick { text-anchor:middle; } .value { text-anchor:end; }
+.plot .name.ours, .plot .value.ours { fill:var(--ink); font-weight:600; }
+.line { fill:none; stroke-width:2; stroke-linejoin:round; stroke-linecap:round; }
+.line.train { stroke:var(--train); } .line.dev { stroke:var(--ours); }
+.line.faint { stroke:var(--train); stroke-width:1.5; } .faint-line { opacity:.3; }
+.line.ideal { stroke:var(--faint); stroke-width:1; stroke-dasharray:4 4; }
+.dot.train { fill:var(--train); } .dot.dev, .dot.ours { fill:var(--ours); }
+.dot.faint { fill:var(--train); opacity:.6; } .dot.other { fill:var(--train); }
+.dot.best { fill:none; stroke:var(--ours); stroke-width:2; }
+.dot.best.train { stroke:var(--train); }
+.whisker { stroke:var(--ours); stroke-width:6; stroke-linecap:round; opacity:.28; }
+rect.right { fill:var(--ours); } rect.wrong { fill:var(--wrong); }
+.plot .count { text-anchor:middle; fill:var(--ink); font-size:12px; }
+.plot .count.strong { fill:var(--paper); font-weight:600; }
+.bar { width:110px; height:10px; } .bar .track { fill:var(--rule); }
+.bar .fill { fill:var(--ours); }
+.key { display:flex; flex-wrap:wrap; gap:14px; color:var(--soft); font-size:12.5px;
+  margin:0 0 6px; }
+.key i { display:inline-block; width:16px; height:3px; border-radius:2px; vertical-align:middle;
+  margin-right:6px; background:var(--train); } .key i.dev { background:var(--ours); }
+.note { color:var(--soft); font-size:13px; margin:10px 0 0; }
+footer { color:var(--faint); font-size:12.5px; margin:18px 4px; }
+@media (max-width:560px) { main { padding:16px 10px 40px; } section { padding:16px 14px; }
+  .number { font-size:42px; } h1 { font-size:21px; } }
+@media print { body { background:#fff; } section { break-inside:avoid; } }
+"""

@@ -1,0 +1,108 @@
+"""From a judged job to its report: gathers the evidence while the slots are still open, and lets
+the child judge it. Knows the engine's port and the runs; no figure of the report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.heads.generate import GenerateHead
+from engine.port import EnginePort
+from trainer.encode import EncodedRow
+from trainer.evaluate import Evaluation, predict
+from trainer.findings import Findings, comparison_warnings
+from trainer.heads import HEAD_DATA
+from trainer.outcome import Outcome
+from trainer.production import Production
+from trainer.report.evidence import Answered, Evidence
+from trainer.report.reporter import report_of
+from trainer.report.summary import summary
+
+#: the name it is kept under beside its version
+REPORT = "report"
+#: training rows that are looked at for labels that may be wrong
+_MOST_SAMPLED = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reporting:
+    """One job's way to its report. `waiting` is called between steps and may raise to end it."""
+
+    port: EnginePort
+    production: Production
+    timeout_s: float
+    waiting: Callable[[], None]
+
+    def complete(
+        self, found: Findings, outcomes: Sequence[Outcome], tests: Sequence[Evaluation]
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """The job's result with all that was judged, and the documents to keep beside the
+        version.
+        """
+        result = found.report()
+        evidence = self._evidence(found, outcomes, tests)
+        answer = report_of(evidence, timeout_s=self.timeout_s, waiting=self.waiting)
+        name = HEAD_DATA[found.head["kind"]].baseline
+        if "error" in answer:
+            result["baseline"] = {"name": name, "error": answer["error"]}
+            return {**result, "report": answer}, {}
+        result["metrics"]["test"] = answer["metrics"]
+        result["baseline"] = {"name": name, **answer["baseline"]}
+        result["report"] = summary(answer["report"])
+        result["warnings"] += comparison_warnings(found.head["kind"], result)
+        return result, {REPORT: json.dumps(answer["report"]).encode()}
+
+    def _evidence(
+        self, found: Findings, outcomes: Sequence[Outcome], tests: Sequence[Evaluation]
+    ) -> Evidence:
+        course, opened = found.kept.course, found.kept.opened
+        test = [row.example for row in found.rows]
+        return Evidence(
+            head=found.head,
+            train=course.train,
+            dev=course.dev,
+            test=Answered(rows=found.rows, logits=found.test.logits),
+            sample=self._sampled(found),
+            runs=[
+                _run(outcome, each, found) for outcome, each in zip(outcomes, tests, strict=True)
+            ],
+            parameters={"trainable": opened.num_trainable, "base": opened.num_base},
+            warnings=found.warnings,
+            production=self.production.answers(
+                found.kept.spec, found.prepared.sha256s, found.head, test
+            ),
+        )
+
+    def _sampled(self, found: Findings) -> Answered:
+        """Evenly out of the training rows; a text takes too long to write again."""
+        rows: Sequence[EncodedRow] = found.kept.course.train
+        if found.head["kind"] == GenerateHead.name:
+            return Answered(rows=[], logits=[])
+        rows = sampled(rows)
+        slot = found.kept.opened.slot
+        return Answered(rows=rows, logits=predict(self.port, rows, found.head, slot, self.waiting))
+
+
+def sampled(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
+    """Those that are looked at for labels that may be wrong."""
+    return rows[:: -(-len(rows) // _MOST_SAMPLED)]
+
+
+def _run(outcome: Outcome, test: Evaluation, found: Findings) -> dict[str, Any]:
+    """One seed's curves, as the page draws them."""
+    metrics = HEAD_DATA[found.head["kind"]].metrics
+    epochs = [
+        {
+            "number": epoch.number,
+            "loss": epoch.loss,
+            "dev_loss": epoch.dev_loss,
+            "value": next((epoch.dev[name] for name in metrics if name in epoch.dev), None),
+            "best": epoch is outcome.kept,
+        }
+        for epoch in outcome.state.epochs
+    ]
+    kept = outcome is found.kept
+    return {"seed": outcome.seed, "kept": kept, "epochs": epochs, "test": test.metrics}
