@@ -30,6 +30,7 @@ from server.health import Health
 from server.metrics import Live, Metrics
 from server.service.adapters import AdapterService
 from server.service.admission import Admission
+from server.service.checks import CheckService
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.models import ModelService
@@ -89,7 +90,10 @@ def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health
         raise
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     dispatch = _dispatch(settings, port, data, metrics)
-    trainer = Trainer(port, data.registry, data.store, data.files, tokenizer)
+    trainer = Trainer(
+        port, data.registry, data.store, data.files, tokenizer,
+        checkpoints=data.checkpoints, checkpoint_s=settings.checkpoint_s,
+    )  # fmt: skip
     metrics.watch(_live(port, dispatch))
     return Parts(
         port=port,
@@ -194,6 +198,7 @@ def _service(
         adapters=adapters,
         jobs=JobService(trainer, health),
         files=FileService(data.files, settings.max_upload_bytes),
+        checks=CheckService(trainer),
         info=info_view(port.info, version("adapterd")),
     )
 

@@ -48,13 +48,20 @@ class Progress:
         self._plan({})
 
     @contextmanager
-    def run(self, name: str, course: Course, goes_on: GoesOn) -> Iterator[None]:
-        """What a run leaves undone, because it ended early, nobody waits for."""
+    def run(
+        self, name: str, course: Course, goes_on: GoesOn, begun: LoopState | None = None
+    ) -> Iterator[None]:
+        """What was done before, and what a run leaves undone because it ended early, nobody waits
+        for.
+        """
         expected = self._coming.pop(0).epochs if self._coming else course.settings.epochs
         (work,) = unfilled([replace(RunWork.of(course), epochs=expected)], self._filled)
         # opening a slot is no work that is counted
         self.pace.restart()
-        self._run = _Run(name=name, course=course, goes_on=goes_on, work=work)
+        num_epochs = len(begun.epochs) if begun else 0
+        self._run = _Run(
+            name=name, course=course, goes_on=goes_on, work=work, num_epochs=num_epochs
+        )
         self._plan(self._run.left)
         try:
             yield

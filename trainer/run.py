@@ -12,21 +12,20 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
-from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
-from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
-from trainer.activations import dataset_name, numbered
+from trainer.activations import dataset_name
+from trainer.checkpoints import Checkpoints
 from trainer.course import Course
+from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
-from trainer.encode import EncodedRow, encode_examples, head_for
-from trainer.evaluate import Evaluation, evaluate, predict
-from trainer.example import Example
+from trainer.encode import EncodedRow
+from trainer.encoder import Encoder
+from trainer.evaluate import Evaluation, Logits, evaluate, predict
 from trainer.files import FileStore
 from trainer.findings import Findings
 from trainer.jobs import Phase
 from trainer.lease import Lease
-from trainer.lessons import encode_lessons
 from trainer.outcome import Outcome, seeds_report
 from trainer.pace import Pace
 from trainer.practice import Practised, practise
@@ -34,9 +33,9 @@ from trainer.prepare import Prepared, prepare
 from trainer.production import Production
 from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
-from trainer.recipe import learning_rate, pooling_of
 from trainer.reporting import Reporting, sampled
-from trainer.runs import Runs
+from trainer.rhythm import Rhythm
+from trainer.runs import Keeping, Runs
 from trainer.search_space import candidates
 from trainer.temperature import tempered
 from trainer.values import Job, JobSpec
@@ -54,8 +53,12 @@ class Tools:
     registry: Registry
     files: FileStore
     tokenizer: Tokenizer
+    embedder: Embedder
     proof_slot: int
     report_timeout_s: float
+    checkpoints: Checkpoints
+    #: how often a run within an epoch is written down, in seconds
+    checkpoint_s: float
     clock: Callable[[], float] = time.monotonic
 
 
@@ -67,6 +70,7 @@ class JobRun:
         self._job = job
         self._spec = job.spec
         self._lease = lease
+        self._encoder = Encoder(info=tools.port.info, tokenizer=tools.tokenizer)
         self._generation = tools.port.generation
         self._started = tools.clock()
 
@@ -76,18 +80,22 @@ class JobRun:
             return self._attempt()
         except EngineError as error:
             # a fresh engine says "not loaded" of what the one before it held
-            if self._tools.port.generation != self._generation:
+            gone = self._tools.port.generation != self._generation
+            if gone or isinstance(error, EngineGone):
+                self._lease.tell("engine.gone", "The engine stopped under the job.", "warn")
+            if gone:
                 raise EngineGone from error
             raise
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer)
+        keeping = self._keeping()
+        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer, self._likeness)
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
         self._lease.enter(Phase.TOKENIZING)
-        course, rows = self._encoded(prepared)
-        with self._runs(course, rows) as runs:
+        course, rows = self._encoder.course(prepared)
+        with self._runs(course, rows, keeping) as runs:
             practised = practise(runs, self._spec, self._tried(), self._lease)
             self._lease.enter(Phase.EVALUATING)
             found, tests = self._judged(prepared, rows, practised)
@@ -98,37 +106,18 @@ class JobRun:
             version = self._publish(found, report, beside)
         return version, self._result(version, report)
 
-    def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
-        split, settings = prepared.split, self._spec.settings
-        head = head_for(
-            self._spec.head,
-            pooling_of(self._spec, self._tools.port.info),
-            prepared.labels,
-            split.train,
-            settings,
-        )
-        train, dev, test = (
-            self._rows(rows, head, settings.max_tokens)
-            for rows in (split.train, split.dev, split.test)
-        )
-        train, dev, test = numbered(train, dev, test)
-        rate = learning_rate(self._spec)
-        return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
+    def _likeness(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return self._tools.embedder.likeness(self._spec.tenant, pairs, self._lease.check)
 
-    def _as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        return self._rows(list(examples), head, None)
-
-    def _rows(
-        self, examples: list[Example], head: dict[str, Any], limit: int | None
-    ) -> list[EncodedRow]:
+    def _keeping(self) -> Keeping:
+        """Raises BaseChanged where the job began on another base."""
         tools = self._tools
-        if head["kind"] != GenerateHead.name:
-            return encode_examples(examples, head, tools.tokenizer, limit)
-        info = tools.port.info
-        limit = min(limit or info.max_tokens, info.max_tokens)
-        return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
+        taken = tools.checkpoints.take(self._lease.claim)
+        taken.check_base(tools.port.info.fingerprint, tools.port.info.base)
+        rhythm = Rhythm(tools.checkpoint_s, tools.clock)
+        return Keeping(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
 
-    def _runs(self, course: Course, rows: list[EncodedRow]) -> Runs:
+    def _runs(self, course: Course, rows: list[EncodedRow], keeping: Keeping) -> Runs:
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
         # every seed answers the test rows, and they are the proof of what is saved; the report
         # looks at dev and training rows once more
@@ -141,7 +130,7 @@ class JobRun:
             afterwards={ANSWERED: num},
             afterwards_s=REPORT_S,
         )
-        return Runs(self._tools.port, course, self._progress, name)
+        return Runs(self._tools.port, course, self._progress, name, keeping)
 
     def _tried(self) -> list[JobSpec]:
         return candidates(self._spec, self._tools.port.info)
@@ -165,8 +154,11 @@ class JobRun:
 
     def _tempered(self, kept: Outcome) -> dict[str, Any]:
         course, slot = kept.course, kept.opened.slot
-        logits = predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
-        return tempered(course.head, course.dev, logits)
+
+        def answers() -> list[Logits]:
+            return predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
+
+        return tempered(course.head, course.dev, answers)
 
     def _answered(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
         found = evaluate(self._tools.port, rows, head, slot, self._progress.waiting)
@@ -182,7 +174,7 @@ class JobRun:
         tools, waiting = self._tools, self._lease.check
         production = Production(
             port=tools.port, registry=tools.registry, slot=tools.proof_slot,
-            encode=self._as_served, waiting=waiting,
+            encode=self._encoder.as_served, waiting=waiting,
         )  # fmt: skip
         return Reporting(
             port=tools.port, production=production, timeout_s=tools.report_timeout_s,
@@ -204,7 +196,9 @@ class JobRun:
             logits=found.test.logits,
             beside=beside,
         )
-        publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
+        publisher = Publisher(
+            tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
+        )
         return publisher.publish(found.kept.opened.slot, draft)
 
     def _origin(self, found: Findings) -> dict[str, Any]:

@@ -137,14 +137,16 @@ class _Halved:
     _num_reported: int = 0
 
     def goes_on(self, state: LoopState) -> bool:
-        if self.trial is None or state.best is None or self.course.is_over(state):
+        if self.trial is None or state.best is None:
             return True
+        is_poor = False
         # a run that goes on from a state has epochs that were not told of yet
         for number in range(self._num_reported + 1, len(state.epochs) + 1):
             best = max(_value(epoch) for epoch in state.epochs[:number])
             self.trial.report(best, number)
-            self.is_pruned |= self.trial.should_prune()
+            is_poor = self.trial.should_prune()
         self._num_reported = len(state.epochs)
+        self.is_pruned = is_poor and not self.course.is_over(state)
         return not self.is_pruned
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from trainer.course import Course
 from trainer.encode import EncodedRow
 
-#: sorts of work: rows that are trained on, and rows that only go forwards, to be answered or to fill
-#: what training starts with
+#: sorts of work: rows that are trained on, and rows that only go forwards, to be answered or to
+#: fill what training starts with
 TRAINED, ANSWERED = "trained", "answered"
 #: units by sort
 Work = Mapping[str, float]

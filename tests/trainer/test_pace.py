@@ -124,7 +124,7 @@ def test_after_a_tenth_of_a_job_its_end_is_known_within_a_fifth(
     if "search" in settings:
         settings = {**settings, "search": {**settings["search"], "space": rates}}
     engine = TimedEngine(clock=told.clock, factor=factor)
-    bench = Bench(directory=tmp_path, port=engine, training_clock=told.clock)
+    bench = Bench(directory=tmp_path, port=engine, pace_clock=told.clock)
     content = jsonl(mood_rows(400))
     bench.trainer.submit(bench.spec(content, settings={**settings, "patience": 99}))
     assert bench.trainer.run_once()
