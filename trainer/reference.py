@@ -57,10 +57,10 @@ class References:
 
     def full_finetuning(self, found: Findings) -> dict[str, Any] | None:
         """{"guesses", …} of a copy of the base, trained whole; {"error"} where it was not."""
-        spec, head = found.outcome.spec, found.head
+        spec, head = found.kept.spec, found.head
         if not spec.settings.full_finetuning:
             return None
-        if problem := self._problem(head, found.outcome.opened.num_base):
+        if problem := self._problem(head, found.kept.opened.num_base):
             return {"error": problem}
         try:
             answer = ask_child(
@@ -73,7 +73,7 @@ class References:
         logits = [
             kind.merged(list(islice(answers, len(row.pieces))), row.encodings) for row in found.rows
         ]
-        return {**answer, "guesses": guesses(found.rows, logits, found.outcome.course.head)}
+        return {**answer, "guesses": guesses(found.rows, logits, found.kept.course.head)}
 
     def _problem(self, head: dict[str, Any], num_base: int) -> str | None:
         if head["kind"] in (GenerateHead.name, "embed") or self.info.family == "seq2seq":
@@ -86,13 +86,13 @@ class References:
         return None
 
     def _question(self, found: Findings) -> dict[str, Any]:
-        course, settings = found.outcome.course, found.outcome.spec.settings
+        course, settings = found.kept.course, found.kept.spec.settings
         parts = {"train": course.train, "test": found.rows}
         return {
             "base": self.info.base,
             "threads": self.info.num_threads,
             "head": course.head,
-            "seed": found.outcome.seed,
+            "seed": found.kept.seed,
             "epochs": settings.epochs,
             "batch_rows": settings.batch_rows,
             **{name: [_pieces(row) for row in rows] for name, rows in parts.items()},
