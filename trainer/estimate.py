@@ -24,7 +24,7 @@ from engine.tokenizer import Tokenizer
 from trainer.ask import ask
 from trainer.course import Course
 from trainer.encode import EncodedRow
-from trainer.encoded import encoded
+from trainer.encoder import Encoder
 from trainer.loop import Training
 from trainer.prepare import Prepared
 from trainer.recipe import open_training
@@ -70,7 +70,7 @@ def estimate(
 ) -> Estimate:
     """Raises the engine's errors."""
     begun = clock()
-    course, test = encoded(spec, prepared, port.info, tokenizer)
+    course, test = Encoder(info=port.info, tokenizer=tokenizer).course(prepared)
     reading_s = clock() - begun
     sample = _sample(course, test)
     opened, watch, cache_bytes = _tried(spec, sample, port, clock)

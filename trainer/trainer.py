@@ -30,8 +30,9 @@ from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
 from trainer.prepare import Examination, Prepared, examine, prepare, sources
-from trainer.recipe import check_labels, check_recipe, check_steps
+from trainer.recipe import check_dev, check_labels, check_recipe, check_steps
 from trainer.run import JobRun, Tools
+from trainer.search_space import candidates
 from trainer.values import Claim, Job, JobSpec
 
 _log = logging.getLogger(__name__)
@@ -100,12 +101,15 @@ class Trainer:
 
     def _checked(self, spec: JobSpec) -> Prepared:
         check_name(spec.task)
-        check_recipe(spec, self._tools.port.info)
+        info = self._tools.port.info
+        for each in candidates(spec, info):
+            check_recipe(each, info)
         prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
-        if prepared.spec != spec:
-            check_recipe(prepared.spec, self._tools.port.info)
         check_labels(prepared.spec, prepared.labels)
-        check_steps(prepared.spec, len(prepared.split.train))
+        check_dev(prepared.spec, len(prepared.split.dev))
+        for each in candidates(prepared.spec, info):
+            check_recipe(each, info)
+            check_steps(each, len(prepared.split.train))
         return prepared
 
     def check(self, spec: JobSpec) -> Examination:
@@ -113,8 +117,7 @@ class Trainer:
         or UnknownFile.
         """
         check_recipe(spec, self._tools.port.info)
-        given = sources(self._tools.files, spec)
-        return examine(given, spec, self._tools.tokenizer)
+        return examine(sources(self._tools.files, spec), spec, self._tools.tokenizer)
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)
