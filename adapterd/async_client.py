@@ -16,6 +16,7 @@ from adapterd import calls
 from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions, WritingOptions
 from adapterd.calls import Call, ChannelStubs
 from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
+from adapterd.check_call import FileCheck, check_file
 from adapterd.export_files import ExportFiles
 from adapterd.failures import from_grpc
 from adapterd.settings import ClientSettings
@@ -171,6 +172,12 @@ class AsyncClient:
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
     ) -> File:
         return await self._transfer.upload(Path(path), purpose, on_bytes)
+
+    async def check_file(
+        self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
+    ) -> FileCheck:
+        """What a job on uploaded files would be told of them; nothing is queued."""
+        return await self._ask(check_file(file_ids, options), None)
 
     async def create_job(
         self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]

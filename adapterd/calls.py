@@ -36,6 +36,7 @@ from adapterd.written import Piece
 from protos.adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
+    checks_pb2_grpc,
     jobs_pb2,
     jobs_pb2_grpc,
     predictor_pb2,
@@ -50,12 +51,13 @@ PAGE_ROWS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStubs:
-    """The four services over `channel`, sync or asyncio."""
+    """The services over `channel`, sync or asyncio."""
 
     predictor: Any
     tasks: Any
     adapters: Any
     jobs: Any
+    checks: Any
 
     @classmethod
     def over(cls, channel: Any) -> ChannelStubs:
@@ -64,6 +66,7 @@ class ChannelStubs:
             tasks=tasks_pb2_grpc.TasksStub(channel),
             adapters=adapters_pb2_grpc.AdaptersStub(channel),
             jobs=jobs_pb2_grpc.JobsStub(channel),
+            checks=checks_pb2_grpc.ChecksStub(channel),
         )
 
 

@@ -17,6 +17,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from engine.keyed_dropout import KeyedDropout
+from engine.taught_linear import taught_linear
+
 Activation = Callable[[Tensor], Tensor]
 
 
@@ -85,6 +88,18 @@ class Block:
         self._down_bias_K = _cat_biases([part.down_bias_K for part in present])
         self._ranks = tuple(0 if part is None else part.down_KI.shape[0] for part in parts)
 
+    @property
+    def is_bare(self) -> bool:
+        """Of one slot, with nothing between its two products or beside them."""
+        return len(self._ranks) == 1 and self._activation is None and self._down_bias_K is None
+
+    def taught(
+        self, weight_IO: Tensor, bias_O: Tensor | None, x_TI: Tensor, dropout: KeyedDropout | None
+    ) -> Tensor:
+        """What a linear gives with a bare product added; gradients for the product alone."""
+        mask_TK = None if dropout is None else dropout.mask(x_TI, len(self._down_KI))
+        return taught_linear(x_TI, weight_IO, bias_O, self._down_KI, self._up_KO, mask_TK)
+
     def put(self, number: int, part: LowRank) -> None:
         """Another product of the same shapes in one slot's place."""
         start = sum(self._ranks[:number])
@@ -94,7 +109,7 @@ class Block:
             self._down_bias_K[place] = part.down_bias_K
 
     def add_to(
-        self, out_TO: Tensor, x_TI: Tensor, span: Span, dropout: Activation | None = None
+        self, out_TO: Tensor, x_TI: Tensor, span: Span, dropout: KeyedDropout | None = None
     ) -> None:
         """Add the products of a span's tokens to `out_TO` in place; `dropout` acts between the two
         products.

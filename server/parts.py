@@ -1,6 +1,6 @@
 """The composition root: everything behind the transports, built and wired in one place.
 
-The only module of the server that chooses implementations.
+With `server.training` the only module of the server that chooses implementations.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from engine.errors import EngineError
 from engine.port import EnginePort
 from engine.prompting import Prompter
 from engine.slots import SlotTable
@@ -30,6 +29,7 @@ from server.health import Health
 from server.metrics import Live, Metrics
 from server.service.adapters import AdapterService
 from server.service.admission import Admission
+from server.service.checks import CheckService
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.models import ModelService
@@ -41,6 +41,7 @@ from server.service.tasks import TaskService
 from server.service.tokens import InputReader
 from server.service.views import info_view
 from server.service.write import WriteService
+from server.training import build_trainer, start_engine
 from server.writing_metrics import WritingMetrics
 from trainer.trainer import Trainer
 from trainer.worker import Worker
@@ -83,13 +84,13 @@ def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health
     """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
     data = Data.open(settings.data_dir)
     try:
-        port = given or _start_engine(settings)
+        port = given or start_engine(settings)
     except StartFailed:
         data.close()
         raise
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     dispatch = _dispatch(settings, port, data, metrics)
-    trainer = Trainer(port, data.registry, data.store, data.files, tokenizer)
+    trainer = build_trainer(settings, port, data, tokenizer)
     metrics.watch(_live(port, dispatch))
     return Parts(
         port=port,
@@ -99,20 +100,6 @@ def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health
         service=_service(settings, port, data, dispatch, tokenizer, trainer, metrics, health),
         worker=Worker(trainer),
     )
-
-
-def _start_engine(settings: Settings) -> EnginePort:
-    config = settings.engine_config()
-    try:
-        if settings.engine == "thread":
-            from engine.thread import ThreadEngine  # imports torch
-
-            return ThreadEngine(config)
-        from engine.supervised import SupervisedEngine
-
-        return SupervisedEngine(config)
-    except EngineError as error:
-        raise StartFailed(f"the engine cannot start on {settings.base}: {error}") from error
 
 
 def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics) -> Dispatch:
@@ -194,6 +181,7 @@ def _service(
         adapters=adapters,
         jobs=JobService(trainer, health),
         files=FileService(data.files, settings.max_upload_bytes),
+        checks=CheckService(trainer),
         info=info_view(port.info, version("adapterd")),
     )
 

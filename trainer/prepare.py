@@ -12,7 +12,7 @@ from trainer.dataset import check_trainable, labels_of, usable_examples
 from trainer.doctor.checks import diagnose
 from trainer.doctor.few_shot import few_shot
 from trainer.doctor.finding import Finding, Severity, refusal
-from trainer.doctor.subject import Subject
+from trainer.doctor.subject import Likeness, Subject
 from trainer.errors import BadDataset, UnlearnedLabels
 from trainer.example import Example
 from trainer.files import FileStore
@@ -54,12 +54,24 @@ class Examination:
     findings: tuple[Finding, ...]
     #: the first of what refuses the job
     error: BadDataset | None
+    #: what will be trained, which is not always all that was asked for
     spec: JobSpec
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """Of the training file, and of each part of the split where there is one."""
+        split = self.subject.split
+        return {"file": len(self.subject.examples), **(split.sizes if split else {})}
 
-def prepare(files: FileStore, spec: JobSpec, tokenizer: Tokenizer | None = None) -> Prepared:
-    """Raises BadDataset or UnknownFile."""
-    examination = examine(sources(files, spec), spec, tokenizer)
+
+def prepare(
+    files: FileStore,
+    spec: JobSpec,
+    tokenizer: Tokenizer | None = None,
+    likeness: Likeness | None = None,
+) -> Prepared:
+    """Raises BadDataset or UnknownFile, and what `likeness` does."""
+    examination = examine(sources(files, spec), spec, tokenizer, likeness)
     if examination.error is not None:
         raise examination.error
     subject = examination.subject
@@ -87,7 +99,10 @@ def sources(files: FileStore, spec: JobSpec) -> dict[str, Source]:
 
 
 def examine(
-    given: Mapping[str, Source], spec: JobSpec, tokenizer: Tokenizer | None = None
+    given: Mapping[str, Source],
+    spec: JobSpec,
+    tokenizer: Tokenizer | None = None,
+    likeness: Likeness | None = None,
 ) -> Examination:
     """Everything there is to say, however much of it refuses the job."""
     reading = _Reading(spec)
@@ -99,6 +114,7 @@ def examine(
         test=parts.get("test"),
         files={part: source.filename for part, source in given.items()},
         tokenizer=tokenizer,
+        likeness=likeness,
     )
     if not reading.errors:
         reading.check(subject)
@@ -129,9 +145,9 @@ class _Reading:
         except BadDataset as error:
             examples, errors = [], [error]
         if part != "train":
-            for error in errors:
+            for each in errors:
                 # three files may be in play, and a line number alone does not say whose line it is
-                error.args = (f"{source.filename}: {error}",)
+                each.args = (f"{source.filename}: {each}",)
         self._refuse(source.filename, errors)
         return examples
 
@@ -145,10 +161,8 @@ class _Reading:
         for part, rows in (("dev", subject.dev), ("test", subject.test)):
             if new := sorted(set(labels_of(rows or [], head)) - known):
                 name = subject.file_of(part)
-                error = UnlearnedLabels(
-                    f"{name} has labels that the training file lacks: {', '.join(new[:5])}."
-                )
-                self._refuse(name, [error])
+                lacking = f"{name} has labels that the training file lacks: {', '.join(new[:5])}."
+                self._refuse(name, [UnlearnedLabels(lacking)])
 
     def split(self, subject: Subject) -> Subject:
         spec = self._spec

@@ -17,7 +17,9 @@ from engine.port import EnginePort
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
 from trainer.activations import dataset_name, numbered
+from trainer.checkpoints import Checkpoints
 from trainer.course import Course
+from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.evaluate import Evaluation, Logits, evaluate, predict
@@ -36,7 +38,8 @@ from trainer.publish import Draft, Publisher
 from trainer.recipe import learning_rate, pooling_of
 from trainer.reference import References
 from trainer.reporting import Reporting
-from trainer.runs import Runs
+from trainer.rhythm import Rhythm
+from trainer.runs import Keeping, Runs
 from trainer.temperature import tempered
 from trainer.values import Job, JobSpec
 
@@ -52,8 +55,12 @@ class Tools:
     registry: Registry
     files: FileStore
     tokenizer: Tokenizer
+    embedder: Embedder
     proof_slot: int
     report_timeout_s: float
+    checkpoints: Checkpoints
+    #: how often a run within an epoch is written down, in seconds
+    checkpoint_s: float
     clock: Callable[[], float] = time.monotonic
 
 
@@ -74,18 +81,22 @@ class JobRun:
             return self._attempt()
         except EngineError as error:
             # a fresh engine says "not loaded" of what the one before it held
-            if self._tools.port.generation != self._generation:
+            gone = self._tools.port.generation != self._generation
+            if gone or isinstance(error, EngineGone):
+                self._lease.tell("engine.gone", "The engine stopped under the job.", "warn")
+            if gone:
                 raise EngineGone from error
             raise
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer)
+        keeping = self._keeping()
+        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer, self._likeness)
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
-        with self._runs(course, rows) as runs:
+        with self._runs(course, rows, keeping) as runs:
             self._lease.enter(Phase.TRAINING)
             outcomes = [runs.train(spec) for spec in self._seeds()]
             self._lease.enter(Phase.EVALUATING)
@@ -96,6 +107,9 @@ class JobRun:
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report, beside)
         return version, self._result(version, report)
+
+    def _likeness(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return self._tools.embedder.likeness(self._spec.tenant, pairs, self._lease.check)
 
     def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
         split, settings = prepared.split, self._spec.settings
@@ -127,11 +141,20 @@ class JobRun:
         limit = min(limit or info.max_tokens, info.max_tokens)
         return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
-    def _runs(self, course: Course, rows: list[EncodedRow]) -> Runs:
+    def _keeping(self) -> Keeping:
+        """Raises BaseChanged where the job began on another base."""
+        tools = self._tools
+        taken = tools.checkpoints.take(self._lease.claim)
+        taken.check_base(tools.port.info.fingerprint, tools.port.info.base)
+        rhythm = Rhythm(tools.checkpoint_s, tools.clock)
+        return Keeping(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
+
+    def _runs(self, course: Course, rows: list[EncodedRow], keeping: Keeping) -> Runs:
         num = self._spec.settings.seeds
         pace = Pace(num * course.num_steps, num * course.num_evaluations, self._tools.clock)
+        progress = Progress(pace=pace, tell=self._watch)
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
-        return Runs(self._tools.port, course, Progress(pace=pace, tell=self._watch), name)
+        return Runs(self._tools.port, course, progress, name, keeping)
 
     def _seeds(self) -> list[JobSpec]:
         """The same setting from one seed after the other."""
@@ -202,7 +225,9 @@ class JobRun:
             logits=found.test.logits,
             beside=beside,
         )
-        publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
+        publisher = Publisher(
+            tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
+        )
         return publisher.publish(found.outcome.opened.slot, draft)
 
     def _origin(self, found: Findings) -> dict[str, Any]:

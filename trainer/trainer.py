@@ -20,18 +20,23 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
+from trainer.checkpoints import Checkpoints
+from trainer.doctor.embedder import Embedder
 from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, TrainerError
 from trainer.event import PUBLISHED, Event
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
-from trainer.prepare import prepare
+from trainer.prepare import Examination, examine, prepare, sources
 from trainer.recipe import check_labels, check_recipe, check_steps
 from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
 
 _log = logging.getLogger(__name__)
+_SWEEP_EVERY_S = 3600.0
+#: a failed job's last checkpoint stays so long, for whoever wants to know why it failed
+_KEEP_FAILED_S = 7 * 24 * 3600.0
 
 
 class Trainer:
@@ -48,6 +53,8 @@ class Trainer:
         tokenizer: Tokenizer,
         clock: Callable[[], float] = time.monotonic,
         *,
+        checkpoints: Checkpoints,
+        checkpoint_s: float = 30.0,
         proof_slot: int | None = None,
         lease_s: float = 30.0,
         poll_s: float = 0.5,
@@ -56,13 +63,15 @@ class Trainer:
         #: rings when a job was queued here; a worker waits on it instead of asking the store again
         #: and again
         self.submitted = threading.Event()
+        self._swept_at: float | None = None
         self._store = store
         self._lease_s, self._poll_s = lease_s, poll_s
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._tools = Tools(
             port=port, registry=registry, files=files, tokenizer=tokenizer, clock=clock,
             proof_slot=port.info.num_slots if proof_slot is None else proof_slot,
-            report_timeout_s=report_timeout_s,
+            report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
+            checkpoints=checkpoints, checkpoint_s=checkpoint_s,
         )  # fmt: skip
 
     def submit(self, spec: JobSpec) -> Job:
@@ -72,12 +81,22 @@ class Trainer:
         check_name(spec.task)
         check_recipe(spec, self._tools.port.info)
         prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
+        if prepared.spec != spec:
+            check_recipe(prepared.spec, self._tools.port.info)
         check_labels(prepared.spec, prepared.labels)
         check_steps(prepared.spec, len(prepared.split.train))
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()
         return job
+
+    def check(self, spec: JobSpec) -> Examination:
+        """What a job's files are like, as submitting it would say, without a job. Raises BadSetting
+        or UnknownFile.
+        """
+        check_recipe(spec, self._tools.port.info)
+        given = sources(self._tools.files, spec)
+        return examine(given, spec, self._tools.tokenizer)
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)
@@ -130,8 +149,11 @@ class Trainer:
         """Claim one job and run it to its end; False when none waits. Setting `stop` gives the job
         back.
         """
+        if not self._tools.port.is_alive:  # an attempt on a base that is not back yet is in vain
+            return False
         claim = self._store.claim(self._worker, self._lease_s)
         if claim is None:
+            self._sweep()
             return False
         _note("job.claimed", claim.job)
         try:
@@ -154,12 +176,14 @@ class Trainer:
         else:
             named = {"version": version.number, "digest": version.digest, "result": result}
             self._store.finish(claim, Status.SUCCEEDED, progress=1.0, **named)
+            self._tools.checkpoints.drop(claim.job.id)
             _note("job.succeeded", claim.job)
 
     def _give_up(self, claim: Claim, error: Exception) -> None:
         match error:
             case Cancelled():
                 self._store.finish(claim, Status.CANCELLED)
+                self._tools.checkpoints.drop(claim.job.id)
             case Paused():
                 self._store.set_aside(claim)
             case Stopping():
@@ -181,6 +205,14 @@ class Trainer:
 
     def _fail(self, claim: Claim, code: str, message: str) -> None:
         self._store.finish(claim, Status.FAILED, error_code=code, error_message=message)
+        self._tools.checkpoints.keep(claim.job.id)
+
+    def _sweep(self) -> None:
+        """Now and then, of what ended jobs left."""
+        now = self._tools.clock()
+        if self._swept_at is None or now - self._swept_at > _SWEEP_EVERY_S:
+            self._swept_at = now
+            self._tools.checkpoints.sweep(self._store.ids_going_on(), _KEEP_FAILED_S)
 
 
 def _tell_of(version: Version, result: dict[str, Any], lease: Lease) -> None:

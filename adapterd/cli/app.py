@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from adapterd.cli import adapters, bench, demo, doctor, jobs, keys, predict, serve, tasks, train
+from adapterd.cli import (
+    adapters,
+    bench,
+    check,
+    demo,
+    doctor,
+    jobs,
+    keys,
+    predict,
+    serve,
+    tasks,
+    train,
+    worker,
+)
 from adapterd.cli.exit_codes import ExitCode, exit_code
 from adapterd.errors import AdapterdError
 
@@ -28,6 +41,8 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.command()(serve.serve)
+    app.command()(check.check)
+    app.command()(worker.worker)
     app.command()(train.train)
     app.command()(predict.predict)
     app.command()(tasks.tasks)

@@ -9,10 +9,11 @@ from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from protos.adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.config import Settings
 from server.errors import PortInUse
 from server.grpc_api.adapters import AdaptersApi
+from server.grpc_api.checks import ChecksApi
 from server.grpc_api.gate import Gate
 from server.grpc_api.jobs import JobsApi
 from server.grpc_api.predictor import PredictorApi
@@ -63,6 +64,7 @@ def serve(
             service.adapters, uploads
         ),
         jobs_pb2.DESCRIPTOR.services_by_name["Jobs"]: JobsApi(service.jobs),
+        checks_pb2.DESCRIPTOR.services_by_name["Checks"]: ChecksApi(service.checks),
     }
     for descriptor, api in apis.items():
         handlers = gate.handlers(descriptor, api)

@@ -42,6 +42,7 @@ ROLES: dict[str, Role] = {
     "adapterd.v1.Adapters.AliasHistory": Role.READ,
     "adapterd.v1.Adapters.Export": Role.READ,
     "adapterd.v1.Adapters.DeleteVersion": Role.ADMIN,
+    "adapterd.v1.Checks.CheckFile": Role.ADMIN,
     "adapterd.v1.Jobs.CreateJob": Role.ADMIN,
     "adapterd.v1.Jobs.GetJob": Role.READ,
     "adapterd.v1.Jobs.ListJobs": Role.READ,

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
-from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from protos.adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.error_table import fault_of
 from server.errors import BadCall
 from server.grpc_api import written
@@ -72,7 +72,9 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
     )
 
 
-def read_job_request(message: jobs_pb2.CreateJobRequest) -> dict[str, Any]:
+def read_job_request(
+    message: jobs_pb2.CreateJobRequest | checks_pb2.CheckFileRequest,
+) -> dict[str, Any]:
     """Only what was said: what is left out gets the trainer's own default."""
     said = {field.name: value for field, value in message.ListFields() if field.name != "settings"}
     if "task_id" in said:

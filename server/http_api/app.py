@@ -14,7 +14,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from server.config import Settings
 from server.doorkeeper import Doorkeeper
 from server.health import Health
-from server.http_api import aliases, files, jobs, predict, predict_many, status, tasks, versions
+from server.http_api import (
+    aliases,
+    checks,
+    files,
+    jobs,
+    predict,
+    predict_many,
+    status,
+    tasks,
+    versions,
+)
 from server.http_api.gate import Gate
 from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
 from server.http_api.problem import http_fault
@@ -34,7 +44,18 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     app.state.service = service
     app.state.health = health
     openai = (completions, chat, embeddings, models, fine_tuning)
-    for part in (predict, predict_many, tasks, versions, aliases, jobs, files, status, *openai):
+    for part in (
+        predict,
+        predict_many,
+        tasks,
+        versions,
+        aliases,
+        jobs,
+        files,
+        checks,
+        status,
+        *openai,
+    ):
         # the routes themselves, not a router within a router: what is live can then be listed
         app.router.routes.extend(part.router.routes)
     check_routes(app)

@@ -55,6 +55,7 @@ ROLES: dict[str, Role | None] = {
     "GET /v1/files/{file_id}": Role.READ,
     "GET /v1/files/{file_id}/content": Role.READ,
     "DELETE /v1/files/{file_id}": Role.ADMIN,
+    "POST /v1/files/{file_id}/check": Role.ADMIN,
     "POST /v1/jobs": Role.ADMIN,
     "GET /v1/jobs": Role.READ,
     "GET /v1/jobs/{job_id}": Role.READ,

@@ -41,7 +41,7 @@ class JobService:
 
         The dataset is read and checked before the job is queued.
         """
-        spec = _spec(caller.tenant, wanted)
+        spec = job_spec(caller.tenant, wanted)
         job = job_view(await asyncio.to_thread(self._trainer.submit, spec))
         _log.info(
             "a job was submitted",
@@ -136,7 +136,8 @@ class JobService:
         return await asyncio.to_thread(self._trainer.counts)
 
 
-def _spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
+def job_spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
+    """Raises BadCall and BadSetting."""
     unknown = sorted(wanted.keys() - JOB_FIELDS)
     if unknown:
         raise BadCall(f"A job has no {', '.join(unknown)}; it has {', '.join(sorted(JOB_FIELDS))}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from server.service.adapters import AdapterService
+from server.service.checks import CheckService
 from server.service.files import FileService
 from server.service.jobs import JobService
 from server.service.models import ModelService
@@ -27,4 +28,5 @@ class Service:
     adapters: AdapterService
     jobs: JobService
     files: FileService
+    checks: CheckService
     info: InfoView

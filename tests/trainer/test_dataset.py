@@ -91,6 +91,17 @@ def test_a_pair_comes_from_its_own_column() -> None:
     assert read(rows, text_pair_column="text_b")[0].pair == "b"
 
 
+def test_prompts_and_completions_are_texts_and_what_to_write() -> None:
+    row = read([{"prompt": "Name a colour.", "completion": "Blue"}], head="generate")[0]
+    assert (row.text, row.label) == ("Name a colour.", "Blue")
+
+
+def test_a_conversation_may_stand_in_any_text_column() -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    row = read([{"chat": turns}], head="generate", text_column="chat")[0]
+    assert (row.turns, row.label) == ((("user", "Hi"),), "Hello!")
+
+
 def test_tagging_takes_tokens_and_ner_tags_where_nothing_else_is_named() -> None:
     row = read([{"tokens": ["Ann", "ran"], "ner_tags": ["B-person", "O"]}], head="tag")[0]
     assert (row.words, row.label) == (("Ann", "ran"), ("B-person", "O"))

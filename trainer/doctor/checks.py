@@ -13,11 +13,12 @@ from trainer.doctor.duplicates import (
 from trainer.doctor.few_rows import few_dev_rows, few_rows, rare_classes
 from trainer.doctor.finding import Finding, Severity
 from trainer.doctor.labels import class_balance, label_typos, label_variants, nothing_labels
-from trainer.doctor.numbers import far_values, few_values
+from trainer.doctor.leaks import near_leaks
 from trainer.doctor.subject import Subject
 from trainer.doctor.tags import broken_tags, mixed_schemes, untagged_words
 from trainer.doctor.texts import markup, nothing_texts, wordless_texts, wrongly_decoded
 from trainer.doctor.tokens import token_findings
+from trainer.doctor.value_spread import far_values, few_values
 
 Check = Callable[[Subject], Iterator[Finding]]
 
@@ -33,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     conflicting_duplicates,
     leaked_rows,
     repeated_judging_rows,
+    near_leaks,
     broken_tags,
     mixed_schemes,
     untagged_words,

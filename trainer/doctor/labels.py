@@ -10,8 +10,10 @@ from trainer.doctor.finding import Finding, Sample, Severity, samples
 from trainer.doctor.subject import Subject
 from trainer.example import Example
 
-#: a misspelling is at most this share of what was meant, or one or two rows
+#: a misspelling is at most this share of what was meant, or of so few rows
 _RARE_SHARE = 0.05
+_RARE_ROWS = 3
+_RARER = 5
 _UNEQUAL = 10
 _NOTHING = frozenset({"nan", "none", "null", "n/a", "na", "#n/a", "?", "-", "undefined", "unknown"})
 
@@ -89,11 +91,12 @@ def class_balance(subject: Subject) -> Iterator[Finding]:
 def _misspelt(counts: Counter[str]) -> Iterator[tuple[str, str]]:
     """(rare, meant) pairs."""
     for rare, num in counts.items():
-        likely = [
+        frequent = [
             name
             for name, others in counts.items()
-            if others > 2 * num and num <= max(2, _RARE_SHARE * others) and _near(rare, name)
+            if others >= _RARER * num and num <= max(_RARE_ROWS, _RARE_SHARE * others)
         ]
+        likely = [name for name in frequent if _near(rare, name)]
         if likely:
             yield rare, max(likely, key=counts.__getitem__)
 
@@ -111,7 +114,8 @@ def _near(rare: str, name: str) -> bool:
 
 def _slips(left: str, right: str) -> int:
     """Letters left out, put in, changed or swapped with the next (optimal string alignment)."""
-    before, above = [], list(range(len(right) + 1))
+    before: list[int] = []
+    above = list(range(len(right) + 1))
     for i, a in enumerate(left, start=1):
         row = [i]
         for j, b in enumerate(right, start=1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from engine.tokenizer import Tokenizer
@@ -11,6 +11,9 @@ from trainer.example import Example
 from trainer.heads import HEAD_DATA
 from trainer.split import Split
 from trainer.values import JobSpec
+
+#: a cosine for each pair of texts
+Likeness = Callable[[Sequence[tuple[str, str]]], list[float]]
 
 #: heads whose rows have classes, and what a row's classes are called
 _CLASSES = {"classify": "label", "tag": "entity type"}
@@ -31,6 +34,8 @@ class Subject:
     files: Mapping[str, str] = field(default_factory=dict)
     split: Split | None = None
     tokenizer: Tokenizer | None = None
+    #: how alike the base finds each pair of texts, where it can be asked
+    likeness: Likeness | None = None
 
     @property
     def file(self) -> str:

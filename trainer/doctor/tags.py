@@ -88,9 +88,9 @@ def untagged_words(subject: Subject) -> Iterator[Finding]:
 def _broken(tags: Sequence[str], *, ends: bool) -> Iterator[int]:
     before = "O"
     for at, tag in enumerate(tags):
-        follows = before[0] in "BI" and before[2:] == tag[2:]
-        continues = tag[0] in "IE"
-        if continues != follows and (continues or (ends and before[0] in "BI")):
+        is_open, continues = before[0] in "BI", tag[0] in "IE"
+        follows = is_open and before[2:] == tag[2:]
+        if (continues and not follows) or (ends and is_open and not continues):
             yield at
         before = tag
     if ends and before[0] in "BI":

@@ -64,7 +64,7 @@ def _run_child(given: IO[bytes], answered: IO[bytes]) -> tuple[int, str]:
 
 
 def main() -> None:
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
 
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
     # its other pools reserve more address space than is allowed here
@@ -82,7 +82,7 @@ def main() -> None:
 
 def json_lines(file: IO[bytes]) -> Iterator[str]:
     """Raises BadDataset where there is more than may be read."""
-    import pyarrow.parquet as pq
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     table, num_bytes = pq.ParquetFile(file), 0
     if table.metadata.num_rows > _MAX_ROWS:

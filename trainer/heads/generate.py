@@ -10,7 +10,7 @@ from engine.chat import ROLES, is_message
 from engine.heads.generate import number_in
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
-from trainer.fields import field, sane, text
+from trainer.fields import field, present, sane, text
 from trainer.heads.head_data import Logits, PlainData
 from trainer.metrics import Metrics, regression
 from trainer.table import Record
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trainer.settings import TrainingSettings
     from trainer.values import JobSpec
 
-_MESSAGES = "messages"
+_MESSAGES, _PROMPT, _COMPLETION = "messages", "prompt", "completion"
 #: a text has at most as many tokens as bytes; a little more lets a version run past its lessons
 _ROOM = 8
 _MOST_TOKENS = 1024
@@ -34,21 +34,20 @@ class GenerateData(PlainData):
     baseline: str | None = "tfidf+nearest"
 
     def example(self, record: Record, spec: JobSpec) -> Example:
-        if _MESSAGES in record.fields and spec.text_column not in record.fields:
-            return _conversation(record)
-        label = field(record, spec.label_column)
+        column = present(record, present(record, spec.text_column, _PROMPT), _MESSAGES)
+        if column == _MESSAGES or isinstance(record.fields.get(column), list):
+            return _conversation(record, column)
+        named = present(record, spec.label_column, _COMPLETION)
+        label = field(record, named)
+        where = f"{record.place}: {named}"
         if isinstance(label, bool) or not isinstance(label, str | int | float):
-            raise BadLine(
-                f"{record.place}: {spec.label_column} must be the text to write.",
-                line=record.line,
-            )
-        where = f"{record.place}: {spec.label_column}"
+            raise BadLine(f"{where} must be the text to write.", line=record.line)
         if isinstance(label, float) and not math.isfinite(label):
             raise BadLine(f"{where} is {label}, which is no number to write.", line=record.line)
         if not str(label).strip():
             raise BadLine(f"{where} is empty.", line=record.line)
         wanted = sane(str(label), where, record.line)
-        return Example(line=record.line, text=text(record, spec.text_column), label=wanted)
+        return Example(line=record.line, text=text(record, column), label=wanted)
 
     def check(self, examples: Sequence[Example]) -> None:
         if len({example.label for example in examples}) < 2:
@@ -89,11 +88,11 @@ class GenerateData(PlainData):
         return found
 
 
-def _conversation(record: Record) -> Example:
-    turns = record.fields[_MESSAGES]
+def _conversation(record: Record, column: str) -> Example:
+    turns = record.fields[column]
     if not isinstance(turns, list) or len(turns) < 2 or not all(map(is_message, turns)):
         raise BadLine(
-            f"{record.place}: messages must be a list of at least two turns, each a role "
+            f"{record.place}: {column} must be a list of at least two turns, each a role "
             f"({', '.join(ROLES)}) and its content, and no other field.",
             line=record.line,
         )

@@ -1,0 +1,47 @@
+"""The call that checks uploaded files, as `calls` has the others. Knows no channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from adapterd import wire
+from adapterd.call_options import TrainingOptions
+from adapterd.calls import Call
+from adapterd.checked import FileCheck, Finding, Sample
+from protos.adapterd.v1 import checks_pb2
+
+__all__ = ["FileCheck", "check_file"]
+
+
+def check_file(file_ids: Mapping[str, str], options: TrainingOptions) -> Call[FileCheck]:
+    """`file_ids` as of `create_job`."""
+    plain: dict[str, Any] = {**options, **file_ids}
+    plain.pop("promote", None)  # of a job, and not of how it reads a file
+    settings = wire.to_struct(plain.pop("settings", {}))
+    request = checks_pb2.CheckFileRequest(settings=settings, **plain)
+    return Call(method=lambda s: s.checks.CheckFile, request=request, read=_read)
+
+
+def _read(message: checks_pb2.FileCheck) -> FileCheck:
+    return FileCheck(
+        ok=message.ok,
+        rows=dict(message.rows),
+        kind=message.kind,
+        findings=tuple(_finding(finding) for finding in message.findings),
+    )
+
+
+def _finding(message: checks_pb2.Finding) -> Finding:
+    return Finding(
+        code=message.code,
+        severity=message.severity,
+        message=message.message,
+        count=message.count,
+        samples=tuple(
+            Sample(file=each.file, line=each.line, text=each.text) for each in message.samples
+        ),
+        facts=MessageToDict(message.facts),
+    )

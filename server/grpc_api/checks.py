@@ -1,0 +1,45 @@
+"""`adapterd.v1.Checks`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.struct_pb2 import Struct
+
+from protos.adapterd.v1 import checks_pb2
+from server.grpc_api import wire
+from server.service.checks import CheckService
+from server.service.values import Caller
+
+
+class ChecksApi:
+    """Translates and calls; decides nothing."""
+
+    def __init__(self, service: CheckService) -> None:
+        self._service = service
+
+    async def check_file(
+        self, request: checks_pb2.CheckFileRequest, caller: Caller
+    ) -> checks_pb2.FileCheck:
+        view = await self._service.create(caller, wire.read_job_request(request))
+        return checks_pb2.FileCheck(
+            file_id=view.file_id,
+            ok=view.ok,
+            rows=view.rows,
+            kind=view.kind,
+            findings=[_finding(finding) for finding in view.findings],
+        )
+
+
+def _finding(finding: Mapping[str, Any]) -> checks_pb2.Finding:
+    facts = Struct()
+    facts.update(finding["facts"])
+    return checks_pb2.Finding(
+        code=finding["code"],
+        severity=finding["severity"],
+        message=finding["message"],
+        count=finding["count"],
+        samples=[checks_pb2.Sample(**each) for each in finding["samples"]],
+        facts=facts,
+    )

@@ -1,0 +1,40 @@
+"""Checking an uploaded file over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
+from server.http_api.schemas import Body
+from server.service.checks import CheckView
+
+router = APIRouter(route_class=GuardedRoute, tags=["files"])
+
+
+class CheckBody(Body):
+    """How a job would read the file. What is left out gets the trainer's own default."""
+
+    head: str | None = None
+    dev_file_id: str | None = None
+    test_file_id: str | None = None
+    text_column: str | None = None
+    text_pair_column: str | None = None
+    label_column: str | None = None
+    split_seed: int | None = None
+    kind: str | None = None
+    pooling: str | None = None
+    settings: dict[str, Any] | None = None
+
+
+@router.post("/v1/files/{file_id}/check")
+async def check_file(
+    file_id: str, body: CheckBody, caller: CallerOf, service: ServiceOf
+) -> CheckView:
+    """What a job on the file would be told of it: findings with their severity; nothing is queued.
+
+    A file that a job would be refused for is answered all the same, with `ok` false.
+    """
+    wanted = body.model_dump(exclude_none=True)
+    return await service.checks.create(caller, {**wanted, "file_id": file_id})

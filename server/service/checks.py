@@ -1,0 +1,51 @@
+"""Looking at an uploaded file as a job would, without a job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.service.jobs import job_spec
+from server.service.values import Caller
+from trainer.prepare import Examination
+from trainer.trainer import Trainer
+
+#: nothing is trained, so no task is named
+_NO_TASK = "check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckView:
+    """What submitting a job would say of its files. `ok`: it would be queued."""
+
+    file_id: str
+    ok: bool
+    #: of the file, and of train, dev and test where it can be split
+    rows: Mapping[str, int]
+    #: what would be trained, which is not always all that was asked for
+    kind: str
+    findings: Sequence[Mapping[str, Any]]
+
+
+class CheckService:
+    """Over the trainer, whose calls block, so they run in threads."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
+
+    async def create(self, caller: Caller, wanted: Mapping[str, Any]) -> CheckView:
+        """`wanted` are fields of `JobSpec` by name, `file_id` among them."""
+        spec = job_spec(caller.tenant, {"task": _NO_TASK, **wanted})
+        return _view(spec.file_id, await asyncio.to_thread(self._trainer.check, spec))
+
+
+def _view(file_id: str, examination: Examination) -> CheckView:
+    return CheckView(
+        file_id=file_id,
+        ok=examination.error is None,
+        rows=examination.rows,
+        kind=examination.spec.kind,
+        findings=[finding.to_json() for finding in examination.findings],
+    )

@@ -1,0 +1,26 @@
+"""docs/data.md and the doctor know the same codes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from trainer import errors
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_every_code_is_documented_and_every_documented_code_exists() -> None:
+    table = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `(\w+)` \| (?:error|warning|info)", table, re.MULTILINE))
+    assert documented == _found() | _refusals()
+
+
+def _found() -> set[str]:
+    sources = "\n".join(path.read_text() for path in (ROOT / "trainer" / "doctor").glob("*.py"))
+    given = re.findall(r'code="(\w+)"(?: if \w+ else "(\w+)")?', sources)
+    return {code for codes in given for code in codes if code}
+
+
+def _refusals() -> set[str]:
+    return {error.code for error in (errors.BadDataset, *errors.BadDataset.__subclasses__())}

@@ -1,0 +1,73 @@
+"""Parquet files, read in a child with bounds."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from trainer.dataset import read_examples
+from trainer.errors import BadDataset, BadLine
+from trainer.formats import parquet
+from trainer.table import read_records
+from trainer.values import JobSpec
+
+
+def written(table: pa.Table) -> bytes:
+    file = io.BytesIO()
+    pq.write_table(table, file)
+    return file.getvalue()
+
+
+def test_rows_are_records_numbered_from_one() -> None:
+    content = written(pa.table({"text": ["a", "b"], "label": [1, 2]}))
+    records = list(read_records(content, "rows.parquet"))
+    assert [(r.place, r.fields) for r in records] == [
+        ("Row 1", {"text": "a", "label": 1}), ("Row 2", {"text": "b", "label": 2}),
+    ]  # fmt: skip
+
+
+def test_a_row_that_cannot_be_used_is_named_as_a_row() -> None:
+    content = written(pa.table({"text": ["a", None], "label": ["x", "y"]}))
+    spec = JobSpec(tenant="t", task="t", file_id="f")
+    with pytest.raises(BadLine, match="Row 2: text must be text, not None"):
+        read_examples(read_records(content, "rows.parquet"), spec)
+
+
+def test_numbered_labels_of_hugging_face_datasets_get_their_names() -> None:
+    names = {"_type": "ClassLabel", "names": ["neg", "pos"]}
+    features: dict[str, Any] = {"label": names, "tags": {"feature": names, "_type": "Sequence"}}
+    told = {"huggingface": json.dumps({"info": {"features": features}})}
+    table = pa.table({"label": [1, 0], "tags": [[0, 1], [1]]}).replace_schema_metadata(told)
+    records = [record.fields for record in read_records(written(table), "rows.parquet")]
+    assert records == [{"label": "pos", "tags": ["neg", "pos"]}, {"label": "neg", "tags": ["pos"]}]
+
+
+def test_a_small_file_that_says_a_great_deal_is_refused_by_its_count() -> None:
+    table = pa.table({"label": pa.array([1] * 500_001, pa.int8())})
+    content = written(table)
+    assert len(content) < 100_000
+    with pytest.raises(BadDataset, match="has 500001 rows; at most 500000 are read"):
+        list(read_records(content, "rows.parquet"))
+
+
+def test_rows_that_unfold_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_MAX_BYTES", 10_000)
+    content = written(pa.table({"text": ["x" * 1000] * 100}))
+    with pytest.raises(BadDataset, match="more than 10000 bytes"):
+        list(parquet.json_lines(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("content", [b"PAR1", b"PAR1" + b"\0" * 100 + b"PAR1"])
+def test_what_only_begins_as_parquet_is_refused(content: bytes) -> None:
+    with pytest.raises(BadDataset, match="Parquet file cannot be read"):
+        list(read_records(content, "rows.parquet"))
+
+
+def test_bytes_are_no_text() -> None:
+    with pytest.raises(BadDataset, match="holds bytes"):
+        list(read_records(written(pa.table({"text": [b"a"]})), "rows.parquet"))

@@ -1,0 +1,73 @@
+"""Which texts share most of their words. Pure: an exact join over sets of words, without comparing
+all with all, and bounded.
+
+Two sets whose overlap is at least a share `t` of their union must share one of their rarest words:
+of a set of n words, one of its n − ⌈t·n⌉ + 1 rarest (the prefix filter of all-pairs joins).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_ADDRESS = re.compile(r"https?://\S+|www\.\S+|@\w+")
+_WORD = re.compile(r"\w+")
+#: of a longer text its beginning stands for all of it
+_MAX_WORDS = 200
+#: texts of fewer words are alike by accident
+_MIN_WORDS = 4
+_MAX_COMPARISONS = 2_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Texts by their places in the two lists, and the share of all their words that both have."""
+
+    query: int
+    found: int
+    overlap: float
+
+
+def near_texts(queries: Sequence[str], among: Sequence[str], least: float) -> list[Pair]:
+    """For each query the text most alike, where one reaches `least`."""
+    sets = [_words(text) for text in among]
+    rarity = Counter(word for words in sets for word in words)
+    index: defaultdict[str, list[int]] = defaultdict(list)
+    for place, words in enumerate(sets):
+        for word in _rarest(words, rarity, least):
+            index[word].append(place)
+    pairs, left = [], _MAX_COMPARISONS
+    for query, text in enumerate(queries):
+        words = _words(text)
+        places = {p for word in _rarest(words, rarity, least) for p in index.get(word, ())}
+        left -= len(places)
+        if left < 0:
+            break
+        if (best := _most_alike(words, sets, places)) and best[0] >= least:
+            pairs.append(Pair(query=query, found=best[1], overlap=best[0]))
+    return pairs
+
+
+def _most_alike(
+    words: frozenset[str], sets: Sequence[frozenset[str]], places: set[int]
+) -> tuple[float, int] | None:
+    """The first of the likest, so that the order of a set decides nothing."""
+    shares = [(len(words & sets[p]) / len(words | sets[p]), -p) for p in places]
+    if not shares:
+        return None
+    share, place = max(shares)
+    return share, -place
+
+
+def _words(text: str) -> frozenset[str]:
+    """Names and addresses differ where the rest was copied."""
+    words = _WORD.findall(_ADDRESS.sub(" ", text.casefold()))[:_MAX_WORDS]
+    return frozenset(words) if len(words) >= _MIN_WORDS else frozenset()
+
+
+def _rarest(words: frozenset[str], rarity: Counter[str], least: float) -> list[str]:
+    num = len(words) - math.ceil(least * len(words)) + 1 if words else 0
+    return sorted(words, key=lambda word: (rarity[word], word))[:num]
