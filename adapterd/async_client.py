@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import grpc
@@ -37,9 +36,8 @@ class AsyncClient:
     ) -> None:
         settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
         self._metadata = metadata(settings)
-        self._channel = grpc.aio.insecure_channel(
-            settings.grpc, options=channel_options(settings.grpc)
-        )
+        options = channel_options(settings.grpc)
+        self._channel = grpc.aio.insecure_channel(settings.grpc, options=options)
         self._stubs = ChannelStubs.over(self._channel)
         self._transfer = AsyncTransfer(settings)
 
@@ -225,12 +223,7 @@ class AsyncClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *ended: object) -> None:
         await self.close()
 
     # ------------------------------------------------------------ transport

@@ -43,9 +43,6 @@ from trainer.runs import Keeping, Runs
 from trainer.temperature import tempered
 from trainer.values import Job, JobSpec
 
-#: full fine-tuning, where it is wanted, may take this long
-_REFERENCE_S = 4 * 3600.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
@@ -128,9 +125,6 @@ class JobRun:
         rate = learning_rate(self._spec)
         return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
 
-    def _as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        return self._rows(list(examples), head, None)
-
     def _rows(
         self, examples: list[Example], head: dict[str, Any], limit: int | None
     ) -> list[EncodedRow]:
@@ -199,11 +193,10 @@ class JobRun:
         tools, waiting = self._tools, self._lease.check
         production = Production(
             port=tools.port, registry=tools.registry, slot=tools.proof_slot,
-            encode=self._as_served, waiting=waiting,
+            encode=lambda examples, head: self._rows(list(examples), head, None), waiting=waiting,
         )  # fmt: skip
         references = References(
-            info=tools.port.info, runs=lambda course: self._runs(course, rows),
-            timeout_s=_REFERENCE_S, waiting=waiting,
+            info=tools.port.info, runs=lambda course: self._runs(course, rows), waiting=waiting,
         )  # fmt: skip
         return Reporting(
             port=tools.port, production=production, references=references,
@@ -215,16 +208,10 @@ class JobRun:
     ) -> Version:
         tools, spec = self._tools, self._spec
         draft = Draft(
-            tenant=spec.tenant,
-            task=spec.task,
-            promote=spec.promote,
-            fence=self._job.id,
-            lineage={**report, **self._origin(found)},
-            head=found.head,
-            rows=found.rows,
-            logits=found.test.logits,
-            beside=beside,
-        )
+            tenant=spec.tenant, task=spec.task, promote=spec.promote, fence=self._job.id,
+            lineage={**report, **self._origin(found)}, head=found.head, rows=found.rows,
+            logits=found.test.logits, beside=beside,
+        )  # fmt: skip
         publisher = Publisher(
             tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
         )
