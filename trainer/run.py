@@ -99,7 +99,7 @@ class JobRun:
             self._lease.enter(Phase.EVALUATING)
             found, tests = self._judged(prepared, rows, outcomes)
             self._lease.enter(Phase.REPORTING, result=found.report())
-            report, beside = self._reporting(rows).complete(found, outcomes, tests)
+            report, beside = self._reporting(rows, keeping).complete(found, outcomes, tests)
             self._lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report, beside)
@@ -143,12 +143,14 @@ class JobRun:
         rhythm = Rhythm(tools.checkpoint_s, tools.clock)
         return Keeping(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
 
-    def _runs(self, course: Course, rows: list[EncodedRow], keeping: Keeping) -> Runs:
+    def _runs(
+        self, course: Course, rows: list[EncodedRow], keeping: Keeping, part: str = ""
+    ) -> Runs:
         num = self._spec.settings.seeds
         pace = Pace(num * course.num_steps, num * course.num_evaluations, self._tools.clock)
         progress = Progress(pace=pace, tell=self._watch)
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
-        return Runs(self._tools.port, course, progress, name, keeping)
+        return Runs(self._tools.port, course, progress, name, keeping, part)
 
     def _seeds(self) -> list[JobSpec]:
         """The same setting from one seed after the other."""
@@ -189,14 +191,15 @@ class JobRun:
             raise EngineGone
         self._lease.advance(share, eta_s)
 
-    def _reporting(self, rows: list[EncodedRow]) -> Reporting:
+    def _reporting(self, rows: list[EncodedRow], keeping: Keeping) -> Reporting:
         tools, waiting = self._tools, self._lease.check
         production = Production(
             port=tools.port, registry=tools.registry, slot=tools.proof_slot,
             encode=lambda examples, head: self._rows(list(examples), head, None), waiting=waiting,
         )  # fmt: skip
         references = References(
-            info=tools.port.info, runs=lambda course: self._runs(course, rows), waiting=waiting,
+            info=tools.port.info, waiting=waiting,
+            runs=lambda part: self._runs(part, rows, keeping, f"{len(part.train)}-rows-"),
         )  # fmt: skip
         return Reporting(
             port=tools.port, production=production, references=references,

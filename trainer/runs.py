@@ -40,12 +40,14 @@ class Runs:
     """A context: a run's slot stays open until it is dropped or the context ends."""
 
     def __init__(
-        self, port: EnginePort, course: Course, progress: Progress, dataset: str, keeping: Keeping
-    ) -> None:
+        self, port: EnginePort, course: Course, progress: Progress, dataset: str, keeping: Keeping,
+        part: str = "",
+    ) -> None:  # fmt: skip
         self._port, self._course, self._progress = port, course, progress
         #: what the rows' frozen activations go by, for all runs
         self._dataset = dataset
-        self._keeping = keeping
+        #: runs on a part of the rows are kept apart from those of the same setting on all
+        self._keeping, self._part = keeping, part
         self._generation = port.generation
         self._slots: list[int] = []
 
@@ -66,7 +68,8 @@ class Runs:
         """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
         before is not trained again.
         """
-        course, folder = self._course_of(spec), self._keeping.checkpoints.run(_name(spec))
+        course = self._course_of(spec)
+        folder = self._keeping.checkpoints.run(self._part + _name(spec))
         opened, kept = self._begun(spec, folder)
         state = kept.state if kept else None
         run = self._kept(spec, opened.slot, folder)
