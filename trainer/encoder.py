@@ -1,4 +1,4 @@
-"""From a checked split to what a job trains on: every row encoded once, for all runs and the test.
+"""From a checked split to what a job trains on: every row encoded once, for all its runs.
 Knows the base's tokens; no slot and no run.
 """
 

@@ -142,6 +142,13 @@ class JobEnded(TrainerError):
     code = "job_ended"
 
 
+class Busy(TrainerError):
+    """Another job is being measured; try again when it is done."""
+
+    code = "busy"
+    retry_after_s = 5.0
+
+
 class JobLost(TrainerError):
     """The job was lost with its worker more than once and is not tried again."""
 

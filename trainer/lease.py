@@ -6,6 +6,7 @@ The run itself only sets and reads memory here, so that no training step waits f
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from types import TracebackType
@@ -80,7 +81,9 @@ class Lease:
     def tell(self, code: str, message: str, level: str = "info", **data: Any) -> None:
         """An event of the job; reaches the store with the next beat. `data` is JSON."""
         now = self._store.clock()
-        event = Event(code=code, message=message, created_at=now, level=level, data=data)
+        # what is no JSON fails here, where it was said; a number that is not finite has no word
+        plain = json.loads(json.dumps(data), parse_constant=lambda _name: None)
+        event = Event(code=code, message=message, created_at=now, level=level, data=plain)
         with self._lock:
             self._told.append(event)
 

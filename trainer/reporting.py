@@ -17,6 +17,7 @@ from trainer.findings import Findings, comparison_warnings
 from trainer.heads import HEAD_DATA
 from trainer.outcome import Outcome
 from trainer.production import Production
+from trainer.reference import References
 from trainer.report.evidence import Answered, Evidence
 from trainer.report.reporter import report_of
 from trainer.report.summary import summary
@@ -33,6 +34,7 @@ class Reporting:
 
     port: EnginePort
     production: Production
+    references: References
     timeout_s: float
     waiting: Callable[[], None]
 
@@ -71,6 +73,9 @@ class Reporting:
             ],
             parameters={"trainable": opened.num_trainable, "base": opened.num_base},
             warnings=found.warnings,
+            findings=[finding.to_json() for finding in found.prepared.findings],
+            learning_curve=self.references.learning_curve(outcomes[0]),
+            full_finetuning=self.references.full_finetuning(found),
             production=self.production.answers(
                 found.kept.spec, found.prepared.sha256s, found.head, test
             ),

@@ -33,6 +33,7 @@ from trainer.prepare import Prepared, prepare
 from trainer.production import Production
 from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
+from trainer.reference import References
 from trainer.reporting import Reporting, sampled
 from trainer.rhythm import Rhythm
 from trainer.runs import Keeping, Runs
@@ -43,6 +44,9 @@ from trainer.workload import ANSWERED, num_tokens
 
 #: about what the report and the baselines take, in a child of their own
 REPORT_S = 4.0
+
+#: full fine-tuning, where it is wanted, may take this long
+_REFERENCE_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +104,8 @@ class JobRun:
             self._lease.enter(Phase.EVALUATING)
             found, tests = self._judged(prepared, rows, practised)
             self._lease.enter(Phase.REPORTING, result=found.report())
-            report, beside = self._reporting().complete(found, practised.outcomes, tests)
+            reporting = self._reporting(rows, keeping)
+            report, beside = reporting.complete(found, practised.outcomes, tests)
             self._lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report, beside)
@@ -170,15 +175,19 @@ class JobRun:
             raise EngineGone
         self._lease.advance(share, eta_s)
 
-    def _reporting(self) -> Reporting:
+    def _reporting(self, rows: list[EncodedRow], keeping: Keeping) -> Reporting:
         tools, waiting = self._tools, self._lease.check
         production = Production(
             port=tools.port, registry=tools.registry, slot=tools.proof_slot,
             encode=self._encoder.as_served, waiting=waiting,
         )  # fmt: skip
+        references = References(
+            info=tools.port.info, runs=lambda course: self._runs(course, rows, keeping),
+            timeout_s=_REFERENCE_S, waiting=waiting,
+        )  # fmt: skip
         return Reporting(
-            port=tools.port, production=production, timeout_s=tools.report_timeout_s,
-            waiting=waiting,
+            port=tools.port, production=production, references=references,
+            timeout_s=tools.report_timeout_s, waiting=waiting,
         )  # fmt: skip
 
     def _publish(

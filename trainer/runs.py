@@ -72,7 +72,10 @@ class Runs:
         """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
         before is not trained again. Raises TrainingDiverged.
         """
-        course, folder = self.course_of(spec), self._keeping.checkpoints.run(_name(spec))
+        course, folder = (
+            self.course_of(spec),
+            self._keeping.checkpoints.run(_name(spec, self._dataset)),
+        )
         opened, kept = self._begun(spec, folder)
         state = kept.state if kept else None
         run = self._kept(spec, name, opened.slot, folder)
@@ -154,7 +157,9 @@ class Runs:
                 ask(self._port, step, Done)
 
 
-def _name(spec: JobSpec) -> str:
-    """What sets a run apart from the job's others: its settings, its seed among them."""
-    content = json.dumps(spec.to_json(), sort_keys=True)
+def _name(spec: JobSpec, dataset: str) -> str:
+    """What sets a run apart from the job's others: its settings, its seed among them, and its rows,
+    of which a learning curve takes fewer.
+    """
+    content = json.dumps([spec.to_json(), dataset], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

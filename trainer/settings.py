@@ -129,6 +129,10 @@ class TrainingSettings:
             "read": SearchSettings.parse,
         },
     )
+    learning_curve: bool = _switch("train on 25 and 50 % of the rows too; would more data help?")
+    full_finetuning: bool = _switch(
+        "train a copy of the whole base too, to know what freezing it costs; never served"
+    )
     dev_share: float = _number(0.1, 0.0, 0.5, "share of the training rows held out as dev rows")
     test_share: float = _number(0.2, 0.01, 0.5, "share of all rows held out as test rows")
 
