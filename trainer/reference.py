@@ -38,8 +38,9 @@ class References:
 
     info: EngineInfo
     runs: Callable[[Course], AbstractContextManager[Runs]]
-    timeout_s: float
     waiting: Callable[[], None]
+    #: full fine-tuning, where it is wanted, may take this long
+    timeout_s: float = 4 * 3600.0
 
     def learning_curve(self, whole: Outcome) -> list[dict[str, Any]] | None:
         """What a quarter, a half and all of the rows reach on dev, from one and the same seed."""

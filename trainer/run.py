@@ -45,9 +45,6 @@ from trainer.workload import ANSWERED, num_tokens
 #: about what the report and the baselines take, in a child of their own
 REPORT_S = 4.0
 
-#: full fine-tuning, where it is wanted, may take this long
-_REFERENCE_S = 4 * 3600.0
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
@@ -183,7 +180,7 @@ class JobRun:
         )  # fmt: skip
         references = References(
             info=tools.port.info, runs=lambda course: self._runs(course, rows, keeping),
-            timeout_s=_REFERENCE_S, waiting=waiting,
+            waiting=waiting,
         )  # fmt: skip
         return Reporting(
             port=tools.port, production=production, references=references,
@@ -195,16 +192,10 @@ class JobRun:
     ) -> Version:
         tools, spec = self._tools, self._spec
         draft = Draft(
-            tenant=spec.tenant,
-            task=spec.task,
-            promote=spec.promote,
-            fence=self._job.id,
-            lineage={**report, **self._origin(found)},
-            head=found.head,
-            rows=found.rows,
-            logits=found.test.logits,
-            beside=beside,
-        )
+            tenant=spec.tenant, task=spec.task, promote=spec.promote, fence=self._job.id,
+            lineage={**report, **self._origin(found)}, head=found.head, rows=found.rows,
+            logits=found.test.logits, beside=beside,
+        )  # fmt: skip
         publisher = Publisher(
             tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
         )

@@ -46,8 +46,8 @@ class Runs:
     """A context: a run's slot stays open until it is dropped or the context ends."""
 
     def __init__(
-        self, port: EnginePort, course: Course, progress: Progress, dataset: str, keeping: Keeping
-    ) -> None:
+        self, port: EnginePort, course: Course, progress: Progress, dataset: str, keeping: Keeping,
+    ) -> None:  # fmt: skip
         self._port, self._course, self._progress = port, course, progress
         #: what the rows' frozen activations go by, for all runs
         self._dataset = dataset

@@ -277,7 +277,7 @@ def test_a_run_that_is_left_says_where_its_slot_is(end: type[TrainerError], last
     whole, port = FakeEngine(), LazyEngine()
     what = course(epochs=3, batch_rows=10)
     expected = training(whole, what).train()
-    left = training(port, what, looker := Looker(last_step, end))
+    left = training(port, what, looker := Looker(last_step, end=end))
     with pytest.raises(end):
         left.train()
     assert looker.left_at is not None

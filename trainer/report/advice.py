@@ -109,8 +109,8 @@ def _confidence(report: Report) -> Iterator[str]:
         return
     sure = "surer" if found["temperature"] > 1 else "less sure"
     yield (
-        f"The raw probabilities are {sure} than they are right; served ones are divided by the "
-        f"temperature {found['temperature']:.2f}, which moves the calibration error from "
+        f"The raw probabilities are {sure} than they are right; its logits are served divided by "
+        f"the temperature {found['temperature']:.2f}, which moves the calibration error from "
         f"{found['before']['ece']:.3f} to {found['after']['ece']:.3f}."
     )
 

@@ -153,6 +153,15 @@ def test_the_child_makes_the_report_that_it_would_make_here(judging: Bench, tmp_
     apart.close()
 
 
+def test_a_learning_curve_trains_on_parts_and_keeps_none_of_them(judging: Bench) -> None:
+    settings = {"learning_curve": True, "epochs": 3}
+    found = report(judging, run(judging, jsonl(mood_rows(300)), settings=settings))
+    points = found["learning_curve"]["points"]
+    assert [point["rows"] for point in points] == [54, 108, 216]
+    assert found["rows"]["train"] == 216
+    assert len(judging.registry.versions(TENANT, "mood")) == 1
+
+
 def test_the_same_job_has_the_same_report(judging: Bench) -> None:
     jobs = [run(judging, jsonl(mood_rows()), task=f"mood-{i}") for i in range(2)]
     assert report(judging, jobs[0]) == report(judging, jobs[1])

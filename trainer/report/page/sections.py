@@ -144,7 +144,8 @@ def more_data(report: Part) -> Markup | None:
     found = report["learning_curve"]
     if not found:
         return None
-    return _section("Would more data help?", found["words"], plots.learning_curve(found["points"]))
+    drawn = element("div", element("div", plots.learning_curve(found["points"])), class_="two")
+    return _section("Would more data help?", found["words"], drawn)
 
 
 def frozen(report: Part) -> Markup | None:

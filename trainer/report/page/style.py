@@ -20,7 +20,7 @@ header { margin:6px 4px 20px; }
 h1 { font-size:26px; line-height:1.2; margin:0 0 6px; letter-spacing:-.01em;
   overflow-wrap:anywhere; }
 h2 { font-size:17px; margin:0 0 4px; letter-spacing:-.005em; }
-h3 { font-size:13.5px; margin:0 0 8px; color:var(--soft); font-weight:600; }
+h3 { font-size:13.5px; margin:14px 0 8px; color:var(--soft); font-weight:600; }
 p { margin:0 0 10px; } .lead { color:var(--soft); margin:0 0 16px; max-width:72ch; }
 .facts { color:var(--soft); font-size:13.5px; }
 .facts b { color:var(--ink); font-weight:600; }
@@ -35,7 +35,7 @@ section { background:var(--paper); border:1px solid var(--rule); border-radius:1
 .verdicts li { padding:3px 0 9px 18px; border-left:3px solid var(--rule); }
 .verdicts li.better { border-color:var(--good); } .verdicts li.worse { border-color:var(--wrong); }
 .advice { margin:0; padding-left:20px; } .advice li { margin:0 0 8px; }
-.two { display:grid; grid-template-columns:repeat(auto-fit,minmax(320px,1fr)); gap:24px; }
+.two { display:grid; grid-template-columns:repeat(auto-fill,minmax(320px,1fr)); gap:24px; }
 .scroll { overflow-x:auto; }
 table { border-collapse:collapse; width:100%; font-size:13.5px; }
 th { text-align:left; color:var(--soft); font-weight:600; padding:6px 10px 6px 0;
