@@ -26,6 +26,7 @@ from trainer.course import Course
 from trainer.encode import EncodedRow
 from trainer.encoder import Encoder
 from trainer.loop import Training
+from trainer.planned import planned_epochs
 from trainer.prepare import Prepared
 from trainer.recipe import open_training
 from trainer.values import JobSpec
@@ -43,7 +44,7 @@ _HALF = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Of the whole job, if none of its runs stops early. `basis` says how the seconds are known."""
+    """Of the whole job, as `planned_epochs` has it. `basis` says how the seconds are known."""
 
     #: of all runs together
     steps: int
@@ -75,7 +76,7 @@ def estimate(
     sample = _sample(course, test)
     opened, watch, cache_bytes = _tried(spec, sample, port, clock)
     tokens, dev_tokens, num_seeds = _tokens(course.train), _tokens(course.dev), spec.settings.seeds
-    num_epochs, scale = num_seeds * spec.settings.epochs, tokens / _tokens(sample.train)
+    num_epochs, scale = planned_epochs(spec, port.info), tokens / _tokens(sample.train)
     lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
     # what is kept is computed once for all runs, what finds no room in every epoch
     training_s = watch.filling_s * (1 + num_epochs * lost) + num_epochs * watch.training_s
@@ -83,8 +84,8 @@ def estimate(
     judged_tokens = num_epochs * dev_tokens + num_seeds * _tokens(test)
     width = _WIDTHS.get(port.info.dtype, _HALF)
     return Estimate(
-        steps=num_seeds * course.num_steps,
-        tokens=num_epochs * tokens,
+        steps=round(num_epochs * course.steps_per_epoch),
+        tokens=round(num_epochs * tokens),
         seconds=round(reading_s + training_s * scale + judged_tokens * answer_s, 3),
         basis="measured",
         rows=dict(prepared.split.sizes),

@@ -97,3 +97,15 @@ def test_one_is_measured_at_a_time(tmp_path: Path) -> None:
     thread.join(10)
     assert bench.trainer.estimate(spec).steps > 0
     bench.close()
+
+
+def test_a_search_counts_its_trials_and_halving_makes_them_fewer(bench: Bench) -> None:
+    def steps(**search: Any) -> int:
+        settings = {"epochs": 4, "batch_rows": 8, "seeds": 2, "search": {"trials": 6, **search}}
+        spec = bench.spec(jsonl(mood_rows(100)), settings=settings)
+        return bench.trainer.estimate(spec).steps
+
+    alone = bench.spec(jsonl(mood_rows(100)), settings={"epochs": 4, "batch_rows": 8, "seeds": 2})
+    whole = steps(halving=False, space={"learning_rate": [1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 6e-4]})
+    assert whole == (6 + 1) * 4 * 9
+    assert bench.trainer.estimate(alone).steps < steps(halving=True) < whole
