@@ -33,8 +33,9 @@ from trainer.pace import Pace
 from trainer.prepare import Prepared, prepare
 from trainer.production import Production
 from trainer.progress import Progress
+from trainer.prompted import PromptRun
 from trainer.publish import Draft, Publisher
-from trainer.recipe import learning_rate, pooling_of
+from trainer.recipe import PROMPT, learning_rate, pooling_of, writes_after_prompts
 from trainer.reporting import Reporting
 from trainer.runs import Runs
 from trainer.temperature import tempered
@@ -78,9 +79,11 @@ class JobRun:
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
-        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer, self._likeness)
+        prepared = self._prepared()
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
+        if self._spec.kind == PROMPT:
+            return self._prompted(prepared)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoded(prepared)
         with self._runs(course, rows) as runs:
@@ -93,6 +96,18 @@ class JobRun:
             self._lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report, beside)
+        return version, self._result(version, report)
+
+    def _prepared(self) -> Prepared:
+        tools = self._tools
+        writes = writes_after_prompts(tools.port.info)
+        return prepare(tools.files, self._job.spec, tools.tokenizer, self._likeness, writes=writes)
+
+    def _prompted(self, prepared: Prepared) -> tuple[Version, dict[str, Any]]:
+        """A version without weights: examples are all that it has learned."""
+        tools = self._tools
+        prompt = PromptRun(tools.port, tools.registry, tools.tokenizer, tools.proof_slot)
+        version, report = prompt.run(prepared, self._job.id, self._lease)
         return version, self._result(version, report)
 
     def _likeness(self, pairs: Sequence[tuple[str, str]]) -> list[float]:

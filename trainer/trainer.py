@@ -28,7 +28,7 @@ from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
 from trainer.prepare import Examination, examine, prepare, sources
-from trainer.recipe import check_labels, check_recipe, check_steps
+from trainer.recipe import check_labels, check_recipe, check_steps, writes_after_prompts
 from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
 
@@ -72,7 +72,8 @@ class Trainer:
         """
         check_name(spec.task)
         check_recipe(spec, self._tools.port.info)
-        prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
+        writes = writes_after_prompts(self._tools.port.info)
+        prepared = prepare(self._tools.files, spec, self._tools.tokenizer, writes=writes)
         if prepared.spec != spec:
             check_recipe(prepared.spec, self._tools.port.info)
         check_labels(prepared.spec, prepared.labels)
@@ -88,7 +89,8 @@ class Trainer:
         """
         check_recipe(spec, self._tools.port.info)
         given = sources(self._tools.files, spec)
-        return examine(given, spec, self._tools.tokenizer)
+        writes = writes_after_prompts(self._tools.port.info)
+        return examine(given, spec, self._tools.tokenizer, writes=writes)
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)
