@@ -34,7 +34,13 @@ class Publisher:
         self._aliases = aliases
         self._clock = clock
 
-    def publish(self, draft: Draft, staging: Path, names: Mapping[str, str]) -> Version:
+    def publish(
+        self,
+        draft: Draft,
+        staging: Path,
+        names: Mapping[str, str],
+        confirm: Callable[[], None] | None = None,
+    ) -> Version:
         """Store the files, then write every row in one transaction.
 
         A delete elsewhere may drop a file between the two, as no version names it yet. The
@@ -48,6 +54,8 @@ class Publisher:
             with self._index.writing():
                 stored: tuple[ManifestFile | Blob, ...] = (*files, *beside.values())
                 if all(self._is_stored(each) for each in stored):
+                    if confirm is not None:
+                        confirm()
                     roles = {BESIDE + name: blob.sha256 for name, blob in beside.items()}
                     return self._record(complete, roles)
         raise StorageError(

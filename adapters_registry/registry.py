@@ -97,13 +97,15 @@ class Registry:
         promote: bool = False,
         fence: str | None = None,
         beside: Mapping[str, bytes] | None = None,
+        confirm: Callable[[], None] | None = None,
     ) -> Version:
         """A new version, from staged files that `check` passed; `files` maps role to file name.
 
         A task's first version becomes production, a later one only by `promote`. The same content
         again is the same version. A fence publishes once: with it, a job that is run twice ends
         with one version. What is `beside` a version, by name, is kept with it and goes with it, but
-        is no part of its digest.
+        is no part of its digest. `confirm` is asked while no other writer can run; what it raises
+        leaves everything as it was.
         """
         check_name(tenant, "tenant")
         check_name(task)
@@ -113,7 +115,7 @@ class Registry:
             num_parameters=num_parameters, promote=promote, fence=fence, beside=beside or {},
         )  # fmt: skip
         path = staging.path if isinstance(staging, Staging) else staging
-        return self._publisher.publish(draft, path, files)
+        return self._publisher.publish(draft, path, files, confirm)
 
     # ------------------------------------------------------------ look-ups
 

@@ -40,10 +40,11 @@ class Claim:
     def spec(self, files: FileStore, data: Path, seed: int, **given: Any) -> JobSpec:
         content = self.rows((data / self.file).read_bytes())
         file = files.put("default", self.file, "fine-tune", [content], 2**30)
-        settings = {"patience": self.settings["epochs"], "seed": seed, **_SPLIT, **self.settings}
+        once = {"patience": self.settings["epochs"], "seed": seed, "seeds": 1}
+        settings = TrainingSettings.parse({**_SPLIT, **once, **self.settings, **given})
         return JobSpec(
             tenant="default", task="quality", file_id=file.id, head=self.head, pooling="native",
-            settings=TrainingSettings.parse({**settings, **given}), **self.columns,  # type: ignore[arg-type]
+            settings=settings, **self.columns,  # type: ignore[arg-type]
         )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ CLAIMS = {
     ),
     "tweets, score": Claim(
         file="tweets.jsonl", head="regress", metric="pearson", full_epochs=3,
-        columns={"label_column": "score"}, settings={"epochs": 5},
+        columns={"label_column": "score"}, settings={"epochs": 3},
     ),
     "tweets, sentiment": Claim(
         file="tweets.jsonl", head="classify", metric="accuracy", full_epochs=3, rows=_clear,

@@ -49,7 +49,8 @@ def main() -> None:
         for seed in args.seeds:
             for name in names:
                 kind, given = WAYS[name]
-                outcome = ours.run(data, "native", seed, TrainingSettings.parse(given), kind)[0]
+                settings = TrainingSettings.parse({"seeds": 1, **given})
+                outcome = ours.run(data, "native", seed, settings, kind)[0]
                 found[name].append(outcome)
                 print(name, seed, outcome, flush=True)
         ours.port.close()

@@ -32,6 +32,7 @@ from engine.config import EngineConfig
 from engine.source import base_path
 from engine.supervised import SupervisedEngine
 from engine.tokenizer import Tokenizer
+from trainer.checkpoints import Checkpoints
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.prepare import prepare
@@ -74,8 +75,9 @@ class Ours:
         self.files = FileStore(scratch / "files", store)
         tokenizer = Tokenizer(self.port.info.tokenizer_json, self.port.info.max_tokens)
         self.trainer = Trainer(
-            self.port, Registry.open(scratch / "registry"), store, self.files, tokenizer
-        )
+            self.port, Registry.open(scratch / "registry"), store, self.files, tokenizer,
+            checkpoints=Checkpoints(scratch / "checkpoints"),
+        )  # fmt: skip
 
     def run(
         self,

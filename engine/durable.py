@@ -1,5 +1,5 @@
-"""A directory that is there whole and on stable storage, or not at all. Knows nothing of what is in
-it.
+"""Directories and files that are there whole and on stable storage, or not at all. Knows nothing of
+what is in them.
 """
 
 from __future__ import annotations
@@ -51,6 +51,14 @@ def write_whole(target: Path, data: bytes) -> None:
 def unfinished(path: Path) -> bool:
     """Whether a writer that died left it."""
     return path.name.endswith(_PART)
+
+
+def remove(path: Path) -> None:
+    """As far as it can be removed; what is not there is no error."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -37,7 +37,7 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
 def fake_tokenizer_json() -> str:
     """Byte-level, so that any text has tokens; words split at spaces and punctuation."""
     vocabulary = {"[CLS]": 0, "[SEP]": 1}
-    for letter in tokenizers.pre_tokenizers.ByteLevel.alphabet():
+    for letter in sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()):
         vocabulary[letter] = len(vocabulary)
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocabulary, merges=[]))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -89,7 +89,10 @@ class Settings(BaseSettings):
     max_task_labels: int = Field(1000, ge=1)
     #: how long calls in flight may take to finish after SIGTERM
     drain_s: float = Field(30.0, ge=0)
+    #: whether jobs run in this server; without, they wait for an `adapterd worker`
     train: bool = True
+    #: how often a training run is written down within an epoch, so that it can go on from there
+    checkpoint_s: float = Field(30.0, gt=0)
 
     @classmethod
     def settings_customise_sources(

@@ -9,6 +9,7 @@ from pathlib import Path
 from adapters_registry.errors import RegistryError
 from adapters_registry.registry import Registry
 from server.errors import BadDataDirectory
+from trainer.checkpoints import Checkpoints
 from trainer.errors import TrainerError
 from trainer.files import FileStore
 from trainer.job_store import JobStore
@@ -21,6 +22,7 @@ class Data:
     registry: Registry
     store: JobStore
     files: FileStore
+    checkpoints: Checkpoints
 
     @classmethod
     def open(cls, directory: Path) -> Data:
@@ -41,7 +43,8 @@ class Data:
             raise BadDataDirectory(
                 f"the data directory {directory} cannot be used: {error}"
             ) from error
-        return cls(registry=registry, store=store, files=files)
+        checkpoints = Checkpoints(directory / "checkpoints")
+        return cls(registry=registry, store=store, files=files, checkpoints=checkpoints)
 
     def close(self) -> None:
         self.store.close()

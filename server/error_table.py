@@ -148,7 +148,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         UNUSABLE,
         (trainer.TooManyClasses, trainer.TooFewRows, trainer.TooManyRows, trainer.UnlearnedLabels),
     ),
-    (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved)),
+    (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved, trainer.BaseChanged)),
     (NOT_FOUND, (server.NoReport, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
     (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled, trainer.Paused)),

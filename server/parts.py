@@ -90,7 +90,10 @@ def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health
         raise
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     dispatch = _dispatch(settings, port, data, metrics)
-    trainer = Trainer(port, data.registry, data.store, data.files, tokenizer)
+    trainer = Trainer(
+        port, data.registry, data.store, data.files, tokenizer,
+        checkpoints=data.checkpoints, checkpoint_s=settings.checkpoint_s,
+    )  # fmt: skip
     metrics.watch(_live(port, dispatch))
     return Parts(
         port=port,

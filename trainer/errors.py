@@ -154,6 +154,12 @@ class LeaseLost(TrainerError):
     code = "lease_lost"
 
 
+class BaseChanged(TrainerError):
+    """The job began on another base."""
+
+    code = "base_changed"
+
+
 class Cancelled(TrainerError):
     """The job was cancelled."""
 

@@ -91,6 +91,13 @@ class JobStore:
         self.job(tenant, job_id)
         return self._events.list(tenant, job_id, **page)
 
+    def ids_going_on(self) -> set[str]:
+        """Jobs of every tenant that have not ended: what the sweep must keep."""
+        with self._database.read() as db:
+            ended = [status for status in Status if status.ended]
+            going_on = sa.select(JOBS.c.id).where(JOBS.c.status.not_in(ended))
+            return set(db.execute(going_on).scalars())
+
     def count_jobs(self) -> dict[str, int]:
         """Jobs of every tenant by status, for metrics."""
         counted = sa.select(JOBS.c.status, sa.func.count()).group_by(JOBS.c.status)

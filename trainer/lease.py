@@ -68,6 +68,10 @@ class Lease:
             self._tick()
 
     @property
+    def claim(self) -> Claim:
+        return self._claim
+
+    @property
     def pause_requested(self) -> bool:
         """Whether the job's owner wants it paused; `check` says so too, by raising."""
         return self._wish is Wish.PAUSE
@@ -106,6 +110,13 @@ class Lease:
             raise Paused
         if self._stop.is_set():
             raise Stopping
+
+    def confirm(self) -> None:
+        """As `check`, but asks the store itself: before what cannot be taken back. Raises
+        StorageFailed too.
+        """
+        self._store.beat(self._claim, self._lease_s)
+        self.check()
 
     def _set(self, **news: Any) -> None:
         with self._lock:

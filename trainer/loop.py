@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from engine.errors import Diverged
@@ -18,7 +18,7 @@ from trainer.ask import ask, await_answer
 from trainer.batches import training_batches
 from trainer.course import Course
 from trainer.dev_score import dev_score
-from trainer.errors import TrainingDiverged
+from trainer.errors import Paused, Stopping, TrainingDiverged
 from trainer.evaluate import evaluate
 from trainer.loop_state import Epoch, LoopState
 
@@ -41,8 +41,21 @@ class Watcher(Protocol):
         """After a training step."""
         ...
 
+    @property
+    def wants_rest(self) -> bool:
+        """Whether the next step should wait until none is on its way."""
+        ...
+
+    def rested(self, state: LoopState) -> None:
+        """Within an epoch, with no step on its way, as wanted."""
+        ...
+
     def judged(self, state: LoopState) -> None:
         """After an epoch and its evaluation, with no step on its way."""
+        ...
+
+    def left(self, state: LoopState) -> None:
+        """Somebody wants the run to go on elsewhere or later; no step is on its way."""
         ...
 
 
@@ -54,20 +67,30 @@ class Training:
     slot: int
     course: Course
     watcher: Watcher
+    #: where the slot is, but for the steps on their way
+    _state: LoopState = field(init=False, default_factory=LoopState)
 
     def train(self, state: LoopState | None = None) -> LoopState:
         """From the beginning, or on from a state whose weights the slot holds. Leaves the best
         weights in the slot (the last ones where there are no dev rows).
         """
-        state, settings = state or LoopState(), self.course.settings
-        fill(self.port, self.course.train, self.slot, self.watcher.waiting)
-        self.watcher.filled()
-        while len(state.epochs) < settings.epochs and state.stale < settings.patience:
-            state = self._judged(self._epoch(state))
-            self.watcher.judged(state)
-        if state.stale:
+        settings = self.course.settings
+        self._state = state or LoopState()
+        try:
+            fill(self.port, self.course.train, self.slot, self.watcher.waiting)
+            self.watcher.filled()
+            while (
+                len(self._state.epochs) < settings.epochs and self._state.stale < settings.patience
+            ):
+                self._epoch()
+                self._state = self._judged(self._state)
+                self.watcher.judged(self._state)
+        except (Paused, Stopping):
+            self.watcher.left(self._state)
+            raise
+        if self._state.stale:
             ask(self.port, Restore(slot=self.slot), Done)
-        return state
+        return self._state
 
     def _judged(self, state: LoopState) -> LoopState:
         """The state after an epoch, its dev rows judged."""
@@ -90,22 +113,35 @@ class Training:
             stale=0 if better else state.stale + 1,
         )
 
-    def _epoch(self, state: LoopState) -> LoopState:
+    def _epoch(self) -> None:
         """What is left of the epoch that has begun."""
         waiting: deque[Future[Result]] = deque()
         try:
-            for step in self._steps(state):
+            for step in self._steps(self._state):
                 waiting.append(self.port.submit(step))
                 if len(waiting) == IN_FLIGHT:
-                    state = self._stepped(state, waiting.popleft())
-            while waiting:
-                state = self._stepped(state, waiting.popleft())
+                    self._next(waiting)
+                if self.watcher.wants_rest:
+                    self._drain(waiting)
+                    self.watcher.rested(self._state)
+            self._drain(waiting)
+        except (Paused, Stopping):
+            while waiting:  # they change the slot, so they are part of where it is left
+                self._state = self._learned(self._state, waiting.popleft())
+            raise
         finally:
             for future in waiting:
                 # whoever ends the run closes the slot next; a step must not still be on its way
                 # into it
                 future.exception()
-        return state
+
+    def _drain(self, waiting: deque[Future[Result]]) -> None:
+        while waiting:
+            self._next(waiting)
+
+    def _next(self, waiting: deque[Future[Result]]) -> None:
+        self._state = self._learned(self._state, waiting.popleft())
+        self.watcher.stepped()
 
     def _steps(self, state: LoopState) -> Iterator[Train]:
         settings, number = self.course.settings, len(state.epochs)
@@ -126,7 +162,7 @@ class Training:
             step=step,
         )
 
-    def _stepped(self, state: LoopState, future: Future[Result]) -> LoopState:
+    def _learned(self, state: LoopState, future: Future[Result]) -> LoopState:
         try:
             answer = await_answer(future, Trained)
         except Diverged as error:
@@ -137,7 +173,6 @@ class Training:
         steadiness = state.steadiness.after(loss, norm)
         if steadiness.is_lost:
             raise self._diverged(state.step, steadiness.words(loss, norm))
-        self.watcher.stepped()
         return replace(
             state, step=state.step + 1, loss_sum=state.loss_sum + loss, steadiness=steadiness
         )

@@ -23,9 +23,16 @@ class Progress:
     _evaluations_left: int = field(init=False, default=0)
 
     @contextmanager
-    def run(self, course: Course) -> Iterator[None]:
-        """What a run leaves undone, because it stopped early, nobody waits for."""
+    def run(self, course: Course, begun: LoopState | None = None) -> Iterator[None]:
+        """What was done before, and what a run leaves undone because it stopped early, nobody waits
+        for.
+        """
         self._steps_left, self._evaluations_left = course.num_steps, course.num_evaluations
+        if begun is not None:
+            num_judged = len(begun.epochs) if course.dev else 0
+            self.pace.forgo(begun.step, num_judged)
+            self._steps_left -= begun.step
+            self._evaluations_left -= num_judged
         yield
         self.pace.forgo(self._steps_left, self._evaluations_left)
 

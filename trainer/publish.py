@@ -56,7 +56,8 @@ class Draft:
 
 class Publisher:
     """Publishes what a training slot holds. `proof_slot` is a slot that no serving batch uses;
-    `waiting` is called between the steps of the proof and may raise to end it.
+    `waiting` is called between the steps of the proof and may raise to end it, `confirm` once the
+    version is about to be written: whoever lost the job meanwhile raises there.
     """
 
     def __init__(
@@ -65,11 +66,13 @@ class Publisher:
         registry: Registry,
         proof_slot: int,
         waiting: Callable[[], object],
+        confirm: Callable[[], None],
     ) -> None:
         self._port = port
         self._registry = registry
         self._proof_slot = proof_slot
         self._waiting = waiting
+        self._confirm = confirm
 
     def publish(self, slot: int, draft: Draft) -> Version:
         """Raises TensorsUnmoved or ReloadMismatch; nothing is published then."""
@@ -95,6 +98,7 @@ class Publisher:
                 promote=draft.promote,
                 fence=draft.fence,
                 beside=draft.beside,
+                confirm=self._confirm,
             )
 
     def _inspected(self, directory: Path, saved: Saved) -> Inspected:

@@ -12,22 +12,21 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
-from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
-from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
-from trainer.activations import dataset_name, numbered
+from trainer.activations import dataset_name
+from trainer.checkpoints import Checkpoints
 from trainer.course import Course
 from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
-from trainer.encode import EncodedRow, encode_examples, head_for
-from trainer.evaluate import Evaluation, evaluate, predict
+from trainer.encode import EncodedRow
+from trainer.encoded import encode_rows, encoded
+from trainer.evaluate import Evaluation, Logits, evaluate, predict
 from trainer.example import Example
 from trainer.files import FileStore
 from trainer.findings import Findings
 from trainer.jobs import Phase
 from trainer.lease import Lease
-from trainer.lessons import encode_lessons
 from trainer.outcome import Outcome, best_of, seeds_report
 from trainer.pace import Pace
 from trainer.prepare import Prepared, prepare
@@ -35,9 +34,10 @@ from trainer.production import Production
 from trainer.progress import Progress
 from trainer.prompted import PromptRun
 from trainer.publish import Draft, Publisher
-from trainer.recipe import PROMPT, learning_rate, pooling_of, writes_after_prompts
+from trainer.recipe import PROMPT, writes_after_prompts
 from trainer.reporting import Reporting
-from trainer.runs import Runs
+from trainer.rhythm import Rhythm
+from trainer.runs import Keeping, Runs
 from trainer.temperature import tempered
 from trainer.values import Job, JobSpec
 
@@ -53,6 +53,9 @@ class Tools:
     embedder: Embedder
     proof_slot: int
     report_timeout_s: float
+    checkpoints: Checkpoints
+    #: how often a run within an epoch is written down, in seconds
+    checkpoint_s: float
     clock: Callable[[], float] = time.monotonic
 
 
@@ -73,20 +76,24 @@ class JobRun:
             return self._attempt()
         except EngineError as error:
             # a fresh engine says "not loaded" of what the one before it held
-            if self._tools.port.generation != self._generation:
+            gone = self._tools.port.generation != self._generation
+            if gone or isinstance(error, EngineGone):
+                self._lease.tell("engine.gone", "The engine stopped under the job.", "warn")
+            if gone:
                 raise EngineGone from error
             raise
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
+        keeping = self._keeping()
         prepared = self._prepared()
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
         if self._spec.kind == PROMPT:
             return self._prompted(prepared)
         self._lease.enter(Phase.TOKENIZING)
-        course, rows = self._encoded(prepared)
-        with self._runs(course, rows) as runs:
+        course, rows = encoded(self._spec, prepared, self._tools.port.info, self._tools.tokenizer)
+        with self._runs(course, rows, keeping) as runs:
             self._lease.enter(Phase.TRAINING)
             outcomes = [runs.train(spec) for spec in self._seeds()]
             self._lease.enter(Phase.EVALUATING)
@@ -113,41 +120,24 @@ class JobRun:
     def _likeness(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         return self._tools.embedder.likeness(self._spec.tenant, pairs, self._lease.check)
 
-    def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
-        split, settings = prepared.split, self._spec.settings
-        head = head_for(
-            self._spec.head,
-            pooling_of(self._spec, self._tools.port.info),
-            prepared.labels,
-            split.train,
-            settings,
-        )
-        train, dev, test = (
-            self._rows(rows, head, settings.max_tokens)
-            for rows in (split.train, split.dev, split.test)
-        )
-        train, dev, test = numbered(train, dev, test)
-        rate = learning_rate(self._spec)
-        return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
-
     def _as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        return self._rows(list(examples), head, None)
-
-    def _rows(
-        self, examples: list[Example], head: dict[str, Any], limit: int | None
-    ) -> list[EncodedRow]:
         tools = self._tools
-        if head["kind"] != GenerateHead.name:
-            return encode_examples(examples, head, tools.tokenizer, limit)
-        info = tools.port.info
-        limit = min(limit or info.max_tokens, info.max_tokens)
-        return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
+        return encode_rows(list(examples), head, None, tools.port.info, tools.tokenizer)
 
-    def _runs(self, course: Course, rows: list[EncodedRow]) -> Runs:
+    def _keeping(self) -> Keeping:
+        """Raises BaseChanged where the job began on another base."""
+        tools = self._tools
+        taken = tools.checkpoints.take(self._lease.claim)
+        taken.check_base(tools.port.info.fingerprint, tools.port.info.base)
+        rhythm = Rhythm(tools.checkpoint_s, tools.clock)
+        return Keeping(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
+
+    def _runs(self, course: Course, rows: list[EncodedRow], keeping: Keeping) -> Runs:
         num = self._spec.settings.seeds
         pace = Pace(num * course.num_steps, num * course.num_evaluations, self._tools.clock)
+        progress = Progress(pace=pace, tell=self._watch)
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
-        return Runs(self._tools.port, course, Progress(pace=pace, tell=self._watch), name)
+        return Runs(self._tools.port, course, progress, name, keeping)
 
     def _seeds(self) -> list[JobSpec]:
         """The same setting from one seed after the other."""
@@ -177,8 +167,11 @@ class JobRun:
 
     def _tempered(self, kept: Outcome) -> dict[str, Any]:
         course, slot = kept.course, kept.opened.slot
-        logits = predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
-        return tempered(course.head, course.dev, logits)
+
+        def answers() -> list[Logits]:
+            return predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
+
+        return tempered(course.head, course.dev, answers)
 
     def _watch(self, share: float, eta_s: float | None) -> None:
         if self._tools.port.generation != self._generation:
@@ -211,7 +204,9 @@ class JobRun:
             logits=found.test.logits,
             beside=beside,
         )
-        publisher = Publisher(tools.port, tools.registry, tools.proof_slot, self._lease.check)
+        publisher = Publisher(
+            tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
+        )
         return publisher.publish(found.outcome.opened.slot, draft)
 
     def _origin(self, found: Findings) -> dict[str, Any]:

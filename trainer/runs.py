@@ -1,31 +1,51 @@
-"""The runs of one job on the same encoded rows, each in a training slot of its own. Owns those
-slots; chooses nothing.
+"""The runs of one job on the same encoded rows, each in a training slot of its own, from its start
+or from where it was left. Owns those slots; chooses nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 
-from engine.errors import EngineGone, NotLoaded
+import msgspec
+
+from engine.errors import BadCheckpoint, EngineGone, NotLoaded
 from engine.port import CloseTraining, Done, EnginePort, Forget, Step, TrainingOpened
 from trainer.ask import ask
+from trainer.checkpoints import JobCheckpoints
 from trainer.course import Course
+from trainer.kept_run import KeptRun, Tell
 from trainer.loop import Training
 from trainer.outcome import Outcome
 from trainer.progress import Progress
 from trainer.recipe import learning_rate, open_training
+from trainer.rhythm import Rhythm
+from trainer.run_checkpoints import Kept, RunCheckpoints
 from trainer.values import JobSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """How a job's runs are kept, and whom it is told."""
+
+    checkpoints: JobCheckpoints
+    rhythm: Rhythm
+    tell: Tell
 
 
 class Runs:
     """A context: a run's slot stays open until it is dropped or the context ends."""
 
-    def __init__(self, port: EnginePort, course: Course, progress: Progress, dataset: str) -> None:
+    def __init__(
+        self, port: EnginePort, course: Course, progress: Progress, dataset: str, keeping: Keeping
+    ) -> None:
         self._port, self._course, self._progress = port, course, progress
         #: what the rows' frozen activations go by, for all runs
         self._dataset = dataset
+        self._keeping = keeping
         self._generation = port.generation
         self._slots: list[int] = []
 
@@ -43,11 +63,18 @@ class Runs:
         self._tell(Forget(cache=self._dataset))
 
     def train(self, spec: JobSpec) -> Outcome:
-        """One run, from fresh weights to the best epoch on dev."""
-        course = self._course_of(spec)
-        opened = self._open(spec)
-        with self._progress.run(course):
-            state = Training(self._port, opened.slot, course, self._progress).train()
+        """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
+        before is not trained again.
+        """
+        course, folder = self._course_of(spec), self._keeping.checkpoints.run(_name(spec))
+        opened, kept = self._begun(spec, folder)
+        state = kept.state if kept else None
+        run = self._kept(spec, opened.slot, folder)
+        with self._progress.run(course, state):
+            if kept is None or not kept.ended:
+                state = Training(self._port, opened.slot, course, run).train(state)
+                run.ended(state)
+        assert state is not None
         return Outcome(spec=spec, course=course, opened=opened, state=state)
 
     def drop(self, outcome: Outcome) -> None:
@@ -56,11 +83,39 @@ class Runs:
     def _course_of(self, spec: JobSpec) -> Course:
         return replace(self._course, settings=spec.settings, learning_rate=learning_rate(spec))
 
-    def _open(self, spec: JobSpec) -> TrainingOpened:
+    def _kept(self, spec: JobSpec, slot: int, folder: RunCheckpoints) -> KeptRun:
+        return KeptRun(
+            port=self._port, slot=slot, progress=self._progress, checkpoints=folder,
+            rhythm=self._keeping.rhythm, tell=self._keeping.tell,
+            facts={"seed": spec.settings.seed},
+        )  # fmt: skip
+
+    def _begun(self, spec: JobSpec, folder: RunCheckpoints) -> tuple[TrainingOpened, Kept | None]:
+        """The run's slot as it was left; a fresh one where it never was, or nobody can go on."""
+        tell, seed = self._keeping.tell, spec.settings.seed
+        try:
+            if (kept := folder.last()) is None:
+                return self._open(spec), None
+            opened = self._open(spec, kept)
+        except BadCheckpoint as error:
+            tell("checkpoint.unusable", f"{error}; the run begins anew", "warn", seed=seed)
+            folder.drop()
+            return self._open(spec), None
+        step = kept.state.step
+        tell("training.resumed", f"The run goes on after step {step}.", seed=seed, step=step)
+        return opened, kept
+
+    def _open(self, spec: JobSpec, kept: Kept | None = None) -> TrainingOpened:
         examples = [row.example for row in self._course.train]
         step = open_training(spec, self._course.head, self._port.info, examples, self._dataset)
+        if kept is not None:
+            step = msgspec.structs.replace(step, resume=str(kept.directory))
         opened = ask(self._port, step, TrainingOpened)
         self._slots.append(opened.slot)
+        if kept is not None and opened.num_steps != kept.state.step:
+            raise BadCheckpoint(
+                f"the slot took {opened.num_steps} steps, the loop counts {kept.state.step}"
+            )
         return opened
 
     def _close(self, slot: int) -> None:
@@ -72,3 +127,9 @@ class Runs:
         if self._port.generation == self._generation:
             with suppress(EngineGone, NotLoaded):
                 ask(self._port, step, Done)
+
+
+def _name(spec: JobSpec) -> str:
+    """What sets a run apart from the job's others: its settings, its seed among them."""
+    content = json.dumps(spec.to_json(), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]

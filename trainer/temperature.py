@@ -26,12 +26,16 @@ Floats = NDArray[np.float64]
 
 
 def tempered(
-    head: Mapping[str, Any], dev: Sequence[EncodedRow], logits: Sequence[NDArray[np.float32]]
+    head: Mapping[str, Any],
+    dev: Sequence[EncodedRow],
+    answers: Callable[[], Sequence[NDArray[np.float32]]],
 ) -> dict[str, Any]:
-    """With its temperature, where the head answers probabilities and there are dev rows enough."""
+    """With its temperature, where the head answers probabilities and there are dev rows enough to
+    ask for `answers`.
+    """
     if head["kind"] != "classify" or len(dev) < MIN_DEV_ROWS:
         return dict(head)
-    loss = _loss(np.stack(logits).astype(np.float64), [row.target for row in dev])
+    loss = _loss(np.stack(answers()).astype(np.float64), [row.target for row in dev])
     # four digits: the same on any machine, and all that dev rows can tell
     return {**head, "temperature": round(math.exp(_least(loss)), 4)}
 

@@ -20,6 +20,7 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
+from trainer.checkpoints import Checkpoints
 from trainer.doctor.embedder import Embedder
 from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, TrainerError
 from trainer.event import PUBLISHED, Event
@@ -33,6 +34,9 @@ from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
 
 _log = logging.getLogger(__name__)
+_SWEEP_EVERY_S = 3600.0
+#: a failed job's last checkpoint stays so long, for whoever wants to know why it failed
+_KEEP_FAILED_S = 7 * 24 * 3600.0
 
 
 class Trainer:
@@ -49,6 +53,8 @@ class Trainer:
         tokenizer: Tokenizer,
         clock: Callable[[], float] = time.monotonic,
         *,
+        checkpoints: Checkpoints,
+        checkpoint_s: float = 30.0,
         proof_slot: int | None = None,
         lease_s: float = 30.0,
         poll_s: float = 0.5,
@@ -57,6 +63,7 @@ class Trainer:
         #: rings when a job was queued here; a worker waits on it instead of asking the store again
         #: and again
         self.submitted = threading.Event()
+        self._swept_at: float | None = None
         self._store = store
         self._lease_s, self._poll_s = lease_s, poll_s
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
@@ -64,6 +71,7 @@ class Trainer:
             port=port, registry=registry, files=files, tokenizer=tokenizer, clock=clock,
             proof_slot=port.info.num_slots if proof_slot is None else proof_slot,
             report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
+            checkpoints=checkpoints, checkpoint_s=checkpoint_s,
         )  # fmt: skip
 
     def submit(self, spec: JobSpec) -> Job:
@@ -143,8 +151,11 @@ class Trainer:
         """Claim one job and run it to its end; False when none waits. Setting `stop` gives the job
         back.
         """
+        if not self._tools.port.is_alive:  # an attempt on a base that is not back yet is in vain
+            return False
         claim = self._store.claim(self._worker, self._lease_s)
         if claim is None:
+            self._sweep()
             return False
         _note("job.claimed", claim.job)
         try:
@@ -167,12 +178,14 @@ class Trainer:
         else:
             named = {"version": version.number, "digest": version.digest, "result": result}
             self._store.finish(claim, Status.SUCCEEDED, progress=1.0, **named)
+            self._tools.checkpoints.drop(claim.job.id)
             _note("job.succeeded", claim.job)
 
     def _give_up(self, claim: Claim, error: Exception) -> None:
         match error:
             case Cancelled():
                 self._store.finish(claim, Status.CANCELLED)
+                self._tools.checkpoints.drop(claim.job.id)
             case Paused():
                 self._store.set_aside(claim)
             case Stopping():
@@ -194,6 +207,14 @@ class Trainer:
 
     def _fail(self, claim: Claim, code: str, message: str) -> None:
         self._store.finish(claim, Status.FAILED, error_code=code, error_message=message)
+        self._tools.checkpoints.keep(claim.job.id)
+
+    def _sweep(self) -> None:
+        """Now and then, of what ended jobs left."""
+        now = self._tools.clock()
+        if self._swept_at is None or now - self._swept_at > _SWEEP_EVERY_S:
+            self._swept_at = now
+            self._tools.checkpoints.sweep(self._store.ids_going_on(), _KEEP_FAILED_S)
 
 
 def _tell_of(version: Version, result: dict[str, Any], lease: Lease) -> None:

@@ -13,9 +13,11 @@ from engine.tokenizer import Encoding
 _UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
 _LETTERS = rf"[^\W{_UNSPACED}]+"
 _CLITIC = r"['’](?:s|m|d|t|re|ve|ll)\b"
-#: inner hyphens, dots and slashes belong to a word, and so does what begins a handle or a hashtag
+#: inner hyphens, dots and slashes belong to a word, and so does what begins a handle or a hashtag;
+#: what is left of the signs is a word by the run ("...", ":-)")
 _WORD = re.compile(
-    rf"{_CLITIC} | [@\#]?{_LETTERS} (?: (?!{_CLITIC}) [^\w\s]+ {_LETTERS} )*", re.VERBOSE | re.I
+    rf"{_CLITIC} | [@\#]?{_LETTERS} (?: (?!{_CLITIC}) [^\w\s]+ {_LETTERS} )* | [^\w\s@\#]+",
+    re.VERBOSE | re.I,
 )
 
 

@@ -44,8 +44,18 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     app.state.service = service
     app.state.health = health
     openai = (completions, chat, embeddings, models, fine_tuning)
-    ours = (predict, predict_many, tasks, versions, aliases, jobs, files, checks, status)
-    for part in (*ours, *openai):
+    for part in (
+        predict,
+        predict_many,
+        tasks,
+        versions,
+        aliases,
+        jobs,
+        files,
+        checks,
+        status,
+        *openai,
+    ):
         # the routes themselves, not a router within a router: what is live can then be listed
         app.router.routes.extend(part.router.routes)
     check_routes(app)

@@ -22,6 +22,7 @@ def words(text: str) -> list[str]:
         ("anna lives", ["anna", "lives"]),
         ("@anna lives", ["@anna", "lives"]),
         ("Jean-Luc, at http://t.co/x.", ["Jean-Luc", ",", "at", "http://t.co/x", "."]),
+        ("wait... (anna) :-)", ["wait", "...", "(", "anna", ")", ":-)"]),
         ("(London's)", ["(", "London", "'s", ")"]),
         ("O'Brien didn't", ["O'Brien", "didn", "'t"]),
     ],

@@ -77,6 +77,18 @@ def test_a_fence_publishes_once(registry: Registry) -> None:
     assert len(registry.versions("acme", "mail")) == 1
 
 
+def test_a_publication_that_is_not_confirmed_leaves_everything_as_it_was(
+    registry: Registry,
+) -> None:
+    def refuse() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        publish(registry, fence="job-1", confirm=refuse)
+    assert registry.tasks("acme") == []
+    assert publish(registry, fence="job-1", confirm=lambda: None).number == 1
+
+
 def test_a_fence_of_a_deleted_version_publishes_nothing(registry: Registry) -> None:
     publish(registry, value=1)
     publish(registry, value=2, fence="job-1")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from adapters_registry.registry import Registry
 from engine.port import EnginePort
 from engine.testing import FakeEngine
 from engine.tokenizer import Tokenizer
+from trainer.checkpoints import Checkpoints
 from trainer.example import Example
 from trainer.files import FileStore
 from trainer.job_store import JobStore
@@ -105,6 +107,9 @@ class Bench:
     clock: Clock = field(default_factory=Clock)
     #: none by default: its child costs seconds, and few tests are about it
     report_timeout_s: float = 0.0
+    checkpoint_s: float = 30.0
+    #: what the trainer measures by; one that stands still makes every checkpoint free
+    pace_clock: Callable[[], float] = time.monotonic
     registry: Registry = field(init=False)
     store: JobStore = field(init=False)
     files: FileStore = field(init=False)
@@ -122,9 +127,12 @@ class Bench:
             self.store,
             self.files,
             tokenizer,
+            self.pace_clock,
             poll_s=0.02,
             lease_s=5.0,
             report_timeout_s=self.report_timeout_s,
+            checkpoints=Checkpoints(self.directory / "checkpoints", self.clock),
+            checkpoint_s=self.checkpoint_s,
         )
 
     def upload(self, content: bytes, filename: str = "rows.jsonl") -> FileRecord:

@@ -28,7 +28,7 @@ from trainer.ask import ask
 from trainer.course import Course
 from trainer.dev_score import dev_score
 from trainer.encode import encode_examples, head_for
-from trainer.errors import Cancelled, TrainingDiverged
+from trainer.errors import Cancelled, Paused, Stopping, TrainerError, TrainingDiverged
 from trainer.evaluate import Evaluation
 from trainer.loop import IN_FLIGHT, Training, Watcher
 from trainer.loop_state import Epoch, LoopState
@@ -87,12 +87,15 @@ def course(num_dev: int = 10, **settings: Any) -> Course:
 
 
 class Looker:
-    """Hears of every step and epoch."""
+    """Hears of every step and epoch, and ends the run with `end` after its last step."""
 
-    def __init__(self, last_step: int | None = None) -> None:
-        self.last_step = last_step
+    wants_rest = False
+
+    def __init__(self, last_step: int | None = None, end: type[TrainerError] = Cancelled) -> None:
+        self.last_step, self.end = last_step, end
         self.num_steps = 0
         self.states: list[LoopState] = []
+        self.left_at: LoopState | None = None
 
     def waiting(self) -> None:
         return None
@@ -103,10 +106,16 @@ class Looker:
     def stepped(self) -> None:
         self.num_steps += 1
         if self.num_steps == self.last_step:
-            raise Cancelled
+            raise self.end
+
+    def rested(self, state: LoopState) -> None:
+        self.states.append(state)
 
     def judged(self, state: LoopState) -> None:
         self.states.append(state)
+
+    def left(self, state: LoopState) -> None:
+        self.left_at = state
 
 
 def training(port: FakeEngine, what: Course, watcher: Watcher | None = None) -> Training:
@@ -248,3 +257,33 @@ def test_whoever_watches_may_end_the_run_and_no_step_stays_on_its_way() -> None:
     with pytest.raises(Cancelled):
         training(port, course(epochs=5, batch_rows=5), looker).train()
     assert (looker.num_steps, port.waiting) == (3, 0)
+
+
+@pytest.mark.parametrize("end", [Paused, Stopping])
+@pytest.mark.parametrize("last_step", [1, 4, 5, 9])
+def test_a_run_that_is_left_says_where_its_slot_is(end: type[TrainerError], last_step: int) -> None:
+    whole, port = FakeEngine(), LazyEngine()
+    what = course(epochs=3, batch_rows=10)
+    expected = training(whole, what).train()
+    left = training(port, what, looker := Looker(last_step, end))
+    with pytest.raises(end):
+        left.train()
+    assert looker.left_at is not None
+    assert looker.left_at.step == port.training[left.slot].num_steps
+    assert Training(port, left.slot, what, Looker()).train(looker.left_at) == expected
+
+
+def test_a_run_that_is_cancelled_is_not_left_for_later() -> None:
+    with pytest.raises(Cancelled):
+        training(FakeEngine(), course(), looker := Looker(3)).train()
+    assert looker.left_at is None
+
+
+def test_a_wanted_rest_comes_with_no_step_on_its_way() -> None:
+    port = LazyEngine()
+    looker = Looker()
+    looker.wants_rest = True
+    left = training(port, course(epochs=1, batch_rows=10), looker)
+    assert left.train().step == 5
+    assert port.waiting == 0
+    assert [state.step for state in looker.states] == [1, 2, 3, 4, 5, 5]

@@ -71,7 +71,8 @@ def test_no_test_row_is_answered_before_the_last_run_has_ended(bench: Bench) -> 
     before = sum(row.slot > 0 for given in asked[:last] for row in given)
     judged = sum(row.slot > 0 for given in asked[last:] for row in given)
     assert before == 3 * rows["dev"]  # the last epoch's dev rows come after its last step
-    assert judged == rows["dev"] + 3 * rows["test"]  # each seed, and the proof
+    # each seed, and the proof; training rows are looked at for labels that may be wrong
+    assert judged == rows["dev"] + 3 * rows["test"] + rows["train"]
 
 
 def test_the_largest_seed_has_neighbours_too(bench: Bench) -> None:

@@ -67,14 +67,9 @@ class TagData(PlainData):
         """Of a row that is read in one window: the mean over its words."""
         if len(row.pieces) > 1:
             return None
-        tags, shares = row.target
-        counted = [
-            (share, cross_entropy(answer, tag))
-            for answer, tag, share in zip(logits, tags, shares, strict=True)
-            if tag != IGNORED
-        ]
-        total = sum(share for share, _ in counted)
-        return sum(share * loss for share, loss in counted) / total if total else None
+        pairs = zip(logits, row.target, strict=True)
+        each = [cross_entropy(answer, tag) for answer, tag in pairs if tag != IGNORED]
+        return sum(each) / len(each) if each else None
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return tagging(truth, guesses)

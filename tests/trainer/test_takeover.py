@@ -1,0 +1,46 @@
+"""Two workers and one job: whoever lost it writes nothing more."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from engine.port import Result, Step, Unload
+from engine.testing import FakeEngine
+from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from trainer.errors import LeaseLost
+from trainer.lease import Lease
+from trainer.run import JobRun
+
+
+class TakenOver(FakeEngine):
+    """While it proves what a worker is about to publish, another worker takes the job."""
+
+    take: Callable[[], object]
+
+    def submit(self, step: Step) -> Future[Result]:
+        if isinstance(step, Unload):
+            self.take()
+        return FakeEngine.submit(self, step)
+
+
+def test_a_worker_whose_job_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
+    bench = Bench(directory=tmp_path, port=(port := TakenOver()))
+    bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    first = bench.store.claim("stuck", 1.0)
+    assert first is not None
+
+    def take() -> None:
+        bench.clock.now += 100
+        assert bench.store.claim("quick", 1.0) is not None
+
+    port.take = take
+    lease = Lease(bench.store, first, lease_s=1.0, poll_s=9.0, stop=threading.Event())
+    with lease, pytest.raises(LeaseLost):
+        JobRun(bench.trainer._tools, first.job, lease).run()
+    assert bench.registry.tasks(TENANT) == []
+    bench.close()

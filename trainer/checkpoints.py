@@ -1,0 +1,113 @@
+"""Where jobs keep what they can go on from: a folder for each job, in it one for the claim that may
+write now, in that one for each run. Knows files and claims; no engine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+
+from engine.durable import remove, unfinished, write_whole
+from trainer.errors import BaseChanged, LeaseLost, StorageFailed
+from trainer.run_checkpoints import RunCheckpoints
+from trainer.values import Claim
+
+_JOB = "job.json"
+
+
+class JobCheckpoints:
+    """What one claim of a job may write to, until another worker's claim takes it away."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def run(self, name: str) -> RunCheckpoints:
+        return RunCheckpoints(self._folder / name)
+
+    def check_base(self, fingerprint: str, base: str) -> None:
+        """A job ends on the base it began on. Raises BaseChanged, or StorageFailed where nobody can
+        know.
+        """
+        here = {"fingerprint": fingerprint, "base": base}
+        try:
+            begun = self._begun_on(here)
+        except (OSError, ValueError) as error:
+            raise StorageFailed(f"The job's base cannot be read: {error}.") from error
+        if begun["fingerprint"] != fingerprint:
+            raise BaseChanged(
+                f"The job began on the base {begun['base']} ({begun['fingerprint'][:12]}…); this "
+                f"worker runs {base} ({fingerprint[:12]}…)."
+            )
+
+    def _begun_on(self, here: dict[str, str]) -> dict[str, str]:
+        path = self._folder / _JOB
+        if not path.exists():
+            write_whole(path, json.dumps(here).encode())
+        begun: dict[str, str] = json.loads(path.read_bytes())
+        return begun
+
+    def sweep(self) -> None:
+        for path in self._folder.iterdir():
+            if unfinished(path):
+                remove(path)
+            elif path.is_dir():
+                RunCheckpoints(path).sweep()
+
+
+class Checkpoints:
+    """All jobs' folders under one directory."""
+
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.time) -> None:
+        self._directory = directory
+        self._clock = clock
+
+    def take(self, claim: Claim) -> JobCheckpoints:
+        """What the claims before left, by a name that those no longer write to: whoever still holds
+        one of them finds no folder there. Raises LeaseLost where a later claim came first, and
+        StorageFailed.
+        """
+        try:
+            return self._taken(claim)
+        except OSError as error:
+            raise StorageFailed(
+                f"The job's folder of checkpoints cannot be used: {error}."
+            ) from error
+
+    def _taken(self, claim: Claim) -> JobCheckpoints:
+        job = self._directory / claim.job.id
+        job.mkdir(parents=True, exist_ok=True)
+        tokens = sorted(int(path.name) for path in job.iterdir() if path.name.isdecimal())
+        mine = job / str(claim.token)
+        if tokens and tokens[-1] > claim.token:
+            raise LeaseLost(f"The job {claim.job.id!r} is held by another worker now.")
+        if tokens and tokens[-1] < claim.token:
+            (job / str(tokens.pop())).rename(mine)
+        mine.mkdir(exist_ok=True)
+        for token in tokens:
+            if token != claim.token:
+                remove(job / str(token))
+        taken = JobCheckpoints(mine)
+        taken.sweep()
+        return taken
+
+    def drop(self, job_id: str) -> None:
+        """The job ended well: nothing goes on from it."""
+        remove(self._directory / job_id)
+
+    def keep(self, job_id: str) -> None:
+        """The job failed: its last checkpoint stays for a while, for whoever wants to know why."""
+        now = self._clock()
+        with suppress(OSError):
+            os.utime(self._directory / job_id, (now, now))
+
+    def sweep(self, going_on: Collection[str], older_than_s: float) -> None:
+        """Drop what ended jobs left, once it is old enough."""
+        oldest = self._clock() - older_than_s
+        with suppress(FileNotFoundError):
+            for path in self._directory.iterdir():
+                if path.name not in going_on and path.stat().st_mtime < oldest:
+                    remove(path)

@@ -1,0 +1,83 @@
+"""A run that can be left and gone on with: its watcher, which writes checkpoints. Knows folders and
+events; neither rows nor the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from engine.errors import CheckpointFailed
+from engine.port import EnginePort
+from trainer.event import CHECKPOINT
+from trainer.loop_state import LoopState
+from trainer.progress import Progress
+from trainer.rhythm import Rhythm
+from trainer.run_checkpoints import RunCheckpoints
+
+
+class Tell(Protocol):
+    """How an event is told of the job."""
+
+    def __call__(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class KeptRun:
+    """A `Watcher` that hands on what it sees. A checkpoint that cannot be written is told of, and
+    the run goes on without it.
+    """
+
+    port: EnginePort
+    slot: int
+    progress: Progress
+    checkpoints: RunCheckpoints
+    rhythm: Rhythm
+    tell: Tell
+    #: what tells this run from the job's others
+    facts: dict[str, Any]
+    _failed: bool = field(init=False, default=False)
+
+    def waiting(self) -> None:
+        self.progress.waiting()
+
+    def filled(self) -> None:
+        self.progress.filled()
+
+    def stepped(self) -> None:
+        self.progress.stepped()
+
+    @property
+    def wants_rest(self) -> bool:
+        return self.rhythm.due
+
+    def rested(self, state: LoopState) -> None:
+        self._write(state)
+
+    def judged(self, state: LoopState) -> None:
+        if self.rhythm.affordable:
+            self._write(state)
+        self.progress.judged(state)
+
+    def left(self, state: LoopState) -> None:
+        self._write(state)
+
+    def ended(self, state: LoopState) -> None:
+        """It is not trained again."""
+        self._write(state, ended=True)
+
+    def _write(self, state: LoopState, *, ended: bool = False) -> None:
+        told = {**self.facts, "step": state.step, "epoch": len(state.epochs)}
+        try:
+            with self.rhythm.writing():
+                written = self.checkpoints.write(self.port, self.slot, state, ended=ended)
+        except CheckpointFailed as error:
+            if not self._failed:  # the next ones will fail likewise; one line is enough
+                self.tell("checkpoint.failed", str(error), "warn", **told)
+            self._failed = True
+            return
+        assert written.num_steps == state.step, "the slot is where the loop is"
+        self._failed = False
+        metrics = state.epochs[-1].dev if state.epochs else {}
+        message = f"Step {state.step} was saved."
+        self.tell(CHECKPOINT, message, **told, bytes=written.num_bytes, metrics=metrics)
