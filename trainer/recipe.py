@@ -145,6 +145,9 @@ def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dic
 
 
 def learning_rate(spec: JobSpec) -> float:
+    """Raises BadSetting where nothing is trained."""
+    if spec.kind == PROMPT:
+        raise BadSetting(f"kind is {PROMPT}, which trains nothing and has no rate.", name="kind")
     return spec.settings.learning_rate or DEFAULT_LEARNING_RATES[spec.kind]
 
 
