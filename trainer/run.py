@@ -12,6 +12,7 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
+from engine.heads.embed import EmbedHead
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
 from trainer.activations import dataset_name
@@ -106,9 +107,11 @@ class JobRun:
         return version, self._result(version, report)
 
     def _prepared(self) -> Prepared:
-        tools = self._tools
-        writes = writes_after_prompts(tools.port.info)
-        return prepare(tools.files, self._job.spec, tools.tokenizer, self._likeness, writes=writes)
+        tools, info = self._tools, self._tools.port.info
+        # an encoder-decoder answers nothing before it writes
+        likeness = self._likeness if EmbedHead.name in info.poolings else None
+        writes = writes_after_prompts(info)
+        return prepare(tools.files, self._job.spec, tools.tokenizer, likeness, writes=writes)
 
     def _prompted(self, prepared: Prepared) -> tuple[Version, dict[str, Any]]:
         """A version without weights: examples are all that it has learned."""

@@ -92,9 +92,14 @@ def test_a_prompt_may_be_chosen_for_any_number_of_rows(tmp_path: Path, engine: E
             run(bench, rows, kind="prompt")
     else:
         assert run(bench, rows, kind="prompt").result["trainable_parameters"] == 0
-    with pytest.raises(BadSetting, match="for the head generate"):
-        bench.trainer.submit(bench.spec(jsonl(mood_rows()), kind="prompt"))
     bench.close()
+
+
+def test_a_prompt_is_for_heads_that_write(bench: Bench) -> None:
+    with pytest.raises(
+        BadSetting, match="for the head generate on a decoder; the head is"
+    ):
+        bench.trainer.submit(bench.spec(jsonl(mood_rows()), kind="prompt"))
 
 
 @pytest.fixture

@@ -67,8 +67,9 @@ def refusal(file: str, errors: list[BadDataset]) -> Finding:
         Sample(file=file, line=getattr(error, "line", 0), text=cropped(str(error)))
         for error in errors[:MAX_SAMPLES]
     ]
+    said = f"{first}{more if num_more else ''}"
     return Finding(
-        code=first.code, severity=Severity.ERROR, message=f"{first}{more if num_more else ''}", count=len(errors),
+        code=first.code, severity=Severity.ERROR, message=said, count=len(errors),
         samples=tuple(each for each in shown if each.line),
     )  # fmt: skip
 
