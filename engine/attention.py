@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
+from engine.taught_attention import Run, taught_attention
+
 PACKED = "adapterd_packed"
 
 
@@ -60,6 +62,8 @@ def packed_attention(
     if kept is not None:
         return kept.attend(int(module.layer_idx), view, query, key, value), None  # type: ignore[arg-type]
     runs = [(length, len(list(rows))) for length, rows in groupby(row_lengths)]
+    if query.requires_grad:
+        return view.taught(query, key, value, runs), None
     streams = _split((query, key, value), [length * count for length, count in runs])
     parts = []
     for (length, count), *run in zip(runs, *streams, strict=True):
@@ -84,16 +88,20 @@ class View:
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [N, H, L, D], key and value [N, K, L, D] of whole rows."""
         length, groups = query.shape[2], query.shape[1] // key.shape[1]
-        if query.requires_grad:
-            mask_LS = self._mask(length, query.device)
-            return _plain(
-                query, _spread(key, groups), _spread(value, groups), mask_LS, self.scaling
-            )
         if self.causal and length > 1 and (self.window is None or self.window >= length):
             return nn.functional.scaled_dot_product_attention(
                 query, key, value, is_causal=True, scale=self.scaling, enable_gqa=groups > 1
             )
         return attended(query, key, value, self._mask(length, query.device), self.scaling)
+
+    def taught(self, query: Tensor, key: Tensor, value: Tensor, runs: Sequence[Run]) -> Tensor:
+        """As `packed_attention`, with gradients."""
+        groups, device = query.shape[1] // key.shape[1], query.device
+        scale = query.shape[-1] ** -0.5 if self.scaling is None else self.scaling
+        return taught_attention(
+            query, _spread(key, groups), _spread(value, groups), runs, scale,
+            lambda length: self._mask(length, device),
+        )  # fmt: skip
 
     def _mask(self, length: int, device: torch.device) -> Tensor | None:
         """True where a token may look; None where it may look everywhere."""
@@ -118,17 +126,3 @@ def attended(
 def _spread(keys: Tensor, groups: int) -> Tensor:
     """One head of keys or values for each of the query's heads."""
     return keys if groups == 1 else keys.repeat_interleave(groups, dim=1)
-
-
-def _plain(
-    query: Tensor, key: Tensor, value: Tensor, mask_LS: Tensor | None, scale: float | None
-) -> Tensor:
-    """Written out for training.
-
-    On a CPU the fused operator's backward takes twice this one's at short lengths.
-    """
-    scale = query.shape[-1] ** -0.5 if scale is None else scale
-    scores_LS = (query * scale) @ key.transpose(2, 3)
-    if mask_LS is not None:
-        scores_LS = scores_LS.masked_fill(~mask_LS, float("-inf"))
-    return scores_LS.softmax(-1) @ value

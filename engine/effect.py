@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.product import Activation, Block, LowRank, Span
 from engine.routes import Route, at_site
+from engine.sites import Dropout, Taught
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,21 @@ class Stretch:
     def changes_output(self) -> bool:
         return any(part is not None for part in (self._block, self._gain_SO, self._shift_SO))
 
+    @property
+    def taught(self) -> Taught | None:
+        """One adapter's product and nothing else, over the whole stream."""
+        vectors = (self._gain_SO, self._shift_SO, self._input_gain_SI)
+        if self._block is None or any(vector is not None for vector in vectors):
+            return None
+        return self._taught if self._block.is_bare else None
+
+    def _taught(
+        self, weight_IO: Tensor, bias_O: Tensor | None, x_TI: Tensor, dropout: Dropout | None
+    ) -> Tensor:
+        assert self._block is not None
+        assert len(x_TI) == self._span.stop - self._span.start, "a slot that learns is alone"
+        return self._block.taught(weight_IO, bias_O, x_TI, dropout)
+
     def of(self, stream: Tensor) -> Tensor:
         """The stretch's tokens of a flattened stream: a view."""
         return stream[self._span.start : self._span.stop]
@@ -109,7 +125,7 @@ class Stretch:
         self.of(scaled_TI).addcmul_(self.of(stream_TI), self._span.own(self._input_gain_SI))
         return scaled_TI
 
-    def add(self, out_TO: Tensor, x_TI: Tensor, dropout: Activation | None) -> None:
+    def add(self, out_TO: Tensor, x_TI: Tensor, dropout: Dropout | None) -> None:
         """Change the stretch's own tokens `out_TO` in place; `x_TI` is what the products read."""
         if self._gain_SO is not None:
             out_TO.addcmul_(_unchanged(out_TO), self._span.own(self._gain_SO))

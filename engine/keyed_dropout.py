@@ -55,14 +55,18 @@ class KeyedDropout:
         self._next = 0
 
     def __call__(self, x_TK: Tensor) -> Tensor:
-        assert len(x_TK) == len(self._streams_T), "dropout was made for other tokens"
-        width, mask_TK = x_TK.shape[1], self._mask_TK
+        return x_TK * self.mask(x_TK, x_TK.shape[1])
+
+    def mask(self, like: Tensor, width: int) -> Tensor:
+        """What so many columns of as many tokens are to be multiplied by."""
+        assert len(like) == len(self._streams_T), "dropout was made for other tokens"
+        mask_TK = self._mask_TK
         if mask_TK is None or self._next + width > mask_TK.shape[1]:
-            mask_TK = self._mask_TK = self._drawn(width, x_TK)
+            mask_TK = self._mask_TK = self._drawn(width, like)
             self._next = 0
         start = self._next
         self._next += width
-        return x_TK * mask_TK[:, start : start + width]
+        return mask_TK[:, start : start + width]
 
     def _drawn(self, width: int, like: Tensor) -> Tensor:
         """A mask for at least so many columns: zero, or what keeps the mean."""

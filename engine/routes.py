@@ -11,8 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from engine.product import Activation
-from engine.sites import Action
+from engine.sites import Action, Dropout, Taught
 
 
 class Stretched(Protocol):
@@ -28,7 +27,12 @@ class Stretched(Protocol):
 
     def scale_input(self, stream_TI: Tensor) -> Tensor: ...
 
-    def add(self, out_TO: Tensor, x_TI: Tensor, dropout: Activation | None) -> None: ...
+    @property
+    def taught(self) -> Taught | None:
+        """What takes the place of the linear while it learns, where that can be one step."""
+        ...
+
+    def add(self, out_TO: Tensor, x_TI: Tensor, dropout: Dropout | None) -> None: ...
 
 
 #: from a site and a stretch there, what happens at which modules
@@ -38,17 +42,18 @@ Route = Callable[[str, Stretched], dict[str, Action]]
 def at_site(site: str, stretch: Stretched) -> dict[str, Action]:
     """Reads the site's input, changes its output (and its input, where the effect says so)."""
 
-    def before(given: Tensor, dropout: Activation | None) -> Tensor:
+    def before(given: Tensor, dropout: Dropout | None) -> Tensor:
         del dropout
         return stretch.scale_input(given)
 
-    def after(given: Tensor, out: Tensor, dropout: Activation | None) -> None:
+    def after(given: Tensor, out: Tensor, dropout: Dropout | None) -> None:
         stretch.add(stretch.of(out), stretch.of(given), dropout)
 
     return {
         site: Action(
             before=before if stretch.changes_input else None,
             after=after if stretch.changes_output else None,
+            taught=stretch.taught,
         )
     }
 
@@ -56,7 +61,7 @@ def at_site(site: str, stretch: Stretched) -> dict[str, Action]:
 def of_output(site: str, stretch: Stretched) -> dict[str, Action]:
     """Reads and changes the site's output."""
 
-    def after(given: Tensor, out: Tensor, dropout: Activation | None) -> None:
+    def after(given: Tensor, out: Tensor, dropout: Dropout | None) -> None:
         del given
         own = stretch.of(out)
         # autograd needs what was read, and the addition is in place
@@ -71,7 +76,7 @@ def around_norm(norm: str, normed: Callable[[Tensor], Tensor]) -> Route:
     def route(site: str, stretch: Stretched) -> dict[str, Action]:
         del site
 
-        def before(given: Tensor, dropout: Activation | None) -> Tensor:
+        def before(given: Tensor, dropout: Dropout | None) -> Tensor:
             changed = given.clone()
             stretch.add(stretch.of(changed), normed(stretch.of(given)), dropout)
             return changed
@@ -95,11 +100,11 @@ def _from_start(start: str, *, plus_output: bool) -> Route:
     def route(site: str, stretch: Stretched) -> dict[str, Action]:
         kept: list[Tensor] = []
 
-        def before(given: Tensor, dropout: Activation | None) -> None:
+        def before(given: Tensor, dropout: Dropout | None) -> None:
             del dropout
             kept.append(stretch.of(given))
 
-        def after(given: Tensor, out: Tensor, dropout: Activation | None) -> None:
+        def after(given: Tensor, out: Tensor, dropout: Dropout | None) -> None:
             del given
             own = stretch.of(out)
             stretch.add(own, kept.pop() + own if plus_output else kept.pop(), dropout)

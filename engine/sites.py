@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
-Dropout = Callable[[Tensor], Tensor]
+from engine.keyed_dropout import KeyedDropout
+
+Dropout = KeyedDropout
+#: of a linear's weight [I, O], its bias and what it gets, [T, I]: what it gives with gradients for
+#: what is learned there
+Taught = Callable[[Tensor, Tensor | None, Tensor, Dropout | None], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +33,8 @@ class Action:
 
     before: Callable[[Tensor, Dropout | None], Tensor | None] | None = None
     after: Callable[[Tensor, Tensor, Dropout | None], None] | None = None
+    #: while gradients are wanted, in place of the linear and of the other two
+    taught: Taught | None = None
 
 
 def bound(
@@ -38,10 +47,11 @@ def bound(
 
 
 def _bound(action: Action, dropout: Dropout) -> Action:
-    before, after = action.before, action.after
+    before, after, taught = action.before, action.after, action.taught
     return Action(
         before=before and (lambda given, _: before(given, dropout)),
         after=after and (lambda given, out, _: after(given, out, dropout)),
+        taught=taught and (lambda weight, bias, given, _: taught(weight, bias, given, dropout)),
     )
 
 
@@ -55,6 +65,8 @@ class Sites:
             module = model.get_submodule(name)
             module.register_forward_pre_hook(self._before(name))
             module.register_forward_hook(self._after(name))
+            if type(module) in (nn.Linear, Conv1D):
+                module.forward = self._linear(name, module)
 
     @contextmanager
     def acting(
@@ -80,7 +92,7 @@ class Sites:
         def before(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
             del module
             given = None
-            for action in self._actions.get(name, ()):
+            for action in () if self._taught(name) else self._actions.get(name, ()):
                 if action.before is not None:
                     given = _flat(args[0]) if given is None else given
                     changed = action.before(given, self._dropout)
@@ -92,11 +104,30 @@ class Sites:
     def _after(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Tensor], None]:
         def after(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
             del module
-            for action in self._actions.get(name, ()):
+            for action in () if self._taught(name) else self._actions.get(name, ()):
                 if action.after is not None:
                     action.after(_flat(args[0]), _flat(output), self._dropout)
 
         return after
+
+    def _linear(self, name: str, module: nn.Module) -> Callable[[Tensor], Tensor]:
+        stock, transposed = module.forward, isinstance(module, Conv1D)
+
+        def forward(given: Tensor) -> Tensor:
+            taught = self._taught(name)
+            if taught is None:
+                return cast(Tensor, stock(given))
+            weight, bias = cast(Tensor, module.weight), cast(Tensor | None, module.bias)
+            weight_IO = weight if transposed else weight.T
+            out = taught(weight_IO, bias, _flat(given), self._dropout)
+            return out.view(*given.shape[:-1], -1)
+
+        return forward
+
+    def _taught(self, name: str) -> Taught | None:
+        """What takes a linear's place: of one action alone, and only where it learns."""
+        actions = self._actions.get(name, ())
+        return actions[0].taught if len(actions) == 1 and torch.is_grad_enabled() else None
 
 
 def _flat(tensor: Tensor) -> Tensor:

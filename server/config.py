@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     host_bytes: int = Field(1024 * MIB, ge=MIB)
     #: keys and values of texts being written; prompts read before stay in what is left of it
     kv_cache_bytes: int = Field(1024 * MIB, ge=MIB)
+    #: a second copy of the linears, in which a few texts are written faster on a CPU; none where
+    #: it would take more, or 0
+    packed_bytes: int = Field(1024 * MIB, ge=0)
 
     max_batch_tokens: int = Field(2048, ge=16)
     max_batch_rows: int = Field(128, ge=1)
@@ -93,6 +96,8 @@ class Settings(BaseSettings):
     train: bool = True
     #: how often a training run is written down within an epoch, so that it can go on from there
     checkpoint_s: float = Field(30.0, gt=0)
+    #: a worker that was not heard of for so long has lost its job to the next one
+    lease_s: float = Field(30.0, ge=1)
 
     @classmethod
     def settings_customise_sources(
@@ -123,6 +128,7 @@ class Settings(BaseSettings):
             base=self.base, dtype=self.dtype, threads=self.threads, exact=self.exact,
             num_slots=self.num_slots + 1, slot_bytes=self.slot_bytes,
             host_bytes=self.host_bytes + PROOF_BYTES, kv_cache_bytes=self.kv_cache_bytes,
+            packed_bytes=self.packed_bytes,
         )  # fmt: skip
 
 

@@ -179,9 +179,13 @@ class Stopping(TrainerError):
 
 
 class TrainingDiverged(TrainerError):
-    """The training loss is no longer a finite number; a smaller learning rate may help."""
+    """Training diverged; a smaller learning rate may help."""
 
     code = "diverged"
+
+    def __init__(self, message: str | None = None, *, step: int = 0) -> None:
+        super().__init__(*([message] if message else []))
+        self.step = step
 
 
 class TensorsUnmoved(TrainerError):

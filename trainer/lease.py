@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 _STARTS = {
     Phase.VALIDATING: 0.0,
     Phase.TOKENIZING: 0.01,
+    Phase.SEARCHING: 0.03,
     Phase.TRAINING: 0.03,
     Phase.EVALUATING: 0.90,
     Phase.REPORTING: 0.93,
@@ -87,9 +88,11 @@ class Lease:
         """Begin a phase: written at once, and the last look before it whether the job is still
         wanted.
         """
+        if self._phase is not Phase.SEARCHING:  # after it the bar goes on from where it is
+            news = {"progress": _STARTS[phase], "eta_s": None, **news}
         self._phase = phase
         self.tell(f"phase.{phase}", f"{phase.capitalize()}.")
-        self._set(phase=phase, progress=_STARTS[phase], eta_s=None, **news)
+        self._set(phase=phase, **news)
         self._tick()
         self.check()
 

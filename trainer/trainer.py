@@ -29,8 +29,15 @@ from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
 from trainer.prepare import Examination, examine, prepare, sources
-from trainer.recipe import check_labels, check_recipe, check_steps, writes_after_prompts
+from trainer.recipe import (
+    check_dev,
+    check_labels,
+    check_recipe,
+    check_steps,
+    writes_after_prompts,
+)
 from trainer.run import JobRun, Tools
+from trainer.search_space import candidates
 from trainer.values import Claim, Job, JobSpec
 
 _log = logging.getLogger(__name__)
@@ -79,13 +86,16 @@ class Trainer:
         or UnknownFile.
         """
         check_name(spec.task)
-        check_recipe(spec, self._tools.port.info)
-        writes = writes_after_prompts(self._tools.port.info)
+        info = self._tools.port.info
+        for each in candidates(spec, info):
+            check_recipe(each, info)
+        writes = writes_after_prompts(info)
         prepared = prepare(self._tools.files, spec, self._tools.tokenizer, writes=writes)
-        if prepared.spec != spec:
-            check_recipe(prepared.spec, self._tools.port.info)
         check_labels(prepared.spec, prepared.labels)
-        check_steps(prepared.spec, len(prepared.split.train))
+        check_dev(prepared.spec, len(prepared.split.dev))
+        for each in candidates(prepared.spec, info):
+            check_recipe(each, info)
+            check_steps(each, len(prepared.split.train))
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()

@@ -142,7 +142,9 @@ def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
     parts = []
     loss = Training._loss
     monkeypatch.setattr(
-        Training, "_loss", lambda self, step, part: parts.append(part) or loss(self, step, part)
+        Training,
+        "_loss",
+        lambda self, step, part, *rest: parts.append(part) or loss(self, step, part, *rest),
     )
     _our_step(table, slot, [[9] * 30 for _ in ROWS], 0)
     assert parts == [range(number, number + 1) for number in range(len(ROWS))]

@@ -96,9 +96,7 @@ def test_a_prompt_may_be_chosen_for_any_number_of_rows(tmp_path: Path, engine: E
 
 
 def test_a_prompt_is_for_heads_that_write(bench: Bench) -> None:
-    with pytest.raises(
-        BadSetting, match="for the head generate on a decoder; the head is"
-    ):
+    with pytest.raises(BadSetting, match="for the head generate on a decoder; the head is"):
         bench.trainer.submit(bench.spec(jsonl(mood_rows()), kind="prompt"))
 
 

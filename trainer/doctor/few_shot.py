@@ -14,7 +14,8 @@ from engine.heads.generate import GenerateHead
 from trainer.doctor.few_rows import FEW_PER_CLASS, FEW_ROWS
 from trainer.doctor.finding import Finding, Severity
 from trainer.doctor.subject import Subject
-from trainer.recipe import KIND_SETTINGS, PROMPT
+from trainer.kind_settings import KIND_SETTINGS
+from trainer.recipe import PROMPT
 from trainer.values import JobSpec
 
 _ALONE = "head_only"
@@ -73,7 +74,8 @@ def _reason(subject: Subject) -> str | None:
 def _own_choice(spec: JobSpec) -> str | None:
     """What says that the caller wants an adapter: its kind, or a setting that only kinds have."""
     of_kinds = {name for names in KIND_SETTINGS.values() for name in names}
-    return next((name for name in spec.chosen if name == "kind" or name in of_kinds), None)
+    own = {"kind", "search", *of_kinds}
+    return next((name for name in spec.chosen if name in own), None)
 
 
 def _kept(reason: str, own: str) -> Finding:
