@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapters_registry.errors import RegistryError
-from adapters_registry.ref import check_name
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
+from trainer.admission import Admission
 from trainer.checkpoints import Checkpoints
 from trainer.doctor.embedder import Embedder
 from trainer.errors import Busy, Cancelled, LeaseLost, Paused, Stopping, TrainerError
@@ -29,10 +29,8 @@ from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
-from trainer.prepare import Examination, Prepared, examine, prepare, sources
-from trainer.recipe import check_dev, check_labels, check_recipe, check_steps
+from trainer.prepare import Examination
 from trainer.run import JobRun, Tools
-from trainer.search_space import candidates
 from trainer.values import Claim, Job, JobSpec
 
 _log = logging.getLogger(__name__)
@@ -76,12 +74,13 @@ class Trainer:
             report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
             checkpoints=checkpoints, checkpoint_s=checkpoint_s,
         )  # fmt: skip
+        self._admission = Admission(files=files, info=port.info, tokenizer=tokenizer)
 
     def submit(self, spec: JobSpec) -> Job:
         """Check everything that can be checked, then queue. Raises BadName, BadSetting, BadDataset
         or UnknownFile.
         """
-        self._checked(spec)
+        self._admission.prepared(spec)
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()
@@ -94,30 +93,16 @@ class Trainer:
         if not self._measuring.acquire(blocking=False):
             raise Busy
         try:
-            prepared, tools = self._checked(spec), self._tools
+            prepared, tools = self._admission.prepared(spec), self._tools
             return estimate(prepared.spec, prepared, tools.port, tools.tokenizer, tools.clock)
         finally:
             self._measuring.release()
-
-    def _checked(self, spec: JobSpec) -> Prepared:
-        check_name(spec.task)
-        info = self._tools.port.info
-        for each in candidates(spec, info):
-            check_recipe(each, info)
-        prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
-        check_labels(prepared.spec, prepared.labels)
-        check_dev(prepared.spec, len(prepared.split.dev))
-        for each in candidates(prepared.spec, info):
-            check_recipe(each, info)
-            check_steps(each, len(prepared.split.train))
-        return prepared
 
     def check(self, spec: JobSpec) -> Examination:
         """What a job's files are like, as submitting it would say, without a job. Raises BadSetting
         or UnknownFile.
         """
-        check_recipe(spec, self._tools.port.info)
-        return examine(sources(self._tools.files, spec), spec, self._tools.tokenizer)
+        return self._admission.examined(spec)
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)
