@@ -18,6 +18,8 @@ from importlib.metadata import version
 from typing import Any
 
 WAYS = ("Trainer + PEFT, defaults", "Trainer + PEFT, tuned")
+#: glibc gives freed memory back and faults it in again at each step otherwise
+_KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
 
@@ -26,7 +28,7 @@ def run(given: dict[str, Any], threads: int) -> dict[str, Any]:
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.stock_trainer"],
         input=json.dumps({**given, "threads": threads}),
-        env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+        env={**os.environ, **_KEEP, "OMP_NUM_THREADS": str(threads)},
         stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     line: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
