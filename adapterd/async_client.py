@@ -5,43 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
-
-import grpc
+from typing import Any, Unpack
 
 from adapterd import calls
-from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions, WritingOptions
-from adapterd.calls import Call, ChannelStubs
-from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
-from adapterd.check_call import FileCheck, check_file
+from adapterd.async_job_client import AsyncJobClient
+from adapterd.call_options import AdapterOptions, PredictOptions, WritingOptions
+from adapterd.channel import PREDICT_TIMEOUT_S
 from adapterd.export_files import ExportFiles
-from adapterd.failures import from_grpc
-from adapterd.settings import ClientSettings
-from adapterd.transfer import AsyncTransfer, Fetch, OnBytes, report_path
-from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Predictions, Task, Version
+from adapterd.transfer import Fetch, report_path
+from adapterd.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
 from adapterd.written import Piece
 
-T = TypeVar("T")
-OnJob = Callable[[Job], None]
 
-
-class AsyncClient:
+class AsyncClient(AsyncJobClient):
     """One server, reached over gRPC and, for files, HTTP. Belongs to one event loop."""
-
-    def __init__(
-        self, *, url: str | None = None, grpc_target: str | None = None, api_key: str | None = None
-    ) -> None:
-        settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
-        self._metadata = metadata(settings)
-        self._channel = grpc.aio.insecure_channel(
-            settings.grpc, options=channel_options(settings.grpc)
-        )
-        self._stubs = ChannelStubs.over(self._channel)
-        self._transfer = AsyncTransfer(settings)
 
     # ------------------------------------------------------------ answers
 
@@ -150,105 +130,8 @@ class AsyncClient:
     async def delete_version(self, task: str, version: int) -> None:
         await self._ask(calls.delete_version(task, version))
 
-    # ------------------------------------------------------------ training
-
-    async def train(
-        self,
-        task: str,
-        data: Path | str,
-        *,
-        dev_data: Path | str | None = None,
-        test_data: Path | str | None = None,
-        on_job: OnJob | None = None,
-        **options: Unpack[TrainingOptions],
-    ) -> Job:
-        """Uploads labelled rows, trains a version and waits for it. Raises JobFailed."""
-        paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
-        ids = {field: (await self.upload(path)).id for field, path in paths.items() if path}
-        job = await self.create_job(task, ids, **options)
-        return await self.wait(job.id, on_job)
-
-    async def upload(
-        self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
-    ) -> File:
-        return await self._transfer.upload(Path(path), purpose, on_bytes)
-
-    async def check_file(
-        self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
-    ) -> FileCheck:
-        """What a job on uploaded files would be told of them; nothing is queued."""
-        return await self._ask(check_file(file_ids, options), None)
-
-    async def create_job(
-        self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
-    ) -> Job:
-        """Queues a training on files: `file_id`, maybe `dev_file_id` and `test_file_id`."""
-        return await self._ask(calls.create_job(task, file_ids, options))
-
-    async def job(self, job_id: str) -> Job:
-        return await self._ask(calls.get_job(job_id))
-
-    async def jobs(self) -> AsyncIterator[Job]:
-        """Every job of the tenant, newest first, page by page."""
-        more, after = True, ""
-        while more:
-            page, more = await self._ask(calls.list_jobs(after, limit=calls.PAGE_ROWS))
-            for item in page:
-                yield item
-            after = page[-1].id if page else ""
-
-    async def cancel_job(self, job_id: str) -> Job:
-        return await self._ask(calls.cancel_job(job_id))
-
-    def watch_job(self, job_id: str) -> AsyncIterator[Job]:
-        """The job now and after each change, until it ends."""
-        return self._stream(calls.watch_job(job_id))
-
-    async def wait(self, job_id: str, on_job: OnJob | None = None) -> Job:
-        """The job once it has succeeded. Raises JobFailed if it ends any other way."""
-        job = await self.job(job_id)
-        async for job in self.watch_job(job_id):
-            if on_job:
-                on_job(job)
-        return calls.succeeded(job)
-
     # ------------------------------------------------------------ the server itself
 
     async def info(self) -> dict[str, Any]:
         """What the server says of its base, its numerics and itself."""
         return await self._transfer.send(Fetch(method="GET", path="/v1/info"))
-
-    async def close(self) -> None:
-        await self._channel.close()
-        await self._transfer.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    # ------------------------------------------------------------ transport
-
-    async def _ask(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
-        method = call.method(self._stubs)
-        try:
-            answer = await method(call.request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise from_grpc(error) from error
-        return call.read(answer)
-
-    async def _stream(self, call: Call[T], timeout_s: float | None = None) -> AsyncIterator[T]:
-        answers = call.method(self._stubs)(call.request, timeout=timeout_s, metadata=self._metadata)
-        try:
-            async for answer in answers:
-                yield call.read(answer)
-        except grpc.RpcError as error:
-            raise from_grpc(error) from error
-        finally:
-            answers.cancel()  # who stops listening ends the call

@@ -18,6 +18,8 @@ class TrainingOptions(TypedDict, total=False):
     kind: str
     pooling: str
     settings: Mapping[str, Any]
+    metadata: Mapping[str, str]
+    suffix: str
 
 
 class AdapterOptions(TypedDict, total=False):

@@ -5,7 +5,7 @@ Both clients send these, so that each call is written once. Knows no channel and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,15 +17,13 @@ from adapterd.adapter_files import register_parts
 from adapterd.call_options import (
     AdapterOptions,
     PredictOptions,
-    TrainingOptions,
     WritingOptions,
 )
-from adapterd.errors import JobFailed, Refused
+from adapterd.errors import Refused
 from adapterd.read_written import read_piece
 from adapterd.values import (
     Alias,
     AliasEvent,
-    Job,
     Prediction,
     Predictions,
     Question,
@@ -37,7 +35,6 @@ from protos.adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
     checks_pb2_grpc,
-    jobs_pb2,
     jobs_pb2_grpc,
     predictor_pb2,
     predictor_pb2_grpc,
@@ -188,37 +185,6 @@ def delete_version(task: str, version: int) -> Call[None]:
     return Call(method=lambda s: s.adapters.DeleteVersion, request=request, read=_nothing)
 
 
-def create_job(task: str, file_ids: Mapping[str, str], options: TrainingOptions) -> Call[Job]:
-    """`file_ids` holds `file_id` and maybe `dev_file_id` and `test_file_id`."""
-    plain: dict[str, Any] = {**options, **file_ids}
-    settings = wire.to_struct(plain.pop("settings", {}))
-    request = jobs_pb2.CreateJobRequest(task_id=task, settings=settings, **plain)
-    return Call(method=lambda s: s.jobs.CreateJob, request=request, read=wire.read_job)
-
-
-def get_job(job_id: str) -> Call[Job]:
-    request = jobs_pb2.GetJobRequest(id=job_id)
-    return Call(method=lambda s: s.jobs.GetJob, request=request, read=wire.read_job)
-
-
-def list_jobs(after: str, limit: int) -> Call[tuple[list[Job], bool]]:
-    return Call(
-        method=lambda s: s.jobs.ListJobs,
-        request=jobs_pb2.ListJobsRequest(after=after, limit=limit),
-        read=lambda m: ([wire.read_job(job) for job in m.jobs], m.has_more),
-    )
-
-
-def cancel_job(job_id: str) -> Call[Job]:
-    request = jobs_pb2.CancelJobRequest(id=job_id)
-    return Call(method=lambda s: s.jobs.CancelJob, request=request, read=wire.read_job)
-
-
-def watch_job(job_id: str) -> Call[Job]:
-    request = jobs_pb2.GetJobRequest(id=job_id)
-    return Call(method=lambda s: s.jobs.WatchJob, request=request, read=wire.read_job)
-
-
 def listed(texts: wire.Text | Sequence[wire.Text]) -> Sequence[wire.Text]:
     """One text and one pair are calls of one input; a pair is a tuple, a list never is."""
     if isinstance(texts, str | Question):
@@ -234,13 +200,6 @@ def adapter_directory(directory: Path | str | None) -> Path | None:
     if not Path(directory).is_dir():
         raise Refused(f"{directory} is not a directory")
     return Path(directory)
-
-
-def succeeded(job: Job) -> Job:
-    if job.status != "succeeded":
-        reason = job.error_message or f"the job was {job.status}"
-        raise JobFailed(f"{job.id}: {reason}", problem=job.error_code)
-    return job
 
 
 def _nothing(_message: Message) -> None:

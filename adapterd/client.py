@@ -5,41 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
-
-import grpc
+from typing import Any, Unpack
 
 from adapterd import calls
-from adapterd.call_options import AdapterOptions, PredictOptions, TrainingOptions, WritingOptions
-from adapterd.calls import Call, ChannelStubs
-from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
-from adapterd.check_call import FileCheck, check_file
+from adapterd.call_options import AdapterOptions, PredictOptions, WritingOptions
+from adapterd.channel import PREDICT_TIMEOUT_S
 from adapterd.export_files import ExportFiles
-from adapterd.failures import from_grpc
-from adapterd.settings import ClientSettings
-from adapterd.transfer import Fetch, OnBytes, Transfer, report_path
-from adapterd.values import Alias, AliasEvent, File, Job, Prediction, Predictions, Task, Version
+from adapterd.job_client import JobClient
+from adapterd.transfer import Fetch, report_path
+from adapterd.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
 from adapterd.wire import Text
 from adapterd.written import Piece
 
-T = TypeVar("T")
-OnJob = Callable[[Job], None]
 
-
-class Client:
+class Client(JobClient):
     """One server, reached over gRPC and, for files, HTTP. Safe to share between threads."""
-
-    def __init__(
-        self, *, url: str | None = None, grpc_target: str | None = None, api_key: str | None = None
-    ) -> None:
-        settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
-        self._metadata = metadata(settings)
-        self._channel = grpc.insecure_channel(settings.grpc, options=channel_options(settings.grpc))
-        self._stubs = ChannelStubs.over(self._channel)
-        self._transfer = Transfer(settings)
 
     # ------------------------------------------------------------ answers
 
@@ -145,101 +127,8 @@ class Client:
     def delete_version(self, task: str, version: int) -> None:
         self._ask(calls.delete_version(task, version))
 
-    # ------------------------------------------------------------ training
-
-    def train(
-        self,
-        task: str,
-        data: Path | str,
-        *,
-        dev_data: Path | str | None = None,
-        test_data: Path | str | None = None,
-        on_job: OnJob | None = None,
-        **options: Unpack[TrainingOptions],
-    ) -> Job:
-        """Uploads labelled rows, trains a version and waits for it. Raises JobFailed."""
-        paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
-        ids = {field: self.upload(path).id for field, path in paths.items() if path}
-        return self.wait(self.create_job(task, ids, **options).id, on_job)
-
-    def upload(
-        self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
-    ) -> File:
-        return self._transfer.upload(Path(path), purpose, on_bytes)
-
-    def check_file(self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]) -> FileCheck:
-        """What a job on uploaded files would be told of them; nothing is queued."""
-        return self._ask(check_file(file_ids, options), None)
-
-    def create_job(
-        self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
-    ) -> Job:
-        """Queues a training on files: `file_id`, maybe `dev_file_id` and `test_file_id`."""
-        return self._ask(calls.create_job(task, file_ids, options))
-
-    def job(self, job_id: str) -> Job:
-        return self._ask(calls.get_job(job_id))
-
-    def jobs(self) -> Iterator[Job]:
-        """Every job of the tenant, newest first, page by page."""
-        more, after = True, ""
-        while more:
-            page, more = self._ask(calls.list_jobs(after, limit=calls.PAGE_ROWS))
-            yield from page
-            after = page[-1].id if page else ""
-
-    def cancel_job(self, job_id: str) -> Job:
-        return self._ask(calls.cancel_job(job_id))
-
-    def watch_job(self, job_id: str) -> Iterator[Job]:
-        """The job now and after each change, until it ends."""
-        return self._stream(calls.watch_job(job_id))
-
-    def wait(self, job_id: str, on_job: OnJob | None = None) -> Job:
-        """The job once it has succeeded. Raises JobFailed if it ends any other way."""
-        job = self.job(job_id)
-        for job in self.watch_job(job_id):
-            if on_job:
-                on_job(job)
-        return calls.succeeded(job)
-
     # ------------------------------------------------------------ the server itself
 
     def info(self) -> dict[str, Any]:
         """What the server says of its base, its numerics and itself."""
         return self._transfer.send(Fetch(method="GET", path="/v1/info"))
-
-    def close(self) -> None:
-        self._channel.close()
-        self._transfer.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    # ------------------------------------------------------------ transport
-
-    def _ask(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
-        method = call.method(self._stubs)
-        try:
-            answer = method(call.request, timeout=timeout_s, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise from_grpc(error) from error
-        return call.read(answer)
-
-    def _stream(self, call: Call[T], timeout_s: float | None = None) -> Iterator[T]:
-        answers = call.method(self._stubs)(call.request, timeout=timeout_s, metadata=self._metadata)
-        try:
-            for answer in answers:
-                yield call.read(answer)
-        except grpc.RpcError as error:
-            raise from_grpc(error) from error
-        finally:
-            answers.cancel()  # who stops listening ends the call

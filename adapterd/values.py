@@ -219,6 +219,7 @@ class Job:
     result: Mapping[str, Any]
     error_code: str | None
     error_message: str | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_ended(self) -> bool:

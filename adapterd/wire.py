@@ -17,7 +17,6 @@ from adapterd.values import (
     Classification,
     Embedding,
     Entity,
-    Job,
     Output,
     Prediction,
     Predictions,
@@ -32,7 +31,7 @@ from adapterd.values import (
     Value,
     Version,
 )
-from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from protos.adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
 
 #: one input: a text, a pair of texts, a question about a context, or a conversation of
 #: (role, content)
@@ -160,7 +159,7 @@ def read_version(message: adapters_pb2.Version) -> Version:
         created_at=message.created_at,
         source=message.source,
         aliases=tuple(message.aliases),
-        lineage=_counted(MessageToDict(message.lineage)),
+        lineage=counted(MessageToDict(message.lineage)),
     )
 
 
@@ -183,31 +182,10 @@ def read_event(message: adapters_pb2.AliasEvent) -> AliasEvent:
     )
 
 
-def read_job(message: jobs_pb2.Job) -> Job:
-    def known(name: str) -> Any:
-        return getattr(message, name) if message.HasField(name) else None
-
-    return Job(
-        id=message.id,
-        task=message.task_id,
-        status=message.status,
-        phase=message.phase,
-        progress=message.progress,
-        eta_s=known("eta_s"),
-        created_at=message.created_at,
-        finished_at=known("finished_at"),
-        version=known("version"),
-        digest=message.digest or None,
-        result=_counted(MessageToDict(message.result)),
-        error_code=message.error_code or None,
-        error_message=message.error_message or None,
-    )
-
-
-def _counted(value: Any) -> Any:
+def counted(value: Any) -> Any:
     """A protobuf Struct knows doubles only; whole ones are counts again: 3.0 rows are 3."""
     if isinstance(value, dict):
-        return {name: _counted(item) for name, item in value.items()}
+        return {name: counted(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_counted(item) for item in value]
+        return [counted(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -103,9 +103,8 @@ class Registry:
 
         A task's first version becomes production, a later one only by `promote`. The same content
         again is the same version. A fence publishes once: with it, a job that is run twice ends
-        with one version. What is `beside` a version, by name, is kept with it and goes with it, but
-        is no part of its digest. `confirm` is asked while no other writer can run; what it raises
-        leaves everything as it was.
+        with one version. What is `beside` a version, by name, is kept and goes with it, but is no
+        part of its digest. `confirm` is asked while no other can write, and may raise to end it.
         """
         check_name(tenant, "tenant")
         check_name(task)

@@ -1,7 +1,7 @@
 """What people write: a loop over a stock model, with PEFT's LoRA in it or all of it trained.
 
-Float32, each epoch's batches padded to their longest row and alike in length; dev after each epoch,
-and the epoch that is best there answers test.
+Float32, batches padded to their longest row; dev after each epoch, and the epoch that is best there
+answers test.
 """
 
 from __future__ import annotations
@@ -32,11 +32,23 @@ _POOL_BATCHES = 16
 
 
 class PlainLoop:
-    """One run on the rows and settings of a claim; `rate` is the peak learning rate."""
+    """One run on the rows and settings of a claim; `rate` is the peak learning rate.
+
+    `full` trains the whole model, `alike` makes batches of rows alike in length.
+    """
 
     def __init__(
-        self, base: str, head: str, rows: Rows, settings: TrainingSettings, rate: float, full: bool
+        self,
+        base: str,
+        head: str,
+        rows: Rows,
+        settings: TrainingSettings,
+        rate: float,
+        *,
+        full: bool,
+        alike: bool,
     ) -> None:
+        self._alike = alike
         self._head, self._rows, self._settings, self._rate = head, rows, settings, rate
         values = [float(r.label) for r in rows.split.train if isinstance(r.label, float)]
         self._mean = float(np.mean(values)) if values else 0.0
@@ -74,11 +86,14 @@ class PlainLoop:
             schedule.step()
 
     def _batches(self) -> list[list[Example]]:
-        """Shuffled, then alike in length within a pool, as `group_by_length` does it."""
-        rows, size = self._rows.split.train, self._settings.batch_rows
-        order, batches = torch.randperm(len(rows)).tolist(), []
-        for start in range(0, len(order), pool := size * _POOL_BATCHES):
-            near = sorted((rows[i] for i in order[start : start + pool]), key=lambda r: len(r.text))
+        """Shuffled; then, if wanted, alike in length in a pool, as `group_by_length` does it."""
+        size = self._settings.batch_rows
+        rows = [self._rows.split.train[i] for i in torch.randperm(len(self._rows.split.train))]
+        if not self._alike:
+            return [rows[i : i + size] for i in range(0, len(rows), size)]
+        batches = []
+        for start in range(0, len(rows), pool := size * _POOL_BATCHES):
+            near = sorted(rows[start : start + pool], key=lambda r: len(r.text))
             batches += [near[i : i + size] for i in range(0, len(near), size)]
         return [batches[i] for i in torch.randperm(len(batches)).tolist()]
 

@@ -97,6 +97,12 @@ class Base:
         return list(dict.fromkeys([*self.sites, *biased, *paths]))
 
     @property
+    def linears(self) -> list[nn.Linear]:
+        """Those of its layers."""
+        modules = [self.model.get_submodule(site) for site in self.sites]
+        return [module for module in modules if isinstance(module, nn.Linear)]
+
+    @property
     def model_type(self) -> str:
         return str(self.model.config.model_type)
 

@@ -29,6 +29,9 @@ class EngineConfig:
     activation_bytes: int = 1024 * 2**20
     activation_disk_bytes: int = 0
     activation_folder: str | None = None
+    #: what a second copy of the base's linears may take, in which few rows write faster on a CPU; a
+    #: base whose copy would take more goes without
+    packed_bytes: int = 1024 * 2**20
     #: False pads rows to a rectangle: the oracle, and the way for bases that cannot be packed
     packed: bool = True
     #: one row per forward, so that a row is bit-equal to itself alone

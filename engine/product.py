@@ -3,10 +3,11 @@
 The adapters of a block are concatenated along rank, so that a block costs two products however many
 adapters it holds. Each token then keeps only the columns of its own slot: they are *selected*
 (`where`), never multiplied by zero, so that nothing a neighbour's weights produce, infinities and
-NaN included, can reach it.
+NaN included, can reach it. Where every slot has one token, as in writing, each is multiplied by its
+own adapter alone.
 
 Shape letters: T tokens of the block, S slots of the block, K ranks of all slots, I input width, O
-output width.
+output width, R ranks of one slot.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class Span:
             self._masks, self._slot_T = {}, None
         self.counts, self.start, self.stop = now, start, start + sum(now)
 
+    @property
+    def one_each(self) -> bool:
+        """Whether every slot has one token."""
+        return self.counts.count(1) == len(self.counts)
+
     def others(self, ranks: tuple[int, ...], device: torch.device) -> Tensor | None:
         """[T, K], true where a column belongs to another slot than the token's; None for one alone.
 
@@ -87,6 +93,7 @@ class Block:
         self._up_KO = torch.cat([part.up_KO for part in present])
         self._down_bias_K = _cat_biases([part.down_bias_K for part in present])
         self._ranks = tuple(0 if part is None else part.down_KI.shape[0] for part in parts)
+        self._alike = len(set(self._ranks)) == 1
 
     @property
     def is_bare(self) -> bool:
@@ -114,6 +121,9 @@ class Block:
         """Add the products of a span's tokens to `out_TO` in place; `dropout` acts between the two
         products.
         """
+        if span.one_each and self._alike and dropout is None:
+            self._add_each(out_TO, x_TI)
+            return
         h_TK = torch.nn.functional.linear(x_TI, self._down_KI, self._down_bias_K)
         if self._activation is not None:
             h_TK = self._activation(h_TK)
@@ -123,6 +133,17 @@ class Block:
         if others_TK is not None:
             h_TK = h_TK.masked_fill(others_TK, 0.0)
         out_TO.addmm_(h_TK, self._up_KO)
+
+    def _add_each(self, out_SO: Tensor, x_SI: Tensor) -> None:
+        """One token of each slot: no product of one adapter's weights and another's token."""
+        slots = len(self._ranks)
+        down_SRI, up_SRO = (w.view(slots, -1, w.shape[1]) for w in (self._down_KI, self._up_KO))
+        h_SR = torch.bmm(down_SRI, x_SI[:, :, None])[:, :, 0]
+        if self._down_bias_K is not None:
+            h_SR = h_SR + self._down_bias_K.view(slots, -1)
+        if self._activation is not None:
+            h_SR = self._activation(h_SR)
+        out_SO[:, None].baddbmm_(h_SR[:, None], up_SRO)
 
 
 def _cat_biases(biases: Sequence[Tensor | None]) -> Tensor | None:

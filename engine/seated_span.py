@@ -31,6 +31,11 @@ class SeatedSpan(Span):
         self._seat_T, self._hidden = seat_T, {}
         self.start, self.stop = 0, len(seat_T)
 
+    @property
+    def one_each(self) -> bool:
+        """Never said: a recording holds however many tokens each seat has."""
+        return False
+
     def others(self, ranks: tuple[int, ...], device: torch.device) -> Tensor:
         if ranks not in self._columns:
             self._columns[ranks] = repeated(ranks, device)

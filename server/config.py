@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     #: frozen activations of the rows in training: in memory, and past that in the data directory
     activation_bytes: int = Field(1024 * MIB, ge=0)
     activation_disk_bytes: int = Field(0, ge=0)
+    #: a second copy of the linears, in which a few texts are written faster on a CPU; none where
+    #: it would take more, or 0
+    packed_bytes: int = Field(1024 * MIB, ge=0)
 
     max_batch_tokens: int = Field(2048, ge=16)
     max_batch_rows: int = Field(128, ge=1)
@@ -96,6 +99,8 @@ class Settings(BaseSettings):
     train: bool = True
     #: how often a training run is written down within an epoch, so that it can go on from there
     checkpoint_s: float = Field(30.0, gt=0)
+    #: a worker that was not heard of for so long has lost its job to the next one
+    lease_s: float = Field(30.0, ge=1)
 
     @classmethod
     def settings_customise_sources(
@@ -129,6 +134,7 @@ class Settings(BaseSettings):
             activation_bytes=self.activation_bytes,
             activation_disk_bytes=self.activation_disk_bytes,
             activation_folder=str(self.data_dir / "activations"),
+            packed_bytes=self.packed_bytes,
         )  # fmt: skip
 
 

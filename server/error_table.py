@@ -153,6 +153,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (TOO_LARGE, (trainer.FileTooLarge,)),
     (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled, trainer.Paused)),
     (UNAVAILABLE, (trainer.Stopping,)),
+    (OVERLOADED, (trainer.Busy,)),
     (
         INTERNAL,
         (

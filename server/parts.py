@@ -1,6 +1,6 @@
 """The composition root: everything behind the transports, built and wired in one place.
 
-The only module of the server that chooses implementations.
+With `server.training` the only module of the server that chooses implementations.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from engine.errors import EngineError
 from engine.port import EnginePort
 from engine.prompting import Prompter
 from engine.slots import SlotTable
@@ -42,6 +41,7 @@ from server.service.tasks import TaskService
 from server.service.tokens import InputReader
 from server.service.views import info_view
 from server.service.write import WriteService
+from server.training import build_trainer, start_engine
 from server.writing_metrics import WritingMetrics
 from trainer.trainer import Trainer
 from trainer.worker import Worker
@@ -84,16 +84,13 @@ def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health
     """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
     data = Data.open(settings.data_dir)
     try:
-        port = given or _start_engine(settings)
+        port = given or start_engine(settings)
     except StartFailed:
         data.close()
         raise
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     dispatch = _dispatch(settings, port, data, metrics)
-    trainer = Trainer(
-        port, data.registry, data.store, data.files, tokenizer,
-        checkpoints=data.checkpoints, checkpoint_s=settings.checkpoint_s,
-    )  # fmt: skip
+    trainer = build_trainer(settings, port, data, tokenizer)
     metrics.watch(_live(port, dispatch))
     return Parts(
         port=port,
@@ -103,20 +100,6 @@ def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health
         service=_service(settings, port, data, dispatch, tokenizer, trainer, metrics, health),
         worker=Worker(trainer),
     )
-
-
-def _start_engine(settings: Settings) -> EnginePort:
-    config = settings.engine_config()
-    try:
-        if settings.engine == "thread":
-            from engine.thread import ThreadEngine  # imports torch
-
-            return ThreadEngine(config)
-        from engine.supervised import SupervisedEngine
-
-        return SupervisedEngine(config)
-    except EngineError as error:
-        raise StartFailed(f"the engine cannot start on {settings.base}: {error}") from error
 
 
 def _dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics) -> Dispatch:

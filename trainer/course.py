@@ -7,6 +7,7 @@ from typing import Any
 
 from trainer.batches import num_batches
 from trainer.encode import EncodedRow
+from trainer.loop_state import LoopState
 from trainer.schedule import Schedule
 from trainer.settings import TrainingSettings
 
@@ -20,10 +21,26 @@ class Course:
     head: dict[str, Any]
     settings: TrainingSettings
     learning_rate: float
+    #: of the base's layers, those below the lowest that is adapted
+    frozen_share: float = 0.0
+    #: of the first epochs, the lowest layer that each trains; later ones train all that is adapted
+    stages: tuple[int | None, ...] = ()
+
+    def frozen_below(self, epoch: int) -> int | None:
+        """Of an epoch, counted from 0; none where it trains all that is adapted."""
+        return self.stages[epoch] if epoch < len(self.stages) else None
 
     @property
     def steps_per_epoch(self) -> int:
         return num_batches(len(self.train), self.settings.batch_rows)
+
+    def is_over(self, state: LoopState) -> bool:
+        """Whether a run has nothing left to do, or hopes for nothing any more; what is not unfrozen
+        yet is still to be hoped for.
+        """
+        num = len(state.epochs)
+        without_better = min(state.stale, num - len(self.stages))
+        return num >= self.settings.epochs or without_better >= self.settings.patience
 
     @property
     def num_steps(self) -> int:

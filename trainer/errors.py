@@ -142,6 +142,13 @@ class JobEnded(TrainerError):
     code = "job_ended"
 
 
+class Busy(TrainerError):
+    """Another job is being measured; try again when it is done."""
+
+    code = "busy"
+    retry_after_s = 5.0
+
+
 class JobLost(TrainerError):
     """The job was lost with its worker more than once and is not tried again."""
 
@@ -179,9 +186,13 @@ class Stopping(TrainerError):
 
 
 class TrainingDiverged(TrainerError):
-    """The training loss is no longer a finite number; a smaller learning rate may help."""
+    """Training diverged; a smaller learning rate may help."""
 
     code = "diverged"
+
+    def __init__(self, message: str | None = None, *, step: int = 0) -> None:
+        super().__init__(*([message] if message else []))
+        self.step = step
 
 
 class TensorsUnmoved(TrainerError):

@@ -9,6 +9,7 @@ from trainer.encode import EncodedRow
 from trainer.evaluate import Evaluation
 from trainer.heads import HEAD_DATA
 from trainer.outcome import Outcome
+from trainer.practice import Practised
 from trainer.prepare import Prepared
 from trainer.schedule import learning_rate_warning
 
@@ -21,28 +22,35 @@ class Findings:
     #: as it will be served: with its temperature
     head: dict[str, Any]
     rows: list[EncodedRow]
-    #: the run that is kept
-    outcome: Outcome
+    practised: Practised
     test: Evaluation
     seeds: dict[str, Any]
 
     @property
+    def kept(self) -> Outcome:
+        """The run that is published."""
+        return self.practised.kept
+
+    @property
     def warnings(self) -> list[str]:
-        course = self.outcome.course
+        course = self.kept.course
         rows = [*course.train, *course.dev, *self.rows]
         num_cut = sum(row.truncated for row in rows)
         cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were cut."
-        rate = learning_rate_warning(self.outcome.spec.kind, course.learning_rate)
-        return [*self.prepared.warnings, *([rate] if rate else []), *([cut] if num_cut else [])]
+        rate = learning_rate_warning(self.kept.spec.kind, course.learning_rate)
+        found = [*self.prepared.warnings, *self.practised.warnings, rate, cut if num_cut else None]
+        return [warning for warning in found if warning]
 
     def report(self) -> dict[str, Any]:
         return {
-            "metrics": {"dev": self.outcome.kept.dev, "test": self.test.metrics},
+            "metrics": {"dev": self.kept.kept.dev, "test": self.test.metrics},
             "seeds": self.seeds,
-            "trainable_parameters": self.outcome.opened.num_trainable,
+            "search": self.practised.search,
+            "trainable_parameters": self.kept.opened.num_trainable,
             "rows": self.prepared.split.sizes,
-            "epochs": [asdict(epoch) for epoch in self.outcome.state.epochs],
-            "learning_rate": self.outcome.course.learning_rate,
+            "epochs": [asdict(epoch) for epoch in self.kept.state.epochs],
+            "kind": self.kept.spec.kind,
+            "learning_rate": self.kept.course.learning_rate,
             "warnings": self.warnings,
             "findings": [finding.to_json() for finding in self.prepared.findings],
         }

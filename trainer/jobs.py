@@ -39,6 +39,7 @@ class Phase(StrEnum):
     WAITING = "waiting"
     VALIDATING = "validating"
     TOKENIZING = "tokenizing"
+    SEARCHING = "searching"
     TRAINING = "training"
     EVALUATING = "evaluating"
     REPORTING = "reporting"

@@ -54,10 +54,10 @@ class KeptRun:
     def rested(self, state: LoopState) -> None:
         self._write(state)
 
-    def judged(self, state: LoopState) -> None:
+    def judged(self, state: LoopState) -> bool:
         if self.rhythm.affordable:
             self._write(state)
-        self.progress.judged(state)
+        return self.progress.judged(state)
 
     def left(self, state: LoopState) -> None:
         self._write(state)

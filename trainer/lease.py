@@ -6,6 +6,7 @@ The run itself only sets and reads memory here, so that no training step waits f
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from types import TracebackType
@@ -23,6 +24,7 @@ _log = logging.getLogger(__name__)
 _STARTS = {
     Phase.VALIDATING: 0.0,
     Phase.TOKENIZING: 0.01,
+    Phase.SEARCHING: 0.03,
     Phase.TRAINING: 0.03,
     Phase.EVALUATING: 0.90,
     Phase.REPORTING: 0.93,
@@ -79,7 +81,9 @@ class Lease:
     def tell(self, code: str, message: str, level: str = "info", **data: Any) -> None:
         """An event of the job; reaches the store with the next beat. `data` is JSON."""
         now = self._store.clock()
-        event = Event(code=code, message=message, created_at=now, level=level, data=data)
+        # what is no JSON fails here, where it was said; a number that is not finite has no word
+        plain = json.loads(json.dumps(data), parse_constant=lambda _name: None)
+        event = Event(code=code, message=message, created_at=now, level=level, data=plain)
         with self._lock:
             self._told.append(event)
 
@@ -87,9 +91,11 @@ class Lease:
         """Begin a phase: written at once, and the last look before it whether the job is still
         wanted.
         """
+        if self._phase is not Phase.SEARCHING:  # after it the bar goes on from where it is
+            news = {"progress": _STARTS[phase], "eta_s": None, **news}
         self._phase = phase
         self.tell(f"phase.{phase}", f"{phase.capitalize()}.")
-        self._set(phase=phase, progress=_STARTS[phase], eta_s=None, **news)
+        self._set(phase=phase, **news)
         self._tick()
         self.check()
 

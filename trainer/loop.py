@@ -34,7 +34,7 @@ class Watcher(Protocol):
         ...
 
     def filled(self) -> None:
-        """After the rows' frozen activations were computed, before the first step."""
+        """After the rows' frozen activations were computed, before the steps that need them."""
         ...
 
     def stepped(self) -> None:
@@ -50,8 +50,8 @@ class Watcher(Protocol):
         """Within an epoch, with no step on its way, as wanted."""
         ...
 
-    def judged(self, state: LoopState) -> None:
-        """After an epoch and its evaluation, with no step on its way."""
+    def judged(self, state: LoopState) -> bool:
+        """After an epoch and its evaluation, with no step on its way; says whether to go on."""
         ...
 
     def left(self, state: LoopState) -> None:
@@ -69,28 +69,38 @@ class Training:
     watcher: Watcher
     #: where the slot is, but for the steps on their way
     _state: LoopState = field(init=False, default_factory=LoopState)
+    #: the lowest layer of the epoch that was filled for, in a tuple; none where none was
+    _begins: tuple[int | None] | None = field(init=False, default=None)
 
     def train(self, state: LoopState | None = None) -> LoopState:
         """From the beginning, or on from a state whose weights the slot holds. Leaves the best
         weights in the slot (the last ones where there are no dev rows).
         """
-        settings = self.course.settings
         self._state = state or LoopState()
         try:
-            fill(self.port, self.course.train, self.slot, self.watcher.waiting)
-            self.watcher.filled()
-            while (
-                len(self._state.epochs) < settings.epochs and self._state.stale < settings.patience
-            ):
-                self._epoch()
-                self._state = self._judged(self._state)
-                self.watcher.judged(self._state)
+            self._epochs()
         except (Paused, Stopping):
             self.watcher.left(self._state)
             raise
         if self._state.stale:
             ask(self.port, Restore(slot=self.slot), Done)
         return self._state
+
+    def _epochs(self) -> None:
+        goes_on = True
+        while goes_on and not self.course.is_over(self._state):
+            self._fill(len(self._state.epochs))
+            self._epoch()
+            self._state = self._judged(self._state)
+            goes_on = self.watcher.judged(self._state)
+
+    def _fill(self, epoch: int) -> None:
+        """What the rows enter the lowest trained layer with, where that is not there yet."""
+        begins = (self.course.frozen_below(epoch),)
+        if begins != self._begins:
+            fill(self.port, self.course.train, self.slot, self.watcher.waiting, *begins)
+            self._begins = begins
+            self.watcher.filled()
 
     def _judged(self, state: LoopState) -> LoopState:
         """The state after an epoch, its dev rows judged."""
@@ -105,7 +115,14 @@ class Training:
         better = state.best is None or score > state.best
         if better:
             ask(self.port, Snapshot(slot=self.slot), Done)
-        epoch = Epoch(number=number, loss=loss, dev=dev.metrics, best=better, dev_loss=dev.loss)
+        epoch = Epoch(
+            number=number,
+            loss=loss,
+            dev=dev.metrics,
+            best=better,
+            dev_loss=dev.loss,
+            score=score[0],
+        )
         return replace(
             begun,
             epochs=(*state.epochs, epoch),
@@ -149,9 +166,9 @@ class Training:
         batches = training_batches(lengths, settings.batch_rows, seed=settings.seed, epoch=number)
         done = state.step - number * self.course.steps_per_epoch
         for step, batch in enumerate(batches[done:], start=state.step):
-            yield self._train_step(step, batch)
+            yield self._train_step(step, batch, self.course.frozen_below(number))
 
-    def _train_step(self, step: int, batch: list[int]) -> Train:
+    def _train_step(self, step: int, batch: list[int], frozen_below: int | None) -> Train:
         pieces = [piece for index in batch for piece in self.course.train[index].pieces]
         return Train(
             slot=self.slot,
@@ -160,6 +177,7 @@ class Training:
             targets=[piece.target for piece in pieces],
             learning_rate=self.course.schedule.rate(step),
             step=step,
+            frozen_below=frozen_below,
         )
 
     def _learned(self, state: LoopState, future: Future[Result]) -> LoopState:
@@ -180,5 +198,6 @@ class Training:
     def _diverged(self, step: int, words: str) -> TrainingDiverged:
         return TrainingDiverged(
             f"Training diverged at step {step}, at the learning rate "
-            f"{self.course.learning_rate:g}: {words.rstrip('.')}; a smaller one may help."
+            f"{self.course.learning_rate:g}: {words.rstrip('.')}; a smaller one may help.",
+            step=step,
         )

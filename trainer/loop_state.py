@@ -21,6 +21,8 @@ class Epoch:
     best: bool
     #: mean over the dev rows, where the head has one
     dev_loss: float | None = None
+    #: the task's metric on dev, the higher the better
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

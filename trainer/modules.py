@@ -31,6 +31,21 @@ def usual_layers(info: EngineInfo) -> int | None:
     return (info.num_layers + 1) // 2 if info.ranged else None
 
 
+def frozen_share(kind: str, settings: TrainingSettings, info: EngineInfo) -> float:
+    """Of the layers, those whose activations are computed once per row and kept."""
+    if not info.ranged:
+        return 0.0
+    return min(adapted_layers(kind, settings, info), default=info.num_layers) / info.num_layers
+
+
+def adapted_layers(kind: str, settings: TrainingSettings, info: EngineInfo) -> list[int]:
+    """From the lowest up."""
+    if kind == "head_only":
+        return []
+    names = set(_adapted(settings, info))
+    return sorted({site.layer for site in info.sites if site.name in names})
+
+
 def _adapted(settings: TrainingSettings, info: EngineInfo) -> list[str]:
     """The linears that are chosen; where a kind has targets of its own, all that it may choose."""
     layers = settings.layers if settings.layers is not None else usual_layers(info)

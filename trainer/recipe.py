@@ -15,25 +15,17 @@ from trainer.batches import num_batches
 from trainer.errors import BadSetting
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
+from trainer.kind_settings import KIND_SETTINGS
 from trainer.modules import check_modules, usual_layers
 from trainer.schedule import DEFAULT_LEARNING_RATES
 from trainer.settings import TrainingSettings
+from trainer.unfreezing import check_unfreezing
 from trainer.values import JobSpec
 
 #: heads whose targets are numbers rather than choices
 _NUMBERS = ("regress", "embed")
 #: of two products in a row, the first gets a gradient only once the second has left zero
 _STARTS_AT_ZERO = ("lora", "bottleneck")
-KIND_SETTINGS = {
-    "lora": (
-        "rank", "alpha", "rslora", "dora", "rank_pattern", "alpha_pattern", "lora_bias", "bias",
-        "targets", "layers",
-    ),
-    "bottleneck": ("variant", "reduction", "activation", "scaling", "layers"),
-    "ia3": ("targets", "feedforward", "layers"),
-    "bias": ("targets", "layers"),
-    "head_only": (),
-}  # fmt: skip
 
 
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
@@ -46,6 +38,7 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     _check_windows(spec, info)
     _check_reduction(spec.settings.reduction, info.hidden_size)
     check_modules(spec.settings, info)
+    check_unfreezing(spec, info)
 
 
 def check_labels(spec: JobSpec, labels: list[str]) -> None:
@@ -59,9 +52,16 @@ def check_labels(spec: JobSpec, labels: list[str]) -> None:
             )
 
 
+def check_dev(spec: JobSpec, num_rows: int) -> None:
+    """Raises BadSetting where a search would have nothing to choose by."""
+    if spec.settings.search is not None and not num_rows:
+        raise BadSetting("A search chooses on dev rows, and there are none.", name="search")
+
+
 def check_steps(spec: JobSpec, num_rows: int) -> None:
     """Raises BadSetting where a part of the adapter would get no gradient at all."""
-    epochs, batch_rows = spec.settings.epochs, spec.settings.batch_rows
+    batch_rows = spec.settings.batch_rows
+    epochs = spec.settings.epochs - spec.settings.unfreeze  # those that train all of it
     if spec.kind in _STARTS_AT_ZERO and epochs * num_batches(num_rows, batch_rows) < 2:
         raise BadSetting(
             f"epochs is {epochs} and batch_rows {batch_rows}, one step for the "

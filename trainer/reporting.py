@@ -17,6 +17,7 @@ from trainer.findings import Findings, comparison_warnings
 from trainer.heads import HEAD_DATA
 from trainer.outcome import Outcome
 from trainer.production import Production
+from trainer.reference import References
 from trainer.report.evidence import Answered, Evidence
 from trainer.report.reporter import report_of
 from trainer.report.summary import summary
@@ -33,6 +34,7 @@ class Reporting:
 
     port: EnginePort
     production: Production
+    references: References
     timeout_s: float
     waiting: Callable[[], None]
 
@@ -58,7 +60,7 @@ class Reporting:
     def _evidence(
         self, found: Findings, outcomes: Sequence[Outcome], tests: Sequence[Evaluation]
     ) -> Evidence:
-        course, opened = found.outcome.course, found.outcome.opened
+        course, opened = found.kept.course, found.kept.opened
         test = [row.example for row in found.rows]
         return Evidence(
             head=found.head,
@@ -71,19 +73,27 @@ class Reporting:
             ],
             parameters={"trainable": opened.num_trainable, "base": opened.num_base},
             warnings=found.warnings,
+            findings=[finding.to_json() for finding in found.prepared.findings],
+            learning_curve=self.references.learning_curve(outcomes[0]),
+            full_finetuning=self.references.full_finetuning(found),
             production=self.production.answers(
-                found.outcome.spec, found.prepared.sha256s, found.head, test
+                found.kept.spec, found.prepared.sha256s, found.head, test
             ),
         )
 
     def _sampled(self, found: Findings) -> Answered:
         """Evenly out of the training rows; a text takes too long to write again."""
-        rows: Sequence[EncodedRow] = found.outcome.course.train
+        rows: Sequence[EncodedRow] = found.kept.course.train
         if found.head["kind"] == GenerateHead.name:
             return Answered(rows=[], logits=[])
-        rows = rows[:: -(-len(rows) // _MOST_SAMPLED)]
-        slot = found.outcome.opened.slot
+        rows = sampled(rows)
+        slot = found.kept.opened.slot
         return Answered(rows=rows, logits=predict(self.port, rows, found.head, slot, self.waiting))
+
+
+def sampled(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
+    """Those that are looked at for labels that may be wrong."""
+    return rows[:: -(-len(rows) // _MOST_SAMPLED)]
 
 
 def _run(outcome: Outcome, test: Evaluation, found: Findings) -> dict[str, Any]:
@@ -99,5 +109,5 @@ def _run(outcome: Outcome, test: Evaluation, found: Findings) -> dict[str, Any]:
         }
         for epoch in outcome.state.epochs
     ]
-    kept = outcome is found.outcome
+    kept = outcome is found.kept
     return {"seed": outcome.seed, "kept": kept, "epochs": epochs, "test": test.metrics}

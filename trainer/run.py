@@ -6,41 +6,47 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
-from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
-from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
-from trainer.activations import dataset_name, numbered
+from trainer.activations import dataset_name
 from trainer.checkpoints import Checkpoints
 from trainer.course import Course
 from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
-from trainer.encode import EncodedRow, encode_examples, head_for
+from trainer.encode import EncodedRow
+from trainer.encoder import Encoder
 from trainer.evaluate import Evaluation, Logits, evaluate, predict
-from trainer.example import Example
 from trainer.files import FileStore
 from trainer.findings import Findings
 from trainer.jobs import Phase
 from trainer.lease import Lease
-from trainer.lessons import encode_lessons
-from trainer.outcome import Outcome, best_of, seeds_report
+from trainer.outcome import Outcome, seeds_report
 from trainer.pace import Pace
+from trainer.practice import Practised, practise
 from trainer.prepare import Prepared, prepare
 from trainer.production import Production
 from trainer.progress import Progress
 from trainer.publish import Draft, Publisher
-from trainer.recipe import learning_rate, pooling_of
-from trainer.reporting import Reporting
+from trainer.reference import References
+from trainer.reporting import Reporting, sampled
 from trainer.rhythm import Rhythm
 from trainer.runs import Keeping, Runs
+from trainer.search_space import candidates
 from trainer.temperature import tempered
 from trainer.values import Job, JobSpec
+from trainer.workload import ANSWERED, num_tokens
+
+#: about what the report and the baselines take, in a child of their own
+REPORT_S = 4.0
+
+#: full fine-tuning, where it is wanted, may take this long
+_REFERENCE_S = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,7 @@ class JobRun:
         self._job = job
         self._spec = job.spec
         self._lease = lease
+        self._encoder = Encoder(info=tools.port.info, tokenizer=tools.tokenizer)
         self._generation = tools.port.generation
         self._started = tools.clock()
 
@@ -91,14 +98,14 @@ class JobRun:
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
         self._lease.enter(Phase.TOKENIZING)
-        course, rows = self._encoded(prepared)
+        course, rows = self._encoder.course(prepared)
         with self._runs(course, rows, keeping) as runs:
-            self._lease.enter(Phase.TRAINING)
-            outcomes = [runs.train(spec) for spec in self._seeds()]
+            practised = practise(runs, self._spec, self._tried(), self._lease)
             self._lease.enter(Phase.EVALUATING)
-            found, tests = self._judged(prepared, rows, outcomes)
+            found, tests = self._judged(prepared, rows, practised)
             self._lease.enter(Phase.REPORTING, result=found.report())
-            report, beside = self._reporting().complete(found, outcomes, tests)
+            reporting = self._reporting(rows, keeping)
+            report, beside = reporting.complete(found, practised.outcomes, tests)
             self._lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report, beside)
@@ -106,36 +113,6 @@ class JobRun:
 
     def _likeness(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
         return self._tools.embedder.likeness(self._spec.tenant, pairs, self._lease.check)
-
-    def _encoded(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
-        split, settings = prepared.split, self._spec.settings
-        head = head_for(
-            self._spec.head,
-            pooling_of(self._spec, self._tools.port.info),
-            prepared.labels,
-            split.train,
-            settings,
-        )
-        train, dev, test = (
-            self._rows(rows, head, settings.max_tokens)
-            for rows in (split.train, split.dev, split.test)
-        )
-        train, dev, test = numbered(train, dev, test)
-        rate = learning_rate(self._spec)
-        return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
-
-    def _as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        return self._rows(list(examples), head, None)
-
-    def _rows(
-        self, examples: list[Example], head: dict[str, Any], limit: int | None
-    ) -> list[EncodedRow]:
-        tools = self._tools
-        if head["kind"] != GenerateHead.name:
-            return encode_examples(examples, head, tools.tokenizer, limit)
-        info = tools.port.info
-        limit = min(limit or info.max_tokens, info.max_tokens)
-        return encode_lessons(examples, head, Prompter(info, tools.tokenizer), limit)
 
     def _keeping(self) -> Keeping:
         """Raises BaseChanged where the job began on another base."""
@@ -146,33 +123,35 @@ class JobRun:
         return Keeping(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
 
     def _runs(self, course: Course, rows: list[EncodedRow], keeping: Keeping) -> Runs:
-        num = self._spec.settings.seeds
-        pace = Pace(num * course.num_steps, num * course.num_evaluations, self._tools.clock)
-        progress = Progress(pace=pace, tell=self._watch)
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
-        return Runs(self._tools.port, course, progress, name, keeping)
+        # every seed answers the test rows, and they are the proof of what is saved; the report
+        # looks at dev and training rows once more
+        num = num_tokens(rows) * (self._spec.settings.seeds + 1)
+        num += num_tokens(course.dev) + num_tokens(sampled(course.train))
+        self._progress = Progress(
+            pace=Pace(self._tools.clock),
+            advance=self._watch,
+            tell=self._lease.tell,
+            afterwards={ANSWERED: num},
+            afterwards_s=REPORT_S,
+        )
+        return Runs(self._tools.port, course, self._progress, name, keeping)
 
-    def _seeds(self) -> list[JobSpec]:
-        """The same setting from one seed after the other."""
-        spec, first = self._spec, self._spec.settings.seed
-        return [
-            replace(spec, settings=replace(spec.settings, seed=(first + number) % 2**31))
-            for number in range(spec.settings.seeds)
-        ]
+    def _tried(self) -> list[JobSpec]:
+        return candidates(self._spec, self._tools.port.info)
 
     def _judged(
-        self, prepared: Prepared, rows: list[EncodedRow], outcomes: list[Outcome]
+        self, prepared: Prepared, rows: list[EncodedRow], practised: Practised
     ) -> tuple[Findings, list[Evaluation]]:
         """The one look at the test rows, after all that could be chosen was chosen."""
-        kept = best_of(outcomes)
-        port, check = self._tools.port, self._lease.check
+        outcomes, kept = practised.outcomes, practised.kept
         head = self._tempered(kept)
-        tests = [evaluate(port, rows, head, each.opened.slot, check) for each in outcomes]
+        tests = [self._answered(rows, head, each.opened.slot) for each in outcomes]
         found = Findings(
             prepared=prepared,
             head=head,
             rows=rows,
-            outcome=kept,
+            practised=practised,
             test=tests[outcomes.index(kept)],
             seeds=seeds_report(outcomes, tests),
         )
@@ -186,20 +165,29 @@ class JobRun:
 
         return tempered(course.head, course.dev, answers)
 
+    def _answered(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
+        found = evaluate(self._tools.port, rows, head, slot, self._progress.waiting)
+        self._progress.answered(num_tokens(rows))
+        return found
+
     def _watch(self, share: float, eta_s: float | None) -> None:
         if self._tools.port.generation != self._generation:
             raise EngineGone
         self._lease.advance(share, eta_s)
 
-    def _reporting(self) -> Reporting:
+    def _reporting(self, rows: list[EncodedRow], keeping: Keeping) -> Reporting:
         tools, waiting = self._tools, self._lease.check
         production = Production(
             port=tools.port, registry=tools.registry, slot=tools.proof_slot,
-            encode=self._as_served, waiting=waiting,
+            encode=self._encoder.as_served, waiting=waiting,
+        )  # fmt: skip
+        references = References(
+            info=tools.port.info, runs=lambda course: self._runs(course, rows, keeping),
+            timeout_s=_REFERENCE_S, waiting=waiting,
         )  # fmt: skip
         return Reporting(
-            port=tools.port, production=production, timeout_s=tools.report_timeout_s,
-            waiting=waiting,
+            port=tools.port, production=production, references=references,
+            timeout_s=tools.report_timeout_s, waiting=waiting,
         )  # fmt: skip
 
     def _publish(
@@ -220,11 +208,11 @@ class JobRun:
         publisher = Publisher(
             tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
         )
-        return publisher.publish(found.outcome.opened.slot, draft)
+        return publisher.publish(found.kept.opened.slot, draft)
 
     def _origin(self, found: Findings) -> dict[str, Any]:
         """All that it takes to train the same again."""
-        spec = found.outcome.spec
+        spec = found.kept.spec
         columns = (spec.text_column, spec.text_pair_column, spec.label_column)
         return {
             "job": self._job.id,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -17,14 +18,19 @@ from engine.port import CloseTraining, Done, EnginePort, Forget, Step, TrainingO
 from trainer.ask import ask
 from trainer.checkpoints import JobCheckpoints
 from trainer.course import Course
+from trainer.errors import TrainingDiverged
 from trainer.kept_run import KeptRun, Tell
 from trainer.loop import Training
+from trainer.loop_state import LoopState
+from trainer.modules import frozen_share
 from trainer.outcome import Outcome
-from trainer.progress import Progress
+from trainer.progress import GoesOn, Progress, always
 from trainer.recipe import learning_rate, open_training
 from trainer.rhythm import Rhythm
 from trainer.run_checkpoints import Kept, RunCheckpoints
+from trainer.unfreezing import stages_of
 from trainer.values import JobSpec
+from trainer.workload import RunWork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,32 +68,54 @@ class Runs:
             self._close(slot)
         self._tell(Forget(cache=self._dataset))
 
-    def train(self, spec: JobSpec) -> Outcome:
+    def train(self, spec: JobSpec, name: str, goes_on: GoesOn = always) -> Outcome:
         """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
-        before is not trained again.
+        before is not trained again. Raises TrainingDiverged.
         """
-        course, folder = self._course_of(spec), self._keeping.checkpoints.run(_name(spec))
+        course, folder = (
+            self.course_of(spec),
+            self._keeping.checkpoints.run(_name(spec, self._dataset)),
+        )
         opened, kept = self._begun(spec, folder)
         state = kept.state if kept else None
-        run = self._kept(spec, opened.slot, folder)
-        with self._progress.run(course, state):
-            if kept is None or not kept.ended:
-                state = Training(self._port, opened.slot, course, run).train(state)
+        run = self._kept(spec, name, opened.slot, folder)
+        with self._progress.run(name, course, goes_on, state):
+            # whoever ends runs early hears of what was done before, too
+            goes = state is None or goes_on(state)
+            if goes and (kept is None or not kept.ended):
+                state = self._trained(Training(self._port, opened.slot, course, run), state)
                 run.ended(state)
         assert state is not None
         return Outcome(spec=spec, course=course, opened=opened, state=state)
 
+    def _trained(self, training: Training, state: LoopState | None) -> LoopState:
+        try:
+            return training.train(state)
+        except TrainingDiverged:
+            self._close(training.slot)
+            raise
+
     def drop(self, outcome: Outcome) -> None:
         self._close(outcome.opened.slot)
 
-    def _course_of(self, spec: JobSpec) -> Course:
-        return replace(self._course, settings=spec.settings, learning_rate=learning_rate(spec))
+    def course_of(self, spec: JobSpec) -> Course:
+        return replace(
+            self._course,
+            settings=spec.settings,
+            learning_rate=learning_rate(spec),
+            frozen_share=frozen_share(spec.kind, spec.settings, self._port.info),
+            stages=stages_of(spec, self._port.info),
+        )
 
-    def _kept(self, spec: JobSpec, slot: int, folder: RunCheckpoints) -> KeptRun:
+    def expect(self, runs: Sequence[RunWork]) -> None:
+        """For the time that is left: the runs still to come."""
+        self._progress.expect(runs)
+
+    def _kept(self, spec: JobSpec, name: str, slot: int, folder: RunCheckpoints) -> KeptRun:
         return KeptRun(
             port=self._port, slot=slot, progress=self._progress, checkpoints=folder,
             rhythm=self._keeping.rhythm, tell=self._keeping.tell,
-            facts={"seed": spec.settings.seed},
+            facts={"run": name, "seed": spec.settings.seed},
         )  # fmt: skip
 
     def _begun(self, spec: JobSpec, folder: RunCheckpoints) -> tuple[TrainingOpened, Kept | None]:
@@ -129,7 +157,9 @@ class Runs:
                 ask(self._port, step, Done)
 
 
-def _name(spec: JobSpec) -> str:
-    """What sets a run apart from the job's others: its settings, its seed among them."""
-    content = json.dumps(spec.to_json(), sort_keys=True)
+def _name(spec: JobSpec, dataset: str) -> str:
+    """What sets a run apart from the job's others: its settings, its seed among them, and its rows,
+    of which a learning curve takes fewer.
+    """
+    content = json.dumps([spec.to_json(), dataset], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]

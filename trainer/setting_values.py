@@ -18,6 +18,8 @@ def read_value(setting: Field[Any], value: Any) -> Any:
     name, kind = setting.name, str(setting.type)
     if value is None and kind.endswith("| None"):
         return None
+    if read := setting.metadata.get("read"):
+        return read(value)
     if kind.startswith("dict"):
         return _read_object(name, kind, value)
     if kind.startswith("str"):

@@ -10,6 +10,7 @@ from typing import Any
 
 from trainer.errors import BadSetting
 from trainer.schedule import SCHEDULES
+from trainer.search_settings import SearchSettings
 from trainer.setting_values import check_value, read_value
 
 
@@ -115,9 +116,23 @@ class TrainingSettings:
     layers: tuple[int, ...] | int | None = _names(
         "layers to adapt, or how many from the top; none: the upper half"
     )
+    unfreeze: int = _number(
+        0, 0, 200, "epochs in which layers are unfrozen top-down, the head alone first; 0: none"
+    )
     patience: int = _number(2, 1, 200, "epochs without a better dev metric before stopping early")
     seed: int = _number(0, 0, 2**31 - 1, "seed of fresh weights, dropout and batch order")
     seeds: int = _number(3, 1, 20, "runs of the chosen setting, from `seed` on; the best is kept")
+    search: SearchSettings | None = field(
+        default=None,
+        metadata={
+            "text": "trials of other settings on dev first: `trials`, `halving`, `space`",
+            "read": SearchSettings.parse,
+        },
+    )
+    learning_curve: bool = _switch("train on 25 and 50 % of the rows too; would more data help?")
+    full_finetuning: bool = _switch(
+        "train a copy of the whole base too, to know what freezing it costs; never served"
+    )
     dev_share: float = _number(0.1, 0.0, 0.5, "share of the training rows held out as dev rows")
     test_share: float = _number(0.2, 0.01, 0.5, "share of all rows held out as test rows")
 

@@ -22,15 +22,17 @@ from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
 from trainer.checkpoints import Checkpoints
 from trainer.doctor.embedder import Embedder
-from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, TrainerError
+from trainer.errors import Busy, Cancelled, LeaseLost, Paused, Stopping, TrainerError
+from trainer.estimate import Estimate, estimate
 from trainer.event import PUBLISHED, Event
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
-from trainer.prepare import Examination, examine, prepare, sources
-from trainer.recipe import check_labels, check_recipe, check_steps
+from trainer.prepare import Examination, Prepared, examine, prepare, sources
+from trainer.recipe import check_dev, check_labels, check_recipe, check_steps
 from trainer.run import JobRun, Tools
+from trainer.search_space import candidates
 from trainer.values import Claim, Job, JobSpec
 
 _log = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ class Trainer:
         #: rings when a job was queued here; a worker waits on it instead of asking the store again
         #: and again
         self.submitted = threading.Event()
+        self._measuring = threading.Lock()
         self._swept_at: float | None = None
         self._store = store
         self._lease_s, self._poll_s = lease_s, poll_s
@@ -78,17 +81,36 @@ class Trainer:
         """Check everything that can be checked, then queue. Raises BadName, BadSetting, BadDataset
         or UnknownFile.
         """
-        check_name(spec.task)
-        check_recipe(spec, self._tools.port.info)
-        prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
-        if prepared.spec != spec:
-            check_recipe(prepared.spec, self._tools.port.info)
-        check_labels(prepared.spec, prepared.labels)
-        check_steps(prepared.spec, len(prepared.split.train))
+        self._checked(spec)
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()
         return job
+
+    def estimate(self, spec: JobSpec) -> Estimate:
+        """What the job would take. Raises what `submit` would, and Busy while another is being
+        measured: both would come out too slow.
+        """
+        if not self._measuring.acquire(blocking=False):
+            raise Busy
+        try:
+            prepared, tools = self._checked(spec), self._tools
+            return estimate(prepared.spec, prepared, tools.port, tools.tokenizer, tools.clock)
+        finally:
+            self._measuring.release()
+
+    def _checked(self, spec: JobSpec) -> Prepared:
+        check_name(spec.task)
+        info = self._tools.port.info
+        for each in candidates(spec, info):
+            check_recipe(each, info)
+        prepared = prepare(self._tools.files, spec, self._tools.tokenizer)
+        check_labels(prepared.spec, prepared.labels)
+        check_dev(prepared.spec, len(prepared.split.dev))
+        for each in candidates(prepared.spec, info):
+            check_recipe(each, info)
+            check_steps(each, len(prepared.split.train))
+        return prepared
 
     def check(self, spec: JobSpec) -> Examination:
         """What a job's files are like, as submitting it would say, without a job. Raises BadSetting

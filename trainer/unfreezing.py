@@ -1,10 +1,43 @@
 """Gradual unfreezing: which layers an epoch trains. The head alone first, then the adapted layers
-from the top down in equal stages. Pure numbers.
+from the top down in equal stages. Knows settings and the base's layers; computes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from engine.heads import HEADS
+from engine.port import EngineInfo
+from trainer.errors import BadSetting
+from trainer.modules import adapted_layers
+from trainer.values import JobSpec
+
+
+def stages_of(spec: JobSpec, info: EngineInfo) -> tuple[int | None, ...]:
+    """Of the first epochs; none where all that is adapted is trained from the beginning."""
+    num, bare = spec.settings.unfreeze, HEADS[spec.head].bare
+    adapted = adapted_layers(spec.kind, spec.settings, info) if num else []
+    return tuple(
+        frozen_below(epoch, num, adapted, info.num_layers, bare=bare) for epoch in range(num)
+    )
+
+
+def check_unfreezing(spec: JobSpec, info: EngineInfo) -> None:
+    """Raises BadSetting where there is nothing to unfreeze, or no epoch left to train it all."""
+    num = spec.settings.unfreeze
+    if not num:
+        return
+    problem = None
+    if spec.kind == "head_only":
+        problem = "a head_only adapts no layer"
+    elif not info.ranged:
+        problem = f"layers of the {info.family} family cannot be run apart"
+    elif num >= spec.settings.epochs:
+        problem = f"there are {spec.settings.epochs} epochs, and one is to train all layers"
+    elif HEADS[spec.head].bare and len(adapted_layers(spec.kind, spec.settings, info)) < 2:
+        problem = f"the head {spec.head} has no weights, and one layer is adapted"
+    if problem:
+        raise BadSetting(f"unfreeze is {num}; {problem}.", name="unfreeze")
 
 
 def frozen_below(

@@ -20,6 +20,7 @@ from adapterd.cli import (
     serve,
     tasks,
     train,
+    worker,
 )
 from adapterd.cli.exit_codes import ExitCode, exit_code
 from adapterd.errors import AdapterdError
@@ -41,6 +42,7 @@ def build() -> typer.Typer:
     )
     app.command()(serve.serve)
     app.command()(check.check)
+    app.command()(worker.worker)
     app.command()(train.train)
     app.command()(predict.predict)
     app.command()(tasks.tasks)

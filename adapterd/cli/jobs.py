@@ -12,7 +12,7 @@ from adapterd.cli.options import JobId, Json
 def build() -> typer.Typer:
     app = typer.Typer(help="Training jobs.", no_args_is_help=True)
     app.command("list")(list_jobs)
-    for command in (show, watch, cancel):
+    for command in (show, watch, events, cancel, pause, resume):
         app.command()(command)
     return app
 
@@ -49,12 +49,45 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
     from adapterd.cli import render
     from adapterd.cli.progress import JobProgress
     from adapterd.client import Client
+    from adapterd.job_calls import succeeded
+    from adapterd.job_values import JobEvent
 
     with Client() as client, JobProgress(Console(stderr=True), quiet=as_json) as progress:
-        show_job = render.print_json if as_json else progress.follow(job_id)
-        job = client.wait(job_id, show_job)
+        job = client.job(job_id)
+        show_job = render.print_json if as_json else progress.follow(job.task)
+        for update in client.follow_job(job_id):
+            if isinstance(update, JobEvent):
+                progress.tell(update)
+            else:
+                job = update
+                show_job(job)
+        succeeded(job)
     if not as_json:
         render.print_job(job)
+
+
+def events(
+    job_id: JobId,
+    after: Annotated[int, typer.Option(min=0, help="Only those behind this number.")] = 0,
+    code: Annotated[
+        list[str] | None, typer.Option(help="Only those of this code, e.g. training.epoch.")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what was told of a job; with --json one line per event."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+    from adapterd.job_values import JobEvent
+
+    codes = code or []
+    with Client() as client:
+        told = client.follow_job(job_id, after) if follow else client.job_events(job_id, after)
+        for event in told:
+            if isinstance(event, JobEvent) and event.code in (codes or [event.code]):
+                render.print_json(event) if as_json else render.print_event(event)
 
 
 def cancel(job_id: JobId, as_json: Json = False) -> None:
@@ -64,4 +97,24 @@ def cancel(job_id: JobId, as_json: Json = False) -> None:
 
     with Client() as client:
         job = client.cancel_job(job_id)
+    render.print_json(job) if as_json else render.print_line(f"{job.id}: {job.status}")
+
+
+def pause(job_id: JobId, as_json: Json = False) -> None:
+    """Pause a job: a queued one at once, a running one within a step or so."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+
+    with Client() as client:
+        job = client.pause_job(job_id)
+    render.print_json(job) if as_json else render.print_line(f"{job.id}: {job.status}")
+
+
+def resume(job_id: JobId, as_json: Json = False) -> None:
+    """Put a paused job back into the queue."""
+    from adapterd.cli import render
+    from adapterd.client import Client
+
+    with Client() as client:
+        job = client.resume_job(job_id)
     render.print_json(job) if as_json else render.print_line(f"{job.id}: {job.status}")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
+from adapterd.job_values import JobEvent
 from adapterd.values import Job
 
 OnJob = Callable[[Job], None]
@@ -31,6 +32,11 @@ class JobProgress:
         phases: list[str] = []
         return lambda job: self._show(bar, phases, job)
 
+    def tell(self, event: JobEvent) -> None:
+        """Above the bars; only what somebody should know of."""
+        if event.level != "info" and not self._quiet:
+            self._console.print(f"{event.level}: {event.message}", highlight=False, markup=False)
+
     def __enter__(self) -> JobProgress:
         self._bars.start()
         return self
@@ -39,8 +45,9 @@ class JobProgress:
         self._bars.stop()
 
     def _show(self, bar: TaskID, phases: list[str], job: Job) -> None:
-        phase = job.status if job.has_ended else job.phase or job.status
-        detail = f"{job.eta_s:.0f} s left" if job.eta_s and not job.has_ended else ""
+        stands = job.has_ended or job.status == "paused"
+        phase = job.status if stands else job.phase or job.status
+        detail = f"{duration(job.eta_s)} left" if job.eta_s and not stands else ""
         description = f"{job.task}: {phase}"
         self._bars.update(bar, completed=job.progress, description=description, detail=detail)
         if not self._console.is_terminal and not self._quiet and phases[-1:] != [phase]:
@@ -55,6 +62,16 @@ def upload_progress(name: str, *, quiet: bool) -> Iterator[OnBytes]:
     with _bars(console, quiet=quiet or not console.is_terminal) as progress:
         bar = progress.add_task(f"upload {name}", total=None, detail="")
         yield lambda sent, size: progress.update(bar, completed=sent, total=max(size, 1))
+
+
+def duration(seconds: float) -> str:
+    """In the two largest units."""
+    whole = round(seconds)
+    for size, name, below in ((3600, "h", 60), (60, "min", 1)):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {name} {rest} {'s' if below == 1 else 'min'}"
+    return f"{whole} s"
 
 
 def _bars(console: Console, *, quiet: bool) -> Progress:

@@ -13,7 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from adapterd.cli.progress import duration
 from adapterd.errors import RowFailed
+from adapterd.job_values import Estimate, JobEvent
 from adapterd.values import (
     Classification,
     Embedding,
@@ -141,7 +143,34 @@ def print_job(job: Job) -> None:
     print_facts(job.id, facts)
 
 
+def print_event(event: JobEvent) -> None:
+    facts = f"  {json.dumps(event.data, ensure_ascii=False)}" if event.data else ""
+    line = f"{event.number:>4}  {moment(event.created_at)}  {event.level:<5}  {event.code}  "
+    sys.stdout.write(f"{line}{event.message}{facts}\n")
+    sys.stdout.flush()
+
+
+def print_estimate(task: str, found: Estimate) -> None:
+    rows = [f"{found.rows.get(name, 0):,} {name}" for name in ("train", "dev", "test")]
+    facts = {
+        "rows": ", ".join(rows),
+        "steps": f"{found.steps:,} of all runs, if none stops early",
+        "tokens": f"{found.tokens:,}",
+        "time": f"{duration(found.seconds)} ({found.basis})",
+        "trained parameters": f"{found.trainable_parameters:,}",
+        "memory of a slot": megabytes(found.slot_bytes),
+        "memory of the optimizer": megabytes(found.optimizer_bytes),
+        "memory of kept activations": megabytes(found.cache_bytes),
+        "warnings": "\n".join(found.warnings) or None,
+    }
+    print_facts(f"{task}: nothing is queued", facts)
+
+
 # ---------------------------------------------------------------- cells
+
+
+def megabytes(num_bytes: int) -> str:
+    return f"{num_bytes / 2**20:,.1f} MiB"
 
 
 def short(digest: str) -> str:

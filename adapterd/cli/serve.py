@@ -24,6 +24,9 @@ def serve(
     dtype: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of the engine.")] = None,
     keys_file: Annotated[Path | None, typer.Option(help="API keys: see `adapterd keys`.")] = None,
+    train: Annotated[
+        bool | None, typer.Option("--train/--no-train", help="Run jobs here, or in workers alone.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="Default: adapterd.toml, if there.")] = None,
     settings: Annotated[
         list[str] | None,
@@ -44,6 +47,7 @@ def serve(
         "dtype": dtype,
         "threads": threads,
         "keys_file": keys_file,
+        "train": train,
     }
     flags = {name: value for name, value in named.items() if value is not None}
     run(flags | _others(settings or []), config)

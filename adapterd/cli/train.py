@@ -45,9 +45,13 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="A training setting (docs/training.md)."),
     ] = None,
     promote: Promote = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would take, and queue nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a version of TASK from labelled rows, evaluate it on held-out rows and publish it."""
+    from adapterd.cli import render
     from adapterd.client import Client
 
     options: TrainingOptions = {
@@ -64,6 +68,10 @@ def train(
     with Client() as client:
         paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
         ids = {name: _upload(client, path, as_json) for name, path in paths.items() if path}
+        if dry_run:
+            found = client.estimate(task, ids, **options)
+            render.print_json(found) if as_json else render.print_estimate(task, found)
+            return
         job = _finish(client, client.create_job(task, ids, **options), as_json)
     _print_report(job, as_json)
 

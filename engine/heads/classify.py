@@ -109,7 +109,8 @@ class ClassifyHead(RowHead):
     ) -> dict[str, Any]:
         del encoding, text
         multi_label = head.get("multi_label", False)
-        tempered = logits / np.float32(head.get("temperature", 1.0))
+        # in float64: a small temperature must not overflow a huge logit
+        tempered = logits.astype(np.float64) / head.get("temperature", 1.0)
         shares = sigmoid(tempered) if multi_label else softmax(tempered)
         scores = logits.astype(np.float64) if wanted.raw_scores else shares
         best = int(scores.argmax())

@@ -209,14 +209,14 @@ def checked_number(head: dict[str, Any], name: str, usual: float, low: float, hi
     return float(value)
 
 
-def softmax(logits: Logits) -> NDArray[np.float64]:
+def softmax(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Over the last axis."""
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     result: NDArray[np.float64] = shifted / shifted.sum(axis=-1, keepdims=True)
     return result
 
 
-def sigmoid(logits: Logits) -> NDArray[np.float64]:
+def sigmoid(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     half = np.tanh(logits.astype(np.float64) / 2)
     result: NDArray[np.float64] = (1 + half) / 2
     return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.base import Base
 from engine.config import EngineConfig
 from engine.memory.kv_cache import KeyValuePool
+from engine.narrow import NarrowLinears
 from engine.sites import Sites
 from engine.steps.lone_reader import LoneReader
 from engine.steps.packed_forwards import Forwards, PackedForwards
@@ -19,15 +20,16 @@ def reader_of(base: Base, sites: Sites, config: EngineConfig) -> Reader:
         pool = KeyValuePool(
             base.model.config, numerics.dtype, numerics.device, config.kv_cache_bytes
         )
-        return PackedReader(pool, _forwards(base, sites, pool, config.exact), exact=config.exact)
+        return PackedReader(pool, _forwards(base, sites, pool, config), exact=config.exact)
     if base.family.architecture == "seq2seq":
         return SourceReader(base, sites, budget=config.kv_cache_bytes, exact=config.exact)
     return LoneReader(base, sites)
 
 
-def _forwards(base: Base, sites: Sites, pool: KeyValuePool, exact: bool) -> Forwards:
-    if pool.device.type != "cuda" or exact:
-        return PackedForwards(base, sites, pool, exact=exact)
+def _forwards(base: Base, sites: Sites, pool: KeyValuePool, config: EngineConfig) -> Forwards:
+    if pool.device.type != "cuda" or config.exact:
+        narrow = NarrowLinears(base.linears, config.packed_bytes)
+        return PackedForwards(base, sites, pool, narrow, exact=config.exact)
     # Triton comes with a device's torch, and need not be there without one
     from engine.steps.device_forwards import DeviceForwards
     from engine.steps.recorder import GraphRecorder

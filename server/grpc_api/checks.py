@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 
 from protos.adapterd.v1 import checks_pb2
-from server.grpc_api import wire
+from server.grpc_api.job_wire import read_job_request
 from server.service.checks import CheckService
 from server.service.values import Caller
 
@@ -22,7 +22,7 @@ class ChecksApi:
     async def check_file(
         self, request: checks_pb2.CheckFileRequest, caller: Caller
     ) -> checks_pb2.FileCheck:
-        view = await self._service.create(caller, wire.read_job_request(request))
+        view = await self._service.create(caller, read_job_request(request))
         return checks_pb2.FileCheck(
             file_id=view.file_id,
             ok=view.ok,

@@ -47,7 +47,12 @@ ROLES: dict[str, Role] = {
     "adapterd.v1.Jobs.GetJob": Role.READ,
     "adapterd.v1.Jobs.ListJobs": Role.READ,
     "adapterd.v1.Jobs.CancelJob": Role.ADMIN,
+    "adapterd.v1.Jobs.PauseJob": Role.ADMIN,
+    "adapterd.v1.Jobs.ResumeJob": Role.ADMIN,
+    "adapterd.v1.Jobs.ListJobEvents": Role.READ,
+    "adapterd.v1.Jobs.EstimateJob": Role.ADMIN,
     "adapterd.v1.Jobs.WatchJob": Role.READ,
+    "adapterd.v1.Jobs.Watch": Role.READ,
     "grpc.reflection.v1.ServerReflection.ServerReflectionInfo": Role.READ,
     "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo": Role.READ,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from protos.adapterd.v1 import jobs_pb2
-from server.grpc_api import wire
+from server.grpc_api import job_wire as wire
 from server.service.jobs import JobService
 from server.service.values import Caller
 
@@ -32,6 +32,34 @@ class JobsApi:
 
     async def cancel_job(self, request: jobs_pb2.CancelJobRequest, caller: Caller) -> jobs_pb2.Job:
         return wire.job(await self._service.cancel(caller, request.id))
+
+    async def pause_job(self, request: jobs_pb2.PauseJobRequest, caller: Caller) -> jobs_pb2.Job:
+        return wire.job(await self._service.pause(caller, request.id))
+
+    async def resume_job(self, request: jobs_pb2.ResumeJobRequest, caller: Caller) -> jobs_pb2.Job:
+        return wire.job(await self._service.resume(caller, request.id))
+
+    async def list_job_events(
+        self, request: jobs_pb2.ListJobEventsRequest, caller: Caller
+    ) -> jobs_pb2.ListJobEventsResponse:
+        page = await self._service.events(
+            caller, request.id, request.after, request.limit, codes=list(request.codes)
+        )
+        return jobs_pb2.ListJobEventsResponse(
+            events=[wire.event(view) for view in page.items], has_more=page.has_more
+        )
+
+    async def estimate_job(
+        self, request: jobs_pb2.CreateJobRequest, caller: Caller
+    ) -> jobs_pb2.Estimate:
+        found = await self._service.estimate(caller, wire.read_job_request(request))
+        return wire.estimate(found)
+
+    async def watch(
+        self, request: jobs_pb2.WatchRequest, caller: Caller
+    ) -> AsyncIterator[jobs_pb2.Update]:
+        async for view in self._service.updates(caller, request.id, request.after):
+            yield wire.update(view)
 
     async def watch_job(
         self, request: jobs_pb2.GetJobRequest, caller: Caller

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
-from protos.adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from protos.adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
 from server.error_table import fault_of
 from server.errors import BadCall
 from server.grpc_api import written
@@ -25,7 +25,7 @@ from server.service.values import (
     TaskFailure,
     Timing,
 )
-from server.service.views import AliasView, EventView, JobView, TaskView, VersionView
+from server.service.views import AliasView, EventView, TaskView, VersionView
 
 # ---------------------------------------------------------------- in
 
@@ -57,7 +57,7 @@ def read_parameters(
 ) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
-    return parameters_of(_read_struct(message.parameters, "parameters"))
+    return parameters_of(read_struct(message.parameters, "parameters"))
 
 
 def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
@@ -66,23 +66,13 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
         head=message.head,
         labels=tuple(message.labels),
         pooling=message.pooling,
-        head_settings=_read_struct(message.head_settings, "head_settings"),
+        head_settings=read_struct(message.head_settings, "head_settings"),
         promote=message.promote,
         note=message.note,
     )
 
 
-def read_job_request(
-    message: jobs_pb2.CreateJobRequest | checks_pb2.CheckFileRequest,
-) -> dict[str, Any]:
-    """Only what was said: what is left out gets the trainer's own default."""
-    said = {field.name: value for field, value in message.ListFields() if field.name != "settings"}
-    if "task_id" in said:
-        said["task"] = said.pop("task_id")
-    return {**said, "settings": _read_struct(message.settings, "settings")}
-
-
-def _read_struct(struct: Struct, name: str) -> dict[str, Any]:
+def read_struct(struct: Struct, name: str) -> dict[str, Any]:
     try:
         return MessageToDict(struct)
     except ValueError as error:  # NaN and infinity, which JSON has no words for
@@ -194,7 +184,7 @@ def version(view: VersionView) -> adapters_pb2.Version:
         created_at=view.created_at,
         source=view.source,
         aliases=view.aliases,
-        lineage=_struct(view.lineage),
+        lineage=struct(view.lineage),
     )
 
 
@@ -210,25 +200,7 @@ def event(view: EventView) -> adapters_pb2.AliasEvent:
     )
 
 
-def job(view: JobView) -> jobs_pb2.Job:
-    return jobs_pb2.Job(
-        id=view.id,
-        task_id=view.task,
-        status=view.status,
-        phase=view.phase,
-        progress=view.progress,
-        eta_s=view.eta_s,
-        created_at=view.created_at,
-        finished_at=view.finished_at,
-        version=view.version,
-        digest=view.digest or "",
-        result=_struct(view.result),
-        error_code=view.error_code or "",
-        error_message=view.error_message or "",
-    )
-
-
-def _struct(values: Mapping[str, Any]) -> Struct:
+def struct(values: Mapping[str, Any]) -> Struct:
     struct = Struct()
     struct.update(values)
     return struct

@@ -11,18 +11,25 @@ from server.http_api.job_stream import job_stream
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import JobBody, JobEventsOut, JobsOut
 from server.service.views import JobView
+from trainer.estimate import Estimate
 from trainer.event import CHECKPOINT, PUBLISHED
 
 router = APIRouter(route_class=GuardedRoute, tags=["jobs"])
 
 
 @router.post("/v1/jobs", status_code=201)
-async def create_job(body: JobBody, caller: CallerOf, service: ServiceOf) -> JobView:
-    """Train a version of a task from an uploaded file.
+async def create_job(
+    body: JobBody, caller: CallerOf, service: ServiceOf, response: Response
+) -> JobView | Estimate:
+    """Train a version of a task from an uploaded file; with `dry_run` only say what it would take.
 
     The file is read and checked before the job is queued.
     """
-    return await service.jobs.create(caller, body.model_dump(exclude_none=True))
+    wanted = body.model_dump(exclude_none=True, exclude={"dry_run"})
+    if not body.dry_run:
+        return await service.jobs.create(caller, wanted)
+    response.status_code = 200  # nothing was made
+    return await service.jobs.estimate(caller, wanted)
 
 
 @router.get("/v1/jobs")

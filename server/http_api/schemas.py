@@ -51,6 +51,7 @@ class JobBody(Body):
     settings: dict[str, Any] | None = None
     metadata: dict[str, str] | None = None
     suffix: str | None = None
+    dry_run: bool = False
 
 
 class TimingOut(BaseModel):

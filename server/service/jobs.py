@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import fields
 from typing import Any
 
@@ -13,6 +14,7 @@ from server.health import Health
 from server.service.page import Page, checked_limit, page_of
 from server.service.values import Caller
 from server.service.views import JobEventView, JobView, job_event_view, job_view
+from trainer.estimate import Estimate
 from trainer.settings import TrainingSettings
 from trainer.trainer import Trainer
 from trainer.values import JobSpec
@@ -53,6 +55,10 @@ class JobService:
             },
         )
         return job
+
+    async def estimate(self, caller: Caller, wanted: Mapping[str, Any]) -> Estimate:
+        """What `create` would queue would take. Raises what `create` would."""
+        return await asyncio.to_thread(self._trainer.estimate, job_spec(caller.tenant, wanted))
 
     async def get(self, caller: Caller, job_id: str) -> JobView:
         return job_view(await asyncio.to_thread(self._trainer.get, caller.tenant, job_id))
@@ -97,39 +103,44 @@ class JobService:
         )  # fmt: skip
         return page_of(found, limit, job_event_view)
 
-    async def follow(
+    async def updates(
         self, caller: Caller, job_id: str, after: int = 0
-    ) -> AsyncGenerator[JobEventView, None]:
-        """The job's events behind `after`, then each as it comes, until the job has ended."""
+    ) -> AsyncGenerator[JobView | JobEventView, None]:
+        """The job's events behind `after` and the job itself, then each event and each change as it
+        comes, until the job has ended. A draining server sends its watchers elsewhere.
+        """
+        seen = -1
         while True:
-            ended = (await self.get(caller, job_id)).ended
+            job = await self.get(caller, job_id)
             page = await self.events(caller, job_id, after)
             for event in page.items:
                 after = event.number
                 yield event
-            if ended and not page.has_more:
+            if job.revision != seen and not page.has_more:
+                seen = job.revision
+                yield job
+            if job.ended and not page.has_more:
                 return
             if self._health.is_draining:
                 raise Draining
             if not page.has_more:
                 await asyncio.sleep(self._poll_s)
 
-    async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[JobView]:
-        """The job now and after each change, until it ends.
+    async def follow(
+        self, caller: Caller, job_id: str, after: int = 0
+    ) -> AsyncGenerator[JobEventView, None]:
+        """The events alone."""
+        async with aclosing(self.updates(caller, job_id, after)) as updates:
+            async for update in updates:
+                if isinstance(update, JobEventView):
+                    yield update
 
-        A draining server sends its watchers elsewhere.
-        """
-        seen = -1
-        while True:
-            job = await self.get(caller, job_id)
-            if job.revision != seen:
-                seen = job.revision
-                yield job
-            if job.ended:
-                return
-            if self._health.is_draining:
-                raise Draining
-            await asyncio.sleep(self._poll_s)
+    async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[JobView]:
+        """The job alone."""
+        async with aclosing(self.updates(caller, job_id)) as updates:
+            async for update in updates:
+                if isinstance(update, JobView):
+                    yield update
 
     async def counts(self) -> Mapping[str, int]:
         """Jobs of all tenants by status, for the metrics."""

@@ -74,6 +74,19 @@ def test_train_shows_people_a_table_beside_the_baseline(run: Run, rows: Path) ->
     assert "people: " in ran.err
 
 
+def test_a_report_is_shown_written_as_a_page_and_given_as_json(
+    run: Run, task: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    ran = run("adapters", "report", f"{task}@1", "--html", page)
+    assert ran.code == 0, ran.err
+    assert f"{task}@1" in ran.out
+    assert page.read_text().startswith("<!doctype html>")
+    body = run("adapters", "report", task, "--json").json()
+    assert (body["task"], body["version"]) == (task, 1)
+    assert body["report"]["headline"]["metric"] == "accuracy"
+
+
 def test_a_later_version_serves_only_with_promote(run: Run, task: str, tmp_path: Path) -> None:
     run("adapters", "export", f"{task}@1", tmp_path)
     register = ("adapters", "register", "gated", tmp_path, "--head", "classify", "--labels")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -218,3 +219,27 @@ def test_a_training_step_without_memory_says_so_and_one_without_a_device_ends_th
             table.engine.step(step)
     else:
         assert table.refusal(step).code == code
+
+
+def test_what_is_found_after_training_is_saved_with_the_head_and_survives_an_export(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    table = bench("bert")
+    slot = table.open(Case("bert", "lora", "classify", "native"))
+    save = port.Save(slot=slot, directory=str(tmp_path), head={"temperature": 1.5})
+    saved = table.ask(save)
+    assert saved.semantics["head"]["temperature"] == 1.5
+    exported = {"semantics": saved.semantics, "base": {}}
+    (tmp_path / "manifest.json").write_text(json.dumps(exported))
+    again = table.ask(port.Inspect(directory=str(tmp_path)))
+    assert again.semantics["head"] == saved.semantics["head"]
+
+
+def test_a_head_is_not_saved_with_settings_that_its_weights_do_not_fit(
+    bench: MakeBench, tmp_path: Path
+) -> None:
+    table = bench("bert")
+    slot = table.open(Case("bert", "lora", "classify", "native"))
+    labels = {"labels": ["more", "than", "it", "has", "weights"]}
+    refused = table.refusal(port.Save(slot=slot, directory=str(tmp_path), head=labels))
+    assert "it needs [5, " in refused.message

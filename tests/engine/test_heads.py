@@ -117,3 +117,25 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 def test_bad_settings_are_refused_with_the_reason(head: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadAdapter, match=reason):
         head_kind(head).check(head)
+
+
+def test_a_temperature_divides_logits_before_they_become_probabilities() -> None:
+    head = HEADS["classify"].check({**CLASSIFY, "temperature": 2.0})
+    given = logits(0.0, 2 * np.log(3.0))
+    answer = HEADS["classify"].decode(given, head, ENCODING, "", USUAL)
+    assert answer["scores"] == pytest.approx({"no": 0.25, "yes": 0.75})
+    raw = HEADS["classify"].decode(given, head, ENCODING, "", RAW)
+    assert raw["scores"] == pytest.approx({"no": 0.0, "yes": 2 * np.log(3.0)})
+
+
+def test_a_small_temperature_overflows_no_huge_logit() -> None:
+    head = HEADS["classify"].check({**CLASSIFY, "temperature": 0.05})
+    answer = HEADS["classify"].decode(logits(3e38, -3e38), head, ENCODING, "", USUAL)
+    assert answer["scores"] == {"no": 1.0, "yes": 0.0}
+
+
+def test_a_head_without_a_temperature_keeps_its_settings_and_so_its_digest() -> None:
+    assert "temperature" not in CLASSIFY
+    assert HEADS["classify"].check({**CLASSIFY, "temperature": 1.0}) == CLASSIFY
+    with pytest.raises(BadAdapter, match="temperature of a classify head is 0"):
+        HEADS["classify"].check({**CLASSIFY, "temperature": 0})

@@ -119,6 +119,8 @@ def publish(
     seed: int = 0,
     tenant: str = "default",
     promote: bool = False,
+    lineage: dict[str, Any] | None = None,
+    beside: dict[str, bytes] | None = None,
     **adapter: Any,
 ) -> Version:
     """A version of the task; every seed is another digest."""
@@ -135,7 +137,8 @@ def publish(
             base={"fingerprint": engine.info.fingerprint, "name": "fake"},
             files=found.files,
             semantics=found.semantics,
-            lineage={},
+            lineage=lineage or {},
+            beside=beside,
             source="upload",
             num_parameters=found.num_parameters,
             promote=promote,

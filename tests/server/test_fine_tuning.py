@@ -329,3 +329,11 @@ async def test_a_stock_call_without_a_word_of_ours_trains_a_base_that_writes(
         adapter = job.model_dump()["method"]["adapter"]
         assert (adapter["task"], adapter["head"]) == ("echo", "generate")
         assert adapter["settings"]["epochs"] == 2
+
+
+async def test_a_dry_run_is_an_estimate_in_place_of_a_job(tmp_path: Path) -> None:
+    async with client(tmp_path) as (api, _server):
+        found = (await create(api, extra_body={"dry_run": True})).model_dump()
+        assert (found["object"], found["basis"]) == ("fine_tuning.estimate", "measured")
+        assert found["steps"] > 0
+        assert [job async for job in api.fine_tuning.jobs.list()] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -176,10 +177,100 @@ async def test_a_draining_server_sends_its_watchers_elsewhere(tmp_path: Path) ->
         job = (await http.post("/v1/jobs", json={"task": "mood", "file_id": file["id"]})).json()
         watch = rpc.jobs.WatchJob(jobs_pb2.GetJobRequest(id=job["id"]))
         assert (await watch.read()).status == "queued"
-        import asyncio
-
         draining = asyncio.create_task(server.drain())
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await watch.read()
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         await draining
+
+
+# ---------------------------------------------------------------- pausing, events, estimates
+
+
+async def test_a_job_is_paused_and_resumed_over_either_transport(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+        file = await upload(http, rows())
+        job = (await http.post("/v1/jobs", json={"task": "mood", "file_id": file["id"]})).json()
+        paused = await rpc.jobs.PauseJob(jobs_pb2.PauseJobRequest(id=job["id"]))
+        assert paused.status == "paused"
+        assert (await http.post(f"/v1/jobs/{job['id']}/resume")).json()["status"] == "queued"
+        assert (await http.post(f"/v1/jobs/{job['id']}/pause")).json()["status"] == "paused"
+        resumed = await rpc.jobs.ResumeJob(jobs_pb2.ResumeJobRequest(id=job["id"]))
+        assert resumed.status == "queued"
+
+
+async def test_a_watcher_sees_events_and_progress_in_one_stream(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, train=True) as server,
+        grpc_client(server) as rpc,
+        http_client(server) as http,
+    ):
+        file = await upload(http, rows())
+        body = {"task": "mood", "file_id": file["id"], "settings": {"epochs": 2}}
+        job = (await http.post("/v1/jobs", json=body)).json()
+        updates = [u async for u in rpc.jobs.Watch(jobs_pb2.WatchRequest(id=job["id"]))]
+        told = [u.event for u in updates if u.HasField("event")]
+        assert [event.number for event in told] == list(range(1, len(told) + 1))
+        assert (told[0].code, told[-1].code) == ("job.queued", "job.succeeded")
+        assert updates[-1].job.status == "succeeded"
+        published = next(event for event in told if event.code == "version.published")
+        assert published.data["ref"] == "mood@1"
+        later = jobs_pb2.WatchRequest(id=job["id"], after=told[-2].number)
+        first = await anext(aiter(rpc.jobs.Watch(later)))
+        assert first.event.code == "job.succeeded"
+
+
+async def test_events_and_checkpoints_come_in_pages_over_both_transports(tmp_path: Path) -> None:
+    async with (
+        running(tmp_path, train=True) as server,
+        grpc_client(server) as rpc,
+        http_client(server) as http,
+    ):
+        file = await upload(http, rows())
+        body = {"task": "mood", "file_id": file["id"], "settings": {"epochs": 2}}
+        job = (await http.post("/v1/jobs", json=body)).json()
+        path = f"/v1/jobs/{job['id']}"
+        async with http.stream("GET", f"{path}/events", params={"stream": "true"}) as answer:
+            lines = [line.removeprefix("data: ") async for line in answer.aiter_lines() if line]
+        streamed = [json.loads(line) for line in lines[:-1]]
+        assert lines[-1] == "[DONE]"
+        first = (await http.get(f"{path}/events", params={"limit": 2})).json()
+        assert first == {"events": streamed[:2], "has_more": True}
+        rest = (await http.get(f"{path}/events", params={"after": 2})).json()
+        assert rest == {"events": streamed[2:], "has_more": False}
+        request = jobs_pb2.ListJobEventsRequest(id=job["id"], after=1, limit=1)
+        listed = await rpc.jobs.ListJobEvents(request)
+        assert ([e.number for e in listed.events], listed.has_more) == ([2], True)
+        saved = (await http.get(f"{path}/checkpoints")).json()["events"]
+        assert saved[-1]["code"] == "version.published"
+
+
+async def test_a_dry_run_says_what_a_job_would_take_and_queues_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+        file = await upload(http, rows())
+        body = {"task": "mood", "file_id": file["id"], "dry_run": True}
+        answer = await http.post("/v1/jobs", json=body)
+        found = answer.json()
+        assert (answer.status_code, found["basis"]) == (200, "measured")
+        assert found["rows"] == {"train": 43, "dev": 5, "test": 12}
+        request = jobs_pb2.CreateJobRequest(task_id="mood", file_id=file["id"])
+        over_grpc = await rpc.jobs.EstimateJob(request)
+        assert (over_grpc.steps, over_grpc.tokens) == (found["steps"], found["tokens"])
+        assert dict(over_grpc.rows) == found["rows"]
+        bad = await http.post("/v1/jobs", json={**body, "settings": {"epochs": 0}})
+        assert bad.json()["code"] == "bad_setting"
+        assert (await http.get("/v1/jobs")).json()["jobs"] == []
+
+
+async def test_metadata_comes_back_with_the_job_over_both_transports(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+        file = await upload(http, rows())
+        job = await rpc.jobs.CreateJob(
+            jobs_pb2.CreateJobRequest(
+                task_id="mood", file_id=file["id"], metadata={"team": "blue"}, suffix="x"
+            )
+        )
+        assert dict(job.metadata) == {"team": "blue"}
+        spec = (await http.get(f"/v1/jobs/{job.id}")).json()["spec"]
+        assert (spec["metadata"], spec["suffix"]) == ({"team": "blue"}, "x")
+        assert "tenant" not in spec

@@ -10,7 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2
 from server.errors import BadCall
-from server.grpc_api import wire
+from server.grpc_api import job_wire, wire
 from tests.server.build import grpc_client, publish, registry_of, running
 
 NUMBERS = [float("nan"), float("inf"), float("-inf")]
@@ -32,7 +32,7 @@ def test_a_number_that_is_not_finite_is_the_callers_fault_wherever_it_stands(
     with pytest.raises(BadCall, match="head_settings"):
         wire.read_registration(adapters_pb2.RegisterMetadata(head_settings=struct))
     with pytest.raises(BadCall, match="settings"):
-        wire.read_job_request(jobs_pb2.CreateJobRequest(settings=struct))
+        job_wire.read_job_request(jobs_pb2.CreateJobRequest(settings=struct))
 
 
 async def test_a_call_with_a_number_that_is_not_finite_is_an_invalid_argument(

@@ -91,8 +91,13 @@ class Looker:
 
     wants_rest = False
 
-    def __init__(self, last_step: int | None = None, end: type[TrainerError] = Cancelled) -> None:
-        self.last_step, self.end = last_step, end
+    def __init__(
+        self,
+        last_step: int | None = None,
+        last_epoch: int | None = None,
+        end: type[TrainerError] = Cancelled,
+    ) -> None:
+        self.last_step, self.last_epoch, self.end = last_step, last_epoch, end
         self.num_steps = 0
         self.states: list[LoopState] = []
         self.left_at: LoopState | None = None
@@ -111,8 +116,9 @@ class Looker:
     def rested(self, state: LoopState) -> None:
         self.states.append(state)
 
-    def judged(self, state: LoopState) -> None:
+    def judged(self, state: LoopState) -> bool:
         self.states.append(state)
+        return len(state.epochs) != self.last_epoch
 
     def left(self, state: LoopState) -> None:
         self.left_at = state
@@ -201,6 +207,12 @@ def test_a_run_that_goes_on_from_a_state_sends_what_was_left_of_it() -> None:
     assert steps(rest, Train) == steps(whole, Train)[begun.step :]
     assert (went_on.step, len(went_on.epochs)) == (end.step, 3)
     assert went_on.epochs[0] == end.epochs[0]
+
+
+def test_whoever_watches_may_end_the_run_after_an_epoch() -> None:
+    port = FakeEngine()
+    state = training(port, course(epochs=5), Looker(last_epoch=2)).train()
+    assert len(state.epochs) == 2
 
 
 def test_a_run_goes_on_from_the_middle_of_an_epoch() -> None:

@@ -82,6 +82,18 @@ def test_every_head_of_every_kind_is_trained_and_published(
     bench.close()
 
 
+def test_a_job_that_searches_unfreezes_and_has_seeds_is_trained_and_published(
+    tmp_path: Path, tiny_engine: EnginePort
+) -> None:
+    bench = Bench(directory=tmp_path, port=tiny_engine)
+    settings = {"epochs": 3, "unfreeze": 1, "seeds": 2, "search": {"trials": 3}, "batch_rows": 8}
+    job = run(bench, jsonl(mood_rows()), settings=settings)
+    assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
+    assert len(job.result["search"]["trials"]) == 3
+    assert len(job.result["seeds"]["test"]["accuracy"]["values"]) == 2
+    bench.close()
+
+
 def test_the_same_job_gives_the_same_version(tmp_path: Path, tiny_engine: EnginePort) -> None:
     bench = Bench(directory=tmp_path, port=tiny_engine)
     digests = {run(bench, jsonl(mood_rows()), task=f"mood-{i}").digest for i in range(2)}

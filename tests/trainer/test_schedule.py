@@ -1,4 +1,4 @@
-"""Learning rates and the time that is left."""
+"""Learning rates: their shapes, and which are sane for what."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from itertools import pairwise
 
 import pytest
 
-from tests.trainer.build import Clock
-from trainer.pace import Pace
 from trainer.schedule import DEFAULT_LEARNING_RATES, Schedule, learning_rate_warning
 
 
@@ -53,15 +51,3 @@ def test_a_rate_of_full_fine_tuning_is_called_that() -> None:
     warning = learning_rate_warning("lora", 2e-5) or ""
     assert "2e-05 belongs to full fine-tuning (1e-05 to 5e-05)" in warning
     assert "lora usually learns with 0.0001 to 0.01" in warning
-
-
-def test_the_time_left_counts_steps_and_evaluations_alike() -> None:
-    clock = Clock()
-    pace = Pace(num_steps=4, num_evaluations=2, clock=clock)
-    assert (pace.share, pace.eta_s) == (0.0, None)
-    for _ in range(2):
-        clock.now += 3
-        pace.stepped()
-    clock.now += 10
-    pace.evaluated()
-    assert (pace.share, pace.eta_s) == (0.5, pytest.approx(2 * 3 + 10))

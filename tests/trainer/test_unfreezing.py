@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.fake_base import fake_info
+from engine.port import Fill, Train
+from engine.testing import FakeEngine
+from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, value_rows
+from trainer.errors import BadSetting
+from trainer.jobs import Status
+from trainer.recipe import check_recipe
+from trainer.settings import TrainingSettings
 from trainer.unfreezing import frozen_below
+from trainer.values import JobSpec
 
 
 def stages(num_stages: int, adapted: list[int], **given: bool) -> list[int | None]:
@@ -33,3 +47,52 @@ def test_beside_a_head_without_weights_the_top_layers_begin() -> None:
 
 def test_one_adapted_layer_waits_for_the_head() -> None:
     assert stages(2, [11])[:3] == [12, 12, None]
+
+
+def steps(bench: Bench, kind: type[Any]) -> list[Any]:
+    assert isinstance(bench.port, FakeEngine)
+    return [step for step in bench.port.steps if isinstance(step, kind)]
+
+
+def test_a_job_unfreezes_by_epoch_and_fills_what_each_stage_starts_with(bench: Bench) -> None:
+    settings = {"unfreeze": 2, "epochs": 4, "batch_rows": 16, "layers": 2, "patience": 9}
+    job = bench.trainer.submit(bench.spec(jsonl(mood_rows(60)), settings=settings))
+    assert bench.trainer.run_once()
+    assert bench.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
+    lowest = [step.frozen_below for step in steps(bench, Train)]
+    num = len(lowest) // 4
+    assert lowest == [2] * num + [1] * num + [None] * 2 * num
+    stages = [step.frozen_below for step in steps(bench, Fill)]
+    assert [each for each in stages if each is not None] == [2, 1]
+
+
+def test_a_run_is_not_ended_by_patience_before_all_is_unfrozen(bench: Bench) -> None:
+    settings = {"unfreeze": 3, "epochs": 9, "patience": 1, "learning_rate": 1e-8}
+    rows = [row | {"label": ["glad", "sad"][i % 2]} for i, row in enumerate(value_rows(60))]
+    job = bench.trainer.submit(bench.spec(jsonl(rows), settings=settings))
+    assert bench.trainer.run_once()
+    assert len(bench.trainer.get(TENANT, job.id).result["epochs"]) >= 4
+
+
+@pytest.mark.parametrize(
+    ("given", "settings", "sentence"),
+    [
+        ({}, {"unfreeze": 2, "epochs": 2}, "unfreeze is 2; there are 2 epochs, and one is to"),
+        ({"kind": "head_only"}, {"unfreeze": 1}, "a head_only adapts no layer"),
+        ({"head": "embed"}, {"unfreeze": 1, "layers": 1}, "embed has no weights, and one layer"),
+    ],
+)
+def test_an_unfreezing_that_cannot_be_is_refused(
+    given: dict[str, Any], settings: dict[str, Any], sentence: str
+) -> None:
+    parsed = TrainingSettings.parse(settings)
+    spec = JobSpec(tenant="t", task="t", file_id="f", settings=parsed, **given)
+    with pytest.raises(BadSetting, match=sentence):
+        check_recipe(spec, fake_info())
+
+
+def test_layers_that_cannot_be_run_apart_are_not_unfrozen_one_by_one() -> None:
+    info = msgspec.structs.replace(fake_info(), ranged=False)
+    settings = TrainingSettings(unfreeze=1)
+    with pytest.raises(BadSetting, match="cannot be run apart"):
+        check_recipe(JobSpec(tenant="t", task="t", file_id="f", settings=settings), info)

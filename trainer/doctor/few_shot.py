@@ -12,7 +12,7 @@ from engine.heads import HEADS
 from trainer.doctor.few_rows import FEW_PER_CLASS, FEW_ROWS
 from trainer.doctor.finding import Finding, Severity
 from trainer.doctor.subject import Subject
-from trainer.recipe import KIND_SETTINGS
+from trainer.kind_settings import KIND_SETTINGS
 from trainer.values import JobSpec
 
 _KIND = "head_only"

@@ -25,25 +25,53 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/adapterd/v1/jobs.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xa1\x02\n\x10\x43reateJobRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65v_file_id\x18\x03 \x01(\t\x12\x14\n\x0ctest_file_id\x18\x04 \x01(\t\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x13\n\x0btext_column\x18\x06 \x01(\t\x12\x14\n\x0clabel_column\x18\x07 \x01(\t\x12\x12\n\nsplit_seed\x18\x08 \x01(\x03\x12\x0f\n\x07promote\x18\t \x01(\x08\x12\x0c\n\x04kind\x18\n \x01(\t\x12\x0f\n\x07pooling\x18\x0b \x01(\t\x12)\n\x08settings\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x18\n\x10text_pair_column\x18\r \x01(\t\"\xb5\x02\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\x12\n\x05\x65ta_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ncreated_at\x18\x07 \x01(\x01\x12\x18\n\x0b\x66inished_at\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07version\x18\t \x01(\x03H\x02\x88\x01\x01\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\'\n\x06result\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nerror_code\x18\x0c \x01(\t\x12\x15\n\rerror_message\x18\r \x01(\tB\x08\n\x06_eta_sB\x0e\n\x0c_finished_atB\n\n\x08_version\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"/\n\x0fListJobsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"D\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.adapterd.v1.Job\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t2\xbf\x02\n\x04Jobs\x12<\n\tCreateJob\x12\x1d.adapterd.v1.CreateJobRequest\x1a\x10.adapterd.v1.Job\x12\x36\n\x06GetJob\x12\x1a.adapterd.v1.GetJobRequest\x1a\x10.adapterd.v1.Job\x12G\n\x08ListJobs\x12\x1c.adapterd.v1.ListJobsRequest\x1a\x1d.adapterd.v1.ListJobsResponse\x12<\n\tCancelJob\x12\x1d.adapterd.v1.CancelJobRequest\x1a\x10.adapterd.v1.Job\x12:\n\x08WatchJob\x12\x1a.adapterd.v1.GetJobRequest\x1a\x10.adapterd.v1.Job0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dprotos/adapterd/v1/jobs.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xa1\x03\n\x10\x43reateJobRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07\x66ile_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65v_file_id\x18\x03 \x01(\t\x12\x14\n\x0ctest_file_id\x18\x04 \x01(\t\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x13\n\x0btext_column\x18\x06 \x01(\t\x12\x14\n\x0clabel_column\x18\x07 \x01(\t\x12\x12\n\nsplit_seed\x18\x08 \x01(\x03\x12\x0f\n\x07promote\x18\t \x01(\x08\x12\x0c\n\x04kind\x18\n \x01(\t\x12\x0f\n\x07pooling\x18\x0b \x01(\t\x12)\n\x08settings\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x18\n\x10text_pair_column\x18\r \x01(\t\x12=\n\x08metadata\x18\x0e \x03(\x0b\x32+.adapterd.v1.CreateJobRequest.MetadataEntry\x12\x0e\n\x06suffix\x18\x0f \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x98\x03\n\x03Job\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12\x0e\n\x06status\x18\x03 \x01(\t\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x10\n\x08progress\x18\x05 \x01(\x01\x12\x12\n\x05\x65ta_s\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\ncreated_at\x18\x07 \x01(\x01\x12\x18\n\x0b\x66inished_at\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07version\x18\t \x01(\x03H\x02\x88\x01\x01\x12\x0e\n\x06\x64igest\x18\n \x01(\t\x12\'\n\x06result\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nerror_code\x18\x0c \x01(\t\x12\x15\n\rerror_message\x18\r \x01(\t\x12\x30\n\x08metadata\x18\x0e \x03(\x0b\x32\x1e.adapterd.v1.Job.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06_eta_sB\x0e\n\x0c_finished_atB\n\n\x08_version\"\x1b\n\rGetJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"/\n\x0fListJobsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\t\"D\n\x10ListJobsResponse\x12\x1e\n\x04jobs\x18\x01 \x03(\x0b\x32\x10.adapterd.v1.Job\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"\x1e\n\x10\x43\x61ncelJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x1d\n\x0fPauseJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x1e\n\x10ResumeJobRequest\x12\n\n\x02id\x18\x01 \x01(\t\"\x83\x01\n\x08JobEvent\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x12\n\ncreated_at\x18\x02 \x01(\x01\x12\r\n\x05level\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12%\n\x04\x64\x61ta\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\"O\n\x14ListJobEventsRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\r\n\x05\x63odes\x18\x04 \x03(\t\"P\n\x15ListJobEventsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.adapterd.v1.JobEvent\x12\x10\n\x08has_more\x18\x02 \x01(\x08\")\n\x0cWatchRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x61\x66ter\x18\x02 \x01(\x03\"[\n\x06Update\x12\x1f\n\x03job\x18\x01 \x01(\x0b\x32\x10.adapterd.v1.JobH\x00\x12&\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x15.adapterd.v1.JobEventH\x00\x42\x08\n\x06update\"\x97\x02\n\x08\x45stimate\x12\r\n\x05steps\x18\x01 \x01(\x03\x12\x0e\n\x06tokens\x18\x02 \x01(\x03\x12\x0f\n\x07seconds\x18\x03 \x01(\x01\x12\r\n\x05\x62\x61sis\x18\x04 \x01(\t\x12-\n\x04rows\x18\x05 \x03(\x0b\x32\x1f.adapterd.v1.Estimate.RowsEntry\x12\x1c\n\x14trainable_parameters\x18\x06 \x01(\x03\x12\x12\n\nslot_bytes\x18\x07 \x01(\x03\x12\x17\n\x0foptimizer_bytes\x18\x08 \x01(\x03\x12\x13\n\x0b\x63\x61\x63he_bytes\x18\t \x01(\x03\x12\x10\n\x08warnings\x18\n \x03(\t\x1a+\n\tRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x32\x91\x05\n\x04Jobs\x12<\n\tCreateJob\x12\x1d.adapterd.v1.CreateJobRequest\x1a\x10.adapterd.v1.Job\x12\x36\n\x06GetJob\x12\x1a.adapterd.v1.GetJobRequest\x1a\x10.adapterd.v1.Job\x12G\n\x08ListJobs\x12\x1c.adapterd.v1.ListJobsRequest\x1a\x1d.adapterd.v1.ListJobsResponse\x12<\n\tCancelJob\x12\x1d.adapterd.v1.CancelJobRequest\x1a\x10.adapterd.v1.Job\x12:\n\x08PauseJob\x12\x1c.adapterd.v1.PauseJobRequest\x1a\x10.adapterd.v1.Job\x12<\n\tResumeJob\x12\x1d.adapterd.v1.ResumeJobRequest\x1a\x10.adapterd.v1.Job\x12V\n\rListJobEvents\x12!.adapterd.v1.ListJobEventsRequest\x1a\".adapterd.v1.ListJobEventsResponse\x12\x39\n\x05Watch\x12\x19.adapterd.v1.WatchRequest\x1a\x13.adapterd.v1.Update0\x01\x12\x43\n\x0b\x45stimateJob\x12\x1d.adapterd.v1.CreateJobRequest\x1a\x15.adapterd.v1.Estimate\x12:\n\x08WatchJob\x12\x1a.adapterd.v1.GetJobRequest\x1a\x10.adapterd.v1.Job0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'protos.adapterd.v1.jobs_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CREATEJOBREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_CREATEJOBREQUEST_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_JOB_METADATAENTRY']._loaded_options = None
+  _globals['_JOB_METADATAENTRY']._serialized_options = b'8\001'
+  _globals['_ESTIMATE_ROWSENTRY']._loaded_options = None
+  _globals['_ESTIMATE_ROWSENTRY']._serialized_options = b'8\001'
   _globals['_CREATEJOBREQUEST']._serialized_start=77
-  _globals['_CREATEJOBREQUEST']._serialized_end=366
-  _globals['_JOB']._serialized_start=369
-  _globals['_JOB']._serialized_end=678
-  _globals['_GETJOBREQUEST']._serialized_start=680
-  _globals['_GETJOBREQUEST']._serialized_end=707
-  _globals['_LISTJOBSREQUEST']._serialized_start=709
-  _globals['_LISTJOBSREQUEST']._serialized_end=756
-  _globals['_LISTJOBSRESPONSE']._serialized_start=758
-  _globals['_LISTJOBSRESPONSE']._serialized_end=826
-  _globals['_CANCELJOBREQUEST']._serialized_start=828
-  _globals['_CANCELJOBREQUEST']._serialized_end=858
-  _globals['_JOBS']._serialized_start=861
-  _globals['_JOBS']._serialized_end=1180
+  _globals['_CREATEJOBREQUEST']._serialized_end=494
+  _globals['_CREATEJOBREQUEST_METADATAENTRY']._serialized_start=447
+  _globals['_CREATEJOBREQUEST_METADATAENTRY']._serialized_end=494
+  _globals['_JOB']._serialized_start=497
+  _globals['_JOB']._serialized_end=905
+  _globals['_JOB_METADATAENTRY']._serialized_start=447
+  _globals['_JOB_METADATAENTRY']._serialized_end=494
+  _globals['_GETJOBREQUEST']._serialized_start=907
+  _globals['_GETJOBREQUEST']._serialized_end=934
+  _globals['_LISTJOBSREQUEST']._serialized_start=936
+  _globals['_LISTJOBSREQUEST']._serialized_end=983
+  _globals['_LISTJOBSRESPONSE']._serialized_start=985
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1053
+  _globals['_CANCELJOBREQUEST']._serialized_start=1055
+  _globals['_CANCELJOBREQUEST']._serialized_end=1085
+  _globals['_PAUSEJOBREQUEST']._serialized_start=1087
+  _globals['_PAUSEJOBREQUEST']._serialized_end=1116
+  _globals['_RESUMEJOBREQUEST']._serialized_start=1118
+  _globals['_RESUMEJOBREQUEST']._serialized_end=1148
+  _globals['_JOBEVENT']._serialized_start=1151
+  _globals['_JOBEVENT']._serialized_end=1282
+  _globals['_LISTJOBEVENTSREQUEST']._serialized_start=1284
+  _globals['_LISTJOBEVENTSREQUEST']._serialized_end=1363
+  _globals['_LISTJOBEVENTSRESPONSE']._serialized_start=1365
+  _globals['_LISTJOBEVENTSRESPONSE']._serialized_end=1445
+  _globals['_WATCHREQUEST']._serialized_start=1447
+  _globals['_WATCHREQUEST']._serialized_end=1488
+  _globals['_UPDATE']._serialized_start=1490
+  _globals['_UPDATE']._serialized_end=1581
+  _globals['_ESTIMATE']._serialized_start=1584
+  _globals['_ESTIMATE']._serialized_end=1863
+  _globals['_ESTIMATE_ROWSENTRY']._serialized_start=1820
+  _globals['_ESTIMATE_ROWSENTRY']._serialized_end=1863
+  _globals['_JOBS']._serialized_start=1866
+  _globals['_JOBS']._serialized_end=2523
 # @@protoc_insertion_point(module_scope)

@@ -54,6 +54,31 @@ class JobsStub:
                 request_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.FromString,
                 _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/adapterd.v1.Jobs/PauseJob',
+                request_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/adapterd.v1.Jobs/ResumeJob',
+                request_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
+        self.ListJobEvents = channel.unary_unary(
+                '/adapterd.v1.Jobs/ListJobEvents',
+                request_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.ListJobEventsRequest.SerializeToString,
+                response_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.ListJobEventsResponse.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/adapterd.v1.Jobs/Watch',
+                request_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.WatchRequest.SerializeToString,
+                response_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Update.FromString,
+                _registered_method=True)
+        self.EstimateJob = channel.unary_unary(
+                '/adapterd.v1.Jobs/EstimateJob',
+                request_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.CreateJobRequest.SerializeToString,
+                response_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Estimate.FromString,
+                _registered_method=True)
         self.WatchJob = channel.unary_stream(
                 '/adapterd.v1.Jobs/WatchJob',
                 request_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.GetJobRequest.SerializeToString,
@@ -88,6 +113,40 @@ class JobsServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseJob(self, request, context):
+        """A queued job at once, a running one within a step or so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Back to the queue.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListJobEvents(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request, context):
+        """The job after each change and its events as they are told, until it ends.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateJob(self, request, context):
+        """What the job would take. Nothing is queued.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchJob(self, request, context):
         """The job now and after each change, until it ends.
         """
@@ -117,6 +176,31 @@ def add_JobsServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.CancelJobRequest.FromString,
                     response_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.PauseJobRequest.FromString,
+                    response_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.ResumeJobRequest.FromString,
+                    response_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'ListJobEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListJobEvents,
+                    request_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.ListJobEventsRequest.FromString,
+                    response_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.ListJobEventsResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.WatchRequest.FromString,
+                    response_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Update.SerializeToString,
+            ),
+            'EstimateJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateJob,
+                    request_deserializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.CreateJobRequest.FromString,
+                    response_serializer=protos_dot_adapterd_dot_v1_dot_jobs__pb2.Estimate.SerializeToString,
             ),
             'WatchJob': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchJob,
@@ -232,6 +316,141 @@ class Jobs:
             '/adapterd.v1.Jobs/CancelJob',
             protos_dot_adapterd_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
             protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adapterd.v1.Jobs/PauseJob',
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.PauseJobRequest.SerializeToString,
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adapterd.v1.Jobs/ResumeJob',
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.ResumeJobRequest.SerializeToString,
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListJobEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adapterd.v1.Jobs/ListJobEvents',
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.ListJobEventsRequest.SerializeToString,
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.ListJobEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/adapterd.v1.Jobs/Watch',
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.WatchRequest.SerializeToString,
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.Update.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/adapterd.v1.Jobs/EstimateJob',
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.CreateJobRequest.SerializeToString,
+            protos_dot_adapterd_dot_v1_dot_jobs__pb2.Estimate.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -35,10 +36,15 @@ LimitOf = Annotated[int, Query(ge=1)]
 
 @router.post(_JOBS)
 async def create_job(request: Request, caller: CallerOf, service: ServiceOf) -> dict[str, Any]:
-    """OpenAI's fine-tuning; our settings go under `method.adapter`."""
+    """OpenAI's fine-tuning; our settings go under `method.adapter`. With `dry_run` it only says
+    what the job would take.
+    """
     create = read_create(await request.body())
     task = await _task_of(create.model, caller, service)
     fields = job_fields(create, task, service.info.heads)
+    if create.dry_run:
+        found = await service.jobs.estimate(caller, fields)
+        return {"object": "fine_tuning.estimate", **asdict(found)}
     return _shown(await service.jobs.create(caller, fields), caller, service)
 
 

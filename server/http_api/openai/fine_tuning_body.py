@@ -115,7 +115,7 @@ def usual_rate(kind: str) -> float:
 
 def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return JobBody.model_validate(fields).model_dump(exclude_none=True)
+        return JobBody.model_validate(fields).model_dump(exclude_none=True, exclude={"dry_run"})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

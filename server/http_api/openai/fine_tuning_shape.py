@@ -8,6 +8,7 @@ from typing import Any
 
 from server.errors import BadParameter
 from server.http_api.openai.fine_tuning_body import ELSEWHERE, usual_rate
+from server.http_api.schemas import JobBody
 from server.service.page import Page
 from server.service.views import JobEventView, JobView
 from trainer.event import CHECKPOINT, EPOCH, PUBLISHED
@@ -127,7 +128,7 @@ def _adapter(spec: Mapping[str, Any]) -> dict[str, Any]:
     rest = {
         name: value
         for name, value in spec.items()
-        if name not in ELSEWHERE and not name.endswith("_column")
+        if name in JobBody.model_fields.keys() - ELSEWHERE.keys() and not name.endswith("_column")
     }
     return {**rest, "test_file": rest.pop("test_file_id"), "columns": columns}
 

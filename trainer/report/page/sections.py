@@ -151,8 +151,13 @@ def frozen(report: Part) -> Markup | None:
     found = report["full_finetuning"]
     if not found:
         return None
-    words = found.get("words") or found.get("error") or ""
-    return _section("What freezing the base cost", words)
+    if "words" not in found:
+        return _section("What freezing the base cost", found.get("error"))
+    trained = (
+        f"A copy of the whole base was trained for the same {found['epochs']} epochs "
+        f"({found['seconds']:.0f} seconds) and thrown away."
+    )
+    return _section("What freezing the base cost", found["words"], element("p", trained))
 
 
 def data(report: Part) -> Markup:
@@ -163,7 +168,8 @@ def data(report: Part) -> Markup:
         f"{parameters['trainable']:,} parameters were trained, {part:.2%} of all; the base's "
         f"{parameters['base']:,} stayed as they are."
     )
-    notes = [*report["warnings"], *(each["message"] for each in report["findings"])]
+    said = [*report["warnings"], *(each["message"] for each in report["findings"])]
+    notes = list(dict.fromkeys(said))
     items = element("ul", *(element("li", note) for note in notes), class_="advice")
     left_out = report.get("left_out")
     bound = f"Left out to bound the report's size: {', '.join(left_out)}." if left_out else None

@@ -1,0 +1,69 @@
+"""How the client for asyncio reaches its server: channel, credentials, files. Knows no call by
+name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+
+from adapterd.calls import Call, ChannelStubs
+from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
+from adapterd.failures import from_grpc
+from adapterd.settings import ClientSettings
+from adapterd.transfer import AsyncTransfer
+
+T = TypeVar("T")
+
+
+class AsyncConnection:
+    """gRPC for calls and HTTP for files."""
+
+    def __init__(
+        self, *, url: str | None = None, grpc_target: str | None = None, api_key: str | None = None
+    ) -> None:
+        settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
+        self._metadata = metadata(settings)
+        self._channel = grpc.aio.insecure_channel(
+            settings.grpc, options=channel_options(settings.grpc)
+        )
+        self._stubs = ChannelStubs.over(self._channel)
+        self._transfer = AsyncTransfer(settings)
+
+    async def close(self) -> None:
+        await self._channel.close()
+        await self._transfer.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    # ------------------------------------------------------------ transport
+
+    async def _ask(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
+        method = call.method(self._stubs)
+        try:
+            answer = await method(call.request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_grpc(error) from error
+        return call.read(answer)
+
+    async def _stream(self, call: Call[T], timeout_s: float | None = None) -> AsyncIterator[T]:
+        answers = call.method(self._stubs)(call.request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            async for answer in answers:
+                yield call.read(answer)
+        except grpc.RpcError as error:
+            raise from_grpc(error) from error
+        finally:
+            answers.cancel()  # who stops listening ends the call

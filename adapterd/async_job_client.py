@@ -1,0 +1,117 @@
+"""The calls about files and trainings of the client for asyncio.
+
+`job_client` has the same; both send the calls of `job_calls`, written once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Unpack
+
+from adapterd import job_calls
+from adapterd.async_connection import AsyncConnection
+from adapterd.call_options import TrainingOptions
+from adapterd.calls import PAGE_ROWS
+from adapterd.check_call import FileCheck, check_file
+from adapterd.job_values import Estimate, JobEvent
+from adapterd.transfer import OnBytes
+from adapterd.values import File, Job
+
+OnJob = Callable[[Job], None]
+
+
+class AsyncJobClient(AsyncConnection):
+    """Uploads rows, queues trainings and looks on."""
+
+    async def train(
+        self,
+        task: str,
+        data: Path | str,
+        *,
+        dev_data: Path | str | None = None,
+        test_data: Path | str | None = None,
+        on_job: OnJob | None = None,
+        **options: Unpack[TrainingOptions],
+    ) -> Job:
+        """Uploads labelled rows, trains a version and waits for it. Raises JobFailed."""
+        paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
+        ids = {field: (await self.upload(path)).id for field, path in paths.items() if path}
+        job = await self.create_job(task, ids, **options)
+        return await self.wait(job.id, on_job)
+
+    async def upload(
+        self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
+    ) -> File:
+        return await self._transfer.upload(Path(path), purpose, on_bytes)
+
+    async def check_file(
+        self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
+    ) -> FileCheck:
+        """What a job on uploaded files would be told of them; nothing is queued."""
+        return await self._ask(check_file(file_ids, options), None)
+
+    async def create_job(
+        self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
+    ) -> Job:
+        """Queues a training on files: `file_id`, maybe `dev_file_id` and `test_file_id`."""
+        return await self._ask(job_calls.create_job(task, file_ids, options))
+
+    async def job(self, job_id: str) -> Job:
+        return await self._ask(job_calls.get_job(job_id))
+
+    async def jobs(self) -> AsyncIterator[Job]:
+        """Every job of the tenant, newest first, page by page."""
+        more, after = True, ""
+        while more:
+            page, more = await self._ask(job_calls.list_jobs(after, limit=PAGE_ROWS))
+            for item in page:
+                yield item
+            after = page[-1].id if page else ""
+
+    async def cancel_job(self, job_id: str) -> Job:
+        return await self._ask(job_calls.cancel_job(job_id))
+
+    def watch_job(self, job_id: str) -> AsyncIterator[Job]:
+        """The job now and after each change, until it ends."""
+        return self._stream(job_calls.watch_job(job_id))
+
+    async def wait(self, job_id: str, on_job: OnJob | None = None) -> Job:
+        """The job once it has succeeded. Raises JobFailed if it ends any other way."""
+        job = await self.job(job_id)
+        async for job in self.watch_job(job_id):
+            if on_job:
+                on_job(job)
+        return job_calls.succeeded(job)
+
+    async def pause_job(self, job_id: str) -> Job:
+        """A queued job pauses at once, a running one within a step or so."""
+        return await self._ask(job_calls.pause_job(job_id))
+
+    async def resume_job(self, job_id: str) -> Job:
+        """A paused job goes back to the queue."""
+        return await self._ask(job_calls.resume_job(job_id))
+
+    async def job_events(
+        self, job_id: str, after: int = 0, codes: Sequence[str] = ()
+    ) -> AsyncIterator[JobEvent]:
+        """What was told of a job behind the number `after`, oldest first; of these codes only, if
+        there are any.
+        """
+        more = True
+        while more:
+            page, more = await self._ask(job_calls.list_job_events(job_id, after, codes))
+            for item in page:
+                yield item
+            after = page[-1].number if page else after
+
+    def follow_job(self, job_id: str, after: int = 0) -> AsyncIterator[Job | JobEvent]:
+        """The job after each change and its events as they are told, until it ends."""
+        return self._stream(job_calls.watch(job_id, after))
+
+    async def estimate(
+        self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
+    ) -> Estimate:
+        """What the job of such a `create_job` would take; nothing is queued."""
+        call = job_calls.estimate_job(task, file_ids, options)
+        return await self._ask(call, job_calls.ESTIMATE_TIMEOUT_S)

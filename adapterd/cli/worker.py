@@ -1,0 +1,47 @@
+"""`adapterd worker`: flags to settings, then a worker's life in the server's package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adapterd.errors import BadSetting, ServerFailed
+
+
+def worker(
+    base: Annotated[
+        str | None, typer.Option(help="The base that the data directory's server runs.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The server's: registry, files and jobs.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of the engine.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Default: adapterd.toml, if there.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the server."),
+    ] = None,
+) -> None:
+    """Train what waits, in a process of its own, until told to stop.
+
+    Several may share a data directory; a job is one worker's at a time. Beside workers a server
+    may leave training to them: `adapterd serve --no-train`.
+    """
+    from adapterd.cli.given import parse_settings
+    from server.config import load_settings
+    from server.errors import BadSettings, StartFailed
+    from server.logs import log_to_stderr
+    from server.working import run
+
+    named = {"base": base, "data_dir": data_dir, "dtype": dtype, "threads": threads}
+    flags = {name: value for name, value in named.items() if value is not None}
+    log_to_stderr()
+    try:
+        run(load_settings(flags | parse_settings(settings or []), config))
+    except BadSettings as error:
+        raise BadSetting(str(error), problem=error.code) from error
+    except StartFailed as error:
+        raise ServerFailed(str(error), problem=error.code) from error

@@ -1,0 +1,67 @@
+"""How the client for programs that wait reaches its server: channel, credentials, files. Knows no
+call by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self, TypeVar
+
+import grpc
+
+from adapterd.calls import Call, ChannelStubs
+from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
+from adapterd.failures import from_grpc
+from adapterd.settings import ClientSettings
+from adapterd.transfer import Transfer
+
+T = TypeVar("T")
+
+
+class Connection:
+    """gRPC for calls and HTTP for files."""
+
+    def __init__(
+        self, *, url: str | None = None, grpc_target: str | None = None, api_key: str | None = None
+    ) -> None:
+        settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
+        self._metadata = metadata(settings)
+        self._channel = grpc.insecure_channel(settings.grpc, options=channel_options(settings.grpc))
+        self._stubs = ChannelStubs.over(self._channel)
+        self._transfer = Transfer(settings)
+
+    def close(self) -> None:
+        self._channel.close()
+        self._transfer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # ------------------------------------------------------------ transport
+
+    def _ask(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
+        method = call.method(self._stubs)
+        try:
+            answer = method(call.request, timeout=timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise from_grpc(error) from error
+        return call.read(answer)
+
+    def _stream(self, call: Call[T], timeout_s: float | None = None) -> Iterator[T]:
+        answers = call.method(self._stubs)(call.request, timeout=timeout_s, metadata=self._metadata)
+        try:
+            for answer in answers:
+                yield call.read(answer)
+        except grpc.RpcError as error:
+            raise from_grpc(error) from error
+        finally:
+            answers.cancel()  # who stops listening ends the call

@@ -1,0 +1,95 @@
+"""Every call about trainings as a value, as `calls` has the others. Knows no channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from adapterd import wire
+from adapterd.call_options import TrainingOptions
+from adapterd.calls import PAGE_ROWS, Call
+from adapterd.errors import JobFailed
+from adapterd.job_values import Estimate, JobEvent
+from adapterd.read_job import read_estimate, read_event, read_job, read_update
+from adapterd.values import Job
+from protos.adapterd.v1 import jobs_pb2
+
+#: rows are read and some steps are taken
+ESTIMATE_TIMEOUT_S = 300.0
+
+
+def create_job(task: str, file_ids: Mapping[str, str], options: TrainingOptions) -> Call[Job]:
+    """`file_ids` holds `file_id` and maybe `dev_file_id` and `test_file_id`."""
+    request = _asked(task, file_ids, options)
+    return Call(method=lambda s: s.jobs.CreateJob, request=request, read=read_job)
+
+
+def get_job(job_id: str) -> Call[Job]:
+    request = jobs_pb2.GetJobRequest(id=job_id)
+    return Call(method=lambda s: s.jobs.GetJob, request=request, read=read_job)
+
+
+def list_jobs(after: str, limit: int) -> Call[tuple[list[Job], bool]]:
+    return Call(
+        method=lambda s: s.jobs.ListJobs,
+        request=jobs_pb2.ListJobsRequest(after=after, limit=limit),
+        read=lambda m: ([read_job(job) for job in m.jobs], m.has_more),
+    )
+
+
+def cancel_job(job_id: str) -> Call[Job]:
+    request = jobs_pb2.CancelJobRequest(id=job_id)
+    return Call(method=lambda s: s.jobs.CancelJob, request=request, read=read_job)
+
+
+def watch_job(job_id: str) -> Call[Job]:
+    request = jobs_pb2.GetJobRequest(id=job_id)
+    return Call(method=lambda s: s.jobs.WatchJob, request=request, read=read_job)
+
+
+def estimate_job(
+    task: str, file_ids: Mapping[str, str], options: TrainingOptions
+) -> Call[Estimate]:
+    request = _asked(task, file_ids, options)
+    return Call(method=lambda s: s.jobs.EstimateJob, request=request, read=read_estimate)
+
+
+def pause_job(job_id: str) -> Call[Job]:
+    request = jobs_pb2.PauseJobRequest(id=job_id)
+    return Call(method=lambda s: s.jobs.PauseJob, request=request, read=read_job)
+
+
+def resume_job(job_id: str) -> Call[Job]:
+    request = jobs_pb2.ResumeJobRequest(id=job_id)
+    return Call(method=lambda s: s.jobs.ResumeJob, request=request, read=read_job)
+
+
+def list_job_events(
+    job_id: str, after: int, codes: Sequence[str]
+) -> Call[tuple[list[JobEvent], bool]]:
+    request = jobs_pb2.ListJobEventsRequest(id=job_id, after=after, limit=PAGE_ROWS, codes=codes)
+    return Call(
+        method=lambda s: s.jobs.ListJobEvents,
+        request=request,
+        read=lambda m: ([read_event(event) for event in m.events], m.has_more),
+    )
+
+
+def watch(job_id: str, after: int) -> Call[Job | JobEvent]:
+    request = jobs_pb2.WatchRequest(id=job_id, after=after)
+    return Call(method=lambda s: s.jobs.Watch, request=request, read=read_update)
+
+
+def succeeded(job: Job) -> Job:
+    if job.status != "succeeded":
+        reason = job.error_message or f"the job was {job.status}"
+        raise JobFailed(f"{job.id}: {reason}", problem=job.error_code)
+    return job
+
+
+def _asked(
+    task: str, file_ids: Mapping[str, str], options: TrainingOptions
+) -> jobs_pb2.CreateJobRequest:
+    plain: dict[str, Any] = {**options, **file_ids}
+    settings = wire.to_struct(plain.pop("settings", {}))
+    return jobs_pb2.CreateJobRequest(task_id=task, settings=settings, **plain)

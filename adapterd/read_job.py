@@ -1,0 +1,64 @@
+"""Protobuf messages about trainings to the client's values. Knows no channel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from adapterd.job_values import Estimate, JobEvent
+from adapterd.values import Job
+from adapterd.wire import counted
+from protos.adapterd.v1 import jobs_pb2
+
+
+def read_job(message: jobs_pb2.Job) -> Job:
+    def known(name: str) -> Any:
+        return getattr(message, name) if message.HasField(name) else None
+
+    return Job(
+        id=message.id,
+        task=message.task_id,
+        status=message.status,
+        phase=message.phase,
+        progress=message.progress,
+        eta_s=known("eta_s"),
+        created_at=message.created_at,
+        finished_at=known("finished_at"),
+        version=known("version"),
+        digest=message.digest or None,
+        result=counted(MessageToDict(message.result)),
+        error_code=message.error_code or None,
+        error_message=message.error_message or None,
+        metadata=dict(message.metadata),
+    )
+
+
+def read_event(message: jobs_pb2.JobEvent) -> JobEvent:
+    return JobEvent(
+        number=message.number,
+        created_at=message.created_at,
+        level=message.level,
+        code=message.code,
+        message=message.message,
+        data=counted(MessageToDict(message.data)),
+    )
+
+
+def read_update(message: jobs_pb2.Update) -> Job | JobEvent:
+    return read_event(message.event) if message.HasField("event") else read_job(message.job)
+
+
+def read_estimate(message: jobs_pb2.Estimate) -> Estimate:
+    return Estimate(
+        steps=message.steps,
+        tokens=message.tokens,
+        seconds=message.seconds,
+        basis=message.basis,
+        rows=dict(message.rows),
+        trainable_parameters=message.trainable_parameters,
+        slot_bytes=message.slot_bytes,
+        optimizer_bytes=message.optimizer_bytes,
+        cache_bytes=message.cache_bytes,
+        warnings=list(message.warnings),
+    )

@@ -1,0 +1,63 @@
+"""Protobuf messages about jobs to the service's values, and back. Knows no call and no context."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from protos.adapterd.v1 import checks_pb2, jobs_pb2
+from server.grpc_api.wire import read_struct, struct
+from server.service.views import JobEventView, JobView
+from trainer.estimate import Estimate
+
+
+def read_job_request(
+    message: jobs_pb2.CreateJobRequest | checks_pb2.CheckFileRequest,
+) -> dict[str, Any]:
+    """Only what was said: what is left out gets the trainer's own default."""
+    said = {field.name: value for field, value in message.ListFields() if field.name != "settings"}
+    if "task_id" in said:
+        said["task"] = said.pop("task_id")
+    if "metadata" in said:
+        said["metadata"] = dict(said["metadata"])
+    return {**said, "settings": read_struct(message.settings, "settings")}
+
+
+def job(view: JobView) -> jobs_pb2.Job:
+    return jobs_pb2.Job(
+        id=view.id,
+        task_id=view.task,
+        status=view.status,
+        phase=view.phase,
+        progress=view.progress,
+        eta_s=view.eta_s,
+        created_at=view.created_at,
+        finished_at=view.finished_at,
+        version=view.version,
+        digest=view.digest or "",
+        result=struct(view.result),
+        error_code=view.error_code or "",
+        error_message=view.error_message or "",
+        metadata=view.spec["metadata"],
+    )
+
+
+def event(view: JobEventView) -> jobs_pb2.JobEvent:
+    return jobs_pb2.JobEvent(
+        number=view.number,
+        created_at=view.created_at,
+        level=view.level,
+        code=view.code,
+        message=view.message,
+        data=struct(view.data),
+    )
+
+
+def update(view: JobView | JobEventView) -> jobs_pb2.Update:
+    if isinstance(view, JobView):
+        return jobs_pb2.Update(job=job(view))
+    return jobs_pb2.Update(event=event(view))
+
+
+def estimate(value: Estimate) -> jobs_pb2.Estimate:
+    return jobs_pb2.Estimate(**asdict(value))

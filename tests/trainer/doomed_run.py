@@ -1,0 +1,79 @@
+"""Runs one job on a real engine and kills its own process; `python -m tests.trainer.doomed_run DIR
+BASE WHEN`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from engine import masters
+from engine.config import EngineConfig
+from engine.port import Result, Save, Step, Train
+from engine.thread import ThreadEngine
+from tests.trainer.build import Bench, jsonl, mood_rows
+from tests.trainer.doomed import die
+from trainer import run_checkpoints
+
+#: 43 training rows in batches of 8, three epochs: 18 steps a seed
+SETTINGS = {"epochs": 3, "seeds": 2, "batch_rows": 8, "patience": 3}
+
+
+class Dying(ThreadEngine):
+    """Its process is killed before the step of a type, counted from 1."""
+
+    def __init__(self, config: EngineConfig, kind: type[Any], number: int) -> None:
+        super().__init__(config)
+        self.kind, self.left = kind, number
+
+    def submit(self, step: Step) -> Future[Result]:
+        self.left -= isinstance(step, self.kind)
+        if not self.left:
+            die()
+        return super().submit(step)
+
+
+def nth(number: int, then: Callable[..., Any]) -> Callable[..., None]:
+    """Lets `then` run so often and dies in the middle of it the last time."""
+    left = number
+
+    def run(*given: Any) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            die()
+        then(*given)
+
+    return run
+
+
+def main(directory: str, base: str, when: str) -> None:
+    config = EngineConfig(base=base, dtype="float32", threads=1, num_slots=4)
+    kind, number = {"first epoch": (Train, 4), "second seed": (Train, 27), "saving": (Save, 1)}.get(
+        when, (Save, 99)
+    )
+    if when == "half a checkpoint":
+        whole = masters.Masters.write
+
+        def half(self: masters.Masters, folder: Path) -> None:
+            whole(self, folder)
+            (folder / "optimizer.bin").write_bytes(b"half")
+            if self.num_steps == 11:
+                die()
+
+        masters.Masters.write = half  # type: ignore[method-assign]
+    if when == "before it counts":
+        run_checkpoints.write_whole = nth(9, run_checkpoints.write_whole)
+    bench = Bench(
+        directory=Path(directory), port=Dying(config, kind, number), checkpoint_s=0.0,
+        pace_clock=lambda: 0.0,
+    )  # fmt: skip
+    bench.trainer.submit(bench.spec(jsonl(mood_rows()), settings=SETTINGS))
+    bench.trainer.run_once()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3])

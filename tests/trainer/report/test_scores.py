@@ -1,0 +1,112 @@
+"""Metrics: by the libraries, by us, and as sums over rows that can be resampled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.heads import HEAD_DATA
+from trainer.report.measures import measures
+from trainer.report.scores import scores_of
+
+RANDOM = np.random.default_rng(7)
+LABELS = ["ant", "bee", "cow"]
+TAGS = ["O", "B-a", "I-a", "B-b"]
+
+
+def _labels(num: int) -> list[str]:
+    return [str(each) for each in RANDOM.choice(LABELS, num)]
+
+
+def _several(num: int) -> list[list[str]]:
+    return [sorted(set(_labels(int(RANDOM.integers(0, 3))))) for _ in range(num)]
+
+
+def _tags(num: int) -> list[list[str]]:
+    return [[str(tag) for tag in RANDOM.choice(TAGS, 6)] for _ in range(num)]
+
+
+def _numbers(num: int) -> list[float]:
+    return [float(each) for each in RANDOM.normal(size=num)]
+
+
+def _words(num: int) -> list[str]:
+    return [" ".join(_labels(4)) for _ in range(num)]
+
+
+CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
+    "one label": ("classify", _labels(80), _labels(80)),
+    "several labels": ("classify", _several(80), _several(80)),
+    "values": ("regress", _numbers(80), _numbers(80)),
+    "entities": ("tag", _tags(80), _tags(80)),
+    "answers": ("span", [[[word, 0]] for word in _words(80)], _words(80)),
+    "ranks": ("embed", [None] * 80, [int(each) for each in RANDOM.integers(1, 5, 80)]),
+    "likenesses": ("embed", _numbers(80), _numbers(80)),
+    "relevance": (
+        "rerank",
+        [float(i % 2) for i in range(80)],
+        [float(x) for x in RANDOM.random(80)],
+    ),
+    "texts": ("generate", _words(80), _words(80)),
+    "written numbers": (
+        "generate",
+        [f"{x:.1f}" for x in _numbers(80)],
+        ["none", *(f"{x:.1f}" for x in _numbers(79))],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_libraries_and_the_front_door_agree(case: str) -> None:
+    head, truth, guesses = CASES[case]
+    ours, theirs = HEAD_DATA[head].measure(truth, guesses), measures(head, truth, guesses)
+    assert set(ours) <= set(theirs)
+    for name, value in ours.items():
+        assert theirs[name] == pytest.approx(value, rel=1e-6), name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_score_of_all_rows_once_is_the_metric(case: str) -> None:
+    head, truth, guesses = CASES[case]
+    measured, once = measures(head, truth, guesses), np.ones((1, len(truth)))
+    scores = scores_of(head, truth, guesses)
+    first = next(name for name in HEAD_DATA[head].metrics if name in measured)
+    assert scores[0].name == first
+    for score in scores:
+        assert score.resampled(once)[0] == pytest.approx(measured[score.name]), score.name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_resampled_score_is_the_metric_of_the_rows_drawn(case: str) -> None:
+    head, truth, guesses = CASES[case]
+    drawn = np.random.default_rng(1).integers(0, len(truth), len(truth))
+    counts = np.bincount(drawn, minlength=len(truth)).astype(float)[None]
+    again = measures(head, [truth[i] for i in drawn], [guesses[i] for i in drawn])
+    for score in scores_of(head, truth, guesses):
+        assert score.resampled(counts)[0] == pytest.approx(again[score.name]), score.name
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_exchanged_answers_score_as_the_mixture_does(case: str) -> None:
+    head, truth, guesses = CASES[case]
+    other = guesses[::-1]
+    given = np.random.default_rng(2).random((1, len(truth))) < 0.5
+    mixed = [b if g else a for a, b, g in zip(guesses, other, given[0], strict=True)]
+    # of labels the columns are those that both sides know
+    pairs = zip(scores_of(head, truth, guesses), scores_of(head, truth, other), strict=True)
+    expected = measures(head, truth, mixed)
+    for ours, theirs in pairs:
+        assert ours.swapped(theirs, given)[0] == pytest.approx(expected[ours.name]), ours.name
+
+
+def test_rouge_knows_words_beyond_the_english_alphabet() -> None:
+    assert measures("generate", ["größer"], ["größer"])["rougeL"] == 1.0
+    assert measures("generate", ["новый"], ["старый"])["rougeL"] == 0.0
+
+
+def test_constant_values_have_no_correlation_and_no_warning() -> None:
+    found = measures("regress", [1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
+    assert found["pearson"] is None
+    assert found["rmse"] == pytest.approx(np.sqrt(2 / 3))

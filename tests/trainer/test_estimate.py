@@ -1,0 +1,99 @@
+"""What a job would take, told before it is queued."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.port import Result, Step, Train
+from engine.testing import FakeEngine
+from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.test_trainer import assert_clean
+from trainer.errors import BadDataset, BadSetting, Busy
+from trainer.jobs import Status
+
+
+class Paced(FakeEngine):
+    """Every training step takes as long as its rows are long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: threading.Event | None = None
+
+    def submit(self, step: Step) -> Future[Result]:
+        if isinstance(step, Train):
+            time.sleep(sum(len(row.ids) for row in step.rows) * 2e-5)
+            if self.held is not None:
+                self.held.wait(10)
+        return FakeEngine.submit(self, step)
+
+
+def test_steps_tokens_and_rows_are_those_of_the_job(bench: Bench) -> None:
+    settings = {"epochs": 4, "batch_rows": 8, "seeds": 2, "patience": 99}
+    spec = bench.spec(jsonl(mood_rows(100)), settings=settings)
+    found = bench.trainer.estimate(spec)
+    assert found.rows == {"train": 72, "dev": 8, "test": 20}
+    assert found.steps == 2 * 4 * 9
+    assert found.tokens % (2 * 4) == 0
+    assert found.tokens > 72 * 8
+    assert found.basis == "measured"
+
+
+def test_nothing_is_queued_and_the_slot_is_given_back(bench: Bench) -> None:
+    bench.trainer.estimate(bench.spec(jsonl(mood_rows())))
+    assert bench.trainer.list(TENANT) == []
+    assert_clean(bench)
+
+
+def test_memory_is_that_of_the_parameters_that_are_trained(bench: Bench) -> None:
+    found = bench.trainer.estimate(bench.spec(jsonl(mood_rows())))
+    assert found.trainable_parameters > 0
+    assert found.slot_bytes == 4 * found.trainable_parameters
+    assert found.optimizer_bytes == 20 * found.trainable_parameters
+
+
+def test_the_time_is_about_what_the_job_then_takes(tmp_path: Path) -> None:
+    bench = Bench(directory=tmp_path, port=Paced())
+    settings = {"epochs": 6, "batch_rows": 16, "patience": 99, "seeds": 1}
+    spec = bench.spec(jsonl(mood_rows(300)), settings=settings)
+    found = bench.trainer.estimate(spec)
+    begun = time.monotonic()
+    job = bench.trainer.submit(spec)
+    bench.trainer.run_once()
+    assert bench.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
+    assert found.seconds == pytest.approx(time.monotonic() - begun, rel=0.5)
+    bench.close()
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [({"kind": "magic"}, BadSetting), ({"text_column": "nothing"}, BadDataset)],
+)
+def test_what_would_be_refused_is_refused_unmeasured(
+    bench: Bench, given: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        bench.trainer.estimate(bench.spec(jsonl(mood_rows()), **given))
+    assert_clean(bench)
+
+
+def test_one_is_measured_at_a_time(tmp_path: Path) -> None:
+    port = Paced()
+    bench = Bench(directory=tmp_path, port=port)
+    port.held = threading.Event()
+    spec = bench.spec(jsonl(mood_rows()))
+    thread = threading.Thread(target=bench.trainer.estimate, args=(spec,))
+    thread.start()
+    while not bench.trainer._measuring.locked():
+        time.sleep(0.005)
+    with pytest.raises(Busy):
+        bench.trainer.estimate(spec)
+    port.held.set()
+    thread.join(10)
+    assert bench.trainer.estimate(spec).steps > 0
+    bench.close()

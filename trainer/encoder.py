@@ -1,0 +1,54 @@
+"""From a checked split to what a job trains on: every row encoded once, for all its runs.
+Knows the base's tokens; no slot and no run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.heads.generate import GenerateHead
+from engine.port import EngineInfo
+from engine.prompting import Prompter
+from engine.tokenizer import Tokenizer
+from trainer.activations import numbered
+from trainer.course import Course
+from trainer.encode import EncodedRow, encode_examples, head_for
+from trainer.example import Example
+from trainer.lessons import encode_lessons
+from trainer.prepare import Prepared
+from trainer.recipe import learning_rate, pooling_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """One base's way of reading rows."""
+
+    info: EngineInfo
+    tokenizer: Tokenizer
+
+    def course(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
+        """What to train on, and the test rows."""
+        spec, split = prepared.spec, prepared.split
+        settings, pooling = spec.settings, pooling_of(spec, self.info)
+        head = head_for(spec.head, pooling, prepared.labels, split.train, settings)
+        train, dev, test = numbered(
+            *(
+                self._rows(rows, head, settings.max_tokens)
+                for rows in (split.train, split.dev, split.test)
+            )
+        )
+        rate = learning_rate(spec)
+        return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
+
+    def as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
+        return self._rows(list(examples), head, None)
+
+    def _rows(
+        self, examples: list[Example], head: dict[str, Any], limit: int | None
+    ) -> list[EncodedRow]:
+        if head["kind"] != GenerateHead.name:
+            return encode_examples(examples, head, self.tokenizer, limit)
+        limit = min(limit or self.info.max_tokens, self.info.max_tokens)
+        return encode_lessons(examples, head, Prompter(self.info, self.tokenizer), limit)

@@ -1,0 +1,190 @@
+"""What a job would take, measured before it is queued: a few steps on a sample of its own rows, in
+a slot that is closed again. Publishes nothing and knows no store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from engine.errors import EngineGone, NotLoaded
+from engine.port import (
+    CloseTraining,
+    Done,
+    EnginePort,
+    OpenTraining,
+    Resident,
+    Stats,
+    TrainingOpened,
+)
+from engine.tokenizer import Tokenizer
+from trainer.ask import ask
+from trainer.course import Course
+from trainer.encode import EncodedRow
+from trainer.encoder import Encoder
+from trainer.loop import Training
+from trainer.prepare import Prepared
+from trainer.recipe import open_training
+from trainer.values import JobSpec
+
+#: batches that are timed, and how large they are at most: time goes by tokens, not by rows
+SAMPLE_BATCHES = 3
+SAMPLE_ROWS = 32
+#: of a parameter that is trained: itself in full, its gradient, two moments and the best so far
+_TRAINED_BYTES = 4 * 5
+#: of kept activations; more is computed anew in every epoch
+_CACHE_BYTES = OpenTraining(kind="", kind_config={}, head={}, seed=0).cache_bytes
+_WIDTHS = {"float32": 4, "float64": 8}
+_HALF = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Of the whole job, if none of its runs stops early. `basis` says how the seconds are known."""
+
+    #: of all runs together
+    steps: int
+    tokens: int
+    seconds: float
+    basis: str
+    rows: dict[str, int]
+    trainable_parameters: int
+    #: of the version, where it is served
+    slot_bytes: int
+    #: of one run while it trains
+    optimizer_bytes: int
+    #: of frozen activations that would be kept
+    cache_bytes: int
+    warnings: list[str]
+
+
+def estimate(
+    spec: JobSpec,
+    prepared: Prepared,
+    port: EnginePort,
+    tokenizer: Tokenizer,
+    clock: Callable[[], float] = time.monotonic,
+) -> Estimate:
+    """Raises the engine's errors."""
+    begun = clock()
+    course, test = Encoder(info=port.info, tokenizer=tokenizer).course(prepared)
+    reading_s = clock() - begun
+    sample = _sample(course, test)
+    opened, watch, cache_bytes = _tried(spec, sample, port, clock)
+    tokens, dev_tokens, num_seeds = _tokens(course.train), _tokens(course.dev), spec.settings.seeds
+    num_epochs, scale = num_seeds * spec.settings.epochs, tokens / _tokens(sample.train)
+    lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
+    # what is kept is computed once for all runs, what finds no room in every epoch
+    training_s = watch.filling_s * (1 + num_epochs * lost) + num_epochs * watch.training_s
+    answer_s = watch.answering_s / max(1, _tokens(sample.dev))
+    judged_tokens = num_epochs * dev_tokens + num_seeds * _tokens(test)
+    width = _WIDTHS.get(port.info.dtype, _HALF)
+    return Estimate(
+        steps=num_seeds * course.num_steps,
+        tokens=num_epochs * tokens,
+        seconds=round(reading_s + training_s * scale + judged_tokens * answer_s, 3),
+        basis="measured",
+        rows=dict(prepared.split.sizes),
+        trainable_parameters=opened.num_trainable,
+        slot_bytes=opened.num_trainable * width,
+        optimizer_bytes=opened.num_trainable * _TRAINED_BYTES,
+        cache_bytes=round(min(cache_bytes * scale, _CACHE_BYTES)),
+        warnings=list(prepared.warnings),
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watch:
+    """Looks on while the sample is trained: two epochs, the second of which is like all others."""
+
+    clock: Callable[[], float]
+    filling_s: float = field(init=False, default=0.0)
+    training_s: float = field(init=False, default=0.0)
+    answering_s: float = field(init=False, default=0.0)
+    _since: float = field(init=False)
+    _stepped: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._since = self._stepped = self.clock()
+
+    @property
+    def wants_rest(self) -> bool:
+        return False
+
+    def waiting(self) -> None:
+        return None
+
+    def rested(self, state: object) -> None:
+        del state
+
+    def left(self, state: object) -> None:
+        del state
+
+    def filled(self) -> None:
+        now = self.clock()
+        self.filling_s = now - self._since
+        self._since = self._stepped = now
+
+    def stepped(self) -> None:
+        self._stepped = self.clock()
+
+    def judged(self, state: object) -> Any:
+        """True: the loop may go on."""
+        del state
+        now = self.clock()
+        self.training_s = self._stepped - self._since
+        self.answering_s = now - self._stepped
+        self._since = now
+        return True
+
+
+def _tried(
+    spec: JobSpec, sample: Course, port: EnginePort, clock: Callable[[], float]
+) -> tuple[TrainingOpened, _Watch, int]:
+    """The slot as it was opened, the time it took, and the bytes it kept."""
+    before, generation = _cache_bytes(port), port.generation
+    examples = [row.example for row in sample.train]
+    opened = ask(port, open_training(spec, sample.head, port.info, examples), TrainingOpened)
+    try:
+        watch = _Watch(clock=clock)
+        Training(port, opened.slot, sample, watch).train()
+        return opened, watch, max(0, _cache_bytes(port) - before)
+    finally:
+        # after a crash the slot is gone, or its number is already someone else's
+        if port.generation == generation:
+            with suppress(EngineGone, NotLoaded):
+                ask(port, CloseTraining(slot=opened.slot), Done)
+
+
+def _cache_bytes(port: EnginePort) -> int:
+    return ask(port, Stats(), Resident).cache_bytes
+
+
+def _sample(course: Course, test: list[EncodedRow]) -> Course:
+    """As long and as short as all rows are, in the same proportions, and at a rate that harms
+    nothing.
+    """
+    batch_rows = min(course.settings.batch_rows, SAMPLE_ROWS)
+    settings = replace(course.settings, epochs=2, patience=2, batch_rows=batch_rows)
+    num = SAMPLE_BATCHES * batch_rows
+    return replace(
+        course,
+        train=_spread(course.train, num),
+        dev=_spread(course.dev or test, num),
+        settings=settings,
+        learning_rate=1e-6,
+    )
+
+
+def _spread(rows: Sequence[EncodedRow], num: int) -> list[EncodedRow]:
+    """So many, evenly over their lengths."""
+    ordered = sorted(rows, key=lambda row: row.num_tokens)
+    num = min(num, len(ordered))
+    return [ordered[(2 * place + 1) * len(ordered) // (2 * num)] for place in range(num)]
+
+
+def _tokens(rows: Sequence[EncodedRow]) -> int:
+    return sum(row.num_tokens for row in rows)
