@@ -52,7 +52,8 @@ class References:
             rows = [course.train[i] for i in order[: round(share * len(order))].tolist()]
             if len(rows) >= _LEAST_ROWS:
                 with self.runs(replace(course, train=rows)) as runs:
-                    points.append(_point(share, len(rows), runs.train(whole.spec)))
+                    part = runs.train(whole.spec, f"share-{share:g}")
+                    points.append(_point(share, len(rows), part))
         return [*points, _point(1.0, len(course.train), whole)]
 
     def full_finetuning(self, found: Findings) -> dict[str, Any] | None:

@@ -72,10 +72,8 @@ class Runs:
         """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
         before is not trained again. Raises TrainingDiverged.
         """
-        course, folder = (
-            self.course_of(spec),
-            self._keeping.checkpoints.run(_name(spec, self._dataset)),
-        )
+        course = self.course_of(spec)
+        folder = self._keeping.checkpoints.run(_name(spec, self._dataset))
         opened, kept = self._begun(spec, folder)
         state = kept.state if kept else None
         run = self._kept(spec, name, opened.slot, folder)

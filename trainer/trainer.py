@@ -117,8 +117,7 @@ class Trainer:
         or UnknownFile.
         """
         check_recipe(spec, self._tools.port.info)
-        given = sources(self._tools.files, spec)
-        return examine(given, spec, self._tools.tokenizer)
+        return examine(sources(self._tools.files, spec), spec, self._tools.tokenizer)
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)
