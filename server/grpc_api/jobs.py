@@ -59,7 +59,8 @@ class JobsApi:
         self, request: jobs_pb2.WatchRequest, caller: Caller
     ) -> AsyncIterator[jobs_pb2.Update]:
         async for view in self._service.updates(caller, request.id, request.after):
-            yield wire.update(view)
+            if view is not None:
+                yield wire.update(view)
 
     async def watch_job(
         self, request: jobs_pb2.GetJobRequest, caller: Caller

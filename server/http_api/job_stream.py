@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import Response
@@ -20,8 +21,9 @@ async def job_stream(
 ) -> Response:
     await jobs.get(caller, job_id)  # what is not there is told by the status
 
-    async def shown() -> AsyncGenerator[Mapping[str, Any], None]:
-        async for event in jobs.follow(caller, job_id, after):
-            yield show(event)
+    async def shown() -> AsyncGenerator[Mapping[str, Any] | None, None]:
+        async with aclosing(jobs.follow(caller, job_id, after)) as events:
+            async for event in events:
+                yield None if event is None else show(event)
 
     return EventStream(shown(), lambda: None, {})

@@ -27,6 +27,8 @@ JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {
     "chosen",
 }
 _POLL_S = 0.25
+#: proxies and clients give up a stream that says nothing for long
+_QUIET_S = 3.0
 MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 16, 64, 512
 
 
@@ -105,11 +107,12 @@ class JobService:
 
     async def updates(
         self, caller: Caller, job_id: str, after: int = 0
-    ) -> AsyncGenerator[JobView | JobEventView, None]:
+    ) -> AsyncGenerator[JobView | JobEventView | None, None]:
         """The job's events behind `after` and the job itself, then each event and each change as it
-        comes, until the job has ended. A draining server sends its watchers elsewhere.
+        comes, until the job has ended; none once in `_QUIET_S` without any. A draining server sends
+        its watchers elsewhere.
         """
-        seen = -1
+        seen, quiet_s = -1, 0.0
         while True:
             job = await self.get(caller, job_id)
             page = await self.events(caller, job_id, after)
@@ -125,14 +128,18 @@ class JobService:
                 raise Draining
             if not page.has_more:
                 await asyncio.sleep(self._poll_s)
+                quiet_s = 0.0 if page.items else quiet_s + self._poll_s
+            if quiet_s >= _QUIET_S:
+                quiet_s = 0.0
+                yield None
 
     async def follow(
         self, caller: Caller, job_id: str, after: int = 0
-    ) -> AsyncGenerator[JobEventView, None]:
-        """The events alone."""
+    ) -> AsyncGenerator[JobEventView | None, None]:
+        """The events alone; none, now and then, while there is nothing to tell."""
         async with aclosing(self.updates(caller, job_id, after)) as updates:
             async for update in updates:
-                if isinstance(update, JobEventView):
+                if not isinstance(update, JobView):
                     yield update
 
     async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[JobView]:

@@ -154,8 +154,10 @@ async def test_events_stream_as_they_come_and_end_with_the_job(tmp_path: Path) -
             http.stream("GET", path, params={"stream": "true"}) as answer,
         ):
             assert answer.headers["content-type"].startswith("text/event-stream")
-            lines = (line.removeprefix("data: ") async for line in answer.aiter_lines() if line)
-            async for line in lines:
+            async for sent in answer.aiter_lines():
+                if not sent.startswith("data: "):
+                    continue
+                line = sent.removeprefix("data: ")
                 if line == "[DONE]":
                     break
                 seen.append(json.loads(line))

@@ -231,7 +231,11 @@ async def test_events_and_checkpoints_come_in_pages_over_both_transports(tmp_pat
         job = (await http.post("/v1/jobs", json=body)).json()
         path = f"/v1/jobs/{job['id']}"
         async with http.stream("GET", f"{path}/events", params={"stream": "true"}) as answer:
-            lines = [line.removeprefix("data: ") async for line in answer.aiter_lines() if line]
+            lines = [
+                line.removeprefix("data: ")
+                async for line in answer.aiter_lines()
+                if line.startswith("data: ")
+            ]
         streamed = [json.loads(line) for line in lines[:-1]]
         assert lines[-1] == "[DONE]"
         first = (await http.get(f"{path}/events", params={"limit": 2})).json()

@@ -19,16 +19,20 @@ from server.http_api.openai.problem import document
 
 _log = logging.getLogger(__name__)
 _END = b"data: [DONE]\n\n"
+#: a comment, which readers of events skip
+_ALIVE = b": nothing new\n\n"
 
 
 class EventStream(Response):
-    """Sends what `objects` yields, and calls `close` at its end, be it that the caller hung up."""
+    """Sends what `objects` yields, for none a sign of life, and calls `close` at its end, be it
+    that the caller hung up.
+    """
 
     media_type = "text/event-stream"
 
     def __init__(
         self,
-        objects: AsyncGenerator[Mapping[str, Any], None],
+        objects: AsyncGenerator[Mapping[str, Any] | None, None],
         close: Callable[[], None],
         headers: Mapping[str, str],
     ) -> None:
@@ -55,7 +59,7 @@ class EventStream(Response):
         try:
             async with aclosing(self._objects) as objects:
                 async for each in objects:
-                    await _body(send, _event(each))
+                    await _body(send, _ALIVE if each is None else _event(each))
             await _body(send, _END)
         except Exception as error:  # noqa: BLE001 whatever it is, the caller waits to hear of it
             await _body(send, _event(document(_told(error, scope))))
