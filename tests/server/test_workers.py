@@ -23,7 +23,7 @@ from trainer.values import Job
 
 LEASE_S = 2
 #: long enough to be caught in the middle
-SETTINGS = {"epochs": 40, "patience": 40, "seeds": 1, "batch_rows": 4, "learning_rate": 0.001}
+SETTINGS = {"epochs": 80, "patience": 80, "seeds": 1, "batch_rows": 4, "learning_rate": 0.001}
 ROWS = jsonl(
     {"text": f"{words} w{10 + i}", "label": label}
     for i in range(60)
