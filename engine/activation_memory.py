@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -50,6 +51,7 @@ class ActivationMemory:
         if self.on_disk + size > self._disk_bytes:
             return None
         try:
+            Path(str(self._folder)).mkdir(parents=True, exist_ok=True)
             mapped = self._written(tensor)
         except OSError as error:
             _log.warning(

@@ -50,6 +50,7 @@ class BagWriting:
             forward_s=1e-4,
             num_tokens=num_read + len(step.keys),
             num_adapters=len(slots),
+            used_blocks=self.used_blocks,
         )
 
     def release(self, keys: Sequence[int]) -> None:

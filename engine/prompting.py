@@ -16,6 +16,12 @@ from engine.heads.head_kind import IGNORED
 from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
 
+#: a prompt is all settings: what its version holds in place of trained weights
+PROMPT_FILES = {
+    "adapter_config.json": b'{"adapterd_kind": "head_only"}',
+    "adapter_model.safetensors": (8).to_bytes(8, "little") + b"{}      ",
+}
+
 #: one text, or a conversation
 Asked = str | Sequence[Message]
 

@@ -114,3 +114,5 @@ class Decoded(Message, frozen=True, kw_only=True):
     forward_s: float
     num_tokens: int
     num_adapters: int
+    #: that running rows of any caller hold now
+    used_blocks: int = 0

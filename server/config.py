@@ -62,6 +62,9 @@ class Settings(BaseSettings):
     host_bytes: int = Field(1024 * MIB, ge=MIB)
     #: keys and values of texts being written; prompts read before stay in what is left of it
     kv_cache_bytes: int = Field(1024 * MIB, ge=MIB)
+    #: frozen activations of the rows in training: in memory, and past that in the data directory
+    activation_bytes: int = Field(1024 * MIB, ge=0)
+    activation_disk_bytes: int = Field(0, ge=0)
     #: a second copy of the linears, in which a few texts are written faster on a CPU; none where
     #: it would take more, or 0
     packed_bytes: int = Field(1024 * MIB, ge=0)
@@ -128,6 +131,9 @@ class Settings(BaseSettings):
             base=self.base, dtype=self.dtype, threads=self.threads, exact=self.exact,
             num_slots=self.num_slots + 1, slot_bytes=self.slot_bytes,
             host_bytes=self.host_bytes + PROOF_BYTES, kv_cache_bytes=self.kv_cache_bytes,
+            activation_bytes=self.activation_bytes,
+            activation_disk_bytes=self.activation_disk_bytes,
+            activation_folder=str(self.data_dir / "activations"),
             packed_bytes=self.packed_bytes,
         )  # fmt: skip
 

@@ -69,9 +69,11 @@ def prepare(
     spec: JobSpec,
     tokenizer: Tokenizer | None = None,
     likeness: Likeness | None = None,
+    *,
+    writes: bool = False,
 ) -> Prepared:
     """Raises BadDataset or UnknownFile, and what `likeness` does."""
-    examination = examine(sources(files, spec), spec, tokenizer, likeness)
+    examination = examine(sources(files, spec), spec, tokenizer, likeness, writes=writes)
     if examination.error is not None:
         raise examination.error
     subject = examination.subject
@@ -103,8 +105,12 @@ def examine(
     spec: JobSpec,
     tokenizer: Tokenizer | None = None,
     likeness: Likeness | None = None,
+    *,
+    writes: bool = False,
 ) -> Examination:
-    """Everything there is to say, however much of it refuses the job."""
+    """Everything there is to say, however much of it refuses the job. `writes` says that the base
+    may learn from worked examples in its prompt.
+    """
     reading = _Reading(spec)
     parts = {part: reading.rows(part, source) for part, source in given.items()}
     subject = Subject(
@@ -115,6 +121,7 @@ def examine(
         files={part: source.filename for part, source in given.items()},
         tokenizer=tokenizer,
         likeness=likeness,
+        writes=writes,
     )
     if not reading.errors:
         reading.check(subject)

@@ -8,7 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from engine.families import FAMILIES
 from engine.heads import HEADS, head_kind
+from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo, LossOptions, OpenTraining
 from engine.windows import window_problem
 from trainer.batches import num_batches
@@ -26,11 +28,16 @@ from trainer.values import JobSpec
 _NUMBERS = ("regress", "embed")
 #: of two products in a row, the first gets a gradient only once the second has left zero
 _STARTS_AT_ZERO = ("lora", "bottleneck")
+#: no adapter: worked examples before every input, under the base's own weights
+PROMPT = "prompt"
 
 
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
     """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
     _one_of("head", spec.head, sorted(set(info.poolings) & set(HEAD_DATA)))
+    if spec.kind == PROMPT:
+        _check_prompt(spec, info)
+        return
     _one_of("kind", spec.kind, sorted(set(info.kinds) & set(KIND_SETTINGS)))
     _check_kind_settings(spec)
     _one_of("pooling", pooling_of(spec, info), info.poolings[spec.head])
@@ -138,12 +145,29 @@ def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dic
 
 
 def learning_rate(spec: JobSpec) -> float:
+    """Raises BadSetting where nothing is trained."""
+    if spec.kind == PROMPT:
+        raise BadSetting(f"kind is {PROMPT}, which trains nothing and has no rate.", name="kind")
     return spec.settings.learning_rate or DEFAULT_LEARNING_RATES[spec.kind]
 
 
 def _one_of(name: str, value: str, choices: list[str]) -> None:
     if value not in choices:
         raise BadSetting(f"{name} is {value!r}; it must be one of {', '.join(choices)}.", name=name)
+
+
+def writes_after_prompts(info: EngineInfo) -> bool:
+    """Whether worked examples before an input tell the base what to write."""
+    return FAMILIES[info.family].architecture == "decoder"
+
+
+def _check_prompt(spec: JobSpec, info: EngineInfo) -> None:
+    if spec.head != GenerateHead.name or not writes_after_prompts(info):
+        raise BadSetting(
+            f"kind is {PROMPT}, for the head {GenerateHead.name} on a decoder; the head is "
+            f"{spec.head} and the base a {FAMILIES[info.family].architecture}.",
+            name="kind",
+        )
 
 
 def _check_kind_settings(spec: JobSpec) -> None:

@@ -5,7 +5,7 @@ ends them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -29,16 +29,19 @@ from trainer.lease import Lease
 from trainer.outcome import Outcome, seeds_report
 from trainer.pace import Pace
 from trainer.practice import Practised, practise
-from trainer.prepare import Prepared, prepare
+from trainer.prepare import Prepared
 from trainer.production import Production
 from trainer.progress import Progress
+from trainer.prompted import PromptRun
 from trainer.publish import Draft, Publisher
+from trainer.recipe import PROMPT
 from trainer.reference import References
 from trainer.reporting import Reporting, sampled
 from trainer.rhythm import Rhythm
 from trainer.runs import Keeping, Runs
 from trainer.search_space import candidates
 from trainer.temperature import tempered
+from trainer.validation import validated
 from trainer.values import Job, JobSpec
 from trainer.workload import ANSWERED, num_tokens
 
@@ -91,9 +94,13 @@ class JobRun:
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
         keeping = self._keeping()
-        prepared = prepare(self._tools.files, self._job.spec, self._tools.tokenizer, self._likeness)
+        tools, spec, check = self._tools, self._job.spec, self._lease.check
+        base = (tools.port.info, tools.tokenizer, tools.embedder)
+        prepared = validated(tools.files, spec, *base, check)
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
+        if self._spec.kind == PROMPT:
+            return self._prompted(prepared)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoder.course(prepared)
         with self._runs(course, rows, keeping) as runs:
@@ -108,8 +115,12 @@ class JobRun:
             version = self._publish(found, report, beside)
         return version, self._result(version, report)
 
-    def _likeness(self, pairs: Sequence[tuple[str, str]]) -> list[float]:
-        return self._tools.embedder.likeness(self._spec.tenant, pairs, self._lease.check)
+    def _prompted(self, prepared: Prepared) -> tuple[Version, dict[str, Any]]:
+        """A version without weights: examples are all that it has learned."""
+        tools = self._tools
+        prompt = PromptRun(tools.port, tools.registry, tools.tokenizer, tools.proof_slot)
+        version, report = prompt.run(prepared, self._job.id, self._lease)
+        return version, self._result(version, report)
 
     def _keeping(self) -> Keeping:
         """Raises BaseChanged where the job began on another base."""

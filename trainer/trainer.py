@@ -19,7 +19,7 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
-from trainer.admitted import admitted
+from trainer.admission import Admission
 from trainer.checkpoints import Checkpoints
 from trainer.doctor.embedder import Embedder
 from trainer.errors import Busy, Cancelled, LeaseLost, Paused, Stopping, TrainerError
@@ -29,8 +29,7 @@ from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.jobs import MAX_ATTEMPTS, Status
 from trainer.lease import Lease
-from trainer.prepare import Examination, examine, sources
-from trainer.recipe import check_recipe
+from trainer.prepare import Examination
 from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
 
@@ -75,12 +74,13 @@ class Trainer:
             report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
             checkpoints=checkpoints, checkpoint_s=checkpoint_s,
         )  # fmt: skip
+        self._admission = Admission(files=files, info=port.info, tokenizer=tokenizer)
 
     def submit(self, spec: JobSpec) -> Job:
         """Check everything that can be checked, then queue. Raises BadName, BadSetting, BadDataset
         or UnknownFile.
         """
-        admitted(spec, self._tools.files, self._tools.port.info, self._tools.tokenizer)
+        self._admission.prepared(spec)
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()
@@ -93,8 +93,7 @@ class Trainer:
         if not self._measuring.acquire(blocking=False):
             raise Busy
         try:
-            tools = self._tools
-            prepared = admitted(spec, tools.files, tools.port.info, tools.tokenizer)
+            prepared, tools = self._admission.prepared(spec), self._tools
             return estimate(prepared.spec, prepared, tools.port, tools.tokenizer, tools.clock)
         finally:
             self._measuring.release()
@@ -103,8 +102,7 @@ class Trainer:
         """What a job's files are like, as submitting it would say, without a job. Raises BadSetting
         or UnknownFile.
         """
-        check_recipe(spec, self._tools.port.info)
-        return examine(sources(self._tools.files, spec), spec, self._tools.tokenizer)
+        return self._admission.examined(spec)
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)

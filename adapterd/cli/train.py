@@ -36,7 +36,9 @@ def train(
     ] = "",
     label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
     split_seed: Annotated[int, typer.Option(help="Which rows become dev and test rows.")] = 0,
-    kind: Annotated[str, typer.Option(help="lora, bottleneck, ia3, bias or head_only.")] = "",
+    kind: Annotated[
+        str, typer.Option(help="lora, bottleneck, ia3, bias, head_only or prompt.")
+    ] = "",
     pooling: Annotated[
         str, typer.Option(help="native, cls, mean or last; default: the server's.")
     ] = "",

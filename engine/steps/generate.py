@@ -70,6 +70,7 @@ class Writing:
             forward_s=time.perf_counter() - started,
             num_tokens=sum(turn.count for turn in turns),
             num_adapters=len({turn.row.slot for turn in turns} - {0}),
+            used_blocks=self.used_blocks,
         )
 
     def release(self, keys: Sequence[int]) -> None:

@@ -35,14 +35,16 @@ class _Admitted:
     row: Running
     #: what its source is found by again; None: by nobody
     name: bytes | None
-    #: at most, of source and text
-    blocks: int
+    #: at most, in blocks
+    source: int
+    text: int
 
 
 class SourceReader:
     """Rows that were read together stay together until one leaves or others join.
 
-    A row takes its turn once all it may come to read has room, so none ever has to give way.
+    A row takes its turn once there is room for a rectangle of all rows as long as the longest may
+    come to be, so none ever has to give way. Nobody overtakes a row that waits for room.
     """
 
     def __init__(self, base: Base, sites: Sites, *, budget: int, exact: bool) -> None:
@@ -54,16 +56,20 @@ class SourceReader:
 
     @property
     def used_blocks(self) -> int:
-        return sum(self._admitted[key].blocks for group in self._groups for key in group.keys)
+        return sum(
+            _rectangle([self._admitted[key] for key in group.keys]) for group in self._groups
+        )
 
     def admit(self, row: Running) -> None:
-        blocks = -(-row.num_prompt // BLOCK_TOKENS) + -(-row.most // BLOCK_TOKENS)
-        if blocks > self.num_blocks:
+        source, text = -(-row.num_prompt // BLOCK_TOKENS), -(-row.most // BLOCK_TOKENS)
+        if source + text > self.num_blocks:
             raise BadRow(
-                f"the row's {row.num_prompt} tokens and the {row.most} it may write need {blocks} "
+                f"the row's {row.num_prompt} tokens and the {row.most} it may write need "
+                f"{source + text} "
                 f"blocks of keys and values; there are {self.num_blocks}"
             )
-        self._admitted[row.key] = _Admitted(row=row, name=self._name(row), blocks=blocks)
+        name = self._name(row)
+        self._admitted[row.key] = _Admitted(row=row, name=name, source=source, text=text)
 
     def forget(self, key: int) -> None:
         if self._admitted.pop(key, None) is not None:
@@ -74,18 +80,22 @@ class SourceReader:
     def turns(self, rows: Sequence[Running], max_tokens: int) -> list[list[Turn]]:
         """Those that write on, those whose sources are known, those whose sources are not."""
         on, known, new = list[Turn](), list[Turn](), list[Turn]()
-        left, room = max_tokens, self.num_blocks - self.used_blocks
+        left, full = max_tokens, False
+        standing = [self._admitted[key] for group in self._groups for key in group.keys]
         for row in rows:
             own = self._admitted[row.key]
             if row.num_written:
                 on.append(Turn(row=row, start=len(row.ids) - 1, count=1))
-            elif self._known.find(own.name) is not None and own.blocks <= room:
+            elif full := full or _rectangle([*standing, own]) > self.num_blocks:
+                continue
+            elif self._known.find(own.name) is not None:
                 known.append(Turn(row=row, start=0, count=row.num_prompt))
-                room -= own.blocks
+                standing.append(own)
             # a source longer than what all may read is read all the same, with no other
-            elif own.blocks <= room and (row.num_prompt <= left or left == max_tokens):
+            elif row.num_prompt <= left or left == max_tokens:
                 new.append(Turn(row=row, start=0, count=row.num_prompt))
-                left, room = left - row.num_prompt, room - own.blocks
+                standing.append(own)
+                left -= row.num_prompt
         groups = [group for group in (on, known, new) if group]
         return [[turn] for group in groups for turn in group] if self._exact else groups
 
@@ -165,6 +175,12 @@ class SourceReader:
         if self._exact or not row.salt or named is None:
             return None
         return next_name(root_name(named, row.salt), row.ids)
+
+
+def _rectangle(rows: Sequence[_Admitted]) -> int:
+    """Blocks of these rows together once all of them are as long as they may come to be."""
+    longest = max(own.source for own in rows) + max(own.text for own in rows)
+    return len(rows) * longest
 
 
 def _rank(row: Running, placed: dict[int, Placed]) -> tuple[str, int, int]:

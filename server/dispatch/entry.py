@@ -65,7 +65,10 @@ class Entry:
 
     @property
     def num_bytes(self) -> int:
-        return self.lease.num_bytes
+        """What its adapter takes in a slot. One that writes is laid beside its neighbours in a
+        second copy.
+        """
+        return self.lease.num_bytes * (1 if self.draft is None else 2)
 
     @property
     def num_writing_tokens(self) -> int:

@@ -32,9 +32,22 @@ class Seating:
         self._keys = itertools.count(1)
 
     def begin(self, texts: Sequence[Text]) -> list[Text]:
-        """The texts that begin beside these; their entries have left the room."""
-        turn, now = Turn(texts, self._limits), self._clock()
+        """The texts that begin beside these; their entries have left the room.
+
+        When it raises, nobody has begun.
+        """
         begun: list[Text] = []
+        try:
+            self._reserve(self._chosen(Turn(texts, self._limits), begun))
+            self._room.take([text.entry for text in begun])
+        except BaseException:
+            self._undo(begun)
+            raise
+        return begun
+
+    def _chosen(self, turn: Turn, begun: list[Text]) -> dict[str, int]:
+        """Adds who begins; answers what the next free slot is kept for."""
+        now = self._clock()
         reserved: dict[str, int] = {}
         for entry in self._waiting(turn):
             if not turn.has_room(entry):
@@ -46,9 +59,13 @@ class Seating:
             elif now - entry.enqueued_at >= self._limits.patience_s:
                 reserved = {} if has_slot else {entry.digest: entry.num_bytes}
                 break
-        self._room.take([text.entry for text in begun])
-        self._reserve(reserved)
-        return begun
+        return reserved
+
+    def _undo(self, begun: Sequence[Text]) -> None:
+        for text in begun:
+            text.entry.running = False
+            if text.slot:
+                self._slots.release(text.entry.digest)
 
     def rank(self, entry: Entry) -> tuple[int, float]:
         return band(entry, self._limits.ageing_s, self._clock()), entry.enqueued_at

@@ -54,7 +54,7 @@ class Writer:
         )
         #: in order of rank
         self.texts: list[Text] = []
-        self._generation = port.generation
+        self._used_blocks, self._generation = 0, port.generation
         self._loop: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
         batcher.on_freed = self._stirred.set
@@ -65,8 +65,9 @@ class Writer:
 
     @property
     def share_held(self) -> float:
-        """Of the engine's memory for keys and values, what running texts need now."""
-        return Turn(self.texts, self._limits).share_held
+        """Of the engine's blocks what running texts held last; without any what they may need."""
+        used, blocks = self._used_blocks if self.texts else 0, self._limits.num_blocks
+        return used / blocks if blocks else Turn(self.texts, self._limits).share_held
 
     def admit(self, entries: Sequence[Entry]) -> None:
         """All of a call or nothing.
@@ -144,8 +145,8 @@ class Writer:
             # all of them if there is nobody else to blame, or only those that are tried again
             self._release([text.key for text in begun or going])
             return error
-        now = self._clock()
-        stopped = []
+        now, stopped = self._clock(), list[int]()
+        self._used_blocks = decoded.used_blocks
         for text, result in zip([*going, *begun], decoded.rows, strict=True):
             if text.take(result):
                 stopped.append(text.key)

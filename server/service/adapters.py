@@ -17,10 +17,11 @@ from adapters_registry.values import Alias, Version
 from engine.errors import EngineError
 from engine.heads.generate import GenerateHead
 from engine.port import EnginePort, Inspect, Inspected
+from engine.prompting import PROMPT_FILES
 from server.dispatch.residency import Residency
 from server.errors import BadCall
 from server.service.head_settings import head_of
-from server.service.prompts import PROMPT_FILES, PromptReader
+from server.service.prompts import PromptReader
 from server.service.reports import Reports
 from server.service.values import Caller, Registration
 from server.service.views import (

@@ -16,12 +16,6 @@ from server.service.token_ids import TokenIds
 from server.service.tokens import Outputs, TextRow
 from server.service.values import RowError
 
-#: a prompt is all settings: what its version holds in place of trained weights
-PROMPT_FILES = {
-    "adapter_config.json": b'{"adapterd_kind": "head_only"}',
-    "adapter_model.safetensors": (8).to_bytes(8, "little") + b"{}      ",
-}
-
 _SHORTEST = "a"
 
 

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from adapters_registry.errors import BadName, NotFound
 from adapters_registry.values import Version
-from engine.grammar import Grammars
+from engine.grammar.trial import Trial
 from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo, Sampling
 from engine.tokenizer import Tokenizer
@@ -54,7 +54,7 @@ class WriteService:
     ) -> None:
         self._resolve, self._info, self._prompts = resolve, info, prompts
         self._tokenizer, self._texts = tokenizer, TokenTexts(tokenizer)
-        self._grammars = Grammars(info.tokenizer_json, info.end_ids)
+        self._grammars = Trial(info.tokenizer_json, info.end_ids)
         self._leases, self._writer, self._limits = leases, writer, limits
         self._observer, self._draw, self._clock = observer, draw, clock
 
@@ -112,7 +112,7 @@ class WriteService:
     async def _sampling(self, wanted: Wanted) -> Sampling:
         """Checked against the vocabulary. Who asks for no seed gets another text each time."""
         sampling = wanted.sampling
-        if sampling.grammar:  # compiling takes a while
+        if sampling.grammar:  # it is tried in another process first
             await asyncio.to_thread(self._check, wanted)
         elif sampling != Sampling():
             self._check(wanted)

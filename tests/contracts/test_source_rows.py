@@ -106,6 +106,33 @@ def test_a_row_waits_until_there_is_room_for_all_it_may_read(
     assert (table.texts[2], reader.used_blocks) == (table.alone(2, 2), 0)
 
 
+def test_rows_as_wide_as_the_longest_among_them_stay_within_the_memory(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = desk("t5")
+    reader = table.table.engine._writing._reader
+    monkeypatch.setattr(reader, "num_blocks", 7)
+    # alone they need 3, 2 and 2 blocks, together three times the 3 of the longest
+    wide = port.Begin(key=1, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
+    table.step(wide, table.begin(2, 2, 0), table.begin(3, 2, 2))
+    assert (table.texts[1] != [], table.texts[2] != [], table.texts[3]) == (True, True, [])
+    assert reader.used_blocks == 6
+    table.finish()
+    assert table.texts[3] == table.alone(2, 2)
+
+
+def test_nobody_overtakes_a_row_that_waits_for_room(
+    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = desk("t5")
+    monkeypatch.setattr(table.table.engine._writing._reader, "num_blocks", 4)
+    wide = port.Begin(key=2, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
+    table.step(table.begin(1, 2, 1), wide, table.begin(3, 2, 2))
+    assert (table.texts[1] != [], table.texts[2], table.texts[3]) == (True, [], [])
+    table.finish()
+    assert table.texts[3] == table.alone(2, 2)
+
+
 def test_a_row_that_could_never_have_room_is_refused(
     desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
 ) -> None:

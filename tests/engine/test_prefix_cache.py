@@ -74,7 +74,7 @@ def test_what_is_held_is_never_evicted() -> None:
 def test_past_the_memory_rows_go_to_disk_and_come_back_the_same(
     tmp_path: Path, dtype: torch.dtype
 ) -> None:
-    memory = ActivationMemory(0, PLENTY, str(tmp_path))
+    memory = ActivationMemory(0, PLENTY, str(tmp_path / "made when it is needed"))
     cache = PrefixCache(memory)
     stored = cache.hold("a", 1)
     wanted = torch.randn(5, 4).to(dtype)

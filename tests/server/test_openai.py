@@ -157,7 +157,7 @@ async def test_a_conversation_goes_through_the_template(tmp_path: Path) -> None:
         answer = await api.chat.completions.create(
             model="fake",
             messages=[
-                {"role": "developer", "content": "Be kind."},
+                {"role": "developer", "name": "shop", "content": "Be kind."},
                 {"role": "user", "content": [{"type": "text", "text": "hi"}]},
             ],
         )
@@ -383,6 +383,7 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "messages must be"),
     ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "y"}]}, "tool_call_id"),
     ({"messages": [{"role": "king", "content": "x"}]}, "role of messages"),
+    ({"messages": [{"role": "user", "content": "x", "name": 7}]}, "name of messages"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "type text"),
     ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "no tools"),
     ({"top_logprobs": 2}, "top_logprobs need logprobs"),

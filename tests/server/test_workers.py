@@ -21,6 +21,8 @@ from tests.trainer.build import TENANT, Bench, jsonl
 from trainer.jobs import Status
 from trainer.values import Job
 
+#: engines start in seconds on a quiet machine, on a busy one in many
+pytestmark = pytest.mark.timeout(400)
 LEASE_S = 2
 #: long enough to be caught in the middle
 SETTINGS = {"epochs": 40, "patience": 40, "seeds": 1, "batch_rows": 4, "learning_rate": 0.001}
@@ -62,7 +64,7 @@ class Yard:
     def codes(self, job: Job) -> list[str]:
         return [event.code for event in self.bench.trainer.events(TENANT, job.id, limit=10_000)]
 
-    def until(self, true: Callable[[], bool], what: str, timeout_s: float = 60) -> None:
+    def until(self, true: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
         give_up = time.monotonic() + timeout_s
         while not true():
             assert time.monotonic() < give_up, f"{what} did not come"

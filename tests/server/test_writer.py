@@ -143,6 +143,48 @@ async def test_a_fault_of_our_own_ends_every_text_and_the_writer_writes_on_after
     assert len((await desk.write(lease, 3)).rows) == 1
 
 
+async def test_who_was_seated_when_a_fault_came_keeps_no_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path)
+    leases = [await desk.draft(), await desk.draft(seed=1)]
+    acquire, calls = desk.slots.acquire, list[int]()
+
+    def failing(*given: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("the books are wrong")
+        return acquire(*given)
+
+    monkeypatch.setattr(desk.slots, "acquire", failing)
+    texts = [desk.write(lease, 5) for lease in leases]
+    async with asyncio.timeout(2):
+        for outcome in await asyncio.gather(*texts, return_exceptions=True):
+            assert isinstance(outcome, EngineGone)
+    desk.assert_nothing_left()
+
+
+async def test_the_share_of_the_cache_in_use_is_the_engine_s_figure(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.with_limits(num_blocks=8, block_tokens=4)
+    assert desk.writer.share_held == 0
+    text = desk.write(await desk.draft(), 5, 10)
+    await desk.decoding()
+    await asyncio.sleep(0)
+    assert desk.writer.share_held == desk.fake.writing.used_blocks / 8 > 0
+    await text
+    assert desk.writer.share_held == 0
+
+
+async def test_an_adapter_that_writes_counts_twice_in_its_slot(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    lease = await desk.draft()
+    text = desk.write(lease, 5, 10)
+    await desk.decoding()
+    assert desk.slots.num_bytes == 2 * lease.num_bytes
+    await text
+
+
 @pytest.mark.parametrize("began", [False, True])
 async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, began: bool) -> None:
     desk = Desk(tmp_path)

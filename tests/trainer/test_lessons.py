@@ -15,14 +15,16 @@ from engine.prompting import Lesson, Prompter
 from engine.thread import ThreadEngine
 from engine.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
-from tests.trainer.build import TENANT, Bench, jsonl
+from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.ask import ask
 from trainer.dev_score import dev_score
+from trainer.errors import BadSetting
 from trainer.evaluate import Evaluation
 from trainer.example import Example
 from trainer.heads.generate import GenerateData
 from trainer.jobs import Status
 from trainer.lessons import encode_lessons, written
+from trainer.prepare import prepare
 from trainer.values import Job
 
 QUICK = {"epochs": 15, "patience": 15, "learning_rate": 0.02, "layers": 3}
@@ -60,6 +62,42 @@ def test_what_is_learned_is_written_and_published(tmp_path: Path, engine: Engine
     assert (head["kind"], "parse" in head) == ("generate", False)
     assert ask(engine, Stats(), Resident).running == []
     bench.close()
+
+
+def test_few_rows_become_a_prompt_on_a_decoder_and_train_a_seq2seq_base(
+    tmp_path: Path, engine: EnginePort
+) -> None:
+    bench = Bench(directory=tmp_path, port=engine)
+    rows = [{"text": f"w1 w{i} w{i + 1} w{i + 2}", "label": f"w{20 + i % 3}"} for i in range(30)]
+    job = run(bench, rows, settings={"epochs": 1, "batch_rows": 8}, chosen=())
+    assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
+    version = bench.registry.resolve(TENANT, "mood")
+    examples = version.manifest.semantics["head"].get("prompt", {}).get("examples", [])
+    decodes = engine.info.family == "llama"
+    assert version.lineage["kind"] == ("prompt" if decodes else "lora")
+    assert ("few_shot_recipe" in {f["code"] for f in job.result["findings"]}) == decodes
+    assert len({each["output"] for each in examples[:3]}) == (3 if decodes else 0)
+    assert {"exact_match", "word_f1"} <= set(job.result["metrics"]["test"])
+    judged = {row.text for row in prepare(bench.files, job.spec).split.test}
+    assert judged.isdisjoint(each["input"] for each in examples)
+    assert ask(engine, Stats(), Resident).running == []
+    bench.close()
+
+
+def test_a_prompt_may_be_chosen_for_any_number_of_rows(tmp_path: Path, engine: EnginePort) -> None:
+    bench = Bench(directory=tmp_path, port=engine)
+    rows = [{"text": f"w1 w{i % 50} w{i}", "label": f"w{20 + i % 3}"} for i in range(60)]
+    if engine.info.family != "llama":
+        with pytest.raises(BadSetting, match="the base a seq2seq"):
+            run(bench, rows, kind="prompt")
+    else:
+        assert run(bench, rows, kind="prompt").result["trainable_parameters"] == 0
+    bench.close()
+
+
+def test_a_prompt_is_for_heads_that_write(bench: Bench) -> None:
+    with pytest.raises(BadSetting, match="for the head generate on a decoder; the head is"):
+        bench.trainer.submit(bench.spec(jsonl(mood_rows()), kind="prompt"))
 
 
 @pytest.fixture

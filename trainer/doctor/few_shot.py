@@ -1,4 +1,5 @@
-"""What to train where there is too little data to adapt a base to: its head alone, for longer.
+"""What to make where there is too little data to adapt a base to: its head alone, trained for
+longer, or, of a base that writes, a prompt with examples.
 
 Decides from counts only, so that submitting and running come to the same.
 """
@@ -9,38 +10,51 @@ from dataclasses import replace
 from typing import Any
 
 from engine.heads import HEADS
+from engine.heads.generate import GenerateHead
 from trainer.doctor.few_rows import FEW_PER_CLASS, FEW_ROWS
 from trainer.doctor.finding import Finding, Severity
 from trainer.doctor.subject import Subject
 from trainer.kind_settings import KIND_SETTINGS
+from trainer.recipe import PROMPT
 from trainer.values import JobSpec
 
-_KIND = "head_only"
+_ALONE = "head_only"
 #: an epoch of so few rows is a step or two
-_SETTINGS: dict[str, Any] = {"epochs": 60, "patience": 10}
+_SETTINGS: dict[str, dict[str, Any]] = {_ALONE: {"epochs": 60, "patience": 10}, PROMPT: {}}
+_SAID = {
+    _ALONE: "a head over the frozen base is trained",
+    PROMPT: "worked examples are put before every input",
+}
 
 
 def few_shot(subject: Subject) -> tuple[JobSpec, list[Finding]]:
     """The spec that is trained, and what was changed in it. What the caller chose stays."""
-    spec, reason = subject.spec, _reason(subject)
-    if reason is None or spec.kind == _KIND or HEADS[spec.head].bare:
+    spec, reason, kind = subject.spec, _reason(subject), _kind(subject)
+    if reason is None or kind is None or spec.kind == kind:
         return spec, []
     own = _own_choice(spec)
     if own:
         return spec, [_kept(reason, own)]
-    changes = {name: value for name, value in _SETTINGS.items() if name not in spec.chosen}
-    changed = replace(spec, kind=_KIND, settings=replace(spec.settings, **changes))
-    said = ", ".join(f"{name} {value}" for name, value in changes.items())
+    settings = _SETTINGS[kind]
+    changes = {name: value for name, value in settings.items() if name not in spec.chosen}
+    changed = replace(spec, kind=kind, settings=replace(spec.settings, **changes))
+    said = "".join(f", {name} {value}" for name, value in changes.items())
     return changed, [
         Finding(
             code="few_shot_recipe",
             severity=Severity.WARNING,
-            message=f"{reason}, so a head over the frozen base is trained instead of a "
-            f"{spec.kind} adapter: kind {_KIND}{', ' if said else ''}{said}. Choose a kind "
-            "yourself to have it trained all the same.",
-            facts={"kind": _KIND, "instead_of": spec.kind, "settings": changes},
+            message=f"{reason}, so {_SAID[kind]} instead of a {spec.kind} adapter: kind "
+            f"{kind}{said}. Choose a kind yourself to have it trained all the same.",
+            facts={"kind": kind, "instead_of": spec.kind, "settings": changes},
         )
     ]
+
+
+def _kind(subject: Subject) -> str | None:
+    """None for heads that can neither be trained alone nor be shown examples."""
+    if subject.spec.head == GenerateHead.name:
+        return PROMPT if subject.writes else None
+    return None if HEADS[subject.spec.head].bare else _ALONE
 
 
 def _reason(subject: Subject) -> str | None:
@@ -60,14 +74,15 @@ def _reason(subject: Subject) -> str | None:
 def _own_choice(spec: JobSpec) -> str | None:
     """What says that the caller wants an adapter: its kind, or a setting that only kinds have."""
     of_kinds = {name for names in KIND_SETTINGS.values() for name in names}
-    return next((name for name in spec.chosen if name == "kind" or name in of_kinds), None)
+    own = {"kind", "search", *of_kinds}
+    return next((name for name in spec.chosen if name in own), None)
 
 
 def _kept(reason: str, own: str) -> Finding:
     return Finding(
         code="few_shot_declined",
         severity=Severity.INFO,
-        message=f"{reason}; a head over the frozen base would often do better, but {own} was "
-        "chosen by the caller, so nothing was changed.",
+        message=f"{reason}; less than an adapter would often do better, but {own} was chosen, so "
+        "nothing was changed.",
         facts={"chosen": own},
     )

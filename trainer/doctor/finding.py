@@ -61,13 +61,15 @@ def samples(file: str, rows: Iterable[Example]) -> tuple[Sample, ...]:
 def refusal(file: str, errors: list[BadDataset]) -> Finding:
     """Errors of one code as one finding."""
     first = errors[0]
-    more = f" {len(errors) - 1} more lines are like it." if len(errors) > 1 else ""
+    num_more = len(errors) - 1
+    more = f" {num_more} more {'line is' if num_more == 1 else 'lines are'} refused too."
     shown = [
         Sample(file=file, line=getattr(error, "line", 0), text=cropped(str(error)))
         for error in errors[:MAX_SAMPLES]
     ]
+    said = f"{first}{more if num_more else ''}"
     return Finding(
-        code=first.code, severity=Severity.ERROR, message=f"{first}{more}", count=len(errors),
+        code=first.code, severity=Severity.ERROR, message=said, count=len(errors),
         samples=tuple(each for each in shown if each.line),
     )  # fmt: skip
 

@@ -36,6 +36,8 @@ class Subject:
     tokenizer: Tokenizer | None = None
     #: how alike the base finds each pair of texts, where it can be asked
     likeness: Likeness | None = None
+    #: the base may learn from worked examples in its prompt
+    writes: bool = False
 
     @property
     def file(self) -> str:

@@ -23,6 +23,9 @@ def _message(given: Any, where: str) -> dict[str, str]:
         raise BadParameter(f"{where} must be an object of role and content.", param=where)
     # an answer that comes back as a message names all that it could have held
     said = {name: value for name, value in given.items() if value not in (None, [])}
+    # who of several speaks: it is part of the shape, and no chat template here reads it
+    if not isinstance(said.pop("name", ""), str):
+        raise BadParameter(f"The name of {where} must be a string.", param=where)
     if set(said) - {"role", "content"}:
         name = min(set(said) - {"role", "content"})
         raise BadParameter(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
+
 from engine.testing import FakeEngine
 from engine.tokenizer import Tokenizer
 from tests.trainer.doctor.looking import codes, finding, moods
+from trainer.doctor import leaks
 from trainer.doctor.embedder import Embedder
 from trainer.doctor.near_texts import near_texts
 
@@ -44,6 +47,16 @@ def test_half_of_the_words_are_enough_where_the_base_finds_them_alike() -> None:
     assert "near_leak" not in codes(rows, test=test)
     found = finding("near_leak", rows, test=test, likeness=lambda pairs: [0.99] * len(pairs))
     assert "embeddings" in found.message
+
+
+def test_a_file_too_large_to_wait_for_is_looked_through_when_the_job_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leaks, "_MAX_ROWS", 20)
+    rows = moods()
+    test = [{**row, "text": row["text"] + "!"} for row in rows[:10]]
+    assert "near_leak" not in codes(rows, test=test)
+    assert "near_leak" in codes(rows, test=test, likeness=lambda pairs: [0.99] * len(pairs))
 
 
 def test_the_join_finds_what_comparing_all_with_all_finds() -> None:

@@ -18,7 +18,7 @@ def test_every_line_that_cannot_be_used_is_counted_and_some_are_shown() -> None:
     found = finding("bad_line", rows)
     assert (found.severity, found.count) == ("error", 6)
     assert [sample.line for sample in found.samples] == [4, 5, 11, 12, 13]
-    assert found.message == "Line 4: text is empty. 5 more lines are like it."
+    assert found.message == "Line 4: text is empty. 5 more lines are refused too."
 
 
 def test_a_file_of_another_shape_is_given_up_on_after_a_thousand_lines() -> None:

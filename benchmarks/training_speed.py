@@ -1,0 +1,164 @@
+"""How fast adapters are trained, beside Hugging Face `Trainer` with PEFT on the same rows.
+
+`python -m benchmarks.training_speed job|search|beside --data ../shared/data`. Ours are whole jobs:
+checks, tokens, frozen activations, training with dev each epoch, test, report, proof, publishing. A
+peer's finished run is a line of `benchmarks/peers/training.jsonl` and is not run again; without its
+line it is. `job`: one run of the defaults. `search`: eight trials and three seeds, and the peer's
+same runs one after the other. `beside`: 200 steps alone and beside 31 others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import stock_trainer
+from benchmarks.claims import CLAIMS, Rows
+from benchmarks.interleaved import beside_others
+from benchmarks.measure import conditions, table
+from benchmarks.training import BASE, Ours
+from engine.source import base_path
+from trainer.recipe import learning_rate
+from trainer.values import Job, JobSpec
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+FOUND = Path(__file__).parent / "peers" / "training.jsonl"
+TASK = "tweets, sentiment"
+#: what `Trainer` and PEFT have too, so that every trial can be run there
+SPACE: dict[str, Any] = {
+    "learning_rate": {"low": 3e-4, "high": 3e-3, "log": True}, "dropout": [0.0, 0.1, 0.2],
+    "rank": [4, 8, 16, 32], "layers": [2, 3, 6], "epochs": [2, 3, 5],
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """What every part runs on."""
+
+    ours: Ours
+    data: Path
+    threads: int
+
+    def job(self, **settings: Any) -> tuple[Job, float]:
+        """A whole job and its seconds."""
+        spec = self.spec(**settings)
+        started = time.perf_counter()
+        job = self.ours.trainer.submit(spec)
+        self.ours.trainer.run_once()
+        seconds = time.perf_counter() - started
+        job = self.ours.trainer.get(spec.tenant, job.id)
+        assert job.status == "succeeded", (job.error_code, job.error_message)
+        return job, seconds
+
+    def spec(self, **settings: Any) -> JobSpec:
+        return CLAIMS[TASK].spec(self.ours.files, self.data, 0, **{"seeds": 1, **settings})
+
+    def peer(self, way: str, settings: dict[str, Any]) -> dict[str, Any]:
+        """The line of one run, run now if it never was."""
+        spec = self.spec()
+        rows = Rows.of(self.ours.files, spec)
+        wanted = {
+            **{name: getattr(spec.settings, name) for name in _SHARED},
+            "layers": 3, "learning_rate": learning_rate(spec), **settings,
+        }  # fmt: skip
+        known = {"way": way, "settings": wanted, "rows": rows.digest, "threads": self.threads}
+        for line in _lines():
+            if all(line[name] == value for name, value in known.items()):
+                return line
+        parts = {
+            name: [(row.text, row.label) for row in getattr(rows.split, name)]
+            for name in ("train", "dev", "test")
+        }
+        given = {
+            "way": way, "settings": wanted, "digest": rows.digest, "labels": rows.labels,
+            "base": str(base_path(BASE)), **parts,
+        }  # fmt: skip
+        line = stock_trainer.run(given, self.threads)
+        FOUND.parent.mkdir(exist_ok=True)
+        with FOUND.open("a") as found:
+            found.write(json.dumps({**line, "conditions": conditions("peft")}) + "\n")
+        print(json.dumps(line), flush=True)
+        return line
+
+
+_SHARED = ("epochs", "batch_rows", "weight_decay", "warmup_share", "dropout", "rank", "seed")
+
+
+def job(bench: Bench) -> str:
+    """One plain run on each side."""
+    found, seconds = bench.job()
+    test = found.result["metrics"]["test"]["accuracy"]
+    rows = [["adapterd, a whole job", f"{test:.4f}", f"{seconds:.1f}", "1.00"]]
+    for way in stock_trainer.WAYS:
+        line = bench.peer(way, {})
+        ratio = f"{line['seconds'] / seconds:.2f}"
+        rows.append([way, f"{line['test']:.4f}", f"{line['seconds']:.1f}", ratio])
+    return table(["way", "test accuracy", "seconds", "of ours"], rows)
+
+
+def search(bench: Bench) -> str:
+    """Every trial to its end, then the chosen setting from three seeds; and what halving saves."""
+    plain, seconds = bench.job(seeds=3, search={"trials": 8, "halving": False, "space": SPACE})
+    halved, halved_seconds = bench.job(seeds=3, search={"trials": 8, "space": SPACE})
+    trials = plain.result["search"]["trials"]
+    chosen = trials[plain.result["search"]["chosen"]]["settings"]
+    # the search's own run of the chosen setting is the first of its seeds, on both sides
+    runs = [trial["settings"] for trial in trials] + [{**chosen, "seed": seed} for seed in (1, 2)]
+    lines = [bench.peer(stock_trainer.WAYS[0], run) for run in runs]
+    total = sum(line["seconds"] for line in lines)
+    rows = [
+        _search_row("adapterd, every trial to its end", plain, seconds, total),
+        _search_row("adapterd, successive halving", halved, halved_seconds, total),
+        _peer_row(lines, lines[plain.result["search"]["chosen"]], total),
+    ]
+    heading = ["way", "best dev, three seeds", "trained steps", "seconds", "Trainer's time of it"]
+    return table(heading, rows)
+
+
+def _search_row(name: str, found: Job, seconds: float, total: float) -> list[str]:
+    dev = found.result["seeds"]["dev"]["accuracy"]
+    best = f"{dev['mean']:.4f} ± {dev['std']:.4f}"
+    steps = str(found.result["search"]["steps"])
+    return [name, best, f"{steps} and two seeds", f"{seconds:.0f}", f"{total / seconds:.2f}"]
+
+
+def _peer_row(lines: list[dict[str, Any]], chosen: dict[str, Any], total: float) -> list[str]:
+    dev = [chosen["dev"], *(line["dev"] for line in lines[-2:])]
+    best = f"{statistics.fmean(dev):.4f} ± {statistics.stdev(dev):.4f}"
+    steps = sum(line["steps"] for line in lines)
+    return ["Trainer + PEFT, one after the other", best, str(steps), f"{total:.0f}", "1.00"]
+
+
+def _lines() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in FOUND.read_text().splitlines()] if FOUND.exists() else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=("job", "search", "beside"), nargs="?", default="job")
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=200, help="of `beside`")
+    parser.add_argument("--others", type=int, default=31, help="of `beside`")
+    args = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    if args.part == "beside":
+        print(beside_others(args.data, args.steps, args.others, args.threads))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        ours = Ours(Path(scratch), args.threads, "float32")
+        bench = Bench(ours=ours, data=args.data, threads=args.threads)
+        found = {"job": job, "search": search}[args.part](bench)
+        ours.port.close()
+    print("\n".join([conditions("peft"), "", found]))
+
+
+if __name__ == "__main__":
+    main()

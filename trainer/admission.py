@@ -1,0 +1,49 @@
+"""What must hold of a job before it queues. Knows the base's facts; queues nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adapters_registry.ref import check_name
+from engine.port import EngineInfo
+from engine.tokenizer import Tokenizer
+from trainer.files import FileStore
+from trainer.prepare import Examination, Prepared, examine, prepare, sources
+from trainer.recipe import (
+    check_dev,
+    check_labels,
+    check_recipe,
+    check_steps,
+    writes_after_prompts,
+)
+from trainer.search_space import candidates
+from trainer.values import JobSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """The checks of one base."""
+
+    files: FileStore
+    info: EngineInfo
+    tokenizer: Tokenizer
+
+    def prepared(self, spec: JobSpec) -> Prepared:
+        """All that can be checked was. Raises BadName, BadSetting, BadDataset or UnknownFile."""
+        check_name(spec.task)
+        for each in candidates(spec, self.info):
+            check_recipe(each, self.info)
+        writes = writes_after_prompts(self.info)
+        prepared = prepare(self.files, spec, self.tokenizer, writes=writes)
+        check_labels(prepared.spec, prepared.labels)
+        check_dev(prepared.spec, len(prepared.split.dev))
+        for each in candidates(prepared.spec, self.info):
+            check_recipe(each, self.info)
+            check_steps(each, len(prepared.split.train))
+        return prepared
+
+    def examined(self, spec: JobSpec) -> Examination:
+        """What the files are like. Raises BadSetting or UnknownFile."""
+        check_recipe(spec, self.info)
+        writes = writes_after_prompts(self.info)
+        return examine(sources(self.files, spec), spec, self.tokenizer, writes=writes)

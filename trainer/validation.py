@@ -1,0 +1,34 @@
+"""A job's files, prepared where there is a base to ask: what its VALIDATING phase is. Trains
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from engine.heads.embed import EmbedHead
+from engine.port import EngineInfo
+from engine.tokenizer import Tokenizer
+from trainer.doctor.embedder import Embedder
+from trainer.files import FileStore
+from trainer.prepare import Prepared, prepare
+from trainer.recipe import writes_after_prompts
+from trainer.values import JobSpec
+
+
+def validated(
+    files: FileStore,
+    spec: JobSpec,
+    info: EngineInfo,
+    tokenizer: Tokenizer,
+    embedder: Embedder,
+    waiting: Callable[[], object],
+) -> Prepared:
+    """Raises BadDataset, UnknownFile and what `waiting` does."""
+
+    def likeness(pairs: Sequence[tuple[str, str]]) -> list[float]:
+        return embedder.likeness(spec.tenant, pairs, waiting)
+
+    # an encoder-decoder answers nothing before it writes
+    asked = likeness if EmbedHead.name in info.poolings else None
+    return prepare(files, spec, tokenizer, asked, writes=writes_after_prompts(info))
