@@ -12,22 +12,29 @@ import pytest
 
 from engine.port import Result, Step, Train
 from engine.testing import FakeEngine
+from engine.tokenizer import Tokenizer
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from tests.trainer.test_trainer import assert_clean
 from trainer.errors import BadDataset, BadSetting, Busy
+from trainer.estimate import estimate
 from trainer.jobs import Status
+from trainer.prepare import prepare
 
 
 class Paced(FakeEngine):
-    """Every training step takes as long as its rows are long."""
+    """By its own clock every training step takes as long as its rows are long."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.now = 0.0
         self.held: threading.Event | None = None
+
+    def clock(self) -> float:
+        return self.now
 
     def submit(self, step: Step) -> Future[Result]:
         if isinstance(step, Train):
-            time.sleep(sum(len(row.ids) for row in step.rows) * 2e-5)
+            self.now += sum(len(row.ids) for row in step.rows) * 1e-3
             if self.held is not None:
                 self.held.wait(10)
         return FakeEngine.submit(self, step)
@@ -58,15 +65,18 @@ def test_memory_is_that_of_the_parameters_that_are_trained(bench: Bench) -> None
 
 
 def test_the_time_is_about_what_the_job_then_takes(tmp_path: Path) -> None:
-    bench = Bench(directory=tmp_path, port=Paced())
-    settings = {"epochs": 6, "batch_rows": 16, "patience": 99, "seeds": 1}
+    port = Paced()
+    bench = Bench(directory=tmp_path, port=port)
+    settings = {"epochs": 6, "batch_rows": 16, "patience": 99, "seeds": 2}
     spec = bench.spec(jsonl(mood_rows(300)), settings=settings)
-    found = bench.trainer.estimate(spec)
-    begun = time.monotonic()
+    tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
+    prepared = prepare(bench.files, spec, tokenizer)
+    found = estimate(spec, prepared, port, tokenizer, port.clock)
+    port.now = 0.0
     job = bench.trainer.submit(spec)
     bench.trainer.run_once()
     assert bench.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
-    assert found.seconds == pytest.approx(time.monotonic() - begun, rel=0.5)
+    assert found.seconds == pytest.approx(port.now, rel=0.1)
     bench.close()
 
 
