@@ -163,13 +163,13 @@ def _verdict(by_way: dict[tuple[str, str], list[dict[str, Any]]], task: str) -> 
     pefts = [tests[side] for side in SIDES[1:3] if tests[side]]
     peft = max(pefts, key=statistics.fmean, default=None)
     floors = [
-        statistics.fmean(peft) - _std(peft) if peft else None,
+        statistics.fmean(peft) - _std(peft) if peft and len(peft) > 1 else None,
         statistics.fmean(peft) if peft else None,
         statistics.fmean(tests[SIDES[3]]) - 0.01 if tests[SIDES[3]] else None,
     ]
     mean = statistics.fmean(tests[SIDES[0]]) if tests[SIDES[0]] else None
     return [
-        "not run" if floor is None or mean is None
+        "too few runs" if floor is None or mean is None
         else f"{floor:.4f}: {'reached' if mean >= floor else '**not reached**'} ({mean:.4f})"
         for floor in floors
     ]  # fmt: skip
