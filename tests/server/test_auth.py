@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from protos.adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.grpc_api import gate as grpc_gate
 from server.health import Health
 from server.http_api.app import build_routes
@@ -35,7 +35,7 @@ HTTP_ROUTES = sorted(
 )
 GRPC_METHODS = [
     method
-    for module in (adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2)
+    for module in (adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
     for method in service.methods
 ]
@@ -220,6 +220,7 @@ async def test_another_tenants_things_are_not_there(tmp_path: Path) -> None:
         bodies: dict[str, Any] = {
             "POST /v1/tasks/{ref}/predict": {"inputs": ["x"]},
             "PUT /v1/tasks/{task}/aliases/{alias}": {"version": 2},
+            "POST /v1/files/{file_id}/check": {"head": "classify"},
         }
         skipped = {
             "POST /v1/tasks/{task}/versions",
