@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any
 
 from engine.errors import EngineGone, NotLoaded
 from engine.port import (
     CloseTraining,
     Done,
+    EngineInfo,
     EnginePort,
     OpenTraining,
     Resident,
@@ -22,12 +24,15 @@ from engine.port import (
 )
 from engine.tokenizer import Tokenizer
 from trainer.ask import ask
+from trainer.batches import num_batches
 from trainer.course import Course
 from trainer.encode import EncodedRow
 from trainer.encoder import Encoder
 from trainer.loop import Training
 from trainer.prepare import Prepared
-from trainer.recipe import open_training
+from trainer.recipe import PROMPT, open_training
+from trainer.reference import SHARES
+from trainer.search_space import candidates
 from trainer.values import JobSpec
 
 #: batches that are timed, and how large they are at most: time goes by tokens, not by rows
@@ -69,13 +74,16 @@ def estimate(
     clock: Callable[[], float] = time.monotonic,
 ) -> Estimate:
     """Raises the engine's errors."""
+    if spec.kind == PROMPT:
+        return _untrained(prepared)
     begun = clock()
     course, test = Encoder(info=port.info, tokenizer=tokenizer).course(prepared)
     reading_s = clock() - begun
     sample = _sample(course, test)
     opened, watch, cache_bytes = _tried(spec, sample, port, clock)
     tokens, dev_tokens, num_seeds = _tokens(course.train), _tokens(course.dev), spec.settings.seeds
-    num_epochs, scale = num_seeds * spec.settings.epochs, tokens / _tokens(sample.train)
+    plan = _Plan.of(spec, port.info, len(course.train))
+    num_epochs, scale = plan.epochs, tokens / _tokens(sample.train)
     lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
     # what is kept is computed once for all runs, what finds no room in every epoch
     training_s = watch.filling_s * (1 + num_epochs * lost) + num_epochs * watch.training_s
@@ -83,8 +91,8 @@ def estimate(
     judged_tokens = num_epochs * dev_tokens + num_seeds * _tokens(test)
     width = _WIDTHS.get(port.info.dtype, _HALF)
     return Estimate(
-        steps=num_seeds * course.num_steps,
-        tokens=num_epochs * tokens,
+        steps=plan.steps,
+        tokens=round(num_epochs * tokens),
         seconds=round(reading_s + training_s * scale + judged_tokens * answer_s, 3),
         basis="measured",
         rows=dict(prepared.split.sizes),
@@ -94,6 +102,34 @@ def estimate(
         cache_bytes=round(min(cache_bytes * scale, _CACHE_BYTES)),
         warnings=list(prepared.warnings),
     )
+
+
+def _untrained(prepared: Prepared) -> Estimate:
+    """Of a prompt: its test rows are written, and that is all."""
+    return Estimate(
+        steps=0, tokens=0, seconds=0.0, basis="no training", rows=dict(prepared.split.sizes),
+        trainable_parameters=0, slot_bytes=0, optimizer_bytes=0, cache_bytes=0,
+        warnings=list(prepared.warnings),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """All runs of a job together: epochs over all its rows, and steps."""
+
+    epochs: float
+    steps: int
+
+    @classmethod
+    def of(cls, spec: JobSpec, info: EngineInfo, num_rows: int) -> _Plan:
+        """Whichever trial wins, its first seed is trained by then; what is left is their mean."""
+        tried = [each.settings for each in candidates(spec, info)]
+        epochs = [each.epochs for each in tried]
+        steps = [each.epochs * num_batches(num_rows, each.batch_rows) for each in tried]
+        further = spec.settings.seeds - 1 + (sum(SHARES) if spec.settings.learning_curve else 0)
+        return cls(
+            sum(epochs) + further * fmean(epochs), round(sum(steps) + further * fmean(steps))
+        )
 
 
 @dataclass(slots=True, kw_only=True)
