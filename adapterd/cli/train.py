@@ -22,7 +22,7 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            exists=True, dir_okay=False, readable=True, help="Labelled rows: JSONL, CSV or CoNLL."
+            exists=True, dir_okay=False, readable=True, help="Labelled rows in any format of docs/data.md."
         ),
     ],
     head: Annotated[
