@@ -22,7 +22,10 @@ def train(
     data: Annotated[
         Path,
         typer.Option(
-            exists=True, dir_okay=False, readable=True, help="Labelled rows in any format of docs/data.md."
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Labelled rows in any format of docs/data.md.",
         ),
     ],
     head: Annotated[
