@@ -35,12 +35,9 @@ class Course:
         return num_batches(len(self.train), self.settings.batch_rows)
 
     def is_over(self, state: LoopState) -> bool:
-        """Whether a run has nothing left to do, or hopes for nothing any more; what is not unfrozen
-        yet is still to be hoped for.
-        """
-        num = len(state.epochs)
-        without_better = min(state.stale, num - len(self.stages))
-        return num >= self.settings.epochs or without_better >= self.settings.patience
+        """Whether a run has nothing left to do, or hopes for nothing any more."""
+        is_stale = state.stale >= self.settings.patience
+        return is_stale or len(state.epochs) >= self.settings.epochs
 
     @property
     def num_steps(self) -> int:

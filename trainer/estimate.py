@@ -28,7 +28,7 @@ from trainer.encoder import Encoder
 from trainer.loop import Training
 from trainer.planned import planned_epochs
 from trainer.prepare import Prepared
-from trainer.recipe import open_training
+from trainer.recipe import PROMPT, open_training
 from trainer.values import JobSpec
 
 #: batches that are timed, and how large they are at most: time goes by tokens, not by rows
@@ -70,6 +70,8 @@ def estimate(
     clock: Callable[[], float] = time.monotonic,
 ) -> Estimate:
     """Raises the engine's errors."""
+    if spec.kind == PROMPT:
+        return _untrained(prepared)
     begun = clock()
     course, test = Encoder(info=port.info, tokenizer=tokenizer).course(prepared)
     reading_s = clock() - begun
@@ -95,6 +97,15 @@ def estimate(
         cache_bytes=round(min(cache_bytes * scale, _CACHE_BYTES)),
         warnings=list(prepared.warnings),
     )
+
+
+def _untrained(prepared: Prepared) -> Estimate:
+    """Of a prompt: its test rows are written, and that is all."""
+    return Estimate(
+        steps=0, tokens=0, seconds=0.0, basis="no training", rows=dict(prepared.split.sizes),
+        trainable_parameters=0, slot_bytes=0, optimizer_bytes=0, cache_bytes=0,
+        warnings=list(prepared.warnings),
+    )  # fmt: skip
 
 
 @dataclass(slots=True, kw_only=True)

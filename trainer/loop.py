@@ -112,7 +112,9 @@ class Training:
         head = self.course.head
         dev = evaluate(self.port, self.course.dev, head, self.slot, self.watcher.waiting)
         score = dev_score(head, dev)
-        better = state.best is None or score > state.best
+        # what is still frozen has not moved: such weights are no version of the adapter
+        is_whole = self.course.frozen_below(len(state.epochs)) is None
+        better = is_whole and (state.best is None or score > state.best)
         if better:
             ask(self.port, Snapshot(slot=self.slot), Done)
         epoch = Epoch(
@@ -127,7 +129,7 @@ class Training:
             begun,
             epochs=(*state.epochs, epoch),
             best=score if better else state.best,
-            stale=0 if better else state.stale + 1,
+            stale=0 if better or not is_whole else state.stale + 1,
         )
 
     def _epoch(self) -> None:

@@ -64,7 +64,7 @@ class PromptRun:
                 base={"fingerprint": info.fingerprint, "name": info.base}, files=found.files,
                 semantics=found.semantics, lineage={**report, **_origin(prepared, job_id)},
                 source="training", num_parameters=found.num_parameters, promote=spec.promote,
-                fence=job_id,
+                fence=job_id, confirm=lease.confirm,
             )  # fmt: skip
         return version, report
 

@@ -5,7 +5,7 @@ base. Nothing of them is kept or served.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
@@ -18,6 +18,7 @@ from engine.port import EngineInfo
 from trainer.child import ask_child
 from trainer.course import Course
 from trainer.encode import EncodedRow
+from trainer.errors import TrainingDiverged
 from trainer.evaluate import guesses
 from trainer.findings import Findings
 from trainer.heads import HEAD_DATA
@@ -52,7 +53,8 @@ class References:
         for share in SHARES:
             rows = [course.train[i] for i in order[: round(share * len(order))].tolist()]
             if len(rows) >= _LEAST_ROWS:
-                with self.runs(replace(course, train=rows)) as runs:
+                # the job's own runs came to their end: what only the report wants may not undo them
+                with self.runs(replace(course, train=rows)) as runs, suppress(TrainingDiverged):
                     part = runs.train(whole.spec, f"share-{share:g}")
                     points.append(_point(share, len(rows), part))
         return [*points, _point(1.0, len(course.train), whole)]

@@ -110,6 +110,8 @@ class JobRun:
             self._lease.enter(Phase.REPORTING, result=found.report())
             reporting = self._reporting(rows, keeping)
             report, beside = reporting.complete(found, practised.outcomes, tests)
+            if problem := report["report"].get("error"):
+                self._lease.tell("report.failed", f"There is no report: {problem}", "warn")
             self._lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = round(self._tools.clock() - self._started, 3)
             version = self._publish(found, report, beside)

@@ -4,7 +4,6 @@ Knows no kind and draws nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 from trainer.errors import BadSetting
 
 MAX_TRIALS = 200
+#: no setting is larger, and a span's width has to be a number, too
+_LARGEST = 2.0**31
 _SPAN = {"low", "high", "log"}
 _NAMES = ("trials", "halving", "space")
 
@@ -68,7 +69,7 @@ def _choices(name: str, raw: Any) -> list[Any] | dict[str, Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def _bad(sentence: str) -> BadSetting:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from math import ceil, floor
 from typing import TYPE_CHECKING, Any
 
 from engine.port import EngineInfo
@@ -104,7 +105,7 @@ def _drawn(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo
     space = search.space
     kinds = (space or {}).get("kind", [spec.kind] if space else usual_kinds(spec, info))
     kind = _value(trial, "kind", kinds)
-    if kind not in KIND_SETTINGS:
+    if not isinstance(kind, str) or kind not in KIND_SETTINGS:
         raise BadSetting(
             f"The search has the kind {kind!r}; it must be one of {', '.join(KIND_SETTINGS)}.",
             name="search",
@@ -129,9 +130,15 @@ def _value(trial: Trial, name: str, choices: Any) -> Any:
         # lists and objects are no categories of the sampler's, their places are
         return choices[trial.suggest_int(f"{name} of {len(choices)}", 0, len(choices) - 1)]
     low, high, log = choices["low"], choices["high"], choices["log"]
-    if name in _whole_settings():
-        return trial.suggest_int(name, max(int(low), int(log)), int(high), log=log)
-    return trial.suggest_float(name, low, high, log=log)
+    if name not in _whole_settings():
+        return trial.suggest_float(name, low, high, log=log)
+    least, most = max(ceil(low), int(log)), floor(high)
+    if least > most:
+        raise BadSetting(
+            f"The search draws {name} from {low} to {high}; there is no whole number in it.",
+            name="search",
+        )
+    return trial.suggest_int(name, least, most, log=log)
 
 
 def _whole_settings() -> set[str]:

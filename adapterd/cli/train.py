@@ -17,14 +17,20 @@ if TYPE_CHECKING:
     from adapterd.values import Job
 
 
+Rows = Annotated[
+    Path,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="Labelled rows in any format of docs/data.md.",
+    ),
+]
+
+
 def train(
     task: TaskName,
-    data: Annotated[
-        Path,
-        typer.Option(
-            exists=True, dir_okay=False, readable=True, help="Labelled rows: JSONL, CSV or CoNLL."
-        ),
-    ],
+    data: Rows,
     head: Annotated[
         str, typer.Option(help="classify, tag, regress, span, embed, rerank or generate.")
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,22 @@ def test_steps_tokens_and_rows_are_those_of_the_job(bench: Bench) -> None:
     assert found.tokens % (2 * 4) == 0
     assert found.tokens > 72 * 8
     assert found.basis == "measured"
+
+
+def test_trials_further_seeds_and_the_learning_curve_are_counted(bench: Bench) -> None:
+    search = {"trials": 3, "halving": False, "space": {"rank": [4, 16]}}
+    settings = {"epochs": 4, "batch_rows": 8, "seeds": 2, "search": search, "learning_curve": True}
+    found = bench.trainer.estimate(bench.spec(jsonl(mood_rows(100)), settings=settings))
+    runs = 3 + 1 + 0.25 + 0.5
+    assert found.steps == runs * 4 * 9
+
+
+def test_a_prompt_is_estimated_without_training(bench: Bench) -> None:
+    trainer = bench.trainer
+    prepared = trainer._admission.prepared(bench.spec(jsonl(mood_rows())))
+    spec = replace(prepared.spec, kind="prompt")
+    found = estimate(spec, prepared, bench.port, trainer._tools.tokenizer)
+    assert (found.steps, found.seconds, found.basis) == (0, 0.0, "no training")
 
 
 def test_nothing_is_queued_and_the_slot_is_given_back(bench: Bench) -> None:

@@ -124,6 +124,10 @@ def test_a_small_space_is_tried_as_far_as_it_goes(bench: Bench) -> None:
         ({"space": {"rank": [4, 9999]}}, "rank is 9999"),
         ({"space": {"layers": [1, 99]}}, "layers is 99; the base has 2 layers"),
         ({"space": {"schedule": {"low": 1, "high": 2}}}, "schedule is"),
+        ({"space": {"kind": [["lora"]]}}, "the kind \\['lora'\\]; it must be one of lora"),
+        ({"space": {"epochs": {"low": 1.2, "high": 1.8}}}, "there is no whole number in it"),
+        ({"space": {"epochs": {"low": 0.1, "high": 0.5, "log": True}}}, "no whole number in it"),
+        ({"space": {"learning_rate": {"low": -1e308, "high": 1e308}}}, "takes a list of values"),
     ],
 )
 def test_a_bad_search_is_refused_before_the_job_queues(

@@ -74,6 +74,14 @@ def test_a_run_is_not_ended_by_patience_before_all_is_unfrozen(bench: Bench) -> 
     assert len(bench.trainer.get(TENANT, job.id).result["epochs"]) >= 4
 
 
+def test_an_epoch_with_frozen_layers_is_never_the_one_kept(bench: Bench) -> None:
+    settings = {"unfreeze": 3, "epochs": 9, "patience": 1, "learning_rate": 1e-8}
+    job = bench.trainer.submit(bench.spec(jsonl(mood_rows(60)), settings=settings))
+    assert bench.trainer.run_once()
+    epochs = bench.trainer.get(TENANT, job.id).result["epochs"]
+    assert [epoch["number"] for epoch in epochs if epoch["best"]][:1] == [4]
+
+
 @pytest.mark.parametrize(
     ("given", "settings", "sentence"),
     [

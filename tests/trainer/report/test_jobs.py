@@ -22,12 +22,14 @@ from tests.trainer.build import (
     value_rows,
 )
 from trainer.child import ask_child
+from trainer.errors import TrainingDiverged
 from trainer.jobs import Status
 from trainer.report import reporter
 from trainer.report.compose import compose
 from trainer.report.page.document import document
 from trainer.report.reporter import MODULE
 from trainer.reporting import REPORT
+from trainer.runs import Runs
 from trainer.values import Job
 
 
@@ -119,6 +121,8 @@ def test_a_version_is_published_without_a_report_that_cannot_be_made(bench: Benc
     version = bench.registry.resolve(TENANT, "mood")
     assert bench.registry.beside(version, REPORT) is None
     assert version.lineage["report"] == job.result["report"]
+    (event,) = bench.trainer.events(TENANT, job.id, codes=["report.failed"], limit=9)
+    assert (event.level, "took longer than 0 seconds" in event.message) == ("warn", True)
 
 
 def test_the_result_and_the_lineage_have_the_summary(judging: Bench) -> None:
@@ -160,6 +164,22 @@ def test_a_learning_curve_trains_on_parts_and_keeps_none_of_them(judging: Bench)
     assert [point["rows"] for point in points] == [54, 108, 216]
     assert found["rows"]["train"] == 216
     assert len(judging.registry.versions(TENANT, "mood")) == 1
+
+
+def test_a_learning_curve_that_diverges_leaves_the_job_its_version(
+    judging: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = Runs.train
+
+    def diverging(runs: Runs, spec: Any, name: str, *given: Any) -> Any:
+        if name == "share-0.25":
+            raise TrainingDiverged("The loss is nan.", step=3)
+        return train(runs, spec, name, *given)
+
+    monkeypatch.setattr(Runs, "train", diverging)
+    settings = {"learning_curve": True, "epochs": 3}
+    found = report(judging, run(judging, jsonl(mood_rows(300)), settings=settings))
+    assert [point["rows"] for point in found["learning_curve"]["points"]] == [108, 216]
 
 
 def test_the_same_job_has_the_same_report(judging: Bench) -> None:
