@@ -7,13 +7,11 @@ from __future__ import annotations
 from statistics import fmean
 
 from engine.port import EngineInfo
+from trainer.reference import SHARES
 from trainer.search import REDUCTION
 from trainer.search_space import candidates
 from trainer.values import JobSpec
 from trainer.workload import RunWork, halved
-
-#: the shares of the rows that a learning curve trains on, beside all of them
-_CURVE_SHARES = (0.25, 0.5)
 
 
 def planned_epochs(spec: JobSpec, info: EngineInfo) -> float:
@@ -26,5 +24,5 @@ def planned_epochs(spec: JobSpec, info: EngineInfo) -> float:
     works = [RunWork(fill=0.0, epoch=1.0, dev=0.0, epochs=each.settings.epochs) for each in tried]
     usual = fmean(work.epochs for work in works)
     ran = halved(works, REDUCTION) if search is not None and search.halving else works
-    curve = sum(_CURVE_SHARES) if spec.settings.learning_curve else 0.0
+    curve = sum(SHARES) if spec.settings.learning_curve else 0.0
     return sum(work.epochs for work in ran) + usual * (spec.settings.seeds - 1 + curve)
