@@ -22,6 +22,7 @@ from engine.errors import BadAdapter
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
 from engine.layer_range import LayerRange
+from engine.narrow import NarrowLinears
 from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
 from engine.port import Site
@@ -55,6 +56,8 @@ class Base:
         self.sites: dict[str, Site] = _find_sites(self.model, self.layer_paths)
         self._range = LayerRange([self.model.get_submodule(p) for p in self.layer_paths])
         self.slot_biases = _slot_biases(self.model, self.family, self.layer_paths)
+        # before anything acts at the linears: an adapter adds to whichever product is used
+        self.narrow = NarrowLinears(self._linears if self.packed else [], config.packed_bytes)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -97,9 +100,11 @@ class Base:
         return list(dict.fromkeys([*self.sites, *biased, *paths]))
 
     @property
-    def linears(self) -> list[nn.Linear]:
-        """Those of its layers."""
-        modules = [self.model.get_submodule(site) for site in self.sites]
+    def _linears(self) -> list[nn.Linear]:
+        """Those of its layers and that to the vocabulary; none of a base that cannot write."""
+        if not self.writes:
+            return []
+        modules = [*(self.model.get_submodule(site) for site in self.sites), self._output]
         return [module for module in modules if isinstance(module, nn.Linear)]
 
     @property
@@ -121,7 +126,9 @@ class Base:
         return isinstance(self.model.get_submodule(site), Conv1D)
 
     def normed(self, path: str, x: Tensor) -> Tensor:
-        return cast(Tensor, self.model.get_submodule(path).forward(x))
+        """As the stock norm does it, whatever acts at it."""
+        norm = self.model.get_submodule(path)
+        return cast(Tensor, type(norm).forward(norm, x))
 
     def sublayer(self, name: str, layer: int) -> str:
         if name not in self.family.sublayers:

@@ -1,8 +1,8 @@
 """The base's linears for a few tokens at once, as rows that write bring them: a second copy of the
 weights, packed as the processor's own library reads them fastest.
 
-Each linear's bound `forward` is wrapped, so that modules, parameters and hooks stay the stock
-model's. Knows no row and no adapter.
+Each linear's bound `forward` is wrapped, so that modules and parameters stay the stock model's;
+what acts at a linear wraps it after this. Knows no row and no adapter.
 
 Shape letters: T tokens, I input width, O output width.
 """

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from engine.packing import Batch
-from engine.plan import STRETCH_ADAPTERS, Chunk, merge
+from engine.plan import Chunk, merge
 from engine.product import Span
 from engine.resident import Placed
 from engine.seated_span import NO_SEAT, SeatedSpan
@@ -21,10 +21,13 @@ from engine.sites import Action
 Seat = tuple[str, int, int]
 STANDING: Seat = ("", 0, 0)
 Actions = dict[str, list[Action]]
+#: more than a stretch of `plan` has: rows with one token each are multiplied by their own adapter
+#: alone, however many sit beside it, and every bench costs its calls
+BENCH_SEATS = 16
 
 
 class Bench:
-    """Seats for up to `STRETCH_ADAPTERS` adapters of one group, acting over a span."""
+    """Seats for up to `BENCH_SEATS` adapters of one group, acting over a span."""
 
     def __init__(self, group: str, span: Span) -> None:
         self.group, self.span = group, span
@@ -66,7 +69,7 @@ class Seating:
     def seats(self, active: Mapping[int, Placed]) -> Mapping[int, Seat]:
         """Where each slot's adapter sits: where it sat, where one has left, or at an end."""
         groups = {placed.group for placed in active.values()}
-        if len(self._benches) > len(groups) + 2 * len(active) // STRETCH_ADAPTERS:
+        if len(self._benches) > len(groups) + 2 * len(active) // BENCH_SEATS:
             self.clear()
         for slot, placed in active.items():
             if not self._sits(slot, placed):
@@ -123,7 +126,7 @@ class Seating:
             if bench.group != placed.group:
                 continue
             seat = bench.left(active)
-            if seat is None and len(bench.seats) < STRETCH_ADAPTERS:
+            if seat is None and len(bench.seats) < BENCH_SEATS:
                 seat = len(bench.seats)
             if seat is not None:
                 bench.sit(seat, slot, placed)

@@ -19,7 +19,6 @@ from engine.base import Base
 from engine.memory.kv_cache import KeyValuePool
 from engine.memory.lookback import Lookback
 from engine.memory.reading import Reading
-from engine.narrow import NarrowLinears
 from engine.packing import Batch, pack
 from engine.plan import plan
 from engine.port import Row
@@ -49,11 +48,8 @@ class Forwards(Protocol):
 class PackedForwards:
     """Everything is made anew for each forward, but for the adapters' benches."""
 
-    def __init__(
-        self, base: Base, sites: Sites, pool: KeyValuePool, narrow: NarrowLinears, *, exact: bool
-    ) -> None:
+    def __init__(self, base: Base, sites: Sites, pool: KeyValuePool, *, exact: bool) -> None:
         self._base, self._sites, self._pool, self._exact = base, sites, pool, exact
-        self._narrow = narrow
         self._seating = Seating()
 
     @torch.inference_mode()
@@ -62,9 +58,11 @@ class PackedForwards:
     ) -> Tensor:
         batch, actions = self._batch(turns, sitting)
         lookback = Lookback(self._pool, [readings[i] for i in batch.order])
-        with self._sites.acting(actions), self._narrow.of(batch.ids.numel()):
+        with self._sites.acting(actions), self._base.narrow.of(batch.ids.numel()):
             hidden = self._base.forward(moved(batch, turns), kept=lookback)
-        return self._base.vocabulary(last(hidden[0], batch, turns))
+        last_WD = last(hidden[0], batch, turns)
+        with self._base.narrow.of(len(last_WD)):
+            return self._base.vocabulary(last_WD)
 
     def clear(self) -> None:
         self._seating.clear()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from engine.base import Base
 from engine.config import EngineConfig
 from engine.memory.kv_cache import KeyValuePool
-from engine.narrow import NarrowLinears
 from engine.sites import Sites
 from engine.steps.lone_reader import LoneReader
 from engine.steps.packed_forwards import Forwards, PackedForwards
@@ -28,8 +27,7 @@ def reader_of(base: Base, sites: Sites, config: EngineConfig) -> Reader:
 
 def _forwards(base: Base, sites: Sites, pool: KeyValuePool, config: EngineConfig) -> Forwards:
     if pool.device.type != "cuda" or config.exact:
-        narrow = NarrowLinears(base.linears, config.packed_bytes)
-        return PackedForwards(base, sites, pool, narrow, exact=config.exact)
+        return PackedForwards(base, sites, pool, exact=config.exact)
     # Triton comes with a device's torch, and need not be there without one
     from engine.steps.device_forwards import DeviceForwards
     from engine.steps.recorder import GraphRecorder
