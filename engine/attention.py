@@ -66,9 +66,8 @@ def packed_attention(
         return view.taught(query, key, value, runs), None
     streams = _split((query, key, value), [length * count for length, count in runs])
     parts = []
-    for (length, count), *run in zip(runs, *streams, strict=True):
-        q, k, v = (x.reshape(count, length, *x.shape[1:]).transpose(1, 2) for x in run)
-        parts.append(view.attend(q, k, v).transpose(1, 2).flatten(0, 1))
+    for (_, count), *run in zip(runs, *streams, strict=True):
+        parts.append(view.along(count, *run))
     return torch.cat(parts)[None], None
 
 
@@ -85,7 +84,16 @@ class View:
     window: int | None
     scaling: float | None
 
-    def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    def along(self, num_rows: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Query [T, H, D], key and value [T, K, D] of whole rows of one length, laid end to end;
+        answers [T, H, D].
+        """
+        q, k, v = (
+            x.reshape(num_rows, -1, *x.shape[1:]).transpose(1, 2) for x in (query, key, value)
+        )
+        return self._attend(q, k, v).transpose(1, 2).flatten(0, 1)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [N, H, L, D], key and value [N, K, L, D] of whole rows."""
         length, groups = query.shape[2], query.shape[1] // key.shape[1]
         if self.causal and length > 1 and (self.window is None or self.window >= length):

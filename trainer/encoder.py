@@ -17,6 +17,7 @@ from trainer.course import Course
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.example import Example
 from trainer.lessons import encode_lessons
+from trainer.modules import frozen_share
 from trainer.prepare import Prepared
 from trainer.recipe import learning_rate, pooling_of
 
@@ -39,8 +40,11 @@ class Encoder:
                 for rows in (split.train, split.dev, split.test)
             )
         )
-        rate = learning_rate(spec)
-        return Course(train=train, dev=dev, head=head, settings=settings, learning_rate=rate), test
+        course = Course(
+            train=train, dev=dev, head=head, settings=settings, learning_rate=learning_rate(spec),
+            frozen_share=frozen_share(spec.kind, settings, self.info),
+        )  # fmt: skip
+        return course, test
 
     def as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
         return self._rows(list(examples), head, None)

@@ -12,6 +12,7 @@ from trainer.outcome import Outcome
 from trainer.practice import Practised
 from trainer.prepare import Prepared
 from trainer.schedule import learning_rate_warning
+from trainer.workload import num_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +42,20 @@ class Findings:
         found = [*self.prepared.warnings, *self.practised.warnings, rate, cut if num_cut else None]
         return [warning for warning in found if warning]
 
+    @property
+    def _trained_tokens(self) -> int:
+        """Of all seeds and epochs; a search counts its own steps."""
+        return sum(
+            num_tokens(outcome.course.train) * len(outcome.state.epochs)
+            for outcome in self.practised.outcomes
+        )
+
     def report(self) -> dict[str, Any]:
         return {
             "metrics": {"dev": self.kept.kept.dev, "test": self.test.metrics},
             "seeds": self.seeds,
             "search": self.practised.search,
+            "trained_tokens": self._trained_tokens,
             "trainable_parameters": self.kept.opened.num_trainable,
             "rows": self.prepared.split.sizes,
             "epochs": [asdict(epoch) for epoch in self.kept.state.epochs],

@@ -7,7 +7,7 @@ from __future__ import annotations
 from statistics import fmean
 
 from engine.port import EngineInfo
-from trainer.reference import SHARES
+from trainer.reference import curve_shares
 from trainer.search import REDUCTION
 from trainer.search_space import candidates
 from trainer.values import JobSpec
@@ -24,5 +24,5 @@ def planned_epochs(spec: JobSpec, info: EngineInfo) -> float:
     works = [RunWork(fill=0.0, epoch=1.0, dev=0.0, epochs=each.settings.epochs) for each in tried]
     usual = fmean(work.epochs for work in works)
     ran = halved(works, REDUCTION) if search is not None and search.halving else works
-    curve = sum(SHARES) if spec.settings.learning_curve else 0.0
+    curve = sum(curve_shares(spec.settings))
     return sum(work.epochs for work in ran) + usual * (spec.settings.seeds - 1 + curve)

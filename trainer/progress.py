@@ -34,6 +34,8 @@ class Progress:
     pace: Pace
     advance: Callable[[float, float | None], None]
     tell: Callable[..., None]
+    #: runs that come after all that is expected: those that only the report wants
+    later: list[RunWork] = field(default_factory=list)
     #: what comes after the runs: work by sort, and seconds that no work says
     afterwards: Work = field(default_factory=dict)
     afterwards_s: float = 0.0
@@ -54,7 +56,8 @@ class Progress:
         """What was done before, and what a run leaves undone because it ended early, nobody waits
         for.
         """
-        expected = self._coming.pop(0).epochs if self._coming else course.settings.epochs
+        coming = self._coming or self.later
+        expected = coming.pop(0).epochs if coming else course.settings.epochs
         (work,) = unfilled([replace(RunWork.of(course), epochs=expected)], self._filled)
         # opening a slot is no work that is counted
         self.pace.restart()
@@ -105,7 +108,7 @@ class Progress:
 
     def _plan(self, current: Work) -> None:
         begun = {*self._filled, *([self._run.work.frozen_share] if current else [])}
-        coming = [work.left(0) for work in unfilled(self._coming, begun)]
+        coming = [work.left(0) for work in unfilled([*self._coming, *self.later], begun)]
         self.pace.expect(added([current, *coming, self.afterwards]), self.afterwards_s)
 
 

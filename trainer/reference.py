@@ -24,8 +24,10 @@ from trainer.findings import Findings
 from trainer.heads import HEAD_DATA
 from trainer.outcome import Outcome
 from trainer.runs import Runs
+from trainer.settings import TrainingSettings
 
-SHARES = (0.25, 0.5)
+#: of the rows, beside all of them
+_SHARES = (0.25, 0.5)
 #: fewer rows teach an adapter nothing
 _LEAST_ROWS = 16
 MODULE = "engine.full_finetuning"
@@ -46,11 +48,11 @@ class References:
     def learning_curve(self, whole: Outcome) -> list[dict[str, Any]] | None:
         """What a quarter, a half and all of the rows reach on dev, from one and the same seed."""
         course = whole.course
-        if not whole.spec.settings.learning_curve or not course.dev:
+        if not curve_shares(whole.spec.settings) or not course.dev:
             return None
         order = np.random.Generator(np.random.Philox(whole.seed)).permutation(len(course.train))
         points = []
-        for share in SHARES:
+        for share in curve_shares(whole.spec.settings):
             rows = [course.train[i] for i in order[: round(share * len(order))].tolist()]
             if len(rows) >= _LEAST_ROWS:
                 # the job's own runs came to their end: what only the report wants may not undo them
@@ -101,6 +103,13 @@ class References:
             "batch_rows": settings.batch_rows,
             **{name: [_pieces(row) for row in rows] for name, rows in parts.items()},
         }
+
+
+def curve_shares(settings: TrainingSettings) -> tuple[float, ...]:
+    """Of the rows, that a learning curve trains on beside all of them; none where none is
+    wanted.
+    """
+    return _SHARES if settings.learning_curve else ()
 
 
 def _point(share: float, num_rows: int, outcome: Outcome) -> dict[str, Any]:

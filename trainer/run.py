@@ -35,7 +35,7 @@ from trainer.progress import Progress
 from trainer.prompted import PromptRun
 from trainer.publish import Draft, Publisher
 from trainer.recipe import PROMPT
-from trainer.reference import References
+from trainer.reference import References, curve_shares
 from trainer.reporting import Reporting, sampled
 from trainer.rhythm import Rhythm
 from trainer.runs import Keeping, Runs
@@ -43,7 +43,7 @@ from trainer.search_space import candidates
 from trainer.temperature import tempered
 from trainer.validation import validated
 from trainer.values import Job, JobSpec
-from trainer.workload import ANSWERED, num_tokens
+from trainer.workload import ANSWERED, RunWork, added, num_tokens, part, whole_base
 
 #: about what the report and the baselines take, in a child of their own
 REPORT_S = 4.0
@@ -103,6 +103,7 @@ class JobRun:
             return self._prompted(prepared)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoder.course(prepared)
+        self._progress = self._watched(course, rows)
         with self._runs(course, rows, keeping) as runs:
             practised = practise(runs, self._spec, self._tried(), self._lease)
             self._lease.enter(Phase.EVALUATING)
@@ -134,18 +135,24 @@ class JobRun:
 
     def _runs(self, course: Course, rows: list[EncodedRow], keeping: Keeping) -> Runs:
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
+        return Runs(self._tools.port, course, self._progress, name, keeping)
+
+    def _watched(self, course: Course, rows: list[EncodedRow]) -> Progress:
+        settings = self._spec.settings
         # every seed answers the test rows, and they are the proof of what is saved; the report
         # looks at dev and training rows once more
-        num = num_tokens(rows) * (self._spec.settings.seeds + 1)
+        num = num_tokens(rows) * (settings.seeds + 1)
         num += num_tokens(course.dev) + num_tokens(sampled(course.train))
-        self._progress = Progress(
+        return Progress(
             pace=Pace(self._tools.clock),
             advance=self._watch,
             tell=self._lease.tell,
-            afterwards={ANSWERED: num},
+            later=[part(RunWork.of(course), share) for share in curve_shares(settings)],
+            afterwards=added(
+                [{ANSWERED: num}, whole_base(course) if settings.full_finetuning else {}]
+            ),
             afterwards_s=REPORT_S,
         )
-        return Runs(self._tools.port, course, self._progress, name, keeping)
 
     def _tried(self) -> list[JobSpec]:
         return candidates(self._spec, self._tools.port.info)

@@ -18,6 +18,8 @@ TRAINED, ANSWERED = "trained", "answered"
 Work = Mapping[str, float]
 #: what a trained layer costs beside one that only answers: forward and backward, adapter and all
 _TRAINED = 2.5
+#: one whose own weights are trained too, in full fine-tuning
+_TRAINED_WHOLE = 3.0
 #: heads, optimizer and the way there and back, as a share of all layers
 _BESIDE = 0.05
 
@@ -53,6 +55,16 @@ class RunWork:
             TRAINED: self.epoch * rest,
             ANSWERED: self.dev * rest + (0.0 if num_done else self.fill),
         }
+
+
+def part(work: RunWork, share: float) -> RunWork:
+    """Of a run on a share of the training rows."""
+    return replace(work, fill=work.fill * share, epoch=work.epoch * share)
+
+
+def whole_base(course: Course) -> Work:
+    """Of full fine-tuning on the same rows."""
+    return {TRAINED: num_tokens(course.train) * course.settings.epochs * _TRAINED_WHOLE}
 
 
 def unfilled(works: Iterable[RunWork], filled: Iterable[float]) -> list[RunWork]:

@@ -90,14 +90,12 @@ class Lookback:
 
     def _along(self, layer: int, view: View, stretch: Stretch, new: Sequence[Tensor]) -> Tensor:
         """[tokens, H, D] of a stretch; rows from their start need nobody's blocks."""
-        query, key, value = (
-            x.view(stretch.num_rows, -1, *x.shape[1:]).transpose(1, 2) for x in new
-        )
         if not stretch.reading.start:
-            return view.attend(query, key, value).transpose(1, 2).flatten(0, 1)
+            return view.along(stretch.num_rows, *new)
         seen = self._see(stretch.begin, [stretch.reading], view.window)
         keys, values = self._gathered(layer, seen, 1)
-        return attended(query, keys, values, seen.mask, view.scaling)[0].transpose(0, 1)
+        query_HLD = new[0].transpose(0, 1)
+        return attended(query_HLD[None], keys, values, seen.mask, view.scaling)[0].transpose(0, 1)
 
     def _gathered(self, layer: int, seen: _Seen, num_rows: int) -> tuple[Tensor, Tensor]:
         """Keys and values [R, K, S, D] of the blocks' [tokens, K, D]."""

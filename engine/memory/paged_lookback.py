@@ -72,8 +72,7 @@ class PagedLookback:
         for stretch in self._whole:
             part = slice(stretch.begin, stretch.end)
             new = (query_THD[part], key_TKD[part], value_TKD[part])
-            q, k, v = (x.view(stretch.num_rows, -1, *x.shape[1:]).transpose(1, 2) for x in new)
-            out_THD[part] = view.attend(q, k, v).transpose(1, 2).flatten(0, 1)
+            out_THD[part] = view.along(stretch.num_rows, *new)
         return out_THD[None]
 
     def _look(self, layer: int, view: View, query_THD: Tensor) -> Tensor:

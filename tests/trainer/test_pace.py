@@ -76,6 +76,7 @@ class Told:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.seen: list[tuple[float, float]] = []
+        self.shares: list[float] = []
 
     def error_after(self, share: float) -> float:
         """How far the estimate at that share of the run was off, as a share of what was left."""
@@ -91,6 +92,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     advance = Lease.advance
 
     def heard(self: Lease, share: float, eta_s: float | None = None) -> None:
+        told.shares.append(share)
         if eta_s is not None:
             told.seen.append((told.clock.now, eta_s))
         advance(self, share, eta_s)
@@ -105,6 +107,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     [
         {"epochs": 5, "seeds": 3},
         {"epochs": 5, "seeds": 1},
+        {"epochs": 5, "seeds": 2, "learning_curve": True},
         {"epochs": 4, "seeds": 3, "search": {"trials": 8, "halving": False, "space": "rates"}},
         {"epochs": 8, "seeds": 3, "search": {"trials": 8, "space": "rates"}},
     ],
@@ -130,4 +133,5 @@ def test_after_a_tenth_of_a_job_its_end_is_known_within_a_fifth(
     assert bench.trainer.run_once()
     assert sum(isinstance(step, OpenTraining) for step in engine.steps) >= settings["seeds"]
     assert told.error_after(0.1) <= 0.2
+    assert told.shares == sorted(told.shares), "the bar went back"
     bench.close()
