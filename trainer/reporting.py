@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
+from trainer.activations import fill
 from trainer.encode import EncodedRow
 from trainer.evaluate import Evaluation, predict
 from trainer.findings import Findings, comparison_warnings
@@ -88,7 +89,9 @@ class Reporting:
             return Answered(rows=[], logits=[])
         rows = sampled(rows)
         slot = found.kept.opened.slot
-        return Answered(rows=rows, logits=predict(self.port, rows, found.head, slot, self.waiting))
+        fill(self.port, rows, slot, self.waiting)
+        logits = predict(self.port, rows, found.head, slot, self.waiting, keyed=True)
+        return Answered(rows=rows, logits=logits)
 
 
 def sampled(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
