@@ -7,7 +7,6 @@ are worth nothing to a serving process.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,8 +16,6 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 _TICK_S = 0.25
-#: several threads wait longer for each other than small products take; who wants more says so
-_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def ask_child(
@@ -56,9 +53,8 @@ def _run(
     # the package's own parent folder, so that the child finds it however this process did
     root = Path(__file__).resolve().parent.parent
     with subprocess.Popen(  # noqa: S603 our own module
-        [sys.executable, "-m", module],
-        stdin=asked, stdout=answered, stderr=errors, cwd=root, env={**os.environ, **_ONE_THREAD},
-    ) as child:  # fmt: skip
+        [sys.executable, "-m", module], stdin=asked, stdout=answered, stderr=errors, cwd=root
+    ) as child:
         try:
             return _wait(child, module, timeout_s, waiting)
         finally:

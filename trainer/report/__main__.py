@@ -6,12 +6,19 @@ import json
 import os
 import sys
 
+# loaded before threads are limited: a limit reaches the libraries that are there
+import sklearn.linear_model  # noqa: F401
+from threadpoolctl import threadpool_limits
+
 from trainer.report.compose import compose
 
 
 def main() -> None:
     os.nice(5)  # the child must not take time from the engine that serves beside it
-    json.dump(compose(json.load(sys.stdin)), sys.stdout, allow_nan=False)
+    # threads that share such small products wait for each other longer than these take
+    with threadpool_limits(1):
+        answer = compose(json.load(sys.stdin))
+    json.dump(answer, sys.stdout, allow_nan=False)
 
 
 if __name__ == "__main__":
