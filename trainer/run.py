@@ -43,10 +43,10 @@ from trainer.search_space import candidates
 from trainer.temperature import tempered
 from trainer.validation import validated
 from trainer.values import Job, JobSpec
-from trainer.workload import ANSWERED, RunWork, added, num_tokens, part, whole_base
+from trainer.workload import RunWork, added, judging, num_tokens, part, whole_base
 
 #: about what the report and the baselines take, in a child of their own
-REPORT_S = 4.0
+REPORT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,17 +139,17 @@ class JobRun:
 
     def _watched(self, course: Course, rows: list[EncodedRow]) -> Progress:
         settings = self._spec.settings
-        # every seed answers the test rows, and they are the proof of what is saved; the report
-        # looks at dev and training rows once more
-        num = num_tokens(rows) * (settings.seeds + 1)
-        num += num_tokens(course.dev) + num_tokens(sampled(course.train))
+        again = [*course.dev, *sampled(course.train)]
         return Progress(
             pace=Pace(self._tools.clock),
             advance=self._watch,
             tell=self._lease.tell,
             later=[part(RunWork.of(course), share) for share in curve_shares(settings)],
             afterwards=added(
-                [{ANSWERED: num}, whole_base(course) if settings.full_finetuning else {}]
+                [
+                    judging(course, rows, again),
+                    whole_base(course) if settings.full_finetuning else {},
+                ]
             ),
             afterwards_s=REPORT_S,
         )

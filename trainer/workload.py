@@ -67,6 +67,15 @@ def whole_base(course: Course) -> Work:
     return {TRAINED: num_tokens(course.train) * course.settings.epochs * _TRAINED_WHOLE}
 
 
+def judging(course: Course, tests: Sequence[EncodedRow], again: Sequence[EncodedRow]) -> Work:
+    """After training: test rows for every seed, and as the proof of what is saved by the path that
+    serves, which keeps nothing; rows that the report looks at again.
+    """
+    frozen, num_tests = course.frozen_share, num_tokens(tests)
+    num_answers = num_tests * course.settings.seeds + num_tokens(again)
+    return {ANSWERED: num_tests * (1 + frozen) + num_answers * (1 - frozen)}
+
+
 def unfilled(works: Iterable[RunWork], filled: Iterable[float]) -> list[RunWork]:
     """The same runs, without the prefixes that an earlier one has filled by then."""
     seen, found = set(filled), []
