@@ -92,7 +92,9 @@ CLAIMS = {
     ),
     "tweets, score": Claim(
         file="tweets.jsonl", head="regress", metric="pearson", full_epochs=3,
-        columns={"label_column": "score"}, settings={"epochs": 3},
+        columns={"label_column": "score"},
+        # the upper half alone stays two points below full fine-tuning here
+        settings={"epochs": 3, "layers": 6, "rank": 16, "alpha": 32},
     ),
     "tweets, sentiment": Claim(
         file="tweets.jsonl", head="classify", metric="accuracy", full_epochs=3, rows=_clear,
