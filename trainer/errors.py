@@ -150,7 +150,7 @@ class Busy(TrainerError):
 
 
 class JobLost(TrainerError):
-    """The job was lost with its worker more than once and is not tried again."""
+    """The job was lost with its worker twice without a new checkpoint and is not tried again."""
 
     code = "job_lost"
 

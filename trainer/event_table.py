@@ -55,6 +55,16 @@ def add_events(db: sa.Connection, tenant: str, job_id: str, events: Sequence[Eve
     db.execute(EVENTS.insert(), rows)
 
 
+def count_since(db: sa.Connection, tenant: str, job_id: str, code: str, since: str) -> int:
+    """How many of a job's events of one code came after its last of another."""
+    own, number = _of(tenant, job_id), EVENTS.c.number
+    last = sa.select(sa.func.coalesce(sa.func.max(number), 0)).where(own, EVENTS.c.code == since)
+    later = sa.select(sa.func.count()).where(
+        own, EVENTS.c.code == code, number > last.scalar_subquery()
+    )
+    return db.execute(later).scalar_one()
+
+
 def _of(tenant: str, job_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(EVENTS.c.tenant == tenant, EVENTS.c.job_id == job_id)
 

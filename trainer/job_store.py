@@ -15,10 +15,10 @@ import sqlalchemy as sa
 
 from trainer.database import Database
 from trainer.errors import JobLost, LeaseLost
-from trainer.event import Event
-from trainer.event_table import EventTable, add_events
+from trainer.event import CHECKPOINT, Event
+from trainer.event_table import EventTable, add_events, count_since
 from trainer.file_table import FileTable, must_exist
-from trainer.jobs import MAX_ATTEMPTS, Phase, Status, Wish
+from trainer.jobs import MAX_IDLE_ATTEMPTS, Phase, Status, Wish
 from trainer.moves import found, going_on, move, one_job, tell, update
 from trainer.rows import job_of, owned, page_of
 from trainer.tables import JOB_FILES, JOBS
@@ -193,6 +193,11 @@ class JobStore:
         back = {"phase": Phase.WAITING, "progress": 0.0, "attempt": attempt, **_AT_REST}
         self._let_go(claim, Status.QUEUED, "The job went back to the queue.", **back)
 
+    def may_try_again(self, claim: Claim) -> bool:
+        """Whether another attempt, after one that ended with its engine, may come to more."""
+        with self._database.read() as db:
+            return not _is_stuck(db, one_job(db, claim.job.tenant, claim.job.id))
+
     def set_aside(self, claim: Claim) -> None:
         """Paused, with the progress it has; the attempt does not count. Raises LeaseLost."""
         rest = {"phase": Phase.WAITING, "attempt": claim.job.attempt - 1, **_AT_REST}
@@ -208,21 +213,29 @@ class JobStore:
         now = self.clock()
         lost = sa.and_(JOBS.c.status == Status.RUNNING, JOBS.c.lease_until < now)
         for row in db.execute(JOBS.select().where(lost)).all():
-            target, values = _after_loss(row, now)
+            target, values = _after_loss(db, row, now)
             message = values.get("error_message", "The job's worker was lost.")
             move(db, found(row), target, message, now, **_AT_REST, **values)
 
 
-def _after_loss(row: sa.Row[Any], now: float) -> tuple[Status, dict[str, Any]]:
+def _after_loss(db: sa.Connection, row: sa.Row[Any], now: float) -> tuple[Status, dict[str, Any]]:
     end = {"phase": Phase.DONE, "finished_at": now}
     if row.cancel_requested:
         return Status.CANCELLED, end
-    if row.attempt >= MAX_ATTEMPTS:
+    if _is_stuck(db, row):
         error = JobLost()
         return Status.FAILED, {**end, "error_code": error.code, "error_message": str(error)}
     if row.pause_requested:
         return Status.PAUSED, {"phase": Phase.WAITING, "pause_requested": False}
     return Status.QUEUED, {"phase": Phase.WAITING}
+
+
+def _is_stuck(db: sa.Connection, row: sa.Row[Any]) -> bool:
+    """Whether its last attempts saved nothing. Those that others ended do not count, so a job must
+    have as many that do.
+    """
+    begun = count_since(db, row.tenant, row.id, f"job.{Status.RUNNING}", CHECKPOINT)
+    return min(int(row.attempt), begun) >= MAX_IDLE_ATTEMPTS
 
 
 def _held(claim: Claim) -> sa.ColumnElement[bool]:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-MAX_ATTEMPTS = 2
+#: a job whose last attempts were lost and had saved nothing new is not tried again
+MAX_IDLE_ATTEMPTS = 2
 
 
 class Status(StrEnum):

@@ -27,7 +27,7 @@ from trainer.estimate import Estimate, estimate
 from trainer.event import PUBLISHED, Event
 from trainer.files import FileStore
 from trainer.job_store import JobStore
-from trainer.jobs import MAX_ATTEMPTS, Status
+from trainer.jobs import Status
 from trainer.lease import Lease
 from trainer.prepare import Examination
 from trainer.run import JobRun, Tools
@@ -194,7 +194,7 @@ class Trainer:
                 self._store.set_aside(claim)
             case Stopping():
                 self._store.give_back(claim, keep_attempt=False)
-            case EngineGone() if claim.job.attempt < MAX_ATTEMPTS:
+            case EngineGone() if self._store.may_try_again(claim):
                 self._store.give_back(claim, keep_attempt=True)
             case TrainerError() | EngineError() | RegistryError():
                 self._fail(claim, error.code, str(error))

@@ -8,6 +8,7 @@ import pytest
 
 from tests.trainer.build import TENANT, Bench
 from trainer.errors import FileInUse, JobEnded, LeaseLost, UnknownFile, UnknownJob
+from trainer.event import CHECKPOINT, Event
 from trainer.jobs import MOVES, Phase, Status, Wish, sources
 from trainer.values import Claim, Job, JobSpec
 
@@ -78,6 +79,30 @@ def test_a_lost_job_is_taken_up_again_and_its_first_worker_can_change_nothing(be
         bench.store.finish(first, Status.SUCCEEDED)
     bench.store.finish(second, Status.SUCCEEDED, version=1)
     assert status(bench) is Status.SUCCEEDED
+
+
+def test_a_job_that_saves_something_between_losses_is_taken_up_again_and_again(
+    bench: Bench,
+) -> None:
+    submit(bench)
+    for attempt in range(1, 5):
+        held = claim(bench)
+        assert held.job.attempt == attempt
+        saved = Event(code=CHECKPOINT, message="Saved.", created_at=bench.clock.now)
+        bench.store.beat(held, 10.0, [saved])
+        bench.clock.now += 11
+
+
+def test_a_job_lost_twice_after_its_last_checkpoint_fails_as_lost(bench: Bench) -> None:
+    submit(bench)
+    saved = Event(code=CHECKPOINT, message="Saved.", created_at=bench.clock.now)
+    bench.store.beat(claim(bench), 10.0, [saved])
+    bench.clock.now += 11
+    for _ in range(2):
+        claim(bench)
+        bench.clock.now += 11
+    assert bench.store.claim("worker", 10.0) is None
+    assert status(bench) is Status.FAILED
 
 
 def test_a_job_lost_twice_fails_as_lost(bench: Bench) -> None:
