@@ -1,8 +1,8 @@
 """The peer: Hugging Face `Trainer` over PEFT's LoRA, on a trainer's own rows and settings.
 
-As its documentation has it, or tuned: rows of like length together, larger evaluation batches. Runs
-as a process of its own: `python -m benchmarks.stock_trainer` reads a run as JSON and prints its
-line.
+As its documentation has it, or tuned: rows of like length together, larger evaluation batches, with
+or without bfloat16 autocast. Runs as a process of its own: `python -m benchmarks.stock_trainer`
+reads a run as JSON and prints its line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import warnings
 from importlib.metadata import version
 from typing import Any
 
-WAYS = ("Trainer + PEFT, defaults", "Trainer + PEFT, tuned")
+WAYS = ("Trainer + PEFT, defaults", "Trainer + PEFT, tuned", "Trainer + PEFT, tuned, bf16")
 #: glibc gives freed memory back and faults it in again at each step otherwise
 _KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
@@ -93,7 +93,7 @@ def _arguments(given: dict[str, Any], scratch: str, num_rows: int) -> Any:
     steps = settings["epochs"] * -(-num_rows // settings["batch_rows"])
     tuned = {
         "train_sampling_strategy": "group_by_length", "per_device_eval_batch_size": 64,
-        "dataloader_pin_memory": False, "logging_strategy": "no",
+        "dataloader_pin_memory": False, "logging_strategy": "no", "bf16": given["way"] == WAYS[2],
     }  # fmt: skip
     return TrainingArguments(
         output_dir=scratch, num_train_epochs=settings["epochs"], seed=settings["seed"],
@@ -101,7 +101,7 @@ def _arguments(given: dict[str, Any], scratch: str, num_rows: int) -> Any:
         learning_rate=settings["learning_rate"], weight_decay=settings["weight_decay"],
         warmup_steps=int(settings["warmup_share"] * steps), eval_strategy="epoch",
         save_strategy="epoch", load_best_model_at_end=True, metric_for_best_model="accuracy",
-        disable_tqdm=True, **(tuned if given["way"] == WAYS[1] else {}),
+        disable_tqdm=True, **({} if given["way"] == WAYS[0] else tuned),
     )  # fmt: skip
 
 

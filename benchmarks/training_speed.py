@@ -1,10 +1,11 @@
 """How fast adapters are trained, beside Hugging Face `Trainer` with PEFT on the same rows.
 
 `python -m benchmarks.training_speed job|search|beside --data ../shared/data`. Ours are whole jobs:
-checks, tokens, frozen activations, training with dev each epoch, test, report, proof, publishing. A
-peer's finished run is a line of `benchmarks/peers/training.jsonl` and is not run again; without its
-line it is. `job`: one run of the defaults. `search`: eight trials and three seeds, and the peer's
-same runs one after the other. `beside`: 200 steps alone and beside 31 others.
+checks, tokens, frozen activations, training with dev each epoch, test, report, proof, publishing,
+in the precision that the engine chooses here unless `--dtype` names one. A peer's finished run is a
+line of `benchmarks/peers/training.jsonl` and is not run again under the same conditions; without
+its line it is. `job`: one run of the defaults. `search`: eight trials and three seeds, and the
+peer's same runs one after the other. `beside`: 200 steps alone and beside 31 others.
 """
 
 from __future__ import annotations
@@ -68,7 +69,10 @@ class Bench:
             **{name: getattr(spec.settings, name) for name in _SHARED},
             "layers": 3, "learning_rate": learning_rate(spec), **settings,
         }  # fmt: skip
-        known = {"way": way, "settings": wanted, "rows": rows.digest, "threads": self.threads}
+        known = {
+            "way": way, "settings": wanted, "rows": rows.digest, "threads": self.threads,
+            "conditions": conditions("peft"),
+        }  # fmt: skip
         for line in _lines():
             if all(line[name] == value for name, value in known.items()):
                 return line
@@ -80,10 +84,10 @@ class Bench:
             "way": way, "settings": wanted, "digest": rows.digest, "labels": rows.labels,
             "base": str(base_path(BASE)), **parts,
         }  # fmt: skip
-        line = stock_trainer.run(given, self.threads)
+        line = {**stock_trainer.run(given, self.threads), "conditions": known["conditions"]}
         FOUND.parent.mkdir(exist_ok=True)
         with FOUND.open("a") as found:
-            found.write(json.dumps({**line, "conditions": conditions("peft")}) + "\n")
+            found.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
         return line
 
@@ -145,6 +149,7 @@ def main() -> None:
     parser.add_argument("part", choices=("job", "search", "beside"), nargs="?", default="job")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--dtype", default="auto", help="of ours: auto, float32 or bfloat16")
     parser.add_argument("--steps", type=int, default=200, help="of `beside`")
     parser.add_argument("--others", type=int, default=31, help="of `beside`")
     args = parser.parse_args()
@@ -153,11 +158,12 @@ def main() -> None:
         print(beside_others(args.data, args.steps, args.others, args.threads))
         return
     with tempfile.TemporaryDirectory() as scratch:
-        ours = Ours(Path(scratch), args.threads, "float32")
+        ours = Ours(Path(scratch), args.threads, args.dtype)
         bench = Bench(ours=ours, data=args.data, threads=args.threads)
         found = {"job": job, "search": search}[args.part](bench)
+        dtype = ours.port.info.dtype
         ours.port.close()
-    print("\n".join([conditions("peft"), "", found]))
+    print("\n".join([f"{conditions('peft')}; ours in {dtype}", "", found]))
 
 
 if __name__ == "__main__":
