@@ -2,7 +2,8 @@
 
 On a CPU the fused operator's backward takes twice as long at short lengths as the products written
 out; and those, row lengths apart, made PyTorch copy every stream once for each length and zero it
-for each gradient.
+for each gradient. Products of so few tokens, and softmax over them, also take a processor longer in
+bfloat16 than in float32, in which they are therefore computed there.
 
 Shape letters: N rows of one run, H heads, T tokens of all rows, L tokens of one row, D width of a
 head.
@@ -16,6 +17,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+_softmax_gradient = torch.ops.aten._softmax_backward_data
 #: rows of one length that are neighbours: the length, and how many
 Run = tuple[int, int]
 #: from a length, what a token may look at, [L, L]; None where it may look everywhere
@@ -66,8 +68,7 @@ class _TaughtAttention(torch.autograd.Function):
             q, k, v, seen_LL = ctx.saved_tensors[4 * number : 4 * number + 4]
             g = _rows(g_THD, start, length, count)
             g_seen_LL = g @ v.transpose(2, 3)
-            of_row_L1 = (g_seen_LL * seen_LL).sum(-1, keepdim=True)
-            g_scores_LL = g_seen_LL.sub_(of_row_L1).mul_(seen_LL).mul_(ctx.scale)
+            g_scores_LL = _softmax_gradient(g_seen_LL, seen_LL, -1, seen_LL.dtype).mul_(ctx.scale)
             _put(given[0], start, g_scores_LL @ k)
             _put(given[1], start, g_scores_LL.transpose(2, 3) @ q)
             _put(given[2], start, seen_LL.transpose(2, 3) @ g)
@@ -78,7 +79,9 @@ class _TaughtAttention(torch.autograd.Function):
 def _rows(x_THD: Tensor, start: int, length: int, count: int) -> Tensor:
     """A run's tokens as [N, H, L, D]."""
     own_THD = x_THD[start : start + length * count]
-    return own_THD.reshape(count, length, *x_THD.shape[1:]).transpose(1, 2).contiguous()
+    own = own_THD.reshape(count, length, *x_THD.shape[1:]).transpose(1, 2)
+    dtype = torch.float32 if own.device.type == "cpu" else own.dtype
+    return torch.empty(own.shape, dtype=dtype, device=own.device).copy_(own)
 
 
 def _put(out_THD: Tensor, start: int, own: Tensor) -> None:

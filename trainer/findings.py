@@ -50,6 +50,13 @@ class Findings:
             for outcome in self.practised.outcomes
         )
 
+    @property
+    def _epochs(self) -> list[dict[str, Any]]:
+        """Of the kept run; `step`: how many steps were done at the epoch's end."""
+        each = self.kept.course.steps_per_epoch
+        epochs = self.kept.state.epochs
+        return [{**asdict(epoch), "step": each * epoch.number} for epoch in epochs]
+
     def report(self) -> dict[str, Any]:
         return {
             "metrics": {"dev": self.kept.kept.dev, "test": self.test.metrics},
@@ -58,7 +65,7 @@ class Findings:
             "trained_tokens": self._trained_tokens,
             "trainable_parameters": self.kept.opened.num_trainable,
             "rows": self.prepared.split.sizes,
-            "epochs": [asdict(epoch) for epoch in self.kept.state.epochs],
+            "epochs": self._epochs,
             "kind": self.kept.spec.kind,
             "learning_rate": self.kept.course.learning_rate,
             "warnings": self.warnings,

@@ -30,6 +30,7 @@ from trainer.job_store import JobStore
 from trainer.jobs import Status
 from trainer.lease import Lease
 from trainer.prepare import Examination
+from trainer.result_file import put_result_file
 from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
 
@@ -175,12 +176,17 @@ class Trainer:
             with lease:
                 version, result = JobRun(self._tools, claim.job, lease).run()
                 _tell_of(version, result, lease)
+                files = put_result_file(self._tools.files, claim.job, result, lease.tell)
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 the worker outlives any job, and no job may be left without an end
             self._give_up(claim, error)
         else:
-            named = {"version": version.number, "digest": version.digest, "result": result}
+            named = {
+                "version": version.number,
+                "digest": version.digest,
+                "result": {**result, "result_files": files},
+            }
             self._store.finish(claim, Status.SUCCEEDED, progress=1.0, **named)
             self._tools.checkpoints.drop(claim.job.id)
             _note("job.succeeded", claim.job)

@@ -127,6 +127,17 @@ async def test_from_a_file_to_an_answer_with_nothing_but_the_stock_client(tmp_pa
         assert answer.json()["outputs"][0]["label"] in ("glad", "sad")
 
 
+async def test_a_finished_job_names_a_file_of_its_curves(tmp_path: Path) -> None:
+    async with client(tmp_path, train=True) as (api, _):
+        done = await ended(api, (await create(api, training_file=await upload(api))).id)
+        (file_id,) = done.result_files
+        kept = await api.files.retrieve(file_id)
+        lines = (await api.files.content(file_id)).text.splitlines()
+    assert (kept.purpose, kept.filename) == ("fine-tune-results", f"mood-{done.id}.csv")
+    assert lines[0].startswith("step,epoch,train_loss,valid_loss,best,valid_accuracy")
+    assert len(lines) == 1 + len(done.model_dump()["result"]["epochs"])
+
+
 async def test_a_running_job_is_cancelled_and_then_can_neither_pause_nor_resume(
     tmp_path: Path,
 ) -> None:

@@ -14,7 +14,15 @@ from engine.errors import BadTraining, Diverged, EngineGone, OutOfMemory
 from engine.port import Load, OpenTraining, Predict, Predicted, Result, Save, Saved, Step, Train
 from engine.testing import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, tag_rows, value_rows
-from trainer.errors import BadDataset, BadLine, BadSetting, OneClass, TooFewRows, UnlearnedLabels
+from trainer.errors import (
+    BadDataset,
+    BadLine,
+    BadSetting,
+    OneClass,
+    StorageFailed,
+    TooFewRows,
+    UnlearnedLabels,
+)
 from trainer.findings import comparison_warnings
 from trainer.jobs import Phase, Status
 from trainer.lease import Lease
@@ -61,6 +69,23 @@ def test_a_job_ends_with_a_version_and_an_honest_report(tmp_path: Any) -> None:
     assert {"task", "trainable_parameters", "seconds", "epochs", "warnings"} <= set(job.result)
     assert_clean(bench)
     bench.close()
+
+
+def test_a_disk_too_full_for_the_result_file_costs_the_job_no_more_than_that(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = bench.spec(MOODS)
+
+    def full(*_: Any) -> None:
+        raise StorageFailed("The upload could not be stored: no space left.")
+
+    monkeypatch.setattr(bench.files, "put", full)
+    job = bench.trainer.submit(spec)
+    bench.trainer.run_once()
+    job = bench.trainer.get(TENANT, job.id)
+    assert (job.status, job.result["result_files"]) == (Status.SUCCEEDED, [])
+    (event,) = bench.trainer.events(TENANT, job.id, codes=["results.failed"], limit=9)
+    assert "no space left" in event.message
 
 
 def test_the_lineage_has_all_that_training_the_same_again_takes(bench: Bench) -> None:

@@ -37,7 +37,7 @@ def job_object(view: JobView, base: str, tenant: str) -> dict[str, Any]:
         "method": {"type": "adapter", "adapter": _adapter(spec)},
         "training_file": spec["file_id"],
         "validation_file": spec["dev_file_id"],
-        "result_files": [],
+        "result_files": view.result.get("result_files", []),
         "trained_tokens": view.result.get("trained_tokens"),
         "error": _error(view),
         "seed": spec["settings"]["seed"],
