@@ -19,6 +19,8 @@ from trainer.example import Example
 
 #: served rows count their keys from 1
 _FIRST_KEY = 2**48
+#: each slot has keys of its own: an estimate writes beside a job of somebody else's
+_ROWS_A_SLOT = 2**32
 _ROWS = 32
 #: tokens a step: served rows wait no longer than for so many
 _TOKENS = 4
@@ -42,7 +44,7 @@ def written(
     """The tokens each row is answered with, in the order of the rows."""
     answers: list[list[int]] = [[]] * len(rows)
     for batch in prediction_batches([len(row.asked) for row in rows], max_rows=_ROWS):
-        keys = [_FIRST_KEY + index for index in batch]
+        keys = [_FIRST_KEY + slot * _ROWS_A_SLOT + index for index in batch]
         asked = [Row(ids=list(rows[index].asked), slot=slot) for index in batch]
         begin = [
             Begin(key=key, row=row, max_tokens=head["max_tokens"])

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from adapters_registry.errors import UnknownAlias, UnknownTask
+from adapters_registry.errors import RegistryError, UnknownAlias, UnknownTask
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
@@ -57,7 +57,7 @@ class Production:
             return {**named, "guesses": self._guesses(version, test)}
         except EngineGone:
             raise
-        except EngineError as error:
+        except (EngineError, RegistryError) as error:  # what it lacks is no fault of the job's
             return {**named, "skipped": f"Version {version.number} could not answer: {error}"}
 
     def _problem(self, version: Version, head: Mapping[str, Any]) -> str | None:

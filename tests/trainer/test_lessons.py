@@ -10,7 +10,16 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.fake_base import fake_info
-from engine.port import EngineInfo, EnginePort, Resident, Stats
+from engine.port import (
+    Decoded,
+    Done,
+    EngineInfo,
+    EnginePort,
+    Release,
+    Resident,
+    Stats,
+    Written,
+)
 from engine.prompting import Lesson, Prompter
 from engine.thread import ThreadEngine
 from engine.tokenizer import Tokenizer
@@ -18,6 +27,7 @@ from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.ask import ask
 from trainer.dev_score import dev_score
+from trainer.encode import EncodedRow
 from trainer.errors import BadSetting
 from trainer.evaluate import Evaluation
 from trainer.example import Example
@@ -45,6 +55,25 @@ def run(bench: Bench, rows: list[dict[str, Any]], **given: Any) -> Job:
     job = bench.trainer.submit(bench.spec(jsonl(rows), head="generate", **given))
     assert bench.trainer.run_once()
     return bench.trainer.get(TENANT, job.id)
+
+
+def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released: list[list[int]] = []
+
+    def asked(_port: Any, step: Any, _result: Any) -> Any:
+        if isinstance(step, Release):
+            released.append(step.keys)
+            return Done()
+        return Decoded(forward_s=0.0, rows=[Written(ids=[1], finish="stop") for _ in step.begin])
+
+    monkeypatch.setattr("trainer.lessons.ask", asked)
+    example = Example(line=1, text="a", label="b")
+    row = EncodedRow(pieces=(), example=example, truncated=False, asked=(1, 2))
+    for slot in (3, 4):
+        written(None, [row] * 3, {"max_tokens": 1}, slot, lambda: None)  # type: ignore[arg-type]
+    assert not set(released[0]) & set(released[1])
 
 
 def test_what_is_learned_is_written_and_published(tmp_path: Path, engine: EnginePort) -> None:

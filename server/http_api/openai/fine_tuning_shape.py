@@ -12,6 +12,7 @@ from server.http_api.schemas import JobBody
 from server.service.page import Page
 from server.service.views import JobEventView, JobView
 from trainer.event import CHECKPOINT, EPOCH, PUBLISHED
+from trainer.recipe import PROMPT
 
 #: what the list of checkpoints is made of
 CHECKPOINTS = (CHECKPOINT, PUBLISHED)
@@ -111,7 +112,8 @@ def _status(view: JobView) -> str:
 
 
 def _hyperparameters(spec: Mapping[str, Any]) -> dict[str, Any]:
-    settings, rate = spec["settings"], spec["settings"]["learning_rate"]
+    settings = spec["settings"]
+    rate = None if spec["kind"] == PROMPT else settings["learning_rate"]  # nothing is trained there
     return {
         "n_epochs": settings["epochs"],
         "batch_size": settings["batch_rows"],

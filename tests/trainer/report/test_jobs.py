@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from adapters_registry.errors import BlobMissing
+from adapters_registry.registry import Registry
 from tests.trainer.build import (
     TENANT,
     Bench,
@@ -99,6 +101,19 @@ def test_a_later_version_is_held_against_production_on_the_same_rows(judging: Be
     assert found["production"] == {"version": first.version, "digest": first.digest}
     against = [each["against"] for each in found["comparisons"]]
     assert against[1] == "version 1, now production"
+
+
+def test_a_damaged_production_costs_the_job_the_comparison_and_no_more(
+    judging: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(judging, jsonl(mood_rows()))
+
+    def gone(*_: Any) -> None:
+        raise BlobMissing("The file of the weights is gone.")
+
+    monkeypatch.setattr(Registry, "files", gone)
+    found = report(judging, run(judging, jsonl(mood_rows()), settings={"epochs": 2, "seed": 5}))
+    assert "The file of the weights is gone." in found["production"]["skipped"]
 
 
 def test_production_with_other_labels_is_not_held_against(judging: Bench) -> None:
