@@ -31,6 +31,7 @@ class Admission:
     def prepared(self, spec: JobSpec) -> Prepared:
         """All that can be checked was. Raises BadName, BadSetting, BadDataset or UnknownFile."""
         check_name(spec.task)
+        check_recipe(spec, self.info)  # before a search draws around it
         for each in candidates(spec, self.info):
             check_recipe(each, self.info)
         writes = writes_after_prompts(self.info)

@@ -13,23 +13,19 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from trainer.aftermath import after_loss, after_pause, is_stuck
 from trainer.database import Database
-from trainer.errors import JobLost, LeaseLost
-from trainer.event import CHECKPOINT, Event
-from trainer.event_table import EventTable, add_events, count_since
+from trainer.errors import LeaseLost
+from trainer.event import Event
+from trainer.event_table import EventTable, add_events
 from trainer.file_table import FileTable, must_exist
-from trainer.jobs import MAX_IDLE_ATTEMPTS, Phase, Status, Wish
+from trainer.jobs import ENDS, Phase, Status, Wish
 from trainer.moves import found, going_on, move, one_job, tell, update
 from trainer.rows import job_of, owned, page_of
 from trainer.tables import JOB_FILES, JOBS
 from trainer.values import Claim, Job, JobSpec
 
 _AT_REST: dict[str, Any] = {"eta_s": None, "lease_until": None}
-_ENDS = {
-    Status.SUCCEEDED: "The job succeeded.",
-    Status.FAILED: "The job failed.",
-    Status.CANCELLED: "The job was cancelled.",
-}
 
 
 class JobStore:
@@ -115,7 +111,7 @@ class JobStore:
             else:
                 now = self.clock()
                 end = {"phase": Phase.DONE, "finished_at": now}
-                move(db, found(row), Status.CANCELLED, _ENDS[Status.CANCELLED], now, **end)
+                move(db, found(row), Status.CANCELLED, ENDS[Status.CANCELLED], now, **end)
         return self.job(tenant, job_id)
 
     def pause(self, tenant: str, job_id: str) -> Job:
@@ -183,7 +179,7 @@ class JobStore:
         """End the job, once. Raises LeaseLost."""
         assert status.ended
         end = {"phase": Phase.DONE, **_AT_REST, "finished_at": self.clock(), **values}
-        self._let_go(claim, status, values.get("error_message") or _ENDS[status], **end)
+        self._let_go(claim, status, values.get("error_message") or ENDS[status], **end)
 
     def give_back(self, claim: Claim, *, keep_attempt: bool) -> None:
         """To the queue, from the start; `keep_attempt` when the attempt counts against the job.
@@ -196,12 +192,19 @@ class JobStore:
     def may_try_again(self, claim: Claim) -> bool:
         """Whether another attempt, after one that ended with its engine, may come to more."""
         with self._database.read() as db:
-            return not _is_stuck(db, one_job(db, claim.job.tenant, claim.job.id))
+            return not is_stuck(db, one_job(db, claim.job.tenant, claim.job.id))
 
     def set_aside(self, claim: Claim) -> None:
-        """Paused, with the progress it has; the attempt does not count. Raises LeaseLost."""
-        rest = {"phase": Phase.WAITING, "attempt": claim.job.attempt - 1, **_AT_REST}
-        self._let_go(claim, Status.PAUSED, "The job was paused.", pause_requested=False, **rest)
+        """Paused, with the progress it has, or where its owner wanted it meanwhile; the attempt
+        does not count. Raises LeaseLost.
+        """
+        with self._database.write() as db:
+            row = one_job(db, claim.job.tenant, claim.job.id)
+            after, now = after_pause(row, self.clock()), self.clock()
+            changed = move(
+                db, _held(claim), after.status, after.message, now, **_AT_REST, **after.values
+            )
+            _must_hold(changed, claim)
 
     # ------------------------------------------------------------ moves
 
@@ -213,29 +216,8 @@ class JobStore:
         now = self.clock()
         lost = sa.and_(JOBS.c.status == Status.RUNNING, JOBS.c.lease_until < now)
         for row in db.execute(JOBS.select().where(lost)).all():
-            target, values = _after_loss(db, row, now)
-            message = values.get("error_message", "The job's worker was lost.")
-            move(db, found(row), target, message, now, **_AT_REST, **values)
-
-
-def _after_loss(db: sa.Connection, row: sa.Row[Any], now: float) -> tuple[Status, dict[str, Any]]:
-    end = {"phase": Phase.DONE, "finished_at": now}
-    if row.cancel_requested:
-        return Status.CANCELLED, end
-    if _is_stuck(db, row):
-        error = JobLost()
-        return Status.FAILED, {**end, "error_code": error.code, "error_message": str(error)}
-    if row.pause_requested:
-        return Status.PAUSED, {"phase": Phase.WAITING, "pause_requested": False}
-    return Status.QUEUED, {"phase": Phase.WAITING}
-
-
-def _is_stuck(db: sa.Connection, row: sa.Row[Any]) -> bool:
-    """Whether its last attempts saved nothing. Those that others ended do not count, so a job must
-    have as many that do.
-    """
-    begun = count_since(db, row.tenant, row.id, f"job.{Status.RUNNING}", CHECKPOINT)
-    return min(int(row.attempt), begun) >= MAX_IDLE_ATTEMPTS
+            after = after_loss(db, row, now)
+            move(db, found(row), after.status, after.message, now, **_AT_REST, **after.values)
 
 
 def _held(claim: Claim) -> sa.ColumnElement[bool]:

@@ -67,6 +67,14 @@ MOVES: dict[Status, frozenset[Status]] = {
 }
 
 
+#: what is said of a job that ended so
+ENDS = {
+    Status.SUCCEEDED: "The job succeeded.",
+    Status.FAILED: "The job failed.",
+    Status.CANCELLED: "The job was cancelled.",
+}
+
+
 def sources(target: Status) -> list[Status]:
     """The states from which a job may move to `target`."""
     return [status for status, targets in MOVES.items() if target in targets]

@@ -148,6 +148,7 @@ def learning_rate(spec: JobSpec) -> float:
     """Raises BadSetting where nothing is trained."""
     if spec.kind == PROMPT:
         raise BadSetting(f"kind is {PROMPT}, which trains nothing and has no rate.", name="kind")
+    _one_of("kind", spec.kind, sorted(DEFAULT_LEARNING_RATES))
     return spec.settings.learning_rate or DEFAULT_LEARNING_RATES[spec.kind]
 
 
@@ -168,6 +169,9 @@ def _check_prompt(spec: JobSpec, info: EngineInfo) -> None:
             f"{spec.head} and the base a {FAMILIES[info.family].architecture}.",
             name="kind",
         )
+    for name in ("learning_rate", "search"):
+        if getattr(spec.settings, name) is not None:
+            raise BadSetting(f"kind is {PROMPT}, which trains nothing: no {name}.", name=name)
 
 
 def _check_kind_settings(spec: JobSpec) -> None:

@@ -90,7 +90,7 @@ def _partners(train: Rows, dev: Rows, test: Rows) -> Answers:
 
     del dev
     left, right = _weighed(train, test)
-    ranks = partner_ranks(left.toarray(), right.toarray())
+    ranks = partner_ranks(left, right)
     return {"test": ranks, "majority": [(len(test) + 1) / 2] * len(test)}
 
 

@@ -48,7 +48,7 @@ def check_value(setting: Field[Any], value: Any) -> None:
 
 
 def _read_number(name: str, *, whole: bool, value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise BadSetting(f"{name} must be a finite number, not {value!r}.", name=name)
     if not whole:
         return float(value)
@@ -56,6 +56,13 @@ def _read_number(name: str, *, whole: bool, value: Any) -> int | float:
     if value != int(value):
         raise BadSetting(f"{name} must be a whole number, not {value!r}.", name=name)
     return int(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # JSON has whole numbers that no double holds
+        return False
 
 
 def _read_object(name: str, kind: str, value: Any) -> dict[str, int | float] | str:

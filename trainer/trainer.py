@@ -110,7 +110,10 @@ class Trainer:
 
     def cancel(self, tenant: str, job_id: str) -> Job:
         """A queued job ends at once, a running one within a step or so. Raises JobEnded."""
-        return self._store.cancel(tenant, job_id)
+        job = self._store.cancel(tenant, job_id)
+        if job.status.ended:  # no worker is there to see to it
+            self._tools.checkpoints.drop(job_id)
+        return job
 
     def pause(self, tenant: str, job_id: str) -> Job:
         """A queued job at once, a running one within a step or so. Raises JobEnded."""

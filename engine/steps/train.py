@@ -20,21 +20,16 @@ from engine.errors import BadTraining, Diverged
 from engine.fresh import fresh_adapter
 from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
-from engine.keyed_dropout import Draws, KeyedDropout
 from engine.masters import Masters
-from engine.packing import Batch, unpack
-from engine.port import Checkpointed, Fill, OpenTraining, Row, Train, Trained
+from engine.port import Checkpointed, Fill, OpenTraining, Train, Trained
 from engine.prefix import Prefix
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place
-from engine.seq2seq import both, shifted, taught
 from engine.sites import Sites
 from engine.slot_checkpoint import read_checkpoint, write_checkpoint
-from engine.steps.forward import acting, head_logits, make_batch
+from engine.steps.contrast import backward_together
+from engine.steps.loss import StepLoss
 from engine.steps.parts import parts_of
-
-#: where something drops: each place has numbers of its own
-_ADAPTER, _HEAD, _TARGET, _BIASES = range(4)
 
 
 class Training:
@@ -51,6 +46,7 @@ class Training:
             read_checkpoint(self._masters, spec, base, Path(spec.resume))
         boundary = base.first_layer(self.adapter.weights)
         self.prefix = Prefix(base, activations, spec.cache, spec.cache_bytes, boundary)
+        self._losses = StepLoss(spec, base, sites, self.adapter.head, self.prefix)
 
     @property
     def num_trainable(self) -> int:
@@ -87,7 +83,11 @@ class Training:
         # a pair's two rows are neighbours, and its loss needs them both
         together = 2 if head_kind(self.adapter.head).trains_apart else 1
         beside = self._base.family.architecture == "seq2seq"
-        loss = sum(self._backward(step, part, active) for part in parts_of(step, together, beside))
+        parts = parts_of(step, together, beside)
+        if len(parts) > 1 and together > 1 and step.targets[0] is None:
+            loss = self._beside_all(step, parts, active)
+        else:
+            loss = sum(self._backward(step, part, active) for part in parts)
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.adapter.tensors.values()), self._spec.max_grad_norm
         )
@@ -146,70 +146,23 @@ class Training:
     def _backward(self, step: Train, part: range, active: Adapter) -> float:
         """Gradients of the part's share of the step's mean loss; answers that share."""
         share = _weight(step.targets[part.start : part.stop]) / _weight(step.targets)
-        loss = self._loss(step, part, active) * share
-        if not torch.isfinite(loss):
-            raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
+        loss = _finite(self._losses.of_part(step, part, active) * share, step)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
-    def _loss(self, step: Train, part: range, active: Adapter) -> Tensor:
-        placed = {step.slot: place(active, self._base)}
-        rows = [_on_slot(step.rows[i], step.slot) for i in part]
-        batch = make_batch(self._base, rows, placed)
-        keys = [step.keys[part[i]] for i in batch.order]
-        draws, rate = Draws(self._spec.seed, step.step), self._spec.dropout
-        targets = [step.targets[part[i]] for i in batch.order]
-        head = self.adapter.head
-        kind = head_kind(head)
-        if self._base.family.architecture == "seq2seq":
-            target = shifted(self._base, targets, batch.slots)
-            dropouts = (
-                draws.dropout(rate, _ADAPTER, keys, batch.strides),
-                draws.dropout(rate, _TARGET, keys, target.strides),
-            )
-            with self._sites.acting(both(self._base, batch, target, placed, dropouts)):
-                words = torch.cat(unpack(taught(self._base, batch, target), target))
-            return kind.loss(words, targets, batch.lengths, head, self._spec.loss)
-        hidden = self._hidden(batch, keys, placed, draws)
-        if placed[step.slot].head.writes:
-            learned = [[t for t in row if t != IGNORED] for row in targets]
-            words = self._words(hidden, targets)
-            return kind.loss(words, learned, batch.lengths, head, self._spec.loss)
-        features = batch.lengths if kind.per_token else [1] * len(rows)
-        dropout = draws.dropout(self._spec.head_dropout, _HEAD, keys, features)
-        logits = head_logits(self._base, hidden, batch.slots, placed, dropout)
-        back = sorted(range(len(rows)), key=batch.order.__getitem__)
-        given = [logits[i] for i in back]
-        return kind.loss(
-            torch.cat(given) if kind.per_token else torch.stack(given),
-            list(step.targets[part.start : part.stop]),
-            [batch.lengths[i] for i in back],
-            head,
-            self._spec.loss,
-        )
+    def _beside_all(self, step: Train, parts: list[range], active: Adapter) -> float:
+        """As `_backward`, of a loss that sets every row against all others of the step."""
+        head, targets = self.adapter.head, list(step.targets)
 
-    def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
-        """Logits over the vocabulary where something is learned: a prompt's would be waste."""
-        learned_T = torch.tensor([t != IGNORED for row in targets for t in row])
-        return self._base.vocabulary(torch.cat(hidden)[learned_T.to(hidden[0].device)])
+        def answers(part: range) -> Tensor:
+            return self._losses.answers(step, part, active)
 
-    def _hidden(
-        self,
-        batch: Batch,
-        keys: Sequence[int],
-        placed: dict[int, Placed],
-        draws: Draws,
-    ) -> list[Tensor]:
-        prefix = self.prefix.entering(batch, keys)
-        rate = self._spec.dropout
-        dropout = draws.dropout(rate, _ADAPTER, keys, batch.strides)
+        def loss(logits: Tensor) -> Tensor:
+            lengths = [len(row.ids) for row in step.rows]
+            found = head_kind(head).loss(logits, targets, lengths, head, self._spec.loss)
+            return _finite(found, step)
 
-        def of_biases(num_tokens: int) -> KeyedDropout | None:
-            return draws.dropout(rate, _BIASES, [0], [num_tokens])
-
-        with acting(self._base, self._sites, batch, placed, dropout, of_biases):
-            final = self._base.run(batch, self.prefix.boundary, self._base.num_layers, prefix)
-        return unpack(final, batch)
+        return backward_together(answers, parts, loss)
 
 
 def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
@@ -227,12 +180,14 @@ def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:
     ]
 
 
+def _finite(loss: Tensor, step: Train) -> Tensor:
+    if not torch.isfinite(loss):
+        raise Diverged(f"the training loss is {loss.item()} at step {step.step}")
+    return loss
+
+
 def _names(site: str, parts: Mapping[str, Tensor]) -> set[str]:
     return {f"{site}.{part}" for part in parts}
-
-
-def _on_slot(row: Row, slot: int) -> Row:
-    return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
 
 
 def _weight(targets: Sequence[Any]) -> int:

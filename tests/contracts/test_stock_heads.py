@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine import port
 from engine.families import FAMILIES
+from engine.steps.parts import parts_of
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import LABELS, Case, all_cases
 from tests.contracts.tiny import BASES
@@ -147,13 +148,25 @@ def test_a_multi_label_head_is_trained_by_binary_losses(bench: MakeBench, poolin
     assert losses[-1] < losses[0] * 0.7
 
 
-def test_the_pairs_of_a_step_stay_together_when_it_is_taken_in_parts(
+def test_a_text_looks_for_its_partner_among_all_of_a_step_that_is_taken_in_parts(
     bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = bench("bert")
     case = Case("bert", "lora", "embed", "mean")
+    slots = [table.open(case, dropout=0.3) for _ in range(2)]
+    whole = table.train(case, slots[0], steps=4)
+    assert whole[0] > 0.1  # of a pair alone there would be nothing to choose
     monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 4)
-    assert table.train(case, table.open(case), steps=1) == [pytest.approx(0.0, abs=1e-6)]
+    np.testing.assert_allclose(table.train(case, slots[1], steps=4), whole, rtol=1e-4)
+
+
+def test_a_pair_with_a_score_is_never_taken_in_two_parts() -> None:
+    step = port.Train(
+        slot=0, rows=[port.Row(ids=[1] * 9, slot=0)] * 6, keys=[0] * 6, targets=[0.5] * 6,
+        learning_rate=0.1, step=0,
+    )  # fmt: skip
+    small = [part for part in parts_of(step, 2, beside=False) if len(part) % 2]
+    assert small == []
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

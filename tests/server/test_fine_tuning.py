@@ -266,6 +266,14 @@ async def test_a_task_of_ones_own_is_a_model_to_train_the_next_version_of(tmp_pa
         ({"method": method({**ADAPTER, "settings": {"epochs": 0}})}, "epochs"),
         ({"hyperparameters": {"n_epochs": 3}}, "method.adapter.settings"),
         ({"hyperparameters": {"n_epochs": "many"}}, "hyperparameters.n_epochs"),
+        ({"hyperparameters": {"batch_size": 0}}, "batch_rows"),
+        (
+            {
+                "method": method({**ADAPTER, "kind": "magic"}),
+                "hyperparameters": {"learning_rate_multiplier": 2},
+            },
+            "kind",
+        ),
     ],
 )
 async def test_what_makes_no_sense_is_refused_by_the_name_of_its_field(

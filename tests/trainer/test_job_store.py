@@ -252,6 +252,19 @@ def test_a_paused_job_can_be_cancelled_and_an_ended_one_neither_paused_nor_resum
         bench.store.resume(TENANT, "job-1")
 
 
+def test_what_is_asked_of_a_job_while_it_winds_down_to_pause_is_not_lost(bench: Bench) -> None:
+    for name in ("cancelled", "resumed"):
+        submit(bench, name)
+        held = claim(bench)
+        bench.store.pause(TENANT, name)
+        assert bench.store.beat(held, 10.0) is Wish.PAUSE
+        (bench.store.cancel if name == "cancelled" else bench.store.resume)(TENANT, name)
+        bench.store.set_aside(held)
+    cancelled, resumed = (bench.store.job(TENANT, name) for name in ("cancelled", "resumed"))
+    assert (cancelled.status, cancelled.finished_at) == (Status.CANCELLED, bench.clock.now)
+    assert (resumed.status, resumed.attempt) == (Status.QUEUED, 0)
+
+
 def test_a_lost_job_that_was_to_pause_is_paused(bench: Bench) -> None:
     submit(bench)
     claim(bench)

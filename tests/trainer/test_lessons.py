@@ -66,7 +66,12 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
         if isinstance(step, Release):
             released.append(step.keys)
             return Done()
-        return Decoded(forward_s=0.0, rows=[Written(ids=[1], finish="stop") for _ in step.begin])
+        return Decoded(
+            num_tokens=1,
+            num_adapters=1,
+            forward_s=0.0,
+            rows=[Written(ids=[1], finish="stop") for _ in step.begin],
+        )
 
     monkeypatch.setattr("trainer.lessons.ask", asked)
     example = Example(line=1, text="a", label="b")
@@ -121,6 +126,26 @@ def test_a_prompt_may_be_chosen_for_any_number_of_rows(tmp_path: Path, engine: E
             run(bench, rows, kind="prompt")
     else:
         assert run(bench, rows, kind="prompt").result["trainable_parameters"] == 0
+        for settings in ({"learning_rate": 1e-3}, {"search": {"trials": 2}}):
+            with pytest.raises(BadSetting, match="kind is prompt, which trains nothing: no "):
+                run(bench, rows, kind="prompt", settings=settings)
+    bench.close()
+
+
+def test_a_learning_rate_says_that_few_rows_are_to_be_trained_on(
+    tmp_path: Path, engine: EnginePort
+) -> None:
+    bench = Bench(directory=tmp_path, port=engine)
+    rows = [{"text": f"w1 w{i}", "label": f"w{20 + i % 3}"} for i in range(30)]
+    found = bench.trainer.check(
+        bench.spec(
+            jsonl(rows), head="generate", settings={"learning_rate": 1e-3},
+            chosen=("learning_rate",),
+        )
+    )  # fmt: skip
+    decodes = engine.info.family == "llama"
+    assert found.spec.kind == "lora"
+    assert ("few_shot_declined" in {f.code for f in found.findings}) == decodes
     bench.close()
 
 

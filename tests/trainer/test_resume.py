@@ -238,3 +238,17 @@ def test_a_cancelled_job_leaves_nothing(tmp_path: Path) -> None:
     assert bench.trainer.run_once()
     assert folders(bench) == []
     bench.close()
+
+
+def test_a_job_that_is_cancelled_while_it_is_paused_leaves_nothing(tmp_path: Path) -> None:
+    def pause() -> None:
+        bench.trainer.pause(TENANT, job.id)
+        threading.Event().wait(1)  # for the worker to look up
+
+    bench = made(tmp_path, {9: pause})
+    job = submitted(bench)
+    assert bench.trainer.run_once()
+    assert folders(bench) == [job.id]
+    assert bench.trainer.cancel(TENANT, job.id).status is Status.CANCELLED
+    assert folders(bench) == []
+    bench.close()

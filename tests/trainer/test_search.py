@@ -138,6 +138,11 @@ def test_a_bad_search_is_refused_before_the_job_queues(
     assert bench.trainer.list(TENANT) == []
 
 
+def test_a_search_around_a_kind_that_there_is_not_is_refused(bench: Bench) -> None:
+    with pytest.raises(BadSetting, match="kind is 'magic'; it must be one of"):
+        bench.trainer.submit(bench.spec(ROWS, kind="magic", settings={"search": {"trials": 2}}))
+
+
 def test_a_search_without_dev_rows_is_refused(bench: Bench) -> None:
     with pytest.raises(BadSetting, match="chooses on dev rows, and there are none"):
         bench.trainer.submit(bench.spec(ROWS, settings={"search": {}, "dev_share": 0}))

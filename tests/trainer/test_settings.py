@@ -43,6 +43,8 @@ def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
         {"learning_rate": float("nan")},
         {"learning_rate": float("inf")},
         {"learning_rate": 0},
+        {"learning_rate": 10**400},
+        {"epochs": 10**400},
         {"dropout": 1.0},
         {"dropout": None},
         {"targets": []},

@@ -32,7 +32,7 @@ def few_shot(subject: Subject) -> tuple[JobSpec, list[Finding]]:
     spec, reason, kind = subject.spec, _reason(subject), _kind(subject)
     if reason is None or kind is None or spec.kind == kind:
         return spec, []
-    own = _own_choice(spec)
+    own = _own_choice(spec, kind)
     if own:
         return spec, [_kept(reason, own)]
     settings = _SETTINGS[kind]
@@ -71,10 +71,12 @@ def _reason(subject: Subject) -> str | None:
     return None
 
 
-def _own_choice(spec: JobSpec) -> str | None:
-    """What says that the caller wants an adapter: its kind, or a setting that only kinds have."""
+def _own_choice(spec: JobSpec, kind: str) -> str | None:
+    """What says that the caller wants an adapter: its kind, or a setting that only kinds have; a
+    prompt has no rate either.
+    """
     of_kinds = {name for names in KIND_SETTINGS.values() for name in names}
-    own = {"kind", "search", *of_kinds}
+    own = {"kind", "search", *of_kinds, *(["learning_rate"] if kind == PROMPT else [])}
     return next((name for name in spec.chosen if name in own), None)
 
 

@@ -62,7 +62,7 @@ def _distinct(answers: Any) -> Any:
     """Annotators often agree; the same answer twice teaches nothing."""
     if not isinstance(answers, list):
         return answers
-    return [answer for i, answer in enumerate(answers) if answer not in answers[:i]]
+    return list({json.dumps(answer, sort_keys=True): answer for answer in answers}.values())
 
 
 def _question_lines(text: str) -> list[int]:

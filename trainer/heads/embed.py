@@ -86,9 +86,11 @@ class EmbedData(PlainData):
 def partner_ranks(left: Any, right: Any) -> list[int]:
     """The place of row i of `right` among those most similar to row i of `left`, counted from 1."""
     ranks: list[int] = []
-    for start in range(0, len(left), MAX_CANDIDATES):
+    for start in range(0, left.shape[0], MAX_CANDIDATES):
         stop = start + MAX_CANDIDATES
-        similar = np.asarray(left[start:stop] @ right[start:stop].T)
+        found = left[start:stop] @ right[start:stop].T
+        # counted words are sparse; only what comes of a block of them is not
+        similar = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
         own = similar.diagonal()[:, None]
         ranks += [int(rank) for rank in 1 + (similar > own).sum(1)]
     return ranks

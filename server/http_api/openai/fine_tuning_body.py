@@ -178,7 +178,8 @@ def _hyperparameters(create: Create, kind: str) -> dict[str, Any]:
     chosen = within or create.hyperparameters
     if chosen is None:
         return {}
-    values = {name: value for name, value in msgspec.structs.asdict(chosen).items() if value}
+    given = msgspec.structs.asdict(chosen)
+    values = {name: value for name, value in given.items() if value is not None}
     asked = {_SETTINGS[name]: value for name, value in values.items() if name in _SETTINGS}
     if "learning_rate_multiplier" in values and values["learning_rate_multiplier"] != "auto":
         asked["learning_rate"] = values["learning_rate_multiplier"] * usual_rate(kind)

@@ -1,0 +1,120 @@
+"""The loss of part of a training step, forward through the sites that serve, with the dropout of
+adapter and head. Knows no optimizer and takes no step.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.adapter import Adapter
+from engine.base import Base
+from engine.heads import head_kind
+from engine.heads.head_kind import IGNORED
+from engine.keyed_dropout import Draws, KeyedDropout
+from engine.packing import Batch, unpack
+from engine.port import OpenTraining, Row, Train
+from engine.prefix import Prefix
+from engine.resident import Placed, place
+from engine.seq2seq import both, shifted, taught
+from engine.sites import Sites
+from engine.steps.forward import acting, head_logits, make_batch
+
+#: where something drops: each place has numbers of its own
+_ADAPTER, _HEAD, _TARGET, _BIASES = range(4)
+
+
+class _LaidOut(NamedTuple):
+    """Rows of a step as they go forward together; `keys` in the batch's order."""
+
+    batch: Batch
+    keys: list[int]
+    placed: dict[int, Placed]
+    draws: Draws
+
+
+class StepLoss:
+    """Of one training slot. `active` is what of its adapter is trained now."""
+
+    def __init__(
+        self, spec: OpenTraining, base: Base, sites: Sites, head: dict[str, Any], prefix: Prefix
+    ) -> None:
+        self._spec, self._base, self._sites = spec, base, sites
+        self._head, self._prefix = head, prefix
+
+    def of_part(self, step: Train, part: range, active: Adapter) -> Tensor:
+        """The mean loss of a part's rows."""
+        laid = self._laid_out(step, part, active)
+        targets = [step.targets[part[i]] for i in laid.batch.order]
+        head = self._head
+        kind = head_kind(head)
+        if self._base.family.architecture == "seq2seq":
+            words = self._taught(targets, laid)
+            return kind.loss(words, targets, laid.batch.lengths, head, self._spec.loss)
+        if laid.placed[step.slot].head.writes:
+            learned = [[t for t in row if t != IGNORED] for row in targets]
+            words = self._words(self._hidden(laid), targets)
+            return kind.loss(words, learned, laid.batch.lengths, head, self._spec.loss)
+        given, lengths = self._answers(laid)
+        return kind.loss(
+            torch.cat(given) if kind.per_token else torch.stack(given),
+            list(step.targets[part.start : part.stop]),
+            lengths,
+            head,
+            self._spec.loss,
+        )
+
+    def answers(self, step: Train, part: range, active: Adapter) -> Tensor:
+        """Of a head with one answer a row: the part's logits [R, D], in the order of the step."""
+        return torch.stack(self._answers(self._laid_out(step, part, active))[0])
+
+    def _laid_out(self, step: Train, part: range, active: Adapter) -> _LaidOut:
+        placed = {step.slot: place(active, self._base)}
+        rows = [_on_slot(step.rows[i], step.slot) for i in part]
+        batch = make_batch(self._base, rows, placed)
+        keys = [step.keys[part[i]] for i in batch.order]
+        return _LaidOut(batch, keys, placed, Draws(self._spec.seed, step.step))
+
+    def _taught(self, targets: list[Any], laid: _LaidOut) -> Tensor:
+        """Logits over the vocabulary for each token of the targets."""
+        rate, draws = self._spec.dropout, laid.draws
+        target = shifted(self._base, targets, laid.batch.slots)
+        dropouts = (
+            draws.dropout(rate, _ADAPTER, laid.keys, laid.batch.strides),
+            draws.dropout(rate, _TARGET, laid.keys, target.strides),
+        )
+        with self._sites.acting(both(self._base, laid.batch, target, laid.placed, dropouts)):
+            return torch.cat(unpack(taught(self._base, laid.batch, target), target))
+
+    def _answers(self, laid: _LaidOut) -> tuple[list[Tensor], list[int]]:
+        """Of a head that reads: each row's logits and length, in the order of the step."""
+        batch, kind = laid.batch, head_kind(self._head)
+        features = batch.lengths if kind.per_token else [1] * len(laid.keys)
+        dropout = laid.draws.dropout(self._spec.head_dropout, _HEAD, laid.keys, features)
+        hidden = self._hidden(laid)
+        logits = head_logits(self._base, hidden, batch.slots, laid.placed, dropout)
+        back = sorted(range(len(laid.keys)), key=batch.order.__getitem__)
+        return [logits[i] for i in back], [batch.lengths[i] for i in back]
+
+    def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
+        """Logits over the vocabulary where something is learned: a prompt's would be waste."""
+        learned_T = torch.tensor([t != IGNORED for row in targets for t in row])
+        return self._base.vocabulary(torch.cat(hidden)[learned_T.to(hidden[0].device)])
+
+    def _hidden(self, laid: _LaidOut) -> list[Tensor]:
+        batch, keys, draws, rate = laid.batch, laid.keys, laid.draws, self._spec.dropout
+        prefix = self._prefix.entering(batch, keys)
+        dropout = draws.dropout(rate, _ADAPTER, keys, batch.strides)
+
+        def of_biases(num_tokens: int) -> KeyedDropout | None:
+            return draws.dropout(rate, _BIASES, [0], [num_tokens])
+
+        with acting(self._base, self._sites, batch, laid.placed, dropout, of_biases):
+            final = self._base.run(batch, self._prefix.boundary, self._base.num_layers, prefix)
+        return unpack(final, batch)
+
+
+def _on_slot(row: Row, slot: int) -> Row:
+    return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
