@@ -81,7 +81,8 @@ class Engine:
         base = self._base
         return port.EngineInfo(
             base=base.name, fingerprint=base.fingerprint, family=base.family.name,
-            hidden_size=base.hidden_size, num_layers=base.num_layers, max_tokens=base.max_tokens,
+            hidden_size=base.hidden_size, num_layers=base.num_layers,
+            num_parameters=base.num_parameters, max_tokens=base.max_tokens,
             dtype=base.numerics.name, numerics_reason=base.numerics.reason,
             device=str(base.numerics.device), num_threads=self._num_threads, packed=base.packed,
             num_slots=self._config.num_slots, slot_bytes=self._config.slot_bytes,
@@ -158,7 +159,7 @@ class Engine:
         self._trainings[slot] = training
         return port.TrainingOpened(
             slot=slot, num_trainable=training.num_trainable,
-            num_base=self._base.num_parameters, num_steps=training.num_steps,
+            num_steps=training.num_steps,
         )  # fmt: skip
 
     def _fill(self, step: port.Fill) -> port.Done:

@@ -25,6 +25,7 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
     ]  # fmt: skip
     return port.EngineInfo(
         base="fake", fingerprint="f" * 64, family="bert", hidden_size=WIDTH, num_layers=2,
+        num_parameters=WIDTH * 100,
         max_tokens=128, dtype="float32", device="cpu", num_threads=1, packed=True,
         num_slots=num_slots, slot_bytes=2**20, sites=sites, sublayers=[],
         kinds=["lora", "bottleneck", "ia3", "bias", "head_only"],

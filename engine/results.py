@@ -44,6 +44,7 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     family: str
     hidden_size: int
     num_layers: int
+    num_parameters: int
     max_tokens: int
     dtype: str
     device: str
@@ -145,7 +146,6 @@ class TrainingOpened(Message, frozen=True, kw_only=True):
 
     slot: int
     num_trainable: int
-    num_base: int
     num_steps: int = 0
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine import port
-from engine.bag_model import WIDTH, BagModel, features, inspect_bag
+from engine.bag_model import BagModel, features, inspect_bag
 from engine.bag_training import BagTraining
 from engine.bag_writing import BagWriting
 from engine.errors import BadRow, CannotCompose, EngineError, EngineGone, NotLoaded
@@ -208,7 +208,6 @@ class FakeEngine:
         return port.TrainingOpened(
             slot=slot,
             num_trainable=training.model.num_parameters,
-            num_base=WIDTH * 100,
             num_steps=training.num_steps,
         )
 

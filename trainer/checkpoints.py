@@ -4,19 +4,16 @@ write now, in that one for each run. Knows files and claims; no engine.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-from engine.durable import remove, unfinished, write_whole
-from trainer.errors import BaseChanged, LeaseLost, StorageFailed
+from engine.durable import remove, unfinished
+from trainer.errors import LeaseLost, StorageFailed
 from trainer.run_checkpoints import RunCheckpoints
 from trainer.values import Claim
-
-_JOB = "job.json"
 
 
 class JobCheckpoints:
@@ -27,28 +24,6 @@ class JobCheckpoints:
 
     def run(self, name: str) -> RunCheckpoints:
         return RunCheckpoints(self._folder / name)
-
-    def check_base(self, fingerprint: str, base: str) -> None:
-        """A job ends on the base it began on. Raises BaseChanged, or StorageFailed where nobody can
-        know.
-        """
-        here = {"fingerprint": fingerprint, "base": base}
-        try:
-            begun = self._begun_on(here)
-        except (OSError, ValueError) as error:
-            raise StorageFailed(f"The job's base cannot be read: {error}.") from error
-        if begun["fingerprint"] != fingerprint:
-            raise BaseChanged(
-                f"The job began on the base {begun['base']} ({begun['fingerprint'][:12]}…); this "
-                f"worker runs {base} ({fingerprint[:12]}…)."
-            )
-
-    def _begun_on(self, here: dict[str, str]) -> dict[str, str]:
-        path = self._folder / _JOB
-        if not path.exists():
-            write_whole(path, json.dumps(here).encode())
-        begun: dict[str, str] = json.loads(path.read_bytes())
-        return begun
 
     def sweep(self) -> None:
         for path in self._folder.iterdir():

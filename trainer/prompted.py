@@ -5,9 +5,8 @@ there are too few rows to train on. Knows the registry and the engine's port; no
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,18 @@ from engine.prompting import PROMPT_FILES, Prompter
 from engine.tokenizer import Tokenizer
 from trainer.ask import ask
 from trainer.encode import EncodedRow, head_for
-from trainer.evaluate import predict
+from trainer.evaluate import Logits, predict
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
 from trainer.jobs import Phase
 from trainer.lease import Lease
 from trainer.lessons import encode_lessons
+from trainer.lineage import origin
 from trainer.prepare import Prepared
+from trainer.production import Production
+from trainer.recipe import PROMPT
+from trainer.report.evidence import Answered, Evidence
+from trainer.reporting import Reporting
 
 MAX_EXAMPLES = 8
 #: of what the base reads; the rest is for what is asked, and for the answer
@@ -44,11 +48,17 @@ class PromptRun:
         self._proof_slot = proof_slot
         self._prompter = Prompter(port.info, tokenizer)
 
-    def run(self, prepared: Prepared, job_id: str, lease: Lease) -> tuple[Version, dict[str, Any]]:
+    def run(
+        self,
+        prepared: Prepared,
+        lease: Lease,
+        reporting: Reporting,
+        seconds: Callable[[], float],
+    ) -> tuple[Version, dict[str, Any]]:
         """The version and its report: it is judged as it is served."""
         head = self._head(prepared)
         lease.enter(Phase.TOKENIZING)
-        test = self._encoded(prepared.split.test, head)
+        train, dev, test = (self._encoded(rows, head) for rows in _parts(prepared))
         with self._registry.stage() as staging:
             for name, content in PROMPT_FILES.items():
                 staging.write(name, [content])
@@ -56,15 +66,20 @@ class PromptRun:
             step = Inspect(directory=str(staging.path), head=head)
             found = ask(self._port, step, Inspected)
             lease.enter(Phase.EVALUATING)
-            report = self._report(prepared, head, self._metrics(staging.path, found, test, lease))
+            judged = Answered(rows=test, logits=self._answers(staging.path, found, test, lease))
+            lease.enter(Phase.REPORTING)
+            evidence = self._evidence(prepared, (train, dev), judged, head, reporting.production)
+            report, beside = reporting.judged(_result(prepared, head, evidence), evidence)
             lease.enter(Phase.PUBLISHING, result=report)
-            info, spec = self._port.info, prepared.spec
+            report["seconds"] = seconds()
+            info, spec, job_id = self._port.info, prepared.spec, lease.claim.job.id
+            made_of = origin(job_id, spec, prepared.sha256s)
             version = self._registry.publish(
                 tenant=spec.tenant, task=spec.task, staging=staging, kind=found.semantics["kind"],
                 base={"fingerprint": info.fingerprint, "name": info.base}, files=found.files,
-                semantics=found.semantics, lineage={**report, **_origin(prepared, job_id)},
-                source="training", num_parameters=found.num_parameters, promote=spec.promote,
-                fence=job_id, confirm=lease.confirm,
+                semantics=found.semantics, lineage={**report, **made_of}, source="training",
+                num_parameters=found.num_parameters, promote=spec.promote, fence=job_id,
+                beside=beside, confirm=lease.confirm,
             )  # fmt: skip
         return version, report
 
@@ -83,37 +98,66 @@ class PromptRun:
     def _encoded(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
         return encode_lessons(rows, head, self._prompter, self._port.info.max_tokens)
 
-    def _metrics(
+    def _answers(
         self, directory: Path, found: Inspected, rows: list[EncodedRow], lease: Lease
-    ) -> dict[str, Any]:
+    ) -> list[Logits]:
         head = found.semantics["head"]
         files = [_file(directory, role, name) for role, name in sorted(found.files.items())]
         name = f"prompt/{hashlib.sha256(str(head).encode()).hexdigest()}"
         ask(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
         try:
             place = {self._proof_slot: name}
-            written = predict(self._port, rows, head, self._proof_slot, lease.check, place)
+            return predict(self._port, rows, head, self._proof_slot, lease.check, place)
         finally:
             with suppress(EngineGone):  # then nothing is loaded any more
                 ask(self._port, Unload(digest=name), Done)
-        data = HEAD_DATA[head["kind"]]
-        truth = [row.example.label for row in rows]
-        return dict(data.measure(truth, data.guesses(rows, written, head)))
 
-    def _report(
-        self, prepared: Prepared, head: dict[str, Any], metrics: dict[str, Any]
-    ) -> dict[str, Any]:
-        return {
-            "metrics": {"dev": {}, "test": metrics},
-            "trainable_parameters": 0,
-            "rows": prepared.split.sizes,
-            "examples": len(head["prompt"]["examples"]),
-            "epochs": [],
-            "baseline": {},
-            "seconds": 0.0,
-            "warnings": prepared.warnings,
-            "findings": [finding.to_json() for finding in prepared.findings],
-        }
+    def _evidence(
+        self,
+        prepared: Prepared,
+        learned: tuple[list[EncodedRow], list[EncodedRow]],
+        test: Answered,
+        head: dict[str, Any],
+        production: Production,
+    ) -> Evidence:
+        spec, (train, dev) = prepared.spec, learned
+        given = [row.example for row in test.rows]
+        run = {"seed": spec.settings.seed, "kept": True, "epochs": [], "test": _metrics(test, head)}
+        return Evidence(
+            head=head,
+            train=train,
+            dev=dev,
+            test=test,
+            sample=Answered(rows=[], logits=[]),
+            runs=[run],
+            parameters={"trainable": 0, "base": self._port.info.num_parameters},
+            warnings=prepared.warnings,
+            findings=[finding.to_json() for finding in prepared.findings],
+            production=production.answers(spec, prepared.sha256s, head, given),
+        )
+
+
+def _parts(prepared: Prepared) -> tuple[Sequence[Example], ...]:
+    return prepared.split.train, prepared.split.dev, prepared.split.test
+
+
+def _metrics(test: Answered, head: dict[str, Any]) -> dict[str, Any]:
+    data = HEAD_DATA[head["kind"]]
+    truth = [row.example.label for row in test.rows]
+    return dict(data.measure(truth, data.guesses(test.rows, test.logits, head)))
+
+
+def _result(prepared: Prepared, head: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+    return {
+        "metrics": {"dev": {}, "test": evidence.runs[0]["test"]},
+        "trainable_parameters": 0,
+        "rows": prepared.split.sizes,
+        "kind": PROMPT,
+        "examples": len(head["prompt"]["examples"]),
+        "epochs": [],
+        "warnings": list(prepared.warnings),
+        "findings": list(evidence.findings),
+    }
 
 
 def _with_examples(head: dict[str, Any], examples: list[dict[str, str]]) -> dict[str, Any]:
@@ -135,22 +179,3 @@ def _spread(rows: Sequence[Example]) -> list[Example]:
 def _file(directory: Path, role: str, name: str) -> File:
     path = directory / name
     return File(role=role, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-
-
-def _origin(prepared: Prepared, job_id: str) -> dict[str, Any]:
-    """All that it takes to make the same again."""
-    spec = prepared.spec
-    return {
-        "job": job_id,
-        "dataset": {
-            "sha256": prepared.sha256s,
-            "columns": {
-                "text": spec.text_column,
-                "text_pair": spec.text_pair_column,
-                "label": spec.label_column,
-            },
-        },
-        "split_seed": spec.split_seed,
-        "kind": spec.kind,
-        "settings": asdict(spec.settings),
-    }

@@ -30,6 +30,8 @@ _NUMBERS = ("regress", "embed")
 _STARTS_AT_ZERO = ("lora", "bottleneck")
 #: no adapter: worked examples before every input, under the base's own weights
 PROMPT = "prompt"
+#: what says that something is to be trained, whatever the kind
+OF_TRAINING = ("learning_rate", "search", "learning_curve", "full_finetuning")
 
 
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
@@ -169,8 +171,8 @@ def _check_prompt(spec: JobSpec, info: EngineInfo) -> None:
             f"{spec.head} and the base a {FAMILIES[info.family].architecture}.",
             name="kind",
         )
-    for name in ("learning_rate", "search"):
-        if getattr(spec.settings, name) is not None:
+    for name in OF_TRAINING:
+        if getattr(spec.settings, name):
             raise BadSetting(f"kind is {PROMPT}, which trains nothing: no {name}.", name=name)
 
 

@@ -66,7 +66,7 @@ class References:
         spec, head = found.kept.spec, found.head
         if not spec.settings.full_finetuning:
             return None
-        if problem := self._problem(head, found.kept.opened.num_base):
+        if problem := self._problem(head, self.info.num_parameters):
             return {"error": problem}
         try:
             answer = ask_child(

@@ -16,6 +16,7 @@ from trainer.encode import EncodedRow
 from trainer.evaluate import Evaluation, predict
 from trainer.findings import Findings, comparison_warnings
 from trainer.heads import HEAD_DATA
+from trainer.kept_run import Tell
 from trainer.outcome import Outcome
 from trainer.production import Production
 from trainer.reference import References
@@ -38,6 +39,7 @@ class Reporting:
     references: References
     timeout_s: float
     waiting: Callable[[], None]
+    tell: Tell
 
     def complete(
         self, found: Findings, outcomes: Sequence[Outcome], tests: Sequence[Evaluation]
@@ -45,17 +47,23 @@ class Reporting:
         """The job's result with all that was judged, and the documents to keep beside the
         version.
         """
-        result = found.report()
-        evidence = self._evidence(found, outcomes, tests)
+        return self.judged(found.report(), self._evidence(found, outcomes, tests))
+
+    def judged(
+        self, result: dict[str, Any], evidence: Evidence
+    ) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """`result`, completed by what the evidence says; and the documents."""
+        head = evidence.head["kind"]
         answer = report_of(evidence, timeout_s=self.timeout_s, waiting=self.waiting)
-        name = HEAD_DATA[found.head["kind"]].baseline
+        name = HEAD_DATA[head].baseline
         if "error" in answer:
+            self.tell("report.failed", f"There is no report: {answer['error']}", "warn")
             result["baseline"] = {"name": name, "error": answer["error"]}
             return {**result, "report": answer}, {}
         result["metrics"]["test"] = answer["metrics"]
         result["baseline"] = {"name": name, **answer["baseline"]}
         result["report"] = summary(answer["report"])
-        result["warnings"] += comparison_warnings(found.head["kind"], result)
+        result["warnings"] += comparison_warnings(head, result)
         return result, {REPORT: json.dumps(answer["report"]).encode()}
 
     def _evidence(
@@ -72,7 +80,7 @@ class Reporting:
             runs=[
                 _run(outcome, each, found) for outcome, each in zip(outcomes, tests, strict=True)
             ],
-            parameters={"trainable": opened.num_trainable, "base": opened.num_base},
+            parameters={"trainable": opened.num_trainable, "base": self.port.info.num_parameters},
             warnings=found.warnings,
             findings=[finding.to_json() for finding in found.prepared.findings],
             learning_curve=self.references.learning_curve(outcomes[0]),

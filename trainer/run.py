@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from adapters_registry.registry import Registry
@@ -21,11 +21,13 @@ from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
 from trainer.encode import EncodedRow
 from trainer.encoder import Encoder
+from trainer.errors import BaseChanged
 from trainer.evaluate import Evaluation, Logits, evaluate, predict
 from trainer.files import FileStore
 from trainer.findings import Findings
 from trainer.jobs import Phase
 from trainer.lease import Lease
+from trainer.lineage import origin
 from trainer.outcome import Outcome, seeds_report
 from trainer.pace import Pace
 from trainer.practice import Practised, practise
@@ -93,6 +95,7 @@ class JobRun:
 
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
+        self._check_base()
         keeping = self._keeping()
         tools, spec, check = self._tools, self._job.spec, self._lease.check
         base = (tools.port.info, tools.tokenizer, tools.embedder)
@@ -100,7 +103,7 @@ class JobRun:
         self._spec = prepared.spec
         tell_findings(self._lease, prepared.findings)
         if self._spec.kind == PROMPT:
-            return self._prompted(prepared)
+            return self._prompted(prepared, keeping)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoder.course(prepared)
         self._progress = self._watched(course, rows)
@@ -111,25 +114,36 @@ class JobRun:
             self._lease.enter(Phase.REPORTING, result=found.report())
             reporting = self._reporting(rows, keeping)
             report, beside = reporting.complete(found, practised.outcomes, tests)
-            if problem := report["report"].get("error"):
-                self._lease.tell("report.failed", f"There is no report: {problem}", "warn")
             self._lease.enter(Phase.PUBLISHING, result=report)
-            report["seconds"] = round(self._tools.clock() - self._started, 3)
+            report["seconds"] = self._seconds()
             version = self._publish(found, report, beside)
         return version, self._result(version, report)
 
-    def _prompted(self, prepared: Prepared) -> tuple[Version, dict[str, Any]]:
+    def _prompted(self, prepared: Prepared, keeping: Keeping) -> tuple[Version, dict[str, Any]]:
         """A version without weights: examples are all that it has learned."""
         tools = self._tools
         prompt = PromptRun(tools.port, tools.registry, tools.tokenizer, tools.proof_slot)
-        version, report = prompt.run(prepared, self._job.id, self._lease)
+        reporting = self._reporting([], keeping)
+        version, report = prompt.run(prepared, self._lease, reporting, self._seconds)
         return version, self._result(version, report)
 
+    def _seconds(self) -> float:
+        """Since the attempt began."""
+        return round(self._tools.clock() - self._started, 3)
+
+    def _check_base(self) -> None:
+        """A job ends on the base that it was submitted for. Raises BaseChanged."""
+        wanted, info = self._spec.base, self._tools.port.info
+        if wanted and wanted["fingerprint"] != info.fingerprint:
+            raise BaseChanged(
+                f"The job is for the base {wanted['name']} ({wanted['fingerprint'][:12]}…); this "
+                f"worker runs {info.base} ({info.fingerprint[:12]}…)."
+            )
+
     def _keeping(self) -> Keeping:
-        """Raises BaseChanged where the job began on another base."""
+        """Raises StorageFailed."""
         tools = self._tools
         taken = tools.checkpoints.take(self._lease.claim)
-        taken.check_base(tools.port.info.fingerprint, tools.port.info.base)
         rhythm = Rhythm(tools.checkpoint_s, tools.clock)
         return Keeping(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
 
@@ -204,37 +218,23 @@ class JobRun:
         )  # fmt: skip
         return Reporting(
             port=tools.port, production=production, references=references,
-            timeout_s=tools.report_timeout_s, waiting=waiting,
+            timeout_s=tools.report_timeout_s, waiting=waiting, tell=self._lease.tell,
         )  # fmt: skip
 
     def _publish(
         self, found: Findings, report: dict[str, Any], beside: dict[str, bytes]
     ) -> Version:
         tools, spec = self._tools, self._spec
+        made_of = origin(self._job.id, found.kept.spec, found.prepared.sha256s)
         draft = Draft(
             tenant=spec.tenant, task=spec.task, promote=spec.promote, fence=self._job.id,
-            lineage={**report, **self._origin(found)}, head=found.head, rows=found.rows,
+            lineage={**report, **made_of}, head=found.head, rows=found.rows,
             logits=found.test.logits, beside=beside,
         )  # fmt: skip
         publisher = Publisher(
             tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
         )
         return publisher.publish(found.kept.opened.slot, draft)
-
-    def _origin(self, found: Findings) -> dict[str, Any]:
-        """All that it takes to train the same again."""
-        spec = found.kept.spec
-        columns = (spec.text_column, spec.text_pair_column, spec.label_column)
-        return {
-            "job": self._job.id,
-            "dataset": {
-                "sha256": found.prepared.sha256s,
-                "columns": dict(zip(("text", "text_pair", "label"), columns, strict=True)),
-            },
-            "split_seed": spec.split_seed,
-            "kind": spec.kind,
-            "settings": asdict(spec.settings),
-        }
 
     def _result(self, version: Version, report: dict[str, Any]) -> dict[str, Any]:
         """After a crash between publishing and ending the job, the version is the first attempt's,

@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from adapters_registry.errors import RegistryError
@@ -82,6 +83,8 @@ class Trainer:
         or UnknownFile.
         """
         self._admission.prepared(spec)
+        info = self._tools.port.info
+        spec = replace(spec, base={"fingerprint": info.fingerprint, "name": info.base})
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
         _note("job.submitted", job)
         self.submitted.set()

@@ -49,6 +49,8 @@ class JobSpec:
     #: its owner's own notes; nothing here reads them
     metadata: dict[str, str] = field(default_factory=dict)
     suffix: str = ""
+    #: {"fingerprint", "name"} of the base that it was submitted for
+    base: dict[str, str] = field(default_factory=dict)
 
     @property
     def file_ids(self) -> list[str]:

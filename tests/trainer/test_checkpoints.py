@@ -13,7 +13,7 @@ from engine.testing import FakeEngine
 from tests.trainer.build import Bench, Clock, jsonl, mood_rows
 from trainer.ask import ask
 from trainer.checkpoints import Checkpoints
-from trainer.errors import BaseChanged, LeaseLost, StorageFailed
+from trainer.errors import LeaseLost, StorageFailed
 from trainer.loop_state import Epoch, LoopState
 from trainer.run_checkpoints import RunCheckpoints
 from trainer.values import Claim
@@ -137,16 +137,6 @@ def test_what_a_dead_writer_left_half_is_removed_by_the_next_claim(
     (folder / ".7.part" / "model.safetensors").write_bytes(b"half")
     checkpoints.take(second)
     assert list((bench.directory / "checkpoints").rglob("*.part")) == []
-
-
-def test_a_job_ends_on_the_base_it_began_on(bench: Bench) -> None:
-    first, second = claims(bench, 2)
-    checkpoints = Checkpoints(bench.directory / "checkpoints")
-    checkpoints.take(first).check_base("a" * 64, "bert")
-    taken = checkpoints.take(second)
-    taken.check_base("a" * 64, "bert, elsewhere")
-    with pytest.raises(BaseChanged, match=r"base bert .aaaaaaaaaaaa….*runs other .bbbbbbbbbbbb…"):
-        taken.check_base("b" * 64, "other")
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_failure(bench: Bench) -> None:

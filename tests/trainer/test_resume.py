@@ -197,11 +197,13 @@ class OtherBase(FakeEngine):
         return msgspec.structs.replace(super().info, fingerprint="a" * 64, base="another")
 
 
-def test_a_job_whose_base_changed_under_it_fails_and_publishes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_job_for_another_base_fails_and_publishes_nothing(tmp_path: Path, begun: bool) -> None:
     stop = threading.Event()
     bench = made(tmp_path, {10: stop.set})
     job = submitted(bench)
-    assert bench.trainer.run_once(stop)
+    if begun:
+        assert bench.trainer.run_once(stop)
     bench.close()
     bench = Bench(directory=tmp_path, port=OtherBase())
     assert bench.trainer.run_once()

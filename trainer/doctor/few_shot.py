@@ -15,7 +15,7 @@ from trainer.doctor.few_rows import FEW_PER_CLASS, FEW_ROWS
 from trainer.doctor.finding import Finding, Severity
 from trainer.doctor.subject import Subject
 from trainer.kind_settings import KIND_SETTINGS
-from trainer.recipe import PROMPT
+from trainer.recipe import OF_TRAINING, PROMPT
 from trainer.values import JobSpec
 
 _ALONE = "head_only"
@@ -72,11 +72,11 @@ def _reason(subject: Subject) -> str | None:
 
 
 def _own_choice(spec: JobSpec, kind: str) -> str | None:
-    """What says that the caller wants an adapter: its kind, or a setting that only kinds have; a
-    prompt has no rate either.
+    """What says that the caller wants an adapter: its kind, or a setting that only kinds have; of
+    a prompt whatever says that something is trained.
     """
     of_kinds = {name for names in KIND_SETTINGS.values() for name in names}
-    own = {"kind", "search", *of_kinds, *(["learning_rate"] if kind == PROMPT else [])}
+    own = {"kind", "search", *of_kinds, *(OF_TRAINING if kind == PROMPT else [])}
     return next((name for name in spec.chosen if name in own), None)
 
 

@@ -11,6 +11,9 @@ import pytest
 
 from adapters_registry.errors import BlobMissing
 from adapters_registry.registry import Registry
+from engine.config import EngineConfig
+from engine.thread import ThreadEngine
+from tests.contracts.tiny import build_base
 from tests.trainer.build import (
     TENANT,
     Bench,
@@ -101,6 +104,26 @@ def test_a_later_version_is_held_against_production_on_the_same_rows(judging: Be
     assert found["production"] == {"version": first.version, "digest": first.digest}
     against = [each["against"] for each in found["comparisons"]]
     assert against[1] == "version 1, now production"
+
+
+def test_a_prompt_is_judged_and_held_against_production_like_any_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter, "ask_child", compose_here)
+    folder = build_base("llama", tmp_path / "base")
+    port = ThreadEngine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=4))
+    bench = Bench(directory=tmp_path, port=port, report_timeout_s=120)
+    rows = [{"text": f"w1 w{i % 50} w{i}", "label": f"w{20 + i % 3}"} for i in range(60)]
+    for seed in range(2):
+        job = run(bench, jsonl(rows), head="generate", kind="prompt", split_seed=seed)
+    found = report(bench, job)
+    assert job.result["baseline"].keys() >= {"name", "test", "majority", "copy"}
+    against = [each["against"] for each in found["comparisons"]]
+    assert against[1:] == ["version 1, now production"]
+    assert (found["parameters"]["trainable"], job.result["seconds"] > 0) == (0, True)
+    assert "<h1" in document("mood@2", [], found)
+    bench.close()
+    port.close()
 
 
 def test_a_damaged_production_costs_the_job_the_comparison_and_no_more(
