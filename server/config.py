@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     drain_s: float = Field(30.0, ge=0)
     #: whether jobs run in this server; without, they wait for an `adapterd worker`
     train: bool = True
+    #: rows that one job may train on, over all its runs and epochs: a larger one is not queued
+    max_job_rows: int = Field(50_000_000, ge=1)
     #: how often a training run is written down within an epoch, so that it can go on from there
     checkpoint_s: float = Field(30.0, gt=0)
     #: a worker that was not heard of for so long has lost its job to the next one

@@ -35,4 +35,5 @@ def build_trainer(
     return Trainer(
         port, data.registry, data.store, data.files, tokenizer,
         checkpoints=data.checkpoints, checkpoint_s=settings.checkpoint_s, lease_s=settings.lease_s,
+        max_rows=settings.max_job_rows,
     )  # fmt: skip

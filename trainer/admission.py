@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from adapters_registry.ref import check_name
 from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
+from trainer.errors import BadSetting
 from trainer.files import FileStore
+from trainer.planned import planned_epochs
 from trainer.prepare import Examination, Prepared, examine, prepare, sources
 from trainer.recipe import (
+    PROMPT,
     check_dev,
     check_labels,
     check_recipe,
@@ -27,6 +30,8 @@ class Admission:
     files: FileStore
     info: EngineInfo
     tokenizer: Tokenizer
+    #: rows that one job may train on, over all its runs and epochs
+    max_rows: int
 
     def prepared(self, spec: JobSpec) -> Prepared:
         """All that can be checked was. Raises BadName, BadSetting, BadDataset or UnknownFile."""
@@ -41,7 +46,21 @@ class Admission:
         for each in candidates(prepared.spec, self.info):
             check_recipe(each, self.info)
             check_steps(each, len(prepared.split.train))
+        self._check_size(prepared)
         return prepared
+
+    def _check_size(self, prepared: Prepared) -> None:
+        """Of a prompt nothing is trained."""
+        spec, num = prepared.spec, len(prepared.split.train)
+        if spec.kind == PROMPT:
+            return
+        planned = round(planned_epochs(spec, self.info) * num)
+        if planned > self.max_rows:
+            raise BadSetting(
+                f"The job would train on {planned:,} rows over all its runs and epochs, of {num:,} "
+                f"different ones; this server takes at most {self.max_rows:,} (max_job_rows).",
+                name="epochs",
+            )
 
     def examined(self, spec: JobSpec) -> Examination:
         """What the files are like. Raises BadSetting or UnknownFile."""

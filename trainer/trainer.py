@@ -61,9 +61,9 @@ class Trainer:
         lease_s: float = 30.0,
         poll_s: float = 0.5,
         report_timeout_s: float = 120.0,
+        max_rows: int = 50_000_000,
     ) -> None:
-        #: rings when a job was queued here; a worker waits on it instead of asking the store again
-        #: and again
+        #: rings when a job was queued here: a worker need not ask the store again and again
         self.submitted = threading.Event()
         self._measuring = threading.Lock()
         self._swept_at: float | None = None
@@ -76,7 +76,9 @@ class Trainer:
             report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
             checkpoints=checkpoints, checkpoint_s=checkpoint_s,
         )  # fmt: skip
-        self._admission = Admission(files=files, info=port.info, tokenizer=tokenizer)
+        self._admission = Admission(
+            files=files, info=port.info, tokenizer=tokenizer, max_rows=max_rows
+        )  # fmt: skip
 
     def submit(self, spec: JobSpec) -> Job:
         """Check everything that can be checked, then queue. Raises BadName, BadSetting, BadDataset

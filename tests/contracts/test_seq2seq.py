@@ -140,11 +140,11 @@ def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
     ).slot
     monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 60)
     parts = []
-    loss = Training._loss
+    backward = Training._backward
     monkeypatch.setattr(
         Training,
-        "_loss",
-        lambda self, step, part, *rest: parts.append(part) or loss(self, step, part, *rest),
+        "_backward",
+        lambda self, step, part, *rest: parts.append(part) or backward(self, step, part, *rest),
     )
     _our_step(table, slot, [[9] * 30 for _ in ROWS], 0)
     assert parts == [range(number, number + 1) for number in range(len(ROWS))]

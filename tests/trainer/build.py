@@ -108,6 +108,7 @@ class Bench:
     #: none by default: its child costs seconds, and few tests are about it
     report_timeout_s: float = 0.0
     checkpoint_s: float = 30.0
+    max_rows: int = 50_000_000
     #: what the trainer measures by; one that stands still makes every checkpoint free
     pace_clock: Callable[[], float] = time.monotonic
     registry: Registry = field(init=False)
@@ -133,6 +134,7 @@ class Bench:
             report_timeout_s=self.report_timeout_s,
             checkpoints=Checkpoints(self.directory / "checkpoints", self.clock),
             checkpoint_s=self.checkpoint_s,
+            max_rows=self.max_rows,
         )
 
     def upload(self, content: bytes, filename: str = "rows.jsonl") -> FileRecord:

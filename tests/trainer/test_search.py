@@ -293,3 +293,14 @@ def test_a_job_with_a_search_says_which_phase_it_is_in(bench: Bench) -> None:
     assert codes.count("search.trial") == 3
     assert codes.count("search.chosen") == 1
     assert len(steps(bench, Save)) == 1
+
+
+def test_a_job_larger_than_the_server_takes_is_refused_by_its_size(tmp_path: Any) -> None:
+    bench = Bench(directory=tmp_path, max_rows=1_000)
+    rows = jsonl(mood_rows())
+    bench.trainer.submit(bench.spec(rows, settings={"epochs": 5}))
+    search = {"trials": 8, "halving": False, "space": {"dropout": {"low": 0.0, "high": 0.5}}}
+    with pytest.raises(BadSetting, match=r"train on [0-9,]+ rows .* takes at most 1,000"):
+        bench.trainer.submit(bench.spec(rows, settings={"epochs": 5, "search": search}))
+    assert len(bench.trainer.list(TENANT)) == 1
+    bench.close()
