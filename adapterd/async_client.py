@@ -96,6 +96,10 @@ class AsyncClient(AsyncJobClient):
     async def versions(self, task: str) -> list[Version]:
         return await self._ask(calls.list_versions(task))
 
+    async def versions_made_from(self, file: Path) -> list[Version]:
+        """Of every task, those trained on this file: what to delete when its rows must go."""
+        return await self._ask(calls.versions_made_from(file))
+
     async def version(self, ref: str) -> Version:
         return await self._ask(calls.get_version(ref))
 

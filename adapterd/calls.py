@@ -5,6 +5,7 @@ Both clients send these, so that each call is written once. Knows no channel and
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,17 @@ def list_versions(task: str) -> Call[list[Version]]:
     return Call(
         method=lambda s: s.adapters.ListVersions,
         request=adapters_pb2.ListVersionsRequest(task_id=task),
+        read=lambda m: [wire.read_version(version) for version in m.versions],
+    )
+
+
+def versions_made_from(file: Path) -> Call[list[Version]]:
+    with file.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    request = adapters_pb2.ListVersionsRequest(dataset_sha256=sha256)
+    return Call(
+        method=lambda s: s.adapters.ListVersions,
+        request=request,
         read=lambda m: [wire.read_version(version) for version in m.versions],
     )
 

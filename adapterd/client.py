@@ -93,6 +93,10 @@ class Client(JobClient):
     def versions(self, task: str) -> list[Version]:
         return self._ask(calls.list_versions(task))
 
+    def versions_made_from(self, file: Path) -> list[Version]:
+        """Of every task, those trained on this file: what to delete when its rows must go."""
+        return self._ask(calls.versions_made_from(file))
+
     def version(self, ref: str) -> Version:
         return self._ask(calls.get_version(ref))
 

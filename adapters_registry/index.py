@@ -67,6 +67,11 @@ class SqlIndex:
         query = select(VERSION).where(_of(VERSION, tenant, task)).order_by(VERSION.c.number)
         return [rows.version(row) for row in self._all(query)]
 
+    def list_lineages(self, tenant: str, text: str) -> Sequence[Version]:
+        mine = (VERSION.c.tenant == tenant) & VERSION.c.lineage.contains(text, autoescape=True)
+        query = select(VERSION).where(mine).order_by(VERSION.c.task, VERSION.c.number)
+        return [rows.version(row) for row in self._all(query)]
+
     def find_alias(self, tenant: str, task: str, name: str) -> Alias | None:
         found = self._all(_aliases(tenant).where(ALIAS.c.task == task, ALIAS.c.name == name))
         return rows.alias(found[0]) if found else None

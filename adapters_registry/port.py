@@ -76,6 +76,10 @@ class Index(Protocol):
 
     def list_versions(self, tenant: str, task: str) -> Sequence[Version]: ...
 
+    def list_lineages(self, tenant: str, text: str) -> Sequence[Version]:
+        """Versions of any task with the text in their lineage, by task and number."""
+        ...
+
     def find_alias(self, tenant: str, task: str, name: str) -> Alias | None: ...
 
     def find_aliased(self, tenant: str, task: str, alias: str) -> Version | None:

@@ -144,6 +144,10 @@ class Registry:
         self.task(tenant, task)
         return self._index.list_versions(tenant, task)
 
+    def versions_made_from(self, tenant: str, sha256: str) -> Sequence[Version]:
+        """Of any task, those that were trained on a file with these contents."""
+        return [v for v in self._index.list_lineages(tenant, sha256) if sha256 in v.datasets]
+
     def aliases(self, tenant: str, task: str) -> Sequence[Alias]:
         return self.task(tenant, task).aliases
 
@@ -154,13 +158,9 @@ class Registry:
     # ------------------------------------------------------------ moves
 
     def promote(
-        self,
-        tenant: str,
-        task: str,
-        version: int,
-        alias: str = PRODUCTION,
+        self, tenant: str, task: str, version: int, alias: str = PRODUCTION,
         expected: int | None = None,
-    ) -> Alias:
+    ) -> Alias:  # fmt: skip
         """Point the alias at the version.
 
         With `expected`, only if it still names that one (0: does not exist yet).
@@ -234,13 +234,11 @@ class Registry:
     def _collect(self, sha256s: Iterable[str]) -> list[str]:
         """Delete the stored files that no version of any tenant names.
 
-        In a transaction of its own, after the rows are gone: a crash leaves orphans, never a row
-        without its files. And inside a transaction, as publishers look for their files in theirs:
-        none can slip in between.
+        After the rows are gone, so a crash leaves orphans, never a row without its files; and in a
+        transaction, as publishers look for their files in theirs: none can slip in between.
         """
         wanted = set(sha256s)
-        # First a look that stops no other writer; mostly there is nothing to do.
-        suspects = wanted - self._index.referenced(wanted)
+        suspects = wanted - self._index.referenced(wanted)  # a look that stops no other writer
         if not suspects:
             return []
         with self._index.writing():

@@ -106,6 +106,12 @@ class MemoryIndex:
             rows = self._rows.versions.values()
             return [row for row in rows if (row.tenant, row.task) == (tenant, task)]
 
+    def list_lineages(self, tenant: str, text: str) -> Sequence[Version]:
+        with self._lock:
+            mine = [row for row in self._rows.versions.values() if row.tenant == tenant]
+            found = [row for row in mine if text in str(row.lineage)]
+            return sorted(found, key=lambda row: (row.task, row.number))
+
     def find_alias(self, tenant: str, task: str, name: str) -> Alias | None:
         with self._lock:
             return self._rows.aliases.get((tenant, task, name))

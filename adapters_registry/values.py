@@ -30,6 +30,12 @@ class Version:
     num_parameters: int
     num_bytes: int
 
+    @property
+    def datasets(self) -> list[str]:
+        """The sha256 of each file that it was made from; none of a registered one."""
+        found = self.lineage.get("dataset")
+        return list(found["sha256"].values()) if found else []
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:

@@ -25,13 +25,25 @@ def build() -> typer.Typer:
     return app
 
 
-def list_versions(task: TaskName, as_json: Json = False) -> None:
-    """List a task's versions."""
+def list_versions(
+    task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task's name.")] = "",
+    made_from: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, readable=True,
+            help="Instead of a task's: of every task, those trained on this file.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """List a task's versions, or all that a file went into."""
     from adapterd.cli import render
     from adapterd.client import Client
 
+    if bool(task) == bool(made_from):
+        raise BadSetting("Say a task or --made-from FILE, one of them.")
     with Client() as client:
-        versions = client.versions(task)
+        versions = client.versions_made_from(made_from) if made_from else client.versions(task)
     render.print_json(versions) if as_json else render.print_versions(versions)
 
 

@@ -37,7 +37,10 @@ class AdaptersApi:
     async def list_versions(
         self, request: adapters_pb2.ListVersionsRequest, caller: Caller
     ) -> adapters_pb2.ListVersionsResponse:
-        found = await self._service.list(caller, request.task_id)
+        if request.dataset_sha256:
+            found = await self._service.list_made_from(caller, request.dataset_sha256)
+        else:
+            found = await self._service.list(caller, request.task_id)
         return adapters_pb2.ListVersionsResponse(versions=[wire.version(view) for view in found])
 
     async def get_version(

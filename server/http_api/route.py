@@ -40,6 +40,7 @@ ROLES: dict[str, Role | None] = {
     "GET /v1/tasks": Role.READ,
     "GET /v1/tasks/{task}": Role.READ,
     "DELETE /v1/tasks/{task}": Role.ADMIN,
+    "GET /v1/versions": Role.READ,
     "GET /v1/tasks/{task}/versions": Role.READ,
     "POST /v1/tasks/{task}/versions": Role.ADMIN,
     "GET /v1/tasks/{task}/versions/{number}": Role.READ,

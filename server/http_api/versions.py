@@ -31,6 +31,12 @@ async def list_versions(task: str, caller: CallerOf, service: ServiceOf) -> Vers
     return VersionsOut(versions=list(await service.adapters.list(caller, task)))
 
 
+@router.get("/v1/versions")
+async def list_made_from(dataset: str, caller: CallerOf, service: ServiceOf) -> VersionsOut:
+    """The versions of every task that were trained on a file, by the sha256 of its contents."""
+    return VersionsOut(versions=list(await service.adapters.list_made_from(caller, dataset)))
+
+
 @router.post("/v1/tasks/{task}/versions", status_code=201)
 async def register(
     task: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,7 @@ from server.service.views import (
 )
 
 _log = logging.getLogger(__name__)
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 #: files as they arrive: a name and its chunks; read in one thread, in order
 Upload = Iterable[tuple[str, Iterable[bytes]]]
@@ -116,6 +118,12 @@ class AdapterService:
     async def list(self, caller: Caller, task: str) -> Sequence[VersionView]:
         versions, aliases = await asyncio.to_thread(self._versions, caller.tenant, task)
         return [version_view(version, aliases) for version in versions]
+
+    async def list_made_from(self, caller: Caller, sha256: str) -> Sequence[VersionView]:
+        """Of every task, those trained on a file with these contents."""
+        if not _SHA256.fullmatch(sha256):
+            raise BadCall(f"The sha256 of a file has 64 hexadecimal digits; {sha256!r} is none.")
+        return await asyncio.to_thread(self._made_from, caller.tenant, sha256)
 
     async def report_page(self, caller: Caller, ref: str) -> str:
         """Raises NoReport for a version that was not trained here."""
@@ -201,6 +209,13 @@ class AdapterService:
         aliases = await asyncio.to_thread(self._registry.aliases, version.tenant, version.task)
         report = await asyncio.to_thread(self._reports.read, version)
         return version_view(version, aliases, report)
+
+    def _made_from(self, tenant: str, sha256: str) -> Sequence[VersionView]:
+        found = self._registry.versions_made_from(tenant, sha256)
+        aliases = {
+            task: self._registry.aliases(tenant, task) for task in {each.task for each in found}
+        }
+        return [version_view(each, aliases[each.task]) for each in found]
 
     def _versions(self, tenant: str, task: str) -> tuple[Sequence[Version], Sequence[Alias]]:
         return self._registry.versions(tenant, task), self._registry.aliases(tenant, task)

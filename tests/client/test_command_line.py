@@ -195,6 +195,13 @@ def test_an_alias_moves_and_moves_back(run: Run, task: str, tmp_path: Path) -> N
     assert run("tasks", "moving").code == ExitCode.NOT_FOUND
 
 
+def test_the_versions_that_a_file_went_into_are_listed(run: Run, task: str, rows: Path) -> None:
+    found = run("adapters", "list", "--made-from", rows, "--json").json()
+    assert (task, 1) in [(version["task"], version["version"]) for version in found]
+    assert run("adapters", "list", task, "--made-from", rows).code == ExitCode.USAGE
+    assert run("adapters", "list").code == ExitCode.USAGE
+
+
 def test_jobs_are_listed_shown_and_watched(run: Run, task: str) -> None:
     jobs = run("jobs", "list", "--limit", 1, "--json").json()
     assert len(jobs) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from google.protobuf.struct_pb2 import Struct
 
-from protos.adapterd.v1 import jobs_pb2
+from protos.adapterd.v1 import adapters_pb2, jobs_pb2
 from tests.server.build import grpc_client, http_client, running
 
 
@@ -85,6 +86,13 @@ async def test_a_job_trains_publishes_and_the_task_answers(tmp_path: Path) -> No
         assert (answer.digest, answer.version) == (shown["digest"], 1)
         listed = (await http.get("/v1/jobs")).json()
         assert [j["id"] for j in listed["jobs"]] == [job.id]
+        sha256 = hashlib.sha256(rows()).hexdigest()
+        made = (await http.get("/v1/versions", params={"dataset": sha256})).json()["versions"]
+        request = adapters_pb2.ListVersionsRequest(dataset_sha256=sha256)
+        told = (await rpc.adapters.ListVersions(request)).versions
+        assert [v["digest"] for v in made] == [v.digest for v in told] == [shown["digest"]]
+        odd = await http.get("/v1/versions", params={"dataset": "50%"})
+        assert (odd.status_code, odd.json()["code"]) == (400, "bad_request")
 
 
 @pytest.mark.parametrize(

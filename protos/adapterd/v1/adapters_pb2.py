@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/adapterd/v1/adapters.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"u\n\x0fRegisterRequest\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1d.adapterd.v1.RegisterMetadataH\x00\x12\'\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x16.adapterd.v1.FileChunkH\x00\x42\x06\n\x04part\"\xa1\x01\n\x10RegisterMetadata\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04head\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x0f\n\x07pooling\x18\x04 \x01(\t\x12\x0f\n\x07promote\x18\x05 \x01(\x08\x12\x0c\n\x04note\x18\x06 \x01(\t\x12.\n\rhead_settings\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\"\'\n\tFileChunk\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\xf1\x01\n\x07Version\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x16\n\x0enum_parameters\x18\x07 \x01(\x03\x12\x11\n\tnum_bytes\x18\x08 \x01(\x03\x12\x12\n\ncreated_at\x18\t \x01(\x01\x12\x0e\n\x06source\x18\n \x01(\t\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12(\n\x07lineage\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\"&\n\x13ListVersionsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\">\n\x14ListVersionsResponse\x12&\n\x08versions\x18\x01 \x03(\x0b\x32\x14.adapterd.v1.Version\"$\n\x11GetVersionRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"u\n\x0ePromoteRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05\x61lias\x18\x03 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"1\n\x0fRollbackRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"H\n\x05\x41lias\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"5\n\x13\x41liasHistoryRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"m\n\nAliasEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x1d\n\x10previous_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\n\n\x02\x61t\x18\x03 \x01(\x01\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\tB\x13\n\x11_previous_version\"?\n\x14\x41liasHistoryResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.adapterd.v1.AliasEvent\" \n\rExportRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"8\n\x14\x44\x65leteVersionRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x17\n\x15\x44\x65leteVersionResponse2\xcc\x04\n\x08\x41\x64\x61pters\x12@\n\x08Register\x12\x1c.adapterd.v1.RegisterRequest\x1a\x14.adapterd.v1.Version(\x01\x12S\n\x0cListVersions\x12 .adapterd.v1.ListVersionsRequest\x1a!.adapterd.v1.ListVersionsResponse\x12\x42\n\nGetVersion\x12\x1e.adapterd.v1.GetVersionRequest\x1a\x14.adapterd.v1.Version\x12:\n\x07Promote\x12\x1b.adapterd.v1.PromoteRequest\x1a\x12.adapterd.v1.Alias\x12<\n\x08Rollback\x12\x1c.adapterd.v1.RollbackRequest\x1a\x12.adapterd.v1.Alias\x12S\n\x0c\x41liasHistory\x12 .adapterd.v1.AliasHistoryRequest\x1a!.adapterd.v1.AliasHistoryResponse\x12>\n\x06\x45xport\x12\x1a.adapterd.v1.ExportRequest\x1a\x16.adapterd.v1.FileChunk0\x01\x12V\n\rDeleteVersion\x12!.adapterd.v1.DeleteVersionRequest\x1a\".adapterd.v1.DeleteVersionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!protos/adapterd/v1/adapters.proto\x12\x0b\x61\x64\x61pterd.v1\x1a\x1cgoogle/protobuf/struct.proto\"u\n\x0fRegisterRequest\x12\x31\n\x08metadata\x18\x01 \x01(\x0b\x32\x1d.adapterd.v1.RegisterMetadataH\x00\x12\'\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x16.adapterd.v1.FileChunkH\x00\x42\x06\n\x04part\"\xa1\x01\n\x10RegisterMetadata\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0c\n\x04head\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x0f\n\x07pooling\x18\x04 \x01(\t\x12\x0f\n\x07promote\x18\x05 \x01(\x08\x12\x0c\n\x04note\x18\x06 \x01(\t\x12.\n\rhead_settings\x18\x07 \x01(\x0b\x32\x17.google.protobuf.Struct\"\'\n\tFileChunk\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\xf1\x01\n\x07Version\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0c\n\x04head\x18\x05 \x01(\t\x12\x0e\n\x06labels\x18\x06 \x03(\t\x12\x16\n\x0enum_parameters\x18\x07 \x01(\x03\x12\x11\n\tnum_bytes\x18\x08 \x01(\x03\x12\x12\n\ncreated_at\x18\t \x01(\x01\x12\x0e\n\x06source\x18\n \x01(\t\x12\x0f\n\x07\x61liases\x18\x0b \x03(\t\x12(\n\x07lineage\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct\">\n\x13ListVersionsRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x61taset_sha256\x18\x02 \x01(\t\">\n\x14ListVersionsResponse\x12&\n\x08versions\x18\x01 \x03(\x0b\x32\x14.adapterd.v1.Version\"$\n\x11GetVersionRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"u\n\x0ePromoteRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\r\n\x05\x61lias\x18\x03 \x01(\t\x12\x1d\n\x10\x65xpected_version\x18\x04 \x01(\x03H\x00\x88\x01\x01\x42\x13\n\x11_expected_version\"1\n\x0fRollbackRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"H\n\x05\x41lias\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"5\n\x13\x41liasHistoryRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"m\n\nAliasEvent\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x1d\n\x10previous_version\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\n\n\x02\x61t\x18\x03 \x01(\x01\x12\x0e\n\x06\x61\x63tion\x18\x04 \x01(\tB\x13\n\x11_previous_version\"?\n\x14\x41liasHistoryResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.adapterd.v1.AliasEvent\" \n\rExportRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"8\n\x14\x44\x65leteVersionRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\"\x17\n\x15\x44\x65leteVersionResponse2\xcc\x04\n\x08\x41\x64\x61pters\x12@\n\x08Register\x12\x1c.adapterd.v1.RegisterRequest\x1a\x14.adapterd.v1.Version(\x01\x12S\n\x0cListVersions\x12 .adapterd.v1.ListVersionsRequest\x1a!.adapterd.v1.ListVersionsResponse\x12\x42\n\nGetVersion\x12\x1e.adapterd.v1.GetVersionRequest\x1a\x14.adapterd.v1.Version\x12:\n\x07Promote\x12\x1b.adapterd.v1.PromoteRequest\x1a\x12.adapterd.v1.Alias\x12<\n\x08Rollback\x12\x1c.adapterd.v1.RollbackRequest\x1a\x12.adapterd.v1.Alias\x12S\n\x0c\x41liasHistory\x12 .adapterd.v1.AliasHistoryRequest\x1a!.adapterd.v1.AliasHistoryResponse\x12>\n\x06\x45xport\x12\x1a.adapterd.v1.ExportRequest\x1a\x16.adapterd.v1.FileChunk0\x01\x12V\n\rDeleteVersion\x12!.adapterd.v1.DeleteVersionRequest\x1a\".adapterd.v1.DeleteVersionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,29 +41,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERSION']._serialized_start=405
   _globals['_VERSION']._serialized_end=646
   _globals['_LISTVERSIONSREQUEST']._serialized_start=648
-  _globals['_LISTVERSIONSREQUEST']._serialized_end=686
-  _globals['_LISTVERSIONSRESPONSE']._serialized_start=688
-  _globals['_LISTVERSIONSRESPONSE']._serialized_end=750
-  _globals['_GETVERSIONREQUEST']._serialized_start=752
-  _globals['_GETVERSIONREQUEST']._serialized_end=788
-  _globals['_PROMOTEREQUEST']._serialized_start=790
-  _globals['_PROMOTEREQUEST']._serialized_end=907
-  _globals['_ROLLBACKREQUEST']._serialized_start=909
-  _globals['_ROLLBACKREQUEST']._serialized_end=958
-  _globals['_ALIAS']._serialized_start=960
-  _globals['_ALIAS']._serialized_end=1032
-  _globals['_ALIASHISTORYREQUEST']._serialized_start=1034
-  _globals['_ALIASHISTORYREQUEST']._serialized_end=1087
-  _globals['_ALIASEVENT']._serialized_start=1089
-  _globals['_ALIASEVENT']._serialized_end=1198
-  _globals['_ALIASHISTORYRESPONSE']._serialized_start=1200
-  _globals['_ALIASHISTORYRESPONSE']._serialized_end=1263
-  _globals['_EXPORTREQUEST']._serialized_start=1265
-  _globals['_EXPORTREQUEST']._serialized_end=1297
-  _globals['_DELETEVERSIONREQUEST']._serialized_start=1299
-  _globals['_DELETEVERSIONREQUEST']._serialized_end=1355
-  _globals['_DELETEVERSIONRESPONSE']._serialized_start=1357
-  _globals['_DELETEVERSIONRESPONSE']._serialized_end=1380
-  _globals['_ADAPTERS']._serialized_start=1383
-  _globals['_ADAPTERS']._serialized_end=1971
+  _globals['_LISTVERSIONSREQUEST']._serialized_end=710
+  _globals['_LISTVERSIONSRESPONSE']._serialized_start=712
+  _globals['_LISTVERSIONSRESPONSE']._serialized_end=774
+  _globals['_GETVERSIONREQUEST']._serialized_start=776
+  _globals['_GETVERSIONREQUEST']._serialized_end=812
+  _globals['_PROMOTEREQUEST']._serialized_start=814
+  _globals['_PROMOTEREQUEST']._serialized_end=931
+  _globals['_ROLLBACKREQUEST']._serialized_start=933
+  _globals['_ROLLBACKREQUEST']._serialized_end=982
+  _globals['_ALIAS']._serialized_start=984
+  _globals['_ALIAS']._serialized_end=1056
+  _globals['_ALIASHISTORYREQUEST']._serialized_start=1058
+  _globals['_ALIASHISTORYREQUEST']._serialized_end=1111
+  _globals['_ALIASEVENT']._serialized_start=1113
+  _globals['_ALIASEVENT']._serialized_end=1222
+  _globals['_ALIASHISTORYRESPONSE']._serialized_start=1224
+  _globals['_ALIASHISTORYRESPONSE']._serialized_end=1287
+  _globals['_EXPORTREQUEST']._serialized_start=1289
+  _globals['_EXPORTREQUEST']._serialized_end=1321
+  _globals['_DELETEVERSIONREQUEST']._serialized_start=1323
+  _globals['_DELETEVERSIONREQUEST']._serialized_end=1379
+  _globals['_DELETEVERSIONRESPONSE']._serialized_start=1381
+  _globals['_DELETEVERSIONRESPONSE']._serialized_end=1404
+  _globals['_ADAPTERS']._serialized_start=1407
+  _globals['_ADAPTERS']._serialized_end=1995
 # @@protoc_insertion_point(module_scope)

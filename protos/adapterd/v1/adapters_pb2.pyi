@@ -70,10 +70,12 @@ class Version(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., num_parameters: _Optional[int] = ..., num_bytes: _Optional[int] = ..., created_at: _Optional[float] = ..., source: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
-    __slots__ = ("task_id",)
+    __slots__ = ("task_id", "dataset_sha256")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    DATASET_SHA256_FIELD_NUMBER: _ClassVar[int]
     task_id: str
-    def __init__(self, task_id: _Optional[str] = ...) -> None: ...
+    dataset_sha256: str
+    def __init__(self, task_id: _Optional[str] = ..., dataset_sha256: _Optional[str] = ...) -> None: ...
 
 class ListVersionsResponse(_message.Message):
     __slots__ = ("versions",)
