@@ -21,6 +21,7 @@ from engine.config import EngineConfig
 from engine.errors import BadAdapter
 from engine.families import Family, family_of
 from engine.fingerprint import fingerprint
+from engine.first_tokens import FirstTokens
 from engine.layer_range import LayerRange
 from engine.narrow import NarrowLinears
 from engine.numerics import Numerics, choose_numerics
@@ -56,6 +57,7 @@ class Base:
         self.sites: dict[str, Site] = _find_sites(self.model, self.layer_paths)
         self._range = LayerRange([self.model.get_submodule(p) for p in self.layer_paths])
         self.slot_biases = _slot_biases(self.model, self.family, self.layer_paths)
+        self.first_tokens = _first_tokens(self.model, self.family, self.layer_paths)
         # before anything acts at the linears: an adapter adds to whichever product is used
         self.narrow = NarrowLinears(self._linears if self.packed else [], config.packed_bytes)
         self.vocabulary_size: int = self.model.config.vocab_size
@@ -204,6 +206,14 @@ class Base:
         if batch.packed:
             return cache | {"row_lengths": batch.lengths}
         return cache | {"attention_mask": cast(Tensor, batch.mask_RL).long()}
+
+
+def _first_tokens(
+    model: nn.Module, family: Family, layer_paths: Sequence[str]
+) -> FirstTokens | None:
+    if family.attention_end is None:
+        return None
+    return FirstTokens(model, layer_paths[-1], family.attention_end)
 
 
 def _slot_biases(model: nn.Module, family: Family, layer_paths: Sequence[str]) -> SlotBiases | None:

@@ -92,6 +92,13 @@ class HeadLayers:
         return self._layout.base_pooler
 
     @property
+    def reads_first(self) -> bool:
+        """Whether it answers per row, by the row's first token."""
+        return not self.per_token and not self.writes and self._pool in (
+            _POOLINGS["first"], _POOLINGS["cls"],
+        )  # fmt: skip
+
+    @property
     def writes(self) -> bool:
         """Whether its logits are the base's own, over the vocabulary."""
         return self._layout is WRITTEN

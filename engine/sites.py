@@ -9,7 +9,7 @@ hooks every call of every module takes the slow way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -86,6 +86,10 @@ class Sites:
             yield
         finally:
             self._actions = own
+
+    def also(self, actions: Mapping[str, Sequence[Action]]) -> AbstractContextManager[None]:
+        """The same at some of the modules, the others as they are."""
+        return self.instead({**self._actions, **actions})
 
     def _wrapped(
         self, name: str, module: nn.Module, stock: Callable[..., Tensor]

@@ -15,5 +15,6 @@ BERT = Family(
         "regress": NativeHead(layers=_CLASSIFIER, base_pooler=True),
         "tag": NativeHead(layers=_CLASSIFIER),
     },
+    attention_end="attention.output",
     token_types=True,
 )

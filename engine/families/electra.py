@@ -18,5 +18,6 @@ ELECTRA = Family(
         "regress": NativeHead(layers=_DENSE),
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
     },
+    attention_end="attention.output",
     token_types=True,
 )

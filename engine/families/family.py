@@ -105,6 +105,9 @@ class Family:
     pooler_activation: str | None = None
     #: modules that have biases and run on something else than the tokens of each row
     shared_modules: tuple[str, ...] = ("pooler",)
+    #: the module of a layer that takes what its attention gave and the residual, where all that
+    #: follows in the layer looks at each token by itself
+    attention_end: str | None = None
     #: a module and its method that computes a bias for all rows with linears that are sites
     slot_biases: tuple[str, str] | None = None
 

@@ -18,6 +18,7 @@ ROBERTA = Family(
         "regress": NativeHead(layers=_DENSE),
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
     },
+    attention_end="attention.output",
     token_types=True,
     positions_after_padding=True,
 )

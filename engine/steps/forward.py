@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -22,10 +23,15 @@ from engine.plan import plan, row_group
 from engine.port import Row
 from engine.resident import Placed
 from engine.sites import Action, Dropout, Sites, bound
-from engine.slot_biases import SlotBiases
 
 #: for so many tokens that are no row's: those that biases come from
 DropoutOf = Callable[[int], Dropout | None]
+
+
+class Part(Protocol):
+    """Modules that run on other tokens than the rows'."""
+
+    def covers(self, path: str) -> bool: ...
 
 
 def make_batch(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Batch:
@@ -48,8 +54,8 @@ def acting(
     with ExitStack() as stack:
         stack.enter_context(sites.acting(plan(batch, placed), dropout))
         if base.slot_biases is not None:
-            plan_slot = partial(_plan_slot, base.slot_biases, placed, bias_dropout)
-            stack.enter_context(base.slot_biases.acting(sites, batch.slots, plan_slot))
+            of_slot = partial(plan_slot, base.slot_biases, placed, bias_dropout)
+            stack.enter_context(base.slot_biases.acting(sites, batch.slots, of_slot))
         yield
 
 
@@ -98,18 +104,18 @@ def _pooled(
     return features
 
 
-def _plan_slot(
-    biases: SlotBiases,
+def plan_slot(
+    part: Part,
     placed: Mapping[int, Placed],
     dropout: DropoutOf | None,
     slot: int,
     num_tokens: int,
 ) -> Mapping[str, Sequence[Action]]:
-    """What one slot's adapter does, where biases come from, to tokens that are all its own."""
+    """What one slot's adapter does, in a part of the base, to tokens that are all its own."""
     if slot not in placed:
         return {}
     own = placed[slot]
-    inside = {site: effect for site, effect in own.effects.items() if biases.covers(site)}
+    inside = {site: effect for site, effect in own.effects.items() if part.covers(site)}
     tokens = pack([Row(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
     actions = plan(tokens, {slot: replace(own, effects=inside)})
     return actions if dropout is None else bound(actions, dropout(num_tokens))

@@ -4,6 +4,7 @@ adapter and head. Knows no optimizer and takes no step.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from engine.adapter import Adapter
 from engine.base import Base
+from engine.first_tokens import FirstTokens
 from engine.heads import head_kind
 from engine.heads.head_kind import IGNORED
 from engine.keyed_dropout import Draws, KeyedDropout
@@ -19,11 +21,11 @@ from engine.port import OpenTraining, Row, Train
 from engine.prefix import Prefix
 from engine.resident import Placed, place
 from engine.seq2seq import both, shifted, taught
-from engine.sites import Sites
-from engine.steps.forward import acting, head_logits, make_batch
+from engine.sites import Action, Sites
+from engine.steps.forward import acting, head_logits, make_batch, plan_slot
 
 #: where something drops: each place has numbers of its own
-_ADAPTER, _HEAD, _TARGET, _BIASES = range(4)
+_ADAPTER, _HEAD, _TARGET, _BIASES, _FIRSTS = range(5)
 
 
 class _LaidOut(NamedTuple):
@@ -112,8 +114,26 @@ class StepLoss:
             return draws.dropout(rate, _BIASES, [0], [num_tokens])
 
         with acting(self._base, self._sites, batch, laid.placed, dropout, of_biases):
-            final = self._base.run(batch, self._prefix.boundary, self._base.num_layers, prefix)
-        return unpack(final, batch)
+            firsts = self._first_tokens(laid)
+            if firsts is None:
+                return unpack(self._run(batch, prefix), batch)
+            with firsts.only(batch), self._sites.also(self._at_firsts(firsts, laid)):
+                return list(torch.split(self._run(batch, prefix)[0], 1))
+
+    def _run(self, batch: Batch, prefix: Tensor | None) -> Tensor:
+        return self._base.run(batch, self._prefix.boundary, self._base.num_layers, prefix)
+
+    def _first_tokens(self, laid: _LaidOut) -> FirstTokens | None:
+        """Where no other token's end is read, and each linear's adapter looks at itself alone."""
+        heads = [placed.head.reads_first for placed in laid.placed.values()]
+        runs = self._prefix.boundary < self._base.num_layers
+        alone = self._spec.kind == "lora" and laid.batch.packed
+        return self._base.first_tokens if runs and alone and all(heads) else None
+
+    def _at_firsts(self, firsts: FirstTokens, laid: _LaidOut) -> Mapping[str, Sequence[Action]]:
+        keys, (slot,) = laid.keys, laid.placed
+        dropout = laid.draws.dropout(self._spec.dropout, _FIRSTS, keys, [1] * len(keys))
+        return plan_slot(firsts, laid.placed, lambda _: dropout, slot, len(keys))
 
 
 def _on_slot(row: Row, slot: int) -> Row:
