@@ -29,6 +29,8 @@ _LOAD_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 #: names a gateway is told at once; more would only make the label longer than any gateway reads
 _MAX_NAMES = 64
 OTHER = "other"
+#: the method of calls that no route or gRPC method answers, whatever they named
+UNMATCHED = "unmatched"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

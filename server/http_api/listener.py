@@ -83,7 +83,9 @@ def listen(host: str, port: int) -> socket.socket:
     Raises PortInUse.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio sends small writes at once only where the socket names its protocol, which accepted
+    # ones inherit; otherwise an answer's body waits some 40 ms until its head is acknowledged
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     # a port whose last connections linger may be taken again; one that is listened on may not
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -135,3 +135,14 @@ def test_tasks_beyond_the_cap_share_one_label() -> None:
     ]
     assert len(series) == 11
     assert 'adapterd_task_requests_total{task="other",tenant="other"} 990.0' in text
+
+
+async def test_invented_methods_share_one_series(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        for number in range(20):
+            answer = await http.request(f"M{number}", "/health/live")
+            assert answer.status_code == 405
+        assert (await http.request("DELETE", "/health/live")).status_code == 405
+        text = await scrape(server)
+    shown = [line for line in text.splitlines() if line.startswith("adapterd_requests_total{")]
+    assert shown == ['adapterd_requests_total{code="405",method="unmatched",transport="http"} 21.0']
