@@ -36,6 +36,8 @@ class EngineConfig:
     packed: bool = True
     #: one row per forward, so that a row is bit-equal to itself alone
     exact: bool = False
+    #: on a CUDA device, whether forwards of text being written are recorded as graphs and replayed
+    cuda_graphs: bool = True
     #: predict steps that may pass a waiting training step before it gets its turn
     training_patience: int = 8
 

@@ -44,8 +44,12 @@ class FullFinetuning:
         torch.manual_seed(seed)
         self._base = base
         self._head, layers = checked_head(head, base)
+        # drawn on the CPU, so that a seed means the same on every device
         weights = layers.new_weights(torch.Generator().manual_seed(seed))
-        self._weights = {name: tensor.requires_grad_() for name, tensor in weights.items()}
+        device = base.numerics.device
+        self._weights = {
+            name: tensor.to(device).requires_grad_() for name, tensor in weights.items()
+        }
         base.model.requires_grad_(requires_grad=True)
         self._placed = {_SLOT: _placed(layers, self._weights)}
 

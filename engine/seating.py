@@ -7,8 +7,8 @@ more keeps its seat, and its part of the copy, until another takes it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count, groupby
 
 from engine.packing import Batch
 from engine.plan import Chunk, merge
@@ -27,19 +27,36 @@ BENCH_SEATS = 16
 
 
 class Bench:
-    """Seats for up to `BENCH_SEATS` adapters of one group, acting over a span."""
+    """Seats for up to `BENCH_SEATS` adapters of one group, acting over a span.
 
-    def __init__(self, group: str, span: Span) -> None:
+    `layout_ids` are numbers of which none is given twice.
+    """
+
+    def __init__(self, group: str, span: Span, layout_ids: Iterator[int]) -> None:
         self.group, self.span = group, span
         self.seats: list[tuple[int, Placed]] = []
-        self._chunk: Chunk | None = None
+        self._layout_ids = layout_ids
+        self._layout: tuple[int, Chunk] | None = None
 
     @property
     def actions(self) -> Actions:
-        """The same value while the adapters are, or take each other's seats in place."""
-        if self._chunk is None:
-            self._chunk = Chunk(self.span, [placed for _, placed in self.seats])
-        return self._chunk.actions
+        """The same value while `layout_id` is the same."""
+        return self._laid_out()[1].actions
+
+    @property
+    def layout_id(self) -> int:
+        """Names the copy of weights that `actions` read.
+
+        It stays while adapters take each other's seats in that copy, and is another for every new
+        copy. An address would not do: it is given again once its copy is gone.
+        """
+        return self._laid_out()[0]
+
+    def _laid_out(self) -> tuple[int, Chunk]:
+        if self._layout is None:
+            chunk = Chunk(self.span, [placed for _, placed in self.seats])
+            self._layout = (next(self._layout_ids), chunk)
+        return self._layout
 
     def left(self, active: Mapping[int, Placed]) -> int | None:
         """The seat of an adapter that writes no more."""
@@ -51,8 +68,8 @@ class Bench:
     def sit(self, number: int, slot: int, placed: Placed) -> None:
         taken = number < len(self.seats)
         self.seats[number : number + 1] = [(slot, placed)]
-        if self._chunk is not None and not (taken and self._chunk.put(number, placed)):
-            self._chunk = None
+        if self._layout is not None and not (taken and self._layout[1].put(number, placed)):
+            self._layout = None
 
 
 class Seating:
@@ -60,11 +77,17 @@ class Seating:
 
     def __init__(self, *, everywhere: bool = False) -> None:
         self._everywhere = everywhere
+        self._layout_ids = count()
         self._benches: list[Bench] = []
         #: by slot, where its adapter sat last
         self._last: dict[int, Seat] = {}
-        self._acting: list[Actions] = []
+        self._acting: list[int] = []
         self._plan: Actions = {}
+
+    @property
+    def layout_ids(self) -> frozenset[int]:
+        """Of all copies of weights that a forward may still read."""
+        return frozenset(bench.layout_id for bench in self._benches)
 
     def seats(self, active: Mapping[int, Placed]) -> Mapping[int, Seat]:
         """Where each slot's adapter sits: where it sat, where one has left, or at an end."""
@@ -78,7 +101,8 @@ class Seating:
 
     def plan(self, batch: Batch, seats: Mapping[int, Seat]) -> Actions:
         """Actions by site. Rows of `batch` are ordered by their seats."""
-        acting, position = [], 0
+        acting: list[Bench] = []
+        position = 0
         rows = [
             (seats.get(slot, STANDING), n)
             for slot, n in zip(batch.slots, batch.strides, strict=True)
@@ -91,11 +115,12 @@ class Seating:
                 position += stride
             if group:
                 self._benches[number].span.move(start, counts)
-                acting.append(self._benches[number].actions)
-        if [id(its) for its in acting] != [id(its) for its in self._acting]:
-            self._acting, self._plan = acting, {}
-            for its in acting:
-                merge(self._plan, its)
+                acting.append(self._benches[number])
+        layout_ids = [bench.layout_id for bench in acting]
+        if layout_ids != self._acting:
+            self._acting, self._plan = layout_ids, {}
+            for bench in acting:
+                merge(self._plan, bench.actions)
         return self._plan
 
     def taken(self, seats: Sequence[Seat]) -> list[tuple[Bench, list[int]]]:
@@ -132,6 +157,6 @@ class Seating:
                 bench.sit(seat, slot, placed)
                 return (placed.group, number, seat)
         span = SeatedSpan() if self._everywhere else Span(0, [])
-        self._benches.append(Bench(placed.group, span))
+        self._benches.append(Bench(placed.group, span, self._layout_ids))
         self._benches[-1].sit(0, slot, placed)
         return (placed.group, len(self._benches) - 1, 0)

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     threads: int | None = Field(None, ge=1)
     #: every row in a forward of its own, so that its answer is the same bit for bit in any company
     exact: bool = False
+    #: on a CUDA device, whether text is written by replaying CUDA graphs; off, every kernel is
+    #: launched from Python: slower, for a base that cannot be captured or to look for a fault
+    cuda_graphs: bool = True
     engine: Literal["process", "thread"] = "process"
     num_slots: int = Field(64, ge=1)
     slot_bytes: int = Field(512 * MIB, ge=MIB)
@@ -136,7 +139,7 @@ class Settings(BaseSettings):
             activation_bytes=self.activation_bytes,
             activation_disk_bytes=self.activation_disk_bytes,
             activation_folder=str(self.data_dir / "activations"),
-            packed_bytes=self.packed_bytes,
+            packed_bytes=self.packed_bytes, cuda_graphs=self.cuda_graphs,
         )  # fmt: skip
 
 

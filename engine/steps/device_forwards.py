@@ -7,6 +7,7 @@ Shape letters: T tokens of all rows, V words of the vocabulary.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,24 +26,31 @@ from engine.seated_span import SeatedSpan
 from engine.seating import STANDING, Actions, Bench, Seat, Seating
 from engine.sites import Sites
 from engine.steps.packed_forwards import last, moved, rows_of
-from engine.steps.recorder import Recorder
+from engine.steps.recorder import NotRecordable, Recorder
 from engine.steps.recording import Recording, Tokens
 from engine.steps.running import Turn
 
+_log = logging.getLogger(__name__)
 #: a forward is worth recording once its like has come so often
 _SIGHTINGS = 3
 _MAX_RECORDINGS = 32
 
+#: rows, blocks of a row, and the `layout_id` of every bench that acts
 _Key = tuple[int, int, tuple[int, ...]]
 
 
 class DeviceForwards:
-    """Rows with one token each go by recordings, one for each bucket of rows and benches."""
+    """Rows with one token each go by recordings, one for each bucket of rows and benches.
 
-    def __init__(self, base: Base, sites: Sites, pool: KeyValuePool, recorder: Recorder) -> None:
-        self._base, self._sites, self._pool, self._recorder = base, sites, pool, recorder
+    Without a recorder, and on a base of which no recording can be made, every forward is launched.
+    """
+
+    def __init__(
+        self, base: Base, sites: Sites, pool: KeyValuePool, recorder: Recorder | None
+    ) -> None:
+        self._base, self._sites, self._pool = base, sites, pool
+        self._recorder = None if follows_length(base.model.config) else recorder
         self._seating = Seating(everywhere=True)
-        self._records = not follows_length(base.model.config)
         self._recordings: OrderedDict[_Key, Recording] = OrderedDict()
         self._sightings: dict[_Key, int] = {}
 
@@ -56,7 +64,7 @@ class DeviceForwards:
     ) -> Tensor:
         seats = self._seating.seats(sitting)
         own = [seats.get(turn.row.slot, STANDING) for turn in turns]
-        if self._records and all(turn.count == 1 and turn.writes for turn in turns):
+        if self._recorder is not None and all(turn.count == 1 and turn.writes for turn in turns):
             recording, tokens = self._recorded(turns, readings, own)
             if recording is not None:
                 return recording.logits(tokens)
@@ -65,9 +73,7 @@ class DeviceForwards:
     def clear(self) -> None:
         """Recordings go with the benches they were made for; those of the bare base stay."""
         self._seating.clear()
-        self._sightings.clear()
-        for key in [key for key in self._recordings if key[2]]:
-            del self._recordings[key]
+        self._forget_gone()
 
     def _launched(
         self, turns: Sequence[Turn], readings: Sequence[Reading], seats: Sequence[Seat]
@@ -94,28 +100,46 @@ class DeviceForwards:
             seats=[its for _, its in taken],
         )
         size, width = _bucket(len(turns)), _doubled(max(len(r.blocks) for r in readings))
-        # a recording keeps its actions, so none of these numbers is given again while it is here
-        key = (size, width, tuple(id(bench.actions) for bench in benches))
+        key = (size, width, tuple(bench.layout_id for bench in benches))
         if key in self._recordings:
             self._recordings.move_to_end(key)
             return self._recordings[key], tokens
+        self._forget_gone()
         self._sightings[key] = self._sightings.get(key, 0) + 1
         if self._sightings[key] < _SIGHTINGS:
             return None, tokens
         return self._record(key, benches, tokens), tokens
 
-    def _record(self, key: _Key, benches: list[Bench], tokens: Tokens) -> Recording:
+    def _record(self, key: _Key, benches: list[Bench], tokens: Tokens) -> Recording | None:
+        assert self._recorder is not None
         size, width, _ = key
         recording = Recording(
             self._base, self._sites, self._pool, size=size, width=width, benches=benches,
             actions=_merged(benches),
         )  # fmt: skip
-        recording.record(self._recorder, tokens)
+        try:
+            recording.record(self._recorder, tokens)
+        except NotRecordable as error:
+            # what stops one recording of a base stops them all; launched, it answers as before
+            self._recorder = None
+            self._recordings.clear()
+            _log.warning(
+                "the base cannot be recorded; its forwards are launched one by one: %s", error,
+                extra={"action": "recording.failed"},
+            )  # fmt: skip
+            return None
         self._sightings.clear()
         self._recordings[key] = recording
         if len(self._recordings) > _MAX_RECORDINGS:
             self._recordings.popitem(last=False)
         return recording
+
+    def _forget_gone(self) -> None:
+        """Recordings pin the weights they read, so they go when those are no longer anybody's."""
+        here = self._seating.layout_ids
+        for keys in (self._recordings, self._sightings):
+            for key in [key for key in keys if not here.issuperset(key[2])]:
+                del keys[key]
 
 
 def _merged(benches: Sequence[Bench]) -> Actions:

@@ -32,4 +32,4 @@ def _forwards(base: Base, sites: Sites, pool: KeyValuePool, config: EngineConfig
     from engine.steps.device_forwards import DeviceForwards
     from engine.steps.recorder import GraphRecorder
 
-    return DeviceForwards(base, sites, pool, GraphRecorder())
+    return DeviceForwards(base, sites, pool, GraphRecorder() if config.cuda_graphs else None)

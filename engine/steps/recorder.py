@@ -15,11 +15,18 @@ from torch import Tensor
 _WARM_RUNS = 2
 
 
+class NotRecordable(Exception):
+    """A forward does what a recording cannot repeat, such as wait for the device."""
+
+
 class Recorder(Protocol):
     """How a forward becomes one that can be replayed."""
 
     def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        """`run` may be called several times first; each call must come to the same."""
+        """`run` may be called several times first; each call must come to the same.
+
+        Raises NotRecordable, and what `run` raises when it is not being recorded.
+        """
         ...
 
 
@@ -41,8 +48,13 @@ class GraphRecorder:
                 run()
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._memory):
-            answer = run()
+        try:
+            with torch.cuda.graph(graph, pool=self._memory):
+                answer = run()
+        except RuntimeError as error:  # memory that ran out is one: launched, the forward may fit
+            # a capture that failed leaves the device well; where it is lost, this raises
+            torch.cuda.synchronize()
+            raise NotRecordable(str(error)) from error
 
         def replay() -> Tensor:
             graph.replay()

@@ -4,6 +4,7 @@ interpreted and recordings run anew each time, on a device as they are.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -81,6 +82,42 @@ def test_rows_that_come_and_go_share_recordings(
     author.finish()
     check(author, reference, asked)
     assert 0 < recorder.num_recorded <= 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_rows_that_come_and_go_at_random_write_what_they_write_alone(
+    setting: Any, on_device: Callable[[Bench], Rerun], seed: int
+) -> None:
+    table, author, reference, digests = setting("llama")
+    recorder, chance = on_device(table), random.Random(seed)
+    asked = []
+    for _ in range(30):
+        # two ranks and the bare base, now and then all gone: benches are cut to size and made anew
+        for _ in range(chance.choice([0, 0, 1, 2])):
+            ids, digest = chance.choice(ROWS), chance.choice(digests)
+            asked.append((author.begin(ids, digest, LENGTH), ids, digest))
+        author.step(num_tokens=chance.randint(1, 6))
+    author.finish()
+    check(author, reference, asked)
+    assert recorder.num_recorded
+
+
+@pytest.mark.slow
+def test_rows_of_a_base_that_cannot_be_recorded_write_the_same(
+    setting: Any, on_device: Callable[[Bench], Rerun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.steps.recorder import NotRecordable
+
+    def refuse(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        run()  # warmed up before it fails
+        raise NotRecordable("operation not permitted when stream is capturing")
+
+    table, author, reference, digests = setting("llama")
+    monkeypatch.setattr(on_device(table), "record", refuse)
+    asked = [(author.begin(ROWS[1], digest, LENGTH), ROWS[1], digest) for digest in digests]
+    author.finish(max_tokens=30)
+    check(author, reference, asked)
 
 
 @pytest.mark.gpu

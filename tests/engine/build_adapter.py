@@ -1,0 +1,26 @@
+"""An adapter with random weights, made on the CPU as a file's are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from engine.adapter import Adapter
+from engine.base import Base
+from engine.head_layers import HeadLayers
+from engine.heads import head_kind
+from engine.kinds import KINDS
+
+
+def new_adapter(
+    base: Base, kind: str, config: dict[str, Any], head: dict[str, Any], seed: int = 1
+) -> Adapter:
+    settings = KINDS[kind].check(dict(config), base)
+    checked = head_kind(head).check(head)
+    generator = torch.Generator().manual_seed(seed)
+    layers = HeadLayers(checked, base.family, base.hidden_size)
+    return Adapter(
+        kind=kind, config=settings, weights=KINDS[kind].new_weights(settings, base, generator),
+        head=checked, head_weights=layers.new_weights(generator),
+    )  # fmt: skip
