@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy import Connection, Engine, create_engine, event
 
 from adapters_registry.errors import (
+    OutOfFiles,
     RegistryError,
     StorageBusy,
     StorageError,
@@ -21,17 +22,17 @@ from adapters_registry.errors import (
     StorageReadOnly,
     WrongSchema,
 )
+from adapters_registry.sqlite_fault import SQLITE_ERRORS, SqliteFault, sqlite_fault, sqlite_words
 from adapters_registry.tables import METADATA, SCHEMA_VERSION
 
 _BUSY_S = 10
-# SQLite says what is wrong in words; its own numbers do not reach us through the driver's exception
-# classes.
-_KINDS: tuple[tuple[str, type[StorageError]], ...] = (
-    ("locked", StorageBusy),
-    ("disk is full", StorageFull),
-    ("readonly", StorageReadOnly),
-    ("unable to open", StorageReadOnly),
-)
+_KINDS: dict[SqliteFault, type[StorageError]] = {
+    SqliteFault.BUSY: StorageBusy,
+    SqliteFault.FULL: StorageFull,
+    SqliteFault.READ_ONLY: StorageReadOnly,
+    SqliteFault.OUT_OF_FILES: OutOfFiles,
+    SqliteFault.OTHER: StorageError,
+}
 
 
 class Database:
@@ -102,13 +103,12 @@ def translated() -> Iterator[None]:
     """Turn the driver's errors into ours; statements and parameters stay out of the message."""
     try:
         yield
-    except exc.SQLAlchemyError as error:
-        raise _storage_error(str(getattr(error, "orig", None) or type(error).__name__)) from error
+    except SQLITE_ERRORS as error:
+        raise _storage_error(error) from error
 
 
-def _storage_error(words: str) -> RegistryError:
-    kind = next((kind for mark, kind in _KINDS if mark in words), StorageError)
-    return kind(f"the registry's index failed: {words}")
+def _storage_error(error: Exception) -> RegistryError:
+    return _KINDS[sqlite_fault(error)](f"the registry's index failed: {sqlite_words(error)}")
 
 
 def _prepare(connection: Any, _record: object) -> None:

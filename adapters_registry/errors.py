@@ -207,6 +207,12 @@ class StorageBusy(StorageError):
     code = "storage_busy"
 
 
+class OutOfFiles(StorageError):
+    """The server has as many files and connections open as it may; try again later."""
+
+    code = "out_of_files"
+
+
 class WrongSchema(StorageError):
     """The registry's index was written by another release."""
 

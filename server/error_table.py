@@ -120,7 +120,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     ),
     (UNUSABLE, (registry.RankTooLarge, registry.BadManifest)),
     (FULL, (registry.StorageFull,)),
-    (UNAVAILABLE, (registry.StorageBusy,)),
+    (UNAVAILABLE, (registry.StorageBusy, registry.OutOfFiles)),
     (
         INTERNAL,
         (
@@ -152,7 +152,9 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (NOT_FOUND, (server.NoReport, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
     (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled, trainer.Paused)),
-    (UNAVAILABLE, (trainer.Stopping,)),
+    (CONFLICT, (trainer.UnreadableJob,)),
+    (FULL, (trainer.StorageFull,)),
+    (UNAVAILABLE, (trainer.Stopping, trainer.StorageBusy, trainer.OutOfFiles)),
     (OVERLOADED, (trainer.Busy,)),
     (
         INTERNAL,

@@ -4,6 +4,7 @@ write now, in that one for each run. Knows files and claims; no engine.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Collection
@@ -14,6 +15,8 @@ from engine.durable import remove, unfinished
 from trainer.errors import LeaseLost, StorageFailed
 from trainer.run_checkpoints import RunCheckpoints
 from trainer.values import Claim
+
+_log = logging.getLogger(__name__)
 
 
 class JobCheckpoints:
@@ -80,9 +83,13 @@ class Checkpoints:
             os.utime(self._directory / job_id, (now, now))
 
     def sweep(self, going_on: Collection[str], older_than_s: float) -> None:
-        """Drop what ended jobs left, once it is old enough."""
+        """Drop what ended jobs left, once it is old enough; what cannot be looked at stays."""
         oldest = self._clock() - older_than_s
-        with suppress(FileNotFoundError):
+        try:
             for path in self._directory.iterdir():
                 if path.name not in going_on and path.stat().st_mtime < oldest:
                     remove(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _log.warning("old checkpoints stay: %s", error, extra={"action": "sweep.failed"})

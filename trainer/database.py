@@ -10,8 +10,15 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from trainer.errors import StorageFailed
+from adapters_registry.sqlite_fault import SQLITE_ERRORS, SqliteFault, sqlite_fault, sqlite_words
+from trainer.errors import OutOfFiles, StorageBusy, StorageFailed, StorageFull
 from trainer.tables import METADATA, SCHEMA_VERSION, STEPS, sqlite_engine
+
+_KINDS: dict[SqliteFault, type[StorageFailed]] = {
+    SqliteFault.BUSY: StorageBusy,
+    SqliteFault.FULL: StorageFull,
+    SqliteFault.OUT_OF_FILES: OutOfFiles,
+}
 
 
 class Database:
@@ -25,27 +32,37 @@ class Database:
 
     @classmethod
     def open(cls, path: Path) -> Database:
+        """Raises StorageFailed."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            return cls(sqlite_engine(path))
-        except (OSError, sa.exc.OperationalError) as error:
+        except OSError as error:
             raise StorageFailed(f"The job database {path} cannot be opened: {error}.") from error
+        with _translated(f"The job database {path} cannot be opened"):
+            return cls(sqlite_engine(path))
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        try:
-            with self._writes.begin() as db:
-                yield db
-        except sa.exc.OperationalError as error:
-            raise StorageFailed(f"The job database cannot be written: {error.orig}.") from error
+        """A transaction. Raises StorageFailed, and nothing of it was kept then."""
+        with _translated("The job database cannot be written"), self._writes.begin() as db:
+            yield db
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        with self._reads.begin() as db:
+        """Raises StorageFailed."""
+        with _translated("The job database cannot be read"), self._reads.begin() as db:
             yield db
 
     def close(self) -> None:
         self._writes.dispose()
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        kind = _KINDS.get(sqlite_fault(error), StorageFailed)
+        raise kind(f"{what}: {sqlite_words(error)}.") from error
 
 
 def _migrate(db: sa.Connection) -> None:

@@ -125,15 +125,44 @@ class FileInUse(TrainerError):
 
 
 class StorageFailed(TrainerError):
-    """The upload could not be stored; nothing of it was kept."""
+    """The storage of files and jobs failed; nothing of this was kept."""
 
     code = "storage_failed"
+
+
+class StorageFull(StorageFailed):
+    """The server's disk is full; nothing of this was kept."""
+
+    code = "storage_full"
+
+
+class StorageBusy(StorageFailed):
+    """Another writer held the job database for too long; try again."""
+
+    code = "storage_busy"
+
+
+class OutOfFiles(StorageFailed):
+    """The server has as many files and connections open as it may; try again later."""
+
+    code = "out_of_files"
 
 
 class UnknownJob(TrainerError):
     """There is no such job."""
 
     code = "unknown_job"
+
+
+class UnreadableJob(TrainerError):
+    """The record of the job cannot be read."""
+
+    code = "unreadable_job"
+
+    def __init__(self, message: str | None = None, *, newer: bool = False) -> None:
+        super().__init__(message)
+        #: whether a newer release may be able to read it
+        self.newer = newer
 
 
 class JobEnded(TrainerError):

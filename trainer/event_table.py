@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from trainer.database import Database
-from trainer.event import Event
+from trainer.event import LEVELS, Event
 from trainer.tables import EVENTS
 
 _FIELDS = ("code", "message", "created_at", "level", "data", "number")
@@ -70,4 +70,7 @@ def _of(tenant: str, job_id: str) -> sa.ColumnElement[bool]:
 
 
 def _event_of(row: sa.Row[Any]) -> Event:
-    return Event(**{name: getattr(row, name) for name in _FIELDS})
+    """One that another release wrote too."""
+    values = {name: getattr(row, name) for name in _FIELDS}
+    level = row.level if row.level in LEVELS else LEVELS[0]
+    return Event(**{**values, "level": level, "data": row.data or {}})

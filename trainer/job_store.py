@@ -21,9 +21,11 @@ from trainer.event_table import EventTable, add_events
 from trainer.file_table import FileTable, must_exist
 from trainer.jobs import ENDS, Phase, Status, Wish
 from trainer.moves import found, going_on, move, one_job, tell, update
-from trainer.rows import job_of, owned, page_of
+from trainer.rows import has_note, owned, page_of
+from trainer.stored_job import job_of
 from trainer.tables import JOB_FILES, JOBS
 from trainer.values import Claim, Job, JobSpec
+from trainer.waiting import end_if_damaged, next_waiting
 
 _AT_REST: dict[str, Any] = {"eta_s": None, "lease_until": None}
 
@@ -78,7 +80,7 @@ class JobStore:
         """Newest first; of those with `metadata` among their own, where it is given."""
         page = page_of(JOBS, tenant, after, limit)
         for name, value in (metadata or {}).items():
-            page = page.where(JOBS.c.spec["metadata"][name].as_string() == value)
+            page = page.where(has_note(name, value))
         with self._database.read() as db:
             return [job_of(row) for row in db.execute(page)]
 
@@ -143,11 +145,13 @@ class JobStore:
     # ------------------------------------------------------------ the worker's side
 
     def claim(self, worker: str, lease_s: float) -> Claim | None:
-        """The oldest job that waits, or that was lost with its worker; None when there is none."""
-        oldest = JOBS.select().where(JOBS.c.status == Status.QUEUED).order_by(JOBS.c.seq).limit(1)
+        """The oldest job that waits, or that was lost with its worker; None when there is none.
+
+        One that cannot be read ends, and one of a newer release is left to a newer worker.
+        """
         with self._database.write() as db:
             self._take_up_lost(db)
-            row = db.execute(oldest).one_or_none()
+            row = next_waiting(db, self.clock())
             if row is None:
                 return None
             attempt, token = row.attempt + 1, row.token + 1
@@ -216,6 +220,8 @@ class JobStore:
         now = self.clock()
         lost = sa.and_(JOBS.c.status == Status.RUNNING, JOBS.c.lease_until < now)
         for row in db.execute(JOBS.select().where(lost)).all():
+            if end_if_damaged(db, row, now):
+                continue
             after = after_loss(db, row, now)
             move(db, found(row), after.status, after.message, now, **_AT_REST, **after.values)
 

@@ -9,6 +9,7 @@
            paused ◀────────────────┘
 
 cancel: queued, running or paused ──▶ cancelled
+a record that cannot be read: queued ──▶ failed
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Wish(StrEnum):
 
 
 MOVES: dict[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED}),
+    Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED, Status.FAILED}),
     Status.RUNNING: frozenset(
         {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED, Status.PAUSED}
     ),

@@ -154,9 +154,11 @@ class Lease:
             self._lost = True
         except StorageFailed as error:
             # the lease may run out meanwhile; the token then keeps this run from ending the job
-            facts = {
-                "action": "job.beat",
-                "tenant": self._claim.job.tenant,
-                "job": self._claim.job.id,
-            }
-            _log.warning("a beat was not written: %s", error, extra=facts)
+            _log.warning("a beat was not written: %s", error, extra=self._facts())
+        except Exception:  # noqa: BLE001 a run whose lease is not kept is run twice
+            # what it was to tell is lost; the beats after it must come all the same
+            _log.exception("a beat failed unexpectedly", extra=self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        job = self._claim.job
+        return {"action": "job.beat", "tenant": job.tenant, "job": job.id}

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trainer.errors import JobEnded, UnknownJob
+from trainer.errors import JobEnded, UnknownJob, UnreadableJob
 from trainer.event import Event
 from trainer.event_table import add_events
 from trainer.jobs import Status, sources
@@ -24,7 +24,10 @@ def one_job(db: sa.Connection, tenant: str, job_id: str) -> sa.Row[Any]:
 
 
 def going_on(db: sa.Connection, tenant: str, job_id: str) -> sa.Row[Any]:
+    """Raises JobEnded, and UnreadableJob where it cannot be told whether it has."""
     row = one_job(db, tenant, job_id)
+    if row.status not in set(Status):
+        raise UnreadableJob(f"The job {job_id!r} is {row.status!r}, which this release cannot end.")
     if Status(row.status).ended:
         raise JobEnded(f"The job {job_id!r} has already ended: it is {row.status}.")
     return row

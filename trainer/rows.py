@@ -6,11 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trainer.jobs import Phase, Status
-from trainer.values import FileRecord, Job, JobSpec
+from trainer.tables import JOBS
+from trainer.values import FileRecord
 
 FILE_FIELDS = tuple(FileRecord.__dataclass_fields__)
-JOB_FIELDS = tuple(Job.__dataclass_fields__)
 
 
 def owned(table: sa.Table, tenant: str, row_id: str) -> sa.ColumnElement[bool]:
@@ -34,11 +33,12 @@ def file_of(row: sa.Row[Any]) -> FileRecord:
     return FileRecord(**{name: getattr(row, name) for name in FILE_FIELDS})
 
 
-def job_of(row: sa.Row[Any]) -> Job:
-    values = {name: getattr(row, name) for name in JOB_FIELDS}
-    values |= {
-        "spec": JobSpec.from_json(row.spec),
-        "status": Status(row.status),
-        "phase": Phase(row.phase),
-    }
-    return Job(**values)
+def has_note(name: str, value: str) -> sa.ColumnElement[bool]:
+    """Jobs with this in their metadata. Name and value are compared as they are: a JSON path has
+    characters of its own, and compares names as they are written, escapes and all.
+    """
+    text = sa.cast(JOBS.c.spec, sa.String)
+    whole = sa.case((sa.func.json_valid(text) == 1, text), else_="{}")
+    notes = sa.func.json_each(whole, "$.metadata").table_valued("key", "value")
+    mine = sa.and_(notes.c.key == name, notes.c.value == value)
+    return sa.exists(sa.select(sa.literal(1)).select_from(notes).where(mine))

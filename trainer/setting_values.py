@@ -23,7 +23,7 @@ def read_value(setting: Field[Any], value: Any) -> Any:
     if kind.startswith("dict"):
         return _read_object(name, kind, value)
     if kind.startswith("str"):
-        return value
+        return _read_word(setting, value)
     if kind.startswith("tuple") and not ("| int" in kind and isinstance(value, int | float)):
         return _read_tuple(name, int if "int" in kind else str, value, setting.metadata)
     if kind == "bool":
@@ -31,6 +31,15 @@ def read_value(setting: Field[Any], value: Any) -> Any:
             return value
         raise BadSetting(f"{name} must be true or false, not {value!r}.", name=name)
     return _read_number(name, whole="int" in kind, value=value)
+
+
+def _read_word(setting: Field[Any], value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    choices = ", ".join(setting.metadata.get("choices", ()))
+    raise BadSetting(
+        f"{setting.name} is {value!r}; it must be one of {choices}.", name=setting.name
+    )
 
 
 def check_value(setting: Field[Any], value: Any) -> None:

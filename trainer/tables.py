@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 METADATA = sa.MetaData()
+
+
+class Json(sa.types.TypeDecorator[Any]):
+    """JSON as text. What was damaged reads as None, and the rows around it as what they are."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str:
+        del dialect
+        return json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        del dialect
+        try:
+            return json.loads(value)
+        except (ValueError, TypeError, RecursionError):
+            return None
+
 
 #: what makes a database of release n one of release n + 1; new tables make themselves
 STEPS: tuple[tuple[str, ...], ...] = (
@@ -34,7 +55,7 @@ JOBS = sa.Table(
     sa.Column("seq", sa.Integer, primary_key=True),
     sa.Column("id", sa.String, nullable=False, unique=True),
     sa.Column("tenant", sa.String, nullable=False, index=True),
-    sa.Column("spec", sa.JSON, nullable=False),
+    sa.Column("spec", Json, nullable=False),
     sa.Column("status", sa.String, nullable=False, index=True),
     sa.Column("phase", sa.String, nullable=False),
     sa.Column("progress", sa.Float, nullable=False, default=0.0),
@@ -44,7 +65,7 @@ JOBS = sa.Table(
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
     sa.Column("version", sa.Integer),
     sa.Column("digest", sa.String),
-    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("result", Json, nullable=False),
     sa.Column("error_code", sa.String),
     sa.Column("error_message", sa.String),
     sa.Column("revision", sa.Integer, nullable=False, default=0),
@@ -73,7 +94,7 @@ EVENTS = sa.Table(
     sa.Column("level", sa.String, nullable=False),
     sa.Column("code", sa.String, nullable=False),
     sa.Column("message", sa.String, nullable=False),
-    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("data", Json, nullable=False),
 )
 
 

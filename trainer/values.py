@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -58,11 +57,6 @@ class JobSpec:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> JobSpec:
-        settings, chosen = TrainingSettings.parse(raw["settings"]), tuple(raw.get("chosen", ()))
-        return cls(**{**raw, "settings": settings, "chosen": chosen})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

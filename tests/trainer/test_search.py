@@ -25,6 +25,7 @@ from trainer.errors import BadSetting
 from trainer.jobs import Phase, Status
 from trainer.search_space import candidates
 from trainer.settings import TrainingSettings
+from trainer.stored_job import spec_of
 from trainer.values import Job, JobSpec
 
 ROWS = jsonl(mood_rows(200))
@@ -150,7 +151,7 @@ def test_a_search_without_dev_rows_is_refused(bench: Bench) -> None:
 
 def test_a_job_with_a_search_is_read_back_as_it_was_stored() -> None:
     what = spec(search={"trials": 3, "space": {"rank": [4, 8]}})
-    assert JobSpec.from_json(what.to_json()) == what
+    assert spec_of(what.to_json(), what.tenant) == what
 
 
 def test_the_best_trial_is_trained_on_with_other_seeds_and_published(bench: Bench) -> None:

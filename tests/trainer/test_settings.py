@@ -13,6 +13,7 @@ from engine.fake_base import fake_info
 from trainer.errors import BadSetting
 from trainer.recipe import check_recipe, kind_config
 from trainer.settings import TrainingSettings
+from trainer.stored_job import spec_of
 from trainer.values import JobSpec
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
@@ -93,7 +94,7 @@ def test_patterns_come_as_objects_of_names_and_numbers() -> None:
 def test_a_job_with_patterns_is_read_back_as_it_was_stored() -> None:
     settings = TrainingSettings(rank_pattern={"query": 4}, bias="all", feedforward=())
     spec = JobSpec(tenant="t", task="t", file_id="f", settings=settings)
-    assert JobSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert spec_of(json.loads(json.dumps(spec.to_json())), spec.tenant) == spec
 
 
 def test_a_kind_is_told_only_what_was_chosen() -> None:
@@ -180,3 +181,38 @@ def table_row(setting: Any) -> str:
     words = {"None": "none", "False": "false"}  # by name: 0 equals False
     default = words.get(str(setting.default), setting.default)
     return f"| `{setting.name}` | {default} | {span} | {setting.metadata['text']} |"
+
+
+ODD = [
+    None, True, "", "x", "\0", "\ud800", [], {}, [None], {"a": None}, {"": []}, -1, 2**63, 10**400,
+    float("nan"), float("inf"), [2**63], {"a": 2**63}, [[]], {"a": {"low": 1}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [each.name for each in fields(TrainingSettings)])
+def test_a_setting_is_read_or_refused_by_its_name_whatever_it_is(name: str) -> None:
+    for value in ODD:
+        try:
+            settings = TrainingSettings.parse({name: value})
+        except BadSetting as refused:
+            error = refused
+        else:
+            assert TrainingSettings.parse(json.loads(json.dumps(settings_json(settings))))
+            continue
+        assert error.name == name
+
+
+def settings_json(settings: TrainingSettings) -> dict[str, Any]:
+    spec = JobSpec(tenant="t", task="t", file_id="f", settings=settings).to_json()
+    found: dict[str, Any] = spec["settings"]
+    return found
+
+
+@pytest.mark.parametrize("value", [None, [], {}, 1, True])
+@pytest.mark.parametrize("name", ["schedule", "bias", "variant", "activation"])
+def test_a_word_is_a_word(name: str, value: Any) -> None:
+    if value is None and name != "schedule":
+        assert getattr(TrainingSettings.parse({name: None}), name) is None
+        return
+    with pytest.raises(BadSetting, match=f"{name} is .* it must be one of"):
+        TrainingSettings.parse({name: value})

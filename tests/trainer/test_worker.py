@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from tests.trainer.test_trainer import Slow, assert_clean
+from trainer.errors import StorageFailed, StorageFull
 from trainer.jobs import Status
+from trainer.lease import Lease
 from trainer.worker import Worker
 
 
@@ -43,3 +49,107 @@ def test_a_worker_that_stops_gives_its_job_back_without_counting_the_attempt(
 
 def test_a_worker_that_never_started_stops_too(bench: Bench) -> None:
     Worker(bench.trainer).stop()
+
+
+class Broken:
+    """A trainer that fails as told, and notes when it was asked."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.submitted = threading.Event()
+        self.errors = list(errors)
+        self.asked = threading.Semaphore(0)
+
+    def run_once(self, stop: threading.Event) -> bool:
+        self.asked.release()
+        if self.errors:
+            raise self.errors.pop(0)
+        return False
+
+
+@pytest.mark.survival("H5")
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (KeyError("task"), "internal: "),
+        (StorageFull("/secret/path"), "storage_full: "),
+        (MemoryError(), "internal: "),
+        (SystemExit(1), "internal: "),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_worker_outlives_whatever_fails_and_says_what_it_was(
+    error: BaseException, reason: str
+) -> None:
+    trainer = Broken(error, error)
+    worker = Worker(trainer, 0.01, first_pause_s=0.2)  # type: ignore[arg-type]
+    assert worker.problem is None
+    worker.start()
+    trainer.asked.acquire(timeout=5)
+    trainer.asked.acquire(timeout=5)
+    assert worker.problem is not None
+    assert worker.problem.startswith(reason)
+    assert "/secret" not in worker.problem
+    for _ in range(2):  # a third time, which succeeds, and another behind it
+        trainer.asked.acquire(timeout=5)
+    assert (worker.problem, worker.num_failures) == (None, 2)
+    worker.stop()
+
+
+def test_a_worker_waits_longer_after_each_failure() -> None:
+    trainer = Broken(*[KeyError("task") for _ in range(100)])
+    worker = Worker(trainer, first_pause_s=0.05, longest_pause_s=100)  # type: ignore[arg-type]
+    worker.start()
+    time.sleep(0.5)
+    assert 1 < worker.num_failures < 6
+    worker.stop(5)
+    assert not worker._thread.is_alive()
+
+
+def test_a_beat_that_fails_unexpectedly_is_not_the_last(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    claim = bench.store.claim("worker", 30.0)
+    assert claim is not None
+    beats = threading.Semaphore(0)
+
+    def fail(*args: object, **news: object) -> None:
+        beats.release()
+        raise KeyError("revision")
+
+    monkeypatch.setattr(bench.store, "beat", fail)
+    lease = Lease(bench.store, claim, lease_s=30, poll_s=0.01, stop=threading.Event())
+    with lease:
+        for _ in range(3):
+            assert beats.acquire(timeout=5)
+        monkeypatch.undo()
+        bench.store.pause(TENANT, job.id)
+        deadline = time.monotonic() + 5
+        while not lease.pause_requested and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert lease.pause_requested
+
+
+def test_checkpoints_that_cannot_be_swept_stop_nobody(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_text("a file where a folder belongs")
+    bench = Bench(directory=tmp_path)
+    assert not bench.trainer.run_once()
+    (tmp_path / "checkpoints").unlink()
+    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    assert bench.trainer.run_once()
+    assert bench.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
+    bench.close()
+
+
+@pytest.mark.survival("G6")
+def test_a_job_database_that_cannot_be_read_is_a_typed_error(tmp_path: Path) -> None:
+    bench = Bench(directory=tmp_path)
+    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    with sqlite3.connect(tmp_path / "jobs.db") as db:
+        db.execute("DROP TABLE job_events")
+    db.close()
+    with pytest.raises(StorageFailed, match="cannot be read: no such table"):
+        bench.trainer.events(TENANT, job.id, limit=1)
+    with pytest.raises(StorageFailed, match="cannot be written: no such table"):
+        bench.trainer.cancel(TENANT, job.id)
+    bench.close()
