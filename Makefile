@@ -61,7 +61,7 @@ serve: $(STAMP) ## a server on the default ports with ./adapterd-data
 
 protos: $(STAMP) ## regenerate the protobuf code
 	@echo "==> protoc $(PROTOS)"
-	@$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
+	@$(BIN)/python -m protos.generate
 
 bench: $(BENCH) ## the benchmarks; prints tables and ratios
 	@$(BIN)/python -m benchmarks

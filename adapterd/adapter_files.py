@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from protos.adapterd.v1 import adapters_pb2
+from adapterd.v1 import adapters_pb2
 
 _CHUNK_BYTES = 512 * 1024
 

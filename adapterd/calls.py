@@ -22,6 +22,16 @@ from adapterd.call_options import (
 )
 from adapterd.errors import Refused
 from adapterd.read_written import read_piece
+from adapterd.v1 import (
+    adapters_pb2,
+    adapters_pb2_grpc,
+    checks_pb2_grpc,
+    jobs_pb2_grpc,
+    predictor_pb2,
+    predictor_pb2_grpc,
+    tasks_pb2,
+    tasks_pb2_grpc,
+)
 from adapterd.values import (
     Alias,
     AliasEvent,
@@ -32,16 +42,6 @@ from adapterd.values import (
     Version,
 )
 from adapterd.written import Piece
-from protos.adapterd.v1 import (
-    adapters_pb2,
-    adapters_pb2_grpc,
-    checks_pb2_grpc,
-    jobs_pb2_grpc,
-    predictor_pb2,
-    predictor_pb2_grpc,
-    tasks_pb2,
-    tasks_pb2_grpc,
-)
 
 T = TypeVar("T")
 PAGE_ROWS = 200

@@ -11,7 +11,7 @@ from adapterd import wire
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import Call
 from adapterd.checked import FileCheck, Finding, Sample
-from protos.adapterd.v1 import checks_pb2
+from adapterd.v1 import checks_pb2
 
 __all__ = ["FileCheck", "check_file"]
 

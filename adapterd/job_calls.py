@@ -11,8 +11,8 @@ from adapterd.calls import PAGE_ROWS, Call
 from adapterd.errors import JobFailed
 from adapterd.job_values import Estimate, JobEvent
 from adapterd.read_job import read_estimate, read_event, read_job, read_update
+from adapterd.v1 import jobs_pb2
 from adapterd.values import Job
-from protos.adapterd.v1 import jobs_pb2
 
 #: rows are read and some steps are taken
 ESTIMATE_TIMEOUT_S = 300.0

@@ -7,9 +7,9 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from adapterd.job_values import Estimate, JobEvent
+from adapterd.v1 import jobs_pb2
 from adapterd.values import Job
 from adapterd.wire import counted
-from protos.adapterd.v1 import jobs_pb2
 
 
 def read_job(message: jobs_pb2.Job) -> Job:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from adapterd.v1 import predictor_pb2
 from adapterd.written import Piece, RowError, WrittenText, WrittenToken
-from protos.adapterd.v1 import predictor_pb2
 
 
 def read_text(message: predictor_pb2.WrittenText) -> WrittenText:

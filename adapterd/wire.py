@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Struct
 
 from adapterd.composed import Composed
 from adapterd.errors import Refused
 from adapterd.read_written import read_text
+from adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
+from adapterd.v1.private_pool import Struct
 from adapterd.values import (
     Alias,
     AliasEvent,
@@ -31,7 +32,6 @@ from adapterd.values import (
     Value,
     Version,
 )
-from protos.adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
 
 #: one input: a text, a pair of texts, a question about a context, or a conversation of
 #: (role, content)

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+from adapterd.v1 import adapters_pb2
 from adapters_registry.ref import PRODUCTION
-from protos.adapterd.v1 import adapters_pb2
 from server.errors import BadCall, BodyTooLarge
 from server.grpc_api import wire
 from server.limits import UploadLimits

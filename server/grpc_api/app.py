@@ -9,7 +9,7 @@ from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from protos.adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.config import Settings
 from server.errors import PortInUse
 from server.grpc_api.adapters import AdaptersApi
@@ -17,6 +17,7 @@ from server.grpc_api.checks import ChecksApi
 from server.grpc_api.gate import Gate
 from server.grpc_api.jobs import JobsApi
 from server.grpc_api.predictor import PredictorApi
+from server.grpc_api.reflection_pool import reflection_pool
 from server.grpc_api.tasks import TasksApi
 from server.health import Health, State
 from server.limits import UploadLimits
@@ -25,6 +26,9 @@ from server.service.values import Caller
 
 _REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 _HEALTH = "grpc.health.v1.Health"
+_CONTRACT = [
+    module.DESCRIPTOR for module in (adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2)
+]
 
 
 def bind(settings: Settings) -> tuple[grpc.aio.Server, int]:
@@ -90,7 +94,8 @@ def _add_health(server: grpc.aio.Server, state: Health, services: list[str]) -> 
 
 def _add_reflection(server: grpc.aio.Server, gate: Gate, services: list[str]) -> None:
     """v1 and v1alpha are the same messages under two names; the library ships only the older."""
-    servicer = reflection.aio.ReflectionServicer(services)
+    files = [*_CONTRACT, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
+    servicer = reflection.aio.ReflectionServicer(services, reflection_pool(files))
 
     def answer(requests: Any, caller: Caller) -> Any:
         del caller  # what is reflected is public to every key

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.struct_pb2 import Struct
-
-from protos.adapterd.v1 import checks_pb2
+from adapterd.v1 import checks_pb2
+from adapterd.v1.private_pool import Struct
 from server.grpc_api.job_wire import read_job_request
 from server.service.checks import CheckService
 from server.service.values import Caller

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from protos.adapterd.v1 import checks_pb2, jobs_pb2
+from adapterd.v1 import checks_pb2, jobs_pb2
 from server.grpc_api.wire import read_struct, struct
 from server.service.views import JobEventView, JobView
 from trainer.estimate import Estimate

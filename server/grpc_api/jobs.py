@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from protos.adapterd.v1 import jobs_pb2
+from adapterd.v1 import jobs_pb2
 from server.grpc_api import job_wire as wire
 from server.service.jobs import JobService
 from server.service.values import Caller

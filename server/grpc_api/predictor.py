@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import closing
 
-from protos.adapterd.v1 import predictor_pb2
+from adapterd.v1 import predictor_pb2
 from server.grpc_api import wire, written
 from server.service.order import Order
 from server.service.predict import PredictService

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protos.adapterd.v1 import tasks_pb2
+from adapterd.v1 import tasks_pb2
 from server.grpc_api import wire
 from server.service.tasks import TaskService
 from server.service.values import Caller

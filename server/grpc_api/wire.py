@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Struct
 
-from protos.adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
+from adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
+from adapterd.v1.private_pool import Struct
 from server.error_table import fault_of
 from server.errors import BadCall
 from server.grpc_api import written

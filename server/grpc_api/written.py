@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from protos.adapterd.v1 import predictor_pb2
+from adapterd.v1 import predictor_pb2
 from server.service.answers import shown_token
 from server.service.author import Author
 from server.service.values import RowError

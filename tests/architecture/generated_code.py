@@ -6,34 +6,25 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from protos.generate import ROOT, generate
 
 
 def stale_files() -> list[str]:
     """Committed generated files that differ from fresh ones, or that nothing generates."""
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
-        _generate(fresh)
+        generate(fresh)
         names = _generated(fresh) | _generated(ROOT)
         return sorted(str(name) for name in names if _text(fresh / name) != _text(ROOT / name))
 
 
-def _generate(target: Path) -> None:
-    protos = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "protos").rglob("*.proto"))
-    outputs = [f"--{kind}_out={target}" for kind in ("python", "pyi", "grpc_python")]
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-I.", *outputs, *protos]
-    subprocess.run(command, cwd=ROOT, check=True)
-
-
 def _generated(root: Path) -> set[Path]:
-    return {path.relative_to(root) for path in (root / "protos").rglob("*_pb2*.py*")} - {
-        path.relative_to(root) for path in (root / "protos").rglob("__pycache__/*")
-    }
+    folder = root / "adapterd" / "v1"
+    return {path.relative_to(root) for path in folder.glob("*_pb2*.py*")}
 
 
 def _text(path: Path) -> str | None:

@@ -15,17 +15,17 @@ from typing import Any
 import grpc
 import httpx
 
-from adapters_registry.registry import Registry
-from adapters_registry.values import Version
-from engine import port
-from engine.testing import FakeEngine, write_fake_adapter
-from protos.adapterd.v1 import (
+from adapterd.v1 import (
     adapters_pb2_grpc,
     jobs_pb2_grpc,
     predictor_pb2,
     predictor_pb2_grpc,
     tasks_pb2_grpc,
 )
+from adapters_registry.registry import Registry
+from adapters_registry.values import Version
+from engine import port
+from engine.testing import FakeEngine, write_fake_adapter
 from server.config import Settings
 from server.main import Server
 

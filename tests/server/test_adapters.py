@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import pytest
 
+from adapterd.v1 import adapters_pb2, tasks_pb2
 from adapters_registry.errors import ForbiddenFile, PickledWeights
 from engine.testing import write_fake_adapter
-from protos.adapterd.v1 import adapters_pb2, tasks_pb2
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 
 VERSION_FIELDS = {

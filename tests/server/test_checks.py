@@ -10,7 +10,7 @@ import grpc
 import httpx
 import pytest
 
-from protos.adapterd.v1 import checks_pb2, checks_pb2_grpc
+from adapterd.v1 import checks_pb2, checks_pb2_grpc
 from tests.server.build import grpc_client, http_client, running
 from tests.server.test_jobs import rows, upload
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.struct_pb2 import Struct
 
+from adapterd.v1 import predictor_pb2
+from adapterd.v1.private_pool import Struct
 from engine.port import Compose, Unload
 from engine.testing import FakeEngine
-from protos.adapterd.v1 import predictor_pb2
 from server.dispatch.compositions import Compositions
 from server.main import Server
 from tests.server.build import grpc_client, http_client, publish, registry_of, running

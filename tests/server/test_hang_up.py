@@ -16,9 +16,9 @@ from typing import Any
 import grpc
 import pytest
 
+from adapterd.v1 import predictor_pb2
 from engine import port
 from engine.testing import FakeEngine
-from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
 from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
 

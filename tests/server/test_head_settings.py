@@ -8,8 +8,8 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.struct_pb2 import Struct
 
+from adapterd.v1.private_pool import Struct
 from engine.testing import write_fake_adapter
 from tests.server.build import grpc_client, http_client, registry_of, running
 from tests.server.test_adapters import messages, parts

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.struct_pb2 import Struct
 
+from adapterd.v1 import predictor_pb2
+from adapterd.v1.private_pool import Struct
 from engine.port import Predict
 from engine.testing import FakeEngine
-from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
 from tests.server.build import (
     Grpc,

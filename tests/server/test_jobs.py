@@ -11,9 +11,9 @@ from typing import Any
 import grpc
 import httpx
 import pytest
-from google.protobuf.struct_pb2 import Struct
 
-from protos.adapterd.v1 import adapters_pb2, jobs_pb2
+from adapterd.v1 import adapters_pb2, jobs_pb2
+from adapterd.v1.private_pool import Struct
 from tests.server.build import grpc_client, http_client, running
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.struct_pb2 import Struct
 
+from adapterd.v1 import predictor_pb2
+from adapterd.v1.private_pool import Struct
 from engine.errors import EngineGone
 from engine.port import Load, Predict
-from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
 from server.service.values import Priority
 from tests.server.build import (

@@ -8,11 +8,11 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.struct_pb2 import Struct
 
+from adapterd.v1 import predictor_pb2
+from adapterd.v1.private_pool import Struct
 from engine.errors import EngineGone, OutOfMemory
 from engine.port import Load
-from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
 from server.service.together import Together
 from tests.server.build import (

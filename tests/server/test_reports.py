@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from protos.adapterd.v1 import adapters_pb2
+from adapterd.v1 import adapters_pb2
 from server.main import Server
 from tests.browser import browse
 from tests.server.build import grpc_client, http_client, publish, registry_of, running

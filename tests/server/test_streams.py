@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from adapterd.v1 import adapters_pb2
 from engine.testing import write_fake_adapter
-from protos.adapterd.v1 import adapters_pb2
 from server.errors import BadCall, BodyTooLarge
 from server.grpc_api.adapters import AdaptersApi
 from server.limits import UploadLimits

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import grpc
 import pytest
-from google.protobuf.struct_pb2 import Struct
 
-from protos.adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2
+from adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2
+from adapterd.v1.private_pool import Struct
 from server.errors import BadCall
 from server.grpc_api import job_wire, wire
 from tests.server.build import grpc_client, publish, registry_of, running

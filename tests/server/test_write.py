@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from adapterd.v1 import predictor_pb2
 from engine.port import Predict, Release, Write
 from engine.testing import FakeEngine
-from protos.adapterd.v1 import predictor_pb2
 from server.main import Server
 from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
 
