@@ -93,7 +93,20 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(8 * MIB, ge=1024)
     max_upload_bytes: int = Field(512 * MIB, ge=1024)
     max_message_bytes: int = Field(16 * MIB, ge=1024)
-    max_concurrent_calls: int = Field(4096, ge=1)
+    #: gRPC calls under way, of all tenants; streams of one tenant get a quarter of them
+    max_concurrent_calls: int = Field(4096, ge=4)
+    #: open connections at each of the HTTP and gRPC ports, fewer where the process may not open so
+    #: many files
+    max_connections: int = Field(4096, ge=1)
+    #: and from one address: a proxy's address stands for all callers behind it
+    max_connections_per_address: int = Field(1024, ge=1)
+    #: for the head of an HTTP request
+    head_timeout_s: float = Field(10.0, gt=0)
+    #: an HTTP connection without a request is closed after so long, a gRPC connection after four
+    #: times as long
+    idle_timeout_s: float = Field(75.0, gt=0)
+    #: for an HTTP body, and a second more for every 16 KiB of it
+    body_timeout_s: float = Field(60.0, gt=0)
     #: tasks that get a metrics label of their own; later ones share `other`
     max_task_labels: int = Field(1000, ge=1)
     #: how long calls in flight may take to finish after SIGTERM

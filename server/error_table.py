@@ -29,6 +29,10 @@ FORBIDDEN = Outside(http=403, grpc=StatusCode.PERMISSION_DENIED, title="Forbidde
 NOT_FOUND = Outside(http=404, grpc=StatusCode.NOT_FOUND, title="Not found")
 CONFLICT = Outside(http=409, grpc=StatusCode.FAILED_PRECONDITION, title="Conflict")
 MOVED = Outside(http=409, grpc=StatusCode.ABORTED, title="Conflict")
+SLOW = Outside(http=408, grpc=StatusCode.DEADLINE_EXCEEDED, title="Too slow")
+MEDIA = Outside(http=415, grpc=StatusCode.INVALID_ARGUMENT, title="Unsupported media type")
+HUNG_UP = Outside(http=499, grpc=StatusCode.CANCELLED, title="Hung up")
+NO_METHOD = Outside(http=404, grpc=StatusCode.UNIMPLEMENTED, title="Not found")
 TOO_LARGE = Outside(http=413, grpc=StatusCode.INVALID_ARGUMENT, title="Too large")
 UNUSABLE = Outside(http=422, grpc=StatusCode.INVALID_ARGUMENT, title="Cannot be used")
 NOT_SERVABLE = Outside(http=422, grpc=StatusCode.FAILED_PRECONDITION, title="Cannot be served")
@@ -37,6 +41,7 @@ OVERLOADED = Outside(
 )
 INTERNAL = Outside(http=500, grpc=StatusCode.INTERNAL, title="Internal error", public=False)
 UNAVAILABLE = Outside(http=503, grpc=StatusCode.UNAVAILABLE, title="Unavailable", retryable=True)
+CROWDED = Outside(http=503, grpc=StatusCode.RESOURCE_EXHAUSTED, title="Unavailable", retryable=True)
 LATE = Outside(http=504, grpc=StatusCode.DEADLINE_EXCEEDED, title="Deadline exceeded")
 FULL = Outside(http=507, grpc=StatusCode.RESOURCE_EXHAUSTED, title="Out of room", public=False)
 
@@ -61,7 +66,12 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (UNAUTHENTICATED, (server.Unauthenticated,)),
     (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
     (TOO_LARGE, (server.BodyTooLarge,)),
-    (OVERLOADED, (server.Overloaded,)),
+    (SLOW, (server.TooSlow,)),
+    (MEDIA, (server.UnsupportedMedia,)),
+    (HUNG_UP, (server.HungUp,)),
+    (NO_METHOD, (server.UnknownMethod,)),
+    (OVERLOADED, (server.Overloaded, server.TooManyCalls)),
+    (CROWDED, (server.TooManyConnections,)),
     (UNAVAILABLE, (server.Draining, server.Stale)),
     (LATE, (server.DeadlinePassed,)),
     (NOT_SERVABLE, (server.AdapterTooLarge,)),

@@ -102,6 +102,30 @@ class BodyTooLarge(ServerError):
     code = "body_too_large"
 
 
+class TooSlow(BadCall):
+    """The request took too long to come."""
+
+    code = "too_slow"
+
+
+class UnsupportedMedia(BadCall):
+    """The body is encoded in a way that this server does not read."""
+
+    code = "unsupported_media_type"
+
+
+class HungUp(ServerError):
+    """The caller left before its request was complete."""
+
+    code = "hung_up"
+
+
+class UnknownMethod(ServerError):
+    """There is no such gRPC method."""
+
+    code = "unknown_method"
+
+
 class BadInput(ServerError):
     """The input cannot be read."""
 
@@ -156,6 +180,18 @@ class Overloaded(ServerError):
     def __init__(self, message: str | None = None, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class TooManyConnections(Overloaded):
+    """Too many connections are open; try again later."""
+
+    code = "too_many_connections"
+
+
+class TooManyCalls(Overloaded):
+    """Too many calls are under way; try again later."""
+
+    code = "too_many_calls"
 
 
 class Draining(ServerError):

@@ -18,6 +18,39 @@ from server.errors import BadCall, TooManyInputs
 STALL_S = 30.0
 
 
+#: a body must come faster than this, but for the time that any body has
+_BODY_BYTES_PER_S = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyLimits:
+    """Per HTTP request."""
+
+    max_bytes: int
+    max_upload_bytes: int
+    #: what the smallest body may take
+    total_s: float
+    stall_s: float = STALL_S
+
+    def allowed_s(self, num_bytes: int) -> float:
+        """How long a body may take of which so many bytes came."""
+        return self.total_s + num_bytes / _BODY_BYTES_PER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """What callers may hold open at one HTTP port."""
+
+    total: int
+    per_address: int
+    #: from a request's first byte, or the connection's opening, to the end of its head
+    head_s: float
+    #: between two requests
+    idle_s: float
+    #: a peer that takes nothing of its answer for so long is cut off
+    stall_s: float = STALL_S
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UploadLimits:
     """Per stream of files."""
@@ -57,6 +90,24 @@ def call_limits(settings: Settings) -> CallLimits:
         # fill well
         entry_tokens=max(1, settings.max_batch_tokens // 4),
         entry_rows=max(1, settings.max_batch_rows // 4),
+    )
+
+
+def body_limits(settings: Settings) -> BodyLimits:
+    return BodyLimits(
+        max_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
+        total_s=settings.body_timeout_s,
+    )
+
+
+def connection_limits(settings: Settings, total: int) -> ConnectionLimits:
+    return ConnectionLimits(
+        total=total,
+        # an address alone never fills the port
+        per_address=max(1, min(settings.max_connections_per_address, total * 3 // 4)),
+        head_s=settings.head_timeout_s,
+        idle_s=settings.idle_timeout_s,
     )
 
 

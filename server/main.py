@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from engine.port import EnginePort
 from server import limits
 from server.config import Settings
+from server.descriptors import ConnectionShares, descriptor_limit, raise_descriptor_limit
 from server.doorkeeper import Doorkeeper
 from server.errors import StartFailed
 from server.grpc_api import app as grpc_app
@@ -110,6 +111,7 @@ class Server:
 
     async def _start(self) -> None:
         settings = self._settings
+        shares = ConnectionShares.within(descriptor_limit(), settings.max_connections)
         keys = KeyRing(settings.keys_file) if settings.keys_file else None
         doorkeeper = Doorkeeper(keys)
         # ports before the base: a port in use is known at once, a base takes seconds
@@ -135,8 +137,18 @@ class Server:
             settings=settings,
         )
         await self._grpc.start()
-        for app_, sock in zip((app, build_metrics_app(self._scrape)), self._sockets, strict=True):
-            self._listeners.append(await Listener.serving(app_, sock, settings.drain_s))
+        apps = (app, build_metrics_app(self._scrape))
+        totals = (shares.http, shares.metrics)
+        for app_, sock, total in zip(apps, self._sockets, totals, strict=True):
+            self._listeners.append(
+                await Listener.serving(
+                    app_,
+                    sock,
+                    limits=limits.connection_limits(settings, total),
+                    observer=self.metrics,
+                    drain_s=settings.drain_s,
+                )
+            )
         if settings.train:
             parts.worker.start()
         await self.health.turn(State.READY)
@@ -158,6 +170,7 @@ def run(settings: Settings, port: EnginePort | None = None) -> None:
 
     Raises StartFailed.
     """
+    raise_descriptor_limit()
     asyncio.run(_serve(settings, port))
 
 

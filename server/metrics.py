@@ -28,6 +28,8 @@ _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 _LOAD_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 #: names a gateway is told at once; more would only make the label longer than any gateway reads
 _MAX_NAMES = 64
+#: why a connection is ended early
+_ENDS = ("slow_head", "stalled", "evicted", "refused")
 OTHER = "other"
 #: the method of calls that no route or gRPC method answers, whatever they named
 UNMATCHED = "unmatched"
@@ -71,6 +73,10 @@ class Metrics:
             "transport",
             "method",
         )
+        ended = self._counter(
+            "connections_ended", "HTTP connections that the server ended early", "reason"
+        )
+        self._connections_ended = {reason: ended.labels(reason) for reason in _ENDS}
         self._task_requests = self._counter(
             "task_requests", "Predict calls answered, by task", "tenant", "task"
         )
@@ -126,6 +132,9 @@ class Metrics:
             )
         counter.inc()
         histogram.observe(seconds)
+
+    def connection_ended(self, reason: str) -> None:
+        self._connections_ended[reason].inc()
 
     def predicted(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None:
         self._task_counter(tenant, task).inc()

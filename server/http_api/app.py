@@ -30,6 +30,7 @@ from server.http_api.openai import chat, completions, embeddings, fine_tuning, m
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
 from server.http_api.route import check_routes
+from server.limits import body_limits
 from server.metrics import Metrics
 from server.service.service import Service
 
@@ -80,8 +81,7 @@ def build_app(
         doorkeeper=doorkeeper,
         health=health,
         metrics=metrics,
-        max_body_bytes=settings.max_body_bytes,
-        max_upload_bytes=settings.max_upload_bytes,
+        limits=body_limits(settings),
         allowed_hosts=frozenset(settings.allowed_hosts),
     )
 

@@ -15,11 +15,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.doorkeeper import Doorkeeper, request_id_of
-from server.errors import BadCall, BodyTooLarge, ForeignHost
+from server.errors import BodyTooLarge, ForeignHost, TooSlow
 from server.health import Health
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
-from server.limits import STALL_S
+from server.limits import BodyLimits
 from server.metrics import UNMATCHED, Metrics
 
 #: answered without a key
@@ -39,16 +39,14 @@ class Gate:
         doorkeeper: Doorkeeper,
         health: Health,
         metrics: Metrics,
-        max_body_bytes: int,
-        max_upload_bytes: int,
+        limits: BodyLimits,
         allowed_hosts: frozenset[str],
     ) -> None:
         self._app = app
         self._doorkeeper = doorkeeper
         self._health = health
         self._metrics = metrics
-        self._max_body_bytes = max_body_bytes
-        self._max_upload_bytes = max_upload_bytes
+        self._limits = limits
         self._hosts = _LOOPBACK | allowed_hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,7 +65,7 @@ class Gate:
                 scope["state"]["caller"] = self._doorkeeper.caller(
                     headers.get("authorization"), answer.request_id
                 )
-            capped = _capped(receive, self._cap(scope, headers))
+            capped = _limited(receive, self._cap(scope, headers), self._limits)
             await self._app(scope, capped, answer.send)
         except Exception as error:
             if answer.status:
@@ -90,7 +88,8 @@ class Gate:
 
     def _cap(self, scope: Scope, headers: Headers) -> int:
         is_upload = scope["path"] == "/v1/files" or scope["path"].endswith("/versions")
-        cap = self._max_upload_bytes + _FORM_BYTES if is_upload else self._max_body_bytes
+        limits = self._limits
+        cap = limits.max_upload_bytes + _FORM_BYTES if is_upload else limits.max_bytes
         length = headers.get("content-length", "")
         if length.isdigit() and int(length) > cap:
             raise _too_large(cap)
@@ -126,8 +125,11 @@ class _Answer:
         await self._send(message)
 
 
-def _capped(receive: Receive, cap: int) -> Receive:
-    """Stops reading at the cap, whatever the headers promised."""
+def _limited(receive: Receive, cap: int, limits: BodyLimits) -> Receive:
+    """Stops reading at the cap, whatever the headers promised, and where a body comes too slowly:
+    no part of it for a while, or too little of it in all.
+    """
+    started = time.monotonic()
     num_bytes = 0
     has_more = True
 
@@ -137,11 +139,12 @@ def _capped(receive: Receive, cap: int) -> Receive:
             return (
                 await receive()
             )  # waits for the caller to hang up, which may take as long as it likes
+        left_s = started + limits.allowed_s(num_bytes) - time.monotonic()
         try:
-            async with asyncio.timeout(STALL_S):
+            async with asyncio.timeout(min(limits.stall_s, left_s)):
                 message = await receive()
         except TimeoutError:
-            raise BadCall(f"No part of the body came for {STALL_S:.0f} s.") from None
+            raise _too_slow(limits, num_bytes, stood_still=left_s > limits.stall_s) from None
         num_bytes += len(message.get("body", b""))
         has_more = message.get("more_body", False)
         if num_bytes > cap:
@@ -149,6 +152,13 @@ def _capped(receive: Receive, cap: int) -> Receive:
         return message
 
     return read
+
+
+def _too_slow(limits: BodyLimits, num_bytes: int, *, stood_still: bool) -> TooSlow:
+    if stood_still:
+        return TooSlow(f"No part of the body came for {limits.stall_s:g} s.")
+    allowed_s = limits.allowed_s(num_bytes)
+    return TooSlow(f"Only {num_bytes} bytes of the body came in {allowed_s:.3g} s.")
 
 
 def _too_large(cap: int) -> BodyTooLarge:

@@ -1,5 +1,5 @@
-"""A uvicorn server as the composition root wants it: bound early, signals left alone, stopped in
-two steps.
+"""A uvicorn server as the composition root wants it: bound early, bounded in what callers may hold
+open, signals left alone, stopped in two steps.
 """
 
 from __future__ import annotations
@@ -13,27 +13,46 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from server.errors import PortInUse, StartFailed
+from server.http_api.acceptor import Acceptor
+from server.http_api.connection import Connection
+from server.http_api.connection_table import ConnectionTable, Observer
+from server.limits import ConnectionLimits
+
+_SWEEP_S = 1.0
 
 
 class Listener(uvicorn.Server):
     """One ASGI application on one socket."""
 
+    table: ConnectionTable
     _task: asyncio.Task[None]
-    _sock: socket.socket
+    _sweeping: asyncio.Task[None]
+    _acceptor: Acceptor
 
     @classmethod
-    async def serving(cls, app: ASGIApp, sock: socket.socket, drain_s: float) -> Listener:
+    async def serving(
+        cls,
+        app: ASGIApp,
+        sock: socket.socket,
+        *,
+        limits: ConnectionLimits,
+        observer: Observer,
+        drain_s: float,
+    ) -> Listener:
         config = uvicorn.Config(
             app,
+            http="h11",
             lifespan="off",
             ws="none",
             log_config=None,
             access_log=False,
             server_header=False,
+            timeout_keep_alive=max(1, round(limits.idle_s)),
             timeout_graceful_shutdown=max(1, round(drain_s)),
         )
         listener = cls(config)
-        listener._sock = sock
+        listener.server_state = listener.table = ConnectionTable(limits, observer)
+        listener._acceptor = Acceptor(sock, listener._protocol, listener.table.evict_one)
         listener._task = asyncio.create_task(listener.serve([sock]))
         while not listener.started:
             if listener._task.done():
@@ -45,20 +64,20 @@ class Listener(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def stop_accepting(self) -> None:
-        # closing resets connections that the kernel has accepted and the event loop has not: they
-        # are taken over first, in the same turn of the loop
-        late = list(_waiting(self._sock))
-        for server in self.servers:
-            server.close()
-        loop = asyncio.get_running_loop()
-        for connection in late:
-            await loop.connect_accepted_socket(self._protocol, connection)
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        del sockets  # taken from by the acceptor, not by the event loop's own server
+        self.servers = []
+        self._acceptor.start()
+        self._sweeping = asyncio.create_task(self._sweep())
+        self.started = True
 
-    def _protocol(self) -> asyncio.Protocol:
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.stop_accepting()
+        await super().shutdown(sockets)
+        self._sweeping.cancel()
+
+    async def stop_accepting(self) -> None:
+        await self._acceptor.stop()
 
     async def finish(self, *, at_once: bool = False) -> None:
         """Let calls in flight end, within the time that was given at the start, or cut them off."""
@@ -66,15 +85,13 @@ class Listener(uvicorn.Server):
         self.force_exit = at_once
         await self._task
 
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self.table.sweep()
 
-def _waiting(sock: socket.socket) -> Iterator[socket.socket]:
-    while True:
-        try:
-            connection, _ = sock.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        connection.settimeout(0)
-        yield connection
+    def _protocol(self) -> asyncio.Protocol:
+        return Connection(self.config, self.table, self.lifespan.state)
 
 
 def listen(host: str, port: int) -> socket.socket:

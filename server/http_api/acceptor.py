@@ -1,0 +1,102 @@
+"""Takes connections from a listening socket, a few at a time.
+
+The event loop's own server takes thousands in one turn, and where the process has no descriptor
+left it writes a traceback for each that it cannot take.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Callable
+from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+
+_log = logging.getLogger(__name__)
+#: taken in one turn of the loop, so that those taken before are served and closed in between
+_PER_TURN = 32
+_PAUSE_S = 0.1
+_SECONDS_BETWEEN_WARNINGS = 60.0
+
+
+class Acceptor:
+    """From `start` to `stop` every connection gets a protocol of its own.
+
+    `make_room` is asked to give up a connection where there is no descriptor left.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        protocol: Callable[[], asyncio.Protocol],
+        make_room: Callable[[], bool],
+    ) -> None:
+        self._sock = sock
+        self._protocol = protocol
+        self._make_room = make_room
+        self._loop = asyncio.get_running_loop()
+        self._connecting: set[asyncio.Task[object]] = set()
+        self._paused: asyncio.TimerHandle | None = None
+        self._warned = -_SECONDS_BETWEEN_WARNINGS
+        self._is_open = False
+
+    def start(self) -> None:
+        self._sock.settimeout(0)
+        self._is_open = True
+        self._loop.add_reader(self._sock, self._accept, _PER_TURN)
+
+    async def stop(self) -> None:
+        """Connections that the kernel has accepted are taken over first: closing resets them."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._loop.remove_reader(self._sock)
+        if self._paused is not None:
+            self._paused.cancel()
+        while self._accept(_PER_TURN):
+            pass
+        self._sock.close()
+        await asyncio.gather(*self._connecting, return_exceptions=True)
+
+    def _accept(self, most: int) -> bool:
+        """Whether there may be more."""
+        for _ in range(most):
+            try:
+                connection = self._take()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return False
+            except OSError as error:
+                if error.errno not in (EMFILE, ENFILE, ENOBUFS, ENOMEM):
+                    raise
+                self._pause(error)
+                return False
+            connection.settimeout(0)
+            connecting = self._loop.create_task(
+                self._loop.connect_accepted_socket(self._protocol, connection)
+            )
+            self._connecting.add(connecting)
+            connecting.add_done_callback(self._connected)
+        return True
+
+    def _take(self) -> socket.socket:
+        connection, _ = self._sock.accept()
+        return connection
+
+    def _connected(self, task: asyncio.Task[object]) -> None:
+        self._connecting.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.debug("a connection ended before it began", exc_info=task.exception())
+
+    def _pause(self, error: OSError) -> None:
+        """The kernel keeps saying that there is a connection: it is asked again a little later."""
+        self._make_room()
+        now = time.monotonic()
+        if now - self._warned >= _SECONDS_BETWEEN_WARNINGS:
+            self._warned = now
+            _log.warning(
+                "no connection can be taken: %s", error.strerror, extra={"action": "accept.failed"}
+            )
+        if self._is_open:
+            self._loop.remove_reader(self._sock)
+            self._paused = self._loop.call_later(_PAUSE_S, self.start)
