@@ -14,14 +14,16 @@ def send_frame(sock: socket.socket, frame: bytes) -> None:
     sock.sendall(_LENGTH.pack(len(frame)) + frame)
 
 
-def receive_frame(sock: socket.socket) -> bytes | None:
-    """The next frame, or None when the other side has closed."""
+def receive_frame(sock: socket.socket, max_bytes: int = _MAX_FRAME) -> bytes | None:
+    """The next frame, or None when the other side has closed. Raises ValueError for one over
+    `max_bytes`.
+    """
     header = _receive(sock, _LENGTH.size)
     if header is None:
         return None
     (length,) = _LENGTH.unpack(header)
-    if length > _MAX_FRAME:
-        raise ValueError(f"a frame of {length} bytes is over the limit of {_MAX_FRAME}")
+    if length > max_bytes:
+        raise ValueError(f"a frame of {length} bytes is over the limit of {max_bytes}")
     return _receive(sock, length)
 
 

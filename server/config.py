@@ -115,6 +115,11 @@ class Settings(BaseSettings):
     train: bool = True
     #: rows that one job may train on, over all its runs and epochs: a larger one is not queued
     max_job_rows: int = Field(50_000_000, ge=1)
+    #: files that are read and checked at a time, each in a child; one tenant leaves a place free
+    max_checks: int = Field(2, ge=1)
+    #: what such a child may take: memory, and time of a processor
+    check_bytes: int = Field(2048 * MIB, ge=64 * MIB)
+    check_s: int = Field(120, ge=1)
     #: how often a training run is written down within an epoch, so that it can go on from there
     checkpoint_s: float = Field(30.0, gt=0)
     #: a worker that was not heard of for so long has lost its job to the next one

@@ -68,7 +68,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (TOO_LARGE, (server.BodyTooLarge,)),
     (SLOW, (server.TooSlow,)),
     (MEDIA, (server.UnsupportedMedia,)),
-    (HUNG_UP, (server.HungUp,)),
+    (HUNG_UP, (server.HungUp, trainer.CheckCancelled)),
     (NO_METHOD, (server.UnknownMethod,)),
     (OVERLOADED, (server.Overloaded, server.TooManyCalls)),
     (CROWDED, (server.TooManyConnections,)),
@@ -158,6 +158,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         UNUSABLE,
         (trainer.TooManyClasses, trainer.TooFewRows, trainer.TooManyRows, trainer.UnlearnedLabels),
     ),
+    (UNUSABLE, (trainer.TooMuchMemory, trainer.TooMuchTime, trainer.ReaderCrashed)),
     (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved, trainer.BaseChanged)),
     (NOT_FOUND, (server.NoReport, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
@@ -165,7 +166,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (CONFLICT, (trainer.UnreadableJob,)),
     (FULL, (trainer.StorageFull,)),
     (UNAVAILABLE, (trainer.Stopping, trainer.StorageBusy, trainer.OutOfFiles)),
-    (OVERLOADED, (trainer.Busy,)),
+    (OVERLOADED, (trainer.Busy, trainer.CheckFailed)),
     (
         INTERNAL,
         (

@@ -13,6 +13,7 @@ from server.dispatch.scheduler import BatchLimits
 from server.dispatch.turn import WriterLimits
 from server.dispatch.waiting_room import QueueLimits
 from server.errors import BadCall, TooManyInputs
+from trainer.child_limits import ChildLimits
 
 #: an upload that stands still for so long is given up
 STALL_S = 30.0
@@ -113,6 +114,13 @@ def connection_limits(settings: Settings, total: int) -> ConnectionLimits:
 
 def upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(max_bytes=settings.max_upload_bytes)
+
+
+def check_limits(settings: Settings) -> ChildLimits:
+    """On the clock more than of a processor: the child is to let everything else go first."""
+    return ChildLimits(
+        memory_bytes=settings.check_bytes, cpu_s=settings.check_s, wall_s=4 * settings.check_s
+    )
 
 
 def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:

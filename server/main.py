@@ -27,6 +27,7 @@ from server.http_api.listener import Listener, listen
 from server.keys import KeyRing
 from server.metrics import Metrics
 from server.parts import Parts, build
+from trainer.fork_server import ForkServer
 
 _log = logging.getLogger("server")
 #: requests that were sent on open connections before these closed still arrive for so long
@@ -47,12 +48,17 @@ class Ports:
 class Server:
     """One server: `start`, then `drain` or `stop`.
 
-    A port that is passed in stays its owner's to close.
+    A port or a fork server that is passed in stays its owner's to close.
     """
 
-    def __init__(self, settings: Settings, port: EnginePort | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        port: EnginePort | None = None,
+        fork_server: ForkServer | None = None,
+    ) -> None:
         self._settings = settings
-        self._given_port = port
+        self._given_port, self._given_fork_server = port, fork_server
         self._parts: Parts | None = None
         self._grpc: grpc.aio.Server | None = None
         self._sockets: list[socket.socket] = []
@@ -124,7 +130,7 @@ class Server:
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
         self.ports = Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
         self._parts = parts = await asyncio.to_thread(
-            build, settings, self._given_port, self.metrics, self.health
+            build, settings, self._given_port, self.metrics, self.health, self._given_fork_server
         )
         gate = Gate(doorkeeper=doorkeeper, metrics=self.metrics, health=self.health)
         uploads = limits.upload_limits(settings)

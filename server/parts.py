@@ -27,6 +27,7 @@ from server.dispatch.writer import Writer
 from server.errors import StartFailed
 from server.health import Health
 from server.metrics import Live, Metrics
+from server.pools import Pools
 from server.service.adapters import AdapterService
 from server.service.admission import Admission
 from server.service.checks import CheckService
@@ -43,6 +44,8 @@ from server.service.views import info_view
 from server.service.write import WriteService
 from server.training import build_trainer, start_engine
 from server.writing_metrics import WritingMetrics
+from trainer.child_job_checks import MODULES, ChildJobChecks
+from trainer.fork_server import ForkServer
 from trainer.trainer import Trainer
 from trainer.worker import Worker
 
@@ -70,17 +73,28 @@ class Parts:
     dispatch: Dispatch
     service: Service
     worker: Worker
+    pools: Pools
+    fork_server: ForkServer
+    owns_fork_server: bool
 
     def close(self) -> None:
         """The running job goes back to the queue; the engine ends if it is ours."""
         self.worker.stop()
-        self.service.adapters.close()
+        self.pools.close()
+        if self.owns_fork_server:
+            self.fork_server.close()
         if self.owns_port:
             self.port.close()
         self.data.close()
 
 
-def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health: Health) -> Parts:
+def build(
+    settings: Settings,
+    given: EnginePort | None,
+    metrics: Metrics,
+    health: Health,
+    given_fork_server: ForkServer | None = None,
+) -> Parts:
     """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
     data = Data.open(settings.data_dir)
     try:
@@ -90,15 +104,26 @@ def build(settings: Settings, given: EnginePort | None, metrics: Metrics, health
         raise
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     dispatch = _dispatch(settings, port, data, metrics)
-    trainer = build_trainer(settings, port, data, tokenizer)
+    fork_server = given_fork_server or ForkServer(MODULES)
+    checks = ChildJobChecks(
+        fork_server=fork_server, files=data.files, info=port.info,
+        max_rows=settings.max_job_rows, limits=limits.check_limits(settings),
+    )  # fmt: skip
+    trainer = build_trainer(settings, port, data, tokenizer, checks)
+    pools = Pools.sized(checks=settings.max_checks)
     metrics.watch(_live(port, dispatch))
     return Parts(
         port=port,
         owns_port=given is None,
         data=data,
         dispatch=dispatch,
-        service=_service(settings, port, data, dispatch, tokenizer, trainer, metrics, health),
+        service=_service(
+            settings, port, data, dispatch, tokenizer, trainer, metrics, health, pools
+        ),
         worker=Worker(trainer),
+        pools=pools,
+        fork_server=fork_server,
+        owns_fork_server=given_fork_server is None,
     )
 
 
@@ -144,11 +169,16 @@ def _service(
     trainer: Trainer,
     metrics: Metrics,
     health: Health,
+    pools: Pools,
 ) -> Service:
     calls = limits.call_limits(settings)
     prompts = PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars)
     adapters = AdapterService(
-        registry=data.registry, port=port, residency=dispatch.residency, prompts=prompts
+        registry=data.registry,
+        port=port,
+        residency=dispatch.residency,
+        prompts=prompts,
+        pools=pools,
     )
     leases = Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
     write = WriteService(
@@ -176,12 +206,12 @@ def _service(
         predict=predict,
         predict_many=PredictManyService(predict),
         write=write,
-        models=ModelService(data.registry, port.info, time.time()),
-        tasks=TaskService(data.registry, dispatch.residency),
+        models=ModelService(data.registry, port.info, time.time(), pools.lookups),
+        tasks=TaskService(data.registry, dispatch.residency, pools),
         adapters=adapters,
-        jobs=JobService(trainer, health),
-        files=FileService(data.files, settings.max_upload_bytes),
-        checks=CheckService(trainer),
+        jobs=JobService(trainer, health, pools),
+        files=FileService(data.files, settings.max_upload_bytes, pools),
+        checks=CheckService(trainer, pools.checks),
         info=info_view(port.info, version("adapterd")),
     )
 

@@ -11,6 +11,7 @@ from engine.tokenizer import Tokenizer
 from server.config import Settings
 from server.data import Data
 from server.errors import StartFailed
+from trainer.job_checks import JobChecks
 from trainer.trainer import Trainer
 
 
@@ -30,10 +31,14 @@ def start_engine(settings: Settings) -> EnginePort:
 
 
 def build_trainer(
-    settings: Settings, port: EnginePort, data: Data, tokenizer: Tokenizer
+    settings: Settings,
+    port: EnginePort,
+    data: Data,
+    tokenizer: Tokenizer,
+    checks: JobChecks | None = None,
 ) -> Trainer:
     return Trainer(
         port, data.registry, data.store, data.files, tokenizer,
         checkpoints=data.checkpoints, checkpoint_s=settings.checkpoint_s, lease_s=settings.lease_s,
-        max_rows=settings.max_job_rows,
+        max_rows=settings.max_job_rows, checks=checks,
     )  # fmt: skip

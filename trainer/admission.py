@@ -8,7 +8,7 @@ from adapters_registry.ref import check_name
 from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
 from trainer.errors import BadSetting
-from trainer.files import FileStore
+from trainer.given_files import ReadableFiles
 from trainer.planned import planned_epochs
 from trainer.prepare import Examination, Prepared, examine, prepare, sources
 from trainer.recipe import (
@@ -27,7 +27,7 @@ from trainer.values import JobSpec
 class Admission:
     """The checks of one base."""
 
-    files: FileStore
+    files: ReadableFiles
     info: EngineInfo
     tokenizer: Tokenizer
     #: rows that one job may train on, over all its runs and epochs

@@ -36,7 +36,7 @@ class Encoder:
         head = head_for(spec.head, pooling, prepared.labels, split.train, settings)
         train, dev, test = numbered(
             *(
-                self._rows(rows, head, settings.max_tokens)
+                self.rows(rows, head, settings.max_tokens)
                 for rows in (split.train, split.dev, split.test)
             )
         )
@@ -47,11 +47,12 @@ class Encoder:
         return course, test
 
     def as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        return self._rows(list(examples), head, None)
+        return self.rows(list(examples), head, None)
 
-    def _rows(
+    def rows(
         self, examples: list[Example], head: dict[str, Any], limit: int | None
     ) -> list[EncodedRow]:
+        """Of one part, without keys."""
         if head["kind"] != GenerateHead.name:
             return encode_examples(examples, head, self.tokenizer, limit)
         limit = min(limit or self.info.max_tokens, self.info.max_tokens)

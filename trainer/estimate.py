@@ -5,9 +5,9 @@ a slot that is closed again. Publishes nothing and knows no store.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import EngineGone, NotLoaded
@@ -23,17 +23,12 @@ from engine.port import (
 from engine.tokenizer import Tokenizer
 from trainer.ask import ask
 from trainer.course import Course
-from trainer.encode import EncodedRow
-from trainer.encoder import Encoder
 from trainer.loop import Training
 from trainer.planned import planned_epochs
-from trainer.prepare import Prepared
 from trainer.recipe import PROMPT, open_training
+from trainer.sample import Sample, num_tokens
 from trainer.values import JobSpec
 
-#: batches that are timed, and how large they are at most: time goes by tokens, not by rows
-SAMPLE_BATCHES = 3
-SAMPLE_ROWS = 32
 #: of a parameter that is trained: itself in full, its gradient, two moments and the best so far
 _TRAINED_BYTES = 4 * 5
 #: of kept activations; more is computed anew in every epoch
@@ -63,48 +58,45 @@ class Estimate:
 
 
 def estimate(
-    spec: JobSpec,
-    prepared: Prepared,
+    sample: Sample,
     port: EnginePort,
     tokenizer: Tokenizer,
     clock: Callable[[], float] = time.monotonic,
 ) -> Estimate:
     """Raises the engine's errors."""
+    spec = JobSpec.from_json(sample.spec)
     if spec.kind == PROMPT:
-        return _untrained(prepared)
-    begun = clock()
-    course, test = Encoder(info=port.info, tokenizer=tokenizer).course(prepared)
-    reading_s = clock() - begun
-    sample = _sample(course, test)
-    opened, watch, cache_bytes = _tried(spec, sample, port, clock)
-    tokens, dev_tokens, num_seeds = _tokens(course.train), _tokens(course.dev), spec.settings.seeds
-    num_epochs, scale = planned_epochs(spec, port.info), tokens / _tokens(sample.train)
+        return _untrained(sample)
+    course = sample.course(port.info, tokenizer)
+    opened, watch, cache_bytes = _tried(spec, course, port, clock)
+    tokens, num_seeds = sample.tokens["train"], spec.settings.seeds
+    num_epochs, scale = planned_epochs(spec, port.info), tokens / num_tokens(course.train)
     lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
     # what is kept is computed once for all runs, what finds no room in every epoch
     training_s = watch.filling_s * (1 + num_epochs * lost) + num_epochs * watch.training_s
-    answer_s = watch.answering_s / max(1, _tokens(sample.dev))
-    judged_tokens = num_epochs * dev_tokens + num_seeds * _tokens(test)
+    answer_s = watch.answering_s / max(1, num_tokens(course.dev))
+    judged_tokens = num_epochs * sample.tokens["dev"] + num_seeds * sample.tokens["test"]
     width = _WIDTHS.get(port.info.dtype, _HALF)
     return Estimate(
-        steps=round(num_epochs * course.steps_per_epoch),
+        steps=round(num_epochs * sample.steps_per_epoch),
         tokens=round(num_epochs * tokens),
-        seconds=round(reading_s + training_s * scale + judged_tokens * answer_s, 3),
+        seconds=round(sample.reading_s + training_s * scale + judged_tokens * answer_s, 3),
         basis="measured",
-        rows=dict(prepared.split.sizes),
+        rows=sample.sizes,
         trainable_parameters=opened.num_trainable,
         slot_bytes=opened.num_trainable * width,
         optimizer_bytes=opened.num_trainable * _TRAINED_BYTES,
         cache_bytes=round(min(cache_bytes * scale, _CACHE_BYTES)),
-        warnings=list(prepared.warnings),
+        warnings=sample.warnings,
     )
 
 
-def _untrained(prepared: Prepared) -> Estimate:
+def _untrained(sample: Sample) -> Estimate:
     """Of a prompt: its test rows are written, and that is all."""
     return Estimate(
-        steps=0, tokens=0, seconds=0.0, basis="no training", rows=dict(prepared.split.sizes),
+        steps=0, tokens=0, seconds=0.0, basis="no training", rows=sample.sizes,
         trainable_parameters=0, slot_bytes=0, optimizer_bytes=0, cache_bytes=0,
-        warnings=list(prepared.warnings),
+        warnings=sample.warnings,
     )  # fmt: skip
 
 
@@ -154,15 +146,15 @@ class _Watch:
 
 
 def _tried(
-    spec: JobSpec, sample: Course, port: EnginePort, clock: Callable[[], float]
+    spec: JobSpec, course: Course, port: EnginePort, clock: Callable[[], float]
 ) -> tuple[TrainingOpened, _Watch, int]:
     """The slot as it was opened, the time it took, and the bytes it kept."""
     before, generation = _cache_bytes(port), port.generation
-    examples = [row.example for row in sample.train]
-    opened = ask(port, open_training(spec, sample.head, port.info, examples), TrainingOpened)
+    examples = [row.example for row in course.train]
+    opened = ask(port, open_training(spec, course.head, port.info, examples), TrainingOpened)
     try:
         watch = _Watch(clock=clock)
-        Training(port, opened.slot, sample, watch).train()
+        Training(port, opened.slot, course, watch).train()
         return opened, watch, max(0, _cache_bytes(port) - before)
     finally:
         # after a crash the slot is gone, or its number is already someone else's
@@ -173,30 +165,3 @@ def _tried(
 
 def _cache_bytes(port: EnginePort) -> int:
     return ask(port, Stats(), Resident).cache_bytes
-
-
-def _sample(course: Course, test: list[EncodedRow]) -> Course:
-    """As long and as short as all rows are, in the same proportions, and at a rate that harms
-    nothing.
-    """
-    batch_rows = min(course.settings.batch_rows, SAMPLE_ROWS)
-    settings = replace(course.settings, epochs=2, patience=2, batch_rows=batch_rows)
-    num = SAMPLE_BATCHES * batch_rows
-    return replace(
-        course,
-        train=_spread(course.train, num),
-        dev=_spread(course.dev or test, num),
-        settings=settings,
-        learning_rate=1e-6,
-    )
-
-
-def _spread(rows: Sequence[EncodedRow], num: int) -> list[EncodedRow]:
-    """So many, evenly over their lengths."""
-    ordered = sorted(rows, key=lambda row: row.num_tokens)
-    num = min(num, len(ordered))
-    return [ordered[(2 * place + 1) * len(ordered) // (2 * num)] for place in range(num)]
-
-
-def _tokens(rows: Sequence[EncodedRow]) -> int:
-    return sum(row.num_tokens for row in rows)

@@ -15,7 +15,7 @@ from trainer.doctor.finding import Finding, Severity, refusal
 from trainer.doctor.subject import Likeness, Subject
 from trainer.errors import BadDataset, UnlearnedLabels
 from trainer.example import Example
-from trainer.files import FileStore
+from trainer.given_files import ReadableFiles
 from trainer.split import Split, split_examples
 from trainer.table import read_rows
 from trainer.values import JobSpec
@@ -65,7 +65,7 @@ class Examination:
 
 
 def prepare(
-    files: FileStore,
+    files: ReadableFiles,
     spec: JobSpec,
     tokenizer: Tokenizer | None = None,
     likeness: Likeness | None = None,
@@ -87,7 +87,7 @@ def prepare(
     )
 
 
-def sources(files: FileStore, spec: JobSpec) -> dict[str, Source]:
+def sources(files: ReadableFiles, spec: JobSpec) -> dict[str, Source]:
     """The files of a job by what they are for. Raises UnknownFile."""
     ids = {"train": spec.file_id, "dev": spec.dev_file_id, "test": spec.test_file_id}
     return {

@@ -20,17 +20,16 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.tokenizer import Tokenizer
-from trainer.admission import Admission
 from trainer.checkpoints import Checkpoints
 from trainer.doctor.embedder import Embedder
 from trainer.errors import Busy, Cancelled, LeaseLost, Paused, Stopping, TrainerError
 from trainer.estimate import Estimate, estimate
 from trainer.event import PUBLISHED, Event
 from trainer.files import FileStore
+from trainer.job_checks import Checked, JobChecks, own_job_checks
 from trainer.job_store import JobStore
 from trainer.jobs import Status
 from trainer.lease import Lease
-from trainer.prepare import Examination
 from trainer.result_file import put_result_file
 from trainer.run import JobRun, Tools
 from trainer.values import Claim, Job, JobSpec
@@ -62,7 +61,9 @@ class Trainer:
         poll_s: float = 0.5,
         report_timeout_s: float = 120.0,
         max_rows: int = 50_000_000,
+        checks: JobChecks | None = None,
     ) -> None:
+        """`checks` are where files are read before a job queues; none: in this process."""
         #: rings when a job was queued here: a worker need not ask the store again and again
         self.submitted = threading.Event()
         self._measuring = threading.Lock()
@@ -76,15 +77,13 @@ class Trainer:
             report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
             checkpoints=checkpoints, checkpoint_s=checkpoint_s,
         )  # fmt: skip
-        self._admission = Admission(
-            files=files, info=port.info, tokenizer=tokenizer, max_rows=max_rows
-        )  # fmt: skip
+        self._checks = checks or own_job_checks(files, port.info, tokenizer, max_rows, clock)
 
-    def submit(self, spec: JobSpec) -> Job:
+    def submit(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Job:
         """Check everything that can be checked, then queue. Raises BadName, BadSetting, BadDataset
-        or UnknownFile.
+        or UnknownFile; setting `cancelled` ends the checks.
         """
-        self._admission.prepared(spec)
+        self._checks.admit(spec, cancelled)
         info = self._tools.port.info
         spec = replace(spec, base={"fingerprint": info.fingerprint, "name": info.base})
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
@@ -92,23 +91,23 @@ class Trainer:
         self.submitted.set()
         return job
 
-    def estimate(self, spec: JobSpec) -> Estimate:
+    def estimate(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Estimate:
         """What the job would take. Raises what `submit` would, and Busy while another is being
         measured: both would come out too slow.
         """
+        sample, tools = self._checks.sample(spec, cancelled), self._tools
         if not self._measuring.acquire(blocking=False):
             raise Busy
         try:
-            prepared, tools = self._admission.prepared(spec), self._tools
-            return estimate(prepared.spec, prepared, tools.port, tools.tokenizer, tools.clock)
+            return estimate(sample, tools.port, tools.tokenizer, tools.clock)
         finally:
             self._measuring.release()
 
-    def check(self, spec: JobSpec) -> Examination:
+    def check(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Checked:
         """What a job's files are like, as submitting it would say, without a job. Raises BadSetting
         or UnknownFile.
         """
-        return self._admission.examined(spec)
+        return self._checks.check(spec, cancelled)
 
     def get(self, tenant: str, job_id: str) -> Job:
         return self._store.job(tenant, job_id)
@@ -130,7 +129,7 @@ class Trainer:
         self.submitted.set()
         return job
 
-    def events(self, tenant: str, job_id: str, **page: Any) -> Sequence[Event]:
+    def events(self, tenant: str, job_id: str, /, **page: Any) -> Sequence[Event]:
         """A page, as `EventTable.list` has it."""
         return self._store.list_events(tenant, job_id, **page)
 

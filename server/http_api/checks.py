@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
+from server.http_api.predict import while_connected
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import Body
 from server.service.checks import CheckView
@@ -30,11 +31,12 @@ class CheckBody(Body):
 
 @router.post("/v1/files/{file_id}/check")
 async def check_file(
-    file_id: str, body: CheckBody, caller: CallerOf, service: ServiceOf
+    request: Request, file_id: str, body: CheckBody, caller: CallerOf, service: ServiceOf
 ) -> CheckView:
     """What a job on the file would be told of it: findings with their severity; nothing is queued.
 
     A file that a job would be refused for is answered all the same, with `ok` false.
     """
     wanted = body.model_dump(exclude_none=True)
-    return await service.checks.create(caller, {**wanted, "file_id": file_id})
+    checking = service.checks.create(caller, {**wanted, "file_id": file_id})
+    return await while_connected(request, checking)

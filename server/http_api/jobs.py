@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.http_api.job_stream import job_stream
+from server.http_api.predict import while_connected
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import JobBody, JobEventsOut, JobsOut
 from server.service.views import JobView
@@ -19,7 +20,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["jobs"])
 
 @router.post("/v1/jobs", status_code=201)
 async def create_job(
-    body: JobBody, caller: CallerOf, service: ServiceOf, response: Response
+    request: Request, body: JobBody, caller: CallerOf, service: ServiceOf, response: Response
 ) -> JobView | Estimate:
     """Train a version of a task from an uploaded file; with `dry_run` only say what it would take.
 
@@ -27,9 +28,9 @@ async def create_job(
     """
     wanted = body.model_dump(exclude_none=True, exclude={"dry_run"})
     if not body.dry_run:
-        return await service.jobs.create(caller, wanted)
+        return await while_connected(request, service.jobs.create(caller, wanted))
     response.status_code = 200  # nothing was made
-    return await service.jobs.estimate(caller, wanted)
+    return await while_connected(request, service.jobs.estimate(caller, wanted))
 
 
 @router.get("/v1/jobs")

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from server.errors import BadCall
+from server.errors import BadCall, HungUp
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import PredictOut
 from server.service.parameters import PRIORITIES, parameters_of
@@ -166,6 +166,14 @@ def shown(answer: Prediction) -> dict[str, Any]:
         **({"composed": answer.composed} if answer.composed else {}),
         "outputs": outputs,
     }
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The answer. Raises HungUp if the caller hung up first; the work is ended then."""
+    answer = await unless_gone(request, work)
+    if answer is None:
+        raise HungUp
+    return answer
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:

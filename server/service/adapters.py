@@ -8,7 +8,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,8 @@ from engine.port import EnginePort, Inspect, Inspected
 from engine.prompting import PROMPT_FILES
 from server.dispatch.residency import Residency
 from server.errors import BadCall
+from server.pools import Pools
+from server.service.export import Export, drop
 from server.service.head_settings import head_of
 from server.service.prompts import PromptReader
 from server.service.reports import Reports
@@ -39,13 +40,12 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 #: files as they arrive: a name and its chunks; read in one thread, in order
 Upload = Iterable[tuple[str, Iterable[bytes]]]
-_MAX_UPLOADS = 4
 
 
 class AdapterService:
     """Over the registry and the engine's inspection.
 
-    Uploads have threads of their own, so that slow ones hold up no one.
+    Every kind of work has threads of its own, so that slow uploads hold up no look-up.
     """
 
     def __init__(
@@ -55,14 +55,12 @@ class AdapterService:
         port: EnginePort,
         residency: Residency,
         prompts: PromptReader,
+        pools: Pools,
     ) -> None:
         self._registry, self._port = registry, port
         self._residency, self._prompts = residency, prompts
         self._reports = Reports(registry)
-        self._uploads = ThreadPoolExecutor(_MAX_UPLOADS, thread_name_prefix="upload")
-
-    def close(self) -> None:
-        self._uploads.shutdown(wait=False, cancel_futures=True)
+        self._pools = pools
 
     # ------------------------------------------------------------ in
 
@@ -70,9 +68,8 @@ class AdapterService:
         self, caller: Caller, registration: Registration, upload: Upload
     ) -> VersionView:
         """Stage, read strictly, inspect, publish: nothing of a refused adapter stays."""
-        loop = asyncio.get_running_loop()
-        version = await loop.run_in_executor(
-            self._uploads, self._register, caller, registration, upload
+        version = await self._pools.transfers.run(
+            caller.tenant, self._register, caller, registration, upload
         )
         _log.info(
             "a version was registered", extra=_facts("adapter.registered", caller, version.task)
@@ -116,33 +113,35 @@ class AdapterService:
     # ------------------------------------------------------------ look-ups
 
     async def list(self, caller: Caller, task: str) -> Sequence[VersionView]:
-        versions, aliases = await asyncio.to_thread(self._versions, caller.tenant, task)
+        versions, aliases = await self._pools.lookups.run_for(caller.tenant, self._versions, task)
         return [version_view(version, aliases) for version in versions]
 
     async def list_made_from(self, caller: Caller, sha256: str) -> Sequence[VersionView]:
         """Of every task, those trained on a file with these contents."""
         if not _SHA256.fullmatch(sha256):
             raise BadCall(f"The sha256 of a file has 64 hexadecimal digits; {sha256!r} is none.")
-        return await asyncio.to_thread(self._made_from, caller.tenant, sha256)
+        return await self._pools.lookups.run_for(caller.tenant, self._made_from, sha256)
 
     async def report_page(self, caller: Caller, ref: str) -> str:
         """Raises NoReport for a version that was not trained here."""
-        version = await asyncio.to_thread(self._registry.resolve, caller.tenant, ref)
-        return await asyncio.to_thread(self._reports.page, version)
+        version = await self._pools.lookups.run_for(caller.tenant, self._registry.resolve, ref)
+        return await self._pools.lookups.run(caller.tenant, self._reports.page, version)
 
     async def get(self, caller: Caller, ref: str) -> VersionView:
         return await self._shown(
-            await asyncio.to_thread(self._registry.resolve, caller.tenant, ref)
+            await self._pools.lookups.run_for(caller.tenant, self._registry.resolve, ref)
         )
 
     async def aliases(self, caller: Caller, task: str) -> Sequence[AliasView]:
-        found = await asyncio.to_thread(self._registry.aliases, caller.tenant, task)
+        found = await self._pools.lookups.run_for(caller.tenant, self._registry.aliases, task)
         return [alias_view(alias) for alias in found]
 
     async def history(
         self, caller: Caller, task: str, alias: str = PRODUCTION
     ) -> Sequence[EventView]:
-        events = await asyncio.to_thread(self._registry.history, caller.tenant, task, alias)
+        events = await self._pools.lookups.run_for(
+            caller.tenant, self._registry.history, task, alias
+        )
         return [event_view(event) for event in events]
 
     # ------------------------------------------------------------ moves
@@ -160,14 +159,16 @@ class AdapterService:
         """
         if version < 1:
             raise BadCall(f"version is {version}; versions count from 1.")
-        moved = await asyncio.to_thread(
-            self._registry.promote, caller.tenant, task, version, alias, expected
+        moved = await self._pools.writes.run_for(
+            caller.tenant, self._registry.promote, task, version, alias, expected
         )
         _log.info("an alias was moved", extra=_facts("alias.promoted", caller, f"{task}@{alias}"))
         return alias_view(moved)
 
     async def rollback(self, caller: Caller, task: str, alias: str = PRODUCTION) -> AliasView:
-        moved = await asyncio.to_thread(self._registry.rollback, caller.tenant, task, alias)
+        moved = await self._pools.writes.run_for(
+            caller.tenant, self._registry.rollback, task, alias
+        )
         _log.info(
             "an alias was rolled back", extra=_facts("alias.rolled_back", caller, f"{task}@{alias}")
         )
@@ -176,12 +177,13 @@ class AdapterService:
     # ------------------------------------------------------------ out
 
     async def export(self, caller: Caller, ref: str) -> Export:
-        loop = asyncio.get_running_loop()
-        making = loop.run_in_executor(self._uploads, self._export, caller.tenant, ref)
+        making = asyncio.ensure_future(
+            self._pools.transfers.run_for(caller.tenant, self._export, ref)
+        )
         try:
             return await asyncio.shield(making)
         except asyncio.CancelledError:
-            making.add_done_callback(_drop)  # its thread goes on, and its files must not stay
+            making.add_done_callback(drop)  # its thread goes on, and its files must not stay
             raise
 
     def _export(self, tenant: str, ref: str) -> Export:
@@ -197,8 +199,10 @@ class AdapterService:
         """Refused while an alias names the version."""
         if number < 1:
             raise BadCall(f"version is {number}; versions count from 1.")
-        version = await asyncio.to_thread(self._registry.resolve, caller.tenant, f"{task}@{number}")
-        await asyncio.to_thread(self._registry.delete_version, caller.tenant, task, number)
+        version = await self._pools.lookups.run_for(
+            caller.tenant, self._registry.resolve, f"{task}@{number}"
+        )
+        await self._pools.writes.run_for(caller.tenant, self._registry.delete_version, task, number)
         self._residency.discard(version.digest)
         _log.info(
             "a version was deleted", extra=_facts("adapter.deleted", caller, f"{task}@{number}")
@@ -206,8 +210,10 @@ class AdapterService:
 
     async def _shown(self, version: Version) -> VersionView:
         """With the whole report in its lineage, of which a list shows the summary."""
-        aliases = await asyncio.to_thread(self._registry.aliases, version.tenant, version.task)
-        report = await asyncio.to_thread(self._reports.read, version)
+        aliases = await self._pools.lookups.run_for(
+            version.tenant, self._registry.aliases, version.task
+        )
+        report = await self._pools.lookups.run(version.tenant, self._reports.read, version)
         return version_view(version, aliases, report)
 
     def _made_from(self, tenant: str, sha256: str) -> Sequence[VersionView]:
@@ -219,29 +225,6 @@ class AdapterService:
 
     def _versions(self, tenant: str, task: str) -> tuple[Sequence[Version], Sequence[Alias]]:
         return self._registry.versions(tenant, task), self._registry.aliases(tenant, task)
-
-
-class Export:
-    """A version's files in a directory of their own, which goes when the block ends."""
-
-    def __init__(self, version: Version, directory: Path, paths: Sequence[Path]) -> None:
-        self.version = version
-        self.paths = paths
-        self._directory = directory
-
-    def __enter__(self) -> Export:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
-
-
-def _drop(making: asyncio.Future[Export]) -> None:
-    if not making.cancelled() and making.exception() is None:
-        making.result().close()
 
 
 def _facts(action: str, caller: Caller, ref: str) -> dict[str, str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from server.service.jobs import job_spec
 from server.service.values import Caller
-from trainer.prepare import Examination
+from server.work_pool import WorkPool
+from trainer.job_checks import Checked
 from trainer.trainer import Trainer
 
 #: nothing is trained, so no task is named
@@ -32,20 +32,20 @@ class CheckView:
 class CheckService:
     """Over the trainer, whose calls block, so they run in threads."""
 
-    def __init__(self, trainer: Trainer) -> None:
+    def __init__(self, trainer: Trainer, checks: WorkPool) -> None:
         self._trainer = trainer
+        self._checks = checks
 
     async def create(self, caller: Caller, wanted: Mapping[str, Any]) -> CheckView:
         """`wanted` are fields of `JobSpec` by name, `file_id` among them."""
         spec = job_spec(caller.tenant, {"task": _NO_TASK, **wanted})
-        return _view(spec.file_id, await asyncio.to_thread(self._trainer.check, spec))
+        found = await self._checks.run_cancellable(
+            caller.tenant, lambda gone: self._trainer.check(spec, gone)
+        )
+        return _view(spec.file_id, found)
 
 
-def _view(file_id: str, examination: Examination) -> CheckView:
+def _view(file_id: str, found: Checked) -> CheckView:
     return CheckView(
-        file_id=file_id,
-        ok=examination.error is None,
-        rows=examination.rows,
-        kind=examination.spec.kind,
-        findings=[finding.to_json() for finding in examination.findings],
+        file_id=file_id, ok=found.ok, rows=found.rows, kind=found.kind, findings=found.findings
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
 from server.errors import BadCall
+from server.pools import Pools
 from server.service.page import Page, checked_limit, page_of
 from server.service.values import Caller
 from server.service.views import FileView, file_view
@@ -18,7 +18,8 @@ PURPOSES = ("fine-tune", "evals", "user_data")
 class FileService:
     """Over the trainer's file store, whose calls block, so they run in threads."""
 
-    def __init__(self, files: FileStore, max_bytes: int) -> None:
+    def __init__(self, files: FileStore, max_bytes: int, pools: Pools) -> None:
+        self._pools = pools
         self._files = files
         self._max_bytes = max_bytes
 
@@ -27,13 +28,18 @@ class FileService:
     ) -> FileView:
         if purpose not in PURPOSES:
             raise BadCall(f"purpose is {purpose[:64]!r}; it must be one of {', '.join(PURPOSES)}.")
-        stored = await asyncio.to_thread(
-            self._files.put, caller.tenant, filename, purpose, chunks, self._max_bytes
+        stored = await self._pools.transfers.run_for(
+            caller.tenant,
+            self._files.put,
+            filename,
+            purpose,
+            chunks,
+            self._max_bytes,
         )
         return file_view(stored)
 
     async def get(self, caller: Caller, file_id: str) -> FileView:
-        return file_view(await asyncio.to_thread(self._files.get, caller.tenant, file_id))
+        return file_view(await self._pools.lookups.run_for(caller.tenant, self._files.get, file_id))
 
     async def list(
         self,
@@ -45,14 +51,14 @@ class FileService:
         oldest_first: bool = False,
     ) -> Page[FileView]:
         limit = checked_limit(limit)
-        found = await asyncio.to_thread(
-            self._files.list, caller.tenant, after, limit + 1,
+        found = await self._pools.lookups.run_for(
+            caller.tenant, self._files.list, after, limit + 1,
             purpose=purpose, oldest_first=oldest_first,
         )  # fmt: skip
         return page_of(found, limit, file_view)
 
     async def content(self, caller: Caller, file_id: str) -> Path:
-        return await asyncio.to_thread(self._files.path, caller.tenant, file_id)
+        return await self._pools.lookups.run_for(caller.tenant, self._files.path, file_id)
 
     async def delete(self, caller: Caller, file_id: str) -> None:
-        await asyncio.to_thread(self._files.delete, caller.tenant, file_id)
+        await self._pools.writes.run_for(caller.tenant, self._files.delete, file_id)

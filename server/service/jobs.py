@@ -11,6 +11,7 @@ from typing import Any
 
 from server.errors import BadCall, BadParameter, Draining
 from server.health import Health
+from server.pools import OPERATOR, Pools
 from server.service.page import Page, checked_limit, page_of
 from server.service.values import Caller
 from server.service.views import JobEventView, JobView, job_event_view, job_view
@@ -35,8 +36,11 @@ MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 16, 64, 512
 class JobService:
     """Over the trainer, whose calls block, so they run in threads."""
 
-    def __init__(self, trainer: Trainer, health: Health, poll_s: float = _POLL_S) -> None:
+    def __init__(
+        self, trainer: Trainer, health: Health, pools: Pools, poll_s: float = _POLL_S
+    ) -> None:
         self._trainer = trainer
+        self._pools = pools
         self._health = health
         self._poll_s = poll_s
 
@@ -46,7 +50,11 @@ class JobService:
         The dataset is read and checked before the job is queued.
         """
         spec = job_spec(caller.tenant, wanted)
-        job = job_view(await asyncio.to_thread(self._trainer.submit, spec))
+        job = job_view(
+            await self._pools.checks.run_cancellable(
+                caller.tenant, lambda gone: self._trainer.submit(spec, gone)
+            )
+        )
         _log.info(
             "a job was submitted",
             extra={
@@ -60,10 +68,13 @@ class JobService:
 
     async def estimate(self, caller: Caller, wanted: Mapping[str, Any]) -> Estimate:
         """What `create` would queue would take. Raises what `create` would."""
-        return await asyncio.to_thread(self._trainer.estimate, job_spec(caller.tenant, wanted))
+        spec = job_spec(caller.tenant, wanted)
+        return await self._pools.checks.run_cancellable(
+            caller.tenant, lambda gone: self._trainer.estimate(spec, gone)
+        )
 
     async def get(self, caller: Caller, job_id: str) -> JobView:
-        return job_view(await asyncio.to_thread(self._trainer.get, caller.tenant, job_id))
+        return job_view(await self._pools.lookups.run_for(caller.tenant, self._trainer.get, job_id))
 
     async def list(
         self,
@@ -73,19 +84,29 @@ class JobService:
         metadata: Mapping[str, str] | None = None,
     ) -> Page[JobView]:
         limit = checked_limit(limit)
-        found = await asyncio.to_thread(
-            self._trainer.list, caller.tenant, after, limit + 1, checked_metadata(metadata or {})
+        found = await self._pools.lookups.run_for(
+            caller.tenant,
+            self._trainer.list,
+            after,
+            limit + 1,
+            checked_metadata(metadata or {}),
         )
         return page_of(found, limit, job_view)
 
     async def cancel(self, caller: Caller, job_id: str) -> JobView:
-        return job_view(await asyncio.to_thread(self._trainer.cancel, caller.tenant, job_id))
+        return job_view(
+            await self._pools.writes.run_for(caller.tenant, self._trainer.cancel, job_id)
+        )
 
     async def pause(self, caller: Caller, job_id: str) -> JobView:
-        return job_view(await asyncio.to_thread(self._trainer.pause, caller.tenant, job_id))
+        return job_view(
+            await self._pools.writes.run_for(caller.tenant, self._trainer.pause, job_id)
+        )
 
     async def resume(self, caller: Caller, job_id: str) -> JobView:
-        return job_view(await asyncio.to_thread(self._trainer.resume, caller.tenant, job_id))
+        return job_view(
+            await self._pools.writes.run_for(caller.tenant, self._trainer.resume, job_id)
+        )
 
     async def events(
         self,
@@ -99,8 +120,8 @@ class JobService:
     ) -> Page[JobEventView]:
         """`after` is the last number of the page before, in the order that is asked for."""
         limit = checked_limit(limit)
-        found = await asyncio.to_thread(
-            self._trainer.events, caller.tenant, job_id,
+        found = await self._pools.lookups.run_for(
+            caller.tenant, self._trainer.events, job_id,
             after=after, limit=limit + 1, newest_first=newest_first, codes=codes,
         )  # fmt: skip
         return page_of(found, limit, job_event_view)
@@ -151,7 +172,7 @@ class JobService:
 
     async def counts(self) -> Mapping[str, int]:
         """Jobs of all tenants by status, for the metrics."""
-        return await asyncio.to_thread(self._trainer.counts)
+        return await self._pools.lookups.run(OPERATOR, self._trainer.counts)
 
 
 def job_spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:

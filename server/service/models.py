@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from adapters_registry.values import Task, Version
 from engine.port import EngineInfo
 from server.service.page import MAX_LIMIT
 from server.service.values import Caller
+from server.work_pool import WorkPool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +29,21 @@ class ModelView:
 class ModelService:
     """Over the registry. Its calls block, so they run in threads."""
 
-    def __init__(self, registry: Registry, info: EngineInfo, started_at: float) -> None:
+    def __init__(
+        self, registry: Registry, info: EngineInfo, started_at: float, lookups: WorkPool
+    ) -> None:
         self._registry, self._info, self._started_at = registry, info, started_at
+        self._lookups = lookups
 
     async def list(self, caller: Caller) -> Sequence[ModelView]:
-        return await asyncio.to_thread(lambda: [self._base(), *self._all(caller.tenant)])
+        return await self._lookups.run(
+            caller.tenant, lambda: [self._base(), *self._all(caller.tenant)]
+        )
 
     async def get(self, caller: Caller, ref: str) -> ModelView:
         """By any ref; or the base, where the ref is its name and no task's."""
         try:
-            version = await asyncio.to_thread(self._registry.resolve, caller.tenant, ref)
+            version = await self._lookups.run_for(caller.tenant, self._registry.resolve, ref)
         except (BadName, NotFound):
             if ref != self._info.base:
                 raise

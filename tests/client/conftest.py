@@ -13,6 +13,7 @@ from adapterd import Client
 from engine.testing import FakeEngine
 from server.config import Settings
 from server.main import Ports, Server
+from tests.server.build import shared_fork_server
 
 
 class RunningServer:
@@ -22,7 +23,7 @@ class RunningServer:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._server = Server(settings, port=FakeEngine())
+        self._server = Server(settings, port=FakeEngine(), fork_server=shared_fork_server())
         self._run(self._server.start())
 
     @property

@@ -5,6 +5,8 @@ be told.
 from __future__ import annotations
 
 import asyncio
+import atexit
+import functools
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
@@ -28,6 +30,8 @@ from engine import port
 from engine.testing import FakeEngine, write_fake_adapter
 from server.config import Settings
 from server.main import Server
+from trainer.child_job_checks import MODULES
+from trainer.fork_server import ForkServer
 
 
 @dataclass
@@ -100,9 +104,21 @@ def settings(directory: Path, **changes: Any) -> Settings:
     return Settings(**{**values, "drain_s": 5.0, **changes})
 
 
+@functools.cache
+def shared_fork_server() -> ForkServer:
+    """One for all servers of a test run: each of its own would load its modules again."""
+    made = ForkServer(MODULES)
+    atexit.register(made.close)
+    return made
+
+
 @asynccontextmanager
 async def running(directory: Path, engine: Any = None, **changes: Any) -> AsyncIterator[Server]:
-    server = Server(settings(directory, **changes), port=engine or FakeEngine())
+    server = Server(
+        settings(directory, **changes),
+        port=engine or FakeEngine(),
+        fork_server=shared_fork_server(),
+    )
     await server.start()
     try:
         yield server

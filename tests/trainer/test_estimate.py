@@ -20,6 +20,7 @@ from trainer.errors import BadDataset, BadSetting, Busy
 from trainer.estimate import estimate
 from trainer.jobs import Status
 from trainer.prepare import prepare
+from trainer.sample import take_sample
 
 
 class Paced(FakeEngine):
@@ -62,9 +63,9 @@ def test_trials_further_seeds_and_the_learning_curve_are_counted(bench: Bench) -
 
 def test_a_prompt_is_estimated_without_training(bench: Bench) -> None:
     trainer = bench.trainer
-    prepared = trainer._admission.prepared(bench.spec(jsonl(mood_rows())))
-    spec = replace(prepared.spec, kind="prompt")
-    found = estimate(spec, prepared, bench.port, trainer._tools.tokenizer)
+    sample = trainer._checks.sample(bench.spec(jsonl(mood_rows())))
+    prompt = replace(sample, spec={**sample.spec, "kind": "prompt"})
+    found = estimate(prompt, bench.port, trainer._tools.tokenizer)
     assert (found.steps, found.seconds, found.basis) == (0, 0.0, "no training")
 
 
@@ -88,7 +89,8 @@ def test_the_time_is_about_what_the_job_then_takes(tmp_path: Path) -> None:
     spec = bench.spec(jsonl(mood_rows(300)), settings=settings)
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     prepared = prepare(bench.files, spec, tokenizer)
-    found = estimate(spec, prepared, port, tokenizer, port.clock)
+    sample = take_sample(prepared, port.info, tokenizer, port.clock)
+    found = estimate(sample, port, tokenizer, port.clock)
     port.now = 0.0
     job = bench.trainer.submit(spec)
     bench.trainer.run_once()

@@ -20,6 +20,7 @@ from server.http_api.openai.fine_tuning_shape import (
     job_object,
     list_object,
 )
+from server.http_api.predict import while_connected
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.service.service import Service
 from server.service.values import Caller
@@ -43,9 +44,10 @@ async def create_job(request: Request, caller: CallerOf, service: ServiceOf) -> 
     task = await _task_of(create.model, caller, service)
     fields = job_fields(create, task, service.info.heads)
     if create.dry_run:
-        found = await service.jobs.estimate(caller, fields)
+        found = await while_connected(request, service.jobs.estimate(caller, fields))
         return {"object": "fine_tuning.estimate", **asdict(found)}
-    return _shown(await service.jobs.create(caller, fields), caller, service)
+    created = await while_connected(request, service.jobs.create(caller, fields))
+    return _shown(created, caller, service)
 
 
 @router.get(_JOBS)

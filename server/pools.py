@@ -1,0 +1,41 @@
+"""The threads of a server by kind of work, so that no kind waits for another. Chosen in `parts`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from server.work_pool import WorkPool
+
+#: tasks of nobody: the metrics' own look-ups
+OPERATOR = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pools:
+    """What is slow has few places and short lines; what is quick has many."""
+
+    #: reads of the registry, of jobs and of files
+    lookups: WorkPool
+    #: moves, deletions and wishes: each waits for its database's one writer
+    writes: WorkPool
+    #: long texts to tokens, and grammars: what a predict call needs before its rows queue
+    texts: WorkPool
+    #: uploads, registrations and exports: as slow as the caller's line
+    transfers: WorkPool
+    #: checks of files, and whatever else reads a stranger's bytes in a child
+    checks: WorkPool
+
+    @classmethod
+    def sized(cls, *, checks: int) -> Pools:
+        """`checks` children at a time."""
+        return cls(
+            lookups=WorkPool("look-ups", places=8, share=6, max_waiting=1000),
+            writes=WorkPool("writes", places=4, share=2, max_waiting=200),
+            texts=WorkPool("texts", places=4, share=3, max_waiting=1000),
+            transfers=WorkPool("transfers", places=8, share=4, max_waiting=32),
+            checks=WorkPool("checks", places=checks, share=max(1, checks - 1), max_waiting=4),
+        )
+
+    def close(self) -> None:
+        for pool in (self.lookups, self.writes, self.texts, self.transfers, self.checks):
+            pool.close()
