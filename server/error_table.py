@@ -9,6 +9,7 @@ from grpc import StatusCode
 from adapters_registry import errors as registry
 from engine import errors as engine
 from server import errors as server
+from trainer import check_errors
 from trainer import errors as trainer
 
 
@@ -68,7 +69,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (TOO_LARGE, (server.BodyTooLarge,)),
     (SLOW, (server.TooSlow,)),
     (MEDIA, (server.UnsupportedMedia,)),
-    (HUNG_UP, (server.HungUp, trainer.CheckCancelled)),
+    (HUNG_UP, (server.HungUp, check_errors.CheckCancelled)),
     (NO_METHOD, (server.UnknownMethod,)),
     (OVERLOADED, (server.Overloaded, server.TooManyCalls)),
     (CROWDED, (server.TooManyConnections,)),
@@ -158,7 +159,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         UNUSABLE,
         (trainer.TooManyClasses, trainer.TooFewRows, trainer.TooManyRows, trainer.UnlearnedLabels),
     ),
-    (UNUSABLE, (trainer.TooMuchMemory, trainer.TooMuchTime, trainer.ReaderCrashed)),
+    (UNUSABLE, (check_errors.TooMuchMemory, check_errors.TooMuchTime, check_errors.ReaderCrashed)),
     (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved, trainer.BaseChanged)),
     (NOT_FOUND, (server.NoReport, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
@@ -166,7 +167,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (CONFLICT, (trainer.UnreadableJob,)),
     (FULL, (trainer.StorageFull,)),
     (UNAVAILABLE, (trainer.Stopping, trainer.StorageBusy, trainer.OutOfFiles)),
-    (OVERLOADED, (trainer.Busy, trainer.CheckFailed)),
+    (OVERLOADED, (trainer.Busy, check_errors.CheckFailed)),
     (
         INTERNAL,
         (

@@ -14,22 +14,22 @@ import msgspec
 
 from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
-from trainer.child_limits import MIB, ChildLimits
-from trainer.doctor.finding import refusal
-from trainer.errors import (
-    BadDataset,
+from trainer.check_errors import (
     CheckCancelled,
     CheckFailed,
     ReaderCrashed,
     TooMuchMemory,
     TooMuchTime,
-    UnknownFile,
 )
+from trainer.child_limits import MIB, ChildLimits
+from trainer.doctor.finding import refusal
+from trainer.errors import BadDataset, UnknownFile
 from trainer.files import FileStore
 from trainer.fork_server import ChildEnded, End, ForkServer
 from trainer.given_files import GivenFiles
 from trainer.job_checks import Checked, own_job_checks
 from trainer.sample import Sample
+from trainer.stored_job import spec_of
 from trainer.values import FileRecord, JobSpec
 
 _FUNCTION = f"{__name__}:main"
@@ -123,8 +123,10 @@ def _refused(ended: ChildEnded) -> Exception:
             return ReaderCrashed()
         case End.CANCELLED:
             return CheckCancelled()
-        case _:
+        case End.KILLED:
             return CheckFailed()
+        case _:  # a fault of ours; its words are on this process's standard error
+            return ChildProcessError("a check of files failed")
 
 
 # ---------------------------------------------------------------- in the child
@@ -139,7 +141,7 @@ def main(argument: bytes) -> bytes:
     )
     tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
     checks = own_job_checks(files, info, tokenizer, question.max_rows)
-    answer = getattr(checks, question.of)(JobSpec.from_json(question.spec))
+    answer = getattr(checks, question.of)(spec_of(question.spec, question.spec["tenant"]))
     return msgspec.msgpack.encode(answer, enc_hook=_plain)
 
 

@@ -27,6 +27,7 @@ from trainer.loop import Training
 from trainer.planned import planned_epochs
 from trainer.recipe import PROMPT, open_training
 from trainer.sample import Sample, num_tokens
+from trainer.stored_job import spec_of
 from trainer.values import JobSpec
 
 #: of a parameter that is trained: itself in full, its gradient, two moments and the best so far
@@ -64,7 +65,7 @@ def estimate(
     clock: Callable[[], float] = time.monotonic,
 ) -> Estimate:
     """Raises the engine's errors."""
-    spec = JobSpec.from_json(sample.spec)
+    spec = spec_of(sample.spec, sample.spec["tenant"])
     if spec.kind == PROMPT:
         return _untrained(sample)
     course = sample.course(port.info, tokenizer)

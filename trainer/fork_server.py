@@ -41,7 +41,10 @@ class End(StrEnum):
     CANCELLED = "cancelled"
     #: by somebody else: the machine's memory ended, or it is shutting down
     KILLED = "killed"
+    #: by a signal of its own making, over what it read
     CRASHED = "crashed"
+    #: by an error that is no refusal: a fault of ours
+    FAILED = "failed"
 
 
 class ChildEnded(Exception):
@@ -166,6 +169,8 @@ def _end(hold: socket.socket) -> End:
             return End.TIME
         case signal.SIGKILL:
             return End.KILLED
+        case 0:
+            return End.FAILED
         case signal.SIGABRT:  # so end libraries that get no memory and cannot say it
             return End.MEMORY
         case _:

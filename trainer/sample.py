@@ -18,7 +18,7 @@ from trainer.encoder import Encoder
 from trainer.example import Example
 from trainer.prepare import Prepared
 from trainer.recipe import PROMPT
-from trainer.values import JobSpec
+from trainer.stored_job import spec_of
 
 #: batches that are timed, and how large they are at most: time goes by tokens, not by rows
 SAMPLE_BATCHES = 3
@@ -45,7 +45,7 @@ class Sample:
 
     def course(self, info: EngineInfo, tokenizer: Tokenizer) -> Course:
         """The sample as rows, at a rate that harms nothing."""
-        settings = JobSpec.from_json(self.spec).settings
+        settings = spec_of(self.spec, self.spec["tenant"]).settings
         encoder = Encoder(info=info, tokenizer=tokenizer)
         train, dev = numbered(
             *(encoder.rows(rows, self.head, settings.max_tokens) for rows in (self.train, self.dev))

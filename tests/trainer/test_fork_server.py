@@ -44,7 +44,7 @@ def test_a_function_is_answered_and_its_refusal_is_the_same_error_here(forks: Fo
         ("abort", End.MEMORY),
         ("spin", End.TIME),
         ("segv", End.CRASHED),
-        ("bug", End.CRASHED),
+        ("bug", End.FAILED),
     ],
 )
 def test_what_a_child_does_wrong_ends_that_child_alone(
