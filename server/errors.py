@@ -115,7 +115,7 @@ class UnsupportedMedia(BadCall):
 
 
 class HungUp(ServerError):
-    """The caller left before its request was complete."""
+    """The caller left before its request was complete, or answered."""
 
     code = "hung_up"
 
