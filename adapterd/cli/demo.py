@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from adapterd.cli.options import Json
+from adapterd.cli.platform_packages import require_platform
 
 
 def demo(
@@ -17,6 +18,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Start a server, train two tasks from real text, call, swap and watch them."""
+    require_platform()
     from adapterd.demo.story import tell
 
     tell(base=base, keep=keep, as_json=as_json)

@@ -17,7 +17,8 @@ import typer
 
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.options import Json
-from adapterd.errors import AdapterdError
+from adapterd.cli.platform_packages import require_platform
+from adapterd.errors import AdapterdError, PlatformMissing
 
 if TYPE_CHECKING:
     from server.config import Settings
@@ -52,6 +53,12 @@ def checks() -> Iterator[Check]:
     yield _python()
     yield from (_package(name) for name in ("torch", "transformers", "grpcio"))
     yield _cores()
+    try:
+        require_platform()
+    except PlatformMissing as error:
+        yield Check(name="platform", verdict="fails", detail=str(error))
+        yield _server()
+        return
     settings = _settings()
     if isinstance(settings, Check):
         yield settings
@@ -76,7 +83,7 @@ def _package(name: str) -> Check:
     try:
         return Check(name=name, verdict="ok", detail=version(name))
     except PackageNotFoundError:
-        return Check(name=name, verdict="fails", detail="not installed; run `make setup`")
+        return Check(name=name, verdict="fails", detail="not installed")
 
 
 def _cores() -> Check:

@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
 
 _BY_ERROR: tuple[tuple[type[errors.AdapterdError], ExitCode], ...] = (
     (errors.BadSetting, ExitCode.USAGE),
+    (errors.PlatformMissing, ExitCode.USAGE),
     (errors.NotFound, ExitCode.NOT_FOUND),
     (errors.Refused, ExitCode.REFUSED),
     (errors.RowFailed, ExitCode.REFUSED),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapterd.cli.options import Json
+from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting, Refused
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key. It is printed once, on stdout; the file keeps its hash."""
+    require_platform()
     from adapterd.cli import render
     from server.keys import create_key
 
@@ -52,6 +54,7 @@ def create(
 
 def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> None:
     """List the keys: ids, tenants and roles."""
+    require_platform()
     from adapterd.cli import render
     from server.keys import list_keys as read_keys
 
@@ -70,6 +73,7 @@ def revoke(
     as_json: Json = False,
 ) -> None:
     """Take a key out of the file; a running server follows within a second."""
+    require_platform()
     from adapterd.cli import render
     from server.keys import revoke_key
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from adapterd.checked import FileCheck, Finding, Sample
+from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _PARTS = {"file_id": "train", "dev_file_id": "dev", "test_file_id": "test"}
 
 def local_check(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
     """`paths` holds `file_id` and maybe `dev_file_id` and `test_file_id`. Raises BadSetting."""
+    require_platform()
     from trainer.prepare import Source, examine
 
     spec = _spec(options)

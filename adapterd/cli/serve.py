@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting
 
 
@@ -55,6 +56,7 @@ def serve(
 
 def run(flags: dict[str, Any], config: Path | None) -> None:
     """Serves until stopped. Raises BadSetting or ServerFailed if it cannot start."""
+    require_platform()
     from adapterd.errors import ServerFailed
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed

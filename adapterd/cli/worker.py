@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting, ServerFailed
 
 
@@ -30,6 +31,7 @@ def worker(
     Several may share a data directory; a job is one worker's at a time. Beside workers a server
     may leave training to them: `adapterd serve --no-train`.
     """
+    require_platform()
     from adapterd.cli.given import parse_settings
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed

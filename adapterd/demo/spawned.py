@@ -41,7 +41,7 @@ class SpawnedServer:
         self._options = options
         self._directory = Path(tempfile.mkdtemp(prefix="adapterd-"))
         self._log = self._directory / "server.log"
-        self._ports = _free_ports(3)
+        self._ports = free_ports(3)
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -133,7 +133,7 @@ class SpawnedServer:
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago; held together while choosing, so that they differ."""
     sockets = [socket.socket() for _ in range(count)]
     try:

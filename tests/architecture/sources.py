@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("adapterd", "server", "trainer", "engine", "adapters_registry", "protos")
+#: what is installed
+PACKAGES = ("adapterd", "server", "trainer", "engine", "adapters_registry")
+#: beside them the folder whose sources generate `adapterd/v1/`
+FOLDERS = (*PACKAGES, "protos")
 
 
 def project_file() -> dict[str, Any]:
@@ -17,10 +20,10 @@ def project_file() -> dict[str, Any]:
 
 
 def source_files() -> list[Path]:
-    """Every hand-written module of the packages."""
+    """Every hand-written module of these folders."""
     return [
         path
-        for package in PACKAGES
+        for package in FOLDERS
         for path in sorted((ROOT / package).rglob("*.py"))
         if "_pb2" not in path.name
     ]

@@ -10,7 +10,7 @@ import typer
 
 from adapterd.cli.app import build
 from adapterd.cli.exit_codes import ExitCode
-from tests.architecture.sources import PACKAGES, ROOT
+from tests.architecture.sources import FOLDERS, ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -20,7 +20,7 @@ DOCUMENTS = [
     ROOT / "examples" / "README.md",
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-FOLDERS = (*PACKAGES, "tests", "benchmarks", "examples", "deploy", "docs")
+MAPPED = (*FOLDERS, "tests", "benchmarks", "examples", "deploy", "docs")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -29,7 +29,7 @@ def test_every_relative_link_resolves(document: Path) -> None:
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", MAPPED)
 def test_the_file_map_of_the_readme_names_every_folder(folder: str) -> None:
     assert f"| [{folder}/]({folder}/) |" in README
 

@@ -78,7 +78,7 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
 def _dependencies() -> list[str]:
     project = project_file()["project"]
     extras = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["demo"], *extras["gpu"]]
+    return [*project["dependencies"], *extras["platform"], *extras["demo"], *extras["gpu"]]
 
 
 def _imported(path: Path) -> set[str]:
