@@ -161,7 +161,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     ),
     (UNUSABLE, (check_errors.TooMuchMemory, check_errors.TooMuchTime, check_errors.ReaderCrashed)),
     (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved, trainer.BaseChanged)),
-    (NOT_FOUND, (server.NoReport, trainer.UnknownFile, trainer.UnknownJob)),
+    (NOT_FOUND, (server.NoReport, server.UnknownService, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
     (CONFLICT, (trainer.FileInUse, trainer.JobEnded, trainer.Cancelled, trainer.Paused)),
     (CONFLICT, (trainer.UnreadableJob,)),
@@ -194,6 +194,11 @@ DOMAIN_ERRORS = (
 )
 
 
+#: longer sentences only repeat what the caller sent
+_MESSAGE_CHARS = 4000
+_PARAM_CHARS = 100
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """An error, translated: what both transports render."""
@@ -204,6 +209,19 @@ class Fault:
     retry_after_s: float | None = None
     #: the parameter at fault, where one is
     param: str | None = None
+
+    def __post_init__(self) -> None:
+        """Both may hold what a caller sent: whatever it is, either transport can say it."""
+        object.__setattr__(self, "message", sayable(self.message, _MESSAGE_CHARS))
+        if self.param is not None:
+            object.__setattr__(self, "param", sayable(self.param, _PARAM_CHARS))
+
+
+def sayable(text: str, most: int) -> str:
+    """Text that has a UTF-8 form and no more than so many characters."""
+    if len(text) > most:
+        text = text[: most - 1] + "\u2026"
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def fault_of(error: BaseException) -> Fault:

@@ -126,6 +126,12 @@ class UnknownMethod(ServerError):
     code = "unknown_method"
 
 
+class UnknownService(ServerError):
+    """There is no such gRPC service."""
+
+    code = "unknown_service"
+
+
 class BadInput(ServerError):
     """The input cannot be read."""
 

@@ -19,6 +19,8 @@ from trainer.child_limits import ChildLimits
 STALL_S = 30.0
 
 
+#: streams that watch the health over gRPC, of all callers: they ask for no key
+MOST_HEALTH_WATCHES = 1024
 #: a body must come faster than this, but for the time that any body has
 _BODY_BYTES_PER_S = 16 * 1024
 

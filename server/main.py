@@ -20,6 +20,7 @@ from server.descriptors import ConnectionShares, descriptor_limit, raise_descrip
 from server.doorkeeper import Doorkeeper
 from server.errors import StartFailed
 from server.grpc_api import app as grpc_app
+from server.grpc_api.calls import Calls
 from server.grpc_api.gate import Gate
 from server.health import Health, State
 from server.http_api.app import build_app, build_metrics_app
@@ -126,13 +127,19 @@ class Server:
             (settings.metrics_host, settings.metrics_port),
         ):
             self._sockets.append(listen(host, number))
-        self._grpc, grpc_port = grpc_app.bind(settings)
+        self._grpc, grpc_port = grpc_app.bind(settings, shares.grpc)
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
         self.ports = Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
         self._parts = parts = await asyncio.to_thread(
             build, settings, self._given_port, self.metrics, self.health, self._given_fork_server
         )
-        gate = Gate(doorkeeper=doorkeeper, metrics=self.metrics, health=self.health)
+        gate = Gate(
+            doorkeeper=doorkeeper,
+            metrics=self.metrics,
+            health=self.health,
+            calls=Calls(settings.max_concurrent_calls),
+            max_message_bytes=settings.max_message_bytes,
+        )
         uploads = limits.upload_limits(settings)
         grpc_app.serve(self._grpc, parts.service, gate, self.health, uploads)
         app = build_app(

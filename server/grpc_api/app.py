@@ -5,45 +5,57 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-from grpc_health.v1 import health, health_pb2
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_health.v1 import health_pb2
 
 from adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.config import Settings
 from server.errors import PortInUse
+from server.grpc_api import reflection
 from server.grpc_api.adapters import AdaptersApi
 from server.grpc_api.checks import ChecksApi
 from server.grpc_api.gate import Gate
+from server.grpc_api.health import HealthApi
 from server.grpc_api.jobs import JobsApi
+from server.grpc_api.messages import TOLERANCE
 from server.grpc_api.predictor import PredictorApi
-from server.grpc_api.reflection_pool import reflection_pool
+from server.grpc_api.reflection import ReflectionApi
 from server.grpc_api.tasks import TasksApi
-from server.health import Health, State
-from server.limits import UploadLimits
+from server.health import Health
+from server.limits import MOST_HEALTH_WATCHES, UploadLimits
 from server.service.service import Service
-from server.service.values import Caller
 
-_REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
-_HEALTH = "grpc.health.v1.Health"
+#: a client with more calls than that at once has them wait, or opens another connection
+_STREAMS_PER_CONNECTION = 1024
+#: connections are closed after so long, once the calls on them have ended: callers then spread anew
+_CONNECTION_AGE_MS = 3_600_000
+# generated modules give their descriptors a type of protobuf's own insides
+_HEALTH: Any = health_pb2.DESCRIPTOR
 _CONTRACT = [
     module.DESCRIPTOR for module in (adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2)
 ]
 
 
-def bind(settings: Settings) -> tuple[grpc.aio.Server, int]:
+def bind(settings: Settings, max_connections: int) -> tuple[grpc.aio.Server, int]:
     """A server that holds its port and answers nothing yet. Raises PortInUse."""
+    head_ms, idle_ms = (round(s * 1000) for s in (settings.head_timeout_s, settings.idle_timeout_s))
     server = grpc.aio.server(
         options=[
             # otherwise a second server could share the port, and each would get half of the calls
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", settings.max_message_bytes),
+            ("grpc.max_receive_message_length", TOLERANCE * settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
-            ("grpc.max_concurrent_streams", settings.max_concurrent_calls),
+            ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
+            # what a connection may do without a call: say hello, be idle, ping, grow old
+            ("grpc.max_allowed_incoming_connections", max_connections),
+            ("grpc.server_handshake_timeout_ms", head_ms),
+            ("grpc.http2.settings_timeout", head_ms),
+            ("grpc.max_connection_idle_ms", 4 * idle_ms),
+            ("grpc.max_connection_age_ms", _CONNECTION_AGE_MS),
+            ("grpc.keepalive_time_ms", 60_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
             ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ("grpc.http2.max_ping_strikes", 4),
         ],
-        maximum_concurrent_rpcs=settings.max_concurrent_calls,
     )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     try:
@@ -74,37 +86,13 @@ def serve(
         handlers = gate.handlers(descriptor, api)
         server.add_registered_method_handlers(descriptor.full_name, handlers)
     ours = [descriptor.full_name for descriptor in apis]
-    _add_health(server, state, ours)
-    _add_reflection(server, gate, [*ours, _HEALTH, *_REFLECTION])
-    return [*ours, _HEALTH, *_REFLECTION]
-
-
-def _add_health(server: grpc.aio.Server, state: Health, services: list[str]) -> None:
-    servicer = health.aio.HealthServicer()
-
-    async def tell(now: State) -> None:
-        serving = health_pb2.HealthCheckResponse.SERVING
-        status = serving if now is State.READY else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in ("", *services):
-            await servicer.set(name, status)
-
-    state.on_change.append(tell)
-    add_HealthServicer_to_server(servicer, server)
-
-
-def _add_reflection(server: grpc.aio.Server, gate: Gate, services: list[str]) -> None:
-    """v1 and v1alpha are the same messages under two names; the library ships only the older."""
-    files = [*_CONTRACT, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR]
-    servicer = reflection.aio.ReflectionServicer(services, reflection_pool(files))
-
-    def answer(requests: Any, caller: Caller) -> Any:
-        del caller  # what is reflected is public to every key
-        return servicer.ServerReflectionInfo(requests, None)
-
-    for name in _REFLECTION:
-        handler = grpc.stream_stream_rpc_method_handler(
-            gate.stream(f"{name}.ServerReflectionInfo", answer),
-            request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-            response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
-        server.add_registered_method_handlers(name, {"ServerReflectionInfo": handler})
+    health = _HEALTH.services_by_name["Health"]
+    names = [*ours, health.full_name, *reflection.SERVICES]
+    handlers = gate.handlers(health, HealthApi(state, ours, MOST_HEALTH_WATCHES))
+    server.add_registered_method_handlers(health.full_name, handlers)
+    described = ReflectionApi(names, [*_CONTRACT, _HEALTH])
+    for name in reflection.SERVICES:
+        handlers = gate.handlers(reflection.DESCRIPTOR, described, name)
+        server.add_registered_method_handlers(name, handlers)
+    server.add_generic_rpc_handlers((gate.unknown(),))
+    return names

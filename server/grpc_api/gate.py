@@ -10,19 +10,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.empty_pb2 import Empty
 
 from server.doorkeeper import Doorkeeper, request_id_of, require
 from server.error_table import Fault, fault_of
-from server.errors import Draining, StartFailed
-from server.grpc_api.faults import trailers_of
+from server.errors import Draining, StartFailed, UnknownMethod
+from server.grpc_api.calls import Calls
+from server.grpc_api.faults import message_of, trailers_of
+from server.grpc_api.messages import Context, read_request, read_requests
+from server.grpc_api.method import Method
 from server.health import Health
-from server.metrics import Metrics
+from server.metrics import UNMATCHED, Metrics
 from server.service.values import Caller, Role
 
 _log = logging.getLogger(__name__)
@@ -56,106 +60,132 @@ ROLES: dict[str, Role] = {
     "grpc.reflection.v1.ServerReflection.ServerReflectionInfo": Role.READ,
     "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo": Role.READ,
 }
-#: methods answered without a key
-PUBLIC = frozenset(
-    {"grpc.health.v1.Health.Check", "grpc.health.v1.Health.Watch", "grpc.health.v1.Health.List"}
+#: services answered without a key
+PUBLIC = frozenset({"grpc.health.v1.Health"})
+_UNKNOWN = Method(
+    name="", label=UNMATCHED, role=Role.READ, request=Empty, reads_stream=True, answers_stream=True
 )
 
-Unary = Callable[[Any, Caller], Awaitable[Any]]
-Stream = Callable[[Any, Caller], AsyncGenerator[Any, None]]
-Context = Any  # grpc.aio.ServicerContext is generic in stubs and not at run time
+#: a method's answer to a request, or to an iterator of them, and to the caller; of a public service
+#: to the peer's address instead
+Unary = Callable[[Any, Any], Awaitable[Any]]
+Stream = Callable[[Any, Any], AsyncGenerator[Any, None]]
 
 
 class Gate:
-    """Wraps plain methods `(request, caller)` into gRPC handlers."""
+    """Wraps plain methods `(request, caller)` into gRPC handlers.
 
-    def __init__(self, *, doorkeeper: Doorkeeper, metrics: Metrics, health: Health) -> None:
+    gRPC would read and parse a call's message before it asks any handler. Every method is
+    therefore a stream of bytes to it, which is read here, after the key.
+    """
+
+    def __init__(
+        self,
+        *,
+        doorkeeper: Doorkeeper,
+        metrics: Metrics,
+        health: Health,
+        calls: Calls,
+        max_message_bytes: int,
+    ) -> None:
         self._doorkeeper = doorkeeper
         self._health = health
         self._metrics = metrics
+        self._calls = calls
+        self._max_bytes = max_message_bytes
 
-    def handlers(self, service: ServiceDescriptor, api: object) -> dict[str, Any]:
+    def handlers(
+        self, service: ServiceDescriptor, api: object, name: str | None = None
+    ) -> dict[str, Any]:
         """A handler for each method of the service; `api` has a method of the same name in snake
-        case.
+        case. `name` is the service's where it is another's under a second name.
         """
+        name = name or service.full_name
         return {
-            method.name: self._handler(method, getattr(api, _snake(method.name)))
-            for method in service.methods
+            each.name: self._handler(
+                Method.of(each, name, None if name in PUBLIC else _role(f"{name}.{each.name}")),
+                getattr(api, _snake(each.name)),
+            )
+            for each in service.methods
         }
 
-    def _handler(self, method: MethodDescriptor, answer: Any) -> Any:
-        shapes: dict[tuple[bool, bool], tuple[Any, Any]] = {
-            (False, False): (grpc.unary_unary_rpc_method_handler, self.unary),
-            (True, False): (grpc.stream_unary_rpc_method_handler, self.unary),
-            (False, True): (grpc.unary_stream_rpc_method_handler, self.stream),
-            (True, True): (grpc.stream_stream_rpc_method_handler, self.stream),
-        }
-        factory, wrap = shapes[method.client_streaming, method.server_streaming]
-        return factory(
-            wrap(
-                method.full_name, answer, names_digest="digest" in method.output_type.fields_by_name
-            ),
-            request_deserializer=GetMessageClass(method.input_type).FromString,
-            response_serializer=GetMessageClass(method.output_type).SerializeToString,
-        )
+    def unknown(self) -> grpc.GenericRpcHandler:
+        """Answers what no handler does."""
+        return _Unknown(self)
 
-    def unary(self, name: str, answer: Unary, *, names_digest: bool = False) -> Any:
-        role = _role(name)
+    def unknown_handler(self, name: str) -> Any:
+        async def refuse(requests: object, caller: Caller) -> AsyncGenerator[Any, None]:
+            del requests, caller
+            raise UnknownMethod(f"There is no method {name[:100]!r}.")
+            yield  # which makes it a stream
 
-        async def call(request: Any, context: Context) -> Any:
-            started = time.perf_counter()
-            request_id, code = "", "cancelled"
-            try:
-                caller = self._caller(context, role)
-                request_id = caller.request_id
-                response = await answer(request, caller)
-                code = "ok"
-                trailers = (("x-request-id", request_id),)
-                context.set_trailing_metadata(
-                    (*trailers, ("x-adapterd-digest", response.digest))
-                    if names_digest
-                    else trailers
-                )
-                return response
-            except Exception as error:  # noqa: BLE001 a transport translates whatever comes
-                fault, request_id = self._fault(error, name, request_id, context)
-                code = fault.code
-                await context.abort(
-                    fault.outside.grpc, fault.message, trailers_of(fault, request_id)
-                )
-            finally:
-                self._observe(name, code, started)
+        return self._handler(replace(_UNKNOWN, name=name), refuse)
+
+    def _handler(self, method: Method, answer: Any) -> Any:
+        if method.answers_stream:
+            return grpc.stream_stream_rpc_method_handler(self._stream(method, answer))
+        return grpc.stream_unary_rpc_method_handler(self._unary(method, answer))
+
+    def _unary(self, method: Method, answer: Unary) -> Any:
+        async def call(_: object, context: Context) -> bytes:
+            async with self._guarded(method, context) as caller:
+                response = await answer(await self._request(method, context), caller)
+                trailers = _trailers(caller)
+                if method.names_digest:
+                    trailers += (("x-adapterd-digest", response.digest),)
+                context.set_trailing_metadata(trailers)
+                return bytes(response.SerializeToString())
 
         return call
 
-    def stream(self, name: str, answer: Stream, *, names_digest: bool = False) -> Any:
-        del names_digest  # a stream's messages name their digest themselves
-        role = _role(name)
-
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            started = time.perf_counter()
-            request_id, code = "", "cancelled"
-            try:
-                caller = self._caller(context, role)
-                request_id = caller.request_id
+    def _stream(self, method: Method, answer: Stream) -> Any:
+        async def call(_: object, context: Context) -> AsyncIterator[bytes]:
+            async with self._guarded(method, context) as caller:
+                request = await self._request(method, context)
                 # closed here and now if the caller hangs up, with whatever the answer holds
                 async with aclosing(answer(request, caller)) as responses:
                     async for response in responses:
-                        yield response
-                code = "ok"
-                context.set_trailing_metadata((("x-request-id", request_id),))
-            except Exception as error:  # noqa: BLE001 a transport translates whatever comes
-                fault, request_id = self._fault(error, name, request_id, context)
-                code = fault.code
-                await context.abort(
-                    fault.outside.grpc, fault.message, trailers_of(fault, request_id)
-                )
-            finally:
-                self._observe(name, code, started)
+                        yield response.SerializeToString()
+                context.set_trailing_metadata(_trailers(caller))
 
         return call
 
-    def _caller(self, context: Context, role: Role) -> Caller:
+    @asynccontextmanager
+    async def _guarded(self, method: Method, context: Context) -> AsyncGenerator[Any, None]:
+        """Around one call: who calls and may they, then whatever it does. What is raised becomes
+        its status, and all of it is counted.
+        """
+        started = time.perf_counter()
+        caller, code = None, "cancelled"
+        try:
+            if method.role is None:
+                yield context.peer()
+            else:
+                caller = self._caller(context)
+                self._admit(caller, method.role)
+                with self._calls.entered(caller.tenant, is_stream=method.is_stream):
+                    yield caller
+            code = "ok"
+        except Exception as error:  # noqa: BLE001 a transport translates whatever comes
+            fault, request_id = self._fault(error, method.name, caller, context)
+            code = fault.code
+            await context.abort(
+                fault.outside.grpc, message_of(fault), trailers_of(fault, request_id)
+            )
+        finally:
+            self._metrics.request(
+                transport="grpc",
+                method=method.label,
+                code=code,
+                seconds=time.perf_counter() - started,
+            )
+
+    async def _request(self, method: Method, context: Context) -> Any:
+        if method.reads_stream:
+            return read_requests(method, context, self._max_bytes)
+        return await read_request(method, context, self._max_bytes)
+
+    def _caller(self, context: Context) -> Caller:
         authorization = given_id = None
         for key, value in context.invocation_metadata() or ():
             if key == "authorization":
@@ -164,21 +194,21 @@ class Gate:
                 given_id = value
         remaining = context.time_remaining()
         deadline = None if remaining is None else time.monotonic() + remaining
-        caller = self._doorkeeper.caller(authorization, request_id_of(given_id), deadline)
+        return self._doorkeeper.caller(authorization, request_id_of(given_id), deadline)
+
+    def _admit(self, caller: Caller, role: Role) -> None:
         require(caller, role)
         # gRPC cancels what its transport still holds when it shuts down, and a cancelled call is
         # not tried again: refused ones are, so callers must be turned away before that
         if self._health.is_draining:
             raise Draining
-        return caller
 
     def _fault(
-        self, error: Exception, name: str, request_id: str, context: Context
+        self, error: Exception, name: str, caller: Caller | None, context: Context
     ) -> tuple[Fault, str]:
         fault = fault_of(error)
-        request_id = request_id or request_id_of(
-            dict(context.invocation_metadata() or ()).get("x-request-id")
-        )
+        given = dict(context.invocation_metadata() or ()).get("x-request-id")
+        request_id = caller.request_id if caller else request_id_of(given)
         if not fault.outside.public:
             _log.error(
                 "a call failed",
@@ -187,11 +217,17 @@ class Gate:
             )
         return fault, request_id
 
-    def _observe(self, name: str, code: str, started: float) -> None:
-        method = name.rpartition(".")[2]
-        self._metrics.request(
-            transport="grpc", method=method, code=code, seconds=time.perf_counter() - started
-        )
+
+class _Unknown(grpc.GenericRpcHandler):
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        return self._gate.unknown_handler(handler_call_details.method)
+
+
+def _trailers(caller: Caller | str) -> tuple[tuple[str, str], ...]:
+    return () if isinstance(caller, str) else (("x-request-id", caller.request_id),)
 
 
 def _role(name: str) -> Role:

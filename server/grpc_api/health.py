@@ -1,0 +1,99 @@
+"""`grpc.health.v1.Health`, which asks for no key and is therefore bounded in itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from typing import Any
+
+from grpc_health.v1 import health_pb2
+
+from server.errors import Draining, TooManyCalls, UnknownService
+from server.health import Health, State
+
+_Status = health_pb2.HealthCheckResponse
+_List: Any = health_pb2.HealthListResponse  # type: ignore[attr-defined]  # newer than its types
+
+
+class HealthApi:
+    """One state for the whole server, asked for by the name of any of its services.
+
+    Whoever watches is told of changes. Beyond `most_watches` the connection that holds most of
+    them loses its oldest, so that one caller's do not keep out another's.
+    """
+
+    def __init__(self, health: Health, services: Iterable[str], most_watches: int) -> None:
+        self._health = health
+        self._services = frozenset(("", *services))
+        self._most_watches = most_watches
+        self._watches: dict[str, dict[_Watch, None]] = {}
+        health.on_change.append(self._tell)
+
+    async def check(
+        self, request: health_pb2.HealthCheckRequest, peer: str
+    ) -> health_pb2.HealthCheckResponse:
+        del peer
+        if request.service not in self._services:
+            raise UnknownService(f"There is no service {request.service[:64]!r}.")
+        return self._response()
+
+    async def list(self, request: object, peer: str) -> Any:
+        del request, peer
+        return _List(statuses={name: self._response() for name in sorted(self._services)})
+
+    async def watch(
+        self, request: health_pb2.HealthCheckRequest, peer: str
+    ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
+        """Raises TooManyCalls where another needs its place, and Draining at the end."""
+        watch = self._enter(peer)
+        told = None
+        try:
+            while not watch.is_evicted:
+                response = self._response()
+                if request.service not in self._services:
+                    response = _Status(status=_Status.SERVICE_UNKNOWN)
+                if response.status != told:
+                    told = response.status
+                    yield response
+                if self._health.is_draining:
+                    raise Draining
+                await watch.changed.wait()
+                watch.changed.clear()
+            raise TooManyCalls("Too many streams watch this server's health.")
+        finally:
+            self._leave(peer, watch)
+
+    def _response(self) -> health_pb2.HealthCheckResponse:
+        is_ready = self._health.state is State.READY
+        return _Status(status=_Status.SERVING if is_ready else _Status.NOT_SERVING)
+
+    def _enter(self, peer: str) -> _Watch:
+        watch = _Watch()
+        self._watches.setdefault(peer, {})[watch] = None
+        if sum(map(len, self._watches.values())) > self._most_watches:
+            most = max(self._watches, key=lambda each: len(self._watches[each]))
+            oldest = next(iter(self._watches[most]))
+            oldest.is_evicted = True
+            oldest.changed.set()
+            self._leave(most, oldest)
+        return watch
+
+    def _leave(self, peer: str, watch: _Watch) -> None:
+        watches = self._watches.get(peer, {})
+        watches.pop(watch, None)
+        if not watches:
+            self._watches.pop(peer, None)
+
+    async def _tell(self, state: State) -> None:
+        del state  # read where it is told
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.changed.set()
+
+
+class _Watch:
+    """One stream, and whether it has something to hear."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+        self.is_evicted = False

@@ -1,0 +1,51 @@
+"""Reading the messages of a call, once it is known whose it is: bytes in, typed refusals out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from server.errors import BadCall, BodyTooLarge, TooSlow
+from server.grpc_api.method import Method
+from server.limits import STALL_S
+
+#: messages somewhat larger than allowed are taken in, to be refused as what they are; gRPC itself
+#: refuses still larger ones in its own words
+TOLERANCE = 4
+Context = Any  # grpc.aio.ServicerContext is generic in stubs and not at run time
+
+
+async def read_request(method: Method, context: Context, max_bytes: int) -> Message:
+    """The one message of a call. Raises BadCall, BodyTooLarge or TooSlow."""
+    try:
+        async with asyncio.timeout(STALL_S):
+            raw = await context.read()
+    except TimeoutError:
+        raise TooSlow(f"The call's message did not come within {STALL_S:g} s.") from None
+    if raw is grpc.aio.EOF:
+        raise BadCall(f"The call holds no {method.request.DESCRIPTOR.full_name}.")
+    return _parsed(method, raw, max_bytes)
+
+
+async def read_requests(
+    method: Method, context: Context, max_bytes: int
+) -> AsyncGenerator[Message, None]:
+    """Every message of a stream. Raises BadCall or BodyTooLarge where one cannot be read."""
+    while (raw := await context.read()) is not grpc.aio.EOF:
+        yield _parsed(method, raw, max_bytes)
+
+
+def _parsed(method: Method, raw: bytes, max_bytes: int) -> Message:
+    if len(raw) > max_bytes:
+        raise BodyTooLarge(f"The message has {len(raw)} bytes; at most {max_bytes} are allowed.")
+    try:
+        return method.request.FromString(raw)
+    except DecodeError:
+        raise BadCall(
+            f"The message cannot be read as {method.request.DESCRIPTOR.full_name}: its bytes are "
+            "malformed, text in it is not UTF-8, or it is nested too deeply."
+        ) from None

@@ -1,0 +1,53 @@
+"""Server reflection, v1 and v1alpha: the same messages under two names, of which the library ships
+only the older.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from typing import Any
+
+from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from server.grpc_api.reflection_pool import reflection_pool
+from server.service.values import Caller
+
+# generated modules give their descriptors a type of protobuf's own insides
+_FILE: Any = reflection_pb2.DESCRIPTOR
+_OLD, _NEW = _FILE.package, "grpc.reflection.v1"
+DESCRIPTOR: ServiceDescriptor = _FILE.services_by_name["ServerReflection"]
+#: the services, the newer first
+SERVICES = (f"{_NEW}.ServerReflection", f"{_OLD}.ServerReflection")
+
+
+class ReflectionApi:
+    """Tells of `services`, and of the files that describe them."""
+
+    def __init__(self, services: Iterable[str], files: Iterable[FileDescriptor]) -> None:
+        pool = reflection_pool([*files, _FILE])
+        pool.AddSerializedFile(_renamed(_FILE.serialized_pb))
+        self._servicer: Any = reflection.aio.ReflectionServicer(services, pool)
+
+    async def server_reflection_info(
+        self, requests: AsyncIterator[Any], caller: Caller
+    ) -> AsyncGenerator[Any, None]:
+        del caller  # what is reflected is public to every key
+        async for response in self._servicer.ServerReflectionInfo(requests, None):
+            yield response
+
+
+def _renamed(serialized: bytes) -> bytes:
+    """The older file as the newer one, so that the newer service can be described too."""
+    file = FileDescriptorProto.FromString(serialized)
+    file.name, file.package = file.name.replace("v1alpha", "v1"), _NEW
+    for message in file.message_type:
+        for field in message.field:
+            if field.type_name:
+                field.type_name = field.type_name.replace(f".{_OLD}.", f".{_NEW}.")
+    for service in file.service:
+        for method in service.method:
+            method.input_type = method.input_type.replace(f".{_OLD}.", f".{_NEW}.")
+            method.output_type = method.output_type.replace(f".{_OLD}.", f".{_NEW}.")
+    return bytes(file.SerializeToString())
