@@ -31,6 +31,7 @@ class AdapterOptions(TypedDict, total=False):
     head_settings: Mapping[str, Any]
     promote: bool
     note: str
+    other_base: bool
 
 
 class WritingOptions(TypedDict, total=False):

@@ -169,6 +169,10 @@ class Version:
     source: str
     aliases: tuple[str, ...]
     lineage: Mapping[str, Any] = field(default_factory=dict)
+    #: of a registered version: what was in its directory and is no part of it
+    left_out: tuple[str, ...] = ()
+    #: of a registered version: what its files leave in doubt
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

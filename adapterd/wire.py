@@ -160,6 +160,8 @@ def read_version(message: adapters_pb2.Version) -> Version:
         source=message.source,
         aliases=tuple(message.aliases),
         lineage=counted(MessageToDict(message.lineage)),
+        left_out=tuple(message.left_out),
+        warnings=tuple(message.warnings),
     )
 
 

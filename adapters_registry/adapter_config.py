@@ -1,4 +1,4 @@
-"""A foreign `adapter_config.json`, read as data: nothing it names is imported or matched.
+"""A foreign `adapter_config.json`, read as data: nothing it names is imported, no expression run.
 
 Checks the parts that every PEFT method shares and the ranks of LoRA. What a kind makes of the rest
 is the engine's.
@@ -13,7 +13,6 @@ from typing import Any
 from adapters_registry.errors import (
     BadConfig,
     BadTensor,
-    PatternRefused,
     RankTooLarge,
     RemoteCode,
     WrongRank,
@@ -37,18 +36,19 @@ _LORA = re.compile(r"(?P<module>.+)\.lora_(?:embedding_)?(?P<half>[AB])(?:\.weig
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """BadConfig if it asks for code, or names modules by anything but their names."""
+    """BadConfig if it asks for code, or names modules by anything but texts.
+
+    Whether a text is a module's name or an expression is all one: the tensors name the modules.
+    """
     for key in _CODE_KEYS:
         if any(key in mapping and mapping[key] for mapping in _mappings(config)):
             raise RemoteCode(
                 f"adapter_config.json sets {key}; no code comes with an adapter", key=key
             )
     for key in _MODULE_LISTS:
-        for name in _names(key, config.get(key)):
-            _check_module(key, name)
+        _check_names(key, config.get(key))
     for key in _MODULE_MAPS:
-        for name in _mapping(key, config.get(key)):
-            _check_module(key, name)
+        _mapping(key, config.get(key))
 
 
 def check_ranks(config: Mapping[str, Any], tensors: Iterable[Tensor], limits: Limits) -> None:
@@ -70,9 +70,11 @@ def _check_declared(config: Mapping[str, Any], ranks: Mapping[str, int], limits:
     pattern = {key: _rank(f"rank_pattern.{key}", value) for key, value in lifted.items()}
     for name, rank in {"r": declared, **pattern}.items():
         _check_limit(name, rank, limits)
+    # an expression is not run: whatever it lifts has its rank, and the shapes say which those are
+    by_expression = {rank for key, rank in pattern.items() if _MODULE.fullmatch(key) is None}
     for module, rank in ranks.items():
         expected = next((pattern[key] for key in pattern if _names_module(key, module)), declared)
-        if rank != expected:
+        if rank not in {expected, *by_expression}:
             raise WrongRank(
                 f"{module} has rank {rank} by its shapes, {expected} by adapter_config.json",
                 module=module,
@@ -124,14 +126,12 @@ def _rank(key: str, value: object) -> int:
     return value
 
 
-def _names(key: str, value: object) -> list[str]:
-    """PEFT takes a single string for a regular expression; here it is one name, or refused."""
-    if value is None:
-        return []
-    names = [value] if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+def _check_names(key: str, value: object) -> None:
+    """PEFT takes a single text for a regular expression."""
+    listed = [] if value is None else [value]
+    names = value if isinstance(value, list) else listed
+    if not all(isinstance(name, str) for name in names):
         raise BadConfig(f"adapter_config.json: {key} must be a list of module names")
-    return names
 
 
 def _mapping(key: str, value: object) -> dict[str, Any]:
@@ -140,15 +140,6 @@ def _mapping(key: str, value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadConfig(f"adapter_config.json: {key} must map module names to numbers")
     return value
-
-
-def _check_module(key: str, name: str) -> None:
-    if len(name) > 512 or _MODULE.fullmatch(name) is None:
-        raise PatternRefused(
-            f"adapter_config.json: {key} names {name[:80]!r}; "
-            "only a module's name or its last parts are read",
-            key=key,
-        )
 
 
 def _mappings(value: object) -> Iterator[Mapping[str, Any]]:

@@ -156,12 +156,6 @@ class RemoteCode(BadConfig):
     code = "remote_code"
 
 
-class PatternRefused(BadConfig):
-    """Modules are named exactly or by suffix, never by a pattern."""
-
-    code = "pattern_refused"
-
-
 class WrongRank(BadConfig):
     """The rank of a tensor is not the rank that the configuration declares."""
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from adapters_registry.disk import Disk, storing
+from adapters_registry.file_names import MANIFEST
 from adapters_registry.port import Blobs
-from adapters_registry.staging import MANIFEST
 from adapters_registry.values import Version
 
 

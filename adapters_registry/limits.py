@@ -18,4 +18,6 @@ class Limits:
     max_file_bytes: int = 1 << 30
     max_total_bytes: int = 2 << 30
     max_files: int = 32
+    #: that are sent beside an adapter's and not stored
+    max_left_out: int = 2000
     max_rank: int = 256

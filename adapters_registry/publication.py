@@ -12,10 +12,10 @@ from pathlib import Path
 from adapters_registry.aliases import Aliases
 from adapters_registry.disk import storing
 from adapters_registry.errors import BlobCorrupt, BlobMissing, FenceSpent, StorageError
+from adapters_registry.file_names import check_stored
 from adapters_registry.manifest import ManifestFile
 from adapters_registry.port import Blob, Blobs, Index
 from adapters_registry.ref import PRODUCTION
-from adapters_registry.staging import check_file_name
 from adapters_registry.values import Draft, Version
 
 #: the role of what is kept beside a version begins so, as no file's does
@@ -63,7 +63,7 @@ class Publisher:
         )
 
     def _store(self, role: str, staging: Path, name: str) -> ManifestFile:
-        blob = self._blobs.put(staging / check_file_name(name))
+        blob = self._blobs.put(staging / check_stored(name))
         return ManifestFile(role=role, path=name, sha256=blob.sha256, size=blob.size)
 
     def _store_beside(self, documents: Mapping[str, bytes], staging: Path) -> dict[str, Blob]:

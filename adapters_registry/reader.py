@@ -7,36 +7,81 @@ this one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from adapters_registry.adapter_config import check_config, check_ranks
 from adapters_registry.disk import open_regular, storing
-from adapters_registry.errors import BadConfig, MissingFile, TooManyBytes
+from adapters_registry.errors import (
+    BadConfig,
+    BadFileName,
+    MissingFile,
+    PickledWeights,
+    TooManyBytes,
+)
+from adapters_registry.file_names import (
+    ADAPTER,
+    ADAPTER_NAMES,
+    CONFIG,
+    HEAD_NAMES,
+    HUB_HEAD_CONFIG,
+    MANIFEST,
+    MODULES,
+    POOLING,
+    check_stored,
+    missing_hint,
+    pickled_weights,
+)
 from adapters_registry.finite import check_finite
 from adapters_registry.header import Header, read_header
 from adapters_registry.limits import Limits
-from adapters_registry.staging import ADAPTER, CONFIG, HEAD, MANIFEST, check_file_name
-from adapters_registry.strict_json import NotStrictJson, parse_object
+from adapters_registry.strict_json import NotStrictJson, parse_list, parse_object
+
+T = TypeVar("T")
 
 
-def check_directory(directory: Path, limits: Limits) -> None:
-    """Raise the BadArtifact of the first file that is refused."""
+def check_directory(directory: Path, limits: Limits, left_out: Sequence[str] = ()) -> None:
+    """Raise the BadArtifact of the first file that is refused.
+
+    `left_out` are the names of what came with it, for a sentence about what is not there.
+    """
     with storing("read the adapter"):
         names = _check_names(directory, limits)
-        for name in (CONFIG, ADAPTER):
-            if name not in names:
-                raise MissingFile(f"{name} is not there", name=name)
+        if CONFIG not in names:
+            raise MissingFile(f"{CONFIG} is not there{missing_hint(CONFIG, left_out)}", name=CONFIG)
         config = read_json(directory / CONFIG, limits)
         check_config(config)
-        header = check_weights(directory / ADAPTER, limits)
+        header = check_weights(directory / _weights_name(names, left_out), limits)
         check_ranks(config, header.tensors, limits)
-        if HEAD in names:
-            check_weights(directory / HEAD, limits)
-        if MANIFEST in names:
-            read_json(directory / MANIFEST, limits)
+        if head := _one_of(HEAD_NAMES, names):
+            check_weights(directory / head, limits)
+        for name in (MANIFEST, HUB_HEAD_CONFIG, POOLING):
+            if name in names:
+                read_json(directory / name, limits)
+        if MODULES in names:
+            _parsed(directory / MODULES, limits, parse_list)
+
+
+def _weights_name(names: Set[str], left_out: Sequence[str]) -> str:
+    if found := _one_of(ADAPTER_NAMES, names):
+        return found
+    if pickled := pickled_weights(left_out):
+        raise PickledWeights(
+            f"{ADAPTER} is not there, and {pickled} is not read: weights come from safetensors "
+            "only. Load the adapter where it was trained and save it with "
+            "save_pretrained(…, safe_serialization=True) (AdapterHub: use_safetensors=True)",
+            name=ADAPTER,
+        )
+    raise MissingFile(f"{ADAPTER} is not there{missing_hint(ADAPTER, left_out)}", name=ADAPTER)
+
+
+def _one_of(known: Sequence[str], names: Set[str]) -> str | None:
+    found = [name for name in known if name in names]
+    if len(found) > 1:
+        raise BadFileName(f"{' and '.join(found)} are both there; one of them is read")
+    return found[0] if found else None
 
 
 def check_weights(path: Path, limits: Limits) -> Header:
@@ -48,10 +93,14 @@ def check_weights(path: Path, limits: Limits) -> Header:
 
 
 def read_json(path: Path, limits: Limits) -> dict[str, Any]:
+    return _parsed(path, limits, parse_object)
+
+
+def _parsed(path: Path, limits: Limits, parse: Callable[[bytes], T]) -> T:
     with _opened(path, limits.max_config_bytes) as (file, num_bytes):
         content = file.read(num_bytes)
     try:
-        return parse_object(content)
+        return parse(content)
     except NotStrictJson as error:
         raise BadConfig(f"{path.name} is refused: {error}") from error
 
@@ -60,7 +109,7 @@ def _check_names(directory: Path, limits: Limits) -> set[str]:
     with os.scandir(directory) as entries:
         names = set()
         for entry in entries:
-            names.add(check_file_name(entry.name))
+            names.add(check_stored(entry.name))
             if len(names) > limits.max_files:
                 raise TooManyBytes(f"an adapter has at most {limits.max_files} files")
     sizes = [os.lstat(directory / name).st_size for name in names]

@@ -78,8 +78,10 @@ class Registry:
 
         Raises the BadArtifact that says which file, and what of it.
         """
-        path = staging.path if isinstance(staging, Staging) else staging
-        reader.check_directory(path, self._limits)
+        if isinstance(staging, Staging):
+            reader.check_directory(staging.path, self._limits, staging.paths_left_out)
+        else:
+            reader.check_directory(staging, self._limits)
 
     def publish(
         self,

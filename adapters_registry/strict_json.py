@@ -19,6 +19,21 @@ def parse_object(content: bytes) -> dict[str, Any]:
 
     NotStrictJson says what is wrong.
     """
+    document = _parsed(content)
+    if not isinstance(document, dict):
+        raise NotStrictJson("it is not a JSON object")
+    return document
+
+
+def parse_list(content: bytes) -> list[Any]:
+    """A JSON list, as strictly."""
+    document = _parsed(content)
+    if not isinstance(document, list):
+        raise NotStrictJson("it is not a JSON list")
+    return document
+
+
+def _parsed(content: bytes) -> Any:
     try:
         document = json.loads(
             content.decode("utf-8"),
@@ -38,8 +53,6 @@ def parse_object(content: bytes) -> dict[str, Any]:
         raise
     except ValueError as error:
         raise NotStrictJson(f"it is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise NotStrictJson("it is not a JSON object")
     return document
 
 

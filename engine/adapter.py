@@ -1,12 +1,14 @@
 """An adapter with its head, in host memory: read from a version's files, checked, or written.
 
-The one place that knows file layouts: PEFT's directory where PEFT has the method, ours elsewhere.
+Knows file layouts: PEFT's directory where PEFT has the method, AdapterHub's for its bottlenecks.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +16,34 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.adapter_files import (
+    CONFIG,
+    HEAD,
+    HUB_HEAD,
+    HUB_HEAD_CONFIG,
+    HUB_WEIGHTS,
+    PEFT_PREFIX,
+    WEIGHTS,
+    AdapterFiles,
+    is_adapterhubs,
+    read_files,
+)
+from engine.adapterhub import architecture, described_head, lora_as_peft, stock_head_config
 from engine.base import Base
+from engine.checkpoint import stock_model
 from engine.effect import Effect
-from engine.errors import BadAdapter, EngineError, NonFiniteWeights, WrongBase
+from engine.errors import BadAdapter, EngineError, NonFiniteWeights
 from engine.faults import device_lost, out_of_memory
-from engine.foreign import completed_head, part
-from engine.head_layers import HeadLayers, HeadWeights, checked_head, head_tensor, num_outputs
+from engine.foreign import completed_head
+from engine.head_layers import HeadLayers, HeadWeights, checked_head, num_outputs
 from engine.heads import HEADS
 from engine.kinds import KINDS, Weights
 from engine.port import File
 from engine.product import Activation
-from engine.version_files import read_bytes, read_json, read_tensors, tensor_bytes
+from engine.sentence_modules import described_embedding
+from engine.version_files import tensor_bytes
 
-CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
-ROLES = {"config": CONFIG, "adapter": WEIGHTS, "head": HEAD}
-_PEFT_PREFIX = "base_model.model."
+_log = logging.getLogger(__name__)
 _PEFT_KINDS = {"LORA": "lora", "IA3": "ia3", "BEFT": "bias"}
 
 
@@ -95,30 +110,42 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
     Raises BadAdapter and its kin. Every byte is hashed as it is read: what is checked is what is
     served.
     """
+    with unreadable():
+        return adapter_of(read_files(files, base.family), base, head)
+
+
+@contextmanager
+def unreadable() -> Iterator[None]:
+    """A stranger's files may hold anything anywhere, and must not end the engine: what nobody
+    foresaw is told in our words, and in the log in its own.
+    """
     try:
-        return _read_adapter(files, base, head)
+        yield
     except EngineError:
         raise
     except Exception as error:
         if out_of_memory(error) or device_lost(error):
             raise
-        # a stranger's files may hold anything anywhere, and must not end the engine
-        raise BadAdapter(f"the adapter cannot be read: {type(error).__name__}: {error}") from error
+        _log.exception("an adapter cannot be read", extra={"action": "adapter.unreadable"})
+        raise BadAdapter(
+            "the adapter cannot be read: something in its files is not what an adapter has there"
+        ) from error
 
 
-def _read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None) -> Adapter:
-    contents = {file.role: read_bytes(file) for file in files}
-    config = read_json(contents.get("config", b""), CONFIG)
-    kind = _kind(config)
-    adapter_tensors, head_weights = _split(contents, base)
-    settings, weights = KINDS[kind].read(config, adapter_tensors, base)
-    manifest = read_json(contents["manifest"], "manifest.json") if "manifest" in contents else {}
-    _check_base(manifest, base)
-    merged = completed_head(head, manifest, config, num_outputs(head_weights, base.family))
+def adapter_of(files: AdapterFiles, base: Base, head: Mapping[str, Any] | None) -> Adapter:
+    config, tensors = files.config, files.tensors
+    kind = architecture(config) if files.is_adapterhubs else _kind(config)
+    if files.is_adapterhubs and kind == "lora":
+        config, tensors = lora_as_peft(config, tensors)
+    settings, weights = KINDS[kind].read(config, tensors, base)
+    merged = completed_head(
+        head, files.manifest, config, num_outputs(files.head_weights, base.family),
+        _described(files, head or {}, base),
+    )  # fmt: skip
     checked, layers = checked_head(merged, base)
-    layers.check(head_weights)
+    layers.check(files.head_weights)
     adapter = Adapter(
-        kind=kind, config=settings, weights=weights, head=checked, head_weights=head_weights
+        kind=kind, config=settings, weights=weights, head=checked, head_weights=files.head_weights
     )
     _check_finite(adapter, base)
     return adapter
@@ -131,31 +158,39 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     bare = not layers.shapes
     # a head alone is the adapter's file, which a version always has
     inside = not tensors or ("peft_type" in content and (layers.native or bare))
-    files = {"config": CONFIG, "adapter": WEIGHTS}
+    files = {"config": CONFIG, "adapter": HUB_WEIGHTS if is_adapterhubs(content) else WEIGHTS}
     if "peft_type" in content:
         content |= {
             "task_type": _peft_task(adapter.head["kind"], base),
             "base_model_name_or_path": base.name,
         }
-        prefix = f"{_PEFT_PREFIX}{layers.prefix}"
+        prefix = f"{PEFT_PREFIX}{layers.prefix}"
         tensors = {f"{prefix}{name}": t for name, t in tensors.items()}
     if inside:
         content |= {"modules_to_save": layers.modules or None} if tensors else {}
-        tensors |= {f"base_model.model.{name}": t for name, t in adapter.head_weights.items()}
+        tensors |= {f"{PEFT_PREFIX}{name}": t for name, t in adapter.head_weights.items()}
     elif not bare:
-        files["head"] = HEAD
-        (directory / HEAD).write_bytes(tensor_bytes(adapter.head_weights))
+        files |= _write_head(adapter, directory, base, for_library=is_adapterhubs(content))
     (directory / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-    (directory / WEIGHTS).write_bytes(tensor_bytes(tensors))
+    (directory / files["adapter"]).write_bytes(tensor_bytes(tensors))
     return files
 
 
-def staged_files(directory: Path) -> list[File]:
-    """The files of a staged directory, by role."""
-    roles = {**ROLES, "manifest": "manifest.json"}
-    return [
-        File(role=r, path=str(directory / n)) for r, n in roles.items() if (directory / n).exists()
-    ]
+def _write_head(
+    adapter: Adapter, directory: Path, base: Base, *, for_library: bool
+) -> dict[str, str]:
+    """A head in a file of its own, as AdapterHub's library has it where it is a stock model's."""
+    stock = stock_model(base.model.config, adapter.head["kind"]) if for_library else None
+    if stock is None or adapter.head["pooling"] != "native" or "layout" in adapter.head:
+        (directory / HEAD).write_bytes(tensor_bytes(adapter.head_weights))
+        return {"head": HEAD}
+    common = {
+        "hidden_size": base.hidden_size, "model_type": base.model_type, "model_name": "",
+    }  # fmt: skip
+    content = stock_head_config(adapter.head, stock, common)
+    (directory / HUB_HEAD_CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    (directory / HUB_HEAD).write_bytes(tensor_bytes(adapter.head_weights))
+    return {"head": HUB_HEAD, "head_config": HUB_HEAD_CONFIG}
 
 
 def _peft_task(head: str, base: Base) -> str:
@@ -163,42 +198,24 @@ def _peft_task(head: str, base: Base) -> str:
 
 
 def _kind(config: Mapping[str, Any]) -> str:
-    """Ours by name, PEFT's by its type; AdapterHub's say nothing and hold a bottleneck's config."""
-    inner = config.get("config")
-    if isinstance(inner, Mapping) and "non_linearity" in inner:
-        return "bottleneck"
+    """Ours by name, PEFT's by its type."""
     ours = config.get("adapterd_kind")
     kind = ours if isinstance(ours, str) else _PEFT_KINDS.get(str(config.get("peft_type")))
     if kind not in KINDS:
         named = ours or config.get("peft_type")
-        raise BadAdapter(f"the adapter's kind is {named!r}; this engine serves {', '.join(KINDS)}")
+        raise BadAdapter(
+            f"the adapter's kind (peft_type) is {named!r}; this engine serves {', '.join(KINDS)}"
+        )
     return kind
 
 
-def _split(contents: Mapping[str, bytes], base: Base) -> tuple[dict[str, Tensor], HeadWeights]:
-    """Adapter tensors and head tensors, named relative to the bare model."""
-    adapter: dict[str, Tensor] = {}
-    head: HeadWeights = {}
-    for role in ("adapter", "head"):
-        for key, tensor in read_tensors(contents[role], role).items() if role in contents else ():
-            name = key.removeprefix(_PEFT_PREFIX)
-            if {"original_module", "modules_to_save"} & set(name.split(".")):
-                continue  # with `bias: all` PEFT saves a head's biases again under its wrapper
-            if head_tensor(name, base.family):
-                head[name] = tensor.float()
-            else:
-                outer = next((p for p in base.family.prefixes if name.startswith(f"{p}.")), None)
-                adapter[name.removeprefix(f"{outer}.")] = tensor
-    return adapter, head
-
-
-def _check_base(manifest: Mapping[str, Any], base: Base) -> None:
-    claimed = part(manifest, "base").get("fingerprint", base.fingerprint)
-    if claimed != base.fingerprint:
-        raise WrongBase(
-            f"the adapter was made for the base {str(claimed)[:12]}…; "
-            f"this server runs {base.fingerprint[:12]}… ({base.name})"
-        )
+def _described(files: AdapterFiles, given: Mapping[str, Any], base: Base) -> dict[str, Any]:
+    """What the documents beside an adapter say of its head."""
+    if files.is_adapterhubs:
+        return described_head(files.head_config, base.family.architecture == "decoder")
+    if given.get("kind") not in (None, "", "embed"):
+        return {}
+    return described_embedding(files.modules, {} if given.get("pooling") else files.pooling)
 
 
 def _check_finite(adapter: Adapter, base: Base) -> None:

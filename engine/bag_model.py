@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save_file
 
 from engine import port
-from engine.errors import BadAdapter
+from engine.base_names import ServedBase, base_doubt
+from engine.errors import BadAdapter, WrongBase
 from engine.heads import HEADS, head_kind
 from engine.heads.head_kind import IGNORED
 
@@ -128,7 +129,9 @@ class BagModel:
         return [([i], tag) for i, tag in tokens if tag != IGNORED]
 
 
-def inspect_bag(directory: Path, head: dict[str, Any] | None) -> port.Inspected:
+def inspect_bag(
+    directory: Path, head: dict[str, Any] | None, other_base: bool = False
+) -> port.Inspected:
     """What a directory holds; `head` completes or overrides what it says."""
     try:
         config = json.loads((directory / "adapter_config.json").read_text())
@@ -142,7 +145,15 @@ def inspect_bag(directory: Path, head: dict[str, Any] | None) -> port.Inspected:
     }  # fmt: skip
     files = {"config": "adapter_config.json", "adapter": "adapter_model.safetensors"}
     count = sum(int(tensor.size) for tensor in tensors.values())
-    return port.Inspected(semantics=semantics, files=files, num_parameters=count)
+    claimed = config.get("base_model_name_or_path") or ""
+    doubt = base_doubt(claimed, ServedBase(given="fake"))
+    if doubt is not None and doubt.is_other and not other_base:
+        raise WrongBase(doubt.sentence)
+    return port.Inspected(
+        semantics=semantics, files=files, num_parameters=count,
+        warnings=[] if doubt is None or doubt.is_other else [doubt.sentence],
+        other_base=claimed if doubt is not None and doubt.is_other else "",
+    )  # fmt: skip
 
 
 def _num_outputs(head: dict[str, Any]) -> int:

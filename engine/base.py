@@ -28,7 +28,7 @@ from engine.numerics import Numerics, choose_numerics
 from engine.packing import Batch
 from engine.port import Site
 from engine.slot_biases import SlotBiases
-from engine.source import base_path
+from engine.source import base_path, served_base
 
 
 class Base:
@@ -37,7 +37,7 @@ class Base:
     def __init__(self, config: EngineConfig) -> None:
         path = base_path(config.base)
         model_config = read_config(path)
-        self.name = config.base
+        self.name, self.served = config.base, served_base(config.base, path)
         self.family: Family = family_of(model_config.model_type).configured(model_config)
         self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable

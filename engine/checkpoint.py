@@ -14,7 +14,10 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     GgufConfig,
 )
@@ -30,6 +33,10 @@ _NO_LIMIT = 10**6
 _OPTIONAL = ("pooler.", "lm_head.")
 _STOCK: dict[str, Any] = {
     "encoder": AutoModel, "decoder": AutoModelForCausalLM, "seq2seq": AutoModelForSeq2SeqLM,
+}  # fmt: skip
+_STOCK_HEADS: dict[str, Any] = {
+    "classify": AutoModelForSequenceClassification, "regress": AutoModelForSequenceClassification,
+    "tag": AutoModelForTokenClassification, "span": AutoModelForQuestionAnswering,
 }  # fmt: skip
 
 
@@ -54,6 +61,13 @@ def read_config(path: Path) -> Any:
         raise _no_gguf(path) from error
     except (OSError, ValueError, KeyError) as error:
         raise BadBase(f"{path} holds no base that transformers knows: {error}") from error
+
+
+def stock_model(config: Any, head: str) -> str | None:
+    """The class of the stock task model with such a head, where transformers has one."""
+    known = _STOCK_HEADS.get(head)
+    model = known._model_mapping.get(type(config), None) if known else None
+    return model.__name__ if model else None
 
 
 def read_weights(

@@ -13,12 +13,13 @@ from typing import Any
 
 from engine import port
 from engine.activation_memory import ActivationMemory
-from engine.adapter import ROLES, Adapter, read_adapter, staged_files, write_adapter
+from engine.adapter import Adapter, read_adapter, write_adapter
 from engine.base import Base
 from engine.config import EngineConfig
 from engine.errors import BadTraining, EngineError, NotLoaded
 from engine.faults import input_to_blame, step_failure
 from engine.head_layers import checked_head
+from engine.inspection import inspect
 from engine.memory.kv_cache import BLOCK_TOKENS
 from engine.possible import possible_kinds, possible_poolings
 from engine.prefix import Known, shared_name
@@ -145,12 +146,7 @@ class Engine:
         return port.Done()
 
     def _inspect(self, step: port.Inspect) -> port.Inspected:
-        files = staged_files(Path(step.directory))
-        adapter = read_adapter(files, self._base, step.head)
-        names = {f.role: Path(f.path).name for f in files if f.role in ROLES}
-        return port.Inspected(
-            semantics=adapter.semantics, files=names, num_parameters=adapter.num_parameters
-        )
+        return inspect(step, self._base)
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
         training = Training(step, self._base, self._sites, self._activations)

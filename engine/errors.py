@@ -44,6 +44,18 @@ class WrongBase(BadAdapter):
     code = "wrong_base"
 
 
+class MissingTensors(BadAdapter):
+    """The adapter's weights are not those of the modules that its configuration targets."""
+
+    code = "missing_tensors"
+
+
+class PatternRefused(BadAdapter):
+    """A number of the adapter depends on an expression, and expressions are never run."""
+
+    code = "pattern_refused"
+
+
 class CannotCompose(BadAdapter):
     """The adapters cannot act together in one slot."""
 
@@ -120,7 +132,8 @@ ERRORS: dict[str, type[EngineError]] = {
     error.code: error
     for error in (
         EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase,
-        CannotCompose, BadRow, BadAnswering, NonFiniteResult, NotLoaded, OutOfMemory, BadTraining,
-        Diverged, BadCheckpoint, CheckpointFailed, EngineGone, BadBase,
+        MissingTensors, PatternRefused, CannotCompose, BadRow, BadAnswering, NonFiniteResult,
+        NotLoaded, OutOfMemory, BadTraining, Diverged, BadCheckpoint, CheckpointFailed, EngineGone,
+        BadBase,
     )
 }  # fmt: skip

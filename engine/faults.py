@@ -60,5 +60,5 @@ def step_failure(step: Step, error: Exception) -> Failure | None:
     _log.error("a step failed unexpectedly", exc_info=error, extra={"action": "step.failed"})
     return Failure(
         code=contained[type(step)].code,
-        message=f"{name} failed unexpectedly: {type(error).__name__}: {error}",
+        message=f"{name} failed, and why is in the log: what it was given is not what it takes",
     )

@@ -23,12 +23,14 @@ def completed_head(
     manifest: Mapping[str, Any],
     config: Mapping[str, Any],
     outputs: int | None,
+    described: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The head's settings: what the caller gives, else our manifest's, else what PEFT's say.
+    """The head's settings: what the caller gives, else our manifest's, else what is `described`
+    beside the adapter, else what PEFT's say.
 
     `outputs` is how many its weights have; None without any.
     """
-    head = dict(part(part(manifest, "semantics"), "head"))
+    head = {**(described or {}), **part(part(manifest, "semantics"), "head")}
     head |= {name: value for name, value in (given or {}).items() if value not in (None, "", [])}
     if "kind" not in head:
         head["kind"] = _kind(config, outputs)

@@ -17,6 +17,7 @@ from torch import Tensor
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
 from engine.families.family import WRITTEN, HeadLayer, NativeHead
+from engine.flexible_heads import ACTIVATIONS, checked_layout, is_flexible, laid_out
 from engine.heads import HEADS, head_kind
 from engine.windows import window_problem
 
@@ -26,9 +27,6 @@ HeadWeights = dict[str, Tensor]
 _PLAIN = NativeHead(layers=(HeadLayer(name="classifier"),))
 #: what nearly every stock model has for question answering
 _USUAL = {"span": NativeHead(layers=(HeadLayer(name="qa_outputs"),))}
-_ACTIVATIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
-    None: lambda x: x, "tanh": torch.tanh, "relu": torch.relu, "gelu": torch.nn.functional.gelu,
-}  # fmt: skip
 _POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "first": lambda row_TD: row_TD[0],
     "cls": lambda row_TD: row_TD[0],
@@ -154,7 +152,7 @@ class HeadLayers:
             linear = torch.nn.functional.linear(
                 features, weights[f"{layer.name}.weight"], weights.get(f"{layer.name}.bias")
             )
-            features = _ACTIVATIONS[layer.activation](linear)
+            features = ACTIVATIONS[layer.activation](linear)
             if layer.norm:
                 scale, shift = weights[f"{layer.norm}.weight"], weights.get(f"{layer.norm}.bias")
                 features = torch.nn.functional.layer_norm(
@@ -175,7 +173,8 @@ def num_outputs(weights: Mapping[str, Tensor], family: Family) -> int | None:
     """How many logits head weights give, by the last linear of a layout; None without any."""
     layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
     names = [f"{layout.layers[-1].name}.weight" for layout in layouts if layout.layers]
-    for name in dict.fromkeys(names):
+    flexible = [name for name in weights if is_flexible(name) and name.endswith(".weight")]
+    for name in dict.fromkeys([*sorted(flexible, reverse=True), *names]):
         if name in weights and weights[name].ndim:
             return int(weights[name].shape[0])
     return None
@@ -186,7 +185,10 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
 
     Raises BadAdapter.
     """
-    checked = head_kind(dict(head)).check(dict(head))
+    kind = head_kind(dict(head))
+    checked = kind.check(dict(head))
+    if head.get("layout") is not None and not kind.bare:
+        checked["layout"] = checked_layout(head["layout"])
     layers = HeadLayers(checked, base.family, base.hidden_size)
     if layers.writes and not base.writes:
         raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
@@ -194,7 +196,7 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
         raise BadAdapter(f"format is chat; {base.name} has no chat template, so it must be plain")
     if layers.base_pooler and not base.has_pooler:
         raise BadAdapter(
-            f"native pooling needs a base with a pooler, and {base.name} has none; use mean pooling"
+            f"the head reads the base's pooler, and {base.name} has none; use mean pooling"
         )
     for name, limit in (("window", base.max_tokens), ("dimensions", base.hidden_size)):
         if (checked.get(name) or 0) > limit:
@@ -207,6 +209,8 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
 
 
 def _layout(head: dict[str, Any], family: Family) -> NativeHead:
+    if "layout" in head:
+        return laid_out(head["layout"])
     if head["pooling"] != "native":
         return _BARE if head_kind(head).bare else _PLAIN
     name = HEADS[head["kind"]].native_as
@@ -219,12 +223,12 @@ def _layout(head: dict[str, Any], family: Family) -> NativeHead:
         )
     native = known[name]
     unknown = sorted(
-        {str(layer.activation) for layer in native.layers} - set(map(str, _ACTIVATIONS))
+        {str(layer.activation) for layer in native.layers} - set(map(str, ACTIVATIONS))
     )
     if unknown:
         raise BadAdapter(
             f"the base's native {name} head uses {unknown[0]}; "
-            f"this engine computes {', '.join(each for each in _ACTIVATIONS if each)}"
+            f"this engine computes {', '.join(each for each in ACTIVATIONS if each)}"
         )
     return native
 

@@ -6,9 +6,26 @@ count, whole or their dotted endings. No torch, so that the trainer tells a wron
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 
-from engine.errors import BadAdapter
+from engine.errors import BadAdapter, PatternRefused
+
+_NAME = re.compile(r"\w+(?:\.\w+)*", re.ASCII)
+
+
+def is_name(key: str) -> bool:
+    """Whether a key is a module's name or its last parts, rather than an expression."""
+    return _NAME.fullmatch(key) is not None
+
+
+def plain_name(key: str) -> str | None:
+    """The name that a key spells, written as an expression or not; None for any other expression.
+
+    PEFT's own examples begin with `^`, and careful people escape the dots.
+    """
+    name = key.removeprefix("^").removesuffix("$").replace("\\.", ".")
+    return name if is_name(name) else None
 
 
 def targeted(site: str, targets: Sequence[str] | None) -> bool:
@@ -21,15 +38,22 @@ def targeted(site: str, targets: Sequence[str] | None) -> bool:
 def resolved(name: str, pattern: object, sites: Collection[str]) -> dict[str, int | float]:
     """The value of every site that a key names, the first key first.
 
-    Raises BadAdapter for a key that names no site and for a value that is no number.
+    Raises PatternRefused for a key that is an expression, BadAdapter for one that names no site and
+    for a value that is no number.
     """
     if not isinstance(pattern, Mapping | None):
         raise BadAdapter(f"{name} is {pattern!r}; it must be an object of names and numbers")
     values: dict[str, int | float] = {}
     for key, value in (pattern or {}).items():
-        matched = [site for site in sites if targeted(site, [str(key)])]
+        module = plain_name(str(key))
+        if module is None:
+            raise PatternRefused(
+                f"{name} has the key {str(key)[:80]!r}; expressions are never run, so write the "
+                "names of the modules it means in its place, each with its number"
+            )
+        matched = [site for site in sites if targeted(site, [module])]
         # with the stock model's prefix before it
-        matched = matched or [site for site in sites if str(key).endswith(f".{site}")]
+        matched = matched or [site for site in sites if module.endswith(f".{site}")]
         if not matched:
             raise BadAdapter(
                 f"{name} names {key!r}, which is no adapted module of this base, such as "

@@ -42,8 +42,10 @@ class Inspect(Message, frozen=True, kw_only=True):
     """Check a staged adapter directory against this base and say what it is; loads nothing.
 
     `head` overrides or completes what the directory says of its head:
-    its kind, labels, pooling and the kind's other settings.
+    its kind, labels, pooling and the kind's other settings. `other_base` serves it although its
+    files name another base.
     """
 
     directory: str
     head: dict[str, Any] | None = None
+    other_base: bool = False

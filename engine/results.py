@@ -121,12 +121,15 @@ class Loaded(Message, frozen=True, kw_only=True):
 class Inspected(Message, frozen=True, kw_only=True):
     """What a directory holds.
 
-    `semantics` goes into the manifest as it is; `files` maps role to file name.
+    `semantics` goes into the manifest as it is; `files` maps role to file name. `other_base` is the
+    base that the files name, where it was insisted that this one serves them.
     """
 
     semantics: dict[str, Any]
     files: dict[str, str]
     num_parameters: int
+    warnings: list[str] = msgspec.field(default_factory=list)
+    other_base: str = ""
 
 
 class Predicted(Message, frozen=True, kw_only=True):

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine.base_names import ServedBase
 from engine.errors import BadBase
 
 _GGUF = ".gguf"
@@ -29,6 +31,22 @@ def base_path(base: str) -> Path:
     if base.startswith((".", "/")) or base.count("/") > 1:
         raise BadBase(f"there is no folder {base}")
     return _hub_folder(base)
+
+
+def served_base(base: str, path: Path) -> ServedBase:
+    """What `base`, which lies at `path`, is known by."""
+    is_folder = path.is_dir() and Path(base) == path
+    origin = _origin(path / "config.json") if is_folder else ""
+    return ServedBase(given=base, path=str(path.resolve()), origin=origin)
+
+
+def _origin(config: Path) -> str:
+    try:
+        content = json.loads(config.read_bytes())
+    except (OSError, ValueError):
+        return ""
+    origin = content.get("_name_or_path") if isinstance(content, dict) else None
+    return origin if isinstance(origin, str) else ""
 
 
 def _holds_base(path: Path) -> bool:

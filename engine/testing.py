@@ -92,7 +92,7 @@ class FakeEngine:
             case port.Evict():
                 self.placed = {s: d for s, d in self.placed.items() if s not in step.slots}
             case port.Inspect():
-                return inspect_bag(Path(step.directory), step.head)
+                return inspect_bag(Path(step.directory), step.head, step.other_base)
             case port.Predict():
                 return self._predict(step)
             case port.Write():

@@ -33,13 +33,24 @@ def read_bytes(file: File) -> bytes:
 
 
 def read_json(data: bytes, name: str) -> dict[str, Any]:
+    content = _parsed(data, name)
+    if not isinstance(content, dict):
+        raise BadAdapter(f"{name} must hold a JSON object")
+    return content
+
+
+def read_json_list(data: bytes, name: str) -> list[Any]:
+    content = _parsed(data, name)
+    if not isinstance(content, list):
+        raise BadAdapter(f"{name} must hold a JSON list")
+    return content
+
+
+def _parsed(data: bytes, name: str) -> Any:
     try:
-        content = json.loads(data)
+        return json.loads(data)
     except ValueError as error:
         raise BadAdapter(f"{name} is missing or not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise BadAdapter(f"{name} holds {type(content).__name__}; it must be an object")
-    return content
 
 
 def read_tensors(data: bytes, role: str) -> dict[str, Tensor]:

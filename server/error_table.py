@@ -88,6 +88,8 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             engine.WrongShape,
             engine.NonFiniteWeights,
             engine.CannotCompose,
+            engine.MissingTensors,
+            engine.PatternRefused,
         ),
     ),
     (
@@ -127,7 +129,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     ),
     (
         UNUSABLE,
-        (registry.BadConfig, registry.RemoteCode, registry.PatternRefused, registry.WrongRank),
+        (registry.BadConfig, registry.RemoteCode, registry.WrongRank),
     ),
     (UNUSABLE, (registry.RankTooLarge, registry.BadManifest)),
     (FULL, (registry.StorageFull,)),

@@ -98,6 +98,9 @@ def register(
         ),
     ] = None,
     note: Annotated[str, typer.Option(help="Kept in the version's lineage.")] = "",
+    other_base: Annotated[
+        bool, typer.Option("--other-base", help="Serve it although its files name another base.")
+    ] = False,
     promote: Promote = False,
     as_json: Json = False,
 ) -> None:
@@ -115,6 +118,7 @@ def register(
             head_settings=parse_settings(settings or []),
             promote=promote,
             note=note,
+            other_base=other_base,
         )
     render.print_json(version) if as_json else render.print_version(version)
 

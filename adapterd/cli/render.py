@@ -118,6 +118,8 @@ def print_version(version: Version) -> None:
     facts = asdict(version) | {
         "labels": ", ".join(version.labels),
         "aliases": ", ".join(version.aliases),
+        "left_out": ", ".join(version.left_out) or None,
+        "warnings": "\n".join(version.warnings) or None,
         "created_at": moment(version.created_at),
         "lineage": json.dumps(version.lineage, ensure_ascii=False) if version.lineage else None,
     }

@@ -16,7 +16,7 @@ class RegisterRequest(_message.Message):
     def __init__(self, metadata: _Optional[_Union[RegisterMetadata, _Mapping]] = ..., chunk: _Optional[_Union[FileChunk, _Mapping]] = ...) -> None: ...
 
 class RegisterMetadata(_message.Message):
-    __slots__ = ("task_id", "head", "labels", "pooling", "promote", "note", "head_settings")
+    __slots__ = ("task_id", "head", "labels", "pooling", "promote", "note", "head_settings", "other_base", "left_out")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
@@ -24,6 +24,8 @@ class RegisterMetadata(_message.Message):
     PROMOTE_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
     HEAD_SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    OTHER_BASE_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     head: str
     labels: _containers.RepeatedScalarFieldContainer[str]
@@ -31,7 +33,9 @@ class RegisterMetadata(_message.Message):
     promote: bool
     note: str
     head_settings: _struct_pb2.Struct
-    def __init__(self, task_id: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pooling: _Optional[str] = ..., promote: _Optional[bool] = ..., note: _Optional[str] = ..., head_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    other_base: bool
+    left_out: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task_id: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., pooling: _Optional[str] = ..., promote: _Optional[bool] = ..., note: _Optional[str] = ..., head_settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., other_base: _Optional[bool] = ..., left_out: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class FileChunk(_message.Message):
     __slots__ = ("name", "data")
@@ -42,7 +46,7 @@ class FileChunk(_message.Message):
     def __init__(self, name: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("task_id", "version", "digest", "kind", "head", "labels", "num_parameters", "num_bytes", "created_at", "source", "aliases", "lineage")
+    __slots__ = ("task_id", "version", "digest", "kind", "head", "labels", "num_parameters", "num_bytes", "created_at", "source", "aliases", "lineage", "left_out", "warnings")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +59,8 @@ class Version(_message.Message):
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     ALIASES_FIELD_NUMBER: _ClassVar[int]
     LINEAGE_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     version: int
     digest: str
@@ -67,7 +73,9 @@ class Version(_message.Message):
     source: str
     aliases: _containers.RepeatedScalarFieldContainer[str]
     lineage: _struct_pb2.Struct
-    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., num_parameters: _Optional[int] = ..., num_bytes: _Optional[int] = ..., created_at: _Optional[float] = ..., source: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    left_out: _containers.RepeatedScalarFieldContainer[str]
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., num_parameters: _Optional[int] = ..., num_bytes: _Optional[int] = ..., created_at: _Optional[float] = ..., source: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
     __slots__ = ("task_id", "dataset_sha256")

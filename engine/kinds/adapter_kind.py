@@ -17,6 +17,7 @@ from engine.families import Family
 from engine.module_names import targeted
 from engine.port import Site
 from engine.product import Activation
+from engine.targets import Targets, peft_targets
 
 #: site -> part ("down", "up", …) -> tensor
 Weights = dict[str, dict[str, Tensor]]
@@ -110,11 +111,44 @@ class AdapterKind(Protocol):
         """
         ...
 
+    def targets(self, config: Mapping[str, Any], layout: Layout) -> Targets | None:
+        """The sites that the configuration `read` was given names; None where it names none."""
+        ...
+
+    def missing(
+        self,
+        config: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        sites: Sequence[str],
+        layout: Layout,
+    ) -> list[str]:
+        """What to tell of other tensors that should be there, given what `read` was and its sites;
+        raises MissingTensors.
+        """
+        ...
+
     def write(
         self, config: Mapping[str, Any], weights: Weights, layout: Layout
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """The inverse of `read`: the content of adapter_config.json, and tensors by name."""
         ...
+
+
+class PeftTargets:
+    """What kinds have in common whose files are PEFT's: modules are named as PEFT names them."""
+
+    def targets(self, config: Mapping[str, Any], layout: Layout) -> Targets | None:
+        return peft_targets(config, layout.sites, layout.family.prefixes)
+
+    def missing(
+        self,
+        config: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        sites: Sequence[str],
+        layout: Layout,
+    ) -> list[str]:
+        del config, tensors, sites, layout
+        return []
 
 
 def only(config: Mapping[str, Any], kind: str, *known: str) -> None:

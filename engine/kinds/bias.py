@@ -14,6 +14,7 @@ from engine.effect import Effect
 from engine.errors import BadAdapter
 from engine.kinds.adapter_kind import (
     Layout,
+    PeftTargets,
     Weights,
     check_shapes,
     check_sites,
@@ -24,7 +25,7 @@ from engine.kinds.adapter_kind import (
 _SUFFIX = ".beft_bias"
 
 
-class BiasKind:
+class BiasKind(PeftTargets):
     """Shifts of linears' outputs, whether the base has a bias there or not."""
 
     name = "bias"

@@ -8,7 +8,7 @@ Houlsby et al. 2019 (arXiv 1902.00751): on what each sublayer gives. Pfeiffer et
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,9 +26,10 @@ from engine.kinds.adapter_kind import (
     only,
     positive,
 )
-from engine.kinds.bottleneck_files import content, grouped, keyed, read_config
+from engine.kinds.bottleneck_files import content, grouped, keyed, read_config, targets
 from engine.product import Activation, LowRank
 from engine.routes import Route, around_norm, of_output, spanning, with_residual
+from engine.targets import Targets
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu, "gelu": functional.gelu, "swish": functional.silu, "tanh": torch.tanh,
@@ -130,6 +131,19 @@ class BottleneckKind:
                 },
             )  # fmt: skip
         return {**settings, "sites": sorted(weights)}, weights
+
+    def targets(self, config: Mapping[str, Any], layout: Layout) -> Targets:
+        return targets(config, layout)
+
+    def missing(
+        self,
+        config: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        sites: Sequence[str],
+        layout: Layout,
+    ) -> list[str]:
+        del config, tensors, sites, layout
+        return []
 
     def write(
         self, config: Mapping[str, Any], weights: Weights, layout: Layout

@@ -11,8 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
+from engine.config_fields import flag, indices
 from engine.errors import BadAdapter
 from engine.kinds.adapter_kind import Layout, Weights
+from engine.targets import Targets
 
 _KEY = re.compile(
     r"(?P<host>.+)\.adapters\.[^.]+\.adapter_(?P<part>down\.0|up)\.(?P<field>weight|bias)"
@@ -63,6 +65,25 @@ def read_config(config: Mapping[str, Any], activations: Sequence[str]) -> dict[s
         "variant": _variant(given), "reduction": _reduction(given.get("reduction_factor")),
         "activation": activation, "scaling": float(scaling),
     }  # fmt: skip
+
+
+def targets(config: Mapping[str, Any], layout: Layout) -> Targets:
+    """Where the library's configuration says that bottlenecks sit."""
+    given = config["config"]
+    left_out = indices(given, "leave_out")
+    marks = {"attention": "mh_adapter", "feed_forward": "output_adapter"}
+    names = [name for name, mark in marks.items() if flag(given, mark)]
+    sites = {
+        layout.sublayer(name, layer)
+        for layer in range(layout.num_layers)
+        for name in names
+        if layer not in left_out
+    }
+    said = f"{' and '.join(marks[name] for name in names)} in every layer"
+    return Targets(
+        said=said + (f" but {', '.join(map(str, left_out))}" if left_out else ""),
+        sites=frozenset(sites),
+    )
 
 
 def content(config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:

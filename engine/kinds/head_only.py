@@ -10,10 +10,10 @@ from torch import Tensor
 
 from engine.effect import Effect
 from engine.errors import BadAdapter
-from engine.kinds.adapter_kind import Layout, Weights, only
+from engine.kinds.adapter_kind import Layout, PeftTargets, Weights, only
 
 
-class HeadOnlyKind:
+class HeadOnlyKind(PeftTargets):
     """A version whose only weights are its head's."""
 
     name = "head_only"
@@ -41,6 +41,9 @@ class HeadOnlyKind:
 
     def activation(self, config: Mapping[str, Any]) -> None:
         del config
+
+    def targets(self, config: Mapping[str, Any], layout: Layout) -> None:
+        del config, layout
 
     def read(
         self, config: Mapping[str, Any], tensors: Mapping[str, Tensor], layout: Layout

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.effect import Effect
 from engine.errors import BadAdapter, BadTraining, WrongShape
-from engine.kinds.adapter_kind import Layout, Weights, check_sites, chosen_sites, only
+from engine.kinds.adapter_kind import Layout, PeftTargets, Weights, check_sites, chosen_sites, only
 from engine.module_names import targeted
 from engine.port import Site
 
@@ -43,7 +43,7 @@ _DEFAULTS: dict[str, _Modules] = {
 }  # fmt: skip
 
 
-class Ia3Kind:
+class Ia3Kind(PeftTargets):
     """One learned scale per output of a linear, or per input where the config says so."""
 
     name = "ia3"

@@ -7,16 +7,18 @@ et al. 2024, arXiv 2402.09353) the output less its bias is scaled by m / ||W + s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from engine.config_fields import flag, number, text
 from engine.effect import Effect
 from engine.errors import BadAdapter, BadTraining
 from engine.kinds.adapter_kind import (
     Layout,
+    PeftTargets,
     Weights,
     check_shapes,
     check_sites,
@@ -24,7 +26,16 @@ from engine.kinds.adapter_kind import (
     only,
     positive,
 )
-from engine.kinds.lora_files import BIASES, bias_keys, check_config, grouped, keyed
+from engine.kinds.lora_files import (
+    BIASES,
+    PATTERNS,
+    bias_keys,
+    check_config,
+    grouped,
+    keyed,
+    missing_biases,
+    read_patterns,
+)
 from engine.module_names import resolved
 from engine.product import LowRank
 
@@ -35,7 +46,7 @@ _SETTINGS = (
 _MAX_RANK = 512
 
 
-class LoraKind:
+class LoraKind(PeftTargets):
     """Low-rank updates at linears, any subset, any rank per site."""
 
     name = "lora"
@@ -110,10 +121,10 @@ class LoraKind:
         check_sites(weights, layout)
         sites = sorted(weights)
         kept = {
-            "r": int(config["r"]), "lora_alpha": float(config.get("lora_alpha", 8)),
-            "use_rslora": bool(config.get("use_rslora")), "use_dora": bool(config.get("use_dora")),
-            "lora_bias": bool(config.get("lora_bias")), "bias": config.get("bias") or "none",
-            **_patterns(config, sites), "sites": sites,
+            "r": int(config["r"]), "lora_alpha": number(config, "lora_alpha", 8),
+            "use_rslora": flag(config, "use_rslora"), "use_dora": flag(config, "use_dora"),
+            "lora_bias": flag(config, "lora_bias"), "bias": text(config, "bias") or "none",
+            **read_patterns(config, weights), "sites": sites,
         }  # fmt: skip
         for name, parts in weights.items():
             check_shapes(layout.sites[name], parts, _shapes(name, kept, layout))
@@ -121,6 +132,21 @@ class LoraKind:
         for path, bias in bias_keys(biases, kept["bias"], layout).items():
             weights.setdefault(path, {})["bias"] = bias
         return kept, weights
+
+    def missing(
+        self,
+        config: Mapping[str, Any],
+        tensors: Mapping[str, Tensor],
+        sites: Sequence[str],
+        layout: Layout,
+    ) -> list[str]:
+        """The base's own biases that were trained beside the products."""
+        setting = text(config, "bias") or "none"
+        wanted = [
+            path for path in _biased({"bias": setting, "sites": list(sites)}, layout)
+            if layout.bias(path) is not None
+        ]  # fmt: skip
+        return missing_biases(setting, wanted, grouped(tensors))
 
     def write(
         self, config: Mapping[str, Any], weights: Weights, layout: Layout
@@ -134,21 +160,15 @@ class LoraKind:
         return content, keyed(weights, config["sites"])
 
 
-def _patterns(config: Mapping[str, Any], sites: list[str]) -> dict[str, Any]:
-    return {
-        name: resolved(name, config.get(name), sites) for name in ("rank_pattern", "alpha_pattern")
-    }
-
-
 def _checked_patterns(config: Mapping[str, Any], sites: list[str]) -> dict[str, Any]:
     """Those of a new adapter; raises BadTraining."""
     try:
-        patterns = _patterns(config, sites)
+        patterns = {name: resolved(name, config.get(name), sites) for name in PATTERNS}
     except BadAdapter as error:
         raise BadTraining(str(error)) from error
     for site, rank in patterns["rank_pattern"].items():
         name = f"rank_pattern of {site}"
-        positive({name: rank}, name, rank, _MAX_RANK)
+        positive({name: rank}, name, 1, _MAX_RANK)
     return patterns
 
 
@@ -174,7 +194,7 @@ def _shapes(name: str, config: Mapping[str, Any], layout: Layout) -> dict[str, t
 
 def _check_rank(name: str, parts: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
     down, up = parts["down"].shape[0], parts["up"].shape[1]
-    declared = config["rank_pattern"].get(name, config["r"])
+    declared = int(config["rank_pattern"].get(name, config["r"]))
     if down != up or down != declared or not 1 <= down <= _MAX_RANK:
         raise BadAdapter(
             f"{name}: A has rank {down} and B rank {up}; the config says {declared}, "

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.errors import BadAdapter, NoMatchingSite, WrongShape
+from engine.config_fields import flag, text, whole, wrong
+from engine.errors import BadAdapter, MissingTensors, NoMatchingSite, WrongShape
 from engine.kinds.adapter_kind import Layout, Weights
+from engine.module_names import plain_name, resolved
 
 _KEYS = {
     "down": "lora_A.weight", "up": "lora_B.weight", "up_bias": "lora_B.bias",
@@ -26,15 +28,15 @@ _UNSUPPORTED = (
 )  # fmt: skip
 #: initialisations of PEFT that also rewrite the base's weights when PEFT builds the layer
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
+PATTERNS = ("rank_pattern", "alpha_pattern")
 BIASES = ("none", "lora_only", "all")
 
 
 def check_config(config: Mapping[str, Any]) -> None:
     """Raises BadAdapter for what would be computed wrongly."""
-    if not isinstance(config.get("r"), int) or isinstance(config.get("r"), bool):
-        raise BadAdapter(
-            f"adapter_config.json gives r as {config.get('r')!r}; it must be a whole number"
-        )
+    if config.get("r") is None:
+        raise wrong("r", None, "a whole number")
+    whole(config, "r", 8)
     start = config.get("init_lora_weights")
     if isinstance(start, str) and start.lower().startswith(_CHANGES_BASE):
         raise BadAdapter(
@@ -47,10 +49,48 @@ def check_config(config: Mapping[str, Any]) -> None:
                 f"adapter_config.json sets {name} to {config[name]!r}; "
                 "this engine serves LoRA without it"
             )
-    if (config.get("bias") or "none") not in BIASES:
+    if (text(config, "bias") or "none") not in BIASES:
         raise BadAdapter(f"bias is {config['bias']!r}; this engine serves {', '.join(BIASES)}")
-    if config.get("use_dora") and config.get("lora_bias"):
+    if flag(config, "use_dora") and flag(config, "lora_bias"):
         raise BadAdapter("use_dora and lora_bias are both set; PEFT has them only one at a time")
+
+
+def read_patterns(config: Mapping[str, Any], weights: Weights) -> dict[str, Any]:
+    """Ranks and alphas of single modules. What an expression makes a module's rank is read from its
+    tensors; an alpha is nowhere else, so a key that is one there is refused.
+    """
+    named = config.get("rank_pattern")
+    lifted = named if isinstance(named, Mapping) else {}
+    by_name = {key: value for key, value in lifted.items() if plain_name(key) is not None}
+    by_expression = {whole(lifted, key, 0) for key in lifted if key not in by_name}
+    ranks = resolved("rank_pattern", by_name if lifted else named, weights)
+    for site, parts in weights.items():
+        rank = parts["down"].shape[0] if "down" in parts and parts["down"].ndim else None
+        if rank in by_expression and site not in ranks:
+            ranks[site] = rank
+    return {
+        "rank_pattern": ranks,
+        "alpha_pattern": resolved("alpha_pattern", config.get("alpha_pattern"), weights),
+    }
+
+
+def missing_biases(setting: str, wanted: Sequence[str], weights: Weights) -> list[str]:
+    """Raises MissingTensors where some of the trained biases are there and some are not; answers
+    what to tell where there are none at all, as some releases of PEFT saved them.
+    """
+    lacking = [path for path in wanted if "bias" not in weights.get(path, {})]
+    if not lacking:
+        return []
+    if len(lacking) == len(wanted):
+        return [
+            f"adapter_config.json says bias {setting}, and the weights hold no biases: PEFT "
+            "releases such as 0.12 and 0.17 did not save them. The adapter is served without, and "
+            "answers otherwise than it did while it was trained"
+        ]
+    raise MissingTensors(
+        f"adapter_config.json says bias {setting}, which trains {len(wanted)} biases of this base; "
+        f"the weights lack {len(lacking)} of them, such as that of {lacking[0]}"
+    )
 
 
 def grouped(tensors: Mapping[str, Tensor]) -> Weights:

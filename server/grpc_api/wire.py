@@ -69,6 +69,8 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
         head_settings=read_struct(message.head_settings, "head_settings"),
         promote=message.promote,
         note=message.note,
+        other_base=message.other_base,
+        left_out=tuple(message.left_out),
     )
 
 
@@ -185,6 +187,8 @@ def version(view: VersionView) -> adapters_pb2.Version:
         source=view.source,
         aliases=view.aliases,
         lineage=struct(view.lineage),
+        left_out=view.left_out,
+        warnings=view.warnings,
     )
 
 

@@ -52,8 +52,14 @@ async def register(
     head_settings: Annotated[str, Form(description="other settings of the head, as JSON")] = "{}",
     promote: Annotated[bool, Form()] = False,
     note: Annotated[str, Form()] = "",
+    other_base: Annotated[
+        bool, Form(description="serve it although its files name another base")
+    ] = False,
 ) -> VersionView:
-    """Register an adapter directory as the task's next version."""
+    """Register an adapter directory as the task's next version.
+
+    Files that are none of an adapter are left out, and listed in the answer.
+    """
     registration = Registration(
         task=task,
         head=head,
@@ -62,6 +68,7 @@ async def register(
         head_settings=_object(head_settings),
         promote=promote,
         note=note,
+        other_base=other_base,
     )
     upload = ((file.filename or "", chunks(file.file)) for file in files or ())
     return await service.adapters.register(caller, registration, upload)

@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from server.pools import Pools
 from server.service.export import Export, drop
 from server.service.head_settings import head_of
 from server.service.prompts import PromptReader
+from server.service.record import record_of
 from server.service.reports import Reports
 from server.service.values import Caller, Registration
 from server.service.views import (
+    UPLOAD,
     AliasView,
     EventView,
     VersionView,
@@ -68,29 +71,37 @@ class AdapterService:
         self, caller: Caller, registration: Registration, upload: Upload
     ) -> VersionView:
         """Stage, read strictly, inspect, publish: nothing of a refused adapter stays."""
-        version = await self._pools.transfers.run(
+        version, record = await self._pools.transfers.run(
             caller.tenant, self._register, caller, registration, upload
         )
         _log.info(
             "a version was registered", extra=_facts("adapter.registered", caller, version.task)
         )
-        return await self._shown(version)
+        # the same content may be there already, from a directory that held other things
+        told = {name: record.get(name, []) for name in ("left_out", "warnings")}
+        return replace(await self._shown(version), **told)
 
-    def _register(self, caller: Caller, registration: Registration, upload: Upload) -> Version:
+    def _register(
+        self, caller: Caller, registration: Registration, upload: Upload
+    ) -> tuple[Version, dict[str, Any]]:
+        """The version, and what is kept of how it came."""
         check_name(registration.task)
         head = head_of(registration)
         with self._registry.stage() as staging:
+            for name in registration.left_out:
+                staging.leave_out(name)
             for name, chunks in upload:
                 staging.write(name, chunks)
             if not any(staging.path.iterdir()) and (head or {}).get("kind") == GenerateHead.name:
                 for name, content in PROMPT_FILES.items():
                     staging.write(name, [content])
             self._registry.check(staging)
-            found = self._inspect(staging.path, head)
+            found = self._inspect(staging.path, head, registration.other_base)
             if found.semantics["head"]["kind"] == GenerateHead.name:
                 self._prompts.check(found.semantics["head"])
             info = self._port.info
-            return self._registry.publish(
+            record = record_of(registration, caller, staging.left_out, found)
+            version = self._registry.publish(
                 tenant=caller.tenant,
                 task=registration.task,
                 staging=staging,
@@ -98,14 +109,16 @@ class AdapterService:
                 base={"fingerprint": info.fingerprint, "name": info.base},
                 files=found.files,
                 semantics=found.semantics,
-                lineage={"note": registration.note, "key": caller.key_id},
-                source="upload",
+                lineage=record,
+                source=UPLOAD,
                 num_parameters=found.num_parameters,
                 promote=registration.promote,
             )
+        return version, record
 
-    def _inspect(self, directory: Path, head: dict[str, Any] | None) -> Inspected:
-        found = self._port.submit(Inspect(directory=str(directory), head=head)).result()
+    def _inspect(self, directory: Path, head: dict[str, Any] | None, other_base: bool) -> Inspected:
+        step = Inspect(directory=str(directory), head=head, other_base=other_base)
+        found = self._port.submit(step).result()
         if not isinstance(found, Inspected):
             raise EngineError(f"the engine answered an Inspect with {type(found).__name__}")
         return found

@@ -143,3 +143,7 @@ class Registration:
     head_settings: Mapping[str, Any] = field(default_factory=dict)
     promote: bool = False
     note: str = ""
+    #: serve it although its files name another base
+    other_base: bool = False
+    #: names of files that lie beside the adapter's and were not sent
+    left_out: tuple[str, ...] = ()

@@ -15,6 +15,9 @@ from engine.port import EngineInfo
 from trainer.event import Event
 from trainer.values import FileRecord, Job
 
+#: the source of a version that was registered
+UPLOAD = "upload"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:
@@ -43,6 +46,10 @@ class VersionView:
     source: str
     aliases: Sequence[str]
     lineage: Mapping[str, Any]
+    #: of a registered version: what was in its directory and is no part of it
+    left_out: Sequence[str]
+    #: of a registered version: what its files leave in doubt
+    warnings: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +150,7 @@ def version_view(
 ) -> VersionView:
     """`report` takes the place of the summary in the lineage."""
     head = version.manifest.semantics["head"]
+    lineage = version.lineage if version.source == UPLOAD else {}
     return VersionView(
         task=version.task,
         version=version.number,
@@ -156,6 +164,8 @@ def version_view(
         source=version.source,
         aliases=sorted(alias.name for alias in aliases if alias.version == version.number),
         lineage={**version.lineage, "report": report} if report else version.lineage,
+        left_out=list(lineage.get("left_out", [])),
+        warnings=list(lineage.get("warnings", [])),
     )
 
 

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from adapterd import Client, Question
+from adapterd.adapter_files import register_parts
+from adapterd.errors import Refused
+from adapterd.v1 import adapters_pb2
 from adapterd.values import Classification, Embedding, Relevance, RowError, Span
 from engine.testing import write_fake_adapter
 from tests.client.test_command_line import Run, run  # noqa: F401 a fixture
@@ -50,6 +53,37 @@ def test_several_labels_are_those_over_the_threshold(client: Client, tmp_path: P
     (output,) = client.predict(task, "a text").outputs
     assert isinstance(output, Classification)
     assert output.labels == ("a", "b")
+
+
+#: beside the adapter's own files: what is sent of it is nothing
+LEFT = {
+    "optimizer.pt": "optimizer.pt", "train.py": "train.py", ".git/HEAD": ".git/",
+    "runs/events": "runs/", "odd\\name": "odd?name", "checkpoint-5/README.md": "checkpoint-5/",
+}  # fmt: skip
+
+
+def test_what_is_no_file_of_an_adapter_is_neither_sent_nor_a_reason_to_refuse(
+    client: Client, tmp_path: Path
+) -> None:
+    adapter = write_fake_adapter(tmp_path / "a", ["no", "yes"])
+    for name in LEFT:
+        (adapter / name).parent.mkdir(exist_ok=True)
+        (adapter / name).write_text("x")
+    parts = list(register_parts(adapters_pb2.RegisterMetadata(), adapter))
+    assert [part.chunk.name for part in parts[1:]] == [
+        "adapter_config.json", "adapter_model.safetensors",
+    ]  # fmt: skip
+    version = client.register("left", adapter)
+    assert sorted(version.left_out) == sorted(LEFT.values())
+    assert client.version("left@1").left_out == version.left_out
+
+
+def test_a_folder_of_checkpoints_is_refused_with_the_name_of_the_one_to_register(
+    client: Client, tmp_path: Path
+) -> None:
+    write_fake_adapter(tmp_path / "run" / "checkpoint-500")
+    with pytest.raises(Refused, match=r"checkpoint-500/adapter_config\.json is: register that"):
+        client.register("runs", tmp_path / "run")
 
 
 def test_settings_of_the_head_are_said_when_registering(client: Client, tmp_path: Path) -> None:

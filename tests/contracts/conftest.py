@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import BertConfig, BertModel
 
 from engine.config import EngineConfig
 from engine.engine import Engine
 from tests.contracts.bench import Bench
-from tests.contracts.tiny import build_base
+from tests.contracts.golden.weights import CONFIG, fill
+from tests.contracts.tiny import build_base, build_tokenizer
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +38,17 @@ def engines(base_folder: Callable[[str], Path]) -> Callable[..., Engine]:
         return Engine(EngineConfig(base=str(base_folder(family)), **settings))
 
     return engine
+
+
+@pytest.fixture(scope="session")
+def hub_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Over the base of the golden files."""
+    folder = tmp_path_factory.mktemp("golden")
+    model = BertModel(BertConfig(**CONFIG))
+    fill(model, "bert.")
+    model.save_pretrained(folder)
+    build_tokenizer().save_pretrained(folder)
+    return Engine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=8))
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 
 from adapters_registry.limits import Limits
 from adapters_registry.reader import check_directory
-from engine.adapter import read_adapter, staged_files
+from engine.adapter import read_adapter
+from engine.adapter_files import staged_files
 from tests.contracts.bench import Bench
 from tests.contracts.cases import VARIANTS, Case
 from tests.contracts.tiny import BASES
@@ -41,7 +42,7 @@ def test_a_version_without_any_weights_is_one_too(bench: Callable[..., Bench]) -
     assert table.load(adapter)
 
 
-def test_adapterhubs_directory_passes_the_front_door_under_the_stored_names(
+def test_adapterhubs_directory_passes_the_front_door_under_its_own_names(
     tmp_path: Path,
 ) -> None:
     from adapters_registry.disk import Disk
@@ -54,6 +55,7 @@ def test_adapterhubs_directory_passes_the_front_door_under_the_stored_names(
                 staging.write(file.name, [file.read_bytes()])
         check_directory(staging.path, Limits())
         assert sorted(path.name for path in staging.path.iterdir()) == [
-            "adapter_config.json", "adapter_model.safetensors", "head.safetensors",
+            "adapter.safetensors", "adapter_config.json", "head_config.json",
+            "model_head.safetensors",
         ]  # fmt: skip
-        assert staging.kept_out == ["head_config.json"]
+        assert staging.left_out == []

@@ -72,6 +72,6 @@ def test_a_native_head_computes_what_the_stock_model_of_the_config_does(
 
 
 def test_a_head_with_an_activation_that_is_not_computed_here_is_refused(tmp_path: Path) -> None:
-    table = table_for(tmp_path, "modernbert", {"classifier_activation": "silu"})
-    with pytest.raises(BadAdapter, match="uses silu; this engine computes tanh"):
+    table = table_for(tmp_path, "modernbert", {"classifier_activation": "mish"})
+    with pytest.raises(BadAdapter, match="uses mish; this engine computes tanh"):
         table.adapter(Case("modernbert", "lora", "classify", "native"))

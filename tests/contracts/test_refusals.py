@@ -64,6 +64,10 @@ BAD_TENSORS: dict[str, tuple[Callable[[dict[str, Any]], None], str, str]] = {
     "a head of no dimension": (
         _set("base_model.model.classifier.weight", torch.tensor(1.0)), "bad_adapter", "head",
     ),
+    "lost layers": (
+        lambda held: [held.pop(k) for k in list(held) if ".layer.2." in k], "missing_tensors",
+        "18 modules of this base; the weights hold no tensors for 6 of them",
+    ),
     "no head": (_rename("classifier", "lm_head"), "bad_adapter", "lm_head"),
     "head of another width": (
         _set("base_model.model.classifier.weight", torch.zeros(3, 16)), "wrong_shape", "16",
@@ -99,7 +103,8 @@ def test_tensors_that_do_not_fit_are_refused(bench: MakeBench, name: str) -> Non
         ({"r": "8"}, "r as '8'"),
         ({"r": 10**6}, "rank"),
         ({"lora_alpha": 1e41}, "overflows float32"),
-        ({"lora_alpha": "many"}, "cannot be read"),
+        ({"lora_alpha": "many"}, "lora_alpha as 'many'; it must be a number"),
+        ({"alpha_pattern": {"(a+)+$": 3}}, "expressions are never run"),
         ({"alpha_pattern": {SITE.removeprefix("base_model.model.bert."): [1]}}, "must be a number"),
         ({"alpha_pattern": {"zzz": 10**30}}, "'zzz', which is no adapted module"),
         ({"init_lora_weights": "pissa_niter_4"}, "changes the base"),
@@ -126,6 +131,36 @@ def test_an_adapter_of_another_base_is_refused_with_both_fingerprints(
     assert refusal.code == "wrong_base"
     assert "000000000000" in refusal.message
     assert table.base.fingerprint[:12] in refusal.message
+
+
+def test_a_fingerprint_of_another_base_is_served_where_it_is_insisted_on(bench: MakeBench) -> None:
+    table = bench("bert")
+    step = edited(table)
+    manifest = {"base": {"fingerprint": "0" * 64, "name": "elsewhere"}}
+    (Path(step.directory) / "manifest.json").write_text(json.dumps(manifest))
+    insisted = port.Inspect(directory=step.directory, head=step.head, other_base=True)
+    assert table.ask(insisted).other_base == "elsewhere"
+
+
+@pytest.mark.survival("A13")
+def test_a_name_of_another_base_is_refused_unless_it_is_insisted_on(bench: MakeBench) -> None:
+    table = bench("bert")
+    step = edited(table, base_model_name_or_path="some-lab/other-model")
+    refusal = table.refusal(step)
+    assert refusal.code == "wrong_base"
+    assert "'some-lab/other-model'" in refusal.message
+    assert repr(table.base.name) in refusal.message
+    insisted = port.Inspect(directory=step.directory, head=step.head, other_base=True)
+    assert table.ask(insisted).other_base == "some-lab/other-model"
+
+
+def test_our_own_fingerprint_settles_which_base_it_is(bench: MakeBench) -> None:
+    table = bench("bert")
+    step = edited(table, base_model_name_or_path="renamed/since")
+    manifest = {"base": {"fingerprint": table.base.fingerprint, "name": "then"}}
+    (Path(step.directory) / "manifest.json").write_text(json.dumps(manifest))
+    found = table.ask(step)
+    assert (found.other_base, found.warnings) == ("", [])
 
 
 def test_a_file_that_changed_since_it_was_published_is_never_served(bench: MakeBench) -> None:

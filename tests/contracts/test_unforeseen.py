@@ -44,9 +44,12 @@ def test_a_reader_that_fails_unexpectedly_fails_its_own_step_only(
     ]  # fmt: skip
     with monkeypatch.context() as broken:
         broken.setattr(owner, name, _raising)
+        if owner is engine_module:
+            broken.setattr(owner, "inspect", _raising)
         for step in steps:
             refusal = table.refusal(step)
-            assert (refusal.code, "nobody foresaw this" in refusal.message) == ("bad_adapter", True)
+            assert refusal.code == "bad_adapter"
+            assert "nobody foresaw this" not in refusal.message  # the log has it
     assert table.ask(port.Stats()).loaded == {}
     assert table.answers([(ROWS[0], table.load(directory, adapter.head))])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from adapters_registry.errors import (
+    BadConfig,
     BadFileName,
     BadHeader,
     ForbiddenFile,
@@ -23,13 +24,60 @@ def check(directory: Path, **limits: int) -> None:
 
 
 def test_a_good_directory_passes(tmp_path: Path) -> None:
-    check(write(tmp_path / "a", head__safetensors=lora(), manifest__json=b"{}", README__md=b"hi"))
+    check(
+        write(tmp_path / "a", head__safetensors=lora(), manifest__json=b"{}", modules__json=b"[]")
+    )
 
 
 @pytest.mark.parametrize("name", ["adapter_config__json", "adapter_model__safetensors"])
 def test_a_missing_file_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(MissingFile, match=name.replace("__", r"\.")):
         check(write(tmp_path / "a", **{name: None}))
+
+
+@pytest.mark.survival("A1")
+@pytest.mark.parametrize("name", ["adapter_model.bin", "pytorch_adapter.bin", "adapter.pt"])
+def test_pickled_weights_alone_are_refused_with_the_way_out(tmp_path: Path, name: str) -> None:
+    directory = write(tmp_path / "a", adapter_model__safetensors=None)
+    with pytest.raises(PickledWeights, match="safe_serialization=True"):
+        check_directory(directory, Limits(), ["optimizer.pt", name])
+
+
+@pytest.mark.parametrize(
+    ("left_out", "words"),
+    [
+        ("checkpoint-500/adapter_model.safetensors", "register that folder"),
+        ("adapter_model-00001-of-00002.safetensors", "saved in shards"),
+    ],
+)
+def test_weights_that_are_elsewhere_are_pointed_at(
+    tmp_path: Path, left_out: str, words: str
+) -> None:
+    directory = write(tmp_path / "a", adapter_model__safetensors=None)
+    with pytest.raises(MissingFile, match=words):
+        check_directory(directory, Limits(), [left_out])
+
+
+def test_adapterhubs_names_are_read_as_they_are(tmp_path: Path) -> None:
+    check(
+        write(
+            tmp_path / "a", adapter_model__safetensors=None, adapter__safetensors=lora(),
+            model_head__safetensors=lora(), head_config__json=b"{}",
+        )
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["adapter__safetensors", "model_head__safetensors"])
+def test_two_files_of_weights_are_refused(tmp_path: Path, name: str) -> None:
+    files = {"head__safetensors": lora(), name: lora()}
+    with pytest.raises(BadFileName, match="are both there"):
+        check(write(tmp_path / "a", **files))
+
+
+@pytest.mark.parametrize("name", ["head_config__json", "pooling_config__json", "modules__json"])
+def test_documents_that_are_read_are_strict_json(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadConfig, match=name.replace("__", r"\.")):
+        check(write(tmp_path / "a", **{name: b'{"a":1,"a":2}'}))
 
 
 @pytest.mark.parametrize("name", ["adapter_model__bin", "training_args__bin", "code__py", "x__pt"])
@@ -89,4 +137,4 @@ def test_a_directory_over_the_byte_quota_is_refused(tmp_path: Path) -> None:
 
 def test_a_directory_of_too_many_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TooManyBytes, match="at most 2 files"):
-        check(write(tmp_path / "a", README__md=b""), max_files=2)
+        check(write(tmp_path / "a", manifest__json=b"{}"), max_files=2)

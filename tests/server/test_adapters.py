@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,13 +13,13 @@ import grpc
 import pytest
 
 from adapterd.v1 import adapters_pb2, tasks_pb2
-from adapters_registry.errors import ForbiddenFile, PickledWeights
+from adapters_registry.errors import PickledWeights
 from engine.testing import write_fake_adapter
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 
 VERSION_FIELDS = {
     "task", "version", "digest", "kind", "head", "labels", "num_parameters", "num_bytes",
-    "created_at", "source", "aliases", "lineage",
+    "created_at", "source", "aliases", "lineage", "left_out", "warnings",
 }  # fmt: skip
 
 
@@ -96,9 +97,7 @@ async def test_labels_and_promotion_are_the_callers_to_say(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("name", "content", "code"),
     [
-        ("adapter_model.bin", b"\x80\x04", ForbiddenFile.code),
         ("../../adapter_config.json", b"{}", "bad_file_name"),
-        ("modeling.py", b"import os", ForbiddenFile.code),
         ("adapter_model.safetensors", b"\x80\x04K\x01.", PickledWeights.code),
         ("adapter_config.json", b"{", "bad_config"),
     ],
@@ -118,6 +117,71 @@ async def test_a_bad_adapter_is_refused_and_nothing_of_it_stays(
         assert (await http.get("/v1/tasks/mood")).status_code == 404
         staging = tmp_path / "data" / "registry" / "staging"
         assert not staging.exists() or not list(staging.iterdir())
+
+
+#: what tools leave beside an adapter, a clone's folder among it
+BESIDE = {
+    "optimizer.pt": b"\x80\x04", "training_args.bin": b"\x80\x04", "adapter_model.bin": b"\x80\x04",
+    "modeling.py": b"import os", "runs/events.out": b"x", ".git/config": b"x", "README.md": b"hi",
+}  # fmt: skip
+LISTED = [
+    ".git/", "README.md", "adapter_model.bin", "modeling.py", "optimizer.pt", "runs/",
+    "training_args.bin",
+]  # fmt: skip
+
+
+async def test_files_that_are_none_of_an_adapter_are_left_out_and_listed(tmp_path: Path) -> None:
+    adapter = write_fake_adapter(tmp_path / "adapter")
+    sent = parts(adapter) + [("files", item) for item in BESIDE.items()]
+    async with (
+        running(tmp_path / "data") as server,
+        grpc_client(server) as rpc,
+        http_client(server) as http,
+    ):
+        bare = (await http.post("/v1/tasks/mood/versions", files=parts(adapter))).json()
+        body = (await http.post("/v1/tasks/mood/versions", files=sent)).json()
+        assert (body["digest"], sorted(body["left_out"])) == (bare["digest"], LISTED)
+        archive = await http.get("/v1/tasks/mood/versions/1/export")
+        with tarfile.open(fileobj=io.BytesIO(archive.content)) as tar:
+            assert not {Path(member.name).name for member in tar} & {Path(n).name for n in BESIDE}
+        fresh = write_fake_adapter(tmp_path / "fresh", seed=2)
+        said = {"task_id": "mood", "left_out": ["optimizer.pt", "checkpoint-5/"]}
+        version = await rpc.adapters.Register(messages(fresh, **said))
+        assert list(version.left_out) == said["left_out"]
+        kept = (await http.get("/v1/tasks/mood/versions/2")).json()
+        assert kept["left_out"] == kept["lineage"]["left_out"] == said["left_out"]
+
+
+async def test_pickled_weights_alone_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    adapter = write_fake_adapter(tmp_path / "adapter")
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+    async with running(tmp_path / "data") as server, http_client(server) as http:
+        answer = await http.post("/v1/tasks/mood/versions", files=parts(adapter))
+        assert (answer.status_code, answer.json()["code"]) == (422, PickledWeights.code)
+        assert "safe_serialization=True" in answer.json()["detail"]
+
+
+async def test_another_bases_name_is_refused_unless_it_is_insisted_on(tmp_path: Path) -> None:
+    adapter = write_fake_adapter(tmp_path / "adapter")
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "some-lab/other-model"
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    async with (
+        running(tmp_path / "data") as server,
+        grpc_client(server) as rpc,
+        http_client(server) as http,
+    ):
+        refused = await http.post("/v1/tasks/mood/versions", files=parts(adapter))
+        assert (refused.status_code, refused.json()["code"]) == (422, "wrong_base")
+        assert "'some-lab/other-model'; this server runs 'fake'" in refused.json()["detail"]
+        body = (
+            await http.post(
+                "/v1/tasks/mood/versions", files=parts(adapter), data={"other_base": "true"}
+            )
+        ).json()
+        assert body["lineage"]["other_base"] == "some-lab/other-model"
+        version = await rpc.adapters.Register(messages(adapter, task_id="two", other_base=True))
+        assert version.lineage["other_base"] == "some-lab/other-model"
 
 
 async def test_an_adapter_without_files_is_refused(tmp_path: Path) -> None:

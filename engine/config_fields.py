@@ -1,0 +1,72 @@
+"""Fields of a configuration that anyone may have written, read by type.
+
+A value of another type is a BadAdapter that names field and value; what a field means is not known
+here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from engine.errors import BadAdapter
+
+_MOST_SHOWN = 60
+
+
+def whole(config: Mapping[str, Any], name: str, usual: int) -> int:
+    value = config.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise wrong(name, value, "a whole number")
+    return value
+
+
+def number(config: Mapping[str, Any], name: str, usual: float) -> float:
+    value = config.get(name, usual)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise wrong(name, value, "a number")
+    return float(value)
+
+
+def flag(config: Mapping[str, Any], name: str) -> bool:
+    """What is not there, or null, is false."""
+    value = config.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise wrong(name, value, "true or false")
+    return bool(value)
+
+
+def text(config: Mapping[str, Any], name: str) -> str:
+    """What is not there, or null, is empty."""
+    value = config.get(name)
+    if value is not None and not isinstance(value, str):
+        raise wrong(name, value, "a text")
+    return value or ""
+
+
+def names(config: Mapping[str, Any], name: str) -> list[str] | str | None:
+    """A list of names, or the one text that PEFT takes for an expression."""
+    value = config.get(name)
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise wrong(name, value, "a list of names")
+    return value
+
+
+def indices(config: Mapping[str, Any], name: str) -> list[int]:
+    """One whole number or a list of them; empty where there is none."""
+    value = config.get(name)
+    if value is None:
+        return []
+    listed = value if isinstance(value, list) else [value]
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in listed):
+        raise wrong(name, value, "whole numbers")
+    return listed
+
+
+def wrong(name: str, value: object, needed: str) -> BadAdapter:
+    shown = repr(value)
+    shown = shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
+    return BadAdapter(f"adapter_config.json gives {name} as {shown}; it must be {needed}")

@@ -1,0 +1,74 @@
+"""A staged directory against a base: what it is, and whether it is whole and made for this base.
+
+A function of files and base. What is loaded later was inspected once, and is not asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.adapter import Adapter, adapter_of, unreadable
+from engine.adapter_files import AdapterFiles, kept_names, read_files, staged_files
+from engine.adapterhub import lora_as_peft, lora_targets
+from engine.base import Base
+from engine.base_names import base_doubt
+from engine.config_fields import text
+from engine.errors import WrongBase
+from engine.foreign import part
+from engine.kinds import KINDS
+from engine.port import Inspect, Inspected
+from engine.targets import check_targets
+
+
+def inspect(step: Inspect, base: Base) -> Inspected:
+    """Raises BadAdapter and its kin for what this base cannot serve as it was trained."""
+    files = staged_files(Path(step.directory))
+    with unreadable():
+        found = read_files(files, base.family)
+        told, other_base = _base_told(found, base, step.other_base)
+        adapter = adapter_of(found, base, step.head)
+        told += _weights_told(found, adapter, base)
+    return Inspected(
+        semantics=adapter.semantics, files=kept_names(files, found.config),
+        num_parameters=adapter.num_parameters, warnings=told, other_base=other_base,
+    )  # fmt: skip
+
+
+def _base_told(files: AdapterFiles, base: Base, insisted: bool) -> tuple[list[str], str]:
+    """What to tell of the base's name, and the name of the other base that was insisted on.
+
+    Our own manifest has the fingerprint, which settles it; others have a name.
+    """
+    fingerprint = text(part(files.manifest, "base"), "fingerprint")
+    if fingerprint and fingerprint != base.fingerprint:
+        named = text(part(files.manifest, "base"), "name") or f"{fingerprint[:12]}…"
+        if not insisted:
+            raise WrongBase(
+                f"the adapter was made for the base {fingerprint[:12]}… ({named}); "
+                f"this server runs {base.fingerprint[:12]}… ({base.name})"
+            )
+        return [], named
+    claimed = text(files.config, "base_model_name_or_path") or _hub_name(files.config)
+    doubt = None if fingerprint else base_doubt(claimed, base.served)
+    if doubt is None:
+        return [], ""
+    if doubt.is_other and not insisted:
+        raise WrongBase(doubt.sentence)
+    return ([], claimed) if doubt.is_other else ([doubt.sentence], "")
+
+
+def _hub_name(config: Mapping[str, Any]) -> str:
+    return text(config, "model_name")
+
+
+def _weights_told(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str]:
+    """Raises MissingTensors where the weights are not those of the modules the config targets."""
+    kind, sites = KINDS[adapter.kind], adapter.config["sites"]
+    tensors, targets = files.tensors, kind.targets(files.config, base)
+    if files.is_adapterhubs and adapter.kind == "lora":
+        _, tensors = lora_as_peft(files.config, files.tensors)
+        targets = lora_targets(files.config, sites, base.layer_paths)
+    told = check_targets(sites, targets) if targets else None
+    return [*([told] if told else []), *kind.missing(files.config, tensors, sites, base)]

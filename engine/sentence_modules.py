@@ -1,0 +1,64 @@
+"""What sentence-transformers leaves beside an adapter says of its embedding, as settings of a head.
+
+Reads `modules.json` and the pooling's `config.json`; computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.errors import BadAdapter
+
+#: as newer releases name it, and as older ones have a flag for each
+_POOLINGS = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+_FLAG = "pooling_mode_"
+_FLAGS = {"mean_tokens": "mean", "cls_token": "cls", "lasttoken": "lasttoken"}
+
+
+def described_embedding(modules: Sequence[Any], pooling: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an embed head, empty where nothing is said.
+
+    Raises BadAdapter for modules that this engine does not have.
+    """
+    kinds = [_kind(module) for module in modules]
+    if not pooling and "Pooling" not in kinds:
+        return {}
+    unknown = [kind for kind in kinds if kind not in ("Transformer", "Pooling", "Normalize")]
+    if unknown:
+        raise BadAdapter(
+            f"modules.json has a {unknown[0]} after the base; this engine serves embeddings of "
+            "Transformer, Pooling and Normalize"
+        )
+    head: dict[str, Any] = {"kind": "embed"}
+    if pooling:
+        head["pooling"] = _pooling(pooling)
+    if kinds:
+        head["normalize"] = "Normalize" in kinds
+    return head
+
+
+def _kind(module: Any) -> str:
+    named = module.get("type") if isinstance(module, Mapping) else None
+    if not isinstance(named, str):
+        raise BadAdapter("modules.json must list objects that each have a type")
+    return named.rpartition(".")[2]
+
+
+def _pooling(config: Mapping[str, Any]) -> str:
+    mode = config.get("pooling_mode")
+    if mode is None:
+        flags = [
+            name.removeprefix(_FLAG)
+            for name, on in config.items()
+            if on is True and name.startswith(_FLAG)
+        ]
+        mode = "+".join(_FLAGS.get(flag, flag) for flag in flags)
+    if isinstance(mode, list):
+        mode = "+".join(map(str, mode))
+    if not isinstance(mode, str) or mode not in _POOLINGS:
+        raise BadAdapter(
+            f"the pooling's config.json pools {mode!r}; this engine has {', '.join(_POOLINGS)}. "
+            "Say which with the setting pooling, if another is meant"
+        )
+    return _POOLINGS[mode]
