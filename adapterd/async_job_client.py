@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Unpack
 
 from adapterd import job_calls
+from adapterd.arguments import file_path
 from adapterd.async_connection import AsyncConnection
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import PAGE_ROWS
@@ -35,15 +36,15 @@ class AsyncJobClient(AsyncConnection):
         **options: Unpack[TrainingOptions],
     ) -> Job:
         """Uploads labelled rows, trains a version and waits for it. Raises JobFailed."""
-        paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
-        ids = {field: (await self.upload(path)).id for field, path in paths.items() if path}
+        paths = job_calls.data_files(data, dev_data, test_data)
+        ids = {field: (await self.upload(path)).id for field, path in paths.items()}
         job = await self.create_job(task, ids, **options)
         return await self.wait(job.id, on_job)
 
     async def upload(
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
     ) -> File:
-        return await self._transfer.upload(Path(path), purpose, on_bytes)
+        return await self._transfer.upload(file_path("path", path), purpose, on_bytes)
 
     async def check_file(
         self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]

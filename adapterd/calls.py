@@ -15,13 +15,16 @@ from google.protobuf.message import Message
 
 from adapterd import wire
 from adapterd.adapter_files import register_parts
+from adapterd.arguments import build, file_path, to_struct
 from adapterd.call_options import (
     AdapterOptions,
     PredictOptions,
     WritingOptions,
 )
 from adapterd.errors import Refused
+from adapterd.inputs import read_inputs
 from adapterd.read_written import read_piece
+from adapterd.transfer import open_file
 from adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
@@ -37,7 +40,6 @@ from adapterd.values import (
     AliasEvent,
     Prediction,
     Predictions,
-    Question,
     Task,
     Version,
 )
@@ -77,35 +79,35 @@ class Call(Generic[T]):
     read: Callable[[Any], T]
 
 
-def predict(ref: str, texts: Sequence[wire.Text], options: PredictOptions) -> Call[Prediction]:
-    request = _predict_request(ref, texts, options)
+def predict(ref: str, given: Any, options: PredictOptions) -> Call[Prediction]:
+    request = _predict_request(ref, given, options)
     return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
 
 
-def predict_stream(ref: str, texts: Sequence[wire.Text], options: WritingOptions) -> Call[Piece]:
-    request = _predict_request(ref, texts, options)
+def predict_stream(ref: str, given: Any, options: WritingOptions) -> Call[Piece]:
+    request = _predict_request(ref, given, options)
     return Call(method=lambda s: s.predictor.PredictStream, request=request, read=read_piece)
 
 
 def _predict_request(
-    ref: str, texts: Sequence[wire.Text], options: PredictOptions | WritingOptions
+    ref: str, given: Any, options: PredictOptions | WritingOptions
 ) -> predictor_pb2.PredictRequest:
-    return predictor_pb2.PredictRequest(
+    return build(
+        predictor_pb2.PredictRequest,
         task_id=ref,
-        inputs=[wire.to_input(text) for text in texts],
-        parameters=wire.to_struct(dict(options)) if options else None,
+        inputs=read_inputs(given),
+        parameters=to_struct("parameters", options) if options else None,
     )
 
 
-def predict_many(
-    refs: Sequence[str], texts: Sequence[wire.Text], *, raw_scores: bool
-) -> Call[Predictions]:
+def predict_many(refs: Sequence[str], given: Any, *, raw_scores: bool) -> Call[Predictions]:
     if isinstance(refs, str):
         raise Refused(f"{refs!r} is one task; predict_many takes a list of them")
-    request = predictor_pb2.PredictManyRequest(
+    request = build(
+        predictor_pb2.PredictManyRequest,
         task_ids=refs,
-        inputs=[wire.to_input(text) for text in texts],
-        parameters=wire.to_struct({"raw_scores": True}) if raw_scores else None,
+        inputs=read_inputs(given),
+        parameters=to_struct("parameters", {"raw_scores": raw_scores}) if raw_scores else None,
     )
     return Call(
         method=lambda s: s.predictor.PredictMany, request=request, read=wire.read_predictions
@@ -115,25 +117,26 @@ def predict_many(
 def list_tasks(after: str, limit: int) -> Call[tuple[list[Task], bool]]:
     return Call(
         method=lambda s: s.tasks.ListTasks,
-        request=tasks_pb2.ListTasksRequest(after=after, limit=limit),
+        request=build(tasks_pb2.ListTasksRequest, after=after, limit=limit),
         read=lambda m: ([wire.read_task(task) for task in m.tasks], m.has_more),
     )
 
 
 def get_task(task: str) -> Call[Task]:
-    request = tasks_pb2.GetTaskRequest(task_id=task)
+    request = build(tasks_pb2.GetTaskRequest, task_id=task)
     return Call(method=lambda s: s.tasks.GetTask, request=request, read=wire.read_task)
 
 
 def delete_task(task: str) -> Call[None]:
-    request = tasks_pb2.DeleteTaskRequest(task_id=task)
+    request = build(tasks_pb2.DeleteTaskRequest, task_id=task)
     return Call(method=lambda s: s.tasks.DeleteTask, request=request, read=_nothing)
 
 
 def register(task: str, directory: Path | None, options: AdapterOptions) -> Call[Version]:
     plain: dict[str, Any] = {**options}
-    settings = wire.to_struct(plain.pop("head_settings", {}))
-    metadata = adapters_pb2.RegisterMetadata(task_id=task, head_settings=settings, **plain)
+    settings = to_struct("head_settings", plain.pop("head_settings", {}))
+    fields = {"task_id": task, "head_settings": settings, **plain}
+    metadata = build(adapters_pb2.RegisterMetadata, **fields)
     return Call(
         method=lambda s: s.adapters.Register,
         request=register_parts(metadata, directory),
@@ -144,15 +147,15 @@ def register(task: str, directory: Path | None, options: AdapterOptions) -> Call
 def list_versions(task: str) -> Call[list[Version]]:
     return Call(
         method=lambda s: s.adapters.ListVersions,
-        request=adapters_pb2.ListVersionsRequest(task_id=task),
+        request=build(adapters_pb2.ListVersionsRequest, task_id=task),
         read=lambda m: [wire.read_version(version) for version in m.versions],
     )
 
 
-def versions_made_from(file: Path) -> Call[list[Version]]:
-    with file.open("rb") as opened:
+def versions_made_from(file: Path | str) -> Call[list[Version]]:
+    with open_file(file_path("file", file)) as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    request = adapters_pb2.ListVersionsRequest(dataset_sha256=sha256)
+    request = build(adapters_pb2.ListVersionsRequest, dataset_sha256=sha256)
     return Call(
         method=lambda s: s.adapters.ListVersions,
         request=request,
@@ -161,57 +164,53 @@ def versions_made_from(file: Path) -> Call[list[Version]]:
 
 
 def get_version(ref: str) -> Call[Version]:
-    request = adapters_pb2.GetVersionRequest(task_id=ref)
+    request = build(adapters_pb2.GetVersionRequest, task_id=ref)
     return Call(method=lambda s: s.adapters.GetVersion, request=request, read=wire.read_version)
 
 
 def promote(task: str, version: int, alias: str, expected_version: int | None) -> Call[Alias]:
-    request = adapters_pb2.PromoteRequest(
-        task_id=task, version=version, alias=alias, expected_version=expected_version
+    request = build(
+        adapters_pb2.PromoteRequest,
+        task_id=task,
+        version=version,
+        alias=alias,
+        expected_version=expected_version,
     )
     return Call(method=lambda s: s.adapters.Promote, request=request, read=wire.read_alias)
 
 
 def rollback(task: str, alias: str) -> Call[Alias]:
-    request = adapters_pb2.RollbackRequest(task_id=task, alias=alias)
+    request = build(adapters_pb2.RollbackRequest, task_id=task, alias=alias)
     return Call(method=lambda s: s.adapters.Rollback, request=request, read=wire.read_alias)
 
 
 def alias_history(task: str, alias: str) -> Call[list[AliasEvent]]:
     return Call(
         method=lambda s: s.adapters.AliasHistory,
-        request=adapters_pb2.AliasHistoryRequest(task_id=task, alias=alias),
+        request=build(adapters_pb2.AliasHistoryRequest, task_id=task, alias=alias),
         read=lambda m: [wire.read_event(event) for event in m.events],
     )
 
 
 def export(ref: str) -> Call[tuple[str, bytes]]:
-    request = adapters_pb2.ExportRequest(task_id=ref)
+    request = build(adapters_pb2.ExportRequest, task_id=ref)
     return Call(
         method=lambda s: s.adapters.Export, request=request, read=lambda m: (m.name, m.data)
     )
 
 
 def delete_version(task: str, version: int) -> Call[None]:
-    request = adapters_pb2.DeleteVersionRequest(task_id=task, version=version)
+    request = build(adapters_pb2.DeleteVersionRequest, task_id=task, version=version)
     return Call(method=lambda s: s.adapters.DeleteVersion, request=request, read=_nothing)
-
-
-def listed(texts: wire.Text | Sequence[wire.Text]) -> Sequence[wire.Text]:
-    """One text and one pair are calls of one input; a pair is a tuple, a list never is."""
-    if isinstance(texts, str | Question):
-        return [texts]
-    if isinstance(texts, tuple) and len(texts) == 2 and all(isinstance(t, str) for t in texts):
-        return [(str(texts[0]), str(texts[1]))]
-    return texts
 
 
 def adapter_directory(directory: Path | str | None) -> Path | None:
     if directory is None:
         return None
-    if not Path(directory).is_dir():
-        raise Refused(f"{directory} is not a directory")
-    return Path(directory)
+    found = file_path("directory", directory)
+    if not found.is_dir():
+        raise Refused(f"{found} is not a directory")
+    return found
 
 
 def _nothing(_message: Message) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from adapterd import wire
+from adapterd.arguments import build, to_struct
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import Call
 from adapterd.checked import FileCheck, Finding, Sample
@@ -20,8 +20,8 @@ def check_file(file_ids: Mapping[str, str], options: TrainingOptions) -> Call[Fi
     """`file_ids` as of `create_job`."""
     plain: dict[str, Any] = {**options, **file_ids}
     plain.pop("promote", None)  # of a job, and not of how it reads a file
-    settings = wire.to_struct(plain.pop("settings", {}))
-    request = checks_pb2.CheckFileRequest(settings=settings, **plain)
+    settings = to_struct("settings", plain.pop("settings", {}))
+    request = build(checks_pb2.CheckFileRequest, **{"settings": settings, **plain})
     return Call(method=lambda s: s.checks.CheckFile, request=request, read=_read)
 
 

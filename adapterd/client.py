@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -13,10 +13,10 @@ from adapterd import calls
 from adapterd.call_options import AdapterOptions, PredictOptions, WritingOptions
 from adapterd.channel import PREDICT_TIMEOUT_S
 from adapterd.export_files import ExportFiles
+from adapterd.inputs import Text
 from adapterd.job_client import JobClient
 from adapterd.transfer import Fetch, report_path
 from adapterd.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
-from adapterd.wire import Text
 from adapterd.written import Piece
 
 
@@ -28,21 +28,23 @@ class Client(JobClient):
     def predict(
         self,
         ref: str,
-        texts: Text | Sequence[Text],
+        texts: Text | Iterable[Text],
         *,
         timeout_s: float = PREDICT_TIMEOUT_S,
         **options: Unpack[PredictOptions],
     ) -> Prediction:
-        """Answers for one text, (text, text) pair or `Question`, or a list of them, all from one
-        version.
+        """Answers for one input or a list of them, all from one version.
+
+        An input is a text, a (text, text_pair) tuple, a `Question`, a list of (role, content)
+        turns, or a mapping with the names that HTTP has for these.
         """
-        call = calls.predict(ref, calls.listed(texts), options)
+        call = calls.predict(ref, texts, options)
         return self._ask(call, timeout_s)
 
     def predict_stream(
         self,
         ref: str,
-        texts: Text | Sequence[Text],
+        texts: Text | Iterable[Text],
         *,
         timeout_s: float = PREDICT_TIMEOUT_S,
         **options: Unpack[WritingOptions],
@@ -51,19 +53,19 @@ class Client(JobClient):
 
         Closing the iterator ends the writing.
         """
-        call = calls.predict_stream(ref, calls.listed(texts), options)
+        call = calls.predict_stream(ref, texts, options)
         return self._stream(call, timeout_s)
 
     def predict_many(
         self,
         refs: Sequence[str],
-        texts: Text | Sequence[Text],
+        texts: Text | Iterable[Text],
         *,
         raw_scores: bool = False,
         timeout_s: float = PREDICT_TIMEOUT_S,
     ) -> Predictions:
         """Answers of many tasks for the same text, pair or list of them, from one pass."""
-        call = calls.predict_many(refs, calls.listed(texts), raw_scores=raw_scores)
+        call = calls.predict_many(refs, texts, raw_scores=raw_scores)
         return self._ask(call, timeout_s)
 
     # ------------------------------------------------------------ tasks
@@ -93,7 +95,7 @@ class Client(JobClient):
     def versions(self, task: str) -> list[Version]:
         return self._ask(calls.list_versions(task))
 
-    def versions_made_from(self, file: Path) -> list[Version]:
+    def versions_made_from(self, file: Path | str) -> list[Version]:
         """Of every task, those trained on this file: what to delete when its rows must go."""
         return self._ask(calls.versions_made_from(file))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from adapterd import wire
+from adapterd.arguments import build, file_path, to_struct
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import PAGE_ROWS, Call
 from adapterd.errors import JobFailed
@@ -18,6 +19,17 @@ from adapterd.values import Job
 ESTIMATE_TIMEOUT_S = 300.0
 
 
+def data_files(data: object, dev_data: object, test_data: object) -> dict[str, Path]:
+    """The files of a training by the names of their fields. Raises Refused, before any is sent."""
+    given = {"data": data, "dev_data": dev_data, "test_data": test_data}
+    paths = {
+        name: file_path(name, value)
+        for name, value in given.items()
+        if value is not None or name == "data"
+    }
+    return {f"{name.removesuffix('data')}file_id": path for name, path in paths.items()}
+
+
 def create_job(task: str, file_ids: Mapping[str, str], options: TrainingOptions) -> Call[Job]:
     """`file_ids` holds `file_id` and maybe `dev_file_id` and `test_file_id`."""
     request = _asked(task, file_ids, options)
@@ -25,25 +37,25 @@ def create_job(task: str, file_ids: Mapping[str, str], options: TrainingOptions)
 
 
 def get_job(job_id: str) -> Call[Job]:
-    request = jobs_pb2.GetJobRequest(id=job_id)
+    request = build(jobs_pb2.GetJobRequest, id=job_id)
     return Call(method=lambda s: s.jobs.GetJob, request=request, read=read_job)
 
 
 def list_jobs(after: str, limit: int) -> Call[tuple[list[Job], bool]]:
     return Call(
         method=lambda s: s.jobs.ListJobs,
-        request=jobs_pb2.ListJobsRequest(after=after, limit=limit),
+        request=build(jobs_pb2.ListJobsRequest, after=after, limit=limit),
         read=lambda m: ([read_job(job) for job in m.jobs], m.has_more),
     )
 
 
 def cancel_job(job_id: str) -> Call[Job]:
-    request = jobs_pb2.CancelJobRequest(id=job_id)
+    request = build(jobs_pb2.CancelJobRequest, id=job_id)
     return Call(method=lambda s: s.jobs.CancelJob, request=request, read=read_job)
 
 
 def watch_job(job_id: str) -> Call[Job]:
-    request = jobs_pb2.GetJobRequest(id=job_id)
+    request = build(jobs_pb2.GetJobRequest, id=job_id)
     return Call(method=lambda s: s.jobs.WatchJob, request=request, read=read_job)
 
 
@@ -55,19 +67,21 @@ def estimate_job(
 
 
 def pause_job(job_id: str) -> Call[Job]:
-    request = jobs_pb2.PauseJobRequest(id=job_id)
+    request = build(jobs_pb2.PauseJobRequest, id=job_id)
     return Call(method=lambda s: s.jobs.PauseJob, request=request, read=read_job)
 
 
 def resume_job(job_id: str) -> Call[Job]:
-    request = jobs_pb2.ResumeJobRequest(id=job_id)
+    request = build(jobs_pb2.ResumeJobRequest, id=job_id)
     return Call(method=lambda s: s.jobs.ResumeJob, request=request, read=read_job)
 
 
 def list_job_events(
     job_id: str, after: int, codes: Sequence[str]
 ) -> Call[tuple[list[JobEvent], bool]]:
-    request = jobs_pb2.ListJobEventsRequest(id=job_id, after=after, limit=PAGE_ROWS, codes=codes)
+    request = build(
+        jobs_pb2.ListJobEventsRequest, id=job_id, after=after, limit=PAGE_ROWS, codes=codes
+    )
     return Call(
         method=lambda s: s.jobs.ListJobEvents,
         request=request,
@@ -76,7 +90,7 @@ def list_job_events(
 
 
 def watch(job_id: str, after: int) -> Call[Job | JobEvent]:
-    request = jobs_pb2.WatchRequest(id=job_id, after=after)
+    request = build(jobs_pb2.WatchRequest, id=job_id, after=after)
     return Call(method=lambda s: s.jobs.Watch, request=request, read=read_update)
 
 
@@ -91,5 +105,5 @@ def _asked(
     task: str, file_ids: Mapping[str, str], options: TrainingOptions
 ) -> jobs_pb2.CreateJobRequest:
     plain: dict[str, Any] = {**options, **file_ids}
-    settings = wire.to_struct(plain.pop("settings", {}))
-    return jobs_pb2.CreateJobRequest(task_id=task, settings=settings, **plain)
+    settings = to_struct("settings", plain.pop("settings", {}))
+    return build(jobs_pb2.CreateJobRequest, **{"task_id": task, "settings": settings, **plain})

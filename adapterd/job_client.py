@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Unpack
 
 from adapterd import job_calls
+from adapterd.arguments import file_path
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import PAGE_ROWS
 from adapterd.check_call import FileCheck, check_file
@@ -35,14 +36,14 @@ class JobClient(Connection):
         **options: Unpack[TrainingOptions],
     ) -> Job:
         """Uploads labelled rows, trains a version and waits for it. Raises JobFailed."""
-        paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
-        ids = {field: self.upload(path).id for field, path in paths.items() if path}
+        paths = job_calls.data_files(data, dev_data, test_data)
+        ids = {field: self.upload(path).id for field, path in paths.items()}
         return self.wait(self.create_job(task, ids, **options).id, on_job)
 
     def upload(
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
     ) -> File:
-        return self._transfer.upload(Path(path), purpose, on_bytes)
+        return self._transfer.upload(file_path("path", path), purpose, on_bytes)
 
     def check_file(self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]) -> FileCheck:
         """What a job on uploaded files would be told of them; nothing is queued."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -43,7 +44,7 @@ class Transfer:
         )
 
     def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
-        with _open(path) as file:
+        with open_file(path) as file:
             return read_file(self.send(upload(_Watched(file, path, on_bytes), path, purpose)))
 
     def send(self, fetch: Fetch) -> dict[str, Any]:
@@ -81,7 +82,7 @@ class AsyncTransfer:
         )
 
     async def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
-        with _open(path) as file:
+        with open_file(path) as file:
             return read_file(await self.send(upload(_Watched(file, path, on_bytes), path, purpose)))
 
     async def send(self, fetch: Fetch) -> dict[str, Any]:
@@ -139,11 +140,11 @@ def report_path(version: Version) -> str:
     return f"/v1/tasks/{version.task}/versions/{version.version}/report"
 
 
-def _open(path: Path) -> IO[bytes]:
+def open_file(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
-    except OSError as error:
-        raise Refused(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # a ValueError where the name holds a NUL
+        raise Refused(f"{path} cannot be read: {error}") from error
 
 
 class _Watched:

@@ -1,17 +1,15 @@
-"""Protobuf messages of `adapterd.v1` to the client's values, and back. Knows no channel."""
+"""Protobuf messages of `adapterd.v1` as the client's values. Knows no channel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
 from adapterd.composed import Composed
-from adapterd.errors import Refused
 from adapterd.read_written import read_text
 from adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
-from adapterd.v1.private_pool import Struct
 from adapterd.values import (
     Alias,
     AliasEvent,
@@ -21,7 +19,6 @@ from adapterd.values import (
     Output,
     Prediction,
     Predictions,
-    Question,
     Relevance,
     RowError,
     Span,
@@ -32,32 +29,6 @@ from adapterd.values import (
     Value,
     Version,
 )
-
-#: one input: a text, a pair of texts, a question about a context, or a conversation of
-#: (role, content)
-Text = str | tuple[str, str] | Question | list[tuple[str, str]]
-
-
-def to_struct(values: Mapping[str, Any]) -> Struct:
-    struct = Struct()
-    try:
-        struct.update(values)
-    except ValueError as error:
-        raise Refused(f"settings must be plain JSON values: {error}") from error
-    return struct
-
-
-def to_input(text: Text) -> predictor_pb2.Input:
-    if isinstance(text, str):
-        return predictor_pb2.Input(text=text)
-    if isinstance(text, Question):
-        asked = predictor_pb2.QuestionContext(question=text.question, context=text.context)
-        return predictor_pb2.Input(question_context=asked)
-    if isinstance(text, list):
-        turns = [predictor_pb2.Message(role=role, content=content) for role, content in text]
-        return predictor_pb2.Input(messages=predictor_pb2.Messages(messages=turns))
-    first, second = text
-    return predictor_pb2.Input(pair=predictor_pb2.Pair(text=first, text_pair=second))
 
 
 def read_prediction(message: predictor_pb2.PredictResponse) -> Prediction:

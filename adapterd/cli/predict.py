@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapterd.cli.options import Json, Ref, Seed, Stop, Temperature, TopK, TopP
-from adapterd.errors import BadSetting
+from adapterd.errors import BadSetting, Refused
 
 if TYPE_CHECKING:
     from adapterd.call_options import PredictOptions, WritingOptions
-    from adapterd.wire import Text
+    from adapterd.inputs import Text
 
 
 def predict(
@@ -21,8 +21,10 @@ def predict(
         list[str] | None,
         typer.Argument(metavar="TEXT…", help="The texts; `-` or none: one per line of stdin."),
     ] = None,
-    pair: Annotated[str, typer.Option(help="The second text of a pair with each TEXT.")] = "",
-    question: Annotated[str, typer.Option(help="What to ask about each TEXT.")] = "",
+    pair: Annotated[
+        str | None, typer.Option(help="The second text of a pair with each TEXT.")
+    ] = None,
+    question: Annotated[str | None, typer.Option(help="What to ask about each TEXT.")] = None,
     raw_scores: Annotated[
         bool, typer.Option("--raw-scores", help="Logits instead of probabilities.")
     ] = False,
@@ -52,7 +54,7 @@ def predict(
     from adapterd.cli import render
     from adapterd.client import Client
 
-    inputs = texts if texts and texts != ["-"] else [line.rstrip("\n") for line in sys.stdin]
+    inputs = texts if texts and texts != ["-"] else _lines()
     writing: WritingOptions = _said(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed,
         stop=stop or None, compose=[_part(each) for each in compose or ()] or None,
@@ -74,6 +76,13 @@ def predict(
     prediction.raise_for_rows()
 
 
+def _lines() -> list[str]:
+    try:
+        return [line.rstrip("\n") for line in sys.stdin]
+    except UnicodeDecodeError as error:
+        raise Refused(f"the texts on stdin are not {error.encoding}: {error.reason}") from error
+
+
 def _said(**options: Any) -> Any:
     """Without those that were left out, whose defaults the server knows."""
     return {name: value for name, value in options.items() if value is not None}
@@ -87,11 +96,11 @@ def _part(given: str) -> dict[str, Any]:
         raise BadSetting(f"--compose {given}: {weight!r} is no number") from None
 
 
-def _input(text: str, pair: str, question: str) -> Text:
+def _input(text: str, pair: str | None, question: str | None) -> Text:
     from adapterd.values import Question
 
-    if pair and question:
+    if pair is not None and question is not None:
         raise BadSetting("--pair and --question: an input is a pair or a question, not both")
-    if question:
+    if question is not None:
         return Question(question=question, context=text)
-    return (text, pair) if pair else text
+    return text if pair is None else (text, pair)

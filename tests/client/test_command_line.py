@@ -125,6 +125,23 @@ def test_predict_reads_lines_of_stdin(
         assert len(run("predict", task, "-", "--json").json()["outputs"]) == 2
 
 
+def test_predict_refuses_lines_that_are_not_utf_8(
+    run: Run, task: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "texts").write_bytes(b"a caf\xe9\n")
+    with (tmp_path / "texts").open(encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        ran = run("predict", task, "-")
+    assert ran.code == ExitCode.REFUSED
+    assert "stdin are not utf-8" in ran.err
+
+
+def test_an_empty_second_text_makes_a_pair_all_the_same(run: Run, task: str) -> None:
+    ran = run("predict", task, "a good thing", "--pair", "", "--json")
+    assert ran.code == ExitCode.REFUSED
+    assert ran.json()["outputs"][0]["code"] == "empty_input"
+
+
 def test_predict_prints_the_other_answers_and_exits_4_when_one_text_fails(
     run: Run, task: str
 ) -> None:
