@@ -46,13 +46,10 @@ class Base:
         self.model, self.whole = weights.model, weights.whole
         self.has_pooler, self.end_ids = weights.has_pooler, weights.end_ids
         self._output = weights.output
-        tokenizer, self.max_tokens = read_tokenizer(path, self.model.config)
-        self.tokenizer_json: str = tokenizer.backend_tokenizer.to_str()
-        self.chat_template: str = tokenizer.chat_template or ""
-        self.special_tokens: dict[str, str] = {
-            name: str(token) for name, token in tokenizer.special_tokens_map.items()
-        }
-        self.fingerprint = fingerprint(path, self.tokenizer_json, self.chat_template)
+        reading = read_tokenizer(path, self.model.config)
+        self.tokenizer_json, self.max_tokens = reading.tokenizer_json, reading.max_tokens
+        self.chat_templates, self.special_tokens = reading.chat_templates, reading.special_tokens
+        self.fingerprint = fingerprint(path, self.tokenizer_json, self.chat_templates)
         self.layer_paths = _layer_paths(self.model, self.family)
         self.sites: dict[str, Site] = _find_sites(self.model, self.layer_paths)
         self._range = LayerRange([self.model.get_submodule(p) for p in self.layer_paths])

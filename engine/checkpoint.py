@@ -5,6 +5,8 @@ Knows stock `transformers` loading and families' layouts; keeps nothing.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,12 @@ from transformers import (
 )
 
 from engine.attention import register_packed_attention
+from engine.chat import DEFAULT, ChatTemplate
 from engine.errors import BadBase
 from engine.families import Family, family_of
 from engine.numerics import Numerics
+
+_log = logging.getLogger(__name__)
 
 #: a tokenizer without a length of its own says something astronomically large
 _NO_LIMIT = 10**6
@@ -52,6 +57,17 @@ class Weights:
     output: nn.Module | None
     #: the tokens that end a generated text
     end_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """How a base reads text: its tokenizer, how many tokens a row may have, its chat templates."""
+
+    tokenizer_json: str
+    max_tokens: int
+    #: by name; none where conversations mean nothing to the base
+    chat_templates: Mapping[str, str]
+    special_tokens: Mapping[str, str]
 
 
 def read_config(path: Path) -> Any:
@@ -105,14 +121,45 @@ def read_weights(
     )
 
 
-def read_tokenizer(path: Path, config: Any) -> tuple[Any, int]:
-    """The stock tokenizer, and how many tokens a row may have."""
-    tokenizer = AutoTokenizer.from_pretrained(**_named(path))
+def read_tokenizer(path: Path, config: Any) -> Reading:
+    """Raises BadBase."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(**_named(path))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadBase(f"the tokenizer of {path} cannot be read: {error}") from error
     if not tokenizer.is_fast:
         raise BadBase(f"the tokenizer of {path} has no fast form, so offsets cannot be known")
     usable = _usable_positions(config)
     limit = tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else usable
-    return tokenizer, min(usable, limit)
+    _tell_of_tokens_without_embedding(tokenizer, config.vocab_size)
+    special_tokens = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
+    templates = _templates(tokenizer.chat_template)
+    if templates:
+        ChatTemplate(templates, special_tokens).check()
+    return Reading(
+        tokenizer_json=tokenizer.backend_tokenizer.to_str(), max_tokens=min(usable, limit),
+        chat_templates=templates, special_tokens=special_tokens,
+    )  # fmt: skip
+
+
+def _templates(given: str | Mapping[str, str] | None) -> dict[str, str]:
+    """By name; transformers gives a single one as it stands."""
+    named = {DEFAULT: given} if isinstance(given, str) else given or {}
+    return {name: source for name, source in named.items() if source}
+
+
+def _tell_of_tokens_without_embedding(tokenizer: Any, num_embeddings: int) -> None:
+    """Texts without such tokens are read as ever; rows with one are refused."""
+    beyond = sorted(
+        (index, token) for token, index in tokenizer.get_vocab().items() if index >= num_embeddings
+    )
+    if beyond:
+        _log.warning(
+            "the base has %d embeddings and its tokenizer %d tokens beyond them, such as %r; "
+            "rows with one are refused",
+            num_embeddings, len(beyond), beyond[0][1],
+            extra={"action": "base.tokens_without_embedding"},
+        )  # fmt: skip
 
 
 def _named(path: Path) -> dict[str, Any]:

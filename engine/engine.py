@@ -90,8 +90,9 @@ class Engine:
             sites=list(base.sites.values()), sublayers=list(base.sublayers),
             kinds=possible_kinds(base), poolings=possible_poolings(base),
             ranged=base.family.ranged, tokenizer_json=base.tokenizer_json,
-            chat_template=base.chat_template, special_tokens=base.special_tokens,
-            end_ids=list(base.end_ids), num_blocks=self._writing.num_blocks,
+            chat_templates=dict(base.chat_templates), special_tokens=dict(base.special_tokens),
+            end_ids=list(base.end_ids),
+            num_embeddings=base.vocabulary_size, num_blocks=self._writing.num_blocks,
             block_tokens=BLOCK_TOKENS,
         )  # fmt: skip
 

@@ -68,6 +68,16 @@ class BadRow(EngineError):
     code = "bad_row"
 
 
+class BadMessage(BadRow):
+    """A part of a conversation cannot be used. `where` is its path, such as messages[2].content."""
+
+    code = "bad_message"
+
+    def __init__(self, message: str | None = None, *, where: str = "messages") -> None:
+        super().__init__(message)
+        self.where = where
+
+
 class NonFiniteResult(EngineError):
     """The row's result is not a finite number."""
 
@@ -132,8 +142,8 @@ ERRORS: dict[str, type[EngineError]] = {
     error.code: error
     for error in (
         EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase,
-        MissingTensors, PatternRefused, CannotCompose, BadRow, BadAnswering, NonFiniteResult,
-        NotLoaded, OutOfMemory, BadTraining, Diverged, BadCheckpoint, CheckpointFailed, EngineGone,
-        BadBase,
+        MissingTensors, PatternRefused, CannotCompose, BadRow, BadMessage, BadAnswering,
+        NonFiniteResult, NotLoaded, OutOfMemory, BadTraining, Diverged, BadCheckpoint,
+        CheckpointFailed, EngineGone, BadBase,
     )
 }  # fmt: skip

@@ -31,7 +31,7 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
         kinds=["lora", "bottleneck", "ia3", "bias", "head_only"],
         poolings={name: list(kind.poolings) for name, kind in HEADS.items()},
         tokenizer_json=fake_tokenizer_json(),
-        chat_template=_CHAT_TEMPLATE, end_ids=[1], num_blocks=1024,
+        chat_templates={"default": _CHAT_TEMPLATE}, end_ids=[1], num_blocks=1024,
     )  # fmt: skip
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
 
+from engine.chat import DEFAULT
 from engine.errors import BadBase
 
 #: settings of config.json that describe the file rather than the function
@@ -25,10 +27,12 @@ _VOLATILE = {
 }
 
 
-def fingerprint(path: Path, tokenizer_json: str, chat_template: str = "") -> str:
+def fingerprint(
+    path: Path, tokenizer_json: str, chat_templates: Mapping[str, str] | None = None
+) -> str:
     """sha256 over the architecture's settings, every weight's bytes and the tokenizer.
 
-    The chat template counts where there is one: it decides what a conversation reads like.
+    Chat templates count where there are any: they decide what a conversation reads like.
 
     A GGUF file holds settings and weights in one, and is hashed as it is.
     """
@@ -39,8 +43,10 @@ def fingerprint(path: Path, tokenizer_json: str, chat_template: str = "") -> str
         else [("config", _hash(_settings(path))), *_weights(path)]
     )
     tokenizer = _hash(json.dumps(json.loads(tokenizer_json), sort_keys=True).encode())
-    if chat_template:
-        parts.append(("chat_template", _hash(chat_template.encode())))
+    for template, source in sorted((chat_templates or {}).items()):
+        # a single one has no name of its own
+        name = "chat_template" if template == DEFAULT else f"chat_template {template}"
+        parts.append((name, _hash(source.encode())))
     for name, part in (parts[0], ("tokenizer", tokenizer), *parts[1:]):
         whole.update(f"{len(name)}:{name}={part};".encode())
     return whole.hexdigest()

@@ -44,8 +44,7 @@ class BaseFacts(Protocol):
     family: Family
     has_pooler: bool
     max_tokens: int
-
-    chat_template: str
+    chat_templates: Mapping[str, str]
 
     @property
     def writes(self) -> bool: ...
@@ -192,7 +191,7 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
     layers = HeadLayers(checked, base.family, base.hidden_size)
     if layers.writes and not base.writes:
         raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
-    if checked.get("format") == "chat" and not base.chat_template:
+    if checked.get("format") == "chat" and not base.chat_templates:
         raise BadAdapter(f"format is chat; {base.name} has no chat template, so it must be plain")
     if layers.base_pooler and not base.has_pooler:
         raise BadAdapter(

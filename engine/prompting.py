@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.chat import ChatTemplate, Message
+from engine.chat import ChatTemplate
+from engine.conversation import Conversation, Message
 from engine.errors import BadRow
 from engine.families import FAMILIES
 from engine.heads.head_kind import IGNORED
@@ -23,7 +24,7 @@ PROMPT_FILES = {
 }
 
 #: one text, or a conversation
-Asked = str | Sequence[Message]
+Asked = str | Conversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,68 +68,76 @@ class Prompter:
         self._end_ids = info.end_ids
         self._beside = FAMILIES[info.family].architecture == "seq2seq"
         self._chat = (
-            ChatTemplate(info.chat_template, info.special_tokens) if info.chat_template else None
+            ChatTemplate(info.chat_templates, info.special_tokens) if info.chat_templates else None
         )
 
     def tokens(self, asked: Asked, head: Mapping[str, Any]) -> list[int]:
         """What the base reads before it writes. Raises BadRow."""
-        if self._converses(asked, head):
-            return self._tokenizer.ids(self._rendered(_turns(asked, head)), special=False)
+        if (chat := self._chat_for(asked, head)) is not None:
+            return self._tokenizer.ids(chat.prompt(_conversation(asked, head)), special=False)
         assert isinstance(asked, str), "a conversation is read through the chat template"
         return self._tokenizer.ids(_plain(asked, head), special=True)
 
-    def lesson(self, asked: Asked, answer: str, head: Mapping[str, Any]) -> Lesson:
-        """What is learned from one answer. Raises BadRow."""
+    def lesson(self, asked: Asked, answer: str | Message, head: Mapping[str, Any]) -> Lesson:
+        """What is learned from one answer, after the very prompt that `tokens` asks with. Raises
+        BadRow.
+        """
         prompt, wanted = self.tokens(asked, head), self._answer(asked, answer, head)
         return Lesson(asked=prompt, answer=wanted, beside=self._beside)
 
     def text(self, ids: Sequence[int]) -> str:
-        return self._tokenizer.text(ids)
+        """What is said by tokens that were written; one that ends a text says nothing."""
+        end = len(ids) - bool(ids and ids[-1] in self._end_ids)
+        return self._tokenizer.text(ids[:end])
 
     def knows(self, token: int) -> bool:
         return self._tokenizer.knows(token)
 
-    def _converses(self, asked: Asked, head: Mapping[str, Any]) -> bool:
+    def _chat_for(self, asked: Asked, head: Mapping[str, Any]) -> ChatTemplate | None:
+        """The template that reads it; none where it is read as it stands."""
         wanted = head["format"] == "chat" or not isinstance(asked, str)
         if wanted and self._chat is None:
             raise BadRow("the base has no chat template, so it reads plain text only")
         if head["format"] == "plain" and not isinstance(asked, str):
             raise BadRow("the version reads plain text, not a conversation")
-        return wanted or (head["format"] == "auto" and self._chat is not None)
+        usual = head["format"] == "auto" and self._chat is not None and self._chat.is_usual
+        return self._chat if wanted or usual else None
 
-    def _rendered(self, turns: Sequence[Message], *, answer: bool = True) -> str:
-        assert self._chat is not None
-        return self._chat.render(turns, answer=answer)
-
-    def _answer(self, asked: Asked, answer: str, head: Mapping[str, Any]) -> list[int]:
+    def _answer(self, asked: Asked, answer: str | Message, head: Mapping[str, Any]) -> list[int]:
         """The answer as it follows the prompt, up to the token that ends it."""
-        if not self._converses(asked, head):
-            ids = self._tokenizer.ids(answer, special=self._beside)
-            ended = bool(ids) and ids[-1] in self._end_ids
-            return ids if ended else [*ids, *self._end_ids[:1]]
-        turns = _turns(asked, head)
-        before = self._rendered(turns)
-        whole = self._rendered([*turns, {"role": "assistant", "content": answer}], answer=False)
-        if not whole.startswith(before):
-            raise BadRow("the base's chat template changes a conversation when it is answered")
-        ids = self._tokenizer.ids(whole[len(before) :], special=False)
+        chat = self._chat_for(asked, head)
+        if chat is None:
+            assert isinstance(answer, str), "a message is written through the chat template"
+            return self._ended(self._tokenizer.ids(answer, special=self._beside))
+        said = {"role": "assistant", "content": answer} if isinstance(answer, str) else answer
+        text, ending = chat.answer(_conversation(asked, head), said)
+        ids = self._tokenizer.ids(text + ending, special=False)
+        if not set(ids) & set(self._end_ids):
+            # what the template writes between two messages ends no answer
+            ids = self._tokenizer.ids(text, special=False)
+        return self._ended(ids)
+
+    def _ended(self, ids: list[int]) -> list[int]:
+        """Up to the first token that ends a text, which is added where there is none."""
         ends = [position for position, token in enumerate(ids) if token in self._end_ids]
         return ids[: ends[0] + 1] if ends else [*ids, *self._end_ids[:1]]
 
 
-def _turns(asked: Asked, head: Mapping[str, Any]) -> list[Message]:
+def _conversation(asked: Asked, head: Mapping[str, Any]) -> Conversation:
     """The version's instruction and examples, then what is asked."""
+    if isinstance(asked, str):
+        asked = Conversation(messages=({"role": "user", "content": asked},))
     prompt = head.get("prompt", {})
-    given = [{"role": "user", "content": asked}] if isinstance(asked, str) else list(asked)
+    given = list(asked.messages)
     turns: list[Message] = []
-    if prompt.get("instruction") and given[0]["role"] != "system":
-        turns.append({"role": "system", "content": prompt["instruction"]})
-    elif given[0]["role"] == "system":
+    if given[0]["role"] == "system":
         turns.append(given.pop(0))
+    elif prompt.get("instruction"):
+        turns.append({"role": "system", "content": prompt["instruction"]})
     for example in prompt.get("examples", []):
         turns.append({"role": "user", "content": example["input"]})
         turns.append({"role": "assistant", "content": example["output"]})
-    return turns + given
+    return replace(asked, messages=(*turns, *given))
 
 
 def _plain(text: str, head: Mapping[str, Any]) -> str:

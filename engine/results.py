@@ -61,11 +61,13 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     numerics_reason: str = ""
     #: layers below a training's lowest are computed once per row and kept
     ranged: bool = True
-    #: the base's own template for conversations, with the special tokens it names; "" without one
-    chat_template: str = ""
+    #: the base's own templates for conversations by name, with the special tokens they name
+    chat_templates: dict[str, str] = msgspec.field(default_factory=dict)
     special_tokens: dict[str, str] = msgspec.field(default_factory=dict)
     #: the tokens that end a written text
     end_ids: list[int] = msgspec.field(default_factory=list)
+    #: token ids from here on have no embedding; 0 where nobody knows
+    num_embeddings: int = 0
     #: keys and values of rows that write are held in so many blocks of so many tokens; no blocks:
     #: each row holds its own as long as it runs
     num_blocks: int = 0

@@ -15,6 +15,8 @@ from engine.base_names import ServedBase
 from engine.errors import BadBase
 
 _GGUF = ".gguf"
+#: of a hub's folder; chat templates are files of their own, some in a folder below
+_WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 def base_path(base: str) -> Path:
@@ -87,9 +89,7 @@ def _hub_folder(base: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(base, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model"])
-        )
+        return Path(snapshot_download(base, allow_patterns=_WANTED))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise BadBase(f"{base} is neither a folder nor a base the hub gave us: {reason}") from error

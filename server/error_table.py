@@ -104,7 +104,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         ),
     ),
     (FULL, (engine.CheckpointFailed,)),
-    (INVALID, (engine.BadAnswering,)),
+    (INVALID, (engine.BadAnswering, engine.BadMessage)),
     (OVERLOADED, (engine.OutOfMemory,)),
     (INTERNAL, (engine.EngineError, engine.NotLoaded, engine.BadBase)),
     # ------------------------------------------------------------ registry

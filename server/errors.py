@@ -147,9 +147,7 @@ class NotText(BadInput):
 
 
 class NotMessages(BadInput):
-    """The input is neither text nor an object with `messages`, each with a role (system, user or
-    assistant) and its content.
-    """
+    """The input is neither text nor an object with `messages`, each with a role and its content."""
 
     code = "not_messages"
 

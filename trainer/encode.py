@@ -48,6 +48,8 @@ class EncodedRow:
     encodings: tuple[Encoding, ...] = ()
     #: what is read before anything is written, and how what was written reads
     asked: tuple[int, ...] = ()
+    #: how many tokens have to be written, the one that ends the text included
+    answer_tokens: int = 0
     said: Callable[[Sequence[int]], str] = _unread
 
     @property

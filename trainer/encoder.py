@@ -16,7 +16,7 @@ from trainer.activations import numbered
 from trainer.course import Course
 from trainer.encode import EncodedRow, encode_examples, head_for
 from trainer.example import Example
-from trainer.lessons import encode_lessons
+from trainer.lessons import covering, encode_lessons
 from trainer.modules import frozen_share
 from trainer.prepare import Prepared
 from trainer.recipe import learning_rate, pooling_of
@@ -40,6 +40,8 @@ class Encoder:
                 for rows in (split.train, split.dev, split.test)
             )
         )
+        if spec.head == GenerateHead.name:
+            head = covering(head, [*train, *dev, *test])
         course = Course(
             train=train, dev=dev, head=head, settings=settings, learning_rate=learning_rate(spec),
             frozen_share=frozen_share(spec.kind, settings, self.info),

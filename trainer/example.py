@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from engine.conversation import Conversation, Message
+
 #: classify: a name, or a sorted tuple of them; regress and rerank: a number; tag: a tag per word;
 #: span: (answer, first character) for each answer; embed: how alike, or None; generate: a text
 Label = str | float | tuple[Any, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A message of an assistant that is learned, and the conversation before it."""
+
+    asked: Conversation
+    answer: Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +31,8 @@ class Example:
     label: Label
     pair: str | None = None
     words: tuple[str, ...] = ()
-    #: a conversation as (role, content), up to what is to be written
-    turns: tuple[tuple[str, str], ...] = ()
+    #: what is learned of a conversation; the last of them is asked for and judged
+    turns: tuple[Turn, ...] = ()
 
     @property
     def group(self) -> str:

@@ -5,11 +5,13 @@ serve. Knows the base's prompts; no split and no epoch.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.heads.generate import MOST_TOKENS
 from engine.port import Begin, Decoded, Done, EnginePort, Release, Row, Write, Written
 from engine.prompting import Lesson, Prompter
 from trainer.ask import ask, error_of
@@ -24,6 +26,8 @@ _ROWS_A_SLOT = 2**32
 _ROWS = 32
 #: tokens a step: served rows wait no longer than for so many
 _TOKENS = 4
+#: a version may run a little past what it learned
+_ROOM = 8
 
 
 def encode_lessons(
@@ -80,19 +84,32 @@ def _to_the_end(
     return texts
 
 
+def covering(head: dict[str, Any], rows: Sequence[EncodedRow]) -> dict[str, Any]:
+    """The head's settings, with room for every answer of these rows as the base writes it."""
+    longest = max((row.answer_tokens for row in rows), default=0)
+    return head | {"max_tokens": min(MOST_TOKENS, max(head["max_tokens"], longest + _ROOM))}
+
+
 def _encoded(
     example: Example, head: dict[str, Any], prompter: Prompter, max_tokens: int
 ) -> EncodedRow:
-    turns = [{"role": role, "content": content} for role, content in example.turns]
-    lesson = prompter.lesson(turns or example.text, str(example.label), head)
-    fitting = lesson.within(max_tokens)
+    """Every answer that is learned is a piece; what is compared is the last of them, as it reads
+    when it is written.
+    """
+    lessons = _lessons(example, head, prompter)
+    fitting = [lesson.within(max_tokens) for lesson in lessons]
+    last = lessons[-1]
     return EncodedRow(
-        pieces=(Piece(ids=fitting.ids, type_ids=None, target=fitting.target),),
-        example=example,
-        truncated=fitting is not lesson,
-        asked=tuple(fitting.asked),
+        pieces=tuple(Piece(ids=each.ids, type_ids=None, target=each.target) for each in fitting),
+        example=replace(example, label=prompter.text(last.answer)),
+        truncated=any(a is not b for a, b in zip(fitting, lessons, strict=True)),
+        asked=tuple(fitting[-1].asked),
+        answer_tokens=len(last.answer),
         said=prompter.text,
     )
 
 
-__all__ = ["Lesson", "encode_lessons", "written"]
+def _lessons(example: Example, head: dict[str, Any], prompter: Prompter) -> list[Lesson]:
+    if not example.turns:
+        return [prompter.lesson(example.text, str(example.label), head)]
+    return [prompter.lesson(turn.asked, turn.answer, head) for turn in example.turns]

@@ -20,11 +20,11 @@ from engine.tokenizer import Tokenizer
 from trainer.ask import ask
 from trainer.encode import EncodedRow, head_for
 from trainer.evaluate import Logits, predict
-from trainer.example import Example
+from trainer.example import Example, Turn
 from trainer.heads import HEAD_DATA
 from trainer.jobs import Phase
 from trainer.lease import Lease
-from trainer.lessons import encode_lessons
+from trainer.lessons import covering, encode_lessons
 from trainer.lineage import origin
 from trainer.prepare import Prepared
 from trainer.production import Production
@@ -59,6 +59,7 @@ class PromptRun:
         head = self._head(prepared)
         lease.enter(Phase.TOKENIZING)
         train, dev, test = (self._encoded(rows, head) for rows in _parts(prepared))
+        head = covering(head, [*train, *dev, *test])
         with self._registry.stage() as staging:
             for name, content in PROMPT_FILES.items():
                 staging.write(name, [content])
@@ -89,7 +90,7 @@ class PromptRun:
         bare = head_for(spec.head, spec.pooling or "native", [], train, spec.settings)
         limit, examples = self._port.info.max_tokens * _PROMPT_SHARE, list[dict[str, str]]()
         for row in _spread(train):
-            more = [*examples, {"input": row.text, "output": str(row.label)}]
+            more = [*examples, {"input": _asked(row), "output": str(row.label)}]
             head = _with_examples(bare, more)
             if len(more) <= MAX_EXAMPLES and len(self._prompter.tokens("a", head)) <= limit:
                 examples = more
@@ -167,13 +168,25 @@ def _with_examples(head: dict[str, Any], examples: list[dict[str, str]]) -> dict
 def _spread(rows: Sequence[Example]) -> list[Example]:
     """Different answers first, in an order that does not depend on that of the rows.
 
-    A conversation's earlier turns have no place among examples of one text each.
+    A conversation's earlier turns have no place among examples of one text each, nor have tools.
     """
-    single = [row for row in rows if not row.turns or len(row.turns) == 1]
+    single = [row for row in rows if not row.turns or _is_single(row.turns[-1])]
     ordered = sorted(single, key=lambda row: hashlib.sha256(row.group.encode()).digest())
     seen: set[Any] = set()
     fresh = [row for row in ordered if not (row.label in seen or seen.add(row.label))]  # type: ignore[func-returns-value]
     return [*fresh, *(row for row in ordered if row not in fresh)]
+
+
+def _is_single(turn: Turn) -> bool:
+    """One text and its answer, with nothing but instructions before them."""
+    roles = [message["role"] for message in turn.asked.messages if message["role"] != "system"]
+    special = turn.asked.tools or turn.asked.template_kwargs or turn.answer.get("tool_calls")
+    return roles == ["user"] and not special
+
+
+def _asked(row: Example) -> str:
+    """As a caller would ask it."""
+    return str(row.turns[-1].asked.messages[-1]["content"]) if row.turns else row.text
 
 
 def _file(directory: Path, role: str, name: str) -> File:

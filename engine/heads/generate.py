@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("auto", "chat", "plain")
 _MAX_TOKENS = 64
-_MOST_TOKENS = 4096
+MOST_TOKENS = 4096
 _MOST_EXAMPLES = 64
 
 
@@ -111,9 +111,9 @@ class GenerateHead:
 
 
 def _count(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_TOKENS:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_TOKENS:
         raise BadAdapter(
-            f"max_tokens is {value!r}; it must be a whole number from 1 to {_MOST_TOKENS}"
+            f"max_tokens is {value!r}; it must be a whole number from 1 to {MOST_TOKENS}"
         )
     return value
 

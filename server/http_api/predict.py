@@ -55,13 +55,10 @@ _MESSAGES = {
     "properties": {
         "messages": {
             "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["role", "content"],
-                "properties": {"role": TEXT, "content": TEXT},
-                "additionalProperties": False,
-            },
-        }
+            "items": {"type": "object", "required": ["role"], "properties": {"role": TEXT}},
+        },
+        "tools": {"type": "array", "items": {"type": "object"}},
+        "chat_template_kwargs": {"type": "object"},
     },
     "additionalProperties": False,
 }

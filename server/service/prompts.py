@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.chat import is_message
-from engine.errors import BadAdapter, BadRow
+from engine.conversation import Conversation, read_conversation
+from engine.errors import BadAdapter, BadMessage, BadRow
 from engine.prompting import Asked, Prompter
 from engine.tokenizer import bare_encoding
 from server.errors import EmptyInput, InputTooLong, NotMessages, WrongInput
@@ -17,6 +18,7 @@ from server.service.tokens import Outputs, TextRow
 from server.service.values import RowError
 
 _SHORTEST = "a"
+_CONVERSATION = frozenset({"messages", "tools", "chat_template_kwargs"})
 
 
 class PromptReader:
@@ -52,7 +54,7 @@ class PromptReader:
         return [row for row in found if not isinstance(row, RowError)]
 
     def _read(self, position: int, item: object, head: Mapping[str, Any]) -> TextRow | RowError:
-        asked = item if isinstance(item, TokenIds) else _asked(item, self._max_chars)
+        asked = item if isinstance(item, TokenIds) else self._asked(item)
         if isinstance(asked, RowError):
             return asked
         try:
@@ -73,19 +75,33 @@ class PromptReader:
             return RowError(code=EmptyInput.code, message=str(EmptyInput()))
         return TextRow(position, asked if isinstance(asked, str) else "", bare_encoding(ids))
 
+    def _asked(self, item: object) -> Asked | RowError:
+        """A text, or a conversation that ends with what is asked."""
+        if not isinstance(item, Mapping) or "messages" not in item or set(item) - _CONVERSATION:
+            given = read_input(item, "text", self._max_chars)
+            if isinstance(given, RowError) and given.code == WrongInput.code:
+                return RowError(code=NotMessages.code, message=str(NotMessages()))
+            return given if isinstance(given, RowError) else given.first
+        try:
+            asked = read_conversation(
+                item["messages"], item.get("tools"), item.get("chat_template_kwargs")
+            )
+        except BadMessage as error:
+            return RowError(code=NotMessages.code, message=f"{error}.")
+        return self._refused(asked) or asked
 
-def _asked(item: object, max_chars: int) -> Asked | RowError:
-    """A text, or a conversation that ends with what is asked."""
-    if not isinstance(item, Mapping) or set(item) != {"messages"}:
-        given = read_input(item, "text", max_chars)
-        if isinstance(given, RowError) and given.code == WrongInput.code:
-            return RowError(code=NotMessages.code, message=str(NotMessages()))
-        return given if isinstance(given, RowError) else given.first
-    messages = item["messages"]
-    if not isinstance(messages, list) or not messages or not all(map(is_message, messages)):
-        return RowError(code=NotMessages.code, message=str(NotMessages()))
-    for message in messages:
-        read = read_input(message["content"], "text", max_chars)
-        if isinstance(read, RowError):
-            return read
-    return [{"role": m["role"], "content": m["content"]} for m in messages]
+    def _refused(self, asked: Conversation) -> RowError | None:
+        """What is too long to be rendered and counted, or is no text."""
+        beside = len(json.dumps([asked.tools, asked.template_kwargs]))
+        if len(asked.messages) > self._max_tokens or beside > self._max_chars:
+            return RowError(
+                code=InputTooLong.code,
+                message=f"The conversation has {len(asked.messages)} messages, and {beside} "
+                f"characters of tools; the base reads at most {self._max_tokens} tokens.",
+            )
+        for message in asked.messages:
+            if message["content"] or message.keys() == {"role", "content"}:
+                read = read_input(message["content"], "text", self._max_chars)
+                if isinstance(read, RowError):
+                    return read
+        return None

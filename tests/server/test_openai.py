@@ -381,11 +381,14 @@ async def test_what_cannot_be_written_is_refused_by_status(
 
 BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "messages must be"),
-    ({"messages": [{"role": "tool", "content": "x", "tool_call_id": "y"}]}, "tool_call_id"),
-    ({"messages": [{"role": "king", "content": "x"}]}, "role of messages"),
-    ({"messages": [{"role": "user", "content": "x", "name": 7}]}, "name of messages"),
+    ({"messages": [{"role": "user", "content": "x", "tool_call_id": "y"}]}, "tool_call_id"),
+    ({"messages": [{"role": "king", "content": "x"}]}, r"messages\[0\] has the role 'king'"),
+    ({"messages": [{"role": "user", "content": "x", "name": 7}]}, r"messages\[0\].name must be"),
     ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "type text"),
-    ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "no tools"),
+    ({"tools": [{"type": "function", "function": {}}]}, r"tools\[0\] must be"),
+    ({"tool_choice": "required"}, "only none and auto"),
+    ({"functions": [{"name": "f"}]}, "functions is not read here; use tools"),
+    ({"extra_body": {"chat_template_kwargs": [1]}}, "chat_template_kwargs must be"),
     ({"top_logprobs": 2}, "top_logprobs need logprobs"),
     ({"response_format": {"type": "xml"}}, "response_format"),
     ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}, "schema"),

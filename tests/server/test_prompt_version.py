@@ -89,7 +89,7 @@ async def test_a_prompt_that_says_nothing_sensible_is_refused(
 
 def test_a_prompt_that_the_chat_template_never_takes_is_refused() -> None:
     template = "{{ raise_exception('no system') if messages[0].role == 'system' else 'ask' }}"
-    info = msgspec.structs.replace(fake_info(), chat_template=template)
+    info = msgspec.structs.replace(fake_info(), chat_templates={"default": template})
     reader = PromptReader(Prompter(info, Tokenizer(info.tokenizer_json, 128)), 128, 1000)
     head = {"kind": "generate", "format": "auto", "prompt": {"instruction": "Be kind."}}
     with pytest.raises(BadAdapter, match=r"could answer no call: .* no system"):

@@ -100,7 +100,9 @@ def test_prompts_and_completions_are_texts_and_what_to_write() -> None:
 def test_a_conversation_may_stand_in_any_text_column() -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
     row = read([{"chat": turns}], head="generate", text_column="chat")[0]
-    assert (row.turns, row.label) == ((("user", "Hi"),), "Hello!")
+    assert (row.text, row.label) == ("user: Hi", "Hello!")
+    (turn,) = row.turns
+    assert ([*turn.asked.messages], turn.answer) == (turns[:1], turns[1])
 
 
 def test_tagging_takes_tokens_and_ner_tags_where_nothing_else_is_named() -> None:

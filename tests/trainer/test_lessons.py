@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from engine.config import EngineConfig
+from engine.conversation import Conversation
 from engine.fake_base import fake_info
 from engine.port import (
     Decoded,
@@ -193,11 +194,12 @@ def test_numbers_that_are_written_are_scored_as_numbers() -> None:
 def test_only_the_answer_of_a_conversation_is_learned(info: EngineInfo) -> None:
     tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
     prompter = Prompter(info, tokenizer)
-    turns = [{"role": "user", "content": "hi"}]
+    turns = Conversation(messages=({"role": "user", "content": "hi"},))
     lesson = prompter.lesson(turns, "ho", {"format": "auto"})
     assert tokenizer.text(lesson.asked) == "user: hi\nassistant: "
     learned = [token for token in lesson.target if token != -100]
-    assert tokenizer.text(learned) == "ho\n"
+    # the line break behind it separates messages, and ends none
+    assert tokenizer.text(learned) == "ho"
     assert learned[-1] in info.end_ids
     assert len(lesson.target) == len(lesson.ids)
     assert lesson.ids[lesson.target.index(learned[0]) + 1] == learned[0]
@@ -230,10 +232,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "a message is empty",
     ),
     "a field that would be lost": (
-        {"messages": [{"role": r, "content": r, "name": "x"} for r in ("user", "assistant")]},
-        "no other field",
+        {"messages": [{"role": r, "content": r, "mood": "x"} for r in ("user", "assistant")]},
+        r"messages\[0\] holds 'mood'; a message by user may hold content, name, role",
     ),
-    "one turn": ({"messages": [{"role": "user", "content": "a"}]}, "two turns"),
+    "one turn": ({"messages": [{"role": "user", "content": "a"}]}, "two messages"),
     "a long completion": ({"text": "a", "label": "b" * 100_001}, "100001 characters"),
     "a NUL": ({"text": "a", "label": "b\0"}, "NUL"),
     "half a character": ({"text": "a", "label": "\ud800"}, "unpaired surrogate"),

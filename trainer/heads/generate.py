@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.chat import ROLES, is_message
 from engine.heads.generate import number_in
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
 from trainer.fields import field, present, sane, text
+from trainer.heads.conversations import conversation_row
 from trainer.heads.head_data import Logits, PlainData
 from trainer.metrics import Metrics, regression
 from trainer.table import Record
@@ -35,9 +35,11 @@ class GenerateData(PlainData):
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         column = present(record, present(record, spec.text_column, _PROMPT), _MESSAGES)
-        if column == _MESSAGES or isinstance(record.fields.get(column), list):
-            return _conversation(record, column)
         named = present(record, spec.label_column, _COMPLETION)
+        if column == _MESSAGES:
+            return conversation_row(record, column)
+        if isinstance(record.fields.get(column), list):
+            return conversation_row(record, column, named if named in record.fields else None)
         label = field(record, named)
         where = f"{record.place}: {named}"
         if isinstance(label, bool) or not isinstance(label, str | int | float):
@@ -86,27 +88,6 @@ class GenerateData(PlainData):
         if read:
             found |= regression([t for t, _ in read], [g for _, g in read])
         return found
-
-
-def _conversation(record: Record, column: str) -> Example:
-    turns = record.fields[column]
-    if not isinstance(turns, list) or len(turns) < 2 or not all(map(is_message, turns)):
-        raise BadLine(
-            f"{record.place}: {column} must be a list of at least two turns, each a role "
-            f"({', '.join(ROLES)}) and its content, and no other field.",
-            line=record.line,
-        )
-    where = f"{record.place}: a message"
-    if not all(turn["content"].strip() for turn in turns):
-        raise BadLine(f"{where} is empty.", line=record.line)
-    *asked, answer = ((t["role"], sane(t["content"], where, record.line)) for t in turns)
-    if answer[0] != "assistant":
-        raise BadLine(
-            f"{record.place}: the last message is by {answer[0]}; the assistant's is learned.",
-            line=record.line,
-        )
-    shown = "\n".join(f"{role}: {content}" for role, content in asked)
-    return Example(line=record.line, text=shown, label=answer[1], turns=tuple(asked))
 
 
 def _explained(numbers: Sequence[tuple[float, float | None]]) -> Metrics:

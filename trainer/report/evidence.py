@@ -83,7 +83,7 @@ def _wire(row: EncodedRow, head: dict[str, Any]) -> dict[str, Any]:
         "both": both,
         "words": example.words,
         "label": example.label,
-        "asked": example.turns[-1][1] if example.turns else example.text,
+        "asked": example.turns[-1].asked.messages[-1]["content"] if example.turns else example.text,
         "tokens": row.num_tokens,
         "truncated": row.truncated,
         "named": head["kind"] == "classify",

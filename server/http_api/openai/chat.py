@@ -13,7 +13,7 @@ from starlette.responses import Response
 from server.errors import BadParameter
 from server.http_api.openai.answering import Asked, answer
 from server.http_api.openai.body import SAMPLING, Body, documented
-from server.http_api.openai.messages import conversation
+from server.http_api.openai.messages import TOOLS, conversation
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
 from server.service.values import Parameters
@@ -21,11 +21,11 @@ from server.service.wanted import wanted_of
 from server.service.written import Alternative, Piece, Token
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])
-#: read, to be refused with a sentence where they ask for something
-_TOOLS = ("tools", "functions", "tool_choice", "function_call")
+#: read, to be refused with a sentence where they ask for something: OpenAI's older names
+_OLDER = {"functions": "tools", "function_call": "tool_choice"}
 _KNOWN = SAMPLING | {
     "model", "messages", "max_tokens", "max_completion_tokens", "n", "logprobs", "top_logprobs",
-    "stream", "stream_options", "parallel_tool_calls", "modalities", *_TOOLS,
+    "stream", "stream_options", "modalities", "chat_template_kwargs", *TOOLS, *_OLDER,
 }  # fmt: skip
 #: what OpenAI gives who does not say
 _USUAL = {"temperature": 1.0}
@@ -48,7 +48,7 @@ async def chat_completions(request: Request) -> Response:
         request,
         Asked(
             model=body.text("model"),
-            inputs=[conversation(body.fields.get("messages"))],
+            inputs=[conversation(body)],
             parameters=parameters,
             num_texts=body.count("n") or 1,
             streams=body.flag("stream"),
@@ -111,8 +111,8 @@ def _logprobs_of(body: Body) -> int | None:
 
 
 def _refuse_others(body: Body) -> None:
-    for name in _TOOLS:
+    for name, newer in _OLDER.items():
         if body.fields.get(name) not in (None, [], "none", "auto"):
-            raise BadParameter(f"{name}: this server calls no tools.", param=name)
+            raise BadParameter(f"{name} is not read here; use {newer}.", param=name)
     if body.fields.get("modalities", ["text"]) != ["text"]:
         raise BadParameter("modalities: this server writes text only.", param="modalities")

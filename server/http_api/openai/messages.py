@@ -1,59 +1,36 @@
-"""The messages of a chat call, as prompts are made of."""
+"""The conversation of a chat call, as prompts are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
+from engine.conversation import read_conversation
+from engine.errors import BadMessage
 from server.errors import BadParameter
+from server.http_api.openai.body import Body
 
-#: OpenAI's newer name for instructions
-_ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}
+TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
+#: what a model is asked for beyond text, which nothing here can promise
+_FORCED = "what is written is free; only none and auto can be chosen"
 
 
-def conversation(given: Any) -> dict[str, Any]:
+def conversation(body: Body) -> dict[str, Any]:
     """The call's one input. Raises BadParameter."""
-    if not isinstance(given, list) or not given:
-        raise BadParameter("messages must be a list of at least one message.", param="messages")
-    return {"messages": [_message(each, f"messages[{i}]") for i, each in enumerate(given)]}
+    given = {
+        "messages": body.fields.get("messages"),
+        "tools": _tools(body),
+        "chat_template_kwargs": body.fields.get("chat_template_kwargs"),
+    }
+    try:
+        read_conversation(*given.values())
+    except BadMessage as error:
+        raise BadParameter(f"{error}.", param=error.where) from error
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _message(given: Any, where: str) -> dict[str, str]:
-    if not isinstance(given, Mapping):
-        raise BadParameter(f"{where} must be an object of role and content.", param=where)
-    # an answer that comes back as a message names all that it could have held
-    said = {name: value for name, value in given.items() if value not in (None, [])}
-    # who of several speaks: it is part of the shape, and no chat template here reads it
-    if not isinstance(said.pop("name", ""), str):
-        raise BadParameter(f"The name of {where} must be a string.", param=where)
-    if set(said) - {"role", "content"}:
-        name = min(set(said) - {"role", "content"})
-        raise BadParameter(
-            f"{where} holds {name[:64]!r}; here messages have a role and text.", param=where
-        )
-    role = said.get("role")
-    if not isinstance(role, str) or role not in _ROLES:
-        raise BadParameter(
-            f"The role of {where} is {str(role)[:64]!r}; it must be one of {', '.join(_ROLES)}.",
-            param=where,
-        )
-    return {"role": _ROLES[role], "content": _content(said.get("content"), where)}
-
-
-def _content(given: Any, where: str) -> str:
-    if isinstance(given, str):
-        return given
-    if isinstance(given, list) and all(_is_text(part) for part in given):
-        return "".join(part["text"] for part in given)
-    raise BadParameter(
-        f"The content of {where} must be a string, or a list of parts of the type text.",
-        param=where,
-    )
-
-
-def _is_text(part: Any) -> bool:
-    return (
-        isinstance(part, Mapping)
-        and part.get("type") == "text"
-        and isinstance(part.get("text"), str)
-    )
+def _tools(body: Body) -> Any:
+    """The template shows them to the model; whatever it writes is text."""
+    choice = body.fields.get("tool_choice", "auto")
+    if choice not in ("auto", "none"):
+        raise BadParameter(f"tool_choice: {_FORCED}.", param="tool_choice")
+    return None if choice == "none" else body.fields.get("tools")
