@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     train: bool = True
     #: rows that one job may train on, over all its runs and epochs: a larger one is not queued
     max_job_rows: int = Field(50_000_000, ge=1)
+    #: events of jobs that one tenant follows at once
+    max_streams_per_tenant: int = Field(256, ge=1)
     #: files that are read and checked at a time, each in a child; one tenant leaves a place free
     max_checks: int = Field(2, ge=1)
     #: what such a child may take: memory, and time of a processor

@@ -32,7 +32,8 @@ from server.service.adapters import AdapterService
 from server.service.admission import Admission
 from server.service.checks import CheckService
 from server.service.files import FileService
-from server.service.jobs import JobService
+from server.service.job_feed import JobFeed
+from server.service.jobs import JobService, Reading
 from server.service.models import ModelService
 from server.service.predict import PredictService
 from server.service.predict_many import PredictManyService
@@ -202,6 +203,9 @@ def _service(
         limits=calls,
         observer=metrics,
     )
+    feed: JobFeed[Reading] = JobFeed(
+        data.store.changes, pools.lookups, max_streams=settings.max_streams_per_tenant
+    )
     return Service(
         predict=predict,
         predict_many=PredictManyService(predict),
@@ -209,7 +213,7 @@ def _service(
         models=ModelService(data.registry, port.info, time.time(), pools.lookups),
         tasks=TaskService(data.registry, dispatch.residency, pools),
         adapters=adapters,
-        jobs=JobService(trainer, health, pools),
+        jobs=JobService(trainer, health, pools, feed),
         files=FileService(data.files, settings.max_upload_bytes, pools),
         checks=CheckService(trainer, pools.checks),
         info=info_view(port.info, version("adapterd")),

@@ -4,6 +4,7 @@ transactions. Knows no statement about files or jobs.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ class Database:
         self._reads = engine.execution_options(reads=True)
         with self._writes.begin() as db:
             _migrate(db)
+        # a connection that never writes: `data_version` moves when any other commits
+        self._watch = engine.raw_connection()
+        self._watching = threading.Lock()
 
     @classmethod
     def open(cls, path: Path) -> Database:
@@ -52,7 +56,18 @@ class Database:
         with _translated("The job database cannot be read"), self._reads.begin() as db:
             yield db
 
+    def generation(self) -> int:
+        """Another number once anyone, in any process, has written. Raises StorageFailed."""
+        with self._watching, _translated("The job database cannot be read"):
+            cursor = self._watch.cursor()
+            cursor.execute("PRAGMA data_version")
+            [[generation]] = cursor.fetchall()
+            cursor.close()
+        return int(generation)
+
     def close(self) -> None:
+        with self._watching:
+            self._watch.close()
         self._writes.dispose()
 
 

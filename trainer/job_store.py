@@ -19,6 +19,7 @@ from trainer.errors import LeaseLost
 from trainer.event import Event
 from trainer.event_table import EventTable, add_events
 from trainer.file_table import FileTable, must_exist
+from trainer.job_changes import JobChanges
 from trainer.jobs import ENDS, Phase, Status, Wish
 from trainer.moves import found, going_on, move, one_job, tell, update
 from trainer.rows import has_note, owned, page_of
@@ -40,6 +41,7 @@ class JobStore:
         #: the moment, as everything here is dated
         self.clock = clock
         self.files = FileTable(database)
+        self.changes = JobChanges(database)
         self._events = EventTable(database)
 
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
@@ -10,8 +9,9 @@ from dataclasses import fields
 from typing import Any
 
 from server.errors import BadCall, BadParameter, Draining
-from server.health import Health
+from server.health import Health, State
 from server.pools import OPERATOR, Pools
+from server.service.job_feed import JobFeed
 from server.service.page import Page, checked_limit, page_of
 from server.service.values import Caller
 from server.service.views import JobEventView, JobView, job_event_view, job_view
@@ -27,22 +27,26 @@ JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {
     "tenant",
     "chosen",
 }
-_POLL_S = 0.25
 #: proxies and clients give up a stream that says nothing for long
 _QUIET_S = 3.0
 MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 16, 64, 512
+
+
+#: a job, and its next events behind a number
+Reading = tuple[JobView, Page[JobEventView]]
 
 
 class JobService:
     """Over the trainer, whose calls block, so they run in threads."""
 
     def __init__(
-        self, trainer: Trainer, health: Health, pools: Pools, poll_s: float = _POLL_S
+        self, trainer: Trainer, health: Health, pools: Pools, feed: JobFeed[Reading]
     ) -> None:
         self._trainer = trainer
         self._pools = pools
         self._health = health
-        self._poll_s = poll_s
+        self._feed = feed
+        health.on_change.append(self._on_health)
 
     async def create(self, caller: Caller, wanted: Mapping[str, Any]) -> JobView:
         """`wanted` are fields of `JobSpec` by name.
@@ -131,28 +135,28 @@ class JobService:
     ) -> AsyncGenerator[JobView | JobEventView | None, None]:
         """The job's events behind `after` and the job itself, then each event and each change as it
         comes, until the job has ended; none once in `_QUIET_S` without any. A draining server sends
-        its watchers elsewhere.
+        its watchers elsewhere. Raises Overloaded for a tenant that watches too much already.
         """
-        seen, quiet_s = -1, 0.0
-        while True:
-            job = await self.get(caller, job_id)
-            page = await self.events(caller, job_id, after)
-            for event in page.items:
-                after = event.number
-                yield event
-            if job.revision != seen and not page.has_more:
-                seen = job.revision
-                yield job
-            if job.ended and not page.has_more:
-                return
-            if self._health.is_draining:
-                raise Draining
-            if not page.has_more:
-                await asyncio.sleep(self._poll_s)
-                quiet_s = 0.0 if page.items else quiet_s + self._poll_s
-            if quiet_s >= _QUIET_S:
-                quiet_s = 0.0
-                yield None
+
+        async def reading(after: int) -> Reading:
+            return await self.get(caller, job_id), await self.events(caller, job_id, after)
+
+        seen = -1
+        with self._feed.watching(caller.tenant, job_id, reading) as watched:
+            while True:
+                job, page = await watched.read(after)
+                for event in page.items:
+                    after = event.number
+                    yield event
+                if job.revision != seen and not page.has_more:
+                    seen = job.revision
+                    yield job
+                if job.ended and not page.has_more:
+                    return
+                if self._health.is_draining:
+                    raise Draining
+                if not page.has_more and not await watched.change(_QUIET_S):
+                    yield None
 
     async def follow(
         self, caller: Caller, job_id: str, after: int = 0
@@ -169,6 +173,10 @@ class JobService:
             async for update in updates:
                 if isinstance(update, JobView):
                     yield update
+
+    async def _on_health(self, state: State) -> None:
+        if state is State.DRAINING:
+            self._feed.wake_all()
 
     async def counts(self) -> Mapping[str, int]:
         """Jobs of all tenants by status, for the metrics."""

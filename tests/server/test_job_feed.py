@@ -1,0 +1,102 @@
+"""Watchers of jobs: woken by changes, whoever made them, at the cost of one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from server.errors import Overloaded
+from server.service.job_feed import JobFeed
+from server.work_pool import WorkPool
+from tests.trainer.build import Bench, jsonl, mood_rows
+from trainer.job_store import JobStore
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(directory=tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def lookups() -> Iterator[WorkPool]:
+    made = WorkPool("look-ups", places=2, share=2, max_waiting=100)
+    yield made
+    made.close()
+
+
+def feed_of(bench: Bench, lookups: WorkPool, max_streams: int = 100) -> JobFeed[int]:
+    return JobFeed(bench.store.changes, lookups, max_streams=max_streams, poll_s=0.01)
+
+
+@pytest.mark.survival("C11")
+async def test_many_watchers_of_a_job_read_it_once_for_each_change(
+    bench: Bench, lookups: WorkPool
+) -> None:
+    feed, job = feed_of(bench, lookups), bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    reads: list[int] = []
+
+    async def read(after: int) -> int:
+        reads.append(after)
+        await asyncio.sleep(0.01)
+        return bench.store.job(job.tenant, job.id).revision
+
+    async def watch() -> list[int]:
+        with feed.watching(job.tenant, job.id, read) as watched:
+            first = await watched.read(0)
+            while not await watched.change(10) or await watched.read(0) == first:
+                pass
+            return [first, await watched.read(0)]
+
+    watching = [asyncio.ensure_future(watch()) for _ in range(50)]
+    await asyncio.sleep(0.05)
+    bench.trainer.pause(job.tenant, job.id)
+    seen = await asyncio.gather(*watching)
+    assert all(second > first for first, second in seen)
+    assert len(reads) < 10
+
+
+async def test_a_change_by_another_process_wakes_and_another_jobs_does_not(
+    bench: Bench, lookups: WorkPool
+) -> None:
+    feed = feed_of(bench, lookups)
+    watched_job, other_job = (
+        bench.trainer.submit(bench.spec(jsonl(mood_rows()), task=name)) for name in ("a", "b")
+    )
+
+    async def read(after: int) -> int:
+        return after
+
+    elsewhere = JobStore.open(bench.directory / "jobs.db")
+    with feed.watching(watched_job.tenant, watched_job.id, read) as watched:
+        assert await watched.change(1)  # the first look at all
+        elsewhere.pause(other_job.tenant, other_job.id)
+        assert not await watched.change(0.2)
+        elsewhere.pause(watched_job.tenant, watched_job.id)
+        assert await watched.change(10)
+    elsewhere.close()
+
+
+@pytest.mark.survival("C11")
+async def test_a_tenants_streams_are_bounded_and_another_tenants_are_its_own(
+    bench: Bench, lookups: WorkPool
+) -> None:
+    feed = feed_of(bench, lookups, max_streams=2)
+
+    async def read(after: int) -> int:
+        return after
+
+    with ExitStack() as open_streams:
+        for number in range(2):
+            open_streams.enter_context(feed.watching("acme", f"job-{number}", read))
+        with pytest.raises(Overloaded, match="2 streams"), feed.watching("acme", "job-9", read):
+            pass
+        with feed.watching("globex", "job-9", read):
+            pass
+    with feed.watching("acme", "job-9", read):
+        pass
