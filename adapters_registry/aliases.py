@@ -16,6 +16,8 @@ from adapters_registry.port import Index
 from adapters_registry.values import Alias, AliasEvent, Version
 
 MAX_NUMBER = 999_999_999
+#: times that a rollback begins again where somebody else moved the alias, before it keeps them out
+_TRIES = 3
 
 
 class Aliases:
@@ -35,16 +37,18 @@ class Aliases:
             return self.move(version, alias, current, "promote")
 
     def rollback(self, tenant: str, task: str, alias: str) -> Alias:
+        for _ in range(_TRIES):
+            # a long history is read before the one lock of all writers is taken, and still holds
+            # where nobody moved the alias meanwhile
+            current, target, following = self._before(tenant, task, alias)
+            with self._index.writing():
+                version = self._index.find_version(tenant, task, target)
+                is_current = self._index.next_sequence(tenant, task, alias) == following
+                if is_current and version is not None:
+                    return self.move(version, alias, current, "rollback")
         with self._index.writing():
-            current = self.find(tenant, task, alias)
-            alive = {version.number: version for version in self._index.list_versions(tenant, task)}
-            events = self._index.list_events(tenant, task, alias)
-            target = previous_version(events, alive)
-            if target is None:
-                raise NothingToRollBack(
-                    f"{task}@{alias} has no version before {current.version}", task=task
-                )
-            return self.move(alive[target], alias, current, "rollback")
+            current, target, _ = self._before(tenant, task, alias)
+            return self.move(self.version(tenant, task, target), alias, current, "rollback")
 
     def move(self, version: Version, name: str, current: Alias | None, action: str) -> Alias:
         """Inside a transaction: point the alias at the version.
@@ -66,6 +70,18 @@ class Aliases:
         self._index.add_event(self._event(alias, current, action))
         return alias
 
+    def _before(self, tenant: str, task: str, alias: str) -> tuple[Alias, int, int]:
+        """The alias, the version it would go back to, and the number of its next event."""
+        current = self.find(tenant, task, alias)
+        events = self._index.list_events(tenant, task, alias)
+        alive = [version.number for version in self._index.list_versions(tenant, task)]
+        target = previous_version(events, alive)
+        if target is None:
+            raise NothingToRollBack(
+                f"{task}@{alias} has no version before {current.version}", task=task
+            )
+        return current, target, events[-1].sequence + 1
+
     def find(self, tenant: str, task: str, alias: str) -> Alias:
         found = self._index.find_alias(tenant, task, alias)
         if found is None:
@@ -78,12 +94,11 @@ class Aliases:
         return UnknownAlias(f"task {task} has no alias {alias}", task=task, alias=alias)
 
     def _event(self, alias: Alias, current: Alias | None, action: str) -> AliasEvent:
-        earlier = self._index.list_events(alias.tenant, alias.task, alias.name)
         return AliasEvent(
             tenant=alias.tenant,
             task=alias.task,
             alias=alias.name,
-            sequence=len(earlier) + 1,
+            sequence=self._index.next_sequence(alias.tenant, alias.task, alias.name),
             action=action,
             previous=None if current is None else current.version,
             version=alias.version,

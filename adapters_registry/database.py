@@ -23,7 +23,7 @@ from adapters_registry.errors import (
     WrongSchema,
 )
 from adapters_registry.sqlite_fault import SQLITE_ERRORS, SqliteFault, sqlite_fault, sqlite_words
-from adapters_registry.tables import METADATA, SCHEMA_VERSION
+from adapters_registry.tables import METADATA, SCHEMA_VERSION, TENANT_CHANGE, VERSION_BY_DIGEST
 
 _BUSY_S = 10
 _KINDS: dict[SqliteFault, type[StorageError]] = {
@@ -33,6 +33,13 @@ _KINDS: dict[SqliteFault, type[StorageError]] = {
     SqliteFault.OUT_OF_FILES: OutOfFiles,
     SqliteFault.OTHER: StorageError,
 }
+
+
+#: what changes the answer to a ref
+_CHANGES = (
+    ("alias", "INSERT", "NEW"), ("alias", "UPDATE", "NEW"), ("alias", "DELETE", "OLD"),
+    ("version", "DELETE", "OLD"),
+)  # fmt: skip
 
 
 class Database:
@@ -129,6 +136,7 @@ def _check_schema(connection: Connection) -> None:
     """Make the tables in an empty database; refuse one that another release wrote."""
     found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if found == SCHEMA_VERSION:
+        _count_changes(connection)
         return
     num_tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
     if found or num_tables:
@@ -137,4 +145,20 @@ def _check_schema(connection: Connection) -> None:
             found=found,
         )
     METADATA.create_all(connection)
+    _count_changes(connection)
     connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _count_changes(connection: Connection) -> None:
+    """By triggers, so that the database of an earlier release counts too, and its writers with it:
+    they know nothing of the table, and are none the worse for it.
+    """
+    TENANT_CHANGE.create(connection, checkfirst=True)
+    VERSION_BY_DIGEST.create(connection, checkfirst=True)
+    for table, change, row in _CHANGES:
+        name = f"{table}_{change.lower()}_counts"
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {change} ON {table} "  # noqa: S608 our names
+            f"BEGIN INSERT INTO tenant_change VALUES ({row}.tenant, 1) "
+            "ON CONFLICT (tenant) DO UPDATE SET number = number + 1; END"
+        )

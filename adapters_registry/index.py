@@ -26,7 +26,15 @@ from sqlalchemy import (
 
 from adapters_registry import rows
 from adapters_registry.database import Database
-from adapters_registry.tables import ALIAS, ALIAS_EVENT, PUBLICATION, TASK, VERSION, VERSION_FILE
+from adapters_registry.tables import (
+    ALIAS,
+    ALIAS_EVENT,
+    PUBLICATION,
+    TASK,
+    TENANT_CHANGE,
+    VERSION,
+    VERSION_FILE,
+)
 from adapters_registry.values import Alias, AliasEvent, Task, Version
 
 _MAX_PARAMETERS = 500  # per statement: below every database's limit
@@ -88,6 +96,18 @@ class SqlIndex:
         mine = _of(ALIAS_EVENT, tenant, task) & (ALIAS_EVENT.c.alias == alias)
         query = select(ALIAS_EVENT).where(mine).order_by(ALIAS_EVENT.c.sequence)
         return [rows.alias_event(row) for row in self._all(query)]
+
+    def next_sequence(self, tenant: str, task: str, alias: str) -> int:
+        mine = _of(ALIAS_EVENT, tenant, task) & (ALIAS_EVENT.c.alias == alias)
+        [[last]] = self._all(select(func.max(ALIAS_EVENT.c.sequence)).where(mine))
+        return (last or 0) + 1
+
+    def tenant_generation(self, tenant: str) -> int:
+        found = self._all(select(TENANT_CHANGE.c.number).where(TENANT_CHANGE.c.tenant == tenant))
+        return found[0].number if found else 0
+
+    def is_published(self, digest: str) -> bool:
+        return bool(self._all(select(VERSION.c.number).where(VERSION.c.digest == digest).limit(1)))
 
     def find_fence(self, tenant: str, fence: str) -> tuple[str, int] | None:
         mine = (PUBLICATION.c.tenant == tenant) & (PUBLICATION.c.fence == fence)

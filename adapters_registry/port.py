@@ -89,6 +89,20 @@ class Index(Protocol):
 
     def list_events(self, tenant: str, task: str, alias: str) -> Sequence[AliasEvent]: ...
 
+    def next_sequence(self, tenant: str, task: str, alias: str) -> int:
+        """The number of the alias's next event, however many there were."""
+        ...
+
+    def tenant_generation(self, tenant: str) -> int:
+        """A number that changes once anyone, in any process, has moved an alias of the tenant or
+        removed a version of it.
+        """
+        ...
+
+    def is_published(self, digest: str) -> bool:
+        """Whether any tenant has a version of this digest."""
+        ...
+
     def find_fence(self, tenant: str, fence: str) -> tuple[str, int] | None: ...
 
     def list_contents(self, tenant: str, task: str, number: int | None) -> list[tuple[str, str]]:

@@ -121,17 +121,19 @@ class Registry:
     # ------------------------------------------------------------ look-ups
 
     def resolve(self, tenant: str, ref: Ref | str) -> Version:
-        """The version a ref names now.
-
-        Asked on every predict call: microseconds while nothing is written.
+        """The version a ref names now. Asked on every predict call: microseconds while nothing is
+        written.
         """
-        key = (tenant, str(ref))
-        generation = self._index.generation()
-        version = self._cache.get(key, generation)
-        if version is None:
-            version = self._look_up(tenant, Ref.parse(ref) if isinstance(ref, str) else ref)
-            self._cache.put(key, generation, version)
-        return version
+        return self._cache.resolve(
+            (tenant, str(ref)),
+            self._index.generation(),
+            self._index.tenant_generation,
+            lambda: self._look_up(tenant, Ref.parse(ref) if isinstance(ref, str) else ref),
+        )
+
+    def is_published(self, digest: str) -> bool:
+        """Whether any tenant has a version of this digest."""
+        return self._index.is_published(digest)
 
     def tasks(self, tenant: str, after: str | None = None, limit: int = 100) -> Sequence[Task]:
         return self._index.list_tasks(tenant, check_name(after) if after else "", limit)

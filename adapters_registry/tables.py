@@ -57,6 +57,9 @@ VERSION = Table(
     ForeignKeyConstraint(["tenant", "task"], ["task.tenant", "task.name"]),
 )
 
+# Of every tenant: whether anyone still has it.
+VERSION_BY_DIGEST = Index("version_by_digest", VERSION.c.digest)
+
 VERSION_FILE = Table(
     "version_file",
     METADATA,
@@ -98,6 +101,12 @@ ALIAS_EVENT = Table(
     Column("previous", Integer),
     Column("version", Integer, nullable=False),
     Column("at", Double, nullable=False),
+)
+
+# How often aliases or versions of a tenant changed; counted by the database itself (`database.py`),
+# whoever writes.
+TENANT_CHANGE = Table(
+    "tenant_change", METADATA, _name("tenant"), Column("number", Integer, nullable=False)
 )
 
 # Outlives the version it names: a zombie job that comes back late must still find its fence spent.

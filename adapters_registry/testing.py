@@ -132,6 +132,16 @@ class MemoryIndex:
             rows = self._rows.events.values()
             return [r for r in rows if (r.tenant, r.task, r.alias) == (tenant, task, alias)]
 
+    def next_sequence(self, tenant: str, task: str, alias: str) -> int:
+        return len(self.list_events(tenant, task, alias)) + 1
+
+    def tenant_generation(self, tenant: str) -> int:
+        del tenant  # of anyone's writes
+        return self.generation()
+
+    def is_published(self, digest: str) -> bool:
+        return any(version.digest == digest for version in self._rows.versions.values())
+
     def find_fence(self, tenant: str, fence: str) -> tuple[str, int] | None:
         with self._lock:
             return self._rows.fences.get((tenant, fence))

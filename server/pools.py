@@ -33,7 +33,9 @@ class Pools:
             writes=WorkPool("writes", places=4, share=2, max_waiting=200),
             texts=WorkPool("texts", places=4, share=3, max_waiting=1000),
             transfers=WorkPool("transfers", places=8, share=4, max_waiting=32),
-            checks=WorkPool("checks", places=checks, share=max(1, checks - 1), max_waiting=4),
+            checks=WorkPool(
+                "checks", places=checks, share=max(1, checks - 1), max_waiting=4, wait_s=120.0
+            ),
         )
 
     def close(self) -> None:

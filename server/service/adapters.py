@@ -216,7 +216,10 @@ class AdapterService:
             caller.tenant, self._registry.resolve, f"{task}@{number}"
         )
         await self._pools.writes.run_for(caller.tenant, self._registry.delete_version, task, number)
-        self._residency.discard(version.digest)
+        if not await self._pools.lookups.run(
+            caller.tenant, self._registry.is_published, version.digest
+        ):
+            self._residency.discard(version.digest)
         _log.info(
             "a version was deleted", extra=_facts("adapter.deleted", caller, f"{task}@{number}")
         )

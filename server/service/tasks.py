@@ -32,5 +32,6 @@ class TaskService:
         """The task with all its versions and aliases."""
         versions = await self._lookups.run_for(caller.tenant, self._registry.versions, task)
         await self._writes.run_for(caller.tenant, self._registry.delete_task, task)
-        for version in versions:
-            self._residency.discard(version.digest)
+        for digest in {version.digest for version in versions}:
+            if not await self._lookups.run(caller.tenant, self._registry.is_published, digest):
+                self._residency.discard(digest)

@@ -1,15 +1,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from adapters_registry.errors import AliasMoved, RegistryError
+import pytest
+
+from adapters_registry.cache import ResolveCache
+from adapters_registry.errors import AliasMoved, RegistryError, UnknownVersion
+from adapters_registry.index import SqlIndex
 from adapters_registry.port import Blob
 from adapters_registry.registry import Registry
 from adapters_registry.testing import MemoryBlobs, MemoryIndex
+from adapters_registry.values import AliasEvent, Version
 from tests.registry.build import publish
 
 
@@ -121,9 +127,106 @@ def test_a_repeated_resolve_asks_the_database_nothing(embedded: Registry) -> Non
     assert embedded.resolve("acme", "mail") is first
 
 
-def test_the_cache_is_bounded(embedded: Registry) -> None:
+@pytest.mark.survival("C7")
+def test_the_cache_is_bounded_and_one_tenants_refs_push_out_no_others(embedded: Registry) -> None:
     publish(embedded)
-    cache = embedded._cache
-    for number in range(5000):
-        cache.put(("acme", f"t{number}"), cache._generation, embedded.resolve("acme", "mail"))
-    assert len(cache._versions) <= 4096
+    version = embedded.resolve("acme", "mail")
+    cache = ResolveCache(max_entries=10)
+    looks = list[str]()
+
+    def looked(ref: str) -> Version:
+        looks.append(ref)
+        return version
+
+    def resolve(tenant: str, ref: str) -> None:
+        cache.resolve((tenant, ref), 1, lambda _: 1, lambda: looked(ref))
+
+    for number in range(4):
+        resolve("acme", f"a{number}")
+    for number in range(100):
+        resolve("globex", f"g{number}")
+    assert cache.num_entries == 10
+    del looks[:]
+    for number in range(4):
+        resolve("acme", f"a{number}")
+    assert looks == []
+
+
+def test_a_write_of_one_tenant_leaves_what_is_known_of_another(embedded: Registry) -> None:
+    publish(embedded)
+    first = embedded.resolve("acme", "mail")
+    publish(embedded, tenant="globex")
+    assert embedded.resolve("acme", "mail") is first
+
+
+def test_an_answer_that_was_read_before_a_write_is_not_kept(embedded: Registry) -> None:
+    """Whatever order two slow threads come back in."""
+    publish(embedded)
+    old, cache = embedded.resolve("acme", "mail"), ResolveCache()
+    new = replace(old, number=2)
+
+    def slow() -> Version:
+        # meanwhile the tenant changed, another call saw it, and a third read the old generation
+        # and the new number
+        for generation in (2, 1):
+            cache.resolve(("acme", "other"), generation, lambda _: 8, lambda: new)
+        return old
+
+    assert cache.resolve(("acme", "mail"), 1, lambda _: 7, slow) is old
+    assert cache.resolve(("acme", "mail"), 2, lambda _: 8, lambda: new) is new
+
+
+@pytest.mark.parametrize("change", ["promote", "rollback", "delete"])
+def test_what_another_process_changed_is_seen_at_once(
+    embedded: Registry, tmp_path: Path, change: str
+) -> None:
+    elsewhere = Registry.open(tmp_path / "registry")
+    publish(embedded)
+    publish(embedded, value=2)
+    assert embedded.resolve("acme", "mail").number == 1
+    elsewhere.promote("acme", "mail", 2)
+    assert embedded.resolve("acme", "mail").number == 2
+    if change == "rollback":
+        elsewhere.rollback("acme", "mail")
+        assert embedded.resolve("acme", "mail").number == 1
+    if change == "delete":
+        assert embedded.resolve("acme", "mail@1").number == 1
+        elsewhere.delete_version("acme", "mail", 1)
+        with pytest.raises(UnknownVersion):
+            embedded.resolve("acme", "mail@1")
+    elsewhere.close()
+
+
+def test_a_promotion_costs_the_same_however_often_the_alias_moved(
+    embedded: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is read that grows with the history, while all other writers wait."""
+    for value in (1, 2):
+        publish(embedded, value=value)
+    embedded.promote("acme", "mail", 2)
+
+    def fail(*_: object) -> None:
+        raise AssertionError("the history was read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SqlIndex, "list_events", fail)
+        embedded.promote("acme", "mail", 1)
+    assert [event.sequence for event in embedded.history("acme", "mail")] == [1, 2, 3]
+
+
+def test_a_rollback_beside_a_promotion_goes_back_from_where_the_alias_is(
+    embedded: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in (1, 2, 3):
+        publish(embedded, value=value)
+    embedded.promote("acme", "mail", 2)
+    moves, listed = [3], SqlIndex.list_events
+
+    def meanwhile(index: SqlIndex, *names: str) -> Sequence[AliasEvent]:
+        found = listed(index, *names)
+        if moves:
+            embedded.promote("acme", "mail", moves.pop())
+        return found
+
+    monkeypatch.setattr(SqlIndex, "list_events", meanwhile)
+    assert embedded.rollback("acme", "mail").version == 2
