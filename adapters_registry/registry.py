@@ -224,8 +224,6 @@ class Registry:
     def close(self) -> None:
         self._index.close()
 
-    # ------------------------------------------------------------ inside
-
     def _look_up(self, tenant: str, ref: Ref) -> Version:
         if ref.version is not None:
             return self._aliases.version(tenant, ref.task, ref.version)
