@@ -17,6 +17,7 @@ from engine.config import EngineConfig
 from engine.errors import EngineError
 from engine.frames import receive_frame, send_frame
 from engine.inbox import Inbox
+from engine.logs import log_to_stderr
 
 
 def main() -> int:
@@ -27,6 +28,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[1]))
     config = EngineConfig(**json.loads(sys.argv[2]))
+    log_to_stderr(config.log_format)
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"  # the reading of a GGUF file draws a bar of its own

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.logs import LogFormat
+
 DTYPES = ("auto", "bfloat16", "float32")
 
 
@@ -40,6 +42,8 @@ class EngineConfig:
     cuda_graphs: bool = True
     #: predict steps that may pass a waiting training step before it gets its turn
     training_patience: int = 8
+    #: of an engine in a process of its own
+    log_format: LogFormat = "auto"
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:

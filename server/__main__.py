@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import sys
 
+from engine.logs import log_to_stderr
 from server.config import load_settings
 from server.errors import StartFailed
-from server.logs import log_to_stderr
 from server.main import run
 
 _CANNOT_START = 2
 
 
 def main() -> int:
-    log_to_stderr()
     try:
-        run(load_settings({}))
+        settings = load_settings({})
+        log_to_stderr(settings.log_format)
+        run(settings)
     except StartFailed as error:
         sys.stderr.write(f"adapterd cannot start: {error}\n")
         return _CANNOT_START

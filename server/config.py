@@ -109,6 +109,8 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(60.0, gt=0)
     #: tasks that get a metrics label of their own; later ones share `other`
     max_task_labels: int = Field(1000, ge=1)
+    #: one event a line: `auto` is text where stderr is a terminal, else JSON
+    log_format: Literal["auto", "json", "text"] = "auto"
     #: how long calls in flight may take to finish after SIGTERM
     drain_s: float = Field(30.0, ge=0)
     #: whether jobs run in this server; without, they wait for an `adapterd worker`
@@ -160,6 +162,7 @@ class Settings(BaseSettings):
             activation_disk_bytes=self.activation_disk_bytes,
             activation_folder=str(self.data_dir / "activations"),
             packed_bytes=self.packed_bytes, cuda_graphs=self.cuda_graphs,
+            log_format=self.log_format,
         )  # fmt: skip
 
 

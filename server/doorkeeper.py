@@ -52,6 +52,16 @@ class Doorkeeper:
             deadline=deadline,
         )
 
+    def confirm(self, caller: Caller) -> None:
+        """Asked again and again while a call goes on: raises Unauthenticated once its key was
+        revoked, or is no longer the tenant's or role's that it was.
+        """
+        if self._keys is None:
+            return
+        key = self._keys.find(caller.key_id)
+        if key is None or (key.tenant, key.role) != (caller.tenant, caller.role.name.lower()):
+            raise Unauthenticated("The API key of this call was revoked while it went on.")
+
 
 def require(caller: Caller, role: Role) -> None:
     """Raises Forbidden."""

@@ -6,13 +6,15 @@ The file holds one JSON object a line: {"id", "tenant", "role", "hash", "created
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import hmac
 import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -44,6 +46,8 @@ class KeyRing:
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
+        with suppress(OSError):  # a mounted secret has the mode that its mount gives it
+            path.chmod(0o600)
         #: none while the file cannot be read
         self._stamp: tuple[int, int, int] | None = _stamp(path)
         self._keys = {key.id: key for key in list_keys(path)}
@@ -62,6 +66,11 @@ class KeyRing:
         if key is None or not matches or prefix != PREFIX:
             raise Unauthenticated
         return key
+
+    def find(self, key_id: str) -> Key | None:
+        """The key as the file has it now; none once it was revoked."""
+        self._follow_file()
+        return self._keys.get(key_id)
 
     def _follow_file(self) -> None:
         now = self._clock()
@@ -89,7 +98,8 @@ def create_key(path: Path, tenant: str, role: str) -> tuple[Key, str]:
         hash=_hash(secret),
         created_at=time.time(),
     )
-    _write(path, [*(list_keys(path) if path.exists() else []), key])
+    with _locked(path):
+        _write(path, [*(list_keys(path) if path.exists() else []), key])
     return key, f"{PREFIX}_{key.id}_{secret}"
 
 
@@ -103,11 +113,12 @@ def list_keys(path: Path) -> list[Key]:
 
 def revoke_key(path: Path, key_id: str) -> Key:
     """Take a key out of the file; a running server stops taking it within RELOAD_S."""
-    keys = list_keys(path)
-    revoked = next((key for key in keys if key.id == key_id), None)
-    if revoked is None:
-        raise BadKeyFile(f"{path} holds no key {key_id}")
-    _write(path, [key for key in keys if key.id != key_id])
+    with _locked(path):
+        keys = list_keys(path)
+        revoked = next((key for key in keys if key.id == key_id), None)
+        if revoked is None:
+            raise BadKeyFile(f"{path} holds no key {key_id}")
+        _write(path, [key for key in keys if key.id != key_id])
     return revoked
 
 
@@ -151,16 +162,51 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _write(path: Path, keys: Iterable[Key]) -> None:
-    """Whole or not at all, and readable by its owner only."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """From before the file is read until it is replaced, for one process and thread at a time: who
+    read it earlier would write back what was revoked meanwhile.
+
+    The lock is on a file beside it, which stays: the key file itself is another one each time.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.lock")
+        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, keys: Iterable[Key]) -> None:
+    """Whole or not at all, on stable storage, and readable by its owner only."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.writelines(json.dumps(asdict(key)) + "\n" for key in keys)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        # or a power cut could bring back the file before, and with it what was revoked
+        _sync(path.parent)
     except OSError as error:
-        raise BadKeyFile(f"the key file {path} cannot be written: {error}") from error
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _cannot_write(path: Path, error: OSError) -> BadKeyFile:
+    return BadKeyFile(f"the key file {path} cannot be written: {error}")

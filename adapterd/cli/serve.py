@@ -58,14 +58,15 @@ def run(flags: dict[str, Any], config: Path | None) -> None:
     """Serves until stopped. Raises BadSetting or ServerFailed if it cannot start."""
     require_platform()
     from adapterd.errors import ServerFailed
+    from engine.logs import log_to_stderr
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed
-    from server.logs import log_to_stderr
     from server.main import run as run_server
 
-    log_to_stderr()
     try:
-        run_server(load_settings(flags, config))
+        chosen = load_settings(flags, config)
+        log_to_stderr(chosen.log_format)
+        run_server(chosen)
     except BadSettings as error:
         raise BadSetting(str(error), problem=error.code) from error
     except StartFailed as error:

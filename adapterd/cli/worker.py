@@ -33,16 +33,17 @@ def worker(
     """
     require_platform()
     from adapterd.cli.given import parse_settings
+    from engine.logs import log_to_stderr
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed
-    from server.logs import log_to_stderr
     from server.working import run
 
     named = {"base": base, "data_dir": data_dir, "dtype": dtype, "threads": threads}
     flags = {name: value for name, value in named.items() if value is not None}
-    log_to_stderr()
     try:
-        run(load_settings(flags | parse_settings(settings or []), config))
+        chosen = load_settings(flags | parse_settings(settings or []), config)
+        log_to_stderr(chosen.log_format)
+        run(chosen)
     except BadSettings as error:
         raise BadSetting(str(error), problem=error.code) from error
     except StartFailed as error:

@@ -7,17 +7,19 @@ oversight.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 
+from server.audit import note_fault
+from server.confirmed import while_confirmed
 from server.doorkeeper import Doorkeeper, request_id_of, require
 from server.error_table import Fault, fault_of
 from server.errors import Draining, StartFailed, UnknownMethod
@@ -28,8 +30,6 @@ from server.grpc_api.method import Method
 from server.health import Health
 from server.metrics import UNMATCHED, Metrics
 from server.service.values import Caller, Role
-
-_log = logging.getLogger(__name__)
 
 ROLES: dict[str, Role] = {
     "adapterd.v1.Predictor.Predict": Role.USE,
@@ -143,8 +143,11 @@ class Gate:
             async with self._guarded(method, context) as caller:
                 request = await self._request(method, context)
                 # closed here and now if the caller hangs up, with whatever the answer holds
-                async with aclosing(answer(request, caller)) as responses:
-                    async for response in responses:
+                async with (
+                    aclosing(answer(request, caller)) as responses,
+                    aclosing(while_confirmed(responses, self._confirms(caller))) as confirmed,
+                ):
+                    async for response in confirmed:
                         yield response.SerializeToString()
                 context.set_trailing_metadata(_trailers(caller))
 
@@ -185,6 +188,12 @@ class Gate:
             return read_requests(method, context, self._max_bytes)
         return await read_request(method, context, self._max_bytes)
 
+    def _confirms(self, caller: Caller | str) -> Callable[[], None]:
+        """Of a public service there is nothing to confirm."""
+        if isinstance(caller, str):
+            return lambda: None
+        return partial(self._doorkeeper.confirm, caller)
+
     def _caller(self, context: Context) -> Caller:
         authorization = given_id = None
         for key, value in context.invocation_metadata() or ():
@@ -209,12 +218,7 @@ class Gate:
         fault = fault_of(error)
         given = dict(context.invocation_metadata() or ()).get("x-request-id")
         request_id = caller.request_id if caller else request_id_of(given)
-        if not fault.outside.public:
-            _log.error(
-                "a call failed",
-                exc_info=error,
-                extra={"action": "call.failed", "method": name, "request_id": request_id},
-            )
+        note_fault(error, fault, method=name, request_id=request_id, caller=caller)
         return fault, request_id
 
 

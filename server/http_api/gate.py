@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.audit import note_fault
 from server.doorkeeper import Doorkeeper, request_id_of
 from server.errors import BodyTooLarge, ForeignHost, TooSlow
 from server.health import Health
@@ -62,15 +64,20 @@ class Gate:
         try:
             self._check_host(headers)
             if scope["path"] not in PUBLIC:
-                scope["state"]["caller"] = self._doorkeeper.caller(
-                    headers.get("authorization"), answer.request_id
-                )
+                caller = self._doorkeeper.caller(headers.get("authorization"), answer.request_id)
+                scope["state"]["caller"] = caller
+                # streams ask again and again
+                scope["state"]["confirm"] = partial(self._doorkeeper.confirm, caller)
             capped = _limited(receive, self._cap(scope, headers), self._limits)
             await self._app(scope, capped, answer.send)
         except Exception as error:
             if answer.status:
                 raise  # an answer is under way; only breaking it off can still say that it failed
-            refused = refusal(http_fault(error), scope["path"], answer.request_id)
+            fault, caller = http_fault(error), scope["state"].get("caller")
+            note_fault(
+                error, fault, method=scope["path"], request_id=answer.request_id, caller=caller
+            )
+            refused = refusal(fault, scope["path"], answer.request_id)
             await refused(scope, receive, answer.send)
         finally:
             self._observe(scope, answer, time.perf_counter() - started)

@@ -5,7 +5,6 @@ A route that `ROLES` lacks stops the server from starting.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -13,6 +12,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 
+from server.audit import note_fault
 from server.doorkeeper import require
 from server.errors import StartFailed
 from server.http_api.gate import PUBLIC
@@ -20,8 +20,6 @@ from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
 from server.service.service import Service
 from server.service.values import Caller, Role
-
-_log = logging.getLogger(__name__)
 
 _TUNING = "/v1/fine_tuning/jobs/{job_id}"
 _ALIAS = "/v1/tasks/{task}/aliases/{alias}"
@@ -115,9 +113,8 @@ def check_routes(app: FastAPI) -> None:
 def _refusal(error: Exception, request: Request) -> Response:
     fault = http_fault(error)
     request_id: str = request.state.request_id
-    if not fault.outside.public:
-        extra = {"action": "call.failed", "method": request.url.path, "request_id": request_id}
-        _log.error("a call failed", exc_info=error, extra=extra)
+    caller: Caller | None = getattr(request.state, "caller", None)
+    note_fault(error, fault, method=request.url.path, request_id=request_id, caller=caller)
     return refusal(fault, request.url.path, request_id)
 
 

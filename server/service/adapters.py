@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from engine.errors import EngineError
 from engine.heads.generate import GenerateHead
 from engine.port import EnginePort, Inspect, Inspected
 from engine.prompting import PROMPT_FILES
+from server.audit import note
 from server.dispatch.residency import Residency
 from server.errors import BadCall
 from server.pools import Pools
@@ -38,7 +38,6 @@ from server.service.views import (
     version_view,
 )
 
-_log = logging.getLogger(__name__)
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 #: files as they arrive: a name and its chunks; read in one thread, in order
@@ -74,9 +73,8 @@ class AdapterService:
         version, record = await self._pools.transfers.run(
             caller.tenant, self._register, caller, registration, upload
         )
-        _log.info(
-            "a version was registered", extra=_facts("adapter.registered", caller, version.task)
-        )
+        ref = f"{version.task}@{version.number}"
+        note("adapter.registered", "a version was registered", caller, ref=ref)
         # the same content may be there already, from a directory that held other things
         told = {name: record.get(name, []) for name in ("left_out", "warnings")}
         return replace(await self._shown(version), **told)
@@ -175,16 +173,16 @@ class AdapterService:
         moved = await self._pools.writes.run_for(
             caller.tenant, self._registry.promote, task, version, alias, expected
         )
-        _log.info("an alias was moved", extra=_facts("alias.promoted", caller, f"{task}@{alias}"))
+        facts = {"ref": f"{task}@{alias}", "version": moved.version}
+        note("alias.promoted", "an alias was moved", caller, **facts)
         return alias_view(moved)
 
     async def rollback(self, caller: Caller, task: str, alias: str = PRODUCTION) -> AliasView:
         moved = await self._pools.writes.run_for(
             caller.tenant, self._registry.rollback, task, alias
         )
-        _log.info(
-            "an alias was rolled back", extra=_facts("alias.rolled_back", caller, f"{task}@{alias}")
-        )
+        facts = {"ref": f"{task}@{alias}", "version": moved.version}
+        note("alias.rolled_back", "an alias was rolled back", caller, **facts)
         return alias_view(moved)
 
     # ------------------------------------------------------------ out
@@ -194,10 +192,12 @@ class AdapterService:
             self._pools.transfers.run_for(caller.tenant, self._export, ref)
         )
         try:
-            return await asyncio.shield(making)
+            exported = await asyncio.shield(making)
         except asyncio.CancelledError:
             making.add_done_callback(drop)  # its thread goes on, and its files must not stay
             raise
+        note("adapter.exported", "a version was exported", caller, ref=ref)
+        return exported
 
     def _export(self, tenant: str, ref: str) -> Export:
         version = self._registry.resolve(tenant, ref)
@@ -220,9 +220,7 @@ class AdapterService:
             caller.tenant, self._registry.is_published, version.digest
         ):
             self._residency.discard(version.digest)
-        _log.info(
-            "a version was deleted", extra=_facts("adapter.deleted", caller, f"{task}@{number}")
-        )
+        note("adapter.deleted", "a version was deleted", caller, ref=f"{task}@{number}")
 
     async def _shown(self, version: Version) -> VersionView:
         """With the whole report in its lineage, of which a list shows the summary."""
@@ -241,7 +239,3 @@ class AdapterService:
 
     def _versions(self, tenant: str, task: str) -> tuple[Sequence[Version], Sequence[Alias]]:
         return self._registry.versions(tenant, task), self._registry.aliases(tenant, task)
-
-
-def _facts(action: str, caller: Caller, ref: str) -> dict[str, str]:
-    return {"action": action, "tenant": caller.tenant, "ref": ref, "request_id": caller.request_id}

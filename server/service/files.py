@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from server.audit import note
 from server.errors import BadCall
 from server.pools import Pools
 from server.service.page import Page, checked_limit, page_of
@@ -36,6 +37,7 @@ class FileService:
             chunks,
             self._max_bytes,
         )
+        note("file.created", "a file was uploaded", caller, file=stored.id, bytes=stored.bytes)
         return file_view(stored)
 
     async def get(self, caller: Caller, file_id: str) -> FileView:
@@ -58,7 +60,10 @@ class FileService:
         return page_of(found, limit, file_view)
 
     async def content(self, caller: Caller, file_id: str) -> Path:
-        return await self._pools.lookups.run_for(caller.tenant, self._files.path, file_id)
+        path = await self._pools.lookups.run_for(caller.tenant, self._files.path, file_id)
+        note("file.downloaded", "a file was downloaded", caller, file=file_id)
+        return path
 
     async def delete(self, caller: Caller, file_id: str) -> None:
         await self._pools.writes.run_for(caller.tenant, self._files.delete, file_id)
+        note("file.deleted", "a file was deleted", caller, file=file_id)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import fields
 from typing import Any
 
+from server.audit import note
 from server.errors import BadCall, BadParameter, Draining
 from server.health import Health, State
 from server.pools import OPERATOR, Pools
@@ -18,9 +18,7 @@ from server.service.views import JobEventView, JobView, job_event_view, job_view
 from trainer.estimate import Estimate
 from trainer.settings import TrainingSettings
 from trainer.trainer import Trainer
-from trainer.values import JobSpec
-
-_log = logging.getLogger(__name__)
+from trainer.values import Job, JobSpec
 
 #: what a caller may say of a job; the tenant is never among it
 JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {
@@ -59,15 +57,7 @@ class JobService:
                 caller.tenant, lambda gone: self._trainer.submit(spec, gone)
             )
         )
-        _log.info(
-            "a job was submitted",
-            extra={
-                "action": "job.created",
-                "tenant": caller.tenant,
-                "ref": job.task,
-                "job": job.id,
-            },
-        )
+        note("job.created", "a job was submitted", caller, ref=job.task, job=job.id)
         return job
 
     async def estimate(self, caller: Caller, wanted: Mapping[str, Any]) -> Estimate:
@@ -98,19 +88,20 @@ class JobService:
         return page_of(found, limit, job_view)
 
     async def cancel(self, caller: Caller, job_id: str) -> JobView:
-        return job_view(
-            await self._pools.writes.run_for(caller.tenant, self._trainer.cancel, job_id)
-        )
+        return await self._told(caller, job_id, self._trainer.cancel, "job.cancel", "end")
 
     async def pause(self, caller: Caller, job_id: str) -> JobView:
-        return job_view(
-            await self._pools.writes.run_for(caller.tenant, self._trainer.pause, job_id)
-        )
+        return await self._told(caller, job_id, self._trainer.pause, "job.pause", "pause")
 
     async def resume(self, caller: Caller, job_id: str) -> JobView:
-        return job_view(
-            await self._pools.writes.run_for(caller.tenant, self._trainer.resume, job_id)
-        )
+        return await self._told(caller, job_id, self._trainer.resume, "job.resume", "go on")
+
+    async def _told(
+        self, caller: Caller, job_id: str, tell: Callable[[str, str], Job], action: str, what: str
+    ) -> JobView:
+        job = job_view(await self._pools.writes.run_for(caller.tenant, tell, job_id))
+        note(action, f"a job was told to {what}", caller, ref=job.task, job=job.id)
+        return job
 
     async def events(
         self,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 
+from server.audit import note_fault
 from server.error_table import DOMAIN_ERRORS, fault_of
 from server.errors import BadCall
 from server.service.predict import PredictService
@@ -19,8 +19,6 @@ from server.service.values import (
     TaskFailure,
     Timing,
 )
-
-_log = logging.getLogger(__name__)
 
 #: a task whose weights come from disk is waited for, but not for long: it delays only itself
 _PATIENCE_S = 0.05
@@ -65,9 +63,10 @@ class PredictManyService:
         try:
             return await self._predict.predict(ref, inputs, parameters, caller, together)
         except DOMAIN_ERRORS as error:
-            if not fault_of(error).outside.public:
-                extra = {"action": "call.failed", "request_id": caller.request_id}
-                _log.exception("a task of a call failed", extra=extra)
+            note_fault(
+                error, fault_of(error),
+                method="predict_many", request_id=caller.request_id, caller=caller,
+            )  # fmt: skip
             return TaskFailure(task=ref, error=error)
         finally:
             together.leave()

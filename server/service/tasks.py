@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adapters_registry.registry import Registry
+from server.audit import note
 from server.dispatch.residency import Residency
 from server.pools import Pools
 from server.service.page import Page, checked_limit, page_of
@@ -35,3 +36,4 @@ class TaskService:
         for digest in {version.digest for version in versions}:
             if not await self._lookups.run(caller.tenant, self._registry.is_published, digest):
                 self._residency.discard(digest)
+        note("task.deleted", "a task was deleted", caller, ref=task, versions=len(versions))

@@ -193,6 +193,7 @@ async def test_the_right_id_with_a_wrong_secret_is_refused(tmp_path: Path) -> No
         assert (await http.get("/v1/tasks", headers=known)).status_code == 401
 
 
+@pytest.mark.survival("B6")
 async def test_a_revoked_key_stops_working_within_its_bound(tmp_path: Path) -> None:
     async with guarded(tmp_path) as (server, keys), http_client(server, keys["read"]) as http:
         assert (await http.get("/v1/tasks")).status_code == 200

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
+from server import keys as keys_module
 from server.errors import BadKeyFile, Unauthenticated
 from server.keys import KeyRing, create_key, list_keys, revoke_key
 
@@ -100,3 +104,78 @@ def test_a_key_needs_a_plain_tenant_and_a_known_role(
 ) -> None:
     with pytest.raises(BadKeyFile):
         create_key(tmp_path / "keys.jsonl", tenant, role)
+
+
+def create_many(path: Path, num: int) -> None:
+    for _ in range(num):
+        create_key(path, "acme", "use")
+
+
+def revoke_many(path: Path, ids: list[str]) -> None:
+    for key_id in ids:
+        revoke_key(path, key_id)
+
+
+@pytest.mark.survival("B6")
+@pytest.mark.parametrize("kind", ["processes", "threads"])
+def test_creations_beside_revocations_lose_nothing_and_bring_nothing_back(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "keys.jsonl"
+    old = [create_key(path, "evil", "admin")[0].id for _ in range(20)]
+    work = [(create_many, (path, 10)), (create_many, (path, 10)), (revoke_many, (path, old))]
+    if kind == "threads":
+        doing = [threading.Thread(target=what, args=given) for what, given in work]
+    else:
+        context = multiprocessing.get_context("spawn")
+        doing = [context.Process(target=what, args=given) for what, given in work]  # type: ignore[misc]
+    for each in doing:
+        each.start()
+    for each in doing:
+        each.join()
+    assert [key.tenant for key in list_keys(path)] == ["acme"] * 20
+
+
+def test_a_key_file_that_others_could_read_is_closed_to_them_at_opening(tmp_path: Path) -> None:
+    path = tmp_path / "keys.jsonl"
+    create_key(path, "acme", "use")
+    path.chmod(0o644)
+    KeyRing(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_cannot_be_written_leaves_the_keys_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.jsonl"
+    made, _ = create_key(path, "acme", "use")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "fsync", full)
+    for change in (lambda: create_key(path, "acme", "use"), lambda: revoke_key(path, made.id)):
+        with pytest.raises(BadKeyFile, match="No space left"):
+            change()
+    assert list_keys(path) == [made]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".keys.jsonl.lock", "keys.jsonl"]
+
+
+@pytest.mark.survival("B4")
+def test_keys_are_compared_in_constant_time_known_or_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "keys.jsonl"
+    made, token = create_key(path, "acme", "use")
+    ring, compared = KeyRing(path), []
+
+    def compare(left: str, right: str) -> bool:
+        compared.append((len(left), len(right)))
+        return left == right
+
+    monkeypatch.setattr(keys_module.hmac, "compare_digest", compare)
+    ring.check(token)
+    for wrong in (f"adk_{made.id}_x", "adk_unknown_x", "x", f"other_{token[4:]}"):
+        with pytest.raises(Unauthenticated):
+            ring.check(wrong)
+    assert compared == [(64, 64)] * 5

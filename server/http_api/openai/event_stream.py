@@ -5,7 +5,6 @@ status.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
@@ -14,10 +13,11 @@ import msgspec
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from server.audit import note_fault
+from server.confirmed import while_confirmed
 from server.error_table import fault_of
 from server.http_api.openai.problem import document
 
-_log = logging.getLogger(__name__)
 _END = b"data: [DONE]\n\n"
 #: a comment, which readers of events skip
 _ALIVE = b": nothing new\n\n"
@@ -57,8 +57,11 @@ class EventStream(Response):
     async def _send(self, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
-            async with aclosing(self._objects) as objects:
-                async for each in objects:
+            async with (
+                aclosing(self._objects) as objects,
+                aclosing(while_confirmed(objects, scope["state"]["confirm"])) as confirmed,
+            ):
+                async for each in confirmed:
                     await _body(send, _ALIVE if each is None else _event(each))
             await _body(send, _END)
         except Exception as error:  # noqa: BLE001 whatever it is, the caller waits to hear of it
@@ -67,13 +70,11 @@ class EventStream(Response):
 
 
 def _told(error: Exception, scope: Scope) -> Any:
-    fault = fault_of(error)
-    if not fault.outside.public:
-        extra = {
-            "action": "call.failed", "method": scope["path"],
-            "request_id": scope["state"]["request_id"],
-        }  # fmt: skip
-        _log.error("a call failed", exc_info=error, extra=extra)
+    fault, state = fault_of(error), scope["state"]
+    note_fault(
+        error, fault,
+        method=scope["path"], request_id=state["request_id"], caller=state["caller"],
+    )  # fmt: skip
     return fault
 
 

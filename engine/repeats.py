@@ -1,0 +1,50 @@
+"""Holds back log lines that repeat: whatever happens thousands of times a second is told a few
+times, with how often it happened. Knows no format.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+_MAX_KINDS = 1000
+
+
+class RepeatFilter(logging.Filter):
+    """Of warnings and errors with the same sentence, `most` in `window_s`; the next one that is
+    told has the fact `repeated`, the number of those that were held back before it. What is told
+    of as information is told each time: it is work that was done.
+    """
+
+    def __init__(
+        self, most: int = 10, window_s: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._most, self._window_s, self._clock = most, window_s, clock
+        self._lock = threading.Lock()
+        #: by kind of line: when its window began, how many were told in it, how many held back
+        self._seen: dict[tuple[str, int, str], tuple[float, int, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        # not what the sentence was filled with: a caller may choose that
+        kind = (record.name, record.levelno, str(record.msg)[:200])
+        with self._lock:
+            began, told, held_back = self._window(kind)
+            if told >= self._most:
+                self._seen[kind] = (began, told, held_back + 1)
+                return False
+            self._seen[kind] = (began, told + 1, 0)
+        if held_back:
+            record.repeated = held_back
+        return True
+
+    def _window(self, kind: tuple[str, int, str]) -> tuple[float, int, int]:
+        now = self._clock()
+        began, told, held_back = self._seen.get(kind, (now, 0, 0))
+        if kind not in self._seen and len(self._seen) >= _MAX_KINDS:
+            self._seen.clear()
+        return (began, told, held_back) if now - began < self._window_s else (now, 0, held_back)
