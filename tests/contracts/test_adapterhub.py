@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from adapters_registry.file_names import CONFIG as CONFIG_NAME
-from adapters_registry.file_names import HUB_ADAPTER, STORED_NAMES
+from adapters_registry.file_names import HUB_ADAPTER, HUB_HEAD, HUB_HEAD_CONFIG, STORED_NAMES
 from engine.engine import Engine
 from tests.contracts.bench import Bench
 from tests.contracts.golden.weights import ROWS
@@ -47,6 +47,127 @@ def test_a_directory_saved_by_adapterhub_answers_as_its_library_does(
     table.clear()
 
 
+#: directory -> what its documents say of the head, without anybody's help
+SAID: dict[str, dict[str, Any]] = {
+    "houlsby": {"kind": "classify", "labels": ["LABEL_0", "LABEL_1", "LABEL_2"]},
+    "lora": {"kind": "classify", "pooling": "native"},
+    "head-two-layers": {"kind": "classify", "labels": ["red", "green", "blue"], "pooling": "cls"},
+    "head-pooler": {"kind": "classify", "labels": ["LABEL_0", "LABEL_1", "LABEL_2"]},
+    "head-multilabel": {"kind": "classify", "multi_label": True},
+    "head-number": {"kind": "regress"},
+    "head-tagging": {"kind": "tag", "labels": ["O", "B-x", "I-x"]},
+    "head-question": {"kind": "span"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(SAID))
+def test_the_librarys_heads_answer_as_it_does_and_say_what_they_are(
+    hub_engine: Engine, tmp_path: Path, name: str
+) -> None:
+    from engine import port
+
+    table = Bench(hub_engine, tmp_path)
+    directory = staged(name, tmp_path / "staged")
+    head = table.ask(port.Inspect(directory=str(directory))).semantics["head"]
+    assert {key: head[key] for key in SAID[name]} == SAID[name]
+    digest = table.load(directory)
+    expected = json.loads((GOLDEN / name / "expected.json").read_text())
+    for ours, theirs in zip(table.answers([(ids, digest) for ids in ROWS]), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    table.clear()
+
+
+def test_a_version_is_loaded_with_the_head_that_was_read_when_it_was_registered(
+    hub_engine: Engine, tmp_path: Path
+) -> None:
+    from engine import port
+
+    table = Bench(hub_engine, tmp_path)
+    found = table.ask(port.Inspect(directory=str(staged("head-pooler", tmp_path / "staged"))))
+    assert found.files == {
+        "config": "adapter_config.json", "adapter": "adapter.safetensors",
+        "head": "model_head.safetensors", "head_config": "head_config.json",
+    }  # fmt: skip
+    files = [
+        port.File(role=role, path=str(tmp_path / "staged" / name))
+        for role, name in found.files.items()
+        if role != "head_config"
+    ]
+    table.ask(port.Load(digest="x", semantics=found.semantics, files=files))
+    table.ask(port.Unload(digest="x"))
+
+
+HEAD_CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "choice": (
+        lambda c: c["config"].update(head_type="multiple_choice"),
+        "'multiple_choice'; of AdapterHub's heads this engine serves classification,",
+    ),
+    "activation": (lambda c: c["config"].update(activation_function="sine"), "'sine'"),
+    "layers": (lambda c: c["config"].update(layers=3), "this head needs ['heads.0.bias'"),
+    "labels": (lambda c: c["config"].update(label2id={"a": 0, "b": 2, "c": 3}), "from 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(HEAD_CHANGES))
+def test_heads_this_engine_would_compute_wrongly_are_refused(
+    hub_engine: Engine, tmp_path: Path, name: str
+) -> None:
+    from engine import port
+
+    change, words = HEAD_CHANGES[name]
+    directory = staged("head-two-layers", tmp_path)
+    config = json.loads((directory / "head_config.json").read_text())
+    change(config)
+    (directory / "head_config.json").write_text(json.dumps(config))
+    refusal = Bench(hub_engine, tmp_path).refusal(port.Inspect(directory=str(directory)))
+    assert refusal.code == "bad_adapter"
+    assert words in refusal.message
+
+
+LORA_CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "dora": (lambda c: c["config"].update(use_dora=True), "use_dora to True"),
+    "gating": (lambda c: c["config"].update(use_gating=True), "use_gating to True"),
+    "ia3": (lambda c: c["config"].update(composition_mode="scale"), "'scale'"),
+    "prefix": (lambda c: c["config"].update(architecture="prefix_tuning"), "'prefix_tuning'"),
+    "lost layers": (lambda c: c["config"].update(leave_out=[]), "no tensors for 3 of them"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(LORA_CHANGES))
+def test_a_lora_of_the_library_that_would_be_computed_wrongly_is_refused(
+    hub_engine: Engine, tmp_path: Path, name: str
+) -> None:
+    from engine import port
+
+    change, words = LORA_CHANGES[name]
+    directory = staged("lora", tmp_path)
+    config = json.loads((directory / CONFIG_NAME).read_text())
+    change(config)
+    (directory / CONFIG_NAME).write_text(json.dumps(config))
+    refusal = Bench(hub_engine, tmp_path).refusal(port.Inspect(directory=str(directory)))
+    assert words in refusal.message
+
+
+@pytest.mark.parametrize(("variant", "layers"), [("houlsby", [0]), ("pfeiffer", [])])
+def test_bottlenecks_that_its_config_says_are_there_and_are_not_are_refused(
+    hub_engine: Engine, tmp_path: Path, variant: str, layers: list[int]
+) -> None:
+    from engine import port
+
+    directory = staged(variant, tmp_path)
+    tensors = load_file(directory / HUB_ADAPTER)
+    kept = {name: t for name, t in tensors.items() if ".layer.1." not in name}
+    if not layers:  # the config leaves layer 0 out, so all of them are gone
+        config = json.loads((directory / CONFIG_NAME).read_text())
+        config["config"]["leave_out"] = layers
+        (directory / CONFIG_NAME).write_text(json.dumps(config))
+        kept = tensors
+    save_file(kept, directory / HUB_ADAPTER)
+    refusal = Bench(hub_engine, tmp_path).refusal(port.Inspect(directory=str(directory), head=HEAD))
+    assert refusal.code == "missing_tensors"
+    assert "output_adapter in every layer" in refusal.message
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_what_we_write_has_the_librarys_names_and_settings(
     hub_engine: Engine, tmp_path: Path, variant: str
@@ -61,6 +182,12 @@ def test_what_we_write_has_the_librarys_names_and_settings(
     assert {name.replace(".adapterd.", ".golden.") for name in ours} == set(theirs)
     for name, tensor in ours.items():
         assert tensor.equal(theirs[name.replace(".adapterd.", ".golden.")])
+    assert load_file(written / HUB_HEAD).keys() == load_file(directory / HUB_HEAD).keys()
+    ours_head, theirs_head = (
+        json.loads((folder / HUB_HEAD_CONFIG).read_text()) for folder in (written, directory)
+    )
+    labels = {label: place for place, label in enumerate(HEAD["labels"])}
+    assert ours_head == {**theirs_head, "label2id": labels, "version": ours_head["version"]}
     saved = json.loads((written / CONFIG_NAME).read_text())["config"]
     golden = json.loads((directory / CONFIG_NAME).read_text())["config"]
     assert {name: golden.get(name) for name in saved} == saved

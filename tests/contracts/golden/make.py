@@ -20,26 +20,61 @@ CONFIGS = {
     "houlsby": ("double_seq_bn", {"reduction_factor": 8}),
     "pfeiffer": ("seq_bn", {"reduction_factor": 4, "leave_out": [0]}),
     "parallel": ("par_bn", {"reduction_factor": 4}),
-}
+    "lora": (
+        "lora", {
+            "r": 2, "alpha": 6, "attn_matrices": ["q", "k"], "output_lora": True, "leave_out": [0],
+        },
+    ),
+}  # fmt: skip
+LABELS = {0: "red", 1: "green", 2: "blue"}
+TAGS = {0: "O", 1: "B-x", 2: "I-x"}
+
+
+#: heads that `AutoAdapterModel` adds: what it is called there, and its options
+HEADS: dict[str, tuple[str, dict[str, Any]]] = {
+    "head-two-layers": ("classification", {"num_labels": 3, "id2label": LABELS}),
+    "head-pooler": ("classification", {"num_labels": 3, "layers": 1, "use_pooler": True}),
+    "head-multilabel": (
+        "classification", {
+            "num_labels": 3, "multilabel": True, "activation_function": "gelu",
+            "use_pooler": True,
+        },
+    ),
+    "head-number": ("classification", {"num_labels": 1, "layers": 3}),
+    "head-tagging": ("tagging", {"num_labels": 3, "layers": 2, "id2label": TAGS}),
+    "head-question": ("qa", {"num_labels": 2}),
+}  # fmt: skip
 
 
 def main() -> None:
-    for name, (kind, options) in CONFIGS.items():
-        write(Path(__file__).parent / name, kind, options)
-
-
-def write(folder: Path, kind: str, options: dict[str, Any]) -> None:
     adapters: Any = importlib.import_module("adapters")
-    model: Any = BertForSequenceClassification(BertConfig(**CONFIG)).eval()
-    adapters.init(model)
-    model.add_adapter("golden", config=adapters.AdapterConfig.load(kind, **options))
+    here = Path(__file__).parent
+    for name, (kind, options) in CONFIGS.items():
+        model: Any = BertForSequenceClassification(BertConfig(**CONFIG))
+        adapters.init(model)
+        write(here / name, model, adapters.AdapterConfig.load(kind, **options))
+    for name, (kind, options) in HEADS.items():
+        model = adapters.BertAdapterModel(BertConfig(**CONFIG))
+        getattr(model, f"add_{kind}_head")("golden", **options)
+        config = adapters.AdapterConfig.load("seq_bn", reduction_factor=8, leave_out=[1])
+        write(here / name, model, config)
+
+
+def write(folder: Path, model: Any, config: Any) -> None:
+    model.eval().add_adapter("golden", config=config)
     model.set_active_adapters("golden")
     fill(model)
     shutil.rmtree(folder, ignore_errors=True)
     model.save_adapter(str(folder), "golden", with_head=True, use_safetensors=True)
     with torch.inference_mode():
-        logits = [model(input_ids=torch.tensor([ids])).logits[0].tolist() for ids in ROWS]
+        logits = [answer(model(input_ids=torch.tensor([ids]))) for ids in ROWS]
     (folder / "expected.json").write_text(json.dumps(logits) + "\n")
+
+
+def answer(output: Any) -> Any:
+    if hasattr(output, "logits"):
+        return output.logits[0].tolist()
+    return torch.stack([output.start_logits[0], output.end_logits[0]], dim=-1).tolist()
 
 
 if __name__ == "__main__":
