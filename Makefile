@@ -43,6 +43,7 @@ check: $(STAMP) ## style, types, layers, generated code: everything but the test
 	@echo "==> ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "==> mypy";         $(BIN)/mypy
 	@echo "==> import-linter"; $(BIN)/lint-imports
+	@echo "==> protobuf style and compatibility"; $(BIN)/buf lint protos && $(BIN)/buf breaking protos --against protos/released.binpb
 	@echo "==> generated protobuf code"; $(BIN)/python -m tests.architecture.generated_code
 
 test: $(STAMP) ## the tests that need no GPU and little time

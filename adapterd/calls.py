@@ -97,6 +97,7 @@ def _predict_request(
         task_id=ref,
         inputs=read_inputs(given),
         parameters=to_struct("parameters", options) if options else None,
+        float_embeddings=True,
     )
 
 
@@ -108,6 +109,7 @@ def predict_many(refs: Sequence[str], given: Any, *, raw_scores: bool) -> Call[P
         task_ids=refs,
         inputs=read_inputs(given),
         parameters=to_struct("parameters", {"raw_scores": raw_scores}) if raw_scores else None,
+        float_embeddings=True,
     )
     return Call(
         method=lambda s: s.predictor.PredictMany, request=request, read=wire.read_predictions

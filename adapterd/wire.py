@@ -100,7 +100,8 @@ _READERS: dict[str, Callable[[Any], Output]] = {
     "tags": lambda m: Tags(entities=tuple(_entity(entity) for entity in m.entities)),
     "value": lambda m: Value(value=m.value),
     "span": lambda m: Span(text=m.text, start=m.start, end=m.end, score=m.score),
-    "embedding": lambda m: Embedding(embedding=tuple(m.embedding)),
+    # an older server sends doubles, whatever is asked
+    "embedding": lambda m: Embedding(embedding=tuple(m.values or m.embedding)),
     "relevance": lambda m: Relevance(score=m.score),
     "text": read_text,
     "error": lambda m: RowError(code=m.code, message=m.message),

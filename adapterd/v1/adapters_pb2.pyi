@@ -1,4 +1,7 @@
+import datetime
+
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -46,7 +49,7 @@ class FileChunk(_message.Message):
     def __init__(self, name: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("task_id", "version", "digest", "kind", "head", "labels", "num_parameters", "num_bytes", "created_at", "source", "aliases", "lineage", "left_out", "warnings")
+    __slots__ = ("task_id", "version", "digest", "kind", "head", "labels", "num_parameters", "num_bytes", "created_at", "source", "aliases", "lineage", "left_out", "warnings", "create_time")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +64,7 @@ class Version(_message.Message):
     LINEAGE_FIELD_NUMBER: _ClassVar[int]
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     version: int
     digest: str
@@ -75,7 +79,8 @@ class Version(_message.Message):
     lineage: _struct_pb2.Struct
     left_out: _containers.RepeatedScalarFieldContainer[str]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., num_parameters: _Optional[int] = ..., num_bytes: _Optional[int] = ..., created_at: _Optional[float] = ..., source: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., num_parameters: _Optional[int] = ..., num_bytes: _Optional[int] = ..., created_at: _Optional[float] = ..., source: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
     __slots__ = ("task_id", "dataset_sha256")
@@ -138,16 +143,18 @@ class AliasHistoryRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., alias: _Optional[str] = ...) -> None: ...
 
 class AliasEvent(_message.Message):
-    __slots__ = ("version", "previous_version", "at", "action")
+    __slots__ = ("version", "previous_version", "at", "action", "event_time")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_VERSION_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
+    EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
     version: int
     previous_version: int
     at: float
     action: str
-    def __init__(self, version: _Optional[int] = ..., previous_version: _Optional[int] = ..., at: _Optional[float] = ..., action: _Optional[str] = ...) -> None: ...
+    event_time: _timestamp_pb2.Timestamp
+    def __init__(self, version: _Optional[int] = ..., previous_version: _Optional[int] = ..., at: _Optional[float] = ..., action: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class AliasHistoryResponse(_message.Message):
     __slots__ = ("events",)

@@ -19,6 +19,6 @@ DESCRIPTOR = add_file(
     b'\x12-\n\x05facts\x18\x06 \x01(\x0b2\x17.google.protobuf.StructR\x05facts"D\n\x06Sample\x12\x12\n\x04fil'
     b'e\x18\x01 \x01(\tR\x04file\x12\x12\n\x04line\x18\x02 \x01(\x03R\x04line\x12\x12\n\x04text\x18\x03 \x01(\tR\x04text2L\n\x06Checks\x12'
     b'B\n\tCheckFile\x12\x1d.adapterd.v1.CheckFileRequest\x1a\x16.adapterd.v1.FileCh'
-    b'eckb\x06proto3'
+    b"eckB'\n\x0badapterd.v1P\x01Z\x16adapterd/v1;adapterdv1b\x06proto3"
 )
 globals().update(message_classes(DESCRIPTOR))

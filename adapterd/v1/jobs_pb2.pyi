@@ -1,4 +1,7 @@
+import datetime
+
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -49,7 +52,7 @@ class CreateJobRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., file_id: _Optional[str] = ..., dev_file_id: _Optional[str] = ..., test_file_id: _Optional[str] = ..., head: _Optional[str] = ..., text_column: _Optional[str] = ..., label_column: _Optional[str] = ..., split_seed: _Optional[int] = ..., promote: _Optional[bool] = ..., kind: _Optional[str] = ..., pooling: _Optional[str] = ..., settings: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., text_pair_column: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., suffix: _Optional[str] = ...) -> None: ...
 
 class Job(_message.Message):
-    __slots__ = ("id", "task_id", "status", "phase", "progress", "eta_s", "created_at", "finished_at", "version", "digest", "result", "error_code", "error_message", "metadata")
+    __slots__ = ("id", "task_id", "status", "phase", "progress", "eta_s", "created_at", "finished_at", "version", "digest", "result", "error_code", "error_message", "metadata", "create_time", "end_time")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +74,8 @@ class Job(_message.Message):
     ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
     ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     task_id: str
     status: str
@@ -85,7 +90,9 @@ class Job(_message.Message):
     error_code: str
     error_message: str
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., phase: _Optional[str] = ..., progress: _Optional[float] = ..., eta_s: _Optional[float] = ..., created_at: _Optional[float] = ..., finished_at: _Optional[float] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    create_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., task_id: _Optional[str] = ..., status: _Optional[str] = ..., phase: _Optional[str] = ..., progress: _Optional[float] = ..., eta_s: _Optional[float] = ..., created_at: _Optional[float] = ..., finished_at: _Optional[float] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., result: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class GetJobRequest(_message.Message):
     __slots__ = ("id",)
@@ -128,20 +135,22 @@ class ResumeJobRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class JobEvent(_message.Message):
-    __slots__ = ("number", "created_at", "level", "code", "message", "data")
+    __slots__ = ("number", "created_at", "level", "code", "message", "data", "create_time")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_FIELD_NUMBER: _ClassVar[int]
     LEVEL_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     number: int
     created_at: float
     level: str
     code: str
     message: str
     data: _struct_pb2.Struct
-    def __init__(self, number: _Optional[int] = ..., created_at: _Optional[float] = ..., level: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    create_time: _timestamp_pb2.Timestamp
+    def __init__(self, number: _Optional[int] = ..., created_at: _Optional[float] = ..., level: _Optional[str] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., data: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ListJobEventsRequest(_message.Message):
     __slots__ = ("id", "after", "limit", "codes")

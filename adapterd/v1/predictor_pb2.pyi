@@ -8,24 +8,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PredictRequest(_message.Message):
-    __slots__ = ("task_id", "inputs", "parameters")
+    __slots__ = ("task_id", "inputs", "parameters", "float_embeddings")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    FLOAT_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     inputs: _containers.RepeatedCompositeFieldContainer[Input]
     parameters: _struct_pb2.Struct
-    def __init__(self, task_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    float_embeddings: bool
+    def __init__(self, task_id: _Optional[str] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., float_embeddings: _Optional[bool] = ...) -> None: ...
 
 class PredictManyRequest(_message.Message):
-    __slots__ = ("task_ids", "inputs", "parameters")
+    __slots__ = ("task_ids", "inputs", "parameters", "float_embeddings")
     TASK_IDS_FIELD_NUMBER: _ClassVar[int]
     INPUTS_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    FLOAT_EMBEDDINGS_FIELD_NUMBER: _ClassVar[int]
     task_ids: _containers.RepeatedScalarFieldContainer[str]
     inputs: _containers.RepeatedCompositeFieldContainer[Input]
     parameters: _struct_pb2.Struct
-    def __init__(self, task_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    float_embeddings: bool
+    def __init__(self, task_ids: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[Input, _Mapping]]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., float_embeddings: _Optional[bool] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("text", "pair", "question_context", "messages")
@@ -193,10 +197,12 @@ class Span(_message.Message):
     def __init__(self, text: _Optional[str] = ..., start: _Optional[int] = ..., end: _Optional[int] = ..., score: _Optional[float] = ...) -> None: ...
 
 class Embedding(_message.Message):
-    __slots__ = ("embedding",)
+    __slots__ = ("embedding", "values")
     EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
     embedding: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, embedding: _Optional[_Iterable[float]] = ...) -> None: ...
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, embedding: _Optional[_Iterable[float]] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Relevance(_message.Message):
     __slots__ = ("score",)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from adapterd.v1 import checks_pb2, jobs_pb2
-from server.grpc_api.wire import read_struct, struct
+from server.grpc_api.wire import read_struct, struct, timestamp
 from server.service.views import JobEventView, JobView
 from trainer.estimate import Estimate
 
@@ -32,7 +32,9 @@ def job(view: JobView) -> jobs_pb2.Job:
         progress=view.progress,
         eta_s=view.eta_s,
         created_at=view.created_at,
+        create_time=timestamp(view.created_at),
         finished_at=view.finished_at,
+        end_time=None if view.finished_at is None else timestamp(view.finished_at),
         version=view.version,
         digest=view.digest or "",
         result=struct(view.result),
@@ -46,6 +48,7 @@ def event(view: JobEventView) -> jobs_pb2.JobEvent:
     return jobs_pb2.JobEvent(
         number=view.number,
         created_at=view.created_at,
+        create_time=timestamp(view.created_at),
         level=view.level,
         code=view.code,
         message=view.message,

@@ -30,9 +30,8 @@ class PredictorApi:
     ) -> predictor_pb2.PredictResponse:
         inputs = wire.read_inputs(request.inputs)
         parameters = wire.read_parameters(request)
-        return wire.prediction(
-            await self._service.predict(request.task_id, inputs, parameters, caller)
-        )
+        answer = await self._service.predict(request.task_id, inputs, parameters, caller)
+        return wire.prediction(answer, floats=request.float_embeddings)
 
     async def predict_stream(
         self, request: predictor_pb2.PredictRequest, caller: Caller
@@ -59,4 +58,5 @@ class PredictorApi:
         inputs = wire.read_inputs(request.inputs)
         parameters = wire.read_parameters(request)
         refs = list(request.task_ids)
-        return wire.predictions(refs, await self._many.predict(refs, inputs, parameters, caller))
+        answers = await self._many.predict(refs, inputs, parameters, caller)
+        return wire.predictions(refs, answers, floats=request.float_embeddings)

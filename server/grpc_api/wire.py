@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
-from adapterd.v1.private_pool import Struct
+from adapterd.v1.private_pool import Struct, Timestamp
 from server.error_table import fault_of
 from server.errors import BadCall
 from server.grpc_api import written
@@ -84,21 +84,30 @@ def read_struct(struct: Struct, name: str) -> dict[str, Any]:
 # ---------------------------------------------------------------- out
 
 
-def predictions(refs: Sequence[str], value: ManyPredictions) -> predictor_pb2.PredictManyResponse:
-    results = [_result(ref, result) for ref, result in zip(refs, value.results, strict=True)]
+def predictions(
+    refs: Sequence[str], value: ManyPredictions, *, floats: bool = False
+) -> predictor_pb2.PredictManyResponse:
+    pairs = zip(refs, value.results, strict=True)
+    results = [_result(ref, result, floats=floats) for ref, result in pairs]
     return predictor_pb2.PredictManyResponse(results=results, timing=_timing(value.timing))
 
 
-def _result(ref: str, result: Prediction | TaskFailure) -> predictor_pb2.TaskResult:
+def _result(
+    ref: str, result: Prediction | TaskFailure, *, floats: bool
+) -> predictor_pb2.TaskResult:
     if isinstance(result, Prediction):
-        return predictor_pb2.TaskResult(task_id=ref, prediction=prediction(result))
+        found = prediction(result, floats=floats)
+        return predictor_pb2.TaskResult(task_id=ref, prediction=found)
     fault = fault_of(result.error)
     error = predictor_pb2.Error(code=fault.code, message=fault.message)
     return predictor_pb2.TaskResult(task_id=ref, error=error)
 
 
-def prediction(value: Prediction) -> predictor_pb2.PredictResponse:
+def prediction(value: Prediction, *, floats: bool = False) -> predictor_pb2.PredictResponse:
+    """`floats`: embeddings as 32-bit numbers."""
     write = _WRITERS[value.head]
+    if floats and value.head == "embed":
+        write = _float_embedding
     return predictor_pb2.PredictResponse(
         task_id=value.task,
         version=value.version,
@@ -147,6 +156,10 @@ def _embedding(output: Mapping[str, Any]) -> predictor_pb2.Output:
     return predictor_pb2.Output(embedding=predictor_pb2.Embedding(**output))
 
 
+def _float_embedding(output: Mapping[str, Any]) -> predictor_pb2.Output:
+    return predictor_pb2.Output(embedding=predictor_pb2.Embedding(values=output["embedding"]))
+
+
 def _relevance(output: Mapping[str, Any]) -> predictor_pb2.Output:
     return predictor_pb2.Output(relevance=predictor_pb2.Relevance(**output))
 
@@ -170,6 +183,7 @@ def task(view: TaskView) -> tasks_pb2.Task:
         latest_version=view.latest_version,
         aliases=dict(view.aliases),
         created_at=view.created_at,
+        create_time=timestamp(view.created_at),
     )
 
 
@@ -184,6 +198,7 @@ def version(view: VersionView) -> adapters_pb2.Version:
         num_parameters=view.num_parameters,
         num_bytes=view.num_bytes,
         created_at=view.created_at,
+        create_time=timestamp(view.created_at),
         source=view.source,
         aliases=view.aliases,
         lineage=struct(view.lineage),
@@ -200,7 +215,11 @@ def alias(view: AliasView) -> adapters_pb2.Alias:
 
 def event(view: EventView) -> adapters_pb2.AliasEvent:
     return adapters_pb2.AliasEvent(
-        version=view.version, previous_version=view.previous_version, at=view.at, action=view.action
+        version=view.version,
+        previous_version=view.previous_version,
+        at=view.at,
+        action=view.action,
+        event_time=timestamp(view.at),
     )
 
 
@@ -208,3 +227,9 @@ def struct(values: Mapping[str, Any]) -> Struct:
     struct = Struct()
     struct.update(values)
     return struct
+
+
+def timestamp(seconds: float) -> Timestamp:
+    found = Timestamp()
+    found.FromMicroseconds(round(seconds * 1e6))  # a double of today holds no finer time
+    return found

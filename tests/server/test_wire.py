@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import Path
 
 import grpc
 import pytest
 
-from adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2
+from adapterd.v1 import adapters_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from adapterd.v1.private_pool import Struct
 from server.errors import BadCall
 from server.grpc_api import job_wire, wire
@@ -48,3 +49,36 @@ async def test_a_call_with_a_number_that_is_not_finite_is_an_invalid_argument(
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await rpc.predictor.Predict(request)
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_embeddings_come_as_floats_where_the_call_asks_for_them(tmp_path: Path) -> None:
+    text = [predictor_pb2.Input(text="a text")]
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        publish(registry_of(server), "vector", head={"kind": "embed"})
+        whole = predictor_pb2.PredictRequest(task_id="vector", inputs=text)
+        half = predictor_pb2.PredictRequest(task_id="vector", inputs=text, float_embeddings=True)
+        doubles, floats = [
+            (await rpc.predictor.Predict(request)).outputs[0].embedding for request in (whole, half)
+        ]
+        many = predictor_pb2.PredictManyRequest(
+            task_ids=["vector"], inputs=text, float_embeddings=True
+        )
+        (result,) = (await rpc.predictor.PredictMany(many)).results
+    assert not doubles.values
+    assert not floats.embedding
+    assert list(floats.values) == pytest.approx(list(doubles.embedding), rel=1e-6)
+    assert result.prediction.outputs[0].embedding == floats
+    assert 2 * floats.ByteSize() < doubles.ByteSize() + 16
+
+
+async def test_a_moment_is_told_in_seconds_and_as_a_time(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc:
+        publish(registry_of(server), "mood")
+        version = await rpc.adapters.GetVersion(adapters_pb2.GetVersionRequest(task_id="mood@1"))
+        (task,) = (await rpc.tasks.ListTasks(tasks_pb2.ListTasksRequest())).tasks
+        history = adapters_pb2.AliasHistoryRequest(task_id="mood", alias="production")
+        (event,) = (await rpc.adapters.AliasHistory(history)).events
+    told = [(version.created_at, version.create_time), (task.created_at, task.create_time)]
+    for seconds, moment in (*told, (event.at, event.event_time)):
+        assert moment.ToMicroseconds() == round(seconds * 1e6)
+        assert moment.ToDatetime(UTC).timestamp() == pytest.approx(seconds, abs=1e-6)
