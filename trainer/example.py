@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 from engine.conversation import Conversation, Message
 
@@ -36,5 +37,8 @@ class Example:
 
     @property
     def group(self) -> str:
-        """The same for texts that differ only in case and spaces: they must stay in one split."""
-        return "\0".join(" ".join(part.casefold().split()) for part in (self.text, self.pair or ""))
+        """The same for texts that differ only in case, spaces and the composition of letters: they
+        must stay in one split.
+        """
+        parts = (normalize("NFC", part.casefold()) for part in (self.text, self.pair or ""))
+        return "\0".join(" ".join(part.split()) for part in parts)

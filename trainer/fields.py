@@ -6,12 +6,16 @@ Knows no head.
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from trainer.errors import BadLine, MissingColumn
 from trainer.table import Record
 
 MAX_CHARS = 100_000
+#: beyond it a float stands for several whole numbers
+_MAX_EXACT = 2.0**53
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
 def present(record: Record, column: str, usual: str) -> str:
@@ -64,13 +68,16 @@ def strings(record: Record, column: str) -> tuple[str, ...]:
 
 
 def name(raw: Any, where: str, line: int) -> str:
-    """A class label as the name callers will read: true, 3 and "spam" are labels; 0.5, NaN and null
-    are not.
+    """A class label as the name callers will read: true, 3, 3.0 (which is 3) and "spam" are labels;
+    0.5, NaN and null are not.
     """
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if isinstance(raw, float) and math.isnan(raw):
         raise BadLine(f"{where} is NaN.", line=line)
+    if isinstance(raw, float) and raw.is_integer() and abs(raw) <= _MAX_EXACT:
+        # pandas writes whole numbers so where a column has a gap
+        raw = int(raw)
     if isinstance(raw, int):
         return str(raw)
     if not isinstance(raw, str):
@@ -86,9 +93,13 @@ def number(raw: Any, where: str, line: int) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise BadLine(f"{where} must be a number, not {shown(raw)}.", line=line)
     try:
+        if isinstance(raw, str) and "_" in raw:
+            raise ValueError  # Python's own way to write thousands
         value = float(raw)
     except (ValueError, OverflowError):
-        raise BadLine(f"{where} must be a number, not {shown(raw)}.", line=line) from None
+        comma = isinstance(raw, str) and _DECIMAL_COMMA.fullmatch(raw.strip())
+        remedy = "; write decimals with a point and thousands without a comma" if comma else ""
+        raise BadLine(f"{where} must be a number, not {shown(raw)}{remedy}.", line=line) from None
     if not math.isfinite(value):
         raise BadLine(f"{where} is {value}; a finite number is needed.", line=line)
     return value

@@ -4,20 +4,21 @@ submit, and again when the job runs, so that what was promised at submit is what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from engine.tokenizer import Tokenizer
 from trainer.dataset import check_trainable, labels_of, usable_examples
 from trainer.doctor.checks import diagnose
 from trainer.doctor.few_shot import few_shot
-from trainer.doctor.finding import Finding, Severity, refusal
+from trainer.doctor.finding import Finding, Severity, refusal, told
 from trainer.doctor.subject import Likeness, Subject
-from trainer.errors import BadDataset, UnlearnedLabels
+from trainer.errors import BadDataset, BadLine, UnlearnedLabels
 from trainer.example import Example
+from trainer.formats.notice import Notice
 from trainer.given_files import ReadableFiles
 from trainer.split import Split, split_examples
-from trainer.table import read_rows
+from trainer.table import Record, read_rows
 from trainer.values import JobSpec
 
 
@@ -131,7 +132,7 @@ def examine(
     effective, changes = few_shot(subject) if not reading.errors else (spec, [])
     return Examination(
         subject=subject,
-        findings=(*reading.refusals, *changes, *found),
+        findings=(*reading.refusals, *changes, *found, *reading.notices),
         error=reading.errors[0] if reading.errors else None,
         spec=effective,
     )
@@ -144,11 +145,12 @@ class _Reading:
         self._spec = spec
         self.errors: list[BadDataset] = []
         self.refusals: list[Finding] = []
+        self.notices: list[Finding] = []
 
     def rows(self, part: str, source: Source) -> list[Example]:
         try:
             records = read_rows(source.read(), source.filename)
-            examples, errors = usable_examples(records, self._spec)
+            examples, errors = usable_examples(self._told(source.filename, records), self._spec)
         except BadDataset as error:
             examples, errors = [], [error]
         if part != "train":
@@ -157,6 +159,16 @@ class _Reading:
                 each.args = (f"{source.filename}: {each}",)
         self._refuse(source.filename, errors)
         return examples
+
+    def _told(
+        self, filename: str, rows: Iterable[Record | BadLine | Notice]
+    ) -> Iterator[Record | BadLine]:
+        """All but the notices, which are kept."""
+        for row in rows:
+            if isinstance(row, Notice):
+                self.notices.append(told(filename, row))
+            else:
+                yield row
 
     def check(self, subject: Subject) -> None:
         head = self._spec.head

@@ -13,6 +13,8 @@ from trainer.formats.conll import read_conll
 from trainer.formats.delimited import read_delimited
 from trainer.formats.jsonl import read_jsonl
 from trainer.formats.lines import as_utf8
+from trainer.formats.not_text import refuse_other_formats
+from trainer.formats.notice import Notice
 from trainer.formats.parquet import MARK, read_parquet
 from trainer.formats.record import Record
 from trainer.formats.squad import is_squad, read_squad
@@ -25,13 +27,17 @@ def read_records(content: bytes, filename: str) -> Iterator[Record]:
     for row in read_rows(content, filename):
         if isinstance(row, BadLine):
             raise row
-        yield row
+        if isinstance(row, Record):
+            yield row
 
 
-def read_rows(content: bytes, filename: str) -> Iterator[Record | BadLine]:
-    """Every row, or why it cannot be read. Raises BadDataset where no row can be."""
+def read_rows(content: bytes, filename: str) -> Iterator[Record | BadLine | Notice]:
+    """Every row, or why it cannot be read, and what was decided on the way. Raises BadDataset where
+    no row can be.
+    """
     if content.startswith(MARK):
         return read_parquet(content)
+    refuse_other_formats(content, filename)
     text = as_utf8(content)
     if not text or text.isspace():
         raise BadDataset(f"{filename} is empty.")
@@ -41,14 +47,15 @@ def read_rows(content: bytes, filename: str) -> Iterator[Record | BadLine]:
 def _format(text: bytes, filename: str) -> str:
     """By the name where it is one format's own, else by what the file begins with."""
     suffix = PurePath(filename).suffix.lower().lstrip(".")
-    if suffix in ("conll", "bio", "iob", "iob2"):
+    if suffix in ("conll", "conllu", "bio", "bioes", "iob", "iob1", "iob2"):
         return "conll"
     if suffix in ("csv", "tsv"):
         return "delimited"
     start = text[:4096].lstrip()[:1]
     if start == b"[":
         raise BadDataset(
-            "The file is one JSON array; write one JSON object per line instead (JSONL)."
+            "The file is one JSON array; write one JSON object per line instead (JSONL), as "
+            "`jq -c '.[]'` does."
         )
     if start == b"{":
         return "squad" if is_squad(text) else "jsonl"
@@ -56,7 +63,7 @@ def _format(text: bytes, filename: str) -> str:
     return "jsonl" if suffix in ("jsonl", "json", "ndjson") else "delimited"
 
 
-_READERS: dict[str, Callable[[bytes], Iterator[Record | BadLine]]] = {
+_READERS: dict[str, Callable[[bytes], Iterator[Record | BadLine | Notice]]] = {
     "conll": read_conll,
     "delimited": read_delimited,
     "jsonl": read_jsonl,

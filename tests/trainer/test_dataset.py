@@ -35,12 +35,25 @@ def test_strings_whole_numbers_and_bools_are_labels() -> None:
     assert [row.label for row in read(rows)] == ["spam", "3", "true"]
 
 
+def test_whole_numbers_may_be_written_as_floats() -> None:
+    rows = [{"text": "a", "label": label} for label in (1.0, 0.0, -0.0, 1, [2.0])]
+    assert [row.label for row in read(rows[:4])] == ["1", "0", "0", "1"]
+    assert read(rows[4:])[0].label == ("2",)
+
+
+@pytest.mark.parametrize("value", ["0,5", "1,234", "-3,25"])
+def test_a_comma_in_a_number_is_answered_with_what_to_write(value: str) -> None:
+    with pytest.raises(BadLine, match="decimals with a point"):
+        read([{"text": "a", "label": value}], head="regress")
+
+
 @pytest.mark.parametrize(
     ("label", "sentence"),
     [
         (None, "not None"),
         (float("nan"), "Line 1: label is NaN"),
         (0.5, "whole number"),
+        (1e300, "whole number"),
         (" ", "label is empty"),
         ({"a": 1}, "not {'a': 1}"),
         ([0.5], "not 0.5"),
@@ -51,7 +64,7 @@ def test_what_is_no_label_is_named(label: object, sentence: str) -> None:
         read([{"text": "a", "label": label}])
 
 
-@pytest.mark.parametrize("value", ["x", True, None, float("nan"), float("inf"), "1e999"])
+@pytest.mark.parametrize("value", ["x", True, None, float("nan"), float("inf"), "1e999", "1_000"])
 def test_a_regression_target_must_be_a_finite_number(value: object) -> None:
     with pytest.raises(BadLine, match="Line 1: label"):
         read([{"text": "a", "label": value}], head="regress")

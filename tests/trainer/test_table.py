@@ -86,7 +86,7 @@ def test_a_row_with_another_number_of_columns_is_named() -> None:
 
 def test_an_unclosed_quote_is_named() -> None:
     with pytest.raises(BadLine, match="malformed"):
-        fields(b'text,label\n"a,b\n', "rows.csv")
+        fields(b'text,label\n"a, and, b\n', "rows.csv")
 
 
 def test_a_header_must_name_each_column_once() -> None:

@@ -12,7 +12,13 @@ from trainer.doctor.duplicates import (
 )
 from trainer.doctor.few_rows import few_dev_rows, few_rows, rare_classes
 from trainer.doctor.finding import Finding, Severity
-from trainer.doctor.labels import class_balance, label_typos, label_variants, nothing_labels
+from trainer.doctor.labels import (
+    class_balance,
+    joined_labels,
+    label_typos,
+    label_variants,
+    nothing_labels,
+)
 from trainer.doctor.leaks import near_leaks
 from trainer.doctor.subject import Subject
 from trainer.doctor.tags import broken_tags, mixed_schemes, untagged_words
@@ -28,6 +34,7 @@ CHECKS: tuple[Check, ...] = (
     few_dev_rows,
     label_typos,
     label_variants,
+    joined_labels,
     nothing_labels,
     class_balance,
     exact_duplicates,

@@ -11,6 +11,7 @@ from typing import Any
 
 from trainer.errors import BadDataset
 from trainer.example import Example
+from trainer.formats.notice import Notice
 
 MAX_SAMPLES = 5
 _MAX_CHARS = 80
@@ -71,6 +72,14 @@ def refusal(file: str, errors: list[BadDataset]) -> Finding:
     return Finding(
         code=first.code, severity=Severity.ERROR, message=said, count=len(errors),
         samples=tuple(each for each in shown if each.line),
+    )  # fmt: skip
+
+
+def told(file: str, notice: Notice) -> Finding:
+    """What the reader of the file's format decided."""
+    return Finding(
+        code="reading_choice", severity=Severity.INFO, message=notice.message,
+        samples=(Sample(file=file, line=notice.line, text=cropped(notice.message)),),
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from trainer.doctor.finding import Finding, Sample, Severity, samples
+from trainer.doctor.spelling import difference, number_value, spelling_key
 from trainer.doctor.subject import Subject
 from trainer.example import Example
 
@@ -15,7 +16,11 @@ _RARE_SHARE = 0.05
 _RARE_ROWS = 3
 _RARER = 5
 _UNEQUAL = 10
-_NOTHING = frozenset({"nan", "none", "null", "n/a", "na", "#n/a", "?", "-", "undefined", "unknown"})
+_NOTHING = frozenset(
+    {"nan", "none", "null", "n/a", "na", "<na>", "#n/a", "?", "-", "undefined", "unknown"}
+)
+#: what joins several labels in one cell, the least likely within a name first
+_JOINING = "|;,/+"
 
 
 def label_typos(subject: Subject) -> Iterator[Finding]:
@@ -34,24 +39,44 @@ def label_typos(subject: Subject) -> Iterator[Finding]:
 
 
 def label_variants(subject: Subject) -> Iterator[Finding]:
-    """Names that differ only in case, spaces and punctuation."""
+    """Names that are one but for the way they are written."""
     counts = subject.rows_per_class()
-    by_letters: defaultdict[str, list[str]] = defaultdict(list)
+    by_key: defaultdict[str, list[str]] = defaultdict(list)
     for name in counts:
-        by_letters[_letters(name)].append(name)
-    for letters, names in by_letters.items():
-        if len(names) > 1 and letters:
+        by_key[spelling_key(name)].append(name)
+    for key, names in by_key.items():
+        if len(names) > 1 and key:
             ordered = sorted(names, key=lambda name: (-counts[name], name))
             said = " and ".join(f"{name!r} ({counts[name]} rows)" for name in ordered)
             yield Finding(
                 code="label_variants",
                 severity=Severity.WARNING,
-                message=f"The {subject.class_word}s {said} differ in case, spaces or punctuation "
-                "only; each is learned as a class of its own.",
+                message=f"The {subject.class_word}s {said} {difference(names)}; each is learned as "
+                "a class of its own.",
                 count=sum(counts[name] for name in ordered[1:]),
                 samples=_with_class(subject, ordered[-1]),
                 facts={"labels": ordered},
             )
+
+
+def joined_labels(subject: Subject) -> Iterator[Finding]:
+    """`a|b` beside `a` and `b`: several labels in one cell."""
+    counts = subject.rows_per_class()
+    parts = {name: found for name in counts if len(found := _parts(name)) > 1}
+    uses = Counter(part for name in counts for part in set(parts.get(name, [name])))
+    joined = [name for name in parts if all(uses[part] > 1 for part in parts[name])]
+    if joined and subject.spec.head == "classify":
+        listed = ", ".join(f'"{part}"' for part in parts[joined[0]])
+        yield Finding(
+            code="joined_labels",
+            severity=Severity.WARNING,
+            message=f"Labels such as {joined[0]!r} join others; each ({len(joined)} of them) is "
+            "learned as a class of its own. If a row may have several labels, write a list: "
+            f"[{listed}].",
+            count=sum(counts[name] for name in joined),
+            samples=_with_class(subject, joined[0]),
+            facts={"labels": sorted(joined)},
+        )
 
 
 def nothing_labels(subject: Subject) -> Iterator[Finding]:
@@ -107,7 +132,9 @@ def _near(rare: str, name: str) -> bool:
     most = 2 if min(len(left), len(right)) >= 8 else 1
     if min(len(left), len(right)) < 4 or abs(len(left) - len(right)) > most:
         return False
-    if _letters(rare) == _letters(name) or _digits(left) != _digits(right):
+    if number_value(rare) is not None or _digits(left) != _digits(right):
+        return False
+    if spelling_key(rare) == spelling_key(name):
         return False
     return (left[0] == right[0] or left[-1] == right[-1]) and _slips(left, right) <= most
 
@@ -140,8 +167,12 @@ def _rows_with(subject: Subject, name: str) -> Iterable[Example]:
     return (row for row in subject.examples if name in subject.classes(row))
 
 
-def _letters(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
+def _parts(name: str) -> list[str]:
+    """Of a name that a sign joins, by the first of the signs that it has."""
+    if number_value(name) is not None:
+        return [name]
+    mark = next((mark for mark in _JOINING if mark in name), None)
+    return [part.strip() for part in name.split(mark) if part.strip()] if mark else [name]
 
 
 def _digits(name: str) -> str:

@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import normalize
 
 _ADDRESS = re.compile(r"https?://\S+|www\.\S+|@\w+")
 _WORD = re.compile(r"\w+")
@@ -66,7 +67,7 @@ def _most_alike(
 
 def _words(text: str) -> frozenset[str]:
     """Names and addresses differ where the rest was copied."""
-    words = _WORD.findall(_ADDRESS.sub(" ", text.casefold()))[:_MAX_WORDS]
+    words = _WORD.findall(_ADDRESS.sub(" ", normalize("NFC", text.casefold())))[:_MAX_WORDS]
     return frozenset(words) if len(words) >= _MIN_WORDS else frozenset()
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from trainer.errors import BadLine
+from trainer.formats.json_text import parse_json
 from trainer.formats.lines import numbered_lines
 from trainer.formats.record import Record
 
@@ -25,11 +25,11 @@ def read_jsonl(content: bytes, unit: str = "Line") -> Iterator[Record | BadLine]
 
 def _json_object(line: str, number: int) -> dict[str, Any]:
     try:
-        value = json.loads(line)
-    except RecursionError:
-        raise BadLine(f"Line {number} is nested too deeply.", line=number) from None
+        value = parse_json(line)
     except ValueError as error:
-        raise BadLine(f"Line {number} is not JSON: {error}.", line=number) from None
+        raise BadLine(
+            f"Line {number} is not JSON: {error}. Each line must be one whole object.", line=number
+        ) from None
     if not isinstance(value, dict):
         found = type(value).__name__
         raise BadLine(

@@ -44,9 +44,16 @@ def whole_text(content: bytes) -> str:
 
 
 def as_utf8(content: bytes) -> bytes:
-    """Without its mark. UTF-16 says of itself what it is, so reading it guesses nothing."""
-    if not content.startswith(UTF16_MARKS):
-        return content.removeprefix(UTF8_MARK)
+    """Without its mark, and with "\\n" at the ends of lines. UTF-16 says of itself what it is, so
+    reading it guesses nothing.
+    """
+    text = _decoded_utf16(content) if content.startswith(UTF16_MARKS) else content
+    text = text.removeprefix(UTF8_MARK)
+    # what old Macs, and Excel's "CSV (Macintosh)", end lines with
+    return text if b"\n" in text else text.replace(b"\r", b"\n")
+
+
+def _decoded_utf16(content: bytes) -> bytes:
     try:
         return content.decode("utf-16").encode()
     except UnicodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,13 @@ class SpanData(PlainData):
             _answer(raw, context, where, record.line)
             for raw in _listed(field(record, answers), where, record.line)
         )
+        impossible = record.fields.get("is_impossible")
+        if isinstance(impossible, bool) and impossible == bool(label):
+            raise BadLine(
+                f"{where} are {len(label)} and is_impossible is {str(impossible).lower()}; correct "
+                "one of them.",
+                line=record.line,
+            )
         return Example(line=record.line, text=question, pair=context, label=label)
 
     def check(self, examples: Sequence[Example]) -> None:
@@ -72,6 +80,8 @@ def _listed(raw: Any, where: str, line: int) -> list[Mapping[str, Any]]:
         columns = [raw.get("text"), raw.get("answer_start", raw.get("start"))]
         if all(isinstance(c, list) for c in columns) and len(columns[0]) == len(columns[1]):
             return [{"text": t, "start": s} for t, s in zip(*columns, strict=True)]
+        if isinstance(columns[0], str):
+            return [raw]
     if isinstance(raw, list) and all(isinstance(each, Mapping) for each in raw):
         return raw
     raise BadLine(f'{where} must be a list of {{"text", "start"}}, not {shown(raw)}.', line=line)
@@ -79,6 +89,8 @@ def _listed(raw: Any, where: str, line: int) -> list[Mapping[str, Any]]:
 
 def _answer(raw: Mapping[str, Any], context: str, where: str, line: int) -> tuple[str, int]:
     answer, start = raw.get("text"), raw.get("start", raw.get("answer_start"))
+    if isinstance(start, float) and start.is_integer():
+        start = int(start)
     whole = isinstance(start, int) and not isinstance(start, bool) and start >= 0
     if not isinstance(answer, str) or not answer.strip() or not whole:
         raise BadLine(f"{where} needs a text and a start, not {shown(dict(raw))}.", line=line)
@@ -86,7 +98,24 @@ def _answer(raw: Mapping[str, Any], context: str, where: str, line: int) -> tupl
     if found != answer:
         raise BadLine(
             f"{where} says {shown(answer)} starts at character {start}; the context has "
-            f"{shown(found)} there.",
+            f"{shown(found)} there{_elsewhere(answer, context, start)}.",
             line=line,
         )
     return answer, start
+
+
+def _elsewhere(answer: str, context: str, start: int) -> str:
+    """Where the answer is instead, and what was counted if that can be told."""
+    places = [found.start() for found in re.finditer(re.escape(answer), context)]
+    for place in places:
+        before = context[:place]
+        for unit, num in (
+            ("bytes", len(before.encode())),
+            ("UTF-16 units", len(before.encode("utf-16-le")) // 2),
+        ):
+            if num == start:
+                return f"; {start} counts {unit}, in characters it is {place}"
+    if not places:
+        return ", and the answer nowhere"
+    nearest = min(places, key=lambda place: abs(place - start))
+    return f", and the answer at {nearest}"
