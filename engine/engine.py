@@ -15,6 +15,7 @@ from engine import port
 from engine.activation_memory import ActivationMemory
 from engine.adapter import Adapter, read_adapter, write_adapter
 from engine.base import Base
+from engine.base_embedding import read_base_embedding
 from engine.config import EngineConfig
 from engine.errors import BadTraining, EngineError, NotLoaded
 from engine.faults import input_to_blame, step_failure
@@ -26,6 +27,7 @@ from engine.prefix import Known, shared_name
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, Resident
 from engine.sites import Sites
+from engine.source import base_path
 from engine.steps.generate import Writing
 from engine.steps.predict import predict
 from engine.steps.reader import reader_of
@@ -40,6 +42,9 @@ class Engine:
         self._config = config
         self._num_threads = set_threads(config.threads)
         self._base = Base(config)
+        self._embedding = read_base_embedding(
+            base_path(config.base), self._base.family.architecture, self._base.max_tokens
+        )
         self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = Resident(self._base, config.num_slots, config.host_bytes)
         self._writing = Writing(self._base, reader_of(self._base, self._sites, config))
@@ -93,7 +98,7 @@ class Engine:
             chat_templates=dict(base.chat_templates), special_tokens=dict(base.special_tokens),
             end_ids=list(base.end_ids),
             num_embeddings=base.vocabulary_size, num_blocks=self._writing.num_blocks,
-            block_tokens=BLOCK_TOKENS,
+            block_tokens=BLOCK_TOKENS, embedding=self._embedding,
         )  # fmt: skip
 
     def _predict(self, step: port.Predict) -> port.Predicted:

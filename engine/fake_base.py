@@ -32,6 +32,9 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
         poolings={name: list(kind.poolings) for name, kind in HEADS.items()},
         tokenizer_json=fake_tokenizer_json(),
         chat_templates={"default": _CHAT_TEMPLATE}, end_ids=[1], num_blocks=1024,
+        embedding=port.BaseEmbedding(
+            pooling="mean", max_tokens=64, prompts={"query": "query: ", "document": ""}
+        ),
     )  # fmt: skip
 
 

@@ -27,7 +27,8 @@ HeadWeights = dict[str, Tensor]
 _PLAIN = NativeHead(layers=(HeadLayer(name="classifier"),))
 #: what nearly every stock model has for question answering
 _USUAL = {"span": NativeHead(layers=(HeadLayer(name="qa_outputs"),))}
-_POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+#: each row's hidden states to one vector
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "first": lambda row_TD: row_TD[0],
     "cls": lambda row_TD: row_TD[0],
     "mean": lambda row_TD: row_TD.mean(0),
@@ -70,7 +71,7 @@ class HeadLayers:
         kind = head_kind(dict(head))
         self.native = head["pooling"] == "native"
         self._layout = _layout(dict(head), family)
-        self._pool = _POOLINGS[self._layout.position if self.native else head["pooling"]]
+        self._pool = POOLINGS[self._layout.position if self.native else head["pooling"]]
         self._family = family
         self._hidden_size = hidden_size
         self._outputs = kind.num_outputs(dict(head))
@@ -92,7 +93,7 @@ class HeadLayers:
     def reads_first(self) -> bool:
         """Whether it answers per row, by the row's first token."""
         return not self.per_token and not self.writes and self._pool in (
-            _POOLINGS["first"], _POOLINGS["cls"],
+            POOLINGS["first"], POOLINGS["cls"],
         )  # fmt: skip
 
     @property

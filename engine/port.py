@@ -19,6 +19,7 @@ from engine.errors import ERRORS, EngineError
 from engine.residency_steps import Compose, Inspect, Load, Unload
 from engine.results import (
     Array,
+    BaseEmbedding,
     Checkpointed,
     Done,
     EngineInfo,
@@ -50,7 +51,8 @@ from engine.training_steps import (
 from engine.writing import Begin, Decoded, Release, Sampling, TokenLogprob, Write, Written
 
 __all__ = [
-    "Array", "Begin", "Checkpoint", "Checkpointed", "CloseTraining", "Compose", "Decoded",
+    "Array", "BaseEmbedding", "Begin", "Checkpoint", "Checkpointed", "CloseTraining", "Compose",
+    "Decoded",
     "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure", "File", "Fill",
     "Forget", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message",
     "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",

@@ -19,12 +19,14 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults
 class Row(Message, frozen=True, kw_only=True):
     """One request's tokens and the slot that answers them.
 
-    Slot 0 is the bare base: it answers hidden states.
+    Slot 0 is the bare base: it answers hidden states, or with a `pooling` (cls, mean, last) one
+    vector of them.
     """
 
     ids: list[int]
     type_ids: list[int] | None = None
     slot: int = 0
+    pooling: str | None = None
 
 
 class Site(Message, frozen=True, kw_only=True):
@@ -34,6 +36,21 @@ class Site(Message, frozen=True, kw_only=True):
     layer: int
     in_features: int
     out_features: int
+
+
+class BaseEmbedding(Message, frozen=True, kw_only=True):
+    """How the base embeds a text by itself; `problem` says why it does not, "" where it does.
+
+    `prompts` are put before a text by the name of its purpose, `default_prompt` where none is
+    named. Texts longer than `max_tokens` are too long.
+    """
+
+    pooling: str = ""
+    normalize: bool = True
+    max_tokens: int = 0
+    prompts: dict[str, str] = msgspec.field(default_factory=dict)
+    default_prompt: str = ""
+    problem: str = ""
 
 
 class EngineInfo(Message, frozen=True, kw_only=True):
@@ -72,6 +89,7 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     #: each row holds its own as long as it runs
     num_blocks: int = 0
     block_tokens: int = 16
+    embedding: BaseEmbedding = BaseEmbedding(problem="it does not say how")
 
 
 class Array(Message, frozen=True, kw_only=True):

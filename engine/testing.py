@@ -156,7 +156,8 @@ class FakeEngine:
         if not row.ids or self.poison in row.ids:
             return port.Failure(code=BadRow.code, message="the row cannot be computed")
         if row.slot == 0:  # the bare base answers hidden states
-            return port.Array.of(np.stack([features([i]) for i in row.ids]))
+            hidden = np.stack([features([i]) for i in row.ids])
+            return port.Array.of(hidden.mean(0) if row.pooling else hidden)
         return port.Array.of(self._model(row.slot).logits(row.ids))
 
     def _model(self, slot: int) -> BagModel:

@@ -30,6 +30,7 @@ from server.metrics import Live, Metrics
 from server.pools import Pools
 from server.service.adapters import AdapterService
 from server.service.admission import Admission
+from server.service.authors import Authors
 from server.service.checks import CheckService
 from server.service.files import FileService
 from server.service.job_feed import JobFeed
@@ -182,8 +183,9 @@ def _service(
         pools=pools,
     )
     leases = Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
+    authors = Authors(data.registry.resolve, port.info)
     write = WriteService(
-        resolve=data.registry.resolve,
+        authors=authors,
         info=port.info,
         tokenizer=tokenizer,
         prompts=prompts,
@@ -194,7 +196,7 @@ def _service(
         draw=lambda: secrets.randbits(63),
     )
     predict = PredictService(
-        resolve=data.registry.resolve,
+        authors=authors,
         reader=InputReader(tokenizer, calls.max_chars),
         leases=leases,
         admission=Admission(dispatch.room, dispatch.writing_room),

@@ -5,6 +5,7 @@ A new head is one file here and one line in `HEADS`; siblings do not know each o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.errors import BadAdapter
@@ -31,7 +32,7 @@ HEADS: dict[str, HeadKind] = {
 }
 
 
-def head_kind(head: dict[str, Any]) -> HeadKind:
+def head_kind(head: Mapping[str, Any]) -> HeadKind:
     """The kind a head's settings name; raises BadAdapter with the list of known kinds."""
     name = head.get("kind")
     if not isinstance(name, str) or name not in HEADS:

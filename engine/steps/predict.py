@@ -11,6 +11,7 @@ import torch
 from engine.base import Base
 from engine.errors import BadRow, NonFiniteResult
 from engine.faults import device_lost, row_failure
+from engine.head_layers import POOLINGS
 from engine.port import Array, Failure, Predicted, Row
 from engine.prefix import Known
 from engine.resident import Placed
@@ -90,7 +91,8 @@ def _forward(
     for position, logits in zip(
         batch.order, head_logits(base, hidden, batch.slots, placed), strict=True
     ):
-        answers[position] = _array(logits)
+        pooling = rows[position].pooling
+        answers[position] = _array(logits if pooling is None else POOLINGS[pooling](logits))
     return answers
 
 
@@ -125,6 +127,12 @@ def refused(row: Row, base: Base) -> Failure | None:
         return Failure(
             code=BadRow.code,
             message=f"the row has {len(row.ids)} tokens; the base takes at most {base.max_tokens}",
+        )
+    if row.pooling is not None and (row.slot or row.pooling not in POOLINGS):
+        return Failure(
+            code=BadRow.code,
+            message=f"a row of slot {row.slot} asks for the pooling {row.pooling!r}; "
+            f"rows of slot 0 may ask for one of {', '.join(POOLINGS)}",
         )
     if min(row.ids) < 0 or max(row.ids) >= base.vocabulary_size:
         return Failure(

@@ -122,7 +122,7 @@ class Batcher:
             self._room.leave(entry, Stale())
 
     def _send(self, chosen: list[Entry]) -> None:
-        sizes = {entry.digest: entry.num_bytes for entry in chosen}
+        sizes = {entry.digest: entry.num_bytes for entry in chosen if entry.digest}
         num_before = len(self._slots.placed)
         placement = self._slots.acquire(list(sizes), sizes)
         self._room.take(chosen)
@@ -186,7 +186,8 @@ class Batcher:
 
         Only what failed alone, or with the engine, is answered with the error.
         """
-        if len(batch.sizes) == 1:  # among several, nobody knows yet which it was
+        digests = {entry.digest for entry in batch.entries}
+        if len(digests) == 1:  # among several, nobody knows yet which it was
             self._blame(batch.entries[0].digest, error)
         final = isinstance(error, EngineGone) or len(batch.entries) == 1
         for entry in batch.entries:
@@ -198,6 +199,8 @@ class Batcher:
                 self._room.put_back(entry)
 
     def _blame(self, digest: str, error: EngineError) -> None:
+        if not digest:
+            return  # the bare base is nobody's file
         if isinstance(error, NotLoaded):
             self._residency.forget(digest)
         if isinstance(error, BadAdapter):
@@ -216,14 +219,14 @@ def _checked(result: Result, batch: _Batch) -> Predicted:
 
 def _step(batch: _Batch) -> Predict:
     # every slot of the batch is named, not only new ones: the engine then knows by itself what each
-    # row must meet
-    slots = batch.placement.slots
+    # row must meet; the bare base is slot 0
+    slots = {"": 0, **batch.placement.slots}
     rows = [
-        Row(ids=row.ids, type_ids=row.type_ids, slot=slots[entry.digest])
+        Row(ids=row.ids, type_ids=row.type_ids, pooling=row.pooling, slot=slots[entry.digest])
         for entry in batch.entries
         for row in entry.rows
     ]
-    return Predict(rows=rows, place={slot: digest for digest, slot in slots.items()})
+    return Predict(rows=rows, place={slot: digest for digest, slot in slots.items() if slot})
 
 
 def _back_on(

@@ -21,6 +21,8 @@ class RowTokens(NamedTuple):
 
     ids: list[int]
     type_ids: list[int]
+    #: of a row that the bare base answers: what its hidden states become
+    pooling: str | None = None
 
 
 class Answer(NamedTuple):
@@ -61,6 +63,7 @@ class Entry:
 
     @property
     def digest(self) -> str:
+        """Of what must be in a slot; "" for the bare base, which needs none."""
         return self.lease.digest
 
     @property

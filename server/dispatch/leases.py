@@ -11,6 +11,8 @@ from server.dispatch.compositions import Compositions, JointLease
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.revival import until_alive
 
+AnyLease = Lease | JointLease | BareLease
+
 
 class Leases:
     """The one way from a version to weights that stay."""
@@ -23,13 +25,14 @@ class Leases:
         self._compositions = compositions
 
     async def of(
-        self, version: Version, parts: Sequence[tuple[Version, float]] = ()
-    ) -> Lease | JointLease:
-        """`parts` act in place of the version's own adapter, weighted, under its head."""
+        self, version: Version | None, parts: Sequence[tuple[Version, float]] = ()
+    ) -> AnyLease:
+        """On the bare base where there is no version. `parts` act in place of the version's own
+        adapter, weighted, under its head.
+        """
+        if version is None:
+            await until_alive(self._port)
+            return BareLease(generation=self._port.generation)
         if parts:
             return await self._compositions.acquire(version, parts)
         return self._residency.lease(version.digest) or await self._residency.acquire(version)
-
-    async def bare(self) -> BareLease:
-        await until_alive(self._port)
-        return BareLease(generation=self._port.generation)

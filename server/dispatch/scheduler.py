@@ -16,7 +16,10 @@ class Waiting(Protocol):
     """
 
     @property
-    def digest(self) -> str: ...
+    def digest(self) -> str:
+        """Of what needs a slot; empty for the bare base, which needs none."""
+        ...
+
     @property
     def num_bytes(self) -> int: ...
     @property
@@ -100,7 +103,7 @@ def _fill(live: Sequence[W], leased: Mapping[str, int], limits: BatchLimits, now
         )
         if chosen and (full or entry.alone):
             break
-        if entry.digest not in held:
+        if entry.digest and entry.digest not in held:
             if len(held) >= limits.num_slots or held_bytes + entry.num_bytes > limits.slot_bytes:
                 if now - entry.enqueued_at >= limits.patience_s:
                     break

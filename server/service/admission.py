@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from adapters_registry.values import Version
 from engine.heads.generate import GenerateHead
 from server.dispatch.waiting_room import WaitingRoom
+from server.service.author import Author
 
 
 class Admission:
@@ -19,14 +19,10 @@ class Admission:
         self._room = room
         self._writing_room = writing_room
 
-    def check(self, versions: Sequence[Version], num_inputs: int) -> None:
-        """Raises Draining or Overloaded for so many inputs to each version."""
-        num_writing = sum(map(_writes, versions))
-        num_others = len(versions) - num_writing
+    def check(self, authors: Sequence[Author], num_inputs: int) -> None:
+        """Raises Draining or Overloaded for so many inputs to each of them."""
+        num_writing = sum(author.kind == GenerateHead.name for author in authors)
+        num_others = len(authors) - num_writing
         for room, num in ((self._room, num_others), (self._writing_room, num_writing)):
             if num:
                 room.check(num * num_inputs)
-
-
-def _writes(version: Version) -> bool:
-    return bool(version.manifest.semantics["head"]["kind"] == GenerateHead.name)

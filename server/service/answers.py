@@ -7,14 +7,14 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
-from adapters_registry.values import Version
 from engine.errors import EngineError
-from engine.heads import HeadKind
+from engine.heads import HeadKind, head_kind
 from engine.heads.generate import GenerateHead
 from engine.heads.head_kind import Answering
 from engine.port import Array, Failure, Written
 from server.dispatch.entry import Answer
 from server.errors import BadCall
+from server.service.author import Author
 from server.service.tokens import Outputs, TextRow
 from server.service.values import Parameters, RowError
 from server.service.written import Piece, Token
@@ -24,18 +24,27 @@ _OF_SOME_HEADS = {
 }  # fmt: skip
 
 
-def check_parameters(version: Version, kind: HeadKind, parameters: Parameters) -> None:
+def check_parameters(author: Author, parameters: Parameters) -> None:
     """What shapes the answers of one head must not be silently without effect elsewhere."""
+    kind = head_kind(author.head)
     for name, purpose in _OF_SOME_HEADS.items():
         if getattr(parameters, name) is not None and name not in kind.settings:
-            raise BadCall(f"The parameter {name} is for {purpose}; {version.task} is {kind.name}.")
+            raise BadCall(f"The parameter {name} is for {purpose}; {author.name} is {kind.name}.")
     if parameters.wanted is not None and kind.name != GenerateHead.name:
-        raise BadCall(f"Sampling is for written text; {version.task} is {kind.name}.")
+        raise BadCall(f"Sampling is for written text; {author.name} is {kind.name}.")
+    check_compose(author, parameters)
+
+
+def check_compose(author: Author, parameters: Parameters) -> None:
+    if parameters.compose and author.version is None:
+        raise BadCall(
+            f"compose puts adapters together under the head of a task; {author.name} is the base."
+        )
 
 
 def read_answers(
     kind: HeadKind,
-    head: dict[str, Any],
+    head: Mapping[str, Any],
     rows: Sequence[TextRow],
     answers: Sequence[Answer],
     parameters: Parameters,
@@ -55,7 +64,7 @@ def read_answers(
 
 def _answer_of(
     kind: HeadKind,
-    head: dict[str, Any],
+    head: Mapping[str, Any],
     row: TextRow,
     pieces: Sequence[Array | Failure | Written],
     wanted: Answering,
@@ -66,7 +75,7 @@ def _answer_of(
     parts = [piece.numpy() for piece in pieces if isinstance(piece, Array)]
     try:
         logits = kind.merged(parts, [row.encoding])
-        return kind.decode(logits, head, row.encoding, row.text, wanted)
+        return kind.decode(logits, dict(head), row.encoding, row.text, wanted)
     except EngineError as error:
         return RowError(code=error.code, message=str(error))
 

@@ -10,6 +10,7 @@ from adapters_registry.ref import PRODUCTION
 from adapters_registry.registry import Registry
 from adapters_registry.values import Task, Version
 from engine.port import EngineInfo
+from server.service.authors import BASE
 from server.service.page import MAX_LIMIT
 from server.service.values import Caller
 from server.work_pool import WorkPool
@@ -45,7 +46,7 @@ class ModelService:
         try:
             version = await self._lookups.run_for(caller.tenant, self._registry.resolve, ref)
         except (BadName, NotFound):
-            if ref != self._info.base:
+            if ref not in (self._info.base, BASE):
                 raise
             return self._base()
         return self._view(ref, version)

@@ -15,17 +15,17 @@ from adapters_registry.values import Version
 from engine.heads import head_kind
 from engine.heads.generate import GenerateHead
 from server.dispatch.batcher import Batcher
-from server.dispatch.compositions import JointLease
 from server.dispatch.entry import Answer, Entry, RowTokens
-from server.dispatch.leases import Leases
-from server.dispatch.residency import Lease
+from server.dispatch.leases import AnyLease, Leases
 from server.errors import DeadlinePassed, Stale
 from server.limits import CallLimits
 from server.service.admission import Admission
 from server.service.answers import check_parameters, read_answers, written_output
 from server.service.author import Author
+from server.service.authors import Authors
 from server.service.order import Order
 from server.service.predict_observer import PredictObserver
+from server.service.row_chunks import row_chunks
 from server.service.together import Together
 from server.service.tokens import InputReader, Outputs, TextRow
 from server.service.values import (
@@ -71,7 +71,7 @@ class PredictService:
     def __init__(
         self,
         *,
-        resolve: Callable[[str, str], Version],
+        authors: Authors,
         reader: InputReader,
         leases: Leases,
         admission: Admission,
@@ -81,7 +81,7 @@ class PredictService:
         observer: PredictObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._resolve = resolve
+        self._authors = authors
         self._reader = reader
         self._leases = leases
         self._admission = admission
@@ -100,55 +100,66 @@ class PredictService:
         together: Together | None = None,
     ) -> Prediction:
         """With `together` the rows queue at the moment when the rows of other calls do."""
+        author = self._authors.of(caller.tenant, ref)
+        return await self._predict(author, inputs, parameters, caller, together)
+
+    async def embed(
+        self, ref: str, inputs: Sequence[object], parameters: Parameters, caller: Caller
+    ) -> Prediction:
+        """Raises BadCall for a ref that makes no embeddings."""
+        author = self._authors.embedding(caller.tenant, ref)
+        return await self._predict(author, inputs, parameters, caller)
+
+    async def _predict(
+        self,
+        author: Author,
+        inputs: Sequence[object],
+        parameters: Parameters,
+        caller: Caller,
+        together: Together | None = None,
+    ) -> Prediction:
         started = self._clock()
-        version = self._resolve(caller.tenant, ref)
         self._limits.check(len(inputs))
-        self._admission.check([version], len(inputs))
-        head = version.manifest.semantics["head"]
-        check_parameters(version, head_kind(head), parameters)
+        self._admission.check([author], len(inputs))
+        check_parameters(author, parameters)
         deadline = self._write.deadline(caller)
         try:
             async with asyncio.timeout_at(deadline):
-                if head["kind"] == GenerateHead.name:
+                if author.kind == GenerateHead.name:
                     order = Order(
-                        author=Author.of(version), inputs=inputs, parameters=parameters,
+                        author=author, inputs=inputs, parameters=parameters,
                         caller=caller, deadline=deadline, together=together,
                     )  # fmt: skip
                     answered = await self._written(order)
                 else:
                     wait = _Wait(caller.tenant, parameters.priority, deadline, together)
-                    answered = await self._answered(version, inputs, parameters, wait)
+                    answered = await self._answered(author, inputs, parameters, wait)
         except TimeoutError:
             raise DeadlinePassed from None
-        self._observe(version, answered.outputs, answered.rows)
-        return self._prediction(version, answered, started)
-
-    def kind_of(self, tenant: str, ref: str) -> str:
-        """The kind of head that would answer now."""
-        return str(self._resolve(tenant, ref).manifest.semantics["head"]["kind"])
+        self._observe(caller.tenant, author, answered.outputs, answered.rows)
+        return self._prediction(author, answered, started)
 
     def check(self, refs: Sequence[str], num_inputs: int, caller: Caller) -> None:
         """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs to
         each ref; one that names nothing is for its own task to tell.
         """
         self._limits.check(num_inputs * len(refs))
-        versions = []
+        authors = []
         for ref in refs:
             with contextlib.suppress(RegistryError):
-                versions.append(self._resolve(caller.tenant, ref))
-        self._admission.check(versions, num_inputs)
+                authors.append(self._authors.of(caller.tenant, ref))
+        self._admission.check(authors, num_inputs)
 
     async def _answered(
-        self, version: Version, inputs: Sequence[object], parameters: Parameters, wait: _Wait
+        self, author: Author, inputs: Sequence[object], parameters: Parameters, wait: _Wait
     ) -> _Answered:
-        head = version.manifest.semantics["head"]
         outputs: Outputs = [None] * len(inputs)
-        rows = await self._reader.read(inputs, parameters, outputs, head)
+        rows = await self._reader.read(inputs, parameters, outputs, author)
         tokenized_at = self._clock()
-        parts = [(self._resolve(wait.tenant, p.ref), p.weight) for p in parameters.compose]
+        parts = [(self._authors.version(wait.tenant, p.ref), p.weight) for p in parameters.compose]
         wait = wait._replace(parts=parts)
-        answers = await self._compute(version, rows, wait) if rows else []
-        read_answers(head_kind(head), head, rows, answers, parameters, outputs)
+        answers = await self._compute(author, rows, wait) if rows else []
+        read_answers(head_kind(author.head), author.head, rows, answers, parameters, outputs)
         return _Answered(outputs, rows, answers, parts, tokenized_at)
 
     async def _written(self, order: Order) -> _Answered:
@@ -160,13 +171,13 @@ class PredictService:
         answers = list(opened.call.answers.values()) if opened.call else []
         return _Answered(outputs, opened.rows, answers, opened.parts, opened.tokenized_at)
 
-    def _prediction(self, version: Version, answered: _Answered, started: float) -> Prediction:
+    def _prediction(self, author: Author, answered: _Answered, started: float) -> Prediction:
         answers = answered.answers
         return Prediction(
-            task=version.task,
-            version=version.number,
-            digest=version.digest,
-            head=version.manifest.semantics["head"]["kind"],
+            task=author.name,
+            version=author.number,
+            digest=author.digest,
+            head=author.kind,
             composed=[Composed.of(part, weight) for part, weight in answered.parts],
             outputs=[output for output in answered.outputs if output is not None],
             num_tokens=sum(row.encoding.num_tokens for row in answered.rows),
@@ -180,52 +191,33 @@ class PredictService:
 
     # ------------------------------------------------------------ rows
 
-    async def _compute(
-        self, version: Version, rows: Sequence[TextRow], wait: _Wait
-    ) -> list[Answer]:
+    async def _compute(self, author: Author, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
         try:
-            return await self._run(version, rows, wait)
+            return await self._run(author, rows, wait)
         except Stale:
             # the engine was replaced before it saw these rows; with the weights loaded again they
             # lose nothing
-            return await self._run(version, rows, wait)
+            return await self._run(author, rows, wait)
 
-    async def _run(self, version: Version, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
-        lease = await self._leases.of(version, wait.parts)
+    async def _run(self, author: Author, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
+        lease = await self._leases.of(author.version, wait.parts)
         try:
             if wait.together is not None:
                 await wait.together.arrive()
             entries = [
-                self._entry(version, chunk, wait, lease.again()) for chunk in self._chunks(rows)
+                self._entry(author, chunk, wait, lease.again())
+                for chunk in row_chunks(rows, self._limits, author.pooling)
             ]
         finally:
             lease.release()
         return await self._batcher.run(entries)
 
-    def _chunks(self, rows: Sequence[TextRow]) -> list[list[RowTokens]]:
-        chunks: list[list[RowTokens]] = [[]]
-        num_tokens = 0
-        for ids, type_ids in (piece for row in rows for piece in row.encoding.rows):
-            size = len(ids)
-            full = (
-                num_tokens + size > self._limits.entry_tokens
-                or len(chunks[-1]) >= self._limits.entry_rows
-            )
-            if chunks[-1] and full:
-                chunks.append([])
-                num_tokens = 0
-            chunks[-1].append(RowTokens(ids, type_ids))
-            num_tokens += size
-        return chunks
-
-    def _entry(
-        self, version: Version, rows: list[RowTokens], wait: _Wait, lease: Lease | JointLease
-    ) -> Entry:
+    def _entry(self, author: Author, rows: list[RowTokens], wait: _Wait, lease: AnyLease) -> Entry:
         return Entry(
             rows=rows,
             cost=sum(len(row.ids) for row in rows),
             tenant=wait.tenant,
-            label=version.task,
+            label=author.label,
             priority=wait.priority,
             deadline=wait.deadline,
             enqueued_at=self._clock(),
@@ -235,14 +227,16 @@ class PredictService:
 
     # ------------------------------------------------------------ answers
 
-    def _observe(self, version: Version, outputs: Outputs, rows: Sequence[TextRow]) -> None:
+    def _observe(
+        self, tenant: str, author: Author, outputs: Outputs, rows: Sequence[TextRow]
+    ) -> None:
         for output in outputs:
             if isinstance(output, RowError):
                 self._observer.row_failed(output.code)
-        if version.manifest.semantics["head"]["kind"] != GenerateHead.name:  # which told it itself
+        if author.kind != GenerateHead.name:  # which told it itself
             self._observer.predicted(
-                tenant=version.tenant,
-                task=version.task,
+                tenant=tenant,
+                task=author.name,
                 num_inputs=len(outputs),
                 num_tokens=sum(row.encoding.num_tokens for row in rows),
             )

@@ -12,12 +12,9 @@ from msgspec import structs
 from adapters_registry.values import Version
 from engine.port import Sampling
 from engine.tokenizer import Tokenizer
-from server.dispatch.bare_lease import BareLease
-from server.dispatch.compositions import JointLease
 from server.dispatch.draft import Draft
 from server.dispatch.entry import Entry, RowTokens
-from server.dispatch.leases import Leases
-from server.dispatch.residency import Lease
+from server.dispatch.leases import AnyLease, Leases
 from server.service.order import Order
 from server.service.script import Script, Send
 from server.service.token_texts import TokenTexts
@@ -50,7 +47,7 @@ class RowsToWrite:
         ]  # fmt: skip
 
     async def entries(self, scripts: Sequence[Script]) -> list[Entry]:
-        lease = await self._lease()
+        lease = await self.leases.of(self.order.author.version, self.parts)
         try:
             if self.order.together is not None:
                 await self.order.together.arrive()
@@ -64,13 +61,7 @@ class RowsToWrite:
     def _prompts(self) -> list[list[int]]:
         return [prompt for prompt in self.prompts for _ in range(self.order.num_texts)]
 
-    async def _lease(self) -> Lease | JointLease | BareLease:
-        version = self.order.author.version
-        return await (self.leases.of(version, self.parts) if version else self.leases.bare())
-
-    def _entry(
-        self, row: int, prompt: list[int], script: Script, lease: Lease | JointLease | BareLease
-    ) -> Entry:
+    def _entry(self, row: int, prompt: list[int], script: Script, lease: AnyLease) -> Entry:
         order = self.order
         seed = (self.sampling.seed + row % order.num_texts + _SEEDS) % (2 * _SEEDS) - _SEEDS
         draft = Draft(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ from engine.heads.head_kind import input_of, windows_of
 from engine.tokenizer import Encoding, Tokenizer, bare_encoding
 from engine.windows import Windows
 from server.errors import InputTooLong
+from server.service.author import Author
 from server.service.inputs import Given, read_input
 from server.service.token_ids import TokenIds
 from server.service.values import Parameters, RowError
@@ -46,28 +48,34 @@ class InputReader:
         inputs: Sequence[object],
         parameters: Parameters,
         outputs: Outputs,
-        head: dict[str, Any],
+        author: Author,
     ) -> list[TextRow]:
         """The rows to compute. `outputs` receives the errors of the others."""
+        head = dict(author.head)
         given = self._given(inputs, outputs, input_of(head))
+        if (prompt := prompt_of(author, parameters)) is not None:
+            given = {i: each._replace(first=prompt + each.first) for i, each in given.items()}
         windows = windows_of(head)
+        limit = min(
+            author.max_tokens or self._tokenizer.max_tokens, parameters.cut_to or sys.maxsize
+        )
         if sum(each.num_chars for each in given.values()) <= _INLINE_CHARS:
-            encodings = [self._encode(each, windows) for each in given.values()]
+            encodings = [self._encode(each, limit, windows) for each in given.values()]
         else:
             texts = [each.texts for each in given.values()]
-            encodings = await asyncio.to_thread(
-                self._tokenizer.encode_batch, texts, windows=windows
-            )
+            encodings = await asyncio.to_thread(self._tokenizer.encode_batch, texts, limit, windows)
         rows = []
         for (position, each), encoding in zip(given.items(), encodings, strict=True):
             if encoding.truncated and not parameters.truncate:
-                outputs[position] = self._too_many_tokens()
+                outputs[position] = _too_many_tokens(limit)
             else:
                 rows.append(TextRow(position, each.second or each.first, encoding))
-        rows += self._ready(inputs, outputs)
+        rows += self._ready(inputs, outputs, limit, parameters)
         return sorted(rows, key=lambda row: row.position)
 
-    def _ready(self, inputs: Sequence[object], outputs: Outputs) -> list[TextRow]:
+    def _ready(
+        self, inputs: Sequence[object], outputs: Outputs, limit: int, parameters: Parameters
+    ) -> list[TextRow]:
         """Those that are tokens already."""
         rows = []
         for position, item in enumerate(inputs):
@@ -78,10 +86,10 @@ class InputReader:
             except BadRow as error:
                 outputs[position] = RowError(code=error.code, message=str(error))
                 continue
-            if len(ids) > self._tokenizer.max_tokens:
-                outputs[position] = self._too_many_tokens()
+            if len(ids) > limit and not parameters.truncate:
+                outputs[position] = _too_many_tokens(limit)
             else:
-                rows.append(TextRow(position, "", bare_encoding(ids)))
+                rows.append(TextRow(position, "", bare_encoding(ids[:limit])))
         return rows
 
     def _given(self, inputs: Sequence[object], outputs: Outputs, wanted: str) -> dict[int, Given]:
@@ -96,13 +104,18 @@ class InputReader:
                 given[position] = read
         return given
 
-    def _encode(self, given: Given, windows: Windows | None) -> Encoding:
-        return self._tokenizer.encode(given.first, given.second, windows=windows)
+    def _encode(self, given: Given, limit: int, windows: Windows | None) -> Encoding:
+        return self._tokenizer.encode(given.first, given.second, limit, windows)
 
-    def _too_many_tokens(self) -> RowError:
-        limit = self._tokenizer.max_tokens
-        return RowError(
-            code=InputTooLong.code,
-            message=f"The input has more than the {limit} tokens the base reads; "
-            "send a shorter one, or the parameter truncate to have it cut.",
-        )
+
+def prompt_of(author: Author, parameters: Parameters) -> str | None:
+    """What the base wants before a text of this purpose; one that it does not know has none."""
+    return author.prompts.get(parameters.purpose) or author.prompts.get("")
+
+
+def _too_many_tokens(limit: int) -> RowError:
+    return RowError(
+        code=InputTooLong.code,
+        message=f"The input has more than the {limit} tokens that are read; "
+        "send a shorter one, or the parameter truncate to have it cut.",
+    )

@@ -61,6 +61,10 @@ class Parameters:
     dimensions: int | None = None
     truncate: bool = False
     priority: Priority = Priority.INTERACTIVE
+    #: cut an input at so many tokens, with `truncate`
+    cut_to: int | None = None
+    #: what an embedded text is for, where the base has a prompt for it: query, document, …
+    purpose: str = ""
     max_tokens: int | None = None
     wanted: Wanted | None = None
     compose: tuple[Part, ...] = ()

@@ -11,17 +11,17 @@ from collections.abc import Callable, Sequence
 
 from msgspec import structs
 
-from adapters_registry.errors import BadName, NotFound
 from adapters_registry.values import Version
 from engine.grammar.trial import Trial
-from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo, Sampling
 from engine.tokenizer import Tokenizer
 from server.dispatch.leases import Leases
 from server.dispatch.writer import Writer
-from server.errors import BadCall, DeadlinePassed
+from server.errors import DeadlinePassed
 from server.limits import CallLimits
+from server.service.answers import check_compose
 from server.service.author import Author
+from server.service.authors import Authors
 from server.service.opened import Opened
 from server.service.order import Order
 from server.service.predict_observer import PredictObserver
@@ -41,7 +41,7 @@ class WriteService:
     def __init__(
         self,
         *,
-        resolve: Callable[[str, str], Version],
+        authors: Authors,
         info: EngineInfo,
         tokenizer: Tokenizer,
         prompts: PromptReader,
@@ -52,23 +52,15 @@ class WriteService:
         draw: Callable[[], int],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._resolve, self._info, self._prompts = resolve, info, prompts
+        self._authors, self._prompts = authors, prompts
         self._tokenizer, self._texts = tokenizer, TokenTexts(tokenizer)
         self._grammars = Trial(info.tokenizer_json, info.end_ids)
         self._leases, self._writer, self._limits = leases, writer, limits
         self._observer, self._draw, self._clock = observer, draw, clock
 
     def author(self, tenant: str, ref: str) -> Author:
-        """A version of a task that writes; or the base, where the ref is its name and no task's."""
-        try:
-            author = Author.of(self._resolve(tenant, ref))
-        except (BadName, NotFound):
-            if ref != self._info.base or GenerateHead.name not in self._info.poolings:
-                raise
-            return Author.bare(self._info)
-        if author.head["kind"] != GenerateHead.name:
-            raise BadCall(f"{author.name} is {author.head['kind']}; it writes no text.")
-        return author
+        """A version that writes, or the base. Raises BadCall for what writes no text."""
+        return self._authors.writing(tenant, ref)
 
     def deadline(self, caller: Caller) -> float:
         latest = self._clock() + self._limits.timeout_s
@@ -88,12 +80,13 @@ class WriteService:
 
     async def _open(self, order: Order) -> Opened:
         self._limits.check(len(order.inputs) * order.num_texts)
+        check_compose(order.author, order.parameters)
         sampling = await self._sampling(order.wanted)
         head = {**order.author.head, "format": order.form or order.author.head["format"]}
         outputs: Outputs = [None] * len(order.inputs)
         rows = await self._prompts.read(order.inputs, head, outputs)
         tokenized_at, tenant = self._clock(), order.caller.tenant
-        parts = [(self._resolve(tenant, p.ref), p.weight) for p in order.parameters.compose]
+        parts = [(self._authors.version(tenant, p.ref), p.weight) for p in order.parameters.compose]
         call = self._call(order, rows, sampling, parts) if rows else None
         if call is not None:
             await call.start()

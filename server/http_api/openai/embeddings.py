@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.error_table import error_named
-from server.errors import BadCall, BadParameter
+from server.errors import BadParameter
 from server.http_api.openai.body import Body, documented, is_tokens
 from server.http_api.predict import unless_gone
 from server.http_api.route import GuardedRoute
@@ -20,21 +20,26 @@ from server.service.token_ids import TokenIds
 from server.service.values import Parameters, Prediction, RowError
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])
-_KNOWN = {"model", "input", "encoding_format", "dimensions"}
+_KNOWN = {
+    "model", "input", "encoding_format", "dimensions", "truncate", "truncate_prompt_tokens",
+    "input_type",
+}  # fmt: skip
 
 
 @router.post("/v1/embeddings", openapi_extra=documented(_KNOWN, "model", "input"))
 async def embeddings(request: Request) -> Response:
-    """OpenAI's embeddings."""
+    """OpenAI's embeddings, by a task with an embed head or by the base.
+
+    `truncate` and vLLM's `truncate_prompt_tokens` (-1: as many as are read) cut long inputs;
+    `input_type` names one of the base's own prompts.
+    """
     service: Service = request.app.state.service
     body = Body(await request.body(), _KNOWN)
     model, encode = body.text("model"), _encoding(body.fields.get("encoding_format", "float"))
     inputs = _inputs(body.fields.get("input"))
-    parameters = Parameters(dimensions=body.count("dimensions"))
     caller = request.state.caller
-    if (kind := service.predict.kind_of(caller.tenant, model)) != "embed":
-        raise BadCall(f"{model} is {kind}; it makes no embeddings.")
-    answer = await unless_gone(request, service.predict.predict(model, inputs, parameters, caller))
+    work = service.predict.embed(model, inputs, _parameters(body), caller)
+    answer = await unless_gone(request, work)
     if answer is None:
         return Response(status_code=499)
     content = {
@@ -48,6 +53,21 @@ async def embeddings(request: Request) -> Response:
     }
     headers = {"x-adapterd-digest": answer.digest}
     return Response(msgspec.json.encode(content), media_type="application/json", headers=headers)
+
+
+def _parameters(body: Body) -> Parameters:
+    cut_to = body.count("truncate_prompt_tokens", least=-1)
+    if cut_to == 0:
+        raise BadParameter(
+            "truncate_prompt_tokens is 0; it must be 1 or more, or -1.",
+            param="truncate_prompt_tokens",
+        )
+    return Parameters(
+        dimensions=body.count("dimensions"),
+        truncate=body.flag("truncate") or cut_to is not None,
+        cut_to=cut_to if cut_to != -1 else None,
+        purpose=body.text("input_type") if "input_type" in body.fields else "",
+    )
 
 
 def _encoding(name: object) -> Any:
