@@ -10,21 +10,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.errors import BadBase
+from engine.errors import BadAdapter, BadBase
 from engine.results import BaseEmbedding
+from engine.sentence_modules import described_embedding
 
 _MODULES = "modules.json"
-#: the poolings of sentence-transformers that one row can answer by itself -> ours
-_POOLINGS = {"cls": "cls", "mean": "mean", "lasttoken": "last"}
-#: as they were written before there was one name for all
-_OLD_FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 
 
 def read_base_embedding(path: Path, architecture: str, max_tokens: int) -> BaseEmbedding:
@@ -38,38 +28,26 @@ def read_base_embedding(path: Path, architecture: str, max_tokens: int) -> BaseE
     if not (path / _MODULES).is_file():
         pooling = "last" if architecture == "decoder" else "mean"
         return BaseEmbedding(pooling=pooling, normalize=True, max_tokens=max_tokens)
-    modules = {_kind(module): module for module in _read(path / _MODULES, list)}
-    known = {"Transformer", "Pooling", "Normalize"}
-    if unknown := sorted(set(modules) - known):
-        return BaseEmbedding(
-            problem=f"its {_MODULES} has the modules {', '.join(unknown)}; "
-            f"only {', '.join(sorted(known))} are computed"
-        )
-    if "Pooling" not in modules:
+    modules = _read(path / _MODULES, list)
+    pooling_folder = _folder(modules, "Pooling")
+    if pooling_folder is None:
         return BaseEmbedding(problem=f"its {_MODULES} has no Pooling module")
-    pooling = _pooling(_read(path / str(modules["Pooling"].get("path")) / "config.json", dict))
-    if pooling not in _POOLINGS:
-        return BaseEmbedding(
-            problem=f"its pooling is {pooling}; the poolings computed are {', '.join(_POOLINGS)}"
-        )
-    folder = path / str(modules.get("Transformer", {}).get("path", ""))
+    pooling_config = _read(path / pooling_folder / "config.json", dict)
+    try:
+        head = described_embedding(modules, pooling_config or {"pooling_mode": "mean"})
+    except BadAdapter as error:
+        return BaseEmbedding(problem=str(error))
+    longest = _longest(path / (_folder(modules, "Transformer") or "")) or max_tokens
     return BaseEmbedding(
-        pooling=_POOLINGS[pooling], normalize="Normalize" in modules,
-        max_tokens=min(max_tokens, _longest(folder) or max_tokens), **_prompts(path),
+        pooling=head["pooling"], normalize=head["normalize"], max_tokens=min(max_tokens, longest),
+        **_prompts(path),
     )  # fmt: skip
 
 
-def _kind(module: Any) -> str:
-    """Class names, whatever their package was called in the release that wrote the file."""
-    return str(module.get("type", "")).rpartition(".")[2] if isinstance(module, dict) else "?"
-
-
-def _pooling(config: dict[str, Any]) -> str:
-    mode = config.get("pooling_mode")
-    modes = [mode] if isinstance(mode, str) else mode
-    if not isinstance(modes, list | tuple):
-        modes = [name for flag, name in _OLD_FLAGS.items() if config.get(flag) is True] or ["mean"]
-    return " with ".join(map(str, modes))
+def _folder(modules: list[Any], kind: str) -> str | None:
+    """Where the module of that class has its files, whatever package the class was in."""
+    named = [m for m in modules if isinstance(m, dict) and str(m.get("type")).endswith(f".{kind}")]
+    return str(named[0].get("path", "")) if named else None
 
 
 def _longest(folder: Path) -> int | None:

@@ -43,7 +43,8 @@ def test_a_saved_sentence_transformer_is_served_as_it_embeds(
     model.save(str(tmp_path))
     engine = Engine(EngineConfig(base=str(tmp_path), dtype="float32", threads=1, num_slots=1))
     assert engine.info.embedding.max_tokens == 16
-    np.testing.assert_allclose(embeddings(engine, TEXTS), model.encode(TEXTS, show_progress_bar=False), atol=1e-5)
+    expected = model.encode(TEXTS, show_progress_bar=False)
+    np.testing.assert_allclose(embeddings(engine, TEXTS), expected, atol=1e-5)
 
 
 @pytest.mark.real_base
