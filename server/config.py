@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     #: a call without a deadline of its own gives up after this long
     predict_timeout_s: float = Field(60.0, gt=0)
 
+    #: within so long an engine that no longer computes makes the server unready
+    engine_timeout_s: float = Field(30.0, gt=0)
+
     #: API keys; without the file one tenant, `default`, is served on loopback only
     keys_file: Path | None = None
     #: Host headers answered beside loopback names, when no key file is set

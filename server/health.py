@@ -10,11 +10,12 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The one way a server goes, but for an engine that dies and comes back."""
+    """The one way a server goes, but for an engine that dies or stands still, and comes back."""
 
     STARTING = "starting"
     READY = "ready"
     REVIVING = "reviving"
+    STALLED = "stalled"
     DRAINING = "draining"
 
 
@@ -23,6 +24,8 @@ class Health:
 
     def __init__(self) -> None:
         self._state = State.STARTING
+        self._reason: str | None = None
+        self._trainer: str | None = None
         #: told of every change; gRPC's own health service
         self.on_change: list[Callable[[State], Awaitable[None]]] = []
 
@@ -34,13 +37,42 @@ class Health:
     def is_draining(self) -> bool:
         return self._state is State.DRAINING
 
-    async def turn(self, state: State) -> None:
-        self._state = state
-        for tell in self.on_change:
-            await tell(state)
+    @property
+    def reason(self) -> str | None:
+        """Why the server is not ready, where its state does not say so by itself."""
+        return self._reason
 
-    async def see_engine(self, *, is_alive: bool) -> None:
-        """A server without its engine is not ready; whether it starts or drains comes first."""
-        state = State.READY if is_alive else State.REVIVING
-        if self._state is not state and self._state in (State.READY, State.REVIVING):
-            await self.turn(state)
+    @property
+    def trainer(self) -> str | None:
+        """Why no job is run here now. Calls other than those of jobs do not suffer from it, so it
+        makes no server unready: else a full disk would end its predictions.
+        """
+        return self._trainer
+
+    async def turn(self, state: State, reason: str | None = None) -> None:
+        self._state, self._reason = state, reason
+        await self._tell()
+
+    async def _tell(self) -> None:
+        for tell in self.on_change:
+            await tell(self._state)
+
+    async def see_engine(self, *, is_alive: bool, problem: str | None = None) -> None:
+        """A server whose engine is gone, or has a problem, is not ready; whether it starts or
+        drains comes first.
+        """
+        if self._state in (State.STARTING, State.DRAINING):
+            return
+        state, reason = State.READY, None
+        if not is_alive:
+            state, reason = State.REVIVING, "the engine ended and is being started again"
+        elif problem is not None:
+            state, reason = State.STALLED, problem
+        if self._state is not state:
+            await self.turn(state, reason)
+        self._reason = reason
+
+    async def see_trainer(self, problem: str | None) -> None:
+        if self._trainer != problem:
+            self._trainer = problem
+            await self._tell()

@@ -165,11 +165,13 @@ class Server:
         if settings.train:
             parts.worker.start()
         await self.health.turn(State.READY)
-        self._watch = asyncio.create_task(self._watch_engine(parts.port))
+        self._watch = asyncio.create_task(self._watch_parts(parts))
 
-    async def _watch_engine(self, port: EnginePort) -> None:
+    async def _watch_parts(self, parts: Parts) -> None:
         while True:
-            await self.health.see_engine(is_alive=port.is_alive)
+            problem = parts.probe.look()
+            await self.health.see_engine(is_alive=parts.port.is_alive, problem=problem)
+            await self.health.see_trainer(parts.worker.problem)
             await asyncio.sleep(_LOOK_S)
 
     async def _scrape(self) -> bytes:
@@ -198,7 +200,14 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     server = Server(settings, port)
-    await server.start()
+    starting = asyncio.ensure_future(server.start())
+    stopping = asyncio.ensure_future(asked.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        # a base takes long to load, in a thread that cannot be stopped, and nothing was accepted
+        _log.info("stopped while starting", extra={"action": "server.stopped"})
+        os._exit(0)  # the engine sees its parent hang up
+    await starting
     ports, host = server.ports, settings.host
     _log.info(
         "serving HTTP on %s:%d, gRPC on %s:%d, metrics on %s:%d",

@@ -17,7 +17,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 _SECONDS = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.035, 0.05, 0.08, 0.13, 0.2, 0.5, 1,
@@ -52,6 +52,10 @@ class Live:
     texts_running: int = 0
     texts_waiting: int = 0
     kv_cache_usage: float = 0.0
+    #: whether jobs are run here, where they are to be, and what failed so far that no job is to
+    #: blame for
+    trainer_up: bool = True
+    trainer_failures: int = 0
 
 
 class Metrics:
@@ -200,31 +204,26 @@ class _LiveCollector:
 
     def collect(self) -> Iterable[Metric]:
         live = self._live()
-        yield GaugeMetricFamily("adapterd_queue_rows", "Rows waiting", live.queue_rows)
-        yield GaugeMetricFamily("adapterd_queue_tokens", "Tokens waiting", live.queue_tokens)
-        yield GaugeMetricFamily(
-            "adapterd_slots_used", "Slots that hold an adapter", live.slots_used
-        )
-        yield GaugeMetricFamily("adapterd_slots_total", "Slots there are", live.slots_total)
-        yield GaugeMetricFamily(
-            "adapterd_loaded_adapters", "Adapters in host memory", live.loaded_adapters
-        )
-        yield GaugeMetricFamily(
-            "adapterd_loaded_bytes", "Bytes of adapters in host memory", live.loaded_bytes
-        )
-        yield GaugeMetricFamily(
-            "adapterd_engine_generation", "Engines started so far", live.engine_generation
-        )
-        yield GaugeMetricFamily(
-            "adapterd_num_requests_running", "Texts that write", live.texts_running
-        )
-        yield GaugeMetricFamily(
-            "adapterd_num_requests_waiting", "Texts that wait to write", live.texts_waiting
-        )
-        yield GaugeMetricFamily(
-            "adapterd_kv_cache_usage_perc",
-            "Share of the memory for keys and values that running texts need",
-            live.kv_cache_usage,
+        for name, text, value in (
+            ("queue_rows", "Rows waiting", live.queue_rows),
+            ("queue_tokens", "Tokens waiting", live.queue_tokens),
+            ("slots_used", "Slots that hold an adapter", live.slots_used),
+            ("slots_total", "Slots there are", live.slots_total),
+            ("loaded_adapters", "Adapters in host memory", live.loaded_adapters),
+            ("loaded_bytes", "Bytes of adapters in host memory", live.loaded_bytes),
+            ("engine_generation", "Engines started so far", live.engine_generation),
+            ("num_requests_running", "Texts that write", live.texts_running),
+            ("num_requests_waiting", "Texts that wait to write", live.texts_waiting),
+            (
+                "kv_cache_usage_perc",
+                "Share of the memory for keys and values that running texts need",
+                live.kv_cache_usage,
+            ),
+            ("trainer_up", "0 while no job can be run here", int(live.trainer_up)),
+        ):
+            yield GaugeMetricFamily(f"adapterd_{name}", text, value)
+        yield CounterMetricFamily(
+            "adapterd_trainer_failures", "Failures no job is to blame for", live.trainer_failures
         )
         yield self._gateway_gauge(live)
 

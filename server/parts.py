@@ -24,6 +24,7 @@ from server.dispatch.leases import Leases
 from server.dispatch.residency import Residency
 from server.dispatch.waiting_room import WaitingRoom
 from server.dispatch.writer import Writer
+from server.engine_probe import EngineProbe
 from server.errors import StartFailed
 from server.health import Health
 from server.metrics import Live, Metrics
@@ -45,6 +46,7 @@ from server.service.tokens import InputReader
 from server.service.views import info_view
 from server.service.write import WriteService
 from server.training import build_trainer, start_engine
+from server.watched_port import WatchedPort
 from server.writing_metrics import WritingMetrics
 from trainer.child_job_checks import MODULES, ChildJobChecks
 from trainer.fork_server import ForkServer
@@ -69,7 +71,8 @@ class Dispatch:
 class Parts:
     """What a server consists of, for its transports, for tests, and for whoever stops it."""
 
-    port: EnginePort
+    port: WatchedPort
+    probe: EngineProbe
     owns_port: bool
     data: Data
     dispatch: Dispatch
@@ -100,7 +103,7 @@ def build(
     """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
     data = Data.open(settings.data_dir)
     try:
-        port = given or start_engine(settings)
+        port = WatchedPort(given or start_engine(settings))
     except StartFailed:
         data.close()
         raise
@@ -113,16 +116,18 @@ def build(
     )  # fmt: skip
     trainer = build_trainer(settings, port, data, tokenizer, checks)
     pools = Pools.sized(checks=settings.max_checks)
-    metrics.watch(_live(port, dispatch))
+    worker = Worker(trainer)
+    metrics.watch(_live(port, dispatch, worker))
     return Parts(
         port=port,
+        probe=EngineProbe(port, tokenizer.encode("ready").ids, settings.engine_timeout_s),
         owns_port=given is None,
         data=data,
         dispatch=dispatch,
         service=_service(
             settings, port, data, dispatch, tokenizer, trainer, metrics, health, pools
         ),
-        worker=Worker(trainer),
+        worker=worker,
         pools=pools,
         fork_server=fork_server,
         owns_fork_server=given_fork_server is None,
@@ -222,7 +227,7 @@ def _service(
     )
 
 
-def _live(port: EnginePort, dispatch: Dispatch) -> Callable[[], Live]:
+def _live(port: EnginePort, dispatch: Dispatch, worker: Worker) -> Callable[[], Live]:
     rooms = (dispatch.room, dispatch.writing_room)
 
     def live() -> Live:
@@ -239,6 +244,8 @@ def _live(port: EnginePort, dispatch: Dispatch) -> Callable[[], Live]:
             texts_running=len(dispatch.writer.texts),
             texts_waiting=dispatch.writing_room.num_rows,
             kv_cache_usage=dispatch.writer.share_held,
+            trainer_up=worker.problem is None,
+            trainer_failures=worker.num_failures,
         )
 
     return live

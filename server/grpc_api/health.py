@@ -8,15 +8,19 @@ from typing import Any
 
 from grpc_health.v1 import health_pb2
 
+from adapterd.v1 import jobs_pb2
 from server.errors import Draining, TooManyCalls, UnknownService
 from server.health import Health, State
 
 _Status = health_pb2.HealthCheckResponse
 _List: Any = health_pb2.HealthListResponse  # type: ignore[attr-defined]  # newer than its types
+#: the service whose calls are in vain where no job is run
+_JOBS = jobs_pb2.DESCRIPTOR.services_by_name["Jobs"].full_name
 
 
 class HealthApi:
-    """One state for the whole server, asked for by the name of any of its services.
+    """One state for the whole server, asked for by the name of any of its services; that of jobs
+    is not served either while none can be run here.
 
     Whoever watches is told of changes. Beyond `most_watches` the connection that holds most of
     them loses its oldest, so that one caller's do not keep out another's.
@@ -35,11 +39,11 @@ class HealthApi:
         del peer
         if request.service not in self._services:
             raise UnknownService(f"There is no service {request.service[:64]!r}.")
-        return self._response()
+        return self._response(request.service)
 
     async def list(self, request: object, peer: str) -> Any:
         del request, peer
-        return _List(statuses={name: self._response() for name in sorted(self._services)})
+        return _List(statuses={name: self._response(name) for name in sorted(self._services)})
 
     async def watch(
         self, request: health_pb2.HealthCheckRequest, peer: str
@@ -49,7 +53,7 @@ class HealthApi:
         told = None
         try:
             while not watch.is_evicted:
-                response = self._response()
+                response = self._response(request.service)
                 if request.service not in self._services:
                     response = _Status(status=_Status.SERVICE_UNKNOWN)
                 if response.status != told:
@@ -63,8 +67,10 @@ class HealthApi:
         finally:
             self._leave(peer, watch)
 
-    def _response(self) -> health_pb2.HealthCheckResponse:
+    def _response(self, service: str) -> health_pb2.HealthCheckResponse:
         is_ready = self._health.state is State.READY
+        if service == _JOBS and self._health.trainer is not None:
+            is_ready = False
         return _Status(status=_Status.SERVING if is_ready else _Status.NOT_SERVING)
 
     def _enter(self, peer: str) -> _Watch:

@@ -170,6 +170,8 @@ class FileDeletedOut(BaseModel):
 
 
 class StateOut(BaseModel):
-    """Health in a word."""
+    """Health in a word, and a sentence where something is wrong."""
 
     status: str
+    reason: str | None = None
+    trainer: str | None = None

@@ -12,19 +12,21 @@ from server.service.views import InfoView
 router = APIRouter(route_class=GuardedRoute, tags=["status"])
 
 
-@router.get("/health/live")
+@router.get("/health/live", response_model_exclude_none=True)
 async def live() -> StateOut:
     """200 while the server's event loop turns."""
     return StateOut(status="live")
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", response_model_exclude_none=True)
 async def ready(request: Request, response: Response) -> StateOut:
-    """200 if calls should be sent here, 503 while starting, draining or without its engine."""
+    """200 if calls should be sent here, 503 while starting, draining or without an engine that
+    computes. `trainer` says why no job is run here, where none is.
+    """
     health: Health = request.app.state.health
     if health.state is not State.READY:
         response.status_code = 503
-    return StateOut(status=str(health.state))
+    return StateOut(status=str(health.state), reason=health.reason, trainer=health.trainer)
 
 
 @router.get("/v1/info")

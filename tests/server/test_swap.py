@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from engine.port import Unload
+from engine.testing import FakeEngine
 from tests.server.build import Grpc, grpc_client, http_client, publish, registry_of, running, until
 
 TEXTS = ["one", "two and more", "three"]
@@ -56,14 +57,19 @@ async def test_the_call_after_a_promotion_is_answered_by_the_new_version(tmp_pat
 
 
 async def test_deleting_a_version_unloads_it(tmp_path: Path) -> None:
-    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+    engine = FakeEngine()
+    async with (
+        running(tmp_path, engine) as server,
+        grpc_client(server) as rpc,
+        http_client(server) as http,
+    ):
         publish(registry_of(server), "mood", seed=1)
         old = publish(registry_of(server), "mood", seed=2)
         await rpc.predict("mood@2", "x")
         assert (await http.delete("/v1/tasks/mood/versions/2")).status_code == 204
         dispatch = server.parts.dispatch
         await until(lambda: old.digest not in dispatch.slots.placed.values())
-        assert Unload(digest=old.digest) in server.parts.port.steps  # type: ignore[attr-defined]
+        assert Unload(digest=old.digest) in engine.steps
         assert (await http.get("/v1/tasks/mood/versions/2")).status_code == 404
 
 
