@@ -42,8 +42,8 @@ from adapters_registry.strict_json import NotStrictJson, parse_list, parse_objec
 T = TypeVar("T")
 
 
-def check_directory(directory: Path, limits: Limits, left_out: Sequence[str] = ()) -> None:
-    """Raise the BadArtifact of the first file that is refused.
+def check_directory(directory: Path, limits: Limits, left_out: Sequence[str] = ()) -> list[Header]:
+    """The headers of its weights. Raises the BadArtifact of the first file that is refused.
 
     `left_out` are the names of what came with it, for a sentence about what is not there.
     """
@@ -53,15 +53,16 @@ def check_directory(directory: Path, limits: Limits, left_out: Sequence[str] = (
             raise MissingFile(f"{CONFIG} is not there{missing_hint(CONFIG, left_out)}", name=CONFIG)
         config = read_json(directory / CONFIG, limits)
         check_config(config)
-        header = check_weights(directory / _weights_name(names, left_out), limits)
-        check_ranks(config, header.tensors, limits)
+        headers = [check_weights(directory / _weights_name(names, left_out), limits)]
+        check_ranks(config, headers[0].tensors, limits)
         if head := _one_of(HEAD_NAMES, names):
-            check_weights(directory / head, limits)
+            headers.append(check_weights(directory / head, limits))
         for name in (MANIFEST, HUB_HEAD_CONFIG, POOLING):
             if name in names:
                 read_json(directory / name, limits)
         if MODULES in names:
             _parsed(directory / MODULES, limits, parse_list)
+    return headers
 
 
 def _weights_name(names: Set[str], left_out: Sequence[str]) -> str:

@@ -35,6 +35,10 @@ class Staging:
         return self._scratch.path
 
     @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    @property
     def left_out(self) -> list[str]:
         """Names of what came and was not stored, a folder's once; a long list is cut."""
         listed = list(dict.fromkeys(map(listed_name, self._left_out)))

@@ -132,9 +132,7 @@ class Residency:
         return lease
 
     def discard(self, digest: str) -> None:
-        """Unload a digest that is no longer wanted, unless a batch still needs it (then the budget
-        takes it later).
-        """
+        """Unload a digest that nobody wants; while a batch needs it, the budget takes it later."""
         self._failures.pop(digest, None)
         resident = self._residents.get(digest)
         if resident is not None and not resident.leases:
@@ -159,7 +157,7 @@ class Residency:
 
     def released(self) -> None:
         if self._num_bytes > self._host_bytes:
-            self._make_room(0)
+            self.make_room(0)
 
     def _follow_engine(self) -> None:
         if self._port.generation != self._generation:
@@ -198,7 +196,7 @@ class Residency:
         step = Load(digest=version.digest, semantics=semantics, files=listed)
         self._follow_engine()
         generation = self._generation
-        self._make_room(version.num_bytes)
+        self.make_room(version.num_bytes)
         loaded = await self._submit(step)
         self._follow_engine()
         if generation != self._generation:
@@ -212,7 +210,7 @@ class Residency:
         except OutOfMemory:
             # sizes on disk are a guess of sizes in memory: empty what can be emptied, and ask once
             # more
-            self._make_room(self._host_bytes)
+            self.make_room(self._host_bytes)
             result = await asyncio.wrap_future(self._port.submit(step))
         if not isinstance(result, Loaded):
             raise EngineError(f"the engine answered a Load with {type(result).__name__}")
@@ -222,10 +220,11 @@ class Residency:
         resident = _Resident(digest, num_bytes, self._clock() + _FRESH_S)
         self._residents[digest] = resident
         self._num_bytes += num_bytes
-        self._make_room(0)
+        self.make_room(0)
         return resident
 
-    def _make_room(self, num_bytes: int) -> None:
+    def make_room(self, num_bytes: int) -> None:
+        """Unload what is idle until so much more would be within the budget."""
         excess = self._num_bytes + num_bytes - self._host_bytes
         now = self._clock()
         for resident in list(self._residents.values()) if excess > 0 else ():

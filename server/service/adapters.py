@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,8 @@ from typing import Any
 from adapters_registry.ref import PRODUCTION, check_name
 from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
-from engine.errors import EngineError
 from engine.heads.generate import GenerateHead
-from engine.port import EnginePort, Inspect, Inspected
+from engine.port import EnginePort
 from engine.prompting import PROMPT_FILES
 from server.audit import note
 from server.dispatch.residency import Residency
@@ -24,6 +24,7 @@ from server.errors import BadCall
 from server.pools import Pools
 from server.service.export import Export, drop
 from server.service.head_settings import head_of
+from server.service.inspector import Inspector
 from server.service.prompts import PromptReader
 from server.service.record import record_of
 from server.service.reports import Reports
@@ -45,7 +46,7 @@ Upload = Iterable[tuple[str, Iterable[bytes]]]
 
 
 class AdapterService:
-    """Over the registry and the engine's inspection.
+    """Over the registry and the inspection of what strangers send.
 
     Every kind of work has threads of its own, so that slow uploads hold up no look-up.
     """
@@ -56,11 +57,12 @@ class AdapterService:
         registry: Registry,
         port: EnginePort,
         residency: Residency,
+        inspector: Inspector,
         prompts: PromptReader,
         pools: Pools,
     ) -> None:
         self._registry, self._port = registry, port
-        self._residency, self._prompts = residency, prompts
+        self._residency, self._prompts, self._inspector = residency, prompts, inspector
         self._reports = Reports(registry)
         self._pools = pools
 
@@ -70,8 +72,9 @@ class AdapterService:
         self, caller: Caller, registration: Registration, upload: Upload
     ) -> VersionView:
         """Stage, read strictly, inspect, publish: nothing of a refused adapter stays."""
-        version, record = await self._pools.transfers.run(
-            caller.tenant, self._register, caller, registration, upload
+        loop = asyncio.get_running_loop()
+        version, record = await self._pools.transfers.run_cancellable(
+            caller.tenant, lambda gone: self._register(caller, registration, upload, loop, gone)
         )
         ref = f"{version.task}@{version.number}"
         note("adapter.registered", "a version was registered", caller, ref=ref)
@@ -80,7 +83,12 @@ class AdapterService:
         return replace(await self._shown(version), **told)
 
     def _register(
-        self, caller: Caller, registration: Registration, upload: Upload
+        self,
+        caller: Caller,
+        registration: Registration,
+        upload: Upload,
+        loop: asyncio.AbstractEventLoop,
+        gone: threading.Event,
     ) -> tuple[Version, dict[str, Any]]:
         """The version, and what is kept of how it came."""
         check_name(registration.task)
@@ -93,8 +101,9 @@ class AdapterService:
             if not any(staging.path.iterdir()) and (head or {}).get("kind") == GenerateHead.name:
                 for name, content in PROMPT_FILES.items():
                     staging.write(name, [content])
-            self._registry.check(staging)
-            found = self._inspect(staging.path, head, registration.other_base)
+            found = self._inspector.inspect(
+                staging, head, other_base=registration.other_base, loop=loop, gone=gone
+            )
             if found.semantics["head"]["kind"] == GenerateHead.name:
                 self._prompts.check(found.semantics["head"])
             info = self._port.info
@@ -113,13 +122,6 @@ class AdapterService:
                 promote=registration.promote,
             )
         return version, record
-
-    def _inspect(self, directory: Path, head: dict[str, Any] | None, other_base: bool) -> Inspected:
-        step = Inspect(directory=str(directory), head=head, other_base=other_base)
-        found = self._port.submit(step).result()
-        if not isinstance(found, Inspected):
-            raise EngineError(f"the engine answered an Inspect with {type(found).__name__}")
-        return found
 
     # ------------------------------------------------------------ look-ups
 

@@ -30,7 +30,7 @@ from engine import port
 from engine.testing import FakeEngine, write_fake_adapter
 from server.config import Settings
 from server.main import Server
-from trainer.child_job_checks import MODULES
+from server.parts import CHILD_MODULES
 from trainer.fork_server import ForkServer
 
 
@@ -107,7 +107,7 @@ def settings(directory: Path, **changes: Any) -> Settings:
 @functools.cache
 def shared_fork_server() -> ForkServer:
     """One for all servers of a test run: each of its own would load its modules again."""
-    made = ForkServer(MODULES)
+    made = ForkServer(CHILD_MODULES)
     atexit.register(made.close)
     return made
 

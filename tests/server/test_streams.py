@@ -96,5 +96,5 @@ async def test_an_export_broken_off_while_it_is_made_leaves_no_files(
         making.cancel()
         with pytest.raises(asyncio.CancelledError):
             await making
-        server.parts.service.adapters._uploads.shutdown(wait=True)
+        await until(lambda: not server.parts.pools.transfers.num_running)
         await until(lambda: not list(exports.iterdir()))

@@ -1,0 +1,120 @@
+"""Whether a stranger's adapter may be served: read in a child with limits first, and only what
+passed, one at a time, by the engine, between everybody's batches.
+
+`main` is what runs in the child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from adapters_registry.limits import Limits
+from adapters_registry.reader import check_directory
+from adapters_registry.staging import Staging
+from engine.errors import BadAdapter, EngineError
+from engine.footprint import Shape, check_footprint
+from engine.port import EngineInfo, EnginePort, Inspect, Inspected
+from server.dispatch.residency import Residency
+from server.errors import HungUp, Overloaded
+from trainer.child_limits import MIB, ChildLimits
+from trainer.fork_server import ChildEnded, End, ForkServer
+
+_FUNCTION = f"{__name__}:main"
+MODULES = (__name__,)
+#: headers, settings and a few megabytes of values at a time; a gigabyte is read in seconds
+LIMITS = ChildLimits(memory_bytes=256 * MIB, cpu_s=60, wall_s=240.0)
+_MAX_CHILDREN = 2
+_ROOM_S = 10.0
+
+
+class _Question(msgspec.Struct, frozen=True, kw_only=True):
+    directory: str
+    left_out: list[str]
+    limits: Limits
+    info: EngineInfo
+
+
+class Inspector:
+    """Blocks; each call in a thread of its own."""
+
+    def __init__(
+        self, *, port: EnginePort, residency: Residency, fork_server: ForkServer, host_bytes: int
+    ) -> None:
+        self._port, self._residency = port, residency
+        self._fork_server, self._host_bytes = fork_server, host_bytes
+        # what the child needs of a base are names and sizes
+        self._info = msgspec.structs.replace(port.info, tokenizer_json="", special_tokens={})
+        self._children = threading.BoundedSemaphore(_MAX_CHILDREN)
+        self._in_engine = threading.Lock()
+
+    def inspect(
+        self,
+        staging: Staging,
+        head: dict[str, Any] | None,
+        *,
+        other_base: bool,
+        loop: asyncio.AbstractEventLoop,
+        gone: threading.Event,
+    ) -> Inspected:
+        """`loop` is where the residency lives. Raises BadArtifact and BadAdapter; HungUp once
+        `gone` is set.
+        """
+        num_bytes = self._read(staging, gone)
+        if num_bytes > self._host_bytes:
+            raise BadAdapter(
+                f"the adapter takes {num_bytes // MIB} MiB of memory; this server holds "
+                f"{self._host_bytes // MIB} MiB of adapters (host_bytes)"
+            )
+        step = Inspect(directory=str(staging.path), head=head, other_base=other_base)
+        with self._in_engine:
+            if gone.is_set():
+                raise HungUp
+            asyncio.run_coroutine_threadsafe(self._make_room(num_bytes), loop).result(_ROOM_S)
+            found = self._port.submit(step).result()
+        if not isinstance(found, Inspected):
+            raise EngineError(f"the engine answered an Inspect with {type(found).__name__}")
+        return found
+
+    async def _make_room(self, num_bytes: int) -> None:
+        self._residency.make_room(num_bytes)
+
+    def _read(self, staging: Staging, gone: threading.Event) -> int:
+        question = _Question(
+            directory=str(staging.path), left_out=staging.paths_left_out,
+            limits=staging.limits, info=self._info,
+        )  # fmt: skip
+        argument = msgspec.msgpack.encode(question)
+        try:
+            with self._children:
+                answer = self._fork_server.run(_FUNCTION, argument, LIMITS, gone)
+        except ChildEnded as ended:
+            raise _refused(ended.end) from None
+        return int.from_bytes(answer, "big")
+
+
+def _refused(end: End) -> Exception:
+    match end:
+        case End.CANCELLED:
+            return HungUp()
+        case End.KILLED:
+            return Overloaded("The adapter was not read to its end; try again.")
+        case End.FAILED:
+            return EngineError("an adapter could not be inspected")
+        case _:
+            return BadAdapter(f"reading the adapter takes more {end} than it may")
+
+
+# ---------------------------------------------------------------- in the child
+
+
+def main(argument: bytes) -> bytes:
+    """The bytes that the adapter takes in memory."""
+    question = msgspec.msgpack.decode(argument, type=_Question)
+    headers = check_directory(Path(question.directory), question.limits, question.left_out)
+    shapes = [Shape(t.name, t.shape) for header in headers for t in header.tensors]
+    return check_footprint(shapes, question.info).to_bytes(8, "big")
