@@ -101,6 +101,10 @@ def build(
         max_rows=settings.max_job_rows, limits=limits.check_limits(settings),
     )  # fmt: skip
     trainer = build_trainer(settings, port, data, tokenizer, checks)
+    inspecting = Inspector(
+        port=port, residency=dispatch.residency, fork_server=fork_server,
+        host_bytes=settings.host_bytes,
+    )  # fmt: skip
     pools = Pools.sized(checks=settings.max_checks)
     worker = Worker(trainer)
     metrics.watch(live_of(port, dispatch, worker))
@@ -111,7 +115,7 @@ def build(
         data=data,
         dispatch=dispatch,
         service=_service(
-            settings, port, data, dispatch, tokenizer, trainer, metrics, health, pools, fork_server
+            settings, port, data, dispatch, tokenizer, trainer, metrics, health, pools, inspecting
         ),
         worker=worker,
         pools=pools,
@@ -130,7 +134,7 @@ def _service(
     metrics: Metrics,
     health: Health,
     pools: Pools,
-    fork_server: ForkServer,
+    inspecting: Inspector,
 ) -> Service:
     calls = limits.call_limits(settings)
     prompts = PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars)
@@ -140,12 +144,7 @@ def _service(
         residency=dispatch.residency,
         prompts=prompts,
         pools=pools,
-        inspector=Inspector(
-            port=port,
-            residency=dispatch.residency,
-            fork_server=fork_server,
-            host_bytes=settings.host_bytes,
-        ),
+        inspector=inspecting,
     )
     leases = Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
     authors = Authors(data.registry.resolve, port.info)

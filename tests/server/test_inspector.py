@@ -19,6 +19,12 @@ CONFIG = {
 }  # fmt: skip
 
 
+LORA_OF_ANOTHER_BASE = {
+    "base_model.model.zzz.0.lora_A.weight": np.ones((1, 8), np.float32),
+    "base_model.model.zzz.0.lora_B.weight": np.ones((8, 1), np.float32),
+}
+
+
 async def registered(http: httpx.AsyncClient, config: bytes, weights: bytes) -> httpx.Response:
     files = [
         ("files", ("adapter_config.json", config)),
@@ -31,7 +37,7 @@ async def registered(http: httpx.AsyncClient, config: bytes, weights: bytes) -> 
 @pytest.mark.parametrize(
     ("tensors", "code"),
     [
-        ({"base_model.model.zzz.0.lora_A.weight": np.ones((1, 8), np.float32)}, "no_matching_site"),
+        (LORA_OF_ANOTHER_BASE, "no_matching_site"),
         ({"base_model.model.zzz.0.weight": np.full(3, np.nan, np.float32)}, "non_finite_tensor"),
         ({"base_model.model.score.weight": np.ones((2**15, 1024), np.float16)}, "bad_adapter"),
     ],
