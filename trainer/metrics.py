@@ -34,10 +34,12 @@ def multi_label(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]
     )
     labels = sorted({label for _, label in [*wanted, *found]})
     per_label = {
-        name: _prf({i for i, x in wanted if x == name}, {i for i, x in found if x == name})[2]
+        name: precision_recall_f1(
+            {i for i, x in wanted if x == name}, {i for i, x in found if x == name}
+        )[2]
         for name in labels
     }
-    precision, recall, f1 = _prf(set(wanted), set(found))
+    precision, recall, f1 = precision_recall_f1(set(wanted), set(found))
     pairs = zip(truth, guesses, strict=True)
     return {
         "micro_f1": f1,
@@ -67,7 +69,9 @@ def ranking(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
     num, num_others = int(relevant.sum()), int((~relevant).sum())
     above = float(_ranks(scores)[relevant].sum()) - num * (num + 1) / 2
     said = scores > 0.5
-    precision, recall, f1 = _prf(set(np.flatnonzero(relevant)), set(np.flatnonzero(said)))
+    precision, recall, f1 = precision_recall_f1(
+        set(np.flatnonzero(relevant)), set(np.flatnonzero(said))
+    )
     return {
         "auc": above / (num * num_others) if num and num_others else None,
         "accuracy": float(np.mean(said == relevant)),
@@ -93,28 +97,31 @@ def regression(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
 
 def tagging(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) -> Metrics:
     """Entity level: an entity counts when its type and both its ends are right."""
-    wanted = [{(row, *span) for span in spans(tags)} for row, tags in enumerate(truth)]
-    found = [{(row, *span) for span in spans(tags)} for row, tags in enumerate(guesses)]
-    all_wanted, all_found = set().union(*wanted), set().union(*found)
+    all_wanted, all_found = entities(truth), entities(guesses)
     types = sorted({entity[1] for entity in all_wanted | all_found})
     words = [
         a == b
         for left, right in zip(truth, guesses, strict=True)
         for a, b in zip(left, right, strict=True)
     ]
-    precision, recall, f1 = _prf(all_wanted, all_found)
+    precision, recall, f1 = precision_recall_f1(all_wanted, all_found)
     return {
         "f1": f1,
         "precision": precision,
         "recall": recall,
         "f1_per_type": {
-            name: _prf(
+            name: precision_recall_f1(
                 {e for e in all_wanted if e[1] == name}, {e for e in all_found if e[1] == name}
             )[2]
             for name in types
         },
         "token_accuracy": _mean(words),
     }
+
+
+def entities(rows: Sequence[Sequence[str]]) -> set[tuple[int, str, int, int]]:
+    """The row, type and ends of every entity."""
+    return {(row, *span) for row, tags in enumerate(rows) for span in spans(tags)}
 
 
 def binary_cross_entropy(logits: NDArray[np.float32], target: Sequence[float]) -> float:
@@ -129,7 +136,7 @@ def cross_entropy(logits: NDArray[np.float32], target: int) -> float:
     return float(np.log(np.exp(shifted).sum()) - shifted[target])
 
 
-def _prf(wanted: set[Any], found: set[Any]) -> tuple[float, float, float]:
+def precision_recall_f1(wanted: set[Any], found: set[Any]) -> tuple[float, float, float]:
     right = len(wanted & found)
     precision = right / len(found) if found else 0.0
     recall = right / len(wanted) if wanted else 0.0

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from trainer.metrics import entities, precision_recall_f1
+
 #: of more labels those that do worst
 MAX_CLASSES = 40
 
@@ -31,13 +33,14 @@ def classes(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> list[dic
 
 
 def _entities(truth: Sequence[Any], guesses: Sequence[Any]) -> dict[str, Any]:
-    from seqeval.metrics import classification_report
-
-    table = classification_report(
-        [list(row) for row in truth], [list(row) for row in guesses], output_dict=True,
-        zero_division=0,
-    )  # fmt: skip
-    return {name: each for name, each in table.items() if not name.endswith(" avg")}
+    wanted, found = entities(truth), entities(guesses)
+    table = {}
+    for name in sorted({entity[1] for entity in wanted | found}):
+        own, named = ({e for e in side if e[1] == name} for side in (wanted, found))
+        precision, recall, f1 = precision_recall_f1(own, named)
+        parts = {"precision": precision, "recall": recall, "f1-score": f1, "support": len(own)}
+        table[name] = parts
+    return table
 
 
 def _labels(truth: Sequence[Any], guesses: Sequence[Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ the front door computes itself (`trainer.metrics`) must agree, and a test holds 
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,8 +13,7 @@ import numpy as np
 from engine.heads.generate import number_in
 from trainer.heads import HEAD_DATA
 from trainer.metrics import Metrics
-
-_WORD = re.compile(r"\w+")
+from trainer.report.rouge import rouge
 
 
 def measures(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
@@ -26,7 +24,6 @@ def measures(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics
     by_library: dict[str, Callable[[Sequence[Any], Sequence[Any]], Metrics]] = {
         "classify": _several if isinstance(truth[0], list) else _labels,
         "regress": _values,
-        "tag": _entities,
         "rerank": _relevance,
         "generate": _texts,
     }
@@ -83,18 +80,6 @@ def _values(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def _entities(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) -> Metrics:
-    from seqeval import metrics
-
-    x, y = [list(row) for row in truth], [list(row) for row in guesses]
-    return {
-        "f1": float(metrics.f1_score(x, y, zero_division=0)),
-        "precision": float(metrics.precision_score(x, y, zero_division=0)),
-        "recall": float(metrics.recall_score(x, y, zero_division=0)),
-        "token_accuracy": float(metrics.accuracy_score(x, y)),
-    }
-
-
 def _relevance(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
     from sklearn import metrics
 
@@ -112,20 +97,9 @@ def _texts(truth: Sequence[str], guesses: Sequence[str]) -> Metrics:
     if all(number_in(text) is not None for text in truth):
         return {}
     import sacrebleu
-    from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"], tokenizer=_Words())
-    scores = [scorer.score(t, g) for t, g in zip(truth, guesses, strict=True)]
-    rouge = {name: float(np.mean([s[name].fmeasure for s in scores])) for name in scores[0]}
     return {
-        **rouge,
+        **rouge(truth, guesses),
         "bleu": float(sacrebleu.corpus_bleu(list(guesses), [list(truth)]).score),
         "chrf": float(sacrebleu.corpus_chrf(list(guesses), [list(truth)]).score),
     }
-
-
-class _Words:
-    """As ROUGE cuts English, and every other language too: its own knows a to z only."""
-
-    def tokenize(self, text: str) -> list[str]:
-        return _WORD.findall(text.lower())

@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rouge_score.rouge_scorer import RougeScorer
+from seqeval.metrics import classification_report
 
 from trainer.heads import HEAD_DATA
+from trainer.report.classes import classes
 from trainer.report.measures import measures
+from trainer.report.rouge import rouge
 from trainer.report.scores import scores_of
 
 RANDOM = np.random.default_rng(7)
@@ -99,6 +103,32 @@ def test_exchanged_answers_score_as_the_mixture_does(case: str) -> None:
     expected = measures(head, truth, mixed)
     for ours, theirs in pairs:
         assert ours.swapped(theirs, given)[0] == pytest.approx(expected[ours.name]), ours.name
+
+
+def test_rouge_equals_the_usual_library_on_any_texts() -> None:
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"])
+    words = ["the", "cat", "sat", "on", "a", "mat", "7"]
+    for _ in range(100):
+        x, y = (" ".join(RANDOM.choice(words, int(RANDOM.integers(0, 9)))) for _ in range(2))
+        right = {name: score.fmeasure for name, score in scorer.score(x, y).items()}
+        assert rouge([x], [y]) == pytest.approx(right), (x, y)
+
+
+def test_rouge_is_the_mean_of_the_rows() -> None:
+    found = rouge(["the cat sat", "one two"], ["The cat ran!", "two one"])
+    assert found == pytest.approx({"rouge1": (2 / 3 + 1) / 2, "rouge2": 0.25, "rougeL": 7 / 12})
+
+
+def test_the_entities_of_each_type_equal_seqeval_s() -> None:
+    truth, guesses = _tags(60), [*_tags(59), ["B-c", "I-c", "O", "O", "O", "O"]]
+    right = classification_report(truth, guesses, output_dict=True, zero_division=0)
+    rows = {row.pop("label"): row for row in classes("tag", truth, guesses)}
+    assert set(rows) == {"a", "b", "c"}
+    for name, row in rows.items():
+        assert row["rows"] == right[name]["support"]
+        assert row["f1"] == pytest.approx(right[name]["f1-score"])
+        assert row["precision"] == pytest.approx(right[name]["precision"])
+        assert row["recall"] == pytest.approx(right[name]["recall"])
 
 
 def test_rouge_knows_words_beyond_the_english_alphabet() -> None:
