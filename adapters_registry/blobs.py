@@ -47,10 +47,11 @@ class DirectoryBlobs:
 
     def path(self, sha256: str, size: int) -> Path:
         path = self._path(sha256)
-        try:
-            actual = path.stat().st_size
-        except FileNotFoundError as error:
-            raise BlobMissing(f"stored file {sha256} is gone", sha256=sha256) from error
+        with storing("look for a stored file"):
+            try:
+                actual = path.stat().st_size
+            except FileNotFoundError as error:
+                raise BlobMissing(f"stored file {sha256} is gone", sha256=sha256) from error
         if actual != size:
             raise BlobCorrupt(
                 f"stored file {sha256} has {actual} bytes, its version says {size}", sha256=sha256
@@ -58,10 +59,11 @@ class DirectoryBlobs:
         return path
 
     def get(self, sha256: str) -> bytes:
-        try:
-            content = self._path(sha256).read_bytes()
-        except FileNotFoundError as error:
-            raise BlobMissing(f"stored file {sha256} is gone", sha256=sha256) from error
+        with storing("read a stored file"):
+            try:
+                content = self._path(sha256).read_bytes()
+            except FileNotFoundError as error:
+                raise BlobMissing(f"stored file {sha256} is gone", sha256=sha256) from error
         actual = hashlib.sha256(content).hexdigest()
         if actual != sha256:
             raise BlobCorrupt(f"stored file {sha256} now has content {actual}", sha256=sha256)

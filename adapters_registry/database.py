@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
+from adapters_registry import private
+from adapters_registry.disk import storing
 from adapters_registry.errors import (
     OutOfFiles,
     RegistryError,
@@ -49,6 +51,8 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
+        with storing("open the registry's index"):
+            private.make_file(path)
         self._engine = create_engine(
             f"sqlite:///{path}", connect_args={"check_same_thread": False, "timeout": _BUSY_S}
         )

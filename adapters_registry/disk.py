@@ -15,9 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from adapters_registry import private
 from adapters_registry.errors import (
     BadFileName,
     MissingFile,
+    OutOfFiles,
     StorageError,
     StorageFull,
     StorageReadOnly,
@@ -30,6 +32,8 @@ _KINDS: dict[int, type[StorageError]] = {
     errno.EROFS: StorageReadOnly,
     errno.EACCES: StorageReadOnly,
     errno.EPERM: StorageReadOnly,
+    errno.EMFILE: OutOfFiles,
+    errno.ENFILE: OutOfFiles,
 }
 
 
@@ -72,7 +76,7 @@ class Disk:
         """Have this directory, its name as durable as what will be in it."""
         with storing("open the data directory"):
             if not directory.is_dir():
-                directory.mkdir(parents=True, exist_ok=True)
+                private.make_directory(directory)
                 self.sync_directory(directory.parent)
 
     def make_directory(self, path: Path) -> None:
@@ -86,19 +90,23 @@ class Disk:
         with storing(f"write {path.name}"):
             file = self.create(path)
         try:
-            with file:
-                for chunk in chunks:
-                    with storing(f"write {path.name}"):
-                        self.append(file, chunk)
+            for chunk in chunks:
                 with storing(f"write {path.name}"):
-                    self.sync(file)
+                    self.append(file, chunk)
+            with storing(f"write {path.name}"):
+                self.sync(file)
+                file.close()
         except BaseException:
-            with suppress(OSError):  # the first error is the one to report
+            # the first error is the one to report; on a full disk closing fails too, as it writes
+            # what the file still holds in memory
+            with suppress(OSError):
+                file.close()
+            with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
 
     def create(self, path: Path) -> BinaryIO:
-        return path.open("xb")
+        return private.create(path)
 
     def append(self, file: BinaryIO, chunk: bytes) -> None:
         file.write(chunk)

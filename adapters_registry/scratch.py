@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+from adapters_registry import private
 from adapters_registry.disk import Disk, storing
 from adapters_registry.errors import StorageError
 
@@ -21,7 +22,7 @@ class Scratch:
     def __init__(self, root: Path, disk: Disk) -> None:
         self._disk = disk
         with storing("make a staging directory"):
-            root.mkdir(parents=True, exist_ok=True)
+            private.make_directory(root)
             self.path, self._lock = _claim(root, disk)
         self._open = True
 

@@ -26,6 +26,7 @@ def main() -> int:
     # answer then, and decides when the engine stops
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.umask(0o077)  # what it writes is its owner's alone, libraries' files too
     sock = socket.socket(fileno=int(sys.argv[1]))
     config = EngineConfig(**json.loads(sys.argv[2]))
     log_to_stderr(config.log_format)

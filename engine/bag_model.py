@@ -19,6 +19,7 @@ from engine.base_names import ServedBase, base_doubt
 from engine.errors import BadAdapter, WrongBase
 from engine.heads import HEADS, head_kind
 from engine.heads.head_kind import IGNORED
+from engine.unreadable import unreadable
 
 WIDTH = 256
 Floats = NDArray[np.float32]
@@ -58,7 +59,7 @@ class BagModel:
         try:
             tensors = load(files["adapter"].read_bytes())
         except OSError as error:
-            raise BadAdapter(f"the adapter file cannot be read: {error.strerror}") from error
+            raise unreadable("the adapter file", error) from error
         weight, head = tensors[f"{_PREFIX}.weight"], semantics["head"]
         if weight.shape[0] != _num_outputs(head):
             raise BadAdapter(

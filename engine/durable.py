@@ -26,6 +26,7 @@ def whole_directory(target: Path) -> Iterator[Path]:
     try:
         yield part
         for file in sorted(part.iterdir()):
+            file.chmod(0o600)
             _sync(file)
         _sync(part)
         part.rename(target)
@@ -39,6 +40,7 @@ def write_whole(target: Path, data: bytes) -> None:
     """A file with these bytes in place of the one before it. Raises OSError, and keeps that one."""
     part = target.with_name(f".{target.name}{_PART}")
     try:
+        part.touch(mode=0o600)
         part.write_bytes(data)
         _sync(part)
         part.replace(target)

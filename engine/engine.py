@@ -17,7 +17,7 @@ from engine.adapter import Adapter, read_adapter, write_adapter
 from engine.base import Base
 from engine.base_embedding import read_base_embedding
 from engine.config import EngineConfig
-from engine.errors import BadTraining, EngineError, NotLoaded
+from engine.errors import BadTraining, EngineError, NotLoaded, SaveFailed
 from engine.faults import input_to_blame, step_failure
 from engine.head_layers import checked_head
 from engine.inspection import inspect
@@ -202,7 +202,10 @@ class Engine:
             head, layers = checked_head({**adapter.head, **step.head}, self._base)
             layers.check(adapter.head_weights)
             adapter = replace(adapter, head=head)
-        files = write_adapter(adapter, Path(step.directory), self._base)
+        try:
+            files = write_adapter(adapter, Path(step.directory), self._base)
+        except OSError as error:  # of a full disk, say: whoever else is served goes on
+            raise SaveFailed(f"the adapter could not be written: {error.strerror}") from error
         return port.Saved(semantics=adapter.semantics, files=files, unmoved=training.unmoved())
 
     def _close(self, step: port.CloseTraining) -> port.Done:

@@ -126,6 +126,18 @@ class CheckpointFailed(EngineError):
     code = "checkpoint_failed"
 
 
+class FilesUnreadable(EngineError):
+    """The machine could not read the adapter's files now; try again later."""
+
+    code = "files_unreadable"
+
+
+class SaveFailed(EngineError):
+    """The adapter could not be written; nothing of it was published."""
+
+    code = "save_failed"
+
+
 class EngineGone(EngineError):
     """The engine stopped while the step was in flight; try again."""
 
@@ -144,6 +156,7 @@ ERRORS: dict[str, type[EngineError]] = {
         EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase,
         MissingTensors, PatternRefused, CannotCompose, BadRow, BadMessage, BadAnswering,
         NonFiniteResult, NotLoaded, OutOfMemory, BadTraining, Diverged, BadCheckpoint,
-        CheckpointFailed, EngineGone, BadBase,
+        CheckpointFailed, FilesUnreadable, SaveFailed, EngineGone,
+        BadBase,
     )
 }  # fmt: skip

@@ -11,6 +11,7 @@ import torch
 
 from engine.errors import BadAdapter, BadRow, BadTraining, EngineError, OutOfMemory
 from engine.port import Failure, Inspect, Load, OpenTraining, Step
+from engine.unreadable import unreadable
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +57,9 @@ def step_failure(step: Step, error: Exception) -> Failure | None:
     }  # fmt: skip
     if type(step) not in contained or device_lost(error):
         return None
+    if isinstance(error, OSError):
+        told = unreadable("a file of the step", error)
+        return Failure(code=told.code, message=str(told))
     name = type(step).__name__
     _log.error("a step failed unexpectedly", exc_info=error, extra={"action": "step.failed"})
     return Failure(

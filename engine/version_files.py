@@ -17,13 +17,14 @@ from torch import Tensor
 
 from engine.errors import BadAdapter
 from engine.port import File
+from engine.unreadable import unreadable
 
 
 def read_bytes(file: File) -> bytes:
     try:
         data = Path(file.path).read_bytes()
     except OSError as error:
-        raise BadAdapter(f"the {file.role} file cannot be read: {error.strerror}") from error
+        raise unreadable(f"the {file.role} file", error) from error
     found = hashlib.sha256(data).hexdigest()
     if file.sha256 and found != file.sha256:
         raise BadAdapter(

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapters_registry import private
 from adapters_registry.errors import RegistryError
 from adapters_registry.registry import Registry
 from server.errors import BadDataDirectory
@@ -28,7 +29,8 @@ class Data:
     def open(cls, directory: Path) -> Data:
         """Makes what is missing and sweeps what crashed writers left. Raises BadDataDirectory."""
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            private.make_directory(directory)
+            private.tighten(directory)
             _probe(directory)
             registry = Registry.open(directory / "registry")
             store = JobStore.open(directory / "jobs.db")

@@ -11,6 +11,7 @@ from engine import errors as engine
 from server import errors as server
 from trainer import check_errors
 from trainer import errors as trainer
+from trainer.storing import has_run_out, storage_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,22 +49,12 @@ FULL = Outside(http=507, grpc=StatusCode.RESOURCE_EXHAUSTED, title="Out of room"
 
 _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     # ------------------------------------------------------------ server
-    (
-        INVALID,
-        (
-            server.BadCall,
-            server.BadParameter,
-            server.TooManyInputs,
-            server.BadInput,
-            server.NotText,
-            server.NotMessages,
-        ),
-    ),
+    (INVALID, (server.BadCall, server.BadParameter, server.TooManyInputs)),
+    (INVALID, (server.BadInput, server.NotText, server.NotMessages)),
     (
         INVALID,
         (server.EmptyInput, server.InputTooLong, server.ForbiddenCharacter, server.WrongInput),
     ),
-    (INVALID, (server.BadParameter,)),
     (UNAUTHENTICATED, (server.Unauthenticated,)),
     (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
     (TOO_LARGE, (server.BodyTooLarge,)),
@@ -79,7 +70,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (INTERNAL, (server.ServerError, server.StartFailed, server.BadSettings, server.PortInUse)),
     (INTERNAL, (server.BadKeyFile, server.BadDataDirectory)),
     # ------------------------------------------------------------ engine
-    (UNAVAILABLE, (engine.EngineGone,)),
+    (UNAVAILABLE, (engine.EngineGone, engine.FilesUnreadable)),
     (
         UNUSABLE,
         (
@@ -103,7 +94,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
             engine.BadCheckpoint,
         ),
     ),
-    (FULL, (engine.CheckpointFailed,)),
+    (FULL, (engine.CheckpointFailed, engine.SaveFailed)),
     (INVALID, (engine.BadAnswering, engine.BadMessage)),
     (OVERLOADED, (engine.OutOfMemory,)),
     (INTERNAL, (engine.EngineError, engine.NotLoaded, engine.BadBase)),
@@ -231,6 +222,8 @@ def fault_of(error: BaseException) -> Fault:
 
     Unknown errors keep their sentence to themselves.
     """
+    if isinstance(error, OSError) and has_run_out(error):  # wherever it was met
+        error = storage_error("The call could not be served", error)
     if not isinstance(error, DOMAIN_ERRORS):
         return Fault(
             code="internal", message="The server failed; its log knows why.", outside=INTERNAL

@@ -186,6 +186,7 @@ def run(settings: Settings, port: EnginePort | None = None) -> None:
     Raises StartFailed.
     """
     raise_descriptor_limit()
+    os.umask(0o077)  # what it writes is its owner's alone
     asyncio.run(_serve(settings, port))
 
 

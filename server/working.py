@@ -24,6 +24,7 @@ def run(settings: Settings, given: EnginePort | None = None) -> None:
     """Work until SIGTERM or SIGINT: the running job is written down and goes back to the queue, for
     the next worker to go on with. A second signal ends it at once. Raises StartFailed.
     """
+    os.umask(0o077)  # what it writes is its owner's alone
     asked = threading.Event()
     _hear(asked)
     data = Data.open(settings.data_dir)

@@ -11,9 +11,11 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
+from adapters_registry import private
 from engine.durable import remove, unfinished
-from trainer.errors import LeaseLost, StorageFailed
+from trainer.errors import LeaseLost
 from trainer.run_checkpoints import RunCheckpoints
+from trainer.storing import storing
 from trainer.values import Claim
 
 _log = logging.getLogger(__name__)
@@ -48,23 +50,19 @@ class Checkpoints:
         one of them finds no folder there. Raises LeaseLost where a later claim came first, and
         StorageFailed.
         """
-        try:
+        with storing("The job's folder of checkpoints cannot be used"):
             return self._taken(claim)
-        except OSError as error:
-            raise StorageFailed(
-                f"The job's folder of checkpoints cannot be used: {error}."
-            ) from error
 
     def _taken(self, claim: Claim) -> JobCheckpoints:
         job = self._directory / claim.job.id
-        job.mkdir(parents=True, exist_ok=True)
+        private.make_directory(job)
         tokens = sorted(int(path.name) for path in job.iterdir() if path.name.isdecimal())
         mine = job / str(claim.token)
         if tokens and tokens[-1] > claim.token:
             raise LeaseLost(f"The job {claim.job.id!r} is held by another worker now.")
         if tokens and tokens[-1] < claim.token:
             (job / str(tokens.pop())).rename(mine)
-        mine.mkdir(exist_ok=True)
+        mine.mkdir(mode=0o700, exist_ok=True)
         for token in tokens:
             if token != claim.token:
                 remove(job / str(token))

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from adapters_registry import private
 from adapters_registry.sqlite_fault import SQLITE_ERRORS, SqliteFault, sqlite_fault, sqlite_words
 from trainer.errors import OutOfFiles, StorageBusy, StorageFailed, StorageFull
+from trainer.storing import storing
 from trainer.tables import METADATA, SCHEMA_VERSION, STEPS, sqlite_engine
 
 _KINDS: dict[SqliteFault, type[StorageFailed]] = {
@@ -37,11 +39,11 @@ class Database:
     @classmethod
     def open(cls, path: Path) -> Database:
         """Raises StorageFailed."""
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailed(f"The job database {path} cannot be opened: {error}.") from error
-        with _translated(f"The job database {path} cannot be opened"):
+        what = f"The job database {path} cannot be opened"
+        with storing(what):
+            private.make_directory(path.parent)
+            private.make_file(path)
+        with _translated(what):
             return cls(sqlite_engine(path))
 
     @contextmanager

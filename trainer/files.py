@@ -5,16 +5,21 @@ in a file.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 
-from trainer.errors import FileTooLarge, StorageFailed, UnknownFile
+from adapters_registry import private
+from trainer.errors import FileTooLarge, UnknownFile
 from trainer.job_store import JobStore
+from trainer.storing import storing
 from trainer.values import FileRecord
 
+_log = logging.getLogger(__name__)
 _PART = ".part"
 
 
@@ -31,12 +36,8 @@ class FileStore:
         self._directory = directory
         self._store = store
         self._clock = clock
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageFailed(
-                f"The upload directory {directory} cannot be made: {error}."
-            ) from error
+        with storing(f"The upload directory {directory} cannot be made"):
+            private.make_directory(directory)
 
     def put(
         self, tenant: str, filename: str, purpose: str, chunks: Iterable[bytes], max_bytes: int
@@ -53,7 +54,11 @@ class FileStore:
             sha256=sha256,
             created_at=self._clock(),
         )
-        self._store.files.add(record)
+        try:
+            self._store.files.add(record)
+        except BaseException:
+            self._drop(file_id)
+            raise
         return record
 
     def get(self, tenant: str, file_id: str) -> FileRecord:
@@ -77,15 +82,17 @@ class FileStore:
         return self._where(self.get(tenant, file_id).id)
 
     def read(self, tenant: str, file_id: str) -> bytes:
-        try:
-            return self.path(tenant, file_id).read_bytes()
-        except FileNotFoundError:
-            raise UnknownFile(f"The bytes of the file {file_id!r} are gone.") from None
+        path = self.path(tenant, file_id)
+        with storing(f"The file {file_id!r} cannot be read"):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                raise UnknownFile(f"The bytes of the file {file_id!r} are gone.") from None
 
     def delete(self, tenant: str, file_id: str) -> None:
         """Raises FileInUse while a queued or running job needs the file."""
         self._store.files.delete(tenant, file_id)
-        self._where(file_id).unlink(missing_ok=True)
+        self._drop(file_id)
 
     def sweep(self, older_than_s: float = 3600.0) -> Sequence[str]:
         """Remove what crashed uploads left behind; the age keeps uploads in progress out of it."""
@@ -100,27 +107,34 @@ class FileStore:
             orphan.unlink()
         return sorted(orphan.name for orphan in orphans)
 
+    def _drop(self, file_id: str) -> None:
+        """The bytes of what has no record; a sweep finds what cannot be removed now."""
+        try:
+            self._where(file_id).unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("the bytes of %s stay: %s", file_id, error, extra={"action": "file.left"})
+
     def _where(self, file_id: str) -> Path:
         return self._directory / file_id
 
     def _store_bytes(self, path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
         part = path.with_name(path.name + _PART)
         try:
-            size, sha256 = _write_synced(part, chunks, max_bytes)
-            part.rename(path)
-            _sync_directory(path.parent)
-        except OSError as error:
-            raise StorageFailed(
-                f"The upload could not be stored: {error.strerror or error}."
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)
+            with storing("The upload could not be stored"):
+                size, sha256 = _write_synced(part, chunks, max_bytes)
+                part.rename(path)
+                _sync_directory(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+            raise
         return size, sha256
 
 
 def _write_synced(path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
     size, running = 0, hashlib.sha256()
-    with path.open("xb") as file:
+    with private.create(path) as file:
         for chunk in chunks:
             size += len(chunk)
             if size > max_bytes:

@@ -52,7 +52,7 @@ class RunCheckpoints:
         the one before is still the last then.
         """
         try:
-            self._folder.mkdir(exist_ok=True)
+            self._folder.mkdir(mode=0o700, exist_ok=True)
             before = self._directories()
             name = str(max((int(path.name) for path in before), default=0) + 1)
             told = ask(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from adapters_registry.errors import RegistryError
+from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.values import Version
 from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
 from engine.port import EnginePort, File, Load, Loaded, Unload
@@ -149,7 +149,7 @@ class Residency:
             self.on_unload(digest)
             self._port.submit(Unload(digest=digest))
 
-    def refuse(self, digest: str, error: BadAdapter | RegistryError) -> None:
+    def refuse(self, digest: str, error: BadAdapter | BlobMissing | BlobCorrupt) -> None:
         """It would fail again the same way: for a while, answer with the error at once."""
         if len(self._failures) >= _MAX_FAILURES:
             self._failures.clear()
@@ -184,7 +184,7 @@ class Residency:
         if error is None:
             return
         self._observer.load_failed()
-        if isinstance(error, BadAdapter | RegistryError):
+        if isinstance(error, BadAdapter | BlobMissing | BlobCorrupt):
             self.refuse(digest, error)
 
     async def _load(self, version: Version) -> _Resident:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from server.error_table import DOMAIN_ERRORS, INVALID, NOT_FOUND, Fault, Outside, fault_of
+from trainer.storing import has_run_out
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -22,8 +23,9 @@ def http_fault(error: BaseException) -> Fault:
         return Fault(code="bad_request", message=_sentences(error), outside=INVALID)
     if isinstance(error, HTTPException):
         # the framework wraps what happens while it reads a body: ours is underneath
-        if isinstance(error.__cause__, DOMAIN_ERRORS):
-            return fault_of(error.__cause__)
+        cause = error.__cause__
+        if cause is not None and (isinstance(cause, DOMAIN_ERRORS) or has_run_out(cause)):
+            return fault_of(cause)
         return _framework_fault(error)
     return fault_of(error)
 

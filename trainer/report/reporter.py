@@ -29,7 +29,7 @@ def report_of(
     """
     try:
         answer = ask_child(MODULE, evidence.to_json(), timeout_s=timeout_s, waiting=waiting)
-    except (ChildProcessError, TimeoutError) as error:
+    except OSError as error:  # of the child, of the time it took, or of a full disk
         return {"error": str(error)}
     return {**answer, "report": bounded(rounded(answer["report"]))}
 
