@@ -68,6 +68,8 @@ class Tokenizer:
         self._covers_spaces = _covers_spaces(self._tokenizer)
         #: how many words the vocabulary has
         self.num_words = self._tokenizer.get_vocab_size()
+        #: of its tokens; ids may have gaps
+        self.largest_id = max(self._tokenizer.get_vocab().values(), default=-1)
         #: what stands for all that the vocabulary cannot write, where there is such a token
         self.unknown = _unknown(self._tokenizer, json.loads(tokenizer_json)["model"])
         #: the vocabulary writes bytes as letters

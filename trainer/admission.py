@@ -10,14 +10,13 @@ from engine.tokenizer import Tokenizer
 from trainer.errors import BadSetting
 from trainer.given_files import ReadableFiles
 from trainer.planned import planned_epochs
-from trainer.prepare import Examination, Prepared, examine, prepare, sources
+from trainer.prepare import Examination, Prepared, examine, prepared_of, sources
 from trainer.recipe import (
     PROMPT,
     check_dev,
     check_labels,
     check_recipe,
     check_steps,
-    writes_after_prompts,
 )
 from trainer.search_space import candidates
 from trainer.values import JobSpec
@@ -36,18 +35,25 @@ class Admission:
     def prepared(self, spec: JobSpec) -> Prepared:
         """All that can be checked was. Raises BadName, BadSetting, BadDataset or UnknownFile."""
         check_name(spec.task)
+        return prepared_of(self.examined(spec), self.files)
+
+    def examined(self, spec: JobSpec) -> Examination:
+        """What the files are like. Raises BadSetting or UnknownFile."""
         check_recipe(spec, self.info)  # before a search draws around it
         for each in candidates(spec, self.info):
             check_recipe(each, self.info)
-        writes = writes_after_prompts(self.info)
-        prepared = prepare(self.files, spec, self.tokenizer, writes=writes)
+        examination = examine(sources(self.files, spec), spec, self.tokenizer, info=self.info)
+        if examination.error is None:
+            self._check_rows(prepared_of(examination, self.files))
+        return examination
+
+    def _check_rows(self, prepared: Prepared) -> None:
         check_labels(prepared.spec, prepared.labels)
         check_dev(prepared.spec, len(prepared.split.dev))
         for each in candidates(prepared.spec, self.info):
             check_recipe(each, self.info)
             check_steps(each, len(prepared.split.train))
         self._check_size(prepared)
-        return prepared
 
     def _check_size(self, prepared: Prepared) -> None:
         """Of a prompt nothing is trained."""
@@ -61,9 +67,3 @@ class Admission:
                 f"different ones; this server takes at most {self.max_rows:,} (max_job_rows).",
                 name="epochs",
             )
-
-    def examined(self, spec: JobSpec) -> Examination:
-        """What the files are like. Raises BadSetting or UnknownFile."""
-        check_recipe(spec, self.info)
-        writes = writes_after_prompts(self.info)
-        return examine(sources(self.files, spec), spec, self.tokenizer, writes=writes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from trainer.doctor.finding import Finding, Severity
 from trainer.encode import EncodedRow
 from trainer.evaluate import Evaluation
 from trainer.heads import HEAD_DATA
@@ -13,6 +14,9 @@ from trainer.practice import Practised
 from trainer.prepare import Prepared
 from trainer.schedule import learning_rate_warning
 from trainer.workload import num_tokens
+
+#: a mean loss per token with which nearly every token is written as it was learned
+_NEARLY_NOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +43,32 @@ class Findings:
         num_cut = sum(row.truncated for row in rows)
         cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were cut."
         rate = learning_rate_warning(self.kept.spec.kind, course.learning_rate)
-        found = [*self.prepared.warnings, *self.practised.warnings, rate, cut if num_cut else None]
+        told = [each.message for each in self.afterwards]
+        found = [*self.prepared.warnings, *self.practised.warnings, *told, rate]
+        if num_cut:
+            found.append(cut)
         return [warning for warning in found if warning]
+
+    @property
+    def afterwards(self) -> list[Finding]:
+        """What only training could tell: text that is learned, and yet never written so."""
+        lowest = min(epoch.loss for epoch in self.kept.state.epochs)
+        judged = self.kept.kept.dev or self.test.metrics
+        if judged.get("exact_match") != 0 or lowest > _NEARLY_NOTHING:
+            return []
+        return [
+            Finding(
+                code="unmatched_texts",
+                severity=Severity.WARNING,
+                message=f"The training loss fell to {lowest:.3f} per token, and yet not one of the "
+                f"{len(self.kept.course.dev) or len(self.rows)} texts written to judge the epoch "
+                "that is published is the wanted one (exact_match 0). Compare the wanted and "
+                "written texts in the report: the rows may have been learned by heart, or the "
+                "base's chat template may put something between a prompt and its answer.",
+                count=len(self.kept.course.dev) or len(self.rows),
+                facts={"loss": lowest, "exact_match": 0.0},
+            )
+        ]
 
     @property
     def _trained_tokens(self) -> int:
@@ -69,7 +97,9 @@ class Findings:
             "kind": self.kept.spec.kind,
             "learning_rate": self.kept.course.learning_rate,
             "warnings": self.warnings,
-            "findings": [finding.to_json() for finding in self.prepared.findings],
+            "findings": [
+                finding.to_json() for finding in (*self.prepared.findings, *self.afterwards)
+            ],
         }
 
 

@@ -96,7 +96,7 @@ def _encoded(
     """Every answer that is learned is a piece; what is compared is the last of them, as it reads
     when it is written.
     """
-    lessons = _lessons(example, head, prompter)
+    lessons = lessons_of(example, head, prompter)
     fitting = [lesson.within(max_tokens) for lesson in lessons]
     last = lessons[-1]
     return EncodedRow(
@@ -109,7 +109,8 @@ def _encoded(
     )
 
 
-def _lessons(example: Example, head: dict[str, Any], prompter: Prompter) -> list[Lesson]:
+def lessons_of(example: Example, head: dict[str, Any], prompter: Prompter) -> list[Lesson]:
+    """Of each answer that is learned one. Raises the engine's BadRow."""
     if not example.turns:
         return [prompter.lesson(example.text, str(example.label), head)]
     return [prompter.lesson(turn.asked, turn.answer, head) for turn in example.turns]

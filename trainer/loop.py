@@ -111,7 +111,7 @@ class Training:
             return replace(begun, epochs=(*state.epochs, epoch))
         head = self.course.head
         dev = evaluate(self.port, self.course.dev, head, self.slot, self.watcher.waiting)
-        score = dev_score(head, dev)
+        score = dev_score(head, dev, loss)
         # what is still frozen has not moved: such weights are no version of the adapter
         is_whole = self.course.frozen_below(len(state.epochs)) is None
         better = is_whole and (state.best is None or score > state.best)

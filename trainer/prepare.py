@@ -7,16 +7,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
-from trainer.dataset import check_trainable, labels_of, usable_examples
+from trainer.base_fit import misfits
+from trainer.dataset import MAX_ERRORS, check_trainable, labels_of, usable_examples
 from trainer.doctor.checks import diagnose
 from trainer.doctor.few_shot import few_shot
 from trainer.doctor.finding import Finding, Severity, refusal, told
 from trainer.doctor.subject import Likeness, Subject
+from trainer.doctor.tokens import rewritten_answers
+from trainer.encode import head_for
 from trainer.errors import BadDataset, BadLine, UnlearnedLabels
 from trainer.example import Example
 from trainer.formats.notice import Notice
 from trainer.given_files import ReadableFiles
+from trainer.recipe import writes_after_prompts
 from trainer.split import Split, split_examples
 from trainer.table import Record, read_rows
 from trainer.values import JobSpec
@@ -71,13 +76,18 @@ def prepare(
     tokenizer: Tokenizer | None = None,
     likeness: Likeness | None = None,
     *,
-    writes: bool = False,
+    info: EngineInfo | None = None,
 ) -> Prepared:
     """Raises BadDataset or UnknownFile, and what `likeness` does."""
-    examination = examine(sources(files, spec), spec, tokenizer, likeness, writes=writes)
+    examination = examine(sources(files, spec), spec, tokenizer, likeness, info=info)
+    return prepared_of(examination, files)
+
+
+def prepared_of(examination: Examination, files: ReadableFiles) -> Prepared:
+    """Raises BadDataset."""
     if examination.error is not None:
         raise examination.error
-    subject = examination.subject
+    subject, spec = examination.subject, examination.spec
     assert subject.split is not None, "what cannot be split is refused"
     return Prepared(
         spec=examination.spec,
@@ -107,10 +117,10 @@ def examine(
     tokenizer: Tokenizer | None = None,
     likeness: Likeness | None = None,
     *,
-    writes: bool = False,
+    info: EngineInfo | None = None,
 ) -> Examination:
-    """Everything there is to say, however much of it refuses the job. `writes` says that the base
-    may learn from worked examples in its prompt.
+    """Everything there is to say, however much of it refuses the job; with `info`, the facts of a
+    base, also what only a base can tell.
     """
     reading = _Reading(spec)
     parts = {part: reading.rows(part, source) for part, source in given.items()}
@@ -121,13 +131,16 @@ def examine(
         test=parts.get("test"),
         files={part: source.filename for part, source in given.items()},
         tokenizer=tokenizer,
+        info=info,
         likeness=likeness,
-        writes=writes,
+        writes=info is not None and writes_after_prompts(info),
     )
     if not reading.errors:
         reading.check(subject)
     if not reading.errors:
         subject = reading.split(subject)
+    if not reading.errors and info is not None:
+        reading.fit(subject, info)
     found = diagnose(subject) if subject.examples else []
     effective, changes = few_shot(subject) if not reading.errors else (spec, [])
     return Examination(
@@ -145,6 +158,7 @@ class _Reading:
         self._spec = spec
         self.errors: list[BadDataset] = []
         self.refusals: list[Finding] = []
+        #: what does not refuse it
         self.notices: list[Finding] = []
 
     def rows(self, part: str, source: Source) -> list[Example]:
@@ -153,11 +167,7 @@ class _Reading:
             examples, errors = usable_examples(self._told(source.filename, records), self._spec)
         except BadDataset as error:
             examples, errors = [], [error]
-        if part != "train":
-            for each in errors:
-                # three files may be in play, and a line number alone does not say whose line it is
-                each.args = (f"{source.filename}: {each}",)
-        self._refuse(source.filename, errors)
+        self._refuse(source.filename, [*self._located(part, source.filename, errors)])
         return examples
 
     def _told(
@@ -169,6 +179,15 @@ class _Reading:
                 self.notices.append(told(filename, row))
             else:
                 yield row
+
+    def _located(
+        self, part: str, filename: str, errors: Iterable[BadDataset]
+    ) -> Iterator[BadDataset]:
+        """Three files may be in play, and a line number alone does not say whose line it is."""
+        for each in errors:
+            if part != "train":
+                each.args = (f"{filename}: {each}",)
+            yield each
 
     def check(self, subject: Subject) -> None:
         head = self._spec.head
@@ -195,6 +214,21 @@ class _Reading:
             self._refuse(subject.file, [error])
             return subject
         return replace(subject, split=split)
+
+    def fit(self, subject: Subject, info: EngineInfo) -> None:
+        """Whether the base has tokens for every row."""
+        spec, tokenizer = self._spec, subject.tokenizer
+        assert tokenizer is not None, "a base has a tokenizer"
+        labels = labels_of(subject.examples, spec.head)
+        pooling = spec.pooling or info.poolings[spec.head][0]
+        head = head_for(spec.head, pooling, labels, subject.examples, spec.settings)
+        limit = spec.settings.max_tokens
+        parts = {"train": subject.examples, "dev": subject.dev, "test": subject.test}
+        for part, rows in parts.items():
+            found = misfits(rows or [], head, info, tokenizer, limit, MAX_ERRORS)
+            name = subject.file_of(part)
+            self._refuse(name, [*self._located(part, name, found.refused)])
+            self.notices += rewritten_answers(name, found.rewritten)
 
     def _refuse(self, filename: str, errors: list[BadDataset]) -> None:
         self.errors += errors

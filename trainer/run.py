@@ -179,13 +179,10 @@ class JobRun:
         head = self._tempered(kept)
         tests = [self._answered(rows, head, each.opened.slot) for each in outcomes]
         found = Findings(
-            prepared=prepared,
-            head=head,
-            rows=rows,
-            practised=practised,
-            test=tests[outcomes.index(kept)],
-            seeds=seeds_report(outcomes, tests),
-        )
+            prepared=prepared, head=head, rows=rows, practised=practised,
+            test=tests[outcomes.index(kept)], seeds=seeds_report(outcomes, tests),
+        )  # fmt: skip
+        tell_findings(self._lease, found.afterwards)
         return found, tests
 
     def _tempered(self, kept: Outcome) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from engine.tokenizer import Tokenizer
 from trainer.doctor.embedder import Embedder
 from trainer.files import FileStore
 from trainer.prepare import Prepared, prepare
-from trainer.recipe import writes_after_prompts
 from trainer.values import JobSpec
 
 
@@ -31,4 +30,4 @@ def validated(
 
     # an encoder-decoder answers nothing before it writes
     asked = likeness if EmbedHead.name in info.poolings else None
-    return prepare(files, spec, tokenizer, asked, writes=writes_after_prompts(info))
+    return prepare(files, spec, tokenizer, asked, info=info)

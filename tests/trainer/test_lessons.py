@@ -145,8 +145,8 @@ def test_a_learning_rate_says_that_few_rows_are_to_be_trained_on(
         )
     )  # fmt: skip
     decodes = engine.info.family == "llama"
-    assert found.spec.kind == "lora"
-    assert ("few_shot_declined" in {f.code for f in found.findings}) == decodes
+    assert found.kind == "lora"
+    assert ("few_shot_declined" in {f["code"] for f in found.findings}) == decodes
     bench.close()
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
@@ -34,6 +35,7 @@ class Subject:
     files: Mapping[str, str] = field(default_factory=dict)
     split: Split | None = None
     tokenizer: Tokenizer | None = None
+    info: EngineInfo | None = None
     #: how alike the base finds each pair of texts, where it can be asked
     likeness: Likeness | None = None
     #: the base may learn from worked examples in its prompt

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from engine.errors import BadRow
+from engine.heads.generate import GenerateHead
+from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
-from trainer.doctor.finding import Finding, Severity, samples
+from trainer.doctor.finding import Finding, Severity, cropped, samples
 from trainer.doctor.subject import Subject
 from trainer.example import Example
+from trainer.lessons import lessons_of
 
 _MAX_ROWS = 1000
 _MAX_CHARS = 20_000
@@ -23,7 +27,9 @@ class _Read:
     """One row as the tokenizer reads it."""
 
     row: Example
+    #: of the whole row, and of its text alone
     tokens: int
+    text_tokens: int
     unknown: int
     bytes: int
 
@@ -32,7 +38,8 @@ def token_findings(subject: Subject) -> Iterator[Finding]:
     if subject.tokenizer is None or not subject.examples:
         return
     rows = _spread(subject.examples)
-    read = [_read(row, subject.tokenizer) for row in rows]
+    prompter = _prompter(subject)
+    read = [_read(row, subject.tokenizer, prompter) for row in rows]
     yield from _lengths(subject, subject.tokenizer, read)
     yield from _unknown(subject, read)
     yield from _pieces(read)
@@ -65,7 +72,7 @@ def _lengths(subject: Subject, tokenizer: Tokenizer, read: list[_Read]) -> Itera
 
 
 def _unknown(subject: Subject, read: list[_Read]) -> Iterator[Finding]:
-    num, total = sum(each.unknown for each in read), sum(each.tokens for each in read)
+    num, total = sum(each.unknown for each in read), sum(each.text_tokens for each in read)
     if total and num / total >= _UNKNOWN_SHARE:
         rows = [each.row for each in sorted(read, key=lambda each: -each.unknown) if each.unknown]
         yield Finding(
@@ -79,9 +86,25 @@ def _unknown(subject: Subject, read: list[_Read]) -> Iterator[Finding]:
         )
 
 
+def rewritten_answers(file: str, rows: Sequence[tuple[Example, str]]) -> Iterator[Finding]:
+    """What a version of this base can never write as its rows have it."""
+    if not rows:
+        return
+    row, written = rows[0]
+    yield Finding(
+        code="rewritten_answers",
+        severity=Severity.WARNING,
+        message=f"{len(rows)} answers read otherwise once the base has written them, and are "
+        f"learned and compared so: its vocabulary, its end token or its chat template changes "
+        f"them. That of line {row.line} becomes {cropped(written)!r}.",
+        count=len(rows),
+        samples=samples(file, (each for each, _ in rows)),
+    )
+
+
 def _pieces(read: list[_Read]) -> Iterator[Finding]:
     """A vocabulary that was made for another language spells texts out."""
-    num_bytes, num = sum(each.bytes for each in read), sum(each.tokens for each in read)
+    num_bytes, num = sum(each.bytes for each in read), sum(each.text_tokens for each in read)
     if num and num_bytes / num < _FEW_BYTES:
         yield Finding(
             code="poor_fit",
@@ -93,15 +116,36 @@ def _pieces(read: list[_Read]) -> Iterator[Finding]:
         )
 
 
-def _read(row: Example, tokenizer: Tokenizer) -> _Read:
+def _prompter(subject: Subject) -> Prompter | None:
+    """What puts a prompt around a text and an end behind its answer, where a base writes them."""
+    if subject.info is None or subject.tokenizer is None or subject.spec.head != GenerateHead.name:
+        return None
+    return Prompter(subject.info, subject.tokenizer)
+
+
+def _read(row: Example, tokenizer: Tokenizer, prompter: Prompter | None) -> _Read:
     """Of a very long text the beginning tells enough."""
     said = row.text if row.pair is None else f"{row.text}\n{row.pair}"
-    if isinstance(row.label, str) and row.turns:
+    if isinstance(row.label, str) and (row.turns or prompter):
         said = f"{said}\n{row.label}"
     text = said[:_MAX_CHARS]
     ids = tokenizer.ids(text, special=False)
     unknown = ids.count(tokenizer.unknown) if tokenizer.unknown is not None else 0
-    return _Read(row=row, tokens=len(ids), unknown=unknown, bytes=len(text.encode()))
+    return _Read(
+        row=row,
+        tokens=len(_lesson(row, prompter) if prompter else ids),
+        text_tokens=len(ids),
+        unknown=unknown,
+        bytes=len(text.encode()),
+    )
+
+
+def _lesson(row: Example, prompter: Prompter) -> list[int]:
+    """Prompt and answer; nothing of a row that is refused anyway."""
+    try:
+        return lessons_of(row, {"format": "auto"}, prompter)[-1].ids
+    except BadRow:
+        return []
 
 
 def _spread(examples: list[Example]) -> list[Example]:

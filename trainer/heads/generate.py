@@ -31,6 +31,7 @@ class GenerateData(PlainData):
 
     name = "generate"
     metrics: tuple[str, ...] = ("explained", "exact_match")
+    tie_breaks = ("word_f1",)
     baseline: str | None = "tfidf+nearest"
 
     def example(self, record: Record, spec: JobSpec) -> Example:

@@ -30,6 +30,8 @@ class HeadData(Protocol):
     #: the metrics that early stopping may follow, the first that a data set has
     metrics: tuple[str, ...]
     more_is_better: bool
+    #: metrics that decide between epochs of which the first says the same
+    tie_breaks: tuple[str, ...]
     #: what a model without the base is called that is judged beside it; None: there is none
     baseline: str | None
 
@@ -76,6 +78,7 @@ class PlainData:
     """What most heads have in common."""
 
     more_is_better = True
+    tie_breaks: tuple[str, ...] = ()
 
     def check_alike(self, examples: Sequence[Example]) -> None:
         del examples
