@@ -31,7 +31,7 @@ class GenerateData(PlainData):
 
     name = "generate"
     metrics: tuple[str, ...] = ("explained", "exact_match")
-    tie_breaks = ("word_f1",)
+    tie_breaks: tuple[str, ...] = ("word_f1",)
     baseline: str | None = "tfidf+nearest"
 
     def example(self, record: Record, spec: JobSpec) -> Example:
