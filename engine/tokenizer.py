@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
+import regex
 import tokenizers
 
 from engine.windows import Windows, cut
+
+_MARKS = regex.compile(r"\p{M}+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +24,9 @@ class Encoding:
 
     ids: list[int]
     type_ids: list[int]
-    #: characters of the text (or pair) each token covers; (0, 0) for special tokens
+    #: characters of the text (or pair) each token covers, marks that it leaves out included and
+    #: spaces around it not; (0, 0) for special tokens
     offsets: list[tuple[int, int]]
-    #: which word of the tokenizer's own splitting the token belongs to; None for special tokens
-    words: list[int | None]
-    #: which given word the token came from (`encode_words` only; None elsewhere)
-    sources: list[int | None]
     #: 0 for tokens of the text, 1 for those of the pair, None for special tokens
     segments: list[int | None]
     truncated: bool
@@ -52,8 +52,8 @@ class Encoding:
 def bare_encoding(ids: list[int]) -> Encoding:
     """Tokens that answer to no characters: a prompt's."""
     return Encoding(
-        ids=ids, type_ids=[0] * len(ids), offsets=[(0, 0)] * len(ids), words=[None] * len(ids),
-        sources=[None] * len(ids), segments=[None] * len(ids), truncated=False,
+        ids=ids, type_ids=[0] * len(ids), offsets=[(0, 0)] * len(ids), segments=[None] * len(ids),
+        truncated=False,
     )  # fmt: skip
 
 
@@ -98,16 +98,6 @@ class Tokenizer:
             self._encoding(e, t, max_tokens, windows) for e, t in zip(encodings, texts, strict=True)
         ]
 
-    def encode_words(
-        self,
-        words: Sequence[str],
-        max_tokens: int | None = None,
-        windows: Windows | None = None,
-    ) -> Encoding:
-        """Words with single spaces between, the way raw text comes: training matches serving."""
-        encoding = self.encode(" ".join(words), max_tokens=max_tokens, windows=windows)
-        return _with_sources(encoding, words)
-
     def ids(self, text: str, *, special: bool) -> list[int]:
         """The whole text's tokens, however many; `special` adds those the tokenizer puts around."""
         return list(self._tokenizer.encode(text, add_special_tokens=special).ids)
@@ -137,18 +127,17 @@ class Tokenizer:
         if windows is not None and len(raw.ids) > limit:
             rows = cut(segments, limit, windows.stride)
         ids, types = raw.ids, raw.type_ids
-        offsets, words = (
-            _trimmed(raw, texts) if self._covers_spaces else (raw.offsets, raw.word_ids)
-        )
+        offsets = _trimmed(raw, texts) if self._covers_spaces else raw.offsets
+        if any(map(_MARKS.search, texts)):
+            offsets = _with_marks(offsets, segments, texts)
         truncated = len(ids) > limit and rows is None
         if truncated:
             keep = _kept(raw, limit)
             ids, types = [ids[i] for i in keep], [types[i] for i in keep]
-            offsets, words = [offsets[i] for i in keep], [words[i] for i in keep]
-            segments = [segments[i] for i in keep]
+            offsets, segments = [offsets[i] for i in keep], [segments[i] for i in keep]
         return Encoding(
-            ids=ids, type_ids=types, offsets=offsets, words=words, sources=[None] * len(ids),
-            segments=segments, truncated=truncated, windows=rows or [],
+            ids=ids, type_ids=types, offsets=offsets, segments=segments, truncated=truncated,
+            windows=rows or [],
         )  # fmt: skip
 
 
@@ -174,21 +163,38 @@ def _covers_spaces(tokenizer: tokenizers.Tokenizer) -> bool:
     return any(" " in sample[start:end] for start, end in tokenizer.encode(sample).offsets)
 
 
-def _trimmed(
-    raw: tokenizers.Encoding, texts: tuple[str, str]
-) -> tuple[list[tuple[int, int]], list[int | None]]:
-    """Offsets without the spaces around; a token that is nothing but space belongs to no word."""
-    offsets, words = list(raw.offsets), list(raw.word_ids)
+def _trimmed(raw: tokenizers.Encoding, texts: tuple[str, str]) -> list[tuple[int, int]]:
+    """Offsets without the spaces around; nothing is left of a token that is nothing but space."""
+    offsets = list(raw.offsets)
     for i, segment in enumerate(raw.sequence_ids):
         start, end = offsets[i]
         piece = texts[segment][start:end] if segment is not None else ""
         inner = piece.strip()
         if piece and not inner:
-            offsets[i], words[i] = (end, end), None
+            offsets[i] = (end, end)
         elif len(inner) < len(piece):
             start += len(piece) - len(piece.lstrip())
             offsets[i] = (start, start + len(inner))
-    return offsets, words
+    return offsets
+
+
+def _with_marks(
+    offsets: Sequence[tuple[int, int]], segments: Sequence[int | None], texts: tuple[str, str]
+) -> list[tuple[int, int]]:
+    """Offsets that go on over the combining marks behind a token where no other token has them:
+    normalising may leave marks out.
+    """
+    extended = list(offsets)
+    following: dict[int, int] = {}
+    for i, segment in reversed(list(enumerate(segments))):
+        start, end = offsets[i]
+        if segment is None or start == end:
+            continue
+        limit = following.get(segment, len(texts[segment]))
+        if limit > end and (marks := _MARKS.match(texts[segment], end, limit)):
+            extended[i] = (start, marks.end())
+        following[segment] = start
+    return extended
 
 
 def _kept(raw: tokenizers.Encoding, limit: int) -> list[int]:
@@ -201,20 +207,3 @@ def _kept(raw: tokenizers.Encoding, limit: int) -> list[int]:
         excess -= 1
     content = {i for part in parts for i in part}
     return [i for i in range(len(raw.ids)) if special[i] or i in content]
-
-
-def _with_sources(encoding: Encoding, words: Sequence[str]) -> Encoding:
-    starts, position = [], 0
-    for word in words:
-        starts.append(position)
-        position += len(word) + 1
-    sources: list[int | None] = []
-    current = 0
-    for (start, end), word_id in zip(encoding.offsets, encoding.words, strict=True):
-        if word_id is None or end == start:
-            sources.append(None)
-            continue
-        while current + 1 < len(starts) and start >= starts[current + 1]:
-            current += 1
-        sources.append(current)
-    return replace(encoding, sources=sources)

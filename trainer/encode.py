@@ -113,6 +113,8 @@ def _encoded(example: Example, encodings: tuple[Encoding, ...], head: dict[str, 
 
 
 def _label(example: Example) -> Any:
+    if example.words:
+        return example.text, example.label
     return list(example.label) if isinstance(example.label, tuple) else example.label
 
 
@@ -124,10 +126,7 @@ def _encodings(
     windows: Windows | None,
 ) -> Iterator[tuple[Encoding, ...]]:
     """Of each example one, or one for each text where they are rows of their own."""
-    if chunk[0].words:
-        for each in chunk:
-            yield (tokenizer.encode_words(each.words, limit, windows),)
-    elif head_kind(head).trains_apart:
+    if head_kind(head).trains_apart:
         left = tokenizer.encode_batch([each.text for each in chunk], limit)
         right = tokenizer.encode_batch([each.pair or "" for each in chunk], limit)
         yield from zip(left, right, strict=True)

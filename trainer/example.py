@@ -23,8 +23,8 @@ class Turn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One labelled row. A tagging row has `words` and as many tags; any other has `text` and
-    perhaps `pair`; of a span row these are question and context.
+    """One labelled row. A tagging row has the `words` of its `text` and as many tags; any other may
+    have a `pair`; of a span row text and pair are question and context.
     """
 
     line: int

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import BadAdapter
 from engine.heads import tag_scheme
@@ -21,7 +21,7 @@ from engine.heads.head_kind import (
     checked_windows,
     softmax,
 )
-from engine.heads.whole_words import whole_words
+from engine.heads.whole_words import whole_words, word_spans
 from engine.port import LossOptions
 from engine.tokenizer import Encoding
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 class TagHead(TokenHead):
-    """Cross entropy at the first token of each given word; the word's other tokens follow it,
-    however many words the tokenizer makes of it.
+    """Cross entropy at the first token of each word of the text; the word's other tokens follow
+    it.
     """
 
     name = "tag"
@@ -56,15 +56,16 @@ class TagHead(TokenHead):
         return len(head["labels"])
 
     def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
-        """`label` is one tag per given word of `Tokenizer.encode_words`."""
+        """`label` is the text and one tag for each of its `word_spans`."""
+        text, tags = label
         indices = {name: i for i, name in enumerate(head["labels"])}
-        unknown = sorted({tag for tag in label if tag not in indices})
+        unknown = sorted({tag for tag in tags if tag not in indices})
         if unknown:
             raise BadAdapter(f"the tags {unknown} are not among {head['labels']}")
         encoding = encodings[0]
         target = [IGNORED] * len(encoding.ids)
-        for word, position in _first_tokens(encoding):
-            target[position] = indices[label[word]]
+        for position, word, _ in _read(encoding, text):
+            target[position] = indices[tags[word]]
         return [[target[i] for i in window] for window in encoding.windows] or [target]
 
     def loss(
@@ -98,43 +99,38 @@ class TagHead(TokenHead):
         wanted: Answering,
     ) -> dict[str, Any]:
         scores = logits.astype(np.float64) if wanted.raw_scores else softmax(logits)
-        return {"entities": _entities(scores, head["labels"], encoding, text)}
+        words, best = word_spans(text), np.full(len(text), np.nan)
+        for position, word, _ in _read(encoding, text):
+            best[word] = scores[position].max()
+        tags = self.word_tags(logits, head, encoding, text)
+        return {
+            "entities": [
+                {
+                    "label": label,
+                    "start": (start := words[first][0]),
+                    "end": (end := words[after - 1][1]),
+                    "text": text[start:end],
+                    "score": float(np.nanmean(best[first:after])),
+                }
+                for label, first, after in tag_scheme.spans(tags)
+            ]
+        }
 
     def word_tags(
-        self, logits: Logits, head: dict[str, Any], encoding: Encoding, num_words: int
+        self, logits: Logits, head: dict[str, Any], encoding: Encoding, text: str
     ) -> list[str]:
-        """One tag per given word of `encode_words`; O if cut off."""
-        tags = ["O"] * num_words
+        """One tag for each of the text's `word_spans`; O where none of its tokens was read."""
+        tags = ["O"] * len(word_spans(text))
         best = logits.argmax(axis=-1)
-        for word, position in _first_tokens(encoding):
-            tags[word] = head["labels"][int(best[position])]
+        for position, word, num in _read(encoding, text):
+            tags[word : word + num] = tag_scheme.spread(head["labels"][int(best[position])], num)
         return tags
 
 
-def _first_tokens(encoding: Encoding) -> Iterator[tuple[int, int]]:
-    """Each given word that was read, and the first of its tokens."""
-    before: int | None = None
-    for position, word in enumerate(encoding.sources):
-        if word is not None and word != before:
-            yield word, position
-            before = word
-
-
-def _entities(
-    scores: NDArray[np.float64], labels: list[str], encoding: Encoding, text: str
-) -> list[dict[str, Any]]:
-    """Entities by words: a word's later tokens belong to whatever its first one is."""
+def _read(encoding: Encoding, text: str) -> Iterator[tuple[int, int, int]]:
+    """The tokens that words are tagged at: (token, first word, number of words that share it)."""
     words = whole_words(encoding, text)
-    tags = [labels[int(scores[word[0]].argmax())] for word in words]
-    found = []
-    for label, first, last in tag_scheme.spans(tags):
-        start = encoding.offsets[words[first][0]][0]
-        end = encoding.offsets[words[last - 1][-1]][1]
-        found.append({
-            "label": label,
-            "start": start,
-            "end": end,
-            "text": text[start:end],
-            "score": float(np.mean([scores[word[0]].max() for word in words[first:last]])),
-        })  # fmt: skip
-    return found
+    for token, together in groupby(range(len(words)), lambda word: words[word][:1]):
+        if token:
+            first, *others = together
+            yield token[0], first, 1 + len(others)

@@ -30,6 +30,14 @@ def all_labels(tags: Iterable[str]) -> list[str]:
     return ["O", *(f"{prefix}-{name}" for name in types for prefix in prefixes)]
 
 
+def spread(tag: str, num_words: int) -> list[str]:
+    """The tags of the words that one tagged word is made of."""
+    if tag == "O" or num_words <= 1:
+        return [tag] * num_words
+    first, last = "B" if tag[0] in _BEGINS else "I", "E" if tag[0] in _ENDS else "I"
+    return [f"{prefix}{tag[1:]}" for prefix in (first, *"I" * (num_words - 2), last)]
+
+
 def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     """(type, first, last + 1). What continues nothing of its type begins an entity, as conlleval
     reads it.

@@ -1,41 +1,56 @@
-"""The words of raw text, as people count them: what a tag that one token carries stands for.
-
-Knows no tags and no labels.
+"""Where words begin and end, by the text alone and so the same for every tokenizer; and the tokens
+of each. Knows no tags and no labels.
 """
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+
+import regex
 
 from engine.tokenizer import Encoding
 
-#: letters of scripts that put no space between words, where only the tokenizer tells words apart
-_UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u2e80-\ua4cf\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
-_LETTERS = rf"[^\W{_UNSPACED}]+"
-_CLITIC = r"['’](?:s|m|d|t|re|ve|ll)\b"
-#: inner hyphens, dots and slashes belong to a word, and so does what begins a handle or a hashtag;
-#: what is left of the signs is a word by the run ("...", ":-)")
-_WORD = re.compile(
-    rf"{_CLITIC} | [@\#]?{_LETTERS} (?: (?!{_CLITIC}) [^\w\s]+ {_LETTERS} )* | [^\w\s@\#]+",
-    re.VERBOSE | re.I,
-)
+_SIGN = r"\p{P}\p{S}"
+#: letters of scripts that put no space between words
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc\uff70\p{Line_Break=Complex_Context}"
+#: \X is a letter with its marks, or an emoji of however many parts
+_LETTER = rf"(?![\s\p{{Cc}}\p{{Cf}}{_SIGN}{_UNSPACED}])\X"
+#: soft hyphens and direction marks end no word; a zero-width space does
+_UNSEEN = r"(?:(?!\u200b)\p{Cf})*"
+_WORD = regex.compile(rf"(?=[{_SIGN}{_UNSPACED}])\X|{_LETTER}(?:{_UNSEEN}{_LETTER})*")
+_TIGHT = rf"[{_UNSPACED}\u3001-\u303f\uff01-\uff65]"
+_NO_SPACE = regex.compile(rf"{_TIGHT}\p{{M}}*\n(?!\p{{M}}){_TIGHT}")
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """The first character of each word, and its last + 1.
+
+    A punctuation mark or symbol is a word, and so is a character of a script without spaces between
+    words; between those, spaces part words.
+    """
+    return [word.span() for word in _WORD.finditer(text)]
+
+
+def joined(words: Sequence[str]) -> str:
+    """Given words as raw text: with spaces between them where their script has spaces."""
+    parts = list(words[:1])
+    for left, right in pairwise(words):
+        parts += ["" if _NO_SPACE.search(f"{left[-8:]}\n{right[:2]}") else " ", right]
+    return "".join(parts)
 
 
 def whole_words(encoding: Encoding, text: str) -> list[list[int]]:
-    """The tokens of each word, in order.
-
-    A word is at least what the tokenizer takes for one; what it splits ("@name", "Jean-Luc", links)
-    stays together, punctuation around a word does not.
+    """The tokens of each of `word_spans`: none where none was read, and the same list for words
+    that share a token.
     """
-    inner = {i for word in _WORD.finditer(text) for i in range(word.start() + 1, word.end())}
-    words: list[list[int]] = []
-    last: int | None = None
-    for position, word in enumerate(encoding.words):
-        if word is None:
-            continue
-        if words and (word == last or encoding.offsets[position][0] in inner):
-            words[-1].append(position)
-        else:
-            words.append([position])
-        last = word
+    spans = word_spans(text)
+    starts, ends = [start for start, _ in spans], [end for _, end in spans]
+    words: list[list[int]] = [[] for _ in spans]
+    for position, (start, end) in enumerate(encoding.offsets):
+        first, after = bisect_right(ends, start), bisect_left(starts, end)
+        if start < end and first < after:
+            words[first].append(position)
+            words[first + 1 : after] = [words[first]] * (after - first - 1)
     return words

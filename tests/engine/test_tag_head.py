@@ -10,8 +10,14 @@ import pytest
 from engine.errors import BadAdapter
 from engine.heads.head_kind import IGNORED, Answering
 from engine.heads.tag import TagHead
+from engine.heads.whole_words import whole_words
 from engine.tokenizer import Tokenizer
-from tests.engine.texts import letter_tokenizer, piece_tokenizer, word_tokenizer
+from tests.engine.texts import (
+    accentless_tokenizer,
+    letter_tokenizer,
+    piece_tokenizer,
+    word_tokenizer,
+)
 
 LABELS = ["O", "B-who", "I-who", "B-where", "I-where"]
 HEAD = TagHead().check({"kind": "tag", "labels": LABELS})
@@ -77,7 +83,7 @@ def test_raw_scores_are_mean_logits() -> None:
 def test_a_word_of_many_tokens_is_what_its_first_token_says(make: type[Tokenizer]) -> None:
     text = "ab ba b"
     encoding = make().encode(text)  # type: ignore[call-arg]
-    first = {w: i for i, w in reversed(list(enumerate(encoding.words))) if w is not None}
+    first = [tokens[0] for tokens in whole_words(encoding, text)]
     tags = ["B-who"] * len(encoding.ids)
     tags[first[0]] = "O"
     tags[first[2]] = "I-who"
@@ -86,55 +92,77 @@ def test_a_word_of_many_tokens_is_what_its_first_token_says(make: type[Tokenizer
 
 
 def test_a_target_tags_the_first_token_of_each_word() -> None:
-    encoding = word_tokenizer().encode_words(["anna", "lives"])
-    assert TagHead().targets(["B-who", "O"], [encoding], HEAD) == [[IGNORED, 1, 0, IGNORED]]
+    encoding = word_tokenizer().encode("anna lives")
+    target = [IGNORED, 1, 0, IGNORED]
+    assert TagHead().targets(("anna lives", ["B-who", "O"]), [encoding], HEAD) == [target]
 
 
 @pytest.mark.parametrize("make", [letter_tokenizer, piece_tokenizer])
 def test_a_target_ignores_the_later_tokens_of_a_word(make: type[Tokenizer]) -> None:
-    encoding = make().encode_words(["ab", "ba"])  # type: ignore[call-arg]
-    (target,) = TagHead().targets(["B-who", "B-where"], [encoding], HEAD)
+    encoding = make().encode("ab ba")  # type: ignore[call-arg]
+    (target,) = TagHead().targets(("ab ba", ["B-who", "B-where"]), [encoding], HEAD)
     assert [index for index in target if index != IGNORED] == [1, 3]
 
 
-def test_a_given_word_that_the_tokenizer_splits_is_tagged_at_its_first_part_alone() -> None:
-    encoding = word_tokenizer().encode_words(["@york", "works"])
-    target = [IGNORED, 3, IGNORED, 0, IGNORED]
-    assert TagHead().targets(["B-where", "O"], [encoding], HEAD) == [target]
+@pytest.mark.parametrize("make", [letter_tokenizer, word_tokenizer])
+def test_signs_have_tags_of_their_own(make: type[Tokenizer]) -> None:
+    text = "anna@york"
+    encoding = make().encode(text)  # type: ignore[call-arg]
+    (target,) = TagHead().targets((text, ["B-who", "O", "B-where"]), [encoding], HEAD)
+    assert [index for index in target if index != IGNORED] == [1, 0, 3]
+    logits = logits_for(["I-where" if index == IGNORED else LABELS[index] for index in target])
+    found = TagHead().decode(logits, HEAD, encoding, text, Answering())["entities"]
+    assert [(e["label"], e["text"]) for e in found] == [("who", "anna"), ("where", "york")]
 
 
-def test_an_entity_has_all_of_a_word_whose_first_part_is_in_it() -> None:
-    text = "anna works in new-york."
+def test_words_that_share_a_token_are_one_entity() -> None:
+    text = "東京 anna"  # the first two are one unknown token
     encoding = word_tokenizer().encode(text)
-    tags = ["O", "O", "O", "O", "B-where", "B-who", "B-who", "O", "O"]
+    assert TagHead().targets((text, ["B-where", "I-where", "B-who"]), [encoding], HEAD) == [
+        [IGNORED, 3, 1, IGNORED]
+    ]
+    logits = logits_for(["O", "B-where", "B-who", "O"])
+    found = TagHead().decode(logits, HEAD, encoding, text, Answering())["entities"]
+    assert [(e["text"], e["score"]) for e in found] == [
+        ("東京", pytest.approx(0.5)), ("anna", pytest.approx(0.5)),
+    ]  # fmt: skip
+    tags = TagHead().word_tags(logits, HEAD, encoding, text)
+    assert tags == ["B-where", "I-where", "B-who"]
+
+
+def test_marks_that_the_tokenizer_leaves_out_are_in_their_entity() -> None:
+    text = "Mara\u0301 flew to Korso\u0301"
+    encoding = accentless_tokenizer().encode(text)
+    first = {tokens[0] for tokens in whole_words(encoding, text)}
+    tags = ["B-who" if i in first else "O" for i in range(len(encoding.ids))]
     found = TagHead().decode(logits_for(tags), HEAD, encoding, text, Answering())["entities"]
-    assert [(e["label"], e["text"]) for e in found] == [("where", "new-york")]
+    assert [(e["start"], e["end"]) for e in found] == [(0, 5), (6, 10), (11, 13), (14, 20)]
 
 
 def test_words_cut_off_by_truncation_have_no_target() -> None:
-    encoding = word_tokenizer(4).encode_words(["anna", "lives", "in"])
-    assert TagHead().targets(["B-who", "O", "B-where"], [encoding], HEAD) == [
+    encoding = word_tokenizer(4).encode("anna lives in")
+    assert TagHead().targets(("anna lives in", ["B-who", "O", "B-where"]), [encoding], HEAD) == [
         [IGNORED, 1, 0, IGNORED]
     ]
 
 
 def test_what_a_target_says_decoding_gives_back() -> None:
-    words, tags = ["anna", "@york", "in", "new", "york"], ["B-who", "I-who", "O", "B-where", "O"]
-    encoding = word_tokenizer().encode_words(words)
-    (target,) = TagHead().targets(tags, [encoding], HEAD)
+    text, tags = "anna @york in new york", ["B-who", "I-who", "I-who", "O", "B-where", "O"]
+    encoding = word_tokenizer().encode(text)
+    (target,) = TagHead().targets((text, tags), [encoding], HEAD)
     logits = logits_for(["B-who" if index == IGNORED else LABELS[index] for index in target])
-    found = TagHead().decode(logits, HEAD, encoding, " ".join(words), Answering())["entities"]
+    found = TagHead().decode(logits, HEAD, encoding, text, Answering())["entities"]
     assert [e["text"] for e in found] == ["anna @york", "new"]
-    assert TagHead().word_tags(logits, HEAD, encoding, 5) == tags
+    assert TagHead().word_tags(logits, HEAD, encoding, text) == tags
 
 
 def test_word_tags_of_words_cut_off_are_o() -> None:
-    encoding = word_tokenizer(3).encode_words(["anna", "lives"])
+    encoding = word_tokenizer(3).encode("anna lives")
     logits = logits_for(["O", "B-who", "O"])
-    assert TagHead().word_tags(logits, HEAD, encoding, 2) == ["B-who", "O"]
+    assert TagHead().word_tags(logits, HEAD, encoding, "anna lives") == ["B-who", "O"]
 
 
 def test_an_unknown_tag_is_refused_by_name() -> None:
-    encoding = word_tokenizer().encode_words(["anna"])
+    encoding = word_tokenizer().encode("anna")
     with pytest.raises(BadAdapter, match=r"\['B-when'\] are not among"):
-        TagHead().targets(["B-when"], [encoding], HEAD)
+        TagHead().targets(("anna", ["B-when"]), [encoding], HEAD)

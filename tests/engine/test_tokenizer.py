@@ -7,7 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from engine.tokenizer import Encoding, Tokenizer
-from tests.engine.texts import letter_tokenizer, piece_tokenizer, word_tokenizer
+from tests.engine.texts import (
+    accentless_tokenizer,
+    letter_tokenizer,
+    piece_tokenizer,
+    word_tokenizer,
+)
 
 CLS, SEP, UNK = 0, 1, 2
 
@@ -26,10 +31,6 @@ def test_offsets_lead_back_to_the_characters_of_the_text() -> None:
 def test_offsets_count_characters_and_not_bytes() -> None:
     text = "é anna"
     assert covered(word_tokenizer().encode(text), text) == ["", "é", "anna", ""]
-
-
-def test_words_number_the_tokenizer_s_own_splitting_and_leave_special_tokens_out() -> None:
-    assert word_tokenizer().encode("anna@york").words == [None, 0, 1, 2, None]
 
 
 def test_a_pair_says_which_segment_a_token_is_of() -> None:
@@ -70,7 +71,7 @@ def test_truncation_of_a_pair_trims_the_longer_segment(long_first: bool) -> None
     assert encoding.ids.count(CLS) == 1
     assert encoding.ids.count(SEP) == 2
     assert len(encoding.ids) == 8
-    kept = [w for w, i in zip(encoding.words, encoding.type_ids, strict=True) if w is not None]
+    kept = [segment for segment in encoding.segments if segment is not None]
     assert len(kept) == 5
     segment = 0 if long_first else 1
     assert [covered(encoding, short)[i] for i in _tokens(encoding, 1 - segment)] == ["new", "york"]
@@ -79,50 +80,31 @@ def test_truncation_of_a_pair_trims_the_longer_segment(long_first: bool) -> None
     ]  # fmt: skip
 
 
-def _tokens(encoding: Encoding, segment: int) -> list[int]:
-    return [
-        i
-        for i, (word, part) in enumerate(zip(encoding.words, encoding.type_ids, strict=True))
-        if word is not None and part == segment
-    ]
-
-
-def test_given_words_are_the_sources_of_their_tokens() -> None:
-    assert word_tokenizer().encode_words(["anna", "@york", "."]).sources == [
-        None, 0, 1, 1, 2, None,
-    ]  # fmt: skip
-
-
-def test_raw_text_has_no_sources() -> None:
-    assert word_tokenizer().encode("anna lives").sources == [None] * 4
-
-
-def test_given_words_and_their_sentence_have_the_same_tokens() -> None:
-    tokenizer = word_tokenizer()
-    assert tokenizer.encode_words(["anna", "@york"]).ids == tokenizer.encode("anna @york").ids
-
-
-def test_sources_are_cut_with_the_tokens() -> None:
-    encoding = word_tokenizer(4).encode_words(["anna", "lives", "in"])
-    assert encoding.sources == [None, 0, 1, None]
+def _tokens(encoding: Encoding, part: int) -> list[int]:
+    return [i for i, segment in enumerate(encoding.segments) if segment == part]
 
 
 @pytest.mark.parametrize("make", [letter_tokenizer, piece_tokenizer])
 def test_the_space_before_a_word_is_not_part_of_it(make: type[Tokenizer]) -> None:
     encoding = make().encode("ab ba")  # type: ignore[call-arg]
     assert all(" " not in piece for piece in covered(encoding, "ab ba"))
-    assert {w for w in encoding.words if w is not None} == {0, 1}
+    assert "".join(covered(encoding, "ab ba")) == "abba"
 
 
-@pytest.mark.parametrize("make", [letter_tokenizer, piece_tokenizer])
-def test_tokens_that_carry_the_space_before_a_word_still_come_from_that_word(
-    make: type[Tokenizer],
-) -> None:
-    encoding = make().encode_words(["ab", "ba"])  # type: ignore[call-arg]
-    by_word = {
-        (w, s) for w, s in zip(encoding.words, encoding.sources, strict=True) if w is not None
-    }
-    assert by_word == {(0, 0), (1, 1)}
+@pytest.mark.parametrize("text", ["Mara\u0301 flew", "Zoe\u0308\u0301", "\u0301x"])
+def test_marks_that_normalising_leaves_out_belong_to_the_token_before(text: str) -> None:
+    encoding = accentless_tokenizer().encode(text)
+    assert "".join(covered(encoding, text)) == text.replace(" ", "").lstrip("\u0301")
+
+
+def test_marks_of_a_pair_belong_to_the_tokens_of_their_own_text() -> None:
+    encoding = accentless_tokenizer().encode("a\u0301", "bb\u0308")
+    assert encoding.offsets == [(0, 2), (0, 1), (1, 3)]
+
+
+def test_a_mark_that_is_a_token_stays_one() -> None:
+    encoding = letter_tokenizer().encode("e\u0301")
+    assert len({offset for offset in encoding.offsets if offset[1]}) == 2
 
 
 def test_an_empty_text_has_its_special_tokens() -> None:

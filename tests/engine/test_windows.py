@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from engine.heads.whole_words import whole_words
 from engine.windows import Windows, cut, merge_tokens, window_problem
 from tests.engine.texts import letter_tokenizer, word_tokenizer
 
@@ -86,11 +87,10 @@ def test_a_short_text_is_one_row() -> None:
     assert (encoding.windows, encoding.rows) == ([], [(encoding.ids, encoding.type_ids)])
 
 
-def test_given_words_keep_their_places_through_windows() -> None:
-    words = TEXT.split()
-    encoding = letter_tokenizer(40).encode_words(words, windows=Windows())
+def test_words_are_read_whole_through_windows() -> None:
+    encoding = letter_tokenizer(40).encode(TEXT, windows=Windows())
     assert encoding.windows
-    assert {source for source in encoding.sources if source is not None} == set(range(len(words)))
+    assert all(whole_words(encoding, TEXT))
 
 
 def test_a_context_is_read_in_windows_with_its_question_before_each() -> None:

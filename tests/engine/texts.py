@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tokenizers import Tokenizer as RawTokenizer
-from tokenizers import models, pre_tokenizers, processors
+from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from engine.fake_base import fake_tokenizer_json
 from engine.tokenizer import Tokenizer
@@ -35,4 +35,15 @@ def piece_tokenizer(max_tokens: int = 64) -> Tokenizer:
     raw.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
     )
+    return Tokenizer(raw.to_str(), max_tokens)
+
+
+def accentless_tokenizer(max_tokens: int = 64) -> Tokenizer:
+    """One piece per letter, marks stripped, as the uncased BERT has it."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pieces = ["[UNK]", *letters, *(f"##{letter}" for letter in letters)]
+    vocabulary = {piece: i for i, piece in enumerate(pieces)}
+    raw = RawTokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    raw.normalizer = normalizers.BertNormalizer()
+    raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return Tokenizer(raw.to_str(), max_tokens)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.heads import tag_scheme
 from engine.heads.head_kind import IGNORED
 from engine.heads.tag import TagHead
+from engine.heads.whole_words import joined, word_spans
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
 from trainer.fields import present, strings
@@ -40,7 +42,7 @@ class TagData(PlainData):
                 "S-… (BIOES).",
                 line=record.line,
             )
-        return Example(line=record.line, text=" ".join(words), words=words, label=tags)
+        return _example(words, tags, record)
 
     def check(self, examples: Sequence[Example]) -> None:
         if all(tag == "O" for tag in _tags(examples)):
@@ -59,7 +61,7 @@ class TagData(PlainData):
         self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
     ) -> list[Any]:
         return [
-            TagHead().word_tags(answer, head, row.encodings[0], len(row.example.words))
+            TagHead().word_tags(answer, head, row.encodings[0], row.example.text)
             for row, answer in zip(rows, logits, strict=True)
         ]
 
@@ -73,6 +75,27 @@ class TagData(PlainData):
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return tagging(truth, guesses)
+
+
+def _example(given: Sequence[str], tags: Sequence[str], record: Record) -> Example:
+    """Given words as serving will read them: one may be several words of the text."""
+    text, end = joined(given), 0
+    spans = word_spans(text)
+    starts = [start for start, _ in spans]
+    label: list[str] = []
+    for word, tag in zip(given, tags, strict=True):
+        end = text.index(word, end) + len(word)
+        num = bisect_left(starts, end) - len(label)
+        if not num and tag != "O":
+            raise BadLine(
+                f"{record.place}: {word!r} is tagged {tag}, and there is no word to be seen in it.",
+                line=record.line,
+            )
+        label += tag_scheme.spread(tag, num)
+    if not spans:
+        raise BadLine(f"{record.place} has no word to be seen.", line=record.line)
+    words = tuple(text[start:end] for start, end in spans)
+    return Example(line=record.line, text=text, words=words, label=tuple(label))
 
 
 def _tags(examples: Sequence[Example]) -> Iterator[str]:
