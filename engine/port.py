@@ -159,6 +159,11 @@ class EnginePort(Protocol):
     def generation(self) -> int: ...
 
     @property
+    def pid(self) -> int:
+        """The process that computes; this one, where the engine is a thread or a fake."""
+        ...
+
+    @property
     def is_alive(self) -> bool:
         """Whether a step submitted now would be answered."""
         ...

@@ -6,6 +6,7 @@ values, and training learns.
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,10 @@ class FakeEngine:
     @property
     def info(self) -> port.EngineInfo:
         return fake_info(self.num_slots)
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
 
     @property
     def is_alive(self) -> bool:

@@ -5,6 +5,7 @@ Imports torch.
 
 from __future__ import annotations
 
+import os
 import threading
 from concurrent.futures import Future
 
@@ -30,6 +31,10 @@ class ThreadEngine:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
 
     @property
     def is_alive(self) -> bool:

@@ -110,6 +110,8 @@ class Settings(BaseSettings):
     idle_timeout_s: float = Field(75.0, gt=0)
     #: for an HTTP body, and a second more for every 16 KiB of it
     body_timeout_s: float = Field(60.0, gt=0)
+    #: show `vllm:lora_requests_info`, which Gateway API endpoint pickers read
+    gateway_metrics: bool = True
     #: tasks that get a metrics label of their own; later ones share `other`
     max_task_labels: int = Field(1000, ge=1)
     #: one event a line: `auto` is text where stderr is a terminal, else JSON

@@ -17,7 +17,8 @@ from server.dispatch.compositions import Compositions
 from server.dispatch.residency import Residency
 from server.dispatch.waiting_room import WaitingRoom
 from server.dispatch.writer import Writer
-from server.metrics import Live, Metrics
+from server.live_metrics import Live
+from server.metrics import Metrics
 from server.writing_metrics import WritingMetrics
 from trainer.worker import Worker
 
@@ -76,7 +77,7 @@ def live_of(port: EnginePort, dispatch: Dispatch, worker: Worker) -> Callable[[]
             queue_rows=sum(room.num_rows for room in rooms),
             queue_tokens=sum(room.num_tokens for room in rooms),
             slots_used=len(dispatch.slots.placed),
-            slots_total=port.info.num_slots - 1,
+            slots_capacity=port.info.num_slots - 1,
             loaded_adapters=dispatch.residency.num_resident,
             loaded_bytes=dispatch.residency.num_bytes,
             engine_generation=port.generation,

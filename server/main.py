@@ -7,7 +7,6 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -23,8 +22,9 @@ from server.grpc_api import app as grpc_app
 from server.grpc_api.calls import Calls
 from server.grpc_api.gate import Gate
 from server.health import Health, State
-from server.http_api.app import build_app, build_metrics_app
+from server.http_api.app import build_app
 from server.http_api.listener import Listener, listen
+from server.http_api.metrics_app import build_metrics_app
 from server.keys import KeyRing
 from server.metrics import Metrics
 from server.parts import Parts, build
@@ -66,7 +66,10 @@ class Server:
         self._listeners: list[Listener] = []
         self._watch: asyncio.Task[None] | None = None
         self.health = Health()
-        self.metrics = Metrics(CollectorRegistry(), max_task_labels=settings.max_task_labels)
+        self.metrics = Metrics(
+            CollectorRegistry(), max_task_labels=settings.max_task_labels,
+            timeout_s=settings.predict_timeout_s,
+        )  # fmt: skip
         self.ports = Ports(
             http=settings.http_port, grpc=settings.grpc_port, metrics=settings.metrics_port
         )
@@ -150,7 +153,7 @@ class Server:
             settings=settings,
         )
         await self._grpc.start()
-        apps = (app, build_metrics_app(self._scrape))
+        apps = (app, build_metrics_app(self.metrics.registry, self._refresh))
         totals = (shares.http, shares.metrics)
         for app_, sock, total in zip(apps, self._sockets, totals, strict=True):
             self._listeners.append(
@@ -174,10 +177,10 @@ class Server:
             await self.health.see_trainer(parts.worker.problem)
             await asyncio.sleep(_LOOK_S)
 
-    async def _scrape(self) -> bytes:
-        # rendered on the event loop, where what it reads changes; only jobs are counted elsewhere
-        counts: Mapping[str, int] = await self._parts.service.jobs.counts() if self._parts else {}
-        return self.metrics.render(counts)
+    async def _refresh(self) -> None:
+        # the rest is read on the event loop, where it changes; only jobs are counted elsewhere
+        if self._parts is not None:
+            self.metrics.count_jobs(await self._parts.service.jobs.counts())
 
 
 def run(settings: Settings, port: EnginePort | None = None) -> None:

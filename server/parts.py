@@ -23,6 +23,7 @@ from server.errors import StartFailed
 from server.health import Health
 from server.metrics import Metrics
 from server.pools import Pools
+from server.process_metrics import register_processes
 from server.service import inspector
 from server.service.adapters import AdapterService
 from server.service.admission import Admission
@@ -107,7 +108,11 @@ def build(
     )  # fmt: skip
     pools = Pools.sized(checks=settings.max_checks)
     worker = Worker(trainer)
-    metrics.watch(live_of(port, dispatch, worker))
+    metrics.watch(live_of(port, dispatch, worker), gateway=settings.gateway_metrics)
+    register_processes(
+        metrics.registry, version=version("adapterd"), dtype=port.info.dtype,
+        device=port.info.device, engine=lambda: port.pid,
+    )  # fmt: skip
     return Parts(
         port=port,
         probe=EngineProbe(port, tokenizer.encode("ready").ids, settings.engine_timeout_s),
@@ -177,7 +182,7 @@ def _service(
         predict_many=PredictManyService(predict),
         write=write,
         models=ModelService(data.registry, port.info, time.time(), pools.lookups),
-        tasks=TaskService(data.registry, dispatch.residency, pools),
+        tasks=TaskService(data.registry, dispatch.residency, pools, metrics),
         adapters=adapters,
         jobs=JobService(trainer, health, pools, feed),
         files=FileService(data.files, settings.max_upload_bytes, pools),

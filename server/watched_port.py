@@ -32,6 +32,10 @@ class WatchedPort:
         return self._port.generation
 
     @property
+    def pid(self) -> int:
+        return self._port.pid
+
+    @property
     def is_alive(self) -> bool:
         return self._port.is_alive
 

@@ -12,7 +12,7 @@ SHOWN = (
     "adapterd_requests_total",
     "adapterd_batch_adapters",
     "adapterd_slots_used",
-    "adapterd_slots_total",
+    "adapterd_slots_capacity",
     "adapterd_adapter_loads_total",
     "adapterd_train_jobs",
 )

@@ -45,8 +45,7 @@ class PredictorApi:
             deadline=self._write.deadline(caller),
             streams=True,
         )
-        opened = await self._write.open(order)
-        with closing(opened):
+        with self._write.timer(author, caller), closing(await self._write.open(order)) as opened:
             for position, error in opened.errors.items():
                 yield written.piece(author, position, Piece(row=position, error=error))
             async for piece in opened.pieces():

@@ -4,12 +4,10 @@ port.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from server.config import Settings
 from server.doorkeeper import Doorkeeper
@@ -33,8 +31,6 @@ from server.http_api.route import check_routes
 from server.limits import body_limits
 from server.metrics import Metrics
 from server.service.service import Service
-
-_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def build_routes(service: Service | None, health: Health, version: str) -> FastAPI:
@@ -84,18 +80,3 @@ def build_app(
         limits=body_limits(settings),
         allowed_hosts=frozenset(settings.allowed_hosts),
     )
-
-
-def build_metrics_app(render: Callable[[], Awaitable[bytes]]) -> ASGIApp:
-    """`/metrics` and nothing else."""
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return
-        if scope["path"] == "/metrics" and scope["method"] in ("GET", "HEAD"):
-            answer = Response(await render(), media_type=_METRICS_TYPE)
-        else:
-            answer = Response("Only /metrics is here.\n", 404, media_type="text/plain")
-        await answer(scope, receive, send)
-
-    return app

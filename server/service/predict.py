@@ -118,25 +118,25 @@ class PredictService:
         caller: Caller,
         together: Together | None = None,
     ) -> Prediction:
-        started = self._clock()
-        self._limits.check(len(inputs))
-        self._admission.check([author], len(inputs))
-        check_parameters(author, parameters)
-        deadline = self._write.deadline(caller)
+        order = Order(
+            author=author, inputs=inputs, parameters=parameters, caller=caller,
+            deadline=self._write.deadline(caller), together=together,
+        )  # fmt: skip
+        with self._write.timer(author, caller):
+            return await self._prediction_of(order)
+
+    async def _prediction_of(self, order: Order) -> Prediction:
+        started, author = self._clock(), order.author
+        self._limits.check(len(order.inputs))
+        self._admission.check([author], len(order.inputs))
+        check_parameters(author, order.parameters)
+        answer = self._written if author.kind == GenerateHead.name else self._answered
         try:
-            async with asyncio.timeout_at(deadline):
-                if author.kind == GenerateHead.name:
-                    order = Order(
-                        author=author, inputs=inputs, parameters=parameters,
-                        caller=caller, deadline=deadline, together=together,
-                    )  # fmt: skip
-                    answered = await self._written(order)
-                else:
-                    wait = _Wait(caller.tenant, parameters.priority, deadline, together)
-                    answered = await self._answered(author, inputs, parameters, wait)
+            async with asyncio.timeout_at(order.deadline):
+                answered = await answer(order)
         except TimeoutError:
             raise DeadlinePassed from None
-        self._observe(caller.tenant, author, answered.outputs, answered.rows)
+        self._observe(order.caller.tenant, author, answered.outputs, answered.rows)
         return self._prediction(author, answered, started)
 
     def check(self, refs: Sequence[str], num_inputs: int, caller: Caller) -> None:
@@ -150,14 +150,13 @@ class PredictService:
                 authors.append(self._authors.of(caller.tenant, ref))
         self._admission.check(authors, num_inputs)
 
-    async def _answered(
-        self, author: Author, inputs: Sequence[object], parameters: Parameters, wait: _Wait
-    ) -> _Answered:
-        outputs: Outputs = [None] * len(inputs)
-        rows = await self._reader.read(inputs, parameters, outputs, author)
+    async def _answered(self, order: Order) -> _Answered:
+        author, parameters, tenant = order.author, order.parameters, order.caller.tenant
+        outputs: Outputs = [None] * len(order.inputs)
+        rows = await self._reader.read(order.inputs, parameters, outputs, author)
         tokenized_at = self._clock()
-        parts = [(self._authors.version(wait.tenant, p.ref), p.weight) for p in parameters.compose]
-        wait = wait._replace(parts=parts)
+        parts = [(self._authors.version(tenant, p.ref), p.weight) for p in parameters.compose]
+        wait = _Wait(tenant, parameters.priority, order.deadline, order.together, parts)
         answers = await self._compute(author, rows, wait) if rows else []
         read_answers(head_kind(author.head), author.head, rows, answers, parameters, outputs)
         return _Answered(outputs, rows, answers, parts, tokenized_at)

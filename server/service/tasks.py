@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from adapters_registry.registry import Registry
 from server.audit import note
 from server.dispatch.residency import Residency
@@ -11,11 +13,19 @@ from server.service.values import Caller
 from server.service.views import TaskView, task_view
 
 
+class TaskObserver(Protocol):
+    """Hears of tasks that are no more."""
+
+    def task_deleted(self, tenant: str, task: str) -> None: ...
+
+
 class TaskService:
     """Over the registry. Its calls block, so they run in threads."""
 
-    def __init__(self, registry: Registry, residency: Residency, pools: Pools) -> None:
-        self._registry = registry
+    def __init__(
+        self, registry: Registry, residency: Residency, pools: Pools, observer: TaskObserver
+    ) -> None:
+        self._registry, self._observer = registry, observer
         self._lookups, self._writes = pools.lookups, pools.writes
         self._residency = residency
 
@@ -36,4 +46,5 @@ class TaskService:
         for digest in {version.digest for version in versions}:
             if not await self._lookups.run(caller.tenant, self._registry.is_published, digest):
                 self._residency.discard(digest)
+        self._observer.task_deleted(caller.tenant, task)
         note("task.deleted", "a task was deleted", caller, ref=task, versions=len(versions))

@@ -27,6 +27,7 @@ from server.service.order import Order
 from server.service.predict_observer import PredictObserver
 from server.service.prompts import PromptReader
 from server.service.rows_to_write import RowsToWrite
+from server.service.task_timer import TaskTimer
 from server.service.token_ids import TokenIds
 from server.service.token_texts import TokenTexts
 from server.service.tokens import Outputs, TextRow
@@ -61,6 +62,10 @@ class WriteService:
     def author(self, tenant: str, ref: str) -> Author:
         """A version that writes, or the base. Raises BadCall for what writes no text."""
         return self._authors.writing(tenant, ref)
+
+    def timer(self, author: Author, caller: Caller) -> TaskTimer:
+        """Of a call that starts now."""
+        return TaskTimer(self._observer, caller.tenant, author.name, self._clock)
 
     def deadline(self, caller: Caller) -> float:
         latest = self._clock() + self._limits.timeout_s

@@ -53,6 +53,10 @@ class HeldEngine:
         return self.inner.generation
 
     @property
+    def pid(self) -> int:
+        return self.inner.pid
+
+    @property
     def is_alive(self) -> bool:
         return self.inner.is_alive
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from server.config import Settings
@@ -17,6 +19,7 @@ from server.metrics import Metrics
 from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| (.*?) \|", re.MULTILINE)
 
 
@@ -59,7 +62,11 @@ async def test_calls_are_counted_by_method_and_code(tmp_path: Path) -> None:
     route = "POST /v1/tasks/{ref}/predict"
     assert f'adapterd_requests_total{{code="200",method="{route}",transport="http"}} 1.0' in text
     assert 'adapterd_requests_total{code="404",method="unmatched",transport="http"} 1.0' in text
-    assert 'adapterd_task_requests_total{task="mood",tenant="default"} 2.0' in text
+    ok = '{code="ok",task="mood",tenant="default"}'
+    assert f"adapterd_task_requests_total{ok} 2.0" in text
+    mood = '{task="mood",tenant="default"}'
+    assert f"adapterd_task_request_duration_seconds_count{mood} 2.0" in text
+    assert f"adapterd_task_tokens_total{mood} 6.0" in text
     assert 'adapterd_row_errors_total{code="empty_input"} 1.0' in text
     assert 'adapterd_adapter_loads_total{tier="host"} 1.0' in text
     assert 'max_lora="7",running_lora_adapters=""' in text
@@ -129,12 +136,93 @@ def test_tasks_beyond_the_cap_share_one_label() -> None:
     metrics = Metrics(CollectorRegistry(), max_task_labels=10)
     for number in range(1000):
         metrics.predicted(tenant="default", task=f"t{number}", num_inputs=1, num_tokens=1)
-    text = metrics.render({}).decode()
-    series = [
-        line for line in text.splitlines() if line.startswith("adapterd_task_requests_total{")
-    ]
-    assert len(series) == 11
-    assert 'adapterd_task_requests_total{task="other",tenant="other"} 990.0' in text
+        metrics.task_ended(tenant="default", task=f"t{number}", code="ok", seconds=0.1)
+    text = generate_latest(metrics.registry).decode()
+    for name in ("requests_total", "request_duration_seconds_count", "tokens_total"):
+        series = [n for n in text.splitlines() if n.startswith(f"adapterd_task_{name}{{")]
+        assert len(series) == 11
+    other = '{code="ok",task="other",tenant="other"}'
+    assert f"adapterd_task_requests_total{other} 990.0" in text
+
+
+def test_a_deleted_tasks_series_go_and_make_room() -> None:
+    metrics = Metrics(CollectorRegistry(), max_task_labels=1)
+    for code in ("ok", "overloaded"):
+        metrics.task_ended(tenant="a", task="old", code=code, seconds=0.1)
+    metrics.predicted(tenant="a", task="old", num_inputs=1, num_tokens=1)
+    metrics.task_deleted("a", "old")
+    metrics.task_deleted("a", "never seen")
+    metrics.task_ended(tenant="a", task="new", code="ok", seconds=0.1)
+    text = generate_latest(metrics.registry).decode()
+    assert "old" not in text
+    assert 'adapterd_task_requests_total{code="ok",task="new",tenant="a"} 1.0' in text
+
+
+async def test_deleting_a_task_ends_its_series(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        await busy(server)
+        assert 'task="mood"' in await scrape(server)
+        assert (await http.delete("/v1/tasks/mood")).status_code < 300
+        assert 'task="mood"' not in await scrape(server)
+
+
+async def test_failed_and_streamed_calls_are_counted_by_task(tmp_path: Path) -> None:
+    head = {"kind": "generate", "format": "plain", "max_tokens": 20}
+    async with running(tmp_path) as server, http_client(server) as http:
+        publish(registry_of(server), "mood")
+        publish(registry_of(server), "draft", head=head)
+        body = {"inputs": ["x"], "parameters": {"dimensions": 3}}
+        assert (await http.post("/v1/tasks/mood/predict", json=body)).status_code == 400
+        for stream in (True, False):
+            body = {"model": "draft", "prompt": "x", "stream": stream}
+            assert (await http.post("/v1/completions", json=body)).status_code == 200
+        text = await scrape(server)
+    bad, ok = (
+        f'{{code="{code}",task="{task}",tenant="default"}}'
+        for code, task in (("bad_request", "mood"), ("ok", "draft"))
+    )
+    assert f"adapterd_task_requests_total{bad} 1.0" in text
+    assert f"adapterd_task_requests_total{ok} 2.0" in text
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"), [("", "text/plain"), (OPENMETRICS, "application/openmetrics-text")]
+)
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_scrape_comes_in_the_format_that_was_asked_for(
+    tmp_path: Path, accept: str, kind: str, encoding: str
+) -> None:
+    async with running(tmp_path) as server, httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.get(
+            f"http://127.0.0.1:{server.ports.metrics}/metrics",
+            headers={"accept": accept, "accept-encoding": encoding},
+        )
+    assert answer.headers["content-type"].startswith(kind)
+    assert answer.headers.get("content-encoding", "identity") == encoding
+    assert answer.text.endswith("# EOF\n") == bool(accept)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize("gateway", [True, False])
+async def test_promtool_accepts_every_metric_but_the_gateways_colon(
+    tmp_path: Path, gateway: bool
+) -> None:
+    async with running(tmp_path, gateway_metrics=gateway) as server:
+        await busy(server)
+        text = await scrape(server)
+    done = await asyncio.to_thread(
+        subprocess.run, ["promtool", "check", "metrics"], input=text, capture_output=True, text=True
+    )
+    complaints = (done.stdout + done.stderr).splitlines()
+    assert len(complaints) == gateway, complaints
+    assert all("lora_requests_info" in each for each in complaints)
+
+
+def test_buckets_reach_as_far_as_calls_may_take() -> None:
+    metrics = Metrics(CollectorRegistry(), timeout_s=200.0)
+    metrics.request(transport="http", method="GET /", code="200", seconds=150.0)
+    text = generate_latest(metrics.registry).decode()
+    assert 'request_duration_seconds_bucket{le="240.0",method="GET /",transport="http"} 1.0' in text
 
 
 async def test_invented_methods_share_one_series(tmp_path: Path) -> None:

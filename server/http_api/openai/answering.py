@@ -4,6 +4,7 @@ write.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -23,6 +24,7 @@ from server.service.author import Author
 from server.service.opened import Opened
 from server.service.order import Order
 from server.service.service import Service
+from server.service.task_timer import TaskTimer
 from server.service.values import Parameters
 from server.service.written import Piece
 
@@ -49,39 +51,52 @@ async def answer(request: Request, asked: Asked) -> Response:
         caller=request.state.caller, deadline=service.write.deadline(request.state.caller),
         num_texts=asked.num_texts, form=asked.form, streams=asked.streams,
     )  # fmt: skip
-    opened = await unless_gone(request, service.write.open(order))
-    if opened is None:
-        return Response(status_code=499)
+    timer = service.write.timer(author, request.state.caller)
     try:
-        for error in opened.errors.values():
-            raise error_named(error.code, error.message)
-        send = _streamed if asked.streams else _whole
-        return await send(request, opened, _shape(asked, author), author)
-    except BaseException:
-        opened.close()
+        opened = await unless_gone(request, service.write.open(order))
+        if opened is None:
+            return _left(timer)
+        try:
+            for error in opened.errors.values():
+                raise error_named(error.code, error.message)
+            send = _streamed if asked.streams else _whole
+            return await send(request, opened, _shape(asked, author), timer)
+        except BaseException:
+            opened.close()
+            raise
+    except BaseException as error:
+        timer.end(error)
         raise
 
 
-async def _whole(request: Request, opened: Opened, shape: Shape, author: Author) -> Response:
+def _left(timer: TaskTimer) -> Response:
+    """The caller hung up: nobody reads the answer."""
+    timer.end(asyncio.CancelledError())
+    return Response(status_code=499)
+
+
+async def _whole(request: Request, opened: Opened, shape: Shape, timer: TaskTimer) -> Response:
     with closing(opened):
         pieces = await unless_gone(request, opened.texts())
     if pieces is None:
-        return Response(status_code=499)
+        return _left(timer)
     for piece in pieces:
         _raise_error(piece)
     content = msgspec.json.encode(shape.whole(pieces))
-    return Response(content, media_type="application/json", headers=_headers(author))
+    timer.end()
+    return Response(content, media_type="application/json", headers=_headers(shape.author))
 
 
-async def _streamed(request: Request, opened: Opened, shape: Shape, author: Author) -> Response:
+async def _streamed(request: Request, opened: Opened, shape: Shape, timer: TaskTimer) -> Response:
     """The first piece is waited for: what fails before it is told by the status."""
     pieces = opened.pieces()
     first = await unless_gone(request, _first(pieces))
     if first is None:
         opened.close()
-        return Response(status_code=499)
+        return _left(timer)
     _raise_error(first)
-    return EventStream(_objects(first, pieces, shape), opened.close, _headers(author))
+    objects = timer.around(_objects(first, pieces, shape))
+    return EventStream(objects, opened.close, _headers(shape.author))
 
 
 async def _first(pieces: AsyncGenerator[Piece, None]) -> Piece:

@@ -1,0 +1,88 @@
+"""What holds now rather than what has happened, read at each scrape."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+#: names a gateway is told at once; more would only make the label longer than any gateway reads
+_MAX_NAMES = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """What holds now rather than what has happened; read at each scrape."""
+
+    queue_rows: int
+    queue_tokens: int
+    slots_used: int
+    slots_capacity: int
+    loaded_adapters: int
+    loaded_bytes: int
+    engine_generation: int
+    running: Iterable[str]
+    waiting: Iterable[str]
+    #: texts that write and that wait to, and how much of the memory for keys and values they need
+    texts_running: int = 0
+    texts_waiting: int = 0
+    kv_cache_usage: float = 0.0
+    #: whether jobs are run here, where they are to be, and what failed so far that no job is to
+    #: blame for
+    trainer_up: bool = True
+    trainer_failures: int = 0
+
+
+class LiveCollector(Collector):
+    """Gauges of `Live`, and with `gateway` the one by which gateways route to replicas that hold an
+    adapter.
+    """
+
+    def __init__(self, live: Callable[[], Live], *, gateway: bool) -> None:
+        self._live, self._gateway = live, gateway
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # asked at registration, before there is anything to read
+
+    def collect(self) -> Iterable[Metric]:
+        live = self._live()
+        for name, text, value in (
+            ("queue_rows", "Rows waiting", live.queue_rows),
+            ("queue_tokens", "Tokens waiting", live.queue_tokens),
+            ("slots_used", "Slots that hold an adapter", live.slots_used),
+            ("slots_capacity", "Slots there are for serving", live.slots_capacity),
+            ("loaded_adapters", "Adapters in host memory", live.loaded_adapters),
+            ("loaded_bytes", "Bytes of adapters in host memory", live.loaded_bytes),
+            ("engine_generation", "Engines started so far", live.engine_generation),
+            ("num_requests_running", "Texts that write", live.texts_running),
+            ("num_requests_waiting", "Texts that wait to write", live.texts_waiting),
+            (
+                "kv_cache_usage_perc",
+                "Share of the memory for keys and values that running texts need",
+                live.kv_cache_usage,
+            ),
+            ("trainer_up", "0 while no job can be run here", int(live.trainer_up)),
+        ):
+            yield GaugeMetricFamily(f"adapterd_{name}", text, value)
+        yield CounterMetricFamily(
+            "adapterd_trainer_failures", "Failures no job is to blame for", live.trainer_failures
+        )
+        if self._gateway:
+            yield self._gateway_gauge(live)
+
+    def _gateway_gauge(self, live: Live) -> Metric:
+        labels = ["max_lora", "running_lora_adapters", "waiting_lora_adapters"]
+        gauge = GaugeMetricFamily(
+            "vllm:lora_requests_info", "When these adapters ran and waited", labels=labels
+        )
+        gauge.add_metric(
+            [str(live.slots_capacity), _names(live.running), _names(live.waiting)], time.time()
+        )
+        return gauge
+
+
+def _names(names: Iterable[str]) -> str:
+    return ",".join(sorted(set(names))[:_MAX_NAMES])

@@ -1,0 +1,67 @@
+"""How long one call of a task took and what it ended with, told once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self, TypeVar
+
+from server.error_table import fault_of
+from server.service.predict_observer import PredictObserver
+
+T = TypeVar("T")
+
+
+class TaskTimer:
+    """Runs from when it is made. As a context it ends with its block."""
+
+    def __init__(
+        self,
+        observer: PredictObserver,
+        tenant: str,
+        task: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._observer, self._tenant, self._task, self._clock = observer, tenant, task, clock
+        self._started = clock()
+        self._ended = False
+
+    def end(self, error: BaseException | None = None) -> None:
+        """A second end says nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        self._observer.task_ended(
+            tenant=self._tenant, task=self._task, code=_code(error),
+            seconds=self._clock() - self._started,
+        )  # fmt: skip
+
+    async def around(self, stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        """The stream; the call ends with it."""
+        with self:
+            async with aclosing(stream):
+                async for each in stream:
+                    yield each
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end(error)
+
+
+def _code(error: BaseException | None) -> str:
+    if error is None:
+        return "ok"
+    # whoever asked hung up, or closed the stream before its end
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return "cancelled"
+    return fault_of(error).code
