@@ -17,6 +17,7 @@ _CONFIG = "adapter_config.json"
 _SENT = frozenset({
     _CONFIG, "adapter_model.safetensors", "head.safetensors", "manifest.json",
     "adapter.safetensors", "model_head.safetensors", "head_config.json", "modules.json",
+    "config_sentence_transformers.json",
 })  # fmt: skip
 _POOLING = re.compile(r"\d{1,2}_Pooling")
 _MOST_NAMED = 1000

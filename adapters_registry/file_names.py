@@ -19,17 +19,24 @@ MANIFEST = "manifest.json"
 HUB_ADAPTER, HUB_HEAD, HUB_HEAD_CONFIG = (
     "adapter.safetensors", "model_head.safetensors", "head_config.json",
 )  # fmt: skip
-#: what sentence-transformers says of its pooling; the second has a folder of its own there
-MODULES, POOLING = "modules.json", "pooling_config.json"
+#: what sentence-transformers says of its embeddings; the pooling has a folder of its own there
+MODULES, POOLING, PROMPTS = (
+    "modules.json", "pooling_config.json", "config_sentence_transformers.json",
+)  # fmt: skip
 STORED_NAMES = frozenset({
     CONFIG, ADAPTER, HEAD, MANIFEST, HUB_ADAPTER, HUB_HEAD, HUB_HEAD_CONFIG, MODULES, POOLING,
+    PROMPTS,
 })  # fmt: skip
 #: the names that the file of weights and that of the head may have
 ADAPTER_NAMES, HEAD_NAMES = (ADAPTER, HUB_ADAPTER), (HEAD, HUB_HEAD)
 
 _POOLING = re.compile(r"\d{1,2}_Pooling/config\.json", re.ASCII)
 _DRIVE = re.compile(r"[A-Za-z]:")
-_PICKLED = re.compile(r"(?:pytorch_)?(?:adapter|adapter_model|model_head)\.bin|.*\.(?:ckpt|pt|pth)")
+#: weights in another format than safetensors; states of optimizers are none
+_PICKLED = re.compile(
+    r".*(?:adapter|model|lora|weights|head).*\.(?:bin|pt|pth|ckpt|pkl|pickle|npz|h5|msgpack)"
+)
+_WHOLE_MODEL = re.compile(r"(?:model|pytorch_model).*\.(?:safetensors|bin)|.*\.gguf")
 _SHARD = re.compile(r"adapter_model-\d+-of-\d+\.safetensors|.*\.safetensors\.index\.json")
 _MOST_CHARACTERS = 1024
 
@@ -81,6 +88,8 @@ def missing_hint(name: str, left_out: Sequence[str]) -> str:
     inside = [each for each in left_out if each.endswith(f"/{name}")]
     if inside:
         return f"; {', '.join(inside[:3])} is: register that folder"
+    if name == CONFIG and any(_WHOLE_MODEL.fullmatch(each) for each in left_out):
+        return "; the folder holds a whole model, and what is registered is an adapter of the base"
     if name == ADAPTER and any(_SHARD.fullmatch(each) for each in left_out):
         return "; it is saved in shards: save the adapter again as one file"
     return ""

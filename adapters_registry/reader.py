@@ -30,6 +30,7 @@ from adapters_registry.file_names import (
     MANIFEST,
     MODULES,
     POOLING,
+    PROMPTS,
     check_stored,
     missing_hint,
     pickled_weights,
@@ -57,7 +58,7 @@ def check_directory(directory: Path, limits: Limits, left_out: Sequence[str] = (
         check_ranks(config, headers[0].tensors, limits)
         if head := _one_of(HEAD_NAMES, names):
             headers.append(check_weights(directory / head, limits))
-        for name in (MANIFEST, HUB_HEAD_CONFIG, POOLING):
+        for name in (MANIFEST, HUB_HEAD_CONFIG, POOLING, PROMPTS):
             if name in names:
                 read_json(directory / name, limits)
         if MODULES in names:

@@ -29,6 +29,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "config": (CONFIG,), "adapter": (WEIGHTS, HUB_WEIGHTS), "head": (HEAD, HUB_HEAD),
     "head_config": (HUB_HEAD_CONFIG,), "manifest": ("manifest.json",),
     "modules": ("modules.json",), "pooling": ("pooling_config.json",),
+    "prompts": ("config_sentence_transformers.json",),
 }  # fmt: skip
 _WEIGHTS_OF_A_VERSION = ("config", "adapter", "head")
 
@@ -46,6 +47,8 @@ class AdapterFiles:
     #: sentence-transformers': the modules after the base, and how the pooling among them pools
     modules: list[Any] = field(default_factory=list)
     pooling: dict[str, Any] = field(default_factory=dict)
+    #: and what it writes before each text
+    prompts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_adapterhubs(self) -> bool:
@@ -65,7 +68,7 @@ def read_files(files: list[File], family: Family) -> AdapterFiles:
     tensors, head_weights = _split(contents, family)
     others = {
         role: read_json(contents[role], _NAMES[role][0])
-        for role in ("manifest", "head_config", "pooling")
+        for role in ("manifest", "head_config", "pooling", "prompts")
         if role in contents
     }
     modules = read_json_list(contents.get("modules", b"[]"), "modules.json")

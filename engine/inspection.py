@@ -14,11 +14,15 @@ from engine.adapter_files import AdapterFiles, kept_names, read_files, staged_fi
 from engine.adapterhub import lora_as_peft, lora_targets
 from engine.base import Base
 from engine.base_names import base_doubt
-from engine.config_fields import text
-from engine.errors import WrongBase
+from engine.config_fields import names, text
+from engine.errors import MissingTensors, WrongBase
 from engine.foreign import part
+from engine.heads import HEADS
+from engine.heads.embed import EmbedHead
 from engine.kinds import KINDS
+from engine.module_names import is_name
 from engine.port import Inspect, Inspected
+from engine.sentence_modules import prompt_told
 from engine.targets import check_targets
 
 
@@ -30,6 +34,7 @@ def inspect(step: Inspect, base: Base) -> Inspected:
         told, other_base = _base_told(found, base, step.other_base)
         adapter = adapter_of(found, base, step.head)
         told += _weights_told(found, adapter, base)
+        told += prompt_told(found.prompts) if adapter.head["kind"] == EmbedHead.name else []
     return Inspected(
         semantics=adapter.semantics, files=kept_names(files, found.config),
         num_parameters=adapter.num_parameters, warnings=told, other_base=other_base,
@@ -70,5 +75,24 @@ def _weights_told(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str
     if files.is_adapterhubs and adapter.kind == "lora":
         _, tensors = lora_as_peft(files.config, files.tensors)
         targets = lora_targets(files.config, sites, base.layer_paths)
+    _check_saved(files, adapter, base)
     told = check_targets(sites, targets) if targets else None
     return [*([told] if told else []), *kind.missing(files.config, tensors, sites, base)]
+
+
+def _check_saved(files: AdapterFiles, adapter: Adapter, base: Base) -> None:
+    """Raises MissingTensors where modules_to_save names a module of the base whose weights, which
+    were trained, are not there. Names that a model does not have are no matter to PEFT.
+    """
+    saved = names(files.config, "modules_to_save")
+    held = [f".{name}" for name in (*files.tensors, *files.head_weights)]
+    shared = base.family.shared_modules if HEADS[adapter.head["kind"]].per_token else ()
+    paths = [f".{name}" for name, _ in base.model.named_modules()]
+    paths += [".lm_head"] if base.writes else []
+    for name in saved if isinstance(saved, list) else ():
+        known = is_name(name) and any(path.endswith(f".{name}") for path in paths)
+        if known and name not in shared and not any(f".{name}." in key for key in held):
+            raise MissingTensors(
+                f"adapter_config.json names {name} in modules_to_save, a module of this base; the "
+                "weights hold no tensors of it. Save the adapter again, whole"
+            )

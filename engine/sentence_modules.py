@@ -38,6 +38,18 @@ def described_embedding(modules: Sequence[Any], pooling: Mapping[str, Any]) -> d
     return head
 
 
+def prompt_told(config: Mapping[str, Any]) -> list[str]:
+    """That sentence-transformers writes something before every text, which is not done here."""
+    prompts, name = config.get("prompts"), config.get("default_prompt_name")
+    prompt = prompts.get(name) if isinstance(prompts, Mapping) and isinstance(name, str) else None
+    if not isinstance(prompt, str) or not prompt:
+        return []
+    return [
+        f"config_sentence_transformers.json puts {prompt[:80]!r} before every text; texts are "
+        "embedded as they are sent, so send them with it"
+    ]
+
+
 def _kind(module: Any) -> str:
     named = module.get("type") if isinstance(module, Mapping) else None
     if not isinstance(named, str):

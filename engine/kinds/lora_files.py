@@ -66,7 +66,7 @@ def read_patterns(config: Mapping[str, Any], weights: Weights) -> dict[str, Any]
     ranks = resolved("rank_pattern", by_name if lifted else named, weights)
     for site, parts in weights.items():
         rank = parts["down"].shape[0] if "down" in parts and parts["down"].ndim else None
-        if rank in by_expression and site not in ranks:
+        if rank in by_expression - {config["r"]} and site not in ranks:
             ranks[site] = rank
     return {
         "rank_pattern": ranks,

@@ -125,13 +125,21 @@ def test_a_field_of_adapterhubs_documents(hub_engine: Any, tmp_path: Path) -> No
                 refused_in_our_words(table, directory, None)
 
 
-@pytest.mark.parametrize("name", ["modules.json", "pooling_config.json"])
+@pytest.mark.parametrize(
+    "name", ["modules.json", "pooling_config.json", "config_sentence_transformers.json"]
+)
 def test_what_sentence_transformers_says(bench: MakeBench, name: str) -> None:
     table = bench("bert")
     directory = table.write(table.adapter(Case("bert", "lora", "embed", "mean")))
     for value in VALUES:
         whole = [{"type": value}] if name == "modules.json" else {"pooling_mode": value}
-        for document in (value, whole, {"pooling_mode_cls_token": value}):
+        for document in (
+            value,
+            whole,
+            {"pooling_mode_cls_token": value},
+            {"prompts": value, "default_prompt_name": "a"},
+            {"prompts": {"a": value}, "default_prompt_name": value},
+        ):
             (directory / name).write_text(json.dumps(document))
             refused_in_our_words(table, directory, {"kind": "embed"})
             refused_in_our_words(table, directory, None)

@@ -82,6 +82,7 @@ BAD_TENSORS: dict[str, tuple[Callable[[dict[str, Any]], None], str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.survival("A9")
 @pytest.mark.parametrize("name", sorted(BAD_TENSORS))
 def test_tensors_that_do_not_fit_are_refused(bench: MakeBench, name: str) -> None:
     change, code, words = BAD_TENSORS[name]
@@ -120,6 +121,7 @@ def test_settings_this_engine_would_compute_wrongly_are_refused(
     assert words in table.refusal(edited(table, **config)).message
 
 
+@pytest.mark.survival("A13")
 def test_an_adapter_of_another_base_is_refused_with_both_fingerprints(
     bench: MakeBench,
 ) -> None:
@@ -161,6 +163,61 @@ def test_our_own_fingerprint_settles_which_base_it_is(bench: MakeBench) -> None:
     (Path(step.directory) / "manifest.json").write_text(json.dumps(manifest))
     found = table.ask(step)
     assert (found.other_base, found.warnings) == ("", [])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda held: [held.pop(k) for k in list(held) if "base_layer.bias" in k], None),
+        (
+            lambda held: held.pop(f"{SITE}.base_layer.bias"),
+            "trains 18 biases of this base; the weights lack 1",
+        ),
+    ],
+    ids=["all", "one"],
+)
+def test_trained_biases_that_were_not_saved_are_told_and_some_of_them_refused(
+    bench: MakeBench, change: Callable[[dict[str, Any]], object], words: str | None
+) -> None:
+    table = bench("bert")
+    case = Case("bert", "lora-biases", "classify", "native")
+    directory = table.write(table.adapter(case))
+    held = load_file(directory / "adapter_model.safetensors")
+    change(held)
+    save_file(held, directory / "adapter_model.safetensors")
+    step = port.Inspect(directory=str(directory))
+    if words is None:
+        (told,) = table.ask(step).warnings
+        assert "bias lora_only, and the weights hold no biases" in told
+    else:
+        refusal = table.refusal(step)
+        assert (refusal.code, words in refusal.message) == ("missing_tensors", True)
+
+
+@pytest.mark.parametrize("name", ["pooler", "embeddings.word_embeddings"])
+def test_modules_of_the_base_that_were_trained_whole_and_are_not_there_are_named(
+    bench: MakeBench, name: str
+) -> None:
+    table = bench("bert")
+    refusal = table.refusal(edited(table, modules_to_save=["classifier", "score", name]))
+    assert refusal.code == "missing_tensors"
+    assert f"names {name} in modules_to_save" in refusal.message
+
+
+def test_under_an_expression_the_tensors_name_the_modules(bench: MakeBench) -> None:
+    table = bench("bert")
+    listed = table.ask(edited(table))
+    config = {"target_modules": "(a+)+$", "exclude_modules": ".*", "rank_pattern": {".*": 4}}
+    told = table.ask(edited(table, **config))
+    assert told.semantics == listed.semantics
+    assert told.warnings == []
+
+
+def test_a_layer_that_is_missing_under_an_expression_is_told(bench: MakeBench) -> None:
+    table = bench("bert")
+    lost = lambda held: [held.pop(k) for k in list(held) if ".layer.1." in k]  # noqa: E731
+    (told,) = table.ask(edited(table, lost, target_modules=".*")).warnings
+    assert "in the layers 0, 2 alone" in told
 
 
 def test_a_file_that_changed_since_it_was_published_is_never_served(bench: MakeBench) -> None:

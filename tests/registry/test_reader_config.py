@@ -73,6 +73,7 @@ def test_the_largest_64_bit_numbers_are_read() -> None:
     assert parse_object(json.dumps(ends).encode()) == ends
 
 
+@pytest.mark.survival("A6")
 def test_duplicate_keys_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="'r' appears twice"):
         check_text(tmp_path, b'{"r": 2, "r": 64}')
@@ -88,6 +89,7 @@ def test_a_manifest_with_duplicate_keys_is_refused(tmp_path: Path) -> None:
         check_directory(write(tmp_path / "a", manifest__json=b'{"a":1,"a":2}'), Limits())
 
 
+@pytest.mark.survival("A15")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -101,6 +103,7 @@ def test_a_config_that_brings_code_is_refused(tmp_path: Path, changes: dict[str,
         check(tmp_path, **changes)
 
 
+@pytest.mark.survival("A10")
 def test_names_of_things_to_import_are_never_acted_on(tmp_path: Path) -> None:
     check(
         tmp_path,
@@ -160,6 +163,7 @@ def test_a_rank_that_is_no_count_is_refused(tmp_path: Path, rank: object) -> Non
         check(tmp_path, r=rank)
 
 
+@pytest.mark.survival("A8")
 def test_a_rank_other_than_the_shapes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongRank, match=r"query has rank 2 by its shapes, 4 by adapter_config"):
         check(tmp_path, r=4)
@@ -174,6 +178,7 @@ def test_a_rank_pattern_for_other_modules_changes_nothing(tmp_path: Path) -> Non
         check(tmp_path, lora(rank=4), r=2, rank_pattern={"elf.query": 4})
 
 
+@pytest.mark.survival("A8")
 def test_a_rank_over_the_limit_in_the_shapes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RankTooLarge, match="rank 17, at most 16"):
         check(tmp_path, lora(rank=17), r=2, rank_pattern={"query": 17})

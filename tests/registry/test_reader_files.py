@@ -48,6 +48,7 @@ def test_pickled_weights_alone_are_refused_with_the_way_out(tmp_path: Path, name
     [
         ("checkpoint-500/adapter_model.safetensors", "register that folder"),
         ("adapter_model-00001-of-00002.safetensors", "saved in shards"),
+        ("optimizer.pt", "adapter_model.safetensors is not there$"),
     ],
 )
 def test_weights_that_are_elsewhere_are_pointed_at(
@@ -138,3 +139,19 @@ def test_a_directory_over_the_byte_quota_is_refused(tmp_path: Path) -> None:
 def test_a_directory_of_too_many_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TooManyBytes, match="at most 2 files"):
         check(write(tmp_path / "a", manifest__json=b"{}"), max_files=2)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "words"),
+    [
+        ("checkpoint-500/adapter_config.json", "register that folder"),
+        ("model.safetensors", "holds a whole model"),
+        ("model-00001-of-00002.safetensors", "holds a whole model"),
+    ],
+)
+def test_a_folder_that_is_no_adapters_is_told_apart(
+    tmp_path: Path, left_out: str, words: str
+) -> None:
+    directory = write(tmp_path / "a", adapter_config__json=None)
+    with pytest.raises(MissingFile, match=words):
+        check_directory(directory, Limits(), ["README.md", left_out])
