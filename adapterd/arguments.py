@@ -58,18 +58,29 @@ def listed(name: str, values: Any) -> list[Any]:
     raise Refused(f"{name} must be a list, not {described(values)}.")
 
 
+def named(name: str, values: Any) -> dict[Any, Any]:
+    if not isinstance(values, Mapping):
+        raise Refused(f"{name} must be a mapping of names to values, not {described(values)}.")
+    return dict(values)
+
+
+def seconds(name: str, value: object) -> float | None:
+    """None is without end."""
+    if value is None or (isinstance(value, Real) and not isinstance(value, bool)):
+        return None if value is None else float(value)
+    raise Refused(f"{name} must be a number of seconds, not {described(value)}.")
+
+
 def file_path(name: str, value: object) -> Path:
     if not isinstance(value, str | os.PathLike):
-        raise Refused(f"{name} must be the path of a file, not {described(value)}.")
+        raise Refused(f"{name} must be a path, not {described(value)}.")
     return Path(value)
 
 
-def to_struct(name: str, values: object) -> Struct:
+def to_struct(name: str, values: Any) -> Struct:
     """Plain JSON values by their names."""
-    if not isinstance(values, Mapping):
-        raise Refused(f"{name} must be a mapping of names to values, not {described(values)}.")
     struct = Struct()
-    struct.update(_plain(name, values))
+    struct.update(_plain(name, named(name, values)))
     return struct
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from adapterd import calls
+from adapterd.arguments import file_path
 from adapterd.async_job_client import AsyncJobClient
 from adapterd.call_options import AdapterOptions, PredictOptions, WritingOptions
 from adapterd.channel import PREDICT_TIMEOUT_S
@@ -128,7 +129,7 @@ class AsyncClient(AsyncJobClient):
 
     async def export(self, ref: str, directory: Path | str) -> list[Path]:
         """Writes the version's files, in PEFT's layout where PEFT has the method."""
-        with ExportFiles(Path(directory)) as files:
+        with ExportFiles(file_path("directory", directory)) as files:
             async for name, data in self._stream(calls.export(ref)):
                 files.write(name, data)
             return files.paths

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from adapterd.arguments import build, to_struct
+from adapterd.arguments import build, named, to_struct
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import Call
 from adapterd.checked import FileCheck, Finding, Sample
@@ -18,7 +18,7 @@ __all__ = ["FileCheck", "check_file"]
 
 def check_file(file_ids: Mapping[str, str], options: TrainingOptions) -> Call[FileCheck]:
     """`file_ids` as of `create_job`."""
-    plain: dict[str, Any] = {**options, **file_ids}
+    plain: dict[str, Any] = {**options, **named("file_ids", file_ids)}
     plain.pop("promote", None)  # of a job, and not of how it reads a file
     settings = to_struct("settings", plain.pop("settings", {}))
     request = build(checks_pb2.CheckFileRequest, **{"settings": settings, **plain})

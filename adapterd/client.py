@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from adapterd import calls
+from adapterd.arguments import file_path
 from adapterd.call_options import AdapterOptions, PredictOptions, WritingOptions
 from adapterd.channel import PREDICT_TIMEOUT_S
 from adapterd.export_files import ExportFiles
@@ -125,7 +126,7 @@ class Client(JobClient):
 
     def export(self, ref: str, directory: Path | str) -> list[Path]:
         """Writes the version's files, in PEFT's layout where PEFT has the method."""
-        with ExportFiles(Path(directory)) as files:
+        with ExportFiles(file_path("directory", directory)) as files:
             for name, data in self._stream(calls.export(ref)):
                 files.write(name, data)
             return files.paths

@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 import grpc
 
+from adapterd.arguments import seconds
 from adapterd.calls import Call, ChannelStubs
 from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
 from adapterd.failures import from_grpc
@@ -49,15 +50,16 @@ class Connection:
     # ------------------------------------------------------------ transport
 
     def _ask(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
-        method = call.method(self._stubs)
+        method, timeout = call.method(self._stubs), seconds("timeout_s", timeout_s)
         try:
-            answer = method(call.request, timeout=timeout_s, metadata=self._metadata)
+            answer = method(call.request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise from_grpc(error) from error
         return call.read(answer)
 
     def _stream(self, call: Call[T], timeout_s: float | None = None) -> Iterator[T]:
-        answers = call.method(self._stubs)(call.request, timeout=timeout_s, metadata=self._metadata)
+        method, timeout = call.method(self._stubs), seconds("timeout_s", timeout_s)
+        answers = method(call.request, timeout=timeout, metadata=self._metadata)
         try:
             for answer in answers:
                 yield call.read(answer)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapterd.arguments import build, file_path, to_struct
+from adapterd.arguments import build, file_path, named, to_struct
 from adapterd.call_options import TrainingOptions
 from adapterd.calls import PAGE_ROWS, Call
 from adapterd.errors import JobFailed
@@ -104,6 +104,6 @@ def succeeded(job: Job) -> Job:
 def _asked(
     task: str, file_ids: Mapping[str, str], options: TrainingOptions
 ) -> jobs_pb2.CreateJobRequest:
-    plain: dict[str, Any] = {**options, **file_ids}
+    plain: dict[str, Any] = {**options, **named("file_ids", file_ids)}
     settings = to_struct("settings", plain.pop("settings", {}))
     return build(jobs_pb2.CreateJobRequest, **{"task_id": task, "settings": settings, **plain})

@@ -28,8 +28,8 @@ class ClientSettings:
         """Argument, else ADAPTERD_URL, ADAPTERD_GRPC and ADAPTERD_API_KEY, else the default."""
         return cls(
             url=_checked_url(url or os.environ.get("ADAPTERD_URL") or DEFAULT_URL),
-            grpc=grpc or os.environ.get("ADAPTERD_GRPC") or DEFAULT_GRPC,
-            api_key=api_key or os.environ.get("ADAPTERD_API_KEY") or None,
+            grpc=_checked_target(grpc or os.environ.get("ADAPTERD_GRPC") or DEFAULT_GRPC),
+            api_key=_checked_key(api_key or os.environ.get("ADAPTERD_API_KEY") or ""),
         )
 
     @property
@@ -59,3 +59,17 @@ def _checked_url(url: str) -> str:
     if urlsplit(url).scheme not in ("http", "https"):
         raise BadSetting(f"ADAPTERD_URL is {url!r}; it must start with http:// or https://")
     return url.rstrip("/")
+
+
+def _checked_target(target: str) -> str:
+    if urlsplit(target).scheme in ("http", "https", "grpc", "grpcs"):
+        raise BadSetting(f"ADAPTERD_GRPC is {target!r}; it is host:port, without a scheme")
+    return target
+
+
+def _checked_key(key: str) -> str | None:
+    """A key out of a file often ends with its line, which no header may hold."""
+    key = key.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise BadSetting("ADAPTERD_API_KEY holds characters that no key has")
+    return key or None

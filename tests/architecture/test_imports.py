@@ -75,6 +75,24 @@ def test_every_third_party_import_is_a_declared_dependency() -> None:
     assert undeclared == set()
 
 
+def test_the_client_and_its_commands_need_the_client_s_dependencies_alone() -> None:
+    """Commands of the platform import the rest from its packages; the demo is for it alone."""
+    declared = {
+        _normal(re.split(r"[<>=~! ;\[]", line)[0])
+        for line in project_file()["project"]["dependencies"]
+    }
+    owners = packages_distributions()
+    undeclared = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in source_files()
+        if path.relative_to(ROOT).parts[0] == "adapterd" and path.parent.name != "demo"
+        for name in _imported(path)
+        if name not in sys.stdlib_module_names and name not in PACKAGES
+        if not declared & {_normal(owner) for owner in owners.get(name, [])}
+    }
+    assert undeclared == set()
+
+
 def _dependencies() -> list[str]:
     project = project_file()["project"]
     extras = project["optional-dependencies"]

@@ -56,3 +56,17 @@ def test_a_server_set_up_by_flags_gets_no_variable_of_ours(monkeypatch: pytest.M
     environment = environment_without_settings()
     assert environment["OTHER"] == "1"
     assert not [name for name in environment if name.startswith("ADAPTERD_")]
+
+
+def test_a_grpc_target_with_a_scheme_is_refused_by_name() -> None:
+    with pytest.raises(BadSetting, match="host:port, without a scheme"):
+        ClientSettings.load(grpc="http://127.0.0.1:8001")
+    assert ClientSettings.load(grpc="dns:///models:8001").grpc == "dns:///models:8001"
+
+
+def test_a_key_is_read_without_the_end_of_its_line() -> None:
+    assert ClientSettings.load(api_key="adk_1\n").api_key == "adk_1"
+    assert ClientSettings.load(api_key=" \n").api_key is None
+    for key in ("adk_1\nadk_2", "adk_é"):
+        with pytest.raises(BadSetting, match="ADAPTERD_API_KEY"):
+            ClientSettings.load(api_key=key)
