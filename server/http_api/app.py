@@ -27,7 +27,7 @@ from server.http_api.gate import Gate
 from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
-from server.http_api.route import check_routes
+from server.http_api.route import allowed_methods, check_routes
 from server.limits import body_limits
 from server.metrics import Metrics
 from server.service.service import Service
@@ -58,7 +58,10 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     check_routes(app)
 
     async def refuse(request: Request, error: Exception) -> Response:
-        return refusal(http_fault(error), request.url.path, request.state.request_id)
+        refused = refusal(http_fault(error), request.url.path, request.state.request_id)
+        if refused.status_code == 405:
+            refused.headers["allow"] = allowed_methods(app, request.scope)
+        return refused
 
     app.add_exception_handler(HTTPException, refuse)
     return app

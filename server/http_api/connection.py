@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from asyncio import Transport
+from http import HTTPStatus
 from typing import Any
 
 import h11
@@ -90,8 +91,9 @@ class Connection(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             answer = render(fault, request_id_of(None))
             headers = [*answer.raw_headers, (b"connection", b"close")]
+            status = HTTPStatus(answer.status_code)
             for event in (
-                h11.Response(status_code=answer.status_code, headers=headers),
+                h11.Response(status_code=status, headers=headers, reason=status.phrase.encode()),
                 h11.Data(data=bytes(answer.body)),
                 h11.EndOfMessage(),
             ):

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.audit import note_fault
 from server.doorkeeper import Doorkeeper, request_id_of
-from server.errors import BodyTooLarge, ForeignHost, TooSlow
+from server.errors import BodyTooLarge, ForeignHost, TooSlow, UnsupportedMedia
 from server.health import Health
+from server.http_api.form import check_charset
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
 from server.limits import BodyLimits
@@ -58,7 +59,10 @@ class Gate:
         started = time.perf_counter()
         headers = Headers(scope=scope)
         answer = _Answer(
-            send, request_id_of(headers.get("x-request-id")), lambda: self._health.is_draining
+            send,
+            request_id_of(headers.get("x-request-id")),
+            lambda: self._health.is_draining,
+            head_only=scope["method"] == "HEAD",
         )
         scope.setdefault("state", {})["request_id"] = answer.request_id
         try:
@@ -68,6 +72,7 @@ class Gate:
                 scope["state"]["caller"] = caller
                 # streams ask again and again
                 scope["state"]["confirm"] = partial(self._doorkeeper.confirm, caller)
+            _check_media(headers)
             capped = _limited(receive, self._cap(scope, headers), self._limits)
             await self._app(scope, capped, answer.send)
         except Exception as error:
@@ -116,8 +121,11 @@ class _Answer:
     elsewhere.
     """
 
-    def __init__(self, send: Send, request_id: str, is_draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, send: Send, request_id: str, is_draining: Callable[[], bool], *, head_only: bool
+    ) -> None:
         self._send = send
+        self._head_only = head_only
         self.request_id = request_id
         self._is_draining = is_draining
         self.status = 0
@@ -129,7 +137,22 @@ class _Answer:
             headers["x-request-id"] = self.request_id
             if self._is_draining():
                 headers["connection"] = "close"
-        await self._send(message)
+            await self._send(message)
+            if self._head_only:  # whatever would follow, be it a stream without an end
+                await self._send({"type": "http.response.body"})
+        elif not self._head_only:
+            await self._send(message)
+
+
+def _check_media(headers: Headers) -> None:
+    """Raises UnsupportedMedia for a body that is compressed, or text in another charset."""
+    for encoding in headers.getlist("content-encoding"):
+        if encoding.strip().lower() not in ("", "identity"):
+            raise UnsupportedMedia(
+                f"The body is encoded as {encoding[:40]!r}; send it without Content-Encoding."
+            )
+    for content_type in headers.getlist("content-type"):
+        check_charset(content_type)
 
 
 def _limited(receive: Receive, cap: int, limits: BodyLimits) -> Receive:
@@ -175,9 +198,9 @@ def _too_large(cap: int) -> BodyTooLarge:
 def _label(scope: Scope) -> str:
     """From the route table alone: a caller may send any word as the method."""
     route = scope.get("route")
-    if route is None or scope["method"] not in (route.methods or ()):
-        return UNMATCHED
-    return f"{scope['method']} {route.path}"
+    methods = route.methods or () if route is not None else ()
+    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+    return f"{method} {route.path}" if route is not None and method in methods else UNMATCHED
 
 
 def _is_from(origin: str, host: str) -> bool:

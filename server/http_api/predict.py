@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.errors import BadCall, HungUp
+from server.http_api.json_body import read_json
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import PredictOut
 from server.service.parameters import PRIORITIES, parameters_of
@@ -127,26 +127,25 @@ async def predict(request: Request) -> Response:
 
 def read_body(decoder: msgspec.json.Decoder[B], body: type[B], content: bytes) -> B:
     """Raises BadCall."""
+    fields = read_json(content)
     try:
         return decoder.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
-        if isinstance(error, msgspec.ValidationError):
-            raise BadCall(f"The body is not a predict call: {error}.") from None
-    return _read_leniently(body, content)
+    except msgspec.ValidationError as error:
+        raise BadCall(f"The body is not a predict call: {error}.") from None
+    except msgspec.DecodeError:
+        return _read_leniently(body, fields)
 
 
-def _read_leniently(body: type[B], content: bytes) -> B:
+def _read_leniently(body: type[B], fields: Any) -> B:
     """msgspec refuses half surrogates as malformed; read otherwise, they are the fault of one
     input, not of the call.
     """
     try:
-        return msgspec.convert(json.loads(content, parse_constant=_refuse_constant), body)
-    except (ValueError, RecursionError):
-        raise BadCall("The body is not a predict call: it is malformed JSON.") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+        return msgspec.convert(fields, body)
+    except msgspec.ValidationError as error:
+        raise BadCall(f"The body is not a predict call: {error}.") from None
+    except UnicodeEncodeError:
+        raise BadCall("The body names a field that is no text.") from None
 
 
 def shown(answer: Prediction) -> dict[str, Any]:

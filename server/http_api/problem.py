@@ -9,9 +9,11 @@ import math
 import msgspec
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from server.error_table import DOMAIN_ERRORS, INVALID, NOT_FOUND, Fault, Outside, fault_of
+from server.errors import HungUp
 from trainer.storing import has_run_out
 
 MEDIA_TYPE = "application/problem+json"
@@ -21,13 +23,14 @@ def http_fault(error: BaseException) -> Fault:
     """Our own errors by the table; the web framework's by their status."""
     if isinstance(error, RequestValidationError):
         return Fault(code="bad_request", message=_sentences(error), outside=INVALID)
-    if isinstance(error, HTTPException):
-        # the framework wraps what happens while it reads a body: ours is underneath
-        cause = error.__cause__
-        if cause is not None and (isinstance(cause, DOMAIN_ERRORS) or has_run_out(cause)):
-            return fault_of(cause)
+    # the framework wraps what happens while it reads a body: ours is underneath
+    cause = error.__cause__ if isinstance(error, HTTPException) else error
+    if isinstance(cause, ClientDisconnect):
+        return fault_of(HungUp())
+    is_ours = cause is not None and (isinstance(cause, DOMAIN_ERRORS) or has_run_out(cause))
+    if isinstance(error, HTTPException) and not is_ours:
         return _framework_fault(error)
-    return fault_of(error)
+    return fault_of(cause or error)
 
 
 def document(fault: Fault, request_id: str) -> dict[str, str | int]:

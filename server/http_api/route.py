@@ -11,10 +11,13 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from server.audit import note_fault
 from server.doorkeeper import require
 from server.errors import StartFailed
+from server.http_api.form import StrictRequest
 from server.http_api.gate import PUBLIC
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
@@ -89,6 +92,20 @@ class GuardedRoute(APIRoute):
                 raise StartFailed(f"the HTTP route {name} has no role in the table")
         self.role = ROLES[names[0]]
 
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Who may GET may also ask for the head alone, whose body the gate leaves out."""
+        match, child_scope = super().matches(scope)
+        if match is Match.PARTIAL and self._answers_head(scope):
+            match = Match.FULL
+        return match, child_scope
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        handle = self.app if self._answers_head(scope) else super().handle
+        await handle(scope, receive, send)
+
+    def _answers_head(self, scope: Scope) -> bool:
+        return scope["method"] == "HEAD" and "GET" in (self.methods or ())
+
     def get_route_handler(self) -> Handler:
         answer = super().get_route_handler()
 
@@ -96,11 +113,18 @@ class GuardedRoute(APIRoute):
             try:
                 if self.role is not None:
                     require(request.state.caller, self.role)
-                return await answer(request)
+                return await answer(StrictRequest(request.scope, request.receive))
             except Exception as error:  # noqa: BLE001 a transport translates whatever comes
                 return _refusal(error, request)
 
         return guarded
+
+
+def allowed_methods(app: FastAPI, scope: Scope) -> str:
+    """What the routes of a path take, for the header `Allow`."""
+    routes = [route for route in app.routes if route.matches(dict(scope))[0] is not Match.NONE]
+    methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def check_routes(app: FastAPI) -> None:

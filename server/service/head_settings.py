@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +17,7 @@ _MAX_NOTE = 1000
 
 def head_of(registration: Registration) -> dict[str, Any] | None:
     """What the caller says of the head; nothing said leaves it to the directory."""
-    if len(registration.note) > _MAX_NOTE:
-        raise BadCall(
-            f"The note has {len(registration.note)} characters; at most {_MAX_NOTE} are kept."
-        )
+    _check_note(registration.note)
     head: dict[str, Any] = {}
     if registration.head:
         head["kind"] = registration.head
@@ -36,6 +34,14 @@ def head_of(registration: Registration) -> dict[str, Any] | None:
     _check_names(head)
     _check_values(head)
     return head or None
+
+
+def _check_note(note: str) -> None:
+    """It is shown wherever the version is: one that cannot be would spoil every list."""
+    if len(note) > _MAX_NOTE:
+        raise BadCall(f"The note has {len(note)} characters; at most {_MAX_NOTE} are kept.")
+    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in note if letter not in "\n\t"):
+        raise BadCall("The note holds a control character or half of a surrogate pair.")
 
 
 def _check_names(head: Mapping[str, Any]) -> None:

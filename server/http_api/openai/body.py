@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import msgspec
-
 from server.errors import BadCall, BadParameter
+from server.http_api.json_body import read_json
 from server.service import wanted
 
 #: what only says who asks or how OpenAI keeps, bills and routes the call: the answer is the same
@@ -92,22 +90,7 @@ def is_tokens(value: object) -> bool:
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
-    try:
-        # msgspec refuses half surrogates as malformed; read otherwise, they are an input's fault
-        fields = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError):
-        fields = _leniently(content)
+    fields = read_json(content)
     if not isinstance(fields, dict):
         raise BadCall("The body must be a JSON object.")
     return fields
-
-
-def _leniently(content: bytes) -> Any:
-    try:
-        return json.loads(content, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise BadCall("The body is malformed JSON.") from None
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

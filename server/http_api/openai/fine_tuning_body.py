@@ -15,7 +15,8 @@ from pydantic import ValidationError
 from adapters_registry.errors import BadName
 from adapters_registry.ref import check_name
 from engine.heads.generate import GenerateHead
-from server.errors import BadCall, BadParameter
+from server.errors import BadParameter
+from server.http_api.json_body import read_json_text
 from server.http_api.schemas import JobBody
 from server.service.views import TaskView
 from trainer.recipe import learning_rate
@@ -69,14 +70,13 @@ class Create(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_create(content: bytes) -> Create:
-    """Raises BadParameter, which names the field at fault."""
+    """Raises BadCall, or BadParameter, which names the field at fault."""
+    fields = read_json_text(content)
     try:
-        create = msgspec.json.decode(content, type=Create)
+        create = msgspec.convert(fields, type=Create)
     except msgspec.ValidationError as error:
         found = _PATH.search(str(error))
         raise BadParameter(f"{error}.", param=found.group(1) if found else None) from error
-    except msgspec.DecodeError as error:
-        raise BadCall("The body is malformed JSON.") from error
     if create.integrations:
         raise BadParameter("This server has no integrations.", param="integrations")
     if len(create.suffix or "") > MAX_SUFFIX:

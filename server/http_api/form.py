@@ -1,0 +1,105 @@
+"""Requests whose forms and JSON are read strictly: in UTF-8 alone, and refused where something in
+them is not.
+
+The web framework decodes a form by whatever charset the caller names, some of which take minutes
+for a megabyte, and falls back on Latin-1; what is stored would be neither checked nor what was
+meant.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from fastapi import Request
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData
+from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+
+from server.errors import BadCall, UnsupportedMedia
+from server.http_api.json_body import read_json_text
+
+#: of a part: what leaves its bytes as they are
+_PLAIN = (b"", b"7bit", b"8bit", b"binary")
+
+
+class StrictRequest(Request):
+    """What routes get."""
+
+    async def json(self) -> Any:
+        """Raises BadCall."""
+        return read_json_text(await self.body())
+
+    async def _get_form(
+        self,
+        *,
+        max_files: int | float = 1000,
+        max_fields: int | float = 1000,
+        max_part_size: int = 1024 * 1024,
+    ) -> FormData:
+        """Raises BadCall or UnsupportedMedia."""
+        if self._form is None:
+            kind, _ = parse_options_header(self.headers.get("content-type"))
+            most: dict[str, Any] = {"max_fields": max_fields, "max_part_size": max_part_size}
+            try:
+                async with aclosing(self.stream()) as stream:
+                    if kind == b"multipart/form-data":
+                        most["max_files"] = max_files
+                        self._form = await _Parts(self.headers, stream, **most).parse()
+                    elif kind == b"application/x-www-form-urlencoded":
+                        self._form = await _Fields(self.headers, stream, **most).parse()
+                    else:
+                        self._form = FormData()
+            except (MultiPartException, FormParserError) as error:
+                message = getattr(error, "message", "it is malformed")
+                raise BadCall(f"The form cannot be read: {message}") from None
+        return self._form
+
+
+def check_charset(content_type: str | bytes) -> None:
+    """Raises UnsupportedMedia for text in another charset than UTF-8."""
+    _, options = parse_options_header(content_type)
+    charset = options.get(b"charset", b"utf-8").decode("latin-1").strip("\"' ").lower()
+    if charset not in ("utf-8", "utf8"):
+        raise UnsupportedMedia(f"The charset is {charset[:40]!r}; only UTF-8 is read here.")
+
+
+class _Parts(MultiPartParser):
+    """`multipart/form-data`."""
+
+    def on_headers_finished(self) -> None:
+        for name, value in self._current_part.item_headers:
+            if name == b"content-type":
+                check_charset(value)
+            elif name == b"content-transfer-encoding" and value.strip().lower() not in _PLAIN:
+                shown = value[:40].decode("latin-1")
+                raise UnsupportedMedia(f"A part of the form is encoded as {shown!r}.")
+        _, options = parse_options_header(self._current_part.content_disposition)
+        for value in options.values():
+            _check_text(value, "a name in the form")
+        super().on_headers_finished()
+
+    def on_part_end(self) -> None:
+        if self._current_part.file is None:
+            _check_text(self._current_part.data, f"the field {self._current_part.field_name[:40]}")
+        super().on_part_end()
+
+
+class _Fields(FormParser):
+    """`application/x-www-form-urlencoded`."""
+
+    def on_field_end(self) -> None:
+        for raw in (self._field_name, self._field_value):
+            _check_text(unquote_to_bytes(bytes(raw)), "a field of the form")
+        super().on_field_end()
+
+
+def _check_text(raw: bytes | bytearray, where: str) -> None:
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        raise BadCall(f"What {where} holds is not UTF-8.") from None
+    if "\0" in text:
+        raise BadCall(f"What {where} holds has a NUL in it, which is not text.")
