@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import Any
 
 from server.errors import BadCall
 
-_LONG = re.compile(rb"[0-9]{19}")
-_MOST_DIGITS = 20  # of a 64-bit number, and its sign
-
 
 def read_json(content: bytes) -> Any:
     """Raises BadCall for what parsers read in different ways, or some do not read at all: another
-    encoding than UTF-8, a byte order mark, a name twice in one object, NaN, numbers beyond 64 bits,
+    encoding than UTF-8, a byte order mark, a name twice in one object, NaN, infinities,
     nesting without end.
 
     Half surrogates are let through: they are the fault of one input, not of a call.
     """
-    # asked for each number, so only where there is such a long one
-    numbers: dict[str, Any] = {"parse_int": _whole} if _LONG.search(content) else {}
     try:
         return json.loads(
             content.decode(),
             object_pairs_hook=_unique,
             parse_constant=_refuse,
             parse_float=_finite,
-            **numbers,
         )
     except UnicodeDecodeError:
         raise BadCall("The body is malformed JSON: it is not UTF-8.") from None
@@ -36,6 +29,8 @@ def read_json(content: bytes) -> Any:
         raise BadCall("The body is nested too deeply.") from None
     except json.JSONDecodeError as error:
         raise BadCall(f"The body is malformed JSON: {error}.") from None
+    except ValueError as error:  # of a number with thousands of digits, in Python's own words
+        raise BadCall("A number in the body has too many digits.") from error
 
 
 def read_json_text(content: bytes) -> Any:
@@ -58,13 +53,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise BadCall(f"The body names {twice[:80]!r} twice in one object.")
     return found
-
-
-def _whole(digits: str) -> int:
-    value = int(digits) if len(digits) <= _MOST_DIGITS else 2**64
-    if not -(2**63) <= value < 2**64:
-        raise BadCall(f"The number {digits[:40]} is out of range.")
-    return value
 
 
 def _finite(digits: str) -> float:
