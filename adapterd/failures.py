@@ -44,6 +44,7 @@ _BY_HTTP: dict[int, type[AdapterdError]] = {
     503: Unavailable,
     504: DeadlineExceeded,
 }
+_TOO_LARGE = ("body_too_large", "file_too_large", "too_many_bytes")
 #: trailing metadata in which the server names its stable code and the call
 CODE_KEY = "adapterd-code"
 REQUEST_KEY = "x-request-id"
@@ -54,13 +55,21 @@ def from_grpc(error: grpc.RpcError) -> AdapterdError:
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
     trailers = {key: _text(value) for key, value in error.trailing_metadata() or ()}
     kind = _BY_STATUS.get(error.code(), ServerFailed)
-    if trailers.get(CODE_KEY) in ("body_too_large", "file_too_large", "too_many_bytes"):
+    if trailers.get(CODE_KEY) in _TOO_LARGE or _is_too_large(error):
         kind = TooLarge
     return kind(
         error.details() or None,
         problem=trailers.get(CODE_KEY),
         request_id=trailers.get(REQUEST_KEY),
     )
+
+
+def _is_too_large(error: grpc.Call | grpc.aio.AioRpcError) -> bool:
+    """gRPC itself refuses the largest messages, here or at the server, by the status of overload:
+    trying again is of no use.
+    """
+    is_exhausted = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    return is_exhausted and "larger than max" in (error.details() or "")
 
 
 def from_response(response: httpx.Response) -> AdapterdError:

@@ -28,6 +28,8 @@ class Data:
     @classmethod
     def open(cls, directory: Path) -> Data:
         """Makes what is missing and sweeps what crashed writers left. Raises BadDataDirectory."""
+        # children that read its files for this process have another working directory
+        directory = directory.absolute()
         try:
             private.make_directory(directory)
             private.tighten(directory)

@@ -198,3 +198,13 @@ def test_a_server_that_is_not_there_is_unavailable(monkeypatch: pytest.MonkeyPat
             nobody.tasks().__next__()
         with pytest.raises(errors.Unavailable):
             nobody.info()
+
+
+@pytest.mark.parametrize("megabytes", [18, 70])
+def test_a_call_that_is_too_large_is_not_an_overload(
+    client: Client, task: str, megabytes: int
+) -> None:
+    """The server's own refusal, and gRPC's for the largest: neither is worth another try."""
+    with pytest.raises(errors.TooLarge) as refused:
+        client.predict(task, ["x" * 1_000_000] * megabytes)
+    assert not refused.value.retryable

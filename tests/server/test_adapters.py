@@ -39,6 +39,17 @@ def messages(
             name = ""
 
 
+async def test_a_data_directory_named_from_the_working_directory_holds_adapters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the default does; what reads adapters is another process, with another one."""
+    monkeypatch.chdir(tmp_path)
+    adapter = write_fake_adapter(tmp_path / "adapter", ["sad", "glad"])
+    async with running(Path("data")) as server, http_client(server) as http:
+        answer = await http.post("/v1/tasks/mood/versions", files=parts(adapter))
+    assert answer.status_code == 201
+
+
 async def test_an_adapter_registered_over_http_answers(tmp_path: Path) -> None:
     adapter = write_fake_adapter(tmp_path / "adapter", ["sad", "glad"])
     async with running(tmp_path / "data") as server, http_client(server) as http:
