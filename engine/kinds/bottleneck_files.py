@@ -37,6 +37,13 @@ _NEEDED: dict[str, Any] = {
 #: files older than the version field call the approximate gelu by the exact one's name
 _OLD_NAMES = {"gelu": "gelu_new", "gelu_orig": "gelu"}
 _MOST_REDUCTION = 2**16
+#: models whose layers have the library's modules further inside
+_INSIDE = {
+    "albert": {
+        "attention": "albert_layers.0.attention.attention_adapters",
+        "feed_forward": "albert_layers.0.output_adapters",
+    }
+}
 _NAME, _VERSION = "adapterd", "adapters.1.0.0"
 
 
@@ -167,6 +174,8 @@ def _hosts(name: str, layer: int, layout: Layout) -> list[str]:
     path = layout.layer_paths[layer]
     own = f"{path}.{'attention' if name == 'attention' else 'output'}_adapters"
     output = layout.sublayer(name, layer)
+    if inside := _INSIDE.get(layout.model_type):
+        return [f"{path}.{inside[name]}", own]
     if output.endswith(".output.dense"):
         return [output.removesuffix(".dense"), own]
     return [own]

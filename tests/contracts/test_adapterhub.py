@@ -19,6 +19,7 @@ from adapters_registry.file_names import CONFIG as CONFIG_NAME
 from adapters_registry.file_names import HUB_ADAPTER, HUB_HEAD, HUB_HEAD_CONFIG, STORED_NAMES
 from engine.engine import Engine
 from tests.contracts.bench import Bench
+from tests.contracts.cases import Case
 from tests.contracts.golden.weights import ROWS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -225,3 +226,29 @@ def test_settings_this_engine_would_compute_wrongly_are_refused(
     refusal = Bench(hub_engine, tmp_path).refusal(step)
     assert refusal.code == "bad_adapter"
     assert words in refusal.message
+
+
+#: where the library has its modules: in models of BERT's build, in most others, in ALBERT's
+HOSTS = {
+    "bert": ["bert.encoder.layer.0.attention.output", "bert.encoder.layer.0.output"],
+    "distilbert": [
+        "distilbert.transformer.layer.0.attention_adapters",
+        "distilbert.transformer.layer.0.output_adapters",
+    ],
+    "gpt2": ["transformer.h.0.attention_adapters", "transformer.h.0.output_adapters"],
+    "albert": [
+        "albert.encoder.albert_layer_groups.0.albert_layers.0.attention.attention_adapters",
+        "albert.encoder.albert_layer_groups.0.albert_layers.0.output_adapters",
+    ],
+}
+
+
+@pytest.mark.parametrize("family", sorted(HOSTS))
+def test_bottlenecks_are_written_where_the_library_has_them(
+    bench: Callable[..., Bench], family: str
+) -> None:
+    table = bench(family)
+    case = Case(family, "bottleneck", "classify", "native")
+    directory = table.write(table.adapter(case, layers=[0]))
+    names = load_file(directory / HUB_ADAPTER)
+    assert sorted({name.partition(".adapters.")[0] for name in names}) == HOSTS[family]
