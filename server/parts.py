@@ -142,7 +142,9 @@ def _service(
     inspecting: Inspector,
 ) -> Service:
     calls = limits.call_limits(settings)
-    prompts = PromptReader(Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars)
+    prompts = PromptReader(
+        Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars, pools.texts
+    )
     adapters = AdapterService(
         registry=data.registry,
         port=port,
@@ -163,10 +165,11 @@ def _service(
         limits=calls,
         observer=metrics,
         draw=lambda: secrets.randbits(63),
+        grammars=pools.grammars,
     )
     predict = PredictService(
         authors=authors,
-        reader=InputReader(tokenizer, calls.max_chars),
+        reader=InputReader(tokenizer, calls.max_chars, pools.texts),
         leases=leases,
         admission=Admission(dispatch.room, dispatch.writing_room),
         batcher=dispatch.batcher,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from engine.grammar.trial import NUM_CHILDREN
 from server.work_pool import WorkPool
 
 #: tasks of nobody: the metrics' own look-ups
@@ -18,8 +19,10 @@ class Pools:
     lookups: WorkPool
     #: moves, deletions and wishes: each waits for its database's one writer
     writes: WorkPool
-    #: long texts to tokens, and grammars: what a predict call needs before its rows queue
+    #: long texts to tokens, part by part
     texts: WorkPool
+    #: grammars, tried in a child for each place
+    grammars: WorkPool
     #: uploads, registrations and exports: as slow as the caller's line
     transfers: WorkPool
     #: checks of files, and whatever else reads a stranger's bytes in a child
@@ -32,6 +35,7 @@ class Pools:
             lookups=WorkPool("look-ups", places=8, share=6, max_waiting=1000),
             writes=WorkPool("writes", places=4, share=2, max_waiting=200),
             texts=WorkPool("texts", places=4, share=3, max_waiting=1000),
+            grammars=WorkPool("grammars", places=NUM_CHILDREN, share=1, max_waiting=100),
             transfers=WorkPool("transfers", places=8, share=4, max_waiting=32),
             checks=WorkPool(
                 "checks", places=checks, share=max(1, checks - 1), max_waiting=4, wait_s=120.0
@@ -39,5 +43,5 @@ class Pools:
         )
 
     def close(self) -> None:
-        for pool in (self.lookups, self.writes, self.texts, self.transfers, self.checks):
-            pool.close()
+        for each in fields(self):
+            getattr(self, each.name).close()

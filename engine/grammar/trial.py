@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import queue
 import resource
 import select
 import subprocess
@@ -24,6 +25,8 @@ from typing import Any
 from engine.errors import BadRow
 from engine.grammar.grammars import Grammars
 
+#: grammars that are tried at a time, each in a child of its own
+NUM_CHILDREN = 2
 _KEPT = 256
 _START_S = 60.0
 _MEMORY = 4 * 2**30
@@ -32,8 +35,8 @@ _MEMORY = 4 * 2**30
 class Trial:
     """Which grammars the engine may be given: it compiles them in its loop, where all others wait.
 
-    Any thread may ask; one grammar is tried at a time, and those that were sound lately are not
-    tried again.
+    Any thread may ask; so many grammars are tried at a time as there are children, and those that
+    were sound lately are not tried again.
     """
 
     def __init__(
@@ -44,26 +47,38 @@ class Trial:
         self._cpu_s, self._wall_s = cpu_s, wall_s
         self._lock = threading.Lock()
         self._sound: OrderedDict[str, None] = OrderedDict()
-        self._child: subprocess.Popen[bytes] | None = None
+        #: places for children; those that run are taken first
+        self._places: queue.LifoQueue[subprocess.Popen[bytes] | None] = queue.LifoQueue()
+        for _ in range(NUM_CHILDREN):
+            self._places.put(None)
 
     def check(self, grammar: str) -> None:
         """Raises BadRow with what is wrong with it."""
-        if not grammar:
+        if not grammar or self._is_sound(grammar):
             return
+        child = self._places.get()
+        try:
+            child = child or self._started()
+            answer = _asked(child, {"grammar": grammar}, self._wall_s)
+            if answer is None:
+                _end(child)
+                child = None
+        finally:
+            self._places.put(child)
+        self._judge(answer)
         with self._lock:
-            if grammar not in self._sound:
-                self._try(grammar)
             self._sound[grammar] = None
-            self._sound.move_to_end(grammar)
             if len(self._sound) > _KEPT:
                 self._sound.popitem(last=False)
 
-    def _try(self, grammar: str) -> None:
-        child = self._child or self._started()
-        answer = _asked(child, {"grammar": grammar}, self._wall_s)
+    def _is_sound(self, grammar: str) -> bool:
+        with self._lock:
+            if grammar in self._sound:
+                self._sound.move_to_end(grammar)
+            return grammar in self._sound
+
+    def _judge(self, answer: dict[str, Any] | None) -> None:
         if answer is None:
-            _end(child)
-            self._child = None
             raise BadRow(f"the grammar takes too much memory or over {self._wall_s:g} s to compile")
         if answer["fault"]:
             raise BadRow(str(answer["fault"]))
@@ -85,7 +100,6 @@ class Trial:
         if answer is None or answer["fault"]:
             _end(child)
             raise BadRow(answer["fault"] if answer else "no process to compile grammars in started")
-        self._child = child
         return child
 
 

@@ -153,7 +153,7 @@ class PredictService:
     async def _answered(self, order: Order) -> _Answered:
         author, parameters, tenant = order.author, order.parameters, order.caller.tenant
         outputs: Outputs = [None] * len(order.inputs)
-        rows = await self._reader.read(order.inputs, parameters, outputs, author)
+        rows = await self._reader.read(order.inputs, parameters, outputs, author, tenant)
         tokenized_at = self._clock()
         parts = [(self._authors.version(tenant, p.ref), p.weight) for p in parameters.compose]
         wait = _Wait(tenant, parameters.priority, order.deadline, order.together, parts)

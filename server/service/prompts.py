@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,15 +15,20 @@ from server.service.inputs import read_input
 from server.service.token_ids import TokenIds
 from server.service.tokens import Outputs, TextRow
 from server.service.values import RowError
+from server.work_pool import WorkPool
 
 _SHORTEST = "a"
+#: inputs that are read at a time
+_PART = 8
 _CONVERSATION = frozenset({"messages", "tools", "chat_template_kwargs"})
 
 
 class PromptReader:
     """Checks inputs and turns them into the rows a base writes after."""
 
-    def __init__(self, prompter: Prompter, max_tokens: int, max_chars: int) -> None:
+    def __init__(self, prompter: Prompter, max_tokens: int, max_chars: int, pool: WorkPool) -> None:
+        """`pool` is where prompts are put together and tokenised."""
+        self._pool = pool
         self._prompter = prompter
         self._max_tokens = max_tokens
         self._max_chars = max_chars
@@ -42,16 +46,23 @@ class PromptReader:
             )
 
     async def read(
-        self, inputs: Sequence[object], head: Mapping[str, Any], outputs: Outputs
+        self, inputs: Sequence[object], head: Mapping[str, Any], outputs: Outputs, tenant: str
     ) -> list[TextRow]:
         """The rows to compute. `outputs` receives the errors of the others."""
-        found = await asyncio.to_thread(
-            lambda: [self._read(position, item, head) for position, item in enumerate(inputs)]
-        )
+        found: list[TextRow | RowError] = []
+        for start in range(0, len(inputs), _PART):
+            # between parts others get their turn, and a caller who is gone is seen
+            found += await self._pool.run(tenant, self._read_some, inputs, start, head)
         for position, row in enumerate(found):
             if isinstance(row, RowError):
                 outputs[position] = row
         return [row for row in found if not isinstance(row, RowError)]
+
+    def _read_some(
+        self, inputs: Sequence[object], start: int, head: Mapping[str, Any]
+    ) -> list[TextRow | RowError]:
+        some = inputs[start : start + _PART]
+        return [self._read(position, item, head) for position, item in enumerate(some, start)]
 
     def _read(self, position: int, item: object, head: Mapping[str, Any]) -> TextRow | RowError:
         asked = item if isinstance(item, TokenIds) else self._asked(item)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from engine.errors import BadRow
@@ -16,10 +15,14 @@ from server.service.author import Author
 from server.service.inputs import Given, read_input
 from server.service.token_ids import TokenIds
 from server.service.values import Parameters, RowError
+from server.work_pool import WorkPool
 
 #: up to here tokenising costs less than a hop to a thread and back under load; beyond, it would
 #: hold up the event loop
 _INLINE_CHARS = 2_000
+
+#: what is tokenised at a time: some ten milliseconds of a processor
+_PART_CHARS = 32_768
 
 #: one place per input, filled as answers and errors become known
 Outputs = list[dict[str, Any] | RowError | None]
@@ -39,8 +42,9 @@ class TextRow(NamedTuple):
 class InputReader:
     """Checks and tokenises."""
 
-    def __init__(self, tokenizer: Tokenizer, max_chars: int) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, max_chars: int, pool: WorkPool) -> None:
+        """`pool` is for long texts."""
+        self._tokenizer, self._pool = tokenizer, pool
         self._max_chars = max_chars
 
     async def read(
@@ -49,6 +53,7 @@ class InputReader:
         parameters: Parameters,
         outputs: Outputs,
         author: Author,
+        tenant: str,
     ) -> list[TextRow]:
         """The rows to compute. `outputs` receives the errors of the others."""
         head = dict(author.head)
@@ -62,8 +67,7 @@ class InputReader:
         if sum(each.num_chars for each in given.values()) <= _INLINE_CHARS:
             encodings = [self._encode(each, limit, windows) for each in given.values()]
         else:
-            texts = [each.texts for each in given.values()]
-            encodings = await asyncio.to_thread(self._tokenizer.encode_batch, texts, limit, windows)
+            encodings = await self._encode_many(list(given.values()), limit, windows, tenant)
         rows = []
         for (position, each), encoding in zip(given.items(), encodings, strict=True):
             if encoding.truncated and not parameters.truncate:
@@ -72,6 +76,17 @@ class InputReader:
                 rows.append(TextRow(position, each.second or each.first, encoding))
         rows += self._ready(inputs, outputs, limit, parameters)
         return sorted(rows, key=lambda row: row.position)
+
+    async def _encode_many(
+        self, given: Sequence[Given], limit: int, windows: Windows | None, tenant: str
+    ) -> list[Encoding]:
+        """Part by part: between any two others get their turn, and a caller who is gone is seen."""
+        encodings = []
+        for part in _parts(given):
+            encodings += await self._pool.run(
+                tenant, self._tokenizer.encode_batch, part, limit, windows
+            )
+        return encodings
 
     def _ready(
         self, inputs: Sequence[object], outputs: Outputs, limit: int, parameters: Parameters
@@ -111,6 +126,18 @@ class InputReader:
 def prompt_of(author: Author, parameters: Parameters) -> str | None:
     """What the base wants before a text of this purpose; one that it does not know has none."""
     return author.prompts.get(parameters.purpose) or author.prompts.get("")
+
+
+def _parts(given: Sequence[Given]) -> Iterator[list[str | tuple[str, str]]]:
+    part, num_chars = list[str | tuple[str, str]](), 0
+    for each in given:
+        part.append(each.texts)
+        num_chars += each.num_chars
+        if num_chars >= _PART_CHARS:
+            yield part
+            part, num_chars = [], 0
+    if part:
+        yield part
 
 
 def _too_many_tokens(limit: int) -> RowError:

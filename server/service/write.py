@@ -34,6 +34,7 @@ from server.service.tokens import Outputs, TextRow
 from server.service.values import Caller, RowError
 from server.service.wanted import Wanted, check_wanted
 from server.service.writing_call import WritingCall
+from server.work_pool import WorkPool
 
 
 class WriteService:
@@ -51,11 +52,12 @@ class WriteService:
         limits: CallLimits,
         observer: PredictObserver,
         draw: Callable[[], int],
+        grammars: WorkPool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._authors, self._prompts = authors, prompts
         self._tokenizer, self._texts = tokenizer, TokenTexts(tokenizer)
-        self._grammars = Trial(info.tokenizer_json, info.end_ids)
+        self._grammars, self._pool = Trial(info.tokenizer_json, info.end_ids), grammars
         self._leases, self._writer, self._limits = leases, writer, limits
         self._observer, self._draw, self._clock = observer, draw, clock
 
@@ -86,10 +88,10 @@ class WriteService:
     async def _open(self, order: Order) -> Opened:
         self._limits.check(len(order.inputs) * order.num_texts)
         check_compose(order.author, order.parameters)
-        sampling = await self._sampling(order.wanted)
+        sampling = await self._sampling(order.wanted, order.caller.tenant)
         head = {**order.author.head, "format": order.form or order.author.head["format"]}
         outputs: Outputs = [None] * len(order.inputs)
-        rows = await self._prompts.read(order.inputs, head, outputs)
+        rows = await self._prompts.read(order.inputs, head, outputs, order.caller.tenant)
         tokenized_at, tenant = self._clock(), order.caller.tenant
         parts = [(self._authors.version(tenant, p.ref), p.weight) for p in order.parameters.compose]
         call = self._call(order, rows, sampling, parts) if rows else None
@@ -107,11 +109,11 @@ class WriteService:
             tokenized_at=tokenized_at,
         )
 
-    async def _sampling(self, wanted: Wanted) -> Sampling:
+    async def _sampling(self, wanted: Wanted, tenant: str) -> Sampling:
         """Checked against the vocabulary. Who asks for no seed gets another text each time."""
         sampling = wanted.sampling
         if sampling.grammar:  # it is tried in another process first
-            await asyncio.to_thread(self._check, wanted)
+            await self._pool.run(tenant, self._check, wanted)
         elif sampling != Sampling():
             self._check(wanted)
         if wanted.seed is None and sampling.temperature:

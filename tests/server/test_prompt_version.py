@@ -21,6 +21,7 @@ from engine.thread import ThreadEngine
 from engine.tokenizer import Tokenizer
 from server.main import Server
 from server.service.prompts import PromptReader
+from server.work_pool import WorkPool
 from tests.contracts.tiny import build_base
 from tests.server.build import http_client, running
 
@@ -90,7 +91,8 @@ async def test_a_prompt_that_says_nothing_sensible_is_refused(
 def test_a_prompt_that_the_chat_template_never_takes_is_refused() -> None:
     template = "{{ raise_exception('no system') if messages[0].role == 'system' else 'ask' }}"
     info = msgspec.structs.replace(fake_info(), chat_templates={"default": template})
-    reader = PromptReader(Prompter(info, Tokenizer(info.tokenizer_json, 128)), 128, 1000)
+    pool = WorkPool("texts", places=1, share=1, max_waiting=1)
+    reader = PromptReader(Prompter(info, Tokenizer(info.tokenizer_json, 128)), 128, 1000, pool)
     head = {"kind": "generate", "format": "auto", "prompt": {"instruction": "Be kind."}}
     with pytest.raises(BadAdapter, match=r"could answer no call: .* no system"):
         reader.check(head)

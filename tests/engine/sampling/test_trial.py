@@ -53,7 +53,7 @@ def test_one_that_takes_more_of_a_processor_than_it_may_is_refused(
 def test_its_process_ends_with_it(trial: Callable[..., Trial]) -> None:
     trials = trial(wall_s=60)
     trials.check(SOUND)
-    child = trials._child
+    child = trials._places.queue[-1]
     assert child is not None
     del trials
     assert child.wait(10) != 0
@@ -61,3 +61,12 @@ def test_its_process_ends_with_it(trial: Callable[..., Trial]) -> None:
 
 #: what `grammar_of` itself would refuse
 _MANY_REMAINDERS = '"type":"number","multipleOf":7919999'
+
+
+@pytest.mark.survival("H2")
+def test_a_grammar_that_takes_long_keeps_no_other_waiting(trial: Callable[..., Trial]) -> None:
+    trials = trial(wall_s=60)
+    trials.check(SOUND)
+    held = trials._places.get()  # as by a grammar that is being tried
+    trials.check(grammar_of({"regex": "[0-9]+"}))
+    trials._places.put(held)
