@@ -177,9 +177,6 @@ def _service(
         limits=calls,
         observer=metrics,
     )
-    feed: JobFeed[Reading] = JobFeed(
-        data.store.changes, pools.lookups, max_streams=settings.max_streams_per_tenant
-    )
     return Service(
         predict=predict,
         predict_many=PredictManyService(predict),
@@ -187,8 +184,12 @@ def _service(
         models=ModelService(data.registry, port.info, time.time(), pools.lookups),
         tasks=TaskService(data.registry, dispatch.residency, pools, metrics),
         adapters=adapters,
-        jobs=JobService(trainer, health, pools, feed),
+        jobs=JobService(trainer, health, pools, _feed(settings, data, pools)),
         files=FileService(data.files, settings.max_upload_bytes, pools),
         checks=CheckService(trainer, pools.checks),
         info=info_view(port.info, version("adapterd")),
     )
+
+
+def _feed(settings: Settings, data: Data, pools: Pools) -> JobFeed[Reading]:
+    return JobFeed(data.store.changes, pools.lookups, max_streams=settings.max_streams_per_tenant)
