@@ -15,10 +15,12 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, NotLoaded
 from engine.port import Compose, EnginePort, Loaded, Unload
 from server.dispatch.residency import Lease, Residency
-from server.errors import Stale
+from server.errors import Overloaded, Stale
 
-#: how many compositions nobody uses right now the engine may keep
-_KEPT = 64
+#: how many compositions the engine may keep, of all tenants and of one, beside those in use
+_KEPT, _KEPT_OF_ONE = 64, 16
+#: how many different ones of one tenant may be in use at once: each may take a slot
+_IN_USE_OF_ONE = 32
 
 
 class JointLease:
@@ -66,11 +68,13 @@ class Compositions:
         #: told of every composition that left, so that slots can forget it
         self._forget = forget
         self._leases: Counter[str] = Counter()
-        #: least recently used first
-        self._known: OrderedDict[str, None] = OrderedDict()
+        #: whose each is, the least recently used first
+        self._known: OrderedDict[str, str] = OrderedDict()
 
     async def acquire(self, first: Version, parts: Sequence[tuple[Version, float]]) -> JointLease:
-        """A lease on the weighted sum of `parts` under the head of `first`."""
+        """A lease on the weighted sum of `parts` under the head of `first`. Raises Overloaded
+        where its tenant has too many others in use.
+        """
         versions = {version.digest: version for version in (first, *(v for v, _ in parts))}
         leases: list[Lease] = []
         try:
@@ -82,13 +86,14 @@ class Compositions:
             for version, weight in parts:
                 weights[version.digest] = weights.get(version.digest, 0.0) + weight
             digest = composed_digest(first.digest, weights)
-            return await self._leased(digest, first.digest, weights, leases)
+            self._check_use(first.tenant, digest)
+            return await self._leased(digest, first, weights, leases)
         finally:
             for lease in leases:
                 lease.release()
 
     async def _leased(
-        self, digest: str, first: str, weights: Mapping[str, float], leases: Sequence[Lease]
+        self, digest: str, first: Version, weights: Mapping[str, float], leases: Sequence[Lease]
     ) -> JointLease:
         # leased before it is made: another composition must not push it out in between
         joint = JointLease(digest, 0, [lease.again() for lease in leases], self._leases)
@@ -99,28 +104,48 @@ class Compositions:
             raise
         return joint
 
-    async def _compose(self, digest: str, first: str, weights: Mapping[str, float]) -> int:
+    async def _compose(self, digest: str, first: Version, weights: Mapping[str, float]) -> int:
         # known from the step on: a caller who hangs up meanwhile does not stop it being made
-        self._known[digest] = None
+        self._known[digest] = first.tenant
         self._known.move_to_end(digest)
-        self._drop_oldest()
-        step = Compose(digest=digest, first=first, parts=dict(weights))
+        self._drop_oldest(first.tenant)
+        step = Compose(digest=digest, first=first.digest, parts=dict(weights))
         try:
             result = await asyncio.wrap_future(self._port.submit(step))
         except NotLoaded:
-            for part in (first, *weights):
+            for part in (first.digest, *weights):
                 self._residency.forget(part)
             raise Stale from None
         if not isinstance(result, Loaded):
             raise EngineError(f"the engine answered a Compose with {type(result).__name__}")
         return result.num_bytes
 
-    def _drop_oldest(self) -> None:
-        idle = [digest for digest in self._known if not self._leases[digest]]
-        for digest in idle[: max(0, len(self._known) - _KEPT)]:
-            del self._known[digest]
-            self._forget(digest)
-            self._port.submit(Unload(digest=digest))
+    def _check_use(self, tenant: str, digest: str) -> None:
+        others = [d for d, owner in self._known.items() if owner == tenant and self._leases[d]]
+        if digest not in others and len(others) >= _IN_USE_OF_ONE:
+            raise Overloaded(
+                f"{len(others)} different compositions of yours are in use at once, which is as "
+                "many as may be; ask for this one when their calls are answered."
+            )
+
+    def _drop_oldest(self, tenant: str) -> None:
+        """Of the tenant that asks beyond its share, then of whoever has most beyond all."""
+        num = sum(owner == tenant for owner in self._known.values())
+        for digest in self._idle(tenant)[: max(0, num - _KEPT_OF_ONE)]:
+            self._drop(digest)
+        idle = Counter(owner for d, owner in self._known.items() if not self._leases[d])
+        while len(self._known) > _KEPT and idle.total():
+            [(most, _)] = idle.most_common(1)
+            self._drop(self._idle(most)[0])
+            idle[most] -= 1
+
+    def _idle(self, tenant: str) -> list[str]:
+        return [d for d, owner in self._known.items() if owner == tenant and not self._leases[d]]
+
+    def _drop(self, digest: str) -> None:
+        del self._known[digest]
+        self._forget(digest)
+        self._port.submit(Unload(digest=digest))
 
 
 def composed_digest(first: str, weights: Mapping[str, float]) -> str:

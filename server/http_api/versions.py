@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, File, Form, UploadFile
 from starlette.background import BackgroundTask
-from starlette.responses import FileResponse, HTMLResponse
+from starlette.responses import HTMLResponse, StreamingResponse
 
 from adapters_registry.strict_json import NotStrictJson, parse_object
 from server.errors import BadCall
@@ -86,24 +85,20 @@ async def delete_version(task: str, number: int, caller: CallerOf, service: Serv
     await service.adapters.delete(caller, task, number)
 
 
-@router.get("/v1/tasks/{task}/versions/{number}/export", response_class=FileResponse)
+@router.get("/v1/tasks/{task}/versions/{number}/export", response_class=StreamingResponse)
 async def export_version(
     task: str, number: int, caller: CallerOf, service: ServiceOf
-) -> FileResponse:
+) -> StreamingResponse:
     """The version's files as a tar archive, in PEFT's layout where PEFT has the method."""
     exported = await service.adapters.export(caller, f"{task}@{number}")
-    making = asyncio.ensure_future(asyncio.to_thread(_archive, exported))
-    try:
-        archive = await asyncio.shield(making)
-    except asyncio.CancelledError:
-        # its thread goes on, and its files must not stay
-        making.add_done_callback(lambda _: exported.close())
-        raise
-    return FileResponse(
-        archive,
+    return StreamingResponse(
+        _archive(exported),
         media_type="application/x-tar",
-        filename=f"{task}-{number}.tar",
-        headers={"x-adapterd-digest": exported.version.digest},
+        headers={
+            "content-disposition": f'attachment; filename="{task}-{number}.tar"',
+            "content-length": str(_archive_bytes(exported)),
+            "x-adapterd-digest": exported.version.digest,
+        },
         background=BackgroundTask(exported.close),
     )
 
@@ -126,25 +121,38 @@ def chunks(file: BinaryIO) -> Iterator[bytes]:
         yield data
 
 
-def _archive(exported: Export) -> Path:
-    archive = exported.paths[0].parent / "export.tar"
-    try:
-        with tarfile.open(archive, "w") as tar:
-            for path in exported.paths:
-                tar.add(path, arcname=path.name, filter=_anonymous)
-    except BaseException:
-        exported.close()
-        raise
-    return archive
+def _archive(exported: Export) -> Iterator[bytes]:
+    """Written as it is read: a slow reader costs no second copy."""
+    with exported:
+        for path in exported.paths:
+            with path.open("rb") as file:
+                yield _member(path)
+                yield from chunks(file)
+            yield bytes(-path.stat().st_size % tarfile.BLOCKSIZE)
+        yield bytes(_ending(sum(map(_member_bytes, exported.paths))))
 
 
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+def _archive_bytes(exported: Export) -> int:
+    num = sum(map(_member_bytes, exported.paths))
+    return num + _ending(num)
+
+
+def _member_bytes(path: Path) -> int:
+    size = path.stat().st_size
+    return len(_member(path)) + size + -size % tarfile.BLOCKSIZE
+
+
+def _ending(num_bytes: int) -> int:
+    """Two empty blocks, and what fills the last record."""
+    end = 2 * tarfile.BLOCKSIZE
+    return end + -(num_bytes + end) % tarfile.RECORDSIZE
+
+
+def _member(path: Path) -> bytes:
     """The same version is the same archive, and says nothing of who serves it."""
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    member.mtime = 0
-    member.mode = 0o644
-    return member
+    member = tarfile.TarInfo(path.name)
+    member.size, member.mode = path.stat().st_size, 0o644
+    return member.tobuf()
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from adapters_registry.ref import PRODUCTION, check_name
@@ -203,11 +200,11 @@ class AdapterService:
 
     def _export(self, tenant: str, ref: str) -> Export:
         version = self._registry.resolve(tenant, ref)
-        directory = Path(tempfile.mkdtemp(prefix="adapterd-export-"))
+        area = self._registry.stage()  # on the data's own disk, and swept after a crash
         try:
-            return Export(version, directory, self._registry.export(version, directory))
+            return Export(version, area, self._registry.export(version, area.path))
         except BaseException:
-            shutil.rmtree(directory, ignore_errors=True)
+            area.remove()
             raise
 
     async def delete(self, caller: Caller, task: str, number: int) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from adapters_registry.staging import Staging
 from adapters_registry.values import Version
 
 
 class Export:
     """A version's files in a directory of their own, which goes when the block ends."""
 
-    def __init__(self, version: Version, directory: Path, paths: Sequence[Path]) -> None:
+    def __init__(self, version: Version, area: Staging, paths: Sequence[Path]) -> None:
         self.version = version
         self.paths = paths
-        self._directory = directory
+        self._area = area
 
     def __enter__(self) -> Export:
         return self
@@ -25,7 +25,7 @@ class Export:
         self.close()
 
     def close(self) -> None:
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._area.remove()
 
 
 def drop(making: asyncio.Future[Export]) -> None:

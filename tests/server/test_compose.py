@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from adapterd.v1 import predictor_pb2
 from adapterd.v1.private_pool import Struct
 from engine.port import Compose, Unload
 from engine.testing import FakeEngine
-from server.dispatch.compositions import Compositions
+from server.dispatch.compositions import Compositions, composed_digest
+from server.errors import Overloaded
 from server.main import Server
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 from tests.server.dispatching import Bench
@@ -130,13 +132,40 @@ async def test_compositions_nobody_uses_do_not_pile_up(tmp_path: Path) -> None:
     engine = FakeEngine()
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "mood")
-        for number in range(80):
+        for number in range(40):
             await ask(server, "mood", compose=[{"ref": "mood", "weight": number / 100}])
         made = [step.digest for step in engine.steps if isinstance(step, Compose)]
         gone = [step.digest for step in engine.steps if isinstance(step, Unload)]
-        assert len(made) == 80
-        assert set(made) - set(gone) == set(made[-64:])
+        assert len(made) == 40
+        assert set(made) - set(gone) == set(made[-16:])
         assert server.parts.dispatch.residency.num_leases == 0
+
+
+@pytest.mark.survival("D3")
+async def test_one_tenants_compositions_push_out_no_others(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    made = Compositions(port=bench.engine, residency=bench.residency, forget=bench.slots.forget)
+    mood = bench.version()
+    other = replace(mood, tenant="globex")
+    (await made.acquire(other, [(other, 0.5)])).release()
+    for number in range(1, 60):
+        (await made.acquire(mood, [(mood, float(number))])).release()
+    assert composed_digest(other.digest, {other.digest: 0.5}) in bench.engine.inner.loaded
+
+
+@pytest.mark.survival("C7")
+async def test_a_tenant_uses_so_many_compositions_at_once_and_no_more(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    made = Compositions(port=bench.engine, residency=bench.residency, forget=bench.slots.forget)
+    mood = bench.version()
+    held = [await made.acquire(mood, [(mood, float(number))]) for number in range(32)]
+    with pytest.raises(Overloaded, match="32 different compositions"):
+        await made.acquire(mood, [(mood, 99.0)])
+    held[0].release()
+    (await made.acquire(mood, [(mood, 99.0)])).release()
+    for lease in held:
+        lease.release()
+    assert bench.residency.num_leases == 0
 
 
 async def test_a_composition_is_not_unloaded_between_being_made_and_being_leased(
@@ -145,12 +174,12 @@ async def test_a_composition_is_not_unloaded_between_being_made_and_being_leased
     bench = Bench(tmp_path)
     made = Compositions(port=bench.engine, residency=bench.residency, forget=bench.slots.forget)
     mood = bench.version()
-    for number in range(64):
+    for number in range(16):
         (await made.acquire(mood, [(mood, float(number))])).release()
     # the new one pushes out the oldest, which is asked for again at the same moment
-    leases = await asyncio.gather(*(made.acquire(mood, [(mood, w)]) for w in (64.0, 0.0)))
+    leases = await asyncio.gather(*(made.acquire(mood, [(mood, w)]) for w in (16.0, 0.0)))
     assert {lease.digest for lease in leases} <= set(bench.engine.inner.loaded)
-    again = await asyncio.gather(*(made.acquire(mood, [(mood, w)]) for w in (65.0, 66.0, 64.0)))
+    again = await asyncio.gather(*(made.acquire(mood, [(mood, w)]) for w in (17.0, 18.0, 16.0)))
     assert {lease.digest for lease in again} <= set(bench.engine.inner.loaded)
     assert {lease.digest for lease in leases} <= set(bench.engine.inner.loaded)
 

@@ -172,7 +172,8 @@ async def test_a_full_temporary_directory_is_no_fault_of_the_form(
         assert_full(await http.post("/v1/files", files=form, data={"purpose": "fine-tune"}))
         assert (await http.get("/v1/files")).json()["data"] == []
         with filled(temporary):
-            assert_full(await http.get("/v1/tasks/mood/versions/1/export"))
+            # exports lie on the disk of the data
+            assert (await http.get("/v1/tasks/mood/versions/1/export")).status_code == 200
         assert os.listdir(temporary) == []  # noqa: PTH208
         assert (await upload(http, rows()))["bytes"] == len(rows())
         assert (await http.get("/v1/tasks/mood/versions/1/export")).status_code == 200

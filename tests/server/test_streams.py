@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -67,12 +66,9 @@ async def test_the_cap_is_the_one_of_the_settings(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def exports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def exports(tmp_path: Path) -> Path:
     """Where exported files lie while they are sent."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+    return tmp_path / "data" / "registry" / "staging"
 
 
 async def test_an_export_nobody_reads_to_its_end_leaves_no_files(
