@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -108,6 +109,18 @@ def test_a_command_of_the_platform_says_how_to_install_it(
     assert "pip install 'adapterd[platform]'" in done.stderr
     assert "[platform_missing]" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_doctor_of_the_client_alone_says_what_is_missing(bare: Path, project: Path) -> None:
+    done = subprocess.run(
+        [bare.with_name("adapterd"), "doctor", "--json"],
+        capture_output=True, text=True, cwd=project, env=outside(),
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    verdicts = {check["name"]: check for check in json.loads(done.stdout)}
+    assert verdicts["platform"]["verdict"] == "fails"
+    assert "pip install 'adapterd[platform]'" in verdicts["platform"]["detail"]
+    assert "server" in verdicts
 
 
 @pytest.mark.real_base
