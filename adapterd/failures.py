@@ -92,7 +92,10 @@ def _problem(response: httpx.Response) -> dict[str, str]:
     """The fields of a problem document; empty if something between us and the server answered."""
     if "json" not in response.headers.get("content-type", ""):
         return {}
-    body = response.json()
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
     return {k: v for k, v in body.items() if isinstance(v, str)} if isinstance(body, dict) else {}
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import httpx
 
-from adapterd.errors import Refused
+from adapterd.errors import Refused, ServerFailed
 from adapterd.failures import from_response, from_transport
 from adapterd.settings import ClientSettings, is_loopback
 from adapterd.values import File, Version
@@ -127,7 +127,15 @@ def read_file(body: Mapping[str, Any]) -> File:
 def read_json(response: httpx.Response) -> dict[str, Any]:
     if response.is_error:
         raise from_response(response)
-    return cast(dict[str, Any], response.json())
+    try:
+        body = response.json()
+    except ValueError as error:
+        raise ServerFailed(
+            f"{response.request.url} answered with something other than JSON; is it adapterd?"
+        ) from error
+    if not isinstance(body, dict):
+        raise ServerFailed(f"{response.request.url} answered with JSON of another shape")
+    return body
 
 
 def read_text(response: httpx.Response) -> str:
