@@ -143,8 +143,14 @@ class Server:
             calls=Calls(settings.max_concurrent_calls),
             max_message_bytes=settings.max_message_bytes,
         )
-        uploads = limits.upload_limits(settings)
-        grpc_app.serve(self._grpc, parts.service, gate, self.health, uploads)
+        grpc_app.serve(
+            self._grpc,
+            parts.service,
+            gate,
+            self.health,
+            calls=limits.call_limits(settings),
+            uploads=limits.upload_limits(settings),
+        )
         app = build_app(
             service=parts.service,
             doorkeeper=doorkeeper,

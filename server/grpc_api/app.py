@@ -21,7 +21,7 @@ from server.grpc_api.predictor import PredictorApi
 from server.grpc_api.reflection import ReflectionApi
 from server.grpc_api.tasks import TasksApi
 from server.health import Health
-from server.limits import MOST_HEALTH_WATCHES, UploadLimits
+from server.limits import MOST_HEALTH_WATCHES, CallLimits, UploadLimits
 from server.service.service import Service
 
 #: a client with more calls than that at once has them wait, or opens another connection
@@ -68,12 +68,18 @@ def bind(settings: Settings, max_connections: int) -> tuple[grpc.aio.Server, int
 
 
 def serve(
-    server: grpc.aio.Server, service: Service, gate: Gate, state: Health, uploads: UploadLimits
+    server: grpc.aio.Server,
+    service: Service,
+    gate: Gate,
+    state: Health,
+    *,
+    calls: CallLimits,
+    uploads: UploadLimits,
 ) -> list[str]:
     """Put every service behind the gate; answers their names."""
     apis: dict[Any, object] = {
         predictor_pb2.DESCRIPTOR.services_by_name["Predictor"]: PredictorApi(
-            service.predict, service.predict_many, service.write
+            service.predict, service.predict_many, service.write, calls
         ),
         tasks_pb2.DESCRIPTOR.services_by_name["Tasks"]: TasksApi(service.tasks),
         adapters_pb2.DESCRIPTOR.services_by_name["Adapters"]: AdaptersApi(

@@ -7,6 +7,7 @@ from contextlib import closing
 
 from adapterd.v1 import predictor_pb2
 from server.grpc_api import wire, written
+from server.limits import CallLimits
 from server.service.order import Order
 from server.service.predict import PredictService
 from server.service.predict_many import PredictManyService
@@ -19,8 +20,13 @@ class PredictorApi:
     """Translates and calls; decides nothing."""
 
     def __init__(
-        self, service: PredictService, many: PredictManyService, write: WriteService
+        self,
+        service: PredictService,
+        many: PredictManyService,
+        write: WriteService,
+        limits: CallLimits,
     ) -> None:
+        self._limits = limits
         self._service = service
         self._many = many
         self._write = write
@@ -28,7 +34,7 @@ class PredictorApi:
     async def predict(
         self, request: predictor_pb2.PredictRequest, caller: Caller
     ) -> predictor_pb2.PredictResponse:
-        inputs = wire.read_inputs(request.inputs)
+        inputs = self._inputs(request)
         parameters = wire.read_parameters(request)
         answer = await self._service.predict(request.task_id, inputs, parameters, caller)
         return wire.prediction(answer, floats=request.float_embeddings)
@@ -39,7 +45,7 @@ class PredictorApi:
         author = self._write.author(caller.tenant, request.task_id)
         order = Order(
             author=author,
-            inputs=wire.read_inputs(request.inputs),
+            inputs=self._inputs(request),
             parameters=wire.read_parameters(request),
             caller=caller,
             deadline=self._write.deadline(caller),
@@ -54,8 +60,15 @@ class PredictorApi:
     async def predict_many(
         self, request: predictor_pb2.PredictManyRequest, caller: Caller
     ) -> predictor_pb2.PredictManyResponse:
-        inputs = wire.read_inputs(request.inputs)
+        inputs = self._inputs(request)
         parameters = wire.read_parameters(request)
         refs = list(request.task_ids)
         answers = await self._many.predict(refs, inputs, parameters, caller)
         return wire.predictions(refs, answers, floats=request.float_embeddings)
+
+    def _inputs(
+        self, request: predictor_pb2.PredictRequest | predictor_pb2.PredictManyRequest
+    ) -> list[object]:
+        """Counted before each becomes an object: a message has room for millions."""
+        self._limits.check(len(request.inputs))
+        return wire.read_inputs(request.inputs)

@@ -135,6 +135,13 @@ async def test_a_message_over_the_limit_is_too_large_and_no_overload(tmp_path: P
         assert "larger than max" in sentence
 
 
+async def test_inputs_are_counted_before_they_are_read(tmp_path: Path) -> None:
+    inputs = predictor_pb2.PredictRequest.DESCRIPTOR.fields_by_name["inputs"].number
+    async with running(tmp_path) as server, Raw(server) as raw:
+        code, ours, _ = await raw.refused(PREDICT, length_delimited(inputs, b"") * 1_000_000)
+    assert (code, ours) == (grpc.StatusCode.INVALID_ARGUMENT, "too_many_inputs")
+
+
 async def test_unknown_methods_are_unimplemented_and_one_series(tmp_path: Path) -> None:
     async with running(tmp_path) as server, Raw(server) as raw:
         for method in ("/adapterd.v1.Predictor/Guess", "/x.Y/" + "z" * 500, "/x"):

@@ -173,6 +173,16 @@ async def test_half_surrogates_are_refused_where_bodies_are_stored(
         assert "unpaired surrogate" in sentence
 
 
+@pytest.mark.parametrize("path", READ_AS_JSON[5:])
+async def test_whole_numbers_beyond_64_bits_are_refused_where_bodies_are_stored(
+    served: Server, path: str
+) -> None:
+    for number in (2**63, -(2**63) - 1, 10**30):
+        content = b'{"settings": {"seed": %d}}' % number
+        status, _, sentence = await post(served, path, content, "application/json")
+        assert (status, sentence) == (400, f"The number {number} is out of range.")
+
+
 @pytest.mark.parametrize("path", READ_AS_JSON)
 async def test_a_refusal_can_be_said_whatever_it_names(served: Server, path: str) -> None:
     for name in (rb"\ud800", b"z" * 70_000, rb"\u0000\u001b[31m"):
