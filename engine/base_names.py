@@ -54,7 +54,7 @@ class _Named:
 def base_doubt(claimed: str, served: ServedBase) -> BaseDoubt | None:
     """None where `claimed` names the served base, or nothing at all."""
     claimed = claimed.strip()
-    known = [text for text in (served.given, served.path) if text]
+    known = [text for text in (served.given, served.path, _folder(served.path)) if text]
     if not claimed or claimed.rstrip("/") in (text.rstrip("/") for text in known):
         return None
     theirs, ours = _named(claimed), [_named(text) for text in known]
@@ -75,6 +75,11 @@ def base_doubt(claimed: str, served: ServedBase) -> BaseDoubt | None:
             "Where both are the same weights, say so with --other-base (other_base)"
         ),
     )
+
+
+def _folder(path: str) -> str:
+    """Of a GGUF file, which transformers and so PEFT name by the folder it lies in."""
+    return path.rpartition("/")[0] if path.lower().endswith(".gguf") else ""
 
 
 def _unsure(claimed: str, served: ServedBase, why: str) -> BaseDoubt:

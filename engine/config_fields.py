@@ -6,6 +6,7 @@ here.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -67,6 +68,6 @@ def indices(config: Mapping[str, Any], name: str) -> list[int]:
 
 
 def wrong(name: str, value: object, needed: str) -> BadAdapter:
-    shown = repr(value)
+    shown = json.dumps(value, ensure_ascii=False, default=repr)
     shown = shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}…"
     return BadAdapter(f"adapter_config.json gives {name} as {shown}; it must be {needed}")

@@ -76,7 +76,7 @@ def _weights_told(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str
         _, tensors = lora_as_peft(files.config, files.tensors)
         targets = lora_targets(files.config, sites, base.layer_paths)
     _check_saved(files, adapter, base)
-    told = check_targets(sites, targets) if targets else None
+    told = check_targets(sites, targets, base.sites) if targets else None
     return [*([told] if told else []), *kind.missing(files.config, tensors, sites, base)]
 
 

@@ -22,23 +22,20 @@ class Targets:
     """Sites that a configuration says are adapted, and what it says, for a sentence."""
 
     said: str
-    #: None where an expression decides
+    #: None where an expression decides, or nothing is said
     sites: frozenset[str] | None
 
 
 def peft_targets(
     config: Mapping[str, Any], sites: Collection[str], prefixes: Sequence[str]
-) -> Targets | None:
-    """None where the configuration names nothing, which leaves it to the tensors.
-
-    `prefixes` are what stock models have before a site's name.
-    """
+) -> Targets:
+    """`prefixes` are what stock models have before a site's name."""
     targets, excluded = names(config, "target_modules"), names(config, "exclude_modules")
     layers, pattern = indices(config, "layers_to_transform"), names(config, "layers_pattern")
     patterns = [pattern] if isinstance(pattern, str) else pattern or []
     saved = names(config, "modules_to_save") or []
     if targets is None:
-        return None
+        return Targets(said="no target_modules", sites=None)
     said = f"target_modules {_shown(targets)}"
     if isinstance(targets, str) or (isinstance(excluded, str) and excluded):
         return Targets(said=said, sites=None)
@@ -59,13 +56,14 @@ def peft_targets(
     return Targets(said=said, sites=frozenset(found))
 
 
-def check_targets(adapted: Collection[str], targets: Targets) -> str | None:
+def check_targets(adapted: Collection[str], targets: Targets, sites: Collection[str]) -> str | None:
     """Raises MissingTensors where the adapted sites are not those of the configuration.
 
-    Answers what is worth telling where an expression keeps the two from being compared.
+    Answers what is worth telling where an expression keeps the two from being compared: that a
+    module is adapted in some layers and not in others, as after a lost shard.
     """
     if targets.sites is None:
-        return _gap(adapted)
+        return _gap(adapted, targets, sites)
     if missing := sorted(targets.sites - set(adapted)):
         raise MissingTensors(
             f"adapter_config.json names {targets.said}, which is {len(targets.sites)} modules of "
@@ -100,22 +98,21 @@ def _layer(path: str, patterns: Sequence[str]) -> int | None:
     return None
 
 
-def _gap(adapted: Iterable[str]) -> str | None:
-    """That a module is adapted in some layers and not in the others, as after a lost shard."""
-    layers: dict[str, set[int]] = {}
-    for site in adapted:
-        if match := re.fullmatch(r"(?P<stack>\D+)\.(?P<layer>\d+)\.(?P<module>.+)", site):
-            layers.setdefault(f"{match['stack']} … {match['module']}", set()).add(
-                int(match["layer"])
-            )
-    every = set().union(*layers.values()) if layers else set()
-    gaps = [(name, found) for name, found in sorted(layers.items()) if found != every]
-    if every and every != set(range(max(every) + 1)):
-        gaps = sorted(layers.items())
-    if not gaps:
+def _gap(adapted: Iterable[str], targets: Targets, sites: Iterable[str]) -> str | None:
+    found = set(adapted)
+    kinds = {_in_any_layer(site) for site in found}
+    alike = [site for site in sites if _in_any_layer(site) in kinds]
+    if not (lacking := [site for site in alike if site not in found]):
         return None
-    name, found = gaps[0]
-    return f"the weights adapt {name} in the layers {_shown(sorted(found))} alone"
+    return (
+        f"adapter_config.json names {targets.said}, which is not compared with the weights, as "
+        f"expressions are never run: they adapt {len(found)} of the {len(alike)} modules of this "
+        f"base that are named alike, and not {_listed(lacking)}"
+    )
+
+
+def _in_any_layer(site: str) -> str:
+    return re.sub(r"\.\d+\.", ".*.", site, count=1)
 
 
 def _listed(names_: Sequence[str]) -> str:

