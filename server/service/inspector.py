@@ -115,6 +115,10 @@ def _refused(end: End) -> Exception:
 def main(argument: bytes) -> bytes:
     """The bytes that the adapter takes in memory."""
     question = msgspec.msgpack.decode(argument, type=_Question)
-    headers = check_directory(Path(question.directory), question.limits, question.left_out)
+    directory, limits, left_out = Path(question.directory), question.limits, question.left_out
+    # names and shapes first: of what could be no adapter of this base no value is read
+    headers = check_directory(directory, limits, left_out, values=False)
     shapes = [Shape(t.name, t.shape) for header in headers for t in header.tensors]
-    return check_footprint(shapes, question.info).to_bytes(8, "big")
+    num_bytes = check_footprint(shapes, question.info)
+    check_directory(directory, limits, left_out)
+    return num_bytes.to_bytes(8, "big")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import resource
+import tracemalloc
 from typing import Any
 
 import pyarrow as pa
@@ -71,3 +73,23 @@ def test_what_only_begins_as_parquet_is_refused(content: bytes) -> None:
 def test_bytes_are_no_text() -> None:
     with pytest.raises(BadDataset, match="holds bytes"):
         list(read_records(written(pa.table({"text": [b"a"]})), "rows.parquet"))
+
+
+@pytest.mark.survival("F2", "H2")
+def test_rows_are_given_as_they_are_read() -> None:
+    """What a small file unfolds to is never in memory as a whole."""
+    rows = parquet.read_parquet(written(pa.table({"text": ["a" * 60_000] * 2_000})))
+    tracemalloc.start()
+    assert sum(1 for _ in rows) == 2_000
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
+
+
+def test_a_reader_with_a_lower_limit_of_its_parent_keeps_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[tuple[int, int]]()
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (100, 100))
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: asked.append(limits))
+    parquet._limit(resource.RLIMIT_AS, 1000)
+    assert asked == [(100, 100)]

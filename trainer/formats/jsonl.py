@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from trainer.errors import BadLine
 from trainer.formats.json_text import parse_json
@@ -11,7 +11,7 @@ from trainer.formats.lines import numbered_lines
 from trainer.formats.record import Record
 
 
-def read_jsonl(content: bytes, unit: str = "Line") -> Iterator[Record | BadLine]:
+def read_jsonl(content: bytes | IO[bytes], unit: str = "Line") -> Iterator[Record | BadLine]:
     """Blank lines are skipped; a line that cannot be read is given as its error."""
     for number, line in numbered_lines(content):
         if line.strip():

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import IO
 
 from trainer.errors import BadEncoding, BadLine
 
@@ -15,11 +16,11 @@ UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def numbered_lines(content: bytes) -> Iterator[tuple[int, str]]:
+def numbered_lines(content: bytes | IO[bytes]) -> Iterator[tuple[int, str]]:
     """Every line of UTF-8 with its end, counted from 1. Raises BadEncoding, and BadLine for one
     that is too long.
     """
-    file = io.BytesIO(content)
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
     number = 0
     # only "\n" ends a line: U+2028 and friends are legal inside a JSON string and a cell
     while raw := file.readline(MAX_LINE_BYTES + 1):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,42 +23,42 @@ from trainer.formats.record import Record
 
 MARK = b"PAR1"
 _MAX_ROWS = 500_000
-_MAX_BYTES = 2**30
+_MAX_BYTES = 2**29
 _MEMORY_BYTES = 4 * 2**30
-_TIMEOUT_S = 120.0
+_CPU_S = 120
 _BATCH_ROWS = 256
 #: what the child answers with where the file, and not the child, is at fault
 _REFUSED = 3
 
 
 def read_parquet(content: bytes) -> Iterator[Record | BadLine]:
-    """A record per row, counted from 1. Raises BadDataset."""
-    yield from read_jsonl(_as_json_lines(content), unit="Row")
-
-
-def _as_json_lines(content: bytes) -> bytes:
-    # a file and not a pipe: the child must not wait for a reader that waits for its end
-    with TemporaryFile() as given, TemporaryFile() as answered:
+    """A record per row, counted from 1. Raises BadDataset, maybe after some rows."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "trainer.formats.parquet"]
+    with TemporaryFile() as given, TemporaryFile() as errors:
         given.write(content)
         given.seek(0)
-        code, said = _run_child(given, answered)
+        with subprocess.Popen(  # noqa: S603 our own module
+            command, stdin=given, stdout=subprocess.PIPE, stderr=errors, cwd=root
+        ) as child:
+            assert child.stdout is not None
+            try:
+                # row by row: all of them together may be much larger than the file
+                yield from read_jsonl(child.stdout, unit="Row")
+                code = child.wait()
+            finally:
+                child.kill()
+        errors.seek(0)
         if code:
-            raise BadDataset(said if code == _REFUSED else "The Parquet file cannot be read.")
-        answered.seek(0)
-        return answered.read()
+            raise BadDataset(_fault(code, errors.read().decode(errors="replace").strip()[-300:]))
 
 
-def _run_child(given: IO[bytes], answered: IO[bytes]) -> tuple[int, str]:
-    command = [sys.executable, "-m", "trainer.formats.parquet"]
-    root = Path(__file__).resolve().parents[2]
-    try:
-        done = subprocess.run(  # noqa: S603 our own module
-            command, stdin=given, stdout=answered, stderr=subprocess.PIPE, cwd=root,
-            timeout=_TIMEOUT_S, check=False,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return _REFUSED, f"Reading the Parquet file took longer than {_TIMEOUT_S:g} seconds."
-    return done.returncode, done.stderr.decode(errors="replace").strip()[-300:]
+def _fault(code: int, said: str) -> str:
+    if code == _REFUSED:
+        return said
+    if code == -signal.SIGXCPU:
+        return f"Reading the Parquet file takes more than {_CPU_S} s of a processor."
+    return "The Parquet file cannot be read."
 
 
 # ---------------------------------------------------------------- in the child
@@ -66,7 +67,8 @@ def _run_child(given: IO[bytes], answered: IO[bytes]) -> tuple[int, str]:
 def main() -> None:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
+    _limit(resource.RLIMIT_CPU, _CPU_S)
     # its other pools reserve more address space than is allowed here
     pa.set_memory_pool(pa.system_memory_pool())
     try:
@@ -78,6 +80,13 @@ def main() -> None:
     except MemoryError:
         sys.stderr.write("The Parquet file's rows need more memory than reading them may take.")
         sys.exit(_REFUSED)
+
+
+def _limit(kind: int, most: int) -> None:
+    """Lower than the parent's own limit, or the same."""
+    allowed = resource.getrlimit(kind)[1]
+    soft = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(kind, (soft, allowed))
 
 
 def json_lines(file: IO[bytes]) -> Iterator[str]:
