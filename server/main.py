@@ -20,6 +20,7 @@ from server.doorkeeper import Doorkeeper
 from server.errors import StartFailed
 from server.grpc_api import app as grpc_app
 from server.grpc_api.calls import Calls
+from server.grpc_api.connections import GrpcConnections
 from server.grpc_api.gate import Gate
 from server.health import Health, State
 from server.http_api.app import build_app
@@ -64,7 +65,7 @@ class Server:
         self._grpc: grpc.aio.Server | None = None
         self._sockets: list[socket.socket] = []
         self._listeners: list[Listener] = []
-        self._watch: asyncio.Task[None] | None = None
+        self._watches: list[asyncio.Task[None]] = []
         self.health = Health()
         self.metrics = Metrics(
             CollectorRegistry(), max_task_labels=settings.max_task_labels,
@@ -104,8 +105,8 @@ class Server:
     async def stop(self) -> None:
         """Stop now. Whoever still waits is told that the server is draining."""
         await self.health.turn(State.DRAINING)
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
         if self._parts is not None:
             self._parts.dispatch.room.close()
             self._parts.dispatch.writer.close()
@@ -136,11 +137,14 @@ class Server:
         self._parts = parts = await asyncio.to_thread(
             build, settings, self._given_port, self.metrics, self.health, self._given_fork_server
         )
+        connections = GrpcConnections(grpc_port, shares.grpc, self.metrics.connection_ended)
+        self.grpc_connections = connections
         gate = Gate(
             doorkeeper=doorkeeper,
             metrics=self.metrics,
             health=self.health,
             calls=Calls(settings.max_concurrent_calls),
+            connections=connections,
             max_message_bytes=settings.max_message_bytes,
         )
         grpc_app.serve(
@@ -159,6 +163,7 @@ class Server:
             settings=settings,
         )
         await self._grpc.start()
+        self._watches.append(asyncio.create_task(connections.watch()))
         apps = (app, build_metrics_app(self.metrics.registry, self._refresh))
         totals = (shares.http, shares.metrics)
         for app_, sock, total in zip(apps, self._sockets, totals, strict=True):
@@ -174,7 +179,7 @@ class Server:
         if settings.train:
             parts.worker.start()
         await self.health.turn(State.READY)
-        self._watch = asyncio.create_task(self._watch_parts(parts))
+        self._watches.append(asyncio.create_task(self._watch_parts(parts)))
 
     async def _watch_parts(self, parts: Parts) -> None:
         while True:

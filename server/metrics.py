@@ -53,7 +53,7 @@ class Metrics:
             "method",
         )
         ended = self._counter(
-            "connections_ended", "HTTP connections that the server ended early", "reason"
+            "connections_ended", "Connections that the server ended early", "reason"
         )
         self._connections_ended = {reason: ended.labels(reason) for reason in _ENDS}
         self._inputs = self._counter("inputs", "Inputs of answered predict calls")

@@ -24,6 +24,7 @@ from server.doorkeeper import Doorkeeper, request_id_of, require
 from server.error_table import Fault, fault_of
 from server.errors import Draining, StartFailed, UnknownMethod
 from server.grpc_api.calls import Calls
+from server.grpc_api.connections import GrpcConnections
 from server.grpc_api.faults import message_of, trailers_of
 from server.grpc_api.messages import Context, read_request, read_requests
 from server.grpc_api.method import Method
@@ -86,12 +87,14 @@ class Gate:
         metrics: Metrics,
         health: Health,
         calls: Calls,
+        connections: GrpcConnections,
         max_message_bytes: int,
     ) -> None:
         self._doorkeeper = doorkeeper
         self._health = health
         self._metrics = metrics
         self._calls = calls
+        self._connections = connections
         self._max_bytes = max_message_bytes
 
     def handlers(
@@ -166,6 +169,7 @@ class Gate:
             else:
                 caller = self._caller(context)
                 self._admit(caller, method.role)
+                self._connections.note_call(context.peer())
                 with self._calls.entered(caller.tenant, is_stream=method.is_stream):
                     yield caller
             code = "ok"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +30,7 @@ from server.main import Server
 from tests.server.build import channel_to, running
 from tests.server.test_metrics import scrape
 
+LIST_TASKS = "/adapterd.v1.Tasks/ListTasks"
 PREDICT = "/adapterd.v1.Predictor/Predict"
 BAD = {
     "wire format": b"\xff\xff\xff",
@@ -195,6 +200,27 @@ async def test_calls_over_a_tenants_share_are_told_when_to_come_back(tmp_path: P
     assert 'code="too_many_calls",method="ServerReflectionInfo",transport="grpc"} 1.0' in text
 
 
+@pytest.mark.survival("C11")
+@pytest.mark.skipif(sys.platform != "linux", reason="a process sees its own sockets on Linux only")
+async def test_half_open_connections_keep_no_new_caller_out(tmp_path: Path) -> None:
+    """And those who have called keep their connection, however old it is."""
+    async with running(tmp_path, max_connections=16) as server, Raw(server) as old:
+        await old.ask(LIST_TASKS, b"")
+        (kept,) = server.grpc_connections.peers()
+        with contextlib.ExitStack() as opened:
+            for _ in range(8):
+                for _ in range(4):
+                    half = socket.create_connection(("127.0.0.1", server.ports.grpc))
+                    opened.enter_context(half).sendall(b"PRI * HTTP/2.0\r\n")
+                await asyncio.sleep(0.25)
+            async with Raw(server) as new:
+                assert await new.ask(LIST_TASKS, b"") == b""
+            assert await old.ask(LIST_TASKS, b"") == b""
+            peers = server.grpc_connections.peers()
+    assert kept in peers
+    assert len(peers) <= 10
+
+
 # ------------------------------------------------------------------ health
 
 
@@ -204,7 +230,7 @@ async def test_health_watches_take_no_calls_from_others(tmp_path: Path) -> None:
         watches = [raw.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"") for _ in range(4)]
         for watch in watches:
             assert await watch.read() == b"\x08\x01"
-        assert await raw.ask("/adapterd.v1.Tasks/ListTasks", b"") == b""
+        assert await raw.ask(LIST_TASKS, b"") == b""
         for watch in watches:
             watch.cancel()
 

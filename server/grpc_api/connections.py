@@ -1,0 +1,104 @@
+"""The open connections of the gRPC port. gRPC counts them and refuses those beyond a number; which
+have to go it cannot be told, so that half-open ones would keep every other caller out.
+
+It keeps its connections out of sight, but on Linux a process can look at its own sockets, and one
+that is shut down is to gRPC a peer who left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+_FOLDER = Path("/proc/self/fd")
+_SWEEP_S = 0.1
+#: peers of calls, before those are forgotten that have left
+_MOST_REMEMBERED = 10_000
+
+
+class GrpcConnections:
+    """Whoever has made a call that was let in may stay. Of the others the oldest are ended, where
+    half of the port's room is taken.
+    """
+
+    def __init__(self, port: int, most: int, observe: Callable[[str], None]) -> None:
+        self._port = port
+        self._room = max(1, most // 2)
+        self._observe = observe
+        self._sees_sockets = _FOLDER.is_dir()
+        #: by peer, since when each connection has been here, and whether it made a call
+        self._opened: dict[str, float] = {}
+        self._called: set[str] = set()
+
+    def note_call(self, peer: str) -> None:
+        """`peer` as gRPC names it."""
+        self._called.add(_plain(peer))
+
+    def peers(self) -> frozenset[str]:
+        """Who is connected now."""
+        return frozenset(dict(self._found()))
+
+    async def watch(self) -> None:
+        """Until it is cancelled; at once where the system has no such folder."""
+        while self._sees_sockets:
+            await asyncio.sleep(_SWEEP_S)
+            self.sweep()
+
+    def sweep(self) -> None:
+        if len(_descriptors()) <= self._room and len(self._called) <= _MOST_REMEMBERED:
+            self._opened.clear()
+            return
+        found = dict(self._found())
+        now = time.monotonic()
+        self._opened = {peer: self._opened.get(peer, now) for peer in found}
+        self._called &= found.keys()
+        waiting = sorted(found.keys() - self._called, key=self._opened.__getitem__)
+        for peer in waiting[: max(0, len(found) - self._room)]:
+            self._end(found[peer], peer)
+
+    def _found(self) -> Iterator[tuple[str, int]]:
+        for descriptor in _descriptors():
+            with self._looked_at(descriptor) as (peer, _):
+                if peer is not None:
+                    yield peer, descriptor
+
+    def _end(self, descriptor: int, peer: str) -> None:
+        # looked at again: the number may be another connection's by now
+        with self._looked_at(descriptor) as (found, sock):
+            if found == peer and sock is not None:
+                sock.shutdown(socket.SHUT_RDWR)
+                self._observe("evicted")
+
+    @contextlib.contextmanager
+    def _looked_at(self, descriptor: int) -> Iterator[tuple[str | None, socket.socket | None]]:
+        """The peer and the socket, if it is a connection of the port."""
+        peer, sock = None, None
+        with contextlib.suppress(OSError):  # closed meanwhile, or no socket of that kind
+            if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+                sock = socket.socket(fileno=os.dup(descriptor))
+                if sock.family in (socket.AF_INET, socket.AF_INET6):
+                    is_ours = sock.getsockname()[1] == self._port
+                    peer = "{}:{}".format(*sock.getpeername()) if is_ours else None
+        try:
+            with contextlib.suppress(OSError):
+                yield _plain(peer) if peer is not None else None, sock
+        finally:
+            if sock is not None:
+                sock.close()
+
+
+def _descriptors() -> list[int]:
+    return [int(entry.name) for entry in _FOLDER.iterdir()]
+
+
+def _plain(peer: str) -> str:
+    """Address and port, however they are written: `ipv6:%5B::1%5D:8` and `::ffff:1.2.3.4:8`."""
+    text = unquote(peer).removeprefix("ipv4:").removeprefix("ipv6:")
+    return text.replace("[", "").replace("]", "").removeprefix("::ffff:")
