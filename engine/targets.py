@@ -35,7 +35,7 @@ def peft_targets(
     patterns = [pattern] if isinstance(pattern, str) else pattern or []
     saved = names(config, "modules_to_save") or []
     if targets is None:
-        return Targets(said="no target_modules", sites=None)
+        return Targets(said="no target_modules to compare", sites=None)
     said = f"target_modules {_shown(targets)}"
     if isinstance(targets, str) or (isinstance(excluded, str) and excluded):
         return Targets(said=said, sites=None)
@@ -105,9 +105,9 @@ def _gap(adapted: Iterable[str], targets: Targets, sites: Iterable[str]) -> str 
     if not (lacking := [site for site in alike if site not in found]):
         return None
     return (
-        f"adapter_config.json names {targets.said}, which is not compared with the weights, as "
-        f"expressions are never run: they adapt {len(found)} of the {len(alike)} modules of this "
-        f"base that are named alike, and not {_listed(lacking)}"
+        f"the weights adapt {len(found)} of the {len(alike)} modules of this base that are named "
+        f"alike, and not {_listed(lacking)}; adapter_config.json names {targets.said}, and "
+        "expressions are never run, so make sure that nothing is lost"
     )
 
 

@@ -218,6 +218,7 @@ def test_a_layer_that_is_missing_under_an_expression_is_told(bench: MakeBench) -
     lost = lambda held: [held.pop(k) for k in list(held) if ".layer.1." in k]  # noqa: E731
     (told,) = table.ask(edited(table, lost, target_modules=".*")).warnings
     assert "adapt 12 of the 18 modules" in told
+    assert "target_modules .*, and expressions are never run" in told
     assert "not encoder.layer.1." in told
 
 
