@@ -78,6 +78,23 @@ def test_what_is_no_file_of_an_adapter_is_neither_sent_nor_a_reason_to_refuse(
     assert client.version("left@1").left_out == version.left_out
 
 
+def test_another_bases_adapter_is_insisted_on_by_client_and_command(
+    client: Client,
+    run: Run,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    adapter = write_fake_adapter(tmp_path / "a", ["no", "yes"], seed=7)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = "some-lab/other-model"
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    with pytest.raises(Refused, match="'some-lab/other-model'; this server runs 'fake'"):
+        client.register("elsewhere", adapter)
+    version = client.register("elsewhere", adapter, other_base=True)
+    assert version.lineage["other_base"] == "some-lab/other-model"
+    command = ("adapters", "register", "anew", adapter, "--other-base", "--json")
+    assert run(*command).json()["lineage"]["other_base"] == "some-lab/other-model"
+
+
 def test_a_folder_of_checkpoints_is_refused_with_the_name_of_the_one_to_register(
     client: Client, tmp_path: Path
 ) -> None:
