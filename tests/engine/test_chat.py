@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoConfig, PreTrainedTokenizerFast
 
 from engine.chat import ChatTemplate
+from engine.checkpoint import read_tokenizer
 from engine.conversation import Conversation, read_conversation
 from engine.errors import BadBase, BadMessage, BadRow
 from engine.fake_base import fake_info
+from engine.fingerprint import fingerprint
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
+from tests.contracts.tiny import build_base
 
 #: each is a form that templates of known bases have
 PLAIN = (
@@ -191,6 +195,33 @@ def test_a_malformed_template_is_the_bases_fault() -> None:
     with pytest.raises(BadBase, match="template default is malformed at line 2"):
         ChatTemplate({"default": "\n{% if %}"}, {}).check()
     ChatTemplate({"default": "{{ raise_exception('never') }}"}, {}).check()
+
+
+def test_named_templates_are_found_where_transformers_keeps_them(tmp_path: Path) -> None:
+    folder = build_base("llama", tmp_path / "base")
+    (folder / "chat_template.jinja").write_text(PLAIN)
+    beside = folder / "additional_chat_templates"
+    beside.mkdir()
+    (beside / "tool_use.jinja").write_text(ALIKE)
+    config = AutoConfig.from_pretrained(folder)
+    reading = read_tokenizer(folder, config)
+    assert reading.chat_templates == {"default": PLAIN, "tool_use": ALIKE}
+    both = fingerprint(folder, reading.tokenizer_json, reading.chat_templates)
+    assert both != fingerprint(folder, reading.tokenizer_json, {"default": PLAIN})
+    (beside / "tool_use.jinja").write_text("{% for %}")
+    with pytest.raises(BadBase, match="template tool_use is malformed at line 1"):
+        read_tokenizer(folder, config)
+
+
+def test_tokens_beyond_the_embeddings_are_told_when_a_base_is_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = build_base("llama", tmp_path / "base")
+    config = AutoConfig.from_pretrained(folder)
+    read_tokenizer(folder, config)
+    assert not caplog.records
+    read_tokenizer(folder, AutoConfig.from_pretrained(folder, vocab_size=5))
+    assert "the base has 5 embeddings and its tokenizer" in caplog.text
 
 
 BAD: list[tuple[dict[str, Any], str, str]] = [

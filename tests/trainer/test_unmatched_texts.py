@@ -1,0 +1,80 @@
+"""An epoch that writes nothing right is not published in silence while its loss is near 0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from engine.config import EngineConfig
+from engine.thread import ThreadEngine
+from tests.trainer.build import TENANT, Bench
+from trainer.dev_score import dev_score
+from trainer.evaluate import Evaluation
+from trainer.findings import Findings
+from trainer.jobs import Status
+from trainer.loop_state import Epoch
+from trainer.practice import Practised
+from trainer.prepare import Prepared
+
+THINKS = Path(__file__).parents[3] / "shared" / "cases" / "s01-think-template"
+
+
+def written(exact: float, words: float) -> Evaluation:
+    return Evaluation(metrics={"exact_match": exact, "word_f1": words}, loss=None, logits=[])
+
+
+def test_while_nothing_is_right_the_epoch_with_the_lower_loss_is_the_better() -> None:
+    head = {"kind": "generate"}
+    first, last = (dev_score(head, written(0, 0), loss) for loss in (3.0, 0.1))
+    some = dev_score(head, written(0, 0.2), 2.0)
+    whole = dev_score(head, written(0.5, 0.1), 2.5)
+    assert first < last < some < whole
+
+
+def test_once_something_is_right_a_lower_loss_alone_is_no_improvement() -> None:
+    head = {"kind": "generate"}
+    assert dev_score(head, written(1, 1), 0.5) == dev_score(head, written(1, 1), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("exact", "lowest", "codes"),
+    [(0, 0.02, ["unmatched_texts"]), (0.1, 0.02, []), (0, 1.5, []), (None, 0.02, [])],
+)
+def test_text_that_is_learned_and_never_written_so_is_a_finding(
+    exact: float | None, lowest: float, codes: list[str]
+) -> None:
+    dev = {"accuracy": 0.0} if exact is None else {"exact_match": exact}
+    epochs = [
+        Epoch(number=1, loss=4.0, dev=dev, best=True),
+        Epoch(number=2, loss=lowest, dev=dev, best=False),
+    ]
+    kept = SimpleNamespace(
+        kept=epochs[0], state=SimpleNamespace(epochs=epochs), course=SimpleNamespace(dev=[1, 2])
+    )
+    found = Findings(
+        prepared=cast(Prepared, None), head={}, rows=[], seeds={}, test=written(0, 0),
+        practised=cast(Practised, SimpleNamespace(kept=kept)),
+    )  # fmt: skip
+    assert [each.code for each in found.afterwards] == codes
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not THINKS.is_dir(), reason="the shared cases are not there")
+def test_a_base_whose_template_thinks_in_the_last_answer_learns_to_write(tmp_path: Path) -> None:
+    config = EngineConfig(base=str(THINKS / "base"), dtype="float32", threads=1, num_slots=4)
+    engine = ThreadEngine(config)
+    bench = Bench(directory=tmp_path, port=engine)
+    settings: dict[str, Any] = {
+        "epochs": 10, "patience": 10, "rank": 16, "learning_rate": 1e-2, "layers": 3,
+    }  # fmt: skip
+    content = (THINKS / "think.jsonl").read_bytes()
+    job = bench.trainer.submit(bench.spec(content, head="generate", settings=settings))
+    assert bench.trainer.run_once()
+    job = bench.trainer.get(TENANT, job.id)
+    assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
+    assert job.result["metrics"]["test"]["exact_match"] == 1
+    bench.close()
+    engine.close()
