@@ -7,11 +7,14 @@ import logging
 import os
 import signal
 import socket
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from prometheus_client import CollectorRegistry
 
+from adapters_registry.private import make_directory
 from engine.port import EnginePort
 from server import limits
 from server.config import Settings
@@ -223,6 +226,7 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
         _log.info("stopped while starting", extra={"action": "server.stopped"})
         os._exit(0)  # the engine sees its parent hang up
     await starting
+    _spool_in(settings.data_dir / "temporary")
     ports, host = server.ports, settings.host
     _log.info(
         "serving HTTP on %s:%d, gRPC on %s:%d, metrics on %s:%d",
@@ -233,3 +237,10 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
     _log.info("draining", extra={"action": "server.draining"})
     await server.drain()
     _log.info("stopped", extra={"action": "server.stopped"})
+
+
+def _spool_in(directory: Path) -> None:
+    """Uploads wait on the disk of the data: the usual place is memory in many containers."""
+    make_directory(directory)
+    tempfile.tempdir = str(directory)
+    os.putenv("TMPDIR", str(directory))  # of children that start from now on
