@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from typing import Any
 
-from server.errors import BadCall
-
-_MOST_DIGITS = 20  # of a 64-bit number, and its sign
+from server.errors import BadCall, BadParameter
 
 
 def read_json(content: bytes) -> Any:
@@ -19,32 +16,12 @@ def read_json(content: bytes) -> Any:
 
     Half surrogates are let through: they are the fault of one input, not of a call.
     """
-    return _read(content, int)
-
-
-def read_json_text(content: bytes) -> Any:
-    """The same for what is going to be stored: every string in it is text, every whole number has
-    64 bits. Raises BadCall.
-    """
-    value = _read(content, _whole)
-    if rb"\ud" in content.lower():
-        try:
-            json.dumps(value, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise BadCall(
-                "The body holds an unpaired surrogate (\\ud800 to \\udfff), which is no character."
-            ) from None
-    return value
-
-
-def _read(content: bytes, whole: Callable[[str], int]) -> Any:
     try:
         return json.loads(
             content.decode(),
             object_pairs_hook=_unique,
             parse_constant=_refuse,
             parse_float=_finite,
-            parse_int=whole,
         )
     except UnicodeDecodeError:
         raise BadCall("The body is malformed JSON: it is not UTF-8.") from None
@@ -56,6 +33,38 @@ def _read(content: bytes, whole: Callable[[str], int]) -> Any:
         raise BadCall("A number in the body has too many digits.") from error
 
 
+def read_json_text(content: bytes) -> Any:
+    """The same for what is going to be stored: every string in it is text, every whole number has
+    64 bits. Raises BadCall, or BadParameter for one that holds such a value.
+    """
+    value = read_json(content)
+    try:
+        for name, held in value.items() if isinstance(value, dict) else ():
+            _check_storable(name, name)
+            _check_storable(held, name)
+    except RecursionError:
+        raise BadCall("The body is nested too deeply.") from None
+    return value
+
+
+def _check_storable(value: Any, param: str) -> None:
+    if isinstance(value, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise BadParameter(
+                f"{param} holds an unpaired surrogate (\\ud800 to \\udfff), which is no character.",
+                param=param,
+            )
+    elif isinstance(value, dict):
+        for name, held in value.items():
+            _check_storable(name, param)
+            _check_storable(held, param)
+    elif isinstance(value, list):
+        for held in value:
+            _check_storable(held, param)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise BadParameter(f"{param} holds a whole number of more than 64 bits.", param=param)
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
@@ -63,13 +72,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise BadCall(f"The body names {twice[:80]!r} twice in one object.")
     return found
-
-
-def _whole(digits: str) -> int:
-    value = int(digits) if len(digits) <= _MOST_DIGITS else 2**64
-    if not -(2**63) <= value < 2**63:
-        raise BadCall(f"The number {digits[:40]} is out of range.")
-    return value
 
 
 def _finite(digits: str) -> float:
