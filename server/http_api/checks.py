@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 
 from server.http_api.predict import while_connected
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import Body
+from server.http_api.schemas import Body, Whole
 from server.service.checks import CheckView
 
 router = APIRouter(route_class=GuardedRoute, tags=["files"])
@@ -23,7 +23,7 @@ class CheckBody(Body):
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
-    split_seed: int | None = None
+    split_seed: Whole | None = None
     kind: str | None = None
     pooling: str | None = None
     settings: dict[str, Any] | None = None

@@ -9,7 +9,7 @@ from starlette.responses import FileResponse
 
 from server.errors import BadParameter
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import FileDeletedOut, FileOut, FilesOut
+from server.http_api.schemas import FileDeletedOut, FileOut, FilesOut, Whole
 from server.http_api.versions import chunks
 
 router = APIRouter(route_class=GuardedRoute, tags=["files"])
@@ -35,7 +35,7 @@ async def list_files(
     caller: CallerOf,
     service: ServiceOf,
     after: str | None = None,
-    limit: int = 0,
+    limit: Whole = 0,
     order: Literal["asc", "desc"] = "desc",
     purpose: str | None = None,
 ) -> FilesOut:

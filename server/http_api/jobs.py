@@ -10,7 +10,7 @@ from starlette.responses import Response
 from server.http_api.job_stream import job_stream
 from server.http_api.predict import while_connected
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import JobBody, JobEventsOut, JobsOut
+from server.http_api.schemas import EventNumber, JobBody, JobEventsOut, JobsOut, Whole
 from server.service.views import JobView
 from trainer.estimate import Estimate
 from trainer.event import CHECKPOINT, PUBLISHED
@@ -35,7 +35,7 @@ async def create_job(
 
 @router.get("/v1/jobs")
 async def list_jobs(
-    caller: CallerOf, service: ServiceOf, after: str | None = None, limit: int = 0
+    caller: CallerOf, service: ServiceOf, after: str | None = None, limit: Whole = 0
 ) -> JobsOut:
     """Your jobs, newest first."""
     page = await service.jobs.list(caller, after, limit)
@@ -71,8 +71,8 @@ async def list_events(
     job_id: str,
     caller: CallerOf,
     service: ServiceOf,
-    after: int = 0,
-    limit: int = 0,
+    after: EventNumber = 0,
+    limit: Whole = 0,
     stream: bool = False,
 ) -> Response | JobEventsOut:
     """What was told of a job behind the number `after`; as a stream, until the job has ended."""
@@ -84,7 +84,7 @@ async def list_events(
 
 @router.get("/v1/jobs/{job_id}/checkpoints")
 async def list_checkpoints(
-    job_id: str, caller: CallerOf, service: ServiceOf, after: int = 0, limit: int = 0
+    job_id: str, caller: CallerOf, service: ServiceOf, after: EventNumber = 0, limit: Whole = 0
 ) -> JobEventsOut:
     """Of a job's events, those that tell of a saved state, and of the version."""
     page = await service.jobs.events(caller, job_id, after, limit, codes=(CHECKPOINT, PUBLISHED))

@@ -19,6 +19,11 @@ from server.service.views import (
     VersionView,
 )
 
+#: a whole number that a database holds
+Whole = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+#: the number of an event, or 0 for what is before the first
+EventNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
 
 class Body(BaseModel):
     """What comes in."""
@@ -29,8 +34,8 @@ class Body(BaseModel):
 class AliasBody(Body):
     """Where to point an alias; with `expected_version`, only if it still points there."""
 
-    version: Annotated[int, Field(ge=1)]
-    expected_version: Annotated[int | None, Field(ge=0)] = None
+    version: Annotated[int, Field(ge=1, le=2**63 - 1)]
+    expected_version: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
 
 
 class JobBody(Body):
@@ -44,7 +49,7 @@ class JobBody(Body):
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | None = None
-    split_seed: int | None = None
+    split_seed: Whole | None = None
     promote: bool | None = None
     kind: str | None = None
     pooling: str | None = None

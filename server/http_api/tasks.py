@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import TasksOut
+from server.http_api.schemas import TasksOut, Whole
 from server.service.views import TaskView
 
 router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
@@ -13,7 +13,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["tasks"])
 
 @router.get("/v1/tasks")
 async def list_tasks(
-    caller: CallerOf, service: ServiceOf, after: str | None = None, limit: int = 0
+    caller: CallerOf, service: ServiceOf, after: str | None = None, limit: Whole = 0
 ) -> TasksOut:
     """Your tasks, by name."""
     page = await service.tasks.list(caller, after, limit)

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, StreamingResponse
 from adapters_registry.strict_json import NotStrictJson, parse_object
 from server.errors import BadCall
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import VersionsOut
+from server.http_api.schemas import VersionsOut, Whole
 from server.service.export import Export
 from server.service.values import Registration
 from server.service.views import VersionView
@@ -74,20 +74,22 @@ async def register(
 
 
 @router.get("/v1/tasks/{task}/versions/{number}")
-async def get_version(task: str, number: int, caller: CallerOf, service: ServiceOf) -> VersionView:
+async def get_version(
+    task: str, number: Whole, caller: CallerOf, service: ServiceOf
+) -> VersionView:
     """One version, and the aliases that name it."""
     return await service.adapters.get(caller, f"{task}@{number}")
 
 
 @router.delete("/v1/tasks/{task}/versions/{number}", status_code=204)
-async def delete_version(task: str, number: int, caller: CallerOf, service: ServiceOf) -> None:
+async def delete_version(task: str, number: Whole, caller: CallerOf, service: ServiceOf) -> None:
     """Delete a version that no alias names."""
     await service.adapters.delete(caller, task, number)
 
 
 @router.get("/v1/tasks/{task}/versions/{number}/export", response_class=StreamingResponse)
 async def export_version(
-    task: str, number: int, caller: CallerOf, service: ServiceOf
+    task: str, number: Whole, caller: CallerOf, service: ServiceOf
 ) -> StreamingResponse:
     """The version's files as a tar archive, in PEFT's layout where PEFT has the method."""
     exported = await service.adapters.export(caller, f"{task}@{number}")
@@ -104,7 +106,9 @@ async def export_version(
 
 
 @router.get("/v1/tasks/{task}/versions/{number}/report", response_class=HTMLResponse)
-async def get_report(task: str, number: int, caller: CallerOf, service: ServiceOf) -> HTMLResponse:
+async def get_report(
+    task: str, number: Whole, caller: CallerOf, service: ServiceOf
+) -> HTMLResponse:
     """What its training found out about a version, as a page; as JSON it is in the lineage."""
     page = await service.adapters.report_page(caller, f"{task}@{number}")
     headers = {

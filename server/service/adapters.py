@@ -25,6 +25,7 @@ from server.service.inspector import Inspector
 from server.service.prompts import PromptReader
 from server.service.record import record_of
 from server.service.reports import Reports
+from server.service.text import check_text
 from server.service.values import Caller, Registration
 from server.service.views import (
     UPLOAD,
@@ -69,6 +70,8 @@ class AdapterService:
         self, caller: Caller, registration: Registration, upload: Upload
     ) -> VersionView:
         """Stage, read strictly, inspect, publish: nothing of a refused adapter stays."""
+        for name in ("head", "labels", "pooling", "head_settings", "note"):
+            check_text(getattr(registration, name), name)
         loop = asyncio.get_running_loop()
         version, record = await self._pools.transfers.run_cancellable(
             caller.tenant, lambda gone: self._register(caller, registration, upload, loop, gone)

@@ -13,6 +13,7 @@ from server.health import Health, State
 from server.pools import OPERATOR, Pools
 from server.service.job_feed import JobFeed
 from server.service.page import Page, checked_limit, page_of
+from server.service.text import check_text
 from server.service.values import Caller
 from server.service.views import JobEventView, JobView, job_event_view, job_view
 from trainer.estimate import Estimate
@@ -179,9 +180,11 @@ def job_spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
     unknown = sorted(wanted.keys() - JOB_FIELDS)
     if unknown:
         raise BadCall(f"A job has no {', '.join(unknown)}; it has {', '.join(sorted(JOB_FIELDS))}.")
-    missing = sorted({"task", "file_id"} - wanted.keys())
-    if missing:
-        raise BadCall(f"A job needs {' and '.join(missing)}.")
+    missing = [name for name in ("file_id", "task") if not wanted.get(name)]
+    if missing:  # an empty one is none, as gRPC says it
+        raise BadParameter(f"A job needs {' and '.join(missing)}.", param=missing[0])
+    for name, value in wanted.items():
+        check_text(value, name)
     checked_metadata(wanted.get("metadata", {}))
     settings = TrainingSettings.parse(wanted.get("settings", {}))
     # an empty kind is none, as gRPC says it
@@ -193,6 +196,7 @@ def checked_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
     """Within OpenAI's bounds, and with names that a query can hold."""
     if len(metadata) > MAX_NOTES:
         raise _bad_metadata(f"has {len(metadata)} entries; there may be {MAX_NOTES}")
+    check_text(metadata, "metadata")
     for name, value in metadata.items():
         if not 0 < len(name) <= MAX_NOTE_NAME or '"' in name:
             raise _bad_metadata(

@@ -4,7 +4,10 @@ of the step may have stayed.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -86,3 +89,44 @@ def test_a_step_that_may_leave_something_behind_ends_the_engine(
     monkeypatch.setattr(engine_module, "predict", _raising)
     with pytest.raises(KeyError, match="nobody foresaw"):
         table.engine.step(port.Predict(rows=[port.Row(ids=ROWS[0])]))
+
+
+@pytest.mark.survival("E7", "G3")
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO], ids=errno.errorcode.get)
+def test_files_that_the_machine_cannot_read_are_not_blamed_on_the_adapter(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    table = bench("bert")
+    adapter = table.adapter(CASE)
+    directory = table.write(adapter)
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", broken)
+        refusal = table.refusal(
+            port.Load(
+                digest="x", semantics=adapter.semantics,
+                files=[
+                    port.File(role="adapter", path=str(directory / "adapter_model.safetensors"))
+                ],
+            )
+        )  # fmt: skip
+        assert refusal.code == "files_unreadable"
+    assert table.answers([(ROWS[0], table.load(directory, adapter.head))])
+
+
+@pytest.mark.survival("G3")
+def test_a_full_disk_under_a_save_fails_the_save_and_ends_nothing(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    table = bench("bert")
+    slot = table.open(CASE)
+    table.train(CASE, slot, steps=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(engine_module, "write_adapter", full)
+        assert table.refusal(port.Save(slot=slot, directory=str(tmp_path))).code == "save_failed"
+    assert isinstance(table.ask(port.Save(slot=slot, directory=str(tmp_path))), port.Saved)

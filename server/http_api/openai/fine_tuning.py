@@ -32,7 +32,7 @@ _JOB = _JOBS + "/{job_id}"
 _NOTE = re.compile(r"metadata\[(.*)\]", re.DOTALL)
 #: what OpenAI gives who does not say
 _USUAL_LIMIT = 20
-LimitOf = Annotated[int, Query(ge=1)]
+LimitOf = Annotated[int, Query(ge=1, le=2**63 - 1)]
 
 
 @router.post(_JOBS)

@@ -77,6 +77,8 @@ def read_create(content: bytes) -> Create:
     except msgspec.ValidationError as error:
         found = _PATH.search(str(error))
         raise BadParameter(f"{error}.", param=found.group(1) if found else None) from error
+    if not create.training_file:
+        raise BadParameter("training_file is empty.", param="training_file")
     if create.integrations:
         raise BadParameter("This server has no integrations.", param="integrations")
     if len(create.suffix or "") > MAX_SUFFIX:
