@@ -57,7 +57,9 @@ class MissingColumn(BadDataset):
     def __init__(self, column: str, present: list[str], *, line: int = 0) -> None:
         where = f"Line {line}" if line else "The file"
         super().__init__(
-            f"{where} has no column {column!r}; it has: {', '.join(present) or 'none'}."
+            f"{where} has no column {column!r}; it has: {', '.join(present) or 'none'}. Name the "
+            "columns by text_column, text_pair_column and label_column, and in the first line of a "
+            "table."
         )
         self.column, self.present, self.line = column, present, line
 

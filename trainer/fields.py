@@ -5,8 +5,10 @@ Knows no head.
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from ast import literal_eval
 from typing import Any
 
 from trainer.errors import BadLine, MissingColumn
@@ -15,6 +17,9 @@ from trainer.table import Record
 MAX_CHARS = 100_000
 #: beyond it a float stands for several whole numbers
 _MAX_EXACT = 2.0**53
+_LIST = re.compile(r"\s*\[[^\[\]]{0,10000}\]\s*")
+#: strings without a comma between them, which Python would read as one
+_NUMPY = re.compile(r"""['"]\s+['"]""")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
@@ -61,10 +66,33 @@ def strings(record: Record, column: str) -> tuple[str, ...]:
     where = f"{record.place}: {column}"
     if not isinstance(value, list) or not value:
         raise BadLine(f"{where} must be a list of words, not {shown(value)}.", line=record.line)
+    if numbers := [each for each in value if isinstance(each, int | float)]:
+        raise BadLine(
+            f"{where} holds the number {numbers[0]}; write words, and tags by their names.",
+            line=record.line,
+        )
     if not all(isinstance(each, str) and each.strip() for each in value):
         raise BadLine(f"{where} must hold words only, none of them empty.", line=record.line)
     sane(" ".join(value), where, record.line)
     return tuple(value)
+
+
+def listed(raw: Any, where: str, line: int) -> Any:
+    """A cell that is a list written as text, by JSON or by Python, as that list."""
+    if not isinstance(raw, str) or not _LIST.fullmatch(raw):
+        return raw
+    if _NUMPY.search(raw):
+        raise BadLine(
+            f"{where} is an array written as text, {shown(raw)}; write a JSON list.", line=line
+        )
+    for read in (json.loads, literal_eval):
+        try:
+            found = read(raw.strip())
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list):
+            return found
+    return raw
 
 
 def name(raw: Any, where: str, line: int) -> str:

@@ -14,6 +14,7 @@ from trainer.dataset import MAX_ERRORS, check_trainable, labels_of, usable_examp
 from trainer.doctor.checks import diagnose
 from trainer.doctor.few_shot import few_shot
 from trainer.doctor.finding import Finding, Severity, refusal, told
+from trainer.doctor.spelling import difference, spelling_key
 from trainer.doctor.subject import Likeness, Subject
 from trainer.doctor.tokens import rewritten_answers
 from trainer.encode import head_for
@@ -200,6 +201,7 @@ class _Reading:
             if new := sorted(set(labels_of(rows or [], head)) - known):
                 name = subject.file_of(part)
                 lacking = f"{name} has labels that the training file lacks: {', '.join(new[:5])}."
+                lacking += _variants(new, known)
                 self._refuse(name, [UnlearnedLabels(lacking)])
 
     def split(self, subject: Subject) -> Subject:
@@ -234,3 +236,10 @@ class _Reading:
         self.errors += errors
         for code in dict.fromkeys(error.code for error in errors):
             self.refusals.append(refusal(filename, [e for e in errors if e.code == code]))
+
+
+def _variants(new: list[str], known: set[str]) -> str:
+    """Of labels that the training file has, but written in another way."""
+    by_key = {spelling_key(label): label for label in sorted(known)}
+    pairs = [(label, by_key[key]) for label in new if (key := spelling_key(label)) in by_key]
+    return "".join(f" {a!r} and its {b!r} {difference([a, b])}." for a, b in pairs[:5])

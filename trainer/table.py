@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePath
 
 from trainer.errors import BadDataset, BadLine
-from trainer.formats.conll import read_conll
+from trainer.formats.conll import is_conll, read_conll
 from trainer.formats.delimited import read_delimited
 from trainer.formats.jsonl import read_jsonl
 from trainer.formats.lines import as_utf8
@@ -20,6 +20,9 @@ from trainer.formats.record import Record
 from trainer.formats.squad import is_squad, read_squad
 
 __all__ = ["Record", "read_records", "read_rows"]
+
+
+_JSON = ("jsonl", "json", "ndjson")
 
 
 def read_records(content: bytes, filename: str) -> Iterator[Record]:
@@ -49,7 +52,11 @@ def _format(text: bytes, filename: str) -> str:
     suffix = PurePath(filename).suffix.lower().lstrip(".")
     if suffix in ("conll", "conllu", "bio", "bioes", "iob", "iob1", "iob2"):
         return "conll"
-    if suffix in ("csv", "tsv"):
+    if suffix == "csv":
+        return "delimited"
+    if suffix not in _JSON and is_conll(text):
+        return "conll"
+    if suffix == "tsv":
         return "delimited"
     start = text[:4096].lstrip()[:1]
     if start == b"[":
@@ -60,7 +67,7 @@ def _format(text: bytes, filename: str) -> str:
     if start == b"{":
         return "squad" if is_squad(text) else "jsonl"
     # a name that promises JSON is held to it, so that the first bad line is named
-    return "jsonl" if suffix in ("jsonl", "json", "ndjson") else "delimited"
+    return "jsonl" if suffix in _JSON else "delimited"
 
 
 _READERS: dict[str, Callable[[bytes], Iterator[Record | BadLine | Notice]]] = {

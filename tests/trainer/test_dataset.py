@@ -41,6 +41,26 @@ def test_whole_numbers_may_be_written_as_floats() -> None:
     assert read(rows[4:])[0].label == ("2",)
 
 
+@pytest.mark.parametrize("cell", ['["b", "a"]', "['b', 'a']", "[ 'a' , 'b' ]"])
+def test_a_list_of_labels_may_be_written_in_a_cell(cell: str) -> None:
+    assert read([{"text": "x", "label": cell}])[0].label == ("a", "b")
+
+
+@pytest.mark.parametrize("cell", ["[spam]", "[deleted] [x]", "[a, b]"])
+def test_brackets_alone_make_no_list(cell: str) -> None:
+    assert read([{"text": "x", "label": cell}])[0].label == cell
+
+
+def test_an_array_written_as_text_is_refused() -> None:
+    with pytest.raises(BadLine, match="Line 1: label is an array written as text"):
+        read([{"text": "x", "label": "['a' 'b']"}])
+
+
+def test_a_key_that_a_row_has_twice_is_refused() -> None:
+    with pytest.raises(BadLine, match="Line 1 is not JSON: it has the key 'label' more than once"):
+        list(read_records(b'{"text": "a", "label": "x", "label": "y"}', "rows.jsonl"))
+
+
 @pytest.mark.parametrize("value", ["0,5", "1,234", "-3,25"])
 def test_a_comma_in_a_number_is_answered_with_what_to_write(value: str) -> None:
     with pytest.raises(BadLine, match="decimals with a point"):
@@ -125,7 +145,11 @@ def test_tagging_takes_tokens_and_ner_tags_where_nothing_else_is_named() -> None
 
 @pytest.mark.parametrize(
     ("tags", "sentence"),
-    [(["O"], "2 tokens and 1 tags"), (["O", "person"], "'person' is not O"), ([0, 1], "words")],
+    [
+        (["O"], "2 tokens and 1 tags"),
+        (["O", "person"], "'person' of 'ran' is not O"),
+        ([0, 1], "words"),
+    ],
 )
 def test_tags_that_cannot_be_used_are_named(tags: list[object], sentence: str) -> None:
     with pytest.raises(BadLine, match=sentence):

@@ -134,8 +134,8 @@ def test_a_pair_head_needs_a_second_text() -> None:
 def test_bioes_tags_are_read_and_unknown_schemes_refused() -> None:
     rows = read([{"tokens": ["a", "b"], "ner_tags": ["S-x", "O"]}], "tag")
     assert labels_of(rows, "tag") == ["O", "B-x", "I-x", "E-x", "S-x"]
-    with pytest.raises(BadLine, match="Line 1: the tag 'U-x' is not O, B-"):
-        read([{"tokens": ["a"], "ner_tags": ["U-x"]}], "tag")
+    with pytest.raises(BadLine, match="Line 1: the tag 'X-x' of 'a' is not O, B-"):
+        read([{"tokens": ["a"], "ner_tags": ["X-x"]}], "tag")
     assert HEAD_DATA["tag"].settings(read(tag_rows(), "tag"), TrainingSettings(window=32)) == {
         "input": "text", "window": 32, "stride": None,
     }  # fmt: skip

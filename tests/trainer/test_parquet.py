@@ -14,6 +14,7 @@ import pytest
 
 from trainer.dataset import read_examples
 from trainer.errors import BadDataset, BadLine
+from trainer.example import Example
 from trainer.formats import parquet
 from trainer.table import read_records
 from trainer.values import JobSpec
@@ -70,9 +71,53 @@ def test_what_only_begins_as_parquet_is_refused(content: bytes) -> None:
         list(read_records(content, "rows.parquet"))
 
 
+def checked(table: pa.Table) -> list[Example]:
+    spec = JobSpec(tenant="t", task="t", file_id="f")
+    return read_examples(read_records(written(table), "rows.parquet"), spec)
+
+
 def test_bytes_are_no_text() -> None:
-    with pytest.raises(BadDataset, match="holds bytes"):
-        list(read_records(written(pa.table({"text": [b"a"]})), "rows.parquet"))
+    with pytest.raises(BadLine, match=r"Row 1: text must be text, not {'bytes': 1}"):
+        checked(pa.table({"text": [b"a"], "label": ["x"]}))
+
+
+def test_bytes_in_a_column_that_is_not_used_do_no_harm() -> None:
+    table = pa.table({"text": ["a"], "label": ["x"], "image": [{"bytes": b"\xff", "path": "a"}]})
+    assert checked(table)[0].label == "x"
+
+
+def test_whole_numbers_in_a_column_of_floats_and_categories_are_labels() -> None:
+    assert [row.label for row in checked(pa.table({"text": ["a", "b"], "label": [1.0, 0.0]}))] == [
+        "1", "0",
+    ]  # fmt: skip
+    categories = pa.array(["x", "y"]).dictionary_encode()
+    assert [row.label for row in checked(pa.table({"text": ["a", "b"], "label": categories}))] == [
+        "x", "y",
+    ]  # fmt: skip
+
+
+def test_lists_of_labels_are_several_labels() -> None:
+    assert checked(pa.table({"text": ["a"], "label": [["y", "x"]]}))[0].label == ("x", "y")
+
+
+@pytest.mark.parametrize("labels", [[1, None], [1.0, float("nan")]])
+def test_a_label_that_is_missing_is_named_by_its_row(labels: list[Any]) -> None:
+    with pytest.raises(BadLine, match="Row 2: label"):
+        checked(pa.table({"text": ["a", "b"], "label": labels}))
+
+
+def test_the_label_of_an_unlabelled_row_is_no_class() -> None:
+    names = {"label": {"_type": "ClassLabel", "names": ["neg", "pos"]}}
+    told = {"huggingface": json.dumps({"info": {"features": names}})}
+    table = pa.table({"text": ["a", "b"], "label": [1, -1]}).replace_schema_metadata(told)
+    with pytest.raises(BadLine, match=r"Row 2: label .* not None"):
+        checked(table)
+
+
+def test_a_column_that_occurs_twice_is_refused() -> None:
+    table = pa.table([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    with pytest.raises(BadDataset, match="column 'text' more than once"):
+        checked(table)
 
 
 @pytest.mark.survival("F2", "H2")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 
 from trainer.errors import BadDataset, BadEncoding, BadLine
@@ -130,3 +132,25 @@ def test_what_is_not_text_is_refused_with_the_reason(content: bytes, sentence: s
     with pytest.raises(BadDataset, match=sentence) as caught:
         fields(content, "rows.csv")
     assert isinstance(caught.value, BadEncoding) or b"\xff" not in content
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (gzip.compress(b"text,label"), r"is compressed \(gzip\); unpack it"),
+        (b"PK\x03\x04..xl/workbook.xml", "is an Excel workbook; save its sheet as CSV"),
+        (b"PK\x03\x04..rows.csv", r"is compressed \(ZIP\)"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old Microsoft Office"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><p>", "is a web page"),
+        (b"SQLite format 3\0", "SQLite"),
+    ],
+)
+def test_files_that_are_no_text_are_refused_by_name(content: bytes, sentence: str) -> None:
+    with pytest.raises(BadDataset, match=sentence):
+        fields(content, "rows.csv")
+
+
+def test_an_object_over_several_lines_is_answered_with_what_to_write() -> None:
+    with pytest.raises(BadLine, match=r"Line 1 is not JSON: .* Each line must be one whole object"):
+        fields(b'{\n "a": 1\n}\n', "rows.jsonl")

@@ -1,54 +1,144 @@
-"""CoNLL: a token per line with its tags after it, and a blank line after each sentence."""
+"""CoNLL: a token per line with its tags after it, and a blank line after each sentence. Knows which
+column is which, by what stands in all of the file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 
+from engine.heads.tag_scheme import is_tag
 from trainer.errors import BadLine
 from trainer.formats.lines import numbered_lines
 from trainer.formats.record import Record
 
 _DOCUMENT = "-DOCSTART-"
+#: of a token in CoNLL-U: `3`, `3-4` for a word that stands for two, `3.1` for one left unsaid
+_ID = re.compile(r"\d+(?:[-.]\d+)?")
+#: so many lines tell a file of tags
+_FIRST_LINES = 50
+
+_Cells = list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """How many there are, and which of them (from 0) hold tokens and tags."""
+
+    num: int
+    token: int
+    tag: int
 
 
 def read_conll(content: bytes) -> Iterator[Record | BadLine]:
-    """The first column is the token, the last its tag; all are there as `column_1` and so on.
+    """The first column is the token, or the second after one that counts; the last is its tag. All
+    are there as `column_1` and so on.
 
     A sentence with a line that cannot be read is given as that line's error.
     """
-    rows: list[list[str]] = []
-    start, problem = 1, None
-    for number, line in numbered_lines(content):
+    columns = _columns(content)
+    for rows in _sentences(numbered_lines(content)):
+        words = [row for row in rows if columns.token == 0 or row[1][0].isdecimal()]
+        bad = next((each for row in rows if (each := _problem(*row, columns))), None)
+        if bad:
+            yield bad
+        elif words:
+            yield _sentence(words, columns)
+
+
+def is_conll(content: bytes) -> bool:
+    """Its first lines are tokens with their tags, and no header."""
+    lines = islice(numbered_lines(content), _FIRST_LINES)
+    first = [row for sentence in _sentences(lines) for row in sentence]
+    return bool(first) and all(len(cells) > 1 and is_tag(cells[-1]) for _, cells in first)
+
+
+def _sentences(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, _Cells]]]:
+    """The lines of each that are no comments, as cells."""
+    rows: list[tuple[int, _Cells]] = []
+    first: _Cells | None = None
+    for number, line in lines:
         cells = _cells(line)
-        if cells and cells[0] != _DOCUMENT:
-            start = start if rows else number
-            rows.append(cells)
-            if len(cells) < 2 and problem is None:
-                problem = _lonely(cells[0], number)
+        if cells and not cells[0].startswith(_DOCUMENT):
+            if cells[0].startswith("#") and _is_comment(cells, first):
+                continue
+            first = first or cells
+            rows.append((number, cells))
         elif rows:
-            yield problem or _sentence(rows, start)
-            rows, problem = [], None
+            yield rows
+            rows = []
     if rows:
-        yield problem or _sentence(rows, start)
+        yield rows
 
 
-def _cells(line: str) -> list[str]:
-    if "\t" not in line:
-        return line.split()
+def _is_comment(cells: _Cells, first: _Cells | None) -> bool:
+    """Hashtags are tokens: they have the columns of other tokens, and a tag where others have."""
+    if first is None:
+        return len(cells) < 2 or not is_tag(cells[-1])
+    return len(cells) != len(first) or (is_tag(first[-1]) and not is_tag(cells[-1]))
+
+
+def _cells(line: str) -> _Cells:
+    # other spaces are part of a token, as in 10 000
+    plain = line.strip(" \t\r\n\ufeff")
+    if not plain.strip():
+        return []
     # between tabs a token may hold spaces
-    return [cell.strip() for cell in line.rstrip().split("\t")] if line.strip() else []
+    parts = plain.split("\t") if "\t" in plain else re.split(" +", plain)
+    return [part.strip(" ") for part in parts]
 
 
-def _lonely(token: str, number: int) -> BadLine:
-    return BadLine(
-        f"Line {number} has one column, {token!r}; a token and its tag are needed.", line=number
+def _columns(content: bytes) -> _Columns:
+    num, counted = 0, True
+    tags: set[int] = set()
+    for rows in _sentences(numbered_lines(content)):
+        num = num or len(rows[0][1])
+        counted = counted and num > 2 and _counts([cells[0] for _, cells in rows])
+        for _, cells in rows:
+            tags |= {index for index, cell in enumerate(cells) if index and is_tag(cell)}
+        if not counted and num - 1 in tags:
+            break
+    tag = num - 1 if num - 1 in tags or not tags else max(tags)
+    return _Columns(num=num, token=1 if counted and num else 0, tag=tag)
+
+
+def _counts(ids: _Cells) -> bool:
+    whole = [int(each) for each in ids if each.isdecimal()]
+    return all(_ID.fullmatch(each) for each in ids) and bool(
+        whole and whole[0] in (0, 1) and whole == list(range(whole[0], whole[0] + len(whole)))
     )
 
 
-def _sentence(rows: list[list[str]], start: int) -> Record:
-    fields = {"tokens": [cells[0] for cells in rows], "ner_tags": [cells[-1] for cells in rows]}
-    num_columns = len(rows[0])
-    if num_columns > 2 and all(len(cells) == num_columns for cells in rows):
-        for index in range(num_columns):
-            fields[f"column_{index + 1}"] = [cells[index] for cells in rows]
-    return Record(line=start, fields=fields)
+def _problem(number: int, cells: _Cells, columns: _Columns) -> BadLine | None:
+    if len(cells) == 1:
+        return BadLine(
+            f"Line {number} has one column, {cells[0]!r}; a token and its tag are needed.",
+            line=number,
+        )
+    if len(cells) != columns.num:
+        return BadLine(
+            f"Line {number} has {len(cells)} columns and the first line of tokens "
+            f"{columns.num}; put tabs between columns where a token holds spaces.",
+            line=number,
+        )
+    spans = columns.token == 1 and not cells[0].isdecimal()
+    if spans and is_tag(cells[columns.tag]) and cells[columns.tag] != "O":
+        return BadLine(
+            f"Line {number} tags {cells[0]} {cells[1]!r}, which stands for several words; tag the "
+            "words.",
+            line=number,
+        )
+    return None
+
+
+def _sentence(rows: list[tuple[int, _Cells]], columns: _Columns) -> Record:
+    fields = {
+        "tokens": [cells[columns.token] for _, cells in rows],
+        "ner_tags": [cells[columns.tag] for _, cells in rows],
+    }
+    if columns.num > 2:
+        for index in range(columns.num):
+            fields[f"column_{index + 1}"] = [cells[index] for _, cells in rows]
+    return Record(line=rows[0][0], fields=fields)

@@ -27,6 +27,8 @@ _MAX_BYTES = 2**29
 _MEMORY_BYTES = 4 * 2**30
 _CPU_S = 120
 _BATCH_ROWS = 256
+#: what `datasets` writes where a class label is not known
+_NO_LABEL = -1
 #: what the child answers with where the file, and not the child, is at fault
 _REFUSED = 3
 
@@ -96,10 +98,13 @@ def json_lines(file: IO[bytes]) -> Iterator[str]:
     table, num_bytes = pq.ParquetFile(file), 0
     if table.metadata.num_rows > _MAX_ROWS:
         raise BadDataset(f"it has {table.metadata.num_rows} rows; at most {_MAX_ROWS} are read")
+    columns = table.schema_arrow.names
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+        raise BadDataset(f"it has the column {twice[0]!r} more than once")
     names = _class_names(table.schema_arrow.metadata or {})
     for batch in table.iter_batches(batch_size=_BATCH_ROWS):
         for row in batch.to_pylist():
-            line = json.dumps(_named(row, names), default=_as_text) + "\n"
+            line = json.dumps(_named(row, names), default=_as_json) + "\n"
             num_bytes += len(line)
             if num_bytes > _MAX_BYTES:
                 raise BadDataset(f"its rows are more than {_MAX_BYTES} bytes as text")
@@ -132,13 +137,17 @@ def _named(row: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:
 def _label(value: Any, names: list[str]) -> Any:
     if isinstance(value, list):
         return [_label(each, names) for each in value]
+    if value == _NO_LABEL:
+        return None
     return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
 
-def _as_text(value: object) -> str:
-    """Dates, times and decimals as they are written."""
+def _as_json(value: object) -> Any:
+    """Dates, times and decimals as they are written. Bytes are no text, but do no harm in a column
+    that is not used.
+    """
     if isinstance(value, bytes | bytearray):
-        raise BadDataset("a column holds bytes; text is needed")
+        return {"bytes": len(value)}
     return str(value)
 
 

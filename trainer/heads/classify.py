@@ -11,7 +11,7 @@ import numpy as np
 from trainer import metrics
 from trainer.errors import BadLine, OneClass, TooManyClasses
 from trainer.example import Example
-from trainer.fields import field, name, shown
+from trainer.fields import field, listed, name, shown
 from trainer.heads.head_data import Logits, PlainData, texts
 from trainer.metrics import Metrics
 from trainer.table import Record
@@ -33,8 +33,8 @@ class ClassifyData(PlainData):
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         first, second = texts(record, spec)
-        raw = field(record, spec.label_column)
         where = f"{record.place}: {spec.label_column}"
+        raw = listed(field(record, spec.label_column), where, record.line)
         label: Any
         if isinstance(raw, list):
             label = tuple(sorted({name(each, where, record.line) for each in raw}))

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from trainer.values import JobSpec
 
 
+_OTHER_LETTERS = {"L-": "E-", "U-": "S-", "M-": "I-"}
+
+
 class TagData(PlainData):
     """BIO or BIOES, whichever the tags are written in."""
 
@@ -32,16 +35,17 @@ class TagData(PlainData):
 
     def example(self, record: Record, spec: JobSpec) -> Example:
         words = strings(record, present(record, spec.text_column, "tokens"))
-        tags = strings(record, present(record, spec.label_column, "ner_tags"))
+        tags = _as_bioes(strings(record, present(record, spec.label_column, "ner_tags")))
         if len(words) != len(tags):
             found = f"{len(words)} tokens and {len(tags)} tags"
             raise BadLine(f"{record.place} has {found}; they must be as many.", line=record.line)
-        if bad := [tag for tag in tags if not tag_scheme.is_tag(tag)]:
-            raise BadLine(
-                f"{record.place}: the tag {bad[0]!r} is not O, B-… or I-… (BIO), nor E-… or "
-                "S-… (BIOES).",
-                line=record.line,
-            )
+        for word, tag in zip(words, tags, strict=True):
+            if not tag_scheme.is_tag(tag):
+                raise BadLine(
+                    f"{record.place}: the tag {tag!r} of {word!r} is not O, B-… or I-… (BIO), nor "
+                    "E-… or S-… (BIOES).",
+                    line=record.line,
+                )
         return _example(words, tags, record)
 
     def check(self, examples: Sequence[Example]) -> None:
@@ -96,6 +100,11 @@ def _example(given: Sequence[str], tags: Sequence[str], record: Record) -> Examp
         raise BadLine(f"{record.place} has no word to be seen.", line=record.line)
     words = tuple(text[start:end] for start, end in spans)
     return Example(line=record.line, text=text, words=words, label=tuple(label))
+
+
+def _as_bioes(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """BILOU's L- and U-, and BMES' M-, are other letters for the same."""
+    return tuple(_OTHER_LETTERS.get(tag[:2], tag[:2]) + tag[2:] for tag in tags)
 
 
 def _tags(examples: Sequence[Example]) -> Iterator[str]:

@@ -81,3 +81,8 @@ def test_a_sign_within_a_name_joins_nothing(label: str) -> None:
 def test_texts_that_differ_in_composed_letters_are_duplicates() -> None:
     rows = [*moods(), *({"text": f"x y {c}", "label": "sad"} for c in ("café", DECOMPOSED))]
     assert finding("exact_duplicates", rows).count == 1
+
+
+def test_a_label_of_a_judging_file_that_is_written_in_another_way_is_told() -> None:
+    found = finding("unlearned_labels", labelled("0", "1"), dev=[{"text": "hm", "label": "1.0"}])
+    assert "'1.0' and its '1' are the same number" in found.message
