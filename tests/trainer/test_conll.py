@@ -80,6 +80,11 @@ def test_bilou_is_bioes_in_other_letters(tags: str) -> None:
     assert tagged(content)[0].label == ("B-p", "E-p", "S-p", "O")
 
 
+def test_a_file_of_bilou_may_begin_with_a_hashtag() -> None:
+    content = "#ann\tO\nNew York\tU-loc\n"
+    assert pairs(content, "rows.tsv") == [[("#ann", "O"), ("New York", "S-loc")]]
+
+
 def test_bmes_is_bioes_in_other_letters() -> None:
     assert tagged("a\tB-p\nb\tM-p\nc\tE-p\n")[0].label == ("B-p", "I-p", "E-p")
 

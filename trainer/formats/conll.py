@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from engine.heads.tag_scheme import is_tag
 from trainer.errors import BadLine
 from trainer.formats.lines import numbered_lines
 from trainer.formats.record import Record
@@ -17,6 +16,8 @@ from trainer.formats.record import Record
 _DOCUMENT = "-DOCSTART-"
 #: of a token in CoNLL-U: `3`, `3-4` for a word that stands for two, `3.1` for one left unsaid
 _ID = re.compile(r"\d+(?:[-.]\d+)?")
+#: of every scheme that people write, BILOU and BMES too
+_TAG = re.compile(r"O|[BIESLUM]-.+")
 #: so many lines tell a file of tags
 _FIRST_LINES = 50
 
@@ -52,7 +53,7 @@ def is_conll(content: bytes) -> bool:
     """Its first lines are tokens with their tags, and no header."""
     lines = islice(numbered_lines(content), _FIRST_LINES)
     first = [row for sentence in _sentences(lines) for row in sentence]
-    return bool(first) and all(len(cells) > 1 and is_tag(cells[-1]) for _, cells in first)
+    return bool(first) and all(len(cells) > 1 and _is_tag(cells[-1]) for _, cells in first)
 
 
 def _sentences(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, _Cells]]]:
@@ -76,8 +77,12 @@ def _sentences(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, _Ce
 def _is_comment(cells: _Cells, first: _Cells | None) -> bool:
     """Hashtags are tokens: they have the columns of other tokens, and a tag where others have."""
     if first is None:
-        return len(cells) < 2 or not is_tag(cells[-1])
-    return len(cells) != len(first) or (is_tag(first[-1]) and not is_tag(cells[-1]))
+        return len(cells) < 2 or not _is_tag(cells[-1])
+    return len(cells) != len(first) or (_is_tag(first[-1]) and not _is_tag(cells[-1]))
+
+
+def _is_tag(cell: str) -> bool:
+    return _TAG.fullmatch(cell) is not None
 
 
 def _cells(line: str) -> _Cells:
@@ -91,17 +96,17 @@ def _cells(line: str) -> _Cells:
 
 
 def _columns(content: bytes) -> _Columns:
-    num, counted = 0, True
+    num, counted, most = 0, True, 0
     tags: set[int] = set()
     for rows in _sentences(numbered_lines(content)):
-        num = num or len(rows[0][1])
+        num, most = num or len(rows[0][1]), max(most, len(rows))
         counted = counted and num > 2 and _counts([cells[0] for _, cells in rows])
         for _, cells in rows:
-            tags |= {index for index, cell in enumerate(cells) if index and is_tag(cell)}
+            tags |= {index for index, cell in enumerate(cells) if index and _is_tag(cell)}
         if not counted and num - 1 in tags:
             break
     tag = num - 1 if num - 1 in tags or not tags else max(tags)
-    return _Columns(num=num, token=1 if counted and num else 0, tag=tag)
+    return _Columns(num=num, token=1 if counted and most > 1 else 0, tag=tag)
 
 
 def _counts(ids: _Cells) -> bool:
@@ -124,7 +129,7 @@ def _problem(number: int, cells: _Cells, columns: _Columns) -> BadLine | None:
             line=number,
         )
     spans = columns.token == 1 and not cells[0].isdecimal()
-    if spans and is_tag(cells[columns.tag]) and cells[columns.tag] != "O":
+    if spans and _is_tag(cells[columns.tag]) and cells[columns.tag] != "O":
         return BadLine(
             f"Line {number} tags {cells[0]} {cells[1]!r}, which stands for several words; tag the "
             "words.",
