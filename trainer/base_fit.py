@@ -18,6 +18,10 @@ from trainer.errors import BadLine
 from trainer.example import Example
 from trainer.lessons import lessons_of
 
+#: texts to write are rendered and encoded at half a millisecond each; of more than these, as many
+#: are tried, spread evenly
+_MOST_WRITTEN = 20_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Misfits:
@@ -59,7 +63,7 @@ def _checked(
     """Each row, and what is wrong with it."""
     if head["kind"] == GenerateHead.name:
         prompter = Prompter(info, tokenizer)
-        for example in examples:
+        for example in examples[:: max(1, -(-len(examples) // _MOST_WRITTEN))]:
             yield example, _written_wrong(example, head, info, tokenizer, prompter)
     elif not _always_fits(info, tokenizer):
         for example in examples:

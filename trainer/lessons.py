@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import BadRow
 from engine.heads.generate import MOST_TOKENS
 from engine.port import Begin, Decoded, Done, EnginePort, Release, Row, Write, Written
 from engine.prompting import Lesson, Prompter
 from trainer.ask import ask, error_of
 from trainer.batches import prediction_batches
 from trainer.encode import EncodedRow, Piece
+from trainer.errors import BadLine
 from trainer.example import Example
 
 #: served rows count their keys from 1
@@ -33,8 +35,14 @@ _ROOM = 8
 def encode_lessons(
     examples: Sequence[Example], head: dict[str, Any], prompter: Prompter, max_tokens: int
 ) -> list[EncodedRow]:
-    """In order. Raises the engine's BadRow for a conversation the base has no words for."""
-    return [_encoded(example, head, prompter, max_tokens) for example in examples]
+    """In order. Raises BadLine for a conversation that the base has no words for."""
+    encoded = list[EncodedRow]()
+    for example in examples:
+        try:
+            encoded.append(_encoded(example, head, prompter, max_tokens))
+        except BadRow as error:
+            raise BadLine(f"Line {example.line}: {error}.", line=example.line) from error
+    return encoded
 
 
 def written(
