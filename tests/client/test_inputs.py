@@ -93,7 +93,7 @@ class Column:
         (Column(), [TEXT, TEXT]),
         ([], []),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_an_input_is_read_by_its_names(given: Any, read: list[messages.Input]) -> None:
     assert read_inputs(given) == read
@@ -141,7 +141,7 @@ def test_an_input_is_read_by_its_names(given: Any, read: list[messages.Input]) -
         ("\ud83d", "lone surrogate"),
         ([("a", "\udc00")], "lone surrogate"),
     ],
-    ids=repr,
+    ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_input_is_refused_with_a_sentence(given: Any, words: str) -> None:
     with pytest.raises(Refused, match=words):
