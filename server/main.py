@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -32,6 +33,7 @@ from server.http_api.metrics_app import build_metrics_app
 from server.keys import KeyRing
 from server.metrics import Metrics
 from server.parts import Parts, build
+from trainer.errors import TrainerError
 from trainer.fork_server import ForkServer
 
 _log = logging.getLogger("server")
@@ -194,7 +196,9 @@ class Server:
     async def _refresh(self) -> None:
         # the rest is read on the event loop, where it changes; only jobs are counted elsewhere
         if self._parts is not None:
-            self.metrics.count_jobs(await self._parts.service.jobs.counts())
+            # a database that fails must not hide every other figure, that of the trainer among them
+            with contextlib.suppress(TrainerError):
+                self.metrics.count_jobs(await self._parts.service.jobs.counts())
 
 
 def run(settings: Settings, port: EnginePort | None = None) -> None:
