@@ -19,7 +19,11 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc\uff70\p{Line_Break=Complex_C
 _LETTER = rf"(?![\s\p{{Cc}}\p{{Cf}}{_SIGN}{_UNSPACED}])\X"
 #: soft hyphens and direction marks end no word; a zero-width space does
 _UNSEEN = r"(?:(?!\u200b)\p{Cf})*"
-_WORD = regex.compile(rf"(?=[{_SIGN}{_UNSPACED}])\X|{_LETTER}(?:{_UNSEEN}{_LETTER})*")
+#: its many signs would otherwise be most of what a short text trains
+_LINK = r"(?<![\p{L}\p{N}])(?i:https?://|www\.)[\p{L}\p{M}\p{N}.~:/?#@!$&*+=%_-]*[\p{L}\p{N}/]"
+_WORD = regex.compile(
+    rf"{_LINK}|(?=[{_SIGN}{_UNSPACED}])\X|{_LETTER}(?:{_UNSEEN}{_LETTER})*",
+)
 _TIGHT = rf"[{_UNSPACED}\u3001-\u303f\uff01-\uff65]"
 _NO_SPACE = regex.compile(rf"{_TIGHT}\p{{M}}*\n(?!\p{{M}}){_TIGHT}")
 
@@ -27,8 +31,8 @@ _NO_SPACE = regex.compile(rf"{_TIGHT}\p{{M}}*\n(?!\p{{M}}){_TIGHT}")
 def word_spans(text: str) -> list[tuple[int, int]]:
     """The first character of each word, and its last + 1.
 
-    A punctuation mark or symbol is a word, and so is a character of a script without spaces between
-    words; between those, spaces part words.
+    A link is a word; a punctuation mark or symbol is one, and so is a character of a script without
+    spaces between words; between those, spaces part words.
     """
     return [word.span() for word in _WORD.finditer(text)]
 

@@ -68,6 +68,17 @@ def test_marks_and_what_joins_letters_stay_in_their_word(word: str) -> None:
     assert words(f"a {word} b") == ["a", word, "b"]
 
 
+@pytest.mark.parametrize("link", ["http://t.co/x", "https://a.org/b-c?d=e_f#g", "www.korso.org/"])
+def test_a_link_is_a_word_and_the_signs_around_it_are_not_in_it(link: str) -> None:
+    assert words(f"at {link}.") == ["at", link, "."]
+    assert words(f"({link},Mara)") == ["(", link, ",", "Mara", ")"]
+    assert words(f"{link}—Mara") == [link, "—", "Mara"]
+
+
+def test_a_scheme_alone_is_no_link() -> None:
+    assert words("http:// x") == ["http", ":", "/", "/", "x"]
+
+
 def test_emoji_part_words_and_are_whole() -> None:
     assert words(f"Mara👩{JOINER}💻Otis❤️") == ["Mara", f"👩{JOINER}💻", "Otis", "❤️"]
 
