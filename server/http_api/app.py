@@ -4,6 +4,8 @@ port.
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -15,6 +17,7 @@ from server.health import Health
 from server.http_api import (
     aliases,
     checks,
+    docs_page,
     files,
     jobs,
     predict,
@@ -25,6 +28,7 @@ from server.http_api import (
 )
 from server.http_api.gate import Gate
 from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
+from server.http_api.openapi_document import describe
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
 from server.http_api.route import allowed_methods, check_routes
@@ -35,9 +39,7 @@ from server.service.service import Service
 
 def build_routes(service: Service | None, health: Health, version: str) -> FastAPI:
     """All routes, not yet behind the gate. Without a service it can only be looked at."""
-    app = FastAPI(
-        title="adapterd", version=version, redoc_url=None, swagger_ui_oauth2_redirect_url=None
-    )
+    app = FastAPI(title="adapterd", version=version, docs_url=None, redoc_url=None)
     app.state.service = service
     app.state.health = health
     openai = (completions, chat, embeddings, models, fine_tuning)
@@ -51,11 +53,13 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
         files,
         checks,
         status,
+        docs_page,
         *openai,
     ):
         # the routes themselves, not a router within a router: what is live can then be listed
         app.router.routes.extend(part.router.routes)
     check_routes(app)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
 
     async def refuse(request: Request, error: Exception) -> Response:
         refused = refusal(http_fault(error), request.url.path, request.state.request_id)

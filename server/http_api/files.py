@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, UploadFile
 from starlette.responses import FileResponse
@@ -13,6 +13,11 @@ from server.http_api.schemas import FileDeletedOut, FileOut, FilesOut, Whole
 from server.http_api.versions import chunks
 
 router = APIRouter(route_class=GuardedRoute, tags=["files"])
+_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    }
+}
 
 
 @router.post("/v1/files")
@@ -58,7 +63,7 @@ async def get_file(file_id: str, caller: CallerOf, service: ServiceOf) -> FileOu
     return FileOut.of(await service.files.get(caller, file_id))
 
 
-@router.get("/v1/files/{file_id}/content", response_class=FileResponse)
+@router.get("/v1/files/{file_id}/content", response_class=FileResponse, responses=_BYTES)
 async def get_content(file_id: str, caller: CallerOf, service: ServiceOf) -> FileResponse:
     """A file's bytes."""
     path = await service.files.content(caller, file_id)

@@ -26,7 +26,10 @@ from server.limits import BodyLimits
 from server.metrics import UNMATCHED, Metrics
 
 #: answered without a key
-PUBLIC = frozenset({"/health/live", "/health/ready", "/docs", "/openapi.json"})
+PUBLIC = frozenset({
+    "/health/live", "/health/ready", "/openapi.json",
+    "/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css",
+})  # fmt: skip
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 #: multipart boundaries and form fields, beside the files themselves
 _FORM_BYTES = 2**20

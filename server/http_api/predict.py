@@ -100,7 +100,7 @@ _DOCUMENTED = {
 @router.post(
     "/v1/tasks/{ref}/predict", responses={200: {"model": PredictOut}}, openapi_extra=_DOCUMENTED
 )
-async def predict(request: Request) -> Response:
+async def predict(request: Request, ref: str) -> Response:
     """Answer each input by the version the ref names.
 
     An input that fails alone carries its own error.
@@ -110,7 +110,7 @@ async def predict(request: Request) -> Response:
     answer = await unless_gone(
         request,
         service.predict.predict(
-            request.path_params["ref"],
+            ref,
             body.inputs,
             parameters_of(body.parameters),
             request.state.caller,

@@ -5,6 +5,7 @@ trying again helps.
 from __future__ import annotations
 
 import math
+from typing import TypedDict
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
@@ -17,6 +18,17 @@ from server.errors import HungUp
 from trainer.storing import has_run_out
 
 MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(TypedDict):
+    """RFC 9457's document, with our stable `code` and the request's id."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
 
 
 def http_fault(error: BaseException) -> Fault:
@@ -33,15 +45,15 @@ def http_fault(error: BaseException) -> Fault:
     return fault_of(cause or error)
 
 
-def document(fault: Fault, request_id: str) -> dict[str, str | int]:
-    return {
-        "type": "about:blank",
-        "title": fault.outside.title,
-        "status": fault.outside.http,
-        "detail": fault.message,
-        "code": fault.code,
-        "request_id": request_id,
-    }
+def document(fault: Fault, request_id: str) -> Problem:
+    return Problem(
+        type="about:blank",
+        title=fault.outside.title,
+        status=fault.outside.http,
+        detail=fault.message,
+        code=fault.code,
+        request_id=request_id,
+    )
 
 
 def render(fault: Fault, request_id: str) -> Response:

@@ -30,6 +30,10 @@ _ALIAS = "/v1/tasks/{task}/aliases/{alias}"
 ROLES: dict[str, Role | None] = {
     "GET /health/live": None,
     "GET /health/ready": None,
+    "GET /docs": None,
+    "GET /docs/start.js": None,
+    "GET /docs/swagger-ui-bundle.js": None,
+    "GET /docs/swagger-ui.css": None,
     "GET /v1/info": Role.READ,
     "POST /v1/tasks/{ref}/predict": Role.USE,
     "POST /v1/predict": Role.USE,

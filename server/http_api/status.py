@@ -18,7 +18,7 @@ async def live() -> StateOut:
     return StateOut(status="live")
 
 
-@router.get("/health/ready", response_model_exclude_none=True)
+@router.get("/health/ready", response_model_exclude_none=True, responses={503: {"model": StateOut}})
 async def ready(request: Request, response: Response) -> StateOut:
     """200 if calls should be sent here, 503 while starting, draining or without an engine that
     computes. `trainer` says why no job is run here, where none is.

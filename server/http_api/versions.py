@@ -22,6 +22,9 @@ from trainer.report.page.document import policy
 
 router = APIRouter(route_class=GuardedRoute, tags=["versions"])
 _CHUNK_BYTES = 1024 * 1024
+_TAR: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"application/x-tar": {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 @router.get("/v1/tasks/{task}/versions")
@@ -87,7 +90,9 @@ async def delete_version(task: str, number: Whole, caller: CallerOf, service: Se
     await service.adapters.delete(caller, task, number)
 
 
-@router.get("/v1/tasks/{task}/versions/{number}/export", response_class=StreamingResponse)
+@router.get(
+    "/v1/tasks/{task}/versions/{number}/export", response_class=StreamingResponse, responses=_TAR
+)
 async def export_version(
     task: str, number: Whole, caller: CallerOf, service: ServiceOf
 ) -> StreamingResponse:

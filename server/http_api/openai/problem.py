@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import msgspec
 from starlette.responses import Response
@@ -26,16 +26,31 @@ _TYPES = {
 }  # fmt: skip
 
 
+class ErrorDetail(TypedDict):
+    """What went wrong, for the client's typed exceptions."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorBody(TypedDict):
+    """OpenAI's error."""
+
+    error: ErrorDetail
+
+
 def speaks_openai(path: str) -> bool:
     return path.startswith(_PATHS)
 
 
-def document(fault: Fault) -> dict[str, Any]:
+def document(fault: Fault) -> ErrorBody:
     status = status_of(fault)
     kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
     code = _CODES.get(fault.code, fault.code)
     param = "model" if code == "model_not_found" else fault.param
-    return {"error": {"message": fault.message, "type": kind, "param": param, "code": code}}
+    return ErrorBody(error=ErrorDetail(message=fault.message, type=kind, param=param, code=code))
 
 
 def status_of(fault: Fault) -> int:

@@ -1,0 +1,81 @@
+"""The API's description is valid and true, and its page needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from openapi_spec_validator import validate
+
+from server.health import Health
+from server.http_api.app import build_routes
+from server.http_api.gate import PUBLIC
+from tests.browser import browse
+from tests.server.build import http_client, running
+
+
+def described() -> dict[str, Any]:
+    return build_routes(None, Health(), "0").openapi()
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, found in described()["paths"].items():
+        for method, operation in found.items():
+            yield method, path, operation
+
+
+def test_the_description_is_a_valid_openapi_document() -> None:
+    validate(described())
+
+
+def test_every_operation_but_the_public_ones_asks_for_the_key() -> None:
+    assert described()["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    for method, path, operation in operations():
+        assert ("security" in operation) == (path not in PUBLIC), (method, path)
+
+
+def test_errors_are_described_in_the_shape_of_their_surface() -> None:
+    shapes = {"/v1/jobs": "Problem", "/v1/files": "FileProblem", "/v1/embeddings": "ErrorBody"}
+    for method, path, operation in operations():
+        for status, response in operation["responses"].items():
+            if status >= "400" and path in shapes:
+                (content,) = response["content"].values()
+                assert content["schema"]["$ref"].endswith(f"/{shapes[path]}"), (method, status)
+    assert "HTTPValidationError" not in str(described())
+
+
+def test_what_is_streamed_is_said() -> None:
+    streamed = {
+        path
+        for _, path, operation in operations()
+        if "text/event-stream" in operation["responses"].get("200", {}).get("content", {})
+    }
+    assert {path.removeprefix("/v1/") for path in streamed} == {
+        "chat/completions", "completions", "jobs/{job_id}/events",
+        "fine_tuning/jobs/{job_id}/events",
+    }  # fmt: skip
+
+
+async def test_the_page_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        page = await http.get("/docs")
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        loaded = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', page.text)
+        assert len(loaded) == 3
+        for path in loaded:
+            assert "//" not in path
+            answer = await http.get(f"/{path}")
+            assert answer.status_code == 200
+            assert answer.headers["content-type"].startswith(
+                "text/css" if path.endswith(".css") else "text/javascript"
+            )
+
+
+async def test_a_browser_shows_every_operation(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        url = f"http://127.0.0.1:{server.ports.http}/docs"
+        shown = await browse(url, tmp_path / "profile", "--virtual-time-budget=20000", "--dump-dom")
+    assert len(re.findall(r'class="opblock opblock-', shown)) == len(list(operations()))
+    assert "Authorize" in shown
