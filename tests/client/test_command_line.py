@@ -212,6 +212,7 @@ def test_an_alias_moves_and_moves_back(run: Run, task: str, tmp_path: Path) -> N
     assert run("tasks", "moving").code == ExitCode.NOT_FOUND
 
 
+@pytest.mark.survival("F7")
 def test_the_versions_that_a_file_went_into_are_listed(run: Run, task: str, rows: Path) -> None:
     found = run("adapters", "list", "--made-from", rows, "--json").json()
     assert (task, 1) in [(version["task"], version["version"]) for version in found]

@@ -74,6 +74,7 @@ def test_a_slot_says_after_how_many_steps_it_goes_on(bench: MakeBench, tmp_path:
     assert (fresh.num_steps, resumed.num_steps) == (0, 3)
 
 
+@pytest.mark.survival("A1")
 def test_nothing_of_a_checkpoint_is_a_pickle_that_runs_code(
     bench: MakeBench, tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_nothing_of_a_checkpoint_is_a_pickle_that_runs_code(
     assert names == ["model.safetensors", "optimizer.bin", "slot.json"]
 
 
+@pytest.mark.survival("G4")
 @pytest.mark.parametrize("file", ["model.safetensors", "optimizer.bin"])
 def test_a_checkpoint_whose_files_were_changed_is_refused(
     bench: MakeBench, tmp_path: Path, file: str

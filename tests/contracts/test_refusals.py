@@ -222,6 +222,7 @@ def test_a_layer_that_is_missing_under_an_expression_is_told(bench: MakeBench) -
     assert "not encoder.layer.1." in told
 
 
+@pytest.mark.survival("A21")
 def test_a_file_that_changed_since_it_was_published_is_never_served(bench: MakeBench) -> None:
     table = bench("bert")
     directory = table.write(table.adapter(CASE))
@@ -233,6 +234,7 @@ def test_a_file_that_changed_since_it_was_published_is_never_served(bench: MakeB
     assert "sha256" in refusal.message
 
 
+@pytest.mark.survival("A12")
 def test_weights_over_the_host_budget_are_refused_and_nothing_stays(bench: MakeBench) -> None:
     table = bench("bert", host_bytes=1000)
     directory = table.write(table.adapter(CASE))

@@ -52,6 +52,7 @@ def test_the_engine_holds_what_a_model_of_it_holds(
     assert table.ask(port.Stats()).loaded == {}
 
 
+@pytest.mark.survival("E4")
 def test_unloading_gives_every_tensor_back(bench: Callable[..., Bench]) -> None:
     table = bench("bert")
     digest = table.load(table.adapter(CASE))

@@ -39,6 +39,7 @@ def _size(case: Case, number: int) -> dict[str, int]:
     return {"rank": 2 + number % 7} if case.kind == "lora" else {}
 
 
+@pytest.mark.survival("D6")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_mixed_batch_equals_each_row_alone(bench: MakeBench, family: str) -> None:
     table = bench(family)
@@ -81,6 +82,7 @@ def test_slot_0_is_the_untouched_stock_model(
         np.testing.assert_allclose(answer, oracle.numpy(), atol=1e-5)
 
 
+@pytest.mark.survival("A7", "D5")
 @pytest.mark.parametrize("case", params())
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_hostile_finite_weights_beside_a_row_change_no_bit_of_it(
@@ -113,6 +115,7 @@ def test_in_exact_mode_a_row_in_a_batch_is_bit_equal_to_itself_alone(
         np.testing.assert_array_equal(answer, table.answers([row])[0])
 
 
+@pytest.mark.survival("C8", "D5")
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     "bad",
@@ -129,6 +132,7 @@ def test_a_row_that_cannot_be_computed_fails_alone(
     np.testing.assert_array_equal(results[0], table.answers([(ROWS[0], None), (ROWS[1], None)])[0])
 
 
+@pytest.mark.survival("C9")
 def test_a_row_that_makes_the_model_code_raise_fails_alone(
     bench: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -78,6 +78,7 @@ def test_rows_that_come_and_go_write_what_each_writes_alone(
     assert {k: table.texts[k] for k in wanted} == {k: table.alone(*w) for k, w in wanted.items()}
 
 
+@pytest.mark.survival("D1")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_source_read_before_is_read_once_for_its_version_and_salt(
     desk: Callable[..., Desk], family: str

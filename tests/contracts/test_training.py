@@ -171,6 +171,7 @@ def test_a_tensor_that_no_gradient_reached_is_named_though_decay_moved_it(
     assert all(name.endswith(".down") for name in unmoved)
 
 
+@pytest.mark.survival("D5", "F5")
 def test_a_diverging_job_fails_typed_and_leaves_its_neighbours_bits_alone(bench: MakeBench) -> None:
     table = bench("bert")
     case = Case("bert", "lora", "regress", "native")

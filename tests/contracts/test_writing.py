@@ -126,6 +126,7 @@ def test_what_a_row_wrote_is_a_beginning_too(setting: Any) -> None:
     assert reference.text(None, whole, 1).ids == author.texts[second].ids
 
 
+@pytest.mark.survival("D1")
 def test_nothing_is_shared_between_salts_versions_or_rows_without_a_salt(setting: Any) -> None:
     _, author, reference, digests = setting("llama")
     others = [("p", digests[1]), ("q", digests[1]), ("p", digests[2]), ("p", None), ("", None)]
@@ -166,6 +167,7 @@ def test_a_row_whose_slot_trains_on_fails_once_others_begin_in_it(bench: MakeBen
     assert isinstance(new, port.Written)
 
 
+@pytest.mark.survival("C6")
 def test_a_row_that_can_never_fit_is_refused_with_both_numbers(setting: Any) -> None:
     table, author, reference, _ = setting("llama", num_blocks=2)
     fits = author.begin(LONG[:21], None, LENGTH)
@@ -200,6 +202,7 @@ def test_a_waiting_row_says_nothing_and_ends_like_the_others(setting: Any) -> No
     assert author.texts[begun[0]] == author.texts[begun[2]]
 
 
+@pytest.mark.survival("C9")
 def test_a_forward_that_fails_leaves_its_neighbours_text_alone(
     setting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def _engine(base: Path, num_bytes: int) -> Engine:
     )
 
 
+@pytest.mark.survival("D6")
 @given(steps=st.lists(STEP, min_size=1, max_size=8))
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

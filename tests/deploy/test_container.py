@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 from server.config import Settings
@@ -55,6 +56,7 @@ def test_prometheus_scrapes_the_metrics_port_by_the_name_of_its_service() -> Non
     assert int(port) == Settings.model_fields["metrics_port"].default
 
 
+@pytest.mark.survival("H9")
 def test_compose_publishes_on_loopback_only() -> None:
     ports = [port for service in COMPOSE["services"].values() for port in service["ports"]]
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []

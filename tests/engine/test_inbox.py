@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from engine.inbox import Inbox
 from engine.port import Envelope, Stats, Train
 
@@ -38,10 +40,12 @@ def test_steps_of_one_class_keep_their_order() -> None:
     assert drained(filled(8, training(1), training(2), training(3))) == [1, 2, 3]
 
 
+@pytest.mark.survival("F6")
 def test_a_training_step_yields_to_steps_that_came_after_it() -> None:
     assert drained(filled(8, training(1), other(2), other(3))) == [2, 3, 1]
 
 
+@pytest.mark.survival("F6")
 def test_a_training_step_gets_its_turn_after_patience_steps() -> None:
     inbox = filled(2, training(1), *(other(n) for n in range(2, 7)))
     assert drained(inbox) == [2, 3, 1, 4, 5, 6]

@@ -28,6 +28,7 @@ def alone(part: LowRank, x_TI: Tensor) -> Tensor:
     return torch.relu(h) @ part.up_KO
 
 
+@pytest.mark.survival("D6")
 @pytest.mark.parametrize("counts", [[1, 1, 1], [2, 1, 3], [1, 0, 1], [4, 4, 4]])
 @pytest.mark.parametrize("ranks", [[4, 4, 4], [2, 4, 6]])
 @pytest.mark.parametrize("bias", [False, True])
@@ -42,6 +43,7 @@ def test_every_token_gets_its_own_adapter_s_product(
     torch.testing.assert_close(out, wanted, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.survival("D5")
 @pytest.mark.parametrize("counts", [[1, 1], [2, 2]])
 def test_a_product_that_overflows_reaches_no_other_s_tokens(counts: list[int]) -> None:
     broken, sound = parts([4, 4])

@@ -123,6 +123,7 @@ CHANGES = st.one_of(
 TRACES = st.lists(st.tuples(CHANGES, st.integers(1, 5)), max_size=60)
 
 
+@pytest.mark.survival("D6")
 @given(trace=TRACES)
 def test_no_trace_of_arrivals_and_departures_replays_another_adapters_recording(
     trace: list[tuple[Any, int]],

@@ -45,6 +45,7 @@ def test_a_leased_digest_never_makes_room() -> None:
     assert table.acquire(["c"], SIZES).place == {2: "c"}
 
 
+@pytest.mark.survival("E5")
 def test_a_batch_that_does_not_fit_changes_nothing() -> None:
     table = SlotTable(2, 100)
     table.acquire(["a"], SIZES)

@@ -41,6 +41,7 @@ def gone(pid: int) -> bool:
     return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.survival("H5")
 def test_a_killed_engine_fails_what_is_in_flight_and_comes_back_with_nothing_loaded(
     process_engine: SupervisedEngine, tmp_path: Path
 ) -> None:

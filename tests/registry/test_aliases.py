@@ -44,6 +44,7 @@ def test_a_promotion_with_the_expected_version_succeeds(three: Registry) -> None
     assert production(three) == 2
 
 
+@pytest.mark.survival("B12")
 def test_a_promotion_is_refused_once_the_alias_has_moved(three: Registry) -> None:
     three.promote("acme", "mail", 2)
     with pytest.raises(AliasMoved, match="names version 2, not version 1 as expected") as caught:

@@ -34,6 +34,7 @@ def together(*acts: Callable[[], Any]) -> list[Any]:
         return list(pool.map(run, acts))
 
 
+@pytest.mark.survival("B12")
 def test_of_many_promotions_expecting_the_same_version_one_wins(registry: Registry) -> None:
     for value in range(1, 6):
         publish(registry, value=value)
@@ -58,6 +59,7 @@ def test_one_fence_used_at_once_publishes_once(registry: Registry) -> None:
     assert len(set(results)) == 1
 
 
+@pytest.mark.survival("G8")
 def test_publishing_and_deleting_the_same_content_at_once_never_loses_a_file(
     registry: Registry,
 ) -> None:
@@ -72,6 +74,7 @@ def test_publishing_and_deleting_the_same_content_at_once_never_loses_a_file(
         registry.delete_task("acme", "other")
 
 
+@pytest.mark.survival("G8")
 def test_a_file_deleted_while_it_is_published_is_stored_again(tmp_path: Path) -> None:
     class Deleting(MemoryBlobs):
         """Loses what it stored, as if another process deleted it, the first few times."""
@@ -121,6 +124,7 @@ def test_an_alias_that_moves_all_the_time_always_resolves(embedded: Registry) ->
     assert numbers <= {1, 2}
 
 
+@pytest.mark.survival("G6")
 def test_a_repeated_resolve_asks_the_database_nothing(embedded: Registry) -> None:
     publish(embedded)
     first = embedded.resolve("acme", "mail")

@@ -131,6 +131,7 @@ def sweep_steps(
     raise AssertionError("the child never came to its end")
 
 
+@pytest.mark.survival("G1")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_kill_at_any_step_of_a_publication_leaves_it_absent_or_complete(tmp_path: Path) -> None:
     seen = sweep_steps(tmp_path, lambda registry: publish(registry, value=3), [1, 2], [1, 2, 3])
@@ -139,6 +140,7 @@ def test_a_kill_at_any_step_of_a_publication_leaves_it_absent_or_complete(tmp_pa
     assert (seen[0], seen[-1]) == ([1, 2], [1, 2, 3])
 
 
+@pytest.mark.survival("G1")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_kill_at_any_step_of_a_deletion_leaves_it_done_or_undone(tmp_path: Path) -> None:
     seen = sweep_steps(
@@ -147,6 +149,7 @@ def test_a_kill_at_any_step_of_a_deletion_leaves_it_done_or_undone(tmp_path: Pat
     assert (seen[0], seen[-1]) == ([1, 2], [1])
 
 
+@pytest.mark.survival("G1")
 def test_opening_sweeps_what_a_dead_writer_left(tmp_path: Path) -> None:
     registry = Registry.open(tmp_path / "data")
     publish(registry)
@@ -171,6 +174,7 @@ def test_a_sweep_reports_what_it_removed(embedded: Registry, tmp_path: Path) -> 
     assert (report.scratch, report.blobs) == (("dead",), ("ab" * 32,))
 
 
+@pytest.mark.survival("G8")
 def test_a_sweep_leaves_a_living_writers_staging_alone(embedded: Registry, tmp_path: Path) -> None:
     with embedded.stage() as staging:
         staging.write("adapter_config.json", [b"{}"])

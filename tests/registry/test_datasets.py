@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from adapters_registry.registry import Registry
 from tests.registry.build import publish
 
@@ -15,6 +17,7 @@ def made_from(*sha256s: str) -> dict[str, Any]:
     return {"dataset": {"sha256": files, "columns": {}}}
 
 
+@pytest.mark.survival("F7")
 def test_versions_of_any_task_are_found_by_what_they_were_made_from(registry: Registry) -> None:
     publish(registry, task="news", value=1.0, lineage=made_from("cd" * 32, SHA))
     publish(registry, task="mail", value=2.0, lineage=made_from("cd" * 32))

@@ -40,6 +40,7 @@ def test_an_export_never_overwrites(registry: Registry, tmp_path: Path) -> None:
     assert (tmp_path / "adapter_config.json").read_text() == "mine"
 
 
+@pytest.mark.survival("G4")
 def test_a_rotten_file_is_never_exported(embedded: Registry, tmp_path: Path) -> None:
     version = publish(embedded)
     _, path, _ = embedded.files(version)[0]

@@ -60,6 +60,7 @@ def test_a_broken_manifest_is_refused(text: str) -> None:
         Manifest.parse(text)
 
 
+@pytest.mark.survival("G7")
 def test_a_manifest_of_a_later_schema_is_refused_by_name() -> None:
     with pytest.raises(BadManifest, match="schema 2, this release reads 1"):
         Manifest.parse(json.dumps(MANIFEST.document() | {"schema": 2}))

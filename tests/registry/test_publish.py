@@ -35,6 +35,7 @@ def test_a_later_version_becomes_production_when_asked(registry: Registry) -> No
     assert registry.resolve("acme", "mail@production") == second
 
 
+@pytest.mark.survival("B11")
 def test_the_same_content_again_is_the_same_version(registry: Registry) -> None:
     first = publish(registry, value=1)
     publish(registry, value=2)
@@ -63,6 +64,7 @@ def test_a_version_records_the_base_it_was_made_for(registry: Registry) -> None:
     }
 
 
+@pytest.mark.survival("E2")
 def test_other_bytes_under_the_same_task_leave_old_answers_alone(registry: Registry) -> None:
     first = publish(registry, value=1)
     before = [path.read_bytes() for _, path, _ in registry.files(first)]
@@ -70,6 +72,7 @@ def test_other_bytes_under_the_same_task_leave_old_answers_alone(registry: Regis
     assert [path.read_bytes() for _, path, _ in registry.files(first)] == before
 
 
+@pytest.mark.survival("F4")
 def test_a_fence_publishes_once(registry: Registry) -> None:
     first = publish(registry, value=1, fence="job-1")
     again = publish(registry, value=2, fence="job-1", promote=True)
@@ -102,6 +105,7 @@ def test_fences_of_two_tenants_are_apart(registry: Registry) -> None:
     assert publish(registry, tenant="other", fence="job-1").tenant == "other"
 
 
+@pytest.mark.survival("A18")
 def test_files_are_named_by_role_and_content(registry: Registry) -> None:
     version = publish(registry)
     files = {role: (path.read_bytes(), sha256) for role, path, sha256 in registry.files(version)}
@@ -155,6 +159,7 @@ def test_a_ref_that_is_no_name_is_refused(registry: Registry) -> None:
         registry.resolve("acme", "../etc")
 
 
+@pytest.mark.survival("B2", "D4")
 def test_another_tenants_task_is_not_there(registry: Registry) -> None:
     publish(registry)
     for ref in ("mail", "mail@1", "mail@production"):
@@ -165,6 +170,7 @@ def test_another_tenants_task_is_not_there(registry: Registry) -> None:
     assert not registry.tasks("other")
 
 
+@pytest.mark.survival("D4")
 def test_two_tenants_number_the_same_task_name_apart(registry: Registry) -> None:
     publish(registry, value=1)
     publish(registry, value=2)

@@ -84,6 +84,7 @@ def test_a_config_over_the_cap_is_refused(tmp_path: Path) -> None:
         check_text(tmp_path, b'{"r": 2}' + b" " * (1 << 20))
 
 
+@pytest.mark.survival("A6")
 def test_a_manifest_with_duplicate_keys_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match=r"manifest\.json"):
         check_directory(write(tmp_path / "a", manifest__json=b'{"a":1,"a":2}'), Limits())
@@ -132,7 +133,7 @@ def test_an_expression_is_never_run_nor_needed(tmp_path: Path, key: str, express
     check(tmp_path, **{key: ["query", expression]})
 
 
-@pytest.mark.survival("A11")
+@pytest.mark.survival("A11", "A8")
 def test_a_rank_that_an_expression_lifts_is_read_from_the_shapes(tmp_path: Path) -> None:
     check(tmp_path, lora(rank=4), r=2, rank_pattern={"(a+)+$": 4})
     with pytest.raises(WrongRank, match="rank 3 by its shapes, 2 by"):
@@ -184,11 +185,13 @@ def test_a_rank_over_the_limit_in_the_shapes_is_refused(tmp_path: Path) -> None:
         check(tmp_path, lora(rank=17), r=2, rank_pattern={"query": 17})
 
 
+@pytest.mark.survival("A8")
 def test_a_rank_over_the_limit_is_refused_under_any_kinds_name(tmp_path: Path) -> None:
     with pytest.raises(RankTooLarge):
         check(tmp_path, lora(rank=17), peft_type=None, adapterd_kind="lora")
 
 
+@pytest.mark.survival("A8")
 @pytest.mark.parametrize("changes", [{"r": 10**6}, {"rank_pattern": {"value": 10**6}}])
 def test_a_rank_over_the_limit_in_the_config_alone_is_refused(
     tmp_path: Path, changes: dict[str, Any]

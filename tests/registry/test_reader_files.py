@@ -87,12 +87,14 @@ def test_a_forbidden_file_beside_the_weights_is_refused(tmp_path: Path, name: st
         check(write(tmp_path / "a", **{name: b"x"}))
 
 
+@pytest.mark.survival("A1")
 @pytest.mark.parametrize("content", [b"\x80\x04\x95" + b"." * 20, b"PK\x03\x04" + b"." * 20])
 def test_a_pickle_under_a_safetensors_name_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(PickledWeights):
         check(write(tmp_path / "a", adapter_model__safetensors=content))
 
 
+@pytest.mark.survival("A1")
 def test_a_pickle_as_head_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PickledWeights, match=r"head\.safetensors"):
         check(write(tmp_path / "a", head__safetensors=b"\x80\x02" + b"." * 20))
@@ -104,6 +106,7 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path, content: bytes
         check(write(tmp_path / "a", adapter_model__safetensors=content))
 
 
+@pytest.mark.survival("A18")
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(lora())
     directory = write(tmp_path / "a", adapter_model__safetensors=None)
@@ -126,11 +129,13 @@ def test_a_directory_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
         check(directory)
 
 
+@pytest.mark.survival("A12")
 def test_a_file_over_the_cap_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TooManyBytes, match=r"adapter_model\.safetensors has"):
         check(write(tmp_path / "a"), max_file_bytes=100)
 
 
+@pytest.mark.survival("A12")
 def test_a_directory_over_the_byte_quota_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TooManyBytes, match="the adapter has"):
         check(write(tmp_path / "a"), max_total_bytes=150)

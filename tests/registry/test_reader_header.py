@@ -38,18 +38,21 @@ def test_a_scalar_is_read(tmp_path: Path) -> None:
     assert check(tmp_path, raw({"a": entry(shape=())}, FOUR)).tensors[0].shape == ()
 
 
+@pytest.mark.survival("A2")
 @pytest.mark.parametrize("length", [2**64 - 1, 2**63, 10**9, 4096])
 def test_a_header_longer_than_the_file_is_refused(tmp_path: Path, length: int) -> None:
     with pytest.raises(BadHeader, match=f"claims {length} bytes"):
         check(tmp_path, raw({"a": entry()}, FOUR, length=length))
 
 
+@pytest.mark.survival("A2")
 def test_a_header_over_the_cap_is_refused_although_the_file_has_it(tmp_path: Path) -> None:
     padded = b'{"a":' + b" " * (1 << 20) + b"}"
     with pytest.raises(BadHeader, match="at most 1048576 are read"):
         check(tmp_path, raw(padded))
 
 
+@pytest.mark.survival("A3")
 def test_too_many_tensors_are_refused(tmp_path: Path) -> None:
     header = {f"t{n}": entry(begin=4 * n, end=4 * n + 4) for n in range(11)}
     with pytest.raises(BadHeader, match="11 tensors; at most 10"):
@@ -60,6 +63,7 @@ def test_a_version_without_weights_has_a_file_without_tensors(tmp_path: Path) ->
     assert check(tmp_path, raw({})).tensors == ()
 
 
+@pytest.mark.survival("A6")
 @pytest.mark.parametrize(
     "text",
     [
@@ -96,39 +100,46 @@ def test_metadata_must_map_names_to_strings(tmp_path: Path) -> None:
         check(tmp_path, raw({"__metadata__": {"a": 1}, "a": entry()}, FOUR))
 
 
+@pytest.mark.survival("A4")
 def test_a_hole_between_tensors_is_refused(tmp_path: Path) -> None:
     header = {"a": entry(), "b": entry(begin=8, end=12)}
     with pytest.raises(BadTensor, match="a hole before tensor b"):
         check(tmp_path, raw(header, FOUR * 3))
 
 
+@pytest.mark.survival("A4")
 def test_a_hole_before_the_first_tensor_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadTensor, match="a hole before tensor a"):
         check(tmp_path, raw({"a": entry(begin=4, end=8)}, FOUR * 2))
 
 
+@pytest.mark.survival("A4")
 def test_overlapping_tensors_are_refused(tmp_path: Path) -> None:
     header = {"a": entry(), "b": entry(begin=2, end=6)}
     with pytest.raises(BadTensor, match="an overlap at tensor b"):
         check(tmp_path, raw(header, b"\x00" * 6))
 
 
+@pytest.mark.survival("A4")
 def test_trailing_bytes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadTensor, match="need 4 bytes of data, the file has 10"):
         check(tmp_path, raw({"a": entry()}, FOUR + b"PK\x03\x04.."))
 
 
+@pytest.mark.survival("A4")
 def test_a_file_that_was_cut_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadTensor, match="the file has"):
         check(tmp_path, lora()[:-1])
 
 
+@pytest.mark.survival("A5")
 @pytest.mark.parametrize("dtype", ["F8_E4M3", "I64", "BOOL", "evil", 7, None])
 def test_a_dtype_outside_the_list_is_refused(tmp_path: Path, dtype: str) -> None:
     with pytest.raises(BadTensor, match="dtype"):
         check(tmp_path, raw({"a": entry(dtype=dtype)}, FOUR))
 
 
+@pytest.mark.survival("A5")
 @pytest.mark.parametrize(
     "shape",
     [[-1], [0], [1, 0], [2**40], [True], [1.0], "1", None, {}, [1] * 9, [2**31] * 8],
@@ -139,11 +150,13 @@ def test_a_shape_that_cannot_be_is_refused(tmp_path: Path, shape: object) -> Non
         check(tmp_path, raw({"a": entry(shape=shape)}, FOUR))
 
 
+@pytest.mark.survival("A5")
 def test_a_shape_that_needs_other_bytes_than_there_are_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadTensor, match=r"shape \[2\] and F32 needs 8 bytes, has 4"):
         check(tmp_path, raw({"a": entry(shape=[2])}, FOUR))
 
 
+@pytest.mark.survival("A5")
 @pytest.mark.parametrize("offsets", [[4, 0], [-4, 0], [0], [0, 4, 8], [0.0, 4.0], None])
 def test_offsets_that_are_no_range_are_refused(tmp_path: Path, offsets: object) -> None:
     with pytest.raises(BadTensor, match="data_offsets"):
@@ -165,6 +178,7 @@ def test_a_tensor_name_outside_the_grammar_is_refused(tmp_path: Path, name: str)
 BAD = [float("nan"), float("inf"), float("-inf")]
 
 
+@pytest.mark.survival("A7")
 @pytest.mark.parametrize("value", BAD)
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_a_value_that_is_not_finite_is_refused(tmp_path: Path, dtype: type, value: float) -> None:
@@ -189,6 +203,7 @@ def test_the_largest_and_smallest_finite_values_pass(tmp_path: Path) -> None:
     check(tmp_path, raw({"a": entry(dtype="BF16", shape=[2])}, b"\x7f\x7f\x7f\xff"))
 
 
+@pytest.mark.survival("A7")
 def test_a_bad_value_behind_the_first_chunk_is_found(tmp_path: Path) -> None:
     values = np.zeros(3_000_000, np.float32)
     values[-1] = np.nan
@@ -196,6 +211,7 @@ def test_a_bad_value_behind_the_first_chunk_is_found(tmp_path: Path) -> None:
         check(tmp_path, save({"a": values}))
 
 
+@pytest.mark.survival("A5")
 @settings(max_examples=300, deadline=None)
 @given(position=st.integers(0, len(lora()) - 1), byte=st.integers(0, 255), cut=st.booleans())
 def test_any_damage_is_read_or_refused_with_a_typed_error(

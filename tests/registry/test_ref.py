@@ -27,12 +27,14 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.survival("A18")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_name_is_refused(name: str) -> None:
     with pytest.raises(BadName):
         check_name(name)
 
 
+@pytest.mark.survival("A18")
 @pytest.mark.parametrize("suffix", ["", "0", "007", "1234567890", "²", "１", "a@b", "../x", "Prod"])
 def test_a_hostile_version_or_alias_is_refused(suffix: str) -> None:
     with pytest.raises(BadName):

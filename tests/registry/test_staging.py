@@ -43,6 +43,7 @@ PATH_TRICKS = [
 ]  # fmt: skip
 
 
+@pytest.mark.survival("A18")
 @pytest.mark.parametrize("name", PATH_TRICKS)
 def test_a_path_trick_in_a_file_name_is_refused(staging: Staging, name: str) -> None:
     with pytest.raises(BadFileName):
@@ -111,6 +112,7 @@ def test_a_file_sent_twice_is_refused(staging: Staging) -> None:
         staging.write("adapter_config.json", [b"{}"])
 
 
+@pytest.mark.survival("A12")
 def test_a_file_over_its_cap_is_stopped_while_it_arrives(staging: Staging) -> None:
     chunks = iter([b"x" * 60] * 1000)
     with pytest.raises(TooManyBytes, match="larger than 100 bytes"):
@@ -119,6 +121,7 @@ def test_a_file_over_its_cap_is_stopped_while_it_arrives(staging: Staging) -> No
     assert list(staging.path.iterdir()) == []
 
 
+@pytest.mark.survival("A12")
 def test_all_files_together_have_a_cap(staging: Staging) -> None:
     staging.write("adapter_model.safetensors", [b"x" * 90])
     with pytest.raises(TooManyBytes, match="larger than 150 bytes"):

@@ -63,6 +63,7 @@ CALLS = ["make_directory", "append", "sync", "rename", "sync_directory"]
 NUMBERS = {errno.ENOSPC: StorageFull, errno.EROFS: StorageReadOnly, errno.EIO: StorageError}
 
 
+@pytest.mark.survival("G3")
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("number", NUMBERS, ids=errno.errorcode.get)
 def test_a_failing_disk_is_a_typed_error_and_the_registry_goes_on(
@@ -83,6 +84,7 @@ def test_a_failing_disk_is_a_typed_error_and_the_registry_goes_on(
     registry.close()
 
 
+@pytest.mark.survival("G2")
 def test_files_and_directories_are_synced_before_the_database_says_so(tmp_path: Path) -> None:
     steps: list[str] = []
 
@@ -141,6 +143,7 @@ def test_a_data_directory_that_cannot_be_made_is_a_typed_error(unprivileged: Pat
         Registry.open(unprivileged / "data" / "new")
 
 
+@pytest.mark.survival("G3")
 def test_a_read_only_data_directory_is_a_typed_error(unprivileged: Path) -> None:
     registry = Registry.open(unprivileged / "data")
     publish(registry)
@@ -156,6 +159,7 @@ def test_a_file_in_place_of_the_data_directory_is_a_typed_error(tmp_path: Path) 
         Registry.open(tmp_path / "data")
 
 
+@pytest.mark.survival("G7")
 def test_an_index_of_another_release_is_refused(tmp_path: Path) -> None:
     Registry.open(tmp_path).close()
     with sqlite3.connect(tmp_path / "registry.db") as connection:
@@ -171,6 +175,7 @@ def test_an_index_that_is_no_database_is_a_typed_error(tmp_path: Path) -> None:
         Registry.open(tmp_path)
 
 
+@pytest.mark.survival("G4")
 def test_an_edited_manifest_is_never_served(tmp_path: Path) -> None:
     registry = Registry.open(tmp_path)
     publish(registry)
@@ -184,6 +189,7 @@ def test_an_edited_manifest_is_never_served(tmp_path: Path) -> None:
     registry.close()
 
 
+@pytest.mark.survival("G2")
 def test_the_database_syncs_every_commit_and_checks_its_references(embedded: Registry) -> None:
     with embedded._index._database.reading() as connection:  # type: ignore[attr-defined]
         settings = [
@@ -193,6 +199,7 @@ def test_the_database_syncs_every_commit_and_checks_its_references(embedded: Reg
     assert settings == ["wal", 2, 1]
 
 
+@pytest.mark.survival("G6")
 def test_a_writer_that_waits_too_long_is_told_to_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +215,7 @@ def test_a_writer_that_waits_too_long_is_told_to_try_again(
     registry.close()
 
 
+@pytest.mark.survival("A21", "G4")
 def test_a_stored_file_that_was_cut_is_never_handed_out(embedded: Registry) -> None:
     version = publish(embedded)
     _, path, _ = embedded.files(version)[0]
@@ -216,6 +224,7 @@ def test_a_stored_file_that_was_cut_is_never_handed_out(embedded: Registry) -> N
         embedded.files(version)
 
 
+@pytest.mark.survival("G4")
 def test_a_stored_file_that_is_gone_is_a_typed_error(embedded: Registry) -> None:
     version = publish(embedded)
     _, path, _ = embedded.files(version)[0]
@@ -224,6 +233,7 @@ def test_a_stored_file_that_is_gone_is_a_typed_error(embedded: Registry) -> None
         embedded.files(version)
 
 
+@pytest.mark.survival("G4")
 def test_publishing_the_same_content_again_heals_a_rotten_file(embedded: Registry) -> None:
     version = publish(embedded, value=1)
     _, path, _ = embedded.files(version)[0]

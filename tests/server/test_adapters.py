@@ -270,6 +270,7 @@ async def test_aliases_move_and_roll_back_and_remember(tmp_path: Path) -> None:
         }
 
 
+@pytest.mark.survival("B12")
 async def test_a_moved_alias_is_aborted_over_grpc(tmp_path: Path) -> None:
     async with running(tmp_path) as server, grpc_client(server) as rpc:
         for seed in range(2):
@@ -319,6 +320,7 @@ async def test_a_deleted_task_is_gone_with_its_versions(tmp_path: Path) -> None:
         assert server.parts.dispatch.residency.num_resident == 0
 
 
+@pytest.mark.survival("B7")
 async def test_fields_the_server_decides_are_refused(tmp_path: Path) -> None:
     async with running(tmp_path) as server, http_client(server) as http:
         publish(registry_of(server), "mood")

@@ -102,6 +102,7 @@ def invoke(rpc: Grpc, method: Any, key: str | None) -> Any:
     return stub(iter([request]) if method.client_streaming else request, metadata=metadata)
 
 
+@pytest.mark.survival("B1")
 async def test_no_http_route_answers_without_a_key_but_the_public_list(tmp_path: Path) -> None:
     async with guarded(tmp_path) as (server, _), http_client(server) as http:
         assert len(HTTP_ROUTES) > 20
@@ -113,6 +114,7 @@ async def test_no_http_route_answers_without_a_key_but_the_public_list(tmp_path:
                 assert answer.headers["www-authenticate"] == "Bearer"
 
 
+@pytest.mark.survival("B1")
 async def test_no_unknown_path_says_so_without_a_key(tmp_path: Path) -> None:
     async with guarded(tmp_path) as (server, keys), http_client(server) as http:
         assert (await http.get("/v1/secret")).status_code == 401
@@ -121,6 +123,7 @@ async def test_no_unknown_path_says_so_without_a_key(tmp_path: Path) -> None:
         assert (await http.get("/v1/secret", headers=known)).json()["code"] == "no_such_route"
 
 
+@pytest.mark.survival("B1")
 async def test_no_grpc_method_answers_without_a_key(tmp_path: Path) -> None:
     async with guarded(tmp_path) as (server, _), grpc_client(server) as rpc:
         assert len(GRPC_METHODS) > 15
@@ -130,6 +133,7 @@ async def test_no_grpc_method_answers_without_a_key(tmp_path: Path) -> None:
             assert trailers["adapterd-code"] == "unauthenticated"
 
 
+@pytest.mark.survival("B1")
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 async def test_reflection_needs_a_key_and_health_does_not(tmp_path: Path, version: str) -> None:
     async with guarded(tmp_path) as (server, keys), grpc_client(server) as rpc:
@@ -150,6 +154,7 @@ async def test_reflection_needs_a_key_and_health_does_not(tmp_path: Path, versio
             assert checked.status == health_pb2.HealthCheckResponse.SERVING
 
 
+@pytest.mark.survival("B3")
 def test_every_route_of_the_tables_is_live() -> None:
     assert {f"{method} {path}" for method, path in HTTP_ROUTES} == set(ROLES)
     live = {method.full_name for method in GRPC_METHODS}
@@ -176,6 +181,7 @@ async def test_a_role_opens_over_grpc_what_it_includes_and_nothing_more(tmp_path
                 assert (status is grpc.StatusCode.PERMISSION_DENIED) == refused, method.full_name
 
 
+@pytest.mark.survival("B1")
 @pytest.mark.parametrize(
     "header",
     ["Bearer nonsense", "Bearer adk_x_y", "Basic YTpi", "bearer", "Bearer adk__", "é"],
@@ -204,6 +210,7 @@ async def test_a_revoked_key_stops_working_within_its_bound(tmp_path: Path) -> N
         assert (await http.get("/v1/tasks")).status_code == 401
 
 
+@pytest.mark.survival("B2")
 async def test_another_tenants_things_are_not_there(tmp_path: Path) -> None:
     async with (
         guarded(tmp_path) as (server, keys),
@@ -253,6 +260,7 @@ async def test_another_tenants_things_are_not_there(tmp_path: Path) -> None:
         assert len(registry.versions("acme", "mood")) == 2
 
 
+@pytest.mark.survival("B8")
 async def test_no_header_but_the_key_chooses_the_tenant(tmp_path: Path) -> None:
     async with guarded(tmp_path) as (server, keys), http_client(server, keys["globex"]) as http:
         publish(registry_of(server), "mood", tenant="acme")
@@ -260,6 +268,7 @@ async def test_no_header_but_the_key_chooses_the_tenant(tmp_path: Path) -> None:
         assert (await http.get("/v1/tasks/mood", headers=spoofed)).status_code == 404
 
 
+@pytest.mark.survival("B9")
 async def test_a_page_from_elsewhere_cannot_reach_an_open_server(tmp_path: Path) -> None:
     async with running(tmp_path) as server, http_client(server) as http:
         assert (await http.get("/v1/tasks")).status_code == 200

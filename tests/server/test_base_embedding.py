@@ -61,6 +61,7 @@ async def test_a_base_that_writes_answers_its_own_predict_calls_with_text(tmp_pa
         assert answer["outputs"][0]["finish_reason"]
 
 
+@pytest.mark.survival("D4")
 async def test_a_task_named_base_comes_before_the_base(tmp_path: Path) -> None:
     async with running(tmp_path) as server, http_client(server) as http:
         version = publish(registry_of(server), "base")

@@ -48,6 +48,7 @@ async def test_a_batch_is_not_sent_ahead_while_little_waits(tmp_path: Path) -> N
     await settled()
 
 
+@pytest.mark.survival("D6")
 async def test_answers_come_back_to_the_rows_they_belong_to(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.engine.is_holding = False
@@ -60,6 +61,7 @@ async def test_answers_come_back_to_the_rows_they_belong_to(tmp_path: Path) -> N
         assert answer.rows == alone.rows
 
 
+@pytest.mark.survival("E1")
 async def test_every_step_names_the_digest_of_every_slot_it_uses(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     lease = await bench.lease()
@@ -71,6 +73,7 @@ async def test_every_step_names_the_digest_of_every_slot_it_uses(tmp_path: Path)
     await settled()
 
 
+@pytest.mark.survival("C9")
 async def test_a_failing_row_fails_alone(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.engine.is_holding, bench.engine.inner.poison = False, 66
@@ -78,6 +81,7 @@ async def test_a_failing_row_fails_alone(tmp_path: Path) -> None:
     assert [isinstance(row, Failure) for row in answer.rows] == [False, True, False]
 
 
+@pytest.mark.survival("C9")
 async def test_a_step_that_fails_as_a_whole_is_tried_again_entry_by_entry(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     leases = [await bench.lease("a", 1), await bench.lease("b", 2)]
@@ -118,6 +122,7 @@ async def test_the_books_never_say_less_than_the_engine_holds(tmp_path: Path) ->
     assert len(unloaded) == bench.residency.num_resident == len(bench.engine.inner.loaded) == 1
 
 
+@pytest.mark.survival("E7")
 async def test_an_adapter_that_cannot_be_placed_is_refused_for_a_while(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     version = bench.version()
@@ -148,6 +153,7 @@ async def test_a_caller_who_hangs_up_while_queued_leaves_at_once(tmp_path: Path)
     assert (bench.residency.num_leases, bench.slots.num_leases) == (0, 0)
 
 
+@pytest.mark.survival("E3")
 async def test_a_caller_who_hangs_up_while_running_keeps_the_lease_until_the_engine_is_done(
     tmp_path: Path,
 ) -> None:
@@ -163,6 +169,7 @@ async def test_a_caller_who_hangs_up_while_running_keeps_the_lease_until_the_eng
     assert (bench.residency.num_leases, bench.slots.num_leases) == (0, 0)
 
 
+@pytest.mark.survival("H3")
 async def test_an_entry_past_its_deadline_never_reaches_the_engine(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     with pytest.raises(DeadlinePassed):
@@ -170,6 +177,7 @@ async def test_an_entry_past_its_deadline_never_reaches_the_engine(tmp_path: Pat
     assert bench.engine.held == []
 
 
+@pytest.mark.survival("H1")
 async def test_rows_beyond_the_queue_are_refused_with_the_time_to_come_back(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     lease = await bench.lease()
@@ -184,6 +192,7 @@ async def test_rows_beyond_the_queue_are_refused_with_the_time_to_come_back(tmp_
     await asyncio.gather(*waiting)
 
 
+@pytest.mark.survival("H1")
 async def test_tokens_beyond_the_queue_are_refused(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     lease = await bench.lease()
@@ -205,6 +214,7 @@ async def test_an_adapter_larger_than_all_slots_is_refused(tmp_path: Path) -> No
         await bench.batcher.run([entry(lease, [1])])
 
 
+@pytest.mark.survival("E5")
 async def test_more_tasks_than_slots_are_all_answered(tmp_path: Path) -> None:
     bench = Bench(tmp_path, limits=limits(num_slots=2))
     leases = [await bench.lease(f"t{i}", i) for i in range(6)]
@@ -216,6 +226,7 @@ async def test_more_tasks_than_slots_are_all_answered(tmp_path: Path) -> None:
     assert bench.slots.num_leases == 0
 
 
+@pytest.mark.survival("H5")
 async def test_calls_in_flight_when_the_engine_dies_get_a_retryable_error(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     lease = await bench.lease()
@@ -273,6 +284,7 @@ events = st.lists(
 )
 
 
+@pytest.mark.survival("E3")
 @given(events)
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -75,6 +75,7 @@ async def test_grpc_composes_as_http_does(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+@pytest.mark.survival("B2")
 async def test_another_tenants_adapter_is_no_part_of_a_composition(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
         publish(registry_of(server), "mood")

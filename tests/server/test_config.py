@@ -34,6 +34,7 @@ def test_a_file_may_be_named(tmp_path: Path) -> None:
         load_settings({}, tmp_path / "missing.toml")
 
 
+@pytest.mark.survival("H9")
 def test_an_unknown_setting_is_an_error_wherever_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ def test_what_kubernetes_says_of_a_service_of_our_name_is_no_mistake(
         load_settings({})
 
 
+@pytest.mark.survival("H9")
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -87,6 +89,7 @@ def test_a_broken_file_is_an_error(tmp_path: Path) -> None:
         load_settings({})
 
 
+@pytest.mark.survival("H9")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "example.org"])
 def test_an_address_others_can_reach_needs_a_key_file(host: str, tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="keys_file"):

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 
 import grpc
+import pytest
 
 from engine.config import EngineConfig
 from engine.supervised import SupervisedEngine
@@ -31,6 +32,7 @@ async def call_until(rpc: Grpc, stop: asyncio.Event, outcomes: list[grpc.StatusC
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.survival("H5")
 async def test_a_killed_engine_costs_retryable_answers_at_most_and_comes_back(
     tmp_path: Path,
 ) -> None:

@@ -45,22 +45,26 @@ def test_codes_are_told_apart_by_status_alone_nowhere_wrongly() -> None:
         assert seen.setdefault(kind.code, status) == status, kind  # type: ignore[attr-defined]
 
 
+@pytest.mark.survival("B10")
 def test_an_unknown_error_keeps_its_sentence_to_itself() -> None:
     fault = fault_of(RuntimeError("/secret/path"))
     assert (fault.code, fault.outside.http) == ("internal", 500)
     assert "/secret" not in fault.message
 
 
+@pytest.mark.survival("B10", "D7")
 def test_storage_errors_do_not_tell_paths() -> None:
     for error in (StorageError("disk /secret failed"), BlobMissing("/secret/blob")):
         assert "/secret" not in fault_of(error).message
 
 
+@pytest.mark.survival("H3")
 def test_only_transient_refusals_say_when_to_come_back() -> None:
     for kind, outside in TABLE.items():
         assert outside.retryable == (outside.http in (429, 503)), kind
 
 
+@pytest.mark.survival("H1", "H3")
 def test_an_overloaded_server_says_when_over_both_transports() -> None:
     fault = fault_of(Overloaded(retry_after_s=2.5))
     trailers = dict(trailers_of(fault, "r1"))

@@ -315,6 +315,7 @@ async def test_events_go_on_behind_an_id_of_their_own_job_only(tmp_path: Path) -
                 await api.fine_tuning.jobs.list_events(job.id, after=wrong)
 
 
+@pytest.mark.survival("B2")
 async def test_another_tenants_files_jobs_and_events_are_not_there(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     keys = {name: create_key(path, name, "admin")[1] for name in ("acme", "globex")}

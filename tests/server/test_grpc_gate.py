@@ -86,6 +86,7 @@ def nested(depth: int) -> bytes:
     return length_delimited(parameters.number, content)
 
 
+@pytest.mark.survival("B10", "C3")
 @pytest.mark.parametrize("content", [*BAD.values(), nested(5000)], ids=[*BAD, "deep"])
 async def test_bytes_that_are_no_message_are_refused_by_code_and_without_a_traceback(
     tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
@@ -130,6 +131,7 @@ async def test_without_a_key_no_byte_of_a_message_is_looked_at(tmp_path: Path) -
             assert (await raw.refused(PREDICT, BAD["cut short"]))[1] == "bad_request"
 
 
+@pytest.mark.survival("C1")
 async def test_a_message_over_the_limit_is_too_large_and_no_overload(tmp_path: Path) -> None:
     async with running(tmp_path, max_message_bytes=100_000) as server, Raw(server) as raw:
         code, ours, sentence = await raw.refused(PREDICT, b"x" * 100_001)
@@ -140,6 +142,7 @@ async def test_a_message_over_the_limit_is_too_large_and_no_overload(tmp_path: P
         assert "larger than max" in sentence
 
 
+@pytest.mark.survival("C5")
 async def test_inputs_are_counted_before_they_are_read(tmp_path: Path) -> None:
     inputs = predictor_pb2.PredictRequest.DESCRIPTOR.fields_by_name["inputs"].number
     async with running(tmp_path) as server, Raw(server) as raw:
@@ -147,6 +150,7 @@ async def test_inputs_are_counted_before_they_are_read(tmp_path: Path) -> None:
     assert (code, ours) == (grpc.StatusCode.INVALID_ARGUMENT, "too_many_inputs")
 
 
+@pytest.mark.survival("C7")
 async def test_unknown_methods_are_unimplemented_and_one_series(tmp_path: Path) -> None:
     async with running(tmp_path) as server, Raw(server) as raw:
         for method in ("/adapterd.v1.Predictor/Guess", "/x.Y/" + "z" * 500, "/x"):
@@ -156,6 +160,7 @@ async def test_unknown_methods_are_unimplemented_and_one_series(tmp_path: Path) 
     assert 'requests_total{code="unknown_method",method="unmatched",transport="grpc"} 3.0' in text
 
 
+@pytest.mark.survival("H2")
 def test_one_tenants_calls_and_streams_leave_others_room() -> None:
     calls = Calls(8)
     with calls.entered("acme", is_stream=True), calls.entered("acme", is_stream=True):

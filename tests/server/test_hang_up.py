@@ -113,6 +113,7 @@ async def unary_grpc(server: Server) -> None:
         await rpc.predictor.Predict(request())
 
 
+@pytest.mark.survival("C10", "E3")
 @pytest.mark.parametrize("call", [stream_http, unary_http, native_http, stream_grpc, unary_grpc])
 @pytest.mark.parametrize("num_steps", [0, 3])
 async def test_a_caller_who_hangs_up_frees_everything_within_a_step(
@@ -127,6 +128,7 @@ async def test_a_caller_who_hangs_up_frees_everything_within_a_step(
         await assert_free_within_a_step(server, engine)
 
 
+@pytest.mark.survival("C10")
 async def test_a_deadline_that_passes_frees_everything_within_a_step(tmp_path: Path) -> None:
     async with written(tmp_path) as (server, engine), grpc_client(server) as rpc:
         reading = rpc.predictor.PredictStream(request(), timeout=0.3)

@@ -23,6 +23,7 @@ def test_a_created_key_opens_and_names_its_tenant_and_role(tmp_path: Path) -> No
     assert (found.tenant, found.role) == ("acme", "use")
 
 
+@pytest.mark.survival("B4")
 def test_the_file_never_holds_the_secret_and_only_its_owner_reads_it(tmp_path: Path) -> None:
     path = tmp_path / "keys.jsonl"
     _, token = create_key(path, "acme", "use")

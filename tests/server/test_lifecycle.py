@@ -127,6 +127,7 @@ async def test_a_draining_server_says_so_and_finishes_what_it_accepted(tmp_path:
         await draining
 
 
+@pytest.mark.survival("H5")
 async def test_a_server_without_its_engine_is_not_ready_until_it_is_back(tmp_path: Path) -> None:
     engine = FakeEngine()
     async with (
@@ -195,6 +196,7 @@ async def process(
         await child.communicate()
 
 
+@pytest.mark.survival("H4")
 async def test_sigterm_under_load_loses_no_accepted_call(tmp_path: Path) -> None:
     async with process(tmp_path) as (child, where):
         answered, refused = 0, 0
@@ -240,6 +242,7 @@ async def test_sigterm_under_load_loses_no_accepted_call(tmp_path: Path) -> None
         assert refused == 12
 
 
+@pytest.mark.survival("H4")
 async def test_a_second_sigterm_ends_the_server_at_once(tmp_path: Path) -> None:
     async with process(tmp_path) as (child, where):
         async with channel_to(where["grpc"]) as channel:

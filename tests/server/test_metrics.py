@@ -132,6 +132,7 @@ async def test_metrics_listen_where_they_were_told_to_and_nowhere_else(tmp_path:
             await http.get(f"http://127.0.0.1:{server.ports.metrics}/metrics")
 
 
+@pytest.mark.survival("C7", "H10")
 def test_tasks_beyond_the_cap_share_one_label() -> None:
     metrics = Metrics(CollectorRegistry(), max_task_labels=10)
     for number in range(1000):
@@ -145,6 +146,7 @@ def test_tasks_beyond_the_cap_share_one_label() -> None:
     assert f"adapterd_task_requests_total{other} 990.0" in text
 
 
+@pytest.mark.survival("E4")
 def test_a_deleted_tasks_series_go_and_make_room() -> None:
     metrics = Metrics(CollectorRegistry(), max_task_labels=1)
     for code in ("ok", "overloaded"):
@@ -158,6 +160,7 @@ def test_a_deleted_tasks_series_go_and_make_room() -> None:
     assert 'adapterd_task_requests_total{code="ok",task="new",tenant="a"} 1.0' in text
 
 
+@pytest.mark.survival("E4")
 async def test_deleting_a_task_ends_its_series(tmp_path: Path) -> None:
     async with running(tmp_path) as server, http_client(server) as http:
         await busy(server)
@@ -225,6 +228,7 @@ def test_buckets_reach_as_far_as_calls_may_take() -> None:
     assert 'request_duration_seconds_bucket{le="240.0",method="GET /",transport="http"} 1.0' in text
 
 
+@pytest.mark.survival("C7", "H10")
 async def test_invented_methods_share_one_series(tmp_path: Path) -> None:
     async with running(tmp_path) as server, http_client(server) as http:
         for number in range(20):

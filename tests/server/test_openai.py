@@ -357,6 +357,7 @@ BAD: list[tuple[dict[str, Any], type[openai.APIStatusError], str]] = [
 ]
 
 
+@pytest.mark.survival("C5")
 @pytest.mark.parametrize("streams", [False, True])
 @pytest.mark.parametrize(("changes", "error", "words"), BAD, ids=lambda v: str(v)[:40])
 async def test_what_cannot_be_written_is_refused_by_status(
@@ -500,6 +501,7 @@ ROUTES: dict[str, tuple[dict[str, Any], set[str]]] = {
 }
 
 
+@pytest.mark.survival("C5")
 @pytest.mark.parametrize("path", ROUTES)
 async def test_no_value_of_any_parameter_is_the_servers_own_fault(
     tmp_path: Path, path: str

@@ -144,6 +144,7 @@ async def test_logprobs_stop_ids_and_shared_beginnings_are_the_engines(
         assert second.usage.prompt_tokens_details.cached_tokens == 32  # two blocks of sixteen
 
 
+@pytest.mark.survival("C6")
 async def test_a_row_that_can_never_fit_is_refused_by_status(tmp_path: Path, folder: Path) -> None:
     config = EngineConfig(
         base=str(folder), dtype="float32", threads=1, num_slots=4, kv_cache_bytes=3 * 6144

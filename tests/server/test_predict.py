@@ -102,12 +102,14 @@ async def test_what_is_not_there_is_a_typed_404(tmp_path: Path, ref: str, code: 
         assert (error.code(), code_of(error)) == (grpc.StatusCode.NOT_FOUND, code)
 
 
+@pytest.mark.survival("A18")
 async def test_a_name_that_cannot_be_is_refused(tmp_path: Path) -> None:
     async with running(tmp_path) as server, grpc_client(server) as rpc:
         error = await refusal(rpc.predict("../../etc/passwd", "x"))
         assert (error.code(), code_of(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "bad_name")
 
 
+@pytest.mark.survival("C6")
 @pytest.mark.parametrize(
     ("item", "code"),
     [
@@ -135,6 +137,7 @@ async def test_a_bad_input_fails_alone(tmp_path: Path, item: Any, code: str) -> 
         assert "label" in body["outputs"][0]
 
 
+@pytest.mark.survival("C6")
 @pytest.mark.parametrize(
     ("given", "code"),
     [
@@ -205,6 +208,7 @@ async def test_a_batch_call_waits_in_its_own_band_over_both_transports(tmp_path:
         await asyncio.gather(*calls)
 
 
+@pytest.mark.survival("C3", "C5")
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
@@ -235,6 +239,7 @@ async def test_a_call_that_cannot_be_read_is_refused_as_a_whole(
         assert (await post(server, "mood", {"inputs": ["x"]}))[0] == 200
 
 
+@pytest.mark.survival("C1")
 async def test_a_body_without_a_length_stops_at_the_cap(tmp_path: Path) -> None:
     async def endless() -> Any:
         for _ in range(100):
@@ -245,6 +250,7 @@ async def test_a_body_without_a_length_stops_at_the_cap(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
+@pytest.mark.survival("C9")
 async def test_a_row_the_engine_cannot_compute_fails_alone(tmp_path: Path) -> None:
     engine = HeldEngine(is_holding=False)
     async with running(tmp_path, engine) as server:
@@ -255,6 +261,7 @@ async def test_a_row_the_engine_cannot_compute_fails_alone(tmp_path: Path) -> No
         assert "label" in body["outputs"][2]
 
 
+@pytest.mark.survival("H1")
 async def test_a_full_queue_is_refused_with_the_time_to_come_back(tmp_path: Path) -> None:
     engine = HeldEngine()
     async with (
@@ -277,6 +284,7 @@ async def test_a_full_queue_is_refused_with_the_time_to_come_back(tmp_path: Path
         assert len(await asyncio.gather(*calls)) == 3
 
 
+@pytest.mark.survival("C10")
 async def test_a_deadline_that_passes_is_a_typed_error_and_leaves_nothing_behind(
     tmp_path: Path,
 ) -> None:
@@ -299,6 +307,7 @@ async def test_a_grpc_deadline_is_kept(tmp_path: Path) -> None:
         await until(lambda: server.parts.dispatch.residency.num_leases == 0)
 
 
+@pytest.mark.survival("C10")
 async def test_a_grpc_caller_who_hangs_up_leaves_no_lease(tmp_path: Path) -> None:
     engine = HeldEngine()
     async with running(tmp_path, engine) as server, grpc_client(server) as rpc:
@@ -311,6 +320,7 @@ async def test_a_grpc_caller_who_hangs_up_leaves_no_lease(tmp_path: Path) -> Non
         await until(lambda: (dispatch.residency.num_leases, dispatch.slots.num_leases) == (0, 0))
 
 
+@pytest.mark.survival("C10")
 async def test_an_http_caller_who_hangs_up_takes_the_queued_rows_along(tmp_path: Path) -> None:
     engine = HeldEngine()
     async with running(tmp_path, engine, ahead_tokens=10_000) as server:
@@ -326,6 +336,7 @@ async def test_an_http_caller_who_hangs_up_takes_the_queued_rows_along(tmp_path:
         assert (await first)[0] == 200
 
 
+@pytest.mark.survival("H5")
 async def test_calls_in_flight_get_a_retryable_error_when_the_engine_dies(tmp_path: Path) -> None:
     engine = HeldEngine()
     async with running(tmp_path, engine, ahead_tokens=10_000) as server, grpc_client(server) as rpc:
@@ -343,6 +354,7 @@ async def test_calls_in_flight_get_a_retryable_error_when_the_engine_dies(tmp_pa
         assert (await rpc.predict("mood", "x")).version == 1
 
 
+@pytest.mark.survival("E1")
 async def test_the_answer_names_digest_and_request_outside_the_body_too(tmp_path: Path) -> None:
     async with (
         running(tmp_path) as server,

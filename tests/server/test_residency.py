@@ -39,6 +39,7 @@ def with_clock(bench: Bench, host_bytes: int) -> tuple[Residency, list[float]]:
     return made, now
 
 
+@pytest.mark.survival("E8")
 async def test_many_callers_of_a_cold_adapter_share_one_load(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     version = bench.version()
@@ -49,6 +50,7 @@ async def test_many_callers_of_a_cold_adapter_share_one_load(tmp_path: Path) -> 
     assert bench.residency.num_leases == 0
 
 
+@pytest.mark.survival("E8")
 async def test_a_caller_who_hangs_up_does_not_stop_the_load_for_others(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     version = bench.version()
@@ -60,6 +62,7 @@ async def test_a_caller_who_hangs_up_does_not_stop_the_load_for_others(tmp_path:
     assert loads(bench) == [version.digest]
 
 
+@pytest.mark.survival("A13")
 async def test_a_version_made_for_another_base_is_refused(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     version = bench.version()
@@ -70,6 +73,7 @@ async def test_a_version_made_for_another_base_is_refused(tmp_path: Path) -> Non
     assert loads(bench) == []
 
 
+@pytest.mark.survival("D7")
 async def test_tenants_of_one_digest_never_read_each_others_names(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     first = publish(bench.registry, "secret-merger", tenant="acme")
@@ -100,6 +104,7 @@ async def test_an_engine_that_stays_away_is_not_waited_for_for_ever() -> None:
         await until_alive(FakeEngine(down=True), within_s=0.1)
 
 
+@pytest.mark.survival("E9")
 async def test_the_least_recently_used_adapter_makes_room(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     versions = [bench.version(f"t{i}", i) for i in range(3)]
@@ -114,6 +119,7 @@ async def test_the_least_recently_used_adapter_makes_room(tmp_path: Path) -> Non
     assert held.num_bytes <= budget
 
 
+@pytest.mark.survival("E3")
 async def test_a_leased_adapter_is_never_unloaded(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     held, now = with_clock(bench, host_bytes=1)
@@ -126,6 +132,7 @@ async def test_a_leased_adapter_is_never_unloaded(tmp_path: Path) -> None:
     assert len(unloads(bench)) == 2
 
 
+@pytest.mark.survival("E7")
 async def test_an_adapter_that_cannot_be_loaded_is_not_tried_again_for_a_while(
     tmp_path: Path,
 ) -> None:
@@ -142,6 +149,7 @@ async def test_an_adapter_that_cannot_be_loaded_is_not_tried_again_for_a_while(
     (await held.acquire(version)).release()
 
 
+@pytest.mark.survival("E7")
 async def test_a_failed_load_leaves_other_adapters_alone(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bad, good = bench.version("bad", 1), bench.version("good", 2)
@@ -152,6 +160,7 @@ async def test_a_failed_load_leaves_other_adapters_alone(tmp_path: Path) -> None
     (await bench.residency.acquire(good)).release()
 
 
+@pytest.mark.survival("E7")
 async def test_the_death_of_the_engine_is_not_held_against_an_adapter(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     version = bench.version()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ def test_rows_of_one_digest_stay_side_by_side() -> None:
     assert digests == ["a", "a", "b", "b"]
 
 
+@pytest.mark.survival("H3")
 def test_expired_and_abandoned_entries_are_dropped_before_anything_is_chosen() -> None:
     expired, gone, live = Item(deadline=1.0), Item(abandoned=True), Item(deadline=3.0)
     decision = decide([expired, gone, live], {}, LIMITS, now=2.0)
@@ -68,6 +70,7 @@ def test_a_batch_entry_that_waited_long_enough_keeps_its_place() -> None:
     assert chosen(batch, interactive, now=1.5) == [batch, interactive]
 
 
+@pytest.mark.survival("E5")
 def test_more_adapters_than_slots_never_share_a_batch() -> None:
     assert [item.digest for item in chosen(*(Item(digest=d) for d in "abca"))] == ["a", "a", "b"]
 
@@ -82,6 +85,7 @@ def test_an_entry_without_a_slot_delays_only_itself() -> None:
     assert chosen(cold, warm, leased={"a": 1, "b": 1}) == [warm]
 
 
+@pytest.mark.survival("E6")
 def test_an_entry_that_waited_too_long_for_a_slot_stops_the_younger_ones() -> None:
     cold, warm = Item(digest="cold"), Item(digest="a")
     assert chosen(cold, warm, leased={"a": 1, "b": 1}, now=0.2) == []
@@ -108,6 +112,7 @@ items = st.builds(
 )
 
 
+@pytest.mark.survival("E5")
 @given(st.lists(items, max_size=30), st.sets(st.sampled_from("abcdef"), max_size=2))
 def test_a_batch_never_passes_its_budgets(queue: list[Item], leased: set[str]) -> None:
     decision = decide(queue, dict.fromkeys(leased, 300), LIMITS, now=5.0)
@@ -136,6 +141,7 @@ def test_every_entry_is_chosen_after_as_many_batches_as_there_are_entries(
     assert waiting == []
 
 
+@pytest.mark.survival("E6")
 @given(st.lists(st.sampled_from("bcd"), max_size=40), st.integers(1, 3))
 def test_a_cold_adapter_is_served_within_a_bound_beside_hot_ones(
     hot: list[str], pipeline: int

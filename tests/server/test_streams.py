@@ -27,6 +27,7 @@ def api(server: Server, *, max_bytes: int = 2**20, stall_s: float = 5.0) -> Adap
     )
 
 
+@pytest.mark.survival("C1")
 @pytest.mark.parametrize("sent", [0, 1, 3])
 async def test_a_stream_that_stands_still_is_given_up(tmp_path: Path, sent: int) -> None:
     adapter = write_fake_adapter(tmp_path / "adapter")
@@ -41,6 +42,7 @@ async def test_a_stream_that_stands_still_is_given_up(tmp_path: Path, sent: int)
             await api(server, stall_s=0.1).register(stalled(), CALLER)
 
 
+@pytest.mark.survival("A12", "C1")
 async def test_a_stream_stops_at_the_cap_of_uploads(tmp_path: Path) -> None:
     adapter = write_fake_adapter(tmp_path / "adapter")
 

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
+
 from engine.port import Unload
 from engine.testing import FakeEngine
 from tests.server.build import Grpc, grpc_client, http_client, publish, registry_of, running, until
@@ -14,6 +16,7 @@ TEXTS = ["one", "two and more", "three"]
 Answer = tuple[str, list[dict[str, float]]]
 
 
+@pytest.mark.survival("E1")
 async def test_every_answer_under_promotion_is_one_versions_own_and_none_is_lost(
     tmp_path: Path,
 ) -> None:
@@ -56,6 +59,7 @@ async def test_the_call_after_a_promotion_is_answered_by_the_new_version(tmp_pat
             assert (await rpc.predict("mood", "x")).version == version
 
 
+@pytest.mark.survival("E4")
 async def test_deleting_a_version_unloads_it(tmp_path: Path) -> None:
     engine = FakeEngine()
     async with (
@@ -73,6 +77,7 @@ async def test_deleting_a_version_unloads_it(tmp_path: Path) -> None:
         assert (await http.get("/v1/tasks/mood/versions/2")).status_code == 404
 
 
+@pytest.mark.survival("B12")
 async def test_two_movers_of_an_alias_cannot_both_win(tmp_path: Path) -> None:
     async with running(tmp_path) as server, http_client(server) as http:
         for seed in range(3):

@@ -105,6 +105,7 @@ def digest(base: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return found
 
 
+@pytest.mark.survival("F3")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_what_a_worker_leaves_the_next_one_ends_as_if_there_had_been_one(
     yard: Yard, digest: str, number: signal.Signals
@@ -126,6 +127,7 @@ def test_what_a_worker_leaves_the_next_one_ends_as_if_there_had_been_one(
     assert list((yard.bench.directory / "checkpoints").iterdir()) == []
 
 
+@pytest.mark.survival("F4")
 def test_a_worker_that_was_frozen_while_another_took_its_job_publishes_nothing(
     yard: Yard, digest: str
 ) -> None:

@@ -185,6 +185,7 @@ async def test_an_adapter_that_writes_counts_twice_in_its_slot(tmp_path: Path) -
     await text
 
 
+@pytest.mark.survival("E3")
 @pytest.mark.parametrize("began", [False, True])
 async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, began: bool) -> None:
     desk = Desk(tmp_path)
@@ -291,6 +292,7 @@ async def test_texts_go_on_by_priority_and_then_in_order_of_arrival(tmp_path: Pa
     assert [keys[key] for key in first.keys] == [3, 5, 4, 6]
 
 
+@pytest.mark.survival("D1")
 async def test_every_text_shares_what_it_reads_with_its_own_tenant_only(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     lease = await desk.draft()

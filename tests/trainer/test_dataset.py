@@ -187,6 +187,7 @@ def test_labels_as_many_as_rows_are_refused() -> None:
         check_trainable(examples([str(i) for i in range(30)]), "classify")
 
 
+@pytest.mark.survival("F2")
 def test_more_rows_than_the_cap_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset, "MAX_ROWS", 3)
     with pytest.raises(TooManyRows):

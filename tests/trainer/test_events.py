@@ -124,6 +124,7 @@ def test_a_whole_job_tells_of_its_phases(bench: Bench) -> None:
     assert published[0].data["ref"] == "mood@1"
 
 
+@pytest.mark.survival("G7")
 def test_a_database_of_the_first_release_is_brought_forward_with_its_jobs(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -142,6 +143,7 @@ def test_a_database_of_the_first_release_is_brought_forward_with_its_jobs(
     store.close()
 
 
+@pytest.mark.survival("G7")
 def test_a_database_of_a_later_release_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "jobs.db") as db:
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")

@@ -22,6 +22,7 @@ def test_an_upload_comes_back_byte_for_byte(bench: Bench) -> None:
     assert (record.bytes, record.sha256) == (6, hashlib.sha256(b"onetwo").hexdigest())
 
 
+@pytest.mark.survival("B2", "F1")
 def test_another_tenant_does_not_see_a_file(bench: Bench) -> None:
     record = bench.upload(b"x")
     with pytest.raises(UnknownFile):
@@ -47,6 +48,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(bench: Bench) -> None:
     assert stored(bench) == []
 
 
+@pytest.mark.survival("F1")
 def test_a_name_is_kept_to_show_and_never_used_as_a_path(bench: Bench) -> None:
     record = bench.files.put(TENANT, "../../etc/pass\nwd", "train", [b"x"], 10)
     assert record.filename == "passwd"

@@ -41,6 +41,7 @@ def test_jobs_are_claimed_in_the_order_they_came(bench: Bench) -> None:
     assert bench.store.claim("worker", 10.0) is None
 
 
+@pytest.mark.survival("F4")
 def test_two_workers_never_hold_the_same_job(bench: Bench) -> None:
     for number in range(10):
         submit(bench, f"job-{number}")
@@ -67,6 +68,7 @@ def test_a_beat_keeps_a_job_that_would_else_be_taken_up(bench: Bench) -> None:
     assert bench.store.claim("other", 10.0) is None
 
 
+@pytest.mark.survival("F3", "F4")
 def test_a_lost_job_is_taken_up_again_and_its_first_worker_can_change_nothing(bench: Bench) -> None:
     submit(bench)
     first = claim(bench)
@@ -105,6 +107,7 @@ def test_a_job_lost_twice_after_its_last_checkpoint_fails_as_lost(bench: Bench) 
     assert status(bench) is Status.FAILED
 
 
+@pytest.mark.survival("F3")
 def test_a_job_lost_twice_fails_as_lost(bench: Bench) -> None:
     submit(bench)
     for _ in range(2):
@@ -165,6 +168,7 @@ def test_only_news_makes_a_new_revision(bench: Bench) -> None:
     assert (job.revision, job.phase, job.progress) == (before + 2, Phase.TRAINING, 0.5)
 
 
+@pytest.mark.survival("B2")
 def test_another_tenants_job_is_not_there(bench: Bench) -> None:
     submit(bench)
     with pytest.raises(UnknownJob):
@@ -174,6 +178,7 @@ def test_another_tenants_job_is_not_there(bench: Bench) -> None:
     assert bench.store.list_jobs("other", None, 10) == []
 
 
+@pytest.mark.survival("F1")
 def test_a_job_cannot_name_another_tenants_file(bench: Bench) -> None:
     theirs = bench.files.put("other", "a", "train", [b"x"], 10)
     with pytest.raises(UnknownFile):

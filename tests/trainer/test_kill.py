@@ -13,6 +13,7 @@ from tests.trainer.build import TENANT, Bench
 from trainer.jobs import Status
 
 
+@pytest.mark.survival("F3")
 @pytest.mark.parametrize("when", ["training", "published"])
 def test_a_job_whose_process_is_killed_is_taken_up_again_once_its_lease_ends(
     tmp_path: Path, when: str

@@ -50,6 +50,7 @@ def published(bench: Bench) -> dict[str, bytes]:
     return files
 
 
+@pytest.mark.survival("F3")
 @pytest.mark.parametrize("when", MOMENTS)
 def test_a_killed_training_ends_with_the_bytes_of_one_that_was_not(
     tmp_path: Path, base: Path, engine: EnginePort, whole: dict[str, bytes], when: str

@@ -50,6 +50,7 @@ def test_numbered_labels_of_hugging_face_datasets_get_their_names() -> None:
     assert records == [{"label": "pos", "tags": ["neg", "pos"]}, {"label": "neg", "tags": ["pos"]}]
 
 
+@pytest.mark.survival("F2")
 def test_a_small_file_that_says_a_great_deal_is_refused_by_its_count() -> None:
     table = pa.table({"label": pa.array([1] * 500_001, pa.int8())})
     content = written(table)
@@ -58,6 +59,7 @@ def test_a_small_file_that_says_a_great_deal_is_refused_by_its_count() -> None:
         list(read_records(content, "rows.parquet"))
 
 
+@pytest.mark.survival("F2")
 def test_rows_that_unfold_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "_MAX_BYTES", 10_000)
     content = written(pa.table({"text": ["x" * 1000] * 100}))

@@ -120,6 +120,7 @@ def test_a_worker_that_stops_leaves_what_the_next_one_goes_on_from(
     bench.close()
 
 
+@pytest.mark.survival("F3")
 def test_a_job_whose_engine_dies_goes_on_from_its_last_checkpoint(
     tmp_path: Path, digest: str
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_job_for_another_base_fails_and_publishes_nothing(tmp_path: Path, begu
     bench.close()
 
 
+@pytest.mark.survival("F5")
 @pytest.mark.parametrize("error", [Diverged("the loss is nan"), OutOfMemory("does not fit")])
 def test_a_failed_job_leaves_its_last_checkpoint_for_a_while(
     tmp_path: Path, error: Exception

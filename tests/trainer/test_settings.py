@@ -33,6 +33,7 @@ def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
     assert caught.value.name == "lr"
 
 
+@pytest.mark.survival("F2")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -189,6 +190,7 @@ ODD = [
 ]  # fmt: skip
 
 
+@pytest.mark.survival("F2")
 @pytest.mark.parametrize("name", [each.name for each in fields(TrainingSettings)])
 def test_a_setting_is_read_or_refused_by_its_name_whatever_it_is(name: str) -> None:
     for value in ODD:

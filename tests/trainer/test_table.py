@@ -32,6 +32,7 @@ def test_a_byte_that_is_not_utf_8_is_named_and_shown_as_it_may_have_been_meant()
         fields('{"a": 1}\n{"a": "café'.encode("latin-1"), "rows.jsonl")
 
 
+@pytest.mark.survival("F2")
 def test_a_line_longer_than_any_usable_row_is_refused_unread() -> None:
     with pytest.raises(BadLine, match="Line 2 is longer than 8388608 bytes") as caught:
         fields(b'{"a": 1}\n{"a": "' + b"x" * 100_000_000 + b'"}', "rows.jsonl")
@@ -117,6 +118,7 @@ def test_a_conll_token_without_a_tag_is_named() -> None:
         fields(b"Ann\tB-person\nran\n", "rows.conll")
 
 
+@pytest.mark.survival("F2")
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -28,6 +28,7 @@ class TakenOver(FakeEngine):
         return FakeEngine.submit(self, step)
 
 
+@pytest.mark.survival("F4")
 def test_a_worker_whose_job_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
     bench = Bench(directory=tmp_path, port=(port := TakenOver()))
     bench.trainer.submit(bench.spec(jsonl(mood_rows())))

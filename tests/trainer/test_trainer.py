@@ -141,6 +141,7 @@ def test_a_bad_line_of_a_given_test_file_names_the_file(bench: Bench) -> None:
         bench.trainer.submit(bench.spec(MOODS, test_file_id=test.id))
 
 
+@pytest.mark.survival("F2")
 @pytest.mark.parametrize(
     ("content", "error"),
     [
@@ -204,6 +205,7 @@ def test_a_version_that_writes_no_better_than_a_copy_or_a_ridge_says_so() -> Non
     ]
 
 
+@pytest.mark.survival("F5")
 def test_a_job_that_diverges_publishes_nothing(bench: Bench) -> None:
     fake(bench).broken = {Train: Diverged()}
     assert_unpublished(bench, run(bench), "diverged")
@@ -348,6 +350,7 @@ def test_a_watcher_sees_the_job_move_and_end(tmp_path: Any) -> None:
     bench.close()
 
 
+@pytest.mark.survival("F3")
 def test_a_job_that_publishes_twice_has_one_version(bench: Bench) -> None:
     """A worker that lost its lease may still publish: the fence is the job."""
     job = bench.trainer.submit(bench.spec(MOODS))

@@ -42,6 +42,7 @@ def test_the_last_token_is_always_read() -> None:
     assert BlockTable(blocks, b"root").reuse(IDS[:8]) == 4
 
 
+@pytest.mark.survival("D1")
 @pytest.mark.parametrize("other", [None, b"other"], ids=["no root", "another root"])
 def test_rows_of_other_roots_share_nothing(other: bytes | None) -> None:
     blocks = Blocks(9, SIZE)
@@ -49,6 +50,7 @@ def test_rows_of_other_roots_share_nothing(other: bytes | None) -> None:
     assert BlockTable(blocks, other).reuse(IDS) == 0
 
 
+@pytest.mark.survival("D2")
 def test_a_digest_and_a_salt_are_told_apart() -> None:
     assert (
         len({root_name(*pair) for pair in [("ab", "c"), ("a", "bc"), ("abc", ""), ("", "abc")]})

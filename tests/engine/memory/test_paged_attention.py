@@ -17,6 +17,7 @@ def looked_at(pool: Tensor, table_B: Tensor, length: int, window: int | None) ->
     return row[-window if window else 0 :].transpose(0, 1)
 
 
+@pytest.mark.survival("D6")
 @pytest.mark.parametrize("window", [None, 1, 20, 40])
 @pytest.mark.parametrize(
     ("heads", "kv_heads", "width"), [(6, 2, 12), (4, 4, 16), (9, 3, 64), (20, 1, 8)]
@@ -41,6 +42,7 @@ def test_every_token_sees_its_own_rows_tokens_and_no_others(
         torch.testing.assert_close(out_THD[token], expected, atol=2e-6, rtol=1e-5)
 
 
+@pytest.mark.survival("D6")
 def test_numbers_that_are_none_where_a_token_may_not_look_do_not_reach_it(
     interpreted: ModuleType,
 ) -> None:

@@ -26,6 +26,7 @@ def test_values_within_their_bounds_pass(settings: dict) -> None:
     check_sampling(Sampling(**settings), num_words=10)
 
 
+@pytest.mark.survival("C5")
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -59,6 +60,7 @@ def test_values_beyond_their_bounds_are_refused_with_both_named(
     assert sentence in str(refused.value)
 
 
+@pytest.mark.survival("C8")
 @pytest.mark.parametrize("settings", [{"logit_bias": {10: 1.0}}, {"stop_ids": [10]}])
 def test_a_token_beyond_the_vocabulary_is_refused_where_its_size_is_known(settings: dict) -> None:
     with pytest.raises(BadRow, match="token 10, and the base has 10 words"):

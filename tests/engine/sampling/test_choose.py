@@ -77,6 +77,7 @@ def test_a_row_gets_the_same_token_alone_and_in_any_batch_in_any_order(rows, see
         assert together.tokens[place] == alone[i].tokens[0]
 
 
+@pytest.mark.survival("D5")
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize(
     "settings_of_rows", [{}, {"temperature": 1.0, "top_p": 0.9}, {"logit_bias": {1: 1.0}}]

@@ -1,0 +1,118 @@
+"""A server as its machine sees it: where it listens, what it imports, and without assertions."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine.config import EngineConfig
+from engine.supervised import SupervisedEngine
+from engine.testing import write_fake_adapter
+from tests.architecture.sources import ROOT, parse, relative, source_files
+from tests.engine.stand_in import write_launcher
+from tests.server.build import http_client, running
+from tests.server.test_adapters import parts
+
+#: reading with these runs what the sender wrote
+RUNS_WHAT_IT_READS = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+LISTENS = 0x10000
+REFUSALS = [
+    "tests/registry/test_reader_config.py",
+    "tests/registry/test_reader_files.py",
+    "tests/registry/test_reader_header.py",
+    "tests/registry/test_ref.py",
+    "tests/registry/test_staging.py",
+    "tests/server/test_auth.py",
+    "tests/server/test_keys.py",
+    "tests/server/test_http_gate.py",
+    "tests/server/test_grpc_gate.py",
+    "tests/trainer/test_settings.py",
+]
+
+
+def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
+    """Addresses of IP sockets and paths of Unix ones that these processes take connections at."""
+    found = {
+        (connection.laddr.ip, connection.laddr.port)
+        for process in processes
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    held = {
+        path.readlink().name
+        for process in processes
+        for path in Path(f"/proc/{process.pid}/fd").iterdir()
+        if path.is_symlink()
+    }
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[3], 16) & LISTENS and f"socket:[{fields[6]}]" in held:
+            found.add((fields[7] if len(fields) > 7 else "unnamed", 0))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="reads Linux's /proc")
+@pytest.mark.survival("H7")
+async def test_a_server_and_its_children_listen_on_three_ports_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    me = psutil.Process()
+    before = listening([me, *me.children(recursive=True)])
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", str(write_launcher(tmp_path)))
+        engine = await asyncio.to_thread(SupervisedEngine, EngineConfig(base="stand-in"))
+    try:
+        async with (
+            running(tmp_path / "data", engine, train=True) as server,
+            http_client(server) as http,
+        ):
+            # a child reads it, so that the process which starts such children is there too
+            adapter = write_fake_adapter(tmp_path / "adapter")
+            assert (
+                await http.post("/v1/tasks/mood/versions", files=parts(adapter))
+            ).status_code == 201
+            processes = [me, *me.children(recursive=True)]
+            assert engine.pid in {process.pid for process in processes}
+            ports = {server.ports.http, server.ports.grpc, server.ports.metrics}
+            assert listening(processes) - before == {("127.0.0.1", port) for port in ports}
+    finally:
+        await asyncio.to_thread(engine.close)
+
+
+@pytest.mark.survival("H7", "A1")
+def test_nothing_of_ours_reads_with_a_module_that_runs_what_it_reads() -> None:
+    """Nor does `torch.load`, which unpickles too."""
+    found = [
+        f"{relative(path)}:{node.lineno}"
+        for path in source_files()
+        for node in ast.walk(parse(path))
+        if _imported(node) & RUNS_WHAT_IT_READS
+        or (isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.load")
+    ]
+    assert found == []
+
+
+def _imported(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.partition(".")[0] for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module.partition(".")[0]}
+    return set()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.survival("B13")
+def test_every_refusal_stands_without_assertions() -> None:
+    """pytest keeps the assertions of the tests themselves; those of the product are gone."""
+    command = [sys.executable, "-O", "-m", "pytest", "-p", "no:cacheprovider"]
+    # which it says of the product's, as a warning
+    command += ["-W", "ignore::pytest.PytestConfigWarning", *REFUSALS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:]
