@@ -45,6 +45,7 @@ check: $(STAMP) ## style, types, layers, generated code: everything but the test
 	@echo "==> import-linter"; $(BIN)/lint-imports
 	@echo "==> protobuf style and compatibility"; $(BIN)/buf lint protos && $(BIN)/buf breaking protos --against protos/released.binpb
 	@echo "==> generated protobuf code"; $(BIN)/python -m tests.architecture.generated_code
+	@echo "==> docs/survival.md and its tests"; $(BIN)/python -m tests.survival --check
 
 test: $(STAMP) ## the tests that need no GPU and little time
 	@echo "==> pytest, two workers of one thread each"

@@ -32,11 +32,11 @@ def main() -> None:
 
 
 def write_launcher(folder: Path) -> Path:
-    """An interpreter whose `-m engine` is this module."""
+    """An interpreter whose `-P -m engine` is this module."""
     launcher = folder / "python"
     marker = folder / "started"
     launcher.write_text(
-        f'#!/bin/sh\nshift 2\nexec {sys.executable} -m tests.engine.stand_in {marker} "$@"\n'
+        f'#!/bin/sh\nshift 3\nexec {sys.executable} -m tests.engine.stand_in {marker} "$@"\n'
     )
     launcher.chmod(0o755)
     return launcher

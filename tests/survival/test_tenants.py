@@ -58,7 +58,7 @@ async def test_what_one_tenant_deletes_another_keeps(tmp_path: Path) -> None:
         assert (await theirs.delete("/v1/tasks/mood")).status_code == 204
         after = (await ours.post("/v1/tasks/mood/predict", json={"inputs": ["x"]})).json()
         assert (after["digest"], after["outputs"]) == (before["digest"], before["outputs"])
-        assert (await ours.get("/v1/tasks/mood/versions/1/files")).status_code == 200
+        assert (await ours.get("/v1/tasks/mood/versions/1/export")).status_code == 200
 
 
 def _without_own(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
