@@ -17,9 +17,14 @@ from trainer.table import Record
 MAX_CHARS = 100_000
 #: beyond it a float stands for several whole numbers
 _MAX_EXACT = 2.0**53
-_LIST = re.compile(r"\s*\[[^\[\]]{0,10000}\]\s*")
-#: strings without a comma between them, which Python would read as one
-_NUMPY = re.compile(r"""['"]\s+['"]""")
+#: of float32; errors are squared, which far larger numbers do not survive
+_LARGEST = 3.4e38
+#: a tuple or set is one of quoted names: `(1, 2)` may be a name itself
+_LIST = re.compile(
+    r"""\s*(?:\[[^\[\]]{0,10000}\]|\(['"][^()]{0,10000}\)|\{['"][^{}:]{0,10000}\}|\(\)|set\(\))\s*"""
+)
+#: what NumPy writes no comma between; of strings Python would make one
+_NUMPY = re.compile(r"""['"]\s+['"]|\[\s*-?\d+\.?\s+-?\d""")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
@@ -78,7 +83,9 @@ def strings(record: Record, column: str) -> tuple[str, ...]:
 
 
 def listed(raw: Any, where: str, line: int) -> Any:
-    """A cell that is a list written as text, by JSON or by Python, as that list."""
+    """A cell that is a list written as text, by JSON or by Python (a tuple or set too), as that
+    list.
+    """
     if not isinstance(raw, str) or not _LIST.fullmatch(raw):
         return raw
     if _NUMPY.search(raw):
@@ -90,8 +97,8 @@ def listed(raw: Any, where: str, line: int) -> Any:
             found = read(raw.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(found, list):
-            return found
+        if isinstance(found, list | tuple | set):
+            return list(found)
     return raw
 
 
@@ -124,12 +131,18 @@ def number(raw: Any, where: str, line: int) -> float:
         if isinstance(raw, str) and "_" in raw:
             raise ValueError  # Python's own way to write thousands
         value = float(raw)
-    except (ValueError, OverflowError):
+    except OverflowError:  # a whole number of more than 308 digits
+        raise BadLine(
+            f"{where} is {shown(raw)}; a number is at most {_LARGEST:g}.", line=line
+        ) from None
+    except ValueError:
         comma = isinstance(raw, str) and _DECIMAL_COMMA.fullmatch(raw.strip())
         remedy = "; write decimals with a point and thousands without a comma" if comma else ""
         raise BadLine(f"{where} must be a number, not {shown(raw)}{remedy}.", line=line) from None
     if not math.isfinite(value):
         raise BadLine(f"{where} is {value}; a finite number is needed.", line=line)
+    if abs(value) > _LARGEST:
+        raise BadLine(f"{where} is {value:g}; a number is at most {_LARGEST:g}.", line=line)
     return value
 
 

@@ -122,3 +122,28 @@ def test_a_header_in_the_middle_of_joined_files_is_refused() -> None:
 def test_a_column_named_twice_is_named() -> None:
     with pytest.raises(BadLine, match=r"'id' stands there more than once.* rename or delete"):
         rows("id,text,label,id\n1,a,x,2\n")
+
+
+def test_a_quote_mark_takes_no_rows_in_where_all_columns_are_prose() -> None:
+    told = [("fine", "a day"), ('"I never said', "b so"), ("so", "c is"), ('he did"', "d it")]
+    content = "\n".join(",".join(row) for row in [("text", "label"), *told])
+    assert [(row["text"], row["label"]) for row in rows(content)] == told
+    assert [notice.line for notice in notices(content)] == [3]
+
+
+def test_prose_over_several_lines_with_commas_is_one_cell() -> None:
+    text = "One, two\nthree, four\nfive"
+    assert rows(f'text,label\nhm,so it is\n"{text}",and so on\n')[1]["text"] == text
+
+
+def test_lines_may_end_as_on_old_macs_but_for_the_last() -> None:
+    assert rows("text,label\ra,x\rb,y\n")[1] == {"text": "b", "label": "y"}
+
+
+def test_a_carriage_return_within_a_header_is_named() -> None:
+    with pytest.raises(BadLine, match="Line 1 is malformed: a carriage return"):
+        rows("text,label\ra,x\nb,y\n")
+
+
+def test_a_first_line_of_any_width_is_read() -> None:
+    assert list(rows(f"{'x' * 140_000},label\na,b\n")[0].values()) == ["a", "b"]

@@ -45,6 +45,36 @@ def test_a_list_of_labels_makes_a_multi_label_head() -> None:
     check_trainable(rows, "classify")
 
 
+@pytest.mark.parametrize(
+    "cell", ["['a', 'b']", '["a", "b"]', "('a', 'b')", "{'b', 'a'}", "('a', 'b',)"]
+)
+def test_a_cell_that_is_a_list_has_several_labels(cell: str) -> None:
+    assert read([{"text": "t", "label": cell}], "classify")[0].label == ("a", "b")
+
+
+@pytest.mark.parametrize("cell", ["(1, 2)", "(a)", "{a}", "[REDACTED]", "{'a': 1}"])
+def test_brackets_alone_make_no_list(cell: str) -> None:
+    assert read([{"text": "t", "label": cell}], "classify")[0].label == cell
+
+
+@pytest.mark.parametrize("cell", ["[0 1]", "[1. 0.]", "['a' 'b']"])
+def test_an_array_of_numpy_written_as_text_is_refused(cell: str) -> None:
+    with pytest.raises(BadLine, match="Line 1: label is an array written as text"):
+        read([{"text": "t", "label": cell}], "classify")
+
+
+@pytest.mark.parametrize("given", [[1, 0, 0], [0.0, 1.0, 1.0], "[0, 0, 1]", [False, False]])
+def test_zeros_and_ones_for_each_class_are_refused(given: object) -> None:
+    with pytest.raises(BadLine, match="write the list of the names of those with a one"):
+        read([{"text": "t", "label": given}], "classify")
+
+
+@pytest.mark.parametrize("value", [1e308, -1e39, 10**400, "1e300"])
+def test_a_number_that_cannot_be_computed_with_is_refused(value: object) -> None:
+    with pytest.raises(BadLine, match=r"Line 1: label is .*; a number is at most 3\.4e\+38"):
+        read([{"text": "t", "label": value}], "regress")
+
+
 def test_one_label_and_a_list_of_them_do_not_go_together() -> None:
     rows = [{"text": "a", "label": ["x"]}, {"text": "b", "label": "x"}]
     with pytest.raises(BadLine, match=r"Line 2 has the label 'x' and line 1 has \('x',\)"):

@@ -63,7 +63,7 @@ def joined_labels(subject: Subject) -> Iterator[Finding]:
     """`a|b` beside `a` and `b`: several labels in one cell."""
     counts = subject.rows_per_class()
     parts = {name: found for name in counts if len(found := _parts(name)) > 1}
-    uses = Counter(part for name in counts for part in set(parts.get(name, [name])))
+    uses = Counter(part for name in counts for part in set(_parts(name)))
     joined = [name for name in parts if all(uses[part] > 1 for part in parts[name])]
     if joined and subject.spec.head == "classify":
         listed = ", ".join(f'"{part}"' for part in parts[joined[0]])
@@ -168,9 +168,13 @@ def _rows_with(subject: Subject, name: str) -> Iterable[Example]:
 
 
 def _parts(name: str) -> list[str]:
-    """Of a name that a sign joins, by the first of the signs that it has."""
+    """Of a name that a sign joins, by the first of the signs that it has; brackets around a list
+    are no part of them.
+    """
     if number_value(name) is not None:
         return [name]
+    if name.startswith("[") and name.endswith("]"):
+        name = name[1:-1]
     mark = next((mark for mark in _JOINING if mark in name), None)
     return [part.strip() for part in name.split(mark) if part.strip()] if mark else [name]
 

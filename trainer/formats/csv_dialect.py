@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainer.errors import BadLine
-from trainer.formats.csv_rows import CsvRow, csv_rows
+from trainer.formats.csv_rows import CsvRow, csv_rows, split_cells
 from trainer.formats.lines import numbered_lines
 from trainer.formats.notice import Notice
 
@@ -52,11 +52,11 @@ def find_dialect(content: bytes) -> CsvDialect:
     quoted = _quoted(content)
     if b'"' not in content:
         return quoted
-    misread, swallowing = _misread(content, quoted)
-    if misread is None:
+    misread = _misread(content, quoted)
+    if misread.first is None:
         return quoted
-    others = (other for other in _others(content, quoted, misread) if _fits(content, other))
-    return next(others, replace(quoted, swallowing=swallowing))
+    others = (other for other in _others(content, quoted, misread.first) if _fits(content, other))
+    return next(others, replace(quoted, swallowing=misread.swallowing))
 
 
 def _quoted(content: bytes) -> CsvDialect:
@@ -66,8 +66,10 @@ def _quoted(content: bytes) -> CsvDialect:
     told = _SEP.fullmatch(first)
     if told:
         start, first = next(lines, (start, first))
-    delimiter = told[1] if told else max(_DELIMITERS, key=lambda each: len(_split(first, each)))
-    spaced = all(name.startswith(" ") for name in _split(first, delimiter)[1:])
+    delimiter = (
+        told[1] if told else max(_DELIMITERS, key=lambda each: len(split_cells(first, each)))
+    )
+    spaced = all(name.startswith(" ") for name in split_cells(first, delimiter)[1:])
     options = {"delimiter": delimiter, "skipinitialspace": spaced and delimiter != "\t"}
     header = next(csv_rows(_from(content, start), options))
     if header.problem:
@@ -97,10 +99,17 @@ def _others(content: bytes, quoted: CsvDialect, line: int) -> Iterator[CsvDialec
         )  # fmt: skip
 
 
-def _misread(content: bytes, dialect: CsvDialect) -> tuple[int | None, dict[int, int]]:
-    """The first line that the dialect cannot read, and the lines on which a cell begins that takes
-    other rows in, with the number of its lines.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Misread:
+    """What a dialect does wrong, for certain or perhaps: its first line, and the lines on which a
+    cell begins that certainly takes other rows in, with the number of its lines.
     """
+
+    first: int | None
+    swallowing: dict[int, int]
+
+
+def _misread(content: bytes, dialect: CsvDialect) -> _Misread:
     columns = [_Column() for _ in dialect.header]
     malformed, long = list[int](), list[CsvRow]()
     for row in dialect.rows(content):
@@ -115,7 +124,14 @@ def _misread(content: bytes, dialect: CsvDialect) -> tuple[int | None, dict[int,
     swallowing = {
         row.line: len(row.lines) for row in long if _are_rows(row.lines, delimiter, columns)
     }
-    return min([*malformed, *swallowing], default=None), swallowing
+    spaced = dialect.options["skipinitialspace"]
+    doubtful = [
+        row.line
+        for row in long
+        if not spaced and _may_be_rows(row.lines, delimiter, len(dialect.header))
+    ]
+    first = min([*malformed, *swallowing, *doubtful], default=None)
+    return _Misread(first=first, swallowing=swallowing)
 
 
 class _Column:
@@ -147,6 +163,17 @@ def _are_rows(lines: tuple[str, ...], delimiter: str, columns: list[_Column]) ->
     )
 
 
+def _may_be_rows(lines: tuple[str, ...], delimiter: str, num_columns: int) -> bool:
+    """Each has all columns, none of them empty, and no space behind a delimiter, as prose has
+    behind its commas.
+    """
+    split = [line.strip("\r\n").split(delimiter) for line in lines if line.strip()]
+    return num_columns > 1 and all(
+        len(cells) == num_columns and all(cell.strip() == cell.rstrip() != "" for cell in cells)
+        for cells in split
+    )
+
+
 def _fits(content: bytes, dialect: CsvDialect) -> bool:
     """All rows are whole, and no cell shows that it was quoted after all."""
     literal = dialect.options.get("quoting") == csv.QUOTE_NONE
@@ -155,7 +182,7 @@ def _fits(content: bytes, dialect: CsvDialect) -> bool:
             return False
         if literal and any(_DOUBLED.fullmatch(cell.strip()) for cell in row.cells):
             return False
-    return literal or _misread(content, dialect)[0] is None
+    return literal or _misread(content, dialect).first is None
 
 
 def _is_number(cell: str) -> bool:
@@ -164,10 +191,6 @@ def _is_number(cell: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
 
 
 def _from(content: bytes, start: int) -> Iterator[tuple[int, str]]:

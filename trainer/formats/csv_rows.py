@@ -44,6 +44,13 @@ def csv_rows(numbered: Iterable[tuple[int, str]], options: dict[str, Any]) -> It
             yield CsvRow(line=taken[0][0], cells=cells, lines=lines, problem=problem)
 
 
+def split_cells(line: str, delimiter: str) -> list[str]:
+    """One line by itself, which may open a cell that it does not close."""
+    csv.field_size_limit(MAX_LINE_BYTES)
+    # a lone carriage return would be an error of the whole line
+    return next(csv.reader([line.replace("\r", " ")], delimiter=delimiter), [])
+
+
 def _recorded(numbered: Iterable[tuple[int, str]], taken: list[tuple[int, str]]) -> Iterator[str]:
     for number, line in numbered:
         taken.append((number, line))

@@ -51,7 +51,7 @@ def as_utf8(content: bytes) -> bytes:
     text = _decoded_utf16(content) if content.startswith(UTF16_MARKS) else content
     text = text.removeprefix(UTF8_MARK)
     # what old Macs, and Excel's "CSV (Macintosh)", end lines with
-    return text if b"\n" in text else text.replace(b"\r", b"\n")
+    return text if b"\n" in text.rstrip() else text.replace(b"\r", b"\n")
 
 
 def _decoded_utf16(content: bytes) -> bytes:

@@ -37,7 +37,7 @@ class ClassifyData(PlainData):
         raw = listed(field(record, spec.label_column), where, record.line)
         label: Any
         if isinstance(raw, list):
-            label = tuple(sorted({name(each, where, record.line) for each in raw}))
+            label = _names(raw, where, record.line)
         else:
             label = name(raw, where, record.line)
         return Example(line=record.line, text=first, pair=second, label=label)
@@ -102,3 +102,17 @@ class ClassifyData(PlainData):
         if truth and not isinstance(truth[0], str):
             return metrics.multi_label(truth, guesses)
         return metrics.classification(truth, guesses)
+
+
+def _names(raw: list[Any], where: str, line: int) -> tuple[str, ...]:
+    """In an order that says nothing. Raises BadLine for zeros and ones, one for each class: nothing
+    would be left of them but the names 0 and 1.
+    """
+    given = [name(each, where, line) for each in raw]
+    if len(given) > len(set(given)) and set(given) <= {"0", "1", "false", "true"}:
+        raise BadLine(
+            f"{where} is {shown(raw)}, which seems to have a zero or one for each class; write the "
+            "list of the names of those with a one.",
+            line=line,
+        )
+    return tuple(sorted(set(given)))

@@ -73,6 +73,12 @@ def test_labels_that_join_others_are_told() -> None:
     assert '["cost", "time"]' in found.message
 
 
+def test_labels_in_brackets_without_quote_marks_are_told() -> None:
+    found = finding("joined_labels", labelled("[cost]", "[time]", "[cost, time]"))
+    assert found.facts["labels"] == ["[cost, time]"]
+    assert '["cost", "time"]' in found.message
+
+
 @pytest.mark.parametrize("label", ["rock/pop", "1,5", "n/a"])
 def test_a_sign_within_a_name_joins_nothing(label: str) -> None:
     assert "joined_labels" not in codes(labelled("cost", "1", "5", label))
