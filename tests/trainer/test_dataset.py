@@ -208,3 +208,9 @@ def test_texts_that_differ_in_case_and_spaces_are_one_group() -> None:
 def test_a_spec_survives_its_json() -> None:
     spec = JobSpec(tenant="t", task="t", file_id="f", promote=True)
     assert spec_of(json.loads(json.dumps(spec.to_json())), spec.tenant) == spec
+
+
+def test_a_conversation_beside_its_prompt_is_read_as_a_whole() -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    row = read([{"prompt": "Hi", "messages": turns}], head="generate")[0]
+    assert (row.text, row.label) == ("user: Hi", "Hello!")

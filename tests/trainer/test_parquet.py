@@ -50,6 +50,32 @@ def test_numbered_labels_of_hugging_face_datasets_get_their_names() -> None:
     assert records == [{"label": "pos", "tags": ["neg", "pos"]}, {"label": "neg", "tags": ["pos"]}]
 
 
+@pytest.mark.parametrize("form", ["Sequence", "List", "LargeList", None])
+def test_lists_of_numbered_labels_get_their_names_in_every_form_they_are_written(
+    form: str | None,
+) -> None:
+    names = {"_type": "ClassLabel", "names": ["neg", "pos"]}
+    feature = {"feature": names, "_type": form} if form else [names]
+    told = {"huggingface": json.dumps({"info": {"features": {"tags": feature}}})}
+    table = pa.table({"tags": [[0, 1], [1]]}).replace_schema_metadata(told)
+    records = [record.fields for record in read_records(written(table), "rows.parquet")]
+    assert records == [{"tags": ["neg", "pos"]}, {"tags": ["pos"]}]
+
+
+@pytest.mark.parametrize(
+    "told", ["no JSON", "[]", '{"info": null}', '{"info": {"features": [1, 2]}}', "{}"]
+)
+def test_other_words_beside_the_schema_do_no_harm(told: str) -> None:
+    table = pa.table({"label": [1]}).replace_schema_metadata({"huggingface": told})
+    assert next(read_records(written(table), "rows.parquet")).fields == {"label": 1}
+
+
+def test_a_text_of_other_bytes_is_refused_with_its_reason() -> None:
+    texts = pa.array([b"caf\xe9"]).view(pa.string())
+    with pytest.raises(BadDataset, match="a text of it is not UTF-8"):
+        list(read_records(written(pa.table({"text": texts})), "rows.parquet"))
+
+
 @pytest.mark.survival("F2")
 def test_a_small_file_that_says_a_great_deal_is_refused_by_its_count() -> None:
     table = pa.table({"label": pa.array([1] * 500_001, pa.int8())})

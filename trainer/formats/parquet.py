@@ -79,6 +79,9 @@ def main() -> None:
     except (BadDataset, pa.ArrowException, OSError) as error:
         sys.stderr.write(f"The Parquet file cannot be read: {error}".rstrip(".") + ".")
         sys.exit(_REFUSED)
+    except UnicodeDecodeError:
+        sys.stderr.write("The Parquet file cannot be read: a text of it is not UTF-8.")
+        sys.exit(_REFUSED)
     except MemoryError:
         sys.stderr.write("The Parquet file's rows need more memory than reading them may take.")
         sys.exit(_REFUSED)
@@ -113,18 +116,26 @@ def json_lines(file: IO[bytes]) -> Iterator[str]:
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     """Hugging Face's datasets write labels as numbers, and their names beside the schema."""
-    raw = metadata.get(b"huggingface")
-    features = json.loads(raw).get("info", {}).get("features", {}) if raw else {}
-    inner = {
-        name: feature.get("feature", feature)
-        for name, feature in features.items()
-        if isinstance(feature, dict)
-    }
-    return {
-        name: feature["names"]
-        for name, feature in inner.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and "names" in feature
-    }
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        each = dict(features).items()
+    except (ValueError, LookupError, TypeError):
+        return {}  # other programs may keep anything there
+    found = {name: _label_names(feature) for name, feature in each}
+    return {name: names for name, names in found.items() if names}
+
+
+def _label_names(feature: Any) -> list[str]:
+    """Of a class label, or of a list of them, which older versions write as a list of one."""
+    while not isinstance(feature, dict) or "feature" in feature:
+        if isinstance(feature, dict):
+            feature = feature["feature"]
+        elif isinstance(feature, list) and len(feature) == 1:
+            feature = feature[0]
+        else:
+            return []
+    names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
+    return names if isinstance(names, list) else []
 
 
 def _named(row: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:

@@ -37,6 +37,9 @@ class GenerateData(PlainData):
     def example(self, record: Record, spec: JobSpec) -> Example:
         column = present(record, present(record, spec.text_column, _PROMPT), _MESSAGES)
         named = present(record, spec.label_column, _COMPLETION)
+        # a prompt beside whole conversations is the first of their messages
+        if named not in record.fields and isinstance(record.fields.get(_MESSAGES), list):
+            column = _MESSAGES
         if column == _MESSAGES:
             return conversation_row(record, column)
         if isinstance(record.fields.get(column), list):
