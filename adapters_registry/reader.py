@@ -41,6 +41,8 @@ from adapters_registry.limits import Limits
 from adapters_registry.strict_json import NotStrictJson, parse_list, parse_object
 
 T = TypeVar("T")
+#: how the file begins that Git LFS has in a clone in another's place
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def check_directory(
@@ -135,4 +137,11 @@ def _opened(path: Path, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
             raise TooManyBytes(
                 f"{path.name} has {num_bytes} bytes, at most {max_bytes} are read", name=path.name
             )
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise MissingFile(
+                f"{path.name} is a Git LFS pointer, its contents are not there; run `git lfs pull` "
+                "in the clone",
+                name=path.name,
+            )
+        file.seek(0)
         yield file, num_bytes

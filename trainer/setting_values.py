@@ -12,6 +12,9 @@ from typing import Any
 
 from trainer.errors import BadSetting
 
+#: of whole numbers that messages and databases hold
+_FIRST_TOO_LARGE = 2**63
+
 
 def read_value(setting: Field[Any], value: Any) -> Any:
     """Raises BadSetting for what is of another kind than the setting."""
@@ -64,6 +67,8 @@ def _read_number(name: str, *, whole: bool, value: Any) -> int | float:
     # numbers arrive as doubles from a protobuf Struct, so 3.0 is the number 3
     if value != int(value):
         raise BadSetting(f"{name} must be a whole number, not {value!r}.", name=name)
+    if not -_FIRST_TOO_LARGE <= value < _FIRST_TOO_LARGE:
+        raise BadSetting(f"{name} is {value!r}, which is no number of 64 bits.", name=name)
     return int(value)
 
 

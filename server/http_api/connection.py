@@ -18,6 +18,7 @@ from server.doorkeeper import request_id_of
 from server.error_table import Fault, fault_of
 from server.errors import BadCall, TooManyConnections, TooSlow
 from server.http_api.connection_table import ConnectionTable, Phase
+from server.http_api.parser import Parser
 from server.http_api.problem import render
 from server.metrics import UNMATCHED
 
@@ -31,6 +32,7 @@ class Connection(H11Protocol):
 
     def __init__(self, config: Config, table: ConnectionTable, app_state: dict[str, Any]) -> None:
         super().__init__(config, table, app_state)
+        self.conn: Parser = Parser()
         self.logger = _log
         self._table = table
         self.address = ""
@@ -67,7 +69,7 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         self._table.observer.request(transport="http", method=UNMATCHED, code="400", seconds=0.0)
-        self._refuse(fault_of(BadCall(msg)))
+        self._refuse(fault_of(BadCall(self.conn.fault or msg)))
 
     def expire(self) -> None:
         seconds = self._table.limits.head_s

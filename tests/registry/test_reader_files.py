@@ -106,6 +106,15 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path, content: bytes
         check(write(tmp_path / "a", adapter_model__safetensors=content))
 
 
+@pytest.mark.parametrize("name", ["adapter_model__safetensors", "adapter_config__json"])
+def test_what_a_clone_without_git_lfs_has_in_a_files_place_is_told(
+    tmp_path: Path, name: str
+) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0a\nsize 9\n"
+    with pytest.raises(MissingFile, match="git lfs pull"):
+        check(write(tmp_path / "a", **{name: pointer}))
+
+
 @pytest.mark.survival("A18")
 def test_a_symbolic_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(lora())

@@ -105,6 +105,15 @@ async def test_a_connection_taken_over_at_the_end_does_too() -> None:
         assert delays_of(listener) == [1]
 
 
+async def test_a_body_in_very_many_tiny_chunks_is_refused_before_it_is_read() -> None:
+    async with listening() as (_, connect):
+        peer = connect()
+        await peer.send(b"POST /wait HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await peer.send(b"1\r\n \r\n" * 2000)
+        await peer.send(b"1\r\n \r\n")
+        assert b"2000 chunks" in await peer.read()
+
+
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
