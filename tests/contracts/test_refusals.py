@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,21 @@ def test_settings_this_engine_would_compute_wrongly_are_refused(
 ) -> None:
     table = bench("bert")
     assert words in table.refusal(edited(table, **config)).message
+
+
+@pytest.mark.survival("A10")
+def test_a_module_that_a_configuration_names_is_not_imported(
+    bench: MakeBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "named_by_an_adapter.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    table = bench("bert")
+    named = {
+        "auto_mapping": {"base_model_class": "x", "parent_library": "named_by_an_adapter"},
+        "megatron_core": "named_by_an_adapter",
+    }
+    assert table.ask(edited(table, **named)).semantics == table.ask(edited(table)).semantics
+    assert "named_by_an_adapter" not in sys.modules
 
 
 @pytest.mark.survival("A13")

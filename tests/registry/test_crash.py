@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,7 +14,9 @@ import pytest
 from sqlalchemy import Engine, event
 
 from adapters_registry.disk import Disk
+from adapters_registry.errors import UnknownTask
 from adapters_registry.registry import Registry
+from adapters_registry.values import Version
 from tests.registry.build import publish
 
 MAX_STEPS = 200
@@ -96,7 +98,7 @@ def run_and_die(directory: Path, die_at: int, act: Callable[[Registry], Any]) ->
 
 def check_whole(registry: Registry, directory: Path) -> list[int]:
     """Every version is complete and verified, nothing is left over; the versions' numbers."""
-    versions = registry.versions("acme", "mail")
+    versions = _versions(registry)
     for number, version in enumerate(versions):
         registry.export(version, directory / f"export-{number}")
     data = directory / "data"
@@ -105,6 +107,21 @@ def check_whole(registry: Registry, directory: Path) -> list[int]:
     stored = {path.name for path in (data / "blobs/sha256").glob("*/*")}
     assert stored == {f.sha256 for version in versions for f in version.manifest.files}
     return [version.number for version in versions]
+
+
+def _versions(registry: Registry) -> Sequence[Version]:
+    try:
+        return registry.versions("acme", "mail")
+    except UnknownTask:
+        return []
+
+
+def production(registry: Registry) -> tuple[int, int]:
+    """The version that the alias names, and how often it moved."""
+    moves = registry.history("acme", "mail")
+    number = registry.resolve("acme", "mail").number
+    assert number == moves[-1].version
+    return number, len(moves)
 
 
 def sweep_steps(
@@ -147,6 +164,42 @@ def test_a_kill_at_any_step_of_a_deletion_leaves_it_done_or_undone(tmp_path: Pat
         tmp_path, lambda registry: registry.delete_version("acme", "mail", 2), [1, 2], [1]
     )
     assert (seen[0], seen[-1]) == ([1, 2], [1])
+
+
+@pytest.mark.survival("G1")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_kill_at_any_step_of_a_task_s_deletion_leaves_it_done_or_undone(tmp_path: Path) -> None:
+    seen = sweep_steps(tmp_path, lambda registry: registry.delete_task("acme", "mail"), [1, 2], [])
+    assert (seen[0], seen[-1]) == ([1, 2], [])
+
+
+@pytest.mark.survival("G1")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_kill_at_any_step_of_a_promotion_and_a_rollback_leaves_each_done_or_undone(
+    tmp_path: Path,
+) -> None:
+    """An alias never names a version without the history saying so."""
+    registry = Registry.open(tmp_path / "before")
+    publish(registry, value=1)
+    publish(registry, value=2)
+    registry.close()
+
+    def move(registry: Registry) -> None:
+        registry.promote("acme", "mail", 2)
+        registry.rollback("acme", "mail")
+
+    seen = []
+    for die_at in range(MAX_STEPS):
+        data = tmp_path / str(die_at)
+        shutil.copytree(tmp_path / "before", data)
+        died = run_and_die(data, die_at, move)
+        registry = Registry.open(data)
+        seen.append(production(registry))
+        registry.close()
+        if not died:
+            break
+    assert seen == sorted(seen, key=lambda state: state[1])
+    assert list(dict.fromkeys(seen)) == [(1, 1), (2, 2), (1, 3)]
 
 
 @pytest.mark.survival("G1")
