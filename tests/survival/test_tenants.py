@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.testing import write_fake_adapter
+from engine import port
+from engine.testing import FakeEngine, write_fake_adapter
 from server.keys import create_key
-from tests.server.build import http_client, running
+from tests.server.build import http_client, publish, registry_of, running
 from tests.server.test_adapters import parts
 
 #: of the call or its moment, whoever made it
@@ -59,6 +60,27 @@ async def test_what_one_tenant_deletes_another_keeps(tmp_path: Path) -> None:
         after = (await ours.post("/v1/tasks/mood/predict", json={"inputs": ["x"]})).json()
         assert (after["digest"], after["outputs"]) == (before["digest"], before["outputs"])
         assert (await ours.get("/v1/tasks/mood/versions/1/export")).status_code == 200
+
+
+@pytest.mark.survival("D1")
+async def test_what_is_remembered_of_a_prompt_is_kept_under_its_tenant(tmp_path: Path) -> None:
+    """Also where both tenants have the very same version."""
+    keys_file = tmp_path / "keys.jsonl"
+    tenants = ["acme", "globex"]
+    engine = FakeEngine()
+    head = {"kind": "generate", "format": "plain", "max_tokens": 4}
+    keys = [create_key(keys_file, tenant, "use")[1] for tenant in tenants]
+    async with running(tmp_path / "data", engine, keys_file=keys_file) as server:
+        for tenant, key in zip(tenants, keys, strict=True):
+            publish(registry_of(server), "draft", head=head, tenant=tenant)
+            async with http_client(server, key) as http:
+                asked = {"inputs": ["a secret beginning"]}
+                assert (await http.post("/v1/tasks/draft/predict", json=asked)).status_code == 200
+                asked = {"model": "draft", "prompt": "a secret beginning", "max_tokens": 4}
+                assert (await http.post("/v1/completions", json=asked)).status_code == 200
+    writes = [step for step in engine.steps if isinstance(step, port.Write)]
+    begun = [begin for step in writes for begin in step.begin]
+    assert [begin.salt for begin in begun] == ["acme", "acme", "globex", "globex"]
 
 
 def _without_own(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
