@@ -78,6 +78,8 @@ class KeptRun:
             return
         assert written.num_steps == state.step, "the slot is where the loop is"
         self._failed = False
-        metrics = state.epochs[-1].dev if state.epochs else {}
+        last = state.epochs[-1] if state.epochs else None
+        told |= {"loss": last.loss, "dev_loss": last.dev_loss} if last else {}
+        metrics = last.dev if last else {}
         message = f"Step {state.step} was saved."
         self.tell(CHECKPOINT, message, **told, bytes=written.num_bytes, metrics=metrics)

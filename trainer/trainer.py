@@ -173,8 +173,7 @@ class Trainer:
         try:
             self._run(claim, stop or threading.Event())
         except LeaseLost as error:
-            # whoever holds the job now ends it
-            _note("job.lost", claim.job, error)
+            _note("job.lost", claim.job, error)  # whoever holds the job now ends it
         return True
 
     def _run(self, claim: Claim, stop: threading.Event) -> None:
@@ -236,8 +235,10 @@ class Trainer:
 
 def _tell_of(version: Version, result: dict[str, Any], lease: Lease) -> None:
     ref = f"{version.task}@{version.number}"
+    best = next((e for e in result.get("epochs", ()) if e["best"]), {"step": 0})
+    told: dict[str, Any] = {n: best[n] for n in best.keys() & {"step", "loss", "dev_loss"}}
     facts = {"ref": ref, "digest": version.digest, "metrics": result["metrics"]["test"]}
-    lease.tell(PUBLISHED, f"{ref} was published.", **facts)
+    lease.tell(PUBLISHED, f"{ref} was published.", **facts, **told)
 
 
 def _facts(action: str, job: Job) -> dict[str, str]:

@@ -14,9 +14,6 @@ from llguidance import LLMatcher
 from engine.errors import BadRow
 from engine.grammar.schema_size import check_size
 
-#: Small models write white space without end where JSON allows it.
-_WHITE_SPACE = r"[\x20\x0A\x0D\x09]{1,20}"
-
 
 def grammar_of(wanted: Mapping[str, Any]) -> str:
     """`wanted` has one of json_schema, json_object (True), regex, choice. Raises BadRow."""
@@ -30,8 +27,10 @@ def _json_schema(schema: Any) -> str:
     if not isinstance(schema, Mapping):
         raise BadRow(f"json_schema is an object, and {type(schema).__name__} was given")
     check_size(schema)
+    # JSON on one line: small models write white space without end wherever it is allowed
     return LLMatcher.grammar_from_json_schema(
-        json.dumps(schema), defaults={"whitespace_pattern": _WHITE_SPACE}
+        json.dumps(schema),
+        defaults={"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"},
     )
 
 

@@ -81,3 +81,6 @@ class Entry:
     @property
     def abandoned(self) -> bool:
         return self.future.cancelled()
+
+    def is_late(self, now: float) -> bool:
+        return self.deadline is not None and self.deadline <= now

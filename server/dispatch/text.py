@@ -8,9 +8,12 @@ from engine.port import Begin, Failure, Row, TokenLogprob, Written
 from server.dispatch.draft import Draft
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.observer import WritingObserver
+from server.errors import DeadlinePassed
 
 #: how a text ends that a stop string ended; the engine says the same of its end tokens
 _STOP = "stop"
+#: and one that had no more room, or no more time
+_LENGTH = "length"
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -50,7 +53,9 @@ class Text:
         self.logprobs += result.logprobs
         self.num_cached = max(self.num_cached, result.num_cached)
         self.finish = result.finish
-        if self.draft.hear is None or not self.draft.hear(result) or self.finish:
+        if self.draft.hear is None or self.entry.future.done():
+            return False
+        if not self.draft.hear(result) or self.finish:
             return False
         self.finish = _STOP
         return True
@@ -77,6 +82,14 @@ class Text:
         )
         return Answer(rows=[row], queue_s=self.queue_s, compute_s=now - self.began_at)
 
+    def cut(self, now: float) -> Answer:
+        """What it wrote by now, as a text that may not go on."""
+        row = Written(
+            ids=list(self.ids), finish=_LENGTH, logprobs=list(self.logprobs),
+            num_cached=self.num_cached,
+        )  # fmt: skip
+        return Answer(rows=[row], queue_s=self.queue_s, compute_s=now - self.began_at)
+
     @property
     def draft(self) -> Draft:
         assert self.entry.draft is not None, "an entry that writes comes with its draft"
@@ -94,3 +107,11 @@ class Text:
     def num_tokens(self) -> int:
         """How many tokens the engine holds for it, once it has read all of its prompt."""
         return self.entry.cost + len(self.ids)
+
+
+def reason_of(outcome: Answer | Exception | None) -> str:
+    """Why a text ended, for the metrics."""
+    if isinstance(outcome, Answer):
+        row = outcome.rows[0]
+        return row.finish if isinstance(row, Written) else "error"
+    return "abort" if outcome is None or isinstance(outcome, DeadlinePassed) else "error"

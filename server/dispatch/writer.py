@@ -21,7 +21,7 @@ from server.dispatch.entry import Answer, Entry
 from server.dispatch.observer import WritingObserver
 from server.dispatch.residency import Residency
 from server.dispatch.seating import Seating
-from server.dispatch.text import Text
+from server.dispatch.text import Text, reason_of
 from server.dispatch.turn import Turn, WriterLimits
 from server.dispatch.waiting_room import WaitingRoom
 from server.errors import DeadlinePassed, Draining, Stale
@@ -83,6 +83,16 @@ class Writer:
         """Whoever asked has gone, or has what was asked for: what still writes stops."""
         for entry in entries:
             self._room.abandon(entry)
+
+    def cut(self, entries: Sequence[Entry]) -> bool:
+        """Ends them with what they wrote by now. False, and nothing, where one wrote none."""
+        now, texts = self._clock(), {text.entry: text for text in self.texts if text.ids}
+        late = [entry for entry in entries if not entry.future.done()]
+        if not all(entry in texts for entry in late):
+            return False
+        for entry in late:
+            entry.future.set_result(texts[entry].cut(now))
+        return True
 
     def close(self) -> None:
         """Stop now: who waits or writes is told that the server is draining."""
@@ -187,7 +197,7 @@ class Writer:
                 self._slots.release(text.entry.digest)
         finally:
             self._room.leave(text.entry, outcome)
-            self._observer.ended(reason=_reason(text, outcome))
+            self._observer.ended(reason=reason_of(outcome))
             self._batcher.wake()
 
     def _give_up(self) -> None:
@@ -200,16 +210,15 @@ class Writer:
         self._release([text.key for text in texts])
 
     def _drop_dead(self) -> None:
-        """Texts nobody waits for, and those whose time is over: their blocks and slots are free
-        before the next step.
-        """
+        """Frees the blocks and slots of texts that nobody waits for or whose time is over."""
         now = self._clock()
-        dead = [text for text in self.texts if text.entry.abandoned or _is_late(text.entry, now)]
+        dead = [t for t in self.texts if t.entry.future.done() or t.entry.is_late(now)]
         self._release([text.key for text in dead])
         for text in dead:
-            self._end(text, None if text.entry.abandoned else DeadlinePassed())
+            late = DeadlinePassed() if not text.ids else text.cut(now)
+            self._end(text, None if text.entry.abandoned else late)
         for entry in list(self._room.entries):
-            if entry.abandoned or _is_late(entry, now):
+            if entry.abandoned or entry.is_late(now):
                 self._room.leave(entry, DeadlinePassed())
 
     def _release(self, keys: Sequence[int]) -> None:
@@ -233,18 +242,8 @@ class Writer:
             return
         self._batcher.follow_engine()
         self._generation = self._port.generation
-        for text in list(self.texts):
+        for text in [*self.texts]:
             self._end(text, EngineGone())
         for entry in list(self._room.entries):
             if entry.lease.generation != self._generation:
                 self._room.leave(entry, Stale())
-
-
-def _reason(text: Text, outcome: Answer | Exception | None) -> str:
-    if isinstance(outcome, Answer):
-        return text.finish or "error"
-    return "abort" if outcome is None or isinstance(outcome, DeadlinePassed) else "error"
-
-
-def _is_late(entry: Entry, now: float) -> bool:
-    return entry.deadline is not None and entry.deadline <= now

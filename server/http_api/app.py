@@ -28,6 +28,7 @@ from server.http_api import (
 )
 from server.http_api.gate import Gate
 from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
+from server.http_api.openai.problem import no_such_route, speaks_openai
 from server.http_api.openapi_document import describe
 from server.http_api.problem import http_fault
 from server.http_api.refusal import refusal
@@ -62,7 +63,10 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
 
     async def refuse(request: Request, error: Exception) -> Response:
-        refused = refusal(http_fault(error), request.url.path, request.state.request_id)
+        fault, path = http_fault(error), request.url.path
+        if fault.code == "no_such_route" and speaks_openai(path):
+            fault = no_such_route(path)
+        refused = refusal(fault, path, request.state.request_id)
         if refused.status_code == 405:
             refused.headers["allow"] = allowed_methods(app, request.scope)
         return refused

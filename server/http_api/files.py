@@ -26,10 +26,11 @@ async def create_file(
     service: ServiceOf,
     file: Annotated[UploadFile, File()],
     purpose: Annotated[str, Form()],
-    expires: Annotated[str | None, Form(alias="expires_after[anchor]")] = None,
+    anchor: Annotated[str | None, Form(alias="expires_after[anchor]")] = None,
+    seconds: Annotated[str | None, Form(alias="expires_after[seconds]")] = None,
 ) -> FileOut:
     """Upload labelled rows (JSONL or CSV) for a job."""
-    if expires is not None:
+    if anchor is not None or seconds is not None:
         raise BadParameter("Files here do not expire; delete them.", param="expires_after")
     view = await service.files.create(caller, file.filename or "", purpose, chunks(file.file))
     return FileOut.of(view)

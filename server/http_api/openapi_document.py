@@ -16,6 +16,7 @@ from server.http_api.openai.problem import ErrorBody, speaks_openai
 from server.http_api.problem import MEDIA_TYPE, Problem
 from server.http_api.refusal import FileProblem, is_of_files
 from server.http_api.route import ROLES
+from server.service.files import MAX_LIMIT as MOST_FILES
 from server.service.page import MAX_LIMIT
 from server.service.values import Role
 
@@ -30,7 +31,6 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "number": {"minimum": 1, "maximum": 999_999_999},
     "ref": {"minLength": 1},
     "dataset": {"pattern": "^[0-9a-f]{64}$", "description": "a sha256"},
-    "limit": {"minimum": 1, "maximum": MAX_LIMIT},
 }
 #: statuses of public routes, of all others, of those that name something, that send a body, that
 #: ask the engine, that change what is stored
@@ -78,7 +78,7 @@ def _complete(name: str, operation: dict[str, Any]) -> None:
     _, path = name.split(" ")
     role = next(ROLES[each] for each in (name, f"{name[:-1]}:path}}") if each in ROLES)
     for parameter in operation.get("parameters", ()):
-        _constrain(parameter)
+        _constrain(parameter, MOST_FILES if name == "GET /v1/files" else MAX_LIMIT)
     responses = operation["responses"]
     responses.pop("422", None)
     if role is not None:
@@ -110,11 +110,13 @@ def _statuses(role: Role | None, operation: Mapping[str, Any]) -> set[int]:
     return found
 
 
-def _constrain(parameter: dict[str, Any]) -> None:
+def _constrain(parameter: dict[str, Any], most: int) -> None:
     schema = parameter["schema"]
     schema.update(_PARAMETERS.get(parameter["name"], {}))
-    if parameter["name"] == "limit" and schema.get("default") == 0:
-        del schema["default"]  # our own sign of what is left out
+    if parameter["name"] == "limit":
+        schema |= {"minimum": 1, "maximum": most}
+        if schema.get("default") == 0:
+            del schema["default"]  # our own sign of what is left out
 
 
 def _error_content(path: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ ROLES: dict[str, Role | None] = {
     "POST /v1/embeddings": Role.USE,
     "GET /v1/models": Role.READ,
     "GET /v1/models/{ref:path}": Role.READ,
+    "DELETE /v1/models/{ref:path}": Role.ADMIN,
     "GET /v1/tasks": Role.READ,
     "GET /v1/tasks/{task}": Role.READ,
     "DELETE /v1/tasks/{task}": Role.ADMIN,

@@ -13,7 +13,9 @@ from server.service.values import Caller
 from server.service.views import FileView, file_view
 from trainer.files import FileStore
 
-PURPOSES = ("fine-tune", "evals", "user_data")
+#: OpenAI's; a job reads files of any
+PURPOSES = ("fine-tune", "assistants", "batch", "evals", "user_data", "vision")
+MAX_LIMIT = 10_000
 
 
 class FileService:
@@ -52,7 +54,7 @@ class FileService:
         purpose: str | None = None,
         oldest_first: bool = False,
     ) -> Page[FileView]:
-        limit = checked_limit(limit)
+        limit = checked_limit(limit, MAX_LIMIT)
         found = await self._pools.lookups.run_for(
             caller.tenant, self._files.list, after, limit + 1,
             purpose=purpose, oldest_first=oldest_first,

@@ -23,10 +23,10 @@ class Page(Generic[Item]):
     has_more: bool
 
 
-def checked_limit(limit: int) -> int:
+def checked_limit(limit: int, most: int = MAX_LIMIT) -> int:
     """0 asks for the default."""
-    if not 0 <= limit <= MAX_LIMIT:
-        raise BadCall(f"limit is {limit}; it must be between 1 and {MAX_LIMIT}.")
+    if not 0 <= limit <= most:
+        raise BadCall(f"limit is {limit}; it must be between 1 and {most}.")
     return limit or DEFAULT_LIMIT
 
 

@@ -80,7 +80,7 @@ class PromptReader:
             return RowError(
                 code=InputTooLong.code,
                 message=f"The prompt has {len(ids)} tokens; "
-                f"the base reads at most {self._max_tokens}.",
+                f"this model's maximum context length is {self._max_tokens} tokens.",
             )
         if not ids:
             return RowError(code=EmptyInput.code, message=str(EmptyInput()))
@@ -108,7 +108,8 @@ class PromptReader:
             return RowError(
                 code=InputTooLong.code,
                 message=f"The conversation has {len(asked.messages)} messages, and {beside} "
-                f"characters of tools; the base reads at most {self._max_tokens} tokens.",
+                f"characters of tools; this model's maximum context length is "
+                f"{self._max_tokens} tokens.",
             )
         for message in asked.messages:
             if message["content"] or message.keys() == {"role", "content"}:

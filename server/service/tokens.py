@@ -143,6 +143,6 @@ def _parts(given: Sequence[Given]) -> Iterator[list[str | tuple[str, str]]]:
 def _too_many_tokens(limit: int) -> RowError:
     return RowError(
         code=InputTooLong.code,
-        message=f"The input has more than the {limit} tokens that are read; "
+        message=f"This model's maximum context length is {limit} tokens and the input has more; "
         "send a shorter one, or the parameter truncate to have it cut.",
     )

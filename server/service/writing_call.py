@@ -84,9 +84,14 @@ class WritingCall:
         self._writer.abandon(self._entries)
 
     async def _next(self) -> _Event:
-        if not self._events.empty():
-            return self._events.get_nowait()
-        return await self._in_time(self._events.get())
+        """At the deadline, what the rows have written is what they end with."""
+        try:
+            if self._events.empty():
+                return await self._in_time(self._events.get())
+        except DeadlinePassed:
+            if not self._writer.cut(self._entries):
+                raise
+        return await self._events.get()
 
     async def _began_again(self, error: BaseException | None) -> bool:
         """Where the engine was replaced before it saw the rows, they lose nothing by it."""

@@ -395,7 +395,10 @@ BAD_CHATS: list[tuple[dict[str, Any], str]] = [
     ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}, "schema"),
     ({"response_format": {"type": "json_schema", "json_schema": {
         "name": "x", "schema": {"type": "nothing"}}}}, "grammar"),
-    ({"reasoning_effort": "high"}, "reasoning_effort"),
+    ({"verbosity": "low"}, "verbosity can only be 'medium'"),
+    ({"extra_body": {"min_tokens": 3}}, "min_tokens can only be 0"),
+    ({"extra_body": {"skip_special_tokens": False}}, "skip_special_tokens can only be True"),
+    ({"temperature": 2.5}, "temperature is above 2"),
 ]  # fmt: skip
 
 

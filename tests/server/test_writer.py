@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from engine.errors import EngineGone, OutOfMemory
-from engine.port import Release, Write
+from engine.port import Release, Write, Written
 from engine.testing import FakeEngine
 from server.dispatch.draft import Draft
 from server.dispatch.entry import Answer, Entry
@@ -48,7 +48,8 @@ class Desk(Bench):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.metrics: Fragile = Fragile(CollectorRegistry())
+        self.series = CollectorRegistry()
+        self.metrics: Fragile = Fragile(self.series)
         self.waiting = WaitingRoom(QueueLimits(max_rows=50, max_tokens=5000, slot_bytes=2**20))
         self.writer = self.with_limits()
 
@@ -338,17 +339,43 @@ async def test_a_slot_that_was_kept_for_a_text_is_free_again_when_its_caller_is_
         await asyncio.gather(*running, *waiting)
 
 
-async def test_a_text_whose_deadline_passes_is_released_within_a_step(tmp_path: Path) -> None:
+async def test_a_text_whose_deadline_passes_is_answered_and_released_within_a_step(
+    tmp_path: Path,
+) -> None:
     desk = Desk(tmp_path)
     lease = await desk.draft()
     made = desk.write(lease, 100, 200)
     await desk.decoding()
     desk.writer.texts[0].entry.deadline = 0.0
     num_steps = len(desk.writes)
-    with pytest.raises(DeadlinePassed):
-        await made
+    (row,) = (await made).rows
+    assert isinstance(row, Written)
+    assert row.finish == "length"
+    assert 0 < len(row.ids) < 100
     assert len(desk.writes) <= num_steps + 1
     desk.assert_nothing_left()
+
+
+async def test_a_text_that_was_cut_is_written_no_further(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    made = entry((await desk.draft()).again(), [7] * 100, draft=Draft(max_tokens=200))
+    answering = asyncio.create_task(desk.answer(made))
+    assert not desk.writer.cut([made])
+    await desk.decoding()
+    num_steps = len(desk.writes)
+    assert desk.writer.cut([made])
+    (row,) = (await answering).rows
+    assert isinstance(row, Written)
+    assert row.finish == "length"
+    await between(lambda: not desk.writer.texts)
+    assert len(desk.writes) <= num_steps + 1
+    desk.assert_nothing_left()
+
+
+async def test_a_text_that_never_began_before_its_deadline_is_an_error(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    with pytest.raises(DeadlinePassed):
+        await desk.write(await desk.draft(), 5, deadline=0.0)
 
 
 # ---------------------------------------------------------------- metrics
@@ -358,7 +385,7 @@ async def test_the_metrics_hear_of_waiting_placing_and_swapping(tmp_path: Path) 
     desk = Desk(tmp_path)
     for seed in range(5):  # there are four slots
         await desk.write(await desk.draft(seed), 3)
-    text = desk.metrics.render({}).decode()
+    text = generate_latest(desk.series).decode()
     assert 'adapterd_adapter_loads_total{tier="slot"} 5.0' in text
     assert "adapterd_swaps_total 1.0" in text
     assert "adapterd_queue_seconds_count 5.0" in text

@@ -16,6 +16,14 @@ HARMLESS = frozenset({
 })  # fmt: skip
 #: how a text is wanted, by the names that OpenAI and vLLM gave; `logprobs` differs by route
 SAMPLING = frozenset(wanted.NAMES) - {"logprobs"}
+#: what others take, and here has one value, with which nothing changes: why there is no other
+FIXED: dict[str, tuple[Any, str]] = {
+    "min_tokens": (0, "a text ends where the model ends it; with ignore_eos at max_tokens"),
+    "skip_special_tokens": (True, "special tokens are never part of a text"),
+    "include_stop_str_in_output": (False, "a stop string is never part of a text"),
+    "verbosity": ("medium", "say in the instructions how long an answer should be"),
+}
+_MOST_TEMPERATURE = 2
 
 
 class Body:
@@ -52,6 +60,15 @@ class Body:
         return value
 
     def sampling(self) -> dict[str, Any]:
+        for name, (only, reason) in FIXED.items():
+            if name in self.fields and not _is(self.fields[name], only):
+                raise BadParameter(f"{name} can only be {only!r}: {reason}.", param=name)
+        heat = self.fields.get("temperature")
+        if isinstance(heat, int | float) and heat > _MOST_TEMPERATURE:
+            raise BadParameter(
+                f"temperature is above {_MOST_TEMPERATURE}; it must be from 0 to that.",
+                param="temperature",
+            )
         return {name: value for name, value in self.fields.items() if name in SAMPLING}
 
     @property
@@ -78,6 +95,10 @@ def documented(known: Collection[str], *required: str) -> dict[str, Any]:
         "properties": {name: {} for name in sorted({*known, *HARMLESS})},
     }  # fmt: skip
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def _is(value: object, only: object) -> bool:
+    return type(value) is type(only) and value == only
 
 
 def is_tokens(value: object) -> bool:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.errors import BadParameter
 from server.http_api.openai.answering import Asked, answer
-from server.http_api.openai.body import SAMPLING, Body, documented
+from server.http_api.openai.body import FIXED, SAMPLING, Body, documented
 from server.http_api.openai.messages import TOOLS, conversation
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
@@ -23,9 +23,10 @@ from server.service.written import Alternative, Piece, Token
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])
 #: read, to be refused with a sentence where they ask for something: OpenAI's older names
 _OLDER = {"functions": "tools", "function_call": "tool_choice"}
-_KNOWN = SAMPLING | {
+_KNOWN = SAMPLING | FIXED.keys() | {
     "model", "messages", "max_tokens", "max_completion_tokens", "n", "logprobs", "top_logprobs",
-    "stream", "stream_options", "modalities", "chat_template_kwargs", *TOOLS, *_OLDER,
+    "stream", "stream_options", "modalities", "chat_template_kwargs", "reasoning_effort",
+    *TOOLS, *_OLDER,
 }  # fmt: skip
 #: what OpenAI gives who does not say
 _USUAL = {"temperature": 1.0}

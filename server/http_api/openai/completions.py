@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.errors import BadParameter
 from server.http_api.openai.answering import Asked, answer
-from server.http_api.openai.body import SAMPLING, Body, documented, is_tokens
+from server.http_api.openai.body import FIXED, SAMPLING, Body, documented, is_tokens
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
 from server.service.service import Service
@@ -22,7 +22,7 @@ from server.service.wanted import wanted_of
 from server.service.written import Piece, Token
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])
-_KNOWN = SAMPLING | {
+_KNOWN = SAMPLING | FIXED.keys() | {
     "model", "prompt", "max_tokens", "n", "best_of", "echo", "logprobs", "stream",
     "stream_options", "suffix",
 }  # fmt: skip

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -146,13 +147,11 @@ def _head(create: Create, task: TaskView | None, heads: Sequence[str]) -> dict[s
 
 
 def _task(named: Any, create: Create, task: TaskView | None) -> Any:
-    """By its own name, else that of the model, else the suffix."""
+    """By its own name, else that of the model, else the suffix, else by a new one."""
     param = "suffix" if named is None and task is None else f"{_ADAPTER}.task"
     named = named or (task.task if task else create.suffix)
     if named is None:
-        raise BadParameter(
-            "The task has no name: say method.adapter.task, or a suffix.", param=f"{_ADAPTER}.task"
-        )
+        return f"ft-{secrets.token_hex(4)}"
     try:
         return check_name(named) if isinstance(named, str) else named
     except BadName as error:

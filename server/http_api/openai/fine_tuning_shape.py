@@ -17,7 +17,7 @@ from trainer.recipe import PROMPT
 #: what the list of checkpoints is made of
 CHECKPOINTS = (CHECKPOINT, PUBLISHED)
 #: of our facts, those that OpenAI has a name for
-_METRICS = {"loss": "train_loss", "dev_loss": "valid_loss"}
+_LOSSES = {"loss": "train_loss", "dev_loss": "valid_loss"}
 
 
 def job_object(view: JobView, base: str, tenant: str) -> dict[str, Any]:
@@ -67,7 +67,10 @@ def event_object(event: JobEventView, job_id: str) -> dict[str, Any]:
 def checkpoint_object(event: JobEventView, job_id: str) -> dict[str, Any]:
     """Only the last of a job that succeeded is a model that one can ask."""
     step = int(event.data.get("step", 0))
-    metrics = {_METRICS.get(name, name): value for name, value in event.data["metrics"].items()}
+    losses = {
+        column: event.data[name] for name, column in _LOSSES.items()
+        if event.data.get(name) is not None
+    }  # fmt: skip
     return {
         "id": _event_id(job_id, event.number),
         "object": "fine_tuning.job.checkpoint",
@@ -75,7 +78,7 @@ def checkpoint_object(event: JobEventView, job_id: str) -> dict[str, Any]:
         "fine_tuned_model_checkpoint": event.data.get("ref", f"{job_id}:step-{step}"),
         "fine_tuning_job_id": job_id,
         "step_number": step,
-        "metrics": {"step": step, **metrics},
+        "metrics": {"step": step, **losses, **event.data["metrics"]},
     }
 
 

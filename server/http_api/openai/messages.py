@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from engine.conversation import read_conversation
@@ -19,7 +20,7 @@ def conversation(body: Body) -> dict[str, Any]:
     given = {
         "messages": body.fields.get("messages"),
         "tools": _tools(body),
-        "chat_template_kwargs": body.fields.get("chat_template_kwargs"),
+        "chat_template_kwargs": _variables(body),
     }
     try:
         read_conversation(*given.values())
@@ -34,3 +35,11 @@ def _tools(body: Body) -> Any:
     if choice not in ("auto", "none"):
         raise BadParameter(f"tool_choice: {_FORCED}.", param="tool_choice")
     return None if choice == "none" else body.fields.get("tools")
+
+
+def _variables(body: Body) -> Any:
+    """Of the template, which decides what `reasoning_effort` means, as in vLLM."""
+    given = body.fields.get("chat_template_kwargs")
+    if "reasoning_effort" not in body.fields or not isinstance(given, Mapping | None):
+        return given
+    return {**(given or {}), "reasoning_effort": body.text("reasoning_effort")}

@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from adapters_registry.ref import Ref
+from server.errors import BadParameter
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.service.models import ModelView
 
@@ -23,6 +25,25 @@ async def models(service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
 async def model(ref: str, service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
     """One of them."""
     return _shown(await service.models.get(caller, ref))
+
+
+@router.delete("/v1/models/{ref:path}")
+async def delete_model(ref: str, service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
+    """Delete a version (`task@7`) that no alias names, or a task with all its versions."""
+    found = await service.models.get(caller, ref)
+    if found.parent is None:
+        raise BadParameter(f"{ref!r} is the base, which cannot be deleted.", param="model")
+    named = Ref.parse(ref)
+    if named.alias is not None:
+        raise BadParameter(
+            f"{ref!r} is an alias, no model of its own: delete its version, or the task.",
+            param="model",
+        )
+    if named.version is None:
+        await service.tasks.delete(caller, named.task)
+    else:
+        await service.adapters.delete(caller, named.task, named.version)
+    return {"id": ref, "object": "model", "deleted": True}
 
 
 def _shown(view: ModelView) -> dict[str, Any]:

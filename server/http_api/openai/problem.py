@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypedDict
 
 import msgspec
 from starlette.responses import Response
 
-from server.error_table import Fault
+from server.error_table import NOT_FOUND, Fault
 
 _PATHS = ("/v1/completions", "/v1/chat/", "/v1/embeddings", "/v1/models", "/v1/fine_tuning")
+#: OpenAI's own that nothing answers here: its clients are told in its shape
+_LACKING = re.compile(
+    r"/v1/(assistants|audio|batches|chatkit|containers|conversations|edits|engines|evals|images|"
+    r"moderations|organization|realtime|responses|skills|threads|uploads|vector_stores|videos)"
+    r"(/|$)"
+)
 #: codes that OpenAI's clients look for by other names than ours
 _CODES = {
     "unauthenticated": "invalid_api_key",
@@ -42,7 +49,18 @@ class ErrorBody(TypedDict):
 
 
 def speaks_openai(path: str) -> bool:
-    return path.startswith(_PATHS)
+    return path.startswith(_PATHS) or _LACKING.match(path) is not None
+
+
+def no_such_route(path: str) -> Fault:
+    lacking = _LACKING.match(path)
+    what = f"/v1/{lacking[1]}" if lacking else "such path"
+    return Fault(
+        code="no_such_route",
+        message=f"There is no {what} here; of OpenAI's API this server has chat completions, "
+        "completions, embeddings, models, files and fine-tuning jobs.",
+        outside=NOT_FOUND,
+    )
 
 
 def document(fault: Fault) -> ErrorBody:
