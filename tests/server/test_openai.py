@@ -99,6 +99,7 @@ async def test_each_of_n_texts_has_a_seed_of_its_own(tmp_path: Path) -> None:
         assert {b.salt for b in begun} == {"default"}
 
 
+@pytest.mark.survival("C8")
 async def test_prompts_may_be_tokens(tmp_path: Path) -> None:
     async with client(tmp_path) as (api, server):
         ids = server.parts.service.write._tokenizer.ids("abc", special=False)
