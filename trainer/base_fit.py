@@ -10,12 +10,14 @@ from typing import Any
 
 from engine.errors import BadAdapter, BadRow
 from engine.heads.generate import GenerateHead
+from engine.heads.span import SpanHead
 from engine.port import EngineInfo
 from engine.prompting import Lesson, Prompter
 from engine.tokenizer import Tokenizer
-from trainer.encode import encode_examples
+from trainer.encode import EncodedRow, encode_examples
 from trainer.errors import BadLine
 from trainer.example import Example
+from trainer.fields import shown
 from trainer.lessons import lessons_of
 
 #: texts to write are rendered and encoded at half a millisecond each; of more than these, as many
@@ -65,7 +67,7 @@ def _checked(
         prompter = Prompter(info, tokenizer)
         for example in examples[:: max(1, -(-len(examples) // _MOST_WRITTEN))]:
             yield example, _written_wrong(example, head, info, tokenizer, prompter)
-    elif not _always_fits(info, tokenizer):
+    elif head["kind"] == SpanHead.name or not _always_fits(info, tokenizer):
         for example in examples:
             yield example, _read_wrong(example, head, info, tokenizer, limit)
 
@@ -90,7 +92,23 @@ def _read_wrong(
         return _bad(example, f"{error}.")
     if any(not piece.ids for piece in row.pieces):
         return _bad(example, "nothing of the text is left once the base's tokenizer has read it.")
+    if head["kind"] == SpanHead.name and (answer := _cut_answer(example, row)):
+        return _bad(
+            example,
+            f"the answer {shown(answer)} is whole in no stretch of tokens that the "
+            "base reads at once: the answer or the question is too long, or the base's tokenizer "
+            "leaves nothing of the answer.",
+        )
     return _unembedded(example, [i for piece in row.pieces for i in piece.ids], info, tokenizer)
+
+
+def _cut_answer(example: Example, row: EncodedRow) -> str | None:
+    """The answer of a span row that would be learned as one without: its targets are the first
+    token of each window, or none.
+    """
+    if not isinstance(example.label, tuple) or not example.label:
+        return None
+    return None if any(piece.target[0] > 0 for piece in row.pieces) else example.label[0][0]
 
 
 def _written_wrong(

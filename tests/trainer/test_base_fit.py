@@ -160,3 +160,34 @@ def weighted(weights: list[Any]) -> Example:
 def test_openais_fine_tuning_fields_are_read(name: str) -> None:
     content = (SHARED / "r06-openai-ft-fields" / f"{name}.jsonl").read_bytes()
     assert look(content, "generate", fake_info()).error is None
+
+
+def questions(num: int = 40) -> list[dict[str, Any]]:
+    start = {"text": "Korso", "start": 0}
+    return [{"question": f"q{i}", "context": f"Korso {i}", "answers": [start]} for i in range(num)]
+
+
+CUT: dict[str, dict[str, Any]] = {
+    "too long a question": {
+        "question": "why " * 200, "context": "n " * 200 + "Korso",
+        "answers": [{"text": "Korso", "start": 400}],
+    },
+    "too long an answer": {
+        "question": "q", "context": "n " * 80, "answers": [{"text": "n " * 79 + "n", "start": 0}],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(CUT))
+def test_an_answer_that_no_window_holds_is_said_with_its_line(name: str) -> None:
+    """It would be learned as a row without an answer."""
+    rows = [*questions(), CUT[name]]
+    found = look(rows, "span", fake_info())
+    assert "Line 41: the answer " in str(found.error)
+    assert "is whole in no stretch of tokens" in str(found.error)
+    assert look(questions(), "span", fake_info()).error is None
+
+
+def test_a_row_without_an_answer_is_no_cut_one() -> None:
+    rows = [*questions(), {"question": "why " * 200, "context": "n " * 80, "answers": []}]
+    assert look(rows, "span", fake_info()).error is None
