@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from openapi_spec_validator import validate
 
 from server.health import Health
 from server.http_api.app import build_routes
 from server.http_api.gate import PUBLIC
 from tests.browser import browse
-from tests.server.build import http_client, running
+from tests.server.build import http_client, publish, registry_of, running
 
 
 def described() -> dict[str, Any]:
@@ -79,3 +82,31 @@ async def test_a_browser_shows_every_operation(tmp_path: Path) -> None:
         shown = await browse(url, tmp_path / "profile", "--virtual-time-budget=20000", "--dump-dom")
     assert len(re.findall(r'class="opblock opblock-', shown)) == len(list(operations()))
     assert "Authorize" in shown
+
+
+CHECKS = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance",
+    "response_schema_conformance", "response_headers_conformance", "unsupported_method",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("phases", "num_examples"),
+    [("fuzzing", 2), pytest.param("examples,coverage,fuzzing", 20, marks=pytest.mark.slow)],
+)
+async def test_every_answer_is_one_that_is_described(
+    tmp_path: Path, phases: str, num_examples: int
+) -> None:
+    """As schemathesis calls it, by the description alone."""
+    async with running(tmp_path / "data") as server:
+        publish(registry_of(server), "mood", promote=True)
+        url = f"http://127.0.0.1:{server.ports.http}/openapi.json"
+        calling = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "schemathesis.cli", "run", url, "--seed=1", "--no-color",
+            f"--max-examples={num_examples}", f"--phases={phases}", f"--checks={','.join(CHECKS)}",
+            "--generation-database=none", "--continue-on-failure",
+            cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        told, _ = await calling.communicate()
+    assert calling.returncode == 0, told.decode()[-4000:]
+    assert f"Tested: {len(list(operations()))}" in told.decode()

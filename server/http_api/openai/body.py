@@ -7,6 +7,7 @@ from typing import Any
 
 from server.errors import BadCall, BadParameter
 from server.http_api.json_body import read_json
+from server.http_api.openai.fields import described
 from server.service import wanted
 
 #: what only says who asks or how OpenAI keeps, bills and routes the call: the answer is the same
@@ -92,7 +93,7 @@ def documented(known: Collection[str], *required: str) -> dict[str, Any]:
     """What the API's description says of a body; docs/generation.md says more."""
     schema = {
         "type": "object", "required": list(required), "additionalProperties": False,
-        "properties": {name: {} for name in sorted({*known, *HARMLESS})},
+        "properties": {name: described(name) for name in sorted({*known, *HARMLESS})},
     }  # fmt: skip
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 

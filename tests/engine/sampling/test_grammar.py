@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import llguidance
 import pytest
 import torch
 from tokenizers import Tokenizer
@@ -260,3 +261,15 @@ def test_what_is_no_grammar_is_refused_with_what_would_be(wanted: dict, sentence
     with pytest.raises(BadRow) as refused:
         grammar_of(wanted)
     assert sentence in str(refused.value)
+
+
+def test_json_is_written_on_one_line() -> None:
+    grammar = grammar_of({"json_schema": {"type": "object", "properties": {"a": {}, "b": {}}}})
+    tokenizer = llguidance.LLTokenizer("byte")
+    for text, fits in (
+        ('{"a":1,"b":[]}', True), ('{"a": 1, "b": [1, 2]}', True), ('{"a":  1}', False),
+        ('{ "a":1}', False), ('{"a"\n:1}', False), ('{"a":1,\n"b":2}', False),
+    ):  # fmt: skip
+        matcher = llguidance.LLMatcher(tokenizer, grammar)
+        num_taken = matcher.try_consume_tokens(tokenizer.tokenize_str(text))
+        assert (num_taken == len(text) and matcher.is_accepting()) is fits, text
