@@ -67,8 +67,8 @@ def sane(value: str, where: str, line: int) -> str:
 
 
 def strings(record: Record, column: str) -> tuple[str, ...]:
-    value = field(record, column)
     where = f"{record.place}: {column}"
+    value = listed(field(record, column), where, record.line)
     if not isinstance(value, list) or not value:
         raise BadLine(f"{where} must be a list of words, not {shown(value)}.", line=record.line)
     if numbers := [each for each in value if isinstance(each, int | float)]:

@@ -214,3 +214,18 @@ def test_a_conversation_beside_its_prompt_is_read_as_a_whole() -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
     row = read([{"prompt": "Hi", "messages": turns}], head="generate")[0]
     assert (row.text, row.label) == ("user: Hi", "Hello!")
+
+
+def test_words_and_tags_of_a_table_may_be_lists_written_as_text() -> None:
+    rows = [{"tokens": "['Ann', 'ran']", "ner_tags": '["B-person", "O"]'}]
+    assert read(rows, head="tag")[0].words == ("Ann", "ran")
+    with pytest.raises(BadLine, match="tokens is an array written as text"):
+        read([{"tokens": "['Ann' 'ran']", "ner_tags": "['O' 'O']"}], head="tag")
+
+
+def test_messages_and_tools_may_be_json_written_as_text() -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello!"}]
+    tool = {"type": "function", "function": {"name": "paint"}}
+    rows = [{"messages": json.dumps(turns), "tools": json.dumps([tool])}]
+    (turn,) = read(rows, head="generate")[0].turns
+    assert ([*turn.asked.messages], turn.asked.tools) == (turns[:1], (tool,))

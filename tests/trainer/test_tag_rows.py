@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.heads import tag_scheme
@@ -119,6 +119,7 @@ def test_the_report_judges_what_serving_answers(
     assert judged(tags, example) == entities(logits, found)
 
 
+@settings(deadline=None)
 @given(row=TOKENS)
 def test_what_is_learned_is_what_serving_answers(row: list[tuple[str, str]]) -> None:
     example = read(*map(list, zip(*row, strict=True)))

@@ -13,6 +13,7 @@ from engine.errors import BadMessage
 from trainer.errors import BadLine
 from trainer.example import Example, Turn
 from trainer.fields import sane
+from trainer.formats.json_text import parse_json
 from trainer.table import Record
 
 _TOOLS, _KWARGS, _WEIGHT = "tools", "chat_template_kwargs", "weight"
@@ -22,7 +23,7 @@ def conversation_row(record: Record, column: str, completion: str | None = None)
     """A row of messages, or of a prompt that is messages and the completion of that name. Raises
     BadLine.
     """
-    where, given = record.place, record.fields[column]
+    where, given = record.place, _from_json(record.fields[column])
     if completion is not None:
         column, given = f"{column} and {completion}", [*given, *_said(record.fields[completion])]
     if not isinstance(given, list) or len(given) < 2:
@@ -34,12 +35,24 @@ def conversation_row(record: Record, column: str, completion: str | None = None)
     weights, messages = _without_weights(given, record)
     try:
         fields = record.fields
-        whole = read_conversation(messages, fields.get(_TOOLS), fields.get(_KWARGS))
+        whole = read_conversation(
+            messages, _from_json(fields.get(_TOOLS)), _from_json(fields.get(_KWARGS))
+        )
     except BadMessage as error:
         raise BadLine(f"{where}: {error}.", line=record.line) from error
     for message in whole.messages:
         _check(message, record)
     return _example(whole, _learned(whole.messages, weights, record), record)
+
+
+def _from_json(value: object) -> Any:
+    """What tables, and data sets with tools of many shapes, hold as a string of JSON."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_json(value)
+    except ValueError:
+        return value  # named as what it is
 
 
 def _said(completion: object) -> list[Any]:
