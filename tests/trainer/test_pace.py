@@ -122,7 +122,7 @@ def test_after_a_tenth_of_a_job_its_end_is_known_within_a_fifth(
 ) -> None:
     # candidates neither all alike nor in order of merit, so that halving ends about half of them
     scores = Random(1)
-    monkeypatch.setattr("trainer.loop.dev_score", lambda head, dev: (scores.random(), 0.0))
+    monkeypatch.setattr("trainer.loop.dev_score", lambda head, dev, loss: (scores.random(), 0.0))
     rates = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
     if "search" in settings:
         settings = {**settings, "search": {**settings["search"], "space": rates}}
