@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import sys
 from pathlib import Path
 
@@ -25,23 +26,31 @@ LISTENS = 0x10000
 
 def listening(processes: list[psutil.Process]) -> set[tuple[str, int]]:
     """Addresses of IP sockets and paths of Unix ones that these processes take connections at."""
-    found = {
-        (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
-        for process in processes
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    held = {
-        path.readlink().name
-        for process in processes
-        for path in Path(f"/proc/{process.pid}/fd").iterdir()
-        if path.is_symlink()
-    }
+    found: set[tuple[str, int]] = set()
+    held: set[str] = set()
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # a child that has answered meanwhile
+            found |= {
+                (connection.laddr.ip.removeprefix("::ffff:"), connection.laddr.port)
+                for connection in process.net_connections("inet")
+                if connection.status == psutil.CONN_LISTEN
+            }
+            held |= _descriptors(process.pid)
     for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
         fields = line.split()
         if int(fields[3], 16) & LISTENS and f"socket:[{fields[6]}]" in held:
             found.add((fields[7] if len(fields) > 7 else "unnamed", 0))
     return found
+
+
+def _descriptors(pid: int) -> set[str]:
+    """What each is of."""
+    targets: set[str] = set()
+    with contextlib.suppress(FileNotFoundError):  # the process has ended
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # it was closed
+                targets.add(str(path.readlink()))
+    return targets
 
 
 @pytest.mark.skipif(not Path("/proc/net/unix").exists(), reason="reads Linux's /proc")
