@@ -20,7 +20,7 @@ _NOTHING = frozenset(
     {"nan", "none", "null", "n/a", "na", "<na>", "#n/a", "?", "-", "undefined", "unknown"}
 )
 #: what joins several labels in one cell, the least likely within a name first
-_JOINING = "|;,/+"
+_JOINING = "\n\t|;,/+&# "
 
 
 def label_typos(subject: Subject) -> Iterator[Finding]:

@@ -67,9 +67,12 @@ def test_numbers_are_no_typos_of_each_other() -> None:
     assert "label_typo" not in codes(rows)
 
 
-def test_labels_that_join_others_are_told() -> None:
-    found = finding("joined_labels", labelled("cost", "time", "cost|time"))
-    assert (found.facts["labels"], found.count) == (["cost|time"], 20)
+@pytest.mark.parametrize(
+    "joined", ["cost|time", "cost; time", "cost & time", "cost#time", "cost time", "cost\ntime"]
+)
+def test_labels_that_join_others_are_told(joined: str) -> None:
+    found = finding("joined_labels", labelled("cost", "time", joined))
+    assert (found.facts["labels"], found.count) == ([joined], 20)
     assert '["cost", "time"]' in found.message
 
 
@@ -79,7 +82,7 @@ def test_labels_in_brackets_without_quote_marks_are_told() -> None:
     assert '["cost", "time"]' in found.message
 
 
-@pytest.mark.parametrize("label", ["rock/pop", "1,5", "n/a"])
+@pytest.mark.parametrize("label", ["rock/pop", "1,5", "n/a", "5 stars", "C#"])
 def test_a_sign_within_a_name_joins_nothing(label: str) -> None:
     assert "joined_labels" not in codes(labelled("cost", "1", "5", label))
 
