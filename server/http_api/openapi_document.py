@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from server.error_table import TABLE
+from server.http_api.openai.fine_tuning_body import Create
 from server.http_api.openai.problem import ErrorBody, speaks_openai
 from server.http_api.problem import MEDIA_TYPE, Problem
 from server.http_api.refusal import FileProblem, is_of_files
@@ -50,6 +51,9 @@ _STREAMS = {
     ),
 }
 
+#: bodies that a route reads by a type of ours
+_BODIES: dict[str, type[Any]] = {"POST /v1/fine_tuning/jobs": Create}
+
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """Made once: it is the same for every caller."""
@@ -58,7 +62,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas = made["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):  # never sent
             schemas.pop(name, None)
-        schemas.update(_error_schemas())
+        schemas.update(_schemas())
         made["components"]["securitySchemes"] = {
             _KEY: {"type": "http", "scheme": "bearer", "description": "a key of `adapterd keys`"}
         }
@@ -79,6 +83,8 @@ def _complete(name: str, operation: dict[str, Any]) -> None:
     role = next(ROLES[each] for each in (name, f"{name[:-1]}:path}}") if each in ROLES)
     for parameter in operation.get("parameters", ()):
         _constrain(parameter, MOST_FILES if name == "GET /v1/files" else MAX_LIMIT)
+    if name in _BODIES:
+        operation["requestBody"] = {"required": True, "content": {_JSON: _named(_BODIES[name])}}
     responses = operation["responses"]
     responses.pop("422", None)
     if role is not None:
@@ -129,8 +135,10 @@ def _named(body: type[Any]) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}
 
 
-def _error_schemas() -> dict[str, Any]:
+def _schemas() -> dict[str, Any]:
+    """Of what the framework does not know: errors, and bodies that routes read themselves."""
     _, found = msgspec.json.schema_components(
-        (Problem, FileProblem, ErrorBody), ref_template="#/components/schemas/{name}"
+        (Problem, FileProblem, ErrorBody, *_BODIES.values()),
+        ref_template="#/components/schemas/{name}",
     )
     return dict(found)

@@ -49,6 +49,15 @@ def test_errors_are_described_in_the_shape_of_their_surface() -> None:
     assert "HTTPValidationError" not in str(described())
 
 
+def test_a_fine_tuning_body_is_typed() -> None:
+    document = described()
+    operation = document["paths"]["/v1/fine_tuning/jobs"]["post"]
+    body = operation["requestBody"]["content"]["application/json"]["schema"]
+    fields = document["components"]["schemas"][body["$ref"].rpartition("/")[2]]
+    assert fields["required"] == ["model", "training_file"]
+    assert "413" in operation["responses"]
+
+
 def test_what_is_streamed_is_said() -> None:
     streamed = {
         path
