@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
+from math import inf, isfinite, isnan
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +21,9 @@ M = TypeVar("M", bound=Message)
 #: a Struct carries doubles, which hold no larger whole number exactly
 _MAX_WHOLE = 2**53
 _SHOWN_CHARS = 40
+_SHOWN_BITS = 128
+#: more than a deadline can say is without end
+_LONGEST_S = 1e9
 #: sequences that are meant as one value
 _ONE = (str, bytes, bytearray, memoryview)
 
@@ -31,7 +34,10 @@ def described(value: object) -> str:
         return "None"
     name = type(value).__name__
     article = "an" if name[0].lower() in "aeiou" else "a"
-    text = repr(value) if isinstance(value, str | bytes | int | float) else ""
+    is_shown = isinstance(value, str | bytes | float) or (
+        isinstance(value, int) and value.bit_length() < _SHOWN_BITS  # Python writes no longer ones
+    )
+    text = repr(value) if is_shown else ""
     return f"{article} {name} ({text})" if 0 < len(text) <= _SHOWN_CHARS else f"{article} {name}"
 
 
@@ -65,9 +71,13 @@ def named(name: str, values: Any) -> dict[Any, Any]:
 
 
 def seconds(name: str, value: object) -> float | None:
-    """None is without end."""
-    if value is None or (isinstance(value, Real) and not isinstance(value, bool)):
-        return None if value is None else float(value)
+    """None is without end, and so is infinity."""
+    if value is None:
+        return None
+    if isinstance(value, Real) and not isinstance(value, bool):
+        given = _as_float(value)
+        if not isnan(given):
+            return given if given <= _LONGEST_S else None
     raise Refused(f"{name} must be a number of seconds, not {described(value)}.")
 
 
@@ -93,8 +103,17 @@ def encodable(where: str, text: str) -> str:
     return text
 
 
+def _as_float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return inf
+
+
 def _plain(where: str, value: object) -> Any:
     """The value as JSON has it: whole numbers as names become texts, NumPy's numbers numbers."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -119,7 +138,7 @@ def _name(where: str, key: object) -> str:
 def _number(where: str, value: Integral | Real) -> int | float:
     if isinstance(value, Integral):
         if abs(int(value)) > _MAX_WHOLE:
-            raise Refused(f"{where} is {int(value)}; no more than 2^53 can be sent exactly.")
+            raise Refused(f"{where} is {described(value)}; at most 2^53 can be sent exactly.")
         return int(value)
     if not isfinite(value):
         raise Refused(f"{where} is {float(value)}; it must be a finite number.")

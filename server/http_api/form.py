@@ -8,6 +8,7 @@ meant.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -17,8 +18,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+from starlette.types import Receive, Scope
 
-from server.errors import BadCall, UnsupportedMedia
+from server.errors import BadCall, BadParameter, UnsupportedMedia
 from server.http_api.json_body import read_json_text
 
 #: of a part: what leaves its bytes as they are
@@ -26,7 +28,13 @@ _PLAIN = (b"", b"7bit", b"8bit", b"binary")
 
 
 class StrictRequest(Request):
-    """What routes get."""
+    """What routes get. `fields` and `files` are the names that the route's form has."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, fields: Collection[str], files: Collection[str]
+    ) -> None:
+        super().__init__(scope, receive)
+        self._fields, self._files = fields, files
 
     async def json(self) -> Any:
         """Raises BadCall."""
@@ -39,7 +47,7 @@ class StrictRequest(Request):
         max_fields: int | float = 1000,
         max_part_size: int = 1024 * 1024,
     ) -> FormData:
-        """Raises BadCall or UnsupportedMedia."""
+        """Raises BadCall, BadParameter or UnsupportedMedia."""
         if self._form is None:
             kind, _ = parse_options_header(self.headers.get("content-type"))
             most: dict[str, Any] = {"max_fields": max_fields, "max_part_size": max_part_size}
@@ -51,11 +59,33 @@ class StrictRequest(Request):
                     elif kind == b"application/x-www-form-urlencoded":
                         self._form = await _Fields(self.headers, stream, **most).parse()
                     else:
-                        self._form = FormData()
+                        self._form = _no_form(kind)
             except (MultiPartException, FormParserError) as error:
                 message = getattr(error, "message", "it is malformed")
                 raise BadCall(f"The form cannot be read: {message}") from None
+            self._check_names(self._form)
         return self._form
+
+    def _check_names(self, form: FormData) -> None:
+        """A misspelt field, or one of two that differ, would be left out unnoticed."""
+        known = [*self._fields, *self._files]
+        seen: set[str] = set()
+        for name, value in form.multi_items():
+            if name.partition("[")[0] not in {each.partition("[")[0] for each in known}:
+                raise BadParameter(
+                    f"The form has a field {name[:40]!r}; its fields are {', '.join(known)}.",
+                    param=name[:40],
+                )
+            if name in self._files:
+                if isinstance(value, str):
+                    raise BadParameter(
+                        f"The field {name} came as a text and must be a file; curl sends one as "
+                        f"-F {name}=@NAME.",
+                        param=name,
+                    )
+            elif name in seen:
+                raise BadParameter(f"The form has the field {name} twice.", param=name)
+            seen.add(name)
 
 
 def check_charset(content_type: str | bytes) -> None:
@@ -66,8 +96,30 @@ def check_charset(content_type: str | bytes) -> None:
         raise UnsupportedMedia(f"The charset is {charset[:40]!r}; only UTF-8 is read here.")
 
 
+def _no_form(kind: bytes) -> FormData:
+    """Nothing came; raises UnsupportedMedia for a body that is no form."""
+    if kind:
+        shown = kind[:40].decode("latin-1")
+        raise UnsupportedMedia(f"The body is {shown!r}; what is sent here is multipart/form-data.")
+    return FormData()
+
+
 class _Parts(MultiPartParser):
     """`multipart/form-data`."""
+
+    _has_ended = False
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._has_ended:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise BadCall("The form ends before its closing boundary, so it is not whole.")
+        return form
+
+    def on_end(self) -> None:
+        self._has_ended = True
+        super().on_end()
 
     def on_headers_finished(self) -> None:
         for name, value in self._current_part.item_headers:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Request
+from fastapi.params import File, Form
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.routing import Match
@@ -113,12 +114,16 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         answer = super().get_route_handler()
+        of_form = [each for each in self.dependant.body_params if isinstance(each.field_info, Form)]
+        files = [each.alias for each in of_form if isinstance(each.field_info, File)]
+        fields = [each.alias for each in of_form if each.alias not in files]
 
         async def guarded(request: Request) -> Response:
             try:
                 if self.role is not None:
                     require(request.state.caller, self.role)
-                return await answer(StrictRequest(request.scope, request.receive))
+                strict = StrictRequest(request.scope, request.receive, fields, files)
+                return await answer(strict)
             except Exception as error:  # noqa: BLE001 a transport translates whatever comes
                 return _refusal(error, request)
 

@@ -180,7 +180,7 @@ MISFITS: dict[str, tuple[Callable[[Client], object], str]] = {
     "ref": (lambda c: c.predict(7, "a"), r"task_id cannot be an int \(7\)"),
     "ref of two halves": (lambda c: c.predict("\ud800", "a"), "task_id cannot be"),
     "parameter": (lambda c: c.predict("t", "a", stop={"a"}), "parameters.stop is a set"),
-    "seed": (lambda c: c.predict("t", "a", seed=2**60), r"no more than 2\^53"),
+    "seed": (lambda c: c.predict("t", "a", seed=2**60), r"at most 2\^53"),
     "not finite": (lambda c: c.predict("t", "a", top_p=float("nan")), "must be a finite number"),
     "labels as one text": (lambda c: c.register("t", labels="a,b"), r"not a str \('a,b'\)"),
     "labels without order": (lambda c: c.register("t", labels={"a", "b"}), "not a set"),
@@ -204,6 +204,12 @@ MISFITS: dict[str, tuple[Callable[[Client], object], str]] = {
     "one file for all": (lambda c: c.create_job("t", "file-1"), "file_ids must be a mapping"),
     "one file to check": (lambda c: c.check_file("file-1"), "file_ids must be a mapping"),
     "a job for its id": (lambda c: c.cancel_job({"id": "j"}), "id cannot be a dict"),
+    "seed beyond all": (lambda c: c.predict("t", "a", seed=10**5000), r"at most 2\^53"),
+    "a number beyond all": (lambda c: c.predict("t", [10**5000]), "Input 0 is an int;"),
+    "no number of seconds": (
+        lambda c: c.predict("t", "a", timeout_s=float("nan")),
+        "must be a number of seconds",
+    ),
     "seconds": (lambda c: c.predict("t", "a", timeout_s="5"), "must be a number of seconds"),
     "where to export": (lambda c: c.export("t", None), "directory must be a path"),
     "version": (lambda c: c.promote("t", "2"), "version cannot be a str"),
@@ -219,10 +225,22 @@ def test_an_argument_of_the_wrong_type_is_refused_by_name(client: Client, name: 
 
 
 def test_numbers_of_numpy_and_whole_numbers_as_names_are_settings() -> None:
-    settings = {"learning_rate": np.float32(0.5), "epochs": np.int64(2), "7": {8: (1, None)}}
+    settings = {
+        "learning_rate": np.float32(0.5), "epochs": np.int64(2), "7": {8: (1, None)},
+        "rslora": np.bool_(1),
+    }  # fmt: skip
 
     from adapterd.arguments import to_struct
 
     assert MessageToDict(to_struct("settings", settings)) == {
-        "learning_rate": 0.5, "epochs": 2.0, "7": {"8": [1.0, None]}
+        "learning_rate": 0.5, "epochs": 2.0, "7": {"8": [1.0, None]}, "rslora": True,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "endless", [float("inf"), 10**400, np.float64("inf")], ids=["infinity", "huge", "of numpy"]
+)
+def test_an_infinite_time_limit_is_none(endless: float) -> None:
+    from adapterd.arguments import seconds
+
+    assert seconds("timeout_s", endless) is None

@@ -131,6 +131,38 @@ async def test_a_compressed_body_is_an_unsupported_media_type(
             assert refused[:2] == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (
+            part("note", b"x") + part("nots", b"y") + b"--XX--",
+            "a field 'nots'; its fields are head",
+        ),
+        (part("note", b"x") + part("note", b"y") + b"--XX--", "note twice"),
+        (part("files", b"adapter_config.json") + b"--XX--", "-F files=@NAME"),
+        (part("files", b"{}", filename="adapter_config.json"), "before its closing boundary"),
+        (b"", "before its closing boundary"),
+    ],
+    ids=["no such field", "one field twice", "a name for a file", "cut", "empty"],
+)
+async def test_a_form_that_is_not_what_was_meant_is_refused(
+    tmp_path: Path, body: bytes, words: str
+) -> None:
+    async with running(tmp_path) as server:
+        status, _, sentence = await post(server, "/v1/tasks/mood/versions", body)
+    assert status == 400
+    assert words in sentence
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/mixed; boundary=XX"])
+async def test_a_body_that_is_no_form_is_not_read_as_an_empty_one(
+    tmp_path: Path, kind: str
+) -> None:
+    async with running(tmp_path) as server:
+        refused = await post(server, "/v1/tasks/mood/versions", b'{"head": "generate"}', kind)
+    assert refused[:2] == (415, "unsupported_media_type")
+
+
 # ------------------------------------------------------------------ JSON
 
 READ_AS_JSON = [
