@@ -56,8 +56,11 @@ class MissingColumn(BadDataset):
 
     def __init__(self, column: str, present: list[str], *, line: int = 0) -> None:
         where = f"Line {line}" if line else "The file"
+        # where a text stands in place of the header, its cells are long, or many
+        shown = [name if len(name) <= 64 else f"{name[:63]}…" for name in present[:50]]
+        shown += ["…"] if len(present) > 50 else []
         super().__init__(
-            f"{where} has no column {column!r}; it has: {', '.join(present) or 'none'}. Name the "
+            f"{where} has no column {column!r}; it has: {', '.join(shown) or 'none'}. Name the "
             "columns by text_column, text_pair_column and label_column, and in the first line of a "
             "table."
         )

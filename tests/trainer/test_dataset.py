@@ -229,3 +229,9 @@ def test_messages_and_tools_may_be_json_written_as_text() -> None:
     rows = [{"messages": json.dumps(turns), "tools": json.dumps([tool])}]
     (turn,) = read(rows, head="generate")[0].turns
     assert ([*turn.asked.messages], turn.asked.tools) == (turns[:1], (tool,))
+
+
+def test_a_text_in_place_of_the_header_is_not_shown_whole() -> None:
+    with pytest.raises(MissingColumn) as caught:
+        read([{"x" * 100_000: "a", **{f"c{i}": "b" for i in range(1000)}}])
+    assert len(str(caught.value)) < 1000

@@ -9,6 +9,7 @@ from engine.errors import BadRow
 from engine.heads.generate import GenerateHead
 from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
+from engine.windows import Windows
 from trainer.doctor.finding import Finding, Severity, cropped, samples
 from trainer.doctor.subject import Subject
 from trainer.example import Example
@@ -47,8 +48,12 @@ def token_findings(subject: Subject) -> Iterator[Finding]:
 
 def _lengths(subject: Subject, tokenizer: Tokenizer, read: list[_Read]) -> Iterator[Finding]:
     limit = min(subject.spec.settings.max_tokens or tokenizer.max_tokens, tokenizer.max_tokens)
-    longer = [each.row for each in read if each.tokens > limit]
-    if longer and subject.spec.head not in _READ_IN_WINDOWS:
+    longer = [
+        each.row
+        for each in read
+        if each.tokens > limit and not _fits_in_windows(each.row, subject, tokenizer)
+    ]
+    if longer:
         share = len(longer) / len(read)
         yield Finding(
             code="truncated",
@@ -69,6 +74,15 @@ def _lengths(subject: Subject, tokenizer: Tokenizer, read: list[_Read]) -> Itera
         count=len(read),
         facts={"median": half, "p95": most, "max": lengths[-1], "limit": limit},
     )
+
+
+def _fits_in_windows(row: Example, subject: Subject, tokenizer: Tokenizer) -> bool:
+    """Not where a question leaves its context no room."""
+    if subject.spec.head not in _READ_IN_WINDOWS:
+        return False
+    settings = subject.spec.settings
+    windows = Windows(tokens=settings.row_tokens, stride=settings.stride)
+    return not tokenizer.encode(row.text, row.pair, windows=windows).truncated
 
 
 def _unknown(subject: Subject, read: list[_Read]) -> Iterator[Finding]:

@@ -48,6 +48,17 @@ def test_rows_longer_than_the_limit_are_counted(tokenizer: Tokenizer) -> None:
     assert finding("row_tokens", rows, tokenizer=tokenizer).facts["limit"] == tokenizer.max_tokens
 
 
+def test_a_question_that_leaves_its_context_no_room_is_told(tokenizer: Tokenizer) -> None:
+    def asked(question: str, context: str) -> dict[str, object]:
+        return {"question": question, "context": f"Korso {context}",
+                "answers": [{"text": "Korso", "start": 0}]}  # fmt: skip
+
+    rows = [asked(f"q{i}", f"is {i} " + "far " * 400) for i in range(60)]
+    assert "truncated" not in codes(rows, head="span", tokenizer=tokenizer)
+    rows += [asked("why " * 2 * tokenizer.max_tokens, f"is {i}") for i in range(2)]
+    assert finding("truncated", rows, head="span", tokenizer=tokenizer).count == 2
+
+
 def test_a_vocabulary_that_spells_words_out_is_told_by_its_bytes_per_token(
     tokenizer: Tokenizer,
 ) -> None:
