@@ -147,3 +147,8 @@ def test_a_carriage_return_within_a_header_is_named() -> None:
 
 def test_a_first_line_of_any_width_is_read() -> None:
     assert list(rows(f"{'x' * 140_000},label\na,b\n")[0].values()) == ["a", "b"]
+
+
+def test_a_backslash_in_a_cell_that_is_quoted_as_it_should_be_escapes_nothing() -> None:
+    content = '"text"|"label"\n"an ""a|b \\"" \nq"|"x y"\n"c"|"z"\n'
+    assert rows(content)[0] == {"text": 'an "a|b \\" \nq', "label": "x y"}

@@ -55,7 +55,11 @@ def find_dialect(content: bytes) -> CsvDialect:
     misread = _misread(content, quoted)
     if misread.first is None:
         return quoted
-    others = (other for other in _others(content, quoted, misread.first) if _fits(content, other))
+    others = (
+        other
+        for other in _others(content, quoted, misread.first)
+        if (misread.certain or _is_literal(other)) and _fits(content, other)
+    )
     return next(others, replace(quoted, swallowing=misread.swallowing))
 
 
@@ -106,6 +110,7 @@ class _Misread:
     """
 
     first: int | None
+    certain: bool
     swallowing: dict[int, int]
 
 
@@ -131,7 +136,7 @@ def _misread(content: bytes, dialect: CsvDialect) -> _Misread:
         if not spaced and _may_be_rows(row.lines, delimiter, len(dialect.header))
     ]
     first = min([*malformed, *swallowing, *doubtful], default=None)
-    return _Misread(first=first, swallowing=swallowing)
+    return _Misread(first=first, certain=bool(malformed or swallowing), swallowing=swallowing)
 
 
 class _Column:
@@ -176,13 +181,17 @@ def _may_be_rows(lines: tuple[str, ...], delimiter: str, num_columns: int) -> bo
 
 def _fits(content: bytes, dialect: CsvDialect) -> bool:
     """All rows are whole, and no cell shows that it was quoted after all."""
-    literal = dialect.options.get("quoting") == csv.QUOTE_NONE
+    literal = _is_literal(dialect)
     for row in dialect.rows(content):
         if row.problem or len(row.cells) != len(dialect.header):
             return False
         if literal and any(_DOUBLED.fullmatch(cell.strip()) for cell in row.cells):
             return False
     return literal or _misread(content, dialect).first is None
+
+
+def _is_literal(dialect: CsvDialect) -> bool:
+    return bool(dialect.options.get("quoting") == csv.QUOTE_NONE)
 
 
 def _is_number(cell: str) -> bool:
