@@ -30,6 +30,7 @@ from engine.adapter_files import (
 )
 from engine.adapterhub import architecture, described_head, lora_as_peft, stock_head_config
 from engine.base import Base
+from engine.base_copies import without_copies
 from engine.checkpoint import stock_model
 from engine.effect import Effect
 from engine.errors import BadAdapter, EngineError, NonFiniteWeights
@@ -137,6 +138,7 @@ def adapter_of(files: AdapterFiles, base: Base, head: Mapping[str, Any] | None) 
     kind = architecture(config) if files.is_adapterhubs else _kind(config)
     if files.is_adapterhubs and kind == "lora":
         config, tensors = lora_as_peft(config, tensors)
+    tensors = without_copies(tensors, base.model)
     settings, weights = KINDS[kind].read(config, tensors, base)
     merged = completed_head(
         head, files.manifest, config, num_outputs(files.head_weights, base.family),

@@ -13,6 +13,7 @@ from engine.adapter import Adapter, adapter_of, unreadable
 from engine.adapter_files import AdapterFiles, kept_names, read_files, staged_files
 from engine.adapterhub import lora_as_peft, lora_targets
 from engine.base import Base
+from engine.base_copies import without_copies
 from engine.base_names import base_doubt
 from engine.config_fields import names, text
 from engine.errors import MissingTensors, WrongBase
@@ -71,7 +72,8 @@ def _hub_name(config: Mapping[str, Any]) -> str:
 def _weights_told(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str]:
     """Raises MissingTensors where the weights are not those of the modules the config targets."""
     kind, sites = KINDS[adapter.kind], adapter.config["sites"]
-    tensors, targets = files.tensors, kind.targets(files.config, base)
+    tensors = without_copies(files.tensors, base.model)
+    targets = kind.targets(files.config, base)
     if files.is_adapterhubs and adapter.kind == "lora":
         _, tensors = lora_as_peft(files.config, files.tensors)
         targets = lora_targets(files.config, sites, base.layer_paths)

@@ -118,3 +118,27 @@ def test_a_bias_that_all_rows_share_is_refused_by_name(
     refusal = table.refusal(port.Inspect(directory=str(tmp_path)))
     assert refusal.code == "bad_adapter"
     assert "pooler.dense" in refusal.message
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_embeddings_that_were_saved_beside_an_adapter_are_the_bases_own_or_refused(
+    bench: MakeBench, base_folder: Folder, tmp_path: Path, family: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    table = bench(family)
+    oracle = tuned_model(base_folder(family), table.base, "classify", "lora", tmp_path)
+    oracle.save_pretrained(tmp_path, save_embedding_layers=True)
+    file = tmp_path / "adapter_model.safetensors"
+    tensors = load_file(file)
+    key = next(name for name in tensors if "embed" in name)
+    table.ask(port.Inspect(directory=str(tmp_path)))
+    digest = table.load(tmp_path, {"kind": "classify", "labels": LABELS["classify"]})
+    (answer,) = table.answers([(ROWS[0], digest)])
+    np.testing.assert_allclose(answer, stock_logits(oracle, ROWS[0]), atol=1e-4)
+    for changed, words in (
+        (tensors[key] + 1, "other values than the base's"),
+        (tensors[key][:-1].clone(), "without resizing it"),
+    ):
+        save_file({**tensors, key: changed}, file)
+        assert words in table.refusal(port.Inspect(directory=str(tmp_path))).message
