@@ -138,7 +138,7 @@ def adapter_of(files: AdapterFiles, base: Base, head: Mapping[str, Any] | None) 
     kind = architecture(config) if files.is_adapterhubs else _kind(config)
     if files.is_adapterhubs and kind == "lora":
         config, tensors = lora_as_peft(config, tensors)
-    tensors = without_copies(tensors, base.model)
+    tensors = without_copies(tensors, base.model, base.output)
     settings, weights = KINDS[kind].read(config, tensors, base)
     merged = completed_head(
         head, files.manifest, config, num_outputs(files.head_weights, base.family),

@@ -45,7 +45,7 @@ class Base:
         weights = read_weights(path, model_config, self.family, self.numerics, attention)
         self.model, self.whole = weights.model, weights.whole
         self.has_pooler, self.end_ids = weights.has_pooler, weights.end_ids
-        self._output = weights.output
+        self.output = weights.output
         reading = read_tokenizer(path, self.model.config)
         self.tokenizer_json, self.max_tokens = reading.tokenizer_json, reading.max_tokens
         self.chat_templates, self.special_tokens = reading.chat_templates, reading.special_tokens
@@ -103,7 +103,7 @@ class Base:
         """Those of its layers and that to the vocabulary; none of a base that cannot write."""
         if not self.writes:
             return []
-        modules = [*(self.model.get_submodule(site) for site in self.sites), self._output]
+        modules = [*(self.model.get_submodule(site) for site in self.sites), self.output]
         return [module for module in modules if isinstance(module, nn.Linear)]
 
     @property
@@ -150,12 +150,12 @@ class Base:
     @property
     def writes(self) -> bool:
         """Whether it has output embeddings, so that text can be generated."""
-        return self._output is not None
+        return self.output is not None
 
     def vocabulary(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary, in float32: [.., D] to [.., V]."""
-        assert self._output is not None, "the base has no output embeddings"
-        logits = cast(Tensor, self._output(hidden)).float()
+        assert self.output is not None, "the base has no output embeddings"
+        logits = cast(Tensor, self.output(hidden)).float()
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits if cap is None else torch.tanh(logits / cap) * cap
 

@@ -11,16 +11,21 @@ from torch import Tensor, nn
 
 from engine.errors import BadAdapter, WrongShape
 
+_OUTPUT = "lm_head.weight"
 
-def without_copies(tensors: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """The tensors that are not the base's own, value for value; biases are left to the kind.
+
+def without_copies(
+    tensors: Mapping[str, Tensor], model: nn.Module, output: nn.Module | None
+) -> dict[str, Tensor]:
+    """The tensors that are not the base's own, value for value, in the bare model or as its output
+    embeddings; biases are left to the kind.
 
     Raises BadAdapter for one that was trained, WrongShape for one of another size: all rows share
     the base's.
     """
     kept = {}
     for name, tensor in tensors.items():
-        own = _weight(model, name)
+        own = _weight(output, "weight") if name == _OUTPUT and output else _weight(model, name)
         if own is None:
             kept[name] = tensor
         elif own.shape != tensor.shape:
@@ -37,10 +42,9 @@ def without_copies(tensors: Mapping[str, Tensor], model: nn.Module) -> dict[str,
 
 
 def _weight(model: nn.Module, name: str) -> Tensor | None:
-    path, _, last = name.rpartition(".")
-    if last != "weight":
+    if name.rpartition(".")[2] != "weight":
         return None
     try:
-        return model.get_parameter(f"{path}.weight")
+        return model.get_parameter(name)
     except AttributeError:
         return None

@@ -72,7 +72,7 @@ def _hub_name(config: Mapping[str, Any]) -> str:
 def _weights_told(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str]:
     """Raises MissingTensors where the weights are not those of the modules the config targets."""
     kind, sites = KINDS[adapter.kind], adapter.config["sites"]
-    tensors = without_copies(files.tensors, base.model)
+    tensors = without_copies(files.tensors, base.model, base.output)
     targets = kind.targets(files.config, base)
     if files.is_adapterhubs and adapter.kind == "lora":
         _, tensors = lora_as_peft(files.config, files.tensors)

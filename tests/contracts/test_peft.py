@@ -18,6 +18,8 @@ from adapters_registry.limits import Limits
 from adapters_registry.reader import check_directory
 from adapters_registry.staging import Staging
 from engine import port
+from engine.base_copies import without_copies
+from engine.errors import BadAdapter
 from engine.kinds import KINDS
 from engine.module_names import targeted
 from tests.contracts.bench import ROWS, Bench
@@ -142,3 +144,11 @@ def test_embeddings_that_were_saved_beside_an_adapter_are_the_bases_own_or_refus
     ):
         save_file({**tensors, key: changed}, file)
         assert words in table.refusal(port.Inspect(directory=str(tmp_path))).message
+
+
+def test_output_embeddings_that_are_the_bases_own_are_left_out(bench: MakeBench) -> None:
+    base = bench("llama").base
+    own = base.output.weight.detach().clone()
+    assert without_copies({"lm_head.weight": own}, base.model, base.output) == {}
+    with pytest.raises(BadAdapter, match=r"lm_head\.weight with other values"):
+        without_copies({"lm_head.weight": own + 1}, base.model, base.output)
