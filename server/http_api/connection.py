@@ -100,4 +100,6 @@ class Connection(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
+        if self.cycle is not None:  # the application may be about to answer a head that was whole
+            self.cycle.disconnected = True
         self.transport.abort()

@@ -114,6 +114,16 @@ async def test_a_body_in_very_many_tiny_chunks_is_refused_before_it_is_read() ->
         assert b"2000 chunks" in await peer.read()
 
 
+async def test_a_body_at_fault_behind_a_head_that_is_answered_leaves_no_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with listening() as (_, connect):
+        peer = connect()
+        await peer.send(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+        await peer.read()
+    assert [record.getMessage() for record in caplog.records] == []
+
+
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
 
