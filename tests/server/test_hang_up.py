@@ -151,8 +151,9 @@ async def test_a_call_without_a_deadline_is_ended_by_the_servers_own(tmp_path: P
             started = time.monotonic()
             text = (await calling).text
         assert time.monotonic() - started < 2
-        assert '"code":"deadline_exceeded"' in text.splitlines()[-2]
-        assert "[DONE]" not in text
+        # what was written until then is the answer
+        assert '"finish_reason":"length"' in text
+        assert text.splitlines()[-2] == "data: [DONE]"
         await assert_free_within_a_step(server, engine)
 
 

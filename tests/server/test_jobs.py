@@ -56,7 +56,7 @@ async def test_a_file_goes_in_and_comes_back(tmp_path: Path) -> None:
 
 async def test_a_file_of_unknown_purpose_or_beyond_the_cap_is_refused(tmp_path: Path) -> None:
     async with running(tmp_path, max_upload_bytes=4096) as server, http_client(server) as http:
-        odd = await http.post("/v1/files", files={"file": ("a", b"x")}, data={"purpose": "vision"})
+        odd = await http.post("/v1/files", files={"file": ("a", b"x")}, data={"purpose": "party"})
         assert (odd.status_code, odd.json()["code"]) == (400, "bad_request")
         form = {"files": {"file": ("a", b"x" * 5000)}, "data": {"purpose": "fine-tune"}}
         large = await http.post("/v1/files", **form)
