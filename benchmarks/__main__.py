@@ -7,7 +7,7 @@ import sys
 
 BENCHMARKS = (
     "mixed_batch", "mixed_kinds", "shared_trunk", "serving", "sampling", "generation", "training",
-    "training_speed", "kinds", "quality",
+    "training_speed", "kinds", "quality", "hostile",
 )  # fmt: skip
 
 

@@ -259,14 +259,19 @@ async def test_a_failure_of_ours_has_its_traceback_and_who_met_it(
 @pytest.mark.slow
 def test_a_whole_server_writes_json_lines_and_nothing_else(tmp_path: Path) -> None:
     code = (
-        "import sys, threading, os, signal\n"
+        "import logging, os, signal, sys\n"
         "from pathlib import Path\n"
         "from engine.logs import log_to_stderr\n"
         "from engine.testing import FakeEngine\n"
         "from server.main import run\n"
         "from tests.server.build import settings\n"
         "log_to_stderr()\n"
-        "threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()\n"
+        # once it says that it is ready, and only then
+        "def stop(record):\n"
+        "    if getattr(record, 'action', '') == 'server.ready':\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return True\n"
+        "logging.getLogger('server').addFilter(stop)\n"
         "run(settings(Path(sys.argv[1]), train=True), FakeEngine())\n"
     )
     done = subprocess.run(
