@@ -63,7 +63,11 @@ class StrictRequest(Request):
             except (MultiPartException, FormParserError) as error:
                 message = getattr(error, "message", "it is malformed")
                 raise BadCall(f"The form cannot be read: {message}") from None
-            self._check_names(self._form)
+            try:
+                self._check_names(self._form)
+            except BadParameter:
+                await self._form.close()
+                raise
         return self._form
 
     def _check_names(self, form: FormData) -> None:
