@@ -16,10 +16,9 @@ from safetensors.numpy import load, save_file
 
 from engine import port
 from engine.base_names import ServedBase, base_doubt
-from engine.errors import BadAdapter, WrongBase
+from engine.errors import BadAdapter, WrongBase, unreadable
 from engine.heads import HEADS, head_kind
-from engine.heads.head_kind import IGNORED
-from engine.unreadable import unreadable
+from engine.port import IGNORED
 
 WIDTH = 256
 Floats = NDArray[np.float32]

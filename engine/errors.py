@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -160,3 +161,13 @@ ERRORS: dict[str, type[EngineError]] = {
         BadBase,
     )
 }  # fmt: skip
+
+
+#: errors of the operating system that are the adapter's own fault: it has no such file
+_ADAPTERS_OWN = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+
+
+def unreadable(what: str, error: OSError) -> EngineError:
+    """What to raise: only what is the adapter's own fault may be remembered of it."""
+    kind = BadAdapter if error.errno in _ADAPTERS_OWN else FilesUnreadable
+    return kind(f"{what} cannot be read: {error.strerror or error}")

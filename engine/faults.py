@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from engine.errors import BadAdapter, BadRow, BadTraining, EngineError, OutOfMemory
+from engine.errors import BadAdapter, BadRow, BadTraining, EngineError, OutOfMemory, unreadable
 from engine.port import Failure, Inspect, Load, OpenTraining, Step
-from engine.unreadable import unreadable
 
 _log = logging.getLogger(__name__)
 

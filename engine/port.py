@@ -18,6 +18,7 @@ import msgspec
 from engine.errors import ERRORS, EngineError
 from engine.residency_steps import Compose, Inspect, Load, Unload
 from engine.results import (
+    IGNORED,
     Array,
     BaseEmbedding,
     Checkpointed,
@@ -51,10 +52,9 @@ from engine.training_steps import (
 from engine.writing import Begin, Decoded, Release, Sampling, TokenLogprob, Write, Written
 
 __all__ = [
-    "Array", "BaseEmbedding", "Begin", "Checkpoint", "Checkpointed", "CloseTraining", "Compose",
-    "Decoded",
-    "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure", "File", "Fill",
-    "Forget", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message",
+    "IGNORED", "Array", "BaseEmbedding", "Begin", "Checkpoint", "Checkpointed", "CloseTraining",
+    "Compose", "Decoded", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
+    "File", "Fill", "Forget", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message",
     "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
     "Sampling", "Save", "Saved", "Site", "Snapshot", "Stats", "Step", "TokenLogprob", "Train",
     "Trained", "TrainingOpened", "Unload", "Write", "Written", "decode", "encode", "settle",

@@ -13,8 +13,7 @@ from engine.chat import ChatTemplate
 from engine.conversation import Conversation, Message
 from engine.errors import BadRow
 from engine.families import FAMILIES
-from engine.heads.head_kind import IGNORED
-from engine.port import EngineInfo
+from engine.port import IGNORED, EngineInfo
 from engine.tokenizer import Tokenizer
 
 #: a prompt is all settings: what its version holds in place of trained weights

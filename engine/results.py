@@ -11,6 +11,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+#: the target of a token that is not trained on, as PyTorch's losses have it
+IGNORED = -100
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
     """Base of everything that crosses the port."""

@@ -15,9 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from engine.errors import BadAdapter
+from engine.errors import BadAdapter, unreadable
 from engine.port import File
-from engine.unreadable import unreadable
 
 
 def read_bytes(file: File) -> bytes:

@@ -17,7 +17,7 @@ import msgspec
 from engine.port import Done, EnginePort, Fill, Result
 from trainer.ask import await_answer
 from trainer.batches import prediction_batches
-from trainer.encode import EncodedRow
+from trainer.heads.encoded import EncodedRow
 
 _IN_FLIGHT = 2
 

@@ -14,10 +14,11 @@ from engine.heads.span import SpanHead
 from engine.port import EngineInfo
 from engine.prompting import Lesson, Prompter
 from engine.tokenizer import Tokenizer
-from trainer.encode import EncodedRow, encode_examples
+from trainer.encode import encode_examples
 from trainer.errors import BadLine
 from trainer.example import Example
 from trainer.fields import shown
+from trainer.heads.encoded import EncodedRow
 from trainer.lessons import lessons_of
 
 #: texts to write are rendered and encoded at half a millisecond each; of more than these, as many

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.batches import num_batches
-from trainer.encode import EncodedRow
+from trainer.heads.encoded import EncodedRow
 from trainer.loop_state import LoopState
 from trainer.schedule import Schedule
 from trainer.settings import TrainingSettings

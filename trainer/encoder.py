@@ -14,8 +14,9 @@ from engine.prompting import Prompter
 from engine.tokenizer import Tokenizer
 from trainer.activations import numbered
 from trainer.course import Course
-from trainer.encode import EncodedRow, encode_examples, head_for
+from trainer.encode import encode_examples, head_for
 from trainer.example import Example
+from trainer.heads.encoded import EncodedRow
 from trainer.lessons import covering, encode_lessons
 from trainer.modules import frozen_share
 from trainer.prepare import Prepared

@@ -20,10 +20,10 @@ from engine.port import Array, EnginePort, Predict, Predicted, Result
 from trainer.activations import fill
 from trainer.ask import await_answer, error_of
 from trainer.batches import prediction_batches
-from trainer.encode import EncodedRow
 from trainer.heads import HEAD_DATA
-from trainer.lessons import written
+from trainer.heads.encoded import EncodedRow
 from trainer.metrics import Metrics
+from trainer.written_answers import written
 
 Logits = NDArray[np.float32]
 

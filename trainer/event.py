@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 LEVELS = ("info", "warn", "error")
 #: what `Lease.tell` is given for each epoch, and for each state from which a job can go on
@@ -29,3 +29,9 @@ class Event:
 
     def __post_init__(self) -> None:
         assert self.level in LEVELS, self.level
+
+
+class Tell(Protocol):
+    """How an event is told of the job."""
+
+    def __call__(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...

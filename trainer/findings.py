@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from trainer.doctor.finding import Finding, Severity
-from trainer.encode import EncodedRow
 from trainer.evaluate import Evaluation
 from trainer.heads import HEAD_DATA
+from trainer.heads.encoded import EncodedRow
 from trainer.outcome import Outcome
 from trainer.practice import Practised
 from trainer.prepare import Prepared

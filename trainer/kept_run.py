@@ -5,21 +5,15 @@ events; neither rows nor the store.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from engine.errors import CheckpointFailed
 from engine.port import EnginePort
-from trainer.event import CHECKPOINT
+from trainer.event import CHECKPOINT, Tell
 from trainer.loop_state import LoopState
 from trainer.progress import Progress
 from trainer.rhythm import Rhythm
 from trainer.run_checkpoints import RunCheckpoints
-
-
-class Tell(Protocol):
-    """How an event is told of the job."""
-
-    def __call__(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,9 +15,9 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import Done, EnginePort, File, Load, Loaded, Unload
 from trainer.ask import ask
-from trainer.encode import EncodedRow
 from trainer.evaluate import guesses, predict
 from trainer.example import Example
+from trainer.heads.encoded import EncodedRow
 from trainer.values import JobSpec
 
 #: examples as the rows of a head

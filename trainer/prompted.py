@@ -18,10 +18,11 @@ from engine.port import Done, EnginePort, File, Inspect, Inspected, Load, Loaded
 from engine.prompting import PROMPT_FILES, Prompter
 from engine.tokenizer import Tokenizer
 from trainer.ask import ask
-from trainer.encode import EncodedRow, head_for
+from trainer.encode import head_for
 from trainer.evaluate import Logits, predict
 from trainer.example import Example, Turn
 from trainer.heads import HEAD_DATA
+from trainer.heads.encoded import EncodedRow
 from trainer.jobs import Phase
 from trainer.lease import Lease
 from trainer.lessons import covering, encode_lessons

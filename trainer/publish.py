@@ -32,9 +32,9 @@ from engine.port import (
     Unload,
 )
 from trainer.ask import ask
-from trainer.encode import EncodedRow
 from trainer.errors import ReloadMismatch, TensorsUnmoved
 from trainer.evaluate import Logits, predict
+from trainer.heads.encoded import EncodedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,11 @@ from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo
 from trainer.child import ask_child
 from trainer.course import Course
-from trainer.encode import EncodedRow
 from trainer.errors import TrainingDiverged
 from trainer.evaluate import guesses
 from trainer.findings import Findings
 from trainer.heads import HEAD_DATA
+from trainer.heads.encoded import EncodedRow
 from trainer.outcome import Outcome
 from trainer.runs import Runs
 from trainer.settings import TrainingSettings

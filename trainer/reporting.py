@@ -12,11 +12,11 @@ from typing import Any
 from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
 from trainer.activations import fill
-from trainer.encode import EncodedRow
 from trainer.evaluate import Evaluation, predict
+from trainer.event import Tell
 from trainer.findings import Findings, comparison_warnings
 from trainer.heads import HEAD_DATA
-from trainer.kept_run import Tell
+from trainer.heads.encoded import EncodedRow
 from trainer.outcome import Outcome
 from trainer.production import Production
 from trainer.reference import References

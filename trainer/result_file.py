@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.errors import StorageFailed
+from trainer.event import Tell
 from trainer.files import FileStore
-from trainer.kept_run import Tell
 from trainer.values import Job
 
 PURPOSE = "fine-tune-results"

@@ -19,12 +19,12 @@ from trainer.checkpoints import Checkpoints
 from trainer.course import Course
 from trainer.doctor.embedder import Embedder
 from trainer.doctor.telling import tell_findings
-from trainer.encode import EncodedRow
 from trainer.encoder import Encoder
 from trainer.errors import BaseChanged
 from trainer.evaluate import Evaluation, Logits, evaluate, predict
 from trainer.files import FileStore
 from trainer.findings import Findings
+from trainer.heads.encoded import EncodedRow
 from trainer.jobs import Phase
 from trainer.lease import Lease
 from trainer.lineage import origin

@@ -19,7 +19,8 @@ from trainer.ask import ask
 from trainer.checkpoints import JobCheckpoints
 from trainer.course import Course
 from trainer.errors import TrainingDiverged
-from trainer.kept_run import KeptRun, Tell
+from trainer.event import Tell
+from trainer.kept_run import KeptRun
 from trainer.loop import Training
 from trainer.loop_state import LoopState
 from trainer.modules import frozen_share

@@ -13,9 +13,9 @@ from engine.port import EngineInfo
 from engine.tokenizer import Tokenizer
 from trainer.activations import numbered
 from trainer.course import Course
-from trainer.encode import EncodedRow
 from trainer.encoder import Encoder
 from trainer.example import Example
+from trainer.heads.encoded import EncodedRow
 from trainer.prepare import Prepared
 from trainer.recipe import PROMPT
 from trainer.stored_job import spec_of

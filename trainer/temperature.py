@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.encode import EncodedRow
+from trainer.heads.encoded import EncodedRow
 
 #: fewer dev rows than these say too little
 MIN_DEV_ROWS = 20

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainer.course import Course
-from trainer.encode import EncodedRow
+from trainer.heads.encoded import EncodedRow
 
 #: sorts of work: rows that are trained on, and rows that only go forwards, to be answered or to
 #: fill what training starts with

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import IGNORED, Answering, Logits
-from engine.port import LossOptions
+from engine.heads.head_kind import Answering, Logits
+from engine.port import IGNORED, LossOptions
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: the usual first, then what serves where a base cannot have it
 POOLINGS: tuple[str, ...] = ("native", "mean", "cls", "last")
-#: the target of a token that is not trained on
-IGNORED = -100
 
 Logits = NDArray[np.float32]
 

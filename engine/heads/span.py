@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from engine.errors import BadAdapter
 from engine.heads.head_kind import (
-    IGNORED,
     Answering,
     Logits,
     TokenHead,
@@ -21,7 +20,7 @@ from engine.heads.head_kind import (
     checked_windows,
     softmax,
 )
-from engine.port import LossOptions
+from engine.port import IGNORED, LossOptions
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:

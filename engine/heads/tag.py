@@ -11,7 +11,6 @@ import numpy as np
 from engine.errors import BadAdapter
 from engine.heads import tag_scheme
 from engine.heads.head_kind import (
-    IGNORED,
     Answering,
     Logits,
     TokenHead,
@@ -22,7 +21,7 @@ from engine.heads.head_kind import (
     softmax,
 )
 from engine.heads.whole_words import whole_words, word_spans
-from engine.port import LossOptions
+from engine.port import IGNORED, LossOptions
 from engine.tokenizer import Encoding
 
 if TYPE_CHECKING:

@@ -14,10 +14,9 @@ from engine.adapter import Adapter
 from engine.base import Base
 from engine.first_tokens import FirstTokens
 from engine.heads import head_kind
-from engine.heads.head_kind import IGNORED
 from engine.keyed_dropout import Draws, KeyedDropout
 from engine.packing import Batch, unpack
-from engine.port import OpenTraining, Row, Train
+from engine.port import IGNORED, OpenTraining, Row, Train
 from engine.prefix import Prefix
 from engine.resident import Placed, place
 from engine.seq2seq import both, shifted, taught

@@ -19,9 +19,8 @@ from engine.base import Base
 from engine.errors import BadTraining, Diverged
 from engine.fresh import fresh_adapter
 from engine.heads import head_kind
-from engine.heads.head_kind import IGNORED
 from engine.masters import Masters
-from engine.port import Checkpointed, Fill, OpenTraining, Train, Trained
+from engine.port import IGNORED, Checkpointed, Fill, OpenTraining, Train, Trained
 from engine.prefix import Prefix
 from engine.prefix_cache import PrefixCache
 from engine.resident import Placed, place

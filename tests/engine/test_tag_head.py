@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import IGNORED, Answering
+from engine.heads.head_kind import Answering
 from engine.heads.tag import TagHead
 from engine.heads.whole_words import whole_words
+from engine.port import IGNORED
 from engine.tokenizer import Tokenizer
 from tests.engine.texts import (
     accentless_tokenizer,

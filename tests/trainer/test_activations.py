@@ -13,7 +13,8 @@ from tests.engine.rows import open_training
 from tests.trainer.build import examples
 from trainer.activations import dataset_name, fill, numbered
 from trainer.batches import prediction_batches
-from trainer.encode import EncodedRow, encode_examples, head_for
+from trainer.encode import encode_examples, head_for
+from trainer.heads.encoded import EncodedRow
 
 TOKENIZER = Tokenizer(fake_info().tokenizer_json, 128)
 

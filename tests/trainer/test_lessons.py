@@ -28,15 +28,16 @@ from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.ask import ask
 from trainer.dev_score import dev_score
-from trainer.encode import EncodedRow
 from trainer.errors import BadSetting
 from trainer.evaluate import Evaluation
 from trainer.example import Example
+from trainer.heads.encoded import EncodedRow
 from trainer.heads.generate import GenerateData
 from trainer.jobs import Status
-from trainer.lessons import encode_lessons, written
+from trainer.lessons import encode_lessons
 from trainer.prepare import prepare
 from trainer.values import Job
+from trainer.written_answers import written
 
 QUICK = {"epochs": 15, "patience": 15, "learning_rate": 0.02, "layers": 3}
 

@@ -10,9 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.heads import tag_scheme
-from engine.heads.head_kind import IGNORED, Answering
+from engine.heads.head_kind import Answering
 from engine.heads.tag import TagHead
 from engine.heads.whole_words import word_spans
+from engine.port import IGNORED
 from engine.tokenizer import Tokenizer
 from tests.engine.texts import (
     accentless_tokenizer,
@@ -20,10 +21,11 @@ from tests.engine.texts import (
     piece_tokenizer,
     word_tokenizer,
 )
-from trainer.encode import EncodedRow, encode_examples, head_for
+from trainer.encode import encode_examples, head_for
 from trainer.errors import BadLine
 from trainer.evaluate import guesses
 from trainer.example import Example
+from trainer.heads.encoded import EncodedRow
 from trainer.heads.tag import TagData
 from trainer.table import Record
 from trainer.values import JobSpec

@@ -16,7 +16,7 @@ from trainer.metrics import Metrics
 from trainer.table import Record
 
 if TYPE_CHECKING:
-    from trainer.encode import EncodedRow
+    from trainer.heads.encoded import EncodedRow
     from trainer.settings import TrainingSettings
     from trainer.values import JobSpec
 

@@ -15,7 +15,7 @@ from trainer.metrics import Metrics, binary_cross_entropy, ranking
 from trainer.table import Record
 
 if TYPE_CHECKING:
-    from trainer.encode import EncodedRow
+    from trainer.heads.encoded import EncodedRow
     from trainer.values import JobSpec
 
 

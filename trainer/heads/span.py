@@ -17,7 +17,7 @@ from trainer.span_metrics import answering
 from trainer.table import Record
 
 if TYPE_CHECKING:
-    from trainer.encode import EncodedRow
+    from trainer.heads.encoded import EncodedRow
     from trainer.settings import TrainingSettings
     from trainer.values import JobSpec
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.heads import tag_scheme
-from engine.heads.head_kind import IGNORED
 from engine.heads.tag import TagHead
 from engine.heads.whole_words import joined, word_spans
+from engine.port import IGNORED
 from trainer.errors import BadLine, OneClass
 from trainer.example import Example
 from trainer.fields import present, strings
@@ -18,7 +18,7 @@ from trainer.metrics import Metrics, cross_entropy, tagging
 from trainer.table import Record
 
 if TYPE_CHECKING:
-    from trainer.encode import EncodedRow
+    from trainer.heads.encoded import EncodedRow
     from trainer.settings import TrainingSettings
     from trainer.values import JobSpec
 

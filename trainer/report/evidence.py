@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.encode import EncodedRow
 from trainer.evaluate import Logits, guesses
 from trainer.heads import HEAD_DATA
+from trainer.heads.encoded import EncodedRow
 
 #: heads whose logits become probabilities
 _PROBABLE = ("classify", "rerank")

@@ -9,7 +9,7 @@ import pytest
 
 from engine.heads import HEADS
 from tests.trainer.build import examples
-from trainer.encode import EncodedRow, Piece
+from trainer.heads.encoded import EncodedRow, Piece
 from trainer.report.advice import advice
 from trainer.report.calibration import calibration
 from trainer.report.classes import classes
