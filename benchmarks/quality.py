@@ -28,7 +28,7 @@ import torch
 from benchmarks.claims import CLAIMS, Claim, Rows
 from benchmarks.measure import conditions, table
 from benchmarks.training import BASE, Ours
-from engine.source import base_path
+from engine.model.source import base_path
 from trainer.files import FileStore
 from trainer.job_store import JobStore
 from trainer.recipe import learning_rate

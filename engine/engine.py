@@ -12,27 +12,27 @@ from pathlib import Path
 from typing import Any
 
 from engine import port
-from engine.activation_memory import ActivationMemory
-from engine.adapter import Adapter, read_adapter, write_adapter
-from engine.base import Base
-from engine.base_embedding import read_base_embedding
+from engine.adapters.adapter import Adapter, read_adapter, write_adapter
+from engine.adapters.capabilities import possible_kinds, possible_poolings
+from engine.adapters.head_layers import checked_head
+from engine.adapters.inspection import inspect
+from engine.adapters.resident import Placed, Resident
 from engine.config import EngineConfig
 from engine.errors import BadTraining, EngineError, NotLoaded, SaveFailed
-from engine.faults import input_to_blame, step_failure
-from engine.head_layers import checked_head
-from engine.inspection import inspect
-from engine.memory.kv_cache import BLOCK_TOKENS
-from engine.possible import possible_kinds, possible_poolings
-from engine.prefix import Known, shared_name
-from engine.prefix_cache import PrefixCache
-from engine.resident import Placed, Resident
-from engine.sites import Sites
-from engine.source import base_path
-from engine.steps.generate import Writing
-from engine.steps.predict import predict
-from engine.steps.reader import reader_of
-from engine.steps.train import Training
-from engine.threads import set_threads
+from engine.failures import input_to_blame, step_failure
+from engine.forward.activation_storage import ActivationMemory
+from engine.forward.predict import predict
+from engine.forward.prefix import Known, shared_name
+from engine.forward.prefix_cache import PrefixCache
+from engine.generation.generate import Writing
+from engine.generation.runners import reader_of
+from engine.kv_cache.pool import BLOCK_TOKENS
+from engine.model.base import Base
+from engine.model.base_embedding import read_base_embedding
+from engine.model.source import base_path
+from engine.model.threads import set_threads
+from engine.sites.hooks import Sites
+from engine.training.training import Training
 
 
 class Engine:

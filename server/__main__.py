@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from engine.logs import log_to_stderr
+from engine.logs.setup import log_to_stderr
 from server.config import load_settings
 from server.errors import StartFailed
 from server.main import run

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.port import EnginePort
-from engine.slots import SlotTable
 from server import limits
 from server.config import Settings
 from server.data import Data
 from server.dispatch.batcher import Batcher
 from server.dispatch.compositions import Compositions
 from server.dispatch.residency import Residency
+from server.dispatch.slots import SlotTable
 from server.dispatch.waiting_room import WaitingRoom
 from server.dispatch.writer import Writer
 from server.live_metrics import Live

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from engine.port import EnginePort
-from engine.prompting import Prompter
-from engine.tokenizer import Tokenizer
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
 from server import limits
 from server.config import Settings
 from server.data import Data

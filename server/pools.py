@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from engine.grammar.trial import NUM_CHILDREN
+from engine.grammar.sandbox import NUM_CHILDREN
 from server.work_pool import WorkPool
 
 #: tasks of nobody: the metrics' own look-ups

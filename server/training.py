@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from engine.errors import EngineError
 from engine.port import EnginePort
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from server.config import Settings
 from server.data import Data
 from server.errors import StartFailed
@@ -20,10 +20,10 @@ def start_engine(settings: Settings) -> EnginePort:
     config = settings.engine_config()
     try:
         if settings.engine == "thread":
-            from engine.thread import ThreadEngine  # imports torch
+            from engine.runtime.in_thread import ThreadEngine  # imports torch
 
             return ThreadEngine(config)
-        from engine.supervised import SupervisedEngine
+        from engine.runtime.supervisor import SupervisedEngine
 
         return SupervisedEngine(config)
     except EngineError as error:

@@ -11,7 +11,7 @@ import threading
 from types import FrameType
 
 from engine.port import EnginePort
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from server.config import Settings
 from server.data import Data
 from server.training import build_trainer, start_engine

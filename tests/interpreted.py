@@ -14,4 +14,4 @@ def interpreted() -> ModuleType:
     pytest.importorskip("triton", reason="Triton is not installed")
     if os.environ.get("TRITON_INTERPRET") != "1":
         pytest.skip("kernels are compiled here, and run by the tests for a device")
-    return importlib.import_module("engine.memory.paged_attention")
+    return importlib.import_module("engine.kv_cache.paged_kernel")

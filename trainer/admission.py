@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from adapters_registry.ref import check_name
 from engine.port import EngineInfo
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.errors import BadSetting
 from trainer.given_files import ReadableFiles
 from trainer.planned import planned_epochs

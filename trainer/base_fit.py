@@ -12,8 +12,8 @@ from engine.errors import BadAdapter, BadRow
 from engine.heads.generate import GenerateHead
 from engine.heads.span import SpanHead
 from engine.port import EngineInfo
-from engine.prompting import Lesson, Prompter
-from engine.tokenizer import Tokenizer
+from engine.text.prompts import Lesson, Prompter
+from engine.text.tokenizer import Tokenizer
 from trainer.encode import encode_examples
 from trainer.errors import BadLine
 from trainer.example import Example

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from adapters_registry import private
-from engine.durable import remove, unfinished
+from engine.atomic_files import remove, unfinished
 from trainer.errors import LeaseLost
 from trainer.run_checkpoints import RunCheckpoints
 from trainer.storing import storing

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from engine.port import EngineInfo
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.check_errors import (
     CheckCancelled,
     CheckFailed,

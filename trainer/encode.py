@@ -10,8 +10,8 @@ from typing import Any
 
 from engine.heads import head_kind
 from engine.heads.head_kind import windows_of
-from engine.tokenizer import Encoding, Tokenizer
-from engine.windows import Windows
+from engine.text.tokenizer import Encoding, Tokenizer
+from engine.text.windows import Windows
 from trainer.example import Example
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow, Piece

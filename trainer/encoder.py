@@ -10,8 +10,8 @@ from typing import Any
 
 from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo
-from engine.prompting import Prompter
-from engine.tokenizer import Tokenizer
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
 from trainer.activations import numbered
 from trainer.course import Course
 from trainer.encode import encode_examples, head_for

@@ -20,7 +20,7 @@ from engine.port import (
     Stats,
     TrainingOpened,
 )
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.ask import ask
 from trainer.course import Course
 from trainer.loop import Training

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from unicodedata import normalize
 
-from engine.conversation import Conversation, Message
+from engine.text.conversation import Conversation, Message
 
 #: classify: a name, or a sorted tuple of them; regress and rerank: a number; tag: a tag per word;
 #: span: (answer, first character) for each answer; embed: how alike, or None; generate: a text

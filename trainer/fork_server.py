@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.frames import receive_frame, send_frame
+from engine.runtime.framing import receive_frame, send_frame
 from trainer.child_errors import error_of
 from trainer.child_limits import ChildLimits
 from trainer.forked import Answer, Question

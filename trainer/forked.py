@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import msgspec
 
-from engine.frames import receive_frame, send_frame
+from engine.runtime.framing import receive_frame, send_frame
 from trainer.child_errors import ErrorRecord, error_record
 from trainer.child_limits import ChildLimits
 

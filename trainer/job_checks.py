@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.port import EngineInfo
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.admission import Admission
 from trainer.given_files import ReadableFiles
 from trainer.sample import Sample, take_sample

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.errors import BadRow
 from engine.heads.generate import MOST_TOKENS
-from engine.prompting import Lesson, Prompter
+from engine.text.prompts import Lesson, Prompter
 from trainer.errors import BadLine
 from trainer.example import Example
 from trainer.heads.encoded import EncodedRow, Piece

@@ -5,7 +5,7 @@ beyond that it adapts linears by name.
 from __future__ import annotations
 
 from engine.errors import BadAdapter
-from engine.module_names import resolved, targeted
+from engine.families.module_names import resolved, targeted
 from engine.port import EngineInfo
 from trainer.errors import BadSetting
 from trainer.settings import TrainingSettings

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from engine.port import EngineInfo
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.base_fit import misfits
 from trainer.dataset import MAX_ERRORS, check_trainable, labels_of, usable_examples
 from trainer.doctor.checks import diagnose

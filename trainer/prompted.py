@@ -15,8 +15,8 @@ from adapters_registry.values import Version
 from engine.errors import EngineGone
 from engine.heads import head_kind
 from engine.port import Done, EnginePort, File, Inspect, Inspected, Load, Loaded, Unload
-from engine.prompting import PROMPT_FILES, Prompter
-from engine.tokenizer import Tokenizer
+from engine.text.prompts import PROMPT_FILES, Prompter
+from engine.text.tokenizer import Tokenizer
 from trainer.ask import ask
 from trainer.encode import head_for
 from trainer.evaluate import Logits, predict

@@ -12,7 +12,7 @@ from engine.families import FAMILIES
 from engine.heads import HEADS, head_kind
 from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo, LossOptions, OpenTraining
-from engine.windows import window_problem
+from engine.text.windows import window_problem
 from trainer.batches import num_batches
 from trainer.errors import BadSetting
 from trainer.example import Example

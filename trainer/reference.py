@@ -30,7 +30,7 @@ from trainer.settings import TrainingSettings
 _SHARES = (0.25, 0.5)
 #: fewer rows teach an adapter nothing
 _LEAST_ROWS = 16
-MODULE = "engine.full_finetuning"
+MODULE = "engine.training.full_finetuning"
 #: of a base: each takes sixteen bytes while it trains
 MOST_PARAMETERS = 500_000_000
 

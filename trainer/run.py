@@ -13,7 +13,7 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.activations import dataset_name
 from trainer.checkpoints import Checkpoints
 from trainer.course import Course

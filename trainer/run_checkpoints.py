@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.durable import remove, unfinished, write_whole
+from engine.atomic_files import remove, unfinished, write_whole
 from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.port import Checkpoint, Checkpointed, EnginePort
 from trainer.ask import ask

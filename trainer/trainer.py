@@ -19,7 +19,7 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.checkpoints import Checkpoints
 from trainer.doctor.embedder import Embedder
 from trainer.errors import Busy, Cancelled, LeaseLost, Paused, Stopping, TrainerError

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from engine.heads.embed import EmbedHead
 from engine.port import EngineInfo
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.doctor.embedder import Embedder
 from trainer.files import FileStore
 from trainer.prepare import Prepared, prepare

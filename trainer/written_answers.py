@@ -1,5 +1,5 @@
-"""The answers that a slot generates to encoded prompts, by the steps that serve. Knows tokens; neither
-texts nor metrics.
+"""The answers that a slot generates to encoded prompts, by the steps that serve. Knows tokens;
+neither texts nor metrics.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def run(flags: dict[str, Any], config: Path | None) -> None:
     """Serves until stopped. Raises BadSetting or ServerFailed if it cannot start."""
     require_platform()
     from adapterd.errors import ServerFailed
-    from engine.logs import log_to_stderr
+    from engine.logs.setup import log_to_stderr
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed
     from server.main import run as run_server

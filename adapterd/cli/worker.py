@@ -33,7 +33,7 @@ def worker(
     """
     require_platform()
     from adapterd.cli.given import parse_settings
-    from engine.logs import log_to_stderr
+    from engine.logs.setup import log_to_stderr
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed
     from server.working import run

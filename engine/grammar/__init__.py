@@ -7,6 +7,6 @@ from __future__ import annotations
 
 from engine.grammar.constraint import Constraint
 from engine.grammar.grammars import Grammars
-from engine.grammar.wording import grammar_of
+from engine.grammar.translate import grammar_of
 
 __all__ = ["Constraint", "Grammars", "grammar_of"]

@@ -17,7 +17,7 @@ from engine.heads.head_kind import (
     checked_pooling,
 )
 from engine.port import LossOptions
-from engine.tokenizer import Encoding
+from engine.text.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.errors import BadAdapter
 from engine.heads.head_kind import Answering, Logits
 from engine.port import IGNORED, LossOptions
-from engine.tokenizer import Encoding
+from engine.text.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from engine.errors import BadAdapter
 from engine.port import LossOptions
-from engine.tokenizer import Encoding
-from engine.windows import Windows, merge_tokens, window_problem
+from engine.text.tokenizer import Encoding
+from engine.text.windows import Windows, merge_tokens, window_problem
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -21,7 +21,7 @@ from engine.heads.head_kind import (
     softmax,
 )
 from engine.port import IGNORED, LossOptions
-from engine.tokenizer import Encoding
+from engine.text.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -22,7 +22,7 @@ from engine.heads.head_kind import (
 )
 from engine.heads.whole_words import whole_words, word_spans
 from engine.port import IGNORED, LossOptions
-from engine.tokenizer import Encoding
+from engine.text.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import regex
 
-from engine.tokenizer import Encoding
+from engine.text.tokenizer import Encoding
 
 _SIGN = r"\p{P}\p{S}"
 #: letters of scripts that put no space between words

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from engine.effect import Effect
+from engine.adapter_formats.targets import Targets, peft_targets
 from engine.errors import BadAdapter, BadTraining, NoMatchingSite, WrongShape
 from engine.families import Family
-from engine.module_names import targeted
+from engine.families.module_names import targeted
+from engine.ops.grouped_low_rank import Activation
 from engine.port import Site
-from engine.product import Activation
-from engine.targets import Targets, peft_targets
+from engine.sites.effect import Effect
 
 #: site -> part ("down", "up", …) -> tensor
 Weights = dict[str, dict[str, Tensor]]

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.effect import Effect
 from engine.errors import BadAdapter
 from engine.kinds.adapter_kind import (
     Layout,
@@ -21,6 +20,7 @@ from engine.kinds.adapter_kind import (
     chosen_sites,
     only,
 )
+from engine.sites.effect import Effect
 
 _SUFFIX = ".beft_bias"
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from engine.effect import Effect
+from engine.adapter_formats.targets import Targets
 from engine.errors import BadTraining, NoMatchingSite
 from engine.kinds.adapter_kind import (
     Layout,
@@ -27,9 +27,9 @@ from engine.kinds.adapter_kind import (
     positive,
 )
 from engine.kinds.bottleneck_files import content, grouped, keyed, read_config, targets
-from engine.product import Activation, LowRank
-from engine.routes import Route, around_norm, of_output, spanning, with_residual
-from engine.targets import Targets
+from engine.ops.grouped_low_rank import Activation, LowRank
+from engine.sites.effect import Effect
+from engine.sites.routes import Route, around_norm, of_output, spanning, with_residual
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu, "gelu": functional.gelu, "swish": functional.silu, "tanh": torch.tanh,

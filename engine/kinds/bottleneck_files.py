@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import Tensor
 
-from engine.config_fields import flag, indices
+from engine.adapter_formats.config_fields import flag, indices
+from engine.adapter_formats.targets import Targets
 from engine.errors import BadAdapter
 from engine.kinds.adapter_kind import Layout, Weights
-from engine.targets import Targets
 
 _KEY = re.compile(
     r"(?P<host>.+)\.adapters\.[^.]+\.adapter_(?P<part>down\.0|up)\.(?P<field>weight|bias)"

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.effect import Effect
 from engine.errors import BadAdapter
 from engine.kinds.adapter_kind import Layout, PeftTargets, Weights, only
+from engine.sites.effect import Effect
 
 
 class HeadOnlyKind(PeftTargets):

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.effect import Effect
 from engine.errors import BadAdapter, BadTraining, WrongShape
+from engine.families.module_names import targeted
 from engine.kinds.adapter_kind import Layout, PeftTargets, Weights, check_sites, chosen_sites, only
-from engine.module_names import targeted
 from engine.port import Site
+from engine.sites.effect import Effect
 
 _SUFFIX = ".ia3_l"
 _Modules = tuple[tuple[str, ...], tuple[str, ...]]

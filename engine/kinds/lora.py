@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.config_fields import flag, number, text
-from engine.effect import Effect
+from engine.adapter_formats.config_fields import flag, number, text
 from engine.errors import BadAdapter, BadTraining
+from engine.families.module_names import resolved
 from engine.kinds.adapter_kind import (
     Layout,
     PeftTargets,
@@ -36,8 +36,8 @@ from engine.kinds.lora_files import (
     missing_biases,
     read_patterns,
 )
-from engine.module_names import resolved
-from engine.product import LowRank
+from engine.ops.grouped_low_rank import LowRank
+from engine.sites.effect import Effect
 
 _SETTINGS = (
     "rank", "alpha", "rslora", "dora", "lora_bias", "bias", "rank_pattern", "alpha_pattern",

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.config_fields import flag, text, whole, wrong
+from engine.adapter_formats.config_fields import flag, text, whole, wrong
 from engine.errors import BadAdapter, MissingTensors, NoMatchingSite, WrongShape
+from engine.families.module_names import plain_name, resolved
 from engine.kinds.adapter_kind import Layout, Weights
-from engine.module_names import plain_name, resolved
 
 _KEYS = {
     "down": "lora_A.weight", "up": "lora_B.weight", "up_bias": "lora_B.bias",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 
-from engine.slots import SlotTable
 from server.dispatch.entry import Entry
 from server.dispatch.scheduler import band
+from server.dispatch.slots import SlotTable
 from server.dispatch.text import Text
 from server.dispatch.turn import Turn, WriterLimits
 from server.dispatch.waiting_room import WaitingRoom

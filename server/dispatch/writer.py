@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 
 from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import Decoded, EnginePort, Release, Write
-from engine.slots import SlotTable
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.observer import WritingObserver
 from server.dispatch.residency import Residency
 from server.dispatch.seating import Seating
+from server.dispatch.slots import SlotTable
 from server.dispatch.text import Text, reason_of
 from server.dispatch.turn import Turn, WriterLimits
 from server.dispatch.waiting_room import WaitingRoom

@@ -14,7 +14,7 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
 from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
-from engine.prompting import PROMPT_FILES
+from engine.text.prompts import PROMPT_FILES
 from server.audit import note
 from server.dispatch.residency import Residency
 from server.errors import BadCall

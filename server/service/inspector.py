@@ -16,8 +16,8 @@ import msgspec
 from adapters_registry.limits import Limits
 from adapters_registry.reader import check_directory
 from adapters_registry.staging import Staging
+from engine.adapter_formats.footprint import Shape, check_footprint
 from engine.errors import BadAdapter, EngineError
-from engine.footprint import Shape, check_footprint
 from engine.port import EngineInfo, EnginePort, Inspect, Inspected
 from server.dispatch.residency import Residency
 from server.errors import HungUp, Overloaded

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.conversation import Conversation, read_conversation
 from engine.errors import BadAdapter, BadMessage, BadRow
-from engine.prompting import Asked, Prompter
-from engine.tokenizer import bare_encoding
+from engine.text.conversation import Conversation, read_conversation
+from engine.text.prompts import Asked, Prompter
+from engine.text.tokenizer import bare_encoding
 from server.errors import EmptyInput, InputTooLong, NotMessages, WrongInput
 from server.service.inputs import read_input
 from server.service.token_ids import TokenIds

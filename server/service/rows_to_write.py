@@ -11,7 +11,7 @@ from msgspec import structs
 
 from adapters_registry.values import Version
 from engine.port import Sampling
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from server.dispatch.draft import Draft
 from server.dispatch.entry import Entry, RowTokens
 from server.dispatch.leases import AnyLease, Leases

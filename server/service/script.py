@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from engine.port import Failure, TokenLogprob, Written
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from server.dispatch.entry import Answer
 from server.service.token_texts import TokenTexts
 from server.service.transcript import Transcript

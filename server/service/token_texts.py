@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from server.service.written import Alternative
 
 #: how byte-fallback vocabularies name the tokens of single bytes

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from engine.errors import BadRow
 from engine.heads.head_kind import input_of, windows_of
-from engine.tokenizer import Encoding, Tokenizer, bare_encoding
-from engine.windows import Windows
+from engine.text.tokenizer import Encoding, Tokenizer, bare_encoding
+from engine.text.windows import Windows
 from server.errors import InputTooLong
 from server.service.author import Author
 from server.service.inputs import Given, read_input

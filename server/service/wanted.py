@@ -11,7 +11,7 @@ from typing import Any
 from engine.errors import BadRow
 from engine.grammar import grammar_of
 from engine.port import Sampling
-from engine.sampling_bounds import check_sampling
+from engine.port.sampling_limits import check_sampling
 from server.errors import BadParameter
 
 _MOST_STOPS = 16

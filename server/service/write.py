@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from msgspec import structs
 
 from adapters_registry.values import Version
-from engine.grammar.trial import Trial
+from engine.grammar.sandbox import Trial
 from engine.port import EngineInfo, Sampling
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from server.dispatch.leases import Leases
 from server.dispatch.writer import Writer
 from server.errors import DeadlinePassed

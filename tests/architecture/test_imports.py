@@ -18,13 +18,13 @@ TORCH_FREE_ENGINE = (
     "engine.port",
     "engine.errors",
     "engine.config",
-    "engine.tokenizer",
+    "engine.text.tokenizer",
     "engine.grammar",
-    "engine.sampling_bounds",
-    "engine.supervised",
-    "engine.slots",
+    "engine.port.sampling_limits",
+    "engine.runtime.supervisor",
+    "server.dispatch.slots",
     "engine.heads",
-    "engine.testing",
+    "engine.testing.fake_engine",
 )
 
 

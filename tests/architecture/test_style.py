@@ -27,7 +27,7 @@ def test_every_function_is_fully_annotated() -> None:
 
 
 #: the engine's child inherits its parent's environment, and silences the libraries it starts
-PASSES_ENVIRONMENT_ON = {"engine/supervised.py", "engine/__main__.py"}
+PASSES_ENVIRONMENT_ON = {"engine/runtime/supervisor.py", "engine/__main__.py"}
 
 
 def test_only_settings_modules_read_the_environment() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from adapterd import Client
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.config import Settings
 from server.main import Ports, Server
 from tests.server.build import shared_fork_server

@@ -13,7 +13,7 @@ from adapterd.adapter_files import register_parts
 from adapterd.errors import Refused
 from adapterd.v1 import adapters_pb2
 from adapterd.values import Classification, Embedding, Relevance, RowError, Span
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 from tests.client.test_command_line import Run, run  # noqa: F401 a fixture
 
 CLASSIFY = {"kind": "classify", "labels": ["a", "b"]}

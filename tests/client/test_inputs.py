@@ -17,7 +17,7 @@ from adapterd import AsyncClient, Client, Question
 from adapterd.errors import Refused
 from adapterd.inputs import read_inputs
 from adapterd.v1 import predictor_pb2 as messages
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 from tests.client.conftest import RunningServer
 
 PAIR = messages.Input(pair=messages.Pair(text="a", text_pair="b"))

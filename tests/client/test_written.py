@@ -12,7 +12,7 @@ from adapterd import AsyncClient, Client
 from adapterd.cli.app import main
 from adapterd.errors import Refused
 from adapterd.values import Classification, WrittenText
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 
 HEAD = {"kind": "generate", "format": "plain", "max_tokens": 200}
 

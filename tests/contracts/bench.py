@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from engine import port
-from engine.adapter import Adapter, write_adapter
-from engine.base import Base
+from engine.adapters.adapter import Adapter, write_adapter
+from engine.adapters.head_layers import HeadLayers
 from engine.engine import Engine
-from engine.head_layers import HeadLayers
 from engine.heads import head_kind
 from engine.kinds import KINDS
+from engine.model.base import Base
 from tests.contracts.cases import Case
 
 Answer = NDArray[np.float32]

@@ -173,8 +173,8 @@ def test_bottlenecks_that_its_config_says_are_there_and_are_not_are_refused(
 def test_what_we_write_has_the_librarys_names_and_settings(
     hub_engine: Engine, tmp_path: Path, variant: str
 ) -> None:
-    from engine.adapter import read_adapter
-    from engine.adapter_files import staged_files
+    from engine.adapters.adapter import read_adapter
+    from engine.adapters.directory import staged_files
 
     directory = staged(variant, tmp_path / "staged")
     table = Bench(hub_engine, tmp_path / "written")

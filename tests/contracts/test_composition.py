@@ -12,8 +12,8 @@ import torch
 from transformers import AutoModel
 
 from engine import port
-from engine.adapter import Adapter
-from engine.base import Base
+from engine.adapters.adapter import Adapter
+from engine.model.base import Base
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
 from tests.contracts.tiny import BASES

@@ -44,7 +44,7 @@ def on_device(interpreted: object, monkeypatch: pytest.MonkeyPatch) -> Callable[
     del interpreted
 
     def make(table: Bench) -> Rerun:
-        from engine.steps.device_forwards import DeviceForwards
+        from engine.generation.cuda_forward import DeviceForwards
 
         reader: Any = table.engine._writing._reader
         own, recorder = reader._forwards, Rerun()
@@ -107,7 +107,7 @@ def test_rows_that_come_and_go_at_random_write_what_they_write_alone(
 def test_rows_of_a_base_that_cannot_be_recorded_write_the_same(
     setting: Any, on_device: Callable[[Bench], Rerun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.steps.recorder import NotRecordable
+    from engine.generation.cuda_graph import NotRecordable
 
     def refuse(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         run()  # warmed up before it fails
@@ -135,7 +135,7 @@ def test_graphs_of_a_device_write_the_same(setting: Any, family: str) -> None:
 
 def test_positions_that_follow_the_longest_row_are_not_recorded() -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
-    from engine.steps.device_forwards import follows_length
+    from engine.generation.cuda_forward import follows_length
 
     longrope = {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}
     assert follows_length(SimpleNamespace(rope_parameters=longrope))

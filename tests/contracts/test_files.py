@@ -9,8 +9,8 @@ import pytest
 
 from adapters_registry.limits import Limits
 from adapters_registry.reader import check_directory
-from engine.adapter import read_adapter
-from engine.adapter_files import staged_files
+from engine.adapters.adapter import read_adapter
+from engine.adapters.directory import staged_files
 from tests.contracts.bench import Bench
 from tests.contracts.cases import VARIANTS, Case
 from tests.contracts.tiny import BASES

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.first_tokens import FirstTokens
+from engine.model.first_tokens import FirstTokens
 from tests.contracts.bench import Bench
 from tests.contracts.cases import Case
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engine import port
-from engine.packing import pack, pad
+from engine.model.batch import pack, pad
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.tiny import BASES
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from engine.adapter import Adapter
+from engine.adapters.adapter import Adapter
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.errors import BadAdapter

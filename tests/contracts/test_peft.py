@@ -18,10 +18,10 @@ from adapters_registry.limits import Limits
 from adapters_registry.reader import check_directory
 from adapters_registry.staging import Staging
 from engine import port
-from engine.base_copies import without_copies
+from engine.adapter_formats.base_copies import without_copies
 from engine.errors import BadAdapter
+from engine.families.module_names import targeted
 from engine.kinds import KINDS
-from engine.module_names import targeted
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import LABELS, Case
 from tests.contracts.tiny import BASES

@@ -12,9 +12,9 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from engine.adapter import Adapter
-from engine.base import Base
+from engine.adapters.adapter import Adapter
 from engine.kinds import KINDS
+from engine.model.base import Base
 from tests.contracts.bench import ROWS, Bench, targets
 from tests.contracts.cases import Case
 from tests.contracts.tiny import BASES

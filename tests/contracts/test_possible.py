@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from engine.adapters.capabilities import possible_kinds, possible_poolings
+from engine.adapters.head_layers import checked_head
 from engine.errors import BadAdapter
 from engine.families import FAMILIES
-from engine.head_layers import checked_head
-from engine.possible import possible_kinds, possible_poolings
 from tests.contracts.bench import Bench
 from tests.contracts.tiny import BASES
 

@@ -15,7 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
-from engine.steps.train import Training
+from engine.training.training import Training
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.test_generate import write
 from tests.contracts.tiny import SEQ2SEQ
@@ -138,7 +138,7 @@ def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
     slot = table.ask(
         port.OpenTraining(kind="lora", kind_config={"rank": 4}, head=HEAD, seed=3)
     ).slot
-    monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 60)
+    monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 60)
     parts = []
     backward = Training._backward
     monkeypatch.setattr(

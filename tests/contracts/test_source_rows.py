@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine import port
-from engine.steps import source_reader
+from engine.generation import seq2seq_runner
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.test_seq2seq import FAMILIES, HEAD, adapter, expected, stock
 
@@ -150,7 +150,7 @@ def test_a_forward_that_fails_halfway_leaves_nothing_behind(
 ) -> None:
     table = desk(family)
     table.step(table.begin(1, 0, 1), table.begin(2, 2, 2))
-    real, failed = source_reader.written_on, list[int]()
+    real, failed = seq2seq_runner.written_on, list[int]()
 
     def once(base: Any, target: Any, group: Any, *encoded: Any) -> torch.Tensor:
         logits = real(base, target, group, *encoded)
@@ -159,7 +159,7 @@ def test_a_forward_that_fails_halfway_leaves_nothing_behind(
             raise RuntimeError("the last layer failed")
         return logits
 
-    monkeypatch.setattr(source_reader, "written_on", once)
+    monkeypatch.setattr(seq2seq_runner, "written_on", once)
     table.finish()
     assert (table.texts[1], table.texts[2]) == (table.alone(0, 1), table.alone(2, 2))
 

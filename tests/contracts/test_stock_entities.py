@@ -18,12 +18,12 @@ from transformers import (
     TokenClassificationPipeline,
 )
 
-from engine.adapter import Adapter
+from engine.adapters.adapter import Adapter
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.heads.head_kind import Answering
 from engine.heads.tag import TagHead
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from tests.contracts.bench import Bench
 from tests.contracts.cases import Case
 from tests.contracts.ner_sentences import TOKENIZERS, sentences

@@ -21,7 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine import port
 from engine.families import FAMILIES
-from engine.steps.parts import parts_of
+from engine.training.parts import parts_of
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import LABELS, Case, all_cases
 from tests.contracts.tiny import BASES
@@ -156,7 +156,7 @@ def test_a_text_looks_for_its_partner_among_all_of_a_step_that_is_taken_in_parts
     slots = [table.open(case, dropout=0.3) for _ in range(2)]
     whole = table.train(case, slots[0], steps=4)
     assert whole[0] > 0.1  # of a pair alone there would be nothing to choose
-    monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 4)
+    monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 4)
     np.testing.assert_allclose(table.train(case, slots[1], steps=4), whole, rtol=1e-4)
 
 
@@ -211,8 +211,8 @@ def test_an_embedding_without_an_adapter_has_nothing_to_train(bench: MakeBench) 
 def test_a_family_without_a_stock_head_is_refused_by_name(bench: MakeBench) -> None:
     import dataclasses
 
+    from engine.adapters.head_layers import HeadLayers
     from engine.errors import BadAdapter
-    from engine.head_layers import HeadLayers
 
     family = dataclasses.replace(FAMILIES["bert"], native_heads={})
     head = Case("bert", "lora", "tag", "native").head_settings

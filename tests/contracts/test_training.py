@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from engine import port
-from engine.steps.train import Training
+from engine.training.training import Training
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case, params
 from tests.contracts.tiny import BASES
@@ -154,7 +154,7 @@ def test_a_step_over_the_size_of_one_part_takes_the_same_step_in_several(
     table = bench("bert")
     case = Case("bert", "lora", "tag", "native")
     whole = table.train(case, table.open(case), steps=4)
-    monkeypatch.setattr("engine.steps.parts._MAX_TOKENS", 12)
+    monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 12)
     parts = table.train(case, table.open(case), steps=4)
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 

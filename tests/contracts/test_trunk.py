@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from engine.steps import trunk
-from engine.steps.trunk import find_trunk
+from engine.forward import shared_trunk
+from engine.forward.shared_trunk import find_trunk
 from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
 from tests.contracts.tiny import BASES
@@ -39,12 +39,12 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The depth of every trunk that is used."""
     depths: list[int] = []
 
-    def finding(*args: object) -> trunk.Trunk | None:
+    def finding(*args: object) -> shared_trunk.Trunk | None:
         found = find_trunk(*args)  # type: ignore[arg-type]
         depths.append(found.depth if found else 0)
         return found
 
-    monkeypatch.setattr(trunk, "find_trunk", finding)
+    monkeypatch.setattr(shared_trunk, "find_trunk", finding)
     return depths
 
 

@@ -74,7 +74,7 @@ def test_a_prompt_read_in_stretches_is_the_same_prompt(setting: Any, family: str
 def test_rows_whose_lengths_are_far_apart_write_the_same(
     setting: Any, family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.memory.lookback._SHORT_TOKENS", 4)
+    monkeypatch.setattr("engine.kv_cache.gathered_attention._SHORT_TOKENS", 4)
     _table, author, reference, digests = setting(family)
     rows = [(ids, digest) for ids in (*ROWS, LONG) for digest in digests]
     asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]

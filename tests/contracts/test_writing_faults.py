@@ -51,7 +51,7 @@ def test_a_lost_device_ends_the_engine_and_fails_no_row_that_is_predicted(
 ) -> None:
     table = bench("bert")
     lost = RuntimeError("CUDA error: unspecified launch failure")
-    monkeypatch.setattr("engine.steps.predict._forward", Mock(side_effect=lost))
+    monkeypatch.setattr("engine.forward.predict._forward", Mock(side_effect=lost))
     with pytest.raises(RuntimeError, match="CUDA error"):
         table.predict([(ROWS[0], None)])
 
@@ -61,6 +61,6 @@ def test_a_predicted_row_is_not_to_blame_where_memory_runs_out(
 ) -> None:
     table = bench("bert")
     full = torch.OutOfMemoryError("no room")
-    monkeypatch.setattr("engine.steps.predict._forward", Mock(side_effect=full))
+    monkeypatch.setattr("engine.forward.predict._forward", Mock(side_effect=full))
     (answer,) = table.predict([(ROWS[0], None)])
     assert getattr(answer, "code", None) == "out_of_memory"

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from peft import BeftConfig, IA3Config, LoraConfig, PeftConfig, get_peft_model
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from engine.base import Base
-from engine.head_layers import HeadLayers
+from engine.adapters.head_layers import HeadLayers
 from engine.kinds import KINDS
+from engine.model.base import Base
 from tests.contracts.cases import LABELS
 
 NUM_OUTPUTS = {"classify": 3, "regress": 1, "tag": 3}

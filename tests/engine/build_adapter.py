@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from engine.adapter import Adapter
-from engine.base import Base
-from engine.head_layers import HeadLayers
+from engine.adapters.adapter import Adapter
+from engine.adapters.head_layers import HeadLayers
 from engine.heads import head_kind
 from engine.kinds import KINDS
+from engine.model.base import Base
 
 
 def new_adapter(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.config import EngineConfig
-from engine.supervised import SupervisedEngine
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
+from engine.runtime.supervisor import SupervisedEngine
 from tests.contracts.tiny import build_base
 
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from engine import port
-from engine.frames import receive_frame, send_frame
-from engine.testing import FakeEngine
+from engine.runtime.framing import receive_frame, send_frame
+from engine.testing.fake_engine import FakeEngine
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ from engine import port
 from engine.errors import BadAdapter, BadCheckpoint, CheckpointFailed, EngineError, NotLoaded
 from engine.heads import HEADS
 from engine.port import EnginePort
-from engine.supervised import SupervisedEngine
-from engine.testing import FakeEngine
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
+from engine.runtime.supervisor import SupervisedEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.engine.rows import HEAD, IDS, answers, ask, load, open_training, save, train
 
 ENGINES = ("process_engine", "thread_engine", "fake")

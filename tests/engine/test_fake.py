@@ -10,8 +10,8 @@ import pytest
 
 from engine import port
 from engine.errors import BadAdapter, EngineGone, NotLoaded, OutOfMemory
-from engine.testing import FakeEngine, write_fake_adapter
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_engine import FakeEngine, write_fake_adapter
+from engine.text.tokenizer import Tokenizer
 from tests.engine.rows import IDS, answers, ask, load, open_training, train
 
 TAG = {"kind": "tag", "labels": ["O", "B-x", "I-x"]}

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from engine.base import Base
 from engine.config import EngineConfig
 from engine.errors import BadBase
-from engine.fingerprint import fingerprint
+from engine.model.base import Base
+from engine.model.fingerprint import fingerprint
 
 Edit = Callable[[dict[str, Any]], None]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from engine.adapter_formats.footprint import MAX_RANK, Shape, check_footprint
 from engine.errors import BadAdapter, NoMatchingSite
-from engine.fake_base import fake_info
-from engine.footprint import MAX_RANK, Shape, check_footprint
+from engine.testing.fake_base import fake_info
 
 SITE = "base_model.model.bert.encoder.layer.0.attention.self.query"
 INFO = fake_info()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from engine.adapter_formats.head_config import completed_head
 from engine.errors import BadAdapter
-from engine.foreign import completed_head
 
 TWO, ONE = 2, 1
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from engine.frames import receive_frame, send_frame
+from engine.runtime.framing import receive_frame, send_frame
 
 Pair = tuple[socket.socket, socket.socket]
 

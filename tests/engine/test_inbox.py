@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from engine.inbox import Inbox
 from engine.port import Envelope, Stats, Train
+from engine.runtime.step_queue import Inbox
 
 
 def training(number: int) -> Envelope:

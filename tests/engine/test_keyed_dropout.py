@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.keyed_dropout import Draws, KeyedDropout
+from engine.ops.keyed_dropout import Draws, KeyedDropout
 
 KEYS, COUNTS = [4, 9, 2], [3, 5, 2]
 

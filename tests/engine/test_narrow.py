@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.narrow import NarrowLinears
+from engine.model.prepacked_linears import NarrowLinears
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkl.is_available(), reason="weights are packed by MKL"

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from engine.config import EngineConfig
-from engine.numerics import choose_numerics
-from engine.threads import physical_cores, set_threads
+from engine.model.precision import choose_numerics
+from engine.model.threads import physical_cores, set_threads
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

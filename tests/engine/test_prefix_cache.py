@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.activation_memory import ActivationMemory
 from engine.config import EngineConfig
-from engine.prefix_cache import PrefixCache, Stored
+from engine.forward.activation_storage import ActivationMemory
+from engine.forward.prefix_cache import PrefixCache, Stored
 
 #: of a row of two tokens
 ROW_BYTES = 2 * 4 * 4

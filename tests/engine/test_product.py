@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.product import Block, LowRank, Span
+from engine.ops.grouped_low_rank import Block, LowRank, Span
 
 IN, OUT = 12, 10
 

@@ -13,16 +13,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.effect import Effect
-from engine.memory.reading import Reading
-from engine.product import LowRank
-from engine.resident import Placed
-from engine.steps.recorder import GraphRecorder, NotRecordable
+from engine.adapters.resident import Placed
+from engine.generation.cuda_graph import GraphRecorder, NotRecordable
+from engine.kv_cache.chunks import Reading
+from engine.ops.grouped_low_rank import LowRank
+from engine.sites.effect import Effect
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from engine.steps import device_forwards
-from engine.steps.device_forwards import DeviceForwards
+from engine.generation import cuda_forward
+from engine.generation.cuda_forward import DeviceForwards
 
 SITES = ("layers.0.q_proj", "layers.1.q_proj")
 
@@ -77,7 +77,7 @@ class Rows:
 
     def _check(self, recording: StoredRecording, benches: Sequence[Any]) -> None:
         assert list(recording.benches) == list(benches)
-        now = device_forwards._merged(benches)
+        now = cuda_forward._merged(benches)
         assert recording.actions.keys() == now.keys()
         for path, actions in now.items():
             assert all(a is b for a, b in zip(recording.actions[path], actions, strict=True))
@@ -102,7 +102,7 @@ class Rows:
 @pytest.fixture(autouse=True, scope="module")
 def stored() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(device_forwards, "Recording", StoredRecording)
+        patch.setattr(cuda_forward, "Recording", StoredRecording)
         yield
 
 

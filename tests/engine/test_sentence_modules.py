@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from engine.adapter_formats.sentence_transformers import described_embedding, prompt_told
 from engine.errors import BadAdapter
-from engine.sentence_modules import described_embedding, prompt_told
 
 OLD = "sentence_transformers.models."
 NEW = "sentence_transformers.sentence_transformer.modules."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.slots import SlotsExhausted, SlotTable
+from server.dispatch.slots import SlotsExhausted, SlotTable
 
 SIZES = dict.fromkeys("abcdef", 10)
 

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from engine.slots import SlotsExhausted, SlotTable
+from server.dispatch.slots import SlotsExhausted, SlotTable
 
 SIZES = {"a": 1, "b": 2, "c": 3, "d": 5, "e": 8, "f": 2, "g": 1}
 NUM_SLOTS, BUDGET = 3, 10

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from engine.errors import BadBase
-from engine.source import base_path
+from engine.model.source import base_path
 
 
 @pytest.fixture

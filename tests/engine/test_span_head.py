@@ -12,7 +12,7 @@ from engine.errors import BadAdapter
 from engine.heads.head_kind import Answering
 from engine.heads.span import SpanHead, best_span
 from engine.port import LossOptions
-from engine.windows import Windows
+from engine.text.windows import Windows
 from tests.engine.texts import letter_tokenizer, word_tokenizer
 
 CONTEXT = "anna lives in new york and works"

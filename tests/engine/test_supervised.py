@@ -16,7 +16,7 @@ import pytest
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import BadBase, EngineGone, NotLoaded
-from engine.supervised import SupervisedEngine
+from engine.runtime.supervisor import SupervisedEngine
 from tests.engine.rows import TIMEOUT_S, ask, load, open_training, save
 
 #: a step long enough to be killed in the middle of
@@ -80,7 +80,7 @@ HOLDER = """
 import sys
 from engine import port
 from engine.config import EngineConfig
-from engine.supervised import SupervisedEngine
+from engine.runtime.supervisor import SupervisedEngine
 
 engine = SupervisedEngine(EngineConfig(base=sys.argv[1], dtype="float32", threads=1))
 engine.submit(port.Stats()).result()

@@ -16,9 +16,9 @@ from engine import port
 from engine.__main__ import _receive, _send
 from engine.config import EngineConfig
 from engine.errors import BadBase, EngineGone
-from engine.frames import receive_frame
-from engine.inbox import Inbox
-from engine.supervised import SupervisedEngine
+from engine.runtime.framing import receive_frame
+from engine.runtime.step_queue import Inbox
+from engine.runtime.supervisor import SupervisedEngine
 from tests.engine.rows import ask
 from tests.engine.stand_in import write_launcher
 from tests.engine.test_supervised import gone, wait_for

@@ -12,7 +12,7 @@ from engine.heads.head_kind import Answering
 from engine.heads.tag import TagHead
 from engine.heads.whole_words import whole_words
 from engine.port import IGNORED
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from tests.engine.texts import (
     accentless_tokenizer,
     letter_tokenizer,

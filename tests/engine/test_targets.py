@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from engine.adapter_formats.targets import check_targets, peft_targets
 from engine.errors import MissingTensors, PatternRefused
-from engine.module_names import plain_name, resolved
-from engine.targets import check_targets, peft_targets
+from engine.families.module_names import plain_name, resolved
 
 SITES = [
     f"encoder.layer.{layer}.{name}"

@@ -9,7 +9,7 @@ import pytest
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import BadBase, EngineGone
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engine.tokenizer import Encoding, Tokenizer
+from engine.text.tokenizer import Encoding, Tokenizer
 from tests.engine.texts import (
     accentless_tokenizer,
     letter_tokenizer,

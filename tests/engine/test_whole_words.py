@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.heads.whole_words import joined, whole_words, word_spans
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from tests.engine.texts import (
     accentless_tokenizer,
     letter_tokenizer,

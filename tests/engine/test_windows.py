@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.heads.whole_words import whole_words
-from engine.windows import Windows, cut, merge_tokens, window_problem
+from engine.text.windows import Windows, cut, merge_tokens, window_problem
 from tests.engine.texts import letter_tokenizer, word_tokenizer
 
 TEXT = " ".join(["anna", "lives", "in", "new", "york"] * 8)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
-from engine.fake_base import fake_tokenizer_json
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_base import fake_tokenizer_json
+from engine.text.tokenizer import Tokenizer
 
 WORDS = ["[CLS]", "[SEP]", "[UNK]", "anna", "lives", "in", "new", "york", "and", "@", "works", "."]
 

@@ -27,7 +27,7 @@ from adapterd.v1 import (
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine import port
-from engine.testing import FakeEngine, write_fake_adapter
+from engine.testing.fake_engine import FakeEngine, write_fake_adapter
 from server.config import Settings
 from server.main import Server
 from server.parts import CHILD_MODULES

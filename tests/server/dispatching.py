@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine import port
-from engine.slots import SlotTable
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.scheduler import BatchLimits
+from server.dispatch.slots import SlotTable
 from server.dispatch.waiting_room import QueueLimits, WaitingRoom
 from server.metrics import Metrics
 from tests.server.build import HeldEngine, publish

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from engine import port
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.main import run
 from tests.server.build import settings
 

@@ -14,7 +14,7 @@ import pytest
 
 from adapterd.v1 import adapters_pb2, tasks_pb2
 from adapters_registry.errors import PickledWeights
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 
 VERSION_FIELDS = {

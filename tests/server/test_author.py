@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from engine.fake_base import fake_info
+from engine.testing.fake_base import fake_info
 from server.service.author import Author
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import EngineError
 from engine.port import BaseEmbedding, EngineInfo, Predict
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.dispatch.entry import RowTokens
 from server.main import Server
 from tests.server.build import http_client, publish, registry_of, running

@@ -13,7 +13,7 @@ import pytest
 from adapterd.v1 import predictor_pb2
 from adapterd.v1.private_pool import Struct
 from engine.port import Compose, Unload
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.dispatch.compositions import Compositions, composed_digest
 from server.errors import Overloaded
 from server.main import Server

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from engine.config import EngineConfig
-from engine.supervised import SupervisedEngine
+from engine.runtime.supervisor import SupervisedEngine
 from server.health import State
 from tests.contracts.tiny import build_base
 from tests.engine.rows import open_training, save

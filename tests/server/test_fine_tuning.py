@@ -18,7 +18,7 @@ import openai
 import pytest
 
 from engine.port import Result, Step, Train
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.keys import create_key
 from server.main import Server
 from tests.server.build import http_client, publish, registry_of, running

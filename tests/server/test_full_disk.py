@@ -20,7 +20,7 @@ import httpx
 import pytest
 
 from adapterd.v1 import adapters_pb2, jobs_pb2
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
 from tests.server.test_adapters import messages
 from tests.server.test_jobs import rows, upload

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from adapterd.v1.private_pool import Struct
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 from tests.server.build import grpc_client, http_client, registry_of, running
 from tests.server.test_adapters import messages, parts
 

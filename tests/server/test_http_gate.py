@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 from server.http_api.route import ROLES
 from server.main import Server
 from tests.server.build import http_client, publish, registry_of, running

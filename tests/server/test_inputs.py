@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from adapterd.v1 import predictor_pb2
 from adapterd.v1.private_pool import Struct
 from engine.port import Predict
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.main import Server
 from tests.server.build import (
     Grpc,

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save
 
 from engine.port import Inspect
-from engine.testing import FakeEngine, write_fake_adapter
+from engine.testing.fake_engine import FakeEngine, write_fake_adapter
 from tests.server.build import http_client, running
 
 CONFIG = {

@@ -20,7 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from adapterd.v1 import predictor_pb2
 from adapters_registry.registry import Registry
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.errors import BadDataDirectory, BadKeyFile, PortInUse
 from server.health import Health, State
 from server.main import Server

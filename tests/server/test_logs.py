@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from engine.log_lines import MAX_FIELD, MAX_TRACEBACK, JsonLines, TextLines
-from engine.logs import log_to_stderr
-from engine.repeats import RepeatFilter
-from engine.testing import write_fake_adapter
+from engine.logs.formatters import MAX_FIELD, MAX_TRACEBACK, JsonLines, TextLines
+from engine.logs.repeat_filter import RepeatFilter
+from engine.logs.setup import log_to_stderr
+from engine.testing.fake_engine import write_fake_adapter
 from tests.server.build import grpc_client, http_client, publish, registry_of
 from tests.server.test_auth import guarded
 
@@ -261,8 +261,8 @@ def test_a_whole_server_writes_json_lines_and_nothing_else(tmp_path: Path) -> No
     code = (
         "import logging, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from engine.logs import log_to_stderr\n"
-        "from engine.testing import FakeEngine\n"
+        "from engine.logs.setup import log_to_stderr\n"
+        "from engine.testing.fake_engine import FakeEngine\n"
         "from server.main import run\n"
         "from tests.server.build import settings\n"
         "log_to_stderr()\n"

@@ -8,9 +8,9 @@ import asyncio
 
 import pytest
 
-from engine.fake_base import fake_info
 from engine.heads.classify import ClassifyHead
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_base import fake_info
+from engine.text.tokenizer import Tokenizer
 from server.service.author import Author
 from server.service.tokens import InputReader
 from server.service.values import Parameters

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from adapterd.v1 import adapters_pb2, jobs_pb2
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 from server.health import Health
 from server.http_api.app import build_routes
 from tests.server.build import Grpc, grpc_client, http_client, publish, registry_of, running

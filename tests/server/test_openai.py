@@ -18,7 +18,7 @@ import openai
 import pytest
 
 from engine.port import Write
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.http_api.openai import chat, completions, embeddings
 from server.keys import create_key
 from server.main import Server

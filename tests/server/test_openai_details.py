@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from engine.port import Result, Step, Write
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.keys import create_key
 from tests.server.build import http_client, publish, registry_of, running, until
 from tests.server.test_fine_tuning import upload

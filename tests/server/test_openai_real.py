@@ -13,8 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from engine.config import EngineConfig
-from engine.thread import ThreadEngine
-from engine.tokenizer import Tokenizer
+from engine.runtime.in_thread import ThreadEngine
+from engine.text.tokenizer import Tokenizer
 from server.main import Server
 from tests.contracts.tiny import build_base
 from tests.server.build import running

@@ -15,10 +15,10 @@ from adapterd.values import WrittenText
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import BadAdapter
-from engine.fake_base import fake_info
-from engine.prompting import Prompter
-from engine.thread import ThreadEngine
-from engine.tokenizer import Tokenizer
+from engine.runtime.in_thread import ThreadEngine
+from engine.testing.fake_base import fake_info
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
 from server.main import Server
 from server.service.prompts import PromptReader
 from server.work_pool import WorkPool

@@ -20,8 +20,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import EngineError
-from engine.supervised import SupervisedEngine
-from engine.testing import FakeEngine
+from engine.runtime.supervisor import SupervisedEngine
+from engine.testing.fake_engine import FakeEngine
 from server.engine_probe import EngineProbe
 from server.health import State
 from server.watched_port import WatchedPort

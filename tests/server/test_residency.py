@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import BadAdapter, EngineGone, OutOfMemory, WrongBase
 from engine.port import Load, Unload
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.dispatch import residency
 from server.dispatch.residency import Residency
 from server.dispatch.revival import until_alive

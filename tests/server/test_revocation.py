@@ -15,7 +15,7 @@ import pytest
 
 from adapterd.v1 import jobs_pb2, predictor_pb2
 from engine import port
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.confirmed import while_confirmed
 from server.doorkeeper import Doorkeeper
 from server.errors import Unauthenticated

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapterd.v1 import adapters_pb2
-from engine.testing import write_fake_adapter
+from engine.testing.fake_engine import write_fake_adapter
 from server.errors import BadCall, BodyTooLarge
 from server.grpc_api.adapters import AdaptersApi
 from server.limits import UploadLimits

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.port import Unload
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.server.build import Grpc, grpc_client, http_client, publish, registry_of, running, until
 
 TEXTS = ["one", "two and more", "three"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.fake_base import fake_tokenizer_json
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_base import fake_tokenizer_json
+from engine.text.tokenizer import Tokenizer
 from server.service.transcript import Transcript
 
 TOKENIZER = Tokenizer(fake_tokenizer_json(), 128)

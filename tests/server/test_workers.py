@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from engine.config import EngineConfig
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl
 from trainer.jobs import Status

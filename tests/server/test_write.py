@@ -13,7 +13,7 @@ import pytest
 
 from adapterd.v1 import predictor_pb2
 from engine.port import Predict, Release, Write
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.main import Server
 from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
 

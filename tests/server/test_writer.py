@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from engine.errors import EngineGone, OutOfMemory
 from engine.port import Release, Write, Written
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.dispatch.draft import Draft
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.residency import Lease

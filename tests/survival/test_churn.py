@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from server.main import Server
 from tests.server.build import Grpc, grpc_client, publish, registry_of, running
 from tests.server.test_metrics import scrape

@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from engine.config import EngineConfig
-from engine.supervised import SupervisedEngine
-from engine.testing import write_fake_adapter
+from engine.runtime.supervisor import SupervisedEngine
+from engine.testing.fake_engine import write_fake_adapter
 from tests.architecture.sources import parse, relative, source_files
 from tests.engine.stand_in import write_launcher
 from tests.server.build import http_client, running

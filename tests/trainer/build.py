@@ -11,8 +11,8 @@ from typing import Any
 
 from adapters_registry.registry import Registry
 from engine.port import EnginePort
-from engine.testing import FakeEngine
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_engine import FakeEngine
+from engine.text.tokenizer import Tokenizer
 from trainer.checkpoints import Checkpoints
 from trainer.example import Example
 from trainer.files import FileStore

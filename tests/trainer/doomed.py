@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.port import Result, Step, Train
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import Bench, jsonl, mood_rows
 
 

@@ -10,10 +10,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from engine import masters
 from engine.config import EngineConfig
 from engine.port import Result, Save, Step, Train
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
+from engine.training import masters
 from tests.trainer.build import Bench, jsonl, mood_rows
 from tests.trainer.doomed import die
 from trainer import run_checkpoints

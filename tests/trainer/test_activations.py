@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import BadTraining
-from engine.fake_base import fake_info
 from engine.port import Fill
-from engine.testing import FakeEngine
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_base import fake_info
+from engine.testing.fake_engine import FakeEngine
+from engine.text.tokenizer import Tokenizer
 from tests.engine.rows import open_training
 from tests.trainer.build import examples
 from trainer.activations import dataset_name, fill, numbered

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.fake_base import fake_info
 from engine.port import EngineInfo
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_base import fake_info
+from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import jsonl
 from trainer.errors import BadLine
 from trainer.example import Example

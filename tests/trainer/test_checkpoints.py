@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.port import Checkpoint, OpenTraining, TrainingOpened
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import Bench, Clock, jsonl, mood_rows
 from trainer.ask import ask
 from trainer.checkpoints import Checkpoints

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.port import Result, Step, Train, Trained
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.curves import overfits
 from trainer.loop_state import Epoch

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tokenizers
 
-from engine.fake_base import fake_info
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_base import fake_info
+from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import examples
 from trainer.encode import encode_examples, head_for
 from trainer.evaluate import guesses

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from engine.port import Result, Step, Train
-from engine.testing import FakeEngine
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_engine import FakeEngine
+from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from tests.trainer.test_trainer import assert_clean
 from trainer.errors import BadDataset, BadSetting, Busy

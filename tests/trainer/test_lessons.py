@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from engine.config import EngineConfig
-from engine.conversation import Conversation
-from engine.fake_base import fake_info
 from engine.port import (
     Decoded,
     Done,
@@ -21,9 +19,11 @@ from engine.port import (
     Stats,
     Written,
 )
-from engine.prompting import Lesson, Prompter
-from engine.thread import ThreadEngine
-from engine.tokenizer import Tokenizer
+from engine.runtime.in_thread import ThreadEngine
+from engine.testing.fake_base import fake_info
+from engine.text.conversation import Conversation
+from engine.text.prompts import Lesson, Prompter
+from engine.text.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.ask import ask
@@ -75,7 +75,7 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
             rows=[Written(ids=[1], finish="stop") for _ in step.begin],
         )
 
-    monkeypatch.setattr("trainer.lessons.ask", asked)
+    monkeypatch.setattr("trainer.written_answers.ask", asked)
     example = Example(line=1, text="a", label="b")
     row = EncodedRow(pieces=(), example=example, truncated=False, asked=(1, 2))
     for slot in (3, 4):

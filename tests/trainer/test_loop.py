@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from engine.errors import Diverged
-from engine.fake_base import fake_info
 from engine.port import (
     OpenTraining,
     Restore,
@@ -21,8 +20,9 @@ from engine.port import (
     Trained,
     TrainingOpened,
 )
-from engine.testing import FakeEngine
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_base import fake_info
+from engine.testing.fake_engine import FakeEngine
+from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import examples
 from trainer.ask import ask
 from trainer.course import Course

@@ -11,7 +11,7 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.port import EnginePort
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
 from tests.trainer.build import (
     TENANT,

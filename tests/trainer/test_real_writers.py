@@ -10,10 +10,10 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.errors import BadBase
-from engine.prompting import Prompter
-from engine.source import base_path
-from engine.thread import ThreadEngine
-from engine.tokenizer import Tokenizer
+from engine.model.source import base_path
+from engine.runtime.in_thread import ThreadEngine
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import TENANT, Bench, jsonl
 from trainer.evaluate import evaluate
 from trainer.example import Example

@@ -15,7 +15,7 @@ import pytest
 
 from engine.errors import CheckpointFailed, Diverged, OutOfMemory
 from engine.port import Checkpoint, EngineInfo, Result, Step, Train
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.jobs import Status
 from trainer.values import Job

@@ -19,7 +19,7 @@ from engine.port import (
     Train,
     TrainingOpened,
 )
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.errors import BadSetting
 from trainer.jobs import Phase, Status

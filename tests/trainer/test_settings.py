@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from engine.fake_base import fake_info
+from engine.testing.fake_base import fake_info
 from trainer.errors import BadSetting
 from trainer.recipe import check_recipe, kind_config
 from trainer.settings import TrainingSettings

@@ -14,7 +14,7 @@ from engine.heads.head_kind import Answering
 from engine.heads.tag import TagHead
 from engine.heads.whole_words import word_spans
 from engine.port import IGNORED
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from tests.engine.texts import (
     accentless_tokenizer,
     letter_tokenizer,

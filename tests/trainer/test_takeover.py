@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.port import Result, Step, Unload
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.errors import LeaseLost
 from trainer.lease import Lease

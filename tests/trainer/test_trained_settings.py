@@ -15,7 +15,7 @@ from adapters_registry.values import Version
 from engine import port
 from engine.config import EngineConfig
 from engine.port import EnginePort
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.bench import ROWS
 from tests.contracts.tiny import build_base
 from tests.contracts.tuned import stock_logits, stock_model

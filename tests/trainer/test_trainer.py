@@ -12,7 +12,7 @@ import pytest
 from adapters_registry.errors import BadName, UnknownTask
 from engine.errors import BadTraining, Diverged, EngineGone, OutOfMemory
 from engine.port import Load, OpenTraining, Predict, Predicted, Result, Save, Saved, Step, Train
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, tag_rows, value_rows
 from trainer.errors import (
     BadDataset,

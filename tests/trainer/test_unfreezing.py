@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.fake_base import fake_info
 from engine.port import Fill, Train
-from engine.testing import FakeEngine
+from engine.testing.fake_base import fake_info
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, value_rows
 from trainer.errors import BadSetting
 from trainer.jobs import Status

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from engine.config import EngineConfig
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
 from tests.trainer.build import TENANT, Bench
 from trainer.dev_score import dev_score
 from trainer.evaluate import Evaluation

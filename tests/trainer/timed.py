@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from engine.port import Fill, Predict, Result, Step, Train
-from engine.testing import FakeEngine
+from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import Clock
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.port import Array, EnginePort, Predict, Predicted, Row
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from trainer.ask import ask, error_of
 from trainer.batches import prediction_batches
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from engine.errors import BadRow
 from engine.heads.generate import GenerateHead
-from engine.prompting import Prompter
-from engine.tokenizer import Tokenizer
-from engine.windows import Windows
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
+from engine.text.windows import Windows
 from trainer.doctor.finding import Finding, Severity, cropped, samples
 from trainer.doctor.subject import Subject
 from trainer.example import Example

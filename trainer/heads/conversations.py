@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.conversation import Conversation, Message, read_conversation
 from engine.errors import BadMessage
+from engine.text.conversation import Conversation, Message, read_conversation
 from trainer.errors import BadLine
 from trainer.example import Example, Turn
 from trainer.fields import sane

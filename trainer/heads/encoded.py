@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.port import Row
-from engine.tokenizer import Encoding
+from engine.text.tokenizer import Encoding
 from trainer.example import Example
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.conversation import read_conversation
 from engine.errors import BadMessage
+from engine.text.conversation import read_conversation
 from server.errors import BadParameter
 from server.http_api.openai.body import Body
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.memory.block_table import BlockTable
-from engine.memory.blocks import Blocks, root_name
+from engine.kv_cache.block_allocator import Blocks, root_name
+from engine.kv_cache.block_table import BlockTable
 
 SIZE = 4
 IDS = list(range(11))

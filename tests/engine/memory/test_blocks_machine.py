@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from engine.memory.block_table import BlockTable
-from engine.memory.blocks import NO_BLOCK, Blocks, root_name
+from engine.kv_cache.block_allocator import NO_BLOCK, Blocks, root_name
+from engine.kv_cache.block_table import BlockTable
 
 NUM_BLOCKS, SIZE = 6, 2
 #: few tokens and few roots, so that beginnings meet

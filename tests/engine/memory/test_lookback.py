@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.memory.lookback import _alike_long
-from engine.memory.reading import Reading
+from engine.kv_cache.chunks import Reading
+from engine.kv_cache.gathered_attention import _alike_long
 
 
 def reading(start: int, count: int = 1) -> Reading:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from engine.generation.sampling import Chosen, RowSampler, choose
 from engine.port import Sampling
-from engine.sampling import Chosen, RowSampler, choose
 
 
 def sampler(prompt: list[int] | None = None, written: list[int] | None = None, **settings):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import BadRow
+from engine.generation.sampling import RowSampler
 from engine.port import Sampling
-from engine.sampling import RowSampler
-from engine.sampling_bounds import check_sampling
+from engine.port.sampling_limits import check_sampling
 
 NAN = float("nan")
 INF = float("inf")

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from engine.generation.sampling import choose
+from engine.generation.sampling.draw import drawn
+from engine.generation.sampling.draws import draw
 from engine.port import Sampling
-from engine.sampling import choose
-from engine.sampling.drawing import drawn
-from engine.sampling.draws import draw
 from tests.engine.sampling.choosing import choose_one, random_logits, sampler
 
 WORDS = 600

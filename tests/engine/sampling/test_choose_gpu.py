@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from engine.generation.sampling import RowSampler, choose
 from engine.grammar import Grammars, grammar_of
 from engine.port import Sampling
-from engine.sampling import RowSampler, choose
 from tests.engine.sampling.choosing import random_logits, sampler
 from tests.engine.sampling.vocabularies import END, byte_level
 

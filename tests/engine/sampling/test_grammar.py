@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from engine.errors import BadBase, BadRow
-from engine.fake_base import fake_tokenizer_json
+from engine.generation.sampling import RowSampler, choose
 from engine.grammar import Grammars, grammar_of
+from engine.model.source import base_path
 from engine.port import Sampling
-from engine.sampling import RowSampler, choose
-from engine.source import base_path
+from engine.testing.fake_base import fake_tokenizer_json
 from tests.engine.sampling.vocabularies import END, VOCABULARIES, byte_level
 
 SCHEMA = {

@@ -16,10 +16,10 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from engine.generation.sampling import choose
+from engine.generation.sampling.logits_processors import adjust
+from engine.generation.sampling.truncation import cut, cut_sorted
 from engine.port import Sampling
-from engine.sampling import choose
-from engine.sampling.adjusting import adjust
-from engine.sampling.cuts import cut, cut_sorted
 from tests.engine.sampling.choosing import choose_one, random_logits, sampler
 
 WORDS = 500

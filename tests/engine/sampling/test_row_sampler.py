@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from engine.generation.sampling import RowSampler
 from engine.port import Sampling
-from engine.sampling import RowSampler
 
 
 def test_the_bases_end_tokens_and_the_rows_own_end_a_text() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.errors import BadRow
 from engine.grammar import grammar_of
-from engine.grammar.trial import Trial
+from engine.grammar.sandbox import Trial
 from tests.engine.sampling.vocabularies import END, byte_level
 
 SOUND = grammar_of({"regex": "[a-z]+"})

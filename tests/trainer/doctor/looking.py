@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import jsonl
 from trainer.doctor.finding import Finding
 from trainer.doctor.subject import Likeness

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from engine.testing import FakeEngine
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_engine import FakeEngine
+from engine.text.tokenizer import Tokenizer
 from tests.trainer.doctor.looking import codes, finding, moods
 from trainer.doctor import leaks
 from trainer.doctor.embedder import Embedder

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.testing import FakeEngine
-from engine.tokenizer import Tokenizer
+from engine.testing.fake_engine import FakeEngine
+from engine.text.tokenizer import Tokenizer
 from tests.trainer.doctor.looking import codes, finding, moods
 
 

@@ -12,7 +12,7 @@ import pytest
 from adapters_registry.errors import BlobMissing
 from adapters_registry.registry import Registry
 from engine.config import EngineConfig
-from engine.thread import ThreadEngine
+from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
 from tests.trainer.build import (
     TENANT,

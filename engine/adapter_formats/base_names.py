@@ -1,0 +1,127 @@
+"""Whether the name of a base in an adapter's files means the base that is served.
+
+Reads names only; where a base comes from is `engine.model.source`'s. The rule is told in
+docs/kinds.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+#: last parts of a path that people give to any base
+_ANY_BASE = re.compile(
+    r"(?:hf-|my-|new-|full-)?(?:models?|base|base-models?|checkpoint|ckpt|snapshots?|outputs?|results?|final|"
+    r"best|last|latest|merged|main|weights|pretrained|tmp|temp)?(?:-?\d+)?"
+)
+_HUB_ID = re.compile(r"(?:(?P<owner>[\w-][\w.-]*)/)?[\w-][\w.-]*")
+_HUB_CACHE = re.compile(r"models--(?:(?P<owner>[^/]+?)--)?(?P<name>[^/]+)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+#: the same weights in another precision
+_PRECISION = re.compile(
+    r"(?:-unsloth)?(?:-bnb-(?:4|8)bit|-gguf|-awq|-gptq|-fp8|-fp16|-bf16|-int[48]|-i?q\d\w*(?:-[a-z\d]{1,2})*|-f(?:16|32))$"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedBase:
+    """What the served base is known by: `--base` as given, where it lies, and for a local folder
+    what its own config says it came from.
+    """
+
+    given: str
+    path: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseDoubt:
+    """What speaks against the two being one base. `is_other`: the names differ; else they do not
+    say.
+    """
+
+    is_other: bool
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """What one name says: an owner where a hub id has one, and whatever the base may be called."""
+
+    owner: str = ""
+    names: frozenset[str] = field(default_factory=frozenset)
+
+
+def base_doubt(claimed: str, served: ServedBase) -> BaseDoubt | None:
+    """None where `claimed` names the served base, or nothing at all."""
+    claimed = claimed.strip()
+    known = [text for text in (served.given, served.path, _folder(served.path)) if text]
+    if not claimed or claimed.rstrip("/") in (text.rstrip("/") for text in known):
+        return None
+    theirs, ours = _named(claimed), [_named(text) for text in known]
+    called = frozenset().union(*(each.names for each in ours))
+    if theirs.names & called:
+        owners = {each.owner for each in ours} - {""}
+        if not theirs.owner or not owners or theirs.owner in owners:
+            return None
+        return _unsure(claimed, served, "their owners differ")
+    if not theirs.names or not called:
+        return _unsure(claimed, served, "a folder's name does not tell one base from another")
+    if theirs.names & _named(served.origin).names:
+        return _unsure(claimed, served, f"which came from {served.origin!r}")
+    return BaseDoubt(
+        is_other=True,
+        sentence=(
+            f"the adapter was made for the base {claimed!r}; this server runs {served.given!r}. "
+            "Where both are the same weights, say so with --other-base (other_base)"
+        ),
+    )
+
+
+def _folder(path: str) -> str:
+    """Of a GGUF file, which transformers and so PEFT name by the folder it lies in."""
+    return path.rpartition("/")[0] if path.lower().endswith(".gguf") else ""
+
+
+def _unsure(claimed: str, served: ServedBase, why: str) -> BaseDoubt:
+    return BaseDoubt(
+        is_other=False,
+        sentence=(
+            f"adapter_config.json names the base {claimed!r}, this server runs {served.given!r} "
+            f"({why}): make sure that they are the same weights"
+        ),
+    )
+
+
+def _named(text: str) -> _Named:
+    """Of a hub id, a path of either kind, or `package:NAME/PATH`; a revision says nothing."""
+    packaged = text.startswith("package:")
+    parts = [p for p in text.removeprefix("package:").replace("\\", "/").split("/") if p]
+    if not parts:
+        return _Named()
+    parts[-1] = parts[-1].partition("@")[0]
+    for part in reversed(parts):
+        if cached := _HUB_CACHE.fullmatch(part):
+            return _Named(_plain(cached["owner"] or ""), frozenset({_called(cached["name"])}))
+    names = {_called(parts[-1])}
+    if "site-packages" in parts[:-1]:
+        packaged, parts = True, parts[parts.index("site-packages") + 1 :]
+    if packaged:
+        # a package's first word is often its publisher
+        names |= {_plain(parts[0]), _plain(parts[0]).partition("-")[2]}
+    hub = None if packaged else _HUB_ID.fullmatch(text.partition("@")[0])
+    return _Named(
+        _plain(hub["owner"] or "") if hub else "",
+        frozenset(name for name in names if not _ANY_BASE.fullmatch(name)),
+    )
+
+
+def _called(part: str) -> str:
+    """A last part as it tells a base from others; empty for a commit."""
+    if _COMMIT.fullmatch(part):
+        return ""
+    return _PRECISION.sub("", _plain(part.lower().removesuffix(".gguf")))
+
+
+def _plain(part: str) -> str:
+    return re.sub(r"[-_. ]+", "-", part.lower()).strip("-")

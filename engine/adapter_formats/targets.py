@@ -1,0 +1,125 @@
+"""Which modules of a base a PEFT configuration targets, told from its names alone.
+
+Expressions are never run. Where one decides, the tensors alone say what is adapted. No torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.adapter_formats.config_fields import indices, names
+from engine.errors import MissingTensors
+from engine.families.module_names import is_name, targeted
+
+_MOST_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Targets:
+    """Sites that a configuration says are adapted, and what it says, for a sentence."""
+
+    said: str
+    #: None where an expression decides, or nothing is said
+    sites: frozenset[str] | None
+
+
+def peft_targets(
+    config: Mapping[str, Any], sites: Collection[str], prefixes: Sequence[str]
+) -> Targets:
+    """`prefixes` are what stock models have before a site's name."""
+    targets, excluded = names(config, "target_modules"), names(config, "exclude_modules")
+    layers, pattern = indices(config, "layers_to_transform"), names(config, "layers_pattern")
+    patterns = [pattern] if isinstance(pattern, str) else pattern or []
+    saved = names(config, "modules_to_save") or []
+    if targets is None:
+        return Targets(said="no target_modules to compare", sites=None)
+    said = f"target_modules {_shown(targets)}"
+    if isinstance(targets, str) or (isinstance(excluded, str) and excluded):
+        return Targets(said=said, sites=None)
+    if layers and not all(map(is_name, patterns)):
+        return Targets(said=said, sites=None)
+    said += f" in the layers_to_transform {_shown(layers)}" if layers else ""
+
+    def chosen(path: str) -> bool:
+        if excluded and targeted(path, excluded):
+            return False
+        if any(f".{name}." in f".{path}." for name in saved):
+            return False
+        if path in targets or not layers:
+            return targeted(path, targets)
+        return targeted(path, targets) and _layer(path, patterns) in layers
+
+    found = {site for site in sites if any(chosen(path) for path in prefixed(site, prefixes))}
+    return Targets(said=said, sites=frozenset(found))
+
+
+def check_targets(adapted: Collection[str], targets: Targets, sites: Collection[str]) -> str | None:
+    """Raises MissingTensors where the adapted sites are not those of the configuration.
+
+    Answers what is worth telling where an expression keeps the two from being compared: that a
+    module is adapted in some layers and not in others, as after a lost shard.
+    """
+    if targets.sites is None:
+        return _gap(adapted, targets, sites)
+    if missing := sorted(targets.sites - set(adapted)):
+        raise MissingTensors(
+            f"adapter_config.json names {targets.said}, which is {len(targets.sites)} modules of "
+            f"this base; the weights hold no tensors for {len(missing)} of them: "
+            f"{_listed(missing)}. Save the adapter again, whole"
+        )
+    if more := sorted(set(adapted) - targets.sites):
+        raise MissingTensors(
+            f"the weights hold tensors for {_listed(more)}; adapter_config.json names only "
+            f"{targets.said}, so whoever reads it would leave these out"
+        )
+    return None
+
+
+def prefixed(site: str, prefixes: Sequence[str]) -> list[str]:
+    """Every name by which some stock model has a site."""
+    return [site, *(f"{prefix}.{site}" for prefix in prefixes if prefix)]
+
+
+def _layer(path: str, patterns: Sequence[str]) -> int | None:
+    """The layer that PEFT reads from a name: its last number that follows two names and has more
+    behind it, or the one behind a pattern.
+    """
+    parts = path.split(".")
+    places = [i for i in range(1, len(parts) - 1) if parts[i].isdecimal()]
+    if not patterns:
+        return next((int(parts[i]) for i in reversed(places) if i >= 2), None)
+    for pattern in patterns:
+        for i in reversed(places):
+            if f".{'.'.join(parts[:i])}".endswith(f".{pattern}"):
+                return int(parts[i])
+    return None
+
+
+def _gap(adapted: Iterable[str], targets: Targets, sites: Iterable[str]) -> str | None:
+    found = set(adapted)
+    kinds = {_in_any_layer(site) for site in found}
+    alike = [site for site in sites if _in_any_layer(site) in kinds]
+    if not (lacking := [site for site in alike if site not in found]):
+        return None
+    return (
+        f"the weights adapt {len(found)} of the {len(alike)} modules of this base that are named "
+        f"alike, and not {_listed(lacking)}; adapter_config.json names {targets.said}, and "
+        "expressions are never run, so make sure that nothing is lost"
+    )
+
+
+def _in_any_layer(site: str) -> str:
+    return re.sub(r"\.\d+\.", ".*.", site, count=1)
+
+
+def _listed(names_: Sequence[str]) -> str:
+    more = len(names_) - _MOST_SHOWN
+    return ", ".join(names_[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _shown(value: object) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 120 else f"{text[:120]}…"

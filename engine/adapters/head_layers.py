@@ -1,0 +1,239 @@
+"""The linears of a task head, as the family's stock model has them, and the features they read.
+
+Head weights are float32 in any base: they are tiny, and logits deserve the precision.
+
+Shape letters: R rows, D hidden width, O outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from engine.adapters.flexible_heads import ACTIVATIONS, checked_layout, is_flexible, laid_out
+from engine.errors import BadAdapter, WrongShape
+from engine.families import Family
+from engine.families.family import WRITTEN, HeadLayer, NativeHead
+from engine.heads import HEADS, head_kind
+from engine.text.windows import window_problem
+
+#: "classifier.weight" -> tensor
+HeadWeights = dict[str, Tensor]
+
+_PLAIN = NativeHead(layers=(HeadLayer(name="classifier"),))
+#: what nearly every stock model has for question answering
+_USUAL = {"span": NativeHead(layers=(HeadLayer(name="qa_outputs"),))}
+#: each row's hidden states to one vector
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "first": lambda row_TD: row_TD[0],
+    "cls": lambda row_TD: row_TD[0],
+    "mean": lambda row_TD: row_TD.mean(0),
+    "last": lambda row_TD: row_TD[-1],
+}
+_BARE = NativeHead(layers=())
+_INIT_STD = 0.02  # what the stock models use for a new head
+
+
+class BaseFacts(Protocol):
+    """What a head must know of its base."""
+
+    name: str
+    family: Family
+    has_pooler: bool
+    max_tokens: int
+    chat_templates: Mapping[str, str]
+
+    @property
+    def writes(self) -> bool: ...
+
+    @property
+    def hidden_size(self) -> int: ...
+
+
+class HeadLayers:
+    """How one head's settings compute on one family."""
+
+    def __init__(self, head: Mapping[str, Any], family: Family, hidden_size: int) -> None:
+        if head["pooling"] == "cls" and family.architecture == "decoder":
+            raise BadAdapter(
+                f"a decoder's first token has seen none of the others, so the {family.name} family "
+                "has no cls pooling; it has native, last and mean"
+            )
+        if family.architecture == "seq2seq" and head["kind"] not in family.native_heads:
+            raise BadAdapter(
+                f"the {family.name} family writes text, classes and numbers included; "
+                f"it has no {head['kind']} head, only {', '.join(family.native_heads)}"
+            )
+        kind = head_kind(dict(head))
+        self.native = head["pooling"] == "native"
+        self._layout = _layout(dict(head), family)
+        self._pool = POOLINGS[self._layout.position if self.native else head["pooling"]]
+        self._family = family
+        self._hidden_size = hidden_size
+        self._outputs = kind.num_outputs(dict(head))
+        self.per_token = kind.per_token
+
+    @property
+    def prefix(self) -> str:
+        """What PEFT's keys have before those of the bare model."""
+        if not self._layout.layers and not self.writes:
+            return ""  # PEFT wraps the bare model itself
+        prefix = self._layout.prefix or self._family.prefix
+        return f"{prefix}." if prefix else ""
+
+    @property
+    def base_pooler(self) -> bool:
+        return self._layout.base_pooler
+
+    @property
+    def reads_first(self) -> bool:
+        """Whether it answers per row, by the row's first token."""
+        return not self.per_token and not self.writes and self._pool in (
+            POOLINGS["first"], POOLINGS["cls"],
+        )  # fmt: skip
+
+    @property
+    def writes(self) -> bool:
+        """Whether its logits are the base's own, over the vocabulary."""
+        return self._layout is WRITTEN
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in self._layout.layers:
+            width = self._outputs if layer is self._layout.layers[-1] else self._hidden_size
+            shapes[f"{layer.name}.weight"] = (width, self._hidden_size)
+            if layer.bias:
+                shapes[f"{layer.name}.bias"] = (width,)
+            if layer.norm:
+                shapes[f"{layer.norm}.weight"] = (width,)
+            if layer.norm and layer.norm_bias:
+                shapes[f"{layer.norm}.bias"] = (width,)
+        return shapes
+
+    @property
+    def modules(self) -> list[str]:
+        """Top-level module names, as PEFT's `modules_to_save` lists them."""
+        return list(dict.fromkeys(layer.name.partition(".")[0] for layer in self._layout.layers))
+
+    def new_weights(self, generator: torch.Generator) -> HeadWeights:
+        return {name: _new(name, shape, generator) for name, shape in self.shapes.items()}
+
+    def check(self, weights: Mapping[str, Tensor]) -> None:
+        """Raises BadAdapter or WrongShape."""
+        if set(weights) != set(self.shapes):
+            raise BadAdapter(
+                f"the head has {sorted(weights) or 'no tensors'}; "
+                f"this head needs {sorted(self.shapes)}"
+            )
+        for name, shape in self.shapes.items():
+            if tuple(weights[name].shape) != shape:
+                have = list(weights[name].shape)
+                raise WrongShape(f"the head's {name} has shape {have}; it needs {list(shape)}")
+
+    def pooled(self, row_TD: Tensor) -> Tensor:
+        """What a head that answers per row reads of it: [D]."""
+        return self._pool(row_TD)
+
+    def logits(
+        self,
+        features: Tensor,
+        weights: Mapping[str, Tensor],
+        dropout: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """[.., D] to [.., O]."""
+        for layer in self._layout.layers:
+            if dropout is not None:
+                features = dropout(features)
+            linear = torch.nn.functional.linear(
+                features, weights[f"{layer.name}.weight"], weights.get(f"{layer.name}.bias")
+            )
+            features = ACTIVATIONS[layer.activation](linear)
+            if layer.norm:
+                scale, shift = weights[f"{layer.norm}.weight"], weights.get(f"{layer.norm}.bias")
+                features = torch.nn.functional.layer_norm(
+                    features, scale.shape, scale, shift, layer.norm_eps
+                )
+        return features
+
+
+def head_tensor(name: str, family: Family) -> bool:
+    """Whether a tensor's name belongs to some head of the family."""
+    layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
+    layers = [layer for layout in layouts for layer in layout.layers]
+    known = {name for layer in layers for name in (layer.name, layer.norm)}
+    return name.rpartition(".")[0] in known and name.rpartition(".")[2] in ("weight", "bias")
+
+
+def num_outputs(weights: Mapping[str, Tensor], family: Family) -> int | None:
+    """How many logits head weights give, by the last linear of a layout; None without any."""
+    layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
+    names = [f"{layout.layers[-1].name}.weight" for layout in layouts if layout.layers]
+    flexible = [name for name in weights if is_flexible(name) and name.endswith(".weight")]
+    for name in dict.fromkeys([*sorted(flexible, reverse=True), *names]):
+        if name in weights and weights[name].ndim:
+            return int(weights[name].shape[0])
+    return None
+
+
+def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, Any], HeadLayers]:
+    """The head's settings, complete and possible on the base, and its layers.
+
+    Raises BadAdapter.
+    """
+    kind = head_kind(dict(head))
+    checked = kind.check(dict(head))
+    if head.get("layout") is not None and not kind.bare:
+        checked["layout"] = checked_layout(head["layout"])
+    layers = HeadLayers(checked, base.family, base.hidden_size)
+    if layers.writes and not base.writes:
+        raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
+    if checked.get("format") == "chat" and not base.chat_templates:
+        raise BadAdapter(f"format is chat; {base.name} has no chat template, so it must be plain")
+    if layers.base_pooler and not base.has_pooler:
+        raise BadAdapter(
+            f"the head reads the base's pooler, and {base.name} has none; use mean pooling"
+        )
+    for name, limit in (("window", base.max_tokens), ("dimensions", base.hidden_size)):
+        if (checked.get(name) or 0) > limit:
+            raise BadAdapter(f"{name} is {checked[name]}; {base.name} has at most {limit}")
+    if "stride" in checked and (
+        problem := window_problem(checked["window"] or base.max_tokens, checked["stride"])
+    ):
+        raise BadAdapter(f"of a {checked['kind']} head on {base.name}, {problem}")
+    return checked, layers
+
+
+def _layout(head: dict[str, Any], family: Family) -> NativeHead:
+    if "layout" in head:
+        return laid_out(head["layout"])
+    if head["pooling"] != "native":
+        return _BARE if head_kind(head).bare else _PLAIN
+    name = HEADS[head["kind"]].native_as
+    first = next((h for h in family.native_heads.values() if h.layers), _PLAIN)
+    # an embedding is the token that the family's stock heads read
+    known = {**_USUAL, "embed": replace(_BARE, position=first.position), **family.native_heads}
+    if name not in known:
+        raise BadAdapter(
+            f"the {family.name} family has no native {name} head; it has {', '.join(known)}"
+        )
+    native = known[name]
+    unknown = sorted(
+        {str(layer.activation) for layer in native.layers} - set(map(str, ACTIVATIONS))
+    )
+    if unknown:
+        raise BadAdapter(
+            f"the base's native {name} head uses {unknown[0]}; "
+            f"this engine computes {', '.join(each for each in ACTIVATIONS if each)}"
+        )
+    return native
+
+
+def _new(name: str, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    if len(shape) > 1:
+        return torch.empty(shape).normal_(0, _INIT_STD, generator=generator)
+    return torch.zeros(shape) if name.endswith(".bias") else torch.ones(shape)

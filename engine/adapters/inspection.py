@@ -1,0 +1,100 @@
+"""A staged directory against a base: what it is, and whether it is whole and made for this base.
+
+A function of files and base. What is loaded later was inspected once, and is not asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.adapter_formats.adapterhub import lora_as_peft, lora_targets
+from engine.adapter_formats.base_copies import without_copies
+from engine.adapter_formats.base_names import base_doubt
+from engine.adapter_formats.config_fields import names, text
+from engine.adapter_formats.head_config import part
+from engine.adapter_formats.sentence_transformers import prompt_told
+from engine.adapter_formats.targets import check_targets
+from engine.adapters.adapter import Adapter, adapter_of, unreadable
+from engine.adapters.directory import AdapterFiles, kept_names, read_files, staged_files
+from engine.errors import MissingTensors, WrongBase
+from engine.families.module_names import is_name
+from engine.heads import HEADS
+from engine.heads.embed import EmbedHead
+from engine.kinds import KINDS
+from engine.model.base import Base
+from engine.port import Inspect, Inspected
+
+
+def inspect(step: Inspect, base: Base) -> Inspected:
+    """Raises BadAdapter and its kin for what this base cannot serve as it was trained."""
+    files = staged_files(Path(step.directory))
+    with unreadable():
+        found = read_files(files, base.family)
+        told, other_base = _base_told(found, base, step.other_base)
+        adapter = adapter_of(found, base, step.head)
+        told += _weights_told(found, adapter, base)
+        told += prompt_told(found.prompts) if adapter.head["kind"] == EmbedHead.name else []
+    return Inspected(
+        semantics=adapter.semantics, files=kept_names(files, found.config),
+        num_parameters=adapter.num_parameters, warnings=told, other_base=other_base,
+    )  # fmt: skip
+
+
+def _base_told(files: AdapterFiles, base: Base, insisted: bool) -> tuple[list[str], str]:
+    """What to tell of the base's name, and the name of the other base that was insisted on.
+
+    Our own manifest has the fingerprint, which settles it; others have a name.
+    """
+    fingerprint = text(part(files.manifest, "base"), "fingerprint")
+    if fingerprint and fingerprint != base.fingerprint:
+        named = text(part(files.manifest, "base"), "name") or f"{fingerprint[:12]}…"
+        if not insisted:
+            raise WrongBase(
+                f"the adapter was made for the base {fingerprint[:12]}… ({named}); "
+                f"this server runs {base.fingerprint[:12]}… ({base.name})"
+            )
+        return [], named
+    claimed = text(files.config, "base_model_name_or_path") or _hub_name(files.config)
+    doubt = None if fingerprint else base_doubt(claimed, base.served)
+    if doubt is None:
+        return [], ""
+    if doubt.is_other and not insisted:
+        raise WrongBase(doubt.sentence)
+    return ([], claimed) if doubt.is_other else ([doubt.sentence], "")
+
+
+def _hub_name(config: Mapping[str, Any]) -> str:
+    return text(config, "model_name")
+
+
+def _weights_told(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str]:
+    """Raises MissingTensors where the weights are not those of the modules the config targets."""
+    kind, sites = KINDS[adapter.kind], adapter.config["sites"]
+    tensors = without_copies(files.tensors, base.model, base.output)
+    targets = kind.targets(files.config, base)
+    if files.is_adapterhubs and adapter.kind == "lora":
+        _, tensors = lora_as_peft(files.config, files.tensors)
+        targets = lora_targets(files.config, sites, base.layer_paths)
+    _check_saved(files, adapter, base)
+    told = check_targets(sites, targets, base.sites) if targets else None
+    return [*([told] if told else []), *kind.missing(files.config, tensors, sites, base)]
+
+
+def _check_saved(files: AdapterFiles, adapter: Adapter, base: Base) -> None:
+    """Raises MissingTensors where modules_to_save names a module of the base whose weights, which
+    were trained, are not there. Names that a model does not have are no matter to PEFT.
+    """
+    saved = names(files.config, "modules_to_save")
+    held = [f".{name}" for name in (*files.tensors, *files.head_weights)]
+    shared = base.family.shared_modules if HEADS[adapter.head["kind"]].per_token else ()
+    paths = [f".{name}" for name, _ in base.model.named_modules()]
+    paths += [".lm_head"] if base.writes else []
+    for name in saved if isinstance(saved, list) else ():
+        known = is_name(name) and any(path.endswith(f".{name}") for path in paths)
+        if known and name not in shared and not any(f".{name}." in key for key in held):
+            raise MissingTensors(
+                f"adapter_config.json names {name} in modules_to_save, a module of this base; the "
+                "weights hold no tensors of it. Save the adapter again, whole"
+            )

@@ -1,0 +1,109 @@
+"""Where one training's forwards start: at the lowest layer that it trains, on what was filled.
+
+Rows are computed and kept in the chunks they are filled in, so that what a row enters with does not
+depend on which step needed it first. A chunk that is nowhere kept is computed by each step anew.
+
+Shape letters: T tokens of all rows, D hidden width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from engine.errors import BadTraining
+from engine.forward.forward import make_batch
+from engine.forward.prefix_cache import PrefixCache
+from engine.model.base import Base
+from engine.model.batch import Batch, repack, unpack
+from engine.port import Row
+
+_private = count()
+
+
+def shared_name(cache: str) -> str:
+    """As the cache knows what callers name: never the name of a slot's own."""
+    return f"shared {cache}"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a training has of some rows, and under which keys."""
+
+    prefix: Prefix
+    keys: Sequence[int]
+
+    def of(self, rows: Sequence[int]) -> Known:
+        return Known(self.prefix, [self.keys[row] for row in rows])
+
+    def filled(self, batch: Batch) -> Tensor | None:
+        return self.prefix.filled(batch, [self.keys[i] for i in batch.order])
+
+
+class Prefix:
+    """One training's hold on its dataset's frozen activations at one layer, its boundary."""
+
+    def __init__(
+        self, base: Base, cache: PrefixCache, name: str | None, max_bytes: int, boundary: int
+    ) -> None:
+        self._base, self._cache, self._max_bytes = base, cache, max_bytes
+        self._is_private = name is None
+        self._name = f"private {next(_private)}" if name is None else shared_name(name)
+        self.boundary = boundary
+        self._stored = cache.hold(self._name, boundary)
+
+    def move(self, boundary: int) -> None:
+        if boundary == self.boundary:
+            return
+        # taken before the old is given back: the new may be computed from it
+        stored = self._cache.hold(self._name, boundary)
+        self._cache.release(self._name, self.boundary)
+        self.boundary, self._stored = boundary, stored
+
+    def close(self) -> None:
+        if self._is_private:
+            self._cache.forget(self._name)
+        self._cache.release(self._name, self.boundary)
+
+    def filled(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
+        """What enters the boundary, of rows with these keys; None where not all were kept."""
+        if self.boundary == 0 or not all(key in self._stored.rows for key in keys):
+            return None
+        rows = [self._stored.rows[key] for key in keys]
+        for key, row_TD, length in zip(keys, rows, batch.lengths, strict=True):
+            if len(row_TD) != length:
+                raise BadTraining(
+                    f"the row of key {key} has {length} tokens; what was filled has {len(row_TD)}"
+                )
+        return self._packed(rows, batch)
+
+    @torch.no_grad()
+    def entering(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
+        """What enters the boundary, computed where it was not kept; None at the first layer."""
+        if self.boundary == 0:
+            return None
+        given = self.filled(batch, keys)
+        return self._base.run(batch, 0, self.boundary) if given is None else given
+
+    @torch.no_grad()
+    def fill(self, rows: Sequence[Row], keys: Sequence[int]) -> None:
+        """Keep what enters the boundary, of rows in one forward."""
+        if self.boundary == 0 or all(key in self._stored.rows for key in keys):
+            return
+        bare = [Row(ids=row.ids, type_ids=row.type_ids) for row in rows]
+        batch = make_batch(self._base, bare, {})
+        ordered = [keys[i] for i in batch.order]
+        layer, given = 0, None
+        if (lower := self._cache.below(self._name, self.boundary, ordered)) is not None:
+            layer, given = lower[0], self._packed(lower[1], batch)
+        hidden = unpack(self._base.run(batch, layer, self.boundary, given), batch)
+        new = {k: h for k, h in zip(ordered, hidden, strict=True) if k not in self._stored.rows}
+        self._cache.keep(self._stored, list(new), list(new.values()), self._max_bytes)
+
+    def _packed(self, rows: Sequence[Tensor], batch: Batch) -> Tensor:
+        device = self._base.numerics.device
+        return repack([row_TD.to(device) for row_TD in rows], batch)

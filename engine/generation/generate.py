@@ -1,0 +1,204 @@
+"""Writing: rows begin, read their prompts and write on together, and run on between steps.
+
+Knows who writes and what became of it; how a base reads them on is a reader's business.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from engine.adapters.resident import Placed, Resident
+from engine.errors import BadRow, EngineError, NotLoaded
+from engine.failures import device_lost, row_failure
+from engine.forward.predict import refused
+from engine.generation.sampling import RowSampler, choose
+from engine.generation.sequence import Reader, Running, Turn
+from engine.grammar import Grammars
+from engine.model.base import Base
+from engine.port import Begin, Decoded, Failure, Row, TokenLogprob, Write, Written
+
+
+@dataclass(slots=True, kw_only=True)
+class _Text:
+    """What became of a row in one step."""
+
+    ids: list[int] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    num_cached: int = 0
+    finish: str = ""
+    failure: Failure | None = None
+
+    @property
+    def answer(self) -> Written | Failure:
+        return self.failure or Written(
+            ids=self.ids, finish=self.finish, logprobs=self.logprobs, num_cached=self.num_cached
+        )
+
+
+class Writing:
+    """All rows that write, by key. Rows of different adapters share each forward."""
+
+    def __init__(self, base: Base, reader: Reader) -> None:
+        self._base, self._reader = base, reader
+        self._grammars = Grammars(base.tokenizer_json, base.end_ids)
+        self._rows: dict[int, Running] = {}
+        self._num_begun = 0
+
+    @property
+    def keys(self) -> list[int]:
+        return sorted(self._rows)
+
+    @property
+    def num_blocks(self) -> int:
+        return self._reader.num_blocks
+
+    @property
+    def used_blocks(self) -> int:
+        return self._reader.used_blocks
+
+    def write(self, step: Write, placed: Mapping[int, Placed], resident: Resident) -> Decoded:
+        """`placed` is what the rows that begin find in their slots."""
+        started = time.perf_counter()
+        texts: dict[int, _Text] = {}
+        answers = [self._go_on(key, texts, resident) for key in step.keys]
+        answers += [self._begin(begin, texts, placed, resident.digests) for begin in step.begin]
+        turns = self._forwards(step, texts)
+        return Decoded(
+            rows=[text.answer for text in answers],
+            forward_s=time.perf_counter() - started,
+            num_tokens=sum(turn.count for turn in turns),
+            num_adapters=len({turn.row.slot for turn in turns} - {0}),
+            used_blocks=self.used_blocks,
+        )
+
+    def release(self, keys: Sequence[int]) -> None:
+        for key in keys:
+            if self._rows.pop(key, None) is not None:
+                self._reader.forget(key)
+
+    # ------------------------------------------------------------ who takes part
+
+    def _go_on(self, key: int, texts: dict[int, _Text], resident: Resident) -> _Text:
+        if key not in self._rows:
+            return _Text(failure=_failure(NotLoaded, f"no row with the key {key} is running"))
+        row = self._rows[key]
+        if not resident.holds(row.slot, row.digest, row.placed):
+            self.release([key])
+            message = f"slot {row.slot} no longer holds what the row began with"
+            return _Text(failure=_failure(NotLoaded, message))
+        return texts.setdefault(key, _Text())
+
+    def _begin(
+        self,
+        begin: Begin,
+        texts: dict[int, _Text],
+        placed: Mapping[int, Placed],
+        digests: Mapping[int, str],
+    ) -> _Text:
+        row, own = begin.row, placed.get(begin.row.slot)
+        try:
+            self._check(begin, own)
+            running = Running(
+                key=begin.key, number=self._num_begun, slot=row.slot,
+                digest=digests.get(row.slot), placed=own, salt=begin.salt, ids=list(row.ids),
+                num_prompt=len(row.ids), most=min(begin.max_tokens, self._room(row)),
+                sampler=self._sampler(begin),
+            )  # fmt: skip
+            self._reader.admit(running)
+        except BadRow as error:
+            return _Text(failure=_failure(BadRow, str(error)))
+        self._num_begun += 1
+        self._rows[begin.key] = running
+        return texts.setdefault(begin.key, _Text())
+
+    def _check(self, begin: Begin, placed: Placed | None) -> None:
+        if not self._base.writes:
+            raise BadRow(f"{self._base.name} has no output embeddings, so it writes no text")
+        if placed is not None and not placed.head.writes:
+            slot = begin.row.slot
+            raise BadRow(f"slot {slot} holds a version whose head does not write text")
+        if (failure := refused(begin.row, self._base)) is not None:
+            raise BadRow(failure.message)
+        if begin.max_tokens < 1:
+            raise BadRow(f"max_tokens is {begin.max_tokens}; a row writes at least 1")
+        if begin.key in self._rows:
+            raise BadRow(f"a row with the key {begin.key} is running")
+
+    def _room(self, row: Row) -> int:
+        """How many tokens may follow: a decoder reads its row on, one beside an encoder begins."""
+        beside = self._base.family.architecture == "seq2seq"
+        return self._base.max_tokens - (0 if beside else len(row.ids) - 1)
+
+    def _sampler(self, begin: Begin) -> RowSampler:
+        return RowSampler(begin.sampling, begin.row.ids, self._base.end_ids, self._grammars)
+
+    # ------------------------------------------------------------ forwards
+
+    def _forwards(self, step: Write, texts: Mapping[int, _Text]) -> list[Turn]:
+        """As many as the step asks for; answers what was read."""
+        made: list[Turn] = []
+        for _ in range(step.num_tokens):
+            going = [self._rows[key] for key in texts if key in self._rows]
+            groups = self._reader.turns(going, step.max_tokens) if going else []
+            for turns in groups:
+                self._advance(turns, texts)
+                made += turns
+            if not groups:
+                break
+        return made
+
+    def _advance(self, turns: Sequence[Turn], texts: Mapping[int, _Text]) -> None:
+        """Halves the rows when the model's code raises, so that only the row at fault fails."""
+        try:
+            answers = self._answers(turns)
+        except (RuntimeError, ValueError, IndexError) as error:
+            if device_lost(error):  # no row is to blame, and none would ever go well again
+                raise
+            if len(turns) == 1:
+                self._fail(turns[0].row, row_failure(error), texts)
+                return
+            half = len(turns) // 2
+            self._advance(turns[:half], texts)
+            self._advance(turns[half:], texts)
+            return
+        for row, token, logprob, failure in answers:
+            if failure is not None:
+                self._fail(row, failure, texts)
+            else:
+                self._note(row, token, logprob, texts[row.key])
+
+    def _answers(
+        self, turns: Sequence[Turn]
+    ) -> list[tuple[Running, int, TokenLogprob | None, Failure | None]]:
+        logits_WV = self._reader.read(turns)
+        rows = [turn.row for turn in turns if turn.writes]
+        if not rows:
+            return []
+        samplers = [row.sampler for row in rows]
+        chosen = choose(logits_WV, samplers, [row.num_written for row in rows])
+        failures = [chosen.failures.get(i) for i in range(len(rows))]
+        return list(zip(rows, chosen.tokens, chosen.logprobs, failures, strict=True))
+
+    def _note(self, row: Running, token: int, logprob: TokenLogprob | None, text: _Text) -> None:
+        if row.sampler.ends(token):
+            text.finish = "stop"
+        else:
+            complete = row.sampler.accept(token)
+            row.ids.append(token)
+            text.ids.append(token)
+            text.logprobs += [] if logprob is None else [logprob]
+            text.finish = "stop" if complete else "length" if row.num_written == row.most else ""
+        if row.num_written <= 1:
+            text.num_cached = row.num_cached
+        if text.finish:
+            self.release([row.key])
+
+    def _fail(self, row: Running, failure: Failure, texts: Mapping[int, _Text]) -> None:
+        texts[row.key].failure = failure
+        self.release([row.key])
+
+
+def _failure(error: type[EngineError], message: str) -> Failure:
+    return Failure(code=error.code, message=message)

@@ -1,0 +1,66 @@
+"""What one row's next token depends on besides its logits: its settings and what it wrote.
+
+Knows no tensors; `choose` reads many of these at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.generation.sampling.seen import Seen
+from engine.grammar import Grammars
+from engine.port import Sampling
+from engine.port.sampling_limits import check_sampling
+
+
+class RowSampler:
+    """One row's state, made when the row begins. It outlives a row's memory: what it noted stays
+    true when the row is read again.
+    """
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        prompt_ids: Sequence[int],
+        end_ids: Sequence[int],
+        grammars: Grammars | None,
+    ) -> None:
+        """Raises BadRow: a value out of its bounds, or a grammar that does not compile."""
+        check_sampling(sampling)
+        self.sampling = sampling
+        assert grammars is not None or not sampling.grammar, "a grammar needs its compiler"
+        self.constraint = (
+            grammars.begin(sampling.grammar) if grammars and sampling.grammar else None
+        )
+        self.bias_ids = np.fromiter(sampling.logit_bias.keys(), dtype=np.int64)
+        self.biases = np.fromiter(sampling.logit_bias.values(), dtype=np.float32)
+        #: of all biased words; -1 without any
+        self.highest = max(sampling.logit_bias, default=-1)
+        self.seen = _seen(sampling, prompt_ids)
+        # A text that matches a grammar is over where the match is; nothing could follow.
+        ends = () if sampling.ignore_eos and self.constraint is None else end_ids
+        self._ends = frozenset((*ends, *sampling.stop_ids))
+        #: its logits are read as they are
+        self.bare = not len(self.bias_ids) and self.seen is None and self.constraint is None
+        #: the likeliest token is all it wants to know
+        self.plain = self.bare and sampling.temperature == 0 and sampling.logprobs < 0
+
+    def ends(self, token: int) -> bool:
+        """Whether the text is over with this token, which is then not part of it."""
+        return token in self._ends
+
+    def accept(self, token: int) -> bool:
+        """Note a written token. True: the text is complete with it, by its grammar."""
+        if self.seen is not None:
+            self.seen.add(token)
+        return self.constraint is not None and self.constraint.accept(token)
+
+
+def _seen(sampling: Sampling, prompt_ids: Sequence[int]) -> Seen | None:
+    if sampling.repetition_penalty != 1:
+        return Seen(prompt_ids)
+    if sampling.presence_penalty != 0 or sampling.frequency_penalty != 0:
+        return Seen(())
+    return None

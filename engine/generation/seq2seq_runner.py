@@ -1,0 +1,196 @@
+"""Rows of an encoder and decoder read on together: new ones read their sources, the others their
+last token.
+
+Decides who finds room; which rows are asked for, and in which order of rank, is decided outside.
+
+Shape letters: R rows, V words of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.adapters.resident import Placed
+from engine.errors import BadRow
+from engine.forward.plan import plan, row_group
+from engine.forward.seq2seq import both, encoded, rows_in_order, start_id, written_on
+from engine.generation.sequence import Running, Turn
+from engine.kv_cache.block_allocator import next_name, root_name
+from engine.kv_cache.encoder_decoder_cache import SourceRows
+from engine.kv_cache.pool import BLOCK_TOKENS
+from engine.kv_cache.source_cache import SourceCache
+from engine.model.base import Base
+from engine.sites.hooks import Sites
+
+#: share of the memory for sources that no running row reads
+_KNOWN_SHARE = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Admitted:
+    row: Running
+    #: what its source is found by again; None: by nobody
+    name: bytes | None
+    #: at most, in blocks
+    source: int
+    text: int
+
+
+class SourceReader:
+    """Rows that were read together stay together until one leaves or others join.
+
+    A row takes its turn once there is room for a rectangle of all rows as long as the longest may
+    come to be, so none ever has to give way. Nobody overtakes a row that waits for room.
+    """
+
+    def __init__(self, base: Base, sites: Sites, *, budget: int, exact: bool) -> None:
+        self._base, self._sites, self._exact = base, sites, exact
+        self._known = SourceCache(budget // _KNOWN_SHARE)
+        self.num_blocks = (budget - budget // _KNOWN_SHARE) // _block_bytes(base)
+        self._admitted: dict[int, _Admitted] = {}
+        self._groups: list[SourceRows] = []
+
+    @property
+    def used_blocks(self) -> int:
+        return sum(
+            _rectangle([self._admitted[key] for key in group.keys]) for group in self._groups
+        )
+
+    def admit(self, row: Running) -> None:
+        source, text = -(-row.num_prompt // BLOCK_TOKENS), -(-row.most // BLOCK_TOKENS)
+        if source + text > self.num_blocks:
+            raise BadRow(
+                f"the row's {row.num_prompt} tokens and the {row.most} it may write need "
+                f"{source + text} "
+                f"blocks of keys and values; there are {self.num_blocks}"
+            )
+        name = self._name(row)
+        self._admitted[row.key] = _Admitted(row=row, name=name, source=source, text=text)
+
+    def forget(self, key: int) -> None:
+        if self._admitted.pop(key, None) is not None:
+            self._apart([key])
+
+    # ------------------------------------------------------------ who goes on
+
+    def turns(self, rows: Sequence[Running], max_tokens: int) -> list[list[Turn]]:
+        """Those that write on, those whose sources are known, those whose sources are not."""
+        on, known, new = list[Turn](), list[Turn](), list[Turn]()
+        left, full = max_tokens, False
+        standing = [self._admitted[key] for group in self._groups for key in group.keys]
+        for row in rows:
+            own = self._admitted[row.key]
+            if row.num_written:
+                on.append(Turn(row=row, start=len(row.ids) - 1, count=1))
+            elif full := full or _rectangle([*standing, own]) > self.num_blocks:
+                continue
+            elif self._known.find(own.name) is not None:
+                known.append(Turn(row=row, start=0, count=row.num_prompt))
+                standing.append(own)
+            # a source longer than what all may read is read all the same, with no other
+            elif row.num_prompt <= left or left == max_tokens:
+                new.append(Turn(row=row, start=0, count=row.num_prompt))
+                standing.append(own)
+                left -= row.num_prompt
+        groups = [group for group in (on, known, new) if group]
+        return [[turn] for group in groups for turn in group] if self._exact else groups
+
+    # ------------------------------------------------------------ the forward
+
+    @torch.inference_mode()
+    def read(self, turns: Sequence[Turn]) -> Tensor:
+        placed = {turn.row.slot: turn.row.placed for turn in turns if turn.row.placed is not None}
+        ordered = sorted((turn.row for turn in turns), key=lambda row: _rank(row, placed))
+        if turns[0].start:
+            group = SourceRows.join(self._apart([row.key for row in ordered]))
+            group = group.pick([row.key for row in ordered])
+            self._groups.append(group)
+            logits_RV = self._on(group, ordered, placed)
+        else:
+            group, logits_RV = self._begun(ordered, placed)
+            self._groups.append(group)
+        places = {key: place for place, key in enumerate(group.keys)}
+        return logits_RV[[places[turn.row.key] for turn in turns]]
+
+    def _on(self, group: SourceRows, rows: Sequence[Running], placed: dict[int, Placed]) -> Tensor:
+        last = [[row.ids[-1] if row.num_written else start_id(self._base)] for row in rows]
+        target = rows_in_order(self._base, last, [row.slot for row in rows])
+        try:
+            with self._sites.acting(plan(target, placed)):
+                logits_RV = written_on(self._base, target, group)
+        except BaseException:
+            group.undone()
+            raise
+        group.advanced()
+        return logits_RV
+
+    def _begun(
+        self, rows: Sequence[Running], placed: dict[int, Placed]
+    ) -> tuple[SourceRows, Tensor]:
+        known = [self._known.find(self._admitted[row.key].name) for row in rows]
+        keys, sources = [row.key for row in rows], [row.num_prompt for row in rows]
+        if all(layers is not None for layers in known):
+            for row in rows:
+                row.num_cached = row.num_prompt
+            group = SourceRows.fresh(keys, sources, [layers for layers in known if layers])
+            return group, self._on(group, rows, placed)
+        group = SourceRows.fresh(keys, sources)
+        logits_RV = self._read_sources(group, rows, placed)
+        for row in rows:
+            if (name := self._admitted[row.key].name) is not None:
+                self._known.keep(name, group.source(row.key))
+        return group, logits_RV
+
+    def _read_sources(
+        self, group: SourceRows, rows: Sequence[Running], placed: dict[int, Placed]
+    ) -> Tensor:
+        source = rows_in_order(self._base, [row.ids for row in rows], [row.slot for row in rows])
+        with self._sites.acting(plan(source, placed)):
+            encoded_RLD = encoded(self._base, source)
+        starts = [[start_id(self._base)]] * len(rows)
+        target = rows_in_order(self._base, starts, source.slots)
+        with self._sites.acting(both(self._base, source, target, placed)):
+            logits_RV = written_on(self._base, target, group, encoded_RLD)
+        group.advanced()
+        return logits_RV
+
+    # ------------------------------------------------------------ rows together
+
+    def _apart(self, keys: Sequence[int]) -> list[SourceRows]:
+        """The groups of these rows alone; what stood beside them stays behind."""
+        named, taken, left = set(keys), list[SourceRows](), list[SourceRows]()
+        for group in self._groups:
+            for chosen, kept in ((True, taken), (False, left)):
+                if part := [key for key in group.keys if (key in named) == chosen]:
+                    kept.append(group.pick(part))
+        self._groups = left
+        return taken
+
+    def _name(self, row: Running) -> bytes | None:
+        named = row.digest if row.slot else "the base"
+        if self._exact or not row.salt or named is None:
+            return None
+        return next_name(root_name(named, row.salt), row.ids)
+
+
+def _rectangle(rows: Sequence[_Admitted]) -> int:
+    """Blocks of these rows together once all of them are as long as they may come to be."""
+    longest = max(own.source for own in rows) + max(own.text for own in rows)
+    return len(rows) * longest
+
+
+def _rank(row: Running, placed: dict[int, Placed]) -> tuple[str, int, int]:
+    return (*row_group(row.slot, placed.get(row.slot)), row.number)
+
+
+def _block_bytes(base: Base) -> int:
+    """Of keys and values of every decoder layer."""
+    config = base.model.config
+    width = getattr(config, "d_kv", None) or config.hidden_size // config.num_attention_heads
+    heads = getattr(config, "decoder_attention_heads", None) or config.num_attention_heads
+    layers = getattr(config, "num_decoder_layers", None) or config.decoder_layers
+    return int(2 * layers * heads * width * base.dtype.itemsize * BLOCK_TOKENS)

@@ -1,0 +1,60 @@
+"""Rows read on one by one, each over a stock cache of its own: bases that cannot be packed.
+
+Shape letters: V words of the vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from engine.forward.forward import make_batch
+from engine.forward.plan import plan
+from engine.generation.sequence import Running, Turn
+from engine.model.base import Base
+from engine.port import Row
+from engine.sites.hooks import Sites
+
+
+class LoneReader:
+    """A row reads its whole prompt at once."""
+
+    num_blocks = used_blocks = 0
+
+    def __init__(self, base: Base, sites: Sites) -> None:
+        self._base, self._sites = base, sites
+        self._caches: dict[int, DynamicCache] = {}
+
+    def admit(self, row: Running) -> None:
+        self._caches[row.key] = DynamicCache(config=self._base.model.config)
+
+    def forget(self, key: int) -> None:
+        self._caches.pop(key, None)
+
+    def turns(self, rows: Sequence[Running], max_tokens: int) -> list[list[Turn]]:
+        turns, left = [], max_tokens
+        for row in rows:
+            start = len(row.ids) - 1 if row.num_written else 0
+            turn = Turn(row=row, start=start, count=len(row.ids) - start)
+            prompt = 0 if row.num_written else turn.count
+            # a prompt longer than what all may read is read all the same, with no other
+            if prompt <= left or left == max_tokens:
+                left -= prompt
+                turns.append([turn])
+        return turns
+
+    @torch.inference_mode()
+    def read(self, turns: Sequence[Turn]) -> Tensor:
+        """Logits [1, V]."""
+        (turn,) = turns
+        row = turn.row
+        placed = {} if row.placed is None else {row.slot: row.placed}
+        batch = make_batch(self._base, [Row(ids=row.ids[turn.start :], slot=row.slot)], placed)
+        batch = replace(batch, positions=batch.positions + turn.start)
+        with self._sites.acting(plan(batch, placed)):
+            hidden = self._base.forward(batch, cache=self._caches[row.key])
+        return self._base.vocabulary(hidden[:, -1])

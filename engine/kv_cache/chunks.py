@@ -1,0 +1,64 @@
+"""A row's tokens in one forward, and which of them one call of attention takes together.
+
+Plain numbers: knows no tensor and no device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.kv_cache.pool import BLOCK_TOKENS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """A row's tokens in a forward: so many from `start` on, and blocks with room for all of it."""
+
+    blocks: Sequence[int]
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """Tokens of the stream: rows of one length from their start on, or one row that reads on."""
+
+    begin: int
+    end: int
+    num_rows: int
+    reading: Reading
+
+
+def places(readings: Sequence[Reading]) -> NDArray[np.int64]:
+    """Where in the pool each token's own key and value go, block after block."""
+    found = []
+    for reading in readings:
+        for at in range(reading.start, reading.start + reading.count):
+            block, place = divmod(at, BLOCK_TOKENS)
+            found.append(reading.blocks[block] * BLOCK_TOKENS + place)
+    return np.array(found, np.int64)
+
+
+def stretches(readings: Sequence[Reading], begins: Sequence[int]) -> list[Stretch]:
+    """Neighbours of equal length that read from their start go through one call; rows with one
+    token are in none.
+    """
+    found = []
+    for _, run in groupby(range(len(readings)), key=lambda i: _alike(readings[i], i)):
+        rows = list(run)
+        if readings[rows[0]].count > 1:
+            begin, end = begins[rows[0]], begins[rows[-1] + 1]
+            found.append(
+                Stretch(begin=begin, end=end, num_rows=len(rows), reading=readings[rows[0]])
+            )
+    return found
+
+
+def _alike(reading: Reading, index: int) -> tuple[int, int]:
+    """The same for rows that one call attends; a row that is read on is like no other."""
+    return (reading.count, -1 if not reading.start else index)

@@ -1,0 +1,158 @@
+"""What the tokens of one forward look back on: their rows' blocks of keys and values.
+
+All indices and masks are made once per forward, for every layer. Rows with one new token are
+attended in one call per layer, rows that read a stretch each in its own. Knows no adapter.
+
+Shape letters: R rows with one token, H heads (K of keys and values, G of queries to each of those),
+T tokens of all rows, L tokens of one row, B blocks of a row, S places a row looks at, D width of a
+head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.kv_cache.chunks import Reading, Stretch, places, stretches
+from engine.kv_cache.pool import BLOCK_TOKENS, KeyValuePool
+from engine.ops.packed_attention import View, attended
+
+#: rows up to this length share a call, however much shorter some of them are
+_SHORT_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Singles:
+    """Rows with one token whose blocks are about as many, and where they stand in the stream."""
+
+    readings: list[Reading]
+    #: the first of them names the rows
+    first: int
+    places: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """The blocks to look at, row after row, and what hides some of their places when added."""
+
+    blocks: Tensor
+    mask: Tensor
+
+
+class Lookback:
+    """Made for one forward of rows in stream order; every layer attends through it."""
+
+    def __init__(self, pool: KeyValuePool, readings: Sequence[Reading]) -> None:
+        self._pool = pool
+        self._places_T = self._tensor(places(readings))
+        begins = [0, *accumulate(reading.count for reading in readings)]
+        self._singles = [
+            _Singles(
+                readings=[readings[i] for i in group],
+                first=begins[group[0]],
+                places=self._tensor(np.array([begins[i] for i in group], np.int64)),
+            )
+            for group in _alike_long(readings)
+        ]
+        self._stretches = stretches(readings, begins)
+        #: by window and first token of the first row
+        self._seen: dict[tuple[int | None, int], _Seen] = {}
+
+    def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Query [1, H, T, D], key and value [1, K, T, D]; answers [1, T, H, D]."""
+        query_THD, key_TKD, value_TKD = (x[0].transpose(0, 1) for x in (query, key, value))
+        self._pool.write(layer, self._places_T, key_TKD, value_TKD)
+        if not self._stretches and len(self._singles) == 1:
+            return self._singly(layer, view, self._singles[0], query_THD)[None]
+        out_THD = torch.empty(query_THD.shape, dtype=query.dtype, device=query.device)
+        for singles in self._singles:
+            query_RHD = query_THD.index_select(0, singles.places)
+            out_THD.index_copy_(0, singles.places, self._singly(layer, view, singles, query_RHD))
+        for stretch in self._stretches:
+            part = slice(stretch.begin, stretch.end)
+            new = (query_THD[part], key_TKD[part], value_TKD[part])
+            out_THD[part] = self._along(layer, view, stretch, new)
+        return out_THD[None]
+
+    def _singly(self, layer: int, view: View, singles: _Singles, query_RHD: Tensor) -> Tensor:
+        """The queries of one key's group stand as tokens of one head: no key is repeated."""
+        seen = self._see(singles.first, singles.readings, view.window)
+        keys, values = self._gathered(layer, seen, len(query_RHD))
+        query_RKGD = query_RHD.view(len(query_RHD), keys.shape[1], -1, keys.shape[3])
+        return attended(query_RKGD, keys, values, seen.mask, view.scaling).flatten(1, 2)
+
+    def _along(self, layer: int, view: View, stretch: Stretch, new: Sequence[Tensor]) -> Tensor:
+        """[tokens, H, D] of a stretch; rows from their start need nobody's blocks."""
+        if not stretch.reading.start:
+            return view.along(stretch.num_rows, *new)
+        seen = self._see(stretch.begin, [stretch.reading], view.window)
+        keys, values = self._gathered(layer, seen, 1)
+        query_HLD = new[0].transpose(0, 1)
+        return attended(query_HLD[None], keys, values, seen.mask, view.scaling)[0].transpose(0, 1)
+
+    def _gathered(self, layer: int, seen: _Seen, num_rows: int) -> tuple[Tensor, Tensor]:
+        """Keys and values [R, K, S, D] of the blocks' [tokens, K, D]."""
+        keys, values = (x.index_select(0, seen.blocks) for x in self._pool.blocks[layer])
+        shape = (num_rows, -1, *keys.shape[2:])
+        return keys.view(shape).transpose(1, 2), values.view(shape).transpose(1, 2)
+
+    def _see(self, begin: int, readings: Sequence[Reading], window: int | None) -> _Seen:
+        if (window, begin) not in self._seen:
+            blocks, hidden = _looked_at(readings, window)
+            mask = torch.zeros(hidden.shape, dtype=self._pool.dtype, device=self._pool.device)
+            mask.masked_fill_(self._tensor(hidden), float("-inf"))
+            self._seen[window, begin] = _Seen(blocks=self._tensor(blocks), mask=mask)
+        return self._seen[window, begin]
+
+    def _tensor(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self._pool.device)
+
+
+def _alike_long(readings: Sequence[Reading]) -> list[list[int]]:
+    """Rows with one token, in order of the stream where all are about as long as each other.
+
+    A call looks at as many places of every row as its longest has: beside a very long row short
+    ones would copy, layer after layer, what they never read.
+    """
+    singles = [i for i, reading in enumerate(readings) if reading.count == 1]
+    groups: list[list[int]] = []
+    widest = 0
+    for row in sorted(singles, key=lambda i: readings[i].start):
+        if not groups or readings[row].start > widest:
+            widest = max(2 * readings[row].start, _SHORT_TOKENS)
+            groups.append([])
+        groups[-1].append(row)
+    return [sorted(group) for group in groups]
+
+
+def _looked_at(
+    readings: Sequence[Reading], window: int | None
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The rows' blocks, R times B, and which places their tokens may not see, [R, 1, L, S].
+
+    Rows have one number of new tokens. Blocks before the first token's window are left out.
+    """
+    firsts = [_first_block(reading, window) for reading in readings]
+    ends = [-(-(r.start + r.count) // BLOCK_TOKENS) for r in readings]
+    width = max(end - first for first, end in zip(firsts, ends, strict=True))
+    table_RB = np.zeros((len(readings), width), np.int64)
+    for row, (reading, first, end) in enumerate(zip(readings, firsts, ends, strict=True)):
+        table_RB[row, : end - first] = reading.blocks[first:end]
+    tokens_RL = np.array([r.start for r in readings])[:, None] + np.arange(readings[0].count)
+    places_RS = np.array(firsts)[:, None] * BLOCK_TOKENS + np.arange(width * BLOCK_TOKENS)
+    back_RLS = tokens_RL[:, :, None] - places_RS[:, None, :]
+    hidden_RLS = back_RLS < 0
+    if window is not None:
+        hidden_RLS |= back_RLS >= window
+    return table_RB.reshape(-1), hidden_RLS[:, None]
+
+
+def _first_block(reading: Reading, window: int | None) -> int:
+    return 0 if window is None else max(0, reading.start - window + 1) // BLOCK_TOKENS

@@ -1,5 +1,0 @@
-"""What running rows have read: keys and values in blocks, or a rectangle beside a source.
-
-Whose each block is, what it holds and how attention looks back on it. Knows no adapter, no slot
-and no scheduling: readers in `engine/steps` decide who reads.
-"""

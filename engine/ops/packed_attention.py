@@ -1,0 +1,136 @@
+"""Attention per row over a packed stream, registered with transformers for stock model code.
+
+The row lengths travel as a keyword argument through the model's own forward, so nothing here is
+global state: rows cannot see each other because they are never multiplied together. Stock code
+builds no mask for an implementation that is unknown to `AttentionMaskInterface`, as this one is;
+causality and windows come from what the attention module says of itself.
+
+Shape letters: N rows of one run, H heads (K of keys and values), T tokens of all rows, L tokens of
+one row, S tokens a row looks at, D width of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+
+from engine.ops.attention_autograd import Run, taught_attention
+
+PACKED = "adapterd_packed"
+
+
+class Kept(Protocol):
+    """What the tokens of one forward look back on beside one another."""
+
+    def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """As `packed_attention`; keeps the new keys and values for forwards to come."""
+        ...
+
+
+def register_packed_attention() -> None:
+    """Make `attn_implementation=PACKED` known. Registering again changes nothing."""
+    AttentionInterface.register(PACKED, packed_attention)
+
+
+def packed_attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    *,
+    row_lengths: Sequence[int],
+    kept: Kept | None = None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    is_causal: bool | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """Query [1, H, T, D], key and value [1, K, T, D] of rows laid end to end; answers [1, T, H, D].
+
+    Neighbouring rows of equal length go through one call, each in its own place of the batch.
+    """
+    del attention_mask
+    causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
+    view = View(causal=causal, window=sliding_window, scaling=scaling)
+    if kept is not None:
+        return kept.attend(int(module.layer_idx), view, query, key, value), None  # type: ignore[arg-type]
+    runs = [(length, len(list(rows))) for length, rows in groupby(row_lengths)]
+    if query.requires_grad:
+        return view.taught(query, key, value, runs), None
+    streams = _split((query, key, value), [length * count for length, count in runs])
+    parts = []
+    for (_, count), *run in zip(runs, *streams, strict=True):
+        parts.append(view.along(count, *run))
+    return torch.cat(parts)[None], None
+
+
+def _split(streams: Sequence[Tensor], sizes: Sequence[int]) -> list[tuple[Tensor, ...]]:
+    return [torch.split(x[0].transpose(0, 1), list(sizes)) for x in streams]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Which of a row's tokens each of them sees, and how their scores are scaled."""
+
+    causal: bool
+    #: a token sees others at distances below it; None: all
+    window: int | None
+    scaling: float | None
+
+    def along(self, num_rows: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Query [T, H, D], key and value [T, K, D] of whole rows of one length, laid end to end;
+        answers [T, H, D].
+        """
+        q, k, v = (
+            x.reshape(num_rows, -1, *x.shape[1:]).transpose(1, 2) for x in (query, key, value)
+        )
+        return self._attend(q, k, v).transpose(1, 2).flatten(0, 1)
+
+    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Query [N, H, L, D], key and value [N, K, L, D] of whole rows."""
+        length, groups = query.shape[2], query.shape[1] // key.shape[1]
+        if self.causal and length > 1 and (self.window is None or self.window >= length):
+            return nn.functional.scaled_dot_product_attention(
+                query, key, value, is_causal=True, scale=self.scaling, enable_gqa=groups > 1
+            )
+        return attended(query, key, value, self._mask(length, query.device), self.scaling)
+
+    def taught(self, query: Tensor, key: Tensor, value: Tensor, runs: Sequence[Run]) -> Tensor:
+        """As `packed_attention`, with gradients."""
+        groups, device = query.shape[1] // key.shape[1], query.device
+        scale = query.shape[-1] ** -0.5 if self.scaling is None else self.scaling
+        return taught_attention(
+            query, _spread(key, groups), _spread(value, groups), runs, scale,
+            lambda length: self._mask(length, device),
+        )  # fmt: skip
+
+    def _mask(self, length: int, device: torch.device) -> Tensor | None:
+        """True where a token may look; None where it may look everywhere."""
+        window = self.window if self.window is not None and self.window < length else None
+        if length == 1 or (window is None and not self.causal):
+            return None
+        tokens_L = torch.arange(length, device=device)
+        distance_LS = tokens_L[:, None] - tokens_L
+        inside = distance_LS >= 0 if self.causal else torch.ones_like(distance_LS, dtype=torch.bool)
+        return inside if window is None else inside & (distance_LS.abs() < window)
+
+
+def attended(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None
+) -> Tensor:
+    """Query [N, H, L, D], key and value [N, K, S, D]; the mask tells or is added to scores."""
+    return nn.functional.scaled_dot_product_attention(
+        query, key, value, mask, scale=scale, enable_gqa=query.shape[1] > key.shape[1]
+    )
+
+
+def _spread(keys: Tensor, groups: int) -> Tensor:
+    """One head of keys or values for each of the query's heads."""
+    return keys if groups == 1 else keys.repeat_interleave(groups, dim=1)

@@ -1,0 +1,189 @@
+"""The boundary of the engine as a page: the steps that go in, the results that come out.
+
+Owns the steps and the codec, and gives the results of `engine.port.messages` on. Everything here is
+plain data, encoded as msgpack, and torch-free, so that the front door can hold the port without
+paying for the engine. Weights never cross it: they are read by path, checked against their sha256.
+
+The caller of the port owns every decision (which rows, which slot holds which digest); the engine
+owns every tensor.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Protocol
+
+import msgspec
+
+from engine.errors import ERRORS, EngineError
+from engine.port.adapter_steps import Compose, Inspect, Load, Unload
+from engine.port.generation_steps import (
+    Begin,
+    Decoded,
+    Release,
+    Sampling,
+    TokenLogprob,
+    Write,
+    Written,
+)
+from engine.port.messages import (
+    IGNORED,
+    Array,
+    BaseEmbedding,
+    Checkpointed,
+    Done,
+    EngineInfo,
+    Failure,
+    File,
+    Inspected,
+    Loaded,
+    LossOptions,
+    Message,
+    Predicted,
+    Resident,
+    Row,
+    Saved,
+    Site,
+    Trained,
+    TrainingOpened,
+)
+from engine.port.training_steps import (
+    Checkpoint,
+    CloseTraining,
+    Fill,
+    Forget,
+    OpenTraining,
+    Restore,
+    Save,
+    Snapshot,
+    Train,
+)
+
+__all__ = [
+    "IGNORED", "Array", "BaseEmbedding", "Begin", "Checkpoint", "Checkpointed", "CloseTraining",
+    "Compose", "Decoded", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
+    "File", "Fill", "Forget", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message",
+    "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
+    "Sampling", "Save", "Saved", "Site", "Snapshot", "Stats", "Step", "TokenLogprob", "Train",
+    "Trained", "TrainingOpened", "Unload", "Write", "Written", "decode", "encode", "settle",
+]  # fmt: skip
+
+# ---------------------------------------------------------------- steps in
+
+
+class Predict(Message, frozen=True, kw_only=True):
+    """Place digests into slots, then run all rows in one forward.
+
+    With `keys` all rows are of one training slot, and start at what was filled under them.
+    """
+
+    rows: list[Row]
+    place: dict[int, str] = msgspec.field(default_factory=dict)
+    keys: list[int] = msgspec.field(default_factory=list)
+
+
+class Evict(Message, frozen=True, kw_only=True):
+    """Empty slots."""
+
+    slots: list[int]
+
+
+class Stats(Message, frozen=True, kw_only=True):
+    """Ask what is resident and placed."""
+
+
+Step = (
+    Load
+    | Compose
+    | Unload
+    | Inspect
+    | Predict
+    | Write
+    | Release
+    | Evict
+    | OpenTraining
+    | Fill
+    | Forget
+    | Train
+    | Snapshot
+    | Restore
+    | Checkpoint
+    | Save
+    | CloseTraining
+    | Stats
+)
+
+Result = (
+    Done
+    | Loaded
+    | Inspected
+    | Predicted
+    | Decoded
+    | TrainingOpened
+    | Trained
+    | Checkpointed
+    | Saved
+    | Resident
+    | Failure
+    | EngineInfo
+)
+
+# ---------------------------------------------------------------- across
+
+
+class Envelope(msgspec.Struct, frozen=True, array_like=True):
+    """A step or result with the number that pairs them."""
+
+    number: int
+    body: Step | Result
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Envelope)
+
+
+def encode(envelope: Envelope) -> bytes:
+    return _encoder.encode(envelope)
+
+
+def decode(frame: bytes) -> Envelope:
+    """Raises msgspec.DecodeError on anything that is not an envelope."""
+    return _decoder.decode(frame)
+
+
+class EnginePort(Protocol):
+    """How everyone outside reaches the engine.
+
+    `submit` never blocks. The future ends with a result, or raises the `EngineError` its failure
+    names; when the engine dies it raises `EngineGone` and a fresh engine with nothing loaded takes
+    its place (`generation` grows). Steps run in order within a class; `Train` steps yield to every
+    other step between micro-batches.
+    """
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    @property
+    def generation(self) -> int: ...
+
+    @property
+    def pid(self) -> int:
+        """The process that computes; this one, where the engine is a thread or a fake."""
+        ...
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether a step submitted now would be answered."""
+        ...
+
+    def submit(self, step: Step) -> Future[Result]: ...
+
+    def close(self) -> None: ...
+
+
+def settle(future: Future[Result], result: Result) -> None:
+    """End a future with a result, or with the error a failure names."""
+    if isinstance(result, Failure):
+        future.set_exception(ERRORS.get(result.code, EngineError)(result.message))
+    else:
+        future.set_result(result)

@@ -1,0 +1,76 @@
+"""The port with the engine in a thread of this process: for tests, notebooks and benchmarks.
+
+Imports torch.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import Future
+
+from engine import port
+from engine.config import EngineConfig
+from engine.engine import Engine
+from engine.errors import EngineGone
+from engine.runtime.step_queue import Inbox
+
+
+class ThreadEngine:
+    """An `EnginePort` that shares this process's interpreter with its caller."""
+
+    generation = 1
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._engine = Engine(config)
+        self.info: port.EngineInfo = self._engine.info
+        self._inbox = Inbox(config.training_patience)
+        self._futures: dict[int, Future[port.Result]] = {}
+        self._number = 0
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    @property
+    def pid(self) -> int:
+        return os.getpid()
+
+    @property
+    def is_alive(self) -> bool:
+        return not self._closed
+
+    def submit(self, step: port.Step) -> Future[port.Result]:
+        future: Future[port.Result] = Future()
+        with self._lock:
+            if self._closed:
+                future.set_exception(EngineGone("the engine is closed"))
+                return future
+            self._number += 1
+            self._futures[self._number] = future
+            self._inbox.put(port.Envelope(self._number, step))
+        return future
+
+    def close(self) -> None:
+        """Finish what was submitted, then stop."""
+        with self._lock:
+            self._closed = True
+        self._inbox.close()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while (envelope := self._inbox.next()) is not None:
+                future = self._futures[envelope.number]
+                if future.set_running_or_notify_cancel():
+                    port.settle(future, self._engine.step(envelope.body))  # type: ignore[arg-type]
+                del self._futures[envelope.number]
+        finally:  # a bug in the engine ends it here too, and nobody may wait for ever
+            self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._closed = True
+        for future in self._futures.values():
+            if not future.cancelled():
+                future.set_exception(EngineGone())

@@ -1,0 +1,136 @@
+"""Adapters acting at the base's sites, around the `forward` of stock modules.
+
+A site is a module boundary. For one forward at a time, `acting` says what happens there; outside it
+the base is exactly the stock model. Each module's bound `forward` is wrapped, which does at a
+boundary what torch's own hooks would and costs a forward without actions a twentieth less: with
+hooks every call of every module takes the slow way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
+
+from engine.ops.keyed_dropout import KeyedDropout
+
+Dropout = KeyedDropout
+#: of a linear's weight [I, O], its bias and what it gets, [T, I]: what it gives with gradients for
+#: what is learned there
+Taught = Callable[[Tensor, Tensor | None, Tensor, Dropout | None], Tensor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """What some slots do at one module boundary, over the flattened stream of all rows.
+
+    `before` sees what the module gets, [T, I], and may answer what it gets instead; `after` changes
+    what it gave, [T, O], in place, and may look at both.
+    """
+
+    before: Callable[[Tensor, Dropout | None], Tensor | None] | None = None
+    after: Callable[[Tensor, Tensor, Dropout | None], None] | None = None
+    #: while gradients are wanted, in place of the linear and of the other two
+    taught: Taught | None = None
+
+
+def bound(
+    actions: Mapping[str, Sequence[Action]], dropout: Dropout | None
+) -> dict[str, Sequence[Action]]:
+    """The same with a dropout of their own, for tokens that are not those of the forward's."""
+    if dropout is None:
+        return dict(actions)
+    return {site: [_bound(action, dropout) for action in each] for site, each in actions.items()}
+
+
+def _bound(action: Action, dropout: Dropout) -> Action:
+    before, after, taught = action.before, action.after, action.taught
+    return Action(
+        before=before and (lambda given, _: before(given, dropout)),
+        after=after and (lambda given, out, _: after(given, out, dropout)),
+        taught=taught and (lambda weight, bias, given, _: taught(weight, bias, given, dropout)),
+    )
+
+
+class Sites:
+    """The boundaries of one base. Never nested: a forward has one set of actions."""
+
+    def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
+        self._actions: Mapping[str, Sequence[Action]] = {}
+        self._dropout: Dropout | None = None
+        for name in names:
+            module = model.get_submodule(name)
+            module.forward = self._wrapped(name, module, module.forward)
+
+    @contextmanager
+    def acting(
+        self, actions: Mapping[str, Sequence[Action]], dropout: Dropout | None = None
+    ) -> Iterator[None]:
+        assert not self._actions, "a forward is already running"
+        self._actions, self._dropout = actions, dropout
+        try:
+            yield
+        finally:
+            self._actions, self._dropout = {}, None
+
+    @contextmanager
+    def instead(self, actions: Mapping[str, Sequence[Action]]) -> Iterator[None]:
+        """Within a forward, for a part that runs on other tokens than the rows'."""
+        own, self._actions = self._actions, actions
+        try:
+            yield
+        finally:
+            self._actions = own
+
+    def also(self, actions: Mapping[str, Sequence[Action]]) -> AbstractContextManager[None]:
+        """The same at some of the modules, the others as they are."""
+        return self.instead({**self._actions, **actions})
+
+    def _wrapped(
+        self, name: str, module: nn.Module, stock: Callable[..., Tensor]
+    ) -> Callable[..., Tensor]:
+        linear = module if type(module) in (nn.Linear, Conv1D) else None
+
+        def forward(given: Tensor, *more: Any, **options: Any) -> Tensor:
+            actions = self._actions.get(name)
+            if not actions:
+                return stock(given, *more, **options)
+            if linear is not None and (taught := _taught(actions)) is not None:
+                return self._learning(linear, taught, given)
+            given = self._before(actions, given)
+            out = stock(given, *more, **options)
+            self._after(actions, given, out)
+            return out
+
+        return forward
+
+    def _before(self, actions: Sequence[Action], given: Tensor) -> Tensor:
+        for action in actions:
+            if action.before is not None:
+                changed = action.before(_flat(given), self._dropout)
+                given = given if changed is None else changed.view(given.shape)
+        return given
+
+    def _after(self, actions: Sequence[Action], given: Tensor, out: Tensor) -> None:
+        for action in actions:
+            if action.after is not None:
+                action.after(_flat(given), _flat(out), self._dropout)
+
+    def _learning(self, linear: nn.Module, taught: Taught, given: Tensor) -> Tensor:
+        weight, bias = cast(Tensor, linear.weight), cast(Tensor | None, linear.bias)
+        weight_IO = weight if isinstance(linear, Conv1D) else weight.T
+        return taught(weight_IO, bias, _flat(given), self._dropout).view(*given.shape[:-1], -1)
+
+
+def _taught(actions: Sequence[Action]) -> Taught | None:
+    """What takes a linear's place: of one action alone, and only where it learns."""
+    return actions[0].taught if len(actions) == 1 and torch.is_grad_enabled() else None
+
+
+def _flat(tensor: Tensor) -> Tensor:
+    return tensor.view(-1, tensor.shape[-1])
