@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from trainer.files import FileStore
-from trainer.prepare import prepare
-from trainer.settings import TrainingSettings
-from trainer.split import Split
-from trainer.values import JobSpec
+from trainer.dataset.split import Split
+from trainer.jobs.file_store import FileStore
+from trainer.jobs.values import JobSpec
+from trainer.pipeline.prepare import prepare
+from trainer.settings.settings import TrainingSettings
 
 #: 80/10/10: dev is a share of what test leaves
 _SPLIT = {"test_share": 0.1, "dev_share": 1 / 9}

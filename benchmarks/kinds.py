@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.measure import conditions, table
 from benchmarks.training import EXAMPLE, Ours, Outcome, sentiment
-from trainer.settings import TrainingSettings
+from trainer.settings.settings import TrainingSettings
 
 #: by name: the kind, and settings beside its defaults
 WAYS: dict[str, tuple[str, dict[str, Any]]] = {

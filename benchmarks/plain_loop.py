@@ -24,8 +24,8 @@ from transformers import (
 )
 
 from benchmarks.claims import Rows
-from trainer.example import Example
-from trainer.settings import TrainingSettings
+from trainer.readers.example import Example
+from trainer.settings.settings import TrainingSettings
 
 _IGNORED = -100
 _POOL_BATCHES = 16

@@ -29,10 +29,10 @@ from benchmarks.claims import CLAIMS, Claim, Rows
 from benchmarks.measure import conditions, table
 from benchmarks.training import BASE, Ours
 from engine.model.source import base_path
-from trainer.files import FileStore
-from trainer.job_store import JobStore
-from trainer.recipe import learning_rate
-from trainer.values import JobSpec
+from trainer.jobs.file_store import FileStore
+from trainer.jobs.store import JobStore
+from trainer.jobs.values import JobSpec
+from trainer.recipe.recipe import learning_rate
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FOUND = Path(__file__).parent / "peers" / "quality.jsonl"

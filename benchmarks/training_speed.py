@@ -26,8 +26,8 @@ from benchmarks.interleaved import beside_others
 from benchmarks.measure import conditions, table
 from benchmarks.training import BASE, Ours
 from engine.model.source import base_path
-from trainer.recipe import learning_rate
-from trainer.values import Job, JobSpec
+from trainer.jobs.values import Job, JobSpec
+from trainer.recipe.recipe import learning_rate
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FOUND = Path(__file__).parent / "peers" / "training.jsonl"

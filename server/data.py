@@ -10,10 +10,10 @@ from adapters_registry import private
 from adapters_registry.errors import RegistryError
 from adapters_registry.registry import Registry
 from server.errors import BadDataDirectory
-from trainer.checkpoints import Checkpoints
 from trainer.errors import TrainerError
-from trainer.files import FileStore
-from trainer.job_store import JobStore
+from trainer.jobs.file_store import FileStore
+from trainer.jobs.store import JobStore
+from trainer.training.checkpoints import Checkpoints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

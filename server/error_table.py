@@ -9,9 +9,9 @@ from grpc import StatusCode
 from adapters_registry import errors as registry
 from engine import errors as engine
 from server import errors as server
-from trainer import check_errors
 from trainer import errors as trainer
-from trainer.storing import has_run_out, storage_error
+from trainer.pipeline import check_errors
+from trainer.storage_errors import has_run_out, storage_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from server.dispatch.scheduler import BatchLimits
 from server.dispatch.turn import WriterLimits
 from server.dispatch.waiting_room import QueueLimits
 from server.errors import BadCall, TooManyInputs
-from trainer.child_limits import ChildLimits
+from trainer.sandbox.limits import ChildLimits
 
 #: an upload that stands still for so long is given up
 STALL_S = 30.0

@@ -34,7 +34,7 @@ from server.keys import KeyRing
 from server.metrics import Metrics
 from server.parts import Parts, build
 from trainer.errors import TrainerError
-from trainer.fork_server import ForkServer
+from trainer.sandbox.fork_server import ForkServer
 
 _log = logging.getLogger("server")
 #: requests that were sent on open connections before these closed still arrive for so long

@@ -44,14 +44,14 @@ from server.service.views import info_view
 from server.service.write import WriteService
 from server.training import build_trainer, start_engine
 from server.watched_port import WatchedPort
-from trainer import child_job_checks
-from trainer.child_job_checks import ChildJobChecks
-from trainer.fork_server import ForkServer
+from trainer.pipeline import sandboxed_job_checks
+from trainer.pipeline.sandboxed_job_checks import ChildJobChecks
+from trainer.sandbox.fork_server import ForkServer
 from trainer.trainer import Trainer
 from trainer.worker import Worker
 
 #: what children of the server do: loaded once, before they are forked
-CHILD_MODULES = (*child_job_checks.MODULES, *inspector.MODULES)
+CHILD_MODULES = (*sandboxed_job_checks.MODULES, *inspector.MODULES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

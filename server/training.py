@@ -11,7 +11,7 @@ from engine.text.tokenizer import Tokenizer
 from server.config import Settings
 from server.data import Data
 from server.errors import StartFailed
-from trainer.job_checks import JobChecks
+from trainer.pipeline.job_checks import JobChecks
 from trainer.trainer import Trainer
 
 

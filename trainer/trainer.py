@@ -20,19 +20,19 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
-from trainer.checkpoints import Checkpoints
-from trainer.doctor.embedder import Embedder
+from trainer.data_checks.embedder import Embedder
 from trainer.errors import Busy, Cancelled, LeaseLost, Paused, Stopping, TrainerError
-from trainer.estimate import Estimate, estimate
-from trainer.event import PUBLISHED, Event
-from trainer.files import FileStore
-from trainer.job_checks import Checked, JobChecks, own_job_checks
-from trainer.job_store import JobStore
-from trainer.jobs import Status
-from trainer.lease import Lease
-from trainer.result_file import put_result_file
-from trainer.run import JobRun, Tools
-from trainer.values import Claim, Job, JobSpec
+from trainer.jobs.events import PUBLISHED, Event
+from trainer.jobs.file_store import FileStore
+from trainer.jobs.lease import Lease
+from trainer.jobs.result_file import put_result_file
+from trainer.jobs.states import Status
+from trainer.jobs.store import JobStore
+from trainer.jobs.values import Claim, Job, JobSpec
+from trainer.pipeline.estimate import Estimate, estimate
+from trainer.pipeline.job_checks import Checked, JobChecks, own_job_checks
+from trainer.pipeline.job_run import JobRun, Tools
+from trainer.training.checkpoints import Checkpoints
 
 _log = logging.getLogger(__name__)
 _SWEEP_EVERY_S = 3600.0

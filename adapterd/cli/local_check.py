@@ -13,8 +13,8 @@ from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
     from adapterd.call_options import TrainingOptions
-    from trainer.prepare import Examination
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
+    from trainer.pipeline.prepare import Examination
 
 _PARTS = {"file_id": "train", "dev_file_id": "dev", "test_file_id": "test"}
 
@@ -22,7 +22,7 @@ _PARTS = {"file_id": "train", "dev_file_id": "dev", "test_file_id": "test"}
 def local_check(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
     """`paths` holds `file_id` and maybe `dev_file_id` and `test_file_id`. Raises BadSetting."""
     require_platform()
-    from trainer.prepare import Source, examine
+    from trainer.pipeline.prepare import Source, examine
 
     spec = _spec(options)
     files = {
@@ -35,8 +35,8 @@ def local_check(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
 def _spec(options: TrainingOptions) -> JobSpec:
     from trainer import errors
     from trainer.heads import HEAD_DATA
-    from trainer.settings import TrainingSettings
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
+    from trainer.settings.settings import TrainingSettings
 
     if options["head"] not in HEAD_DATA:
         raise BadSetting(f"head is {options['head']!r}; it must be one of {', '.join(HEAD_DATA)}.")

@@ -8,7 +8,7 @@ from typing import Any
 from adapterd.v1 import checks_pb2, jobs_pb2
 from server.grpc_api.wire import read_struct, struct, timestamp
 from server.service.views import JobEventView, JobView
-from trainer.estimate import Estimate
+from trainer.pipeline.estimate import Estimate
 
 
 def read_job_request(

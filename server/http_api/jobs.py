@@ -12,8 +12,8 @@ from server.http_api.predict import while_connected
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import EventNumber, JobBody, JobEventsOut, JobsOut, Whole
 from server.service.views import JobView
-from trainer.estimate import Estimate
-from trainer.event import CHECKPOINT, PUBLISHED
+from trainer.jobs.events import CHECKPOINT, PUBLISHED
+from trainer.pipeline.estimate import Estimate
 
 router = APIRouter(route_class=GuardedRoute, tags=["jobs"])
 

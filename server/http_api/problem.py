@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from server.error_table import DOMAIN_ERRORS, INVALID, NOT_FOUND, Fault, Outside, fault_of
 from server.errors import HungUp
-from trainer.storing import has_run_out
+from trainer.storage_errors import has_run_out
 
 MEDIA_TYPE = "application/problem+json"
 

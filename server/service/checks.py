@@ -9,7 +9,7 @@ from typing import Any
 from server.service.jobs import job_spec
 from server.service.values import Caller
 from server.work_pool import WorkPool
-from trainer.job_checks import Checked
+from trainer.pipeline.job_checks import Checked
 from trainer.trainer import Trainer
 
 #: nothing is trained, so no task is named

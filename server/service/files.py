@@ -11,7 +11,7 @@ from server.pools import Pools
 from server.service.page import Page, checked_limit, page_of
 from server.service.values import Caller
 from server.service.views import FileView, file_view
-from trainer.files import FileStore
+from trainer.jobs.file_store import FileStore
 
 #: OpenAI's; a job reads files of any
 PURPOSES = ("fine-tune", "assistants", "batch", "evals", "user_data", "vision")

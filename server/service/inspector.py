@@ -21,8 +21,8 @@ from engine.errors import BadAdapter, EngineError
 from engine.port import EngineInfo, EnginePort, Inspect, Inspected
 from server.dispatch.residency import Residency
 from server.errors import HungUp, Overloaded
-from trainer.child_limits import MIB, ChildLimits
-from trainer.fork_server import ChildEnded, End, ForkServer
+from trainer.sandbox.fork_server import ChildEnded, End, ForkServer
+from trainer.sandbox.limits import MIB, ChildLimits
 
 _FUNCTION = f"{__name__}:main"
 MODULES = (__name__,)

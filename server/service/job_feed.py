@@ -14,7 +14,7 @@ from server.errors import Overloaded
 from server.pools import OPERATOR
 from server.work_pool import WorkPool
 from trainer.errors import StorageFailed
-from trainer.job_changes import JobChanges, Stamp
+from trainer.jobs.changes import JobChanges, Stamp
 
 T = TypeVar("T")
 _POLL_S = 0.25

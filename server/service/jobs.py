@@ -16,10 +16,10 @@ from server.service.page import Page, checked_limit, page_of
 from server.service.text import check_text
 from server.service.values import Caller
 from server.service.views import JobEventView, JobView, job_event_view, job_view
-from trainer.estimate import Estimate
-from trainer.settings import TrainingSettings
+from trainer.jobs.values import Job, JobSpec
+from trainer.pipeline.estimate import Estimate
+from trainer.settings.settings import TrainingSettings
 from trainer.trainer import Trainer
-from trainer.values import Job, JobSpec
 
 #: what a caller may say of a job; the tenant is never among it
 JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {

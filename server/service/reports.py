@@ -9,8 +9,8 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from server.errors import NoReport
+from trainer.pipeline.reporting import REPORT
 from trainer.report.page.document import document
-from trainer.reporting import REPORT
 
 
 class Reports:

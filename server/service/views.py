@@ -12,8 +12,8 @@ import msgspec
 
 from adapters_registry.values import Alias, AliasEvent, Task, Version
 from engine.port import EngineInfo
-from trainer.event import Event
-from trainer.values import FileRecord, Job
+from trainer.jobs.events import Event
+from trainer.jobs.values import FileRecord, Job
 
 #: the source of a version that was registered
 UPLOAD = "upload"

@@ -31,7 +31,7 @@ from engine.testing.fake_engine import FakeEngine, write_fake_adapter
 from server.config import Settings
 from server.main import Server
 from server.parts import CHILD_MODULES
-from trainer.fork_server import ForkServer
+from trainer.sandbox.fork_server import ForkServer
 
 
 @dataclass

@@ -13,7 +13,7 @@ from server.errors import Overloaded
 from server.service.job_feed import JobFeed
 from server.work_pool import WorkPool
 from tests.trainer.build import Bench, jsonl, mood_rows
-from trainer.job_store import JobStore
+from trainer.jobs.store import JobStore
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from server.main import Server
 from tests.browser import browse
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 from tests.trainer.report.sample import HOSTILE, whole_report
+from trainer.pipeline.reporting import REPORT
 from trainer.report.page.document import policy
-from trainer.reporting import REPORT
 
 WHOLE = {"error": "a <b>sentence</b>", "long": "part"}
 SUMMARY = {"error": "a <b>sentence</b>"}

@@ -18,8 +18,8 @@ from engine.config import EngineConfig
 from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl
-from trainer.jobs import Status
-from trainer.values import Job
+from trainer.jobs.states import Status
+from trainer.jobs.values import Job
 
 #: engines start in seconds on a quiet machine, on a busy one in many
 pytestmark = pytest.mark.timeout(400)

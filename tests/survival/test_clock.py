@@ -22,9 +22,9 @@ TELL_DATES = {
     "server/keys.py",
     "server/live_metrics.py",
     "server/parts.py",
-    "trainer/checkpoints.py",
-    "trainer/files.py",
-    "trainer/job_store.py",
+    "trainer/training/checkpoints.py",
+    "trainer/jobs/file_store.py",
+    "trainer/jobs/store.py",
 }
 
 

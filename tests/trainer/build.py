@@ -13,12 +13,12 @@ from adapters_registry.registry import Registry
 from engine.port import EnginePort
 from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
-from trainer.checkpoints import Checkpoints
-from trainer.example import Example
-from trainer.files import FileStore
-from trainer.job_store import JobStore
+from trainer.jobs.file_store import FileStore
+from trainer.jobs.store import JobStore
+from trainer.jobs.values import FileRecord, JobSpec, TrainingSettings
+from trainer.readers.example import Example
 from trainer.trainer import Trainer
-from trainer.values import FileRecord, JobSpec, TrainingSettings
+from trainer.training.checkpoints import Checkpoints
 
 TENANT = "acme"
 

@@ -16,7 +16,7 @@ from engine.runtime.in_thread import ThreadEngine
 from engine.training import masters
 from tests.trainer.build import Bench, jsonl, mood_rows
 from tests.trainer.doomed import die
-from trainer import run_checkpoints
+from trainer.training import run_checkpoints
 
 #: 43 training rows in batches of 8, three epochs: 18 steps a seed
 SETTINGS = {"epochs": 3, "seeds": 2, "batch_rows": 8, "patience": 3}

@@ -11,9 +11,9 @@ from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
 from tests.engine.rows import open_training
 from tests.trainer.build import examples
-from trainer.activations import dataset_name, fill, numbered
-from trainer.batches import prediction_batches
-from trainer.encode import encode_examples, head_for
+from trainer.dataset.batches import prediction_batches
+from trainer.dataset.encode import encode_examples, head_for
+from trainer.evaluation.activations import dataset_name, fill, numbered
 from trainer.heads.encoded import EncodedRow
 
 TOKENIZER = Tokenizer(fake_info().tokenizer_json, 128)

@@ -13,9 +13,9 @@ from engine.testing.fake_base import fake_info
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import jsonl
 from trainer.errors import BadLine
-from trainer.example import Example
-from trainer.prepare import Examination, Source, examine
-from trainer.values import JobSpec, TrainingSettings
+from trainer.jobs.values import JobSpec, TrainingSettings
+from trainer.pipeline.prepare import Examination, Source, examine
+from trainer.readers.example import Example
 
 ALTERNATES = (
     "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
@@ -144,7 +144,7 @@ def test_messages_of_weight_one_are_learned_and_those_of_weight_zero_are_not(
 
 def weighted(weights: list[Any]) -> Example:
     from trainer.heads.generate import GenerateData
-    from trainer.table import Record
+    from trainer.readers.reader import Record
 
     said = [("user", "a"), ("assistant", "one"), ("user", "b"), ("assistant", "two")]
     messages = [

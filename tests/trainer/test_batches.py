@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trainer.batches import num_batches, prediction_batches, training_batches
+from trainer.dataset.batches import num_batches, prediction_batches, training_batches
 
 LENGTHS = [(i * 37) % 50 + 1 for i in range(700)]
 

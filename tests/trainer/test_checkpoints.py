@@ -11,12 +11,12 @@ from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.port import Checkpoint, OpenTraining, TrainingOpened
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import Bench, Clock, jsonl, mood_rows
-from trainer.ask import ask
-from trainer.checkpoints import Checkpoints
+from trainer.engine_client import ask
 from trainer.errors import LeaseLost, StorageFailed
-from trainer.loop_state import Epoch, LoopState
-from trainer.run_checkpoints import RunCheckpoints
-from trainer.values import Claim
+from trainer.jobs.values import Claim
+from trainer.training.checkpoints import Checkpoints
+from trainer.training.loop_state import Epoch, LoopState
+from trainer.training.run_checkpoints import RunCheckpoints
 
 HEAD = {"kind": "classify", "labels": ["no", "yes"], "pooling": "native"}
 STATE = LoopState(
@@ -85,7 +85,7 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.run_checkpoints.write_whole", full)
+        patched.setattr("trainer.training.run_checkpoints.write_whole", full)
         with pytest.raises(CheckpointFailed, match="No space left"):
             run.write(*slot, LoopState(), ended=False)
     assert (kept := run.last()) is not None

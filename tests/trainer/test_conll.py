@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.dataset import read_examples
+from trainer.dataset.examples import read_examples
 from trainer.errors import BadLine
-from trainer.example import Example
-from trainer.table import read_records
-from trainer.values import JobSpec
+from trainer.jobs.values import JobSpec
+from trainer.readers.example import Example
+from trainer.readers.reader import read_records
 
 
 def tagged(content: str) -> list[Example]:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from tests.trainer.build import TENANT, Bench
-from trainer.values import JobSpec
+from trainer.jobs.values import JobSpec
 
 MAX_STEPS = 200
 #: what Python says before it changes a folder or a file

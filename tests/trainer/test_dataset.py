@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.trainer.build import examples, jsonl
-from trainer import dataset
-from trainer.dataset import check_trainable, labels_of, read_examples
+from trainer.dataset import examples as examples_module
+from trainer.dataset.examples import check_trainable, labels_of, read_examples
 from trainer.errors import (
     BadDataset,
     BadLine,
@@ -19,10 +19,10 @@ from trainer.errors import (
     TooManyClasses,
     TooManyRows,
 )
-from trainer.example import Example
-from trainer.stored_job import spec_of
-from trainer.table import read_records
-from trainer.values import JobSpec
+from trainer.jobs.stored_job import spec_of
+from trainer.jobs.values import JobSpec
+from trainer.readers.example import Example
+from trainer.readers.reader import read_records
 
 
 def read(rows: list[dict[str, Any]], **given: Any) -> list[Example]:
@@ -189,7 +189,7 @@ def test_labels_as_many_as_rows_are_refused() -> None:
 
 @pytest.mark.survival("F2")
 def test_more_rows_than_the_cap_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dataset, "MAX_ROWS", 3)
+    monkeypatch.setattr(examples_module, "MAX_ROWS", 3)
     with pytest.raises(TooManyRows):
         read([{"text": "a", "label": "x"}] * 4)
 

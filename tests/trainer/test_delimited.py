@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.trainer.doctor.looking import finding, look
+from tests.trainer.data_checks.looking import finding, look
 from trainer.errors import BadLine
-from trainer.formats.notice import Notice
-from trainer.table import read_records, read_rows
+from trainer.readers.notice import Notice
+from trainer.readers.reader import read_records, read_rows
 
 
 def rows(content: str, filename: str = "rows.csv") -> list[dict[str, object]]:

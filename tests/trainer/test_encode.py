@@ -9,10 +9,10 @@ import tokenizers
 from engine.testing.fake_base import fake_info
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import examples
-from trainer.encode import encode_examples, head_for
-from trainer.evaluate import guesses
-from trainer.example import Example
-from trainer.settings import TrainingSettings
+from trainer.dataset.encode import encode_examples, head_for
+from trainer.evaluation.evaluate import guesses
+from trainer.readers.example import Example
+from trainer.settings.settings import TrainingSettings
 
 
 def letters() -> Tokenizer:

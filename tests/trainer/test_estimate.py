@@ -17,10 +17,10 @@ from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from tests.trainer.test_trainer import assert_clean
 from trainer.errors import BadDataset, BadSetting, Busy
-from trainer.estimate import estimate
-from trainer.jobs import Status
-from trainer.prepare import prepare
-from trainer.sample import take_sample
+from trainer.jobs.states import Status
+from trainer.pipeline.estimate import estimate
+from trainer.pipeline.prepare import prepare
+from trainer.pipeline.sample import take_sample
 
 
 class Paced(FakeEngine):

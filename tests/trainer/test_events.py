@@ -10,14 +10,14 @@ import pytest
 
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from tests.trainer.test_job_store import claim, submit
-from trainer.database import Database
 from trainer.errors import LeaseLost, StorageFailed, UnknownJob
-from trainer.event import Event
-from trainer.job_store import JobStore
-from trainer.jobs import Status
-from trainer.lease import Lease
-from trainer.tables import SCHEMA_VERSION
-from trainer.values import Claim
+from trainer.jobs.database import Database
+from trainer.jobs.events import Event
+from trainer.jobs.lease import Lease
+from trainer.jobs.schema import SCHEMA_VERSION
+from trainer.jobs.states import Status
+from trainer.jobs.store import JobStore
+from trainer.jobs.values import Claim
 
 
 def codes(bench: Bench, job_id: str = "job-1") -> list[str]:

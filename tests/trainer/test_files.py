@@ -9,7 +9,7 @@ import pytest
 
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.errors import FileInUse, FileTooLarge, StorageFailed, UnknownFile
-from trainer.job_store import JobStore
+from trainer.jobs.store import JobStore
 
 
 def stored(bench: Bench) -> list[str]:

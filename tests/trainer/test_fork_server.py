@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from trainer.child_limits import MIB, ChildLimits
 from trainer.errors import BadSetting
-from trainer.fork_server import ChildEnded, End, ForkServer
+from trainer.sandbox.fork_server import ChildEnded, End, ForkServer
+from trainer.sandbox.limits import MIB, ChildLimits
 
 LIMITS = ChildLimits(memory_bytes=128 * MIB, cpu_s=1, wall_s=30.0)
 

@@ -15,17 +15,17 @@ from tests.trainer.build import (
     tag_rows,
     topic_rows,
 )
-from trainer.dataset import check_trainable, labels_of, read_examples
+from trainer.dataset.examples import check_trainable, labels_of, read_examples
+from trainer.dataset.split import split_examples
 from trainer.errors import BadDataset, BadLine, MissingColumn, OneClass
-from trainer.example import Example
 from trainer.heads import HEAD_DATA
 from trainer.heads.embed import partner_ranks
-from trainer.metrics import multi_label, ranking
-from trainer.settings import TrainingSettings
-from trainer.span_metrics import answering
-from trainer.split import split_examples
-from trainer.table import Record
-from trainer.values import JobSpec
+from trainer.jobs.values import JobSpec
+from trainer.metrics.metrics import multi_label, ranking
+from trainer.metrics.squad import answering
+from trainer.readers.example import Example
+from trainer.readers.reader import Record
+from trainer.settings.settings import TrainingSettings
 
 USUAL = TrainingSettings()
 

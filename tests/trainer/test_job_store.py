@@ -8,9 +8,9 @@ import pytest
 
 from tests.trainer.build import TENANT, Bench
 from trainer.errors import FileInUse, JobEnded, LeaseLost, UnknownFile, UnknownJob
-from trainer.event import CHECKPOINT, Event
-from trainer.jobs import MOVES, Phase, Status, Wish, sources
-from trainer.values import Claim, Job, JobSpec
+from trainer.jobs.events import CHECKPOINT, Event
+from trainer.jobs.states import MOVES, Phase, Status, Wish, sources
+from trainer.jobs.values import Claim, Job, JobSpec
 
 
 def submit(bench: Bench, job_id: str = "job-1") -> Job:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.build import TENANT, Bench
-from trainer.jobs import Status
+from trainer.jobs.states import Status
 
 
 @pytest.mark.survival("F3")

@@ -16,7 +16,7 @@ from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from tests.trainer.doomed_run import SETTINGS
-from trainer.jobs import Status
+from trainer.jobs.states import Status
 
 MOMENTS = ["first epoch", "half a checkpoint", "before it counts", "second seed", "saving"]
 

@@ -26,18 +26,18 @@ from engine.text.prompts import Lesson, Prompter
 from engine.text.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
-from trainer.ask import ask
-from trainer.dev_score import dev_score
+from trainer.dataset.prompt_rows import encode_lessons
+from trainer.engine_client import ask
 from trainer.errors import BadSetting
-from trainer.evaluate import Evaluation
-from trainer.example import Example
+from trainer.evaluation.dev_score import dev_score
+from trainer.evaluation.evaluate import Evaluation
+from trainer.evaluation.generate import written
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.generate import GenerateData
-from trainer.jobs import Status
-from trainer.lessons import encode_lessons
-from trainer.prepare import prepare
-from trainer.values import Job
-from trainer.written_answers import written
+from trainer.jobs.states import Status
+from trainer.jobs.values import Job
+from trainer.pipeline.prepare import prepare
+from trainer.readers.example import Example
 
 QUICK = {"epochs": 15, "patience": 15, "learning_rate": 0.02, "layers": 3}
 
@@ -75,7 +75,7 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
             rows=[Written(ids=[1], finish="stop") for _ in step.begin],
         )
 
-    monkeypatch.setattr("trainer.written_answers.ask", asked)
+    monkeypatch.setattr("trainer.evaluation.generate.ask", asked)
     example = Example(line=1, text="a", label="b")
     row = EncodedRow(pieces=(), example=example, truncated=False, asked=(1, 2))
     for slot in (3, 4):

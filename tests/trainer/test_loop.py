@@ -24,15 +24,15 @@ from engine.testing.fake_base import fake_info
 from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import examples
-from trainer.ask import ask
-from trainer.course import Course
-from trainer.dev_score import dev_score
-from trainer.encode import encode_examples, head_for
+from trainer.dataset.encode import encode_examples, head_for
+from trainer.engine_client import ask
 from trainer.errors import Cancelled, Paused, Stopping, TrainerError, TrainingDiverged
-from trainer.evaluate import Evaluation
-from trainer.loop import IN_FLIGHT, Training, Watcher
-from trainer.loop_state import Epoch, LoopState
-from trainer.settings import TrainingSettings
+from trainer.evaluation.dev_score import dev_score
+from trainer.evaluation.evaluate import Evaluation
+from trainer.settings.settings import TrainingSettings
+from trainer.training.loop import IN_FLIGHT, Training, Watcher
+from trainer.training.loop_state import Epoch, LoopState
+from trainer.training.run_config import Course
 
 TOKENIZER = Tokenizer(fake_info().tokenizer_json, 128)
 

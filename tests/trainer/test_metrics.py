@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics as oracle
 
 from engine.heads.tag_scheme import spans
-from trainer.metrics import classification, regression, tagging
+from trainer.metrics.metrics import classification, regression, tagging
 
 RANDOM = np.random.default_rng(0)
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]

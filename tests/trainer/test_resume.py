@@ -17,8 +17,8 @@ from engine.errors import CheckpointFailed, Diverged, OutOfMemory
 from engine.port import Checkpoint, EngineInfo, Result, Step, Train
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
-from trainer.jobs import Status
-from trainer.values import Job
+from trainer.jobs.states import Status
+from trainer.jobs.values import Job
 
 MOODS = jsonl(mood_rows())
 #: 43 training rows in batches of 8: six steps an epoch

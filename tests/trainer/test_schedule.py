@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from trainer.schedule import DEFAULT_LEARNING_RATES, Schedule, learning_rate_warning
+from trainer.settings.schedule import DEFAULT_LEARNING_RATES, Schedule, learning_rate_warning
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:

@@ -22,11 +22,11 @@ from engine.port import (
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.errors import BadSetting
-from trainer.jobs import Phase, Status
-from trainer.search_space import candidates
-from trainer.settings import TrainingSettings
-from trainer.stored_job import spec_of
-from trainer.values import Job, JobSpec
+from trainer.jobs.states import Phase, Status
+from trainer.jobs.stored_job import spec_of
+from trainer.jobs.values import Job, JobSpec
+from trainer.recipe.search_space import candidates
+from trainer.settings.settings import TrainingSettings
 
 ROWS = jsonl(mood_rows(200))
 

@@ -10,8 +10,8 @@ import pytest
 from engine.port import CloseTraining, OpenTraining, Predict, Save, Train
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
-from trainer.jobs import Status
-from trainer.values import Job
+from trainer.jobs.states import Status
+from trainer.jobs.values import Job
 
 
 def run(bench: Bench, **settings: Any) -> Job:

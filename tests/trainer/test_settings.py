@@ -11,10 +11,10 @@ import pytest
 
 from engine.testing.fake_base import fake_info
 from trainer.errors import BadSetting
-from trainer.recipe import check_recipe, kind_config
-from trainer.settings import TrainingSettings
-from trainer.stored_job import spec_of
-from trainer.values import JobSpec
+from trainer.jobs.stored_job import spec_of
+from trainer.jobs.values import JobSpec
+from trainer.recipe.recipe import check_recipe, kind_config
+from trainer.settings.settings import TrainingSettings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
 

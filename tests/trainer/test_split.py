@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.trainer.build import examples
+from trainer.dataset.split import Split, split_examples
 from trainer.errors import TooFewRows
-from trainer.example import Example
-from trainer.split import Split, split_examples
+from trainer.readers.example import Example
 
 
 def split(rows: list[Example], head: str = "classify", seed: int = 0, **given: object) -> Split:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from tests.trainer.build import jsonl
-from trainer.dataset import read_examples
+from trainer.dataset.examples import read_examples
 from trainer.errors import BadDataset, BadLine
-from trainer.example import Example
-from trainer.table import read_records, read_rows
-from trainer.values import JobSpec
+from trainer.jobs.values import JobSpec
+from trainer.readers.example import Example
+from trainer.readers.reader import read_records, read_rows
 
 
 def document(*questions: dict[str, Any], context: str = "Ann saw Bob.") -> bytes:

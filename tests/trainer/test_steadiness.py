@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from trainer.steadiness import MAX_WILD, MIN_STEPS, WINDOW, Steadiness
+from trainer.training.divergence import MAX_WILD, MIN_STEPS, WINDOW, Steadiness
 
 
 def after(losses: list[float], norms: list[float] | None = None) -> Steadiness:

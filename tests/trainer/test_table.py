@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from trainer.errors import BadDataset, BadEncoding, BadLine
-from trainer.table import read_records, read_rows
+from trainer.readers.reader import read_records, read_rows
 
 
 def fields(content: bytes, filename: str) -> list[dict[str, object]]:

@@ -21,14 +21,14 @@ from tests.engine.texts import (
     piece_tokenizer,
     word_tokenizer,
 )
-from trainer.encode import encode_examples, head_for
+from trainer.dataset.encode import encode_examples, head_for
 from trainer.errors import BadLine
-from trainer.evaluate import guesses
-from trainer.example import Example
+from trainer.evaluation.evaluate import guesses
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.tag import TagData
-from trainer.table import Record
-from trainer.values import JobSpec
+from trainer.jobs.values import JobSpec
+from trainer.readers.example import Example
+from trainer.readers.reader import Record
 
 MAKERS = [letter_tokenizer, piece_tokenizer, word_tokenizer, accentless_tokenizer]
 LABELS = ["O", "B-x", "I-x", "B-y", "I-y"]

@@ -13,8 +13,8 @@ from engine.port import Result, Step, Unload
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.errors import LeaseLost
-from trainer.lease import Lease
-from trainer.run import JobRun
+from trainer.jobs.lease import Lease
+from trainer.pipeline.job_run import JobRun
 
 
 class TakenOver(FakeEngine):

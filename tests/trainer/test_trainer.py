@@ -23,11 +23,11 @@ from trainer.errors import (
     TooFewRows,
     UnlearnedLabels,
 )
-from trainer.findings import comparison_warnings
-from trainer.jobs import Phase, Status
-from trainer.lease import Lease
-from trainer.run import JobRun
-from trainer.values import Job
+from trainer.jobs.lease import Lease
+from trainer.jobs.states import Phase, Status
+from trainer.jobs.values import Job
+from trainer.pipeline.job_result import comparison_warnings
+from trainer.pipeline.job_run import JobRun
 
 MOODS = jsonl(mood_rows())
 

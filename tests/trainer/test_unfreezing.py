@@ -12,11 +12,11 @@ from engine.testing.fake_base import fake_info
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, value_rows
 from trainer.errors import BadSetting
-from trainer.jobs import Status
-from trainer.recipe import check_recipe
-from trainer.settings import TrainingSettings
-from trainer.unfreezing import frozen_below
-from trainer.values import JobSpec
+from trainer.jobs.states import Status
+from trainer.jobs.values import JobSpec
+from trainer.recipe.recipe import check_recipe
+from trainer.recipe.unfreezing import frozen_below
+from trainer.settings.settings import TrainingSettings
 
 
 def stages(num_stages: int, adapted: list[int], **given: bool) -> list[int | None]:

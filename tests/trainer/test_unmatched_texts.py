@@ -11,13 +11,13 @@ import pytest
 from engine.config import EngineConfig
 from engine.runtime.in_thread import ThreadEngine
 from tests.trainer.build import TENANT, Bench
-from trainer.dev_score import dev_score
-from trainer.evaluate import Evaluation
-from trainer.findings import Findings
-from trainer.jobs import Status
-from trainer.loop_state import Epoch
-from trainer.practice import Practised
-from trainer.prepare import Prepared
+from trainer.evaluation.dev_score import dev_score
+from trainer.evaluation.evaluate import Evaluation
+from trainer.jobs.states import Status
+from trainer.pipeline.job_result import Findings
+from trainer.pipeline.prepare import Prepared
+from trainer.training.experiment import Practised
+from trainer.training.loop_state import Epoch
 
 THINKS = Path(__file__).parents[3] / "shared" / "cases" / "s01-think-template"
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from trainer.errors import JobEnded, UnreadableJob
-from trainer.jobs import Status
+from trainer.jobs.states import Status
 
 pytestmark = pytest.mark.survival("G7")
 

@@ -12,8 +12,8 @@ import pytest
 from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
 from tests.trainer.test_trainer import Slow, assert_clean
 from trainer.errors import StorageFailed, StorageFull
-from trainer.jobs import Status
-from trainer.lease import Lease
+from trainer.jobs.lease import Lease
+from trainer.jobs.states import Status
 from trainer.worker import Worker
 
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from trainer import metrics
 from trainer.errors import BadLine, OneClass, TooManyClasses
-from trainer.example import Example
-from trainer.fields import field, listed, name, shown
 from trainer.heads.head_data import Logits, PlainData, texts
-from trainer.metrics import Metrics
-from trainer.table import Record
+from trainer.metrics import metrics
+from trainer.metrics.metrics import Metrics
+from trainer.readers.example import Example
+from trainer.readers.fields import field, listed, name, shown
+from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
     from trainer.heads.encoded import EncodedRow
-    from trainer.settings import TrainingSettings
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
+    from trainer.settings.settings import TrainingSettings
 
 MAX_CLASSES = 1000
 

@@ -11,10 +11,10 @@ from typing import Any
 from engine.errors import BadMessage
 from engine.text.conversation import Conversation, Message, read_conversation
 from trainer.errors import BadLine
-from trainer.example import Example, Turn
-from trainer.fields import sane
-from trainer.formats.json_text import parse_json
-from trainer.table import Record
+from trainer.readers.example import Example, Turn
+from trainer.readers.fields import sane
+from trainer.readers.json_text import parse_json
+from trainer.readers.reader import Record
 
 _TOOLS, _KWARGS, _WEIGHT = "tools", "chat_template_kwargs", "weight"
 

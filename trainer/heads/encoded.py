@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.port import Row
 from engine.text.tokenizer import Encoding
-from trainer.example import Example
+from trainer.readers.example import Example
 
 
 def _unread(ids: Sequence[int]) -> str:

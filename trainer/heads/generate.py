@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from engine.heads.generate import number_in
 from trainer.errors import BadLine, OneClass
-from trainer.example import Example
-from trainer.fields import field, present, sane, text
 from trainer.heads.conversations import conversation_row
 from trainer.heads.head_data import Logits, PlainData
-from trainer.metrics import Metrics, regression
-from trainer.table import Record
+from trainer.metrics.metrics import Metrics, regression
+from trainer.readers.example import Example
+from trainer.readers.fields import field, present, sane, text
+from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
     from trainer.heads.encoded import EncodedRow
-    from trainer.settings import TrainingSettings
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
+    from trainer.settings.settings import TrainingSettings
 
 _MESSAGES, _PROMPT, _COMPLETION = "messages", "prompt", "completion"
 #: a text has at most as many tokens as bytes; a little more lets a version run past its lessons

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.example import Example
-from trainer.fields import present, text
-from trainer.metrics import Metrics
-from trainer.table import Record
+from trainer.metrics.metrics import Metrics
+from trainer.readers.example import Example
+from trainer.readers.fields import present, text
+from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
     from trainer.heads.encoded import EncodedRow
-    from trainer.settings import TrainingSettings
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
+    from trainer.settings.settings import TrainingSettings
 
 Logits = NDArray[np.float32]
 

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import OneClass
-from trainer.example import Example
-from trainer.fields import field, number
 from trainer.heads.head_data import Logits, PlainData, texts
-from trainer.metrics import Metrics, regression
-from trainer.table import Record
+from trainer.metrics.metrics import Metrics, regression
+from trainer.readers.example import Example
+from trainer.readers.fields import field, number
+from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
     from trainer.heads.encoded import EncodedRow
-    from trainer.settings import TrainingSettings
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
+    from trainer.settings.settings import TrainingSettings
 
 
 class RegressData(PlainData):

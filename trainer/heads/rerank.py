@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trainer.errors import BadLine, OneClass
-from trainer.example import Example
-from trainer.fields import field, number
 from trainer.heads.head_data import Logits, PlainData, pair
-from trainer.metrics import Metrics, binary_cross_entropy, ranking
-from trainer.table import Record
+from trainer.metrics.metrics import Metrics, binary_cross_entropy, ranking
+from trainer.readers.example import Example
+from trainer.readers.fields import field, number
+from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
     from trainer.heads.encoded import EncodedRow
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
 
 
 class RerankData(PlainData):

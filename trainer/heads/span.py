@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from engine.heads.head_kind import Answering
 from engine.heads.span import SpanHead
 from trainer.errors import BadLine, OneClass
-from trainer.example import Example
-from trainer.fields import field, present, shown, text
 from trainer.heads.head_data import Logits, PlainData
-from trainer.metrics import Metrics
-from trainer.span_metrics import answering
-from trainer.table import Record
+from trainer.metrics.metrics import Metrics
+from trainer.metrics.squad import answering
+from trainer.readers.example import Example
+from trainer.readers.fields import field, present, shown, text
+from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
     from trainer.heads.encoded import EncodedRow
-    from trainer.settings import TrainingSettings
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
+    from trainer.settings.settings import TrainingSettings
 
 
 class SpanData(PlainData):

@@ -11,16 +11,16 @@ from engine.heads.tag import TagHead
 from engine.heads.whole_words import joined, word_spans
 from engine.port import IGNORED
 from trainer.errors import BadLine, OneClass
-from trainer.example import Example
-from trainer.fields import present, strings
 from trainer.heads.head_data import Logits, PlainData
-from trainer.metrics import Metrics, cross_entropy, tagging
-from trainer.table import Record
+from trainer.metrics.metrics import Metrics, cross_entropy, tagging
+from trainer.readers.example import Example
+from trainer.readers.fields import present, strings
+from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
     from trainer.heads.encoded import EncodedRow
-    from trainer.settings import TrainingSettings
-    from trainer.values import JobSpec
+    from trainer.jobs.values import JobSpec
+    from trainer.settings.settings import TrainingSettings
 
 
 _OTHER_LETTERS = {"L-": "E-", "U-": "S-", "M-": "I-"}

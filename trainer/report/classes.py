@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from trainer.metrics import entities, precision_recall_f1
+from trainer.metrics.metrics import entities, precision_recall_f1
 
 #: of more labels those that do worst
 MAX_CLASSES = 40

@@ -12,6 +12,7 @@ from typing import Any
 
 from trainer.heads import HEAD_DATA
 from trainer.report.advice import advice
+from trainer.report.baselines import rival_answers
 from trainer.report.calibration import calibration
 from trainer.report.classes import classes
 from trainer.report.comparison import comparison
@@ -22,7 +23,6 @@ from trainer.report.resampling import CONFIDENCE, intervals
 from trainer.report.scores import scores_of
 from trainer.report.slices import slices
 from trainer.report.suspects import suspects
-from trainer.rivals import rival_answers
 
 Evidence = Mapping[str, Any]
 #: of a report for people: more labels than these are not named one by one

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.evaluate import Logits, guesses
+from trainer.evaluation.evaluate import Logits, guesses
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 

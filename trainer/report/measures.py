@@ -1,5 +1,5 @@
 """Metrics of test rows by the libraries that everybody compares with. Runs in the child only; what
-the front door computes itself (`trainer.metrics`) must agree, and a test holds it to that.
+the front door computes itself (`trainer.metrics.metrics`) must agree, and a test holds it to that.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 
 from engine.heads.generate import number_in
 from trainer.heads import HEAD_DATA
-from trainer.metrics import Metrics
-from trainer.report.rouge import rouge
+from trainer.metrics.metrics import Metrics
+from trainer.metrics.rouge import rouge
 
 
 def measures(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:

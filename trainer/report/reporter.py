@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from trainer.child import ask_child
 from trainer.report.evidence import Evidence
+from trainer.sandbox.command import ask_child
 
 MODULE = "trainer.report"
 #: as JSON; what is kept of a version is read often

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from engine.heads.generate import number_in
 from engine.heads.tag_scheme import spans
 from trainer.heads.generate import word_f1
-from trainer.metrics import correlations, ranking
+from trainer.metrics.metrics import correlations, ranking
+from trainer.metrics.squad import answering
 from trainer.report.score import Floats, RankScore, Score, SumScore
-from trainer.span_metrics import answering
 
 
 def scores_of(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> list[Score]:

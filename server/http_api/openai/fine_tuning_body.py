@@ -20,8 +20,8 @@ from server.errors import BadParameter
 from server.http_api.json_body import read_json_text
 from server.http_api.schemas import JobBody
 from server.service.views import TaskView
-from trainer.recipe import learning_rate
-from trainer.values import JobSpec
+from trainer.jobs.values import JobSpec
+from trainer.recipe.recipe import learning_rate
 
 _ADAPTER = "method.adapter"
 _COLUMNS = {name: f"{name}_column" for name in ("text", "text_pair", "label")}

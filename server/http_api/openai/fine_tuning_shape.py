@@ -11,8 +11,8 @@ from server.http_api.openai.fine_tuning_body import ELSEWHERE, usual_rate
 from server.http_api.schemas import JobBody
 from server.service.page import Page
 from server.service.views import JobEventView, JobView
-from trainer.event import CHECKPOINT, EPOCH, PUBLISHED
-from trainer.recipe import PROMPT
+from trainer.jobs.events import CHECKPOINT, EPOCH, PUBLISHED
+from trainer.recipe.recipe import PROMPT
 
 #: what the list of checkpoints is made of
 CHECKPOINTS = (CHECKPOINT, PUBLISHED)

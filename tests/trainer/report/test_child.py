@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from trainer.child import ask_child
 from trainer.errors import Cancelled
 from trainer.report.reporter import MODULE
+from trainer.sandbox.command import ask_child
 
 ECHO = "tests.trainer.report.echo"
 

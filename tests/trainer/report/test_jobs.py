@@ -26,16 +26,16 @@ from tests.trainer.build import (
     topic_rows,
     value_rows,
 )
-from trainer.child import ask_child
 from trainer.errors import TrainingDiverged
-from trainer.jobs import Status
+from trainer.jobs.states import Status
+from trainer.jobs.values import Job
+from trainer.pipeline.reporting import REPORT
 from trainer.report import reporter
 from trainer.report.compose import compose
 from trainer.report.page.document import document
 from trainer.report.reporter import MODULE
-from trainer.reporting import REPORT
-from trainer.runs import Runs
-from trainer.values import Job
+from trainer.sandbox.command import ask_child
+from trainer.training.runs import Runs
 
 
 def compose_here(module: str, question: Any, **given: Any) -> dict[str, Any]:

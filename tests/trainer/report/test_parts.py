@@ -9,6 +9,7 @@ import pytest
 
 from engine.heads import HEADS
 from tests.trainer.build import examples
+from trainer.evaluation.temperature import tempered
 from trainer.heads.encoded import EncodedRow, Piece
 from trainer.report.advice import advice
 from trainer.report.calibration import calibration
@@ -18,7 +19,6 @@ from trainer.report.learning_curve import learning_curve
 from trainer.report.reporter import MAX_BYTES, bounded, rounded
 from trainer.report.slices import slices
 from trainer.report.suspects import MAX_CHARS, suspects
-from trainer.temperature import tempered
 
 HEAD = HEADS["classify"].check({"kind": "classify", "labels": ["no", "yes"]})
 

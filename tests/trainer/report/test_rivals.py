@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.trainer.build import examples
+from trainer.dataset.split import Split, split_examples
+from trainer.report.baselines import rival_answers
 from trainer.report.measures import measures
-from trainer.rivals import rival_answers
-from trainer.split import Split, split_examples
 
 TWEETS = Path(__file__).parents[4] / "shared" / "data" / "tweets.jsonl"
 

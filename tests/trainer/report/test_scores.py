@@ -10,9 +10,9 @@ from rouge_score.rouge_scorer import RougeScorer
 from seqeval.metrics import classification_report
 
 from trainer.heads import HEAD_DATA
+from trainer.metrics.rouge import rouge
 from trainer.report.classes import classes
 from trainer.report.measures import measures
-from trainer.report.rouge import rouge
 from trainer.report.scores import scores_of
 
 RANDOM = np.random.default_rng(7)

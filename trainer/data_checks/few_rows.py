@@ -1,0 +1,51 @@
+"""Checks on how many rows there are, of all and of each class, and of each part of the split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trainer.data_checks.finding import Finding, Severity, samples
+from trainer.data_checks.subject import Subject
+
+FEW_ROWS = 50
+FEW_PER_CLASS = 8
+_FEW_DEV_ROWS = 20
+
+
+def few_rows(subject: Subject) -> Iterator[Finding]:
+    num = len(subject.examples)
+    if num < FEW_ROWS:
+        yield Finding(
+            code="few_rows",
+            severity=Severity.WARNING,
+            message=f"{num} rows are few: the metrics will move by chance, and more rows help "
+            "most.",
+            count=num,
+        )
+
+
+def rare_classes(subject: Subject) -> Iterator[Finding]:
+    counts = subject.rows_per_class()
+    rare = sorted((name for name in counts if counts[name] < FEW_PER_CLASS), key=counts.__getitem__)
+    if rare:
+        shown = ", ".join(f"{name!r} ({counts[name]})" for name in rare[:5])
+        rows = (row for row in subject.examples if set(rare) & set(subject.classes(row)))
+        yield Finding(
+            code="few_per_class",
+            severity=Severity.WARNING,
+            message=f"{len(rare)} of {len(counts)} {subject.class_word}s have fewer than "
+            f"{FEW_PER_CLASS} rows: {shown}.",
+            count=len(rare),
+            samples=samples(subject.file, rows),
+            facts={"rows": {name: counts[name] for name in rare}},
+        )
+
+
+def few_dev_rows(subject: Subject) -> Iterator[Finding]:
+    if subject.split is None or len(subject.split.dev) >= _FEW_DEV_ROWS:
+        return
+    num = len(subject.split.dev)
+    message = f"The best epoch is chosen on {num} dev rows only."
+    if not num:
+        message = "There are no dev rows, so the last epoch is kept rather than the best."
+    yield Finding(code="few_dev_rows", severity=Severity.WARNING, message=message, count=num)

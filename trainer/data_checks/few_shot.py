@@ -1,0 +1,90 @@
+"""What to make where there is too little data to adapt a base to: its head alone, trained for
+longer, or, of a base that writes, a prompt with examples.
+
+Decides from counts only, so that submitting and running come to the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from engine.heads import HEADS
+from engine.heads.generate import GenerateHead
+from trainer.data_checks.few_rows import FEW_PER_CLASS, FEW_ROWS
+from trainer.data_checks.finding import Finding, Severity
+from trainer.data_checks.subject import Subject
+from trainer.jobs.values import JobSpec
+from trainer.recipe.recipe import OF_TRAINING, PROMPT
+from trainer.settings.kind_settings import KIND_SETTINGS
+
+_ALONE = "head_only"
+#: an epoch of so few rows is a step or two
+_SETTINGS: dict[str, dict[str, Any]] = {_ALONE: {"epochs": 60, "patience": 10}, PROMPT: {}}
+_SAID = {
+    _ALONE: "a head over the frozen base is trained",
+    PROMPT: "worked examples are put before every input",
+}
+
+
+def few_shot(subject: Subject) -> tuple[JobSpec, list[Finding]]:
+    """The spec that is trained, and what was changed in it. What the caller chose stays."""
+    spec, reason, kind = subject.spec, _reason(subject), _kind(subject)
+    if reason is None or kind is None or spec.kind == kind:
+        return spec, []
+    own = _own_choice(spec, kind)
+    if own:
+        return spec, [_kept(reason, own)]
+    settings = _SETTINGS[kind]
+    changes = {name: value for name, value in settings.items() if name not in spec.chosen}
+    changed = replace(spec, kind=kind, settings=replace(spec.settings, **changes))
+    said = "".join(f", {name} {value}" for name, value in changes.items())
+    return changed, [
+        Finding(
+            code="few_shot_recipe",
+            severity=Severity.WARNING,
+            message=f"{reason}, so {_SAID[kind]} instead of a {spec.kind} adapter: kind "
+            f"{kind}{said}. Choose a kind yourself to have it trained all the same.",
+            facts={"kind": kind, "instead_of": spec.kind, "settings": changes},
+        )
+    ]
+
+
+def _kind(subject: Subject) -> str | None:
+    """None for heads that can neither be trained alone nor be shown examples."""
+    if subject.spec.head == GenerateHead.name:
+        return PROMPT if subject.writes else None
+    return None if HEADS[subject.spec.head].bare else _ALONE
+
+
+def _reason(subject: Subject) -> str | None:
+    num, counts = len(subject.examples), subject.rows_per_class()
+    scarce = [name for name in counts if counts[name] < FEW_PER_CLASS]
+    if num < FEW_ROWS:
+        return f"There are {num} rows, fewer than {FEW_ROWS}"
+    # one rare class among many is no reason to train the others worse
+    if scarce and 2 * len(scarce) >= len(counts):
+        return (
+            f"{len(scarce)} of {len(counts)} {subject.class_word}s have fewer than {FEW_PER_CLASS} "
+            "rows"
+        )
+    return None
+
+
+def _own_choice(spec: JobSpec, kind: str) -> str | None:
+    """What says that the caller wants an adapter: its kind, or a setting that only kinds have; of
+    a prompt whatever says that something is trained.
+    """
+    of_kinds = {name for names in KIND_SETTINGS.values() for name in names}
+    own = {"kind", "search", *of_kinds, *(OF_TRAINING if kind == PROMPT else [])}
+    return next((name for name in spec.chosen if name in own), None)
+
+
+def _kept(reason: str, own: str) -> Finding:
+    return Finding(
+        code="few_shot_declined",
+        severity=Severity.INFO,
+        message=f"{reason}; less than an adapter would often do better, but {own} was chosen, so "
+        "nothing was changed.",
+        facts={"chosen": own},
+    )

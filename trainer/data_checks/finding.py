@@ -1,0 +1,88 @@
+"""One thing found out about a file: a code for programs, a sentence for people, and where to look.
+Plain data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from trainer.errors import BadDataset
+from trainer.readers.example import Example
+from trainer.readers.notice import Notice
+
+MAX_SAMPLES = 5
+_MAX_CHARS = 80
+
+
+class Severity(StrEnum):
+    """An error refuses the job, a warning may cost quality, an info is only worth knowing."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """A row that shows what is meant: its file, its line and some of its text."""
+
+    file: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """`count` rows or labels are concerned; `samples` show a few of them."""
+
+    code: str
+    severity: Severity
+    message: str
+    count: int = 1
+    samples: tuple[Sample, ...] = ()
+    #: what a program may want to know beyond the count; JSON
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self) | {"severity": self.severity.value}
+
+
+def sample(file: str, row: Example, text: str | None = None) -> Sample:
+    return Sample(file=file, line=row.line, text=cropped(row.text if text is None else text))
+
+
+def samples(file: str, rows: Iterable[Example]) -> tuple[Sample, ...]:
+    """Of the first few rows."""
+    return tuple(sample(file, row) for row, _ in zip(rows, range(MAX_SAMPLES), strict=False))
+
+
+def refusal(file: str, errors: list[BadDataset]) -> Finding:
+    """Errors of one code as one finding."""
+    first = errors[0]
+    num_more = len(errors) - 1
+    more = f" {num_more} more {'line is' if num_more == 1 else 'lines are'} refused too."
+    shown = [
+        Sample(file=file, line=getattr(error, "line", 0), text=cropped(str(error)))
+        for error in errors[:MAX_SAMPLES]
+    ]
+    said = f"{first}{more if num_more else ''}"
+    return Finding(
+        code=first.code, severity=Severity.ERROR, message=said, count=len(errors),
+        samples=tuple(each for each in shown if each.line),
+    )  # fmt: skip
+
+
+def told(file: str, notice: Notice) -> Finding:
+    """What the reader of the file's format decided."""
+    return Finding(
+        code="reading_choice", severity=Severity.INFO, message=notice.message,
+        samples=(Sample(file=file, line=notice.line, text=cropped(notice.message)),),
+    )  # fmt: skip
+
+
+def cropped(text: str) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= _MAX_CHARS else plain[: _MAX_CHARS - 1] + "…"

@@ -1,0 +1,183 @@
+"""Checks on the names of classes: misspelt, written twice, standing for nothing, too unequal."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+from trainer.data_checks.finding import Finding, Sample, Severity, samples
+from trainer.data_checks.spelling import difference, number_value, spelling_key
+from trainer.data_checks.subject import Subject
+from trainer.readers.example import Example
+
+#: a misspelling is at most this share of what was meant, or of so few rows
+_RARE_SHARE = 0.05
+_RARE_ROWS = 3
+_RARER = 5
+_UNEQUAL = 10
+_NOTHING = frozenset(
+    {"nan", "none", "null", "n/a", "na", "<na>", "#n/a", "?", "-", "undefined", "unknown"}
+)
+#: what joins several labels in one cell, the least likely within a name first
+_JOINING = "\n\t|;,/+&# "
+
+
+def label_typos(subject: Subject) -> Iterator[Finding]:
+    """`postive` beside many `positive`."""
+    counts = subject.rows_per_class()
+    for rare, meant in _misspelt(counts):
+        yield Finding(
+            code="label_typo",
+            severity=Severity.WARNING,
+            message=f"The {subject.class_word} {rare!r} ({counts[rare]} rows) may be a misspelt "
+            f"{meant!r} ({counts[meant]} rows).",
+            count=counts[rare],
+            samples=_with_class(subject, rare),
+            facts={"label": rare, "meant": meant},
+        )
+
+
+def label_variants(subject: Subject) -> Iterator[Finding]:
+    """Names that are one but for the way they are written."""
+    counts = subject.rows_per_class()
+    by_key: defaultdict[str, list[str]] = defaultdict(list)
+    for name in counts:
+        by_key[spelling_key(name)].append(name)
+    for key, names in by_key.items():
+        if len(names) > 1 and key:
+            ordered = sorted(names, key=lambda name: (-counts[name], name))
+            said = " and ".join(f"{name!r} ({counts[name]} rows)" for name in ordered)
+            yield Finding(
+                code="label_variants",
+                severity=Severity.WARNING,
+                message=f"The {subject.class_word}s {said} {difference(names)}; each is learned as "
+                "a class of its own.",
+                count=sum(counts[name] for name in ordered[1:]),
+                samples=_with_class(subject, ordered[-1]),
+                facts={"labels": ordered},
+            )
+
+
+def joined_labels(subject: Subject) -> Iterator[Finding]:
+    """`a|b` beside `a` and `b`: several labels in one cell."""
+    counts = subject.rows_per_class()
+    parts = {name: found for name in counts if len(found := _parts(name)) > 1}
+    uses = Counter(part for name in counts for part in set(_parts(name)))
+    joined = [name for name in parts if all(uses[part] > 1 for part in parts[name])]
+    if joined and subject.spec.head == "classify":
+        listed = ", ".join(f'"{part}"' for part in parts[joined[0]])
+        yield Finding(
+            code="joined_labels",
+            severity=Severity.WARNING,
+            message=f"Labels such as {joined[0]!r} join others; each ({len(joined)} of them) is "
+            "learned as a class of its own. If a row may have several labels, write a list: "
+            f"[{listed}].",
+            count=sum(counts[name] for name in joined),
+            samples=_with_class(subject, joined[0]),
+            facts={"labels": sorted(joined)},
+        )
+
+
+def nothing_labels(subject: Subject) -> Iterator[Finding]:
+    """What tables write where a label is missing."""
+    counts = subject.rows_per_class()
+    for name in sorted(counts):
+        if name.casefold() in _NOTHING:
+            yield Finding(
+                code="label_like_missing",
+                severity=Severity.WARNING,
+                message=f"{counts[name]} rows have the {subject.class_word} {name!r}; if that "
+                "stands for a missing one, leave these rows out.",
+                count=counts[name],
+                samples=_with_class(subject, name),
+                facts={"label": name},
+            )
+
+
+def class_balance(subject: Subject) -> Iterator[Finding]:
+    """How the rows spread over the classes, and a word where they do so badly."""
+    counts = subject.rows_per_class()
+    if len(counts) < 2:
+        return
+    (most, num_most), (least, num_least) = _extremes(counts)
+    unequal = num_most >= _UNEQUAL * num_least
+    advice = " `class_weights: balanced` lets each count alike." if unequal else ""
+    yield Finding(
+        code="class_imbalance" if unequal else "class_balance",
+        severity=Severity.WARNING if unequal else Severity.INFO,
+        message=f"Of {len(counts)} {subject.class_word}s, {most!r} has most rows ({num_most}) and "
+        f"{least!r} fewest ({num_least}).{advice}",
+        count=len(counts),
+        facts={"rows": dict(counts.most_common())},
+    )
+
+
+def _misspelt(counts: Counter[str]) -> Iterator[tuple[str, str]]:
+    """(rare, meant) pairs."""
+    for rare, num in counts.items():
+        frequent = [
+            name
+            for name, others in counts.items()
+            if others >= _RARER * num and num <= max(_RARE_ROWS, _RARE_SHARE * others)
+        ]
+        likely = [name for name in frequent if _near(rare, name)]
+        if likely:
+            yield rare, max(likely, key=counts.__getitem__)
+
+
+def _near(rare: str, name: str) -> bool:
+    """One slip in a word of four letters, two in one of eight. Numbers are never misspelt."""
+    left, right = rare.casefold(), name.casefold()
+    most = 2 if min(len(left), len(right)) >= 8 else 1
+    if min(len(left), len(right)) < 4 or abs(len(left) - len(right)) > most:
+        return False
+    if number_value(rare) is not None or _digits(left) != _digits(right):
+        return False
+    if spelling_key(rare) == spelling_key(name):
+        return False
+    return (left[0] == right[0] or left[-1] == right[-1]) and _slips(left, right) <= most
+
+
+def _slips(left: str, right: str) -> int:
+    """Letters left out, put in, changed or swapped with the next (optimal string alignment)."""
+    before: list[int] = []
+    above = list(range(len(right) + 1))
+    for i, a in enumerate(left, start=1):
+        row = [i]
+        for j, b in enumerate(right, start=1):
+            best = min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                best = min(best, before[j - 2] + 1)
+            row.append(best)
+        before, above = above, row
+    return above[-1]
+
+
+def _extremes(counts: Counter[str]) -> tuple[tuple[str, int], tuple[str, int]]:
+    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    return ordered[0], ordered[-1]
+
+
+def _with_class(subject: Subject, name: str) -> tuple[Sample, ...]:
+    return samples(subject.file, _rows_with(subject, name))
+
+
+def _rows_with(subject: Subject, name: str) -> Iterable[Example]:
+    return (row for row in subject.examples if name in subject.classes(row))
+
+
+def _parts(name: str) -> list[str]:
+    """Of a name that a sign joins, by the first of the signs that it has; brackets around a list
+    are no part of them.
+    """
+    if number_value(name) is not None:
+        return [name]
+    if name.startswith("[") and name.endswith("]"):
+        name = name[1:-1]
+    mark = next((mark for mark in _JOINING if mark in name), None)
+    return [part.strip() for part in name.split(mark) if part.strip()] if mark else [name]
+
+
+def _digits(name: str) -> str:
+    return re.sub(r"\D+", "", name)

@@ -1,0 +1,78 @@
+"""The check on rows that judge and are nearly rows that train: their scores flatter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from trainer.data_checks.finding import MAX_SAMPLES, Finding, Sample, Severity, cropped
+from trainer.data_checks.near_texts import Pair, near_texts
+from trainer.data_checks.subject import Subject
+from trainer.readers.example import Example
+
+#: share of words in common from which texts are nearly the same, where nothing else is known
+_SAME_WORDS = 0.8
+#: and from which the base is asked whether they mean the same, and how sure it must be
+_MAYBE_WORDS = 0.5
+_SAME_MEANING = 0.9
+_MAX_ASKED = 1000
+#: a check that someone waits for looks at no more rows; a job that runs looks at all
+_MAX_ROWS = 50_000
+_MANY = 0.05
+
+
+def near_leaks(subject: Subject) -> Iterator[Finding]:
+    """Between the training rows and, each for itself, test and dev rows."""
+    if subject.split is None:
+        return
+    if subject.likeness is None and len(subject.split.train) > _MAX_ROWS:
+        return
+    for part in ("test", "dev"):
+        rows: list[Example] = getattr(subject.split, part)
+        pairs = _near(rows, subject.split.train, subject)
+        if pairs:
+            yield _finding(subject, part, rows, pairs)
+
+
+def _near(rows: Sequence[Example], train: Sequence[Example], subject: Subject) -> list[Pair]:
+    texts, among = [_text(row) for row in rows], [_text(row) for row in train]
+    if subject.likeness is None:
+        return near_texts(texts, among, _SAME_WORDS)
+    maybe = near_texts(texts, among, _MAYBE_WORDS)
+    # the likest first, so that a bound leaves out the least likely
+    asked = sorted(maybe, key=lambda pair: -pair.overlap)[:_MAX_ASKED]
+    if not asked:
+        return []
+    likeness = subject.likeness([(texts[pair.query], among[pair.found]) for pair in asked])
+    return [
+        pair
+        for pair, alike in zip(asked, likeness, strict=True)
+        if alike >= _SAME_MEANING or pair.overlap == 1.0
+    ]
+
+
+def _finding(subject: Subject, part: str, rows: list[Example], pairs: list[Pair]) -> Finding:
+    assert subject.split is not None
+    train, share = subject.split.train, len(pairs) / len(rows)
+    how = "by their words" if subject.likeness is None else "by their words and embeddings"
+    shown = [
+        Sample(
+            file=subject.file_of(part),
+            line=rows[pair.query].line,
+            text=f"{cropped(rows[pair.query].text)} ~ line {train[pair.found].line}: "
+            f"{cropped(train[pair.found].text)}",
+        )
+        for pair in pairs[:MAX_SAMPLES]
+    ]
+    return Finding(
+        code="near_leak",
+        severity=Severity.WARNING if share >= _MANY else Severity.INFO,
+        message=f"{len(pairs)} of {len(rows)} {part} rows ({share:.1%}) nearly repeat a training "
+        f"row, {how}; on these the metrics flatter.",
+        count=len(pairs),
+        samples=tuple(shown),
+        facts={"part": part, "share": round(share, 4)},
+    )
+
+
+def _text(row: Example) -> str:
+    return row.text if row.pair is None else f"{row.text} {row.pair}"

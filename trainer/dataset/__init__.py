@@ -1,0 +1,4 @@
+"""From records to encoded rows: examples, splits, batches.
+
+Knows the tokenizer and the heads; no slot and no run.
+"""

@@ -1,0 +1,91 @@
+"""Records to checked examples of one head. Knows how many are too few or too many; no files, splits
+or tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trainer.errors import (
+    AllDuplicates,
+    BadDataset,
+    BadLine,
+    MissingColumn,
+    TooFewRows,
+    TooManyRows,
+)
+from trainer.heads import HEAD_DATA
+from trainer.jobs.values import JobSpec
+from trainer.readers.example import Example
+from trainer.readers.record import Record
+
+MIN_ROWS = 20
+MAX_ROWS = 500_000
+#: whoever has more than these has the wrong column, and no use for a longer list
+MAX_ERRORS = 1000
+
+
+def read_examples(records: Iterable[Record | BadLine], spec: JobSpec) -> list[Example]:
+    """Every record, checked. Raises BadDataset, naming the first line that cannot be used."""
+    examples, errors = usable_examples(records, spec)
+    if errors:
+        raise errors[0]
+    return examples
+
+
+def usable_examples(
+    records: Iterable[Record | BadLine], spec: JobSpec
+) -> tuple[list[Example], list[BadDataset]]:
+    """The rows that can be used, and why the others cannot. Raises BadDataset where a file ends
+    being one.
+    """
+    data, examples, errors = HEAD_DATA[spec.head], list[Example](), list[BadDataset]()
+    for record in records:
+        try:
+            if isinstance(record, BadLine):
+                raise record
+            examples.append(data.example(record, spec))
+        except (BadLine, MissingColumn) as error:
+            errors.append(error)
+            if len(errors) >= MAX_ERRORS:
+                return examples, errors
+        if len(examples) > MAX_ROWS:
+            raise TooManyRows(f"The file has more than {MAX_ROWS} rows; train on a sample of them.")
+    if not examples and not errors:
+        raise BadDataset("The file has no rows.")
+    if examples:
+        errors += _unlike(examples, spec.head)
+    return examples, errors
+
+
+def _unlike(examples: list[Example], head: str) -> list[BadDataset]:
+    try:
+        HEAD_DATA[head].check_alike(examples)
+    except BadDataset as error:
+        return [error]
+    return []
+
+
+def check_trainable(examples: list[Example], head: str) -> None:
+    """What a whole training file must have for its head: enough rows, and more than one thing to
+    tell apart.
+    """
+    if len(examples) < MIN_ROWS:
+        raise TooFewRows(
+            f"The file has {len(examples)} rows; training needs at least {MIN_ROWS}.",
+            rows=len(examples), minimum=MIN_ROWS,
+        )  # fmt: skip
+    HEAD_DATA[head].check(examples)
+    num_texts = len({row.group for row in examples})
+    if num_texts < MIN_ROWS:
+        raise AllDuplicates(
+            f"The file's {len(examples)} rows hold {num_texts} different texts; training needs at "
+            f"least {MIN_ROWS}."
+        )
+
+
+def labels_of(examples: list[Example], head: str) -> list[str]:
+    """The labels of a head, in an order that does not depend on the order of rows. Empty for heads
+    without labels.
+    """
+    return HEAD_DATA[head].labels(examples)

@@ -1,0 +1,64 @@
+"""Examples of texts to write as rows the engine takes. Knows the base's prompts; no
+split and no epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from engine.errors import BadRow
+from engine.heads.generate import MOST_TOKENS
+from engine.text.prompts import Lesson, Prompter
+from trainer.errors import BadLine
+from trainer.heads.encoded import EncodedRow, Piece
+from trainer.readers.example import Example
+
+#: a version may run a little past what it learned
+_ROOM = 8
+
+
+def encode_lessons(
+    examples: Sequence[Example], head: dict[str, Any], prompter: Prompter, max_tokens: int
+) -> list[EncodedRow]:
+    """In order. Raises BadLine for a conversation that the base has no words for."""
+    encoded = list[EncodedRow]()
+    for example in examples:
+        try:
+            encoded.append(_encoded(example, head, prompter, max_tokens))
+        except BadRow as error:
+            raise BadLine(f"Line {example.line}: {error}.", line=example.line) from error
+    return encoded
+
+
+def covering(head: dict[str, Any], rows: Sequence[EncodedRow]) -> dict[str, Any]:
+    """The head's settings, with room for every answer of these rows as the base writes it."""
+    longest = max((row.answer_tokens for row in rows), default=0)
+    return head | {"max_tokens": min(MOST_TOKENS, max(head["max_tokens"], longest + _ROOM))}
+
+
+def _encoded(
+    example: Example, head: dict[str, Any], prompter: Prompter, max_tokens: int
+) -> EncodedRow:
+    """Every answer that is learned is a piece; what is compared is the last of them, as it reads
+    when it is written.
+    """
+    lessons = lessons_of(example, head, prompter)
+    fitting = [lesson.within(max_tokens) for lesson in lessons]
+    last = lessons[-1]
+    return EncodedRow(
+        pieces=tuple(Piece(ids=each.ids, type_ids=None, target=each.target) for each in fitting),
+        example=replace(example, label=prompter.text(last.answer)),
+        truncated=any(a is not b for a, b in zip(fitting, lessons, strict=True)),
+        asked=tuple(fitting[-1].asked),
+        answer_tokens=len(last.answer),
+        said=prompter.text,
+    )
+
+
+def lessons_of(example: Example, head: dict[str, Any], prompter: Prompter) -> list[Lesson]:
+    """Of each answer that is learned one. Raises the engine's BadRow."""
+    if not example.turns:
+        return [prompter.lesson(example.text, str(example.label), head)]
+    return [prompter.lesson(turn.asked, turn.answer, head) for turn in example.turns]

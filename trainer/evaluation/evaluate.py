@@ -1,0 +1,121 @@
+"""Rows through a slot by `Predict`, the path that serves, and what the answers are worth. Touches
+no training state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.heads import head_kind
+from engine.heads.generate import GenerateHead
+from engine.port import Array, EnginePort, Predict, Predicted, Result
+from trainer.dataset.batches import prediction_batches
+from trainer.engine_client import await_answer, error_of
+from trainer.evaluation.activations import fill
+from trainer.evaluation.generate import written
+from trainer.heads import HEAD_DATA
+from trainer.heads.encoded import EncodedRow
+from trainer.metrics.metrics import Metrics
+
+Logits = NDArray[np.float32]
+
+_IN_FLIGHT = 2
+_NONE = np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Metrics, the mean loss where the head has one, and the logits behind them in the order of the
+    rows.
+    """
+
+    metrics: Metrics
+    loss: float | None
+    logits: list[Logits]
+
+
+def evaluate(
+    port: EnginePort,
+    rows: Sequence[EncodedRow],
+    head: dict[str, Any],
+    slot: int,
+    waiting: Callable[[], object],
+) -> Evaluation:
+    """Judge what the training slot answers. Raises the engine's error when a row has no answer.
+
+    `waiting` is called between steps and may raise to end it.
+    """
+    if head["kind"] != GenerateHead.name:
+        fill(port, rows, slot, waiting)
+    logits = predict(port, rows, head, slot, waiting, keyed=True)
+    truth = [row.example.label for row in rows]
+    return Evaluation(
+        metrics=HEAD_DATA[head["kind"]].measure(truth, guesses(rows, logits, head)),
+        loss=_loss(rows, logits, head),
+        logits=logits,
+    )
+
+
+def predict(
+    port: EnginePort,
+    rows: Sequence[EncodedRow],
+    head: dict[str, Any],
+    slot: int,
+    waiting: Callable[[], object],
+    place: dict[int, str] | None = None,
+    *,
+    keyed: bool = False,
+) -> list[Logits]:
+    """Logits, or written tokens, in the order of the rows; `place` goes with every step, so that
+    nothing placed between is in the way. Keyed rows start at what was filled of them.
+    """
+    if head["kind"] == GenerateHead.name:
+        return written(port, rows, head, slot, waiting, place)
+    pieces = [piece for row in rows for piece in row.pieces]
+    answers: list[Logits] = [_NONE] * len(pieces)
+    in_flight: deque[tuple[list[int], Future[Result]]] = deque()
+    for batch in prediction_batches([len(piece.ids) for piece in pieces]):
+        waiting()
+        step = Predict(
+            rows=[pieces[index].row(slot) for index in batch],
+            place=place or {},
+            keys=[pieces[index].key for index in batch] if keyed else [],
+        )
+        in_flight.append((batch, port.submit(step)))
+        if len(in_flight) >= _IN_FLIGHT:
+            _collect(*in_flight.popleft(), answers)
+    for batch, future in in_flight:
+        _collect(batch, future, answers)
+    given, kind = iter(answers), head_kind(head)
+    return [kind.merged(list(islice(given, len(row.pieces))), row.encodings) for row in rows]
+
+
+def guesses(
+    rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+) -> list[Any]:
+    """What each row is answered with: a label, a number, one tag per word and so on."""
+    return HEAD_DATA[head["kind"]].guesses(rows, logits, head)
+
+
+def _collect(batch: list[int], future: Future[Result], answers: list[Logits]) -> None:
+    for index, answer in zip(batch, await_answer(future, Predicted).rows, strict=True):
+        if not isinstance(answer, Array):
+            raise error_of(answer)
+        answers[index] = answer.numpy()
+
+
+def _loss(
+    rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+) -> float | None:
+    data = HEAD_DATA[head["kind"]]
+    each = [data.loss(answer, row) for row, answer in zip(rows, logits, strict=True)]
+    known = [loss for loss in each if loss is not None]
+    return float(np.mean(known)) if known else None

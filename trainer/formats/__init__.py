@@ -1,1 +1,0 @@
-"""The formats of labelled files: one file each, and the table of them in `trainer/table.py`."""

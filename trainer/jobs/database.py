@@ -1,0 +1,96 @@
+"""The trainer's SQLite database: opened, brought to this release's tables, read and written in
+transactions. Knows no statement about files or jobs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from adapters_registry import private
+from adapters_registry.sqlite_fault import SQLITE_ERRORS, SqliteFault, sqlite_fault, sqlite_words
+from trainer.errors import OutOfFiles, StorageBusy, StorageFailed, StorageFull
+from trainer.jobs.schema import METADATA, SCHEMA_VERSION, STEPS, sqlite_engine
+from trainer.storage_errors import storing
+
+_KINDS: dict[SqliteFault, type[StorageFailed]] = {
+    SqliteFault.BUSY: StorageBusy,
+    SqliteFault.FULL: StorageFull,
+    SqliteFault.OUT_OF_FILES: OutOfFiles,
+}
+
+
+class Database:
+    """Safe to use from several threads and processes."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._writes = engine
+        self._reads = engine.execution_options(reads=True)
+        with self._writes.begin() as db:
+            _migrate(db)
+        # a connection that never writes: `data_version` moves when any other commits
+        self._watch = engine.raw_connection()
+        self._watching = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Raises StorageFailed."""
+        what = f"The job database {path} cannot be opened"
+        with storing(what):
+            private.make_directory(path.parent)
+            private.make_file(path)
+        with _translated(what):
+            return cls(sqlite_engine(path))
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction. Raises StorageFailed, and nothing of it was kept then."""
+        with _translated("The job database cannot be written"), self._writes.begin() as db:
+            yield db
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """Raises StorageFailed."""
+        with _translated("The job database cannot be read"), self._reads.begin() as db:
+            yield db
+
+    def generation(self) -> int:
+        """Another number once anyone, in any process, has written. Raises StorageFailed."""
+        with self._watching, _translated("The job database cannot be read"):
+            cursor = self._watch.cursor()
+            cursor.execute("PRAGMA data_version")
+            [[generation]] = cursor.fetchall()
+            cursor.close()
+        return int(generation)
+
+    def close(self) -> None:
+        with self._watching:
+            self._watch.close()
+        self._writes.dispose()
+
+
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except SQLITE_ERRORS as error:
+        kind = _KINDS.get(sqlite_fault(error), StorageFailed)
+        raise kind(f"{what}: {sqlite_words(error)}.") from error
+
+
+def _migrate(db: sa.Connection) -> None:
+    """Forward only, in one transaction: a server that dies half-way leaves the tables it found."""
+    found = int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if found > SCHEMA_VERSION:
+        raise StorageFailed(
+            f"The job database has schema {found}; this release knows up to {SCHEMA_VERSION}."
+        )
+    if sa.inspect(db).has_table("jobs"):
+        for statement in (each for step in STEPS[found:] for each in step):
+            db.exec_driver_sql(statement)
+    METADATA.create_all(db)
+    db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -1,0 +1,76 @@
+"""All SQL about the events of jobs. Knows no state of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from trainer.jobs.database import Database
+from trainer.jobs.events import LEVELS, Event
+from trainer.jobs.schema import EVENTS
+
+_FIELDS = ("code", "message", "created_at", "level", "data", "number")
+
+
+class EventTable:
+    """Events are only ever added, each with its job's next number."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(
+        self,
+        tenant: str,
+        job_id: str,
+        *,
+        after: int | None = None,
+        limit: int,
+        newest_first: bool = False,
+        codes: Sequence[str] = (),
+    ) -> list[Event]:
+        """`after` is the last number of the page before, in the order that is asked for."""
+        number = EVENTS.c.number
+        found = EVENTS.select().where(_of(tenant, job_id)).limit(limit)
+        found = found.order_by(number.desc() if newest_first else number)
+        if after is not None:
+            found = found.where(number < after if newest_first else number > after)
+        if codes:
+            found = found.where(EVENTS.c.code.in_(codes))
+        with self._database.read() as db:
+            return [_event_of(row) for row in db.execute(found)]
+
+
+def add_events(db: sa.Connection, tenant: str, job_id: str, events: Sequence[Event]) -> None:
+    """Within the transaction that changes the job, so that none is told of what did not happen."""
+    if not events:
+        return
+    last = db.execute(sa.select(sa.func.max(EVENTS.c.number)).where(_of(tenant, job_id))).scalar()
+    rows = [
+        {name: getattr(event, name) for name in _FIELDS}
+        | {"tenant": tenant, "job_id": job_id, "number": number}
+        for number, event in enumerate(events, (last or 0) + 1)
+    ]
+    db.execute(EVENTS.insert(), rows)
+
+
+def count_since(db: sa.Connection, tenant: str, job_id: str, code: str, since: str) -> int:
+    """How many of a job's events of one code came after its last of another."""
+    own, number = _of(tenant, job_id), EVENTS.c.number
+    last = sa.select(sa.func.coalesce(sa.func.max(number), 0)).where(own, EVENTS.c.code == since)
+    later = sa.select(sa.func.count()).where(
+        own, EVENTS.c.code == code, number > last.scalar_subquery()
+    )
+    return db.execute(later).scalar_one()
+
+
+def _of(tenant: str, job_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(EVENTS.c.tenant == tenant, EVENTS.c.job_id == job_id)
+
+
+def _event_of(row: sa.Row[Any]) -> Event:
+    """One that another release wrote too."""
+    values = {name: getattr(row, name) for name in _FIELDS}
+    level = row.level if row.level in LEVELS else LEVELS[0]
+    return Event(**{**values, "level": level, "data": row.data or {}})

@@ -1,0 +1,160 @@
+"""Uploaded files: bytes under one directory, records in the job database. Knows nothing of what is
+in a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePath
+
+from adapters_registry import private
+from trainer.errors import FileTooLarge, UnknownFile
+from trainer.jobs.store import JobStore
+from trainer.jobs.values import FileRecord
+from trainer.storage_errors import storing
+
+_log = logging.getLogger(__name__)
+_PART = ".part"
+
+
+class FileStore:
+    """Files by id, each seen by its own tenant only.
+
+    A file is on disk, whole and synced, before its record is written; a crash between the two
+    leaves bytes without a record, which `sweep` removes.
+    """
+
+    def __init__(
+        self, directory: Path, store: JobStore, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._clock = clock
+        with storing(f"The upload directory {directory} cannot be made"):
+            private.make_directory(directory)
+
+    def put(
+        self, tenant: str, filename: str, purpose: str, chunks: Iterable[bytes], max_bytes: int
+    ) -> FileRecord:
+        """Store an upload. Raises FileTooLarge or StorageFailed, and keeps nothing then."""
+        file_id = f"file-{uuid.uuid4().hex}"
+        size, sha256 = self._store_bytes(self._where(file_id), chunks, max_bytes)
+        record = FileRecord(
+            id=file_id,
+            tenant=tenant,
+            filename=_plain(filename),
+            purpose=purpose,
+            bytes=size,
+            sha256=sha256,
+            created_at=self._clock(),
+        )
+        try:
+            self._store.files.add(record)
+        except BaseException:
+            self._drop(file_id)
+            raise
+        return record
+
+    def get(self, tenant: str, file_id: str) -> FileRecord:
+        return self._store.files.get(tenant, file_id)
+
+    def list(
+        self,
+        tenant: str,
+        after: str | None = None,
+        limit: int = 100,
+        *,
+        purpose: str | None = None,
+        oldest_first: bool = False,
+    ) -> Sequence[FileRecord]:
+        return self._store.files.list(
+            tenant, after, limit, purpose=purpose, oldest_first=oldest_first
+        )
+
+    def path(self, tenant: str, file_id: str) -> Path:
+        """Where the bytes are, for the file's own tenant."""
+        return self._where(self.get(tenant, file_id).id)
+
+    def read(self, tenant: str, file_id: str) -> bytes:
+        path = self.path(tenant, file_id)
+        with storing(f"The file {file_id!r} cannot be read"):
+            try:
+                return path.read_bytes()
+            except FileNotFoundError:
+                raise UnknownFile(f"The bytes of the file {file_id!r} are gone.") from None
+
+    def delete(self, tenant: str, file_id: str) -> None:
+        """Raises FileInUse while a queued or running job needs the file."""
+        self._store.files.delete(tenant, file_id)
+        self._drop(file_id)
+
+    def sweep(self, older_than_s: float = 3600.0) -> Sequence[str]:
+        """Remove what crashed uploads left behind; the age keeps uploads in progress out of it."""
+        known = self._store.files.ids()
+        oldest = self._clock() - older_than_s
+        orphans = [
+            p
+            for p in self._directory.iterdir()
+            if p.name not in known and p.stat().st_mtime < oldest
+        ]
+        for orphan in orphans:
+            orphan.unlink()
+        return sorted(orphan.name for orphan in orphans)
+
+    def _drop(self, file_id: str) -> None:
+        """The bytes of what has no record; a sweep finds what cannot be removed now."""
+        try:
+            self._where(file_id).unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("the bytes of %s stay: %s", file_id, error, extra={"action": "file.left"})
+
+    def _where(self, file_id: str) -> Path:
+        return self._directory / file_id
+
+    def _store_bytes(self, path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
+        part = path.with_name(path.name + _PART)
+        try:
+            with storing("The upload could not be stored"):
+                size, sha256 = _write_synced(part, chunks, max_bytes)
+                part.rename(path)
+                _sync_directory(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
+            raise
+        return size, sha256
+
+
+def _write_synced(path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
+    size, running = 0, hashlib.sha256()
+    with private.create(path) as file:
+        for chunk in chunks:
+            size += len(chunk)
+            if size > max_bytes:
+                raise FileTooLarge(max_bytes)
+            running.update(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
+    return size, running.hexdigest()
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _plain(filename: str) -> str:
+    """A name to show and to tell the format by; it is never part of a path."""
+    name = PurePath(filename.replace("\\", "/")).name
+    return "".join(letter for letter in name if letter.isprintable())[:255] or "upload"

@@ -1,0 +1,68 @@
+"""Where a job goes that its worker laid down or was lost with: what its owner asked for meanwhile
+decides. Moves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from trainer.errors import JobLost
+from trainer.jobs.event_table import count_since
+from trainer.jobs.events import CHECKPOINT
+from trainer.jobs.states import ENDS, MAX_IDLE_ATTEMPTS, Phase, Status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aftermath:
+    """The next state, the sentence that tells of it, and what else of the row changes."""
+
+    status: Status
+    message: str
+    values: Mapping[str, Any]
+
+
+def after_pause(row: sa.Row[Any], now: float) -> Aftermath:
+    """Paused, unless its owner cancelled it or took the wish back while it wound down."""
+    if row.cancel_requested:
+        return _cancelled(ENDS[Status.CANCELLED], now)
+    rest = {"phase": Phase.WAITING, "attempt": row.attempt - 1, "pause_requested": False}
+    if row.pause_requested:
+        return Aftermath(status=Status.PAUSED, message="The job was paused.", values=rest)
+    message = "The job waits for a worker again."
+    return Aftermath(status=Status.QUEUED, message=message, values=rest)
+
+
+def after_loss(db: sa.Connection, row: sa.Row[Any], now: float) -> Aftermath:
+    """To the queue again, as long as that may come to more."""
+    message = "The job's worker was lost."
+    if row.cancel_requested:
+        return _cancelled(message, now)
+    if is_stuck(db, row):
+        error = JobLost()
+        failed = {"error_code": error.code, "error_message": str(error)}
+        return Aftermath(status=Status.FAILED, message=str(error), values={**_end(now), **failed})
+    values: dict[str, Any] = {"phase": Phase.WAITING}
+    if row.pause_requested:
+        values["pause_requested"] = False
+        return Aftermath(status=Status.PAUSED, message=message, values=values)
+    return Aftermath(status=Status.QUEUED, message=message, values=values)
+
+
+def is_stuck(db: sa.Connection, row: sa.Row[Any]) -> bool:
+    """Whether its last attempts saved nothing. Those that others ended do not count, so a job must
+    have as many that do.
+    """
+    begun = count_since(db, row.tenant, row.id, f"job.{Status.RUNNING}", CHECKPOINT)
+    return min(int(row.attempt), begun) >= MAX_IDLE_ATTEMPTS
+
+
+def _cancelled(message: str, now: float) -> Aftermath:
+    return Aftermath(status=Status.CANCELLED, message=message, values=_end(now))
+
+
+def _end(now: float) -> dict[str, Any]:
+    return {"phase": Phase.DONE, "finished_at": now}

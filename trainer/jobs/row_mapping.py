@@ -1,0 +1,44 @@
+"""Rows of the trainer's tables as values, and the selects that every kind of row shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from trainer.jobs.schema import JOBS
+from trainer.jobs.values import FileRecord
+
+FILE_FIELDS = tuple(FileRecord.__dataclass_fields__)
+
+
+def owned(table: sa.Table, tenant: str, row_id: str) -> sa.ColumnElement[bool]:
+    return sa.and_(table.c.tenant == tenant, table.c.id == row_id)
+
+
+def page_of(
+    table: sa.Table, tenant: str, after: str | None, limit: int, *, oldest_first: bool = False
+) -> sa.Select[Any]:
+    """Newest first; `after` is the last id of the page before."""
+    seq = table.c.seq
+    found = table.select().where(table.c.tenant == tenant).limit(limit)
+    found = found.order_by(seq if oldest_first else seq.desc())
+    if after is None:
+        return found
+    last = sa.select(seq).where(owned(table, tenant, after)).scalar_subquery()
+    return found.where(seq > last if oldest_first else seq < last)
+
+
+def file_of(row: sa.Row[Any]) -> FileRecord:
+    return FileRecord(**{name: getattr(row, name) for name in FILE_FIELDS})
+
+
+def has_note(name: str, value: str) -> sa.ColumnElement[bool]:
+    """Jobs with this in their metadata. Name and value are compared as they are: a JSON path has
+    characters of its own, and compares names as they are written, escapes and all.
+    """
+    text = sa.cast(JOBS.c.spec, sa.String)
+    whole = sa.case((sa.func.json_valid(text) == 1, text), else_="{}")
+    notes = sa.func.json_each(whole, "$.metadata").table_valued("key", "value")
+    mine = sa.and_(notes.c.key == name, notes.c.value == value)
+    return sa.exists(sa.select(sa.literal(1)).select_from(notes).where(mine))

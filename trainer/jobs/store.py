@@ -1,0 +1,238 @@
+"""All SQL of jobs: their states, with leases and fencing tokens. Knows no bytes and no engine.
+
+Every change of a running job carries the token its claim was given; a worker whose lease was taken
+over changes nothing. Every change of a state tells an event in the same transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from trainer.errors import LeaseLost
+from trainer.jobs.changes import JobChanges
+from trainer.jobs.database import Database
+from trainer.jobs.event_table import EventTable, add_events
+from trainer.jobs.events import Event
+from trainer.jobs.file_table import FileTable, must_exist
+from trainer.jobs.queue import end_if_damaged, next_waiting
+from trainer.jobs.recovery import after_loss, after_pause, is_stuck
+from trainer.jobs.row_mapping import has_note, owned, page_of
+from trainer.jobs.schema import JOB_FILES, JOBS
+from trainer.jobs.states import ENDS, Phase, Status, Wish
+from trainer.jobs.stored_job import job_of
+from trainer.jobs.transitions import found, going_on, move, one_job, tell, update
+from trainer.jobs.values import Claim, Job, JobSpec
+
+_AT_REST: dict[str, Any] = {"eta_s": None, "lease_until": None}
+
+
+class JobStore:
+    """Jobs in one SQLite database, beside their files and events. Safe to use from several threads
+    and processes.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        #: the moment, as everything here is dated
+        self.clock = clock
+        self.files = FileTable(database)
+        self.changes = JobChanges(database)
+        self._events = EventTable(database)
+
+    @classmethod
+    def open(cls, path: Path, clock: Callable[[], float] = time.time) -> JobStore:
+        return cls(Database.open(path), clock)
+
+    def close(self) -> None:
+        self._database.close()
+
+    # ------------------------------------------------------------ the owner's side
+
+    def submit(self, job_id: str, spec: JobSpec) -> Job:
+        """Queue a job. Raises UnknownFile when one of its files went away meanwhile."""
+        row = {
+            "id": job_id, "tenant": spec.tenant, "spec": spec.to_json(), "status": Status.QUEUED,
+            "phase": Phase.WAITING, "created_at": self.clock(), "result": {},
+        }  # fmt: skip
+        with self._database.write() as db:
+            for file_id in spec.file_ids:
+                must_exist(db, spec.tenant, file_id)
+            db.execute(JOBS.insert().values(row))
+            links = [
+                {"tenant": spec.tenant, "job_id": job_id, "file_id": each}
+                for each in set(spec.file_ids)
+            ]
+            db.execute(JOB_FILES.insert(), links)
+            job = one_job(db, spec.tenant, job_id)
+            tell(db, job, "job.queued", "The job waits for a worker.", self.clock())
+        return self.job(spec.tenant, job_id)
+
+    def job(self, tenant: str, job_id: str) -> Job:
+        with self._database.read() as db:
+            return job_of(one_job(db, tenant, job_id))
+
+    def list_jobs(
+        self, tenant: str, after: str | None, limit: int, metadata: Mapping[str, str] | None = None
+    ) -> list[Job]:
+        """Newest first; of those with `metadata` among their own, where it is given."""
+        page = page_of(JOBS, tenant, after, limit)
+        for name, value in (metadata or {}).items():
+            page = page.where(has_note(name, value))
+        with self._database.read() as db:
+            return [job_of(row) for row in db.execute(page)]
+
+    def list_events(self, tenant: str, job_id: str, **page: Any) -> list[Event]:
+        """A page as `EventTable.list` has it. Raises UnknownJob."""
+        self.job(tenant, job_id)
+        return self._events.list(tenant, job_id, **page)
+
+    def ids_going_on(self) -> set[str]:
+        """Jobs of every tenant that have not ended: what the sweep must keep."""
+        with self._database.read() as db:
+            ended = [status for status in Status if status.ended]
+            going_on = sa.select(JOBS.c.id).where(JOBS.c.status.not_in(ended))
+            return set(db.execute(going_on).scalars())
+
+    def count_jobs(self) -> dict[str, int]:
+        """Jobs of every tenant by status, for metrics."""
+        counted = sa.select(JOBS.c.status, sa.func.count()).group_by(JOBS.c.status)
+        with self._database.read() as db:
+            found = {str(status): int(count) for status, count in db.execute(counted)}
+        return {status: found.get(status, 0) for status in Status}
+
+    def cancel(self, tenant: str, job_id: str) -> Job:
+        """A waiting job ends now; a running one as soon as its worker looks. Raises JobEnded."""
+        with self._database.write() as db:
+            row = going_on(db, tenant, job_id)
+            if row.status == Status.RUNNING:
+                update(db, found(row), cancel_requested=True)
+                tell(db, row, "job.cancelling", "The job is to end.", self.clock())
+            else:
+                now = self.clock()
+                end = {"phase": Phase.DONE, "finished_at": now}
+                move(db, found(row), Status.CANCELLED, ENDS[Status.CANCELLED], now, **end)
+        return self.job(tenant, job_id)
+
+    def pause(self, tenant: str, job_id: str) -> Job:
+        """A queued job at once, a running one as soon as its worker looks; a paused one stays so.
+        Raises JobEnded.
+        """
+        with self._database.write() as db:
+            row = going_on(db, tenant, job_id)
+            if row.status == Status.RUNNING:
+                update(db, found(row), pause_requested=True)
+                tell(db, row, "job.pausing", "The job is to pause.", self.clock())
+            elif row.status == Status.QUEUED:
+                move(db, found(row), Status.PAUSED, "The job was paused.", self.clock())
+        return self.job(tenant, job_id)
+
+    def resume(self, tenant: str, job_id: str) -> Job:
+        """Takes back a wish to pause, too; a job that goes on anyway is left alone. Raises
+        JobEnded.
+        """
+        with self._database.write() as db:
+            row = going_on(db, tenant, job_id)
+            if row.status == Status.PAUSED:
+                move(
+                    db, found(row), Status.QUEUED, "The job waits for a worker again.", self.clock()
+                )
+            update(db, found(row), pause_requested=False)
+        return self.job(tenant, job_id)
+
+    # ------------------------------------------------------------ the worker's side
+
+    def claim(self, worker: str, lease_s: float) -> Claim | None:
+        """The oldest job that waits, or that was lost with its worker; None when there is none.
+
+        One that cannot be read ends, and one of a newer release is left to a newer worker.
+        """
+        with self._database.write() as db:
+            self._take_up_lost(db)
+            row = next_waiting(db, self.clock())
+            if row is None:
+                return None
+            attempt, token = row.attempt + 1, row.token + 1
+            move(
+                db, found(row), Status.RUNNING, f"A worker began attempt {attempt}.", self.clock(),
+                phase=Phase.VALIDATING, worker=worker, progress=0.0, attempt=attempt, token=token,
+                lease_until=self.clock() + lease_s,
+            )  # fmt: skip
+            return Claim(job=job_of(one_job(db, row.tenant, row.id)), token=token)
+
+    def beat(
+        self, claim: Claim, lease_s: float, events: Sequence[Event] = (), **news: Any
+    ) -> Wish | None:
+        """Keep the lease and write what is new; answers what the job's owner asked for meanwhile.
+        Raises LeaseLost.
+        """
+        until = self.clock() + lease_s
+        with self._database.write() as db:
+            # without news there is no new revision: nothing that a watcher sees has changed
+            news = news or {"revision": JOBS.c.revision}
+            _must_hold(update(db, _held(claim), lease_until=until, **news), claim)
+            add_events(db, claim.job.tenant, claim.job.id, events)
+            row = one_job(db, claim.job.tenant, claim.job.id)
+        if row.cancel_requested:
+            return Wish.CANCEL
+        return Wish.PAUSE if row.pause_requested else None
+
+    def finish(self, claim: Claim, status: Status, **values: Any) -> None:
+        """End the job, once. Raises LeaseLost."""
+        assert status.ended
+        end = {"phase": Phase.DONE, **_AT_REST, "finished_at": self.clock(), **values}
+        self._let_go(claim, status, values.get("error_message") or ENDS[status], **end)
+
+    def give_back(self, claim: Claim, *, keep_attempt: bool) -> None:
+        """To the queue, from the start; `keep_attempt` when the attempt counts against the job.
+        Raises LeaseLost.
+        """
+        attempt = claim.job.attempt if keep_attempt else claim.job.attempt - 1
+        back = {"phase": Phase.WAITING, "progress": 0.0, "attempt": attempt, **_AT_REST}
+        self._let_go(claim, Status.QUEUED, "The job went back to the queue.", **back)
+
+    def may_try_again(self, claim: Claim) -> bool:
+        """Whether another attempt, after one that ended with its engine, may come to more."""
+        with self._database.read() as db:
+            return not is_stuck(db, one_job(db, claim.job.tenant, claim.job.id))
+
+    def set_aside(self, claim: Claim) -> None:
+        """Paused, with the progress it has, or where its owner wanted it meanwhile; the attempt
+        does not count. Raises LeaseLost.
+        """
+        with self._database.write() as db:
+            row = one_job(db, claim.job.tenant, claim.job.id)
+            after, now = after_pause(row, self.clock()), self.clock()
+            changed = move(
+                db, _held(claim), after.status, after.message, now, **_AT_REST, **after.values
+            )
+            _must_hold(changed, claim)
+
+    # ------------------------------------------------------------ moves
+
+    def _let_go(self, claim: Claim, target: Status, message: str, **values: Any) -> None:
+        with self._database.write() as db:
+            _must_hold(move(db, _held(claim), target, message, self.clock(), **values), claim)
+
+    def _take_up_lost(self, db: sa.Connection) -> None:
+        now = self.clock()
+        lost = sa.and_(JOBS.c.status == Status.RUNNING, JOBS.c.lease_until < now)
+        for row in db.execute(JOBS.select().where(lost)).all():
+            if end_if_damaged(db, row, now):
+                continue
+            after = after_loss(db, row, now)
+            move(db, found(row), after.status, after.message, now, **_AT_REST, **after.values)
+
+
+def _held(claim: Claim) -> sa.ColumnElement[bool]:
+    mine = owned(JOBS, claim.job.tenant, claim.job.id)
+    return sa.and_(mine, JOBS.c.token == claim.token, JOBS.c.status == Status.RUNNING)
+
+
+def _must_hold(num_changed: int, claim: Claim) -> None:
+    if not num_changed:
+        raise LeaseLost(f"The job {claim.job.id!r} is held by another worker now, or has ended.")

@@ -1,0 +1,62 @@
+"""From a checked split to what a job trains on: every row encoded once, for all its runs.
+Knows the base's tokens; no slot and no run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.heads.generate import GenerateHead
+from engine.port import EngineInfo
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
+from trainer.dataset.encode import encode_examples, head_for
+from trainer.dataset.prompt_rows import covering, encode_lessons
+from trainer.evaluation.activations import numbered
+from trainer.heads.encoded import EncodedRow
+from trainer.pipeline.prepare import Prepared
+from trainer.readers.example import Example
+from trainer.recipe.modules import frozen_share
+from trainer.recipe.recipe import learning_rate, pooling_of
+from trainer.training.run_config import Course
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """One base's way of reading rows."""
+
+    info: EngineInfo
+    tokenizer: Tokenizer
+
+    def course(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
+        """What to train on, and the test rows."""
+        spec, split = prepared.spec, prepared.split
+        settings, pooling = spec.settings, pooling_of(spec, self.info)
+        head = head_for(spec.head, pooling, prepared.labels, split.train, settings)
+        train, dev, test = numbered(
+            *(
+                self.rows(rows, head, settings.max_tokens)
+                for rows in (split.train, split.dev, split.test)
+            )
+        )
+        if spec.head == GenerateHead.name:
+            head = covering(head, [*train, *dev, *test])
+        course = Course(
+            train=train, dev=dev, head=head, settings=settings, learning_rate=learning_rate(spec),
+            frozen_share=frozen_share(spec.kind, settings, self.info),
+        )  # fmt: skip
+        return course, test
+
+    def as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
+        return self.rows(list(examples), head, None)
+
+    def rows(
+        self, examples: list[Example], head: dict[str, Any], limit: int | None
+    ) -> list[EncodedRow]:
+        """Of one part, without keys."""
+        if head["kind"] != GenerateHead.name:
+            return encode_examples(examples, head, self.tokenizer, limit)
+        limit = min(limit or self.info.max_tokens, self.info.max_tokens)
+        return encode_lessons(examples, head, Prompter(self.info, self.tokenizer), limit)

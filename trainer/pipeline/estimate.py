@@ -1,0 +1,168 @@
+"""What a job would take, measured before it is queued: a few steps on a sample of its own rows, in
+a slot that is closed again. Publishes nothing and knows no store.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import EngineGone, NotLoaded
+from engine.port import (
+    CloseTraining,
+    Done,
+    EnginePort,
+    OpenTraining,
+    Resident,
+    Stats,
+    TrainingOpened,
+)
+from engine.text.tokenizer import Tokenizer
+from trainer.engine_client import ask
+from trainer.jobs.stored_job import spec_of
+from trainer.jobs.values import JobSpec
+from trainer.pipeline.planned import planned_epochs
+from trainer.pipeline.sample import Sample, num_tokens
+from trainer.recipe.recipe import PROMPT, open_training
+from trainer.training.loop import Training
+from trainer.training.run_config import Course
+
+#: of a parameter that is trained: itself in full, its gradient, two moments and the best so far
+_TRAINED_BYTES = 4 * 5
+#: of kept activations; more is computed anew in every epoch
+_CACHE_BYTES = OpenTraining(kind="", kind_config={}, head={}, seed=0).cache_bytes
+_WIDTHS = {"float32": 4, "float64": 8}
+_HALF = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """Of the whole job, as `planned_epochs` has it. `basis` says how the seconds are known."""
+
+    #: of all runs together
+    steps: int
+    tokens: int
+    seconds: float
+    basis: str
+    rows: dict[str, int]
+    trainable_parameters: int
+    #: of the version, where it is served
+    slot_bytes: int
+    #: of one run while it trains
+    optimizer_bytes: int
+    #: of frozen activations that would be kept
+    cache_bytes: int
+    warnings: list[str]
+
+
+def estimate(
+    sample: Sample,
+    port: EnginePort,
+    tokenizer: Tokenizer,
+    clock: Callable[[], float] = time.monotonic,
+) -> Estimate:
+    """Raises the engine's errors."""
+    spec = spec_of(sample.spec, sample.spec["tenant"])
+    if spec.kind == PROMPT:
+        return _untrained(sample)
+    course = sample.course(port.info, tokenizer)
+    opened, watch, cache_bytes = _tried(spec, course, port, clock)
+    tokens, num_seeds = sample.tokens["train"], spec.settings.seeds
+    num_epochs, scale = planned_epochs(spec, port.info), tokens / num_tokens(course.train)
+    lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
+    # what is kept is computed once for all runs, what finds no room in every epoch
+    training_s = watch.filling_s * (1 + num_epochs * lost) + num_epochs * watch.training_s
+    answer_s = watch.answering_s / max(1, num_tokens(course.dev))
+    judged_tokens = num_epochs * sample.tokens["dev"] + num_seeds * sample.tokens["test"]
+    width = _WIDTHS.get(port.info.dtype, _HALF)
+    return Estimate(
+        steps=round(num_epochs * sample.steps_per_epoch),
+        tokens=round(num_epochs * tokens),
+        seconds=round(sample.reading_s + training_s * scale + judged_tokens * answer_s, 3),
+        basis="measured",
+        rows=sample.sizes,
+        trainable_parameters=opened.num_trainable,
+        slot_bytes=opened.num_trainable * width,
+        optimizer_bytes=opened.num_trainable * _TRAINED_BYTES,
+        cache_bytes=round(min(cache_bytes * scale, _CACHE_BYTES)),
+        warnings=sample.warnings,
+    )
+
+
+def _untrained(sample: Sample) -> Estimate:
+    """Of a prompt: its test rows are written, and that is all."""
+    return Estimate(
+        steps=0, tokens=0, seconds=0.0, basis="no training", rows=sample.sizes,
+        trainable_parameters=0, slot_bytes=0, optimizer_bytes=0, cache_bytes=0,
+        warnings=sample.warnings,
+    )  # fmt: skip
+
+
+@dataclass(slots=True, kw_only=True)
+class _Watch:
+    """Looks on while the sample is trained: two epochs, the second of which is like all others."""
+
+    clock: Callable[[], float]
+    filling_s: float = field(init=False, default=0.0)
+    training_s: float = field(init=False, default=0.0)
+    answering_s: float = field(init=False, default=0.0)
+    _since: float = field(init=False)
+    _stepped: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._since = self._stepped = self.clock()
+
+    @property
+    def wants_rest(self) -> bool:
+        return False
+
+    def waiting(self) -> None:
+        return None
+
+    def rested(self, state: object) -> None:
+        del state
+
+    def left(self, state: object) -> None:
+        del state
+
+    def filled(self) -> None:
+        now = self.clock()
+        self.filling_s = now - self._since
+        self._since = self._stepped = now
+
+    def stepped(self) -> None:
+        self._stepped = self.clock()
+
+    def judged(self, state: object) -> Any:
+        """True: the loop may go on."""
+        del state
+        now = self.clock()
+        self.training_s = self._stepped - self._since
+        self.answering_s = now - self._stepped
+        self._since = now
+        return True
+
+
+def _tried(
+    spec: JobSpec, course: Course, port: EnginePort, clock: Callable[[], float]
+) -> tuple[TrainingOpened, _Watch, int]:
+    """The slot as it was opened, the time it took, and the bytes it kept."""
+    before, generation = _cache_bytes(port), port.generation
+    examples = [row.example for row in course.train]
+    opened = ask(port, open_training(spec, course.head, port.info, examples), TrainingOpened)
+    try:
+        watch = _Watch(clock=clock)
+        Training(port, opened.slot, course, watch).train()
+        return opened, watch, max(0, _cache_bytes(port) - before)
+    finally:
+        # after a crash the slot is gone, or its number is already someone else's
+        if port.generation == generation:
+            with suppress(EngineGone, NotLoaded):
+                ask(port, CloseTraining(slot=opened.slot), Done)
+
+
+def _cache_bytes(port: EnginePort) -> int:
+    return ask(port, Stats(), Resident).cache_bytes

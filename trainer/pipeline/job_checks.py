@@ -1,0 +1,86 @@
+"""What is to be known of a job's files before it queues, asked in one place whoever looks: this
+process, or a child of it. Queues nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from engine.port import EngineInfo
+from engine.text.tokenizer import Tokenizer
+from trainer.jobs.job_files import ReadableFiles
+from trainer.jobs.values import JobSpec
+from trainer.pipeline.admission import Admission
+from trainer.pipeline.sample import Sample, take_sample
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What submitting a job would say of its files. `ok`: it would be queued."""
+
+    ok: bool
+    #: of the training file, and of each part of the split where there is one
+    rows: dict[str, int]
+    #: what would be trained, which is not always all that was asked for
+    kind: str
+    #: as JSON
+    findings: list[dict[str, Any]]
+
+
+class JobChecks(Protocol):
+    """Setting `cancelled` ends a check that is under way, where it can be ended."""
+
+    def check(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Checked:
+        """Raises BadSetting or UnknownFile."""
+        ...
+
+    def admit(self, spec: JobSpec, cancelled: threading.Event | None = None) -> None:
+        """Raises whatever keeps the job from being queued."""
+        ...
+
+    def sample(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Sample:
+        """Raises what `admit` does."""
+        ...
+
+
+def own_job_checks(
+    files: ReadableFiles,
+    info: EngineInfo,
+    tokenizer: Tokenizer,
+    max_rows: int,
+    clock: Callable[[], float] = time.monotonic,
+) -> OwnJobChecks:
+    admission = Admission(files=files, info=info, tokenizer=tokenizer, max_rows=max_rows)
+    return OwnJobChecks(admission=admission, clock=clock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnJobChecks:
+    """In this process, to their end."""
+
+    admission: Admission
+    clock: Callable[[], float]
+
+    def check(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Checked:
+        del cancelled
+        examination = self.admission.examined(spec)
+        return Checked(
+            ok=examination.error is None,
+            rows=examination.rows,
+            kind=examination.spec.kind,
+            findings=[finding.to_json() for finding in examination.findings],
+        )
+
+    def admit(self, spec: JobSpec, cancelled: threading.Event | None = None) -> None:
+        del cancelled
+        self.admission.prepared(spec)
+
+    def sample(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Sample:
+        del cancelled
+        admission = self.admission
+        prepared = admission.prepared(spec)
+        return take_sample(prepared, admission.info, admission.tokenizer, self.clock)

@@ -1,0 +1,195 @@
+"""A version that is a prompt: worked examples out of the training rows, and no weights. Made where
+there are too few rows to train on. Knows the registry and the engine's port; no slot of training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from adapters_registry.registry import Registry
+from adapters_registry.values import Version
+from engine.errors import EngineGone
+from engine.heads import head_kind
+from engine.port import Done, EnginePort, File, Inspect, Inspected, Load, Loaded, Unload
+from engine.text.prompts import PROMPT_FILES, Prompter
+from engine.text.tokenizer import Tokenizer
+from trainer.dataset.encode import head_for
+from trainer.dataset.prompt_rows import covering, encode_lessons
+from trainer.engine_client import ask
+from trainer.evaluation.champion import Production
+from trainer.evaluation.evaluate import Logits, predict
+from trainer.heads import HEAD_DATA
+from trainer.heads.encoded import EncodedRow
+from trainer.jobs.lease import Lease
+from trainer.jobs.states import Phase
+from trainer.pipeline.lineage import origin
+from trainer.pipeline.prepare import Prepared
+from trainer.pipeline.reporting import Reporting
+from trainer.readers.example import Example, Turn
+from trainer.recipe.recipe import PROMPT
+from trainer.report.evidence import Answered, Evidence
+
+MAX_EXAMPLES = 8
+#: of what the base reads; the rest is for what is asked, and for the answer
+_PROMPT_SHARE = 0.5
+
+
+class PromptRun:
+    """One job that ends with a prompt."""
+
+    def __init__(
+        self, port: EnginePort, registry: Registry, tokenizer: Tokenizer, proof_slot: int
+    ) -> None:
+        self._port = port
+        self._registry = registry
+        self._proof_slot = proof_slot
+        self._prompter = Prompter(port.info, tokenizer)
+
+    def run(
+        self,
+        prepared: Prepared,
+        lease: Lease,
+        reporting: Reporting,
+        seconds: Callable[[], float],
+    ) -> tuple[Version, dict[str, Any]]:
+        """The version and its report: it is judged as it is served."""
+        head = self._head(prepared)
+        lease.enter(Phase.TOKENIZING)
+        train, dev, test = (self._encoded(rows, head) for rows in _parts(prepared))
+        head = covering(head, [*train, *dev, *test])
+        with self._registry.stage() as staging:
+            for name, content in PROMPT_FILES.items():
+                staging.write(name, [content])
+            self._registry.check(staging)
+            step = Inspect(directory=str(staging.path), head=head)
+            found = ask(self._port, step, Inspected)
+            lease.enter(Phase.EVALUATING)
+            judged = Answered(rows=test, logits=self._answers(staging.path, found, test, lease))
+            lease.enter(Phase.REPORTING)
+            evidence = self._evidence(prepared, (train, dev), judged, head, reporting.production)
+            report, beside = reporting.judged(_result(prepared, head, evidence), evidence)
+            lease.enter(Phase.PUBLISHING, result=report)
+            report["seconds"] = seconds()
+            info, spec, job_id = self._port.info, prepared.spec, lease.claim.job.id
+            made_of = origin(job_id, spec, prepared.sha256s)
+            version = self._registry.publish(
+                tenant=spec.tenant, task=spec.task, staging=staging, kind=found.semantics["kind"],
+                base={"fingerprint": info.fingerprint, "name": info.base}, files=found.files,
+                semantics=found.semantics, lineage={**report, **made_of}, source="training",
+                num_parameters=found.num_parameters, promote=spec.promote, fence=job_id,
+                beside=beside, confirm=lease.confirm,
+            )  # fmt: skip
+        return version, report
+
+    def _head(self, prepared: Prepared) -> dict[str, Any]:
+        """With as many examples as there is room for."""
+        spec, train = prepared.spec, prepared.split.train
+        bare = head_for(spec.head, spec.pooling or "native", [], train, spec.settings)
+        limit, examples = self._port.info.max_tokens * _PROMPT_SHARE, list[dict[str, str]]()
+        for row in _spread(train):
+            more = [*examples, {"input": _asked(row), "output": str(row.label)}]
+            head = _with_examples(bare, more)
+            if len(more) <= MAX_EXAMPLES and len(self._prompter.tokens("a", head)) <= limit:
+                examples = more
+        return _with_examples(bare, examples)
+
+    def _encoded(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
+        return encode_lessons(rows, head, self._prompter, self._port.info.max_tokens)
+
+    def _answers(
+        self, directory: Path, found: Inspected, rows: list[EncodedRow], lease: Lease
+    ) -> list[Logits]:
+        head = found.semantics["head"]
+        files = [_file(directory, role, name) for role, name in sorted(found.files.items())]
+        name = f"prompt/{hashlib.sha256(str(head).encode()).hexdigest()}"
+        ask(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
+        try:
+            place = {self._proof_slot: name}
+            return predict(self._port, rows, head, self._proof_slot, lease.check, place)
+        finally:
+            with suppress(EngineGone):  # then nothing is loaded any more
+                ask(self._port, Unload(digest=name), Done)
+
+    def _evidence(
+        self,
+        prepared: Prepared,
+        learned: tuple[list[EncodedRow], list[EncodedRow]],
+        test: Answered,
+        head: dict[str, Any],
+        production: Production,
+    ) -> Evidence:
+        spec, (train, dev) = prepared.spec, learned
+        given = [row.example for row in test.rows]
+        run = {"seed": spec.settings.seed, "kept": True, "epochs": [], "test": _metrics(test, head)}
+        return Evidence(
+            head=head,
+            train=train,
+            dev=dev,
+            test=test,
+            sample=Answered(rows=[], logits=[]),
+            runs=[run],
+            parameters={"trainable": 0, "base": self._port.info.num_parameters},
+            warnings=prepared.warnings,
+            findings=[finding.to_json() for finding in prepared.findings],
+            production=production.answers(spec, prepared.sha256s, head, given),
+        )
+
+
+def _parts(prepared: Prepared) -> tuple[Sequence[Example], ...]:
+    return prepared.split.train, prepared.split.dev, prepared.split.test
+
+
+def _metrics(test: Answered, head: dict[str, Any]) -> dict[str, Any]:
+    data = HEAD_DATA[head["kind"]]
+    truth = [row.example.label for row in test.rows]
+    return dict(data.measure(truth, data.guesses(test.rows, test.logits, head)))
+
+
+def _result(prepared: Prepared, head: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+    return {
+        "metrics": {"dev": {}, "test": evidence.runs[0]["test"]},
+        "trainable_parameters": 0,
+        "rows": prepared.split.sizes,
+        "kind": PROMPT,
+        "examples": len(head["prompt"]["examples"]),
+        "epochs": [],
+        "warnings": list(prepared.warnings),
+        "findings": list(evidence.findings),
+    }
+
+
+def _with_examples(head: dict[str, Any], examples: list[dict[str, str]]) -> dict[str, Any]:
+    return head_kind(head).check({**head, "prompt": {"instruction": "", "examples": examples}})
+
+
+def _spread(rows: Sequence[Example]) -> list[Example]:
+    """Different answers first, in an order that does not depend on that of the rows.
+
+    A conversation's earlier turns have no place among examples of one text each, nor have tools.
+    """
+    single = [row for row in rows if not row.turns or _is_single(row.turns[-1])]
+    ordered = sorted(single, key=lambda row: hashlib.sha256(row.group.encode()).digest())
+    seen: set[Any] = set()
+    fresh = [row for row in ordered if not (row.label in seen or seen.add(row.label))]  # type: ignore[func-returns-value]
+    return [*fresh, *(row for row in ordered if row not in fresh)]
+
+
+def _is_single(turn: Turn) -> bool:
+    """One text and its answer, with nothing but instructions before them."""
+    roles = [message["role"] for message in turn.asked.messages if message["role"] != "system"]
+    special = turn.asked.tools or turn.asked.template_kwargs or turn.answer.get("tool_calls")
+    return roles == ["user"] and not special
+
+
+def _asked(row: Example) -> str:
+    """As a caller would ask it."""
+    return str(row.turns[-1].asked.messages[-1]["content"]) if row.turns else row.text
+
+
+def _file(directory: Path, role: str, name: str) -> File:
+    path = directory / name
+    return File(role=role, path=str(path), sha256=hashlib.sha256(path.read_bytes()).hexdigest())

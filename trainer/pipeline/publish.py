@@ -1,0 +1,160 @@
+"""From a trained slot to a published version: save, read strictly, reload, prove equal answers,
+publish.
+
+Knows slots, files and the registry; neither jobs nor datasets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters_registry.manifest import Manifest, ManifestFile
+from adapters_registry.registry import Registry
+from adapters_registry.values import Version
+from engine.errors import EngineGone
+from engine.port import (
+    Done,
+    EnginePort,
+    File,
+    Inspect,
+    Inspected,
+    Load,
+    Loaded,
+    Save,
+    Saved,
+    Unload,
+)
+from trainer.engine_client import ask
+from trainer.errors import ReloadMismatch, TensorsUnmoved
+from trainer.evaluation.evaluate import Logits, predict
+from trainer.heads.encoded import EncodedRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What is to be published, under which name, and the evaluation it must reproduce."""
+
+    tenant: str
+    task: str
+    promote: bool
+    #: a job publishes once, however often it runs
+    fence: str
+    lineage: Mapping[str, Any]
+    head: dict[str, Any]
+    rows: Sequence[EncodedRow]
+    logits: Sequence[Logits]
+    #: documents that are kept with the version
+    beside: Mapping[str, bytes]
+
+
+class Publisher:
+    """Publishes what a training slot holds. `proof_slot` is a slot that no serving batch uses;
+    `waiting` is called between the steps of the proof and may raise to end it, `confirm` once the
+    version is about to be written: whoever lost the job meanwhile raises there.
+    """
+
+    def __init__(
+        self,
+        port: EnginePort,
+        registry: Registry,
+        proof_slot: int,
+        waiting: Callable[[], object],
+        confirm: Callable[[], None],
+    ) -> None:
+        self._port = port
+        self._registry = registry
+        self._proof_slot = proof_slot
+        self._waiting = waiting
+        self._confirm = confirm
+
+    def publish(self, slot: int, draft: Draft) -> Version:
+        """Raises TensorsUnmoved or ReloadMismatch; nothing is published then."""
+        with self._registry.stage() as staging:
+            save = Save(slot=slot, directory=str(staging.path), head=draft.head)
+            saved = ask(self._port, save, Saved)
+            if saved.unmoved:
+                raise TensorsUnmoved(saved.unmoved)
+            self._registry.check(staging)
+            found = self._inspected(staging.path, saved)
+            self._prove(staging.path, found, draft)
+            return self._registry.publish(
+                tenant=draft.tenant,
+                task=draft.task,
+                staging=staging.path,
+                kind=found.semantics["kind"],
+                base=self._base(),
+                files=found.files,
+                semantics=found.semantics,
+                lineage=draft.lineage,
+                source="training",
+                num_parameters=found.num_parameters,
+                promote=draft.promote,
+                fence=draft.fence,
+                beside=draft.beside,
+                confirm=self._confirm,
+            )
+
+    def _inspected(self, directory: Path, saved: Saved) -> Inspected:
+        head = saved.semantics["head"]
+        found = ask(self._port, Inspect(directory=str(directory), head=head), Inspected)
+        if found.semantics["head"] != head or found.files != saved.files:
+            raise ReloadMismatch("The saved files do not say of themselves what was saved.")
+        return found
+
+    def _base(self) -> dict[str, str]:
+        return {"fingerprint": self._port.info.fingerprint, "name": self._port.info.base}
+
+    def _prove(self, directory: Path, found: Inspected, draft: Draft) -> None:
+        """The files, read back as serving reads them, answer every test row bit for bit as the
+        trained slot did.
+        """
+        manifest = self._manifest(directory, found)
+        files = [
+            File(role=f.role, path=str(directory / f.path), sha256=f.sha256) for f in manifest.files
+        ]
+        # not the bare digest: the same weights may be served already, and must not be unloaded
+        # under a caller
+        name = f"{manifest.digest}/proof/{draft.fence}"
+        ask(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
+        try:
+            place = {self._proof_slot: name}
+            logits = predict(
+                self._port, draft.rows, draft.head, self._proof_slot, self._waiting, place
+            )
+        finally:
+            with suppress(EngineGone):  # then nothing is loaded any more
+                ask(self._port, Unload(digest=name), Done)
+        num_wrong = sum(not _same(a, b) for a, b in zip(logits, draft.logits, strict=True))
+        if num_wrong:
+            raise ReloadMismatch(
+                f"{num_wrong} of {len(logits)} test rows are answered differently after saving and "
+                "reloading; nothing was published."
+            )
+
+    def _manifest(self, directory: Path, found: Inspected) -> Manifest:
+        files = tuple(
+            _manifest_file(directory, role, name) for role, name in sorted(found.files.items())
+        )
+        return Manifest(
+            kind=found.semantics["kind"], base=self._base(), files=files, semantics=found.semantics
+        )
+
+
+def _same(left: Logits, right: Logits) -> bool:
+    return left.shape == right.shape and bool(
+        np.array_equal(left.view(np.uint32), right.view(np.uint32))
+    )
+
+
+def _manifest_file(directory: Path, role: str, name: str) -> ManifestFile:
+    content = (directory / name).read_bytes()
+    return ManifestFile(
+        role=role, path=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content)
+    )

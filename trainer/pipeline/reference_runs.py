@@ -1,0 +1,126 @@
+"""Further trainings that only the report wants: on parts of the rows, and of a whole copy of the
+base. Nothing of them is kept or served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from engine.heads import head_kind
+from engine.heads.generate import GenerateHead
+from engine.port import EngineInfo
+from trainer.errors import TrainingDiverged
+from trainer.evaluation.evaluate import guesses
+from trainer.heads import HEAD_DATA
+from trainer.heads.encoded import EncodedRow
+from trainer.pipeline.job_result import Findings
+from trainer.sandbox.command import ask_child
+from trainer.settings.settings import TrainingSettings
+from trainer.training.run_config import Course
+from trainer.training.run_result import Outcome
+from trainer.training.runs import Runs
+
+#: of the rows, beside all of them
+_SHARES = (0.25, 0.5)
+#: fewer rows teach an adapter nothing
+_LEAST_ROWS = 16
+MODULE = "engine.training.full_finetuning"
+#: of a base: each takes sixteen bytes while it trains
+MOST_PARAMETERS = 500_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """`runs` opens trainings on a course; `waiting` may raise to end any of it."""
+
+    info: EngineInfo
+    runs: Callable[[Course], AbstractContextManager[Runs]]
+    waiting: Callable[[], None]
+    #: full fine-tuning, where it is wanted, may take this long
+    timeout_s: float = 4 * 3600.0
+
+    def learning_curve(self, whole: Outcome) -> list[dict[str, Any]] | None:
+        """What a quarter, a half and all of the rows reach on dev, from one and the same seed."""
+        course = whole.course
+        if not curve_shares(whole.spec.settings) or not course.dev:
+            return None
+        order = np.random.Generator(np.random.Philox(whole.seed)).permutation(len(course.train))
+        points = []
+        for share in curve_shares(whole.spec.settings):
+            rows = [course.train[i] for i in order[: round(share * len(order))].tolist()]
+            if len(rows) >= _LEAST_ROWS:
+                # the job's own runs came to their end: what only the report wants may not undo them
+                with self.runs(replace(course, train=rows)) as runs, suppress(TrainingDiverged):
+                    part = runs.train(whole.spec, f"share-{share:g}")
+                    points.append(_point(share, len(rows), part))
+        return [*points, _point(1.0, len(course.train), whole)]
+
+    def full_finetuning(self, found: Findings) -> dict[str, Any] | None:
+        """{"guesses", …} of a copy of the base, trained whole; {"error"} where it was not."""
+        spec, head = found.kept.spec, found.head
+        if not spec.settings.full_finetuning:
+            return None
+        if problem := self._problem(head, self.info.num_parameters):
+            return {"error": problem}
+        try:
+            answer = ask_child(
+                MODULE, self._question(found), timeout_s=self.timeout_s, waiting=self.waiting
+            )
+        except (ChildProcessError, TimeoutError) as error:
+            return {"error": f"Full fine-tuning failed: {error}"}
+        answers = iter([np.asarray(each, np.float32) for each in answer.pop("logits")])
+        kind = head_kind(head)
+        logits = [
+            kind.merged(list(islice(answers, len(row.pieces))), row.encodings) for row in found.rows
+        ]
+        return {**answer, "guesses": guesses(found.rows, logits, found.kept.course.head)}
+
+    def _problem(self, head: dict[str, Any], num_base: int) -> str | None:
+        if head["kind"] in (GenerateHead.name, "embed") or self.info.family == "seq2seq":
+            return f"There is no reference of full fine-tuning for a {head['kind']} head."
+        if num_base > MOST_PARAMETERS:
+            return (
+                f"The base has {num_base:,} parameters; full fine-tuning is tried with at most "
+                f"{MOST_PARAMETERS:,}."
+            )
+        return None
+
+    def _question(self, found: Findings) -> dict[str, Any]:
+        course, settings = found.kept.course, found.kept.spec.settings
+        parts = {"train": course.train, "test": found.rows}
+        return {
+            "base": self.info.base,
+            "threads": self.info.num_threads,
+            "head": course.head,
+            "seed": found.kept.seed,
+            "epochs": settings.epochs,
+            "batch_rows": settings.batch_rows,
+            **{name: [_pieces(row) for row in rows] for name, rows in parts.items()},
+        }
+
+
+def curve_shares(settings: TrainingSettings) -> tuple[float, ...]:
+    """Of the rows, that a learning curve trains on beside all of them; none where none is
+    wanted.
+    """
+    return _SHARES if settings.learning_curve else ()
+
+
+def _point(share: float, num_rows: int, outcome: Outcome) -> dict[str, Any]:
+    data, dev = HEAD_DATA[outcome.course.head["kind"]], outcome.kept.dev
+    value = next(dev[name] for name in data.metrics if name in dev)
+    better = data.more_is_better
+    return {"share": share, "rows": num_rows, "value": value, "more_is_better": better}
+
+
+def _pieces(row: EncodedRow) -> list[dict[str, Any]]:
+    return [
+        {"ids": piece.ids, "type_ids": piece.type_ids, "target": piece.target}
+        for piece in row.pieces
+    ]

@@ -1,0 +1,166 @@
+"""Parquet, read in a short-lived child with bounds on rows, bytes, memory and time: pyarrow is
+large, and a small file may say a great deal.
+
+The child (`python -m trainer.readers.parquet`) reads the file from its input and writes a JSON line
+per row; so a row here has all the checks of a JSONL line.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+from trainer.errors import BadDataset, BadLine
+from trainer.readers.jsonl import read_jsonl
+from trainer.readers.record import Record
+
+MARK = b"PAR1"
+_MAX_ROWS = 500_000
+_MAX_BYTES = 2**29
+_MEMORY_BYTES = 4 * 2**30
+_CPU_S = 120
+_BATCH_ROWS = 256
+#: what `datasets` writes where a class label is not known
+_NO_LABEL = -1
+#: what the child answers with where the file, and not the child, is at fault
+_REFUSED = 3
+
+
+def read_parquet(content: bytes) -> Iterator[Record | BadLine]:
+    """A record per row, counted from 1. Raises BadDataset, maybe after some rows."""
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, "-m", "trainer.readers.parquet"]
+    with TemporaryFile() as given, TemporaryFile() as errors:
+        given.write(content)
+        given.seek(0)
+        with subprocess.Popen(  # noqa: S603 our own module
+            command, stdin=given, stdout=subprocess.PIPE, stderr=errors, cwd=root
+        ) as child:
+            assert child.stdout is not None
+            try:
+                # row by row: all of them together may be much larger than the file
+                yield from read_jsonl(child.stdout, unit="Row")
+                code = child.wait()
+            finally:
+                child.kill()
+        errors.seek(0)
+        if code:
+            raise BadDataset(_fault(code, errors.read().decode(errors="replace").strip()[-300:]))
+
+
+def _fault(code: int, said: str) -> str:
+    if code == _REFUSED:
+        return said
+    if code == -signal.SIGXCPU:
+        return f"Reading the Parquet file takes more than {_CPU_S} s of a processor."
+    return "The Parquet file cannot be read."
+
+
+# ---------------------------------------------------------------- in the child
+
+
+def main() -> None:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
+    _limit(resource.RLIMIT_CPU, _CPU_S)
+    # its other pools reserve more address space than is allowed here
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        for line in json_lines(sys.stdin.buffer):
+            sys.stdout.write(line)
+    except (BadDataset, pa.ArrowException, OSError) as error:
+        sys.stderr.write(f"The Parquet file cannot be read: {error}".rstrip(".") + ".")
+        sys.exit(_REFUSED)
+    except UnicodeDecodeError:
+        sys.stderr.write("The Parquet file cannot be read: a text of it is not UTF-8.")
+        sys.exit(_REFUSED)
+    except MemoryError:
+        sys.stderr.write("The Parquet file's rows need more memory than reading them may take.")
+        sys.exit(_REFUSED)
+
+
+def _limit(kind: int, most: int) -> None:
+    """Lower than the parent's own limit, or the same."""
+    allowed = resource.getrlimit(kind)[1]
+    soft = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
+    resource.setrlimit(kind, (soft, allowed))
+
+
+def json_lines(file: IO[bytes]) -> Iterator[str]:
+    """Raises BadDataset where there is more than may be read."""
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    table, num_bytes = pq.ParquetFile(file), 0
+    if table.metadata.num_rows > _MAX_ROWS:
+        raise BadDataset(f"it has {table.metadata.num_rows} rows; at most {_MAX_ROWS} are read")
+    columns = table.schema_arrow.names
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+        raise BadDataset(f"it has the column {twice[0]!r} more than once")
+    names = _class_names(table.schema_arrow.metadata or {})
+    for batch in table.iter_batches(batch_size=_BATCH_ROWS):
+        for row in batch.to_pylist():
+            line = json.dumps(_named(row, names), default=_as_json) + "\n"
+            num_bytes += len(line)
+            if num_bytes > _MAX_BYTES:
+                raise BadDataset(f"its rows are more than {_MAX_BYTES} bytes as text")
+            yield line
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Hugging Face's datasets write labels as numbers, and their names beside the schema."""
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        each = dict(features).items()
+    except (ValueError, LookupError, TypeError):
+        return {}  # other programs may keep anything there
+    found = {name: _label_names(feature) for name, feature in each}
+    return {name: names for name, names in found.items() if names}
+
+
+def _label_names(feature: Any) -> list[str]:
+    """Of a class label, or of a list of them, which older versions write as a list of one."""
+    while not isinstance(feature, dict) or "feature" in feature:
+        if isinstance(feature, dict):
+            feature = feature["feature"]
+        elif isinstance(feature, list) and len(feature) == 1:
+            feature = feature[0]
+        else:
+            return []
+    names = feature.get("names") if feature.get("_type") == "ClassLabel" else None
+    return names if isinstance(names, list) else []
+
+
+def _named(row: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        column: _label(value, names[column]) if column in names else value
+        for column, value in row.items()
+    }
+
+
+def _label(value: Any, names: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_label(each, names) for each in value]
+    if value == _NO_LABEL:
+        return None
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
+
+
+def _as_json(value: object) -> Any:
+    """Dates, times and decimals as they are written. Bytes are no text, but do no harm in a column
+    that is not used.
+    """
+    if isinstance(value, bytes | bytearray):
+        return {"bytes": len(value)}
+    return str(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Bytes of an uploaded file to records with their line numbers, by the format they are in.
+
+Knows formats only, not what a record means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import PurePath
+
+from trainer.errors import BadDataset, BadLine
+from trainer.readers.conll import is_conll, read_conll
+from trainer.readers.delimited import read_delimited
+from trainer.readers.jsonl import read_jsonl
+from trainer.readers.lines import as_utf8
+from trainer.readers.not_text import refuse_other_formats
+from trainer.readers.notice import Notice
+from trainer.readers.parquet import MARK, read_parquet
+from trainer.readers.record import Record
+from trainer.readers.squad import is_squad, read_squad
+
+__all__ = ["Record", "read_records", "read_rows"]
+
+
+_JSON = ("jsonl", "json", "ndjson")
+
+
+def read_records(content: bytes, filename: str) -> Iterator[Record]:
+    """Raises BadDataset, naming the line wherever there is one to name."""
+    for row in read_rows(content, filename):
+        if isinstance(row, BadLine):
+            raise row
+        if isinstance(row, Record):
+            yield row
+
+
+def read_rows(content: bytes, filename: str) -> Iterator[Record | BadLine | Notice]:
+    """Every row, or why it cannot be read, and what was decided on the way. Raises BadDataset where
+    no row can be.
+    """
+    if content.startswith(MARK):
+        return read_parquet(content)
+    refuse_other_formats(content, filename)
+    text = as_utf8(content)
+    if not text or text.isspace():
+        raise BadDataset(f"{filename} is empty.")
+    return _READERS[_format(text, filename)](text)
+
+
+def _format(text: bytes, filename: str) -> str:
+    """By the name where it is one format's own, else by what the file begins with."""
+    suffix = PurePath(filename).suffix.lower().lstrip(".")
+    if suffix in ("conll", "conllu", "bio", "bioes", "iob", "iob1", "iob2"):
+        return "conll"
+    if suffix == "csv":
+        return "delimited"
+    if suffix not in _JSON and is_conll(text):
+        return "conll"
+    if suffix == "tsv":
+        return "delimited"
+    start = text[:4096].lstrip()[:1]
+    if start == b"[":
+        raise BadDataset(
+            "The file is one JSON array; write one JSON object per line instead (JSONL), as "
+            "`jq -c '.[]'` does."
+        )
+    if start == b"{":
+        return "squad" if is_squad(text) else "jsonl"
+    # a name that promises JSON is held to it, so that the first bad line is named
+    return "jsonl" if suffix in _JSON else "delimited"
+
+
+_READERS: dict[str, Callable[[bytes], Iterator[Record | BadLine | Notice]]] = {
+    "conll": read_conll,
+    "delimited": read_delimited,
+    "jsonl": read_jsonl,
+    "squad": read_squad,
+}

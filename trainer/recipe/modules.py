@@ -1,0 +1,101 @@
+"""The modules of the base that a job's settings name, checked before the job queues. Knows no kind,
+beyond that it adapts linears by name.
+"""
+
+from __future__ import annotations
+
+from engine.errors import BadAdapter
+from engine.families.module_names import resolved, targeted
+from engine.port import EngineInfo
+from trainer.errors import BadSetting
+from trainer.settings.settings import TrainingSettings
+
+
+def check_modules(settings: TrainingSettings, info: EngineInfo) -> None:
+    """Raises BadSetting for what names nothing that would be adapted."""
+    _check_layers(settings.layers, info.num_layers)
+    adapted = _adapted(settings, info)
+    _check_targets(settings, adapted, info)
+    for name in ("rank_pattern", "alpha_pattern"):
+        try:
+            resolved(name, getattr(settings, name), adapted)
+        except BadAdapter as error:
+            raise BadSetting(f"{error}; layers and targets choose them.", name=name) from None
+    _check_feedforward(settings, adapted)
+
+
+def usual_layers(info: EngineInfo) -> int | None:
+    """The upper half trains in a fraction of the time, since what enters it is computed once per
+    row and kept; all of them where nothing can be.
+    """
+    return (info.num_layers + 1) // 2 if info.ranged else None
+
+
+def frozen_share(kind: str, settings: TrainingSettings, info: EngineInfo) -> float:
+    """Of the layers, those whose activations are computed once per row and kept."""
+    if not info.ranged:
+        return 0.0
+    return min(adapted_layers(kind, settings, info), default=info.num_layers) / info.num_layers
+
+
+def adapted_layers(kind: str, settings: TrainingSettings, info: EngineInfo) -> list[int]:
+    """From the lowest up."""
+    if kind == "head_only":
+        return []
+    names = set(_adapted(settings, info))
+    return sorted({site.layer for site in info.sites if site.name in names})
+
+
+def _adapted(settings: TrainingSettings, info: EngineInfo) -> list[str]:
+    """The linears that are chosen; where a kind has targets of its own, all that it may choose."""
+    layers = settings.layers if settings.layers is not None else usual_layers(info)
+    if layers is None or isinstance(layers, int):
+        layers = tuple(range(info.num_layers - (layers or info.num_layers), info.num_layers))
+    sites = [site.name for site in info.sites if site.layer in layers]
+    return [name for name in sites if targeted(name, settings.targets)]
+
+
+def _check_targets(settings: TrainingSettings, adapted: list[str], info: EngineInfo) -> None:
+    """Each of them: one that is left out would be missed by nobody but its owner."""
+    for target in settings.targets or ():
+        if not any(targeted(site.name, [target]) for site in info.sites):
+            raise BadSetting(
+                f"targets names {target!r}, no linear of the base; one is {info.sites[0].name}.",
+                name="targets",
+            )
+        if not any(targeted(name, [target]) for name in adapted):
+            raise BadSetting(
+                f"targets names {target!r}, which is in none of the layers that are adapted; "
+                f"layers is {settings.layers or usual_layers(info)}.",
+                name="targets",
+            )
+
+
+def _check_feedforward(settings: TrainingSettings, adapted: list[str]) -> None:
+    if settings.feedforward and settings.targets is None:
+        raise BadSetting(
+            f"feedforward names {_list(settings.feedforward)} and targets names none; "
+            "name all that an ia3 adapts, and among them those that are feedforward.",
+            name="feedforward",
+        )
+    for name in settings.feedforward or ():
+        if not any(targeted(site, [name]) for site in adapted):
+            raise BadSetting(
+                f"feedforward names {name!r}, which is no adapted module of this base, such as "
+                f"{adapted[0]}; layers and targets choose them.",
+                name="feedforward",
+            )
+
+
+def _check_layers(layers: tuple[int, ...] | int | None, num_layers: int) -> None:
+    if isinstance(layers, int) and not 1 <= layers <= num_layers:
+        raise BadSetting(f"layers is {layers}; the base has {num_layers} layers.", name="layers")
+    for layer in layers if isinstance(layers, tuple) else ():
+        if not 0 <= layer < num_layers:
+            raise BadSetting(
+                f"layers names {layer}; the base has layers 0 to {num_layers - 1}.", name="layers"
+            )
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(map(repr, names))

@@ -1,0 +1,158 @@
+"""What a search may draw, and the candidates it draws: whole jobs in all but their data. The same
+job draws the same candidates, so that all of them are checked before it queues. Trains nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from math import ceil, floor
+from typing import TYPE_CHECKING, Any
+
+from engine.port import EngineInfo
+from trainer.errors import BadSetting
+from trainer.jobs.values import JobSpec
+from trainer.recipe.modules import usual_layers
+from trainer.settings.kind_settings import KIND_SETTINGS, OF_ANY_KIND
+from trainer.settings.schedule import DEFAULT_LEARNING_RATES
+from trainer.settings.search_settings import SearchSettings
+from trainer.settings.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+#: what decides how rows are read, split, judged and counted is alike in all trials
+_FIXED = {
+    "seed", "seeds", "search", "dev_share", "test_share", "max_tokens", "window", "stride",
+    "threshold", "patience",
+}  # fmt: skip
+_SEARCHED = {each.name for each in fields(TrainingSettings)} - _FIXED
+#: kinds worth a trial beside each other
+_PEERS = ("lora", "bottleneck")
+#: a small space may not hold as many different candidates as there are trials
+_DRAWS_PER_TRIAL = 20
+
+
+def candidates(spec: JobSpec, info: EngineInfo) -> list[JobSpec]:
+    """The setting as it stands first, and only that without a search; then what is drawn, each
+    once. Raises BadSetting.
+    """
+    search = spec.settings.search
+    if search is None:
+        return [spec]
+    _check_names(search)
+    found = [_without_search(spec)]
+    for trial in _draws(spec.settings.seed, search.trials * _DRAWS_PER_TRIAL):
+        if len(found) == search.trials:
+            break
+        drawn = _drawn(trial, spec, search, info)
+        if drawn not in found:
+            found.append(drawn)
+    return found
+
+
+def differences(spec: JobSpec, candidate: JobSpec) -> dict[str, Any]:
+    """What a candidate has otherwise than the job."""
+    names = [each.name for each in fields(TrainingSettings) if each.name in _SEARCHED]
+    found = {"kind": candidate.kind} if candidate.kind != spec.kind else {}
+    pairs = ((n, getattr(candidate.settings, n), getattr(spec.settings, n)) for n in names)
+    return found | {name: mine for name, mine, theirs in pairs if mine != theirs}
+
+
+def usual_space(kind: str, spec: JobSpec, info: EngineInfo) -> dict[str, Any]:
+    """What is worth trying with a kind on this base, around what the job says."""
+    rate, epochs, num = DEFAULT_LEARNING_RATES[kind], spec.settings.epochs, info.num_layers
+    least = spec.settings.unfreeze + 1
+    space: dict[str, Any] = {
+        "learning_rate": {"low": rate / 3, "high": rate * 3, "log": True},
+        "dropout": [0.0, 0.1, 0.2],
+        "epochs": sorted({max(least, round(epochs * 0.6)), epochs, min(200, round(epochs * 1.6))}),
+    }
+    if kind == "lora" and spec.settings.rank_pattern is None:
+        space["rank"] = [4, 8, 16, 32]
+    if kind == "bottleneck":
+        space["reduction"] = [size for size in (8, 16, 32) if size <= info.hidden_size]
+    if kind != "head_only" and spec.settings.targets is None and spec.settings.rank_pattern is None:
+        space["layers"] = sorted({max(1, num // 3), usual_layers(info) or num, num})
+    return space
+
+
+def usual_kinds(spec: JobSpec, info: EngineInfo) -> list[str]:
+    """The two that are worth about as much; of a kind that was chosen for its size, only that."""
+    peers = [kind for kind in _PEERS if kind in info.kinds]
+    chosen = differs_by_kind(spec)
+    return peers if spec.kind in peers and not chosen else [spec.kind]
+
+
+def differs_by_kind(spec: JobSpec) -> bool:
+    """Whether its owner said more of the kind than its name; another kind would lose that."""
+    plain = TrainingSettings()
+    own = [name for name in KIND_SETTINGS[spec.kind] if name not in OF_ANY_KIND]
+    return any(getattr(spec.settings, name) != getattr(plain, name) for name in own)
+
+
+def _draws(seed: int, num: int) -> Iterator[Trial]:
+    # here, and not at the front door's start: a quarter of a second
+    from optuna import create_study, logging
+    from optuna.samplers import RandomSampler
+
+    logging.set_verbosity(logging.WARNING)
+    study = create_study(sampler=RandomSampler(seed=seed))
+    return (study.ask() for _ in range(num))
+
+
+def _drawn(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo) -> JobSpec:
+    space = search.space
+    kinds = (space or {}).get("kind", [spec.kind] if space else usual_kinds(spec, info))
+    kind = _value(trial, "kind", kinds)
+    if not isinstance(kind, str) or kind not in KIND_SETTINGS:
+        raise BadSetting(
+            f"The search has the kind {kind!r}; it must be one of {', '.join(KIND_SETTINGS)}.",
+            name="search",
+        )
+    given = space if space is not None else usual_space(kind, spec, info)
+    others = {name for names in KIND_SETTINGS.values() for name in names} - {*KIND_SETTINGS[kind]}
+    raw = {
+        name: _value(trial, name, choices)
+        for name, choices in given.items()
+        if name != "kind" and name not in others
+    }
+    plain = TrainingSettings()
+    kept = {name: getattr(plain, name) for name in others}
+    parsed = TrainingSettings.parse(raw)
+    values = {name: getattr(parsed, name) for name in raw}
+    settings = replace(spec.settings, search=None, **(kept | values))
+    return replace(spec, kind=kind, settings=settings)
+
+
+def _value(trial: Trial, name: str, choices: Any) -> Any:
+    if isinstance(choices, list):
+        # lists and objects are no categories of the sampler's, their places are
+        return choices[trial.suggest_int(f"{name} of {len(choices)}", 0, len(choices) - 1)]
+    low, high, log = choices["low"], choices["high"], choices["log"]
+    if name not in _whole_settings():
+        return trial.suggest_float(name, low, high, log=log)
+    least, most = max(ceil(low), int(log)), floor(high)
+    if least > most:
+        raise BadSetting(
+            f"The search draws {name} from {low} to {high}; there is no whole number in it.",
+            name="search",
+        )
+    return trial.suggest_int(name, least, most, log=log)
+
+
+def _whole_settings() -> set[str]:
+    return {each.name for each in fields(TrainingSettings) if str(each.type).startswith("int")}
+
+
+def _without_search(spec: JobSpec) -> JobSpec:
+    return replace(spec, settings=replace(spec.settings, search=None))
+
+
+def _check_names(search: SearchSettings) -> None:
+    known = sorted(_SEARCHED | {"kind"})
+    for name in search.space or {}:
+        if name not in known:
+            raise BadSetting(
+                f"The search names {name!r}; it may name {', '.join(known)}.", name="search"
+            )

@@ -1,0 +1,73 @@
+"""A question to a short-lived child of this process: JSON in, JSON out. Knows no question.
+
+The libraries that judge models are slow to import, hold the interpreter lock while they count, and
+are worth nothing to a serving process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+_TICK_S = 0.25
+
+
+def ask_child(
+    module: str,
+    question: Mapping[str, Any],
+    *,
+    timeout_s: float,
+    waiting: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """What `python -m module` answers. Raises ChildProcessError or TimeoutError.
+
+    `waiting` is called a few times a second and may raise to give up.
+    """
+    # files rather than pipes: a pipe fills up, and whoever waits on one cannot look up meanwhile
+    with TemporaryFile() as asked, TemporaryFile() as answered, TemporaryFile() as errors:
+        asked.write(json.dumps(question).encode())
+        asked.seek(0)
+        code = _run(module, (asked, answered, errors), timeout_s, waiting)
+        answered.seek(0)
+        errors.seek(0)
+        if code:
+            said = errors.read().decode(errors="replace").strip()[-300:]
+            raise ChildProcessError(f"{module} ended with {code}: {said}")
+        answer: dict[str, Any] = json.load(answered)
+    return answer
+
+
+def _run(
+    module: str,
+    files: tuple[IO[bytes], IO[bytes], IO[bytes]],
+    timeout_s: float,
+    waiting: Callable[[], None],
+) -> int:
+    asked, answered, errors = files
+    # the package's own parent folder, so that the child finds it however this process did
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(  # noqa: S603 our own module
+        [sys.executable, "-m", module], stdin=asked, stdout=answered, stderr=errors, cwd=root
+    ) as child:
+        try:
+            return _wait(child, module, timeout_s, waiting)
+        finally:
+            child.kill()
+
+
+def _wait(
+    child: subprocess.Popen[bytes], module: str, timeout_s: float, waiting: Callable[[], None]
+) -> int:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        try:
+            return child.wait(timeout=_TICK_S)
+        except subprocess.TimeoutExpired:
+            waiting()
+    raise TimeoutError(f"{module} took longer than {timeout_s:g} seconds.")

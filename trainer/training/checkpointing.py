@@ -1,0 +1,79 @@
+"""A run that can be left and gone on with: its watcher, which writes checkpoints. Knows folders and
+events; neither rows nor the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import CheckpointFailed
+from engine.port import EnginePort
+from trainer.jobs.events import CHECKPOINT, Tell
+from trainer.training.loop_state import LoopState
+from trainer.training.progress import Progress
+from trainer.training.rhythm import Rhythm
+from trainer.training.run_checkpoints import RunCheckpoints
+
+
+@dataclass(slots=True, kw_only=True)
+class KeptRun:
+    """A `Watcher` that hands on what it sees. A checkpoint that cannot be written is told of, and
+    the run goes on without it.
+    """
+
+    port: EnginePort
+    slot: int
+    progress: Progress
+    checkpoints: RunCheckpoints
+    rhythm: Rhythm
+    tell: Tell
+    #: what tells this run from the job's others
+    facts: dict[str, Any]
+    _failed: bool = field(init=False, default=False)
+
+    def waiting(self) -> None:
+        self.progress.waiting()
+
+    def filled(self) -> None:
+        self.progress.filled()
+
+    def stepped(self) -> None:
+        self.progress.stepped()
+
+    @property
+    def wants_rest(self) -> bool:
+        return self.rhythm.due
+
+    def rested(self, state: LoopState) -> None:
+        self._write(state)
+
+    def judged(self, state: LoopState) -> bool:
+        if self.rhythm.affordable:
+            self._write(state)
+        return self.progress.judged(state)
+
+    def left(self, state: LoopState) -> None:
+        self._write(state)
+
+    def ended(self, state: LoopState) -> None:
+        """It is not trained again."""
+        self._write(state, ended=True)
+
+    def _write(self, state: LoopState, *, ended: bool = False) -> None:
+        told = {**self.facts, "step": state.step, "epoch": len(state.epochs)}
+        try:
+            with self.rhythm.writing():
+                written = self.checkpoints.write(self.port, self.slot, state, ended=ended)
+        except CheckpointFailed as error:
+            if not self._failed:  # the next ones will fail likewise; one line is enough
+                self.tell("checkpoint.failed", str(error), "warn", **told)
+            self._failed = True
+            return
+        assert written.num_steps == state.step, "the slot is where the loop is"
+        self._failed = False
+        last = state.epochs[-1] if state.epochs else None
+        told |= {"loss": last.loss, "dev_loss": last.dev_loss} if last else {}
+        metrics = last.dev if last else {}
+        message = f"Step {state.step} was saved."
+        self.tell(CHECKPOINT, message, **told, bytes=written.num_bytes, metrics=metrics)

@@ -1,0 +1,91 @@
+"""What is trained for one job, in which order: the search, then the chosen setting from several
+seeds. Knows runs and what they came to; no engine, no file and no test row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, Protocol
+
+from trainer.errors import TrainingDiverged
+from trainer.jobs.states import Phase
+from trainer.jobs.values import JobSpec
+from trainer.training.cost_model import RunWork, halved, mean_work
+from trainer.training.run_result import Outcome, best_of
+from trainer.training.runs import Runs
+from trainer.training.search import REDUCTION, Search
+
+_NUM_SEEDS_THERE_ARE = 2**31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Practised:
+    """All runs of the chosen setting that came to their end, in the order of their seeds."""
+
+    outcomes: list[Outcome]
+    #: sentences about those that did not
+    warnings: list[str]
+    #: none without a search
+    search: dict[str, Any] | None = None
+
+    @property
+    def kept(self) -> Outcome:
+        return best_of(self.outcomes)
+
+
+class Teller(Protocol):
+    """Who hears of what a job is doing; the lease of a running one."""
+
+    def enter(self, phase: Phase) -> None: ...
+
+    def tell(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...
+
+
+def practise(runs: Runs, spec: JobSpec, candidates: list[JobSpec], teller: Teller) -> Practised:
+    """Raises TrainingDiverged where nothing came to its end. `candidates` are the settings that a
+    search tries; one is no search.
+    """
+    if len(candidates) == 1:
+        return _seeds(runs, candidates[0], None, teller)
+    halving = spec.settings.search is not None and spec.settings.search.halving
+    works = [RunWork.of(runs.course_of(each)) for each in candidates]
+    # whichever wins has trained its first seed by then
+    seeds = [mean_work(works)] * (spec.settings.seeds - 1)
+    runs.expect([*(halved(works, REDUCTION) if halving else works), *seeds])
+    teller.enter(Phase.SEARCHING)
+    search = Search(runs, spec, candidates, halving, teller.tell)
+    best = search.run()
+    return replace(_seeds(runs, best.spec, best, teller), search=search.report())
+
+
+def _seeds(runs: Runs, chosen: JobSpec, done: Outcome | None, teller: Teller) -> Practised:
+    """The same setting from one seed after the other; the search's own run is the first of them."""
+    teller.enter(Phase.TRAINING)
+    outcomes, warnings = [done] if done else [], []
+    specs = seeds_of(chosen)[len(outcomes) :]
+    for number, spec in enumerate(specs):
+        runs.expect([_expected(runs, spec, outcomes)] * (len(specs) - number))
+        try:
+            outcomes.append(runs.train(spec, f"seed-{spec.settings.seed}"))
+        except TrainingDiverged as error:
+            warnings.append(f"Seed {spec.settings.seed} is not counted: {error}")
+            teller.tell("run.diverged", warnings[-1], "warn", seed=spec.settings.seed)
+            if len(warnings) == chosen.settings.seeds:
+                raise
+    return Practised(outcomes=outcomes, warnings=warnings)
+
+
+def _expected(runs: Runs, spec: JobSpec, outcomes: list[Outcome]) -> RunWork:
+    """As long as the seeds before took, that may have ended early."""
+    work = RunWork.of(runs.course_of(spec))
+    ended = [len(outcome.state.epochs) for outcome in outcomes]
+    return replace(work, epochs=fmean(ended)) if ended else work
+
+
+def seeds_of(spec: JobSpec) -> list[JobSpec]:
+    first = spec.settings.seed
+    return [
+        replace(spec, settings=replace(spec.settings, seed=(first + number) % _NUM_SEEDS_THERE_ARE))
+        for number in range(spec.settings.seeds)
+    ]

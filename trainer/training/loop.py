@@ -1,0 +1,205 @@
+"""One run over one slot: steps to the engine, dev after each epoch, stop early, keep the best.
+Touches no tensor, no database and no clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from engine.errors import Diverged
+from engine.port import Done, EnginePort, Restore, Result, Snapshot, Train, Trained
+from trainer.dataset.batches import training_batches
+from trainer.engine_client import ask, await_answer
+from trainer.errors import Paused, Stopping, TrainingDiverged
+from trainer.evaluation.activations import fill
+from trainer.evaluation.dev_score import dev_score
+from trainer.evaluation.evaluate import evaluate
+from trainer.training.loop_state import Epoch, LoopState
+from trainer.training.run_config import Course
+
+#: one step runs in the engine while the next already waits there
+IN_FLIGHT = 2
+
+
+class Watcher(Protocol):
+    """Who looks on while a run trains. Each of these may raise to end it."""
+
+    def waiting(self) -> None:
+        """Between two steps of an evaluation."""
+        ...
+
+    def filled(self) -> None:
+        """After the rows' frozen activations were computed, before the steps that need them."""
+        ...
+
+    def stepped(self) -> None:
+        """After a training step."""
+        ...
+
+    @property
+    def wants_rest(self) -> bool:
+        """Whether the next step should wait until none is on its way."""
+        ...
+
+    def rested(self, state: LoopState) -> None:
+        """Within an epoch, with no step on its way, as wanted."""
+        ...
+
+    def judged(self, state: LoopState) -> bool:
+        """After an epoch and its evaluation, with no step on its way; says whether to go on."""
+        ...
+
+    def left(self, state: LoopState) -> None:
+        """Somebody wants the run to go on elsewhere or later; no step is on its way."""
+        ...
+
+
+@dataclass(slots=True)
+class Training:
+    """One run over one slot."""
+
+    port: EnginePort
+    slot: int
+    course: Course
+    watcher: Watcher
+    #: where the slot is, but for the steps on their way
+    _state: LoopState = field(init=False, default_factory=LoopState)
+    #: the lowest layer of the epoch that was filled for, in a tuple; none where none was
+    _begins: tuple[int | None] | None = field(init=False, default=None)
+
+    def train(self, state: LoopState | None = None) -> LoopState:
+        """From the beginning, or on from a state whose weights the slot holds. Leaves the best
+        weights in the slot (the last ones where there are no dev rows).
+        """
+        self._state = state or LoopState()
+        try:
+            self._epochs()
+        except (Paused, Stopping):
+            self.watcher.left(self._state)
+            raise
+        if self._state.stale:
+            ask(self.port, Restore(slot=self.slot), Done)
+        return self._state
+
+    def _epochs(self) -> None:
+        goes_on = True
+        while goes_on and not self.course.is_over(self._state):
+            self._fill(len(self._state.epochs))
+            self._epoch()
+            self._state = self._judged(self._state)
+            goes_on = self.watcher.judged(self._state)
+
+    def _fill(self, epoch: int) -> None:
+        """What the rows enter the lowest trained layer with, where that is not there yet."""
+        begins = (self.course.frozen_below(epoch),)
+        if begins != self._begins:
+            fill(self.port, self.course.train, self.slot, self.watcher.waiting, *begins)
+            self._begins = begins
+            self.watcher.filled()
+
+    def _judged(self, state: LoopState) -> LoopState:
+        """The state after an epoch, its dev rows judged."""
+        number, loss = len(state.epochs) + 1, state.loss_sum / self.course.steps_per_epoch
+        begun = replace(state, loss_sum=0.0)
+        if not self.course.dev:
+            epoch = Epoch(number=number, loss=loss, dev={}, best=False)
+            return replace(begun, epochs=(*state.epochs, epoch))
+        head = self.course.head
+        dev = evaluate(self.port, self.course.dev, head, self.slot, self.watcher.waiting)
+        score = dev_score(head, dev, loss)
+        # what is still frozen has not moved: such weights are no version of the adapter
+        is_whole = self.course.frozen_below(len(state.epochs)) is None
+        better = is_whole and (state.best is None or score > state.best)
+        if better:
+            ask(self.port, Snapshot(slot=self.slot), Done)
+        epoch = Epoch(
+            number=number,
+            loss=loss,
+            dev=dev.metrics,
+            best=better,
+            dev_loss=dev.loss,
+            score=score[0],
+        )
+        return replace(
+            begun,
+            epochs=(*state.epochs, epoch),
+            best=score if better else state.best,
+            stale=0 if better or not is_whole else state.stale + 1,
+        )
+
+    def _epoch(self) -> None:
+        """What is left of the epoch that has begun."""
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for step in self._steps(self._state):
+                waiting.append(self.port.submit(step))
+                if len(waiting) == IN_FLIGHT:
+                    self._next(waiting)
+                if self.watcher.wants_rest:
+                    self._drain(waiting)
+                    self.watcher.rested(self._state)
+            self._drain(waiting)
+        except (Paused, Stopping):
+            while waiting:  # they change the slot, so they are part of where it is left
+                self._state = self._learned(self._state, waiting.popleft())
+            raise
+        finally:
+            for future in waiting:
+                # whoever ends the run closes the slot next; a step must not still be on its way
+                # into it
+                future.exception()
+
+    def _drain(self, waiting: deque[Future[Result]]) -> None:
+        while waiting:
+            self._next(waiting)
+
+    def _next(self, waiting: deque[Future[Result]]) -> None:
+        self._state = self._learned(self._state, waiting.popleft())
+        self.watcher.stepped()
+
+    def _steps(self, state: LoopState) -> Iterator[Train]:
+        settings, number = self.course.settings, len(state.epochs)
+        lengths = [row.num_tokens for row in self.course.train]
+        batches = training_batches(lengths, settings.batch_rows, seed=settings.seed, epoch=number)
+        done = state.step - number * self.course.steps_per_epoch
+        for step, batch in enumerate(batches[done:], start=state.step):
+            yield self._train_step(step, batch, self.course.frozen_below(number))
+
+    def _train_step(self, step: int, batch: list[int], frozen_below: int | None) -> Train:
+        pieces = [piece for index in batch for piece in self.course.train[index].pieces]
+        return Train(
+            slot=self.slot,
+            rows=[piece.row(self.slot) for piece in pieces],
+            keys=[piece.key for piece in pieces],
+            targets=[piece.target for piece in pieces],
+            learning_rate=self.course.schedule.rate(step),
+            step=step,
+            frozen_below=frozen_below,
+        )
+
+    def _learned(self, state: LoopState, future: Future[Result]) -> LoopState:
+        try:
+            answer = await_answer(future, Trained)
+        except Diverged as error:
+            raise self._diverged(state.step, str(error)) from error
+        loss, norm = answer.loss, answer.grad_norm
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._diverged(state.step, f"the loss is {loss}, the gradient {norm}")
+        steadiness = state.steadiness.after(loss, norm)
+        if steadiness.is_lost:
+            raise self._diverged(state.step, steadiness.words(loss, norm))
+        return replace(
+            state, step=state.step + 1, loss_sum=state.loss_sum + loss, steadiness=steadiness
+        )
+
+    def _diverged(self, step: int, words: str) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"Training diverged at step {step}, at the learning rate "
+            f"{self.course.learning_rate:g}: {words.rstrip('.')}; a smaller one may help.",
+            step=step,
+        )

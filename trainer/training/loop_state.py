@@ -1,0 +1,51 @@
+"""Where a run stands between two of its steps, as plain data: what it takes to go on as if it had
+never stopped, beside the slot's own weights. Knows neither the engine nor what is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trainer.training.divergence import Steadiness
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """What one pass came to."""
+
+    number: int
+    loss: float
+    dev: dict[str, Any]
+    best: bool
+    #: mean over the dev rows, where the head has one
+    dev_loss: float | None = None
+    #: the task's metric on dev, the higher the better
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopState:
+    """A run between two steps."""
+
+    #: the next step, counted from 0 over all epochs
+    step: int = 0
+    #: sum of the losses since the epoch that has begun began
+    loss_sum: float = 0.0
+    epochs: tuple[Epoch, ...] = ()
+    #: the best dev score so far, the higher the better; none before the first
+    best: tuple[float, ...] | None = None
+    #: epochs since then
+    stale: int = 0
+    steadiness: Steadiness = field(default_factory=Steadiness)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> LoopState:
+        epochs = tuple(Epoch(**each) for each in raw["epochs"])
+        best = None if raw["best"] is None else tuple(raw["best"])
+        steadiness = Steadiness.from_json(raw["steadiness"])
+        return cls(**{**raw, "epochs": epochs, "best": best, "steadiness": steadiness})

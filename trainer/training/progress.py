@@ -1,0 +1,141 @@
+"""How far a job's runs are, for whoever looks on: steps and evaluations move the bar, epochs are
+told of. Knows the loop's watcher and the pace; no engine and no store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from trainer.jobs.events import EPOCH
+from trainer.training.cost_model import ANSWERED, TRAINED, RunWork, Work, added, unfilled
+from trainer.training.curves import overfits
+from trainer.training.eta import Pace
+from trainer.training.loop_state import LoopState
+from trainer.training.run_config import Course
+
+GoesOn = Callable[[LoopState], bool]
+
+
+def always(state: LoopState) -> bool:
+    """A run that nobody ends early."""
+    del state
+    return True
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """A `Watcher` over all runs of a job, one after the other. `advance` hears (share done, seconds
+    left) and may raise; `tell` hears of events.
+    """
+
+    pace: Pace
+    advance: Callable[[float, float | None], None]
+    tell: Callable[..., None]
+    #: runs that come after all that is expected: those that only the report wants
+    later: list[RunWork] = field(default_factory=list)
+    #: what comes after the runs: work by sort, and seconds that no work says
+    afterwards: Work = field(default_factory=dict)
+    afterwards_s: float = 0.0
+    #: the prefixes that were computed, by where they end
+    _filled: set[float] = field(init=False, default_factory=set)
+    _coming: list[RunWork] = field(init=False, default_factory=list)
+    _run: _Run = field(init=False)
+
+    def expect(self, coming: Sequence[RunWork]) -> None:
+        """The runs that are still to come."""
+        self._coming = list(coming)
+        self._plan({})
+
+    @contextmanager
+    def run(
+        self, name: str, course: Course, goes_on: GoesOn, begun: LoopState | None = None
+    ) -> Iterator[None]:
+        """What was done before, and what a run leaves undone because it ended early, nobody waits
+        for.
+        """
+        coming = self._coming or self.later
+        expected = coming.pop(0).epochs if coming else course.settings.epochs
+        (work,) = unfilled([replace(RunWork.of(course), epochs=expected)], self._filled)
+        # opening a slot is no work that is counted
+        self.pace.restart()
+        num_epochs = len(begun.epochs) if begun else 0
+        self._run = _Run(
+            name=name, course=course, goes_on=goes_on, work=work, num_epochs=num_epochs
+        )
+        self._plan(self._run.left)
+        try:
+            yield
+        finally:
+            self._plan({})
+
+    def waiting(self) -> None:
+        self.advance(self.pace.share, self.pace.eta_s)
+
+    def filled(self) -> None:
+        run = self._run
+        self.pace.did(ANSWERED, run.work.fill)
+        self._filled.add(run.work.frozen_share)
+        run.work = replace(run.work, fill=0.0)
+
+    def stepped(self) -> None:
+        run = self._run
+        self.pace.did(TRAINED, run.work.epoch / run.course.steps_per_epoch)
+        self.waiting()
+
+    def answered(self, units: float) -> None:
+        """Rows were answered that no run counts."""
+        self.pace.did(ANSWERED, units)
+        self.waiting()
+
+    def judged(self, state: LoopState) -> bool:
+        run, epoch = self._run, state.epochs[-1]
+        run.num_epochs = len(state.epochs)
+        if epoch.dev:
+            self.pace.did(ANSWERED, run.work.dev)
+        self._plan(run.left)
+        facts: dict[str, Any] = {"run": run.name, "seed": run.course.settings.seed}
+        self.tell(
+            EPOCH, f"{run.name}: epoch {epoch.number}.", step=state.step, **facts, **asdict(epoch)
+        )
+        if overfits(state.epochs) and not run.has_overfitted:
+            run.has_overfitted = True
+            self.tell("run.overfits", _overfitting(run.name, state), "warn", **facts)
+        self.waiting()
+        return run.goes_on(state)
+
+    def _plan(self, current: Work) -> None:
+        begun = {*self._filled, *([self._run.work.frozen_share] if current else [])}
+        coming = [work.left(0) for work in unfilled([*self._coming, *self.later], begun)]
+        self.pace.expect(added([current, *coming, self.afterwards]), self.afterwards_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Run:
+    """The run that is on its way."""
+
+    name: str
+    course: Course
+    goes_on: GoesOn
+    work: RunWork
+    num_epochs: int = 0
+    has_overfitted: bool = False
+
+    @property
+    def left(self) -> Work:
+        """A run that was expected to have ended is good for another epoch."""
+        most = float(self.course.settings.epochs)
+        expected = min(most, max(self.work.epochs, self.num_epochs + 1.0))
+        return replace(self.work, epochs=expected).left(self.num_epochs)
+
+
+def _overfitting(name: str, state: LoopState) -> str:
+    before, last = state.epochs[-3], state.epochs[-1]
+    return (
+        f"{name} overfits: from epoch {before.number} to {last.number} the training loss fell from "
+        f"{before.loss:.3g} to {last.loss:.3g} while the dev loss rose from {before.dev_loss:.3g} "
+        f"to {last.dev_loss:.3g}. The best epoch on dev is kept; more rows, more dropout or a "
+        "smaller adapter may help."
+    )

@@ -1,0 +1,82 @@
+"""One run's folder of checkpoints: the loop's state of each as JSON, the engine's part beside it.
+
+Knows files and the engine's step; no job and no claim.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.atomic_files import remove, unfinished, write_whole
+from engine.errors import BadCheckpoint, CheckpointFailed
+from engine.port import Checkpoint, Checkpointed, EnginePort
+from trainer.engine_client import ask
+from trainer.training.loop_state import LoopState
+
+_STATE = "state.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a run goes on from: where the loop is, and which directory the slot is opened with."""
+
+    state: LoopState
+    ended: bool
+    directory: Path
+
+
+class RunCheckpoints:
+    """One run's folder. It holds one whole checkpoint; another while that is being written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def last(self) -> Kept | None:
+        """The last one that was written whole. Raises BadCheckpoint."""
+        try:
+            found = json.loads((self._folder / _STATE).read_bytes())
+            return Kept(
+                state=LoopState.from_json(found["loop"]),
+                ended=found["ended"],
+                directory=self._folder / found["directory"],
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadCheckpoint(f"the state of the run cannot be read: {error}") from error
+
+    def write(self, port: EnginePort, slot: int, state: LoopState, *, ended: bool) -> Checkpointed:
+        """The slot as it is now, which no step may be on its way into. Raises CheckpointFailed, and
+        the one before is still the last then.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            before = self._directories()
+            name = str(max((int(path.name) for path in before), default=0) + 1)
+            told = ask(
+                port, Checkpoint(slot=slot, directory=str(self._folder / name)), Checkpointed
+            )
+            content = {"directory": name, "ended": ended, "loop": state.to_json()}
+            # from here on this is the checkpoint: the engine's part is whole already
+            write_whole(self._folder / _STATE, json.dumps(content).encode())
+        except OSError as error:
+            raise CheckpointFailed(f"the checkpoint could not be written: {error}") from error
+        for directory in before:
+            remove(directory)
+        return told
+
+    def drop(self) -> None:
+        """It is of no use: the run begins anew."""
+        remove(self._folder)
+
+    def sweep(self) -> None:
+        """Remove what a writer that died left."""
+        for path in self._folder.iterdir():
+            if unfinished(path):
+                remove(path)
+
+    def _directories(self) -> list[Path]:
+        """The last checkpoint's, and those of writers that died before theirs became it."""
+        return [path for path in self._folder.iterdir() if path.name.isdecimal()]

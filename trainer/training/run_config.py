@@ -1,0 +1,57 @@
+"""What one run trains on and how. Knows no slot and no engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.dataset.batches import num_batches
+from trainer.heads.encoded import EncodedRow
+from trainer.settings.schedule import Schedule
+from trainer.settings.settings import TrainingSettings
+from trainer.training.loop_state import LoopState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What to train on and how."""
+
+    train: list[EncodedRow]
+    dev: list[EncodedRow]
+    head: dict[str, Any]
+    settings: TrainingSettings
+    learning_rate: float
+    #: of the base's layers, those below the lowest that is adapted
+    frozen_share: float = 0.0
+    #: of the first epochs, the lowest layer that each trains; later ones train all that is adapted
+    stages: tuple[int | None, ...] = ()
+
+    def frozen_below(self, epoch: int) -> int | None:
+        """Of an epoch, counted from 0; none where it trains all that is adapted."""
+        return self.stages[epoch] if epoch < len(self.stages) else None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return num_batches(len(self.train), self.settings.batch_rows)
+
+    def is_over(self, state: LoopState) -> bool:
+        """Whether a run has nothing left to do, or hopes for nothing any more."""
+        is_stale = state.stale >= self.settings.patience
+        return is_stale or len(state.epochs) >= self.settings.epochs
+
+    @property
+    def num_steps(self) -> int:
+        return self.settings.epochs * self.steps_per_epoch
+
+    @property
+    def num_evaluations(self) -> int:
+        return self.settings.epochs if self.dev else 0
+
+    @property
+    def schedule(self) -> Schedule:
+        return Schedule(
+            peak=self.learning_rate,
+            num_steps=self.num_steps,
+            warmup_share=self.settings.warmup_share,
+            shape=self.settings.schedule,
+        )

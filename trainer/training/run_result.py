@@ -1,0 +1,70 @@
+"""A run that came to its end, as a plain value; and several of them side by side. Computes means,
+trains nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import Any
+
+from engine.port import TrainingOpened
+from trainer.evaluation.evaluate import Evaluation
+from trainer.jobs.values import JobSpec
+from trainer.metrics.metrics import Metrics
+from trainer.training.loop_state import Epoch, LoopState
+from trainer.training.run_config import Course
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one run was, what it came to, and the slot that still holds it."""
+
+    #: as the run itself had it: its own seed, and in a search its own settings
+    spec: JobSpec
+    course: Course
+    opened: TrainingOpened
+    state: LoopState
+
+    @property
+    def seed(self) -> int:
+        return self.spec.settings.seed
+
+    @property
+    def kept(self) -> Epoch:
+        """The epoch whose weights the slot holds: the best on dev, else the last."""
+        best = [epoch for epoch in self.state.epochs if epoch.best]
+        return best[-1] if best else self.state.epochs[-1]
+
+
+def best_of(outcomes: Sequence[Outcome]) -> Outcome:
+    """On dev rows; the first where there are none, and of equals."""
+    return max(outcomes, key=lambda outcome: outcome.state.best or ())
+
+
+def seeds_report(outcomes: Sequence[Outcome], tests: Sequence[Evaluation]) -> dict[str, Any]:
+    """What another seed of the same setting would have come to."""
+    return {
+        "seeds": [outcome.seed for outcome in outcomes],
+        "kept": best_of(outcomes).seed,
+        "dev": _spread([outcome.kept.dev for outcome in outcomes]),
+        "test": _spread([test.metrics for test in tests]),
+    }
+
+
+def _spread(found: Sequence[Metrics]) -> dict[str, Any]:
+    """Of every metric that is one number: its mean and standard deviation over the runs, and each.
+    A metric without a value in one of them has none here.
+    """
+    names = [name for name, value in found[0].items() if not isinstance(value, dict)]
+    values = {name: [each.get(name) for each in found] for name in names}
+    return {name: _moments(given) for name, given in values.items()}
+
+
+def _moments(values: Sequence[float | None]) -> dict[str, Any]:
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return {"mean": None, "std": None, "values": list(values)}
+    spread = stdev(known) if len(known) > 1 else None
+    return {"mean": fmean(known), "std": spread, "values": known}

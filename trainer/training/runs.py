@@ -1,0 +1,164 @@
+"""The runs of one job on the same encoded rows, each in a training slot of its own, from its start
+or from where it was left. Owns those slots; chooses nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from types import TracebackType
+
+import msgspec
+
+from engine.errors import BadCheckpoint, EngineGone, NotLoaded
+from engine.port import CloseTraining, Done, EnginePort, Forget, Step, TrainingOpened
+from trainer.engine_client import ask
+from trainer.errors import TrainingDiverged
+from trainer.jobs.events import Tell
+from trainer.jobs.values import JobSpec
+from trainer.recipe.modules import frozen_share
+from trainer.recipe.recipe import learning_rate, open_training
+from trainer.recipe.unfreezing import stages_of
+from trainer.training.checkpointing import KeptRun
+from trainer.training.checkpoints import JobCheckpoints
+from trainer.training.cost_model import RunWork
+from trainer.training.loop import Training
+from trainer.training.loop_state import LoopState
+from trainer.training.progress import GoesOn, Progress, always
+from trainer.training.rhythm import Rhythm
+from trainer.training.run_checkpoints import Kept, RunCheckpoints
+from trainer.training.run_config import Course
+from trainer.training.run_result import Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """How a job's runs are kept, and whom it is told."""
+
+    checkpoints: JobCheckpoints
+    rhythm: Rhythm
+    tell: Tell
+
+
+class Runs:
+    """A context: a run's slot stays open until it is dropped or the context ends."""
+
+    def __init__(
+        self, port: EnginePort, course: Course, progress: Progress, dataset: str, keeping: Keeping,
+    ) -> None:  # fmt: skip
+        self._port, self._course, self._progress = port, course, progress
+        #: what the rows' frozen activations go by, for all runs
+        self._dataset = dataset
+        self._keeping = keeping
+        self._generation = port.generation
+        self._slots: list[int] = []
+
+    def __enter__(self) -> Runs:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for slot in list(self._slots):
+            self._close(slot)
+        self._tell(Forget(cache=self._dataset))
+
+    def train(self, spec: JobSpec, name: str, goes_on: GoesOn = always) -> Outcome:
+        """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
+        before is not trained again. Raises TrainingDiverged.
+        """
+        course = self.course_of(spec)
+        folder = self._keeping.checkpoints.run(_name(spec, self._dataset))
+        opened, kept = self._begun(spec, folder)
+        state = kept.state if kept else None
+        run = self._kept(spec, name, opened.slot, folder)
+        with self._progress.run(name, course, goes_on, state):
+            # whoever ends runs early hears of what was done before, too
+            goes = state is None or goes_on(state)
+            if goes and (kept is None or not kept.ended):
+                state = self._trained(Training(self._port, opened.slot, course, run), state)
+                run.ended(state)
+        assert state is not None
+        return Outcome(spec=spec, course=course, opened=opened, state=state)
+
+    def _trained(self, training: Training, state: LoopState | None) -> LoopState:
+        try:
+            return training.train(state)
+        except TrainingDiverged:
+            self._close(training.slot)
+            raise
+
+    def drop(self, outcome: Outcome) -> None:
+        self._close(outcome.opened.slot)
+
+    def course_of(self, spec: JobSpec) -> Course:
+        return replace(
+            self._course,
+            settings=spec.settings,
+            learning_rate=learning_rate(spec),
+            frozen_share=frozen_share(spec.kind, spec.settings, self._port.info),
+            stages=stages_of(spec, self._port.info),
+        )
+
+    def expect(self, runs: Sequence[RunWork]) -> None:
+        """For the time that is left: the runs still to come."""
+        self._progress.expect(runs)
+
+    def _kept(self, spec: JobSpec, name: str, slot: int, folder: RunCheckpoints) -> KeptRun:
+        return KeptRun(
+            port=self._port, slot=slot, progress=self._progress, checkpoints=folder,
+            rhythm=self._keeping.rhythm, tell=self._keeping.tell,
+            facts={"run": name, "seed": spec.settings.seed},
+        )  # fmt: skip
+
+    def _begun(self, spec: JobSpec, folder: RunCheckpoints) -> tuple[TrainingOpened, Kept | None]:
+        """The run's slot as it was left; a fresh one where it never was, or nobody can go on."""
+        tell, seed = self._keeping.tell, spec.settings.seed
+        try:
+            if (kept := folder.last()) is None:
+                return self._open(spec), None
+            opened = self._open(spec, kept)
+        except BadCheckpoint as error:
+            tell("checkpoint.unusable", f"{error}; the run begins anew", "warn", seed=seed)
+            folder.drop()
+            return self._open(spec), None
+        step = kept.state.step
+        tell("training.resumed", f"The run goes on after step {step}.", seed=seed, step=step)
+        return opened, kept
+
+    def _open(self, spec: JobSpec, kept: Kept | None = None) -> TrainingOpened:
+        examples = [row.example for row in self._course.train]
+        step = open_training(spec, self._course.head, self._port.info, examples, self._dataset)
+        if kept is not None:
+            step = msgspec.structs.replace(step, resume=str(kept.directory))
+        opened = ask(self._port, step, TrainingOpened)
+        self._slots.append(opened.slot)
+        if kept is not None and opened.num_steps != kept.state.step:
+            raise BadCheckpoint(
+                f"the slot took {opened.num_steps} steps, the loop counts {kept.state.step}"
+            )
+        return opened
+
+    def _close(self, slot: int) -> None:
+        self._slots.remove(slot)
+        self._tell(CloseTraining(slot=slot))
+
+    def _tell(self, step: Step) -> None:
+        # after a crash the slot is gone, or its number is already someone else's
+        if self._port.generation == self._generation:
+            with suppress(EngineGone, NotLoaded):
+                ask(self._port, step, Done)
+
+
+def _name(spec: JobSpec, dataset: str) -> str:
+    """What sets a run apart from the job's others: its settings, its seed among them, and its rows,
+    of which a learning curve takes fewer.
+    """
+    content = json.dumps([spec.to_json(), dataset], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
