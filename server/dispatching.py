@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from engine.port import EnginePort
 from server import limits
 from server.config import Settings
-from server.data import Data
+from server.data_directory import Data
 from server.dispatch.batcher import Batcher
 from server.dispatch.compositions import Compositions
+from server.dispatch.generation_loop import Writer
+from server.dispatch.request_queue import WaitingRoom
 from server.dispatch.residency import Residency
 from server.dispatch.slots import SlotTable
-from server.dispatch.waiting_room import WaitingRoom
-from server.dispatch.writer import Writer
-from server.live_metrics import Live
-from server.metrics import Metrics
-from server.writing_metrics import WritingMetrics
+from server.metrics.generation_metrics import WritingMetrics
+from server.metrics.live_metrics import Live
+from server.metrics.metrics import Metrics
 from trainer.worker import Worker
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from engine.port import EngineInfo
 from server.config import Settings
+from server.dispatch.generation_budget import WriterLimits
+from server.dispatch.request_queue import QueueLimits
 from server.dispatch.scheduler import BatchLimits
-from server.dispatch.turn import WriterLimits
-from server.dispatch.waiting_room import QueueLimits
 from server.errors import BadCall, TooManyInputs
 from trainer.sandbox.limits import ChildLimits
 

@@ -18,21 +18,21 @@ from prometheus_client import CollectorRegistry
 from adapters_registry.private import make_directory
 from engine.port import EnginePort
 from server import limits
+from server.auth import Doorkeeper
 from server.config import Settings
 from server.descriptors import ConnectionShares, descriptor_limit, raise_descriptor_limit
-from server.doorkeeper import Doorkeeper
 from server.errors import StartFailed
 from server.grpc_api import app as grpc_app
 from server.grpc_api.calls import Calls
 from server.grpc_api.connections import GrpcConnections
-from server.grpc_api.gate import Gate
+from server.grpc_api.interceptor import Gate
 from server.health import Health, State
 from server.http_api.app import build_app
-from server.http_api.listener import Listener, listen
+from server.http_api.connections.listener import Listener, listen
 from server.http_api.metrics_app import build_metrics_app
 from server.keys import KeyRing
-from server.metrics import Metrics
-from server.parts import Parts, build
+from server.metrics.metrics import Metrics
+from server.wiring import Parts, build
 from trainer.errors import TrainerError
 from trainer.sandbox.fork_server import ForkServer
 

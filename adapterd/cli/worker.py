@@ -36,7 +36,7 @@ def worker(
     from engine.logs.setup import log_to_stderr
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed
-    from server.working import run
+    from server.worker import run
 
     named = {"base": base, "data_dir": data_dir, "dtype": dtype, "threads": threads}
     flags = {name: value for name, value in named.items() if value is not None}

@@ -17,10 +17,10 @@ from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import EnginePort, Predict, Predicted, Result, Row
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.observer import BatchObserver
+from server.dispatch.request_queue import WaitingRoom
 from server.dispatch.residency import Residency
 from server.dispatch.scheduler import BatchLimits, decide
 from server.dispatch.slots import Placement, SlotTable
-from server.dispatch.waiting_room import WaitingRoom
 from server.errors import DeadlinePassed, Stale
 
 

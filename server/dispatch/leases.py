@@ -8,8 +8,8 @@ from adapters_registry.values import Version
 from engine.port import EnginePort
 from server.dispatch.bare_lease import BareLease
 from server.dispatch.compositions import Compositions, JointLease
+from server.dispatch.engine_wait import until_alive
 from server.dispatch.residency import Lease, Residency
-from server.dispatch.revival import until_alive
 
 AnyLease = Lease | JointLease | BareLease
 

@@ -17,7 +17,7 @@ from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.values import Version
 from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
 from engine.port import EnginePort, File, Load, Loaded, Unload
-from server.dispatch.revival import until_alive
+from server.dispatch.engine_wait import until_alive
 
 #: a fresh digest cannot be evicted for so long, so that whoever asked for it can lease it
 _FRESH_S = 1.0

@@ -11,7 +11,7 @@ from adapters_registry.ref import PRODUCTION
 from server.errors import BadCall, BodyTooLarge
 from server.grpc_api import wire
 from server.limits import UploadLimits
-from server.service.adapters import AdapterService
+from server.service.resources.adapters import AdapterService
 from server.service.values import Caller
 
 _CHUNK_BYTES = 512 * 1024

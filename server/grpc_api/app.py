@@ -13,8 +13,8 @@ from server.errors import PortInUse
 from server.grpc_api import reflection
 from server.grpc_api.adapters import AdaptersApi
 from server.grpc_api.checks import ChecksApi
-from server.grpc_api.gate import Gate
 from server.grpc_api.health import HealthApi
+from server.grpc_api.interceptor import Gate
 from server.grpc_api.jobs import JobsApi
 from server.grpc_api.messages import TOLERANCE
 from server.grpc_api.predictor import PredictorApi

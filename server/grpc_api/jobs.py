@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from adapterd.v1 import jobs_pb2
 from server.grpc_api import job_wire as wire
-from server.service.jobs import JobService
+from server.service.resources.jobs import JobService
 from server.service.values import Caller
 
 

@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator
 from contextlib import closing
 
 from adapterd.v1 import predictor_pb2
-from server.grpc_api import wire, written
+from server.grpc_api import generated, wire
 from server.limits import CallLimits
-from server.service.order import Order
-from server.service.predict import PredictService
-from server.service.predict_many import PredictManyService
+from server.service.completion import Piece
+from server.service.generate.request import Order
+from server.service.generate.service import WriteService
+from server.service.predict.predict_many import PredictManyService
+from server.service.predict.service import PredictService
 from server.service.values import Caller
-from server.service.write import WriteService
-from server.service.written import Piece
 
 
 class PredictorApi:
@@ -53,9 +53,9 @@ class PredictorApi:
         )
         with self._write.timer(author, caller), closing(await self._write.open(order)) as opened:
             for position, error in opened.errors.items():
-                yield written.piece(author, position, Piece(row=position, error=error))
+                yield generated.piece(author, position, Piece(row=position, error=error))
             async for piece in opened.pieces():
-                yield written.piece(author, opened.rows[piece.row].position, piece)
+                yield generated.piece(author, opened.rows[piece.row].position, piece)
 
     async def predict_many(
         self, request: predictor_pb2.PredictManyRequest, caller: Caller

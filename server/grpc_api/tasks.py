@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adapterd.v1 import tasks_pb2
 from server.grpc_api import wire
-from server.service.tasks import TaskService
+from server.service.resources.tasks import TaskService
 from server.service.values import Caller
 
 

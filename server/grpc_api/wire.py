@@ -14,7 +14,7 @@ from adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
 from adapterd.v1.private_pool import Struct, Timestamp
 from server.error_table import fault_of
 from server.errors import BadCall
-from server.grpc_api import written
+from server.grpc_api import generated
 from server.service.parameters import parameters_of
 from server.service.values import (
     ManyPredictions,
@@ -119,7 +119,7 @@ def prediction(value: Prediction, *, floats: bool = False) -> predictor_pb2.Pred
             for part in value.composed
         ],
         outputs=[
-            predictor_pb2.Output(error=written.error(o)) if isinstance(o, RowError) else write(o)
+            predictor_pb2.Output(error=generated.error(o)) if isinstance(o, RowError) else write(o)
             for o in value.outputs
         ],
         timing=_timing(value.timing),
@@ -172,7 +172,7 @@ _WRITERS = {
     "span": _span,
     "embed": _embedding,
     "rerank": _relevance,
-    "generate": written.text,
+    "generate": generated.text,
 }
 
 

@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from server.auth import Doorkeeper
 from server.config import Settings
-from server.doorkeeper import Doorkeeper
 from server.health import Health
 from server.http_api import (
     aliases,
@@ -26,15 +26,15 @@ from server.http_api import (
     tasks,
     versions,
 )
-from server.http_api.gate import Gate
+from server.http_api.error_response import refusal
+from server.http_api.middleware import Gate
 from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
-from server.http_api.openai.problem import no_such_route, speaks_openai
+from server.http_api.openai_error import no_such_route, speaks_openai
 from server.http_api.openapi_document import describe
 from server.http_api.problem import http_fault
-from server.http_api.refusal import refusal
 from server.http_api.route import allowed_methods, check_routes
 from server.limits import body_limits
-from server.metrics import Metrics
+from server.metrics.metrics import Metrics
 from server.service.service import Service
 
 

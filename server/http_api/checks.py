@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from server.http_api.predict import while_connected
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import Body, Whole
-from server.service.checks import CheckView
+from server.service.resources.checks import CheckView
 
 router = APIRouter(route_class=GuardedRoute, tags=["files"])
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from server.http_api.openai.event_stream import EventStream
-from server.service.jobs import JobService
+from server.http_api.event_stream import EventStream
+from server.service.resources.jobs import JobService
 from server.service.values import Caller
 from server.service.views import JobEventView
 

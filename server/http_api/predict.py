@@ -15,9 +15,9 @@ from server.http_api.json_body import read_json
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import PredictOut
 from server.service.parameters import PRIORITIES, parameters_of
+from server.service.sampling_params import NAMES as WRITING_NAMES
 from server.service.service import Service
 from server.service.values import Prediction, RowError
-from server.service.wanted import NAMES as WRITING_NAMES
 
 router = APIRouter(route_class=GuardedRoute, tags=["predict"])
 

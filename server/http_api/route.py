@@ -16,12 +16,12 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from server.audit import note_fault
-from server.doorkeeper import require
+from server.auth import require
 from server.errors import StartFailed
+from server.http_api.error_response import refusal
 from server.http_api.form import StrictRequest
-from server.http_api.gate import PUBLIC
+from server.http_api.middleware import PUBLIC
 from server.http_api.problem import http_fault
-from server.http_api.refusal import refusal
 from server.service.service import Service
 from server.service.values import Caller, Role
 

@@ -15,7 +15,7 @@ from adapters_registry.strict_json import NotStrictJson, parse_object
 from server.errors import BadCall
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import VersionsOut, Whole
-from server.service.export import Export
+from server.service.resources.export import Export
 from server.service.values import Registration
 from server.service.views import VersionView
 from trainer.report.page.document import policy

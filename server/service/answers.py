@@ -14,10 +14,10 @@ from engine.heads.head_kind import Answering
 from engine.port import Array, Failure, Written
 from server.dispatch.entry import Answer
 from server.errors import BadCall
-from server.service.author import Author
-from server.service.tokens import Outputs, TextRow
+from server.service.completion import Piece, Token
+from server.service.inputs.tokenization import Outputs, TextRow
+from server.service.target import Author
 from server.service.values import Parameters, RowError
-from server.service.written import Piece, Token
 
 _OF_SOME_HEADS = {
     "normalize": "embeddings", "dimensions": "embeddings", "max_tokens": "written text",

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.errors import BadCall
+from server.service.sampling_params import NAMES as WRITING_NAMES
+from server.service.sampling_params import wanted_of
 from server.service.values import Parameters, Part, Priority
-from server.service.wanted import NAMES as WRITING_NAMES
-from server.service.wanted import wanted_of
 
 NAMES = (
     "raw_scores", "truncate", "priority", "normalize", "dimensions", "max_tokens", "compose",

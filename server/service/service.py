@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.service.adapters import AdapterService
-from server.service.checks import CheckService
-from server.service.files import FileService
-from server.service.jobs import JobService
-from server.service.models import ModelService
-from server.service.predict import PredictService
-from server.service.predict_many import PredictManyService
-from server.service.tasks import TaskService
+from server.service.generate.service import WriteService
+from server.service.predict.predict_many import PredictManyService
+from server.service.predict.service import PredictService
+from server.service.resources.adapters import AdapterService
+from server.service.resources.checks import CheckService
+from server.service.resources.files import FileService
+from server.service.resources.jobs import JobService
+from server.service.resources.models import ModelService
+from server.service.resources.tasks import TaskService
 from server.service.views import InfoView
-from server.service.write import WriteService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

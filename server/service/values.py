@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from adapters_registry.values import Version
-from server.service.wanted import Wanted
+from server.service.sampling_params import Wanted
 
 
 class Role(IntEnum):

@@ -30,7 +30,7 @@ from engine import port
 from engine.testing.fake_engine import FakeEngine, write_fake_adapter
 from server.config import Settings
 from server.main import Server
-from server.parts import CHILD_MODULES
+from server.wiring import CHILD_MODULES
 from trainer.sandbox.fork_server import ForkServer
 
 

@@ -14,11 +14,11 @@ from adapters_registry.values import Version
 from engine import port
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry, RowTokens
+from server.dispatch.request_queue import QueueLimits, WaitingRoom
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.scheduler import BatchLimits
 from server.dispatch.slots import SlotTable
-from server.dispatch.waiting_room import QueueLimits, WaitingRoom
-from server.metrics import Metrics
+from server.metrics.metrics import Metrics
 from tests.server.build import HeldEngine, publish
 
 BATCH = BatchLimits(max_tokens=1000, max_rows=100, ahead_tokens=1, num_slots=4, slot_bytes=2**20)

@@ -11,7 +11,7 @@ from adapters_registry.errors import BlobMissing, StorageError
 from engine.errors import ERRORS
 from server.error_table import DOMAIN_ERRORS, TABLE, fault_of
 from server.errors import Overloaded, ServerError
-from server.grpc_api.faults import trailers_of
+from server.grpc_api.status import trailers_of
 from server.http_api.problem import http_fault, render
 
 

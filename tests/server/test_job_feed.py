@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from server.errors import Overloaded
-from server.service.job_feed import JobFeed
-from server.work_pool import WorkPool
+from server.pools.work_pool import WorkPool
+from server.service.resources.job_feed import JobFeed
 from tests.trainer.build import Bench, jsonl, mood_rows
 from trainer.jobs.store import JobStore
 

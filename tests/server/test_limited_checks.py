@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from server.main import Server
-from server.work_pool import WorkPool
+from server.pools.work_pool import WorkPool
 from tests.server.build import http_client, running, until
 from tests.trainer.build import jsonl, mood_rows
 

@@ -17,10 +17,10 @@ from prometheus_client import CollectorRegistry
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from server.http_api.acceptor import Acceptor
-from server.http_api.listener import Listener, listen
+from server.http_api.connections.acceptor import Acceptor
+from server.http_api.connections.listener import Listener, listen
 from server.limits import ConnectionLimits
-from server.metrics import Metrics
+from server.metrics.metrics import Metrics
 from tests.server.build import until
 
 LIMITS = ConnectionLimits(total=64, per_address=64, head_s=30.0, idle_s=30.0)

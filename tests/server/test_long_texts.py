@@ -11,10 +11,10 @@ import pytest
 from engine.heads.classify import ClassifyHead
 from engine.testing.fake_base import fake_info
 from engine.text.tokenizer import Tokenizer
-from server.service.author import Author
-from server.service.tokens import InputReader
+from server.pools.work_pool import WorkPool
+from server.service.inputs.tokenization import InputReader
+from server.service.target import Author
 from server.service.values import Parameters
-from server.work_pool import WorkPool
 from tests.server.build import until
 
 AUTHOR = Author(

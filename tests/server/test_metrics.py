@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from server.config import Settings
 from server.main import Server
-from server.metrics import Metrics
+from server.metrics.metrics import Metrics
 from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"

@@ -14,7 +14,7 @@ from openapi_spec_validator import validate
 
 from server.health import Health
 from server.http_api.app import build_routes
-from server.http_api.gate import PUBLIC
+from server.http_api.middleware import PUBLIC
 from tests.browser import browse
 from tests.server.build import http_client, publish, registry_of, running
 

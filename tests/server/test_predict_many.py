@@ -14,7 +14,7 @@ from adapterd.v1.private_pool import Struct
 from engine.errors import EngineGone, OutOfMemory
 from engine.port import Load
 from server.main import Server
-from server.service.together import Together
+from server.service.call_barrier import Together
 from tests.server.build import (
     Grpc,
     HeldEngine,

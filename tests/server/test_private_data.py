@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.atomic_files import whole_directory, write_whole
-from server.data import Data
+from server.data_directory import Data
 from tests.server.build import http_client, publish, registry_of, running
 from tests.server.test_jobs import rows, upload
 

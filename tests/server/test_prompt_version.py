@@ -20,8 +20,8 @@ from engine.testing.fake_base import fake_info
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from server.main import Server
-from server.service.prompts import PromptReader
-from server.work_pool import WorkPool
+from server.pools.work_pool import WorkPool
+from server.service.generate.prompts import PromptReader
 from tests.contracts.tiny import build_base
 from tests.server.build import http_client, running
 

@@ -22,9 +22,9 @@ from engine.config import EngineConfig
 from engine.errors import EngineError
 from engine.runtime.supervisor import SupervisedEngine
 from engine.testing.fake_engine import FakeEngine
-from server.engine_probe import EngineProbe
+from server.engine_health.probe import EngineProbe
+from server.engine_health.watched_port import WatchedPort
 from server.health import State
-from server.watched_port import WatchedPort
 from tests.contracts.tiny import build_base
 from tests.server.build import HeldEngine, grpc_client, http_client, publish, registry_of, running
 from tests.server.build import until as until_soon
@@ -207,10 +207,10 @@ def test_sigterm_while_the_base_loads_ends_the_server_at_once(tmp_path: Path) ->
     code = (
         "import sys, time\n"
         "from pathlib import Path\n"
-        "import server.parts as parts\n"
+        "import server.wiring as wiring\n"
         "from server.main import run\n"
         "from tests.server.build import settings\n"
-        "parts.start_engine = lambda settings: (print('loading', flush=True), time.sleep(600))\n"
+        "wiring.start_engine = lambda settings: (print('loading', flush=True), time.sleep(600))\n"
         "run(settings(Path(sys.argv[1])))\n"
     )
     child = subprocess.Popen(

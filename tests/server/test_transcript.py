@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.testing.fake_base import fake_tokenizer_json
 from engine.text.tokenizer import Tokenizer
-from server.service.transcript import Transcript
+from server.service.generate.detokenizer import Transcript
 
 TOKENIZER = Tokenizer(fake_tokenizer_json(), 128)
 #: characters of one to four bytes, few of them, so that stop strings are met

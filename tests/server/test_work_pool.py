@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from server.errors import Overloaded
-from server.work_pool import WorkPool
+from server.pools.work_pool import WorkPool
 from tests.server.build import until
 
 

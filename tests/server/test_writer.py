@@ -16,13 +16,13 @@ from engine.port import Release, Write, Written
 from engine.testing.fake_engine import FakeEngine
 from server.dispatch.draft import Draft
 from server.dispatch.entry import Answer, Entry
+from server.dispatch.generation_budget import WriterLimits
+from server.dispatch.generation_loop import Writer
+from server.dispatch.request_queue import QueueLimits, WaitingRoom
 from server.dispatch.residency import Lease
-from server.dispatch.turn import WriterLimits
-from server.dispatch.waiting_room import QueueLimits, WaitingRoom
-from server.dispatch.writer import Writer
 from server.errors import DeadlinePassed
-from server.metrics import Metrics
-from server.writing_metrics import WritingMetrics
+from server.metrics.generation_metrics import WritingMetrics
+from server.metrics.metrics import Metrics
 from tests.server.build import publish
 from tests.server.dispatching import Bench, entry, settled
 

@@ -22,7 +22,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from adapterd.v1 import predictor_pb2
 from server.errors import StartFailed
-from server.grpc_api import gate as grpc_gate
+from server.grpc_api import interceptor as grpc_gate
 from server.http_api import route as http_route
 from server.main import Server
 from tests.server.build import Grpc, grpc_client, http_client, publish, registry_of

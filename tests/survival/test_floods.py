@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from server.main import Server
-from server.metrics import Metrics
+from server.metrics.metrics import Metrics
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

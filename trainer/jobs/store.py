@@ -15,11 +15,11 @@ import sqlalchemy as sa
 
 from trainer.errors import LeaseLost
 from trainer.jobs.changes import JobChanges
+from trainer.jobs.claim_order import end_if_damaged, next_waiting
 from trainer.jobs.database import Database
 from trainer.jobs.event_table import EventTable, add_events
 from trainer.jobs.events import Event
 from trainer.jobs.file_table import FileTable, must_exist
-from trainer.jobs.queue import end_if_damaged, next_waiting
 from trainer.jobs.recovery import after_loss, after_pause, is_stuck
 from trainer.jobs.row_mapping import has_note, owned, page_of
 from trainer.jobs.schema import JOB_FILES, JOBS

@@ -1,1 +1,1 @@
-"""OpenAI's inference routes over the same service: shapes, errors and event streams."""
+"""The routes of OpenAI's API over the same service: shapes, errors and event streams."""

@@ -17,16 +17,16 @@ from fastapi import Request
 from starlette.responses import Response
 
 from server.error_table import error_named
-from server.http_api.openai.event_stream import EventStream
+from server.http_api.event_stream import EventStream
 from server.http_api.openai.shape import Shape
 from server.http_api.predict import unless_gone
-from server.service.author import Author
-from server.service.opened import Opened
-from server.service.order import Order
+from server.service.completion import Piece
+from server.service.generate.opened import Opened
+from server.service.generate.request import Order
 from server.service.service import Service
+from server.service.target import Author
 from server.service.task_timer import TaskTimer
 from server.service.values import Parameters
-from server.service.written import Piece
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 from server.errors import BadCall, BadParameter
 from server.http_api.json_body import read_json
 from server.http_api.openai.fields import described
-from server.service import wanted
+from server.service import sampling_params
 
 #: what only says who asks or how OpenAI keeps, bills and routes the call: the answer is the same
 HARMLESS = frozenset({
@@ -16,7 +16,7 @@ HARMLESS = frozenset({
     "prompt_cache_retention", "prediction",
 })  # fmt: skip
 #: how a text is wanted, by the names that OpenAI and vLLM gave; `logprobs` differs by route
-SAMPLING = frozenset(wanted.NAMES) - {"logprobs"}
+SAMPLING = frozenset(sampling_params.NAMES) - {"logprobs"}
 #: what others take, and here has one value, with which nothing changes: why there is no other
 FIXED: dict[str, tuple[Any, str]] = {
     "min_tokens": (0, "a text ends where the model ends it; with ignore_eos at max_tokens"),

@@ -16,9 +16,9 @@ from server.http_api.openai.body import FIXED, SAMPLING, Body, documented
 from server.http_api.openai.messages import TOOLS, conversation
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
+from server.service.completion import Alternative, Piece, Token
+from server.service.sampling_params import wanted_of
 from server.service.values import Parameters
-from server.service.wanted import wanted_of
-from server.service.written import Alternative, Piece, Token
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])
 #: read, to be refused with a sentence where they ask for something: OpenAI's older names

@@ -15,11 +15,11 @@ from server.http_api.openai.answering import Asked, answer
 from server.http_api.openai.body import FIXED, SAMPLING, Body, documented, is_tokens
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
+from server.service.completion import Piece, Token
+from server.service.inputs.token_ids import TokenIds
+from server.service.sampling_params import wanted_of
 from server.service.service import Service
-from server.service.token_ids import TokenIds
 from server.service.values import Parameters
-from server.service.wanted import wanted_of
-from server.service.written import Piece, Token
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])
 _KNOWN = SAMPLING | FIXED.keys() | {

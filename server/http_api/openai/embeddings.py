@@ -15,8 +15,8 @@ from server.errors import BadParameter
 from server.http_api.openai.body import Body, documented, is_tokens
 from server.http_api.predict import unless_gone
 from server.http_api.route import GuardedRoute
+from server.service.inputs.token_ids import TokenIds
 from server.service.service import Service
-from server.service.token_ids import TokenIds
 from server.service.values import Parameters, Prediction, RowError
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])

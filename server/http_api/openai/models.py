@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from adapters_registry.ref import Ref
 from server.errors import BadParameter
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.service.models import ModelView
+from server.service.resources.models import ModelView
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.service.author import Author
-from server.service.written import Piece, Usage
+from server.service.completion import Piece, Usage
+from server.service.target import Author
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

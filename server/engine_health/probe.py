@@ -1,0 +1,52 @@
+"""Whether the engine computes: traffic shows it, and where there is none, a row through the bare
+base does. Knows no transport and no adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+
+from engine.errors import EngineError, EngineGone
+from engine.port import Array, Predict, Predicted, Result, Row
+from server.engine_health.watched_port import WatchedPort
+
+
+class EngineProbe:
+    """`look` is called now and then; it never waits. An engine that stops is found out within
+    `bound_s`: after a quarter of it without work it is given a row, and it is not believed in once
+    it has answered nothing for the rest.
+    """
+
+    def __init__(self, port: WatchedPort, ids: Sequence[int], bound_s: float) -> None:
+        self._port = port
+        self._step = Predict(rows=[Row(ids=list(ids), slot=0)])
+        self._every_s = bound_s / 4
+        self._most_silent_s = bound_s - self._every_s
+        self._asked: Future[Result] | None = None
+        self._failure: str | None = None
+
+    def look(self) -> str | None:
+        """Why the engine is not to be sent calls; None where it computes."""
+        self._read()
+        due = self._port.idle_s >= self._every_s or self._failure is not None
+        if self._asked is None and due and self._port.is_alive:
+            self._asked = self._port.submit(self._step)
+        silent_s = self._port.silent_s
+        if silent_s > self._most_silent_s:
+            return f"the engine has not answered for {silent_s:.0f} s"
+        return self._failure
+
+    def _read(self) -> None:
+        if self._asked is None or not self._asked.done():
+            return
+        asked, self._asked = self._asked, None
+        try:
+            result = asked.result()
+        except EngineGone:  # which is seen by its port
+            self._failure = None
+        except EngineError as error:
+            self._failure = f"the engine cannot compute: {error.code}"
+        else:
+            computed = isinstance(result, Predicted) and isinstance(result.rows[0], Array)
+            self._failure = None if computed else "the engine cannot compute a row"

@@ -1,0 +1,114 @@
+"""A uvicorn server as the composition root wants it: bound early, bounded in what callers may hold
+open, signals left alone, stopped in two steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from server.errors import PortInUse, StartFailed
+from server.http_api.connections.acceptor import Acceptor
+from server.http_api.connections.connection import Connection
+from server.http_api.connections.connection_table import ConnectionTable, Observer
+from server.limits import ConnectionLimits
+
+_SWEEP_S = 1.0
+
+
+class Listener(uvicorn.Server):
+    """One ASGI application on one socket."""
+
+    table: ConnectionTable
+    _task: asyncio.Task[None]
+    _sweeping: asyncio.Task[None]
+    _acceptor: Acceptor
+
+    @classmethod
+    async def serving(
+        cls,
+        app: ASGIApp,
+        sock: socket.socket,
+        *,
+        limits: ConnectionLimits,
+        observer: Observer,
+        drain_s: float,
+    ) -> Listener:
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=max(1, round(limits.idle_s)),
+            timeout_graceful_shutdown=max(1, round(drain_s)),
+        )
+        listener = cls(config)
+        listener.server_state = listener.table = ConnectionTable(limits, observer)
+        listener._acceptor = Acceptor(sock, listener._protocol, listener.table.evict_one)
+        listener._task = asyncio.create_task(listener.serve([sock]))
+        while not listener.started:
+            if listener._task.done():
+                raise StartFailed(f"HTTP did not start on {sock.getsockname()}")
+            await asyncio.sleep(0.01)
+        return listener
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        del sockets  # taken from by the acceptor, not by the event loop's own server
+        self.servers = []
+        self._acceptor.start()
+        self._sweeping = asyncio.create_task(self._sweep())
+        self.started = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.stop_accepting()
+        await super().shutdown(sockets)
+        self._sweeping.cancel()
+
+    async def stop_accepting(self) -> None:
+        await self._acceptor.stop()
+
+    async def finish(self, *, at_once: bool = False) -> None:
+        """Let calls in flight end, within the time that was given at the start, or cut them off."""
+        self.should_exit = True
+        self.force_exit = at_once
+        await self._task
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            self.table.sweep()
+
+    def _protocol(self) -> asyncio.Protocol:
+        return Connection(self.config, self.table, self.lifespan.state)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound socket, so that a port in use is known before anything slow begins.
+
+    Raises PortInUse.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio sends small writes at once only where the socket names its protocol, which accepted
+    # ones inherit; otherwise an answer's body waits some 40 ms until its head is acknowledged
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # a port whose last connections linger may be taken again; one that is listened on may not
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(1024)
+    except OSError as error:
+        sock.close()
+        raise PortInUse(f"HTTP cannot listen on {host}:{port}: {error.strerror}") from error
+    return sock

@@ -1,0 +1,169 @@
+"""Every number the server shows.
+
+Label children that the hot path needs are bound once; `docs/metrics.md` lists all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
+
+from server.metrics.live_metrics import Live, LiveCollector
+from server.metrics.task_metrics import TaskMetrics
+
+_SECONDS = (
+    0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.035, 0.05, 0.08, 0.13, 0.2, 0.3, 0.5,
+    0.75, 1, 1.5, 2.5, 5, 10, 20, 30, 60,
+)  # fmt: skip
+_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
+_LOAD_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+#: why a connection is ended early
+_ENDS = ("slow_head", "stalled", "evicted", "refused")
+#: the method of calls that no route or gRPC method answers, whatever they named
+UNMATCHED = "unmatched"
+
+
+class Metrics:
+    """Observer of transports, predict calls, batches and loads."""
+
+    def __init__(
+        self, registry: CollectorRegistry, *, max_task_labels: int = 1000, timeout_s: float = 60.0
+    ) -> None:
+        """`timeout_s` is when a call gives up: no call's duration may fall past all buckets."""
+        # they would double every series, and nobody asks when one began
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry
+        self.tasks = TaskMetrics(registry, max_task_labels)
+        self._methods: dict[tuple[str, str, str], Counter] = {}
+        self._durations: dict[tuple[str, str], Histogram] = {}
+        self._requests = self._counter("requests", "Calls answered", "transport", "method", "code")
+        self._request_seconds = self._histogram(
+            "request_duration_seconds",
+            "From a call's arrival to its answer",
+            _up_to(timeout_s),
+            "transport",
+            "method",
+        )
+        ended = self._counter(
+            "connections_ended", "Connections that the server ended early", "reason"
+        )
+        self._connections_ended = {reason: ended.labels(reason) for reason in _ENDS}
+        self._inputs = self._counter("inputs", "Inputs of answered predict calls")
+        self._tokens = self._counter("tokens", "Tokens of answered predict calls")
+        self._row_errors = self._counter(
+            "row_errors", "Inputs answered with an error of their own", "code"
+        )
+        self._queue_seconds = self._histogram(
+            "queue_seconds", "From admission to the forward", _up_to(timeout_s)
+        )
+        self._batch_rows = self._histogram("batch_rows", "Rows per forward", _COUNTS)
+        self._batch_tokens = self._histogram("batch_tokens", "Tokens per forward", _TOKENS)
+        self._batch_adapters = self._histogram(
+            "batch_adapters", "Distinct adapters per forward", _COUNTS
+        )
+        loads = self._counter("adapter_loads", "Adapters brought to a tier", "tier")
+        self._host_loads, self._slot_loads = loads.labels("host"), loads.labels("slot")
+        self._load_failures = self._counter(
+            "adapter_load_failures", "Adapters that could not be loaded"
+        )
+        self._load_seconds = self._histogram(
+            "adapter_load_seconds", "From files to host memory", _LOAD_SECONDS
+        )
+        self._swaps = self._counter("swaps", "Adapters that left a slot to make room for another")
+        self._train_jobs = Gauge(
+            "adapterd_train_jobs", "Training jobs", ["state"], registry=registry
+        )
+
+    def watch(self, live: Callable[[], Live], *, gateway: bool = True) -> None:
+        """Show what `live` says at each scrape; with `gateway` also as gateways read it."""
+        self.registry.register(LiveCollector(live, gateway=gateway))
+
+    def count_jobs(self, jobs: Mapping[str, int]) -> None:
+        """How many there are now in each state."""
+        for state, number in jobs.items():
+            self._train_jobs.labels(state).set(number)
+
+    # ------------------------------------------------------------ observers
+
+    def request(self, *, transport: str, method: str, code: str, seconds: float) -> None:
+        """`method` and `code` come from our own tables, so their number is bounded."""
+        counter = self._methods.get((transport, method, code))
+        if counter is None:
+            counter = self._methods[transport, method, code] = self._requests.labels(
+                transport, method, code
+            )
+        histogram = self._durations.get((transport, method))
+        if histogram is None:
+            histogram = self._durations[transport, method] = self._request_seconds.labels(
+                transport, method
+            )
+        counter.inc()
+        histogram.observe(seconds)
+
+    def connection_ended(self, reason: str) -> None:
+        self._connections_ended[reason].inc()
+
+    def predicted(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None:
+        self.tasks.read(tenant, task, num_tokens)
+        self._inputs.inc(num_inputs)
+        self._tokens.inc(num_tokens)
+
+    def task_ended(self, *, tenant: str, task: str, code: str, seconds: float) -> None:
+        self.tasks.ended(tenant, task, code=code, seconds=seconds)
+
+    def task_deleted(self, tenant: str, task: str) -> None:
+        self.tasks.forget(tenant, task)
+
+    def row_failed(self, code: str) -> None:
+        self._row_errors.labels(code).inc()
+
+    def batch(
+        self,
+        *,
+        num_rows: int,
+        num_tokens: int,
+        num_adapters: int,
+        num_placed: int,
+        num_swapped: int,
+    ) -> None:
+        self._batch_rows.observe(num_rows)
+        self._batch_tokens.observe(num_tokens)
+        self._batch_adapters.observe(num_adapters)
+        self._slot_loads.inc(num_placed)
+        self._swaps.inc(num_swapped)
+
+    def queued(self, seconds: float) -> None:
+        self._queue_seconds.observe(seconds)
+
+    def loaded(self, seconds: float) -> None:
+        self._host_loads.inc()
+        self._load_seconds.observe(seconds)
+
+    def load_failed(self) -> None:
+        self._load_failures.inc()
+
+    # ------------------------------------------------------------ inside
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"adapterd_{name}", text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        return Histogram(f"adapterd_{name}", text, labels, buckets=buckets, registry=self.registry)
+
+
+def _up_to(longest_s: float) -> tuple[float, ...]:
+    """The usual buckets, doubled on until the last holds so long a call."""
+    seconds = list(_SECONDS)
+    while seconds[-1] < longest_s:
+        seconds.append(seconds[-1] * 2)
+    return tuple(seconds)

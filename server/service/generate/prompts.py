@@ -1,0 +1,119 @@
+"""Calls of tasks that write: from inputs to the tokens a base writes after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.errors import BadAdapter, BadMessage, BadRow
+from engine.text.conversation import Conversation, read_conversation
+from engine.text.prompts import Asked, Prompter
+from engine.text.tokenizer import bare_encoding
+from server.errors import EmptyInput, InputTooLong, NotMessages, WrongInput
+from server.pools.work_pool import WorkPool
+from server.service.inputs.inputs import read_input
+from server.service.inputs.token_ids import TokenIds
+from server.service.inputs.tokenization import Outputs, TextRow
+from server.service.values import RowError
+
+_SHORTEST = "a"
+#: inputs that are read at a time
+_PART = 8
+_CONVERSATION = frozenset({"messages", "tools", "chat_template_kwargs"})
+
+
+class PromptReader:
+    """Checks inputs and turns them into the rows a base writes after."""
+
+    def __init__(self, prompter: Prompter, max_tokens: int, max_chars: int, pool: WorkPool) -> None:
+        """`pool` is where prompts are put together and tokenised."""
+        self._pool = pool
+        self._prompter = prompter
+        self._max_tokens = max_tokens
+        self._max_chars = max_chars
+
+    def check(self, head: Mapping[str, Any]) -> None:
+        """Raises BadAdapter for a head with which every call would fail, however short its text."""
+        try:
+            num_tokens = len(self._prompter.tokens(_SHORTEST, head))
+        except BadRow as error:
+            raise BadAdapter(f"the version could answer no call: {error}") from error
+        if num_tokens > self._max_tokens:
+            raise BadAdapter(
+                f"the prompt has {num_tokens} tokens with one letter of input; "
+                f"the base reads at most {self._max_tokens}"
+            )
+
+    async def read(
+        self, inputs: Sequence[object], head: Mapping[str, Any], outputs: Outputs, tenant: str
+    ) -> list[TextRow]:
+        """The rows to compute. `outputs` receives the errors of the others."""
+        found: list[TextRow | RowError] = []
+        for start in range(0, len(inputs), _PART):
+            # between parts others get their turn, and a caller who is gone is seen
+            found += await self._pool.run(tenant, self._read_some, inputs, start, head)
+        for position, row in enumerate(found):
+            if isinstance(row, RowError):
+                outputs[position] = row
+        return [row for row in found if not isinstance(row, RowError)]
+
+    def _read_some(
+        self, inputs: Sequence[object], start: int, head: Mapping[str, Any]
+    ) -> list[TextRow | RowError]:
+        some = inputs[start : start + _PART]
+        return [self._read(position, item, head) for position, item in enumerate(some, start)]
+
+    def _read(self, position: int, item: object, head: Mapping[str, Any]) -> TextRow | RowError:
+        asked = item if isinstance(item, TokenIds) else self._asked(item)
+        if isinstance(asked, RowError):
+            return asked
+        try:
+            ids = (
+                asked.known(self._prompter.knows)
+                if isinstance(asked, TokenIds)
+                else self._prompter.tokens(asked, head)
+            )
+        except BadRow as error:
+            return RowError(code=error.code, message=str(error))
+        if len(ids) > self._max_tokens:
+            return RowError(
+                code=InputTooLong.code,
+                message=f"The prompt has {len(ids)} tokens; "
+                f"this model's maximum context length is {self._max_tokens} tokens.",
+            )
+        if not ids:
+            return RowError(code=EmptyInput.code, message=str(EmptyInput()))
+        return TextRow(position, asked if isinstance(asked, str) else "", bare_encoding(ids))
+
+    def _asked(self, item: object) -> Asked | RowError:
+        """A text, or a conversation that ends with what is asked."""
+        if not isinstance(item, Mapping) or "messages" not in item or set(item) - _CONVERSATION:
+            given = read_input(item, "text", self._max_chars)
+            if isinstance(given, RowError) and given.code == WrongInput.code:
+                return RowError(code=NotMessages.code, message=str(NotMessages()))
+            return given if isinstance(given, RowError) else given.first
+        try:
+            asked = read_conversation(
+                item["messages"], item.get("tools"), item.get("chat_template_kwargs")
+            )
+        except BadMessage as error:
+            return RowError(code=NotMessages.code, message=f"{error}.")
+        return self._refused(asked) or asked
+
+    def _refused(self, asked: Conversation) -> RowError | None:
+        """What is too long to be rendered and counted, or is no text."""
+        beside = len(json.dumps([asked.tools, asked.template_kwargs]))
+        if len(asked.messages) > self._max_tokens or beside > self._max_chars:
+            return RowError(
+                code=InputTooLong.code,
+                message=f"The conversation has {len(asked.messages)} messages, and {beside} "
+                f"characters of tools; this model's maximum context length is "
+                f"{self._max_tokens} tokens.",
+            )
+        for message in asked.messages:
+            if message["content"] or message.keys() == {"role", "content"}:
+                read = read_input(message["content"], "text", self._max_chars)
+                if isinstance(read, RowError):
+                    return read
+        return None

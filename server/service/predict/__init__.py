@@ -1,0 +1,1 @@
+"""Predict calls: one task, or many tasks over one text."""

@@ -1,0 +1,28 @@
+"""Whether a call may come in at all: is there room where its rows would wait?
+
+Early and rough: the queues themselves admit rows, and know their tokens too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.heads.generate import GenerateHead
+from server.dispatch.request_queue import WaitingRoom
+from server.service.target import Author
+
+
+class Admission:
+    """Rows that write wait in a room of their own, so one that is full keeps no others out."""
+
+    def __init__(self, room: WaitingRoom, writing_room: WaitingRoom) -> None:
+        self._room = room
+        self._writing_room = writing_room
+
+    def check(self, authors: Sequence[Author], num_inputs: int) -> None:
+        """Raises Draining or Overloaded for so many inputs to each of them."""
+        num_writing = sum(author.kind == GenerateHead.name for author in authors)
+        num_others = len(authors) - num_writing
+        for room, num in ((self._room, num_others), (self._writing_room, num_writing)):
+            if num:
+                room.check(num * num_inputs)

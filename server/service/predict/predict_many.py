@@ -1,0 +1,89 @@
+"""One text, many tasks: a call whose rows reach the engine together and answer task by task."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from server.audit import note_fault
+from server.error_table import DOMAIN_ERRORS, fault_of
+from server.errors import BadCall
+from server.service.call_barrier import Together
+from server.service.predict.service import PredictService
+from server.service.values import (
+    Caller,
+    ManyPredictions,
+    Parameters,
+    Prediction,
+    TaskFailure,
+    Timing,
+)
+
+#: a task whose weights come from disk is waited for, but not for long: it delays only itself
+_PATIENCE_S = 0.05
+
+
+class PredictManyService:
+    """Each task answers, or fails, as it would alone."""
+
+    def __init__(
+        self, predict: PredictService, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._predict = predict
+        self._clock = clock
+
+    async def predict(
+        self, refs: Sequence[str], inputs: Sequence[object], parameters: Parameters, caller: Caller
+    ) -> ManyPredictions:
+        started = self._clock()
+        if not refs:
+            raise BadCall("The call names no tasks.")
+        self._predict.check(refs, len(inputs), caller)
+        together = Together(len(refs), _PATIENCE_S)
+        try:
+            results = await asyncio.gather(
+                *(self._one(ref, inputs, parameters, caller, together) for ref in refs)
+            )
+        finally:
+            together.close()
+        _raise_common(results)
+        return ManyPredictions(
+            results=results, timing=_slowest(results, (self._clock() - started) * 1e3)
+        )
+
+    async def _one(
+        self,
+        ref: str,
+        inputs: Sequence[object],
+        parameters: Parameters,
+        caller: Caller,
+        together: Together,
+    ) -> Prediction | TaskFailure:
+        try:
+            return await self._predict.predict(ref, inputs, parameters, caller, together)
+        except DOMAIN_ERRORS as error:
+            note_fault(
+                error, fault_of(error),
+                method="predict_many", request_id=caller.request_id, caller=caller,
+            )  # fmt: skip
+            return TaskFailure(task=ref, error=error)
+        finally:
+            together.leave()
+
+
+def _raise_common(results: Sequence[Prediction | TaskFailure]) -> None:
+    """Where no task could answer and trying again may help, the call as a whole says so."""
+    errors = [result.error for result in results if isinstance(result, TaskFailure)]
+    if len(errors) == len(results) and all(fault_of(e).outside.retryable for e in errors):
+        raise errors[0]
+
+
+def _slowest(results: Sequence[Prediction | TaskFailure], total_ms: float) -> Timing:
+    timings = [result.timing for result in results if isinstance(result, Prediction)]
+    return Timing(
+        tokenize_ms=max((timing.tokenize_ms for timing in timings), default=0.0),
+        queue_ms=max((timing.queue_ms for timing in timings), default=0.0),
+        compute_ms=max((timing.compute_ms for timing in timings), default=0.0),
+        total_ms=total_ms,
+    )

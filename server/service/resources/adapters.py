@@ -1,0 +1,243 @@
+"""Versions and aliases: how an adapter comes in, moves into production, and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from adapters_registry.ref import PRODUCTION, check_name
+from adapters_registry.registry import Registry
+from adapters_registry.values import Alias, Version
+from engine.heads.generate import GenerateHead
+from engine.port import EnginePort
+from engine.text.prompts import PROMPT_FILES
+from server.audit import note
+from server.dispatch.residency import Residency
+from server.errors import BadCall
+from server.pools.pools import Pools
+from server.service.generate.prompts import PromptReader
+from server.service.inputs.text import check_text
+from server.service.resources.export import Export, drop
+from server.service.resources.head_settings import head_of
+from server.service.resources.inspector import Inspector
+from server.service.resources.record import record_of
+from server.service.resources.reports import Reports
+from server.service.values import Caller, Registration
+from server.service.views import (
+    UPLOAD,
+    AliasView,
+    EventView,
+    VersionView,
+    alias_view,
+    event_view,
+    version_view,
+)
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+#: files as they arrive: a name and its chunks; read in one thread, in order
+Upload = Iterable[tuple[str, Iterable[bytes]]]
+
+
+class AdapterService:
+    """Over the registry and the inspection of what strangers send.
+
+    Every kind of work has threads of its own, so that slow uploads hold up no look-up.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        port: EnginePort,
+        residency: Residency,
+        inspector: Inspector,
+        prompts: PromptReader,
+        pools: Pools,
+    ) -> None:
+        self._registry, self._port = registry, port
+        self._residency, self._prompts, self._inspector = residency, prompts, inspector
+        self._reports = Reports(registry)
+        self._pools = pools
+
+    # ------------------------------------------------------------ in
+
+    async def register(
+        self, caller: Caller, registration: Registration, upload: Upload
+    ) -> VersionView:
+        """Stage, read strictly, inspect, publish: nothing of a refused adapter stays."""
+        for name in ("head", "labels", "pooling", "head_settings", "note"):
+            check_text(getattr(registration, name), name)
+        loop = asyncio.get_running_loop()
+        version, record = await self._pools.transfers.run_cancellable(
+            caller.tenant, lambda gone: self._register(caller, registration, upload, loop, gone)
+        )
+        ref = f"{version.task}@{version.number}"
+        note("adapter.registered", "a version was registered", caller, ref=ref)
+        # the same content may be there already, from a directory that held other things
+        told = {name: record.get(name, []) for name in ("left_out", "warnings")}
+        return replace(await self._shown(version), **told)
+
+    def _register(
+        self,
+        caller: Caller,
+        registration: Registration,
+        upload: Upload,
+        loop: asyncio.AbstractEventLoop,
+        gone: threading.Event,
+    ) -> tuple[Version, dict[str, Any]]:
+        """The version, and what is kept of how it came."""
+        check_name(registration.task)
+        head = head_of(registration)
+        with self._registry.stage() as staging:
+            for name in registration.left_out:
+                staging.leave_out(name)
+            for name, chunks in upload:
+                staging.write(name, chunks)
+            if not any(staging.path.iterdir()) and (head or {}).get("kind") == GenerateHead.name:
+                for name, content in PROMPT_FILES.items():
+                    staging.write(name, [content])
+            found = self._inspector.inspect(
+                staging, head, other_base=registration.other_base, loop=loop, gone=gone
+            )
+            if found.semantics["head"]["kind"] == GenerateHead.name:
+                self._prompts.check(found.semantics["head"])
+            info = self._port.info
+            record = record_of(registration, caller, staging.left_out, found)
+            version = self._registry.publish(
+                tenant=caller.tenant,
+                task=registration.task,
+                staging=staging,
+                kind=found.semantics["kind"],
+                base={"fingerprint": info.fingerprint, "name": info.base},
+                files=found.files,
+                semantics=found.semantics,
+                lineage=record,
+                source=UPLOAD,
+                num_parameters=found.num_parameters,
+                promote=registration.promote,
+            )
+        return version, record
+
+    # ------------------------------------------------------------ look-ups
+
+    async def list(self, caller: Caller, task: str) -> Sequence[VersionView]:
+        versions, aliases = await self._pools.lookups.run_for(caller.tenant, self._versions, task)
+        return [version_view(version, aliases) for version in versions]
+
+    async def list_made_from(self, caller: Caller, sha256: str) -> Sequence[VersionView]:
+        """Of every task, those trained on a file with these contents."""
+        if not _SHA256.fullmatch(sha256):
+            raise BadCall(f"The sha256 of a file has 64 hexadecimal digits; {sha256!r} is none.")
+        return await self._pools.lookups.run_for(caller.tenant, self._made_from, sha256)
+
+    async def report_page(self, caller: Caller, ref: str) -> str:
+        """Raises NoReport for a version that was not trained here."""
+        version = await self._pools.lookups.run_for(caller.tenant, self._registry.resolve, ref)
+        return await self._pools.lookups.run(caller.tenant, self._reports.page, version)
+
+    async def get(self, caller: Caller, ref: str) -> VersionView:
+        return await self._shown(
+            await self._pools.lookups.run_for(caller.tenant, self._registry.resolve, ref)
+        )
+
+    async def aliases(self, caller: Caller, task: str) -> Sequence[AliasView]:
+        found = await self._pools.lookups.run_for(caller.tenant, self._registry.aliases, task)
+        return [alias_view(alias) for alias in found]
+
+    async def history(
+        self, caller: Caller, task: str, alias: str = PRODUCTION
+    ) -> Sequence[EventView]:
+        events = await self._pools.lookups.run_for(
+            caller.tenant, self._registry.history, task, alias
+        )
+        return [event_view(event) for event in events]
+
+    # ------------------------------------------------------------ moves
+
+    async def promote(
+        self,
+        caller: Caller,
+        task: str,
+        version: int,
+        alias: str = PRODUCTION,
+        expected: int | None = None,
+    ) -> AliasView:
+        """The next call that resolves the alias gets the version; calls already resolved keep
+        theirs.
+        """
+        if version < 1:
+            raise BadCall(f"version is {version}; versions count from 1.")
+        moved = await self._pools.writes.run_for(
+            caller.tenant, self._registry.promote, task, version, alias, expected
+        )
+        facts = {"ref": f"{task}@{alias}", "version": moved.version}
+        note("alias.promoted", "an alias was moved", caller, **facts)
+        return alias_view(moved)
+
+    async def rollback(self, caller: Caller, task: str, alias: str = PRODUCTION) -> AliasView:
+        moved = await self._pools.writes.run_for(
+            caller.tenant, self._registry.rollback, task, alias
+        )
+        facts = {"ref": f"{task}@{alias}", "version": moved.version}
+        note("alias.rolled_back", "an alias was rolled back", caller, **facts)
+        return alias_view(moved)
+
+    # ------------------------------------------------------------ out
+
+    async def export(self, caller: Caller, ref: str) -> Export:
+        making = asyncio.ensure_future(
+            self._pools.transfers.run_for(caller.tenant, self._export, ref)
+        )
+        try:
+            exported = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(drop)  # its thread goes on, and its files must not stay
+            raise
+        note("adapter.exported", "a version was exported", caller, ref=ref)
+        return exported
+
+    def _export(self, tenant: str, ref: str) -> Export:
+        version = self._registry.resolve(tenant, ref)
+        area = self._registry.stage()  # on the data's own disk, and swept after a crash
+        try:
+            return Export(version, area, self._registry.export(version, area.path))
+        except BaseException:
+            area.remove()
+            raise
+
+    async def delete(self, caller: Caller, task: str, number: int) -> None:
+        """Refused while an alias names the version."""
+        if number < 1:
+            raise BadCall(f"version is {number}; versions count from 1.")
+        version = await self._pools.lookups.run_for(
+            caller.tenant, self._registry.resolve, f"{task}@{number}"
+        )
+        await self._pools.writes.run_for(caller.tenant, self._registry.delete_version, task, number)
+        if not await self._pools.lookups.run(
+            caller.tenant, self._registry.is_published, version.digest
+        ):
+            self._residency.discard(version.digest)
+        note("adapter.deleted", "a version was deleted", caller, ref=f"{task}@{number}")
+
+    async def _shown(self, version: Version) -> VersionView:
+        """With the whole report in its lineage, of which a list shows the summary."""
+        aliases = await self._pools.lookups.run_for(
+            version.tenant, self._registry.aliases, version.task
+        )
+        report = await self._pools.lookups.run(version.tenant, self._reports.read, version)
+        return version_view(version, aliases, report)
+
+    def _made_from(self, tenant: str, sha256: str) -> Sequence[VersionView]:
+        found = self._registry.versions_made_from(tenant, sha256)
+        aliases = {
+            task: self._registry.aliases(tenant, task) for task in {each.task for each in found}
+        }
+        return [version_view(each, aliases[each.task]) for each in found]
+
+    def _versions(self, tenant: str, task: str) -> tuple[Sequence[Version], Sequence[Alias]]:
+        return self._registry.versions(tenant, task), self._registry.aliases(tenant, task)

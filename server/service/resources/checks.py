@@ -1,0 +1,51 @@
+"""Looking at an uploaded file as a job would, without a job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from server.pools.work_pool import WorkPool
+from server.service.resources.jobs import job_spec
+from server.service.values import Caller
+from trainer.pipeline.job_checks import Checked
+from trainer.trainer import Trainer
+
+#: nothing is trained, so no task is named
+_NO_TASK = "check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckView:
+    """What submitting a job would say of its files. `ok`: it would be queued."""
+
+    file_id: str
+    ok: bool
+    #: of the file, and of train, dev and test where it can be split
+    rows: Mapping[str, int]
+    #: what would be trained, which is not always all that was asked for
+    kind: str
+    findings: Sequence[Mapping[str, Any]]
+
+
+class CheckService:
+    """Over the trainer, whose calls block, so they run in threads."""
+
+    def __init__(self, trainer: Trainer, checks: WorkPool) -> None:
+        self._trainer = trainer
+        self._checks = checks
+
+    async def create(self, caller: Caller, wanted: Mapping[str, Any]) -> CheckView:
+        """`wanted` are fields of `JobSpec` by name, `file_id` among them."""
+        spec = job_spec(caller.tenant, {"task": _NO_TASK, **wanted})
+        found = await self._checks.run_cancellable(
+            caller.tenant, lambda gone: self._trainer.check(spec, gone)
+        )
+        return _view(spec.file_id, found)
+
+
+def _view(file_id: str, found: Checked) -> CheckView:
+    return CheckView(
+        file_id=file_id, ok=found.ok, rows=found.rows, kind=found.kind, findings=found.findings
+    )

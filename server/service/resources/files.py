@@ -1,0 +1,71 @@
+"""Uploaded files: labelled rows on their way to a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from server.audit import note
+from server.errors import BadCall
+from server.pools.pools import Pools
+from server.service.page import Page, checked_limit, page_of
+from server.service.values import Caller
+from server.service.views import FileView, file_view
+from trainer.jobs.file_store import FileStore
+
+#: OpenAI's; a job reads files of any
+PURPOSES = ("fine-tune", "assistants", "batch", "evals", "user_data", "vision")
+MAX_LIMIT = 10_000
+
+
+class FileService:
+    """Over the trainer's file store, whose calls block, so they run in threads."""
+
+    def __init__(self, files: FileStore, max_bytes: int, pools: Pools) -> None:
+        self._pools = pools
+        self._files = files
+        self._max_bytes = max_bytes
+
+    async def create(
+        self, caller: Caller, filename: str, purpose: str, chunks: Iterable[bytes]
+    ) -> FileView:
+        if purpose not in PURPOSES:
+            raise BadCall(f"purpose is {purpose[:64]!r}; it must be one of {', '.join(PURPOSES)}.")
+        stored = await self._pools.transfers.run_for(
+            caller.tenant,
+            self._files.put,
+            filename,
+            purpose,
+            chunks,
+            self._max_bytes,
+        )
+        note("file.created", "a file was uploaded", caller, file=stored.id, bytes=stored.bytes)
+        return file_view(stored)
+
+    async def get(self, caller: Caller, file_id: str) -> FileView:
+        return file_view(await self._pools.lookups.run_for(caller.tenant, self._files.get, file_id))
+
+    async def list(
+        self,
+        caller: Caller,
+        after: str | None = None,
+        limit: int = 0,
+        *,
+        purpose: str | None = None,
+        oldest_first: bool = False,
+    ) -> Page[FileView]:
+        limit = checked_limit(limit, MAX_LIMIT)
+        found = await self._pools.lookups.run_for(
+            caller.tenant, self._files.list, after, limit + 1,
+            purpose=purpose, oldest_first=oldest_first,
+        )  # fmt: skip
+        return page_of(found, limit, file_view)
+
+    async def content(self, caller: Caller, file_id: str) -> Path:
+        path = await self._pools.lookups.run_for(caller.tenant, self._files.path, file_id)
+        note("file.downloaded", "a file was downloaded", caller, file=file_id)
+        return path
+
+    async def delete(self, caller: Caller, file_id: str) -> None:
+        await self._pools.writes.run_for(caller.tenant, self._files.delete, file_id)
+        note("file.deleted", "a file was deleted", caller, file=file_id)

@@ -1,0 +1,211 @@
+"""Training jobs: submit, look, cancel, watch."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import fields
+from typing import Any
+
+from server.audit import note
+from server.errors import BadCall, BadParameter, Draining
+from server.health import Health, State
+from server.pools.pools import OPERATOR, Pools
+from server.service.inputs.text import check_text
+from server.service.page import Page, checked_limit, page_of
+from server.service.resources.job_feed import JobFeed
+from server.service.values import Caller
+from server.service.views import JobEventView, JobView, job_event_view, job_view
+from trainer.jobs.values import Job, JobSpec
+from trainer.pipeline.estimate import Estimate
+from trainer.settings.settings import TrainingSettings
+from trainer.trainer import Trainer
+
+#: what a caller may say of a job; the tenant is never among it
+JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {
+    "tenant",
+    "chosen",
+}
+#: proxies and clients give up a stream that says nothing for long
+_QUIET_S = 3.0
+MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 16, 64, 512
+
+
+#: a job, and its next events behind a number
+Reading = tuple[JobView, Page[JobEventView]]
+
+
+class JobService:
+    """Over the trainer, whose calls block, so they run in threads."""
+
+    def __init__(
+        self, trainer: Trainer, health: Health, pools: Pools, feed: JobFeed[Reading]
+    ) -> None:
+        self._trainer = trainer
+        self._pools = pools
+        self._health = health
+        self._feed = feed
+        health.on_change.append(self._on_health)
+
+    async def create(self, caller: Caller, wanted: Mapping[str, Any]) -> JobView:
+        """`wanted` are fields of `JobSpec` by name.
+
+        The dataset is read and checked before the job is queued.
+        """
+        spec = job_spec(caller.tenant, wanted)
+        job = job_view(
+            await self._pools.checks.run_cancellable(
+                caller.tenant, lambda gone: self._trainer.submit(spec, gone)
+            )
+        )
+        note("job.created", "a job was submitted", caller, ref=job.task, job=job.id)
+        return job
+
+    async def estimate(self, caller: Caller, wanted: Mapping[str, Any]) -> Estimate:
+        """What `create` would queue would take. Raises what `create` would."""
+        spec = job_spec(caller.tenant, wanted)
+        return await self._pools.checks.run_cancellable(
+            caller.tenant, lambda gone: self._trainer.estimate(spec, gone)
+        )
+
+    async def get(self, caller: Caller, job_id: str) -> JobView:
+        return job_view(await self._pools.lookups.run_for(caller.tenant, self._trainer.get, job_id))
+
+    async def list(
+        self,
+        caller: Caller,
+        after: str | None = None,
+        limit: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> Page[JobView]:
+        limit = checked_limit(limit)
+        found = await self._pools.lookups.run_for(
+            caller.tenant,
+            self._trainer.list,
+            after,
+            limit + 1,
+            checked_metadata(metadata or {}),
+        )
+        return page_of(found, limit, job_view)
+
+    async def cancel(self, caller: Caller, job_id: str) -> JobView:
+        return await self._told(caller, job_id, self._trainer.cancel, "job.cancel", "end")
+
+    async def pause(self, caller: Caller, job_id: str) -> JobView:
+        return await self._told(caller, job_id, self._trainer.pause, "job.pause", "pause")
+
+    async def resume(self, caller: Caller, job_id: str) -> JobView:
+        return await self._told(caller, job_id, self._trainer.resume, "job.resume", "go on")
+
+    async def _told(
+        self, caller: Caller, job_id: str, tell: Callable[[str, str], Job], action: str, what: str
+    ) -> JobView:
+        job = job_view(await self._pools.writes.run_for(caller.tenant, tell, job_id))
+        note(action, f"a job was told to {what}", caller, ref=job.task, job=job.id)
+        return job
+
+    async def events(
+        self,
+        caller: Caller,
+        job_id: str,
+        after: int | None = None,
+        limit: int = 0,
+        *,
+        newest_first: bool = False,
+        codes: Sequence[str] = (),
+    ) -> Page[JobEventView]:
+        """`after` is the last number of the page before, in the order that is asked for."""
+        limit = checked_limit(limit)
+        found = await self._pools.lookups.run_for(
+            caller.tenant, self._trainer.events, job_id,
+            after=after, limit=limit + 1, newest_first=newest_first, codes=codes,
+        )  # fmt: skip
+        return page_of(found, limit, job_event_view)
+
+    async def updates(
+        self, caller: Caller, job_id: str, after: int = 0
+    ) -> AsyncGenerator[JobView | JobEventView | None, None]:
+        """The job's events behind `after` and the job itself, then each event and each change as it
+        comes, until the job has ended; none once in `_QUIET_S` without any. A draining server sends
+        its watchers elsewhere. Raises Overloaded for a tenant that watches too much already.
+        """
+
+        async def reading(after: int) -> Reading:
+            return await self.get(caller, job_id), await self.events(caller, job_id, after)
+
+        seen = -1
+        with self._feed.watching(caller.tenant, job_id, reading) as watched:
+            while True:
+                job, page = await watched.read(after)
+                for event in page.items:
+                    after = event.number
+                    yield event
+                if job.revision != seen and not page.has_more:
+                    seen = job.revision
+                    yield job
+                if job.ended and not page.has_more:
+                    return
+                if self._health.is_draining:
+                    raise Draining
+                if not page.has_more and not await watched.change(_QUIET_S):
+                    yield None
+
+    async def follow(
+        self, caller: Caller, job_id: str, after: int = 0
+    ) -> AsyncGenerator[JobEventView | None, None]:
+        """The events alone; none, now and then, while there is nothing to tell."""
+        async with aclosing(self.updates(caller, job_id, after)) as updates:
+            async for update in updates:
+                if not isinstance(update, JobView):
+                    yield update
+
+    async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[JobView]:
+        """The job alone."""
+        async with aclosing(self.updates(caller, job_id)) as updates:
+            async for update in updates:
+                if isinstance(update, JobView):
+                    yield update
+
+    async def _on_health(self, state: State) -> None:
+        if state is State.DRAINING:
+            self._feed.wake_all()
+
+    async def counts(self) -> Mapping[str, int]:
+        """Jobs of all tenants by status, for the metrics."""
+        return await self._pools.lookups.run(OPERATOR, self._trainer.counts)
+
+
+def job_spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
+    """Raises BadCall and BadSetting."""
+    unknown = sorted(wanted.keys() - JOB_FIELDS)
+    if unknown:
+        raise BadCall(f"A job has no {', '.join(unknown)}; it has {', '.join(sorted(JOB_FIELDS))}.")
+    missing = [name for name in ("file_id", "task") if not wanted.get(name)]
+    if missing:  # an empty one is none, as gRPC says it
+        raise BadParameter(f"A job needs {' and '.join(missing)}.", param=missing[0])
+    for name, value in wanted.items():
+        check_text(value, name)
+    checked_metadata(wanted.get("metadata", {}))
+    settings = TrainingSettings.parse(wanted.get("settings", {}))
+    # an empty kind is none, as gRPC says it
+    chosen = (*(["kind"] if wanted.get("kind") else []), *wanted.get("settings", {}))
+    return JobSpec(**{**wanted, "tenant": tenant, "settings": settings, "chosen": chosen})
+
+
+def checked_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    """Within OpenAI's bounds, and with names that a query can hold."""
+    if len(metadata) > MAX_NOTES:
+        raise _bad_metadata(f"has {len(metadata)} entries; there may be {MAX_NOTES}")
+    check_text(metadata, "metadata")
+    for name, value in metadata.items():
+        if not 0 < len(name) <= MAX_NOTE_NAME or '"' in name:
+            raise _bad_metadata(
+                f"has the name {name[:80]!r}; a name has 1 to {MAX_NOTE_NAME} letters, no quote"
+            )
+        if len(value) > MAX_NOTE:
+            raise _bad_metadata(f"has {len(value)} letters under {name!r}, more than {MAX_NOTE}")
+    return metadata
+
+
+def _bad_metadata(what: str) -> BadParameter:
+    return BadParameter(f"metadata {what}.", param="metadata")

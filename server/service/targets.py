@@ -1,0 +1,71 @@
+"""From a ref to who answers it: a task's version, or the base under its own id and under `base`.
+
+A tenant's task comes before the base where both have the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from adapters_registry.errors import BadName, NotFound
+from adapters_registry.values import Version
+from engine.heads.embed import EmbedHead
+from engine.heads.generate import GenerateHead
+from engine.port import EngineInfo
+from server.errors import BadCall
+from server.service.target import Author
+
+#: the name of every server's base
+BASE = "base"
+
+
+class Authors:
+    """Over the registry and what the engine says of its base."""
+
+    def __init__(self, resolve: Callable[[str, str], Version], info: EngineInfo) -> None:
+        self._resolve, self._info = resolve, info
+
+    def of(self, tenant: str, ref: str) -> Author:
+        """The base writes where it can, and else embeds."""
+        try:
+            return Author.of(self._resolve(tenant, ref))
+        except (BadName, NotFound):
+            if not self.names_base(ref):
+                raise
+            return self._writing(ref) if self._writes else self._embedding(ref)
+
+    def writing(self, tenant: str, ref: str) -> Author:
+        """Raises BadCall for what writes no text."""
+        author = self.of(tenant, ref)
+        if author.kind != GenerateHead.name:
+            what = author.kind if author.version else "an encoder"
+            raise BadCall(f"{ref} is {what}; it writes no text.")
+        return author
+
+    def embedding(self, tenant: str, ref: str) -> Author:
+        """Raises BadCall for what makes no embeddings."""
+        author = self.of(tenant, ref)
+        if author.version is None:
+            return self._embedding(ref)
+        if author.kind != EmbedHead.name:
+            raise BadCall(f"{ref} is {author.kind}; it makes no embeddings.")
+        return author
+
+    def version(self, tenant: str, ref: str) -> Version:
+        """Of a task alone. Raises UnknownTask and its kin."""
+        return self._resolve(tenant, ref)
+
+    def names_base(self, ref: str) -> bool:
+        return ref in (self._info.base, BASE)
+
+    @property
+    def _writes(self) -> bool:
+        return GenerateHead.name in self._info.poolings
+
+    def _writing(self, name: str) -> Author:
+        return Author.writing_base(self._info, name)
+
+    def _embedding(self, name: str) -> Author:
+        if problem := self._info.embedding.problem:
+            raise BadCall(f"The base {self._info.base} makes no embeddings by itself: {problem}.")
+        return Author.embedding_base(self._info, name)

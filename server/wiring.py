@@ -1,0 +1,195 @@
+"""The composition root: everything behind the transports, built and wired in one place.
+
+With `server.dispatching` and `server.factories` the only module that chooses implementations.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from engine.port import EnginePort
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
+from server import limits
+from server.config import Settings
+from server.data_directory import Data
+from server.dispatch.leases import Leases
+from server.dispatching import Dispatch, build_dispatch, live_of
+from server.engine_health.probe import EngineProbe
+from server.engine_health.watched_port import WatchedPort
+from server.errors import StartFailed
+from server.factories import build_trainer, start_engine
+from server.health import Health
+from server.metrics.metrics import Metrics
+from server.metrics.process_metrics import register_processes
+from server.pools.pools import Pools
+from server.service.generate.prompts import PromptReader
+from server.service.generate.service import WriteService
+from server.service.inputs.tokenization import InputReader
+from server.service.predict.admission import Admission
+from server.service.predict.predict_many import PredictManyService
+from server.service.predict.service import PredictService
+from server.service.resources import inspector
+from server.service.resources.adapters import AdapterService
+from server.service.resources.checks import CheckService
+from server.service.resources.files import FileService
+from server.service.resources.inspector import Inspector
+from server.service.resources.job_feed import JobFeed
+from server.service.resources.jobs import JobService, Reading
+from server.service.resources.models import ModelService
+from server.service.resources.tasks import TaskService
+from server.service.service import Service
+from server.service.targets import Authors
+from server.service.views import info_view
+from trainer.pipeline import sandboxed_job_checks
+from trainer.pipeline.sandboxed_job_checks import ChildJobChecks
+from trainer.sandbox.fork_server import ForkServer
+from trainer.trainer import Trainer
+from trainer.worker import Worker
+
+#: what children of the server do: loaded once, before they are forked
+CHILD_MODULES = (*sandboxed_job_checks.MODULES, *inspector.MODULES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a server consists of, for its transports, for tests, and for whoever stops it."""
+
+    port: WatchedPort
+    probe: EngineProbe
+    owns_port: bool
+    data: Data
+    dispatch: Dispatch
+    service: Service
+    worker: Worker
+    pools: Pools
+    fork_server: ForkServer
+    owns_fork_server: bool
+
+    def close(self) -> None:
+        """The running job goes back to the queue; the engine ends if it is ours."""
+        self.worker.stop()
+        self.pools.close()
+        if self.owns_fork_server:
+            self.fork_server.close()
+        if self.owns_port:
+            self.port.close()
+        self.data.close()
+
+
+def build(
+    settings: Settings,
+    given: EnginePort | None,
+    metrics: Metrics,
+    health: Health,
+    given_fork_server: ForkServer | None = None,
+) -> Parts:
+    """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
+    data = Data.open(settings.data_dir)
+    try:
+        port = WatchedPort(given or start_engine(settings))
+    except StartFailed:
+        data.close()
+        raise
+    tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
+    dispatch = build_dispatch(settings, port, data, metrics)
+    fork_server = given_fork_server or ForkServer(CHILD_MODULES)
+    checks = ChildJobChecks(
+        fork_server=fork_server, files=data.files, info=port.info,
+        max_rows=settings.max_job_rows, limits=limits.check_limits(settings),
+    )  # fmt: skip
+    trainer = build_trainer(settings, port, data, tokenizer, checks)
+    inspecting = Inspector(
+        port=port, residency=dispatch.residency, fork_server=fork_server,
+        host_bytes=settings.host_bytes,
+    )  # fmt: skip
+    pools = Pools.sized(checks=settings.max_checks)
+    worker = Worker(trainer)
+    metrics.watch(live_of(port, dispatch, worker), gateway=settings.gateway_metrics)
+    register_processes(
+        metrics.registry, version=version("adapterd"), dtype=port.info.dtype,
+        device=port.info.device, engine=lambda: port.pid,
+    )  # fmt: skip
+    return Parts(
+        port=port,
+        probe=EngineProbe(port, tokenizer.encode("ready").ids, settings.engine_timeout_s),
+        owns_port=given is None,
+        data=data,
+        dispatch=dispatch,
+        service=_service(
+            settings, port, data, dispatch, tokenizer, trainer, metrics, health, pools, inspecting
+        ),
+        worker=worker,
+        pools=pools,
+        fork_server=fork_server,
+        owns_fork_server=given_fork_server is None,
+    )
+
+
+def _service(
+    settings: Settings,
+    port: EnginePort,
+    data: Data,
+    dispatch: Dispatch,
+    tokenizer: Tokenizer,
+    trainer: Trainer,
+    metrics: Metrics,
+    health: Health,
+    pools: Pools,
+    inspecting: Inspector,
+) -> Service:
+    calls = limits.call_limits(settings)
+    prompts = PromptReader(
+        Prompter(port.info, tokenizer), port.info.max_tokens, calls.max_chars, pools.texts
+    )
+    adapters = AdapterService(
+        registry=data.registry,
+        port=port,
+        residency=dispatch.residency,
+        prompts=prompts,
+        pools=pools,
+        inspector=inspecting,
+    )
+    leases = Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
+    authors = Authors(data.registry.resolve, port.info)
+    write = WriteService(
+        authors=authors,
+        info=port.info,
+        tokenizer=tokenizer,
+        prompts=prompts,
+        leases=leases,
+        writer=dispatch.writer,
+        limits=calls,
+        observer=metrics,
+        draw=lambda: secrets.randbits(63),
+        grammars=pools.grammars,
+    )
+    predict = PredictService(
+        authors=authors,
+        reader=InputReader(tokenizer, calls.max_chars, pools.texts),
+        leases=leases,
+        admission=Admission(dispatch.room, dispatch.writing_room),
+        batcher=dispatch.batcher,
+        write=write,
+        limits=calls,
+        observer=metrics,
+    )
+    return Service(
+        predict=predict,
+        predict_many=PredictManyService(predict),
+        write=write,
+        models=ModelService(data.registry, port.info, time.time(), pools.lookups),
+        tasks=TaskService(data.registry, dispatch.residency, pools, metrics),
+        adapters=adapters,
+        jobs=JobService(trainer, health, pools, _feed(settings, data, pools)),
+        files=FileService(data.files, settings.max_upload_bytes, pools),
+        checks=CheckService(trainer, pools.checks),
+        info=info_view(port.info, version("adapterd")),
+    )
+
+
+def _feed(settings: Settings, data: Data, pools: Pools) -> JobFeed[Reading]:
+    return JobFeed(data.store.changes, pools.lookups, max_streams=settings.max_streams_per_tenant)

@@ -1,0 +1,62 @@
+"""The life of a worker: an engine of its own, and jobs of a data directory that others serve, until
+it is told to stop. Knows no transport.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from types import FrameType
+
+from engine.port import EnginePort
+from engine.text.tokenizer import Tokenizer
+from server.config import Settings
+from server.data_directory import Data
+from server.factories import build_trainer, start_engine
+from trainer.worker import Worker
+
+_log = logging.getLogger("server")
+
+
+def run(settings: Settings, given: EnginePort | None = None) -> None:
+    """Work until SIGTERM or SIGINT: the running job is written down and goes back to the queue, for
+    the next worker to go on with. A second signal ends it at once. Raises StartFailed.
+    """
+    os.umask(0o077)  # what it writes is its owner's alone
+    asked = threading.Event()
+    _hear(asked)
+    data = Data.open(settings.data_dir)
+    try:
+        port = given or start_engine(settings)
+        try:
+            _work(settings, port, data, asked)
+        finally:
+            if given is None:
+                port.close()
+    finally:
+        data.close()
+
+
+def _work(settings: Settings, port: EnginePort, data: Data, asked: threading.Event) -> None:
+    tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
+    worker = Worker(build_trainer(settings, port, data, tokenizer))
+    worker.start()
+    where = f"on jobs of {settings.data_dir}, over the base {port.info.base}"
+    _log.info("working %s", where, extra={"action": "worker.ready"})
+    asked.wait()
+    _log.info("leaving the running job", extra={"action": "worker.draining"})
+    worker.stop(settings.drain_s)
+    _log.info("stopped", extra={"action": "worker.stopped"})
+
+
+def _hear(asked: threading.Event) -> None:
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        if asked.is_set():
+            os._exit(1)  # the second one: whoever sent it does not want to wait
+        asked.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, on_signal)
