@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adapterd.async_client import AsyncClient as AsyncClient
-    from adapterd.client import Client as Client
-    from adapterd.values import Question as Question
+    from adapterd.client.async_client import AsyncClient as AsyncClient
+    from adapterd.client.client import Client as Client
+    from adapterd.values.values import Question as Question
 
 __all__ = ["AsyncClient", "Client", "Question"]
 
 
 def __getattr__(name: str) -> Any:
     homes = {
-        "Client": "adapterd.client",
-        "AsyncClient": "adapterd.async_client",
-        "Question": "adapterd.values",
+        "Client": "adapterd.client.client",
+        "AsyncClient": "adapterd.client.async_client",
+        "Question": "adapterd.values.values",
     }
     if name not in homes:
         raise AttributeError(f"module 'adapterd' has no attribute {name!r}")

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
-from adapterd.client import Client
+from adapterd.client.client import Client
 from adapterd.demo.spawned import SpawnedServer
-from adapterd.values import Job
+from adapterd.values.values import Job
 from benchmarks.claims import CLAIMS
 from benchmarks.measure import conditions, table
 from benchmarks.training import BASE

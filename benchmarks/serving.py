@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 import torch
 
-from adapterd.client import Client
+from adapterd.client.client import Client
 from adapterd.demo.labelled import demo_texts
 from adapterd.demo.spawned import SpawnedServer
 from benchmarks.measure import conditions, table

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from adapterd.cli.given import parse_settings
 from adapterd.cli.options import AliasName, Json, Promote, Ref, TaskName
+from adapterd.cli.settings_option import parse_settings
 from adapterd.errors import BadSetting
 
 TaskOrVersion = Annotated[str, typer.Argument(metavar="TASK[@N]", help="task, or task@7.")]
@@ -37,8 +37,8 @@ def list_versions(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """List a task's versions, or all that a file went into."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     if bool(task) == bool(made_from):
         raise BadSetting("Say a task or --made-from FILE, one of them.")
@@ -49,8 +49,8 @@ def list_versions(
 
 def show(ref: Ref, as_json: Json = False) -> None:
     """Show one version."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         version = client.version(ref)
@@ -65,9 +65,9 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Show what training found out about a version."""
-    from adapterd.cli import render
     from adapterd.cli.report import print_report
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         version = client.version(ref)
@@ -105,8 +105,8 @@ def register(
     as_json: Json = False,
 ) -> None:
     """Publish an adapter directory, or a prompt, as a new version."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         version = client.register(
@@ -133,7 +133,7 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Point an alias at a version."""
-    from adapterd.client import Client
+    from adapterd.client.client import Client
 
     name, version = _version_of(task, number)
     with Client() as client:
@@ -143,7 +143,7 @@ def promote(
 
 def rollback(task: TaskName, alias: AliasName = "production", as_json: Json = False) -> None:
     """Point an alias back to where it pointed before."""
-    from adapterd.client import Client
+    from adapterd.client.client import Client
 
     with Client() as client:
         moved = client.rollback(task, alias)
@@ -152,8 +152,8 @@ def rollback(task: TaskName, alias: AliasName = "production", as_json: Json = Fa
 
 def history(task: TaskName, alias: AliasName = "production", as_json: Json = False) -> None:
     """Show where an alias has pointed."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         events = client.alias_history(task, alias)
@@ -170,8 +170,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a version's files, in PEFT's layout where PEFT has the method."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         paths = client.export(ref, directory)
@@ -190,8 +190,8 @@ def delete(
     as_json: Json = False,
 ) -> None:
     """Delete a version that no alias points at, or with --all a task."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         if everything and "@" not in task and number is None:
@@ -214,7 +214,7 @@ def _version_of(ref: str, number: int | None) -> tuple[str, int]:
 
 
 def _print_alias(alias: Any, as_json: bool) -> None:
-    from adapterd.cli import render
+    from adapterd.terminal import render
 
     if as_json:
         render.print_json(alias)

@@ -11,7 +11,7 @@ from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.options import Json
 
 if TYPE_CHECKING:
-    from adapterd.load import LoadPlan, LoadReport
+    from adapterd.load_test import LoadPlan, LoadReport
 
 
 def bench(
@@ -29,7 +29,7 @@ def bench(
 
     The callers share this machine with the server if that is where it runs.
     """
-    from adapterd.load import LoadPlan
+    from adapterd.load_test import LoadPlan
 
     plan = LoadPlan(
         refs=refs,
@@ -48,8 +48,8 @@ def _run(plan: LoadPlan) -> LoadReport:
     import asyncio
     from time import perf_counter
 
-    from adapterd.async_client import AsyncClient
-    from adapterd.load import run_load
+    from adapterd.client.async_client import AsyncClient
+    from adapterd.load_test import run_load
 
     async def measure() -> LoadReport:
         async with AsyncClient() as client:
@@ -74,7 +74,7 @@ def _texts(path: Path | None) -> list[str]:
 
 
 def _print(report: LoadReport, as_json: bool) -> None:
-    from adapterd.cli import render
+    from adapterd.terminal import render
 
     facts = {
         "calls": report.calls,

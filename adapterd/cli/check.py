@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.cli.given import parse_settings
 from adapterd.cli.options import DataFile, Json
+from adapterd.cli.settings_option import parse_settings
 
 if TYPE_CHECKING:
-    from adapterd.call_options import TrainingOptions
-    from adapterd.checked import FileCheck, Finding
+    from adapterd.calls.call_options import TrainingOptions
+    from adapterd.values.checks import FileCheck, Finding
 
 _ROWS = ("file", "train", "dev", "test")
 _MARKS = {"error": "[red]error[/]", "warning": "[yellow]warning[/]", "info": "[cyan]info[/]"}
@@ -75,9 +75,9 @@ def check(
 
 def _ask_server(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
     """What was uploaded to be looked at is not kept."""
-    from adapterd.client import Client
+    from adapterd.client.client import Client
     from adapterd.settings import ClientSettings
-    from adapterd.transfer import Fetch, Transfer
+    from adapterd.wire.transfer import Fetch, Transfer
 
     transfer = Transfer(ClientSettings.load())
     ids: dict[str, str] = {}
@@ -93,7 +93,7 @@ def _ask_server(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
 
 
 def _show(data: Path, found: FileCheck, *, as_json: bool) -> None:
-    from adapterd.cli import render
+    from adapterd.terminal import render
 
     if as_json:
         render.print_json(found)

@@ -19,6 +19,6 @@ def demo(
 ) -> None:
     """Start a server, train two tasks from real text, call, swap and watch them."""
     require_platform()
-    from adapterd.demo.story import tell
+    from adapterd.demo.walkthrough import tell
 
     tell(base=base, keep=keep, as_json=as_json)

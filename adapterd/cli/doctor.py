@@ -37,7 +37,7 @@ class Check:
 
 def doctor(as_json: Json = False) -> None:
     """Check Python, packages, settings, base, data directory, ports and the running server."""
-    from adapterd.cli import render
+    from adapterd.terminal import render
 
     found = list(checks())
     if as_json:
@@ -126,7 +126,7 @@ def _data_directory(directory: Path) -> Check:
 
 
 def _server() -> Check:
-    from adapterd.client import Client
+    from adapterd.client.client import Client
 
     try:
         with Client() as client:

@@ -24,8 +24,8 @@ def list_jobs(
     """List the jobs."""
     from itertools import islice
 
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         jobs = list(islice(client.jobs(), limit))
@@ -34,8 +34,8 @@ def list_jobs(
 
 def show(job_id: JobId, as_json: Json = False) -> None:
     """Show one job."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         job = client.job(job_id)
@@ -46,11 +46,11 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
     """Follow a job until it ends; with --json one line per change. Exits 1 if it fails."""
     from rich.console import Console
 
-    from adapterd.cli import render
-    from adapterd.cli.progress import JobProgress
-    from adapterd.client import Client
-    from adapterd.job_calls import succeeded
-    from adapterd.job_values import JobEvent
+    from adapterd.calls.job_calls import succeeded
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
+    from adapterd.terminal.progress import JobProgress
+    from adapterd.values.jobs import JobEvent
 
     with Client() as client, JobProgress(Console(stderr=True), quiet=as_json) as progress:
         job = client.job(job_id)
@@ -78,9 +78,9 @@ def events(
     as_json: Json = False,
 ) -> None:
     """Show what was told of a job; with --json one line per event."""
-    from adapterd.cli import render
-    from adapterd.client import Client
-    from adapterd.job_values import JobEvent
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
+    from adapterd.values.jobs import JobEvent
 
     codes = code or []
     with Client() as client:
@@ -92,8 +92,8 @@ def events(
 
 def cancel(job_id: JobId, as_json: Json = False) -> None:
     """Cancel a job; nothing of it is published."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         job = client.cancel_job(job_id)
@@ -102,8 +102,8 @@ def cancel(job_id: JobId, as_json: Json = False) -> None:
 
 def pause(job_id: JobId, as_json: Json = False) -> None:
     """Pause a job: a queued one at once, a running one within a step or so."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         job = client.pause_job(job_id)
@@ -112,8 +112,8 @@ def pause(job_id: JobId, as_json: Json = False) -> None:
 
 def resume(job_id: JobId, as_json: Json = False) -> None:
     """Put a paused job back into the queue."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         job = client.resume_job(job_id)

@@ -37,7 +37,7 @@ def create(
 ) -> None:
     """Make a key. It is printed once, on stdout; the file keeps its hash."""
     require_platform()
-    from adapterd.cli import render
+    from adapterd.terminal import render
     from server.keys import create_key
 
     path = _path(keys_file)
@@ -55,7 +55,7 @@ def create(
 def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> None:
     """List the keys: ids, tenants and roles."""
     require_platform()
-    from adapterd.cli import render
+    from adapterd.terminal import render
     from server.keys import list_keys as read_keys
 
     with _refusing():
@@ -74,7 +74,7 @@ def revoke(
 ) -> None:
     """Take a key out of the file; a running server follows within a second."""
     require_platform()
-    from adapterd.cli import render
+    from adapterd.terminal import render
     from server.keys import revoke_key
 
     with _refusing():

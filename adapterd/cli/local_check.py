@@ -7,12 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adapterd.checked import FileCheck, Finding, Sample
 from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting
+from adapterd.values.checks import FileCheck, Finding, Sample
 
 if TYPE_CHECKING:
-    from adapterd.call_options import TrainingOptions
+    from adapterd.calls.call_options import TrainingOptions
     from trainer.jobs.values import JobSpec
     from trainer.pipeline.prepare import Examination
 

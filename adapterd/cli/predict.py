@@ -11,8 +11,8 @@ from adapterd.cli.options import Json, Ref, Seed, Stop, Temperature, TopK, TopP
 from adapterd.errors import BadSetting, Refused
 
 if TYPE_CHECKING:
-    from adapterd.call_options import PredictOptions, WritingOptions
-    from adapterd.inputs import Text
+    from adapterd.calls.call_options import PredictOptions, WritingOptions
+    from adapterd.calls.inputs import Text
 
 
 def predict(
@@ -51,8 +51,8 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Ask a task. Exits 4 if an input has no answer; the others are printed."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     inputs = texts if texts and texts != ["-"] else _lines()
     writing: WritingOptions = _said(
@@ -97,7 +97,7 @@ def _part(given: str) -> dict[str, Any]:
 
 
 def _input(text: str, pair: str | None, question: str | None) -> Text:
-    from adapterd.values import Question
+    from adapterd.values.values import Question
 
     if pair is not None and question is not None:
         raise BadSetting("--pair and --question: an input is a pair or a question, not both")

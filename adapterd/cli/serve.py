@@ -74,6 +74,6 @@ def run(flags: dict[str, Any], config: Path | None) -> None:
 
 
 def _others(pairs: list[str]) -> dict[str, Any]:
-    from adapterd.cli.given import parse_settings
+    from adapterd.cli.settings_option import parse_settings
 
     return parse_settings(pairs)

@@ -14,8 +14,8 @@ def tasks(
     as_json: Json = False,
 ) -> None:
     """List the tasks, with where their aliases point."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     with Client() as client:
         found = [client.task(task)] if task else list(client.tasks())

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapterd.cli.given import parse_settings
 from adapterd.cli.options import DataFile, Json, Promote, TaskName
+from adapterd.cli.settings_option import parse_settings
 
 if TYPE_CHECKING:
-    from adapterd.call_options import TrainingOptions
-    from adapterd.client import Client
-    from adapterd.values import Job
+    from adapterd.calls.call_options import TrainingOptions
+    from adapterd.client.client import Client
+    from adapterd.values.values import Job
 
 
 Rows = Annotated[
@@ -59,8 +59,8 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a version of TASK from labelled rows, evaluate it on held-out rows and publish it."""
-    from adapterd.cli import render
-    from adapterd.client import Client
+    from adapterd.client.client import Client
+    from adapterd.terminal import render
 
     options: TrainingOptions = {
         "head": head,
@@ -99,7 +99,7 @@ def report(job: Job) -> dict[str, Any]:
 
 
 def _upload(client: Client, path: Path, quiet: bool) -> str:
-    from adapterd.cli.progress import upload_progress
+    from adapterd.terminal.progress import upload_progress
 
     with upload_progress(path.name, quiet=quiet) as on_bytes:
         return client.upload(path, on_bytes=on_bytes).id
@@ -108,7 +108,7 @@ def _upload(client: Client, path: Path, quiet: bool) -> str:
 def _finish(client: Client, job: Job, quiet: bool) -> Job:
     from rich.console import Console
 
-    from adapterd.cli.progress import JobProgress
+    from adapterd.terminal.progress import JobProgress
 
     try:
         with JobProgress(Console(stderr=True), quiet=quiet) as progress:
@@ -119,8 +119,8 @@ def _finish(client: Client, job: Job, quiet: bool) -> Job:
 
 
 def _print_report(job: Job, as_json: bool) -> None:
-    from adapterd.cli import render
     from adapterd.cli.report import print_report
+    from adapterd.terminal import render
 
     body = report(job)
     if as_json:

@@ -32,7 +32,7 @@ def worker(
     may leave training to them: `adapterd serve --no-train`.
     """
     require_platform()
-    from adapterd.cli.given import parse_settings
+    from adapterd.cli.settings_option import parse_settings
     from engine.logs.setup import log_to_stderr
     from server.config import load_settings
     from server.errors import BadSettings, StartFailed

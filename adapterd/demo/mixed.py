@@ -9,8 +9,8 @@ from typing import Any
 
 import httpx
 
-from adapterd.async_client import AsyncClient
-from adapterd.values import Classification, Prediction, Value
+from adapterd.client.async_client import AsyncClient
+from adapterd.values.values import Classification, Prediction, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ import pytest
 
 from adapterd.cli.app import main
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.cli.given import parse_settings
+from adapterd.cli.settings_option import parse_settings
 from adapterd.errors import BadSetting
 
 
@@ -302,6 +302,6 @@ def test_a_reader_that_goes_away_is_no_error(run: Run, monkeypatch: pytest.Monke
     def broken(_value: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr("adapterd.cli.render.print_json", broken)
+    monkeypatch.setattr("adapterd.terminal.render.print_json", broken)
     monkeypatch.setattr("sys.stderr", open(os.devnull, "w"))  # noqa: PTH123, SIM115
     assert run("tasks", "--json").code == ExitCode.OK

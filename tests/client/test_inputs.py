@@ -14,8 +14,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from adapterd import AsyncClient, Client, Question
+from adapterd.calls.inputs import read_inputs
 from adapterd.errors import Refused
-from adapterd.inputs import read_inputs
 from adapterd.v1 import predictor_pb2 as messages
 from engine.testing.fake_engine import write_fake_adapter
 from tests.client.conftest import RunningServer
@@ -230,7 +230,7 @@ def test_numbers_of_numpy_and_whole_numbers_as_names_are_settings() -> None:
         "rslora": np.bool_(1),
     }  # fmt: skip
 
-    from adapterd.arguments import to_struct
+    from adapterd.calls.arguments import to_struct
 
     assert MessageToDict(to_struct("settings", settings)) == {
         "learning_rate": 0.5, "epochs": 2.0, "7": {"8": [1.0, None]}, "rslora": True,
@@ -241,6 +241,6 @@ def test_numbers_of_numpy_and_whole_numbers_as_names_are_settings() -> None:
     "endless", [float("inf"), 10**400, np.float64("inf")], ids=["infinity", "huge", "of numpy"]
 )
 def test_an_infinite_time_limit_is_none(endless: float) -> None:
-    from adapterd.arguments import seconds
+    from adapterd.calls.arguments import seconds
 
     assert seconds("timeout_s", endless) is None

@@ -11,10 +11,10 @@ import pytest
 
 from adapterd import AsyncClient, Client
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.cli.progress import duration
 from adapterd.errors import Refused
-from adapterd.job_values import JobEvent
-from adapterd.values import Job
+from adapterd.terminal.progress import duration
+from adapterd.values.jobs import JobEvent
+from adapterd.values.values import Job
 from tests.client.test_command_line import Run, run
 
 __all__ = ["run"]

@@ -7,7 +7,7 @@ import pytest
 
 from adapterd.errors import AdapterdError, NotFound, ServerFailed
 from adapterd.settings import ClientSettings
-from adapterd.transfer import Fetch, Transfer
+from adapterd.wire.transfer import Fetch, Transfer
 
 INFO = Fetch(method="GET", path="/v1/info")
 

@@ -11,7 +11,7 @@ import pytest
 from adapterd import AsyncClient, Client
 from adapterd.cli.app import main
 from adapterd.errors import Refused
-from adapterd.values import Classification, WrittenText
+from adapterd.values.values import Classification, WrittenText
 from engine.testing.fake_engine import write_fake_adapter
 
 HEAD = {"kind": "generate", "format": "plain", "max_tokens": 200}

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from adapterd.async_client import AsyncClient
-from adapterd.values import WrittenText
+from adapterd.client.async_client import AsyncClient
+from adapterd.values.values import WrittenText
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import BadAdapter

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapterd.arguments import described, encodable, listed
+from adapterd.calls.arguments import described, encodable, listed
 from adapterd.errors import Refused
 from adapterd.v1 import predictor_pb2 as messages
-from adapterd.values import Question
+from adapterd.values.values import Question
 
 #: one turn of a conversation: (role, content), or a mapping of these two names
 Turn = tuple[str, str] | Mapping[str, str]

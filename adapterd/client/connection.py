@@ -10,12 +10,12 @@ from typing import Self, TypeVar
 
 import grpc
 
-from adapterd.arguments import seconds
-from adapterd.calls import Call, ChannelStubs
-from adapterd.channel import PREDICT_TIMEOUT_S, channel_options, metadata
-from adapterd.failures import from_grpc
+from adapterd.calls.arguments import seconds
+from adapterd.calls.calls import Call, ChannelStubs
+from adapterd.client.channel import PREDICT_TIMEOUT_S, channel_options, metadata
 from adapterd.settings import ClientSettings
-from adapterd.transfer import Transfer
+from adapterd.wire.status_errors import from_grpc
+from adapterd.wire.transfer import Transfer
 
 T = TypeVar("T")
 

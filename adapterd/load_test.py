@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 
-from adapterd.async_client import AsyncClient
+from adapterd.client.async_client import AsyncClient
 from adapterd.errors import AdapterdError
 
 

@@ -13,18 +13,10 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from adapterd import wire
-from adapterd.adapter_files import register_parts
-from adapterd.arguments import build, file_path, to_struct
-from adapterd.call_options import (
-    AdapterOptions,
-    PredictOptions,
-    WritingOptions,
-)
+from adapterd.calls.arguments import build, file_path, to_struct
+from adapterd.calls.call_options import AdapterOptions, PredictOptions, WritingOptions
+from adapterd.calls.inputs import read_inputs
 from adapterd.errors import Refused
-from adapterd.inputs import read_inputs
-from adapterd.read_written import read_piece
-from adapterd.transfer import open_file
 from adapterd.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
@@ -35,15 +27,12 @@ from adapterd.v1 import (
     tasks_pb2,
     tasks_pb2_grpc,
 )
-from adapterd.values import (
-    Alias,
-    AliasEvent,
-    Prediction,
-    Predictions,
-    Task,
-    Version,
-)
-from adapterd.written import Piece
+from adapterd.values.generated import Piece
+from adapterd.values.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
+from adapterd.wire import wire
+from adapterd.wire.adapter_files import register_parts
+from adapterd.wire.generated import read_piece
+from adapterd.wire.transfer import open_file
 
 T = TypeVar("T")
 PAGE_ROWS = 200

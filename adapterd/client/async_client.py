@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from adapterd import calls
-from adapterd.arguments import file_path
-from adapterd.async_job_client import AsyncJobClient
-from adapterd.call_options import AdapterOptions, PredictOptions, WritingOptions
-from adapterd.channel import PREDICT_TIMEOUT_S
-from adapterd.export_files import ExportFiles
-from adapterd.inputs import Text
-from adapterd.transfer import Fetch, report_path
-from adapterd.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
-from adapterd.written import Piece
+from adapterd.calls import calls
+from adapterd.calls.arguments import file_path
+from adapterd.calls.call_options import AdapterOptions, PredictOptions, WritingOptions
+from adapterd.calls.inputs import Text
+from adapterd.client.async_job_client import AsyncJobClient
+from adapterd.client.channel import PREDICT_TIMEOUT_S
+from adapterd.client.export_files import ExportFiles
+from adapterd.values.generated import Piece
+from adapterd.values.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
+from adapterd.wire.transfer import Fetch, report_path
 
 
 class AsyncClient(AsyncJobClient):

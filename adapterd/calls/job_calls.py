@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapterd.arguments import build, file_path, named, to_struct
-from adapterd.call_options import TrainingOptions
-from adapterd.calls import PAGE_ROWS, Call
+from adapterd.calls.arguments import build, file_path, named, to_struct
+from adapterd.calls.call_options import TrainingOptions
+from adapterd.calls.calls import PAGE_ROWS, Call
 from adapterd.errors import JobFailed
-from adapterd.job_values import Estimate, JobEvent
-from adapterd.read_job import read_estimate, read_event, read_job, read_update
 from adapterd.v1 import jobs_pb2
-from adapterd.values import Job
+from adapterd.values.jobs import Estimate, JobEvent
+from adapterd.values.values import Job
+from adapterd.wire.jobs import read_estimate, read_event, read_job, read_update
 
 #: rows are read and some steps are taken
 ESTIMATE_TIMEOUT_S = 300.0

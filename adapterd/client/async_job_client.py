@@ -9,15 +9,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Unpack
 
-from adapterd import job_calls
-from adapterd.arguments import file_path
-from adapterd.async_connection import AsyncConnection
-from adapterd.call_options import TrainingOptions
-from adapterd.calls import PAGE_ROWS
-from adapterd.check_call import FileCheck, check_file
-from adapterd.job_values import Estimate, JobEvent
-from adapterd.transfer import OnBytes
-from adapterd.values import File, Job
+from adapterd.calls import job_calls
+from adapterd.calls.arguments import file_path
+from adapterd.calls.call_options import TrainingOptions
+from adapterd.calls.calls import PAGE_ROWS
+from adapterd.calls.check_call import FileCheck, check_file
+from adapterd.client.async_connection import AsyncConnection
+from adapterd.values.jobs import Estimate, JobEvent
+from adapterd.values.values import File, Job
+from adapterd.wire.transfer import OnBytes
 
 OnJob = Callable[[Job], None]
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapterd.composed import Composed
 from adapterd.errors import RowFailed, TaskFailed
-from adapterd.written import RowError as RowError
-from adapterd.written import WrittenText as WrittenText
+from adapterd.values.composed import Composed
+from adapterd.values.generated import RowError as RowError
+from adapterd.values.generated import WrittenText as WrittenText
 
 ENDED = ("succeeded", "failed", "cancelled")
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from adapterd.composed import Composed
-from adapterd.read_written import read_text
 from adapterd.v1 import adapters_pb2, predictor_pb2, tasks_pb2
-from adapterd.values import (
+from adapterd.values.composed import Composed
+from adapterd.values.values import (
     Alias,
     AliasEvent,
     Classification,
@@ -29,6 +28,7 @@ from adapterd.values import (
     Value,
     Version,
 )
+from adapterd.wire.generated import read_text
 
 
 def read_prediction(message: predictor_pb2.PredictResponse) -> Prediction:

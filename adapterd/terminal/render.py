@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from adapterd.cli.progress import duration
 from adapterd.errors import RowFailed
-from adapterd.job_values import Estimate, JobEvent
-from adapterd.values import (
+from adapterd.terminal.progress import duration
+from adapterd.values.generated import Piece, WrittenText
+from adapterd.values.jobs import Estimate, JobEvent
+from adapterd.values.values import (
     Classification,
     Embedding,
     Job,
@@ -30,7 +31,6 @@ from adapterd.values import (
     Value,
     Version,
 )
-from adapterd.written import Piece, WrittenText
 
 MAX_TEXT_CHARS = 60
 

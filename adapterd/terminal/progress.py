@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from adapterd.job_values import JobEvent
-from adapterd.values import Job
+from adapterd.values.jobs import JobEvent
+from adapterd.values.values import Job
 
 OnJob = Callable[[Job], None]
 OnBytes = Callable[[int, int], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from adapterd.v1 import predictor_pb2
-from adapterd.written import Piece, RowError, WrittenText, WrittenToken
+from adapterd.values.generated import Piece, RowError, WrittenText, WrittenToken
 
 
 def read_text(message: predictor_pb2.WrittenText) -> WrittenText:

@@ -6,10 +6,10 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from adapterd.job_values import Estimate, JobEvent
 from adapterd.v1 import jobs_pb2
-from adapterd.values import Job
-from adapterd.wire import counted
+from adapterd.values.jobs import Estimate, JobEvent
+from adapterd.values.values import Job
+from adapterd.wire.wire import counted
 
 
 def read_job(message: jobs_pb2.Job) -> Job:

@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from adapterd.async_client import AsyncClient
-from adapterd.cli.render import short
+from adapterd.client.async_client import AsyncClient
 from adapterd.demo.ending import Ending, plain_ending, print_ending, summary
 from adapterd.demo.labelled import REVIEW_SCORE, SENTIMENT, demo_texts, labelled_file
 from adapterd.demo.metrics_page import MetricsPage
@@ -24,7 +23,8 @@ from adapterd.demo.spawned import Addresses, SpawnedServer
 from adapterd.demo.swap import CallerLoop, Verdict, ask_alone
 from adapterd.demo.training import Training, print_reports, train_all
 from adapterd.errors import ServerFailed
-from adapterd.values import Job
+from adapterd.terminal.render import short
+from adapterd.values.values import Job
 
 SENTIMENT_TASK = "sentiment"
 SCORE_TASK = "review-score"

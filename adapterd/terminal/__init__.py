@@ -1,0 +1,1 @@
+"""What people read in a terminal: tables, answers, progress. Knows values; sends nothing."""
