@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import logging
 
+from server.auth.caller import Caller
 from server.error_table import INTERNAL, Fault
-from server.service.values import Caller
 
 _log = logging.getLogger(__name__)
 _REFUSALS = (401, 403)

@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry
 from adapters_registry.private import make_directory
 from engine.port import EnginePort
 from server import limits
-from server.auth import Doorkeeper
+from server.auth.authenticator import Doorkeeper
+from server.auth.keys import KeyRing
 from server.config import Settings
 from server.descriptors import ConnectionShares, descriptor_limit, raise_descriptor_limit
 from server.errors import StartFailed
@@ -30,7 +31,6 @@ from server.health import Health, State
 from server.http_api.app import build_app
 from server.http_api.connections.listener import Listener, listen
 from server.http_api.metrics_app import build_metrics_app
-from server.keys import KeyRing
 from server.metrics.metrics import Metrics
 from server.wiring import Parts, build
 from trainer.errors import TrainerError

@@ -14,7 +14,7 @@ from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting, Refused
 
 if TYPE_CHECKING:
-    from server.keys import Key
+    from server.auth.keys import Key
 
 KeysFile = Annotated[
     Path | None, typer.Option("--keys-file", help="Default: the server's setting keys_file.")
@@ -38,7 +38,7 @@ def create(
     """Make a key. It is printed once, on stdout; the file keeps its hash."""
     require_platform()
     from adapterd.terminal import render
-    from server.keys import create_key
+    from server.auth.keys import create_key
 
     path = _path(keys_file)
     with _refusing():
@@ -56,7 +56,7 @@ def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> None:
     """List the keys: ids, tenants and roles."""
     require_platform()
     from adapterd.terminal import render
-    from server.keys import list_keys as read_keys
+    from server.auth.keys import list_keys as read_keys
 
     with _refusing():
         keys = read_keys(_path(keys_file))
@@ -75,7 +75,7 @@ def revoke(
     """Take a key out of the file; a running server follows within a second."""
     require_platform()
     from adapterd.terminal import render
-    from server.keys import revoke_key
+    from server.auth.keys import revoke_key
 
     with _refusing():
         key = revoke_key(_path(keys_file), key_id)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from adapterd.v1 import adapters_pb2
 from adapters_registry.ref import PRODUCTION
+from server.auth.caller import Caller
 from server.errors import BadCall, BodyTooLarge
 from server.grpc_api import wire
 from server.limits import UploadLimits
 from server.service.resources.adapters import AdapterService
-from server.service.values import Caller
 
 _CHUNK_BYTES = 512 * 1024
 

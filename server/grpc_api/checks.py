@@ -7,9 +7,9 @@ from typing import Any
 
 from adapterd.v1 import checks_pb2
 from adapterd.v1.private_pool import Struct
+from server.auth.caller import Caller
 from server.grpc_api.job_wire import read_job_request
 from server.service.resources.checks import CheckService
-from server.service.values import Caller
 
 
 class ChecksApi:

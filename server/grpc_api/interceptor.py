@@ -19,8 +19,9 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 
 from server.audit import note_fault
-from server.auth import Doorkeeper, request_id_of, require
-from server.confirmed import while_confirmed
+from server.auth.authenticator import Doorkeeper, request_id_of, require
+from server.auth.caller import Caller, Role
+from server.auth.revocation import while_confirmed
 from server.error_table import Fault, fault_of
 from server.errors import Draining, StartFailed, UnknownMethod
 from server.grpc_api.calls import Calls
@@ -30,7 +31,6 @@ from server.grpc_api.method import Method
 from server.grpc_api.status import message_of, trailers_of
 from server.health import Health
 from server.metrics.metrics import UNMATCHED, Metrics
-from server.service.values import Caller, Role
 
 ROLES: dict[str, Role] = {
     "adapterd.v1.Predictor.Predict": Role.USE,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from adapterd.v1 import jobs_pb2
+from server.auth.caller import Caller
 from server.grpc_api import job_wire as wire
 from server.service.resources.jobs import JobService
-from server.service.values import Caller
 
 
 class JobsApi:

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from server.service.values import Role
+from server.auth.caller import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

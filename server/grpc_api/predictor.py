@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import closing
 
 from adapterd.v1 import predictor_pb2
+from server.auth.caller import Caller
 from server.grpc_api import generated, wire
 from server.limits import CallLimits
 from server.service.completion import Piece
@@ -13,7 +14,6 @@ from server.service.generate.request import Order
 from server.service.generate.service import WriteService
 from server.service.predict.predict_many import PredictManyService
 from server.service.predict.service import PredictService
-from server.service.values import Caller
 
 
 class PredictorApi:

@@ -11,8 +11,8 @@ from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from server.auth.caller import Caller
 from server.grpc_api.reflection_pool import reflection_pool
-from server.service.values import Caller
 
 # generated modules give their descriptors a type of protobuf's own insides
 _FILE: Any = reflection_pb2.DESCRIPTOR

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from adapterd.v1 import tasks_pb2
+from server.auth.caller import Caller
 from server.grpc_api import wire
 from server.service.resources.tasks import TaskService
-from server.service.values import Caller
 
 
 class TasksApi:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from server.auth import Doorkeeper
+from server.auth.authenticator import Doorkeeper
 from server.config import Settings
 from server.health import Health
 from server.http_api import (

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from server.audit import note_fault
-from server.confirmed import while_confirmed
+from server.auth.revocation import while_confirmed
 from server.error_table import fault_of
 from server.http_api.openai_error import document
 

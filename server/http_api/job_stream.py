@@ -8,9 +8,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from server.auth.caller import Caller
 from server.http_api.event_stream import EventStream
 from server.service.resources.jobs import JobService
-from server.service.values import Caller
 from server.service.views import JobEventView
 
 Show = Callable[[JobEventView], Mapping[str, Any]]

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.audit import note_fault
-from server.auth import Doorkeeper, request_id_of
+from server.auth.authenticator import Doorkeeper, request_id_of
 from server.errors import BodyTooLarge, ForeignHost, TooSlow, UnsupportedMedia
 from server.health import Health
 from server.http_api.error_response import refusal

@@ -11,6 +11,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from server.auth.caller import Role
 from server.error_table import TABLE
 from server.http_api.error_response import FileProblem, is_of_files
 from server.http_api.openai.fine_tuning_body import Create
@@ -19,7 +20,6 @@ from server.http_api.problem import MEDIA_TYPE, Problem
 from server.http_api.route import ROLES
 from server.service.page import MAX_LIMIT
 from server.service.resources.files import MAX_LIMIT as MOST_FILES
-from server.service.values import Role
 
 _JSON = "application/json"
 _EVENTS = "text/event-stream"

@@ -16,14 +16,14 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from server.audit import note_fault
-from server.auth import require
+from server.auth.authenticator import require
+from server.auth.caller import Caller, Role
 from server.errors import StartFailed
 from server.http_api.error_response import refusal
 from server.http_api.form import StrictRequest
 from server.http_api.middleware import PUBLIC
 from server.http_api.problem import http_fault
 from server.service.service import Service
-from server.service.values import Caller, Role
 
 _TUNING = "/v1/fine_tuning/jobs/{job_id}"
 _ALIAS = "/v1/tasks/{task}/aliases/{alias}"

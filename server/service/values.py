@@ -14,30 +14,11 @@ from adapters_registry.values import Version
 from server.service.sampling_params import Wanted
 
 
-class Role(IntEnum):
-    """What a key may do; each role includes the ones before it."""
-
-    READ = 1
-    USE = 2
-    ADMIN = 3
-
-
 class Priority(IntEnum):
     """Bands of the queue; lower goes first."""
 
     INTERACTIVE = 0
     BATCH = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """Who asks. `deadline` is a moment of the event loop's clock."""
-
-    tenant: str
-    key_id: str
-    role: Role
-    request_id: str
-    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,14 +17,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
+from server.auth.caller import Role
+from server.auth.keys import create_key, revoke_key
 from server.grpc_api import interceptor as grpc_gate
 from server.health import Health
 from server.http_api.app import build_routes
 from server.http_api.middleware import PUBLIC
 from server.http_api.route import ROLES, GuardedRoute
-from server.keys import create_key, revoke_key
 from server.main import Server
-from server.service.values import Role
 from tests.server.build import Grpc, grpc_client, http_client, publish, registry_of, running
 
 HTTP_ROUTES = sorted(

@@ -19,13 +19,13 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from adapterd.v1 import adapters_pb2, predictor_pb2
+from server.auth.keys import create_key
 from server.error_table import fault_of
 from server.errors import BadParameter, Overloaded, TooManyCalls
 from server.grpc_api.calls import Calls
 from server.grpc_api.health import HealthApi
 from server.grpc_api.status import message_of, trailers_of
 from server.health import Health, State
-from server.keys import create_key
 from server.main import Server
 from tests.server.build import channel_to, running
 from tests.server.test_metrics import scrape

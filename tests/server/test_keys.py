@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from server import keys as keys_module
+from server.auth import keys as keys_module
+from server.auth.keys import KeyRing, create_key, list_keys, revoke_key
 from server.errors import BadKeyFile, Unauthenticated
-from server.keys import KeyRing, create_key, list_keys, revoke_key
 
 
 def test_a_created_key_opens_and_names_its_tenant_and_role(tmp_path: Path) -> None:

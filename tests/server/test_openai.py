@@ -19,8 +19,8 @@ import pytest
 
 from engine.port import Write
 from engine.testing.fake_engine import FakeEngine
+from server.auth.keys import create_key
 from server.http_api.openai import chat, completions, embeddings
-from server.keys import create_key
 from server.main import Server
 from tests.server.build import http_client, publish, registry_of, running, until
 

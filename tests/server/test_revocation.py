@@ -16,10 +16,10 @@ import pytest
 from adapterd.v1 import jobs_pb2, predictor_pb2
 from engine import port
 from engine.testing.fake_engine import FakeEngine
-from server.auth import Doorkeeper
-from server.confirmed import while_confirmed
+from server.auth.authenticator import Doorkeeper
+from server.auth.keys import KeyRing, create_key, list_keys, revoke_key
+from server.auth.revocation import while_confirmed
 from server.errors import Unauthenticated
-from server.keys import KeyRing, create_key, list_keys, revoke_key
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 from tests.server.test_jobs import rows, upload
 

@@ -10,11 +10,11 @@ import pytest
 
 from adapterd.v1 import adapters_pb2
 from engine.testing.fake_engine import write_fake_adapter
+from server.auth.caller import Caller, Role
 from server.errors import BadCall, BodyTooLarge
 from server.grpc_api.adapters import AdaptersApi
 from server.limits import UploadLimits
 from server.main import Server
-from server.service.values import Caller, Role
 from tests.server.build import grpc_client, publish, registry_of, running, until
 from tests.server.test_adapters import messages
 

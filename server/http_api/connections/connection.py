@@ -14,7 +14,7 @@ import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from server.auth import request_id_of
+from server.auth.authenticator import request_id_of
 from server.error_table import Fault, fault_of
 from server.errors import BadCall, TooManyConnections, TooSlow
 from server.http_api.connections.connection_table import ConnectionTable, Phase

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from adapters_registry.ref import Ref
+from server.auth.caller import Caller
 from server.http_api.job_stream import job_stream
 from server.http_api.openai.fine_tuning_body import job_fields, read_create
 from server.http_api.openai.fine_tuning_shape import (
@@ -23,7 +24,6 @@ from server.http_api.openai.fine_tuning_shape import (
 from server.http_api.predict import while_connected
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.service.service import Service
-from server.service.values import Caller
 from server.service.views import JobView, TaskView
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])

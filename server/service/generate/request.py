@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from server.auth.caller import Caller
 from server.service.call_barrier import Together
 from server.service.sampling_params import Wanted
 from server.service.target import Author
-from server.service.values import Caller, Parameters
+from server.service.values import Parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from adapters_registry.values import Version
 from engine.grammar.sandbox import Trial
 from engine.port import EngineInfo, Sampling
 from engine.text.tokenizer import Tokenizer
+from server.auth.caller import Caller
 from server.dispatch.generation_loop import Writer
 from server.dispatch.leases import Leases
 from server.errors import DeadlinePassed
@@ -34,7 +35,7 @@ from server.service.sampling_params import Wanted, check_wanted
 from server.service.target import Author
 from server.service.targets import Authors
 from server.service.task_timer import TaskTimer
-from server.service.values import Caller, RowError
+from server.service.values import RowError
 
 
 class WriteService:

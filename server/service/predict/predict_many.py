@@ -7,18 +7,12 @@ import time
 from collections.abc import Callable, Sequence
 
 from server.audit import note_fault
+from server.auth.caller import Caller
 from server.error_table import DOMAIN_ERRORS, fault_of
 from server.errors import BadCall
 from server.service.call_barrier import Together
 from server.service.predict.service import PredictService
-from server.service.values import (
-    Caller,
-    ManyPredictions,
-    Parameters,
-    Prediction,
-    TaskFailure,
-    Timing,
-)
+from server.service.values import ManyPredictions, Parameters, Prediction, TaskFailure, Timing
 
 #: a task whose weights come from disk is waited for, but not for long: it delays only itself
 _PATIENCE_S = 0.05

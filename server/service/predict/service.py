@@ -14,6 +14,7 @@ from adapters_registry.errors import RegistryError
 from adapters_registry.values import Version
 from engine.heads import head_kind
 from engine.heads.generate import GenerateHead
+from server.auth.caller import Caller
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.leases import AnyLease, Leases
@@ -29,15 +30,7 @@ from server.service.predict.row_chunks import row_chunks
 from server.service.predict_observer import PredictObserver
 from server.service.target import Author
 from server.service.targets import Authors
-from server.service.values import (
-    Caller,
-    Composed,
-    Parameters,
-    Prediction,
-    Priority,
-    RowError,
-    Timing,
-)
+from server.service.values import Composed, Parameters, Prediction, Priority, RowError, Timing
 
 
 class _Wait(NamedTuple):

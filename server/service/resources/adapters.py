@@ -16,6 +16,7 @@ from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
 from engine.text.prompts import PROMPT_FILES
 from server.audit import note
+from server.auth.caller import Caller
 from server.dispatch.residency import Residency
 from server.errors import BadCall
 from server.pools.pools import Pools
@@ -26,7 +27,7 @@ from server.service.resources.head_settings import head_of
 from server.service.resources.inspector import Inspector
 from server.service.resources.record import record_of
 from server.service.resources.reports import Reports
-from server.service.values import Caller, Registration
+from server.service.values import Registration
 from server.service.views import (
     UPLOAD,
     AliasView,

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from server.auth.caller import Caller
 from server.pools.work_pool import WorkPool
 from server.service.resources.jobs import job_spec
-from server.service.values import Caller
 from trainer.pipeline.job_checks import Checked
 from trainer.trainer import Trainer
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from server.audit import note
+from server.auth.caller import Caller
 from server.errors import BadCall
 from server.pools.pools import Pools
 from server.service.page import Page, checked_limit, page_of
-from server.service.values import Caller
 from server.service.views import FileView, file_view
 from trainer.jobs.file_store import FileStore
 

@@ -8,13 +8,13 @@ from dataclasses import fields
 from typing import Any
 
 from server.audit import note
+from server.auth.caller import Caller
 from server.errors import BadCall, BadParameter, Draining
 from server.health import Health, State
 from server.pools.pools import OPERATOR, Pools
 from server.service.inputs.text import check_text
 from server.service.page import Page, checked_limit, page_of
 from server.service.resources.job_feed import JobFeed
-from server.service.values import Caller
 from server.service.views import JobEventView, JobView, job_event_view, job_view
 from trainer.jobs.values import Job, JobSpec
 from trainer.pipeline.estimate import Estimate

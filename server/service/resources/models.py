@@ -10,10 +10,10 @@ from adapters_registry.ref import PRODUCTION
 from adapters_registry.registry import Registry
 from adapters_registry.values import Task, Version
 from engine.port import EngineInfo
+from server.auth.caller import Caller
 from server.pools.work_pool import WorkPool
 from server.service.page import MAX_LIMIT
 from server.service.targets import BASE
-from server.service.values import Caller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

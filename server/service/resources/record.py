@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.port import Inspected
-from server.service.values import Caller, Registration
+from server.auth.caller import Caller
+from server.service.values import Registration
 
 
 def record_of(

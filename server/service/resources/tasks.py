@@ -6,10 +6,10 @@ from typing import Protocol
 
 from adapters_registry.registry import Registry
 from server.audit import note
+from server.auth.caller import Caller
 from server.dispatch.residency import Residency
 from server.pools.pools import Pools
 from server.service.page import Page, checked_limit, page_of
-from server.service.values import Caller
 from server.service.views import TaskView, task_view
 
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TypeVar
 
-from server.keys import RELOAD_S
+from server.auth.keys import RELOAD_S
 
 Item = TypeVar("Item")
 _END = object()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 
+from server.auth.caller import Caller, Role
+from server.auth.keys import KeyRing
 from server.errors import Forbidden, Unauthenticated
-from server.keys import KeyRing
-from server.service.values import Caller, Role
 
 DEFAULT_TENANT = "default"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from adapters_registry.errors import BadName
 from adapters_registry.ref import check_name
+from server.auth.caller import Role
 from server.errors import BadKeyFile, Unauthenticated
-from server.service.values import Role
 
 PREFIX = "adk"
 #: a revoked key stops working within this many seconds

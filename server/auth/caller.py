@@ -1,0 +1,25 @@
+"""Who calls, and what they may do. Plain values; knows no key and no transport."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Role(IntEnum):
+    """What a key may do; each role includes the ones before it."""
+
+    READ = 1
+    USE = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks. `deadline` is a moment of the event loop's clock."""
+
+    tenant: str
+    key_id: str
+    role: Role
+    request_id: str
+    deadline: float | None = None
