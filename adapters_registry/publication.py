@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from adapters_registry.adapter_files.file_names import check_stored
 from adapters_registry.aliases import Aliases
-from adapters_registry.disk import storing
 from adapters_registry.errors import BlobCorrupt, BlobMissing, FenceSpent, StorageError
-from adapters_registry.file_names import check_stored
 from adapters_registry.manifest import ManifestFile
 from adapters_registry.port import Blob, Blobs, Index
 from adapters_registry.ref import PRODUCTION
+from adapters_registry.storage.disk import storing
 from adapters_registry.values import Draft, Version
 
 #: the role of what is kept beside a version begins so, as no file's does

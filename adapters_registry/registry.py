@@ -11,21 +11,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from adapters_registry import reader, scratch
+from adapters_registry.adapter_files import reader
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.staging import Staging
 from adapters_registry.aliases import Aliases
-from adapters_registry.blobs import DirectoryBlobs
-from adapters_registry.cache import ResolveCache
-from adapters_registry.database import Database
-from adapters_registry.disk import Disk
 from adapters_registry.errors import UnknownTask, VersionInUse
 from adapters_registry.export import export
-from adapters_registry.index import SqlIndex
-from adapters_registry.limits import Limits
+from adapters_registry.index.database import Database
+from adapters_registry.index.sql_index import SqlIndex
 from adapters_registry.manifest import Manifest
 from adapters_registry.port import Blobs, Index
 from adapters_registry.publication import BESIDE, Publisher
 from adapters_registry.ref import PRODUCTION, Ref, check_alias, check_name
-from adapters_registry.staging import Staging
+from adapters_registry.storage import scratch
+from adapters_registry.storage.blobs import DirectoryBlobs
+from adapters_registry.storage.cache import ResolveCache
+from adapters_registry.storage.disk import Disk
 from adapters_registry.values import Alias, AliasEvent, Draft, SweepReport, Task, Version
 
 

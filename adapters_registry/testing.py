@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from adapters_registry.disk import open_regular
 from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.port import Blob
 from adapters_registry.registry import Registry
+from adapters_registry.storage.disk import open_regular
 from adapters_registry.values import Alias, AliasEvent, Task, Version
 
 _TaskKey = tuple[str, str]

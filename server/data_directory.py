@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters_registry import private
 from adapters_registry.errors import RegistryError
 from adapters_registry.registry import Registry
+from adapters_registry.storage import private
 from server.errors import BadDataDirectory
 from trainer.errors import TrainerError
 from trainer.jobs.file_store import FileStore

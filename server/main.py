@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 from prometheus_client import CollectorRegistry
 
-from adapters_registry.private import make_directory
+from adapters_registry.storage.private import make_directory
 from engine.port import EnginePort
 from server import limits
 from server.auth.authenticator import Doorkeeper

@@ -16,15 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.adapter_formats.adapterhub import (
-    architecture,
-    described_head,
-    lora_as_peft,
-    stock_head_config,
-)
-from engine.adapter_formats.base_copies import without_copies
 from engine.adapter_formats.head_config import completed_head
 from engine.adapter_formats.sentence_transformers import described_embedding
+from engine.adapters.adapterhub import architecture, described_head, lora_as_peft, stock_head_config
+from engine.adapters.base_copies import without_copies
 from engine.adapters.directory import (
     CONFIG,
     HEAD,

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.adapter_formats.adapterhub import lora_as_peft, lora_targets
-from engine.adapter_formats.base_copies import without_copies
 from engine.adapter_formats.base_names import base_doubt
 from engine.adapter_formats.config_fields import names, text
 from engine.adapter_formats.head_config import part
 from engine.adapter_formats.sentence_transformers import prompt_told
 from engine.adapter_formats.targets import check_targets
 from engine.adapters.adapter import Adapter, adapter_of, unreadable
+from engine.adapters.adapterhub import lora_as_peft, lora_targets
+from engine.adapters.base_copies import without_copies
 from engine.adapters.directory import AdapterFiles, kept_names, read_files, staged_files
 from engine.errors import MissingTensors, WrongBase
 from engine.families.module_names import is_name

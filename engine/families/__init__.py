@@ -1,6 +1,7 @@
 """The table of families.
 
 A new family is one file here and one line in `FAMILIES`; siblings do not know each other.
+Torch-free.
 """
 
 from engine.errors import BadBase

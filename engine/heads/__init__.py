@@ -1,6 +1,7 @@
 """The table of heads.
 
 A new head is one file here and one line in `HEADS`; siblings do not know each other.
+Torch-free, but inside the methods that train.
 """
 
 from __future__ import annotations

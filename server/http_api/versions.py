@@ -11,7 +11,7 @@ from fastapi import APIRouter, File, Form, UploadFile
 from starlette.background import BackgroundTask
 from starlette.responses import HTMLResponse, StreamingResponse
 
-from adapters_registry.strict_json import NotStrictJson, parse_object
+from adapters_registry.adapter_files.strict_json import NotStrictJson, parse_object
 from server.errors import BadCall
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import VersionsOut, Whole

@@ -15,8 +15,13 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from adapters_registry.file_names import CONFIG as CONFIG_NAME
-from adapters_registry.file_names import HUB_ADAPTER, HUB_HEAD, HUB_HEAD_CONFIG, STORED_NAMES
+from adapters_registry.adapter_files.file_names import CONFIG as CONFIG_NAME
+from adapters_registry.adapter_files.file_names import (
+    HUB_ADAPTER,
+    HUB_HEAD,
+    HUB_HEAD_CONFIG,
+    STORED_NAMES,
+)
 from engine.engine import Engine
 from tests.contracts.bench import Bench
 from tests.contracts.cases import Case

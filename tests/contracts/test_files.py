@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters_registry.limits import Limits
-from adapters_registry.reader import check_directory
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.reader import check_directory
 from engine.adapters.adapter import read_adapter
 from engine.adapters.directory import staged_files
 from tests.contracts.bench import Bench
@@ -45,8 +45,8 @@ def test_a_version_without_any_weights_is_one_too(bench: Callable[..., Bench]) -
 def test_adapterhubs_directory_passes_the_front_door_under_its_own_names(
     tmp_path: Path,
 ) -> None:
-    from adapters_registry.disk import Disk
-    from adapters_registry.staging import Staging
+    from adapters_registry.adapter_files.staging import Staging
+    from adapters_registry.storage.disk import Disk
 
     golden = Path(__file__).parent / "golden" / "pfeiffer"
     with Staging(tmp_path, Limits(), Disk()) as staging:

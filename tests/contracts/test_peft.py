@@ -13,12 +13,12 @@ from peft.utils.constants import (
 )
 from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPING as TARGETS
 
-from adapters_registry.disk import Disk
-from adapters_registry.limits import Limits
-from adapters_registry.reader import check_directory
-from adapters_registry.staging import Staging
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.reader import check_directory
+from adapters_registry.adapter_files.staging import Staging
+from adapters_registry.storage.disk import Disk
 from engine import port
-from engine.adapter_formats.base_copies import without_copies
+from engine.adapters.base_copies import without_copies
 from engine.errors import BadAdapter
 from engine.families.module_names import targeted
 from engine.kinds import KINDS

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from adapters_registry.cache import ResolveCache
 from adapters_registry.errors import AliasMoved, RegistryError, UnknownVersion
-from adapters_registry.index import SqlIndex
+from adapters_registry.index.sql_index import SqlIndex
 from adapters_registry.port import Blob
 from adapters_registry.registry import Registry
+from adapters_registry.storage.cache import ResolveCache
 from adapters_registry.testing import MemoryBlobs, MemoryIndex
 from adapters_registry.values import AliasEvent, Version
 from tests.registry.build import publish

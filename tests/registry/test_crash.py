@@ -13,9 +13,9 @@ from typing import Any, BinaryIO
 import pytest
 from sqlalchemy import Engine, event
 
-from adapters_registry.disk import Disk
 from adapters_registry.errors import UnknownTask
 from adapters_registry.registry import Registry
+from adapters_registry.storage.disk import Disk
 from adapters_registry.values import Version
 from tests.registry.build import publish
 

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.reader import check_directory
+from adapters_registry.adapter_files.strict_json import parse_object
 from adapters_registry.errors import (
     BadConfig,
     BadTensor,
@@ -16,9 +19,6 @@ from adapters_registry.errors import (
     TooManyBytes,
     WrongRank,
 )
-from adapters_registry.limits import Limits
-from adapters_registry.reader import check_directory
-from adapters_registry.strict_json import parse_object
 from tests.registry.build import QUERY, config, lora, write
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.reader import check_directory
 from adapters_registry.errors import (
     BadConfig,
     BadFileName,
@@ -14,8 +16,6 @@ from adapters_registry.errors import (
     PickledWeights,
     TooManyBytes,
 )
-from adapters_registry.limits import Limits
-from adapters_registry.reader import check_directory
 from tests.registry.build import lora, write
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
+from adapters_registry.adapter_files.header import Header
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.reader import check_weights
 from adapters_registry.errors import BadArtifact, BadHeader, BadTensor, NonFiniteTensor
-from adapters_registry.header import Header
-from adapters_registry.limits import Limits
-from adapters_registry.reader import check_weights
 from tests.registry.build import entry, lora, raw
 
 ENTRY = b'{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters_registry.disk import Disk
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.staging import Staging
 from adapters_registry.errors import BadFileName, TooManyBytes
-from adapters_registry.limits import Limits
-from adapters_registry.staging import Staging
+from adapters_registry.storage.disk import Disk
 
 LIMITS = Limits(max_file_bytes=100, max_total_bytes=150, max_files=3)
 

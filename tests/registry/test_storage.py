@@ -14,7 +14,6 @@ from typing import BinaryIO
 import pytest
 from sqlalchemy import event
 
-from adapters_registry.disk import Disk
 from adapters_registry.errors import (
     BlobCorrupt,
     BlobMissing,
@@ -25,6 +24,7 @@ from adapters_registry.errors import (
     WrongSchema,
 )
 from adapters_registry.registry import Registry
+from adapters_registry.storage.disk import Disk
 from tests.registry.build import publish
 
 
@@ -203,7 +203,7 @@ def test_the_database_syncs_every_commit_and_checks_its_references(embedded: Reg
 def test_a_writer_that_waits_too_long_is_told_to_try_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters_registry.database._BUSY_S", 0.05)
+    monkeypatch.setattr("adapters_registry.index.database._BUSY_S", 0.05)
     registry = Registry.open(tmp_path)
     first = publish(registry, value=1)
     other = sqlite3.connect(tmp_path / "registry.db", isolation_level=None)

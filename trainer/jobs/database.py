@@ -11,8 +11,13 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from adapters_registry import private
-from adapters_registry.sqlite_fault import SQLITE_ERRORS, SqliteFault, sqlite_fault, sqlite_words
+from adapters_registry.index.sqlite_fault import (
+    SQLITE_ERRORS,
+    SqliteFault,
+    sqlite_fault,
+    sqlite_words,
+)
+from adapters_registry.storage import private
 from trainer.errors import OutOfFiles, StorageBusy, StorageFailed, StorageFull
 from trainer.jobs.schema import METADATA, SCHEMA_VERSION, STEPS, sqlite_engine
 from trainer.storage_errors import storing

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePath
 
-from adapters_registry import private
+from adapters_registry.storage import private
 from trainer.errors import FileTooLarge, UnknownFile
 from trainer.jobs.store import JobStore
 from trainer.jobs.values import FileRecord

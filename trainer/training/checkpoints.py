@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-from adapters_registry import private
+from adapters_registry.storage import private
 from engine.atomic_files import remove, unfinished
 from trainer.errors import LeaseLost
 from trainer.jobs.values import Claim

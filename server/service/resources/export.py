@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapters_registry.staging import Staging
+from adapters_registry.adapter_files.staging import Staging
 from adapters_registry.values import Version
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
-from adapters_registry.strict_json import NotStrictJson, parse_object
+from adapters_registry.adapter_files.strict_json import NotStrictJson, parse_object
 from engine.heads import HEADS
 from server.errors import BadCall
 from server.service.values import Registration

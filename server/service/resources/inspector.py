@@ -13,9 +13,9 @@ from typing import Any
 
 import msgspec
 
-from adapters_registry.limits import Limits
-from adapters_registry.reader import check_directory
-from adapters_registry.staging import Staging
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.reader import check_directory
+from adapters_registry.adapter_files.staging import Staging
 from engine.adapter_formats.footprint import Shape, check_footprint
 from engine.errors import BadAdapter, EngineError
 from engine.port import EngineInfo, EnginePort, Inspect, Inspected

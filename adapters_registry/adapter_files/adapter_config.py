@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from adapters_registry.adapter_files.header import Tensor
+from adapters_registry.adapter_files.limits import Limits
 from adapters_registry.errors import (
     BadConfig,
     BadTensor,
@@ -17,8 +19,6 @@ from adapters_registry.errors import (
     RemoteCode,
     WrongRank,
 )
-from adapters_registry.header import Tensor
-from adapters_registry.limits import Limits
 
 _MODULE = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+)*", re.ASCII)
 _CODE_KEYS = ("auto_map", "trust_remote_code")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from adapters_registry import private
-from adapters_registry.disk import Disk, storing
 from adapters_registry.errors import StorageError
+from adapters_registry.storage import private
+from adapters_registry.storage.disk import Disk, storing
 
 _ATTEMPTS = 5
 

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.strict_json import NotStrictJson, parse_object
 from adapters_registry.errors import BadHeader, BadTensor, PickledWeights
-from adapters_registry.limits import Limits
-from adapters_registry.strict_json import NotStrictJson, parse_object
 
 _LENGTH_BYTES = 8
 _METADATA = "__metadata__"

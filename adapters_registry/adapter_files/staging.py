@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from adapters_registry.disk import Disk
+from adapters_registry.adapter_files.file_names import listed_name, stored_name
+from adapters_registry.adapter_files.limits import Limits
 from adapters_registry.errors import BadFileName, TooManyBytes
-from adapters_registry.file_names import listed_name, stored_name
-from adapters_registry.limits import Limits
-from adapters_registry.scratch import Scratch
+from adapters_registry.storage.disk import Disk
+from adapters_registry.storage.scratch import Scratch
 
 _MOST_LISTED = 200
 

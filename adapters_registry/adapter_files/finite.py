@@ -6,8 +6,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from adapters_registry.adapter_files.header import Header, Tensor
 from adapters_registry.errors import BadTensor, NonFiniteTensor
-from adapters_registry.header import Header, Tensor
 
 _CHUNK_BYTES = 1 << 22  # a multiple of every item size
 

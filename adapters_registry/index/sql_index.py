@@ -24,9 +24,9 @@ from sqlalchemy import (
     update,
 )
 
-from adapters_registry import rows
-from adapters_registry.database import Database
-from adapters_registry.tables import (
+from adapters_registry.index import rows
+from adapters_registry.index.database import Database
+from adapters_registry.index.tables import (
     ALIAS,
     ALIAS_EVENT,
     PUBLICATION,

@@ -13,8 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 
-from adapters_registry import private
-from adapters_registry.disk import storing
 from adapters_registry.errors import (
     OutOfFiles,
     RegistryError,
@@ -24,8 +22,20 @@ from adapters_registry.errors import (
     StorageReadOnly,
     WrongSchema,
 )
-from adapters_registry.sqlite_fault import SQLITE_ERRORS, SqliteFault, sqlite_fault, sqlite_words
-from adapters_registry.tables import METADATA, SCHEMA_VERSION, TENANT_CHANGE, VERSION_BY_DIGEST
+from adapters_registry.index.sqlite_fault import (
+    SQLITE_ERRORS,
+    SqliteFault,
+    sqlite_fault,
+    sqlite_words,
+)
+from adapters_registry.index.tables import (
+    METADATA,
+    SCHEMA_VERSION,
+    TENANT_CHANGE,
+    VERSION_BY_DIGEST,
+)
+from adapters_registry.storage import private
+from adapters_registry.storage.disk import storing
 
 _BUSY_S = 10
 _KINDS: dict[SqliteFault, type[StorageError]] = {

@@ -12,16 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from adapters_registry.adapter_config import check_config, check_ranks
-from adapters_registry.disk import open_regular, storing
-from adapters_registry.errors import (
-    BadConfig,
-    BadFileName,
-    MissingFile,
-    PickledWeights,
-    TooManyBytes,
-)
-from adapters_registry.file_names import (
+from adapters_registry.adapter_files.adapter_config import check_config, check_ranks
+from adapters_registry.adapter_files.file_names import (
     ADAPTER,
     ADAPTER_NAMES,
     CONFIG,
@@ -35,10 +27,18 @@ from adapters_registry.file_names import (
     missing_hint,
     pickled_weights,
 )
-from adapters_registry.finite import check_finite
-from adapters_registry.header import Header, read_header
-from adapters_registry.limits import Limits
-from adapters_registry.strict_json import NotStrictJson, parse_list, parse_object
+from adapters_registry.adapter_files.finite import check_finite
+from adapters_registry.adapter_files.header import Header, read_header
+from adapters_registry.adapter_files.limits import Limits
+from adapters_registry.adapter_files.strict_json import NotStrictJson, parse_list, parse_object
+from adapters_registry.errors import (
+    BadConfig,
+    BadFileName,
+    MissingFile,
+    PickledWeights,
+    TooManyBytes,
+)
+from adapters_registry.storage.disk import open_regular, storing
 
 T = TypeVar("T")
 #: how the file begins that Git LFS has in a clone in another's place

@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters_registry import private
 from adapters_registry.errors import (
     BadFileName,
     MissingFile,
@@ -24,6 +23,7 @@ from adapters_registry.errors import (
     StorageFull,
     StorageReadOnly,
 )
+from adapters_registry.storage import private
 
 CHUNK_BYTES = 1 << 20
 _KINDS: dict[int, type[StorageError]] = {

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from adapters_registry import scratch
-from adapters_registry.disk import Disk, open_regular, read_chunks, storing
 from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.port import Blob
-from adapters_registry.scratch import Scratch
+from adapters_registry.storage import scratch
+from adapters_registry.storage.disk import Disk, open_regular, read_chunks, storing
+from adapters_registry.storage.scratch import Scratch
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
