@@ -39,13 +39,13 @@ class WritingEngine:
     def step(self, wishes: Iterable[Wish] = ()) -> list[int]:
         """One forward of all rows, new ones among them; the keys whose texts are complete."""
         begun = [self._begin(wish) for wish in wishes]
-        step = port.Write(begin=begun, keys=self.running, place=self._place)
+        step = port.Generate(begin=begun, keys=self.running, place=self._place)
         result = self.engine.step(step)
-        assert isinstance(result, port.Decoded), result
+        assert isinstance(result, port.Generated), result
         done = []
         keys = [*self.running, *(begin.key for begin in begun)]
         for key, row in zip(keys, result.rows, strict=True):
-            assert isinstance(row, port.Written), row
+            assert isinstance(row, port.SequenceOutput), row
             self.written.setdefault(key, []).extend(row.ids)
             if row.finish:
                 done.append(key)
@@ -61,8 +61,8 @@ class WritingEngine:
             self.step()
         return [self.written[key] for key in keys]
 
-    def _begin(self, wish: Wish) -> port.Begin:
-        return port.Begin(
+    def _begin(self, wish: Wish) -> port.StartSequence:
+        return port.StartSequence(
             key=next(self._keys), row=port.Row(ids=wish.ids, slot=wish.slot),
             max_tokens=wish.num_tokens, sampling=port.Sampling(ignore_eos=True),
         )  # fmt: skip

@@ -57,8 +57,8 @@ class Engine:
         #: training slots whose masters moved since they were last placed
         self._moved: set[int] = set()
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
-            port.Predict: self._predict, port.Write: self._write,
-            port.Release: self._release, port.Load: self._load,
+            port.Predict: self._predict, port.Generate: self._write,
+            port.FreeSequences: self._release, port.Load: self._load,
             port.Unload: self._unload, port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Fill: self._fill, port.Forget: self._forget,
@@ -116,11 +116,11 @@ class Engine:
             )
         return Known(self._training(*slots).prefix, step.keys)
 
-    def _write(self, step: port.Write) -> port.Decoded:
+    def _write(self, step: port.Generate) -> port.Generated:
         placed = self._placed([begin.row for begin in step.begin], step.place)
         return self._writing.write(step, placed, self._resident)
 
-    def _release(self, step: port.Release) -> port.Done:
+    def _release(self, step: port.FreeSequences) -> port.Done:
         self._writing.release(step.keys)
         return port.Done()
 
@@ -215,9 +215,9 @@ class Engine:
         self._resident.drop(step.slot)
         return port.Done()
 
-    def _stats(self, step: port.Stats) -> port.Resident:
+    def _stats(self, step: port.Stats) -> port.EngineStats:
         del step
-        return port.Resident(
+        return port.EngineStats(
             loaded={digest: held.host_bytes for digest, held in self._resident.loaded.items()},
             placed=dict(self._resident.digests), training=sorted(self._trainings),
             cache_bytes=self._activations.num_bytes,

@@ -17,7 +17,15 @@ from engine.generation.sampling import RowSampler, choose
 from engine.generation.sequence import Reader, Running, Turn
 from engine.grammar import Grammars
 from engine.model.base import Base
-from engine.port import Begin, Decoded, Failure, Row, TokenLogprob, Write, Written
+from engine.port import (
+    Failure,
+    Generate,
+    Generated,
+    Row,
+    SequenceOutput,
+    StartSequence,
+    TokenLogprob,
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,8 +39,8 @@ class _Text:
     failure: Failure | None = None
 
     @property
-    def answer(self) -> Written | Failure:
-        return self.failure or Written(
+    def answer(self) -> SequenceOutput | Failure:
+        return self.failure or SequenceOutput(
             ids=self.ids, finish=self.finish, logprobs=self.logprobs, num_cached=self.num_cached
         )
 
@@ -58,14 +66,14 @@ class Writing:
     def used_blocks(self) -> int:
         return self._reader.used_blocks
 
-    def write(self, step: Write, placed: Mapping[int, Placed], resident: Resident) -> Decoded:
+    def write(self, step: Generate, placed: Mapping[int, Placed], resident: Resident) -> Generated:
         """`placed` is what the rows that begin find in their slots."""
         started = time.perf_counter()
         texts: dict[int, _Text] = {}
         answers = [self._go_on(key, texts, resident) for key in step.keys]
         answers += [self._begin(begin, texts, placed, resident.digests) for begin in step.begin]
         turns = self._forwards(step, texts)
-        return Decoded(
+        return Generated(
             rows=[text.answer for text in answers],
             forward_s=time.perf_counter() - started,
             num_tokens=sum(turn.count for turn in turns),
@@ -92,7 +100,7 @@ class Writing:
 
     def _begin(
         self,
-        begin: Begin,
+        begin: StartSequence,
         texts: dict[int, _Text],
         placed: Mapping[int, Placed],
         digests: Mapping[int, str],
@@ -113,7 +121,7 @@ class Writing:
         self._rows[begin.key] = running
         return texts.setdefault(begin.key, _Text())
 
-    def _check(self, begin: Begin, placed: Placed | None) -> None:
+    def _check(self, begin: StartSequence, placed: Placed | None) -> None:
         if not self._base.writes:
             raise BadRow(f"{self._base.name} has no output embeddings, so it writes no text")
         if placed is not None and not placed.head.writes:
@@ -131,12 +139,12 @@ class Writing:
         beside = self._base.family.architecture == "seq2seq"
         return self._base.max_tokens - (0 if beside else len(row.ids) - 1)
 
-    def _sampler(self, begin: Begin) -> RowSampler:
+    def _sampler(self, begin: StartSequence) -> RowSampler:
         return RowSampler(begin.sampling, begin.row.ids, self._base.end_ids, self._grammars)
 
     # ------------------------------------------------------------ forwards
 
-    def _forwards(self, step: Write, texts: Mapping[int, _Text]) -> list[Turn]:
+    def _forwards(self, step: Generate, texts: Mapping[int, _Text]) -> list[Turn]:
         """As many as the step asks for; answers what was read."""
         made: list[Turn] = []
         for _ in range(step.num_tokens):

@@ -18,13 +18,13 @@ import msgspec
 from engine.errors import ERRORS, EngineError
 from engine.port.adapter_steps import Compose, Inspect, Load, Unload
 from engine.port.generation_steps import (
-    Begin,
-    Decoded,
-    Release,
+    FreeSequences,
+    Generate,
+    Generated,
     Sampling,
+    SequenceOutput,
+    StartSequence,
     TokenLogprob,
-    Write,
-    Written,
 )
 from engine.port.messages import (
     IGNORED,
@@ -33,6 +33,7 @@ from engine.port.messages import (
     Checkpointed,
     Done,
     EngineInfo,
+    EngineStats,
     Failure,
     File,
     Inspected,
@@ -40,7 +41,6 @@ from engine.port.messages import (
     LossOptions,
     Message,
     Predicted,
-    Resident,
     Row,
     Saved,
     Site,
@@ -60,12 +60,55 @@ from engine.port.training_steps import (
 )
 
 __all__ = [
-    "IGNORED", "Array", "BaseEmbedding", "Begin", "Checkpoint", "Checkpointed", "CloseTraining",
-    "Compose", "Decoded", "Done", "EngineInfo", "EnginePort", "Envelope", "Evict", "Failure",
-    "File", "Fill", "Forget", "Inspect", "Inspected", "Load", "Loaded", "LossOptions", "Message",
-    "OpenTraining", "Predict", "Predicted", "Release", "Resident", "Restore", "Result", "Row",
-    "Sampling", "Save", "Saved", "Site", "Snapshot", "Stats", "Step", "TokenLogprob", "Train",
-    "Trained", "TrainingOpened", "Unload", "Write", "Written", "decode", "encode", "settle",
+    "IGNORED",
+    "Array",
+    "BaseEmbedding",
+    "Checkpoint",
+    "Checkpointed",
+    "CloseTraining",
+    "Compose",
+    "Done",
+    "EngineInfo",
+    "EnginePort",
+    "EngineStats",
+    "Envelope",
+    "Evict",
+    "Failure",
+    "File",
+    "Fill",
+    "Forget",
+    "FreeSequences",
+    "Generate",
+    "Generated",
+    "Inspect",
+    "Inspected",
+    "Load",
+    "Loaded",
+    "LossOptions",
+    "Message",
+    "OpenTraining",
+    "Predict",
+    "Predicted",
+    "Restore",
+    "Result",
+    "Row",
+    "Sampling",
+    "Save",
+    "Saved",
+    "SequenceOutput",
+    "Site",
+    "Snapshot",
+    "StartSequence",
+    "Stats",
+    "Step",
+    "TokenLogprob",
+    "Train",
+    "Trained",
+    "TrainingOpened",
+    "Unload",
+    "decode",
+    "encode",
+    "settle",
 ]  # fmt: skip
 
 # ---------------------------------------------------------------- steps in
@@ -98,8 +141,8 @@ Step = (
     | Unload
     | Inspect
     | Predict
-    | Write
-    | Release
+    | Generate
+    | FreeSequences
     | Evict
     | OpenTraining
     | Fill
@@ -118,12 +161,12 @@ Result = (
     | Loaded
     | Inspected
     | Predicted
-    | Decoded
+    | Generated
     | TrainingOpened
     | Trained
     | Checkpointed
     | Saved
-    | Resident
+    | EngineStats
     | Failure
     | EngineInfo
 )

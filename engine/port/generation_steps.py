@@ -42,7 +42,7 @@ class Sampling(Message, frozen=True, kw_only=True):
     grammar: str = ""
 
 
-class Begin(Message, frozen=True, kw_only=True):
+class StartSequence(Message, frozen=True, kw_only=True):
     """A row that begins to write after what it reads.
 
     Its slot must keep what it holds until the row finishes, fails or is released. Rows of one salt
@@ -56,7 +56,7 @@ class Begin(Message, frozen=True, kw_only=True):
     salt: str = ""
 
 
-class Write(Message, frozen=True, kw_only=True):
+class Generate(Message, frozen=True, kw_only=True):
     """Place digests into slots, let rows begin, and let all of the named rows go on by one forward.
 
     In it each row either reads a stretch of its prompt or writes one token. Rows are named in
@@ -65,14 +65,14 @@ class Write(Message, frozen=True, kw_only=True):
     `begin` ranks after `keys`. `num_tokens` forwards are made, unless all finish sooner.
     """
 
-    begin: list[Begin] = msgspec.field(default_factory=list)
+    begin: list[StartSequence] = msgspec.field(default_factory=list)
     keys: list[int] = msgspec.field(default_factory=list)
     place: dict[int, str] = msgspec.field(default_factory=dict)
     max_tokens: int = 2048
     num_tokens: int = 1
 
 
-class Release(Message, frozen=True, kw_only=True):
+class FreeSequences(Message, frozen=True, kw_only=True):
     """Forget running rows, finished or not; unknown keys are no fault."""
 
     keys: list[int]
@@ -89,7 +89,7 @@ class TokenLogprob(Message, frozen=True, kw_only=True):
     top: list[tuple[int, float]] = msgspec.field(default_factory=list)
 
 
-class Written(Message, frozen=True, kw_only=True):
+class SequenceOutput(Message, frozen=True, kw_only=True):
     """What a running row wrote in one step; `finish` says why it writes no more.
 
     It is "" while the row runs on, "stop" after an end token (which is not among `ids`), "length"
@@ -104,13 +104,13 @@ class Written(Message, frozen=True, kw_only=True):
     num_cached: int = 0
 
 
-class Decoded(Message, frozen=True, kw_only=True):
+class Generated(Message, frozen=True, kw_only=True):
     """One result per row of the step: `keys` in order, then `begin`.
 
     A row that failed or finished runs no more.
     """
 
-    rows: list[Written | Failure]
+    rows: list[SequenceOutput | Failure]
     forward_s: float
     num_tokens: int
     num_adapters: int

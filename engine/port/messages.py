@@ -200,7 +200,7 @@ class Saved(Message, frozen=True, kw_only=True):
     unmoved: list[str]
 
 
-class Resident(Message, frozen=True, kw_only=True):
+class EngineStats(Message, frozen=True, kw_only=True):
     """What the engine holds now."""
 
     loaded: dict[str, int]

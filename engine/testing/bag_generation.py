@@ -11,7 +11,7 @@ from engine import port
 from engine.errors import BadRow, NotLoaded
 from engine.testing.bag_model import BagModel
 
-Answer = port.Written | port.Failure
+Answer = port.SequenceOutput | port.Failure
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class BagWriting:
         """As if each row held a block for every 16 tokens."""
         return sum(-(-(row.num_read + row.num_said) // 16) for row in self.rows.values())
 
-    def write(self, step: port.Write, model: Callable[[int], BagModel]) -> port.Decoded:
+    def write(self, step: port.Generate, model: Callable[[int], BagModel]) -> port.Generated:
         refused = [self._begin(begin, model) for begin in step.begin]
         answers = [self._several(key, step.num_tokens) for key in step.keys]
         answers += [
@@ -45,7 +45,7 @@ class BagWriting:
         ]
         slots = {begin.row.slot for begin in step.begin if begin.row.slot}
         num_read = sum(len(begin.row.ids) for begin in step.begin)
-        return port.Decoded(
+        return port.Generated(
             rows=answers,
             forward_s=1e-4,
             num_tokens=num_read + len(step.keys),
@@ -57,7 +57,9 @@ class BagWriting:
         for key in keys:
             self.rows.pop(key, None)
 
-    def _begin(self, begin: port.Begin, model: Callable[[int], BagModel]) -> port.Failure | None:
+    def _begin(
+        self, begin: port.StartSequence, model: Callable[[int], BagModel]
+    ) -> port.Failure | None:
         ids = begin.row.ids
         if not ids:
             return port.Failure(code=BadRow.code, message="the row has no tokens")
@@ -82,7 +84,7 @@ class BagWriting:
             ids += said
         if finish:
             self.release([key])
-        return port.Written(ids=ids, finish=finish, logprobs=_certain(ids, row.sampling))
+        return port.SequenceOutput(ids=ids, finish=finish, logprobs=_certain(ids, row.sampling))
 
 
 def _next(row: _BagRow) -> tuple[list[int], str]:

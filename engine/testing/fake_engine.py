@@ -100,10 +100,10 @@ class FakeEngine:
                 return inspect_bag(Path(step.directory), step.head, step.other_base)
             case port.Predict():
                 return self._predict(step)
-            case port.Write():
+            case port.Generate():
                 self._place(step.place)
                 return self.writing.write(step, self._model)
-            case port.Release():
+            case port.FreeSequences():
                 self.writing.release(step.keys)
             case port.Forget():
                 pass
@@ -111,7 +111,7 @@ class FakeEngine:
                 self.training.pop(step.slot, None)
             case port.Stats():
                 sizes = {d: w.weight.nbytes for d, w in self.loaded.items()}
-                return port.Resident(
+                return port.EngineStats(
                     loaded=sizes,
                     placed=dict(self.placed),
                     training=sorted(self.training),
@@ -186,8 +186,8 @@ class FakeEngine:
             | port.Forget
             | port.Stats
             | port.CloseTraining
-            | port.Write
-            | port.Release,
+            | port.Generate
+            | port.FreeSequences,
         )
         if step.slot not in self.training:
             raise NotLoaded(f"slot {step.slot} is not training")

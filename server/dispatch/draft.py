@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from engine.port import Sampling, Written
+from engine.port import Sampling, SequenceOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,4 +17,4 @@ class Draft:
     #: what rows may share that begin alike: the tenant, so that nothing crosses tenants
     salt: str = ""
     #: hears what each step wrote; True from it ends the text there and then
-    hear: Callable[[Written], bool] | None = None
+    hear: Callable[[SequenceOutput], bool] | None = None

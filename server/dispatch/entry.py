@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from engine.port import Array, Failure, Written
+from engine.port import Array, Failure, SequenceOutput
 from server.dispatch.bare_lease import BareLease
 from server.dispatch.compositions import JointLease
 from server.dispatch.draft import Draft
@@ -28,7 +28,7 @@ class RowTokens(NamedTuple):
 class Answer(NamedTuple):
     """What became of an entry's rows, in order, and where their time went."""
 
-    rows: Sequence[Array | Written | Failure]
+    rows: Sequence[Array | SequenceOutput | Failure]
     queue_s: float
     compute_s: float
 

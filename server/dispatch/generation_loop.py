@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
-from engine.port import Decoded, EnginePort, Release, Write
+from engine.port import EnginePort, FreeSequences, Generate, Generated
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.generation_budget import Turn, WriterLimits
@@ -143,7 +143,7 @@ class Writer:
                 self._fail([text], own)
 
     async def _step(self, going: Sequence[Text], begun: Sequence[Text]) -> EngineError | None:
-        step = Write(
+        step = Generate(
             begin=[text.begin() for text in begun],
             keys=[text.key for text in going],
             place={text.slot: text.entry.digest for text in begun if text.slot},
@@ -168,15 +168,15 @@ class Writer:
                 self._end(text, text.answer(now))
         return None
 
-    async def _ask(self, step: Write) -> Decoded:
+    async def _ask(self, step: Generate) -> Generated:
         try:
             result = await asyncio.wrap_future(self._port.submit(step))
         except EngineError:
             raise
         except Exception as error:  # whatever it was: nothing may wait for what cannot come
             raise EngineGone from error
-        if not isinstance(result, Decoded):
-            raise EngineError(f"the engine answered a Write with {result!r:.80}")
+        if not isinstance(result, Generated):
+            raise EngineError(f"the engine answered a Generate with {result!r:.80}")
         return result
 
     # ------------------------------------------------------------ ending
@@ -224,9 +224,9 @@ class Writer:
     def _release(self, keys: Sequence[int]) -> None:
         # nobody waits for it: an engine that died holds no rows, and steps run in order
         if keys:
-            self._port.submit(Release(keys=list(keys)))
+            self._port.submit(FreeSequences(keys=list(keys)))
 
-    def _observe(self, decoded: Decoded, begun: Sequence[Text]) -> None:
+    def _observe(self, decoded: Generated, begun: Sequence[Text]) -> None:
         self._observer.batch(
             num_rows=len(decoded.rows), num_tokens=decoded.num_tokens,
             num_adapters=decoded.num_adapters,

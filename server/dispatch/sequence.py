@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.port import Begin, Failure, Row, TokenLogprob, Written
+from engine.port import Failure, Row, SequenceOutput, StartSequence, TokenLogprob
 from server.dispatch.draft import Draft
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.observer import WritingObserver
@@ -35,14 +35,14 @@ class Text:
     #: when it wrote last
     wrote_at: float | None = None
 
-    def begin(self) -> Begin:
+    def begin(self) -> StartSequence:
         draft, ids = self.draft, self.entry.rows[0].ids
-        return Begin(
+        return StartSequence(
             key=self.key, row=Row(ids=ids, slot=self.slot), max_tokens=draft.max_tokens,
             sampling=draft.sampling, salt=draft.salt,
         )  # fmt: skip
 
-    def take(self, result: Written | Failure) -> bool:
+    def take(self, result: SequenceOutput | Failure) -> bool:
         """What the row did in one step. True: it must be released, the engine does not know yet
         that it is over.
         """
@@ -60,7 +60,7 @@ class Text:
         self.finish = _STOP
         return True
 
-    def tell(self, observer: WritingObserver, result: Written | Failure, now: float) -> None:
+    def tell(self, observer: WritingObserver, result: SequenceOutput | Failure, now: float) -> None:
         """Of what the step wrote."""
         if isinstance(result, Failure) or not result.ids:
             return
@@ -77,14 +77,14 @@ class Text:
         )
 
     def answer(self, now: float) -> Answer:
-        row = self.failure or Written(
+        row = self.failure or SequenceOutput(
             ids=self.ids, finish=self.finish, logprobs=self.logprobs, num_cached=self.num_cached
         )
         return Answer(rows=[row], queue_s=self.queue_s, compute_s=now - self.began_at)
 
     def cut(self, now: float) -> Answer:
         """What it wrote by now, as a text that may not go on."""
-        row = Written(
+        row = SequenceOutput(
             ids=list(self.ids), finish=_LENGTH, logprobs=list(self.logprobs),
             num_cached=self.num_cached,
         )  # fmt: skip
@@ -113,5 +113,5 @@ def reason_of(outcome: Answer | Exception | None) -> str:
     """Why a text ended, for the metrics."""
     if isinstance(outcome, Answer):
         row = outcome.rows[0]
-        return row.finish if isinstance(row, Written) else "error"
+        return row.finish if isinstance(row, SequenceOutput) else "error"
     return "abort" if outcome is None or isinstance(outcome, DeadlinePassed) else "error"

@@ -11,7 +11,7 @@ from engine.errors import EngineError
 from engine.heads import HeadKind, head_kind
 from engine.heads.generate import GenerateHead
 from engine.heads.head_kind import Answering
-from engine.port import Array, Failure, Written
+from engine.port import Array, Failure, SequenceOutput
 from server.dispatch.entry import Answer
 from server.errors import BadCall
 from server.service.completion import Piece, Token
@@ -66,7 +66,7 @@ def _answer_of(
     kind: HeadKind,
     head: Mapping[str, Any],
     row: TextRow,
-    pieces: Sequence[Array | Failure | Written],
+    pieces: Sequence[Array | Failure | SequenceOutput],
     wanted: Answering,
 ) -> dict[str, Any] | RowError:
     failed = next((piece for piece in pieces if isinstance(piece, Failure)), None)

@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 
 from engine.config import EngineConfig
 from engine.engine import Engine
-from tests.contracts.bench import Bench
+from tests.contracts.engine_under_test import EngineUnderTest
 from tests.contracts.golden.weights import CONFIG, fill
 from tests.contracts.tiny import build_base, build_tokenizer
 
@@ -52,12 +52,14 @@ def hub_engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture
-def bench(engines: Callable[..., Engine], tmp_path: Path) -> Iterator[Callable[..., Bench]]:
-    """A table to try adapters on: an engine, emptied afterwards."""
-    opened: list[Bench] = []
+def make_engine(
+    engines: Callable[..., Engine], tmp_path: Path
+) -> Iterator[Callable[..., EngineUnderTest]]:
+    """Makes an engine to try adapters on, which is emptied afterwards."""
+    opened: list[EngineUnderTest] = []
 
-    def make(family: str, **options: Any) -> Bench:
-        opened.append(Bench(engines(family, **options), tmp_path / str(len(opened))))
+    def make(family: str, **options: Any) -> EngineUnderTest:
+        opened.append(EngineUnderTest(engines(family, **options), tmp_path / str(len(opened))))
         return opened[-1]
 
     yield make

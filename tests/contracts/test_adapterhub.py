@@ -23,8 +23,8 @@ from adapters_registry.adapter_files.file_names import (
     STORED_NAMES,
 )
 from engine.engine import Engine
-from tests.contracts.bench import Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import EngineUnderTest
 from tests.contracts.golden.weights import ROWS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -45,12 +45,14 @@ def staged(variant: str, folder: Path) -> Path:
 def test_a_directory_saved_by_adapterhub_answers_as_its_library_does(
     hub_engine: Engine, tmp_path: Path, variant: str
 ) -> None:
-    table = Bench(hub_engine, tmp_path)
-    digest = table.load(staged(variant, tmp_path / "staged"), HEAD)
+    under_test = EngineUnderTest(hub_engine, tmp_path)
+    digest = under_test.load(staged(variant, tmp_path / "staged"), HEAD)
     expected = json.loads((GOLDEN / variant / "expected.json").read_text())
-    for ours, theirs in zip(table.answers([(ids, digest) for ids in ROWS]), expected, strict=True):
+    for ours, theirs in zip(
+        under_test.answers([(ids, digest) for ids in ROWS]), expected, strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
-    table.clear()
+    under_test.clear()
 
 
 #: directory -> what its documents say of the head, without anybody's help
@@ -72,15 +74,17 @@ def test_the_librarys_heads_answer_as_it_does_and_say_what_they_are(
 ) -> None:
     from engine import port
 
-    table = Bench(hub_engine, tmp_path)
+    under_test = EngineUnderTest(hub_engine, tmp_path)
     directory = staged(name, tmp_path / "staged")
-    head = table.ask(port.Inspect(directory=str(directory))).semantics["head"]
+    head = under_test.ask(port.Inspect(directory=str(directory))).semantics["head"]
     assert {key: head[key] for key in SAID[name]} == SAID[name]
-    digest = table.load(directory)
+    digest = under_test.load(directory)
     expected = json.loads((GOLDEN / name / "expected.json").read_text())
-    for ours, theirs in zip(table.answers([(ids, digest) for ids in ROWS]), expected, strict=True):
+    for ours, theirs in zip(
+        under_test.answers([(ids, digest) for ids in ROWS]), expected, strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    table.clear()
+    under_test.clear()
 
 
 def test_a_version_is_loaded_with_the_head_that_was_read_when_it_was_registered(
@@ -88,8 +92,8 @@ def test_a_version_is_loaded_with_the_head_that_was_read_when_it_was_registered(
 ) -> None:
     from engine import port
 
-    table = Bench(hub_engine, tmp_path)
-    found = table.ask(port.Inspect(directory=str(staged("head-pooler", tmp_path / "staged"))))
+    under_test = EngineUnderTest(hub_engine, tmp_path)
+    found = under_test.ask(port.Inspect(directory=str(staged("head-pooler", tmp_path / "staged"))))
     assert found.files == {
         "config": "adapter_config.json", "adapter": "adapter.safetensors",
         "head": "model_head.safetensors", "head_config": "head_config.json",
@@ -99,8 +103,8 @@ def test_a_version_is_loaded_with_the_head_that_was_read_when_it_was_registered(
         for role, name in found.files.items()
         if role != "head_config"
     ]
-    table.ask(port.Load(digest="x", semantics=found.semantics, files=files))
-    table.ask(port.Unload(digest="x"))
+    under_test.ask(port.Load(digest="x", semantics=found.semantics, files=files))
+    under_test.ask(port.Unload(digest="x"))
 
 
 HEAD_CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
@@ -125,7 +129,7 @@ def test_heads_this_engine_would_compute_wrongly_are_refused(
     config = json.loads((directory / "head_config.json").read_text())
     change(config)
     (directory / "head_config.json").write_text(json.dumps(config))
-    refusal = Bench(hub_engine, tmp_path).refusal(port.Inspect(directory=str(directory)))
+    refusal = EngineUnderTest(hub_engine, tmp_path).refusal(port.Inspect(directory=str(directory)))
     assert refusal.code == "bad_adapter"
     assert words in refusal.message
 
@@ -150,7 +154,7 @@ def test_a_lora_of_the_library_that_would_be_computed_wrongly_is_refused(
     config = json.loads((directory / CONFIG_NAME).read_text())
     change(config)
     (directory / CONFIG_NAME).write_text(json.dumps(config))
-    refusal = Bench(hub_engine, tmp_path).refusal(port.Inspect(directory=str(directory)))
+    refusal = EngineUnderTest(hub_engine, tmp_path).refusal(port.Inspect(directory=str(directory)))
     assert words in refusal.message
 
 
@@ -169,7 +173,9 @@ def test_bottlenecks_that_its_config_says_are_there_and_are_not_are_refused(
         (directory / CONFIG_NAME).write_text(json.dumps(config))
         kept = tensors
     save_file(kept, directory / HUB_ADAPTER)
-    refusal = Bench(hub_engine, tmp_path).refusal(port.Inspect(directory=str(directory), head=HEAD))
+    refusal = EngineUnderTest(hub_engine, tmp_path).refusal(
+        port.Inspect(directory=str(directory), head=HEAD)
+    )
     assert refusal.code == "missing_tensors"
     assert "output_adapter in every layer" in refusal.message
 
@@ -182,8 +188,8 @@ def test_what_we_write_has_the_librarys_names_and_settings(
     from engine.adapters.directory import staged_files
 
     directory = staged(variant, tmp_path / "staged")
-    table = Bench(hub_engine, tmp_path / "written")
-    written = table.write(read_adapter(staged_files(directory), table.base, HEAD))
+    under_test = EngineUnderTest(hub_engine, tmp_path / "written")
+    written = under_test.write(read_adapter(staged_files(directory), under_test.base, HEAD))
     theirs, ours = (load_file(folder / HUB_ADAPTER) for folder in (directory, written))
     assert {name.replace(".adapterd.", ".golden.") for name in ours} == set(theirs)
     for name, tensor in ours.items():
@@ -228,7 +234,7 @@ def test_settings_this_engine_would_compute_wrongly_are_refused(
     change(config)
     (directory / CONFIG_NAME).write_text(json.dumps(config))
     step = port.Inspect(directory=str(directory), head=HEAD)
-    refusal = Bench(hub_engine, tmp_path).refusal(step)
+    refusal = EngineUnderTest(hub_engine, tmp_path).refusal(step)
     assert refusal.code == "bad_adapter"
     assert words in refusal.message
 
@@ -250,10 +256,10 @@ HOSTS = {
 
 @pytest.mark.parametrize("family", sorted(HOSTS))
 def test_bottlenecks_are_written_where_the_library_has_them(
-    bench: Callable[..., Bench], family: str
+    make_engine: Callable[..., EngineUnderTest], family: str
 ) -> None:
-    table = bench(family)
+    under_test = make_engine(family)
     case = Case(family, "bottleneck", "classify", "native")
-    directory = table.write(table.adapter(case, layers=[0]))
+    directory = under_test.write(under_test.adapter(case, layers=[0]))
     names = load_file(directory / HUB_ADAPTER)
     assert sorted({name.partition(".adapters.")[0] for name in names}) == HOSTS[family]

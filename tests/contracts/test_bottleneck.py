@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers import AutoModel
 
 from engine.families import FAMILIES, Family
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import BASES
 
 ACTIVATIONS = {
@@ -29,23 +29,28 @@ CHOICES = [("bottleneck", "swish"), ("bottleneck", "gelu"), ("pfeiffer", "relu")
 @pytest.mark.parametrize(("variant", "activation"), CHOICES)
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_a_bottleneck_adds_its_two_layer_network_where_its_paper_says(
-    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str, variant: str,
+    make_engine: Callable[..., EngineUnderTest],
+    base_folder: Callable[[str], Path],
+    family: str,
+    variant: str,
     activation: str,
-) -> None:  # fmt: skip
-    table = bench(family)
+) -> None:
+    under_test = make_engine(family)
     case = Case(family, variant, "classify", "mean")
-    adapter = table.adapter(case, activation=activation)
-    digest = table.load(adapter)
+    adapter = under_test.adapter(case, activation=activation)
+    digest = under_test.load(adapter)
     oracle = AutoModel.from_pretrained(base_folder(family), attn_implementation="eager").eval()
     for site, parts in adapter.weights.items():
         network = _network(parts, ACTIVATIONS[activation], adapter.config["scaling"])
-        _ATTACH[variant](oracle, FAMILIES[family], table.base.sites[site].layer, site, network)
+        _ATTACH[variant](oracle, FAMILIES[family], under_test.base.sites[site].layer, site, network)
     for ids in ROWS:
         with torch.inference_mode():
             hidden = oracle(input_ids=torch.tensor([ids])).last_hidden_state[0]
             head = adapter.head_weights
             expected = hidden.mean(0) @ head["classifier.weight"].T + head["classifier.bias"]
-        np.testing.assert_allclose(table.answers([(ids, digest)])[0], expected.numpy(), atol=1e-4)
+        np.testing.assert_allclose(
+            under_test.answers([(ids, digest)])[0], expected.numpy(), atol=1e-4
+        )
 
 
 Network = Callable[[Tensor], Tensor]

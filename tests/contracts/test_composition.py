@@ -14,11 +14,11 @@ from transformers import AutoModel
 from engine import port
 from engine.adapters.adapter import Adapter
 from engine.model.base import Base
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import BASES
 
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 
 
 def _case(variant: str, family: str = "bert") -> Case:
@@ -27,23 +27,23 @@ def _case(variant: str, family: str = "bert") -> Case:
 
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_a_composition_answers_as_the_base_with_the_weighted_adapters_merged_in(
-    bench: MakeBench, base_folder: Callable[[str], Path], family: str
+    make_engine: MakeBench, base_folder: Callable[[str], Path], family: str
 ) -> None:
-    table = bench(family)
+    under_test = make_engine(family)
     adapters = [
-        table.adapter(_case("lora", family), seed=1, alpha=6.0),
-        table.adapter(_case("lora-biases", family), seed=2, rank=3),
-        table.adapter(_case("bias", family), seed=3),
+        under_test.adapter(_case("lora", family), seed=1, alpha=6.0),
+        under_test.adapter(_case("lora-biases", family), seed=2, rank=3),
+        under_test.adapter(_case("bias", family), seed=3),
     ]
     weights = [0.75, -0.5, 2.0]
-    digests = [table.load(adapter) for adapter in adapters]
+    digests = [under_test.load(adapter) for adapter in adapters]
     parts = dict(zip(digests, weights, strict=True))
-    table.ask(port.Compose(digest="sum", first=digests[0], parts=parts))
+    under_test.ask(port.Compose(digest="sum", first=digests[0], parts=parts))
     oracle = AutoModel.from_pretrained(base_folder(family), attn_implementation="eager").eval()
     for adapter, weight in zip(adapters, weights, strict=True):
-        _merge(oracle, table.base, adapter, weight)
+        _merge(oracle, under_test.base, adapter, weight)
     head = adapters[0].head_weights
-    for ids, answer in zip(ROWS, table.answers([(ids, "sum") for ids in ROWS]), strict=True):
+    for ids, answer in zip(ROWS, under_test.answers([(ids, "sum") for ids in ROWS]), strict=True):
         with torch.inference_mode():
             hidden = oracle(input_ids=torch.tensor([ids])).last_hidden_state[0]
             expected = hidden.mean(0) @ head["classifier.weight"].T + head["classifier.bias"]
@@ -68,40 +68,44 @@ def _merge(model: torch.nn.Module, base: Base, adapter: Adapter, weight: float) 
         linear.bias = torch.nn.Parameter(old + weight * shift)
 
 
-def test_a_composition_beside_its_own_parts_equals_each_row_alone(bench: MakeBench) -> None:
-    table = bench("bert")
-    one, two = (table.load(table.adapter(_case("lora"), seed=seed)) for seed in (1, 2))
-    table.ask(port.Compose(digest="sum", first=two, parts={one: 0.5, two: 0.5}))
+def test_a_composition_beside_its_own_parts_equals_each_row_alone(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    one, two = (under_test.load(under_test.adapter(_case("lora"), seed=seed)) for seed in (1, 2))
+    under_test.ask(port.Compose(digest="sum", first=two, parts={one: 0.5, two: 0.5}))
     rows = [(ids, digest) for ids in ROWS for digest in (one, "sum", two, None)]
-    for row, answer in zip(rows, table.answers(rows), strict=True):
-        np.testing.assert_allclose(answer, table.answers([row])[0], atol=1e-5)
+    for row, answer in zip(rows, under_test.answers(rows), strict=True):
+        np.testing.assert_allclose(answer, under_test.answers([row])[0], atol=1e-5)
 
 
-def test_one_adapter_composed_with_weight_one_is_itself(bench: MakeBench) -> None:
-    table = bench("bert")
-    digest = table.load(table.adapter(_case("lora")))
-    table.ask(port.Compose(digest="same", first=digest, parts={digest: 1.0}))
+def test_one_adapter_composed_with_weight_one_is_itself(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    digest = under_test.load(under_test.adapter(_case("lora")))
+    under_test.ask(port.Compose(digest="same", first=digest, parts={digest: 1.0}))
     for ids in ROWS:
         np.testing.assert_array_equal(
-            table.answers([(ids, "same")])[0], table.answers([(ids, digest)])[0]
+            under_test.answers([(ids, "same")])[0], under_test.answers([(ids, digest)])[0]
         )
 
 
-def test_a_head_alone_may_stand_over_the_adapters_of_others(bench: MakeBench) -> None:
-    table = bench("bert")
-    head = table.load(table.adapter(_case("head_only"), seed=4))
-    lora = table.load(table.adapter(_case("lora"), seed=5))
-    table.ask(port.Compose(digest="over", first=head, parts={lora: 1.0}))
+def test_a_head_alone_may_stand_over_the_adapters_of_others(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    head = under_test.load(under_test.adapter(_case("head_only"), seed=4))
+    lora = under_test.load(under_test.adapter(_case("lora"), seed=5))
+    under_test.ask(port.Compose(digest="over", first=head, parts={lora: 1.0}))
     assert not np.allclose(
-        table.answers([(ROWS[0], "over")])[0], table.answers([(ROWS[0], lora)])[0]
+        under_test.answers([(ROWS[0], "over")])[0], under_test.answers([(ROWS[0], lora)])[0]
     )
 
 
 @pytest.mark.parametrize("variant", ["dora", "ia3", "bottleneck", "pfeiffer", "parallel"])
-def test_kinds_that_do_not_compose_are_refused_by_name(bench: MakeBench, variant: str) -> None:
-    table = bench("bert")
-    lora, other = (table.load(table.adapter(_case(v))) for v in ("lora", variant))
-    refusal = table.refusal(port.Compose(digest="x", first=lora, parts={lora: 1.0, other: 1.0}))
+def test_kinds_that_do_not_compose_are_refused_by_name(
+    make_engine: MakeBench, variant: str
+) -> None:
+    under_test = make_engine("bert")
+    lora, other = (under_test.load(under_test.adapter(_case(v))) for v in ("lora", variant))
+    refusal = under_test.refusal(
+        port.Compose(digest="x", first=lora, parts={lora: 1.0, other: 1.0})
+    )
     assert refusal.code == "cannot_compose"
     assert KIND_NAMES[variant] in refusal.message
 
@@ -112,26 +116,28 @@ KIND_NAMES = {
 }  # fmt: skip
 
 
-def test_a_composition_takes_no_memory_and_goes_with_its_parts(bench: MakeBench) -> None:
-    table = bench("bert")
-    one, two = (table.load(table.adapter(_case("lora"), seed=seed)) for seed in (1, 2))
-    size = table.ask(port.Compose(digest="sum", first=one, parts={one: 1.0, two: 1.0})).num_bytes
-    loaded = table.ask(port.Stats()).loaded
+def test_a_composition_takes_no_memory_and_goes_with_its_parts(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    one, two = (under_test.load(under_test.adapter(_case("lora"), seed=seed)) for seed in (1, 2))
+    size = under_test.ask(
+        port.Compose(digest="sum", first=one, parts={one: 1.0, two: 1.0})
+    ).num_bytes
+    loaded = under_test.ask(port.Stats()).loaded
     assert loaded["sum"] == 0
     assert size == loaded[one] + loaded[two]
-    table.answers([(ROWS[0], "sum")])
-    table.ask(port.Unload(digest=two))
-    assert set(table.ask(port.Stats()).loaded) == {one}
-    refusal = table.refusal(port.Compose(digest="sum", first=one, parts={two: 1.0}))
+    under_test.answers([(ROWS[0], "sum")])
+    under_test.ask(port.Unload(digest=two))
+    assert set(under_test.ask(port.Stats()).loaded) == {one}
+    refusal = under_test.refusal(port.Compose(digest="sum", first=one, parts={two: 1.0}))
     assert refusal.code == "not_loaded"
 
 
-def test_weights_that_overflow_are_refused(bench: MakeBench) -> None:
-    table = bench("bert")
-    adapter = table.adapter(_case("lora"))
+def test_weights_that_overflow_are_refused(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    adapter = under_test.adapter(_case("lora"))
     for parts in adapter.weights.values():
         parts["up"].fill_(1e38)
-    digest = table.load(adapter)
-    refusal = table.refusal(port.Compose(digest="x", first=digest, parts={digest: 50.0}))
+    digest = under_test.load(adapter)
+    refusal = under_test.refusal(port.Compose(digest="x", first=digest, parts={digest: 50.0}))
     assert refusal.code == "cannot_compose"
     assert "overflows" in refusal.message

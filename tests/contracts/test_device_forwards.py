@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.contracts.bench import ROWS, Bench
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.test_generate import DECODERS, adapters
 from tests.contracts.test_writing import LENGTH, LONG, check, setting
 from tests.interpreted import interpreted
@@ -40,13 +40,15 @@ class Rerun:
 
 
 @pytest.fixture
-def on_device(interpreted: object, monkeypatch: pytest.MonkeyPatch) -> Callable[[Bench], Rerun]:
+def on_device(
+    interpreted: object, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[EngineUnderTest], Rerun]:
     del interpreted
 
-    def make(table: Bench) -> Rerun:
+    def make(under_test: EngineUnderTest) -> Rerun:
         from engine.generation.cuda_forward import DeviceForwards
 
-        reader: Any = table.engine._writing._reader
+        reader: Any = under_test.engine._writing._reader
         own, recorder = reader._forwards, Rerun()
         forwards = DeviceForwards(own._base, own._sites, reader._pool, recorder)
         monkeypatch.setattr(reader, "_forwards", forwards)
@@ -57,10 +59,10 @@ def on_device(interpreted: object, monkeypatch: pytest.MonkeyPatch) -> Callable[
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rows_of_adapters_and_the_bare_base_write_the_same(
-    setting: Any, on_device: Callable[[Bench], Rerun], family: str
+    setting: Any, on_device: Callable[[EngineUnderTest], Rerun], family: str
 ) -> None:
-    table, author, reference, digests = setting(family)
-    recorder = on_device(table)
+    under_test, author, reference, digests = setting(family)
+    recorder = on_device(under_test)
     rows = [(ids, digest) for ids in (ROWS[1], LONG) for digest in digests]
     asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
     author.finish(max_tokens=30)
@@ -70,10 +72,10 @@ def test_rows_of_adapters_and_the_bare_base_write_the_same(
 
 @pytest.mark.slow
 def test_rows_that_come_and_go_share_recordings(
-    setting: Any, on_device: Callable[[Bench], Rerun]
+    setting: Any, on_device: Callable[[EngineUnderTest], Rerun]
 ) -> None:
-    table, author, reference, digests = setting("llama")
-    recorder = on_device(table)
+    under_test, author, reference, digests = setting("llama")
+    recorder = on_device(under_test)
     asked = []
     for number in range(12):
         ids, digest = ROWS[number % len(ROWS)], digests[number % len(digests)]
@@ -87,10 +89,10 @@ def test_rows_that_come_and_go_share_recordings(
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_rows_that_come_and_go_at_random_write_what_they_write_alone(
-    setting: Any, on_device: Callable[[Bench], Rerun], seed: int
+    setting: Any, on_device: Callable[[EngineUnderTest], Rerun], seed: int
 ) -> None:
-    table, author, reference, digests = setting("llama")
-    recorder, chance = on_device(table), random.Random(seed)
+    under_test, author, reference, digests = setting("llama")
+    recorder, chance = on_device(under_test), random.Random(seed)
     asked = []
     for _ in range(30):
         # two ranks and the bare base, now and then all gone: benches are cut to size and made anew
@@ -105,7 +107,7 @@ def test_rows_that_come_and_go_at_random_write_what_they_write_alone(
 
 @pytest.mark.slow
 def test_rows_of_a_base_that_cannot_be_recorded_write_the_same(
-    setting: Any, on_device: Callable[[Bench], Rerun], monkeypatch: pytest.MonkeyPatch
+    setting: Any, on_device: Callable[[EngineUnderTest], Rerun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from engine.generation.cuda_graph import NotRecordable
 
@@ -113,8 +115,8 @@ def test_rows_of_a_base_that_cannot_be_recorded_write_the_same(
         run()  # warmed up before it fails
         raise NotRecordable("operation not permitted when stream is capturing")
 
-    table, author, reference, digests = setting("llama")
-    monkeypatch.setattr(on_device(table), "record", refuse)
+    under_test, author, reference, digests = setting("llama")
+    monkeypatch.setattr(on_device(under_test), "record", refuse)
     asked = [(author.begin(ROWS[1], digest, LENGTH), ROWS[1], digest) for digest in digests]
     author.finish(max_tokens=30)
     check(author, reference, asked)
@@ -124,12 +126,12 @@ def test_rows_of_a_base_that_cannot_be_recorded_write_the_same(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("family", DECODERS)
 def test_graphs_of_a_device_write_the_same(setting: Any, family: str) -> None:
-    table, author, reference, digests = setting(family)
+    under_test, author, reference, digests = setting(family)
     rows = [(ids, digest) for ids in (*ROWS, LONG) for digest in digests]
     asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
     author.finish()
     check(author, reference, asked)
-    reader: Any = table.engine._writing._reader
+    reader: Any = under_test.engine._writing._reader
     assert reader._forwards.num_recordings
 
 

@@ -11,35 +11,37 @@ from adapters_registry.adapter_files.limits import Limits
 from adapters_registry.adapter_files.reader import check_directory
 from engine.adapters.adapter import read_adapter
 from engine.adapters.directory import staged_files
-from tests.contracts.bench import Bench
 from tests.contracts.cases import VARIANTS, Case
+from tests.contracts.engine_under_test import EngineUnderTest
 from tests.contracts.tiny import BASES
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_a_written_version_is_read_back_as_it_was(
-    bench: Callable[..., Bench], family: str, variant: str
+    make_engine: Callable[..., EngineUnderTest], family: str, variant: str
 ) -> None:
-    table = bench(family)
-    layers = {} if variant == "head_only" else {"layers": [table.base.num_layers - 1]}
-    adapter = table.adapter(Case(family, variant, "classify", "mean"), **layers)
-    directory = table.write(adapter)
+    under_test = make_engine(family)
+    layers = {} if variant == "head_only" else {"layers": [under_test.base.num_layers - 1]}
+    adapter = under_test.adapter(Case(family, variant, "classify", "mean"), **layers)
+    directory = under_test.write(adapter)
     check_directory(directory, Limits())
-    again = read_adapter(staged_files(directory), table.base, adapter.head)
+    again = read_adapter(staged_files(directory), under_test.base, adapter.head)
     assert again.semantics == {**adapter.semantics, "sites": sorted(adapter.config["sites"])}
     assert set(again.tensors) == set(adapter.tensors)
     for name, tensor in adapter.tensors.items():
         assert again.tensors[name].equal(tensor)
 
 
-def test_a_version_without_any_weights_is_one_too(bench: Callable[..., Bench]) -> None:
-    table = bench("bert")
-    adapter = table.adapter(Case("bert", "head_only", "embed", "mean"))
-    directory = table.write(adapter)
+def test_a_version_without_any_weights_is_one_too(
+    make_engine: Callable[..., EngineUnderTest],
+) -> None:
+    under_test = make_engine("bert")
+    adapter = under_test.adapter(Case("bert", "head_only", "embed", "mean"))
+    directory = under_test.write(adapter)
     check_directory(directory, Limits())
-    assert read_adapter(staged_files(directory), table.base, adapter.head).tensors == {}
-    assert table.load(adapter)
+    assert read_adapter(staged_files(directory), under_test.base, adapter.head).tensors == {}
+    assert under_test.load(adapter)
 
 
 def test_adapterhubs_directory_passes_the_front_door_under_its_own_names(

@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 
 from engine.model.first_tokens import FirstTokens
-from tests.contracts.bench import Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import EngineUnderTest
 
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 FAMILIES = ("bert", "roberta", "electra")
 
 
-def losses(table: Bench, case: Case) -> list[float]:
-    return table.train(case, table.open(case), steps=6)
+def losses(under_test: EngineUnderTest, case: Case) -> list[float]:
+    return under_test.train(case, under_test.open(case), steps=6)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("variant", ["lora", "dora", "lora-biases"])
 @pytest.mark.parametrize("pooling", ["native", "cls"])
 def test_its_losses_are_those_of_the_whole_step(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, family: str, variant: str, pooling: str
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, family: str, variant: str, pooling: str
 ) -> None:
-    table, case = bench(family), Case(family, variant, "classify", pooling)
-    few = losses(table, case)
-    monkeypatch.setattr(table.engine._base, "first_tokens", None)
-    assert few == pytest.approx(losses(table, case), rel=1e-4)
+    under_test, case = make_engine(family), Case(family, variant, "classify", pooling)
+    few = losses(under_test, case)
+    monkeypatch.setattr(under_test.engine._base, "first_tokens", None)
+    assert few == pytest.approx(losses(under_test, case), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_its_losses_are_those_of_the_whole_step(
     ],
 )
 def test_only_where_no_other_token_is_read(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, variant: str, head: str, pooling: str,
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, variant: str, head: str, pooling: str,
     narrows: bool,
 ) -> None:  # fmt: skip
     narrowed: list[Any] = []
@@ -49,6 +49,6 @@ def test_only_where_no_other_token_is_read(
     monkeypatch.setattr(
         FirstTokens, "only", lambda self, batch: narrowed.append(batch) or only(self, batch)
     )
-    table, case = bench("bert"), Case("bert", variant, head, pooling)
-    table.train(case, table.open(case), steps=1)
+    under_test, case = make_engine("bert"), Case("bert", variant, head, pooling)
+    under_test.train(case, under_test.open(case), steps=1)
     assert bool(narrowed) == narrows

@@ -11,11 +11,11 @@ import pytest
 
 from engine import port
 from engine.port import Failure
-from tests.contracts.bench import Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import EngineUnderTest
 from tests.contracts.test_adapterhub import HEAD, staged
 
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 VALUES: list[Any] = [
     None, True, False, -1, 0, 7, 2.5, 1e300, "", "x", [], ["x"], [1], {}, {"a": 1},
 ]  # fmt: skip
@@ -58,8 +58,12 @@ MANIFEST = [
 ]
 
 
-def refused_in_our_words(table: Bench, directory: Path, head: dict[str, Any] | None) -> None:
-    result = table.engine.step(port.Inspect(directory=str(directory), head=head, other_base=True))
+def refused_in_our_words(
+    under_test: EngineUnderTest, directory: Path, head: dict[str, Any] | None
+) -> None:
+    result = under_test.engine.step(
+        port.Inspect(directory=str(directory), head=head, other_base=True)
+    )
     if isinstance(result, Failure):
         assert not [word for word in FOREIGN_WORDS if word in result.message], result.message
         assert "cannot be read" not in result.message, result.message
@@ -82,55 +86,55 @@ def each_value(path: Path, name: str, *inside: str) -> Any:
 
 
 @pytest.mark.parametrize("variant", ["lora-biases", "ia3", "bias"])
-def test_a_field_of_peft_s_configuration(bench: MakeBench, variant: str) -> None:
-    table = bench("bert")
-    adapter = table.adapter(Case("bert", variant, "classify", "native"), layers=[1])
-    directory = table.write(adapter)
+def test_a_field_of_peft_s_configuration(make_engine: MakeBench, variant: str) -> None:
+    under_test = make_engine("bert")
+    adapter = under_test.adapter(Case("bert", variant, "classify", "native"), layers=[1])
+    directory = under_test.write(adapter)
     for name in PEFT:
         for _ in each_value(directory / "adapter_config.json", name):
-            refused_in_our_words(table, directory, None)
+            refused_in_our_words(under_test, directory, None)
 
 
 @pytest.mark.parametrize("name", MANIFEST)
-def test_a_field_of_a_manifest(bench: MakeBench, name: str) -> None:
-    table = bench("bert")
-    directory = table.write(table.adapter(Case("bert", "lora", "classify", "native")))
+def test_a_field_of_a_manifest(make_engine: MakeBench, name: str) -> None:
+    under_test = make_engine("bert")
+    directory = under_test.write(under_test.adapter(Case("bert", "lora", "classify", "native")))
     inside = {"fingerprint": ("base",), "name": ("base",), "head": ("semantics",)}
     places = inside.get(name, ("semantics", "head"))
     for place in (places, ()) if name in ("base", "semantics") else (places,):
         for _ in each_value(directory / "manifest.json", name, *place):
-            refused_in_our_words(table, directory, None)
+            refused_in_our_words(under_test, directory, None)
 
 
 @pytest.mark.parametrize("kind", ["classify", "tag", "regress", "span", "embed", "generate"])
-def test_a_setting_of_a_head(bench: MakeBench, kind: str) -> None:
+def test_a_setting_of_a_head(make_engine: MakeBench, kind: str) -> None:
     from engine.heads import HEADS
 
-    table = bench("bert")
-    directory = table.write(table.adapter(Case("bert", "lora", "classify", "native")))
+    under_test = make_engine("bert")
+    directory = under_test.write(under_test.adapter(Case("bert", "lora", "classify", "native")))
     for name in (*HEADS[kind].settings, "layout"):
         for value in VALUES:
-            refused_in_our_words(table, directory, {"kind": kind, name: value})
+            refused_in_our_words(under_test, directory, {"kind": kind, name: value})
 
 
 def test_a_field_of_adapterhubs_documents(hub_engine: Any, tmp_path: Path) -> None:
-    table = Bench(hub_engine, tmp_path / "bench")
+    under_test = EngineUnderTest(hub_engine, tmp_path / "make_engine")
     directory = staged("pfeiffer", tmp_path / "staged")
     for name in HUB:
         for _ in each_value(directory / "adapter_config.json", name, "config"):
-            refused_in_our_words(table, directory, HEAD)
+            refused_in_our_words(under_test, directory, HEAD)
     for name in HEAD_CONFIG:
         for inside in ((), ("config",)):
             for _ in each_value(directory / "head_config.json", name, *inside):
-                refused_in_our_words(table, directory, None)
+                refused_in_our_words(under_test, directory, None)
 
 
 @pytest.mark.parametrize(
     "name", ["modules.json", "pooling_config.json", "config_sentence_transformers.json"]
 )
-def test_what_sentence_transformers_says(bench: MakeBench, name: str) -> None:
-    table = bench("bert")
-    directory = table.write(table.adapter(Case("bert", "lora", "embed", "mean")))
+def test_what_sentence_transformers_says(make_engine: MakeBench, name: str) -> None:
+    under_test = make_engine("bert")
+    directory = under_test.write(under_test.adapter(Case("bert", "lora", "embed", "mean")))
     for value in VALUES:
         whole = [{"type": value}] if name == "modules.json" else {"pooling_mode": value}
         for document in (
@@ -141,5 +145,5 @@ def test_what_sentence_transformers_says(bench: MakeBench, name: str) -> None:
             {"prompts": {"a": value}, "default_prompt_name": value},
         ):
             (directory / name).write_text(json.dumps(document))
-            refused_in_our_words(table, directory, {"kind": "embed"})
-            refused_in_our_words(table, directory, None)
+            refused_in_our_words(under_test, directory, {"kind": "embed"})
+            refused_in_our_words(under_test, directory, None)

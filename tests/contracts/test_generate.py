@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from engine import port
 from engine.families import FAMILIES
-from tests.contracts.bench import ROWS, Bench
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import BASES
 
 DECODERS = sorted(f for f in BASES if FAMILIES[f].architecture == "decoder")
@@ -30,7 +30,7 @@ TARGETS = {
     "opt": ["v_proj", "fc2"],
     "phi3": ["qkv_proj", "gate_up_proj"],
 }
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 Folder = Callable[[str], Path]
 
 
@@ -65,7 +65,7 @@ def stock(folder: Path) -> Any:
     return model
 
 
-def expected(model: Any, ids: list[int], length: int = LENGTH) -> port.Written:
+def expected(model: Any, ids: list[int], length: int = LENGTH) -> port.SequenceOutput:
     given = torch.tensor([ids])
     with torch.inference_mode():
         out = model.generate(
@@ -73,13 +73,16 @@ def expected(model: Any, ids: list[int], length: int = LENGTH) -> port.Written:
             max_new_tokens=length,
         )[0, len(ids) :].tolist()  # fmt: skip
     if out[-1] == 2:
-        return port.Written(ids=out[:-1], finish="stop")
-    return port.Written(ids=out, finish="length")
+        return port.SequenceOutput(ids=out[:-1], finish="stop")
+    return port.SequenceOutput(ids=out, finish="length")
 
 
 def write(
-    table: Bench, rows: Sequence[tuple[list[int], str | None]], length: int = LENGTH, num: int = 1
-) -> list[port.Written | port.Failure]:
+    under_test: EngineUnderTest,
+    rows: Sequence[tuple[list[int], str | None]],
+    length: int = LENGTH,
+    num: int = 1,
+) -> list[port.SequenceOutput | port.Failure]:
     """Rows of digests through as many steps as it takes."""
     digests = sorted({digest for _, digest in rows if digest})
     slots = {digest: slot for slot, digest in enumerate(digests, 1)}
@@ -87,162 +90,164 @@ def write(
     place = {slot: digest for digest, slot in slots.items()}
     keys = list(range(100, 100 + len(rows)))
     given = zip(keys, asked, strict=True)
-    beginning = [port.Begin(key=key, row=row, max_tokens=length) for key, row in given]
-    results = table.ask(port.Write(begin=beginning, place=place)).rows
+    beginning = [port.StartSequence(key=key, row=row, max_tokens=length) for key, row in given]
+    results = under_test.ask(port.Generate(begin=beginning, place=place)).rows
     answers = dict(zip(keys, results, strict=True))
-    while going := [k for k, a in answers.items() if isinstance(a, port.Written) and not a.finish]:
-        results = table.ask(port.Write(keys=going, num_tokens=num)).rows
+    while going := [
+        k for k, a in answers.items() if isinstance(a, port.SequenceOutput) and not a.finish
+    ]:
+        results = under_test.ask(port.Generate(keys=going, num_tokens=num)).rows
         for key, result in zip(going, results, strict=True):
             before = answers[key]
-            assert isinstance(before, port.Written)
+            assert isinstance(before, port.SequenceOutput)
             answers[key] = (
-                port.Written(ids=before.ids + result.ids, finish=result.finish)
-                if isinstance(result, port.Written)
+                port.SequenceOutput(ids=before.ids + result.ids, finish=result.finish)
+                if isinstance(result, port.SequenceOutput)
                 else result
             )
-    assert table.ask(port.Stats()).running == []
+    assert under_test.ask(port.Stats()).running == []
     return [answers[key] for key in keys]
 
 
-def begin(key: int, ids: list[int], length: int, slot: int = 0) -> port.Begin:
-    return port.Begin(key=key, row=port.Row(ids=ids, slot=slot), max_tokens=length)
+def begin(key: int, ids: list[int], length: int, slot: int = 0) -> port.StartSequence:
+    return port.StartSequence(key=key, row=port.Row(ids=ids, slot=slot), max_tokens=length)
 
 
 @pytest.mark.parametrize("family", DECODERS)
 def test_rows_of_many_adapters_write_together_what_each_writes_alone_with_peft(
-    bench: MakeBench, base_folder: Folder, adapters: Callable[..., Any], family: str
+    make_engine: MakeBench, base_folder: Folder, adapters: Callable[..., Any], family: str
 ) -> None:
-    table = bench(family)
+    under_test = make_engine(family)
     made = adapters(family, 2)
-    models = {table.load(directory, HEAD): model for directory, model in made}
+    models = {under_test.load(directory, HEAD): model for directory, model in made}
     bare = stock(base_folder(family))
     rows = [(ids, digest) for ids in ROWS for digest in (*models, None)]
-    for (ids, digest), written in zip(rows, write(table, rows), strict=True):
+    for (ids, digest), written in zip(rows, write(under_test, rows), strict=True):
         assert written == expected(models[digest] if digest else bare, ids), (ids, digest)
 
 
 @pytest.mark.parametrize("family", ["gemma3", "gpt2"])
-def test_padded_rows_write_the_same(bench: MakeBench, family: str) -> None:
+def test_padded_rows_write_the_same(make_engine: MakeBench, family: str) -> None:
     rows = [(ids, None) for ids in ROWS]
-    assert write(bench(family, packed=False), rows) == write(bench(family), rows)
+    assert write(make_engine(family, packed=False), rows) == write(make_engine(family), rows)
 
 
-def test_several_tokens_a_step_are_the_same_tokens(bench: MakeBench) -> None:
+def test_several_tokens_a_step_are_the_same_tokens(make_engine: MakeBench) -> None:
     rows = [(ids, None) for ids in ROWS]
-    assert write(bench("llama"), rows, num=5) == write(bench("llama"), rows)
+    assert write(make_engine("llama"), rows, num=5) == write(make_engine("llama"), rows)
 
 
 def test_a_row_that_begins_while_others_write_changes_none_of_their_tokens(
-    bench: MakeBench,
+    make_engine: MakeBench,
 ) -> None:
-    table = bench("llama")
-    alone = [write(table, [(ids, None)], 6)[0] for ids in ROWS[:2]]
-    first = table.ask(port.Write(begin=[begin(1, ROWS[0], 6)], num_tokens=3)).rows[0]
-    both = table.ask(port.Write(keys=[1], begin=[begin(2, ROWS[1], 6)])).rows
-    rest = table.ask(port.Write(keys=[1, 2], num_tokens=9)).rows
+    under_test = make_engine("llama")
+    alone = [write(under_test, [(ids, None)], 6)[0] for ids in ROWS[:2]]
+    first = under_test.ask(port.Generate(begin=[begin(1, ROWS[0], 6)], num_tokens=3)).rows[0]
+    both = under_test.ask(port.Generate(keys=[1], begin=[begin(2, ROWS[1], 6)])).rows
+    rest = under_test.ask(port.Generate(keys=[1, 2], num_tokens=9)).rows
     assert first.ids + both[0].ids + rest[0].ids == alone[0].ids
     assert both[1].ids + rest[1].ids == alone[1].ids
 
 
-def test_a_row_stops_at_the_end_of_what_the_base_reads(bench: MakeBench) -> None:
-    written = write(bench("llama"), [([5] * 60, None)], length=50)[0]
-    assert isinstance(written, port.Written)
+def test_a_row_stops_at_the_end_of_what_the_base_reads(make_engine: MakeBench) -> None:
+    written = write(make_engine("llama"), [([5] * 60, None)], length=50)[0]
+    assert isinstance(written, port.SequenceOutput)
     assert written.finish == "stop" or len(written.ids) == 5
 
 
-def test_a_released_row_is_gone(bench: MakeBench) -> None:
-    table = bench("llama")
-    table.ask(port.Write(begin=[begin(7, ROWS[0], 9)]))
-    assert table.ask(port.Stats()).running == [7]
-    table.ask(port.Release(keys=[7, 8]))
-    assert table.ask(port.Write(keys=[7])).rows[0].code == "not_loaded"
+def test_a_released_row_is_gone(make_engine: MakeBench) -> None:
+    under_test = make_engine("llama")
+    under_test.ask(port.Generate(begin=[begin(7, ROWS[0], 9)]))
+    assert under_test.ask(port.Stats()).running == [7]
+    under_test.ask(port.FreeSequences(keys=[7, 8]))
+    assert under_test.ask(port.Generate(keys=[7])).rows[0].code == "not_loaded"
 
 
 def test_a_row_whose_slot_was_given_away_fails_and_its_neighbour_writes_on(
-    bench: MakeBench, adapters: Callable[..., Any]
+    make_engine: MakeBench, adapters: Callable[..., Any]
 ) -> None:
-    table = bench("llama")
-    first, second = (table.load(directory, HEAD) for directory, _ in adapters("llama", 2))
+    under_test = make_engine("llama")
+    first, second = (under_test.load(directory, HEAD) for directory, _ in adapters("llama", 2))
     rows = [begin(1, ROWS[0], 9, slot=1), begin(2, ROWS[1], 9, slot=2)]
-    table.ask(port.Write(begin=rows, place={1: first, 2: second}))
-    table.ask(port.Evict(slots=[1]))
-    lost, kept = table.ask(port.Write(keys=[1, 2])).rows
+    under_test.ask(port.Generate(begin=rows, place={1: first, 2: second}))
+    under_test.ask(port.Evict(slots=[1]))
+    lost, kept = under_test.ask(port.Generate(keys=[1, 2])).rows
     assert lost.code == "not_loaded"
-    assert isinstance(kept, port.Written)
-    table.ask(port.Release(keys=[2]))
+    assert isinstance(kept, port.SequenceOutput)
+    under_test.ask(port.FreeSequences(keys=[2]))
 
 
 @pytest.mark.parametrize("bad", [[], [0, 500], [5] * 65], ids=["empty", "vocabulary", "long"])
-def test_a_row_that_cannot_begin_fails_alone(bench: MakeBench, bad: list[int]) -> None:
-    table = bench("llama")
-    alone = write(table, [(ROWS[0], None)])
-    results = write(table, [(ROWS[0], None), (bad, None)])
+def test_a_row_that_cannot_begin_fails_alone(make_engine: MakeBench, bad: list[int]) -> None:
+    under_test = make_engine("llama")
+    alone = write(under_test, [(ROWS[0], None)])
+    results = write(under_test, [(ROWS[0], None), (bad, None)])
     assert results[0] == alone[0]
     assert results[1].code == "bad_row"  # type: ignore[union-attr]
 
 
-def test_a_row_whose_logits_are_no_numbers_fails_alone(bench: MakeBench) -> None:
+def test_a_row_whose_logits_are_no_numbers_fails_alone(make_engine: MakeBench) -> None:
     from tests.contracts.cases import Case
 
-    table = bench("llama")
-    good = table.adapter(Case("llama", "lora", "generate", "native"), seed=1)
-    broken = table.adapter(Case("llama", "lora", "generate", "native"), seed=2)
+    under_test = make_engine("llama")
+    good = under_test.adapter(Case("llama", "lora", "generate", "native"), seed=1)
+    broken = under_test.adapter(Case("llama", "lora", "generate", "native"), seed=2)
     for parts in broken.weights.values():
         for tensor in parts.values():
             tensor.fill_(1e38)
-    one, two = table.load(good), table.load(broken)
-    alone = write(table, [(ROWS[0], one)])
-    results = write(table, [(ROWS[0], one), (ROWS[1], two)])
+    one, two = under_test.load(good), under_test.load(broken)
+    alone = write(under_test, [(ROWS[0], one)])
+    results = write(under_test, [(ROWS[0], one), (ROWS[1], two)])
     assert results[0] == alone[0]
     assert results[1].code == "non_finite_result"  # type: ignore[union-attr]
 
 
 def test_a_version_that_writes_has_no_logits_to_predict_and_others_cannot_write(
-    bench: MakeBench,
+    make_engine: MakeBench,
 ) -> None:
     from tests.contracts.cases import Case
 
-    table = bench("llama")
-    writes = table.load(table.adapter(Case("llama", "lora", "generate", "native")))
-    sorts = table.load(table.adapter(Case("llama", "lora", "classify", "native")))
-    answer = table.predict([(ROWS[0], writes), (ROWS[0], sorts)])
+    under_test = make_engine("llama")
+    writes = under_test.load(under_test.adapter(Case("llama", "lora", "generate", "native")))
+    sorts = under_test.load(under_test.adapter(Case("llama", "lora", "classify", "native")))
+    answer = under_test.predict([(ROWS[0], writes), (ROWS[0], sorts)])
     assert isinstance(answer[0], port.Failure)
     assert isinstance(answer[1], np.ndarray)
-    refused = write(table, [(ROWS[0], sorts)])[0]
+    refused = write(under_test, [(ROWS[0], sorts)])[0]
     assert isinstance(refused, port.Failure)
     assert "does not write" in refused.message
 
 
-def test_an_encoder_is_refused_a_head_that_writes(bench: MakeBench) -> None:
+def test_an_encoder_is_refused_a_head_that_writes(make_engine: MakeBench) -> None:
     spec = port.OpenTraining(kind="lora", kind_config={}, head=HEAD, seed=1)
-    assert "no native generate head" in bench("bert").refusal(spec).message
+    assert "no native generate head" in make_engine("bert").refusal(spec).message
 
 
 @pytest.mark.parametrize("family", DECODERS)
 def test_training_on_completions_equals_pefts_steps(
-    bench: MakeBench, base_folder: Folder, family: str, tmp_path: Path
+    make_engine: MakeBench, base_folder: Folder, family: str, tmp_path: Path
 ) -> None:
     """Losses of three AdamW steps from the same start, prompts left out of the loss."""
-    table = bench(family)
+    under_test = make_engine(family)
     spec = port.OpenTraining(
         kind="lora", kind_config={"rank": 4, "targets": TARGETS[family]}, head=HEAD, seed=3,
         dropout=0.0, head_dropout=0.0, weight_decay=0.0, max_grad_norm=1e9,
     )  # fmt: skip
-    slot = table.ask(spec).slot
-    table.ask(port.Save(slot=slot, directory=str(tmp_path)))
+    slot = under_test.ask(spec).slot
+    under_test.ask(port.Save(slot=slot, directory=str(tmp_path)))
     oracle = PeftModel.from_pretrained(stock(base_folder(family)), tmp_path, is_trainable=True)
     labels = [[*([-100] * 2), *ids[2:]] for ids in ROWS]
-    ours = [_our_step(table, slot, number) for number in range(3)]
+    ours = [_our_step(under_test, slot, number) for number in range(3)]
     np.testing.assert_allclose(ours, _their_steps(oracle, labels, 3), rtol=1e-4)
 
 
-def _our_step(table: Bench, slot: int, number: int) -> float:
+def _our_step(under_test: EngineUnderTest, slot: int, number: int) -> float:
     targets = [[-100, *ids[2:], -100] for ids in ROWS]
     step = port.Train(
         slot=slot, rows=[port.Row(ids=ids, slot=slot) for ids in ROWS],
         keys=list(range(len(ROWS))), targets=targets, learning_rate=0.01, step=number,
     )  # fmt: skip
-    return float(table.ask(step).loss)
+    return float(under_test.ask(step).loss)
 
 
 def _their_steps(oracle: Any, labels: list[list[int]], count: int) -> list[float]:

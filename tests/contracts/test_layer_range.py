@@ -9,7 +9,7 @@ import torch
 
 from engine import port
 from engine.model.batch import pack, pad
-from tests.contracts.bench import ROWS, Bench
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import BASES
 
 RANGED = [
@@ -21,9 +21,9 @@ RANGED = [
 
 @pytest.mark.parametrize(("family", "packed"), RANGED)
 def test_two_stretches_of_layers_equal_the_whole_forward_bit_for_bit(
-    bench: Callable[..., Bench], family: str, packed: bool
+    make_engine: Callable[..., EngineUnderTest], family: str, packed: bool
 ) -> None:
-    base = bench(family, packed=packed).base
+    base = make_engine(family, packed=packed).base
     rows = [port.Row(ids=ids) for ids in ROWS]
     device = base.numerics.device
     batch = pack(rows, device) if base.packed else pad(rows, device, base.pad_id)

@@ -14,8 +14,8 @@ from engine.adapters.adapter import Adapter
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.errors import BadAdapter
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import build_base
 
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -36,10 +36,10 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def table_for(folder: Path, family: str, changes: dict[str, Any]) -> Bench:
+def engine_for(folder: Path, family: str, changes: dict[str, Any]) -> EngineUnderTest:
     base = build_base(family, folder / "base", **changes)
     engine = Engine(EngineConfig(base=str(base), dtype="float32", threads=1))
-    return Bench(engine, folder / "adapters")
+    return EngineUnderTest(engine, folder / "adapters")
 
 
 @pytest.mark.parametrize("head", ["classify", "tag"])
@@ -48,22 +48,22 @@ def test_a_native_head_computes_what_the_stock_model_of_the_config_does(
     tmp_path: Path, name: str, head: str
 ) -> None:
     family, changes = CONFIGS[name]
-    table = table_for(tmp_path, family, changes)
+    under_test = engine_for(tmp_path, family, changes)
     kind = AutoModelForTokenClassification if head == "tag" else AutoModelForSequenceClassification
     stock = kind.from_pretrained(tmp_path / "base", num_labels=3, attn_implementation="eager")
     with torch.no_grad():
         for key, parameter in stock.eval().named_parameters():
-            if not key.startswith(table.base.family.prefix):
+            if not key.startswith(under_test.base.family.prefix):
                 parameter.normal_(0, 0.3)
-    bare = table.adapter(Case(family, "lora", head, "native"), scale=0.0)
+    bare = under_test.adapter(Case(family, "lora", head, "native"), scale=0.0)
     weights = {key: stock.state_dict()[key].clone() for key in bare.head_weights}
-    digest = table.load(
+    digest = under_test.load(
         Adapter(
             kind="lora", config=bare.config, weights=bare.weights, head=bare.head,
             head_weights=weights,
         )
     )  # fmt: skip
-    for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+    for ids, answer in zip(ROWS, under_test.answers([(ids, digest) for ids in ROWS]), strict=True):
         with torch.inference_mode():
             expected = stock(
                 input_ids=torch.tensor([ids]), attention_mask=torch.ones(1, len(ids)).long()
@@ -72,6 +72,6 @@ def test_a_native_head_computes_what_the_stock_model_of_the_config_does(
 
 
 def test_a_head_with_an_activation_that_is_not_computed_here_is_refused(tmp_path: Path) -> None:
-    table = table_for(tmp_path, "modernbert", {"classifier_activation": "mish"})
+    under_test = engine_for(tmp_path, "modernbert", {"classifier_activation": "mish"})
     with pytest.raises(BadAdapter, match="uses mish; this engine computes tanh"):
-        table.adapter(Case("modernbert", "lora", "classify", "native"))
+        under_test.adapter(Case("modernbert", "lora", "classify", "native"))

@@ -22,8 +22,8 @@ from engine.adapters.base_copies import without_copies
 from engine.errors import BadAdapter
 from engine.families.module_names import targeted
 from engine.kinds import KINDS
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import LABELS, Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import BASES
 from tests.contracts.tuned import (
     VARIANTS,
@@ -35,13 +35,13 @@ from tests.contracts.tuned import (
 )
 
 FAMILIES = sorted(BASES)
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 Folder = Callable[[str], Path]
 PEFT_KINDS = ["lora", "dora", "lora-biases", "ia3", "bias"]
 
 
-def _skip_unless(variant: str, table: Bench) -> None:
-    if not peft_has(variant, table.base):
+def _skip_unless(variant: str, under_test: EngineUnderTest) -> None:
+    if not peft_has(variant, under_test.base):
         pytest.skip("PEFT does not have it for this family")
 
 
@@ -57,39 +57,41 @@ def _pass_the_front_door(directory: Path, root: Path) -> None:
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_directory_saved_by_peft_answers_as_peft_does(
-    bench: MakeBench, base_folder: Folder, tmp_path: Path, family: str, variant: str
+    make_engine: MakeBench, base_folder: Folder, tmp_path: Path, family: str, variant: str
 ) -> None:
-    table = bench(family)
-    _skip_unless(variant, table)
-    stock = heads(table.base)
+    under_test = make_engine(family)
+    _skip_unless(variant, under_test)
+    stock = heads(under_test.base)
     for head in stock if variant == "lora" else stock[: 1 + (variant == "every bias")]:
         directory = tmp_path / head
-        oracle = tuned_model(base_folder(family), table.base, head, variant, directory)
+        oracle = tuned_model(base_folder(family), under_test.base, head, variant, directory)
         _pass_the_front_door(directory, tmp_path / "staging")
-        digest = table.load(directory, {"kind": head, "labels": LABELS.get(head)})
-        for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+        digest = under_test.load(directory, {"kind": head, "labels": LABELS.get(head)})
+        for ids, answer in zip(
+            ROWS, under_test.answers([(ids, digest) for ids in ROWS]), strict=True
+        ):
             np.testing.assert_allclose(answer, stock_logits(oracle, ids), atol=1e-4)
 
 
 @pytest.mark.parametrize("variant", PEFT_KINDS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_version_we_write_loads_with_stock_peft_and_answers_the_same(
-    bench: MakeBench, base_folder: Folder, family: str, variant: str
+    make_engine: MakeBench, base_folder: Folder, family: str, variant: str
 ) -> None:
-    table = bench(family)
-    _skip_unless(variant, table)
-    head = heads(table.base)[0]
-    adapter = table.adapter(Case(family, variant, head, "native"), scale=0.1)
-    directory = table.write(adapter)
+    under_test = make_engine(family)
+    _skip_unless(variant, under_test)
+    head = heads(under_test.base)[0]
+    adapter = under_test.adapter(Case(family, variant, head, "native"), scale=0.1)
+    directory = under_test.write(adapter)
     oracle = PeftModel.from_pretrained(stock_model(base_folder(family), head), directory).eval()
-    digest = table.load(directory, adapter.head)
-    for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+    digest = under_test.load(directory, adapter.head)
+    for ids, answer in zip(ROWS, under_test.answers([(ids, digest) for ids in ROWS]), strict=True):
         np.testing.assert_allclose(answer, stock_logits(oracle, ids), atol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_ia3_adapts_the_modules_peft_would(bench: MakeBench, family: str) -> None:
-    base = bench(family).base
+def test_ia3_adapts_the_modules_peft_would(make_engine: MakeBench, family: str) -> None:
+    base = make_engine(family).base
     config = KINDS["ia3"].check({}, base)
     if base.model_type in TARGETS:
         targets, feedforward = TARGETS[base.model_type], FEEDFORWARD[base.model_type]
@@ -98,56 +100,56 @@ def test_ia3_adapts_the_modules_peft_would(bench: MakeBench, family: str) -> Non
 
 
 def test_labels_that_nobody_named_get_the_stock_names(
-    bench: MakeBench, base_folder: Folder, tmp_path: Path
+    make_engine: MakeBench, base_folder: Folder, tmp_path: Path
 ) -> None:
-    table = bench("bert")
-    tuned_model(base_folder("bert"), table.base, "classify", "lora", tmp_path)
-    inspected = table.ask(port.Inspect(directory=str(tmp_path)))
+    under_test = make_engine("bert")
+    tuned_model(base_folder("bert"), under_test.base, "classify", "lora", tmp_path)
+    inspected = under_test.ask(port.Inspect(directory=str(tmp_path)))
     assert inspected.semantics["head"]["labels"] == ["LABEL_0", "LABEL_1", "LABEL_2"]
 
 
 def test_a_bias_that_all_rows_share_is_refused_by_name(
-    bench: MakeBench, base_folder: Folder, tmp_path: Path
+    make_engine: MakeBench, base_folder: Folder, tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file, save_file
 
-    table = bench("bert")
-    tuned_model(base_folder("bert"), table.base, "classify", "every bias", tmp_path)
+    under_test = make_engine("bert")
+    tuned_model(base_folder("bert"), under_test.base, "classify", "every bias", tmp_path)
     file = tmp_path / "adapter_model.safetensors"
     tensors = load_file(file)
     key = next(name for name in tensors if name.endswith("pooler.dense.bias"))
     save_file({**tensors, key: tensors[key] + 1}, file)
-    refusal = table.refusal(port.Inspect(directory=str(tmp_path)))
+    refusal = under_test.refusal(port.Inspect(directory=str(tmp_path)))
     assert refusal.code == "bad_adapter"
     assert "pooler.dense" in refusal.message
 
 
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_embeddings_that_were_saved_beside_an_adapter_are_the_bases_own_or_refused(
-    bench: MakeBench, base_folder: Folder, tmp_path: Path, family: str
+    make_engine: MakeBench, base_folder: Folder, tmp_path: Path, family: str
 ) -> None:
     from safetensors.torch import load_file, save_file
 
-    table = bench(family)
-    oracle = tuned_model(base_folder(family), table.base, "classify", "lora", tmp_path)
+    under_test = make_engine(family)
+    oracle = tuned_model(base_folder(family), under_test.base, "classify", "lora", tmp_path)
     oracle.save_pretrained(tmp_path, save_embedding_layers=True)
     file = tmp_path / "adapter_model.safetensors"
     tensors = load_file(file)
     key = next(name for name in tensors if "embed" in name)
-    table.ask(port.Inspect(directory=str(tmp_path)))
-    digest = table.load(tmp_path, {"kind": "classify", "labels": LABELS["classify"]})
-    (answer,) = table.answers([(ROWS[0], digest)])
+    under_test.ask(port.Inspect(directory=str(tmp_path)))
+    digest = under_test.load(tmp_path, {"kind": "classify", "labels": LABELS["classify"]})
+    (answer,) = under_test.answers([(ROWS[0], digest)])
     np.testing.assert_allclose(answer, stock_logits(oracle, ROWS[0]), atol=1e-4)
     for changed, words in (
         (tensors[key] + 1, "other values than the base's"),
         (tensors[key][:-1].clone(), "without resizing it"),
     ):
         save_file({**tensors, key: changed}, file)
-        assert words in table.refusal(port.Inspect(directory=str(tmp_path))).message
+        assert words in under_test.refusal(port.Inspect(directory=str(tmp_path))).message
 
 
-def test_output_embeddings_that_are_the_bases_own_are_left_out(bench: MakeBench) -> None:
-    base = bench("llama").base
+def test_output_embeddings_that_are_the_bases_own_are_left_out(make_engine: MakeBench) -> None:
+    base = make_engine("llama").base
     own = base.output.weight.detach().clone()
     assert without_copies({"lm_head.weight": own}, base.model, base.output) == {}
     with pytest.raises(BadAdapter, match=r"lm_head\.weight with other values"):

@@ -15,8 +15,8 @@ from torch import Tensor
 from engine.adapters.adapter import Adapter
 from engine.kinds import KINDS
 from engine.model.base import Base
-from tests.contracts.bench import ROWS, Bench, targets
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest, targets
 from tests.contracts.tiny import BASES
 from tests.contracts.tuned import heads, linears, peft_has, shared, stock_model
 
@@ -26,44 +26,49 @@ VARIANTS = ["lora", "dora", "lora-biases", "ia3", "bias"]
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_a_training_step_has_pefts_loss_and_gradients(
-    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str, variant: str
+    make_engine: Callable[..., EngineUnderTest],
+    base_folder: Callable[[str], Path],
+    family: str,
+    variant: str,
 ) -> None:
-    _compare(bench(family), base_folder(family), Case(family, variant, "classify", "native"))
+    _compare(make_engine(family), base_folder(family), Case(family, variant, "classify", "native"))
 
 
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_patterns_of_rank_and_alpha_train_as_pefts_do(
-    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str
+    make_engine: Callable[..., EngineUnderTest], base_folder: Callable[[str], Path], family: str
 ) -> None:
-    table = bench(family)
-    first, *_, last = linears(table.base)
+    under_test = make_engine(family)
+    first, *_, last = linears(under_test.base)
     patterns = {"rank_pattern": {first: 2}, "alpha_pattern": {last: 5.0, first: 3.0}}
     case = Case(family, "lora", "classify", "native")
-    _compare(table, base_folder(family), case, rank=4, **patterns)
+    _compare(under_test, base_folder(family), case, rank=4, **patterns)
 
 
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_with_every_bias_the_steps_are_pefts_but_for_what_all_rows_share(
-    bench: Callable[..., Bench], base_folder: Callable[[str], Path], family: str
+    make_engine: Callable[..., EngineUnderTest], base_folder: Callable[[str], Path], family: str
 ) -> None:
     case = Case(family, "lora", "classify", "native")
-    _compare(bench(family), base_folder(family), case, rank=4, bias="all")
+    _compare(make_engine(family), base_folder(family), case, rank=4, bias="all")
 
 
-def _compare(table: Bench, folder: Path, case: Case, **config: Any) -> None:
-    if case.head not in heads(table.base) or not peft_has(case.variant, table.base):
+def _compare(under_test: EngineUnderTest, folder: Path, case: Case, **config: Any) -> None:
+    if case.head not in heads(under_test.base) or not peft_has(case.variant, under_test.base):
         pytest.skip("PEFT does not have it for this family")
-    slot = table.open(case, max_grad_norm=1e9, kind_config=case.kind_settings | config)
-    adapter = table.engine._trainings[slot].adapter
+    slot = under_test.open(case, max_grad_norm=1e9, kind_config=case.kind_settings | config)
+    adapter = under_test.engine._trainings[slot].adapter
     _move(adapter)
     oracle = PeftModel.from_pretrained(
-        stock_model(folder, case.head), table.write(adapter), is_trainable=True
+        stock_model(folder, case.head), under_test.write(adapter), is_trainable=True
     ).eval()
     loss = _peft_loss(oracle, targets(case))
     loss.backward()
-    assert table.train(case, slot, steps=1, rate=0.0)[0] == pytest.approx(loss.item(), abs=1e-5)
-    expected = _peft_gradients(oracle, table.base)
-    ours = _gradients(adapter, table.base)
+    assert under_test.train(case, slot, steps=1, rate=0.0)[0] == pytest.approx(
+        loss.item(), abs=1e-5
+    )
+    expected = _peft_gradients(oracle, under_test.base)
+    ours = _gradients(adapter, under_test.base)
     assert set(ours) == set(expected)
     for name, gradient in ours.items():
         np.testing.assert_allclose(gradient, expected[name], atol=2e-5, rtol=1e-3, err_msg=name)

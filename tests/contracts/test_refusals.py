@@ -13,19 +13,21 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from engine import port
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 
 CASE = Case("bert", "lora", "classify", "native")
 SITE = "base_model.model.bert.encoder.layer.0.attention.self.query"
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 
 
 def edited(
-    table: Bench, tensors: Callable[[dict[str, Any]], None] | None = None, **config: Any
+    under_test: EngineUnderTest,
+    tensors: Callable[[dict[str, Any]], None] | None = None,
+    **config: Any,
 ) -> port.Inspect:
     """A good adapter's directory with its tensors or config changed."""
-    directory = table.write(table.adapter(CASE))
+    directory = under_test.write(under_test.adapter(CASE))
     if tensors:
         held = load_file(directory / "adapter_model.safetensors")
         tensors(held)
@@ -85,10 +87,10 @@ BAD_TENSORS: dict[str, tuple[Callable[[dict[str, Any]], None], str, str]] = {
 
 @pytest.mark.survival("A9")
 @pytest.mark.parametrize("name", sorted(BAD_TENSORS))
-def test_tensors_that_do_not_fit_are_refused(bench: MakeBench, name: str) -> None:
+def test_tensors_that_do_not_fit_are_refused(make_engine: MakeBench, name: str) -> None:
     change, code, words = BAD_TENSORS[name]
-    table = bench("bert")
-    refusal = table.refusal(edited(table, change))
+    under_test = make_engine("bert")
+    refusal = under_test.refusal(edited(under_test, change))
     assert refusal.code == code
     assert words in refusal.message
 
@@ -116,68 +118,73 @@ def test_tensors_that_do_not_fit_are_refused(bench: MakeBench, name: str) -> Non
     ids=lambda value: "-".join(value) if isinstance(value, dict) else None,
 )
 def test_settings_this_engine_would_compute_wrongly_are_refused(
-    bench: MakeBench, config: dict[str, Any], words: str
+    make_engine: MakeBench, config: dict[str, Any], words: str
 ) -> None:
-    table = bench("bert")
-    assert words in table.refusal(edited(table, **config)).message
+    under_test = make_engine("bert")
+    assert words in under_test.refusal(edited(under_test, **config)).message
 
 
 @pytest.mark.survival("A10")
 def test_a_module_that_a_configuration_names_is_not_imported(
-    bench: MakeBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "named_by_an_adapter.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    table = bench("bert")
+    under_test = make_engine("bert")
     named = {
         "auto_mapping": {"base_model_class": "x", "parent_library": "named_by_an_adapter"},
         "megatron_core": "named_by_an_adapter",
     }
-    assert table.ask(edited(table, **named)).semantics == table.ask(edited(table)).semantics
+    assert (
+        under_test.ask(edited(under_test, **named)).semantics
+        == under_test.ask(edited(under_test)).semantics
+    )
     assert "named_by_an_adapter" not in sys.modules
 
 
 @pytest.mark.survival("A13")
 def test_an_adapter_of_another_base_is_refused_with_both_fingerprints(
-    bench: MakeBench,
+    make_engine: MakeBench,
 ) -> None:
-    table = bench("bert")
-    step = edited(table)
+    under_test = make_engine("bert")
+    step = edited(under_test)
     manifest = {"base": {"fingerprint": "0" * 64, "name": "elsewhere"}}
     (Path(step.directory) / "manifest.json").write_text(json.dumps(manifest))
-    refusal = table.refusal(step)
+    refusal = under_test.refusal(step)
     assert refusal.code == "wrong_base"
     assert "000000000000" in refusal.message
-    assert table.base.fingerprint[:12] in refusal.message
+    assert under_test.base.fingerprint[:12] in refusal.message
 
 
-def test_a_fingerprint_of_another_base_is_served_where_it_is_insisted_on(bench: MakeBench) -> None:
-    table = bench("bert")
-    step = edited(table)
+def test_a_fingerprint_of_another_base_is_served_where_it_is_insisted_on(
+    make_engine: MakeBench,
+) -> None:
+    under_test = make_engine("bert")
+    step = edited(under_test)
     manifest = {"base": {"fingerprint": "0" * 64, "name": "elsewhere"}}
     (Path(step.directory) / "manifest.json").write_text(json.dumps(manifest))
     insisted = port.Inspect(directory=step.directory, head=step.head, other_base=True)
-    assert table.ask(insisted).other_base == "elsewhere"
+    assert under_test.ask(insisted).other_base == "elsewhere"
 
 
 @pytest.mark.survival("A13")
-def test_a_name_of_another_base_is_refused_unless_it_is_insisted_on(bench: MakeBench) -> None:
-    table = bench("bert")
-    step = edited(table, base_model_name_or_path="some-lab/other-model")
-    refusal = table.refusal(step)
+def test_a_name_of_another_base_is_refused_unless_it_is_insisted_on(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    step = edited(under_test, base_model_name_or_path="some-lab/other-model")
+    refusal = under_test.refusal(step)
     assert refusal.code == "wrong_base"
     assert "'some-lab/other-model'" in refusal.message
-    assert repr(table.base.name) in refusal.message
+    assert repr(under_test.base.name) in refusal.message
     insisted = port.Inspect(directory=step.directory, head=step.head, other_base=True)
-    assert table.ask(insisted).other_base == "some-lab/other-model"
+    assert under_test.ask(insisted).other_base == "some-lab/other-model"
 
 
-def test_our_own_fingerprint_settles_which_base_it_is(bench: MakeBench) -> None:
-    table = bench("bert")
-    step = edited(table, base_model_name_or_path="renamed/since")
-    manifest = {"base": {"fingerprint": table.base.fingerprint, "name": "then"}}
+def test_our_own_fingerprint_settles_which_base_it_is(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    step = edited(under_test, base_model_name_or_path="renamed/since")
+    manifest = {"base": {"fingerprint": under_test.base.fingerprint, "name": "then"}}
     (Path(step.directory) / "manifest.json").write_text(json.dumps(manifest))
-    found = table.ask(step)
+    found = under_test.ask(step)
     assert (found.other_base, found.warnings) == ("", [])
 
 
@@ -193,77 +200,77 @@ def test_our_own_fingerprint_settles_which_base_it_is(bench: MakeBench) -> None:
     ids=["all", "one"],
 )
 def test_trained_biases_that_were_not_saved_are_told_and_some_of_them_refused(
-    bench: MakeBench, change: Callable[[dict[str, Any]], object], words: str | None
+    make_engine: MakeBench, change: Callable[[dict[str, Any]], object], words: str | None
 ) -> None:
-    table = bench("bert")
+    under_test = make_engine("bert")
     case = Case("bert", "lora-biases", "classify", "native")
-    directory = table.write(table.adapter(case))
+    directory = under_test.write(under_test.adapter(case))
     held = load_file(directory / "adapter_model.safetensors")
     change(held)
     save_file(held, directory / "adapter_model.safetensors")
     step = port.Inspect(directory=str(directory))
     if words is None:
-        (told,) = table.ask(step).warnings
+        (told,) = under_test.ask(step).warnings
         assert "bias lora_only, and the weights hold no biases" in told
     else:
-        refusal = table.refusal(step)
+        refusal = under_test.refusal(step)
         assert (refusal.code, words in refusal.message) == ("missing_tensors", True)
 
 
 @pytest.mark.parametrize("name", ["pooler", "embeddings.word_embeddings"])
 def test_modules_of_the_base_that_were_trained_whole_and_are_not_there_are_named(
-    bench: MakeBench, name: str
+    make_engine: MakeBench, name: str
 ) -> None:
-    table = bench("bert")
-    refusal = table.refusal(edited(table, modules_to_save=["classifier", "score", name]))
+    under_test = make_engine("bert")
+    refusal = under_test.refusal(edited(under_test, modules_to_save=["classifier", "score", name]))
     assert refusal.code == "missing_tensors"
     assert f"names {name} in modules_to_save" in refusal.message
 
 
-def test_under_an_expression_the_tensors_name_the_modules(bench: MakeBench) -> None:
-    table = bench("bert")
-    listed = table.ask(edited(table))
+def test_under_an_expression_the_tensors_name_the_modules(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    listed = under_test.ask(edited(under_test))
     config = {"target_modules": "(a+)+$", "exclude_modules": ".*", "rank_pattern": {".*": 4}}
-    told = table.ask(edited(table, **config))
+    told = under_test.ask(edited(under_test, **config))
     assert told.semantics == listed.semantics
     assert told.warnings == []
 
 
-def test_a_layer_that_is_missing_under_an_expression_is_told(bench: MakeBench) -> None:
-    table = bench("bert")
+def test_a_layer_that_is_missing_under_an_expression_is_told(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
     lost = lambda held: [held.pop(k) for k in list(held) if ".layer.1." in k]  # noqa: E731
-    (told,) = table.ask(edited(table, lost, target_modules=".*")).warnings
+    (told,) = under_test.ask(edited(under_test, lost, target_modules=".*")).warnings
     assert "adapt 12 of the 18 modules" in told
     assert "target_modules .*, and expressions are never run" in told
     assert "not encoder.layer.1." in told
 
 
 @pytest.mark.survival("A21")
-def test_a_file_that_changed_since_it_was_published_is_never_served(bench: MakeBench) -> None:
-    table = bench("bert")
-    directory = table.write(table.adapter(CASE))
-    semantics = table.adapter(CASE).semantics
+def test_a_file_that_changed_since_it_was_published_is_never_served(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    directory = under_test.write(under_test.adapter(CASE))
+    semantics = under_test.adapter(CASE).semantics
     path = str(directory / "adapter_model.safetensors")
     files = [port.File(role="adapter", path=path, sha256="0" * 64)]
-    refusal = table.refusal(port.Load(digest="x", semantics=semantics, files=files))
+    refusal = under_test.refusal(port.Load(digest="x", semantics=semantics, files=files))
     assert refusal.code == "bad_adapter"
     assert "sha256" in refusal.message
 
 
 @pytest.mark.survival("A12")
-def test_weights_over_the_host_budget_are_refused_and_nothing_stays(bench: MakeBench) -> None:
-    table = bench("bert", host_bytes=1000)
-    directory = table.write(table.adapter(CASE))
-    inspected = table.ask(port.Inspect(directory=str(directory)))
+def test_weights_over_the_host_budget_are_refused_and_nothing_stays(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert", host_bytes=1000)
+    directory = under_test.write(under_test.adapter(CASE))
+    inspected = under_test.ask(port.Inspect(directory=str(directory)))
     files = [port.File(role=r, path=str(directory / n)) for r, n in inspected.files.items()]
     step = port.Load(digest="x", semantics=inspected.semantics, files=files)
-    assert table.refusal(step).code == "out_of_memory"
-    assert table.ask(port.Stats()).loaded == {}
+    assert under_test.refusal(step).code == "out_of_memory"
+    assert under_test.ask(port.Stats()).loaded == {}
 
 
-def test_a_slot_that_holds_nothing_is_named(bench: MakeBench) -> None:
-    table = bench("bert")
-    refusal = table.refusal(port.Predict(rows=[port.Row(ids=ROWS[0], slot=5)]))
+def test_a_slot_that_holds_nothing_is_named(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    refusal = under_test.refusal(port.Predict(rows=[port.Row(ids=ROWS[0], slot=5)]))
     assert refusal.code == "not_loaded"
     assert "slot 5" in refusal.message
 
@@ -301,8 +308,8 @@ def test_a_slot_that_holds_nothing_is_named(bench: MakeBench) -> None:
     ids=lambda value: None,
 )
 def test_training_settings_that_make_no_sense_are_refused(
-    bench: MakeBench, spec: dict[str, Any], words: str
+    make_engine: MakeBench, spec: dict[str, Any], words: str
 ) -> None:
-    table = bench("bert")
+    under_test = make_engine("bert")
     settings = {"kind": "lora", "kind_config": {}, "head": CASE.head_settings, "seed": 1} | spec
-    assert words in table.refusal(port.OpenTraining(**settings)).message
+    assert words in under_test.refusal(port.OpenTraining(**settings)).message

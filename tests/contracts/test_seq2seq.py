@@ -16,7 +16,7 @@ from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.training.training import Training
-from tests.contracts.bench import ROWS, Bench
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.test_generate import write
 from tests.contracts.tiny import SEQ2SEQ
 
@@ -32,7 +32,7 @@ SCALED: dict[str, dict[str, list[str]]] = {
     "bart": {"target_modules": ["k_proj", "v_proj", "fc2"], "feedforward_modules": ["fc2"]},
 }
 TINY_T5 = Path(__file__).resolve().parents[3] / "shared" / "models" / "tiny-t5"
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 Folder = Callable[[str], Path]
 
 
@@ -59,7 +59,7 @@ def adapter(folder: Path, family: str, seed: int, target: Path) -> tuple[Path, A
     return target, model
 
 
-def expected(model: Any, ids: list[int], length: int = 12) -> port.Written:
+def expected(model: Any, ids: list[int], length: int = 12) -> port.SequenceOutput:
     given = torch.tensor([ids])
     with torch.inference_mode():
         out = model.generate(
@@ -67,47 +67,49 @@ def expected(model: Any, ids: list[int], length: int = 12) -> port.Written:
             max_new_tokens=length,
         )[0, 1:].tolist()  # fmt: skip
     if out[-1] == 2:
-        return port.Written(ids=out[:-1], finish="stop")
-    return port.Written(ids=out, finish="length")
+        return port.SequenceOutput(ids=out[:-1], finish="stop")
+    return port.SequenceOutput(ids=out, finish="length")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rows_of_lora_dora_and_ia3_write_what_each_writes_alone_with_peft(
-    bench: MakeBench, base_folder: Folder, family: str, tmp_path: Path
+    make_engine: MakeBench, base_folder: Folder, family: str, tmp_path: Path
 ) -> None:
-    table = bench(family)
+    under_test = make_engine(family)
     made = [adapter(base_folder(family), family, n, tmp_path / str(n)) for n in range(3)]
-    models = {table.load(directory, HEAD): model for directory, model in made}
+    models = {under_test.load(directory, HEAD): model for directory, model in made}
     bare = stock(base_folder(family))
     rows = [(ids, digest) for ids in ROWS for digest in (*models, None)]
-    for (ids, digest), written in zip(rows, write(table, rows), strict=True):
+    for (ids, digest), written in zip(rows, write(under_test, rows), strict=True):
         assert written == expected(models[digest] if digest else bare, ids), (ids, digest)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_training_equals_pefts_steps(
-    bench: MakeBench, base_folder: Folder, family: str, tmp_path: Path
+    make_engine: MakeBench, base_folder: Folder, family: str, tmp_path: Path
 ) -> None:
-    table = bench(family)
+    under_test = make_engine(family)
     spec = port.OpenTraining(
         kind="lora", kind_config={"rank": 4, "targets": TARGETS[family]}, head=HEAD, seed=3,
         dropout=0.0, head_dropout=0.0, weight_decay=0.0, max_grad_norm=1e9,
     )  # fmt: skip
-    slot = table.ask(spec).slot
-    table.ask(port.Save(slot=slot, directory=str(tmp_path)))
+    slot = under_test.ask(spec).slot
+    under_test.ask(port.Save(slot=slot, directory=str(tmp_path)))
     oracle = PeftModel.from_pretrained(stock(base_folder(family)), tmp_path, is_trainable=True)
     targets = [[*ids[1:-1], 9, 2] for ids in reversed(ROWS)]
-    ours = [_our_step(table, slot, targets, number) for number in range(3)]
+    ours = [_our_step(under_test, slot, targets, number) for number in range(3)]
     np.testing.assert_allclose(ours, _their_steps(oracle, targets, 3), rtol=1e-4)
-    assert table.ask(port.Save(slot=slot, directory=str(tmp_path))).unmoved == []
+    assert under_test.ask(port.Save(slot=slot, directory=str(tmp_path))).unmoved == []
 
 
-def _our_step(table: Bench, slot: int, targets: list[list[int]], number: int) -> float:
+def _our_step(
+    under_test: EngineUnderTest, slot: int, targets: list[list[int]], number: int
+) -> float:
     step = port.Train(
         slot=slot, rows=[port.Row(ids=ids, slot=slot) for ids in ROWS],
         keys=list(range(len(ROWS))), targets=targets, learning_rate=0.01, step=number,
     )  # fmt: skip
-    return float(table.ask(step).loss)
+    return float(under_test.ask(step).loss)
 
 
 def _their_steps(oracle: Any, targets: list[list[int]], count: int) -> list[float]:
@@ -132,10 +134,10 @@ def _padded(rows: list[list[int]], fill: int) -> torch.Tensor:
 
 
 def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = bench("t5")
-    slot = table.ask(
+    under_test = make_engine("t5")
+    slot = under_test.ask(
         port.OpenTraining(kind="lora", kind_config={"rank": 4}, head=HEAD, seed=3)
     ).slot
     monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 60)
@@ -146,14 +148,14 @@ def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
         "_backward",
         lambda self, step, part, *rest: parts.append(part) or backward(self, step, part, *rest),
     )
-    _our_step(table, slot, [[9] * 30 for _ in ROWS], 0)
+    _our_step(under_test, slot, [[9] * 30 for _ in ROWS], 0)
     assert parts == [range(number, number + 1) for number in range(len(ROWS))]
 
 
-def test_a_family_that_writes_refuses_other_heads(bench: MakeBench) -> None:
+def test_a_family_that_writes_refuses_other_heads(make_engine: MakeBench) -> None:
     head = {"kind": "classify", "labels": ["a", "b"], "pooling": "mean"}
     spec = port.OpenTraining(kind="lora", kind_config={}, head=head, seed=1)
-    assert "writes text" in bench("t5").refusal(spec).message
+    assert "writes text" in make_engine("t5").refusal(spec).message
 
 
 def test_a_pretrained_t5_writes_what_transformers_writes_with_it() -> None:
@@ -164,9 +166,9 @@ def test_a_pretrained_t5_writes_what_transformers_writes_with_it() -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(TINY_T5, dtype=torch.float32).eval()
     ids = tokenizer("sentiment: what a lovely day")["input_ids"]
     theirs = model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, 1:]
-    begin = port.Begin(key=1, row=port.Row(ids=ids), max_tokens=12)
-    decoded = engine.step(port.Write(begin=[begin], num_tokens=12))
-    assert isinstance(decoded, port.Decoded)
+    begin = port.StartSequence(key=1, row=port.Row(ids=ids), max_tokens=12)
+    decoded = engine.step(port.Generate(begin=[begin], num_tokens=12))
+    assert isinstance(decoded, port.Generated)
     [written] = decoded.rows
-    assert isinstance(written, port.Written)
+    assert isinstance(written, port.SequenceOutput)
     assert written.ids == [token for token in theirs.tolist() if token not in engine.info.end_ids]

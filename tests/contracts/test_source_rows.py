@@ -11,37 +11,39 @@ import torch
 
 from engine import port
 from engine.generation import seq2seq_runner
-from tests.contracts.bench import ROWS, Bench
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.test_seq2seq import FAMILIES, HEAD, adapter, expected, stock
 
 LENGTH = 12
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 Folder = Callable[[str], Path]
 
 
-class Desk:
+class SequenceDriver:
     """Rows of three versions and the bare base, begun and asked by name."""
 
-    def __init__(self, table: Bench, folder: Path, family: str, scratch: Path) -> None:
-        self.table = table
+    def __init__(
+        self, under_test: EngineUnderTest, folder: Path, family: str, scratch: Path
+    ) -> None:
+        self.engine_under_test = under_test
         made = [adapter(folder, family, number, scratch / str(number)) for number in range(3)]
         self.models = [stock(folder), *(model for _, model in made)]
-        digests = [table.load(directory, HEAD) for directory, _ in made]
+        digests = [under_test.load(directory, HEAD) for directory, _ in made]
         self.place = dict(enumerate(digests, 1))
         self.texts: dict[int, list[int]] = {}
         self.cached: dict[int, int] = {}
         self.going: list[int] = []
 
-    def begin(self, key: int, row: int, slot: int, salt: str = "") -> port.Begin:
-        return port.Begin(
+    def begin(self, key: int, row: int, slot: int, salt: str = "") -> port.StartSequence:
+        return port.StartSequence(
             key=key, row=port.Row(ids=ROWS[row], slot=slot), max_tokens=LENGTH, salt=salt
         )
 
-    def step(self, *begin: port.Begin) -> None:
-        step = port.Write(begin=list(begin), keys=self.going, place=self.place)
+    def step(self, *begin: port.StartSequence) -> None:
+        step = port.Generate(begin=list(begin), keys=self.going, place=self.place)
         keys = [*self.going, *(each.key for each in begin)]
-        for key, row in zip(keys, self.table.ask(step).rows, strict=True):
-            assert isinstance(row, port.Written), row
+        for key, row in zip(keys, self.engine_under_test.ask(step).rows, strict=True):
+            assert isinstance(row, port.SequenceOutput), row
             self.texts.setdefault(key, []).extend(row.ids)
             self.cached[key] = max(self.cached.get(key, 0), row.num_cached)
             keys = [k for k in keys if k != key] if row.finish else keys
@@ -56,100 +58,102 @@ class Desk:
 
 
 @pytest.fixture
-def desk(bench: MakeBench, base_folder: Folder, tmp_path: Path) -> Callable[..., Desk]:
-    return lambda family, **given: Desk(
-        bench(family, **given), base_folder(family), family, tmp_path
+def make_driver(
+    make_engine: MakeBench, base_folder: Folder, tmp_path: Path
+) -> Callable[..., SequenceDriver]:
+    return lambda family, **given: SequenceDriver(
+        make_engine(family, **given), base_folder(family), family, tmp_path
     )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rows_that_come_and_go_write_what_each_writes_alone(
-    desk: Callable[..., Desk], family: str
+    make_driver: Callable[..., SequenceDriver], family: str
 ) -> None:
-    table = desk(family)
-    table.step(table.begin(1, 0, 1), table.begin(2, 2, 0))
-    table.step()
-    table.step(table.begin(3, 4, 2))
-    table.step(table.begin(4, 2, 3), table.begin(5, 1, 1))
-    table.table.ask(port.Release(keys=[2]))
-    table.going = [key for key in table.going if key != 2]
-    table.finish()
+    driver = make_driver(family)
+    driver.step(driver.begin(1, 0, 1), driver.begin(2, 2, 0))
+    driver.step()
+    driver.step(driver.begin(3, 4, 2))
+    driver.step(driver.begin(4, 2, 3), driver.begin(5, 1, 1))
+    driver.engine_under_test.ask(port.FreeSequences(keys=[2]))
+    driver.going = [key for key in driver.going if key != 2]
+    driver.finish()
     wanted = {1: (0, 1), 3: (4, 2), 4: (2, 3), 5: (1, 1)}
-    assert {k: table.texts[k] for k in wanted} == {k: table.alone(*w) for k, w in wanted.items()}
+    assert {k: driver.texts[k] for k in wanted} == {k: driver.alone(*w) for k, w in wanted.items()}
 
 
 @pytest.mark.survival("D1")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_source_read_before_is_read_once_for_its_version_and_salt(
-    desk: Callable[..., Desk], family: str
+    make_driver: Callable[..., SequenceDriver], family: str
 ) -> None:
-    table = desk(family)
-    table.step(table.begin(1, 2, 1, "one"))
-    table.step(
-        table.begin(2, 2, 1, "one"), table.begin(3, 2, 1, "two"), table.begin(4, 2, 2, "one"),
-        table.begin(5, 2, 1),
+    driver = make_driver(family)
+    driver.step(driver.begin(1, 2, 1, "one"))
+    driver.step(
+        driver.begin(2, 2, 1, "one"), driver.begin(3, 2, 1, "two"), driver.begin(4, 2, 2, "one"),
+        driver.begin(5, 2, 1),
     )  # fmt: skip
-    table.finish()
-    assert table.cached == {1: 0, 2: len(ROWS[2]), 3: 0, 4: 0, 5: 0}
-    assert table.texts[1] == table.texts[2] == table.texts[3] == table.alone(2, 1)
-    assert table.texts[4] == table.alone(2, 2)
+    driver.finish()
+    assert driver.cached == {1: 0, 2: len(ROWS[2]), 3: 0, 4: 0, 5: 0}
+    assert driver.texts[1] == driver.texts[2] == driver.texts[3] == driver.alone(2, 1)
+    assert driver.texts[4] == driver.alone(2, 2)
 
 
 def test_a_row_waits_until_there_is_room_for_all_it_may_read(
-    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+    make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = desk("t5")
-    reader = table.table.engine._writing._reader
+    driver = make_driver("t5")
+    reader = driver.engine_under_test.engine._writing._reader
     monkeypatch.setattr(reader, "num_blocks", 2)
-    table.step(table.begin(1, 0, 1), table.begin(2, 2, 2))
-    assert (table.texts[1] != [], table.texts[2]) == (True, [])
-    table.finish()
-    assert (table.texts[2], reader.used_blocks) == (table.alone(2, 2), 0)
+    driver.step(driver.begin(1, 0, 1), driver.begin(2, 2, 2))
+    assert (driver.texts[1] != [], driver.texts[2]) == (True, [])
+    driver.finish()
+    assert (driver.texts[2], reader.used_blocks) == (driver.alone(2, 2), 0)
 
 
 def test_rows_as_wide_as_the_longest_among_them_stay_within_the_memory(
-    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+    make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = desk("t5")
-    reader = table.table.engine._writing._reader
+    driver = make_driver("t5")
+    reader = driver.engine_under_test.engine._writing._reader
     monkeypatch.setattr(reader, "num_blocks", 7)
     # alone they need 3, 2 and 2 blocks, together three times the 3 of the longest
-    wide = port.Begin(key=1, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
-    table.step(wide, table.begin(2, 2, 0), table.begin(3, 2, 2))
-    assert (table.texts[1] != [], table.texts[2] != [], table.texts[3]) == (True, True, [])
+    wide = port.StartSequence(key=1, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
+    driver.step(wide, driver.begin(2, 2, 0), driver.begin(3, 2, 2))
+    assert (driver.texts[1] != [], driver.texts[2] != [], driver.texts[3]) == (True, True, [])
     assert reader.used_blocks == 6
-    table.finish()
-    assert table.texts[3] == table.alone(2, 2)
+    driver.finish()
+    assert driver.texts[3] == driver.alone(2, 2)
 
 
 def test_nobody_overtakes_a_row_that_waits_for_room(
-    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+    make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = desk("t5")
-    monkeypatch.setattr(table.table.engine._writing._reader, "num_blocks", 4)
-    wide = port.Begin(key=2, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
-    table.step(table.begin(1, 2, 1), wide, table.begin(3, 2, 2))
-    assert (table.texts[1] != [], table.texts[2], table.texts[3]) == (True, [], [])
-    table.finish()
-    assert table.texts[3] == table.alone(2, 2)
+    driver = make_driver("t5")
+    monkeypatch.setattr(driver.engine_under_test.engine._writing._reader, "num_blocks", 4)
+    wide = port.StartSequence(key=2, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
+    driver.step(driver.begin(1, 2, 1), wide, driver.begin(3, 2, 2))
+    assert (driver.texts[1] != [], driver.texts[2], driver.texts[3]) == (True, [], [])
+    driver.finish()
+    assert driver.texts[3] == driver.alone(2, 2)
 
 
 def test_a_row_that_could_never_have_room_is_refused(
-    desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch
+    make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = desk("t5")
-    monkeypatch.setattr(table.table.engine._writing._reader, "num_blocks", 1)
-    (row,) = table.table.ask(port.Write(begin=[table.begin(1, 0, 0)])).rows
+    driver = make_driver("t5")
+    monkeypatch.setattr(driver.engine_under_test.engine._writing._reader, "num_blocks", 1)
+    (row,) = driver.engine_under_test.ask(port.Generate(begin=[driver.begin(1, 0, 0)])).rows
     assert isinstance(row, port.Failure)
     assert "need 2 blocks of keys and values; there are 1" in row.message
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_forward_that_fails_halfway_leaves_nothing_behind(
-    desk: Callable[..., Desk], family: str, monkeypatch: pytest.MonkeyPatch
+    make_driver: Callable[..., SequenceDriver], family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = desk(family)
-    table.step(table.begin(1, 0, 1), table.begin(2, 2, 2))
+    driver = make_driver(family)
+    driver.step(driver.begin(1, 0, 1), driver.begin(2, 2, 2))
     real, failed = seq2seq_runner.written_on, list[int]()
 
     def once(base: Any, target: Any, group: Any, *encoded: Any) -> torch.Tensor:
@@ -160,12 +164,12 @@ def test_a_forward_that_fails_halfway_leaves_nothing_behind(
         return logits
 
     monkeypatch.setattr(seq2seq_runner, "written_on", once)
-    table.finish()
-    assert (table.texts[1], table.texts[2]) == (table.alone(0, 1), table.alone(2, 2))
+    driver.finish()
+    assert (driver.texts[1], driver.texts[2]) == (driver.alone(0, 1), driver.alone(2, 2))
 
 
-def test_exact_rows_are_read_alone(desk: Callable[..., Desk]) -> None:
-    table = desk("bart", exact=True)
-    table.step(table.begin(1, 0, 1), table.begin(2, 2, 2))
-    table.finish()
-    assert (table.texts[1], table.texts[2]) == (table.alone(0, 1), table.alone(2, 2))
+def test_exact_rows_are_read_alone(make_driver: Callable[..., SequenceDriver]) -> None:
+    driver = make_driver("bart", exact=True)
+    driver.step(driver.begin(1, 0, 1), driver.begin(2, 2, 2))
+    driver.finish()
+    assert (driver.texts[1], driver.texts[2]) == (driver.alone(0, 1), driver.alone(2, 2))

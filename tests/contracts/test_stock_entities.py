@@ -24,8 +24,8 @@ from engine.engine import Engine
 from engine.heads.head_kind import Answering
 from engine.heads.tag import TagHead
 from engine.text.tokenizer import Tokenizer
-from tests.contracts.bench import Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import EngineUnderTest
 from tests.contracts.ner_sentences import TOKENIZERS, sentences
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -79,18 +79,20 @@ def base_of(tokenizer: RawTokenizer, folder: Path) -> Path:
 
 def our_entities(folder: Path, scratch: Path) -> list[Entities]:
     """Of all sentences, through the engine and the head that serve them."""
-    table = Bench(Engine(EngineConfig(base=str(folder), dtype="float32", threads=1)), scratch)
-    bare = table.adapter(Case("bert", "head_only", "tag", "native"))
+    under_test = EngineUnderTest(
+        Engine(EngineConfig(base=str(folder), dtype="float32", threads=1)), scratch
+    )
+    bare = under_test.adapter(Case("bert", "head_only", "tag", "native"))
     stock = AutoModelForTokenClassification.from_pretrained(folder).state_dict()
     head = TagHead().check({"kind": "tag", "labels": LABELS})
     weights = {name: stock[name].clone() for name in bare.head_weights}
-    digest = table.load(
+    digest = under_test.load(
         Adapter(kind="head_only", config=bare.config, weights={}, head=head, head_weights=weights)
     )
-    info = table.engine.info
+    info = under_test.engine.info
     tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
     encodings = [tokenizer.encode(text) for text, _ in SENTENCES]
-    answers = table.answers([(encoding.ids, digest) for encoding in encodings])
+    answers = under_test.answers([(encoding.ids, digest) for encoding in encodings])
     return [
         [
             (entity["label"], entity["start"], entity["end"])

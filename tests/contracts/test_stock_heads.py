@@ -22,11 +22,11 @@ from transformers.pytorch_utils import Conv1D
 from engine import port
 from engine.families import FAMILIES
 from engine.training.parts import parts_of
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import LABELS, Case, all_cases
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import BASES
 
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 BaseFolder = Callable[[str], Path]
 POOLED = {"cls": lambda x: x[0], "last": lambda x: x[-1], "mean": lambda x: x.mean(0)}
 
@@ -76,28 +76,28 @@ def saved_by_peft(folder: Path, head: str, modules: list[str], targets: list[str
 @pytest.mark.parametrize("head", ["span", "rerank"])
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_a_stock_head_saved_by_peft_answers_as_peft_does(
-    bench: MakeBench, base_folder: BaseFolder, tmp_path: Path, family: str, head: str
+    make_engine: MakeBench, base_folder: BaseFolder, tmp_path: Path, family: str, head: str
 ) -> None:
-    table = bench(family)
-    layers = table.adapter(Case(family, "lora", head, "native"))
+    under_test = make_engine(family)
+    layers = under_test.adapter(Case(family, "lora", head, "native"))
     modules = sorted({name.partition(".")[0] for name in layers.head_weights})
-    targets = list(table.base.sites)[:2]
+    targets = list(under_test.base.sites)[:2]
     oracle = saved_by_peft(base_folder(family), head, modules, targets, tmp_path)
-    digest = table.load(tmp_path, {"kind": head})
-    for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+    digest = under_test.load(tmp_path, {"kind": head})
+    for ids, answer in zip(ROWS, under_test.answers([(ids, digest) for ids in ROWS]), strict=True):
         np.testing.assert_allclose(answer, stock_answer(oracle, ids, head), atol=1e-4)
 
 
 @pytest.mark.parametrize("head", ["span", "rerank"])
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_a_version_we_write_loads_with_stock_peft_and_answers_the_same(
-    bench: MakeBench, base_folder: BaseFolder, family: str, head: str
+    make_engine: MakeBench, base_folder: BaseFolder, family: str, head: str
 ) -> None:
-    table = bench(family)
-    directory = table.write(table.adapter(Case(family, "lora", head, "native")))
+    under_test = make_engine(family)
+    directory = under_test.write(under_test.adapter(Case(family, "lora", head, "native")))
     oracle = PeftModel.from_pretrained(stock(base_folder(family), head), directory).eval()
-    digest = table.load(directory, {"kind": head})
-    for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+    digest = under_test.load(directory, {"kind": head})
+    for ids, answer in zip(ROWS, under_test.answers([(ids, digest) for ids in ROWS]), strict=True):
         np.testing.assert_allclose(answer, stock_answer(oracle, ids, head), atol=1e-4)
 
 
@@ -110,36 +110,38 @@ def test_a_version_we_write_loads_with_stock_peft_and_answers_the_same(
     ],
 )
 def test_an_embedding_we_write_is_the_pooled_output_of_the_bare_model_under_peft(
-    bench: MakeBench, base_folder: BaseFolder, family: str, pooling: str
+    make_engine: MakeBench, base_folder: BaseFolder, family: str, pooling: str
 ) -> None:
-    table = bench(family)
-    directory = table.write(table.adapter(Case(family, "lora", "embed", pooling)))
+    under_test = make_engine(family)
+    directory = under_test.write(under_test.adapter(Case(family, "lora", "embed", pooling)))
     bare = AutoModel.from_pretrained(base_folder(family), attn_implementation="eager")
     oracle = PeftModel.from_pretrained(bare, directory).eval()
-    digest = table.load(directory, {"kind": "embed", "pooling": pooling})
-    for ids, answer in zip(ROWS, table.answers([(ids, digest) for ids in ROWS]), strict=True):
+    digest = under_test.load(directory, {"kind": "embed", "pooling": pooling})
+    for ids, answer in zip(ROWS, under_test.answers([(ids, digest) for ids in ROWS]), strict=True):
         with torch.inference_mode():
             hidden = oracle(input_ids=torch.tensor([ids])).last_hidden_state[0]
         np.testing.assert_allclose(answer, POOLED[pooling](hidden).numpy(), atol=1e-5)
 
 
-def test_peft_s_task_type_says_that_an_adapter_embeds(bench: MakeBench) -> None:
-    table = bench("bert")
-    directory = table.write(table.adapter(Case("bert", "lora", "embed", "mean")))
-    found = table.ask(port.Inspect(directory=str(directory)))
+def test_peft_s_task_type_says_that_an_adapter_embeds(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    directory = under_test.write(under_test.adapter(Case("bert", "lora", "embed", "mean")))
+    found = under_test.ask(port.Inspect(directory=str(directory)))
     assert found.semantics["head"]["kind"] == "embed"
 
 
 @pytest.mark.parametrize("pooling", ["native", "mean"])
-def test_a_multi_label_head_is_trained_by_binary_losses(bench: MakeBench, pooling: str) -> None:
-    table = bench("bert")
+def test_a_multi_label_head_is_trained_by_binary_losses(
+    make_engine: MakeBench, pooling: str
+) -> None:
+    under_test = make_engine("bert")
     case = Case("bert", "lora", "classify", pooling)
     head = {**case.head_settings, "multi_label": True}
-    slot = table.open(case, head=head, loss=port.LossOptions(class_weights=[1.0, 2.0, 3.0]))
+    slot = under_test.open(case, head=head, loss=port.LossOptions(class_weights=[1.0, 2.0, 3.0]))
     rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
     targets = [[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0]]
     losses = [
-        table.ask(port.Train(
+        under_test.ask(port.Train(
             slot=slot, rows=rows, keys=list(range(5)), targets=targets, learning_rate=0.01,
             step=number,
         )).loss
@@ -149,15 +151,15 @@ def test_a_multi_label_head_is_trained_by_binary_losses(bench: MakeBench, poolin
 
 
 def test_a_text_looks_for_its_partner_among_all_of_a_step_that_is_taken_in_parts(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = bench("bert")
+    under_test = make_engine("bert")
     case = Case("bert", "lora", "embed", "mean")
-    slots = [table.open(case, dropout=0.3) for _ in range(2)]
-    whole = table.train(case, slots[0], steps=4)
+    slots = [under_test.open(case, dropout=0.3) for _ in range(2)]
+    whole = under_test.train(case, slots[0], steps=4)
     assert whole[0] > 0.1  # of a pair alone there would be nothing to choose
     monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 4)
-    np.testing.assert_allclose(table.train(case, slots[1], steps=4), whole, rtol=1e-4)
+    np.testing.assert_allclose(under_test.train(case, slots[1], steps=4), whole, rtol=1e-4)
 
 
 def test_a_pair_with_a_score_is_never_taken_in_two_parts() -> None:
@@ -183,32 +185,32 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_the_base_cannot_do_is_refused_when_registering_and_when_training(
-    bench: MakeBench, name: str
+    make_engine: MakeBench, name: str
 ) -> None:
     head, reason = REFUSED[name]
-    table = bench("bert")
+    under_test = make_engine("bert")
     case = next(
         case
         for case in all_cases()
         if (case.family, case.kind, case.head) == ("bert", "lora", head["kind"])
     )
-    directory = table.write(table.adapter(case))
-    refused = table.refusal(port.Inspect(directory=str(directory), head=head))
+    directory = under_test.write(under_test.adapter(case))
+    refused = under_test.refusal(port.Inspect(directory=str(directory), head=head))
     assert refused.code == "bad_adapter"
     opening = port.OpenTraining(kind="lora", kind_config={"rank": 2}, head=head, seed=0)
-    for failure in (refused, table.refusal(opening)):
+    for failure in (refused, under_test.refusal(opening)):
         with pytest.raises(AssertionError, match=reason):
             raise AssertionError(failure.message)
 
 
-def test_an_embedding_without_an_adapter_has_nothing_to_train(bench: MakeBench) -> None:
+def test_an_embedding_without_an_adapter_has_nothing_to_train(make_engine: MakeBench) -> None:
     opening = port.OpenTraining(kind="head_only", kind_config={}, head={"kind": "embed"}, seed=0)
-    refused = bench("bert").refusal(opening)
+    refused = make_engine("bert").refusal(opening)
     assert refused.code == "bad_training"
     assert "the kind head_only and the head embed have no weights" in refused.message
 
 
-def test_a_family_without_a_stock_head_is_refused_by_name(bench: MakeBench) -> None:
+def test_a_family_without_a_stock_head_is_refused_by_name(make_engine: MakeBench) -> None:
     import dataclasses
 
     from engine.adapters.head_layers import HeadLayers

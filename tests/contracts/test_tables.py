@@ -12,8 +12,8 @@ from engine.errors import BadAdapter, BadBase
 from engine.families import FAMILIES, family_of
 from engine.heads import head_kind
 from engine.kinds import KINDS
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import VARIANTS
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import BASES, SEQ2SEQ
 
 
@@ -26,8 +26,10 @@ def test_every_kind_has_a_case() -> None:
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_every_linear_of_every_layer_is_a_site(bench: Callable[..., Bench], family: str) -> None:
-    base = bench(family).base
+def test_every_linear_of_every_layer_is_a_site(
+    make_engine: Callable[..., EngineUnderTest], family: str
+) -> None:
+    base = make_engine(family).base
     modules = [m for s in base.family.stacks for m in base.model.get_submodule(s).modules()]
     assert len(base.sites) == sum(isinstance(m, nn.Linear | Conv1D) for m in modules)
     assert {site.layer for site in base.sites.values()} == set(range(base.num_layers))
@@ -35,9 +37,9 @@ def test_every_linear_of_every_layer_is_a_site(bench: Callable[..., Bench], fami
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_every_named_sublayer_exists_in_every_layer(
-    bench: Callable[..., Bench], family: str
+    make_engine: Callable[..., EngineUnderTest], family: str
 ) -> None:
-    base = bench(family).base
+    base = make_engine(family).base
     assert len(base.sublayers) == len(FAMILIES[family].sublayers) * base.num_layers
 
 
@@ -53,19 +55,19 @@ def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
 
 @pytest.mark.parametrize("family", sorted(BASES))
 def test_the_norm_of_a_branch_runs_on_the_side_the_table_says(
-    bench: Callable[..., Bench], family: str
+    make_engine: Callable[..., EngineUnderTest], family: str
 ) -> None:
-    table = bench(family)
-    branch, layer = table.base.family.sublayers["feed_forward"], table.base.layer_paths[0]
+    under_test = make_engine(family)
+    branch, layer = under_test.base.family.sublayers["feed_forward"], under_test.base.layer_paths[0]
     seen: list[str] = []
     handles = [
-        table.base.model.get_submodule(path.format(layer=layer)).register_forward_hook(
+        under_test.base.model.get_submodule(path.format(layer=layer)).register_forward_hook(
             lambda *_, name=name: seen.append(name)
         )
         for name, path in (("norm", branch.norm), ("output", branch.output))
     ]
-    table.answers([(ROWS[0], None)])
+    under_test.answers([(ROWS[0], None)])
     for handle in handles:
         handle.remove()
-    first = "norm" if table.base.family.norm_first else "output"
+    first = "norm" if under_test.base.family.norm_first else "output"
     assert seen[0] == first

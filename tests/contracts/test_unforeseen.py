@@ -14,11 +14,11 @@ import pytest
 from engine import engine as engine_module
 from engine import port
 from engine.kinds.lora import LoraKind
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 
 CASE = Case("bert", "lora", "classify", "native")
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 
 
 def _raising(*_: object, **__: object) -> None:
@@ -29,11 +29,11 @@ def _raising(*_: object, **__: object) -> None:
     ("owner", "name"), [(LoraKind, "read"), (engine_module, "read_adapter")], ids=["kind", "engine"]
 )
 def test_a_reader_that_fails_unexpectedly_fails_its_own_step_only(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
 ) -> None:
-    table = bench("bert")
-    adapter = table.adapter(CASE)
-    directory = table.write(adapter)
+    under_test = make_engine("bert")
+    adapter = under_test.adapter(CASE)
+    directory = under_test.write(adapter)
     path = str(directory / "adapter_model.safetensors")
     steps: list[port.Step] = [
         port.Inspect(directory=str(directory)),
@@ -50,61 +50,61 @@ def test_a_reader_that_fails_unexpectedly_fails_its_own_step_only(
         if owner is engine_module:
             broken.setattr(owner, "inspect", _raising)
         for step in steps:
-            refusal = table.refusal(step)
+            refusal = under_test.refusal(step)
             assert refusal.code == "bad_adapter"
             assert "nobody foresaw this" not in refusal.message  # the log has it
-    assert table.ask(port.Stats()).loaded == {}
-    assert table.answers([(ROWS[0], table.load(directory, adapter.head))])
+    assert under_test.ask(port.Stats()).loaded == {}
+    assert under_test.answers([(ROWS[0], under_test.load(directory, adapter.head))])
 
 
 def test_a_training_that_cannot_be_opened_for_an_unforeseen_reason_leaves_no_slot(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = bench("bert")
+    under_test = make_engine("bert")
     for name in ("check", "effect"):
         with monkeypatch.context() as broken:
             broken.setattr(LoraKind, name, _raising)
             step = port.OpenTraining(kind="lora", kind_config={}, head=CASE.head_settings, seed=1)
-            assert table.refusal(step).code == "bad_training"
-        assert table.ask(port.Stats()).training == []
-    assert table.train(CASE, table.open(CASE), steps=1)
+            assert under_test.refusal(step).code == "bad_training"
+        assert under_test.ask(port.Stats()).training == []
+    assert under_test.train(CASE, under_test.open(CASE), steps=1)
 
 
 def test_memory_that_is_short_while_files_are_read_is_not_blamed_on_them(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise RuntimeError("can't allocate memory: you tried to allocate 4 bytes")
 
-    table = bench("bert")
-    step = port.Inspect(directory=str(table.write(table.adapter(CASE))))
+    under_test = make_engine("bert")
+    step = port.Inspect(directory=str(under_test.write(under_test.adapter(CASE))))
     monkeypatch.setattr(LoraKind, "read", full)
-    assert table.refusal(step).code == "out_of_memory"
+    assert under_test.refusal(step).code == "out_of_memory"
 
 
 def test_a_step_that_may_leave_something_behind_ends_the_engine(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = bench("bert")
+    under_test = make_engine("bert")
     monkeypatch.setattr(engine_module, "predict", _raising)
     with pytest.raises(KeyError, match="nobody foresaw"):
-        table.engine.step(port.Predict(rows=[port.Row(ids=ROWS[0])]))
+        under_test.engine.step(port.Predict(rows=[port.Row(ids=ROWS[0])]))
 
 
 @pytest.mark.survival("E7", "G3")
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.EIO], ids=errno.errorcode.get)
 def test_files_that_the_machine_cannot_read_are_not_blamed_on_the_adapter(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, number: int
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def broken(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    table = bench("bert")
-    adapter = table.adapter(CASE)
-    directory = table.write(adapter)
+    under_test = make_engine("bert")
+    adapter = under_test.adapter(CASE)
+    directory = under_test.write(adapter)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "read_bytes", broken)
-        refusal = table.refusal(
+        refusal = under_test.refusal(
             port.Load(
                 digest="x", semantics=adapter.semantics,
                 files=[
@@ -113,20 +113,22 @@ def test_files_that_the_machine_cannot_read_are_not_blamed_on_the_adapter(
             )
         )  # fmt: skip
         assert refusal.code == "files_unreadable"
-    assert table.answers([(ROWS[0], table.load(directory, adapter.head))])
+    assert under_test.answers([(ROWS[0], under_test.load(directory, adapter.head))])
 
 
 @pytest.mark.survival("G3")
 def test_a_full_disk_under_a_save_fails_the_save_and_ends_nothing(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    table = bench("bert")
-    slot = table.open(CASE)
-    table.train(CASE, slot, steps=1)
+    under_test = make_engine("bert")
+    slot = under_test.open(CASE)
+    under_test.train(CASE, slot, steps=1)
     with monkeypatch.context() as patched:
         patched.setattr(engine_module, "write_adapter", full)
-        assert table.refusal(port.Save(slot=slot, directory=str(tmp_path))).code == "save_failed"
-    assert isinstance(table.ask(port.Save(slot=slot, directory=str(tmp_path))), port.Saved)
+        assert (
+            under_test.refusal(port.Save(slot=slot, directory=str(tmp_path))).code == "save_failed"
+        )
+    assert isinstance(under_test.ask(port.Save(slot=slot, directory=str(tmp_path))), port.Saved)

@@ -11,49 +11,51 @@ from typing import Any
 import pytest
 
 from engine import port
-from tests.contracts.author import Author, Reference
-from tests.contracts.bench import ROWS, Bench
 from tests.contracts.cases import Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
+from tests.contracts.generator import Reference, StepGenerator
 from tests.contracts.test_generate import DECODERS, HEAD, adapters, stock
 
 __all__ = ["adapters"]
 
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 Folder = Callable[[str], Path]
 LENGTH = 12
 #: two whole blocks and a little more
 LONG = [3 + (7 * i * i + i) % 110 for i in range(37)]
 
 
-def bytes_of(table: Bench, num_blocks: int) -> int:
-    reader: Any = table.engine._writing._reader
+def bytes_of(under_test: EngineUnderTest, num_blocks: int) -> int:
+    reader: Any = under_test.engine._writing._reader
     return int(reader._pool.block_bytes) * num_blocks
 
 
-def used(table: Bench) -> int:
-    return int(table.ask(port.Stats()).used_blocks)
+def used(under_test: EngineUnderTest) -> int:
+    return int(under_test.ask(port.Stats()).used_blocks)
 
 
 @pytest.fixture
 def setting(
-    bench: MakeBench, base_folder: Folder, adapters: Callable[..., Any]
-) -> Callable[..., tuple[Bench, Author, Reference, list[str | None]]]:
+    make_engine: MakeBench, base_folder: Folder, adapters: Callable[..., Any]
+) -> Callable[..., tuple[EngineUnderTest, StepGenerator, Reference, list[str | None]]]:
     """An engine with two adapters in slots, who writes on it, and the same models in stock."""
 
     def make(family: str, num_blocks: int | None = None) -> Any:
-        table = bench(family)
+        under_test = make_engine(family)
         if num_blocks is not None:
-            table = bench(family, kv_cache_bytes=bytes_of(table, num_blocks))
+            under_test = make_engine(family, kv_cache_bytes=bytes_of(under_test, num_blocks))
         models: dict[str | None, Any] = {None: stock(base_folder(family))}
-        models |= {table.load(directory, HEAD): model for directory, model in adapters(family, 2)}
+        models |= {
+            under_test.load(directory, HEAD): model for directory, model in adapters(family, 2)
+        }
         slots = {digest: slot for slot, digest in enumerate((d for d in models if d), 1)}
-        return table, Author(table, slots), Reference(models, LENGTH), list(models)
+        return under_test, StepGenerator(under_test, slots), Reference(models, LENGTH), list(models)
 
     return make
 
 
 def check(
-    author: Author, reference: Reference, asked: Sequence[tuple[int, list[int], str | None]]
+    author: StepGenerator, reference: Reference, asked: Sequence[tuple[int, list[int], str | None]]
 ) -> None:
     assert not author.failures
     for key, ids, digest in asked:
@@ -62,12 +64,12 @@ def check(
 
 @pytest.mark.parametrize("family", DECODERS)
 def test_a_prompt_read_in_stretches_is_the_same_prompt(setting: Any, family: str) -> None:
-    table, author, reference, digests = setting(family)
+    under_test, author, reference, digests = setting(family)
     rows = [(ids, digest) for ids in (*ROWS, LONG) for digest in digests]
     asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
     author.finish(max_tokens=7)
     check(author, reference, asked)
-    assert used(table) == 0
+    assert used(under_test) == 0
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3"])
@@ -85,18 +87,18 @@ def test_rows_whose_lengths_are_far_apart_write_the_same(
 @pytest.mark.parametrize("family", DECODERS)
 def test_rows_that_give_up_their_blocks_write_the_same(setting: Any, family: str) -> None:
     """Nine rows of one block grow to two or three of five; who is first changes at every step."""
-    table, author, reference, digests = setting(family, num_blocks=5)
+    under_test, author, reference, digests = setting(family, num_blocks=5)
     prompts = (LONG[:15], LONG[1:16], LONG[2:30])
     rows = [(ids, digest) for ids in prompts for digest in digests]
     asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
     read = 0
     while author.going or not author.texts:
         read += author.step(author.going[:: (-1) ** (read % 2)], max_tokens=64).num_tokens
-        assert used(table) <= 5
+        assert used(under_test) <= 5
     check(author, reference, asked)
     least = sum(len(ids) + len(author.texts[key].ids) - 1 for key, ids, _ in asked)
     assert read > least, "nobody gave anything up"
-    assert used(table) == 0
+    assert used(under_test) == 0
 
 
 @pytest.mark.parametrize("family", DECODERS)
@@ -140,49 +142,51 @@ def test_nothing_is_shared_between_salts_versions_or_rows_without_a_salt(setting
     assert author.texts[again].num_cached == 0
 
 
-def test_a_slot_in_training_shares_nothing(bench: MakeBench) -> None:
-    table = bench("llama")
-    slot = table.ask(
+def test_a_slot_in_training_shares_nothing(make_engine: MakeBench) -> None:
+    under_test = make_engine("llama")
+    slot = under_test.ask(
         port.OpenTraining(kind="lora", kind_config={"rank": 2}, head=HEAD, seed=3)
     ).slot
     for key in (1, 2):
-        begin = port.Begin(key=key, row=port.Row(ids=LONG, slot=slot), max_tokens=3, salt="a")
-        [written] = table.ask(port.Write(begin=[begin], num_tokens=3)).rows
+        begin = port.StartSequence(
+            key=key, row=port.Row(ids=LONG, slot=slot), max_tokens=3, salt="a"
+        )
+        [written] = under_test.ask(port.Generate(begin=[begin], num_tokens=3)).rows
         assert written.num_cached == 0
 
 
-def test_a_row_whose_slot_trains_on_fails_once_others_begin_in_it(bench: MakeBench) -> None:
-    table = bench("llama")
+def test_a_row_whose_slot_trains_on_fails_once_others_begin_in_it(make_engine: MakeBench) -> None:
+    under_test = make_engine("llama")
     spec = port.OpenTraining(kind="lora", kind_config={"rank": 2}, head=HEAD, seed=3)
-    slot = table.ask(spec).slot
+    slot = under_test.ask(spec).slot
     row = port.Row(ids=ROWS[0], slot=slot)
-    table.ask(port.Write(begin=[port.Begin(key=1, row=row, max_tokens=20)]))
+    under_test.ask(port.Generate(begin=[port.StartSequence(key=1, row=row, max_tokens=20)]))
     targets = [[-100, *ROWS[0][2:], -100]]
-    table.ask(
+    under_test.ask(
         port.Train(slot=slot, rows=[row], keys=[0], targets=targets, learning_rate=0.1, step=0)
     )
-    begin = port.Begin(key=2, row=row, max_tokens=1)
-    [old, new] = table.ask(port.Write(keys=[1], begin=[begin])).rows
+    begin = port.StartSequence(key=2, row=row, max_tokens=1)
+    [old, new] = under_test.ask(port.Generate(keys=[1], begin=[begin])).rows
     assert old.code == "not_loaded"
-    assert isinstance(new, port.Written)
+    assert isinstance(new, port.SequenceOutput)
 
 
 @pytest.mark.survival("C6")
 def test_a_row_that_can_never_fit_is_refused_with_both_numbers(setting: Any) -> None:
-    table, author, reference, _ = setting("llama", num_blocks=2)
+    under_test, author, reference, _ = setting("llama", num_blocks=2)
     fits = author.begin(LONG[:21], None, LENGTH)
     never = author.begin(LONG[:22], None, LENGTH)
     author.finish()
     assert "need 3 blocks" in author.failures[never].message
     assert "there are 2" in author.failures[never].message
     assert reference.agrees(None, LONG[:21], LENGTH, author.texts[fits])
-    assert used(table) == 0
+    assert used(under_test) == 0
 
 
 def test_rows_of_a_caller_that_began_first_keep_their_blocks(setting: Any) -> None:
     """Two callers of one pool: neither takes from the other in turns, and both come to an end."""
-    table, first, reference, _ = setting("llama", num_blocks=4)
-    second = Author(table, {}, first_key=900)
+    under_test, first, reference, _ = setting("llama", num_blocks=4)
+    second = StepGenerator(under_test, {}, first_key=900)
     key = first.begin(LONG, None, LENGTH)
     first.step()
     other = second.begin(LONG[2:], None, LENGTH)
@@ -206,8 +210,8 @@ def test_a_waiting_row_says_nothing_and_ends_like_the_others(setting: Any) -> No
 def test_a_forward_that_fails_leaves_its_neighbours_text_alone(
     setting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table, author, reference, digests = setting("llama")
-    reader: Any = table.engine._writing._reader
+    under_test, author, reference, digests = setting("llama")
+    reader: Any = under_test.engine._writing._reader
     whole, fatal = reader.read, [0]
 
     def read(turns: Any) -> Any:
@@ -224,17 +228,17 @@ def test_a_forward_that_fails_leaves_its_neighbours_text_alone(
     assert list(author.failures) == [fatal[0]]
     author.failures = {}
     check(author, reference, [row for row in asked if row[0] != fatal[0]])
-    assert used(table) == 0
+    assert used(under_test) == 0
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3"])
 def test_an_exact_engine_writes_the_same_bits_in_any_company(
-    setting: Any, bench: MakeBench, family: str
+    setting: Any, make_engine: MakeBench, family: str
 ) -> None:
-    table = bench(family, exact=True)
-    table = bench(family, exact=True, kv_cache_bytes=bytes_of(table, 5))
+    under_test = make_engine(family, exact=True)
+    under_test = make_engine(family, exact=True, kv_cache_bytes=bytes_of(under_test, 5))
     sampling = port.Sampling(logprobs=2)
-    alone, crowd = Author(table, {}), Author(table, {})
+    alone, crowd = StepGenerator(under_test, {}), StepGenerator(under_test, {})
     crowd_keys = [
         crowd.begin(ids, None, LENGTH, sampling=sampling) for ids in (LONG, ROWS[2], LONG[3:])
     ]
@@ -247,15 +251,17 @@ def test_an_exact_engine_writes_the_same_bits_in_any_company(
 
 @pytest.mark.parametrize("variant", ["lora", "dora", "lora-biases", "bottleneck", "ia3"])
 def test_adapters_that_come_and_go_take_each_others_seats_and_not_their_weights(
-    bench: MakeBench, variant: str
+    make_engine: MakeBench, variant: str
 ) -> None:
     """Twenty versions, some of another rank, in waves of which each leaves some of the last."""
-    table = bench("llama")
+    under_test = make_engine("llama")
     case = Case("llama", variant, "generate", "native")
     ranks: list[dict[str, Any]] = [{}, {"rank": 2} if "rank" in case.kind_settings else {}]
-    digests = [table.load(table.adapter(case, seed=n, **ranks[n % 5 == 0])) for n in range(20)]
+    digests = [
+        under_test.load(under_test.adapter(case, seed=n, **ranks[n % 5 == 0])) for n in range(20)
+    ]
     slots = {digest: slot for slot, digest in enumerate(digests, 1)}
-    alone, crowd = Author(table, slots), Author(table, slots, first_key=500)
+    alone, crowd = StepGenerator(under_test, slots), StepGenerator(under_test, slots, first_key=500)
     asked = {}
     for wave in range(5):
         for digest in (*digests[4 * wave : 4 * wave + 4], *digests[:: wave + 3]):

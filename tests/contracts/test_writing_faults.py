@@ -9,10 +9,10 @@ from unittest.mock import Mock
 import pytest
 import torch
 
-from tests.contracts.author import Author
-from tests.contracts.bench import ROWS, Bench
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest
+from tests.contracts.generator import StepGenerator
 
-MakeBench = Callable[..., Bench]
+MakeBench = Callable[..., EngineUnderTest]
 
 
 @pytest.mark.parametrize(
@@ -21,46 +21,46 @@ MakeBench = Callable[..., Bench]
     ids=["memory", "row"],
 )
 def test_a_row_is_not_to_blame_where_memory_runs_out(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ) -> None:
-    table = bench("llama")
-    reader: Any = table.engine._writing._reader
+    under_test = make_engine("llama")
+    reader: Any = under_test.engine._writing._reader
     monkeypatch.setattr(reader, "read", Mock(side_effect=error))
-    author = Author(table, {})
+    author = StepGenerator(under_test, {})
     key = author.begin(ROWS[0], None, 3)
     author.step()
     assert author.failures[key].code == code
 
 
 def test_a_lost_device_ends_the_engine_and_fails_no_row(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = bench("llama")
-    reader: Any = table.engine._writing._reader
+    under_test = make_engine("llama")
+    reader: Any = under_test.engine._writing._reader
     lost = RuntimeError("CUDA error: unspecified launch failure")
     monkeypatch.setattr(reader, "read", Mock(side_effect=lost))
-    author = Author(table, {})
+    author = StepGenerator(under_test, {})
     author.begin(ROWS[0], None, 3)
     with pytest.raises(RuntimeError, match="CUDA error"):
         author.step()
-    table.engine._writing.release([100])
+    under_test.engine._writing.release([100])
 
 
 def test_a_lost_device_ends_the_engine_and_fails_no_row_that_is_predicted(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = bench("bert")
+    under_test = make_engine("bert")
     lost = RuntimeError("CUDA error: unspecified launch failure")
     monkeypatch.setattr("engine.forward.predict._forward", Mock(side_effect=lost))
     with pytest.raises(RuntimeError, match="CUDA error"):
-        table.predict([(ROWS[0], None)])
+        under_test.predict([(ROWS[0], None)])
 
 
 def test_a_predicted_row_is_not_to_blame_where_memory_runs_out(
-    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = bench("bert")
+    under_test = make_engine("bert")
     full = torch.OutOfMemoryError("no room")
     monkeypatch.setattr("engine.forward.predict._forward", Mock(side_effect=full))
-    (answer,) = table.predict([(ROWS[0], None)])
+    (answer,) = under_test.predict([(ROWS[0], None)])
     assert getattr(answer, "code", None) == "out_of_memory"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
-from tests.contracts.author import Author, Reference
-from tests.contracts.bench import Bench
+from tests.contracts.engine_under_test import EngineUnderTest
+from tests.contracts.generator import Reference, StepGenerator
 from tests.contracts.test_generate import HEAD, _peft, stock
 from tests.contracts.tiny import build_base
 
@@ -48,21 +48,23 @@ STEP = st.fixed_dictionaries(
         "num_tokens": st.integers(1, 3),
     }
 )
-Setting = tuple[Bench, list[str | None], Reference]
+Setting = tuple[EngineUnderTest, list[str | None], Reference]
 
 
 @pytest.fixture(scope="module", params=sorted(BASES))
 def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Setting:
     folder = tmp_path_factory.mktemp("machine")
     base = build_base(request.param, folder / "base", **BASES[request.param])
-    table = Bench(_engine(base, 2**20), folder / "bench")
-    reader: Any = table.engine._writing._reader
-    table = Bench(_engine(base, NUM_BLOCKS * reader._pool.block_bytes), folder / "bench")
+    under_test = EngineUnderTest(_engine(base, 2**20), folder / "make_engine")
+    reader: Any = under_test.engine._writing._reader
+    under_test = EngineUnderTest(
+        _engine(base, NUM_BLOCKS * reader._pool.block_bytes), folder / "make_engine"
+    )
     models: dict[str | None, Any] = {None: stock(base)}
     for seed in (0, 1):
         directory, model = _peft(base, request.param, seed, folder / f"peft{seed}")
-        models[table.load(directory, HEAD)] = model
-    return table, list(models), Reference(models, LENGTH)
+        models[under_test.load(directory, HEAD)] = model
+    return under_test, list(models), Reference(models, LENGTH)
 
 
 def _engine(base: Path, num_bytes: int) -> Engine:
@@ -81,8 +83,10 @@ def _engine(base: Path, num_bytes: int) -> Engine:
 def test_rows_write_what_each_writes_alone_whatever_happens_around_them(
     setting: Setting, steps: list[dict[str, Any]]
 ) -> None:
-    table, digests, reference = setting
-    author = Author(table, {digest: slot for slot, digest in enumerate(digests[1:], 1) if digest})
+    under_test, digests, reference = setting
+    author = StepGenerator(
+        under_test, {digest: slot for slot, digest in enumerate(digests[1:], 1) if digest}
+    )
     asked: dict[int, tuple[str | None, list[int], int]] = {}
     for step in steps:
         for begin in step["begin"]:
@@ -94,10 +98,10 @@ def test_rows_write_what_each_writes_alone_whatever_happens_around_them(
         going = author.going[step["left_out"] :]
         going = going[::-1] if step["backwards"] else going
         author.step(going, max_tokens=step["max_tokens"], num_tokens=step["num_tokens"])
-        stats = table.ask(port.Stats())
+        stats = under_test.ask(port.Stats())
         assert stats.used_blocks <= stats.num_blocks == NUM_BLOCKS
     author.finish()
     assert not author.failures
     for key, written in author.texts.items():
         assert reference.agrees(*asked[key], written), (key, asked[key])
-    assert table.ask(port.Stats()).used_blocks == 0
+    assert under_test.ask(port.Stats()).used_blocks == 0

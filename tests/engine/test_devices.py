@@ -22,9 +22,9 @@ from engine.model.batch import unpack
 from engine.port import Row
 from engine.sites.hooks import Sites
 from engine.training.full_finetuning import FullFinetuning
-from tests.contracts.bench import ROWS
 from tests.contracts.cases import LABELS, VARIANTS
 from tests.contracts.conftest import base_folder
+from tests.contracts.engine_under_test import ROWS
 from tests.engine.build_adapter import new_adapter
 
 __all__ = ["base_folder"]

@@ -42,18 +42,20 @@ def test_a_poisoned_token_fails_its_row_alone() -> None:
 
 def test_rows_begin_and_write_their_own_tokens_again() -> None:
     engine = FakeEngine()
-    begin = port.Begin(key=7, row=port.Row(ids=[5, 6, 7]), max_tokens=2)
-    assert ask(engine, port.Write(begin=[begin])).rows == [port.Written(ids=[5])]
-    assert ask(engine, port.Write(keys=[7])).rows == [port.Written(ids=[6], finish="length")]
-    assert ask(engine, port.Write(keys=[7])).rows[0].code == "not_loaded"
+    begin = port.StartSequence(key=7, row=port.Row(ids=[5, 6, 7]), max_tokens=2)
+    assert ask(engine, port.Generate(begin=[begin])).rows == [port.SequenceOutput(ids=[5])]
+    assert ask(engine, port.Generate(keys=[7])).rows == [
+        port.SequenceOutput(ids=[6], finish="length")
+    ]
+    assert ask(engine, port.Generate(keys=[7])).rows[0].code == "not_loaded"
 
 
 def test_a_written_row_keeps_to_its_sampling() -> None:
     sampling = port.Sampling(stop_ids=[7], logprobs=1)
-    begin = port.Begin(key=7, row=port.Row(ids=[5, 7]), max_tokens=9, sampling=sampling)
-    [written] = ask(FakeEngine(), port.Write(begin=[begin], num_tokens=4)).rows
+    begin = port.StartSequence(key=7, row=port.Row(ids=[5, 7]), max_tokens=9, sampling=sampling)
+    [written] = ask(FakeEngine(), port.Generate(begin=[begin], num_tokens=4)).rows
     certain = port.TokenLogprob(logprob=0.0, top=[(5, 0.0)])
-    assert written == port.Written(ids=[5], finish="stop", logprobs=[certain])
+    assert written == port.SequenceOutput(ids=[5], finish="stop", logprobs=[certain])
 
 
 def test_dying_loses_everything_and_grows_the_generation(tmp_path: Path) -> None:
@@ -62,7 +64,7 @@ def test_dying_loses_everything_and_grows_the_generation(tmp_path: Path) -> None
     slot = open_training(engine)
     engine.die()
     assert engine.generation == 2
-    assert ask(engine, port.Stats()) == port.Resident(
+    assert ask(engine, port.Stats()) == port.EngineStats(
         loaded={}, placed={}, training=[], cache_bytes=0, num_blocks=engine.info.num_blocks
     )
     with pytest.raises(NotLoaded):

@@ -98,11 +98,11 @@ def _writes_as_stock(engine: Engine, path: Path, text: str, length: int) -> None
     assert prompter.tokens(text, {"format": "plain"}) == tokenizer(text)["input_ids"]
     with torch.inference_mode():
         expected = stock.generate(torch.tensor([ids]), max_new_tokens=length, do_sample=False)
-    begin = port.Begin(key=1, row=port.Row(ids=ids), max_tokens=length)
-    first = engine.step(port.Write(begin=[begin]))
-    assert isinstance(first, port.Decoded), first
-    rest = engine.step(port.Write(keys=[1], num_tokens=length))
-    assert isinstance(rest, port.Decoded)
+    begin = port.StartSequence(key=1, row=port.Row(ids=ids), max_tokens=length)
+    first = engine.step(port.Generate(begin=[begin]))
+    assert isinstance(first, port.Generated), first
+    rest = engine.step(port.Generate(keys=[1], num_tokens=length))
+    assert isinstance(rest, port.Generated)
     written = [token for result in (*first.rows, *rest.rows) for token in result.ids]  # type: ignore[union-attr]
     tail = expected[0, len(ids) :].tolist()
     assert written == [token for token in tail if token not in info.end_ids]

@@ -58,8 +58,8 @@ def test_every_message_comes_back_with_its_defaults(kind: type[Any]) -> None:
 
 def test_every_message_class_is_a_step_a_result_or_part_of_one() -> None:
     parts = {
-        port.Site, port.Array, port.Row, port.File, port.LossOptions, port.Begin, port.Sampling,
-        port.Written, port.TokenLogprob, port.BaseEmbedding,
+        port.Site, port.Array, port.Row, port.File, port.LossOptions, port.StartSequence,
+        port.Sampling, port.SequenceOutput, port.TokenLogprob, port.BaseEmbedding,
     }  # fmt: skip
     assert set(port.Message.__subclasses__()) == set(message_types()) | parts
 

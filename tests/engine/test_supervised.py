@@ -32,7 +32,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 def answers_again(engine: SupervisedEngine) -> bool:
     try:
-        return isinstance(ask(engine, port.Stats()), port.Resident)
+        return isinstance(ask(engine, port.Stats()), port.EngineStats)
     except EngineGone:
         return False
 

@@ -85,13 +85,13 @@ def test_an_engine_that_answers_rubbish_is_replaced(engine: SupervisedEngine) ->
 def test_a_step_that_cannot_be_encoded_fails_alone(engine: SupervisedEngine) -> None:
     with pytest.raises(TypeError):
         engine.submit(port.Load(digest="d", semantics={"head": object()}, files=[]))
-    assert isinstance(ask(engine, port.Stats()), port.Resident)
+    assert isinstance(ask(engine, port.Stats()), port.EngineStats)
 
 
 def test_a_cancelled_step_disturbs_nobody(engine: SupervisedEngine) -> None:
     unanswered = engine.submit(port.Snapshot(slot=1))
     assert unanswered.cancel()
-    assert isinstance(ask(engine, port.Stats()), port.Resident)
+    assert isinstance(ask(engine, port.Stats()), port.EngineStats)
     engine.close()
     assert unanswered.cancelled()
 

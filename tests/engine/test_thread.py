@@ -27,7 +27,7 @@ def test_a_bad_base_raises_from_the_constructor(tmp_path: object) -> None:
 def test_closing_answers_what_was_submitted(engine: ThreadEngine) -> None:
     futures = [engine.submit(port.Stats()) for _ in range(20)]
     engine.close()
-    assert all(isinstance(future.result(0), port.Resident) for future in futures)
+    assert all(isinstance(future.result(0), port.EngineStats) for future in futures)
 
 
 def test_a_closed_engine_is_gone(engine: ThreadEngine) -> None:
@@ -39,7 +39,7 @@ def test_a_closed_engine_is_gone(engine: ThreadEngine) -> None:
 def test_a_cancelled_step_is_never_run_and_disturbs_nobody(engine: ThreadEngine) -> None:
     futures = [engine.submit(port.Stats()) for _ in range(50)]
     cancelled = [future.cancel() for future in futures]
-    assert isinstance(engine.submit(port.Stats()).result(10), port.Resident)
+    assert isinstance(engine.submit(port.Stats()).result(10), port.EngineStats)
     assert all(f.cancelled() == c for f, c in zip(futures, cancelled, strict=True))
 
 

@@ -26,7 +26,7 @@ QUEUE = QueueLimits(max_rows=20, max_tokens=200, slot_bytes=2**20)
 
 
 @dataclass
-class Bench:
+class DispatchEnv:
     directory: Path
     engine: HeldEngine = field(default_factory=HeldEngine)
     limits: BatchLimits = BATCH

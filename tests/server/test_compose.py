@@ -18,7 +18,7 @@ from server.dispatch.compositions import Compositions, composed_digest
 from server.errors import Overloaded
 from server.main import Server
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
-from tests.server.dispatching import Bench
+from tests.server.dispatching import DispatchEnv
 
 INPUTS = ["a good day", "a bad day"]
 
@@ -144,21 +144,25 @@ async def test_compositions_nobody_uses_do_not_pile_up(tmp_path: Path) -> None:
 
 @pytest.mark.survival("D3")
 async def test_one_tenants_compositions_push_out_no_others(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    made = Compositions(port=bench.engine, residency=bench.residency, forget=bench.slots.forget)
-    mood = bench.version()
+    dispatch_env = DispatchEnv(tmp_path)
+    made = Compositions(
+        port=dispatch_env.engine, residency=dispatch_env.residency, forget=dispatch_env.slots.forget
+    )
+    mood = dispatch_env.version()
     other = replace(mood, tenant="globex")
     (await made.acquire(other, [(other, 0.5)])).release()
     for number in range(1, 60):
         (await made.acquire(mood, [(mood, float(number))])).release()
-    assert composed_digest(other.digest, {other.digest: 0.5}) in bench.engine.inner.loaded
+    assert composed_digest(other.digest, {other.digest: 0.5}) in dispatch_env.engine.inner.loaded
 
 
 @pytest.mark.survival("C7")
 async def test_a_tenant_uses_so_many_compositions_at_once_and_no_more(tmp_path: Path) -> None:
-    bench = Bench(tmp_path)
-    made = Compositions(port=bench.engine, residency=bench.residency, forget=bench.slots.forget)
-    mood = bench.version()
+    dispatch_env = DispatchEnv(tmp_path)
+    made = Compositions(
+        port=dispatch_env.engine, residency=dispatch_env.residency, forget=dispatch_env.slots.forget
+    )
+    mood = dispatch_env.version()
     held = [await made.acquire(mood, [(mood, float(number))]) for number in range(32)]
     with pytest.raises(Overloaded, match="32 different compositions"):
         await made.acquire(mood, [(mood, 99.0)])
@@ -166,23 +170,25 @@ async def test_a_tenant_uses_so_many_compositions_at_once_and_no_more(tmp_path: 
     (await made.acquire(mood, [(mood, 99.0)])).release()
     for lease in held:
         lease.release()
-    assert bench.residency.num_leases == 0
+    assert dispatch_env.residency.num_leases == 0
 
 
 async def test_a_composition_is_not_unloaded_between_being_made_and_being_leased(
     tmp_path: Path,
 ) -> None:
-    bench = Bench(tmp_path)
-    made = Compositions(port=bench.engine, residency=bench.residency, forget=bench.slots.forget)
-    mood = bench.version()
+    dispatch_env = DispatchEnv(tmp_path)
+    made = Compositions(
+        port=dispatch_env.engine, residency=dispatch_env.residency, forget=dispatch_env.slots.forget
+    )
+    mood = dispatch_env.version()
     for number in range(16):
         (await made.acquire(mood, [(mood, float(number))])).release()
     # the new one pushes out the oldest, which is asked for again at the same moment
     leases = await asyncio.gather(*(made.acquire(mood, [(mood, w)]) for w in (16.0, 0.0)))
-    assert {lease.digest for lease in leases} <= set(bench.engine.inner.loaded)
+    assert {lease.digest for lease in leases} <= set(dispatch_env.engine.inner.loaded)
     again = await asyncio.gather(*(made.acquire(mood, [(mood, w)]) for w in (17.0, 18.0, 16.0)))
-    assert {lease.digest for lease in again} <= set(bench.engine.inner.loaded)
-    assert {lease.digest for lease in leases} <= set(bench.engine.inner.loaded)
+    assert {lease.digest for lease in again} <= set(dispatch_env.engine.inner.loaded)
+    assert {lease.digest for lease in leases} <= set(dispatch_env.engine.inner.loaded)
 
 
 async def test_an_unknown_composition_error_reaches_grpc_with_its_code(tmp_path: Path) -> None:

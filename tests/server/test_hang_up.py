@@ -30,11 +30,11 @@ TEXT = "x" * 120
 class SteppingEngine(FakeEngine):
     """Answers each step that writes when it is told to, and counts those it was told to."""
 
-    waiting: list[tuple[Future[port.Result], port.Write]] = field(default_factory=list)
+    waiting: list[tuple[Future[port.Result], port.Generate]] = field(default_factory=list)
     num_told: int = 0
 
     def submit(self, step: port.Step) -> Future[port.Result]:
-        if not isinstance(step, port.Write):
+        if not isinstance(step, port.Generate):
             return FakeEngine.submit(self, step)
         future: Future[port.Result] = Future()
         self.waiting.append((future, step))
@@ -69,7 +69,7 @@ async def assert_free_within_a_step(server: Server, engine: SteppingEngine) -> N
         engine.tell()
     await until(lambda: not server.parts.dispatch.writer.texts)
     resident = engine.submit(port.Stats()).result()
-    assert isinstance(resident, port.Resident)
+    assert isinstance(resident, port.EngineStats)
     assert resident.running == []
     assert resident.used_blocks == 0
     assert server.parts.dispatch.slots.num_leases == 0

@@ -12,13 +12,13 @@ import pytest
 from server.errors import Overloaded
 from server.pools.work_pool import WorkPool
 from server.service.resources.job_feed import JobFeed
-from tests.trainer.build import Bench, jsonl, mood_rows
+from tests.trainer.build import TrainerEnv, jsonl, mood_rows
 from trainer.jobs.store import JobStore
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(directory=tmp_path)
+def trainer_env(tmp_path: Path) -> Iterator[TrainerEnv]:
+    made = TrainerEnv(directory=tmp_path)
     yield made
     made.close()
 
@@ -30,21 +30,24 @@ def lookups() -> Iterator[WorkPool]:
     made.close()
 
 
-def feed_of(bench: Bench, lookups: WorkPool, max_streams: int = 100) -> JobFeed[int]:
-    return JobFeed(bench.store.changes, lookups, max_streams=max_streams, poll_s=0.01)
+def feed_of(trainer_env: TrainerEnv, lookups: WorkPool, max_streams: int = 100) -> JobFeed[int]:
+    return JobFeed(trainer_env.store.changes, lookups, max_streams=max_streams, poll_s=0.01)
 
 
 @pytest.mark.survival("C11")
 async def test_many_watchers_of_a_job_read_it_once_for_each_change(
-    bench: Bench, lookups: WorkPool
+    trainer_env: TrainerEnv, lookups: WorkPool
 ) -> None:
-    feed, job = feed_of(bench, lookups), bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    feed, job = (
+        feed_of(trainer_env, lookups),
+        trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()))),
+    )
     reads: list[int] = []
 
     async def read(after: int) -> int:
         reads.append(after)
         await asyncio.sleep(0.01)
-        return bench.store.job(job.tenant, job.id).revision
+        return trainer_env.store.job(job.tenant, job.id).revision
 
     async def watch() -> list[int]:
         with feed.watching(job.tenant, job.id, read) as watched:
@@ -55,24 +58,25 @@ async def test_many_watchers_of_a_job_read_it_once_for_each_change(
 
     watching = [asyncio.ensure_future(watch()) for _ in range(50)]
     await asyncio.sleep(0.05)
-    bench.trainer.pause(job.tenant, job.id)
+    trainer_env.trainer.pause(job.tenant, job.id)
     seen = await asyncio.gather(*watching)
     assert all(second > first for first, second in seen)
     assert len(reads) < 10
 
 
 async def test_a_change_by_another_process_wakes_and_another_jobs_does_not(
-    bench: Bench, lookups: WorkPool
+    trainer_env: TrainerEnv, lookups: WorkPool
 ) -> None:
-    feed = feed_of(bench, lookups)
+    feed = feed_of(trainer_env, lookups)
     watched_job, other_job = (
-        bench.trainer.submit(bench.spec(jsonl(mood_rows()), task=name)) for name in ("a", "b")
+        trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()), task=name))
+        for name in ("a", "b")
     )
 
     async def read(after: int) -> int:
         return after
 
-    elsewhere = JobStore.open(bench.directory / "jobs.db")
+    elsewhere = JobStore.open(trainer_env.directory / "jobs.db")
     with feed.watching(watched_job.tenant, watched_job.id, read) as watched:
         assert await watched.change(1)  # the first look at all
         elsewhere.pause(other_job.tenant, other_job.id)
@@ -84,9 +88,9 @@ async def test_a_change_by_another_process_wakes_and_another_jobs_does_not(
 
 @pytest.mark.survival("C11")
 async def test_a_tenants_streams_are_bounded_and_another_tenants_are_its_own(
-    bench: Bench, lookups: WorkPool
+    trainer_env: TrainerEnv, lookups: WorkPool
 ) -> None:
-    feed = feed_of(bench, lookups, max_streams=2)
+    feed = feed_of(trainer_env, lookups, max_streams=2)
 
     async def read(after: int) -> int:
         return after

@@ -17,7 +17,7 @@ import numpy as np
 import openai
 import pytest
 
-from engine.port import Write
+from engine.port import Generate
 from engine.testing.fake_engine import FakeEngine
 from server.auth.keys import create_key
 from server.http_api.openai import chat, completions, embeddings
@@ -93,7 +93,7 @@ async def test_each_of_n_texts_has_a_seed_of_its_own(tmp_path: Path) -> None:
     engine = FakeEngine()
     async with client(tmp_path, engine) as (api, _server):
         await api.completions.create(model="fake", prompt=["abc", "xyz"], n=2, seed=7)
-        begun = [b for s in engine.steps if isinstance(s, Write) for b in s.begin]
+        begun = [b for s in engine.steps if isinstance(s, Generate) for b in s.begin]
         assert [b.sampling.seed for b in begun] == [7, 8, 7, 8]
         assert {b.sampling.temperature for b in begun} == {1.0}
         assert {b.salt for b in begun} == {"default"}
@@ -254,7 +254,7 @@ async def test_what_json_schema_asks_reaches_the_engine(tmp_path: Path) -> None:
             await api.chat.completions.create(
                 model="fake", messages=[{"role": "user", "content": "hi"}], **form
             )
-        begun = [b for s in engine.steps if isinstance(s, Write) for b in s.begin]
+        begun = [b for s in engine.steps if isinstance(s, Generate) for b in s.begin]
         # two of them ask for the same in other words
         assert len({b.sampling.grammar for b in begun}) == len(forms) - 1
         assert all(b.sampling.grammar for b in begun)
@@ -269,7 +269,7 @@ async def test_sampling_by_vllms_names_reaches_the_engine(tmp_path: Path) -> Non
             extra_body={"top_k": -1, "min_p": 0.1, "repetition_penalty": 1.1, "ignore_eos": True,
                         "stop_token_ids": [7]},
         )  # fmt: skip
-        begun = next(b for s in engine.steps if isinstance(s, Write) for b in s.begin)
+        begun = next(b for s in engine.steps if isinstance(s, Generate) for b in s.begin)
         sampling = begun.sampling
         assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.5, 0.9, 0)
         assert (sampling.min_p, sampling.repetition_penalty) == (0.1, 1.1)

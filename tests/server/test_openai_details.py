@@ -12,7 +12,7 @@ from typing import Any
 import openai
 import pytest
 
-from engine.port import Result, Step, Write
+from engine.port import Generate, Result, Step
 from engine.testing.fake_engine import FakeEngine
 from server.auth.keys import create_key
 from tests.server.build import http_client, publish, registry_of, running, until
@@ -26,7 +26,7 @@ class SlowWriter(FakeEngine):
     """Writes a token in a twentieth of a second."""
 
     def submit(self, step: Step) -> Future[Result]:
-        if not isinstance(step, Write):
+        if not isinstance(step, Generate):
             return super().submit(step)
         later: Future[Result] = Future()
         later.set_running_or_notify_cancel()

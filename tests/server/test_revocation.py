@@ -32,8 +32,8 @@ class Silent(FakeEngine):
     """Begins to write, and never goes on."""
 
     def submit(self, step: port.Step) -> Future[port.Result]:
-        num_written = sum(isinstance(each, port.Write) for each in self.steps)
-        if isinstance(step, port.Write) and num_written > 3:
+        num_written = sum(isinstance(each, port.Generate) for each in self.steps)
+        if isinstance(step, port.Generate) and num_written > 3:
             return Future()
         return super().submit(step)
 

@@ -17,7 +17,7 @@ import pytest
 from engine.config import EngineConfig
 from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
-from tests.trainer.build import TENANT, Bench, jsonl
+from tests.trainer.build import TENANT, TrainerEnv, jsonl
 from trainer.jobs.states import Status
 from trainer.jobs.values import Job
 
@@ -39,30 +39,34 @@ class Yard:
     def __init__(self, base: Path, directory: Path) -> None:
         self.base = base
         engine = ThreadEngine(EngineConfig(base=str(base), dtype="float32", threads=1, num_slots=4))
-        self.bench = Bench(directory=directory, port=engine)
-        self.bench.clock.now = time.time()
+        self.trainer_env = TrainerEnv(directory=directory, port=engine)
+        self.trainer_env.clock.now = time.time()
         self.workers: list[subprocess.Popen[bytes]] = []
 
     def submit(self, **given: Any) -> Job:
-        return self.bench.trainer.submit(self.bench.spec(ROWS, settings=SETTINGS, **given))
+        return self.trainer_env.trainer.submit(
+            self.trainer_env.spec(ROWS, settings=SETTINGS, **given)
+        )
 
     def start(self) -> subprocess.Popen[bytes]:
         command = [
             sys.executable, "-m", "adapterd", "worker", "--base", str(self.base), "--threads", "1",
-            "--data-dir", str(self.bench.directory), "--dtype", "float32",
+            "--data-dir", str(self.trainer_env.directory), "--dtype", "float32",
             "--set", f"lease_s={LEASE_S}", "--set", "checkpoint_s=0.2", "--set", "num_slots=3",
             "--set", "kv_cache_bytes=16777216",
         ]  # fmt: skip
         root = Path(__file__).parents[2]
-        with (self.bench.directory / "workers.log").open("ab") as log:
+        with (self.trainer_env.directory / "workers.log").open("ab") as log:
             self.workers.append(subprocess.Popen(command, cwd=root, stderr=log))
         return self.workers[-1]
 
     def job(self, job: Job) -> Job:
-        return self.bench.trainer.get(TENANT, job.id)
+        return self.trainer_env.trainer.get(TENANT, job.id)
 
     def codes(self, job: Job) -> list[str]:
-        return [event.code for event in self.bench.trainer.events(TENANT, job.id, limit=10_000)]
+        return [
+            event.code for event in self.trainer_env.trainer.events(TENANT, job.id, limit=10_000)
+        ]
 
     def until(self, true: Callable[[], bool], what: str, timeout_s: float = 120) -> None:
         give_up = time.monotonic() + timeout_s
@@ -71,14 +75,14 @@ class Yard:
             time.sleep(0.02)
 
     def log(self) -> str:
-        return (self.bench.directory / "workers.log").read_text()
+        return (self.trainer_env.directory / "workers.log").read_text()
 
     def close(self) -> None:
         for worker in self.workers:
             worker.kill()  # its engine ends with it
             worker.wait()
-        self.bench.port.close()
-        self.bench.close()
+        self.trainer_env.port.close()
+        self.trainer_env.close()
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +102,7 @@ def digest(base: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Of the job's version, where nothing stops it."""
     yard = Yard(base, tmp_path_factory.mktemp("whole"))
     job = yard.submit()
-    assert yard.bench.trainer.run_once()
+    assert yard.trainer_env.trainer.run_once()
     found = yard.job(job).digest
     assert found is not None
     yard.close()
@@ -123,8 +127,8 @@ def test_what_a_worker_leaves_the_next_one_ends_as_if_there_had_been_one(
     ended = yard.job(job)
     assert (ended.status, ended.digest) == (Status.SUCCEEDED, digest), yard.log()
     assert yard.codes(job).count("training.resumed") == 1
-    assert [v.digest for v in yard.bench.registry.versions(TENANT, "mood")] == [digest]
-    assert list((yard.bench.directory / "checkpoints").iterdir()) == []
+    assert [v.digest for v in yard.trainer_env.registry.versions(TENANT, "mood")] == [digest]
+    assert list((yard.trainer_env.directory / "checkpoints").iterdir()) == []
 
 
 @pytest.mark.survival("F4")
@@ -142,5 +146,5 @@ def test_a_worker_that_was_frozen_while_another_took_its_job_publishes_nothing(
     yard.until(lambda: "job.lost" in yard.log(), "the first worker's insight")
     assert (ended.status, ended.digest, ended.attempt) == (Status.SUCCEEDED, digest, 2)
     assert yard.job(job) == ended
-    assert len(yard.bench.registry.versions(TENANT, "mood")) == 1
+    assert len(yard.trainer_env.registry.versions(TENANT, "mood")) == 1
     assert first.poll() is None

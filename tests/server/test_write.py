@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adapterd.v1 import predictor_pb2
-from engine.port import Predict, Release, Write
+from engine.port import FreeSequences, Generate, Predict
 from engine.testing.fake_engine import FakeEngine
 from server.main import Server
 from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
@@ -176,14 +176,14 @@ async def test_other_rows_are_answered_between_two_tokens(tmp_path: Path) -> Non
         publish(registry_of(server), "draft", head=PLAIN)
         publish(registry_of(server), "mood")
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Generate) for step in engine.steps))
         await post(server, "mood", "a good day")
-        kinds = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
+        kinds = [type(s) for s in engine.steps if isinstance(s, Generate | Predict)]
         assert (await writing)["outputs"][0]["usage"]["completion_tokens"] == 122
         first = kinds.index(Predict)
-        assert kinds[:first].count(Write) > 0
-        after = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
-        assert after.count(Write) > kinds[:first].count(Write)
+        assert kinds[:first].count(Generate) > 0
+        after = [type(s) for s in engine.steps if isinstance(s, Generate | Predict)]
+        assert after.count(Generate) > kinds[:first].count(Generate)
         assert_all_given_back(server)
 
 
@@ -192,9 +192,9 @@ async def test_a_caller_who_hangs_up_takes_its_rows_along(tmp_path: Path) -> Non
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "draft", head=PLAIN)
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Generate) for step in engine.steps))
         writing.cancel()
-        await until(lambda: any(isinstance(step, Release) for step in engine.steps))
+        await until(lambda: any(isinstance(step, FreeSequences) for step in engine.steps))
         await until(lambda: not engine.writing.rows)
         assert_all_given_back(server)
 
@@ -206,7 +206,7 @@ async def test_an_engine_that_dies_gives_a_retryable_error_and_writes_again_afte
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "draft", head=PLAIN)
         writing = asyncio.create_task(post(server, "draft", "x" * 120))
-        await until(lambda: any(isinstance(step, Write) for step in engine.steps))
+        await until(lambda: any(isinstance(step, Generate) for step in engine.steps))
         engine.die()
         assert (await writing).get("code") == "engine_gone" or "outputs" in await writing
         assert (await post(server, "draft", "hello"))["outputs"][0]["finish_reason"] == "stop"
@@ -223,8 +223,8 @@ async def test_one_text_may_be_sorted_and_answered_in_one_call(tmp_path: Path) -
         draft, mood = answer["results"]
         assert draft["outputs"] == (await post(server, "draft", "a good day"))["outputs"]
         assert mood["outputs"] == (await post(server, "mood", "a good day"))["outputs"]
-        kinds = [type(s) for s in engine.steps if isinstance(s, Write | Predict)]
-        assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Write)
+        kinds = [type(s) for s in engine.steps if isinstance(s, Generate | Predict)]
+        assert kinds.index(Predict) < len(kinds) - 1 - kinds[::-1].index(Generate)
         assert_all_given_back(server)
 
 
@@ -296,9 +296,9 @@ async def test_a_stop_string_ends_the_row_in_the_engine_within_a_step(tmp_path: 
         output = (await post(server, "draft", "abcdefgh", stop=whole[2]))["outputs"][0]
         assert output["text"] == whole[:2]
         assert output["finish_reason"] == "stop"
-        kinds = [type(step) for step in engine.steps if isinstance(step, Write | Release)]
-        assert kinds[-1] is Release
-        assert kinds.count(Write) == output["usage"]["completion_tokens"]
+        kinds = [type(step) for step in engine.steps if isinstance(step, Generate | FreeSequences)]
+        assert kinds[-1] is FreeSequences
+        assert kinds.count(Generate) == output["usage"]["completion_tokens"]
         assert_all_given_back(server)
 
 

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from engine.errors import EngineGone, OutOfMemory
-from engine.port import Release, Write, Written
+from engine.port import FreeSequences, Generate, SequenceOutput
 from engine.testing.fake_engine import FakeEngine
 from server.dispatch.draft import Draft
 from server.dispatch.entry import Answer, Entry
@@ -24,7 +24,7 @@ from server.errors import DeadlinePassed
 from server.metrics.generation_metrics import WritingMetrics
 from server.metrics.metrics import Metrics
 from tests.server.build import publish
-from tests.server.dispatching import Bench, entry, settled
+from tests.server.dispatching import DispatchEnv, entry, settled
 
 LIMITS: dict[str, Any] = {
     "max_rows": 8, "max_tokens": 20, "num_blocks": 60, "block_tokens": 16, "max_adapters": 4,
@@ -43,7 +43,7 @@ class Fragile(Metrics):
         super().batch(**numbers)
 
 
-class Desk(Bench):
+class Desk(DispatchEnv):
     """A writer beside the batcher, over the same engine and slots."""
 
     def __post_init__(self) -> None:
@@ -91,8 +91,8 @@ class Desk(Bench):
         return [[len(b.row.ids) for b in s.begin] for s in self.writes if s.begin]
 
     @property
-    def writes(self) -> list[Write]:
-        return [step for step in self.fake.steps if isinstance(step, Write)]
+    def writes(self) -> list[Generate]:
+        return [step for step in self.fake.steps if isinstance(step, Generate)]
 
     async def decoding(self) -> None:
         await between(lambda: any(step.keys for step in self.writes))
@@ -119,7 +119,7 @@ async def test_a_release_that_fails_stops_nobody_elses_text(tmp_path: Path) -> N
     lease = await desk.draft()
     leaving, staying = desk.write(lease, 9, 9), desk.write(lease, 8, 8)
     await desk.decoding()
-    desk.fake.broken[Release] = EngineGone()
+    desk.fake.broken[FreeSequences] = EngineGone()
     leaving.cancel()
     async with asyncio.timeout(2):
         assert len((await staying).rows) == 1
@@ -192,14 +192,14 @@ async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, began
     desk = Desk(tmp_path)
     lease = await desk.draft()
     if not began:
-        desk.fake.broken[Write] = OutOfMemory()
+        desk.fake.broken[Generate] = OutOfMemory()
     text = desk.write(lease, 9, 9)
     if began:
         await between(lambda: bool(desk.begun()))
-        desk.fake.broken[Write] = OutOfMemory()
+        desk.fake.broken[Generate] = OutOfMemory()
     with pytest.raises(OutOfMemory):
         await text
-    released = {k for s in desk.fake.steps if isinstance(s, Release) for k in s.keys}
+    released = {k for s in desk.fake.steps if isinstance(s, FreeSequences) for k in s.keys}
     assert released == {begin.key for step in desk.writes for begin in step.begin}
     desk.assert_nothing_left()
 
@@ -349,7 +349,7 @@ async def test_a_text_whose_deadline_passes_is_answered_and_released_within_a_st
     desk.writer.texts[0].entry.deadline = 0.0
     num_steps = len(desk.writes)
     (row,) = (await made).rows
-    assert isinstance(row, Written)
+    assert isinstance(row, SequenceOutput)
     assert row.finish == "length"
     assert 0 < len(row.ids) < 100
     assert len(desk.writes) <= num_steps + 1
@@ -365,7 +365,7 @@ async def test_a_text_that_was_cut_is_written_no_further(tmp_path: Path) -> None
     num_steps = len(desk.writes)
     assert desk.writer.cut([made])
     (row,) = (await answering).rows
-    assert isinstance(row, Written)
+    assert isinstance(row, SequenceOutput)
     assert row.finish == "length"
     await between(lambda: not desk.writer.texts)
     assert len(desk.writes) <= num_steps + 1

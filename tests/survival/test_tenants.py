@@ -78,7 +78,7 @@ async def test_what_is_remembered_of_a_prompt_is_kept_under_its_tenant(tmp_path:
                 assert (await http.post("/v1/tasks/draft/predict", json=asked)).status_code == 200
                 asked = {"model": "draft", "prompt": "a secret beginning", "max_tokens": 4}
                 assert (await http.post("/v1/completions", json=asked)).status_code == 200
-    writes = [step for step in engine.steps if isinstance(step, port.Write)]
+    writes = [step for step in engine.steps if isinstance(step, port.Generate)]
     begun = [begin for step in writes for begin in step.begin]
     assert [begin.salt for begin in begun] == ["acme", "acme", "globex", "globex"]
 

@@ -99,7 +99,7 @@ class Clock:
 
 
 @dataclass(slots=True, kw_only=True)
-class Bench:
+class TrainerEnv:
     """A trainer with everything it stands on, in one directory."""
 
     directory: Path

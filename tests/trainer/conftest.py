@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.build import Bench
+from tests.trainer.build import TrainerEnv
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(directory=tmp_path)
+def trainer_env(tmp_path: Path) -> Iterator[TrainerEnv]:
+    made = TrainerEnv(directory=tmp_path)
     yield made
     made.close()

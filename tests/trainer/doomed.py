@@ -13,7 +13,7 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.port import Result, Step, Train
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import Bench, jsonl, mood_rows
+from tests.trainer.build import TrainerEnv, jsonl, mood_rows
 
 
 def die() -> NoReturn:
@@ -32,7 +32,7 @@ class DiesTraining(FakeEngine):
 
 def main(directory: str, when: str) -> None:
     port = DiesTraining() if when == "training" else FakeEngine()
-    bench = Bench(directory=Path(directory), port=port)
+    trainer_env = TrainerEnv(directory=Path(directory), port=port)
     publish = Registry.publish
 
     def published_then_dead(self: Registry, **given: Any) -> Version:
@@ -41,8 +41,8 @@ def main(directory: str, when: str) -> None:
 
     if when == "published":
         Registry.publish = published_then_dead  # type: ignore[method-assign]
-    bench.trainer.submit(bench.spec(jsonl(mood_rows())))
-    bench.trainer.run_once()
+    trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+    trainer_env.trainer.run_once()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from engine.config import EngineConfig
 from engine.port import Result, Save, Step, Train
 from engine.runtime.in_thread import ThreadEngine
 from engine.training import masters
-from tests.trainer.build import Bench, jsonl, mood_rows
+from tests.trainer.build import TrainerEnv, jsonl, mood_rows
 from tests.trainer.doomed import die
 from trainer.training import run_checkpoints
 
@@ -67,12 +67,12 @@ def main(directory: str, base: str, when: str) -> None:
         masters.Masters.write = half  # type: ignore[method-assign]
     if when == "before it counts":
         run_checkpoints.write_whole = nth(9, run_checkpoints.write_whole)
-    bench = Bench(
+    trainer_env = TrainerEnv(
         directory=Path(directory), port=Dying(config, kind, number), checkpoint_s=0.0,
         pace_clock=lambda: 0.0,
     )  # fmt: skip
-    bench.trainer.submit(bench.spec(jsonl(mood_rows()), settings=SETTINGS))
-    bench.trainer.run_once()
+    trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()), settings=SETTINGS))
+    trainer_env.trainer.run_once()
 
 
 if __name__ == "__main__":

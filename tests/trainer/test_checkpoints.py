@@ -10,7 +10,7 @@ import pytest
 from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.port import Checkpoint, OpenTraining, TrainingOpened
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import Bench, Clock, jsonl, mood_rows
+from tests.trainer.build import Clock, TrainerEnv, jsonl, mood_rows
 from trainer.engine_client import ask
 from trainer.errors import LeaseLost, StorageFailed
 from trainer.jobs.values import Claim
@@ -32,15 +32,15 @@ def slot() -> tuple[FakeEngine, int]:
     return port, ask(port, opening, TrainingOpened).slot
 
 
-def claims(bench: Bench, num: int) -> list[Claim]:
+def claims(trainer_env: TrainerEnv, num: int) -> list[Claim]:
     """One job, claimed again and again after its worker was lost."""
-    bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
     found = []
     for _ in range(num):
-        claim = bench.store.claim("worker", 1.0)
+        claim = trainer_env.store.claim("worker", 1.0)
         assert claim is not None
         found.append(claim)
-        bench.clock.now += 5
+        trainer_env.clock.now += 5
     return found
 
 
@@ -104,10 +104,10 @@ def test_a_state_that_nobody_can_read_is_no_checkpoint(tmp_path: Path, content: 
 
 
 def test_a_later_claim_finds_what_the_one_before_wrote_and_takes_it_away(
-    bench: Bench, slot: tuple[FakeEngine, int]
+    trainer_env: TrainerEnv, slot: tuple[FakeEngine, int]
 ) -> None:
-    first, second = claims(bench, 2)
-    checkpoints = Checkpoints(bench.directory / "checkpoints")
+    first, second = claims(trainer_env, 2)
+    checkpoints = Checkpoints(trainer_env.directory / "checkpoints")
     before = checkpoints.take(first).run("seed-0")
     before.write(*slot, STATE, ended=False)
     after = checkpoints.take(second).run("seed-0")
@@ -118,32 +118,32 @@ def test_a_later_claim_finds_what_the_one_before_wrote_and_takes_it_away(
     assert after.last() == kept
 
 
-def test_a_claim_that_was_overtaken_cannot_take_the_folder_back(bench: Bench) -> None:
-    first, second = claims(bench, 2)
-    checkpoints = Checkpoints(bench.directory / "checkpoints")
+def test_a_claim_that_was_overtaken_cannot_take_the_folder_back(trainer_env: TrainerEnv) -> None:
+    first, second = claims(trainer_env, 2)
+    checkpoints = Checkpoints(trainer_env.directory / "checkpoints")
     checkpoints.take(second)
     with pytest.raises(LeaseLost):
         checkpoints.take(first)
 
 
 def test_what_a_dead_writer_left_half_is_removed_by_the_next_claim(
-    bench: Bench, slot: tuple[FakeEngine, int]
+    trainer_env: TrainerEnv, slot: tuple[FakeEngine, int]
 ) -> None:
-    first, second = claims(bench, 2)
-    checkpoints = Checkpoints(bench.directory / "checkpoints")
+    first, second = claims(trainer_env, 2)
+    checkpoints = Checkpoints(trainer_env.directory / "checkpoints")
     checkpoints.take(first).run("seed-0").write(*slot, STATE, ended=False)
-    folder = next((bench.directory / "checkpoints").glob("*/*/seed-0"))
+    folder = next((trainer_env.directory / "checkpoints").glob("*/*/seed-0"))
     (folder / ".7.part").mkdir()
     (folder / ".7.part" / "model.safetensors").write_bytes(b"half")
     checkpoints.take(second)
-    assert list((bench.directory / "checkpoints").rglob("*.part")) == []
+    assert list((trainer_env.directory / "checkpoints").rglob("*.part")) == []
 
 
-def test_a_folder_that_cannot_be_made_is_a_storage_failure(bench: Bench) -> None:
-    (claim,) = claims(bench, 1)
-    (bench.directory / "checkpoints").write_text("no folder")
+def test_a_folder_that_cannot_be_made_is_a_storage_failure(trainer_env: TrainerEnv) -> None:
+    (claim,) = claims(trainer_env, 1)
+    (trainer_env.directory / "checkpoints").write_text("no folder")
     with pytest.raises(StorageFailed):
-        Checkpoints(bench.directory / "checkpoints").take(claim)
+        Checkpoints(trainer_env.directory / "checkpoints").take(claim)
 
 
 def test_the_sweep_drops_what_ended_jobs_left_once_it_is_old(tmp_path: Path) -> None:

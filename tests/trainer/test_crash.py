@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from tests.trainer.build import TENANT, Bench
+from tests.trainer.build import TENANT, TrainerEnv
 from trainer.jobs.values import JobSpec
 
 MAX_STEPS = 200
@@ -25,7 +25,7 @@ pytestmark = [
 ]
 
 
-def run_and_die(directory: Path, die_at: int, act: Callable[[Bench], object]) -> bool:
+def run_and_die(directory: Path, die_at: int, act: Callable[[TrainerEnv], object]) -> bool:
     """Run `act` in a child that dies before the step; whether it died."""
     sys.stdout.flush()
     child = os.fork()
@@ -39,14 +39,14 @@ def run_and_die(directory: Path, die_at: int, act: Callable[[Bench], object]) ->
             left -= 1
 
         try:
-            bench = Bench(directory=directory)
+            trainer_env = TrainerEnv(directory=directory)
             for name in ("before_cursor_execute", "commit"):
                 event.listen(Engine, name, step)
             sys.addaudithook(lambda name, _: step() if name in CHANGES else None)
             fsync = os.fsync
             os.fsync = lambda file: (step(), fsync(file))[1]
             left = die_at
-            act(bench)
+            act(trainer_env)
             os._exit(0)
         finally:
             os._exit(1)
@@ -58,9 +58,9 @@ def run_and_die(directory: Path, die_at: int, act: Callable[[Bench], object]) ->
     return False
 
 
-def sweep_steps(tmp_path: Path, act: Callable[[Bench], object]) -> list[tuple[int, int]]:
+def sweep_steps(tmp_path: Path, act: Callable[[TrainerEnv], object]) -> list[tuple[int, int]]:
     """How many files and jobs there are after a death at each step; those are whole."""
-    before = Bench(directory=tmp_path / "before")
+    before = TrainerEnv(directory=tmp_path / "before")
     before.upload(b"first")
     before.close()
     seen: list[tuple[int, int]] = []
@@ -68,44 +68,44 @@ def sweep_steps(tmp_path: Path, act: Callable[[Bench], object]) -> list[tuple[in
         directory = tmp_path / str(die_at)
         shutil.copytree(tmp_path / "before", directory)
         died = run_and_die(directory, die_at, act)
-        bench = Bench(directory=directory)
-        bench.clock.now = 2e10  # whatever is left over is old by now
-        bench.files.sweep()
-        records = bench.files.list(TENANT)
+        trainer_env = TrainerEnv(directory=directory)
+        trainer_env.clock.now = 2e10  # whatever is left over is old by now
+        trainer_env.files.sweep()
+        records = trainer_env.files.list(TENANT)
         for record in records:
-            assert len(bench.files.read(TENANT, record.id)) == record.bytes
+            assert len(trainer_env.files.read(TENANT, record.id)) == record.bytes
         stored = {path.name for path in (directory / "files").iterdir()}
         assert stored == {record.id for record in records}
-        jobs = bench.store.list_jobs(TENANT, None, 100)
+        jobs = trainer_env.store.list_jobs(TENANT, None, 100)
         for job in jobs:
-            assert [each.code for each in bench.store.list_events(TENANT, job.id, limit=9)] == [
-                "job.queued"
-            ]
+            assert [
+                each.code for each in trainer_env.store.list_events(TENANT, job.id, limit=9)
+            ] == ["job.queued"]
         seen.append((len(records), len(jobs)))
-        bench.close()
+        trainer_env.close()
         if not died:
             return seen
     raise AssertionError("the child never came to its end")
 
 
 def test_a_kill_at_any_step_of_an_upload_leaves_it_whole_or_absent(tmp_path: Path) -> None:
-    seen = sweep_steps(tmp_path, lambda bench: bench.upload(b"second"))
+    seen = sweep_steps(tmp_path, lambda trainer_env: trainer_env.upload(b"second"))
     assert len(seen) > 5
     assert list(dict.fromkeys(seen)) == [(1, 0), (2, 0)]
 
 
 def test_a_kill_at_any_step_of_a_file_s_deletion_leaves_it_whole_or_gone(tmp_path: Path) -> None:
-    def delete(bench: Bench) -> None:
-        (record,) = bench.files.list(TENANT)
-        bench.files.delete(TENANT, record.id)
+    def delete(trainer_env: TrainerEnv) -> None:
+        (record,) = trainer_env.files.list(TENANT)
+        trainer_env.files.delete(TENANT, record.id)
 
     assert list(dict.fromkeys(sweep_steps(tmp_path, delete))) == [(1, 0), (0, 0)]
 
 
 def test_a_kill_at_any_step_of_a_submission_leaves_a_whole_job_or_none(tmp_path: Path) -> None:
-    def submit(bench: Bench) -> None:
-        (record,) = bench.files.list(TENANT)
+    def submit(trainer_env: TrainerEnv) -> None:
+        (record,) = trainer_env.files.list(TENANT)
         spec = JobSpec(tenant=TENANT, task="mood", file_id=record.id)
-        bench.store.submit("job-1", spec)
+        trainer_env.store.submit("job-1", spec)
 
     assert list(dict.fromkeys(sweep_steps(tmp_path, submit))) == [(1, 0), (1, 1)]

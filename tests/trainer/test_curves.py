@@ -9,7 +9,7 @@ import pytest
 
 from engine.port import Result, Step, Train, Trained
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.training.curves import overfits
 from trainer.training.loop_state import Epoch
 
@@ -57,12 +57,12 @@ class Memorising(FakeEngine):
 
 
 def test_a_job_that_overfits_says_so_once_for_each_run(tmp_path: Any) -> None:
-    bench = Bench(directory=tmp_path, port=Memorising())
+    trainer_env = TrainerEnv(directory=tmp_path, port=Memorising())
     settings = {"epochs": 8, "patience": 8, "batch_rows": 8, "seeds": 2, "warmup_share": 0.0}
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows(80)), settings=settings))
-    assert bench.trainer.run_once()
-    events = bench.trainer.events(TENANT, job.id, limit=99)
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows(80)), settings=settings))
+    assert trainer_env.trainer.run_once()
+    events = trainer_env.trainer.events(TENANT, job.id, limit=99)
     found = [event for event in events if event.code == "run.overfits"]
     assert [event.data["run"] for event in found] == ["seed-0", "seed-1"]
     assert "while the dev loss rose from" in found[0].message
-    bench.close()
+    trainer_env.close()

@@ -14,7 +14,7 @@ import pytest
 from engine.port import Result, Step, Train
 from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from tests.trainer.test_trainer import assert_clean
 from trainer.errors import BadDataset, BadSetting, Busy
 from trainer.jobs.states import Status
@@ -42,10 +42,10 @@ class Paced(FakeEngine):
         return FakeEngine.submit(self, step)
 
 
-def test_steps_tokens_and_rows_are_those_of_the_job(bench: Bench) -> None:
+def test_steps_tokens_and_rows_are_those_of_the_job(trainer_env: TrainerEnv) -> None:
     settings = {"epochs": 4, "batch_rows": 8, "seeds": 2, "patience": 99}
-    spec = bench.spec(jsonl(mood_rows(100)), settings=settings)
-    found = bench.trainer.estimate(spec)
+    spec = trainer_env.spec(jsonl(mood_rows(100)), settings=settings)
+    found = trainer_env.trainer.estimate(spec)
     assert found.rows == {"train": 72, "dev": 8, "test": 20}
     assert found.steps == 2 * 4 * 9
     assert found.tokens % (2 * 4) == 0
@@ -53,30 +53,30 @@ def test_steps_tokens_and_rows_are_those_of_the_job(bench: Bench) -> None:
     assert found.basis == "measured"
 
 
-def test_trials_further_seeds_and_the_learning_curve_are_counted(bench: Bench) -> None:
+def test_trials_further_seeds_and_the_learning_curve_are_counted(trainer_env: TrainerEnv) -> None:
     search = {"trials": 3, "halving": False, "space": {"rank": [4, 16]}}
     settings = {"epochs": 4, "batch_rows": 8, "seeds": 2, "search": search, "learning_curve": True}
-    found = bench.trainer.estimate(bench.spec(jsonl(mood_rows(100)), settings=settings))
+    found = trainer_env.trainer.estimate(trainer_env.spec(jsonl(mood_rows(100)), settings=settings))
     runs = 3 + 1 + 0.25 + 0.5
     assert found.steps == runs * 4 * 9
 
 
-def test_a_prompt_is_estimated_without_training(bench: Bench) -> None:
-    trainer = bench.trainer
-    sample = trainer._checks.sample(bench.spec(jsonl(mood_rows())))
+def test_a_prompt_is_estimated_without_training(trainer_env: TrainerEnv) -> None:
+    trainer = trainer_env.trainer
+    sample = trainer._checks.sample(trainer_env.spec(jsonl(mood_rows())))
     prompt = replace(sample, spec={**sample.spec, "kind": "prompt"})
-    found = estimate(prompt, bench.port, trainer._tools.tokenizer)
+    found = estimate(prompt, trainer_env.port, trainer._tools.tokenizer)
     assert (found.steps, found.seconds, found.basis) == (0, 0.0, "no training")
 
 
-def test_nothing_is_queued_and_the_slot_is_given_back(bench: Bench) -> None:
-    bench.trainer.estimate(bench.spec(jsonl(mood_rows())))
-    assert bench.trainer.list(TENANT) == []
-    assert_clean(bench)
+def test_nothing_is_queued_and_the_slot_is_given_back(trainer_env: TrainerEnv) -> None:
+    trainer_env.trainer.estimate(trainer_env.spec(jsonl(mood_rows())))
+    assert trainer_env.trainer.list(TENANT) == []
+    assert_clean(trainer_env)
 
 
-def test_memory_is_that_of_the_parameters_that_are_trained(bench: Bench) -> None:
-    found = bench.trainer.estimate(bench.spec(jsonl(mood_rows())))
+def test_memory_is_that_of_the_parameters_that_are_trained(trainer_env: TrainerEnv) -> None:
+    found = trainer_env.trainer.estimate(trainer_env.spec(jsonl(mood_rows())))
     assert found.trainable_parameters > 0
     assert found.slot_bytes == 4 * found.trainable_parameters
     assert found.optimizer_bytes == 20 * found.trainable_parameters
@@ -84,19 +84,19 @@ def test_memory_is_that_of_the_parameters_that_are_trained(bench: Bench) -> None
 
 def test_the_time_is_about_what_the_job_then_takes(tmp_path: Path) -> None:
     port = Paced()
-    bench = Bench(directory=tmp_path, port=port)
+    trainer_env = TrainerEnv(directory=tmp_path, port=port)
     settings = {"epochs": 6, "batch_rows": 16, "patience": 99, "seeds": 2}
-    spec = bench.spec(jsonl(mood_rows(300)), settings=settings)
+    spec = trainer_env.spec(jsonl(mood_rows(300)), settings=settings)
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
-    prepared = prepare(bench.files, spec, tokenizer)
+    prepared = prepare(trainer_env.files, spec, tokenizer)
     sample = take_sample(prepared, port.info, tokenizer, port.clock)
     found = estimate(sample, port, tokenizer, port.clock)
     port.now = 0.0
-    job = bench.trainer.submit(spec)
-    bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
+    job = trainer_env.trainer.submit(spec)
+    trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
     assert found.seconds == pytest.approx(port.now, rel=0.1)
-    bench.close()
+    trainer_env.close()
 
 
 @pytest.mark.parametrize(
@@ -104,37 +104,39 @@ def test_the_time_is_about_what_the_job_then_takes(tmp_path: Path) -> None:
     [({"kind": "magic"}, BadSetting), ({"text_column": "nothing"}, BadDataset)],
 )
 def test_what_would_be_refused_is_refused_unmeasured(
-    bench: Bench, given: dict[str, Any], error: type[Exception]
+    trainer_env: TrainerEnv, given: dict[str, Any], error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        bench.trainer.estimate(bench.spec(jsonl(mood_rows()), **given))
-    assert_clean(bench)
+        trainer_env.trainer.estimate(trainer_env.spec(jsonl(mood_rows()), **given))
+    assert_clean(trainer_env)
 
 
 def test_one_is_measured_at_a_time(tmp_path: Path) -> None:
     port = Paced()
-    bench = Bench(directory=tmp_path, port=port)
+    trainer_env = TrainerEnv(directory=tmp_path, port=port)
     port.held = threading.Event()
-    spec = bench.spec(jsonl(mood_rows()))
-    thread = threading.Thread(target=bench.trainer.estimate, args=(spec,))
+    spec = trainer_env.spec(jsonl(mood_rows()))
+    thread = threading.Thread(target=trainer_env.trainer.estimate, args=(spec,))
     thread.start()
-    while not bench.trainer._measuring.locked():
+    while not trainer_env.trainer._measuring.locked():
         time.sleep(0.005)
     with pytest.raises(Busy):
-        bench.trainer.estimate(spec)
+        trainer_env.trainer.estimate(spec)
     port.held.set()
     thread.join(10)
-    assert bench.trainer.estimate(spec).steps > 0
-    bench.close()
+    assert trainer_env.trainer.estimate(spec).steps > 0
+    trainer_env.close()
 
 
-def test_a_search_counts_its_trials_and_halving_makes_them_fewer(bench: Bench) -> None:
+def test_a_search_counts_its_trials_and_halving_makes_them_fewer(trainer_env: TrainerEnv) -> None:
     def steps(**search: Any) -> int:
         settings = {"epochs": 4, "batch_rows": 8, "seeds": 2, "search": {"trials": 6, **search}}
-        spec = bench.spec(jsonl(mood_rows(100)), settings=settings)
-        return bench.trainer.estimate(spec).steps
+        spec = trainer_env.spec(jsonl(mood_rows(100)), settings=settings)
+        return trainer_env.trainer.estimate(spec).steps
 
-    alone = bench.spec(jsonl(mood_rows(100)), settings={"epochs": 4, "batch_rows": 8, "seeds": 2})
+    alone = trainer_env.spec(
+        jsonl(mood_rows(100)), settings={"epochs": 4, "batch_rows": 8, "seeds": 2}
+    )
     whole = steps(halving=False, space={"learning_rate": [1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 6e-4]})
     assert whole == (6 + 1) * 4 * 9
-    assert bench.trainer.estimate(alone).steps < steps(halving=True) < whole
+    assert trainer_env.trainer.estimate(alone).steps < steps(halving=True) < whole

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from tests.trainer.test_job_store import claim, submit
 from trainer.errors import LeaseLost, StorageFailed, UnknownJob
 from trainer.jobs.database import Database
@@ -20,76 +20,84 @@ from trainer.jobs.store import JobStore
 from trainer.jobs.values import Claim
 
 
-def codes(bench: Bench, job_id: str = "job-1") -> list[str]:
-    return [event.code for event in bench.store.list_events(TENANT, job_id, limit=100)]
+def codes(trainer_env: TrainerEnv, job_id: str = "job-1") -> list[str]:
+    return [event.code for event in trainer_env.store.list_events(TENANT, job_id, limit=100)]
 
 
 def told(number: int) -> Event:
     return Event(code=f"x.{number}", message="x", created_at=1.0)
 
 
-def lease_of(bench: Bench, held: Claim) -> Lease:
-    return Lease(bench.store, held, lease_s=10.0, poll_s=5.0, stop=threading.Event())
+def lease_of(trainer_env: TrainerEnv, held: Claim) -> Lease:
+    return Lease(trainer_env.store, held, lease_s=10.0, poll_s=5.0, stop=threading.Event())
 
 
-def test_each_change_of_state_is_told_once(bench: Bench) -> None:
-    submit(bench)
-    bench.store.give_back(claim(bench), keep_attempt=False)
-    bench.store.finish(claim(bench), Status.FAILED, error_code="diverged", error_message="Too far.")
-    assert codes(bench) == ["job.queued", "job.running", "job.queued", "job.running", "job.failed"]
-    last = bench.store.list_events(TENANT, "job-1", limit=1, newest_first=True)[0]
+def test_each_change_of_state_is_told_once(trainer_env: TrainerEnv) -> None:
+    submit(trainer_env)
+    trainer_env.store.give_back(claim(trainer_env), keep_attempt=False)
+    trainer_env.store.finish(
+        claim(trainer_env), Status.FAILED, error_code="diverged", error_message="Too far."
+    )
+    assert codes(trainer_env) == [
+        "job.queued",
+        "job.running",
+        "job.queued",
+        "job.running",
+        "job.failed",
+    ]
+    last = trainer_env.store.list_events(TENANT, "job-1", limit=1, newest_first=True)[0]
     assert (last.level, last.message, last.data) == ("error", "Too far.", {"error": "diverged"})
-    assert (last.number, last.created_at) == (5, bench.clock.now)
+    assert (last.number, last.created_at) == (5, trainer_env.clock.now)
 
 
-def test_events_come_in_pages_either_way(bench: Bench) -> None:
-    submit(bench)
-    held = claim(bench)
-    bench.store.beat(held, 10.0, [told(n) for n in range(5)])
-    page = bench.store.list_events(TENANT, "job-1", after=2, limit=3)
+def test_events_come_in_pages_either_way(trainer_env: TrainerEnv) -> None:
+    submit(trainer_env)
+    held = claim(trainer_env)
+    trainer_env.store.beat(held, 10.0, [told(n) for n in range(5)])
+    page = trainer_env.store.list_events(TENANT, "job-1", after=2, limit=3)
     assert [event.code for event in page] == ["x.0", "x.1", "x.2"]
-    back = bench.store.list_events(TENANT, "job-1", after=6, limit=2, newest_first=True)
+    back = trainer_env.store.list_events(TENANT, "job-1", after=6, limit=2, newest_first=True)
     assert [event.number for event in back] == [5, 4]
-    only = bench.store.list_events(TENANT, "job-1", limit=9, codes=["x.3", "x.9"])
+    only = trainer_env.store.list_events(TENANT, "job-1", limit=9, codes=["x.3", "x.9"])
     assert [event.number for event in only] == [6]
 
 
-def test_what_a_run_tells_arrives_in_order_even_when_it_fails(bench: Bench) -> None:
-    submit(bench)
-    held = claim(bench)
+def test_what_a_run_tells_arrives_in_order_even_when_it_fails(trainer_env: TrainerEnv) -> None:
+    submit(trainer_env)
+    held = claim(trainer_env)
 
     def run() -> None:
-        with lease_of(bench, held) as lease:
+        with lease_of(trainer_env, held) as lease:
             lease.tell("training.epoch", "Epoch 1.", loss=0.5)
             lease.tell("data.leak", "Rows leak.", "warn", lines=[3, 4])
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
         run()
-    events = bench.store.list_events(TENANT, "job-1", after=2, limit=9)
+    events = trainer_env.store.list_events(TENANT, "job-1", after=2, limit=9)
     assert [(e.code, e.level, e.data) for e in events] == [
         ("training.epoch", "info", {"loss": 0.5}),
         ("data.leak", "warn", {"lines": [3, 4]}),
     ]
 
 
-def test_a_worker_whose_job_was_taken_over_tells_nothing_more(bench: Bench) -> None:
-    submit(bench)
-    first = claim(bench)
-    bench.clock.now += 11
-    claim(bench)
-    before = codes(bench)
+def test_a_worker_whose_job_was_taken_over_tells_nothing_more(trainer_env: TrainerEnv) -> None:
+    submit(trainer_env)
+    first = claim(trainer_env)
+    trainer_env.clock.now += 11
+    claim(trainer_env)
+    before = codes(trainer_env)
     with pytest.raises(LeaseLost):
-        bench.store.beat(first, 10.0, [told(1)])
-    assert codes(bench) == before
+        trainer_env.store.beat(first, 10.0, [told(1)])
+    assert codes(trainer_env) == before
 
 
 def test_what_could_not_be_written_comes_with_the_next_beat(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    trainer_env: TrainerEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submit(bench)
-    held = claim(bench)
-    beat = bench.store.beat
+    submit(trainer_env)
+    held = claim(trainer_env)
+    beat = trainer_env.store.beat
     full = [StorageFailed(), StorageFailed()]
 
     def sometimes(*given: object, **news: object) -> object:
@@ -97,46 +105,46 @@ def test_what_could_not_be_written_comes_with_the_next_beat(
             raise full.pop()
         return beat(*given, **news)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(bench.store, "beat", sometimes)
-    with lease_of(bench, held) as lease:
+    monkeypatch.setattr(trainer_env.store, "beat", sometimes)
+    with lease_of(trainer_env, held) as lease:
         lease.tell("x.1", "One.")
         lease._tick()
         lease.tell("x.2", "Two.")
         lease._tick()
-    assert codes(bench)[-2:] == ["x.1", "x.2"]
+    assert codes(trainer_env)[-2:] == ["x.1", "x.2"]
 
 
-def test_another_tenants_events_are_not_there(bench: Bench) -> None:
-    submit(bench)
+def test_another_tenants_events_are_not_there(trainer_env: TrainerEnv) -> None:
+    submit(trainer_env)
     with pytest.raises(UnknownJob):
-        bench.store.list_events("other", "job-1", limit=10)
+        trainer_env.store.list_events("other", "job-1", limit=10)
 
 
-def test_a_whole_job_tells_of_its_phases(bench: Bench) -> None:
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
-    bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
-    seen = codes(bench, job.id)
+def test_a_whole_job_tells_of_its_phases(trainer_env: TrainerEnv) -> None:
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+    trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
+    seen = codes(trainer_env, job.id)
     assert seen[:2] == ["job.queued", "job.running"]
     assert "phase.training" in seen
     assert seen[-3:] == ["phase.publishing", "version.published", "job.succeeded"]
-    published = bench.store.list_events(TENANT, job.id, limit=1, codes=["version.published"])
+    published = trainer_env.store.list_events(TENANT, job.id, limit=1, codes=["version.published"])
     assert published[0].data["ref"] == "mood@1"
 
 
 @pytest.mark.survival("G7")
 def test_a_database_of_the_first_release_is_brought_forward_with_its_jobs(
-    bench: Bench, tmp_path: Path
+    trainer_env: TrainerEnv, tmp_path: Path
 ) -> None:
-    job = submit(bench)
-    bench.store.close()
-    path = bench.directory / "jobs.db"
+    job = submit(trainer_env)
+    trainer_env.store.close()
+    path = trainer_env.directory / "jobs.db"
     with sqlite3.connect(path) as db:
         db.execute("DROP TABLE job_events")
         db.execute("ALTER TABLE jobs DROP COLUMN pause_requested")
         db.execute("PRAGMA user_version = 0")
     db.close()
-    store = JobStore.open(path, bench.clock)
+    store = JobStore.open(path, trainer_env.clock)
     assert store.job(TENANT, job.id) == job
     assert store.pause(TENANT, job.id).status is Status.PAUSED
     assert [e.code for e in store.list_events(TENANT, job.id, limit=9)] == ["job.paused"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.build import TENANT, Bench
+from tests.trainer.build import TENANT, TrainerEnv
 from trainer.jobs.states import Status
 
 
@@ -21,14 +21,14 @@ def test_a_job_whose_process_is_killed_is_taken_up_again_once_its_lease_ends(
     command = [sys.executable, "-m", "tests.trainer.doomed", str(tmp_path), when]
     killed = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    bench = Bench(directory=tmp_path)
-    job = bench.trainer.list(TENANT)[0]
+    trainer_env = TrainerEnv(directory=tmp_path)
+    job = trainer_env.trainer.list(TENANT)[0]
     assert job.status is Status.RUNNING
-    assert bench.trainer.run_once() is False
-    bench.clock.now += 6
-    assert bench.trainer.run_once() is True
-    job = bench.trainer.get(TENANT, job.id)
+    assert trainer_env.trainer.run_once() is False
+    trainer_env.clock.now += 6
+    assert trainer_env.trainer.run_once() is True
+    job = trainer_env.trainer.get(TENANT, job.id)
     assert (job.status, job.attempt, job.version) == (Status.SUCCEEDED, 2, 1)
-    assert [v.number for v in bench.registry.versions(TENANT, "mood")] == [1]
+    assert [v.number for v in trainer_env.registry.versions(TENANT, "mood")] == [1]
     assert not list((tmp_path / "registry" / "staging").glob("*"))
-    bench.close()
+    trainer_env.close()

@@ -14,7 +14,7 @@ from engine.config import EngineConfig
 from engine.port import EnginePort
 from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from tests.trainer.doomed_run import SETTINGS
 from trainer.jobs.states import Status
 
@@ -36,17 +36,17 @@ def engine(base: Path) -> Iterator[EnginePort]:
 @pytest.fixture(scope="module")
 def whole(engine: EnginePort, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The files of the version, where nothing was killed."""
-    bench = Bench(directory=tmp_path_factory.mktemp("whole"), port=engine)
-    bench.trainer.submit(bench.spec(jsonl(mood_rows()), settings=SETTINGS))
-    assert bench.trainer.run_once()
-    return published(bench)
+    trainer_env = TrainerEnv(directory=tmp_path_factory.mktemp("whole"), port=engine)
+    trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()), settings=SETTINGS))
+    assert trainer_env.trainer.run_once()
+    return published(trainer_env)
 
 
-def published(bench: Bench) -> dict[str, bytes]:
-    """Closes the bench."""
-    (version,) = bench.registry.versions(TENANT, "mood")
-    files = {role: path.read_bytes() for role, path, _ in bench.registry.files(version)}
-    bench.close()
+def published(trainer_env: TrainerEnv) -> dict[str, bytes]:
+    """Closes the trainer_env."""
+    (version,) = trainer_env.registry.versions(TENANT, "mood")
+    files = {role: path.read_bytes() for role, path, _ in trainer_env.registry.files(version)}
+    trainer_env.close()
     return files
 
 
@@ -58,12 +58,12 @@ def test_a_killed_training_ends_with_the_bytes_of_one_that_was_not(
     command = [sys.executable, "-m", "tests.trainer.doomed_run", str(tmp_path), str(base), when]
     killed = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    bench = Bench(directory=tmp_path, port=engine)
-    bench.clock.now += 6
-    assert bench.trainer.run_once()
-    job = bench.trainer.list(TENANT)[0]
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine)
+    trainer_env.clock.now += 6
+    assert trainer_env.trainer.run_once()
+    job = trainer_env.trainer.list(TENANT)[0]
     assert (job.status, job.attempt) == (Status.SUCCEEDED, 2)
-    codes = [event.code for event in bench.trainer.events(TENANT, job.id, limit=1000)]
+    codes = [event.code for event in trainer_env.trainer.events(TENANT, job.id, limit=1000)]
     assert "training.resumed" in codes
     assert list((tmp_path / "checkpoints").iterdir()) == []
-    assert published(bench) == whole
+    assert published(trainer_env) == whole

@@ -10,14 +10,14 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.port import (
-    Decoded,
     Done,
     EngineInfo,
     EnginePort,
-    Release,
-    Resident,
+    EngineStats,
+    FreeSequences,
+    Generated,
+    SequenceOutput,
     Stats,
-    Written,
 )
 from engine.runtime.in_thread import ThreadEngine
 from engine.testing.fake_base import fake_info
@@ -25,7 +25,7 @@ from engine.text.conversation import Conversation
 from engine.text.prompts import Lesson, Prompter
 from engine.text.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.dataset.prompt_rows import encode_lessons
 from trainer.engine_client import ask
 from trainer.errors import BadSetting
@@ -53,10 +53,10 @@ def engine(
     engine.close()
 
 
-def run(bench: Bench, rows: list[dict[str, Any]], **given: Any) -> Job:
-    job = bench.trainer.submit(bench.spec(jsonl(rows), head="generate", **given))
-    assert bench.trainer.run_once()
-    return bench.trainer.get(TENANT, job.id)
+def run(trainer_env: TrainerEnv, rows: list[dict[str, Any]], **given: Any) -> Job:
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(rows), head="generate", **given))
+    assert trainer_env.trainer.run_once()
+    return trainer_env.trainer.get(TENANT, job.id)
 
 
 def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
@@ -65,14 +65,14 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
     released: list[list[int]] = []
 
     def asked(_port: Any, step: Any, _result: Any) -> Any:
-        if isinstance(step, Release):
+        if isinstance(step, FreeSequences):
             released.append(step.keys)
             return Done()
-        return Decoded(
+        return Generated(
             num_tokens=1,
             num_adapters=1,
             forward_s=0.0,
-            rows=[Written(ids=[1], finish="stop") for _ in step.begin],
+            rows=[SequenceOutput(ids=[1], finish="stop") for _ in step.begin],
         )
 
     monkeypatch.setattr("trainer.evaluation.generate.ask", asked)
@@ -84,63 +84,63 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
 
 
 def test_what_is_learned_is_written_and_published(tmp_path: Path, engine: EnginePort) -> None:
-    bench = Bench(directory=tmp_path, port=engine)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine)
     answers = {"w1 w2": "w20", "w4 w5": "w21 w22"}
     rows = [{"text": f"{q} w{30 + i}", "label": a} for i in range(30) for q, a in answers.items()]
     # a random base with scaled outputs tells words apart too little to learn them in this time
     learns = engine.info.family == "llama"
-    job = run(bench, rows, settings=QUICK if learns else QUICK | {"epochs": 2})
+    job = run(trainer_env, rows, settings=QUICK if learns else QUICK | {"epochs": 2})
     assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
     losses = [epoch["loss"] for epoch in job.result["epochs"]]
     assert losses[-1] < losses[0]
     assert job.result["metrics"]["test"]["exact_match"] == float(learns)
-    head = bench.registry.resolve(TENANT, "mood").manifest.semantics["head"]
+    head = trainer_env.registry.resolve(TENANT, "mood").manifest.semantics["head"]
     assert (head["kind"], "parse" in head) == ("generate", False)
-    assert ask(engine, Stats(), Resident).running == []
-    bench.close()
+    assert ask(engine, Stats(), EngineStats).running == []
+    trainer_env.close()
 
 
 def test_few_rows_become_a_prompt_on_a_decoder_and_train_a_seq2seq_base(
     tmp_path: Path, engine: EnginePort
 ) -> None:
-    bench = Bench(directory=tmp_path, port=engine)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine)
     rows = [{"text": f"w1 w{i} w{i + 1} w{i + 2}", "label": f"w{20 + i % 3}"} for i in range(30)]
-    job = run(bench, rows, settings={"epochs": 1, "batch_rows": 8}, chosen=())
+    job = run(trainer_env, rows, settings={"epochs": 1, "batch_rows": 8}, chosen=())
     assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
-    version = bench.registry.resolve(TENANT, "mood")
+    version = trainer_env.registry.resolve(TENANT, "mood")
     examples = version.manifest.semantics["head"].get("prompt", {}).get("examples", [])
     decodes = engine.info.family == "llama"
     assert version.lineage["kind"] == ("prompt" if decodes else "lora")
     assert ("few_shot_recipe" in {f["code"] for f in job.result["findings"]}) == decodes
     assert len({each["output"] for each in examples[:3]}) == (3 if decodes else 0)
     assert {"exact_match", "word_f1"} <= set(job.result["metrics"]["test"])
-    judged = {row.text for row in prepare(bench.files, job.spec).split.test}
+    judged = {row.text for row in prepare(trainer_env.files, job.spec).split.test}
     assert judged.isdisjoint(each["input"] for each in examples)
-    assert ask(engine, Stats(), Resident).running == []
-    bench.close()
+    assert ask(engine, Stats(), EngineStats).running == []
+    trainer_env.close()
 
 
 def test_a_prompt_may_be_chosen_for_any_number_of_rows(tmp_path: Path, engine: EnginePort) -> None:
-    bench = Bench(directory=tmp_path, port=engine)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine)
     rows = [{"text": f"w1 w{i % 50} w{i}", "label": f"w{20 + i % 3}"} for i in range(60)]
     if engine.info.family != "llama":
         with pytest.raises(BadSetting, match="the base a seq2seq"):
-            run(bench, rows, kind="prompt")
+            run(trainer_env, rows, kind="prompt")
     else:
-        assert run(bench, rows, kind="prompt").result["trainable_parameters"] == 0
+        assert run(trainer_env, rows, kind="prompt").result["trainable_parameters"] == 0
         for settings in ({"learning_rate": 1e-3}, {"search": {"trials": 2}}):
             with pytest.raises(BadSetting, match="kind is prompt, which trains nothing: no "):
-                run(bench, rows, kind="prompt", settings=settings)
-    bench.close()
+                run(trainer_env, rows, kind="prompt", settings=settings)
+    trainer_env.close()
 
 
 def test_a_learning_rate_says_that_few_rows_are_to_be_trained_on(
     tmp_path: Path, engine: EnginePort
 ) -> None:
-    bench = Bench(directory=tmp_path, port=engine)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine)
     rows = [{"text": f"w1 w{i}", "label": f"w{20 + i % 3}"} for i in range(30)]
-    found = bench.trainer.check(
-        bench.spec(
+    found = trainer_env.trainer.check(
+        trainer_env.spec(
             jsonl(rows), head="generate", settings={"learning_rate": 1e-3},
             chosen=("learning_rate",),
         )
@@ -148,12 +148,12 @@ def test_a_learning_rate_says_that_few_rows_are_to_be_trained_on(
     decodes = engine.info.family == "llama"
     assert found.kind == "lora"
     assert ("few_shot_declined" in {f["code"] for f in found.findings}) == decodes
-    bench.close()
+    trainer_env.close()
 
 
-def test_a_prompt_is_for_heads_that_write(bench: Bench) -> None:
+def test_a_prompt_is_for_heads_that_write(trainer_env: TrainerEnv) -> None:
     with pytest.raises(BadSetting, match="for the head generate on a decoder; the head is"):
-        bench.trainer.submit(bench.spec(jsonl(mood_rows()), kind="prompt"))
+        trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()), kind="prompt"))
 
 
 @pytest.fixture
@@ -259,11 +259,11 @@ def test_a_row_that_teaches_nothing_is_refused_by_line(tmp_path: Path, name: str
     from trainer.errors import BadLine
 
     row, words = BAD[name]
-    bench = Bench(directory=tmp_path)
+    trainer_env = TrainerEnv(directory=tmp_path)
     good = dict.fromkeys(row, "x") if "text" in row else row
     with pytest.raises(BadLine, match=words):
-        bench.trainer.submit(bench.spec(jsonl([row, good]), head="generate"))
-    bench.close()
+        trainer_env.trainer.submit(trainer_env.spec(jsonl([row, good]), head="generate"))
+    trainer_env.close()
 
 
 def test_writing_what_is_judged_ends_between_two_steps_when_told_and_leaves_no_row(
@@ -280,17 +280,17 @@ def test_writing_what_is_judged_ends_between_two_steps_when_told_and_leaves_no_r
 
     with pytest.raises(InterruptedError):
         written(engine, rows, head, 0, stop)
-    assert ask(engine, Stats(), Resident).running == []
+    assert ask(engine, Stats(), EngineStats).running == []
 
 
 def test_an_answer_longer_than_the_base_reads_is_cut_and_counted(tmp_path: Path) -> None:
     folder = build_base("bart", tmp_path / "bart")
     engine = ThreadEngine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=4))
-    bench = Bench(directory=tmp_path, port=engine)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine)
     long = "w1 " * (engine.info.max_tokens + 10)
     rows = [{"text": f"w{i}", "label": long if i % 2 else f"w{i}"} for i in range(20)]
-    job = run(bench, rows, settings=QUICK | {"epochs": 1, "batch_rows": 2})
+    job = run(trainer_env, rows, settings=QUICK | {"epochs": 1, "batch_rows": 2})
     assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
     assert any(warning.startswith("10 of 20 rows are longer") for warning in job.result["warnings"])
-    bench.close()
+    trainer_env.close()
     engine.close()

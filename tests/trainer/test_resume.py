@@ -16,7 +16,7 @@ import pytest
 from engine.errors import CheckpointFailed, Diverged, OutOfMemory
 from engine.port import Checkpoint, EngineInfo, Result, Step, Train
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.jobs.states import Status
 from trainer.jobs.values import Job
 
@@ -43,40 +43,40 @@ class Interrupted(FakeEngine):
         return sum(isinstance(step, Train) for step in self.steps)
 
 
-def made(tmp_path: Path, at: dict[int, Callable[[], object]] | None = None) -> Bench:
+def made(tmp_path: Path, at: dict[int, Callable[[], object]] | None = None) -> TrainerEnv:
     """A trainer that writes a checkpoint after every step."""
     port = Interrupted(at or {})
-    return Bench(directory=tmp_path, port=port, checkpoint_s=0.0, pace_clock=lambda: 0.0)
+    return TrainerEnv(directory=tmp_path, port=port, checkpoint_s=0.0, pace_clock=lambda: 0.0)
 
 
-def submitted(bench: Bench, **given: Any) -> Job:
-    return bench.trainer.submit(bench.spec(MOODS, settings=SETTINGS, **given))
+def submitted(trainer_env: TrainerEnv, **given: Any) -> Job:
+    return trainer_env.trainer.submit(trainer_env.spec(MOODS, settings=SETTINGS, **given))
 
 
-def events(bench: Bench, job: Job, code: str) -> list[dict[str, Any]]:
-    found = bench.trainer.events(TENANT, job.id, limit=1000)
+def events(trainer_env: TrainerEnv, job: Job, code: str) -> list[dict[str, Any]]:
+    found = trainer_env.trainer.events(TENANT, job.id, limit=1000)
     return [event.data for event in found if event.code == code]
 
 
-def engine(bench: Bench) -> Interrupted:
-    assert isinstance(bench.port, Interrupted)
-    return bench.port
+def engine(trainer_env: TrainerEnv) -> Interrupted:
+    assert isinstance(trainer_env.port, Interrupted)
+    return trainer_env.port
 
 
-def folders(bench: Bench) -> list[str]:
-    return [path.name for path in (bench.directory / "checkpoints").glob("*")]
+def folders(trainer_env: TrainerEnv) -> list[str]:
+    return [path.name for path in (trainer_env.directory / "checkpoints").glob("*")]
 
 
 @pytest.fixture
 def digest(tmp_path: Path) -> str:
     """Of the version of a job that never stops."""
-    bench = made(tmp_path / "whole")
-    job = submitted(bench)
-    assert bench.trainer.run_once()
-    assert engine(bench).num_trained == NUM_STEPS
-    found = bench.trainer.get(TENANT, job.id).digest
+    trainer_env = made(tmp_path / "whole")
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once()
+    assert engine(trainer_env).num_trained == NUM_STEPS
+    found = trainer_env.trainer.get(TENANT, job.id).digest
     assert found is not None
-    bench.close()
+    trainer_env.close()
     return found
 
 
@@ -85,109 +85,109 @@ def test_a_paused_job_goes_on_where_it_was_and_ends_as_if_it_had_not_been(
     tmp_path: Path, digest: str, step: int
 ) -> None:
     def pause() -> None:
-        bench.trainer.pause(TENANT, job.id)
+        trainer_env.trainer.pause(TENANT, job.id)
         wished.wait(1)
 
     wished = threading.Event()
-    bench = made(tmp_path / "paused", {step: pause})
-    job = submitted(bench)
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).status is Status.PAUSED
-    assert bench.trainer.run_once() is False
-    before = engine(bench).num_trained
+    trainer_env = made(tmp_path / "paused", {step: pause})
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).status is Status.PAUSED
+    assert trainer_env.trainer.run_once() is False
+    before = engine(trainer_env).num_trained
     assert step <= before < NUM_STEPS or step == before == NUM_STEPS
-    bench.trainer.resume(TENANT, job.id)
-    assert bench.trainer.run_once()
-    ended = bench.trainer.get(TENANT, job.id)
+    trainer_env.trainer.resume(TENANT, job.id)
+    assert trainer_env.trainer.run_once()
+    ended = trainer_env.trainer.get(TENANT, job.id)
     assert (ended.status, ended.digest, ended.attempt) == (Status.SUCCEEDED, digest, 1)
-    assert engine(bench).num_trained == NUM_STEPS
-    assert events(bench, job, "training.resumed")[-1]["step"] == (before - 1) % 18 + 1
-    assert folders(bench) == []
-    bench.close()
+    assert engine(trainer_env).num_trained == NUM_STEPS
+    assert events(trainer_env, job, "training.resumed")[-1]["step"] == (before - 1) % 18 + 1
+    assert folders(trainer_env) == []
+    trainer_env.close()
 
 
 def test_a_worker_that_stops_leaves_what_the_next_one_goes_on_from(
     tmp_path: Path, digest: str
 ) -> None:
     stop = threading.Event()
-    bench = made(tmp_path / "stopped", {10: stop.set})
-    job = submitted(bench)
-    assert bench.trainer.run_once(stop)
-    assert bench.trainer.get(TENANT, job.id).status is Status.QUEUED
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).digest == digest
-    assert engine(bench).num_trained == NUM_STEPS
-    bench.close()
+    trainer_env = made(tmp_path / "stopped", {10: stop.set})
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once(stop)
+    assert trainer_env.trainer.get(TENANT, job.id).status is Status.QUEUED
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).digest == digest
+    assert engine(trainer_env).num_trained == NUM_STEPS
+    trainer_env.close()
 
 
 @pytest.mark.survival("F3")
 def test_a_job_whose_engine_dies_goes_on_from_its_last_checkpoint(
     tmp_path: Path, digest: str
 ) -> None:
-    bench = made(tmp_path / "dead", {22: lambda: engine(bench).die()})
-    job = submitted(bench)
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).status is Status.QUEUED
-    assert len(events(bench, job, "engine.gone")) == 1
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).digest == digest
-    ended, left = events(bench, job, "training.resumed")
+    trainer_env = made(tmp_path / "dead", {22: lambda: engine(trainer_env).die()})
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).status is Status.QUEUED
+    assert len(events(trainer_env, job, "engine.gone")) == 1
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).digest == digest
+    ended, left = events(trainer_env, job, "training.resumed")
     assert (ended["step"], left["seed"]) == (18, 1)
-    assert engine(bench).num_trained < NUM_STEPS + 3
-    bench.close()
+    assert engine(trainer_env).num_trained < NUM_STEPS + 3
+    trainer_env.close()
 
 
 def test_no_job_is_tried_while_the_engine_is_not_back(tmp_path: Path, digest: str) -> None:
-    bench = made(tmp_path / "down")
-    job = submitted(bench)
-    engine(bench).down = True
-    assert bench.trainer.run_once() is False
-    assert bench.trainer.get(TENANT, job.id).attempt == 0
-    engine(bench).down = False
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).digest == digest
-    bench.close()
+    trainer_env = made(tmp_path / "down")
+    job = submitted(trainer_env)
+    engine(trainer_env).down = True
+    assert trainer_env.trainer.run_once() is False
+    assert trainer_env.trainer.get(TENANT, job.id).attempt == 0
+    engine(trainer_env).down = False
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).digest == digest
+    trainer_env.close()
 
 
 def test_each_checkpoint_is_told_with_its_step_and_its_dev_metrics(tmp_path: Path) -> None:
-    bench = made(tmp_path)
-    job = submitted(bench)
-    assert bench.trainer.run_once()
-    last = events(bench, job, "checkpoint.saved")[-1]
+    trainer_env = made(tmp_path)
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once()
+    last = events(trainer_env, job, "checkpoint.saved")[-1]
     assert (last["seed"], last["step"], last["epoch"]) == (1, 18, 3)
     assert last["metrics"]["accuracy"] == 1.0
     assert last["bytes"] > 0
-    bench.close()
+    trainer_env.close()
 
 
 def test_a_disk_that_is_full_for_checkpoints_is_told_once_and_the_job_succeeds(
     tmp_path: Path, digest: str
 ) -> None:
-    bench = made(tmp_path / "full")
-    engine(bench).broken[Checkpoint] = CheckpointFailed("no space left on device")
-    job = submitted(bench)
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).digest == digest
-    assert len(events(bench, job, "checkpoint.failed")) == 2  # once for each run
-    assert events(bench, job, "checkpoint.saved") == []
-    assert folders(bench) == []
-    bench.close()
+    trainer_env = made(tmp_path / "full")
+    engine(trainer_env).broken[Checkpoint] = CheckpointFailed("no space left on device")
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).digest == digest
+    assert len(events(trainer_env, job, "checkpoint.failed")) == 2  # once for each run
+    assert events(trainer_env, job, "checkpoint.saved") == []
+    assert folders(trainer_env) == []
+    trainer_env.close()
 
 
 def test_a_checkpoint_that_nobody_can_use_is_told_and_its_run_begins_anew(
     tmp_path: Path, digest: str
 ) -> None:
     stop = threading.Event()
-    bench = made(tmp_path / "broken", {10: stop.set})
-    job = submitted(bench)
-    assert bench.trainer.run_once(stop)
-    for file in (bench.directory / "checkpoints").rglob("model.safetensors"):
+    trainer_env = made(tmp_path / "broken", {10: stop.set})
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once(stop)
+    for file in (trainer_env.directory / "checkpoints").rglob("model.safetensors"):
         file.write_bytes(file.read_bytes()[:40])
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).digest == digest
-    assert len(events(bench, job, "checkpoint.unusable")) == 1
-    assert events(bench, job, "training.resumed") == []
-    bench.close()
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).digest == digest
+    assert len(events(trainer_env, job, "checkpoint.unusable")) == 1
+    assert events(trainer_env, job, "training.resumed") == []
+    trainer_env.close()
 
 
 class OtherBase(FakeEngine):
@@ -201,19 +201,19 @@ class OtherBase(FakeEngine):
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_job_for_another_base_fails_and_publishes_nothing(tmp_path: Path, begun: bool) -> None:
     stop = threading.Event()
-    bench = made(tmp_path, {10: stop.set})
-    job = submitted(bench)
+    trainer_env = made(tmp_path, {10: stop.set})
+    job = submitted(trainer_env)
     if begun:
-        assert bench.trainer.run_once(stop)
-    bench.close()
-    bench = Bench(directory=tmp_path, port=OtherBase())
-    assert bench.trainer.run_once()
-    ended = bench.trainer.get(TENANT, job.id)
+        assert trainer_env.trainer.run_once(stop)
+    trainer_env.close()
+    trainer_env = TrainerEnv(directory=tmp_path, port=OtherBase())
+    assert trainer_env.trainer.run_once()
+    ended = trainer_env.trainer.get(TENANT, job.id)
     assert (ended.status, ended.error_code) == (Status.FAILED, "base_changed")
     assert ended.error_message is not None
     assert "another (aaaaaaaaaaaa…)" in ended.error_message
-    assert bench.registry.tasks(TENANT) == []
-    bench.close()
+    assert trainer_env.registry.tasks(TENANT) == []
+    trainer_env.close()
 
 
 @pytest.mark.survival("F5")
@@ -222,37 +222,37 @@ def test_a_failed_job_leaves_its_last_checkpoint_for_a_while(
     tmp_path: Path, error: Exception
 ) -> None:
     def broken() -> None:
-        engine(bench).broken[Train] = error  # type: ignore[assignment]
+        engine(trainer_env).broken[Train] = error  # type: ignore[assignment]
 
-    bench = made(tmp_path, {10: broken})
-    job = submitted(bench)
-    assert bench.trainer.run_once()
-    ended = bench.trainer.get(TENANT, job.id)
+    trainer_env = made(tmp_path, {10: broken})
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once()
+    ended = trainer_env.trainer.get(TENANT, job.id)
     assert (ended.status, ended.error_code) == (Status.FAILED, error.code)  # type: ignore[attr-defined]
-    assert (folders(bench), bench.registry.tasks(TENANT)) == ([job.id], [])
-    bench.clock.now += 8 * 24 * 3600
-    assert bench.trainer.run_once() is False
-    assert folders(bench) == []
-    bench.close()
+    assert (folders(trainer_env), trainer_env.registry.tasks(TENANT)) == ([job.id], [])
+    trainer_env.clock.now += 8 * 24 * 3600
+    assert trainer_env.trainer.run_once() is False
+    assert folders(trainer_env) == []
+    trainer_env.close()
 
 
 def test_a_cancelled_job_leaves_nothing(tmp_path: Path) -> None:
-    bench = made(tmp_path, {10: lambda: bench.trainer.cancel(TENANT, job.id)})
-    job = submitted(bench)
-    assert bench.trainer.run_once()
-    assert folders(bench) == []
-    bench.close()
+    trainer_env = made(tmp_path, {10: lambda: trainer_env.trainer.cancel(TENANT, job.id)})
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once()
+    assert folders(trainer_env) == []
+    trainer_env.close()
 
 
 def test_a_job_that_is_cancelled_while_it_is_paused_leaves_nothing(tmp_path: Path) -> None:
     def pause() -> None:
-        bench.trainer.pause(TENANT, job.id)
+        trainer_env.trainer.pause(TENANT, job.id)
         threading.Event().wait(1)  # for the worker to look up
 
-    bench = made(tmp_path, {9: pause})
-    job = submitted(bench)
-    assert bench.trainer.run_once()
-    assert folders(bench) == [job.id]
-    assert bench.trainer.cancel(TENANT, job.id).status is Status.CANCELLED
-    assert folders(bench) == []
-    bench.close()
+    trainer_env = made(tmp_path, {9: pause})
+    job = submitted(trainer_env)
+    assert trainer_env.trainer.run_once()
+    assert folders(trainer_env) == [job.id]
+    assert trainer_env.trainer.cancel(TENANT, job.id).status is Status.CANCELLED
+    assert folders(trainer_env) == []
+    trainer_env.close()

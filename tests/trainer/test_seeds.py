@@ -9,47 +9,47 @@ import pytest
 
 from engine.port import CloseTraining, OpenTraining, Predict, Save, Train
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.jobs.states import Status
 from trainer.jobs.values import Job
 
 
-def run(bench: Bench, **settings: Any) -> Job:
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows(200)), settings=settings))
-    assert bench.trainer.run_once()
-    return bench.trainer.get(TENANT, job.id)
+def run(trainer_env: TrainerEnv, **settings: Any) -> Job:
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows(200)), settings=settings))
+    assert trainer_env.trainer.run_once()
+    return trainer_env.trainer.get(TENANT, job.id)
 
 
-def steps(bench: Bench, kind: type[Any]) -> list[Any]:
-    assert isinstance(bench.port, FakeEngine)
-    return [step for step in bench.port.steps if isinstance(step, kind)]
+def steps(trainer_env: TrainerEnv, kind: type[Any]) -> list[Any]:
+    assert isinstance(trainer_env.port, FakeEngine)
+    return [step for step in trainer_env.port.steps if isinstance(step, kind)]
 
 
-def test_every_seed_has_a_slot_of_its_own_and_all_are_given_back(bench: Bench) -> None:
-    job = run(bench, seeds=3, seed=5)
+def test_every_seed_has_a_slot_of_its_own_and_all_are_given_back(trainer_env: TrainerEnv) -> None:
+    job = run(trainer_env, seeds=3, seed=5)
     assert job.status is Status.SUCCEEDED
-    assert [step.seed for step in steps(bench, OpenTraining)] == [5, 6, 7]
-    assert len({step.slot for step in steps(bench, CloseTraining)}) == 3
-    assert isinstance(bench.port, FakeEngine)
-    assert bench.port.training == {}
+    assert [step.seed for step in steps(trainer_env, OpenTraining)] == [5, 6, 7]
+    assert len({step.slot for step in steps(trainer_env, CloseTraining)}) == 3
+    assert isinstance(trainer_env.port, FakeEngine)
+    assert trainer_env.port.training == {}
 
 
-def test_the_seed_that_is_best_on_dev_is_kept_and_named(bench: Bench) -> None:
-    job = run(bench, seeds=3)
+def test_the_seed_that_is_best_on_dev_is_kept_and_named(trainer_env: TrainerEnv) -> None:
+    job = run(trainer_env, seeds=3)
     seeds = job.result["seeds"]
     values = seeds["dev"]["accuracy"]["values"]
     kept = seeds["seeds"].index(seeds["kept"])
     assert values[kept] == max(values) == job.result["metrics"]["dev"]["accuracy"]
     assert seeds["test"]["accuracy"]["values"][kept] == job.result["metrics"]["test"]["accuracy"]
-    lineage = bench.registry.resolve(TENANT, "mood").lineage
+    lineage = trainer_env.registry.resolve(TENANT, "mood").lineage
     assert lineage["settings"]["seed"] == seeds["kept"]
-    (saved,) = steps(bench, Save)
-    slots = list(dict.fromkeys(step.slot for step in steps(bench, Train)))
+    (saved,) = steps(trainer_env, Save)
+    slots = list(dict.fromkeys(step.slot for step in steps(trainer_env, Train)))
     assert saved.slot == slots[kept]
 
 
-def test_means_and_deviations_are_those_of_the_seeds(bench: Bench) -> None:
-    losses = run(bench, seeds=3).result["seeds"]
+def test_means_and_deviations_are_those_of_the_seeds(trainer_env: TrainerEnv) -> None:
+    losses = run(trainer_env, seeds=3).result["seeds"]
     for part in ("dev", "test"):
         found = losses[part]["accuracy"]
         assert len(found["values"]) == 3
@@ -57,17 +57,17 @@ def test_means_and_deviations_are_those_of_the_seeds(bench: Bench) -> None:
         assert found["std"] == pytest.approx(stdev(found["values"]))
 
 
-def test_one_seed_has_no_deviation(bench: Bench) -> None:
-    assert run(bench, seeds=1).result["seeds"]["dev"]["accuracy"]["std"] is None
+def test_one_seed_has_no_deviation(trainer_env: TrainerEnv) -> None:
+    assert run(trainer_env, seeds=1).result["seeds"]["dev"]["accuracy"]["std"] is None
 
 
-def test_no_test_row_is_answered_before_the_last_run_has_ended(bench: Bench) -> None:
-    job = run(bench, seeds=2, epochs=2)
-    assert isinstance(bench.port, FakeEngine)
-    last = max(i for i, step in enumerate(bench.port.steps) if isinstance(step, Train))
+def test_no_test_row_is_answered_before_the_last_run_has_ended(trainer_env: TrainerEnv) -> None:
+    job = run(trainer_env, seeds=2, epochs=2)
+    assert isinstance(trainer_env.port, FakeEngine)
+    last = max(i for i, step in enumerate(trainer_env.port.steps) if isinstance(step, Train))
     rows = job.result["rows"]
     # the data doctor asks the bare base, slot 0, how alike texts are; that judges nothing
-    asked = [s.rows if isinstance(s, Predict) else [] for s in bench.port.steps]
+    asked = [s.rows if isinstance(s, Predict) else [] for s in trainer_env.port.steps]
     before = sum(row.slot > 0 for given in asked[:last] for row in given)
     judged = sum(row.slot > 0 for given in asked[last:] for row in given)
     assert before == 3 * rows["dev"]  # the last epoch's dev rows come after its last step
@@ -75,5 +75,5 @@ def test_no_test_row_is_answered_before_the_last_run_has_ended(bench: Bench) -> 
     assert judged == rows["dev"] + 3 * rows["test"] + rows["train"]
 
 
-def test_the_largest_seed_has_neighbours_too(bench: Bench) -> None:
-    assert run(bench, seeds=2, seed=2**31 - 1).result["seeds"]["seeds"] == [2**31 - 1, 0]
+def test_the_largest_seed_has_neighbours_too(trainer_env: TrainerEnv) -> None:
+    assert run(trainer_env, seeds=2, seed=2**31 - 1).result["seeds"]["seeds"] == [2**31 - 1, 0]

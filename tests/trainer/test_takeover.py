@@ -11,7 +11,7 @@ import pytest
 
 from engine.port import Result, Step, Unload
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.errors import LeaseLost
 from trainer.jobs.lease import Lease
 from trainer.pipeline.job_run import JobRun
@@ -30,18 +30,18 @@ class TakenOver(FakeEngine):
 
 @pytest.mark.survival("F4")
 def test_a_worker_whose_job_was_taken_over_publishes_nothing(tmp_path: Path) -> None:
-    bench = Bench(directory=tmp_path, port=(port := TakenOver()))
-    bench.trainer.submit(bench.spec(jsonl(mood_rows())))
-    first = bench.store.claim("stuck", 1.0)
+    trainer_env = TrainerEnv(directory=tmp_path, port=(port := TakenOver()))
+    trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+    first = trainer_env.store.claim("stuck", 1.0)
     assert first is not None
 
     def take() -> None:
-        bench.clock.now += 100
-        assert bench.store.claim("quick", 1.0) is not None
+        trainer_env.clock.now += 100
+        assert trainer_env.store.claim("quick", 1.0) is not None
 
     port.take = take
-    lease = Lease(bench.store, first, lease_s=1.0, poll_s=9.0, stop=threading.Event())
+    lease = Lease(trainer_env.store, first, lease_s=1.0, poll_s=9.0, stop=threading.Event())
     with lease, pytest.raises(LeaseLost):
-        JobRun(bench.trainer._tools, first.job, lease).run()
-    assert bench.registry.tasks(TENANT) == []
-    bench.close()
+        JobRun(trainer_env.trainer._tools, first.job, lease).run()
+    assert trainer_env.registry.tasks(TENANT) == []
+    trainer_env.close()

@@ -16,10 +16,10 @@ from engine import port
 from engine.config import EngineConfig
 from engine.port import EnginePort
 from engine.runtime.in_thread import ThreadEngine
-from tests.contracts.bench import ROWS
 from tests.contracts.tiny import build_base
+from tests.contracts.trainer_env import ROWS
 from tests.contracts.tuned import stock_logits, stock_model
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.errors import BadSetting
 
 PATTERNS = {
@@ -42,29 +42,29 @@ def tiny_engine(folder: Path) -> Iterator[EnginePort]:
 
 
 @pytest.fixture
-def bench(tmp_path: Path, tiny_engine: EnginePort) -> Iterator[Bench]:
-    bench = Bench(directory=tmp_path, port=tiny_engine)
-    yield bench
-    bench.close()
+def trainer_env(tmp_path: Path, tiny_engine: EnginePort) -> Iterator[TrainerEnv]:
+    trainer_env = TrainerEnv(directory=tmp_path, port=tiny_engine)
+    yield trainer_env
+    trainer_env.close()
 
 
-def published(bench: Bench, **given: Any) -> Version:
+def published(trainer_env: TrainerEnv, **given: Any) -> Version:
     rows = [row | {"label": ["sad", "glad", "so-so"][i % 3]} for i, row in enumerate(mood_rows())]
-    job = bench.trainer.submit(bench.spec(jsonl(rows), pooling="native", **given))
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).error_message is None
-    return bench.registry.resolve(TENANT, "mood")
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(rows), pooling="native", **given))
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).error_message is None
+    return trainer_env.registry.resolve(TENANT, "mood")
 
 
-def served(bench: Bench, version: Version) -> list[Any]:
+def served(trainer_env: TrainerEnv, version: Version) -> list[Any]:
     files = [
         port.File(role=role, path=str(path), sha256=sha256)
-        for role, path, sha256 in bench.registry.files(version)
+        for role, path, sha256 in trainer_env.registry.files(version)
     ]
     load = port.Load(digest=version.digest, semantics=version.manifest.semantics, files=files)
-    bench.port.submit(load).result()
+    trainer_env.port.submit(load).result()
     rows = [port.Row(ids=ids, slot=1) for ids in ROWS]
-    result = bench.port.submit(port.Predict(rows=rows, place={1: version.digest})).result()
+    result = trainer_env.port.submit(port.Predict(rows=rows, place={1: version.digest})).result()
     assert isinstance(result, port.Predicted)
     return [row.numpy() for row in result.rows if isinstance(row, port.Array)]
 
@@ -81,17 +81,19 @@ def served(bench: Bench, version: Version) -> list[Any]:
     ids=str,
 )
 def test_what_a_job_publishes_serves_as_pefts_model_of_its_export_answers(
-    bench: Bench, folder: Path, tmp_path: Path, kind: str, settings: dict[str, Any]
+    trainer_env: TrainerEnv, folder: Path, tmp_path: Path, kind: str, settings: dict[str, Any]
 ) -> None:
-    version = published(bench, kind=kind, settings={**settings, "learning_rate": 0.01})
-    bench.registry.export(version, tmp_path / "out")
+    version = published(trainer_env, kind=kind, settings={**settings, "learning_rate": 0.01})
+    trainer_env.registry.export(version, tmp_path / "out")
     oracle = PeftModel.from_pretrained(stock_model(folder, "classify"), tmp_path / "out").eval()
-    for ids, answer in zip(ROWS, served(bench, version), strict=True):
+    for ids, answer in zip(ROWS, served(trainer_env, version), strict=True):
         np.testing.assert_allclose(answer, stock_logits(oracle, ids), atol=1e-4)
 
 
-def test_an_export_has_the_pattern_that_was_trained(bench: Bench, tmp_path: Path) -> None:
-    bench.registry.export(published(bench, settings=PATTERNS), tmp_path / "out")
+def test_an_export_has_the_pattern_that_was_trained(
+    trainer_env: TrainerEnv, tmp_path: Path
+) -> None:
+    trainer_env.registry.export(published(trainer_env, settings=PATTERNS), tmp_path / "out")
     config = json.loads((tmp_path / "out/adapter_config.json").read_text())
     assert config["r"] == 4
     upper = [f"encoder.layer.{layer}" for layer in (1, 2)]
@@ -99,15 +101,17 @@ def test_an_export_has_the_pattern_that_was_trained(bench: Bench, tmp_path: Path
     assert config["alpha_pattern"] == {f"{layer}.intermediate.dense": 6.0 for layer in upper}
 
 
-def test_a_bottlenecks_scaling_is_that_of_the_training(bench: Bench) -> None:
-    version = published(bench, kind="bottleneck", settings={"scaling": 3, "activation": "silu"})
+def test_a_bottlenecks_scaling_is_that_of_the_training(trainer_env: TrainerEnv) -> None:
+    version = published(
+        trainer_env, kind="bottleneck", settings={"scaling": 3, "activation": "silu"}
+    )
     config = version.manifest.semantics["kind_config"]
     assert (config["scaling"], config["activation"]) == (3.0, "silu")
 
 
 def test_a_pattern_for_no_adapted_module_is_refused_when_the_job_is_submitted(
-    bench: Bench,
+    trainer_env: TrainerEnv,
 ) -> None:
-    spec = bench.spec(jsonl(mood_rows()), settings={"rank_pattern": {"pooler.dense": 4}})
+    spec = trainer_env.spec(jsonl(mood_rows()), settings={"rank_pattern": {"pooler.dense": 4}})
     with pytest.raises(BadSetting, match=r"'pooler\.dense', which is no adapted module"):
-        bench.trainer.submit(spec)
+        trainer_env.trainer.submit(spec)

@@ -13,7 +13,7 @@ from adapters_registry.errors import BadName, UnknownTask
 from engine.errors import BadTraining, Diverged, EngineGone, OutOfMemory
 from engine.port import Load, OpenTraining, Predict, Predicted, Result, Save, Saved, Step, Train
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, tag_rows, value_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows, tag_rows, value_rows
 from trainer.errors import (
     BadDataset,
     BadLine,
@@ -32,66 +32,72 @@ from trainer.pipeline.job_run import JobRun
 MOODS = jsonl(mood_rows())
 
 
-def run(bench: Bench, content: bytes = MOODS, filename: str = "rows.jsonl", **given: Any) -> Job:
-    job = bench.trainer.submit(bench.spec(content, filename, **given))
-    assert bench.trainer.run_once()
-    return bench.trainer.get(TENANT, job.id)
+def run(
+    trainer_env: TrainerEnv, content: bytes = MOODS, filename: str = "rows.jsonl", **given: Any
+) -> Job:
+    job = trainer_env.trainer.submit(trainer_env.spec(content, filename, **given))
+    assert trainer_env.trainer.run_once()
+    return trainer_env.trainer.get(TENANT, job.id)
 
 
-def fake(bench: Bench) -> FakeEngine:
-    assert isinstance(bench.port, FakeEngine)
-    return bench.port
+def fake(trainer_env: TrainerEnv) -> FakeEngine:
+    assert isinstance(trainer_env.port, FakeEngine)
+    return trainer_env.port
 
 
-def assert_clean(bench: Bench) -> None:
+def assert_clean(trainer_env: TrainerEnv) -> None:
     """Nothing of a job stays in the engine."""
-    assert (fake(bench).loaded, fake(bench).placed, fake(bench).training) == ({}, {}, {})
-    assert not list((bench.directory / "registry" / "staging").glob("*"))
+    assert (fake(trainer_env).loaded, fake(trainer_env).placed, fake(trainer_env).training) == (
+        {},
+        {},
+        {},
+    )
+    assert not list((trainer_env.directory / "registry" / "staging").glob("*"))
 
 
-def assert_unpublished(bench: Bench, job: Job, code: str) -> None:
+def assert_unpublished(trainer_env: TrainerEnv, job: Job, code: str) -> None:
     assert (job.status, job.error_code) == (Status.FAILED, code)
     assert job.version is None
     with pytest.raises(UnknownTask):
-        bench.registry.task(TENANT, "mood")
-    assert_clean(bench)
+        trainer_env.registry.task(TENANT, "mood")
+    assert_clean(trainer_env)
 
 
 def test_a_job_ends_with_a_version_and_an_honest_report(tmp_path: Any) -> None:
-    bench = Bench(directory=tmp_path, report_timeout_s=60)
-    job = run(bench)
+    trainer_env = TrainerEnv(directory=tmp_path, report_timeout_s=60)
+    job = run(trainer_env)
     assert (job.status, job.phase, job.progress) == (Status.SUCCEEDED, Phase.DONE, 1.0)
-    version = bench.registry.resolve(TENANT, "mood")
+    version = trainer_env.registry.resolve(TENANT, "mood")
     assert (job.version, job.digest) == (version.number, version.digest)
     assert job.result["metrics"]["test"]["accuracy"] == 1.0
     assert job.result["baseline"]["test"]["accuracy"] == 1.0
     assert job.result["rows"] == {"train": 43, "dev": 5, "test": 12}
     assert {"task", "trainable_parameters", "seconds", "epochs", "warnings"} <= set(job.result)
-    assert_clean(bench)
-    bench.close()
+    assert_clean(trainer_env)
+    trainer_env.close()
 
 
 def test_a_disk_too_full_for_the_result_file_costs_the_job_no_more_than_that(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    trainer_env: TrainerEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = bench.spec(MOODS)
+    spec = trainer_env.spec(MOODS)
 
     def full(*_: Any) -> None:
         raise StorageFailed("The upload could not be stored: no space left.")
 
-    monkeypatch.setattr(bench.files, "put", full)
-    job = bench.trainer.submit(spec)
-    bench.trainer.run_once()
-    job = bench.trainer.get(TENANT, job.id)
+    monkeypatch.setattr(trainer_env.files, "put", full)
+    job = trainer_env.trainer.submit(spec)
+    trainer_env.trainer.run_once()
+    job = trainer_env.trainer.get(TENANT, job.id)
     assert (job.status, job.result["result_files"]) == (Status.SUCCEEDED, [])
-    (event,) = bench.trainer.events(TENANT, job.id, codes=["results.failed"], limit=9)
+    (event,) = trainer_env.trainer.events(TENANT, job.id, codes=["results.failed"], limit=9)
     assert "no space left" in event.message
 
 
-def test_the_lineage_has_all_that_training_the_same_again_takes(bench: Bench) -> None:
-    job = run(bench, split_seed=7, settings={"seed": 3})
-    version = bench.registry.resolve(TENANT, "mood")
-    record = bench.files.get(TENANT, job.spec.file_id)
+def test_the_lineage_has_all_that_training_the_same_again_takes(trainer_env: TrainerEnv) -> None:
+    job = run(trainer_env, split_seed=7, settings={"seed": 3})
+    version = trainer_env.registry.resolve(TENANT, "mood")
+    record = trainer_env.files.get(TENANT, job.spec.file_id)
     assert version.source == "training"
     assert version.lineage["job"] == job.id
     assert version.lineage["dataset"]["sha256"] == {record.id: record.sha256}
@@ -99,46 +105,48 @@ def test_the_lineage_has_all_that_training_the_same_again_takes(bench: Bench) ->
     assert version.lineage["metrics"] == job.result["metrics"]
 
 
-def test_values_and_tags_are_trained_too(bench: Bench) -> None:
-    values = run(bench, jsonl(value_rows()), task="size", head="regress")
+def test_values_and_tags_are_trained_too(trainer_env: TrainerEnv) -> None:
+    values = run(trainer_env, jsonl(value_rows()), task="size", head="regress")
     assert set(values.result["metrics"]["test"]) == {"pearson", "spearman", "rmse", "mae"}
-    tags = run(bench, jsonl(tag_rows()), task="names", head="tag")
+    tags = run(trainer_env, jsonl(tag_rows()), task="names", head="tag")
     assert set(tags.result["metrics"]["test"]) >= {"f1", "precision", "recall"}
 
 
-def test_conll_and_csv_files_are_trained_from_too(bench: Bench) -> None:
+def test_conll_and_csv_files_are_trained_from_too(trainer_env: TrainerEnv) -> None:
     conll = b"\n\n".join(f"see\tO\nZoe{i}\tB-person".encode() for i in range(40))
-    assert run(bench, conll, "a.conll", task="names", head="tag").status is Status.SUCCEEDED
+    assert run(trainer_env, conll, "a.conll", task="names", head="tag").status is Status.SUCCEEDED
     rows = [f"{row['text']},{row['label']}" for row in mood_rows()]
     csv = "\n".join(["text,label", *rows]).encode()
-    assert run(bench, csv, "a.csv").status is Status.SUCCEEDED
+    assert run(trainer_env, csv, "a.csv").status is Status.SUCCEEDED
 
 
-def test_the_first_version_is_production_and_a_later_one_only_when_promoted(bench: Bench) -> None:
-    run(bench)
-    run(bench, settings={"seed": 1, "epochs": 1})
-    assert bench.registry.resolve(TENANT, "mood").number == 1
-    run(bench, settings={"seed": 2, "epochs": 3}, promote=True)
-    assert bench.registry.resolve(TENANT, "mood").number == 3
+def test_the_first_version_is_production_and_a_later_one_only_when_promoted(
+    trainer_env: TrainerEnv,
+) -> None:
+    run(trainer_env)
+    run(trainer_env, settings={"seed": 1, "epochs": 1})
+    assert trainer_env.registry.resolve(TENANT, "mood").number == 1
+    run(trainer_env, settings={"seed": 2, "epochs": 3}, promote=True)
+    assert trainer_env.registry.resolve(TENANT, "mood").number == 3
 
 
-def test_given_test_rows_are_judged_on_as_they_are(bench: Bench) -> None:
-    test = bench.upload(jsonl(mood_rows(20)), "test.jsonl")
-    job = run(bench, jsonl(mood_rows(80)), test_file_id=test.id)
+def test_given_test_rows_are_judged_on_as_they_are(trainer_env: TrainerEnv) -> None:
+    test = trainer_env.upload(jsonl(mood_rows(20)), "test.jsonl")
+    job = run(trainer_env, jsonl(mood_rows(80)), test_file_id=test.id)
     assert job.result["rows"]["test"] == 20
     assert any("left out" in warning for warning in job.result["warnings"])
 
 
-def test_a_given_test_file_with_a_new_label_is_refused(bench: Bench) -> None:
-    test = bench.upload(jsonl([{"text": "hm", "label": "puzzled"}]), "test.jsonl")
+def test_a_given_test_file_with_a_new_label_is_refused(trainer_env: TrainerEnv) -> None:
+    test = trainer_env.upload(jsonl([{"text": "hm", "label": "puzzled"}]), "test.jsonl")
     with pytest.raises(UnlearnedLabels, match=r"test\.jsonl .* puzzled"):
-        bench.trainer.submit(bench.spec(MOODS, test_file_id=test.id))
+        trainer_env.trainer.submit(trainer_env.spec(MOODS, test_file_id=test.id))
 
 
-def test_a_bad_line_of_a_given_test_file_names_the_file(bench: Bench) -> None:
-    test = bench.upload(b"{", "test.jsonl")
+def test_a_bad_line_of_a_given_test_file_names_the_file(trainer_env: TrainerEnv) -> None:
+    test = trainer_env.upload(b"{", "test.jsonl")
     with pytest.raises(BadLine, match=r"test\.jsonl: Line 1"):
-        bench.trainer.submit(bench.spec(MOODS, test_file_id=test.id))
+        trainer_env.trainer.submit(trainer_env.spec(MOODS, test_file_id=test.id))
 
 
 @pytest.mark.survival("F2")
@@ -152,23 +160,25 @@ def test_a_bad_line_of_a_given_test_file_names_the_file(bench: Bench) -> None:
     ],
 )
 def test_a_bad_file_is_refused_before_it_queues(
-    bench: Bench, content: bytes, error: type[BadDataset]
+    trainer_env: TrainerEnv, content: bytes, error: type[BadDataset]
 ) -> None:
     with pytest.raises(error):
-        bench.trainer.submit(bench.spec(content))
-    assert bench.trainer.list(TENANT) == []
+        trainer_env.trainer.submit(trainer_env.spec(content))
+    assert trainer_env.trainer.list(TENANT) == []
 
 
-def test_a_bad_name_or_setting_is_refused_before_it_queues(bench: Bench) -> None:
+def test_a_bad_name_or_setting_is_refused_before_it_queues(trainer_env: TrainerEnv) -> None:
     with pytest.raises(BadName):
-        bench.trainer.submit(bench.spec(MOODS, task="../x"))
+        trainer_env.trainer.submit(trainer_env.spec(MOODS, task="../x"))
     with pytest.raises(BadSetting):
-        bench.trainer.submit(bench.spec(MOODS, kind="magic"))
+        trainer_env.trainer.submit(trainer_env.spec(MOODS, kind="magic"))
 
 
-def test_what_should_be_known_is_warned_about(bench: Bench) -> None:
+def test_what_should_be_known_is_warned_about(trainer_env: TrainerEnv) -> None:
     rows = [*mood_rows(40), {"text": "YAY yay  happy 0", "label": "sad"}]
-    warnings = " ".join(run(bench, jsonl(rows), settings={"learning_rate": 0.5}).result["warnings"])
+    warnings = " ".join(
+        run(trainer_env, jsonl(rows), settings={"learning_rate": 0.5}).result["warnings"]
+    )
     for sentence in ("41 rows are few", "1 rows repeat", "different labels", "learning rate 0.5"):
         assert sentence in warnings
 
@@ -187,11 +197,15 @@ def test_a_version_that_is_no_better_than_guessing_says_so() -> None:
 
 
 @pytest.mark.parametrize("kind", ["lora", "bottleneck"])
-def test_a_training_too_short_to_reach_a_whole_adapter_is_refused(bench: Bench, kind: str) -> None:
+def test_a_training_too_short_to_reach_a_whole_adapter_is_refused(
+    trainer_env: TrainerEnv, kind: str
+) -> None:
     given = {"kind": kind, "settings": {"epochs": 1}}
     with pytest.raises(BadSetting, match="epochs is 1 and batch_rows 32, one step for"):
-        bench.trainer.submit(bench.spec(jsonl(mood_rows(24)), **given))
-    bench.trainer.submit(bench.spec(jsonl(mood_rows(24)), kind="bias", settings={"epochs": 1}))
+        trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows(24)), **given))
+    trainer_env.trainer.submit(
+        trainer_env.spec(jsonl(mood_rows(24)), kind="bias", settings={"epochs": 1})
+    )
 
 
 def test_a_version_that_writes_no_better_than_a_copy_or_a_ridge_says_so() -> None:
@@ -206,21 +220,25 @@ def test_a_version_that_writes_no_better_than_a_copy_or_a_ridge_says_so() -> Non
 
 
 @pytest.mark.survival("F5")
-def test_a_job_that_diverges_publishes_nothing(bench: Bench) -> None:
-    fake(bench).broken = {Train: Diverged()}
-    assert_unpublished(bench, run(bench), "diverged")
+def test_a_job_that_diverges_publishes_nothing(trainer_env: TrainerEnv) -> None:
+    fake(trainer_env).broken = {Train: Diverged()}
+    assert_unpublished(trainer_env, run(trainer_env), "diverged")
 
 
-def test_an_engine_that_refuses_the_settings_fails_the_job_in_its_own_words(bench: Bench) -> None:
-    fake(bench).broken = {OpenTraining: BadTraining("rank is 600")}
-    job = run(bench)
-    assert_unpublished(bench, job, "bad_training")
+def test_an_engine_that_refuses_the_settings_fails_the_job_in_its_own_words(
+    trainer_env: TrainerEnv,
+) -> None:
+    fake(trainer_env).broken = {OpenTraining: BadTraining("rank is 600")}
+    job = run(trainer_env)
+    assert_unpublished(trainer_env, job, "bad_training")
     assert job.error_message == "rank is 600"
 
 
-def test_a_version_that_cannot_be_loaded_for_its_proof_is_not_published(bench: Bench) -> None:
-    fake(bench).broken = {Load: OutOfMemory()}
-    assert_unpublished(bench, run(bench), "out_of_memory")
+def test_a_version_that_cannot_be_loaded_for_its_proof_is_not_published(
+    trainer_env: TrainerEnv,
+) -> None:
+    fake(trainer_env).broken = {Load: OutOfMemory()}
+    assert_unpublished(trainer_env, run(trainer_env), "out_of_memory")
 
 
 class Forgetful(FakeEngine):
@@ -260,9 +278,9 @@ class Frozen(FakeEngine):
 def test_a_version_that_is_not_what_was_trained_is_not_published(
     tmp_path: Any, engine: type[FakeEngine], code: str
 ) -> None:
-    bench = Bench(directory=tmp_path, port=engine())
-    assert_unpublished(bench, run(bench), code)
-    bench.close()
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine())
+    assert_unpublished(trainer_env, run(trainer_env), code)
+    trainer_env.close()
 
 
 class Mortal(FakeEngine):
@@ -284,27 +302,27 @@ class Mortal(FakeEngine):
 
 
 def test_a_job_whose_engine_dies_starts_over_once(tmp_path: Any) -> None:
-    bench = Bench(directory=tmp_path, port=Mortal([3]))
-    job = run(bench)
+    trainer_env = TrainerEnv(directory=tmp_path, port=Mortal([3]))
+    job = run(trainer_env)
     assert (job.status, job.attempt) == (Status.QUEUED, 1)
-    assert bench.trainer.run_once()
-    job = bench.trainer.get(TENANT, job.id)
+    assert trainer_env.trainer.run_once()
+    job = trainer_env.trainer.get(TENANT, job.id)
     assert (job.status, job.attempt, job.version) == (Status.SUCCEEDED, 2, 1)
-    assert_clean(bench)
-    bench.close()
+    assert_clean(trainer_env)
+    trainer_env.close()
 
 
 def test_a_job_whose_engine_dies_again_and_again_before_it_saves_anything_fails(
     tmp_path: Any,
 ) -> None:
-    bench = Bench(directory=tmp_path, port=Mortal(list(range(3, 50))))
-    run(bench)
-    while bench.trainer.run_once():
+    trainer_env = TrainerEnv(directory=tmp_path, port=Mortal(list(range(3, 50))))
+    run(trainer_env)
+    while trainer_env.trainer.run_once():
         pass
-    job = bench.trainer.list(TENANT)[0]
+    job = trainer_env.trainer.list(TENANT)[0]
     assert job.attempt <= 3
-    assert_unpublished(bench, job, "engine_gone")
-    bench.close()
+    assert_unpublished(trainer_env, job, "engine_gone")
+    trainer_env.close()
 
 
 class Slow(FakeEngine):
@@ -322,47 +340,49 @@ class Slow(FakeEngine):
 
 
 def test_a_running_job_is_cancelled_within_a_few_steps(tmp_path: Any) -> None:
-    bench = Bench(directory=tmp_path, port=Slow())
-    assert isinstance(bench.port, Slow)
-    job = bench.trainer.submit(bench.spec(MOODS, settings={"epochs": 200, "patience": 200}))
-    thread = threading.Thread(target=bench.trainer.run_once)
+    trainer_env = TrainerEnv(directory=tmp_path, port=Slow())
+    assert isinstance(trainer_env.port, Slow)
+    job = trainer_env.trainer.submit(
+        trainer_env.spec(MOODS, settings={"epochs": 200, "patience": 200})
+    )
+    thread = threading.Thread(target=trainer_env.trainer.run_once)
     thread.start()
-    bench.port.begun.wait(10)
-    bench.trainer.cancel(TENANT, job.id)
+    trainer_env.port.begun.wait(10)
+    trainer_env.trainer.cancel(TENANT, job.id)
     thread.join(10)
-    seen = bench.trainer.get(TENANT, job.id)
+    seen = trainer_env.trainer.get(TENANT, job.id)
     assert seen.status is Status.CANCELLED
-    assert_clean(bench)
-    bench.close()
+    assert_clean(trainer_env)
+    trainer_env.close()
 
 
 def test_a_watcher_sees_the_job_move_and_end(tmp_path: Any) -> None:
-    bench = Bench(directory=tmp_path, port=Slow())
-    job = bench.trainer.submit(bench.spec(MOODS, settings={"epochs": 5, "patience": 9}))
-    thread = threading.Thread(target=bench.trainer.run_once)
+    trainer_env = TrainerEnv(directory=tmp_path, port=Slow())
+    job = trainer_env.trainer.submit(trainer_env.spec(MOODS, settings={"epochs": 5, "patience": 9}))
+    thread = threading.Thread(target=trainer_env.trainer.run_once)
     thread.start()
-    seen = list(bench.trainer.watch(TENANT, job.id))
+    seen = list(trainer_env.trainer.watch(TENANT, job.id))
     thread.join(10)
     shares = [each.progress for each in seen]
     assert shares == sorted(shares)
     assert seen[-1].status is Status.SUCCEEDED
     assert any(each.phase is Phase.TRAINING and each.eta_s for each in seen)
-    bench.close()
+    trainer_env.close()
 
 
 @pytest.mark.survival("F3")
-def test_a_job_that_publishes_twice_has_one_version(bench: Bench) -> None:
+def test_a_job_that_publishes_twice_has_one_version(trainer_env: TrainerEnv) -> None:
     """A worker that lost its lease may still publish: the fence is the job."""
-    job = bench.trainer.submit(bench.spec(MOODS))
-    first = bench.store.claim("stuck", 1.0)
+    job = trainer_env.trainer.submit(trainer_env.spec(MOODS))
+    first = trainer_env.store.claim("stuck", 1.0)
     assert first is not None
     stop = threading.Event()
-    with Lease(bench.store, first, lease_s=1.0, poll_s=9.0, stop=stop) as lease:
-        version, _ = JobRun(bench.trainer._tools, first.job, lease).run()
-    bench.clock.now += 100
-    assert bench.trainer.run_once()
-    seen = bench.trainer.get(TENANT, job.id)
+    with Lease(trainer_env.store, first, lease_s=1.0, poll_s=9.0, stop=stop) as lease:
+        version, _ = JobRun(trainer_env.trainer._tools, first.job, lease).run()
+    trainer_env.clock.now += 100
+    assert trainer_env.trainer.run_once()
+    seen = trainer_env.trainer.get(TENANT, job.id)
     assert (seen.status, seen.version, seen.digest) == (
         Status.SUCCEEDED, version.number, version.digest,
     )  # fmt: skip
-    assert len(bench.registry.versions(TENANT, "mood")) == 1
+    assert len(trainer_env.registry.versions(TENANT, "mood")) == 1

@@ -10,7 +10,7 @@ import pytest
 from engine.port import Fill, Train
 from engine.testing.fake_base import fake_info
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows, value_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows, value_rows
 from trainer.errors import BadSetting
 from trainer.jobs.states import Status
 from trainer.jobs.values import JobSpec
@@ -49,36 +49,38 @@ def test_one_adapted_layer_waits_for_the_head() -> None:
     assert stages(2, [11])[:3] == [12, 12, None]
 
 
-def steps(bench: Bench, kind: type[Any]) -> list[Any]:
-    assert isinstance(bench.port, FakeEngine)
-    return [step for step in bench.port.steps if isinstance(step, kind)]
+def steps(trainer_env: TrainerEnv, kind: type[Any]) -> list[Any]:
+    assert isinstance(trainer_env.port, FakeEngine)
+    return [step for step in trainer_env.port.steps if isinstance(step, kind)]
 
 
-def test_a_job_unfreezes_by_epoch_and_fills_what_each_stage_starts_with(bench: Bench) -> None:
+def test_a_job_unfreezes_by_epoch_and_fills_what_each_stage_starts_with(
+    trainer_env: TrainerEnv,
+) -> None:
     settings = {"unfreeze": 2, "epochs": 4, "batch_rows": 16, "layers": 2, "patience": 9}
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows(60)), settings=settings))
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
-    lowest = [step.frozen_below for step in steps(bench, Train)]
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows(60)), settings=settings))
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
+    lowest = [step.frozen_below for step in steps(trainer_env, Train)]
     num = len(lowest) // 4
     assert lowest == [2] * num + [1] * num + [None] * 2 * num
-    stages = [step.frozen_below for step in steps(bench, Fill)]
+    stages = [step.frozen_below for step in steps(trainer_env, Fill)]
     assert [each for each in stages if each is not None] == [2, 1]
 
 
-def test_a_run_is_not_ended_by_patience_before_all_is_unfrozen(bench: Bench) -> None:
+def test_a_run_is_not_ended_by_patience_before_all_is_unfrozen(trainer_env: TrainerEnv) -> None:
     settings = {"unfreeze": 3, "epochs": 9, "patience": 1, "learning_rate": 1e-8}
     rows = [row | {"label": ["glad", "sad"][i % 2]} for i, row in enumerate(value_rows(60))]
-    job = bench.trainer.submit(bench.spec(jsonl(rows), settings=settings))
-    assert bench.trainer.run_once()
-    assert len(bench.trainer.get(TENANT, job.id).result["epochs"]) >= 4
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(rows), settings=settings))
+    assert trainer_env.trainer.run_once()
+    assert len(trainer_env.trainer.get(TENANT, job.id).result["epochs"]) >= 4
 
 
-def test_an_epoch_with_frozen_layers_is_never_the_one_kept(bench: Bench) -> None:
+def test_an_epoch_with_frozen_layers_is_never_the_one_kept(trainer_env: TrainerEnv) -> None:
     settings = {"unfreeze": 3, "epochs": 9, "patience": 1, "learning_rate": 1e-8}
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows(60)), settings=settings))
-    assert bench.trainer.run_once()
-    epochs = bench.trainer.get(TENANT, job.id).result["epochs"]
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows(60)), settings=settings))
+    assert trainer_env.trainer.run_once()
+    epochs = trainer_env.trainer.get(TENANT, job.id).result["epochs"]
     assert [epoch["number"] for epoch in epochs if epoch["best"]][:1] == [4]
 
 

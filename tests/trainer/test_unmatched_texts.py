@@ -10,7 +10,7 @@ import pytest
 
 from engine.config import EngineConfig
 from engine.runtime.in_thread import ThreadEngine
-from tests.trainer.build import TENANT, Bench
+from tests.trainer.build import TENANT, TrainerEnv
 from trainer.evaluation.dev_score import dev_score
 from trainer.evaluation.evaluate import Evaluation
 from trainer.jobs.states import Status
@@ -66,15 +66,15 @@ def test_text_that_is_learned_and_never_written_so_is_a_finding(
 def test_a_base_whose_template_thinks_in_the_last_answer_learns_to_write(tmp_path: Path) -> None:
     config = EngineConfig(base=str(THINKS / "base"), dtype="float32", threads=1, num_slots=4)
     engine = ThreadEngine(config)
-    bench = Bench(directory=tmp_path, port=engine)
+    trainer_env = TrainerEnv(directory=tmp_path, port=engine)
     settings: dict[str, Any] = {
         "epochs": 10, "patience": 10, "rank": 16, "learning_rate": 1e-2, "layers": 3,
     }  # fmt: skip
     content = (THINKS / "think.jsonl").read_bytes()
-    job = bench.trainer.submit(bench.spec(content, head="generate", settings=settings))
-    assert bench.trainer.run_once()
-    job = bench.trainer.get(TENANT, job.id)
+    job = trainer_env.trainer.submit(trainer_env.spec(content, head="generate", settings=settings))
+    assert trainer_env.trainer.run_once()
+    job = trainer_env.trainer.get(TENANT, job.id)
     assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
     assert job.result["metrics"]["test"]["exact_match"] == 1
-    bench.close()
+    trainer_env.close()
     engine.close()

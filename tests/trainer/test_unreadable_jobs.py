@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.errors import JobEnded, UnreadableJob
 from trainer.jobs.states import Status
 
@@ -33,102 +33,110 @@ DAMAGED = {
 }
 
 
-def insert(bench: Bench, spec: str, job_id: str = "job-odd", **columns: Any) -> None:
+def insert(trainer_env: TrainerEnv, spec: str, job_id: str = "job-odd", **columns: Any) -> None:
     values = {
         "id": job_id, "tenant": TENANT, "spec": spec, "status": "queued", "phase": "waiting",
         "progress": 0, "created_at": 0, "attempt": 0, "result": "{}", "revision": 0,
         "cancel_requested": 0, "pause_requested": 0, "token": 0, **columns,
     }  # fmt: skip
     marks = ", ".join("?" * len(values))
-    with sqlite3.connect(bench.directory / "jobs.db") as db:
+    with sqlite3.connect(trainer_env.directory / "jobs.db") as db:
         db.execute(f"INSERT INTO jobs ({', '.join(values)}) VALUES ({marks})", [*values.values()])
     db.close()
 
 
 @pytest.mark.parametrize("spec", NEWER.values(), ids=NEWER)
 def test_a_job_of_a_newer_release_waits_for_a_newer_worker_and_others_go_on(
-    bench: Bench, spec: dict[str, Any]
+    trainer_env: TrainerEnv, spec: dict[str, Any]
 ) -> None:
-    insert(bench, json.dumps(spec))
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
-    claimed = bench.store.claim("worker", 10.0)
+    insert(trainer_env, json.dumps(spec))
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+    claimed = trainer_env.store.claim("worker", 10.0)
     assert claimed is not None
     assert claimed.job.id == job.id
-    left = bench.trainer.get(TENANT, "job-odd")
+    left = trainer_env.trainer.get(TENANT, "job-odd")
     assert (left.status, left.error_code) == (Status.QUEUED, "unreadable_job")
     assert "of_a_newer_release" in str(left.error_message)
     assert left.spec.task == "mood"
-    assert [each.id for each in bench.trainer.list(TENANT)] == [job.id, "job-odd"]
-    assert bench.store.claim("worker", 10.0) is None
+    assert [each.id for each in trainer_env.trainer.list(TENANT)] == [job.id, "job-odd"]
+    assert trainer_env.store.claim("worker", 10.0) is None
 
 
-def test_what_is_known_of_a_newer_release_s_job_is_shown(bench: Bench) -> None:
-    insert(bench, json.dumps(NEWER["a setting"]))
-    assert bench.trainer.get(TENANT, "job-odd").spec.settings.epochs == 3
+def test_what_is_known_of_a_newer_release_s_job_is_shown(trainer_env: TrainerEnv) -> None:
+    insert(trainer_env, json.dumps(NEWER["a setting"]))
+    assert trainer_env.trainer.get(TENANT, "job-odd").spec.settings.epochs == 3
 
 
 def test_a_job_of_a_newer_release_is_paused_resumed_and_cancelled_like_any_other(
-    bench: Bench,
+    trainer_env: TrainerEnv,
 ) -> None:
-    insert(bench, json.dumps(NEWER["a setting"]))
-    assert bench.trainer.pause(TENANT, "job-odd").status is Status.PAUSED
-    assert bench.trainer.resume(TENANT, "job-odd").status is Status.QUEUED
-    assert bench.trainer.cancel(TENANT, "job-odd").status is Status.CANCELLED
+    insert(trainer_env, json.dumps(NEWER["a setting"]))
+    assert trainer_env.trainer.pause(TENANT, "job-odd").status is Status.PAUSED
+    assert trainer_env.trainer.resume(TENANT, "job-odd").status is Status.QUEUED
+    assert trainer_env.trainer.cancel(TENANT, "job-odd").status is Status.CANCELLED
 
 
 @pytest.mark.parametrize("spec", DAMAGED.values(), ids=DAMAGED)
-def test_a_damaged_job_ends_with_a_reason_and_others_go_on(bench: Bench, spec: str) -> None:
-    insert(bench, spec)
-    assert bench.trainer.list(TENANT)[0].error_code == "unreadable_job"
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
-    claimed = bench.store.claim("worker", 10.0)
+def test_a_damaged_job_ends_with_a_reason_and_others_go_on(
+    trainer_env: TrainerEnv, spec: str
+) -> None:
+    insert(trainer_env, spec)
+    assert trainer_env.trainer.list(TENANT)[0].error_code == "unreadable_job"
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+    claimed = trainer_env.store.claim("worker", 10.0)
     assert claimed is not None
     assert claimed.job.id == job.id
-    ended = bench.trainer.get(TENANT, "job-odd")
+    ended = trainer_env.trainer.get(TENANT, "job-odd")
     assert (ended.status, ended.error_code) == (Status.FAILED, "unreadable_job")
     assert "damaged" in str(ended.error_message)
-    assert [e.code for e in bench.trainer.events(TENANT, "job-odd", limit=5)] == ["job.failed"]
-    assert [each.id for each in bench.trainer.list(TENANT)] == [job.id, "job-odd"]
+    assert [e.code for e in trainer_env.trainer.events(TENANT, "job-odd", limit=5)] == [
+        "job.failed"
+    ]
+    assert [each.id for each in trainer_env.trainer.list(TENANT)] == [job.id, "job-odd"]
 
 
-def test_a_damaged_job_whose_worker_was_lost_is_not_taken_up(bench: Bench) -> None:
-    insert(bench, "{", status="running", attempt="many", lease_until=1.0)
-    assert bench.store.claim("worker", 10.0) is None
-    assert bench.trainer.get(TENANT, "job-odd").status is Status.FAILED
+def test_a_damaged_job_whose_worker_was_lost_is_not_taken_up(trainer_env: TrainerEnv) -> None:
+    insert(trainer_env, "{", status="running", attempt="many", lease_until=1.0)
+    assert trainer_env.store.claim("worker", 10.0) is None
+    assert trainer_env.trainer.get(TENANT, "job-odd").status is Status.FAILED
 
 
 @pytest.mark.parametrize(
     "columns", [{"progress": "much"}, {"result": "["}, {"created_at": "then"}, {"attempt": 0.5}]
 )
-def test_a_damaged_column_damages_its_own_job_only(bench: Bench, columns: dict[str, Any]) -> None:
-    insert(bench, json.dumps(SPEC), **columns)
-    [job] = bench.trainer.list(TENANT)
+def test_a_damaged_column_damages_its_own_job_only(
+    trainer_env: TrainerEnv, columns: dict[str, Any]
+) -> None:
+    insert(trainer_env, json.dumps(SPEC), **columns)
+    [job] = trainer_env.trainer.list(TENANT)
     assert job.error_code == "unreadable_job"
     assert next(iter(columns)) in str(job.error_message)
 
 
-def test_a_job_in_a_state_of_a_newer_release_is_listed_and_refuses_to_move(bench: Bench) -> None:
-    insert(bench, json.dumps(SPEC), status="hibernating")
-    [job] = bench.trainer.list(TENANT)
+def test_a_job_in_a_state_of_a_newer_release_is_listed_and_refuses_to_move(
+    trainer_env: TrainerEnv,
+) -> None:
+    insert(trainer_env, json.dumps(SPEC), status="hibernating")
+    [job] = trainer_env.trainer.list(TENANT)
     assert "hibernating" in str(job.error_message)
     with pytest.raises(UnreadableJob, match="hibernating"):
-        bench.trainer.cancel(TENANT, "job-odd")
+        trainer_env.trainer.cancel(TENANT, "job-odd")
 
 
-def test_a_damaged_job_that_has_ended_is_listed_as_it_ended(bench: Bench) -> None:
-    insert(bench, "{", status="cancelled")
-    assert bench.trainer.list(TENANT)[0].status is Status.CANCELLED
+def test_a_damaged_job_that_has_ended_is_listed_as_it_ended(trainer_env: TrainerEnv) -> None:
+    insert(trainer_env, "{", status="cancelled")
+    assert trainer_env.trainer.list(TENANT)[0].status is Status.CANCELLED
     with pytest.raises(JobEnded):
-        bench.trainer.cancel(TENANT, "job-odd")
+        trainer_env.trainer.cancel(TENANT, "job-odd")
 
 
-def test_an_event_of_a_newer_release_is_listed(bench: Bench) -> None:
-    insert(bench, json.dumps(SPEC))
-    with sqlite3.connect(bench.directory / "jobs.db") as db:
+def test_an_event_of_a_newer_release_is_listed(trainer_env: TrainerEnv) -> None:
+    insert(trainer_env, json.dumps(SPEC))
+    with sqlite3.connect(trainer_env.directory / "jobs.db") as db:
         db.execute("INSERT INTO job_events VALUES (?, 'job-odd', 1, 0, 'debug', 'a', 'b', '{')",
                    [TENANT])  # fmt: skip
     db.close()
-    [event] = bench.trainer.events(TENANT, "job-odd", limit=5)
+    [event] = trainer_env.trainer.events(TENANT, "job-odd", limit=5)
     assert (event.level, event.code, event.data) == ("info", "a", {})
 
 
@@ -136,9 +144,11 @@ def test_an_event_of_a_newer_release_is_listed(bench: Bench) -> None:
     "note",
     [("é", "ü"), ("a\\b", "c"), ("%", "%"), ("a.b", "$[0]"), ("a'", "'"), ("[0]", "\u2028")],
 )
-def test_jobs_are_found_by_a_note_of_any_letters(bench: Bench, note: tuple[str, str]) -> None:
-    insert(bench, "{")
-    insert(bench, json.dumps({**SPEC, "metadata": {"other": note[1]}}), "job-other")
-    insert(bench, json.dumps({**SPEC, "metadata": dict([note])}), "job-noted")
-    found = bench.trainer.list(TENANT, metadata=dict([note]))
+def test_jobs_are_found_by_a_note_of_any_letters(
+    trainer_env: TrainerEnv, note: tuple[str, str]
+) -> None:
+    insert(trainer_env, "{")
+    insert(trainer_env, json.dumps({**SPEC, "metadata": {"other": note[1]}}), "job-other")
+    insert(trainer_env, json.dumps({**SPEC, "metadata": dict([note])}), "job-noted")
+    found = trainer_env.trainer.list(TENANT, metadata=dict([note]))
     assert [job.id for job in found] == ["job-noted"]

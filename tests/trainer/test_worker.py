@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.build import TENANT, Bench, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from tests.trainer.test_trainer import Slow, assert_clean
 from trainer.errors import StorageFailed, StorageFull
 from trainer.jobs.lease import Lease
@@ -17,38 +17,39 @@ from trainer.jobs.states import Status
 from trainer.worker import Worker
 
 
-def test_a_worker_runs_jobs_as_they_come(bench: Bench) -> None:
-    worker = Worker(bench.trainer)
+def test_a_worker_runs_jobs_as_they_come(trainer_env: TrainerEnv) -> None:
+    worker = Worker(trainer_env.trainer)
     worker.start()
     jobs = [
-        bench.trainer.submit(bench.spec(jsonl(mood_rows()), task=f"mood-{i}")) for i in range(2)
+        trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()), task=f"mood-{i}"))
+        for i in range(2)
     ]
     for job in jobs:
-        assert list(bench.trainer.watch(TENANT, job.id))[-1].status is Status.SUCCEEDED
+        assert list(trainer_env.trainer.watch(TENANT, job.id))[-1].status is Status.SUCCEEDED
     worker.stop()
 
 
 def test_a_worker_that_stops_gives_its_job_back_without_counting_the_attempt(
     tmp_path: Path,
 ) -> None:
-    bench = Bench(directory=tmp_path, port=Slow())
-    assert isinstance(bench.port, Slow)
-    worker = Worker(bench.trainer)
+    trainer_env = TrainerEnv(directory=tmp_path, port=Slow())
+    assert isinstance(trainer_env.port, Slow)
+    worker = Worker(trainer_env.trainer)
     worker.start()
     settings = {"epochs": 200, "patience": 200}
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows()), settings=settings))
-    bench.port.begun.wait(10)
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()), settings=settings))
+    trainer_env.port.begun.wait(10)
     started = time.monotonic()
     worker.stop()
     assert time.monotonic() - started < 5
-    seen = bench.trainer.get(TENANT, job.id)
+    seen = trainer_env.trainer.get(TENANT, job.id)
     assert (seen.status, seen.attempt) == (Status.QUEUED, 0)
-    assert_clean(bench)
-    bench.close()
+    assert_clean(trainer_env)
+    trainer_env.close()
 
 
-def test_a_worker_that_never_started_stops_too(bench: Bench) -> None:
-    Worker(bench.trainer).stop()
+def test_a_worker_that_never_started_stops_too(trainer_env: TrainerEnv) -> None:
+    Worker(trainer_env.trainer).stop()
 
 
 class Broken:
@@ -106,10 +107,10 @@ def test_a_worker_waits_longer_after_each_failure() -> None:
 
 
 def test_a_beat_that_fails_unexpectedly_is_not_the_last(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    trainer_env: TrainerEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
-    claim = bench.store.claim("worker", 30.0)
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+    claim = trainer_env.store.claim("worker", 30.0)
     assert claim is not None
     beats = threading.Semaphore(0)
 
@@ -117,13 +118,13 @@ def test_a_beat_that_fails_unexpectedly_is_not_the_last(
         beats.release()
         raise KeyError("revision")
 
-    monkeypatch.setattr(bench.store, "beat", fail)
-    lease = Lease(bench.store, claim, lease_s=30, poll_s=0.01, stop=threading.Event())
+    monkeypatch.setattr(trainer_env.store, "beat", fail)
+    lease = Lease(trainer_env.store, claim, lease_s=30, poll_s=0.01, stop=threading.Event())
     with lease:
         for _ in range(3):
             assert beats.acquire(timeout=5)
         monkeypatch.undo()
-        bench.store.pause(TENANT, job.id)
+        trainer_env.store.pause(TENANT, job.id)
         deadline = time.monotonic() + 5
         while not lease.pause_requested and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -132,24 +133,24 @@ def test_a_beat_that_fails_unexpectedly_is_not_the_last(
 
 def test_checkpoints_that_cannot_be_swept_stop_nobody(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file where a folder belongs")
-    bench = Bench(directory=tmp_path)
-    assert not bench.trainer.run_once()
+    trainer_env = TrainerEnv(directory=tmp_path)
+    assert not trainer_env.trainer.run_once()
     (tmp_path / "checkpoints").unlink()
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
-    assert bench.trainer.run_once()
-    assert bench.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
-    bench.close()
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+    assert trainer_env.trainer.run_once()
+    assert trainer_env.trainer.get(TENANT, job.id).status is Status.SUCCEEDED
+    trainer_env.close()
 
 
 @pytest.mark.survival("G6")
 def test_a_job_database_that_cannot_be_read_is_a_typed_error(tmp_path: Path) -> None:
-    bench = Bench(directory=tmp_path)
-    job = bench.trainer.submit(bench.spec(jsonl(mood_rows())))
+    trainer_env = TrainerEnv(directory=tmp_path)
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
     with sqlite3.connect(tmp_path / "jobs.db") as db:
         db.execute("DROP TABLE job_events")
     db.close()
     with pytest.raises(StorageFailed, match="cannot be read: no such table"):
-        bench.trainer.events(TENANT, job.id, limit=1)
+        trainer_env.trainer.events(TENANT, job.id, limit=1)
     with pytest.raises(StorageFailed, match="cannot be written: no such table"):
-        bench.trainer.cancel(TENANT, job.id)
-    bench.close()
+        trainer_env.trainer.cancel(TENANT, job.id)
+    trainer_env.close()

@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.port import Begin, Decoded, Done, EnginePort, Release, Row, Write, Written
+from engine.port import (
+    Done,
+    EnginePort,
+    FreeSequences,
+    Generate,
+    Generated,
+    Row,
+    SequenceOutput,
+    StartSequence,
+)
 from trainer.dataset.batches import prediction_batches
 from trainer.engine_client import ask, error_of
 from trainer.heads.encoded import EncodedRow
@@ -38,28 +47,28 @@ def written(
         keys = [_FIRST_KEY + slot * _ROWS_A_SLOT + index for index in batch]
         asked = [Row(ids=list(rows[index].asked), slot=slot) for index in batch]
         begin = [
-            Begin(key=key, row=row, max_tokens=head["max_tokens"])
+            StartSequence(key=key, row=row, max_tokens=head["max_tokens"])
             for key, row in zip(keys, asked, strict=True)
         ]
         try:
-            texts = _to_the_end(port, Write(begin=begin, place=place or {}), waiting)
+            texts = _to_the_end(port, Generate(begin=begin, place=place or {}), waiting)
         finally:
-            ask(port, Release(keys=keys), Done)
+            ask(port, FreeSequences(keys=keys), Done)
         for index, key in zip(batch, keys, strict=True):
             answers[index] = texts[key]
     return [np.asarray(ids, np.float32) for ids in answers]
 
 
 def _to_the_end(
-    port: EnginePort, step: Write, waiting: Callable[[], object]
+    port: EnginePort, step: Generate, waiting: Callable[[], object]
 ) -> dict[int, list[int]]:
     going = [begin.key for begin in step.begin]
     texts: dict[int, list[int]] = {key: [] for key in going}
-    decoded = ask(port, step, Decoded)
+    decoded = ask(port, step, Generated)
     while going:
         unfinished = []
         for key, result in zip(going, decoded.rows, strict=True):
-            if not isinstance(result, Written):
+            if not isinstance(result, SequenceOutput):
                 raise error_of(result)
             texts[key] += result.ids
             if not result.finish:
@@ -67,5 +76,5 @@ def _to_the_end(
         going = unfinished
         if going:
             waiting()
-            decoded = ask(port, Write(keys=going, num_tokens=_TOKENS), Decoded)
+            decoded = ask(port, Generate(keys=going, num_tokens=_TOKENS), Generated)
     return texts

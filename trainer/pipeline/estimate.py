@@ -15,8 +15,8 @@ from engine.port import (
     CloseTraining,
     Done,
     EnginePort,
+    EngineStats,
     OpenTraining,
-    Resident,
     Stats,
     TrainingOpened,
 )
@@ -165,4 +165,4 @@ def _tried(
 
 
 def _cache_bytes(port: EnginePort) -> int:
-    return ask(port, Stats(), Resident).cache_bytes
+    return ask(port, Stats(), EngineStats).cache_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engine.port import Failure, TokenLogprob, Written
+from engine.port import Failure, SequenceOutput, TokenLogprob
 from engine.text.tokenizer import Tokenizer
 from server.dispatch.entry import Answer
 from server.service.completion import Piece, Token, Usage
@@ -39,7 +39,7 @@ class Script:
         self._text = ""
         self._tokens: list[Token] = []
 
-    def hear(self, written: Written) -> bool:
+    def hear(self, written: SequenceOutput) -> bool:
         """What one step wrote. True: a stop string ended the text."""
         self._read(written.ids, written.logprobs)
         if self._send and self._text and not (written.finish or self._transcript.stopped):
@@ -53,7 +53,7 @@ class Script:
         if isinstance(result, Failure):
             error = RowError(code=result.code, message=result.message)
             return Piece(row=self._row, error=error)
-        assert isinstance(result, Written), "a row that writes answers with what it wrote"
+        assert isinstance(result, SequenceOutput), "a row that writes answers with what it wrote"
         text = self._rest(result)
         return Piece(
             row=self._row,
@@ -67,7 +67,7 @@ class Script:
             ),
         )
 
-    def _rest(self, result: Written) -> str:
+    def _rest(self, result: SequenceOutput) -> str:
         if not self.listens:
             if not result.logprobs:
                 return self._decode(result.ids)

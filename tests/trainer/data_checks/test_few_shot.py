@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.trainer.build import TENANT, Bench, jsonl, pair_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, pair_rows
 from tests.trainer.data_checks.looking import codes, finding, look, moods
 
 
@@ -53,13 +53,13 @@ def test_enough_rows_change_nothing() -> None:
     assert examination.spec == examination.subject.spec
 
 
-def test_a_job_says_what_it_changed_and_trains_that(bench: Bench) -> None:
-    job = bench.trainer.submit(bench.spec(jsonl(moods(40)), chosen=("epochs", "seeds")))
-    assert bench.trainer.run_once()
-    ended = bench.trainer.get(TENANT, job.id)
+def test_a_job_says_what_it_changed_and_trains_that(trainer_env: TrainerEnv) -> None:
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(moods(40)), chosen=("epochs", "seeds")))
+    assert trainer_env.trainer.run_once()
+    ended = trainer_env.trainer.get(TENANT, job.id)
     assert ended.status == "succeeded", ended.error_message
-    version = bench.registry.resolve(TENANT, "mood")
+    version = trainer_env.registry.resolve(TENANT, "mood")
     assert version.lineage["kind"] == "head_only"
-    events = bench.trainer.events(TENANT, job.id, after=None, limit=100)
+    events = trainer_env.trainer.events(TENANT, job.id, after=None, limit=100)
     assert "data.few_shot_recipe" in {event.code for event in events}
     assert any("head over the frozen base" in warning for warning in ended.result["warnings"])

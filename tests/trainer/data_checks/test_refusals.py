@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.trainer.build import TENANT, Bench, jsonl
+from tests.trainer.build import TENANT, TrainerEnv, jsonl
 from tests.trainer.data_checks.looking import finding, look, moods
 from trainer.errors import BadLine
 
@@ -58,19 +58,19 @@ def test_a_findings_json_is_json() -> None:
         assert json.loads(json.dumps(found.to_json()))["severity"] in ("error", "warning", "info")
 
 
-def test_submitting_raises_the_first_error(bench: Bench) -> None:
+def test_submitting_raises_the_first_error(trainer_env: TrainerEnv) -> None:
     rows = moods()
     rows[3]["text"] = ""
     with pytest.raises(BadLine, match="Line 4"):
-        bench.trainer.submit(bench.spec(jsonl(rows)))
+        trainer_env.trainer.submit(trainer_env.spec(jsonl(rows)))
 
 
-def test_findings_are_events_and_part_of_the_result(bench: Bench) -> None:
+def test_findings_are_events_and_part_of_the_result(trainer_env: TrainerEnv) -> None:
     rows = [*moods(), {**moods()[0], "label": "sad"}]
-    job = bench.trainer.submit(bench.spec(jsonl(rows)))
-    assert bench.trainer.run_once()
-    events = {e.code: e for e in bench.trainer.events(TENANT, job.id, after=None, limit=100)}
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(rows)))
+    assert trainer_env.trainer.run_once()
+    events = {e.code: e for e in trainer_env.trainer.events(TENANT, job.id, after=None, limit=100)}
     told = events["data.conflicting_duplicates"]
     assert (told.level, told.data["count"]) == ("warn", 1)
-    result = bench.trainer.get(TENANT, job.id).result
+    result = trainer_env.trainer.get(TENANT, job.id).result
     assert "conflicting_duplicates" in {found["code"] for found in result["findings"]}

@@ -16,7 +16,7 @@ from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
 from tests.trainer.build import (
     TENANT,
-    Bench,
+    TrainerEnv,
     jsonl,
     mood_rows,
     pair_rows,
@@ -47,24 +47,24 @@ def compose_here(module: str, question: Any, **given: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+def judging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrainerEnv]:
     monkeypatch.setattr(reporter, "ask_child", compose_here)
-    made = Bench(directory=tmp_path, report_timeout_s=120)
+    made = TrainerEnv(directory=tmp_path, report_timeout_s=120)
     yield made
     made.close()
 
 
-def run(bench: Bench, content: bytes, **given: Any) -> Job:
-    job = bench.trainer.submit(bench.spec(content, **given))
-    assert bench.trainer.run_once()
-    job = bench.trainer.get(TENANT, job.id)
+def run(trainer_env: TrainerEnv, content: bytes, **given: Any) -> Job:
+    job = trainer_env.trainer.submit(trainer_env.spec(content, **given))
+    assert trainer_env.trainer.run_once()
+    job = trainer_env.trainer.get(TENANT, job.id)
     assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
     return job
 
 
-def report(bench: Bench, job: Job) -> dict[str, Any]:
-    version = bench.registry.resolve(TENANT, f"{job.spec.task}@{job.version}")
-    stored = bench.registry.beside(version, REPORT)
+def report(trainer_env: TrainerEnv, job: Job) -> dict[str, Any]:
+    version = trainer_env.registry.resolve(TENANT, f"{job.spec.task}@{job.version}")
+    stored = trainer_env.registry.beside(version, REPORT)
     assert stored is not None, job.result["report"]
     found: dict[str, Any] = json.loads(stored)
     return found
@@ -83,7 +83,7 @@ def report(bench: Bench, job: Job) -> dict[str, Any]:
     ],
 )
 def test_every_head_ends_with_its_report(
-    judging: Bench, head: str, rows: Any, metric: str, others: set[str]
+    judging: TrainerEnv, head: str, rows: Any, metric: str, others: set[str]
 ) -> None:
     job = run(judging, jsonl(rows), head=head)
     found = report(judging, job)
@@ -97,7 +97,7 @@ def test_every_head_ends_with_its_report(
     assert "<script" not in document("mood@1", [], found)
 
 
-def test_a_later_version_is_held_against_production_on_the_same_rows(judging: Bench) -> None:
+def test_a_later_version_is_held_against_production_on_the_same_rows(judging: TrainerEnv) -> None:
     first = run(judging, jsonl(mood_rows()))
     second = run(judging, jsonl(mood_rows()), settings={"epochs": 2, "seed": 5})
     found = report(judging, second)
@@ -112,22 +112,22 @@ def test_a_prompt_is_judged_and_held_against_production_like_any_version(
     monkeypatch.setattr(reporter, "ask_child", compose_here)
     folder = build_base("llama", tmp_path / "base")
     port = ThreadEngine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=4))
-    bench = Bench(directory=tmp_path, port=port, report_timeout_s=120)
+    trainer_env = TrainerEnv(directory=tmp_path, port=port, report_timeout_s=120)
     rows = [{"text": f"w1 w{i % 50} w{i}", "label": f"w{20 + i % 3}"} for i in range(60)]
     for seed in range(2):
-        job = run(bench, jsonl(rows), head="generate", kind="prompt", split_seed=seed)
-    found = report(bench, job)
+        job = run(trainer_env, jsonl(rows), head="generate", kind="prompt", split_seed=seed)
+    found = report(trainer_env, job)
     assert job.result["baseline"].keys() >= {"name", "test", "majority", "copy"}
     against = [each["against"] for each in found["comparisons"]]
     assert against[1:] == ["version 1, now production"]
     assert (found["parameters"]["trainable"], job.result["seconds"] > 0) == (0, True)
     assert "<h1" in document("mood@2", [], found)
-    bench.close()
+    trainer_env.close()
     port.close()
 
 
 def test_a_damaged_production_costs_the_job_the_comparison_and_no_more(
-    judging: Bench, monkeypatch: pytest.MonkeyPatch
+    judging: TrainerEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(judging, jsonl(mood_rows()))
 
@@ -139,7 +139,7 @@ def test_a_damaged_production_costs_the_job_the_comparison_and_no_more(
     assert "The file of the weights is gone." in found["production"]["skipped"]
 
 
-def test_production_with_other_labels_is_not_held_against(judging: Bench) -> None:
+def test_production_with_other_labels_is_not_held_against(judging: TrainerEnv) -> None:
     run(judging, jsonl(mood_rows()))
     renamed = [{**row, "label": row["label"].upper()} for row in mood_rows()]
     found = report(judging, run(judging, jsonl(renamed)))
@@ -147,23 +147,25 @@ def test_production_with_other_labels_is_not_held_against(judging: Bench) -> Non
     assert len(found["comparisons"]) == 1
 
 
-def test_production_of_another_file_may_have_seen_the_test_rows(judging: Bench) -> None:
+def test_production_of_another_file_may_have_seen_the_test_rows(judging: TrainerEnv) -> None:
     run(judging, jsonl(mood_rows(40)))
     found = report(judging, run(judging, jsonl(mood_rows(60))))
     assert "it may have seen some test rows" in found["production"]["note"]
 
 
-def test_a_version_is_published_without_a_report_that_cannot_be_made(bench: Bench) -> None:
-    job = run(bench, jsonl(mood_rows()))
+def test_a_version_is_published_without_a_report_that_cannot_be_made(
+    trainer_env: TrainerEnv,
+) -> None:
+    job = run(trainer_env, jsonl(mood_rows()))
     assert job.result["report"] == {"error": "trainer.report took longer than 0 seconds."}
-    version = bench.registry.resolve(TENANT, "mood")
-    assert bench.registry.beside(version, REPORT) is None
+    version = trainer_env.registry.resolve(TENANT, "mood")
+    assert trainer_env.registry.beside(version, REPORT) is None
     assert version.lineage["report"] == job.result["report"]
-    (event,) = bench.trainer.events(TENANT, job.id, codes=["report.failed"], limit=9)
+    (event,) = trainer_env.trainer.events(TENANT, job.id, codes=["report.failed"], limit=9)
     assert (event.level, "took longer than 0 seconds" in event.message) == ("warn", True)
 
 
-def test_the_result_and_the_lineage_have_the_summary(judging: Bench) -> None:
+def test_the_result_and_the_lineage_have_the_summary(judging: TrainerEnv) -> None:
     job = run(judging, jsonl(mood_rows()))
     whole, version = report(judging, job), judging.registry.resolve(TENANT, "mood")
     assert job.result["report"] == version.lineage["report"]
@@ -172,13 +174,13 @@ def test_the_result_and_the_lineage_have_the_summary(judging: Bench) -> None:
     assert len(json.dumps(job.result["report"])) < 6000
 
 
-def test_several_seeds_are_in_the_report_with_their_curves(judging: Bench) -> None:
+def test_several_seeds_are_in_the_report_with_their_curves(judging: TrainerEnv) -> None:
     found = report(judging, run(judging, jsonl(mood_rows()), settings={"seeds": 3}))
     assert [run["kept"] for run in found["curves"]].count(True) == 1
     assert len(found["seeds"]["values"]) == 3
 
 
-def test_a_temperature_is_fitted_served_and_part_of_the_version(judging: Bench) -> None:
+def test_a_temperature_is_fitted_served_and_part_of_the_version(judging: TrainerEnv) -> None:
     job = run(judging, jsonl(mood_rows(300)))
     version = judging.registry.resolve(TENANT, "mood")
     temperature = version.manifest.semantics["head"]["temperature"]
@@ -186,16 +188,18 @@ def test_a_temperature_is_fitted_served_and_part_of_the_version(judging: Bench) 
     assert temperature != 1.0
 
 
-def test_the_child_makes_the_report_that_it_would_make_here(judging: Bench, tmp_path: Path) -> None:
+def test_the_child_makes_the_report_that_it_would_make_here(
+    judging: TrainerEnv, tmp_path: Path
+) -> None:
     here = report(judging, run(judging, jsonl(mood_rows())))
-    apart = Bench(directory=tmp_path / "apart", port=judging.port, report_timeout_s=120)
+    apart = TrainerEnv(directory=tmp_path / "apart", port=judging.port, report_timeout_s=120)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reporter, "ask_child", ask_child)
         assert report(apart, run(apart, jsonl(mood_rows()))) == here
     apart.close()
 
 
-def test_a_learning_curve_trains_on_parts_and_keeps_none_of_them(judging: Bench) -> None:
+def test_a_learning_curve_trains_on_parts_and_keeps_none_of_them(judging: TrainerEnv) -> None:
     settings = {"learning_curve": True, "epochs": 3}
     found = report(judging, run(judging, jsonl(mood_rows(300)), settings=settings))
     points = found["learning_curve"]["points"]
@@ -205,7 +209,7 @@ def test_a_learning_curve_trains_on_parts_and_keeps_none_of_them(judging: Bench)
 
 
 def test_a_learning_curve_that_diverges_leaves_the_job_its_version(
-    judging: Bench, monkeypatch: pytest.MonkeyPatch
+    judging: TrainerEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train = Runs.train
 
@@ -220,6 +224,6 @@ def test_a_learning_curve_that_diverges_leaves_the_job_its_version(
     assert [point["rows"] for point in found["learning_curve"]["points"]] == [108, 216]
 
 
-def test_the_same_job_has_the_same_report(judging: Bench) -> None:
+def test_the_same_job_has_the_same_report(judging: TrainerEnv) -> None:
     jobs = [run(judging, jsonl(mood_rows()), task=f"mood-{i}") for i in range(2)]
     assert report(judging, jobs[0]) == report(judging, jobs[1])

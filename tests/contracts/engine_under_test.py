@@ -32,7 +32,7 @@ ROWS = [
 ]
 
 
-class Bench:
+class EngineUnderTest:
     """One engine and a folder for what is tried on it."""
 
     def __init__(self, engine: Engine, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Writes rows by `Write` steps as a caller would, and knows what stock `generate` writes."""
+"""Writes rows by `Generate` steps as a caller would, and knows what stock `generate` writes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import Any
 import torch
 
 from engine import port
-from tests.contracts.bench import Bench
+from tests.contracts.engine_under_test import EngineUnderTest
 
 #: where the reference itself is this undecided, another token is no fault
 _UNDECIDED = 1e-4
 
 
-class Author:
-    """Rows of one bench: what each wrote so far, by key."""
+class StepGenerator:
+    """Rows of one make_engine: what each wrote so far, by key."""
 
-    def __init__(self, table: Bench, slots: Mapping[str, int], first_key: int = 100) -> None:
-        self._table, self._slots, self._next_key = table, slots, first_key
-        self.texts: dict[int, port.Written] = {}
+    def __init__(
+        self, under_test: EngineUnderTest, slots: Mapping[str, int], first_key: int = 100
+    ) -> None:
+        self._under_test, self._slots, self._next_key = under_test, slots, first_key
+        self.texts: dict[int, port.SequenceOutput] = {}
         self.failures: dict[int, port.Failure] = {}
-        self._waiting: list[port.Begin] = []
+        self._waiting: list[port.StartSequence] = []
 
     @property
     def going(self) -> list[int]:
@@ -31,15 +33,15 @@ class Author:
         """Takes part from the next step on; answers its key."""
         key, self._next_key = self._next_key, self._next_key + 1
         row = port.Row(ids=ids, slot=self._slots[digest] if digest else 0)
-        self._waiting.append(port.Begin(key=key, row=row, max_tokens=length, **options))
+        self._waiting.append(port.StartSequence(key=key, row=row, max_tokens=length, **options))
         return key
 
-    def step(self, keys: list[int] | None = None, **options: Any) -> port.Decoded:
+    def step(self, keys: list[int] | None = None, **options: Any) -> port.Generated:
         keys = self.going if keys is None else keys
         place = {slot: digest for digest, slot in self._slots.items()}
-        step = port.Write(begin=self._waiting, keys=keys, place=place, **options)
+        step = port.Generate(begin=self._waiting, keys=keys, place=place, **options)
         self._waiting = []
-        decoded: port.Decoded = self._table.ask(step)
+        decoded: port.Generated = self._under_test.ask(step)
         for key, result in zip([*keys, *(b.key for b in step.begin)], decoded.rows, strict=True):
             self._note(key, result)
         return decoded
@@ -53,16 +55,16 @@ class Author:
         raise AssertionError(f"rows never end: {self.going}")
 
     def release(self, key: int) -> None:
-        self._table.ask(port.Release(keys=[key]))
+        self._under_test.ask(port.FreeSequences(keys=[key]))
         self.texts.pop(key, None)
 
-    def _note(self, key: int, result: port.Written | port.Failure) -> None:
+    def _note(self, key: int, result: port.SequenceOutput | port.Failure) -> None:
         if isinstance(result, port.Failure):
             self.failures[key] = result
             self.texts.pop(key, None)
             return
-        before = self.texts.get(key, port.Written(ids=[]))
-        self.texts[key] = port.Written(
+        before = self.texts.get(key, port.SequenceOutput(ids=[]))
+        self.texts[key] = port.SequenceOutput(
             ids=before.ids + result.ids, finish=result.finish,
             logprobs=before.logprobs + result.logprobs,
             num_cached=max(before.num_cached, result.num_cached),
@@ -76,15 +78,15 @@ class Reference:
         self._models, self._length = models, length
         self._known: dict[tuple[str | None, tuple[int, ...]], list[int]] = {}
 
-    def text(self, digest: str | None, ids: list[int], length: int) -> port.Written:
+    def text(self, digest: str | None, ids: list[int], length: int) -> port.SequenceOutput:
         """An end token is not part of it."""
         known = self._whole(digest, ids)
         if 2 in known[:length]:
-            return port.Written(ids=known[: known.index(2)], finish="stop")
-        return port.Written(ids=known[:length], finish="length")
+            return port.SequenceOutput(ids=known[: known.index(2)], finish="stop")
+        return port.SequenceOutput(ids=known[:length], finish="length")
 
     def agrees(
-        self, digest: str | None, ids: list[int], length: int, written: port.Written
+        self, digest: str | None, ids: list[int], length: int, written: port.SequenceOutput
     ) -> bool:
         """Whether it is the same text, or another from where the model itself is undecided."""
         theirs, ours = self.text(digest, ids, length), written.ids
