@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from benchmarks.measure import conditions, interleave, medians, table
-from engine.generation.sampling import RowSampler, choose
+from engine.generation.sampling import RowSampler, sample_tokens
 from engine.port import Sampling
 
 WARM: dict[str, Any] = {"temperature": 0.8}
@@ -92,7 +92,7 @@ def _ours(logits: Tensor, settings: Sequence[dict[str, Any]]) -> Callable[[], ob
     for row in rows:
         for place in range(32):
             row.accept(place * 977 % num_words)
-    return lambda: choose(logits, rows, [32] * num_rows)
+    return lambda: sample_tokens(logits, rows, [32] * num_rows)
 
 
 def _stock(logits: Tensor, name: str) -> Callable[[], object]:

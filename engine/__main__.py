@@ -18,7 +18,7 @@ from engine.config import EngineConfig
 from engine.errors import EngineError
 from engine.logs.setup import log_to_stderr
 from engine.runtime.framing import receive_frame, send_frame
-from engine.runtime.step_queue import Inbox
+from engine.runtime.step_queue import StepQueue
 
 
 def main() -> int:
@@ -41,7 +41,7 @@ def main() -> int:
     except EngineError as error:
         _send(sock, 0, port.Failure(code=error.code, message=str(error)))
         return 3
-    inbox = Inbox(config.training_patience)
+    inbox = StepQueue(config.training_patience)
     threading.Thread(target=_receive, args=(sock, inbox), daemon=True).start()
     connected = _send(sock, 0, engine.info)
     while connected and (envelope := inbox.next()) is not None:
@@ -70,7 +70,7 @@ def _encoded(number: int, result: port.Result) -> bytes:
         return port.encode(port.Envelope(number, port.Failure(code=code, message=told)))
 
 
-def _receive(sock: socket.socket, inbox: Inbox) -> None:
+def _receive(sock: socket.socket, inbox: StepQueue) -> None:
     try:
         while (frame := receive_frame(sock)) is not None:
             inbox.put(port.decode(frame))

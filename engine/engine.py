@@ -16,16 +16,16 @@ from engine.adapters.adapter import Adapter, read_adapter, write_adapter
 from engine.adapters.capabilities import possible_kinds, possible_poolings
 from engine.adapters.head_layers import checked_head
 from engine.adapters.inspection import inspect
-from engine.adapters.resident import Placed, Resident
+from engine.adapters.resident import AdapterCache, Placed
 from engine.config import EngineConfig
 from engine.errors import BadTraining, EngineError, NotLoaded, SaveFailed
 from engine.failures import input_to_blame, step_failure
-from engine.forward.activation_storage import ActivationMemory
+from engine.forward.activation_storage import ActivationStorage
 from engine.forward.predict import predict
 from engine.forward.prefix import Known, shared_name
 from engine.forward.prefix_cache import PrefixCache
-from engine.generation.generate import Writing
-from engine.generation.runners import reader_of
+from engine.generation.generate import Generation
+from engine.generation.runners import make_runner
 from engine.kv_cache.pool import BLOCK_TOKENS
 from engine.model.base import Base
 from engine.model.base_embedding import read_base_embedding
@@ -46,10 +46,10 @@ class Engine:
             base_path(config.base), self._base.family.architecture, self._base.max_tokens
         )
         self._sites = Sites(self._base.model, self._base.boundaries)
-        self._resident = Resident(self._base, config.num_slots, config.host_bytes)
-        self._writing = Writing(self._base, reader_of(self._base, self._sites, config))
+        self._resident = AdapterCache(self._base, config.num_slots, config.host_bytes)
+        self._writing = Generation(self._base, make_runner(self._base, self._sites, config))
         self._activations = PrefixCache(
-            ActivationMemory(
+            ActivationStorage(
                 config.activation_bytes, config.activation_disk_bytes, config.activation_folder
             )
         )

@@ -48,7 +48,7 @@ def _to(tensors: Mapping[str, Tensor], base: Base) -> dict[str, Tensor]:
     return {name: tensor.to(base.numerics.device) for name, tensor in tensors.items()}
 
 
-class Resident:
+class AdapterCache:
     """Adapters by digest under a byte budget, and the slots."""
 
     def __init__(self, base: Base, num_slots: int, host_bytes: int) -> None:

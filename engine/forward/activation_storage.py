@@ -27,7 +27,7 @@ class Held:
     spilled: bool
 
 
-class ActivationMemory:
+class ActivationStorage:
     """Two budgets in bytes. Without a folder nothing goes to disk."""
 
     def __init__(self, memory_bytes: int, disk_bytes: int = 0, folder: str | None = None) -> None:

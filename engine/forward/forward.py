@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.adapters.resident import Placed
-from engine.forward.plan import plan, row_group
+from engine.forward.plan import plan_actions, row_group
 from engine.model.base import Base
 from engine.model.batch import Batch, pack, pad
 from engine.port import Row
@@ -42,7 +42,7 @@ def make_batch(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) ->
 
 
 @contextmanager
-def acting(
+def acting_adapters(
     base: Base,
     sites: Sites,
     batch: Batch,
@@ -52,14 +52,14 @@ def acting(
 ) -> Iterator[None]:
     """While this lasts, a forward of the batch has each row's own adapter in it."""
     with ExitStack() as stack:
-        stack.enter_context(sites.acting(plan(batch, placed), dropout))
+        stack.enter_context(sites.acting(plan_actions(batch, placed), dropout))
         if base.slot_biases is not None:
             of_slot = partial(plan_slot, base.slot_biases, placed, bias_dropout)
             stack.enter_context(base.slot_biases.acting(sites, batch.slots, of_slot))
         yield
 
 
-def head_logits(
+def compute_head_logits(
     base: Base,
     hidden: list[Tensor],
     slots: Sequence[int],
@@ -117,5 +117,5 @@ def plan_slot(
     own = placed[slot]
     inside = {site: effect for site, effect in own.effects.items() if part.covers(site)}
     tokens = pack([Row(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
-    actions = plan(tokens, {slot: replace(own, effects=inside)})
+    actions = plan_actions(tokens, {slot: replace(own, effects=inside)})
     return actions if dropout is None else bound(actions, dropout(num_tokens))

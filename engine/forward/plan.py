@@ -12,7 +12,7 @@ from itertools import groupby
 from engine.adapters.resident import Placed
 from engine.model.batch import Batch
 from engine.ops.grouped_low_rank import Span
-from engine.sites.effect import Stretch
+from engine.sites.effect import EffectSpan
 from engine.sites.hooks import Action
 
 STRETCH_ADAPTERS = 8
@@ -23,13 +23,13 @@ def row_group(slot: int, placed: Placed | None) -> tuple[str, int]:
     return ("", 0) if placed is None else (placed.group, slot)
 
 
-def plan(batch: Batch, placed: Mapping[int, Placed]) -> dict[str, list[Action]]:
+def plan_actions(batch: Batch, placed: Mapping[int, Placed]) -> dict[str, list[Action]]:
     """Actions by site. Rows of `batch` are ordered by `row_group`."""
     actions: dict[str, list[Action]] = {}
     for start, slots, counts in _stretches(batch, placed):
         for chunk_start, chunk, tokens in _chunks(start, slots, counts):
             span = Span(chunk_start, tokens)
-            merge(actions, Chunk(span, [placed[slot] for slot in chunk]).actions)
+            merge_actions(actions, Chunk(span, [placed[slot] for slot in chunk]).actions)
     return actions
 
 
@@ -38,11 +38,11 @@ class Chunk:
 
     def __init__(self, span: Span, adapters: Sequence[Placed]) -> None:
         self._adapters = list(adapters)
-        self._stretches: dict[str, Stretch] = {}
+        self._stretches: dict[str, EffectSpan] = {}
         self.actions: dict[str, list[Action]] = {}
         for site in dict.fromkeys(site for placed in adapters for site in placed.effects):
             effects = [placed.effects.get(site) for placed in adapters]
-            stretch = self._stretches[site] = Stretch(span, effects, adapters[0].activation)
+            stretch = self._stretches[site] = EffectSpan(span, effects, adapters[0].activation)
             route = next(effect.route for effect in effects if effect is not None)
             for path, action in route(site, stretch).items():
                 self.actions.setdefault(path, []).append(action)
@@ -60,7 +60,7 @@ class Chunk:
         return True
 
 
-def merge(actions: dict[str, list[Action]], more: Mapping[str, Sequence[Action]]) -> None:
+def merge_actions(actions: dict[str, list[Action]], more: Mapping[str, Sequence[Action]]) -> None:
     for path, its in more.items():
         actions.setdefault(path, []).extend(its)
 

@@ -12,7 +12,7 @@ from engine.adapters.head_layers import POOLINGS
 from engine.adapters.resident import Placed
 from engine.errors import BadRow, NonFiniteResult
 from engine.failures import device_lost, row_failure
-from engine.forward.forward import head_logits, make_batch
+from engine.forward.forward import compute_head_logits, make_batch
 from engine.forward.prefix import Known
 from engine.forward.shared_trunk import hidden_rows
 from engine.model.base import Base
@@ -89,7 +89,7 @@ def _forward(
     hidden = hidden_rows(base, sites, rows, batch, placed, known)
     answers: Answers = [Failure(code=BadRow.code, message="the row was lost")] * len(rows)
     for position, logits in zip(
-        batch.order, head_logits(base, hidden, batch.slots, placed), strict=True
+        batch.order, compute_head_logits(base, hidden, batch.slots, placed), strict=True
     ):
         pooling = rows[position].pooling
         answers[position] = _array(logits if pooling is None else POOLINGS[pooling](logits))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from engine.forward.activation_storage import ActivationMemory, Held
+from engine.forward.activation_storage import ActivationStorage, Held
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class Stored:
 class PrefixCache:
     """All of one engine's frozen activations."""
 
-    def __init__(self, memory: ActivationMemory) -> None:
+    def __init__(self, memory: ActivationStorage) -> None:
         self._memory = memory
         #: (dataset, layer), least recently used first
         self._stored: dict[tuple[str, int], Stored] = {}

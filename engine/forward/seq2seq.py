@@ -15,8 +15,8 @@ from torch.nn.functional import embedding
 from transformers.modeling_outputs import BaseModelOutput
 
 from engine.adapters.resident import Placed
-from engine.forward.plan import plan
-from engine.kv_cache.encoder_decoder_cache import SourceRows
+from engine.forward.plan import plan_actions
+from engine.kv_cache.encoder_decoder_cache import Seq2SeqCache
 from engine.model.base import Base
 from engine.model.batch import Batch, pad
 from engine.port import Row
@@ -43,8 +43,8 @@ def both(
     dropouts: tuple[Dropout | None, Dropout | None] = (None, None),
 ) -> dict[str, Sequence[Action]]:
     """What acts where, by whose tokens a module gets: a decoder's keys are made of the source."""
-    on_source = bound(plan(source, placed), dropouts[0])
-    on_target = bound(plan(target, placed), dropouts[1])
+    on_source = bound(plan_actions(source, placed), dropouts[0])
+    on_target = bound(plan_actions(target, placed), dropouts[1])
     return {
         site: (on_source if base.family.reads_source(site) else on_target)[site]
         for site in on_source
@@ -71,7 +71,7 @@ def encoded(base: Base, source: Batch) -> Tensor:
 
 
 def written_on(
-    base: Base, target: Batch, rows: SourceRows, encoded_RLD: Tensor | None = None
+    base: Base, target: Batch, rows: Seq2SeqCache, encoded_RLD: Tensor | None = None
 ) -> Tensor:
     """Logits [R, V] after the one token that each row reads.
 

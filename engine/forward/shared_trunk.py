@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from engine.adapters.resident import Placed
-from engine.forward.forward import acting, make_batch
+from engine.forward.forward import acting_adapters, make_batch
 from engine.forward.prefix import Known
 from engine.model.base import Base
 from engine.model.batch import Batch, repack, unpack
@@ -23,7 +23,7 @@ _WORTH_IT = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trunk:
+class SharedTrunk:
     """The first `depth` layers of some rows: those of one text, bare, stand for one another."""
 
     depth: int
@@ -51,11 +51,11 @@ def hidden_rows(
         depth, given = trunk.depth, _given(base, sites, trunk, batch, placed)
     elif known is not None and (filled := known.filled(batch)) is not None:
         depth, given = known.prefix.boundary, filled
-    with acting(base, sites, batch, placed):
+    with acting_adapters(base, sites, batch, placed):
         return unpack(base.run(batch, depth, base.num_layers, given), batch)
 
 
-def find_trunk(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Trunk | None:
+def find_trunk(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> SharedTrunk | None:
     """The trunk that saves most; none where no text comes twice or too little is saved."""
     texts = [(tuple(row.ids), tuple(row.type_ids or ())) for row in rows]
     if not base.family.ranged or len(set(texts)) == len(texts):
@@ -70,7 +70,7 @@ def find_trunk(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) ->
 
 def _trunk(
     rows: Sequence[Row], texts: Sequence[tuple[object, ...]], firsts: Sequence[int], depth: int
-) -> Trunk:
+) -> SharedTrunk:
     """Rows adapted only from `depth` on share; the others keep their own adapters below it."""
     own: list[Row] = []
     sources: list[int] = []
@@ -84,15 +84,15 @@ def _trunk(
             shared[text] = len(own)
             row = Row(ids=row.ids, type_ids=row.type_ids)
         own.append(row)
-    return Trunk(depth=depth, rows=own, sources=sources)
+    return SharedTrunk(depth=depth, rows=own, sources=sources)
 
 
 def _given(
-    base: Base, sites: Sites, trunk: Trunk, batch: Batch, placed: Mapping[int, Placed]
+    base: Base, sites: Sites, trunk: SharedTrunk, batch: Batch, placed: Mapping[int, Placed]
 ) -> Tensor:
     """What enters layer `depth` of the whole batch."""
     below = make_batch(base, trunk.rows, placed)
-    with acting(base, sites, below, placed):
+    with acting_adapters(base, sites, below, placed):
         hidden = unpack(base.run(below, 0, trunk.depth), below)
     by_row = dict(zip(below.order, hidden, strict=True))
     return repack([by_row[trunk.sources[row]] for row in batch.order], batch)

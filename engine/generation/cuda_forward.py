@@ -16,18 +16,24 @@ import torch
 from torch import Tensor
 
 from engine.adapters.resident import Placed
-from engine.forward.plan import merge
-from engine.generation.cuda_graph import NotRecordable, Recorder
+from engine.forward.plan import merge_actions
+from engine.generation.cuda_graph import CaptureFailed, GraphCapture
 from engine.generation.eager_forward import last, moved, rows_of
-from engine.generation.graph_forward import Recording, Tokens
-from engine.generation.persistent_batch import STANDING, Actions, Bench, Seat, Seating
-from engine.generation.sequence import Turn
-from engine.kv_cache.chunks import Reading
-from engine.kv_cache.paged_attention import PagedLookback
+from engine.generation.graph_forward import GraphForward, Tokens
+from engine.generation.persistent_batch import (
+    STANDING,
+    Actions,
+    AdapterGroup,
+    PersistentBatch,
+    Seat,
+)
+from engine.generation.sequence import ScheduledChunk
+from engine.kv_cache.chunks import Chunk
+from engine.kv_cache.paged_attention import PagedKVAttention
 from engine.kv_cache.pool import KeyValuePool
 from engine.model.base import Base
 from engine.model.batch import pack
-from engine.ops.fixed_span import SeatedSpan
+from engine.ops.fixed_span import FixedSpan
 from engine.sites.hooks import Sites
 
 _log = logging.getLogger(__name__)
@@ -39,19 +45,19 @@ _MAX_RECORDINGS = 32
 _Key = tuple[int, int, tuple[int, ...]]
 
 
-class DeviceForwards:
+class CudaForward:
     """Rows with one token each go by recordings, one for each bucket of rows and benches.
 
     Without a recorder, and on a base of which no recording can be made, every forward is launched.
     """
 
     def __init__(
-        self, base: Base, sites: Sites, pool: KeyValuePool, recorder: Recorder | None
+        self, base: Base, sites: Sites, pool: KeyValuePool, recorder: GraphCapture | None
     ) -> None:
         self._base, self._sites, self._pool = base, sites, pool
         self._recorder = None if follows_length(base.model.config) else recorder
-        self._seating = Seating(everywhere=True)
-        self._recordings: OrderedDict[_Key, Recording] = OrderedDict()
+        self._seating = PersistentBatch(everywhere=True)
+        self._recordings: OrderedDict[_Key, GraphForward] = OrderedDict()
         self._sightings: dict[_Key, int] = {}
 
     @property
@@ -60,7 +66,10 @@ class DeviceForwards:
 
     @torch.inference_mode()
     def logits(
-        self, turns: Sequence[Turn], readings: Sequence[Reading], sitting: Mapping[int, Placed]
+        self,
+        turns: Sequence[ScheduledChunk],
+        readings: Sequence[Chunk],
+        sitting: Mapping[int, Placed],
     ) -> Tensor:
         seats = self._seating.seats(sitting)
         own = [seats.get(turn.row.slot, STANDING) for turn in turns]
@@ -76,22 +85,22 @@ class DeviceForwards:
         self._forget_gone()
 
     def _launched(
-        self, turns: Sequence[Turn], readings: Sequence[Reading], seats: Sequence[Seat]
+        self, turns: Sequence[ScheduledChunk], readings: Sequence[Chunk], seats: Sequence[Seat]
     ) -> Tensor:
         batch = pack(rows_of(turns), self._pool.device, [()] * len(turns))
         taken = self._seating.taken([seats[i] for i in batch.order])
         for bench, its in taken:
-            assert isinstance(bench.span, SeatedSpan)
+            assert isinstance(bench.span, FixedSpan)
             each = [seat for seat, n in zip(its, batch.lengths, strict=True) for _ in range(n)]
             bench.span.seat(torch.tensor(each, device=self._pool.device))
-        lookback = PagedLookback.of(self._pool, [readings[i] for i in batch.order])
+        lookback = PagedKVAttention.of(self._pool, [readings[i] for i in batch.order])
         with self._sites.acting(_merged([bench for bench, _ in taken])):
             hidden = self._base.forward(moved(batch, turns), kept=lookback)
         return self._base.vocabulary(last(hidden[0], batch, turns))
 
     def _recorded(
-        self, turns: Sequence[Turn], readings: Sequence[Reading], seats: Sequence[Seat]
-    ) -> tuple[Recording | None, Tokens]:
+        self, turns: Sequence[ScheduledChunk], readings: Sequence[Chunk], seats: Sequence[Seat]
+    ) -> tuple[GraphForward | None, Tokens]:
         taken = self._seating.taken(seats)
         benches = [bench for bench, _ in taken]
         tokens = Tokens(
@@ -110,16 +119,18 @@ class DeviceForwards:
             return None, tokens
         return self._record(key, benches, tokens), tokens
 
-    def _record(self, key: _Key, benches: list[Bench], tokens: Tokens) -> Recording | None:
+    def _record(
+        self, key: _Key, benches: list[AdapterGroup], tokens: Tokens
+    ) -> GraphForward | None:
         assert self._recorder is not None
         size, width, _ = key
-        recording = Recording(
+        recording = GraphForward(
             self._base, self._sites, self._pool, size=size, width=width, benches=benches,
             actions=_merged(benches),
         )  # fmt: skip
         try:
             recording.record(self._recorder, tokens)
-        except NotRecordable as error:
+        except CaptureFailed as error:
             # what stops one recording of a base stops them all; launched, it answers as before
             self._recorder = None
             self._recordings.clear()
@@ -142,10 +153,10 @@ class DeviceForwards:
                 del keys[key]
 
 
-def _merged(benches: Sequence[Bench]) -> Actions:
+def _merged(benches: Sequence[AdapterGroup]) -> Actions:
     actions: Actions = {}
     for bench in benches:
-        merge(actions, bench.actions)
+        merge_actions(actions, bench.actions)
     return actions
 
 

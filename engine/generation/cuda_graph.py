@@ -15,11 +15,11 @@ from torch import Tensor
 _WARM_RUNS = 2
 
 
-class NotRecordable(Exception):
+class CaptureFailed(Exception):
     """A forward does what a recording cannot repeat, such as wait for the device."""
 
 
-class Recorder(Protocol):
+class GraphCapture(Protocol):
     """How a forward becomes one that can be replayed."""
 
     def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
@@ -30,7 +30,7 @@ class Recorder(Protocol):
         ...
 
 
-class GraphRecorder:
+class CudaGraphCapture:
     """Recordings of one device.
 
     They share the memory in between their inputs and outputs, so an answer must be used up before
@@ -54,7 +54,7 @@ class GraphRecorder:
         except RuntimeError as error:  # memory that ran out is one: launched, the forward may fit
             # a capture that failed leaves the device well; where it is lost, this raises
             torch.cuda.synchronize()
-            raise NotRecordable(str(error)) from error
+            raise CaptureFailed(str(error)) from error
 
         def replay() -> Tensor:
             graph.replay()

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from engine.adapters.resident import Placed
 from engine.forward.forward import make_batch
-from engine.forward.plan import plan
-from engine.generation.persistent_batch import STANDING, Seating
-from engine.generation.sequence import Turn
-from engine.kv_cache.chunks import Reading
-from engine.kv_cache.gathered_attention import Lookback
+from engine.forward.plan import plan_actions
+from engine.generation.persistent_batch import STANDING, PersistentBatch
+from engine.generation.sequence import ScheduledChunk
+from engine.kv_cache.chunks import Chunk
+from engine.kv_cache.gathered_attention import GatheredKVAttention
 from engine.kv_cache.pool import KeyValuePool
 from engine.model.base import Base
 from engine.model.batch import Batch, pack
@@ -29,11 +29,14 @@ from engine.port import Row
 from engine.sites.hooks import Action, Sites
 
 
-class Forwards(Protocol):
+class PackedForward(Protocol):
     """How turns are computed."""
 
     def logits(
-        self, turns: Sequence[Turn], readings: Sequence[Reading], sitting: Mapping[int, Placed]
+        self,
+        turns: Sequence[ScheduledChunk],
+        readings: Sequence[Chunk],
+        sitting: Mapping[int, Placed],
     ) -> Tensor:
         """[W, V] of those turns that write, in order. `readings` are the turns' own; `sitting` are
         the adapters, by slot, of all rows that write now.
@@ -45,19 +48,22 @@ class Forwards(Protocol):
         ...
 
 
-class PackedForwards:
+class EagerForward:
     """Everything is made anew for each forward, but for the adapters' benches."""
 
     def __init__(self, base: Base, sites: Sites, pool: KeyValuePool, *, exact: bool) -> None:
         self._base, self._sites, self._pool, self._exact = base, sites, pool, exact
-        self._seating = Seating()
+        self._seating = PersistentBatch()
 
     @torch.inference_mode()
     def logits(
-        self, turns: Sequence[Turn], readings: Sequence[Reading], sitting: Mapping[int, Placed]
+        self,
+        turns: Sequence[ScheduledChunk],
+        readings: Sequence[Chunk],
+        sitting: Mapping[int, Placed],
     ) -> Tensor:
         batch, actions = self._batch(turns, sitting)
-        lookback = Lookback(self._pool, [readings[i] for i in batch.order])
+        lookback = GatheredKVAttention(self._pool, [readings[i] for i in batch.order])
         with self._sites.acting(actions), self._base.narrow.of(batch.ids.numel()):
             hidden = self._base.forward(moved(batch, turns), kept=lookback)
         last_WD = last(hidden[0], batch, turns)
@@ -68,32 +74,32 @@ class PackedForwards:
         self._seating.clear()
 
     def _batch(
-        self, turns: Sequence[Turn], sitting: Mapping[int, Placed]
+        self, turns: Sequence[ScheduledChunk], sitting: Mapping[int, Placed]
     ) -> tuple[Batch, Mapping[str, Sequence[Action]]]:
         """Rows by seat, and what acts on them; for the same bits in any company, by themselves."""
         rows = rows_of(turns)
         if self._exact:
             placed = {t.row.slot: t.row.placed for t in turns if t.row.placed is not None}
             batch = make_batch(self._base, rows, placed)
-            return batch, plan(batch, placed)
+            return batch, plan_actions(batch, placed)
         seats = self._seating.seats(sitting)
         groups = [seats.get(row.slot, STANDING) for row in rows]
         batch = pack(rows, self._pool.device, groups)
         return batch, self._seating.plan(batch, seats)
 
 
-def rows_of(turns: Sequence[Turn]) -> list[Row]:
+def rows_of(turns: Sequence[ScheduledChunk]) -> list[Row]:
     return [Row(ids=turn.row.ids[turn.start : turn.stop], slot=turn.row.slot) for turn in turns]
 
 
-def moved(batch: Batch, turns: Sequence[Turn]) -> Batch:
+def moved(batch: Batch, turns: Sequence[ScheduledChunk]) -> Batch:
     """Positions count on from what each row has read."""
     ordered = [turns[i] for i in batch.order]
     places = [place for turn in ordered for place in range(turn.start, turn.stop)]
     return replace(batch, positions=torch.tensor(places, device=batch.ids.device)[None])
 
 
-def last(hidden_TD: Tensor, batch: Batch, turns: Sequence[Turn]) -> Tensor:
+def last(hidden_TD: Tensor, batch: Batch, turns: Sequence[ScheduledChunk]) -> Tensor:
     """Hidden states [W, D] after the last token of each turn that writes, in order of turns."""
     ends = dict(zip(batch.order, accumulate(batch.lengths), strict=True))
     found = [ends[i] - 1 for i, turn in enumerate(turns) if turn.writes]

@@ -9,12 +9,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from engine.adapters.resident import Placed, Resident
+from engine.adapters.resident import AdapterCache, Placed
 from engine.errors import BadRow, EngineError, NotLoaded
 from engine.failures import device_lost, row_failure
 from engine.forward.predict import refused
-from engine.generation.sampling import RowSampler, choose
-from engine.generation.sequence import Reader, Running, Turn
+from engine.generation.sampling import RowSampler, sample_tokens
+from engine.generation.sequence import ScheduledChunk, SequenceRunner, SequenceState
 from engine.grammar import Grammars
 from engine.model.base import Base
 from engine.port import (
@@ -45,13 +45,13 @@ class _Text:
         )
 
 
-class Writing:
+class Generation:
     """All rows that write, by key. Rows of different adapters share each forward."""
 
-    def __init__(self, base: Base, reader: Reader) -> None:
+    def __init__(self, base: Base, reader: SequenceRunner) -> None:
         self._base, self._reader = base, reader
         self._grammars = Grammars(base.tokenizer_json, base.end_ids)
-        self._rows: dict[int, Running] = {}
+        self._rows: dict[int, SequenceState] = {}
         self._num_begun = 0
 
     @property
@@ -66,7 +66,9 @@ class Writing:
     def used_blocks(self) -> int:
         return self._reader.used_blocks
 
-    def write(self, step: Generate, placed: Mapping[int, Placed], resident: Resident) -> Generated:
+    def write(
+        self, step: Generate, placed: Mapping[int, Placed], resident: AdapterCache
+    ) -> Generated:
         """`placed` is what the rows that begin find in their slots."""
         started = time.perf_counter()
         texts: dict[int, _Text] = {}
@@ -88,7 +90,7 @@ class Writing:
 
     # ------------------------------------------------------------ who takes part
 
-    def _go_on(self, key: int, texts: dict[int, _Text], resident: Resident) -> _Text:
+    def _go_on(self, key: int, texts: dict[int, _Text], resident: AdapterCache) -> _Text:
         if key not in self._rows:
             return _Text(failure=_failure(NotLoaded, f"no row with the key {key} is running"))
         row = self._rows[key]
@@ -108,7 +110,7 @@ class Writing:
         row, own = begin.row, placed.get(begin.row.slot)
         try:
             self._check(begin, own)
-            running = Running(
+            running = SequenceState(
                 key=begin.key, number=self._num_begun, slot=row.slot,
                 digest=digests.get(row.slot), placed=own, salt=begin.salt, ids=list(row.ids),
                 num_prompt=len(row.ids), most=min(begin.max_tokens, self._room(row)),
@@ -144,9 +146,9 @@ class Writing:
 
     # ------------------------------------------------------------ forwards
 
-    def _forwards(self, step: Generate, texts: Mapping[int, _Text]) -> list[Turn]:
+    def _forwards(self, step: Generate, texts: Mapping[int, _Text]) -> list[ScheduledChunk]:
         """As many as the step asks for; answers what was read."""
-        made: list[Turn] = []
+        made: list[ScheduledChunk] = []
         for _ in range(step.num_tokens):
             going = [self._rows[key] for key in texts if key in self._rows]
             groups = self._reader.turns(going, step.max_tokens) if going else []
@@ -157,7 +159,7 @@ class Writing:
                 break
         return made
 
-    def _advance(self, turns: Sequence[Turn], texts: Mapping[int, _Text]) -> None:
+    def _advance(self, turns: Sequence[ScheduledChunk], texts: Mapping[int, _Text]) -> None:
         """Halves the rows when the model's code raises, so that only the row at fault fails."""
         try:
             answers = self._answers(turns)
@@ -178,18 +180,20 @@ class Writing:
                 self._note(row, token, logprob, texts[row.key])
 
     def _answers(
-        self, turns: Sequence[Turn]
-    ) -> list[tuple[Running, int, TokenLogprob | None, Failure | None]]:
+        self, turns: Sequence[ScheduledChunk]
+    ) -> list[tuple[SequenceState, int, TokenLogprob | None, Failure | None]]:
         logits_WV = self._reader.read(turns)
         rows = [turn.row for turn in turns if turn.writes]
         if not rows:
             return []
         samplers = [row.sampler for row in rows]
-        chosen = choose(logits_WV, samplers, [row.num_written for row in rows])
+        chosen = sample_tokens(logits_WV, samplers, [row.num_written for row in rows])
         failures = [chosen.failures.get(i) for i in range(len(rows))]
         return list(zip(rows, chosen.tokens, chosen.logprobs, failures, strict=True))
 
-    def _note(self, row: Running, token: int, logprob: TokenLogprob | None, text: _Text) -> None:
+    def _note(
+        self, row: SequenceState, token: int, logprob: TokenLogprob | None, text: _Text
+    ) -> None:
         if row.sampler.ends(token):
             text.finish = "stop"
         else:
@@ -203,7 +207,7 @@ class Writing:
         if text.finish:
             self.release([row.key])
 
-    def _fail(self, row: Running, failure: Failure, texts: Mapping[int, _Text]) -> None:
+    def _fail(self, row: SequenceState, failure: Failure, texts: Mapping[int, _Text]) -> None:
         texts[row.key].failure = failure
         self.release([row.key])
 

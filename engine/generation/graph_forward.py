@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.generation.cuda_graph import Recorder
-from engine.generation.persistent_batch import Actions, Bench
-from engine.kv_cache.chunks import Reading, places
-from engine.kv_cache.paged_attention import PagedLookback, tables
-from engine.kv_cache.paged_kernel import Looks
+from engine.generation.cuda_graph import GraphCapture
+from engine.generation.persistent_batch import Actions, AdapterGroup
+from engine.kv_cache.chunks import Chunk, slot_mapping
+from engine.kv_cache.paged_attention import PagedKVAttention, block_tables
+from engine.kv_cache.paged_kernel import AttentionMetadata
 from engine.kv_cache.pool import KeyValuePool
 from engine.model.base import Base
 from engine.model.batch import Batch
-from engine.ops.fixed_span import NO_SEAT, SeatedSpan
+from engine.ops.fixed_span import NO_SEAT, FixedSpan
 from engine.sites.hooks import Sites
 
 Numbers = NDArray[np.int64]
@@ -34,11 +34,11 @@ class Tokens:
     """What a forward of one token a row is given; `seats` are the rows', for each bench."""
 
     ids: Sequence[int]
-    readings: Sequence[Reading]
+    readings: Sequence[Chunk]
     seats: Sequence[Sequence[int]]
 
 
-class Recording:
+class GraphForward:
     """Made for `size` rows whose blocks are at most `width`; fewer rows leave the rest idle.
 
     An idle row reads token 0 into the block that is nobody's.
@@ -46,7 +46,7 @@ class Recording:
 
     def __init__(
         self, base: Base, sites: Sites, pool: KeyValuePool, *, size: int, width: int,
-        benches: Sequence[Bench], actions: Actions,
+        benches: Sequence[AdapterGroup], actions: Actions,
     ) -> None:  # fmt: skip
         self._base, self._sites, self._pool = base, sites, pool
         self._benches, self._actions, self._size = benches, actions, size
@@ -60,7 +60,7 @@ class Recording:
         self._inputs = _split(self._there, shapes)
         self._rows_R = torch.arange(size, device=pool.device)
 
-    def record(self, recorder: Recorder, tokens: Tokens) -> None:
+    def record(self, recorder: GraphCapture, tokens: Tokens) -> None:
         self._fill(tokens)
         self._replay = recorder.record(self._forward)
 
@@ -77,10 +77,10 @@ class Recording:
         lengths[count:] = 1
         starts = np.array([reading.start for reading in tokens.readings])
         ids[:count], positions[:count], lengths[:count] = tokens.ids, starts, starts + 1
-        lands[:count] = places(tokens.readings)
+        lands[:count] = slot_mapping(tokens.readings)
         for seat_R, given in zip(seats, tokens.seats, strict=True):
             seat_R[:count], seat_R[count:] = given, NO_SEAT
-        own_RB = tables(tokens.readings)
+        own_RB = block_tables(tokens.readings)
         table_RB[:count, : own_RB.shape[1]] = own_RB
         self._there.copy_(self._here, non_blocking=True)
 
@@ -88,15 +88,15 @@ class Recording:
     def _forward(self) -> Tensor:
         ids_R, positions_R, lands_R, lengths_R, *seats, table_RB = self._inputs
         for bench, seat_R in zip(self._benches, seats, strict=True):
-            assert isinstance(bench.span, SeatedSpan)
+            assert isinstance(bench.span, FixedSpan)
             bench.span.seat(seat_R)
         batch = Batch(
             ids=ids_R[None], positions=positions_R[None], type_ids=torch.zeros_like(ids_R)[None],
             lengths=[1] * self._size, order=list(range(self._size)), slots=[0] * self._size,
             mask_RL=None,
         )  # fmt: skip
-        looks = Looks(tables_RB=table_RB, rows_T=self._rows_R, lengths_T=lengths_R)
-        lookback = PagedLookback(self._pool, lands_R, looks)
+        looks = AttentionMetadata(tables_RB=table_RB, rows_T=self._rows_R, lengths_T=lengths_R)
+        lookback = PagedKVAttention(self._pool, lands_R, looks)
         with self._sites.acting(self._actions):
             hidden = self._base.forward(batch, kept=lookback)
         return self._base.vocabulary(hidden[0])

@@ -15,21 +15,21 @@ from torch import Tensor
 
 from engine.adapters.resident import Placed
 from engine.errors import BadRow
-from engine.generation.eager_forward import Forwards
-from engine.generation.sequence import Running, Turn
-from engine.kv_cache.block_allocator import Blocks, root_name
+from engine.generation.eager_forward import PackedForward
+from engine.generation.sequence import ScheduledChunk, SequenceState
+from engine.kv_cache.block_allocator import BlockAllocator, root_hash
 from engine.kv_cache.block_table import BlockTable
-from engine.kv_cache.chunks import Reading
+from engine.kv_cache.chunks import Chunk
 from engine.kv_cache.pool import BLOCK_TOKENS, KeyValuePool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Admitted:
-    row: Running
+    row: SequenceState
     table: BlockTable
 
 
-class PackedReader:
+class PackedRunner:
     """The rows' blocks, and the forwards that fill them.
 
     Where blocks run out the last-ranked rows give theirs up and read again later. Rows that a step
@@ -37,9 +37,9 @@ class PackedReader:
     of rows that began after it, so that two callers never take from each other in turns.
     """
 
-    def __init__(self, pool: KeyValuePool, forwards: Forwards, *, exact: bool) -> None:
+    def __init__(self, pool: KeyValuePool, forwards: PackedForward, *, exact: bool) -> None:
         self._pool, self._forwards, self._exact = pool, forwards, exact
-        self._blocks = Blocks(pool.num_blocks, BLOCK_TOKENS)
+        self._blocks = BlockAllocator(pool.num_blocks, BLOCK_TOKENS)
         self._admitted: dict[int, _Admitted] = {}
 
     @property
@@ -50,7 +50,7 @@ class PackedReader:
     def used_blocks(self) -> int:
         return self._blocks.num_used
 
-    def admit(self, row: Running) -> None:
+    def admit(self, row: SequenceState) -> None:
         table = BlockTable(self._blocks, self._root(row))
         # what it writes last is never read
         needed = table.lacks(row.num_prompt + row.most - 1)
@@ -70,8 +70,8 @@ class PackedReader:
 
     # ------------------------------------------------------------ who goes on
 
-    def turns(self, rows: Sequence[Running], max_tokens: int) -> list[list[Turn]]:
-        turns: list[Turn] = []
+    def turns(self, rows: Sequence[SequenceState], max_tokens: int) -> list[list[ScheduledChunk]]:
+        turns: list[ScheduledChunk] = []
         left, fresh = max_tokens, list[int]()
         for rank, row in enumerate(rows):
             table = self._admitted[row.key].table
@@ -82,12 +82,12 @@ class PackedReader:
             count = self._make_room(table, wanted, rows, rank)
             if count:
                 fresh += table.grow(table.length + count)
-                turns.append(Turn(row=row, start=table.length, count=count))
+                turns.append(ScheduledChunk(row=row, start=table.length, count=count))
                 left -= 0 if goes_on else count
         self._pool.clear(fresh)
         return [[turn] for turn in turns] if self._exact else [turns] if turns else []
 
-    def _begun(self, row: Running, table: BlockTable, rank: int, left: int) -> bool:
+    def _begun(self, row: SequenceState, table: BlockTable, rank: int, left: int) -> bool:
         """Whether a row that holds nothing may start to read: with all of it in sight, and a block
         for each row before it, or it would soon give up again what it read.
         """
@@ -101,7 +101,7 @@ class PackedReader:
             row.num_cached = cached
         return True
 
-    def _stretch(self, row: Running, table: BlockTable, left: int, *, untouched: bool) -> int:
+    def _stretch(self, row: SequenceState, table: BlockTable, left: int, *, untouched: bool) -> int:
         """How much of its prompt a row may read now.
 
         For the same bits in any company it is cut nowhere: what was written is read one by one, as
@@ -113,7 +113,9 @@ class PackedReader:
         whole = row.num_prompt if not table.length else 1
         return whole if whole <= left or untouched else 0
 
-    def _make_room(self, table: BlockTable, wanted: int, rows: Sequence[Running], rank: int) -> int:
+    def _make_room(
+        self, table: BlockTable, wanted: int, rows: Sequence[SequenceState], rank: int
+    ) -> int:
         """How many of so many tokens there is room for, once rows of lower rank gave theirs up."""
         if table.lacks(table.length + wanted) <= self._blocks.num_free:
             return wanted
@@ -125,7 +127,7 @@ class PackedReader:
         room = (len(table.blocks) + self._blocks.num_free) * BLOCK_TOKENS - table.length
         return wanted if wanted <= room else 0 if self._exact else room
 
-    def _strangers(self, rows: Sequence[Running]) -> list[BlockTable]:
+    def _strangers(self, rows: Sequence[SequenceState]) -> list[BlockTable]:
         """Rows that the step does not name and that began after its first, the youngest last."""
         named = {row.key for row in rows}
         others = [
@@ -137,7 +139,7 @@ class PackedReader:
 
     # ------------------------------------------------------------ the forward
 
-    def read(self, turns: Sequence[Turn]) -> Tensor:
+    def read(self, turns: Sequence[ScheduledChunk]) -> Tensor:
         sitting = _placed([a.row for a in self._admitted.values()]) | _placed(
             [turn.row for turn in turns]
         )
@@ -147,17 +149,17 @@ class PackedReader:
             self._admitted[turn.row.key].table.commit(turn.row.ids, turn.stop)
         return logits_WV
 
-    def _reading(self, turn: Turn) -> Reading:
+    def _reading(self, turn: ScheduledChunk) -> Chunk:
         blocks = self._admitted[turn.row.key].table.blocks
-        return Reading(blocks=blocks, start=turn.start, count=turn.count)
+        return Chunk(blocks=blocks, start=turn.start, count=turn.count)
 
-    def _root(self, row: Running) -> bytes | None:
+    def _root(self, row: SequenceState) -> bytes | None:
         """The bare base is the same for ever; a slot in training is not, and has no digest."""
         named = row.digest if row.slot else "the base"
         if self._exact or not row.salt or named is None:
             return None
-        return root_name(named, row.salt)
+        return root_hash(named, row.salt)
 
 
-def _placed(rows: Sequence[Running]) -> dict[int, Placed]:
+def _placed(rows: Sequence[SequenceState]) -> dict[int, Placed]:
     return {row.slot: row.placed for row in rows if row.placed is not None}

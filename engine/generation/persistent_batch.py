@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, groupby
 
 from engine.adapters.resident import Placed
-from engine.forward.plan import Chunk, merge
+from engine.forward.plan import Chunk, merge_actions
 from engine.model.batch import Batch
-from engine.ops.fixed_span import NO_SEAT, SeatedSpan
+from engine.ops.fixed_span import NO_SEAT, FixedSpan
 from engine.ops.grouped_low_rank import Span
 from engine.sites.hooks import Action
 
@@ -26,7 +26,7 @@ Actions = dict[str, list[Action]]
 BENCH_SEATS = 16
 
 
-class Bench:
+class AdapterGroup:
     """Seats for up to `BENCH_SEATS` adapters of one group, acting over a span.
 
     `layout_ids` are numbers of which none is given twice.
@@ -72,13 +72,13 @@ class Bench:
             self._layout = None
 
 
-class Seating:
+class PersistentBatch:
     """The benches of one engine's rows that write; `everywhere` each acts over all tokens."""
 
     def __init__(self, *, everywhere: bool = False) -> None:
         self._everywhere = everywhere
         self._layout_ids = count()
-        self._benches: list[Bench] = []
+        self._benches: list[AdapterGroup] = []
         #: by slot, where its adapter sat last
         self._last: dict[int, Seat] = {}
         self._acting: list[int] = []
@@ -101,7 +101,7 @@ class Seating:
 
     def plan(self, batch: Batch, seats: Mapping[int, Seat]) -> Actions:
         """Actions by site. Rows of `batch` are ordered by their seats."""
-        acting: list[Bench] = []
+        acting: list[AdapterGroup] = []
         position = 0
         rows = [
             (seats.get(slot, STANDING), n)
@@ -120,10 +120,10 @@ class Seating:
         if layout_ids != self._acting:
             self._acting, self._plan = layout_ids, {}
             for bench in acting:
-                merge(self._plan, bench.actions)
+                merge_actions(self._plan, bench.actions)
         return self._plan
 
-    def taken(self, seats: Sequence[Seat]) -> list[tuple[Bench, list[int]]]:
+    def taken(self, seats: Sequence[Seat]) -> list[tuple[AdapterGroup, list[int]]]:
         """The benches of those who have these seats, each with everyone's seat on it."""
         numbers = sorted({number for group, number, _ in seats if group})
         return [
@@ -156,7 +156,7 @@ class Seating:
             if seat is not None:
                 bench.sit(seat, slot, placed)
                 return (placed.group, number, seat)
-        span = SeatedSpan() if self._everywhere else Span(0, [])
-        self._benches.append(Bench(placed.group, span, self._layout_ids))
+        span = FixedSpan() if self._everywhere else Span(0, [])
+        self._benches.append(AdapterGroup(placed.group, span, self._layout_ids))
         self._benches[-1].sit(0, slot, placed)
         return (placed.group, len(self._benches) - 1, 0)

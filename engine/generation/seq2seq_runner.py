@@ -16,11 +16,11 @@ from torch import Tensor
 
 from engine.adapters.resident import Placed
 from engine.errors import BadRow
-from engine.forward.plan import plan, row_group
+from engine.forward.plan import plan_actions, row_group
 from engine.forward.seq2seq import both, encoded, rows_in_order, start_id, written_on
-from engine.generation.sequence import Running, Turn
-from engine.kv_cache.block_allocator import next_name, root_name
-from engine.kv_cache.encoder_decoder_cache import SourceRows
+from engine.generation.sequence import ScheduledChunk, SequenceState
+from engine.kv_cache.block_allocator import next_hash, root_hash
+from engine.kv_cache.encoder_decoder_cache import Seq2SeqCache
 from engine.kv_cache.pool import BLOCK_TOKENS
 from engine.kv_cache.source_cache import SourceCache
 from engine.model.base import Base
@@ -32,7 +32,7 @@ _KNOWN_SHARE = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Admitted:
-    row: Running
+    row: SequenceState
     #: what its source is found by again; None: by nobody
     name: bytes | None
     #: at most, in blocks
@@ -40,7 +40,7 @@ class _Admitted:
     text: int
 
 
-class SourceReader:
+class Seq2SeqRunner:
     """Rows that were read together stay together until one leaves or others join.
 
     A row takes its turn once there is room for a rectangle of all rows as long as the longest may
@@ -52,7 +52,7 @@ class SourceReader:
         self._known = SourceCache(budget // _KNOWN_SHARE)
         self.num_blocks = (budget - budget // _KNOWN_SHARE) // _block_bytes(base)
         self._admitted: dict[int, _Admitted] = {}
-        self._groups: list[SourceRows] = []
+        self._groups: list[Seq2SeqCache] = []
 
     @property
     def used_blocks(self) -> int:
@@ -60,7 +60,7 @@ class SourceReader:
             _rectangle([self._admitted[key] for key in group.keys]) for group in self._groups
         )
 
-    def admit(self, row: Running) -> None:
+    def admit(self, row: SequenceState) -> None:
         source, text = -(-row.num_prompt // BLOCK_TOKENS), -(-row.most // BLOCK_TOKENS)
         if source + text > self.num_blocks:
             raise BadRow(
@@ -77,23 +77,23 @@ class SourceReader:
 
     # ------------------------------------------------------------ who goes on
 
-    def turns(self, rows: Sequence[Running], max_tokens: int) -> list[list[Turn]]:
+    def turns(self, rows: Sequence[SequenceState], max_tokens: int) -> list[list[ScheduledChunk]]:
         """Those that write on, those whose sources are known, those whose sources are not."""
-        on, known, new = list[Turn](), list[Turn](), list[Turn]()
+        on, known, new = list[ScheduledChunk](), list[ScheduledChunk](), list[ScheduledChunk]()
         left, full = max_tokens, False
         standing = [self._admitted[key] for group in self._groups for key in group.keys]
         for row in rows:
             own = self._admitted[row.key]
             if row.num_written:
-                on.append(Turn(row=row, start=len(row.ids) - 1, count=1))
+                on.append(ScheduledChunk(row=row, start=len(row.ids) - 1, count=1))
             elif full := full or _rectangle([*standing, own]) > self.num_blocks:
                 continue
             elif self._known.find(own.name) is not None:
-                known.append(Turn(row=row, start=0, count=row.num_prompt))
+                known.append(ScheduledChunk(row=row, start=0, count=row.num_prompt))
                 standing.append(own)
             # a source longer than what all may read is read all the same, with no other
             elif row.num_prompt <= left or left == max_tokens:
-                new.append(Turn(row=row, start=0, count=row.num_prompt))
+                new.append(ScheduledChunk(row=row, start=0, count=row.num_prompt))
                 standing.append(own)
                 left -= row.num_prompt
         groups = [group for group in (on, known, new) if group]
@@ -102,11 +102,11 @@ class SourceReader:
     # ------------------------------------------------------------ the forward
 
     @torch.inference_mode()
-    def read(self, turns: Sequence[Turn]) -> Tensor:
+    def read(self, turns: Sequence[ScheduledChunk]) -> Tensor:
         placed = {turn.row.slot: turn.row.placed for turn in turns if turn.row.placed is not None}
         ordered = sorted((turn.row for turn in turns), key=lambda row: _rank(row, placed))
         if turns[0].start:
-            group = SourceRows.join(self._apart([row.key for row in ordered]))
+            group = Seq2SeqCache.join(self._apart([row.key for row in ordered]))
             group = group.pick([row.key for row in ordered])
             self._groups.append(group)
             logits_RV = self._on(group, ordered, placed)
@@ -116,11 +116,13 @@ class SourceReader:
         places = {key: place for place, key in enumerate(group.keys)}
         return logits_RV[[places[turn.row.key] for turn in turns]]
 
-    def _on(self, group: SourceRows, rows: Sequence[Running], placed: dict[int, Placed]) -> Tensor:
+    def _on(
+        self, group: Seq2SeqCache, rows: Sequence[SequenceState], placed: dict[int, Placed]
+    ) -> Tensor:
         last = [[row.ids[-1] if row.num_written else start_id(self._base)] for row in rows]
         target = rows_in_order(self._base, last, [row.slot for row in rows])
         try:
-            with self._sites.acting(plan(target, placed)):
+            with self._sites.acting(plan_actions(target, placed)):
                 logits_RV = written_on(self._base, target, group)
         except BaseException:
             group.undone()
@@ -129,16 +131,16 @@ class SourceReader:
         return logits_RV
 
     def _begun(
-        self, rows: Sequence[Running], placed: dict[int, Placed]
-    ) -> tuple[SourceRows, Tensor]:
+        self, rows: Sequence[SequenceState], placed: dict[int, Placed]
+    ) -> tuple[Seq2SeqCache, Tensor]:
         known = [self._known.find(self._admitted[row.key].name) for row in rows]
         keys, sources = [row.key for row in rows], [row.num_prompt for row in rows]
         if all(layers is not None for layers in known):
             for row in rows:
                 row.num_cached = row.num_prompt
-            group = SourceRows.fresh(keys, sources, [layers for layers in known if layers])
+            group = Seq2SeqCache.fresh(keys, sources, [layers for layers in known if layers])
             return group, self._on(group, rows, placed)
-        group = SourceRows.fresh(keys, sources)
+        group = Seq2SeqCache.fresh(keys, sources)
         logits_RV = self._read_sources(group, rows, placed)
         for row in rows:
             if (name := self._admitted[row.key].name) is not None:
@@ -146,10 +148,10 @@ class SourceReader:
         return group, logits_RV
 
     def _read_sources(
-        self, group: SourceRows, rows: Sequence[Running], placed: dict[int, Placed]
+        self, group: Seq2SeqCache, rows: Sequence[SequenceState], placed: dict[int, Placed]
     ) -> Tensor:
         source = rows_in_order(self._base, [row.ids for row in rows], [row.slot for row in rows])
-        with self._sites.acting(plan(source, placed)):
+        with self._sites.acting(plan_actions(source, placed)):
             encoded_RLD = encoded(self._base, source)
         starts = [[start_id(self._base)]] * len(rows)
         target = rows_in_order(self._base, starts, source.slots)
@@ -160,9 +162,9 @@ class SourceReader:
 
     # ------------------------------------------------------------ rows together
 
-    def _apart(self, keys: Sequence[int]) -> list[SourceRows]:
+    def _apart(self, keys: Sequence[int]) -> list[Seq2SeqCache]:
         """The groups of these rows alone; what stood beside them stays behind."""
-        named, taken, left = set(keys), list[SourceRows](), list[SourceRows]()
+        named, taken, left = set(keys), list[Seq2SeqCache](), list[Seq2SeqCache]()
         for group in self._groups:
             for chosen, kept in ((True, taken), (False, left)):
                 if part := [key for key in group.keys if (key in named) == chosen]:
@@ -170,11 +172,11 @@ class SourceReader:
         self._groups = left
         return taken
 
-    def _name(self, row: Running) -> bytes | None:
+    def _name(self, row: SequenceState) -> bytes | None:
         named = row.digest if row.slot else "the base"
         if self._exact or not row.salt or named is None:
             return None
-        return next_name(root_name(named, row.salt), row.ids)
+        return next_hash(root_hash(named, row.salt), row.ids)
 
 
 def _rectangle(rows: Sequence[_Admitted]) -> int:
@@ -183,7 +185,7 @@ def _rectangle(rows: Sequence[_Admitted]) -> int:
     return len(rows) * longest
 
 
-def _rank(row: Running, placed: dict[int, Placed]) -> tuple[str, int, int]:
+def _rank(row: SequenceState, placed: dict[int, Placed]) -> tuple[str, int, int]:
     return (*row_group(row.slot, placed.get(row.slot)), row.number)
 
 

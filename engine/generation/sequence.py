@@ -13,7 +13,7 @@ from engine.generation.sampling import RowSampler
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Running:
+class SequenceState:
     """A row that began and has not ended."""
 
     key: int
@@ -40,10 +40,10 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
+class ScheduledChunk:
     """The base reads so many of a row's tokens from `start` on."""
 
-    row: Running
+    row: SequenceState
     start: int
     count: int
 
@@ -57,7 +57,7 @@ class Turn:
         return self.stop == len(self.row.ids)
 
 
-class Reader(Protocol):
+class SequenceRunner(Protocol):
     """How a base reads running rows on, and where it keeps what it read."""
 
     @property
@@ -66,11 +66,11 @@ class Reader(Protocol):
     @property
     def used_blocks(self) -> int: ...
 
-    def admit(self, row: Running) -> None:
+    def admit(self, row: SequenceState) -> None:
         """Keep a place for what a row will have read. Raises BadRow where it could never end."""
         ...
 
-    def turns(self, rows: Sequence[Running], max_tokens: int) -> list[list[Turn]]:
+    def turns(self, rows: Sequence[SequenceState], max_tokens: int) -> list[list[ScheduledChunk]]:
         """Who goes on now, in groups of one forward each; `rows` are in order of rank.
 
         Rows that go on with what they wrote always do so where memory allows; of prompts all rows
@@ -78,7 +78,7 @@ class Reader(Protocol):
         """
         ...
 
-    def read(self, turns: Sequence[Turn]) -> Tensor:
+    def read(self, turns: Sequence[ScheduledChunk]) -> Tensor:
         """One forward: logits [W, V] of those turns that write, in order.
 
         When it raises, nothing has changed.

@@ -13,14 +13,14 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from engine.forward.forward import make_batch
-from engine.forward.plan import plan
-from engine.generation.sequence import Running, Turn
+from engine.forward.plan import plan_actions
+from engine.generation.sequence import ScheduledChunk, SequenceState
 from engine.model.base import Base
 from engine.port import Row
 from engine.sites.hooks import Sites
 
 
-class LoneReader:
+class SingleRunner:
     """A row reads its whole prompt at once."""
 
     num_blocks = used_blocks = 0
@@ -29,17 +29,17 @@ class LoneReader:
         self._base, self._sites = base, sites
         self._caches: dict[int, DynamicCache] = {}
 
-    def admit(self, row: Running) -> None:
+    def admit(self, row: SequenceState) -> None:
         self._caches[row.key] = DynamicCache(config=self._base.model.config)
 
     def forget(self, key: int) -> None:
         self._caches.pop(key, None)
 
-    def turns(self, rows: Sequence[Running], max_tokens: int) -> list[list[Turn]]:
+    def turns(self, rows: Sequence[SequenceState], max_tokens: int) -> list[list[ScheduledChunk]]:
         turns, left = [], max_tokens
         for row in rows:
             start = len(row.ids) - 1 if row.num_written else 0
-            turn = Turn(row=row, start=start, count=len(row.ids) - start)
+            turn = ScheduledChunk(row=row, start=start, count=len(row.ids) - start)
             prompt = 0 if row.num_written else turn.count
             # a prompt longer than what all may read is read all the same, with no other
             if prompt <= left or left == max_tokens:
@@ -48,13 +48,13 @@ class LoneReader:
         return turns
 
     @torch.inference_mode()
-    def read(self, turns: Sequence[Turn]) -> Tensor:
+    def read(self, turns: Sequence[ScheduledChunk]) -> Tensor:
         """Logits [1, V]."""
         (turn,) = turns
         row = turn.row
         placed = {} if row.placed is None else {row.slot: row.placed}
         batch = make_batch(self._base, [Row(ids=row.ids[turn.start :], slot=row.slot)], placed)
         batch = replace(batch, positions=batch.positions + turn.start)
-        with self._sites.acting(plan(batch, placed)):
+        with self._sites.acting(plan_actions(batch, placed)):
             hidden = self._base.forward(batch, cache=self._caches[row.key])
         return self._base.vocabulary(hidden[:, -1])

@@ -32,7 +32,7 @@ _START_S = 60.0
 _MEMORY = 4 * 2**30
 
 
-class Trial:
+class GrammarSandbox:
     """Which grammars the engine may be given: it compiles them in its loop, where all others wait.
 
     Any thread may ask; so many grammars are tried at a time as there are children, and those that

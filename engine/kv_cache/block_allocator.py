@@ -14,7 +14,7 @@ _NAME_BYTES = 32
 NO_BLOCK = 0
 
 
-class Blocks:
+class BlockAllocator:
     """Blocks 1 to `num_blocks`, each for `block_tokens` tokens.
 
     A full block may have a name, which says all that was read up to its end and under what. Rows
@@ -94,12 +94,12 @@ class Blocks:
         return block
 
 
-def root_name(digest: str, salt: str) -> bytes:
+def root_hash(digest: str, salt: str) -> bytes:
     """What the names of all blocks read under a version for one salt begin with."""
     return _hashed(f"{len(digest)}:{digest}{salt}".encode())
 
 
-def next_name(before: bytes, tokens: Sequence[int]) -> bytes:
+def next_hash(before: bytes, tokens: Sequence[int]) -> bytes:
     """The name of a block of `tokens` after the block named `before`."""
     return _hashed(before + array("q", tokens).tobytes())
 

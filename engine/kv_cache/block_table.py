@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.kv_cache.block_allocator import Blocks, next_name
+from engine.kv_cache.block_allocator import BlockAllocator, next_hash
 
 
 class BlockTable:
@@ -17,7 +17,7 @@ class BlockTable:
     beyond it is overwritten.
     """
 
-    def __init__(self, blocks: Blocks, root: bytes | None) -> None:
+    def __init__(self, blocks: BlockAllocator, root: bytes | None) -> None:
         self._blocks = blocks
         #: None: it shares nothing
         self._root = root
@@ -36,7 +36,7 @@ class BlockTable:
             return 0
         size, names = self._blocks.block_tokens, [self._root]
         for start in range(0, (len(ids) - 1) // size * size, size):
-            names.append(next_name(names[-1], ids[start : start + size]))
+            names.append(next_hash(names[-1], ids[start : start + size]))
         self.blocks = self._blocks.find(names[1:])
         self._names = names[1 : 1 + len(self.blocks)]
         self.length = len(self.blocks) * size
@@ -60,7 +60,7 @@ class BlockTable:
         size = self._blocks.block_tokens
         for index in range(len(self._names), length // size):
             before = self._names[-1] if self._names else self._root
-            self._names.append(next_name(before, ids[index * size : (index + 1) * size]))
+            self._names.append(next_hash(before, ids[index * size : (index + 1) * size]))
             self._blocks.name(self.blocks[index], self._names[-1])
 
     def clear(self) -> None:

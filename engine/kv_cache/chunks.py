@@ -16,7 +16,7 @@ from engine.kv_cache.pool import BLOCK_TOKENS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Chunk:
     """A row's tokens in a forward: so many from `start` on, and blocks with room for all of it."""
 
     blocks: Sequence[int]
@@ -25,16 +25,16 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class ChunkRun:
     """Tokens of the stream: rows of one length from their start on, or one row that reads on."""
 
     begin: int
     end: int
     num_rows: int
-    reading: Reading
+    reading: Chunk
 
 
-def places(readings: Sequence[Reading]) -> NDArray[np.int64]:
+def slot_mapping(readings: Sequence[Chunk]) -> NDArray[np.int64]:
     """Where in the pool each token's own key and value go, block after block."""
     found = []
     for reading in readings:
@@ -44,7 +44,7 @@ def places(readings: Sequence[Reading]) -> NDArray[np.int64]:
     return np.array(found, np.int64)
 
 
-def stretches(readings: Sequence[Reading], begins: Sequence[int]) -> list[Stretch]:
+def chunk_runs(readings: Sequence[Chunk], begins: Sequence[int]) -> list[ChunkRun]:
     """Neighbours of equal length that read from their start go through one call; rows with one
     token are in none.
     """
@@ -54,11 +54,11 @@ def stretches(readings: Sequence[Reading], begins: Sequence[int]) -> list[Stretc
         if readings[rows[0]].count > 1:
             begin, end = begins[rows[0]], begins[rows[-1] + 1]
             found.append(
-                Stretch(begin=begin, end=end, num_rows=len(rows), reading=readings[rows[0]])
+                ChunkRun(begin=begin, end=end, num_rows=len(rows), reading=readings[rows[0]])
             )
     return found
 
 
-def _alike(reading: Reading, index: int) -> tuple[int, int]:
+def _alike(reading: Chunk, index: int) -> tuple[int, int]:
     """The same for rows that one call attends; a row that is read on is like no other."""
     return (reading.count, -1 if not reading.start else index)

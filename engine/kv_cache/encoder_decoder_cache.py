@@ -23,7 +23,7 @@ Layers = list[tuple[Tensor, Tensor]]
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class SourceRows:
+class Seq2SeqCache:
     """Rows in order: `read[i]` tokens of row `keys[i]` are cached, over `sources[i]` of its source.
 
     A forward over them lengthens the cache; `advanced` says that it succeeded, `undone` that not.
@@ -37,7 +37,7 @@ class SourceRows:
     @classmethod
     def fresh(
         cls, keys: list[int], sources: list[int], known: Sequence[Layers] | None = None
-    ) -> SourceRows:
+    ) -> Seq2SeqCache:
         """Rows that have read nothing, over sources that are known, or are read next."""
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         if known is not None:
@@ -46,7 +46,7 @@ class SourceRows:
         return cls(keys=keys, read=[0] * len(keys), sources=sources, cache=cache)
 
     @classmethod
-    def join(cls, parts: Sequence[SourceRows]) -> SourceRows:
+    def join(cls, parts: Sequence[Seq2SeqCache]) -> Seq2SeqCache:
         if len(parts) == 1:
             return parts[0]
         read = [count for part in parts for count in part.read]
@@ -61,7 +61,7 @@ class SourceRows:
             ),
         )  # fmt: skip
 
-    def pick(self, keys: Sequence[int]) -> SourceRows:
+    def pick(self, keys: Sequence[int]) -> Seq2SeqCache:
         """Those rows, in that order; itself where they are all of it, in its order."""
         if list(keys) == self.keys:
             return self
@@ -69,7 +69,7 @@ class SourceRows:
         read, sources = [self.read[i] for i in places], [self.sources[i] for i in places]
         at = torch.tensor(places, device=self.own[0][0].device)
         end = max(self.read) - max(read)
-        return SourceRows(
+        return Seq2SeqCache(
             keys=list(keys), read=read, sources=sources,
             cache=_cached(
                 [_both(pair, lambda x: x[at, :, end:]) for pair in self.own],

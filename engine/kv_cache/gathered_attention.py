@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.kv_cache.chunks import Reading, Stretch, places, stretches
+from engine.kv_cache.chunks import Chunk, ChunkRun, chunk_runs, slot_mapping
 from engine.kv_cache.pool import BLOCK_TOKENS, KeyValuePool
 from engine.ops.packed_attention import View, attended
 
@@ -32,10 +32,10 @@ _SHORT_TOKENS = 256
 class _Singles:
     """Rows with one token whose blocks are about as many, and where they stand in the stream."""
 
-    readings: list[Reading]
+    readings: list[Chunk]
     #: the first of them names the rows
     first: int
-    places: Tensor
+    positions_R: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,35 +46,37 @@ class _Seen:
     mask: Tensor
 
 
-class Lookback:
+class GatheredKVAttention:
     """Made for one forward of rows in stream order; every layer attends through it."""
 
-    def __init__(self, pool: KeyValuePool, readings: Sequence[Reading]) -> None:
+    def __init__(self, pool: KeyValuePool, readings: Sequence[Chunk]) -> None:
         self._pool = pool
-        self._places_T = self._tensor(places(readings))
+        self._slot_mapping_T = self._tensor(slot_mapping(readings))
         begins = [0, *accumulate(reading.count for reading in readings)]
         self._singles = [
             _Singles(
                 readings=[readings[i] for i in group],
                 first=begins[group[0]],
-                places=self._tensor(np.array([begins[i] for i in group], np.int64)),
+                positions_R=self._tensor(np.array([begins[i] for i in group], np.int64)),
             )
             for group in _alike_long(readings)
         ]
-        self._stretches = stretches(readings, begins)
+        self._stretches = chunk_runs(readings, begins)
         #: by window and first token of the first row
         self._seen: dict[tuple[int | None, int], _Seen] = {}
 
     def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [1, H, T, D], key and value [1, K, T, D]; answers [1, T, H, D]."""
         query_THD, key_TKD, value_TKD = (x[0].transpose(0, 1) for x in (query, key, value))
-        self._pool.write(layer, self._places_T, key_TKD, value_TKD)
+        self._pool.write(layer, self._slot_mapping_T, key_TKD, value_TKD)
         if not self._stretches and len(self._singles) == 1:
             return self._singly(layer, view, self._singles[0], query_THD)[None]
         out_THD = torch.empty(query_THD.shape, dtype=query.dtype, device=query.device)
         for singles in self._singles:
-            query_RHD = query_THD.index_select(0, singles.places)
-            out_THD.index_copy_(0, singles.places, self._singly(layer, view, singles, query_RHD))
+            query_RHD = query_THD.index_select(0, singles.positions_R)
+            out_THD.index_copy_(
+                0, singles.positions_R, self._singly(layer, view, singles, query_RHD)
+            )
         for stretch in self._stretches:
             part = slice(stretch.begin, stretch.end)
             new = (query_THD[part], key_TKD[part], value_TKD[part])
@@ -88,7 +90,7 @@ class Lookback:
         query_RKGD = query_RHD.view(len(query_RHD), keys.shape[1], -1, keys.shape[3])
         return attended(query_RKGD, keys, values, seen.mask, view.scaling).flatten(1, 2)
 
-    def _along(self, layer: int, view: View, stretch: Stretch, new: Sequence[Tensor]) -> Tensor:
+    def _along(self, layer: int, view: View, stretch: ChunkRun, new: Sequence[Tensor]) -> Tensor:
         """[tokens, H, D] of a stretch; rows from their start need nobody's blocks."""
         if not stretch.reading.start:
             return view.along(stretch.num_rows, *new)
@@ -103,7 +105,7 @@ class Lookback:
         shape = (num_rows, -1, *keys.shape[2:])
         return keys.view(shape).transpose(1, 2), values.view(shape).transpose(1, 2)
 
-    def _see(self, begin: int, readings: Sequence[Reading], window: int | None) -> _Seen:
+    def _see(self, begin: int, readings: Sequence[Chunk], window: int | None) -> _Seen:
         if (window, begin) not in self._seen:
             blocks, hidden = _looked_at(readings, window)
             mask = torch.zeros(hidden.shape, dtype=self._pool.dtype, device=self._pool.device)
@@ -115,7 +117,7 @@ class Lookback:
         return torch.from_numpy(values).to(self._pool.device)
 
 
-def _alike_long(readings: Sequence[Reading]) -> list[list[int]]:
+def _alike_long(readings: Sequence[Chunk]) -> list[list[int]]:
     """Rows with one token, in order of the stream where all are about as long as each other.
 
     A call looks at as many places of every row as its longest has: beside a very long row short
@@ -133,7 +135,7 @@ def _alike_long(readings: Sequence[Reading]) -> list[list[int]]:
 
 
 def _looked_at(
-    readings: Sequence[Reading], window: int | None
+    readings: Sequence[Chunk], window: int | None
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """The rows' blocks, R times B, and which places their tokens may not see, [R, 1, L, S].
 
@@ -154,5 +156,5 @@ def _looked_at(
     return table_RB.reshape(-1), hidden_RLS[:, None]
 
 
-def _first_block(reading: Reading, window: int | None) -> int:
+def _first_block(reading: Chunk, window: int | None) -> int:
     return 0 if window is None else max(0, reading.start - window + 1) // BLOCK_TOKENS

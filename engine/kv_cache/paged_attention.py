@@ -1,7 +1,7 @@
 """What the tokens of one forward look back on, where a device can read blocks as they lie.
 
-Does what `Lookback` does, with one kernel for all tokens that look at blocks, however far apart
-their rows' lengths are. Knows no adapter.
+Does what `GatheredKVAttention` does, with one kernel for all tokens that look at blocks, however
+far apart their rows' lengths are. Knows no adapter.
 
 Shape letters: T tokens of all rows, R rows, B blocks of a row, H heads (K of keys and values), D
 width of a head.
@@ -18,13 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.kv_cache.chunks import Reading, Stretch, places, stretches
-from engine.kv_cache.paged_kernel import Looks, paged_attention
+from engine.kv_cache.chunks import Chunk, ChunkRun, chunk_runs, slot_mapping
+from engine.kv_cache.paged_kernel import AttentionMetadata, paged_attention
 from engine.kv_cache.pool import KeyValuePool
 from engine.ops.packed_attention import View
 
 
-class PagedLookback:
+class PagedKVAttention:
     """Made for one forward; every layer attends through it.
 
     `looking` names the tokens that look at blocks; None when all of them do.
@@ -34,30 +34,30 @@ class PagedLookback:
         self,
         pool: KeyValuePool,
         places_T: Tensor,
-        looks: Looks,
+        looks: AttentionMetadata,
         looking: Tensor | None = None,
-        whole: Sequence[Stretch] = (),
+        whole: Sequence[ChunkRun] = (),
     ) -> None:
         self._pool, self._places_T, self._looks = pool, places_T, looks
         self._looking, self._whole = looking, whole
 
     @classmethod
-    def of(cls, pool: KeyValuePool, readings: Sequence[Reading]) -> PagedLookback:
+    def of(cls, pool: KeyValuePool, readings: Sequence[Chunk]) -> PagedKVAttention:
         """Of rows in stream order."""
         begins = [0, *accumulate(reading.count for reading in readings)]
-        whole = [s for s in stretches(readings, begins) if not s.reading.start]
+        whole = [s for s in chunk_runs(readings, begins) if not s.reading.start]
         inside = np.zeros(begins[-1], np.bool_)
         for stretch in whole:
             inside[stretch.begin : stretch.end] = True
         rows_T = np.repeat(np.arange(len(readings)), [reading.count for reading in readings])
         lengths_T = np.concatenate([1 + r.start + np.arange(r.count) for r in readings])
-        looks = Looks(
-            tables_RB=_sent(pool, tables(readings)),
+        looks = AttentionMetadata(
+            tables_RB=_sent(pool, block_tables(readings)),
             rows_T=_sent(pool, rows_T[~inside].astype(np.int64)),
             lengths_T=_sent(pool, lengths_T[~inside].astype(np.int64)),
         )
         looking = _sent(pool, np.flatnonzero(~inside)) if whole else None
-        return cls(pool, _sent(pool, places(readings)), looks, looking, whole)
+        return cls(pool, _sent(pool, slot_mapping(readings)), looks, looking, whole)
 
     def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [1, H, T, D], key and value [1, K, T, D]; answers [1, T, H, D]."""
@@ -83,7 +83,7 @@ class PagedLookback:
         )
 
 
-def tables(readings: Sequence[Reading]) -> NDArray[np.int64]:
+def block_tables(readings: Sequence[Chunk]) -> NDArray[np.int64]:
     """Every row's blocks in order, [R, B]; where a row has no more stands no block."""
     table_RB = np.zeros((len(readings), max(len(r.blocks) for r in readings)), np.int64)
     for row, reading in zip(table_RB, readings, strict=True):

@@ -24,7 +24,7 @@ _LEAST_SIDE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looks:
+class AttentionMetadata:
     """Where each token looks: the table of its row, and how many of the row's tokens it may see.
 
     Integers on the device: `tables_RB` blocks in order, `rows_T` and `lengths_T` one per token.
@@ -39,7 +39,7 @@ def paged_attention(
     query_THD: Tensor,
     keys: Tensor,
     values: Tensor,
-    looks: Looks,
+    looks: AttentionMetadata,
     *,
     scale: float,
     window: int | None,

@@ -23,9 +23,9 @@ from engine.model.fingerprint import fingerprint
 from engine.model.first_tokens import FirstTokens
 from engine.model.layer_range import LayerRange
 from engine.model.loading import read_config, read_tokenizer, read_weights
-from engine.model.precision import Numerics, choose_numerics
-from engine.model.prepacked_linears import NarrowLinears
-from engine.model.relative_biases import SlotBiases
+from engine.model.precision import Precision, choose_precision
+from engine.model.prepacked_linears import PrepackedLinears
+from engine.model.relative_biases import RelativeBiases
 from engine.model.source import base_path, served_base
 from engine.ops.packed_attention import PACKED, Kept
 from engine.port import Site
@@ -39,7 +39,7 @@ class Base:
         model_config = read_config(path)
         self.name, self.served = config.base, served_base(config.base, path)
         self.family: Family = family_of(model_config.model_type).configured(model_config)
-        self.numerics: Numerics = choose_numerics(config.dtype, model_config.hidden_size)
+        self.numerics: Precision = choose_precision(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
         attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
         weights = read_weights(path, model_config, self.family, self.numerics, attention)
@@ -56,7 +56,7 @@ class Base:
         self.slot_biases = _slot_biases(self.model, self.family, self.layer_paths)
         self.first_tokens = _first_tokens(self.model, self.family, self.layer_paths)
         # before anything acts at the linears: an adapter adds to whichever product is used
-        self.narrow = NarrowLinears(self._linears if self.packed else [], config.packed_bytes)
+        self.narrow = PrepackedLinears(self._linears if self.packed else [], config.packed_bytes)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -213,12 +213,14 @@ def _first_tokens(
     return FirstTokens(model, layer_paths[-1], family.attention_end)
 
 
-def _slot_biases(model: nn.Module, family: Family, layer_paths: Sequence[str]) -> SlotBiases | None:
+def _slot_biases(
+    model: nn.Module, family: Family, layer_paths: Sequence[str]
+) -> RelativeBiases | None:
     if family.slot_biases is None:
         return None
     path, method = family.slot_biases
     paths = [path.format(layer=layer) for layer in layer_paths]
-    return SlotBiases({path: model.get_submodule(path) for path in paths}, method)
+    return RelativeBiases({path: model.get_submodule(path) for path in paths}, method)
 
 
 def _layer_paths(model: nn.Module, family: Family) -> list[str]:

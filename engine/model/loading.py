@@ -26,7 +26,7 @@ from transformers import (
 
 from engine.errors import BadBase
 from engine.families import Family, family_of
-from engine.model.precision import Numerics
+from engine.model.precision import Precision
 from engine.ops.packed_attention import register_packed_attention
 from engine.text.chat_template import DEFAULT, ChatTemplate
 
@@ -60,7 +60,7 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class TokenizerFiles:
     """How a base reads text: its tokenizer, how many tokens a row may have, its chat templates."""
 
     tokenizer_json: str
@@ -87,7 +87,7 @@ def stock_model(config: Any, head: str) -> str | None:
 
 
 def read_weights(
-    path: Path, config: Any, family: Family, numerics: Numerics, attention: str
+    path: Path, config: Any, family: Family, numerics: Precision, attention: str
 ) -> Weights:
     """`config` is what `read_config` gave: reading it out of a GGUF file again takes seconds."""
     register_packed_attention()
@@ -121,7 +121,7 @@ def read_weights(
     )
 
 
-def read_tokenizer(path: Path, config: Any) -> Reading:
+def read_tokenizer(path: Path, config: Any) -> TokenizerFiles:
     """Raises BadBase."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(**_named(path))
@@ -136,7 +136,7 @@ def read_tokenizer(path: Path, config: Any) -> Reading:
     templates = _templates(tokenizer.chat_template)
     if templates:
         ChatTemplate(templates, special_tokens).check()
-    return Reading(
+    return TokenizerFiles(
         tokenizer_json=tokenizer.backend_tokenizer.to_str(), max_tokens=min(usable, limit),
         chat_templates=templates, special_tokens=special_tokens,
     )  # fmt: skip

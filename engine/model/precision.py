@@ -13,7 +13,7 @@ _ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Numerics:
+class Precision:
     """Precision of weights and activations. Adapter and head masters are always float32.
 
     Serving, training and evaluation share one value and one resident copy of the base, so that a
@@ -29,18 +29,20 @@ class Numerics:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose_numerics(wanted: str, width: int) -> Numerics:
+def choose_precision(wanted: str, width: int) -> Precision:
     """`wanted` is auto, bfloat16 or float32; auto measures a product of `width` columns in both."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if wanted != "auto":
-        return Numerics(dtype=getattr(torch, wanted), device=device, reason="as configured")
+        return Precision(dtype=getattr(torch, wanted), device=device, reason="as configured")
     if device.type == "cuda":
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-        return Numerics(dtype=dtype, device=device, reason=f"{torch.cuda.get_device_name()} has it")
+        return Precision(
+            dtype=dtype, device=device, reason=f"{torch.cuda.get_device_name()} has it"
+        )
     ratio = _bfloat16_speed(width)
     dtype = torch.bfloat16 if ratio >= _WORTH_IT else torch.float32
     reason = f"bfloat16 products run at {ratio:.1f}x the speed of float32 here"
-    return Numerics(dtype=dtype, device=device, reason=reason)
+    return Precision(dtype=dtype, device=device, reason=reason)
 
 
 def _bfloat16_speed(width: int) -> float:

@@ -24,7 +24,7 @@ _TOKENS = 16
 _FEWEST = 6
 
 
-class NarrowLinears:
+class PrepackedLinears:
     """Packed copies of linears, made when they are first used. Outside `of` they are not used."""
 
     def __init__(self, linears: Sequence[nn.Linear], budget: int) -> None:

@@ -25,7 +25,7 @@ _NOTHING: Mapping[str, Sequence[Action]] = MappingProxyType({})
 PlanSlot = Callable[[int, int], Mapping[str, Sequence[Action]]]
 
 
-class SlotBiases:
+class RelativeBiases:
     """The bias methods of one base's attention modules; none for nearly every family."""
 
     def __init__(self, modules: Mapping[str, nn.Module], method: str) -> None:

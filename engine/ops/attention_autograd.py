@@ -24,7 +24,7 @@ Run = tuple[int, int]
 MaskOf = Callable[[int], Tensor | None]
 
 
-def taught_attention(
+def attention_autograd(
     query: Tensor, key: Tensor, value: Tensor, runs: Sequence[Run], scale: float, mask_of: MaskOf
 ) -> Tensor:
     """Each [1, H, T, D]; answers [1, T, H, D]."""

@@ -17,7 +17,7 @@ from engine.ops.grouped_low_rank import Span, repeated
 NO_SEAT = -1
 
 
-class SeatedSpan(Span):
+class FixedSpan(Span):
     """Seat the tokens before each forward."""
 
     def __init__(self) -> None:

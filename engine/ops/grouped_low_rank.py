@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from engine.ops.keyed_dropout import KeyedDropout
-from engine.ops.low_rank_autograd import taught_linear
+from engine.ops.low_rank_autograd import low_rank_autograd
 
 Activation = Callable[[Tensor], Tensor]
 
@@ -105,7 +105,7 @@ class Block:
     ) -> Tensor:
         """What a linear gives with a bare product added; gradients for the product alone."""
         mask_TK = None if dropout is None else dropout.mask(x_TI, len(self._down_KI))
-        return taught_linear(x_TI, weight_IO, bias_O, self._down_KI, self._up_KO, mask_TK)
+        return low_rank_autograd(x_TI, weight_IO, bias_O, self._down_KI, self._up_KO, mask_TK)
 
     def put(self, number: int, part: LowRank) -> None:
         """Another product of the same shapes in one slot's place."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 
-def taught_linear(
+def low_rank_autograd(
     x_TI: Tensor,
     weight_IO: Tensor,
     bias_O: Tensor | None,

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
-from engine.ops.attention_autograd import Run, taught_attention
+from engine.ops.attention_autograd import Run, attention_autograd
 
 PACKED = "adapterd_packed"
 
@@ -106,7 +106,7 @@ class View:
         """As `packed_attention`, with gradients."""
         groups, device = query.shape[1] // key.shape[1], query.device
         scale = query.shape[-1] ** -0.5 if self.scaling is None else self.scaling
-        return taught_attention(
+        return attention_autograd(
             query, _spread(key, groups), _spread(value, groups), runs, scale,
             lambda length: self._mask(length, device),
         )  # fmt: skip

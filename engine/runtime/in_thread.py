@@ -13,7 +13,7 @@ from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.errors import EngineGone
-from engine.runtime.step_queue import Inbox
+from engine.runtime.step_queue import StepQueue
 
 
 class ThreadEngine:
@@ -24,7 +24,7 @@ class ThreadEngine:
     def __init__(self, config: EngineConfig) -> None:
         self._engine = Engine(config)
         self.info: port.EngineInfo = self._engine.info
-        self._inbox = Inbox(config.training_patience)
+        self._inbox = StepQueue(config.training_patience)
         self._futures: dict[int, Future[port.Result]] = {}
         self._number = 0
         self._lock = threading.Lock()

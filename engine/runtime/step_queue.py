@@ -11,7 +11,7 @@ from collections import deque
 from engine.port import Envelope, Fill, Train
 
 
-class Inbox:
+class StepQueue:
     """Two queues; training waits while other steps come, at most `patience` of them in a row."""
 
     def __init__(self, patience: int) -> None:

@@ -62,7 +62,7 @@ class Effect:
 _NOTHING = Effect()
 
 
-class Stretch:
+class EffectSpan:
     """Some slots' effects of one group at one site, over the tokens of a span."""
 
     def __init__(

@@ -27,7 +27,7 @@ Asked = str | Conversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lesson:
+class PromptCompletion:
     """A prompt and the answer it should get, as tokens."""
 
     asked: list[int]
@@ -47,7 +47,7 @@ class Lesson:
             return self.answer
         return [*[IGNORED] * (len(self.asked) - 1), *self.answer, IGNORED]
 
-    def within(self, max_tokens: int) -> Lesson:
+    def within(self, max_tokens: int) -> PromptCompletion:
         """Itself, or cut: of the prompt the end stays, and of the answer at most half a row.
 
         An answer beside its prompt has a row of its own to fill.
@@ -77,12 +77,14 @@ class Prompter:
         assert isinstance(asked, str), "a conversation is read through the chat template"
         return self._tokenizer.ids(_plain(asked, head), special=True)
 
-    def lesson(self, asked: Asked, answer: str | Message, head: Mapping[str, Any]) -> Lesson:
+    def lesson(
+        self, asked: Asked, answer: str | Message, head: Mapping[str, Any]
+    ) -> PromptCompletion:
         """What is learned from one answer, after the very prompt that `tokens` asks with. Raises
         BadRow.
         """
         prompt, wanted = self.tokens(asked, head), self._answer(asked, answer, head)
-        return Lesson(asked=prompt, answer=wanted, beside=self._beside)
+        return PromptCompletion(asked=prompt, answer=wanted, beside=self._beside)
 
     def text(self, ids: Sequence[int]) -> str:
         """What is said by tokens that were written; one that ends a text says nothing."""

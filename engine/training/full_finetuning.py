@@ -21,7 +21,7 @@ from torch import Tensor
 from engine.adapters.head_layers import HeadLayers, checked_head
 from engine.adapters.resident import Placed
 from engine.config import EngineConfig
-from engine.forward.forward import head_logits, make_batch
+from engine.forward.forward import compute_head_logits, make_batch
 from engine.heads import head_kind
 from engine.model.base import Base
 from engine.model.batch import unpack
@@ -97,7 +97,7 @@ class FullFinetuning:
         rows = [Row(ids=p["ids"], type_ids=p["type_ids"], slot=_SLOT) for p in pieces]
         batch = make_batch(self._base, rows, self._placed)
         hidden = unpack(self._base.forward(batch), batch)
-        logits = head_logits(self._base, hidden, batch.slots, self._placed)
+        logits = compute_head_logits(self._base, hidden, batch.slots, self._placed)
         back = sorted(range(len(rows)), key=batch.order.__getitem__)
         return [logits[i] for i in back]
 

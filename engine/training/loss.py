@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.adapters.adapter import Adapter
 from engine.adapters.resident import Placed, place
-from engine.forward.forward import acting, head_logits, make_batch, plan_slot
+from engine.forward.forward import acting_adapters, compute_head_logits, make_batch, plan_slot
 from engine.forward.prefix import Prefix
 from engine.forward.seq2seq import both, shifted, taught
 from engine.heads import head_kind
@@ -95,7 +95,7 @@ class StepLoss:
         features = batch.lengths if kind.per_token else [1] * len(laid.keys)
         dropout = laid.draws.dropout(self._spec.head_dropout, _HEAD, laid.keys, features)
         hidden = self._hidden(laid)
-        logits = head_logits(self._base, hidden, batch.slots, laid.placed, dropout)
+        logits = compute_head_logits(self._base, hidden, batch.slots, laid.placed, dropout)
         back = sorted(range(len(laid.keys)), key=batch.order.__getitem__)
         return [logits[i] for i in back], [batch.lengths[i] for i in back]
 
@@ -112,7 +112,7 @@ class StepLoss:
         def of_biases(num_tokens: int) -> KeyedDropout | None:
             return draws.dropout(rate, _BIASES, [0], [num_tokens])
 
-        with acting(self._base, self._sites, batch, laid.placed, dropout, of_biases):
+        with acting_adapters(self._base, self._sites, batch, laid.placed, dropout, of_biases):
             firsts = self._first_tokens(laid)
             if firsts is None:
                 return unpack(self._run(batch, prefix), batch)

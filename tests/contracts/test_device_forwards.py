@@ -46,11 +46,11 @@ def on_device(
     del interpreted
 
     def make(under_test: EngineUnderTest) -> Rerun:
-        from engine.generation.cuda_forward import DeviceForwards
+        from engine.generation.cuda_forward import CudaForward
 
         reader: Any = under_test.engine._writing._reader
         own, recorder = reader._forwards, Rerun()
-        forwards = DeviceForwards(own._base, own._sites, reader._pool, recorder)
+        forwards = CudaForward(own._base, own._sites, reader._pool, recorder)
         monkeypatch.setattr(reader, "_forwards", forwards)
         return recorder
 
@@ -109,11 +109,11 @@ def test_rows_that_come_and_go_at_random_write_what_they_write_alone(
 def test_rows_of_a_base_that_cannot_be_recorded_write_the_same(
     setting: Any, on_device: Callable[[EngineUnderTest], Rerun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.generation.cuda_graph import NotRecordable
+    from engine.generation.cuda_graph import CaptureFailed
 
     def refuse(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         run()  # warmed up before it fails
-        raise NotRecordable("operation not permitted when stream is capturing")
+        raise CaptureFailed("operation not permitted when stream is capturing")
 
     under_test, author, reference, digests = setting("llama")
     monkeypatch.setattr(on_device(under_test), "record", refuse)

@@ -39,7 +39,7 @@ def spied(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The depth of every trunk that is used."""
     depths: list[int] = []
 
-    def finding(*args: object) -> shared_trunk.Trunk | None:
+    def finding(*args: object) -> shared_trunk.SharedTrunk | None:
         found = find_trunk(*args)  # type: ignore[arg-type]
         depths.append(found.depth if found else 0)
         return found

@@ -16,7 +16,7 @@ import torch
 
 from engine.adapters.resident import place
 from engine.config import EngineConfig
-from engine.forward.forward import acting, head_logits, make_batch
+from engine.forward.forward import acting_adapters, compute_head_logits, make_batch
 from engine.model.base import Base
 from engine.model.batch import unpack
 from engine.port import Row
@@ -83,7 +83,7 @@ def test_an_adapter_made_on_the_cpu_serves_on_the_device(
     with torch.inference_mode():
         placed = {1: place(adapter, whole)}
         batch = make_batch(whole, rows, placed)
-        with acting(whole, Sites(whole.model, whole.boundaries), batch, placed):
+        with acting_adapters(whole, Sites(whole.model, whole.boundaries), batch, placed):
             hidden = unpack(whole.forward(batch), batch)
-        logits = head_logits(whole, hidden, batch.slots, placed)
+        logits = compute_head_logits(whole, hidden, batch.slots, placed)
     assert {row.device for row in logits} == {META}

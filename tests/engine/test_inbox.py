@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from engine.port import Envelope, Stats, Train
-from engine.runtime.step_queue import Inbox
+from engine.runtime.step_queue import StepQueue
 
 
 def training(number: int) -> Envelope:
@@ -20,7 +20,7 @@ def other(number: int) -> Envelope:
     return Envelope(number, Stats())
 
 
-def drained(inbox: Inbox) -> list[int]:
+def drained(inbox: StepQueue) -> list[int]:
     inbox.close()
     numbers = []
     while (envelope := inbox.next()) is not None:
@@ -28,8 +28,8 @@ def drained(inbox: Inbox) -> list[int]:
     return numbers
 
 
-def filled(patience: int, *envelopes: Envelope) -> Inbox:
-    inbox = Inbox(patience)
+def filled(patience: int, *envelopes: Envelope) -> StepQueue:
+    inbox = StepQueue(patience)
     for envelope in envelopes:
         inbox.put(envelope)
     return inbox
@@ -71,7 +71,7 @@ def test_a_closed_inbox_hands_out_what_it_holds_and_then_says_it_is_over() -> No
 
 
 def test_a_waiting_reader_wakes_for_a_step_and_for_the_end() -> None:
-    inbox, seen = Inbox(8), []
+    inbox, seen = StepQueue(8), []
     reader = threading.Thread(target=lambda: seen.extend((inbox.next(), inbox.next())))
     reader.start()
     inbox.put(other(1))

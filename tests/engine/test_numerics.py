@@ -8,18 +8,18 @@ import pytest
 import torch
 
 from engine.config import EngineConfig
-from engine.model.precision import choose_numerics
+from engine.model.precision import choose_precision
 from engine.model.threads import physical_cores, set_threads
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_an_explicit_dtype_is_obeyed(dtype: str) -> None:
-    numerics = choose_numerics(dtype, 32)
+    numerics = choose_precision(dtype, 32)
     assert (numerics.name, numerics.reason) == (dtype, "as configured")
 
 
 def test_auto_picks_one_and_says_why() -> None:
-    numerics = choose_numerics("auto", 32)
+    numerics = choose_precision("auto", 32)
     assert numerics.dtype in (torch.float32, torch.bfloat16)
     assert "the speed of float32 here" in numerics.reason
 

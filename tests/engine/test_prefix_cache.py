@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.config import EngineConfig
-from engine.forward.activation_storage import ActivationMemory
+from engine.forward.activation_storage import ActivationStorage
 from engine.forward.prefix_cache import PrefixCache, Stored
 
 #: of a row of two tokens
@@ -28,7 +28,7 @@ def keep(cache: PrefixCache, stored: Stored, *keys: int, most: int = PLENTY) -> 
 
 
 def test_rows_come_back_by_key() -> None:
-    cache = PrefixCache(ActivationMemory(PLENTY))
+    cache = PrefixCache(ActivationStorage(PLENTY))
     stored = cache.hold("a", 1)
     assert keep(cache, stored, 7, 8)
     assert torch.equal(stored.rows[8], row(8.0))
@@ -36,7 +36,7 @@ def test_rows_come_back_by_key() -> None:
 
 
 def test_rows_past_the_budget_are_not_kept() -> None:
-    cache = PrefixCache(ActivationMemory(3 * ROW_BYTES))
+    cache = PrefixCache(ActivationStorage(3 * ROW_BYTES))
     stored = cache.hold("a", 1)
     assert keep(cache, stored, 1, 2)
     assert not keep(cache, stored, 3, 4)
@@ -44,14 +44,14 @@ def test_rows_past_the_budget_are_not_kept() -> None:
 
 
 def test_a_dataset_keeps_no_more_than_its_own_share() -> None:
-    cache = PrefixCache(ActivationMemory(PLENTY))
+    cache = PrefixCache(ActivationStorage(PLENTY))
     stored = cache.hold("a", 1)
     assert keep(cache, stored, 1, most=ROW_BYTES)
     assert not keep(cache, stored, 2, most=ROW_BYTES)
 
 
 def test_what_nobody_holds_makes_room_least_recently_used_first() -> None:
-    cache = PrefixCache(ActivationMemory(2 * ROW_BYTES))
+    cache = PrefixCache(ActivationStorage(2 * ROW_BYTES))
     for name in ("old", "older"):
         assert keep(cache, cache.hold(name, 1), 1)
         cache.release(name, 1)
@@ -63,7 +63,7 @@ def test_what_nobody_holds_makes_room_least_recently_used_first() -> None:
 
 
 def test_what_is_held_is_never_evicted() -> None:
-    cache = PrefixCache(ActivationMemory(ROW_BYTES))
+    cache = PrefixCache(ActivationStorage(ROW_BYTES))
     first = cache.hold("first", 1)
     assert keep(cache, first, 1)
     assert not keep(cache, cache.hold("second", 1), 1)
@@ -74,7 +74,7 @@ def test_what_is_held_is_never_evicted() -> None:
 def test_past_the_memory_rows_go_to_disk_and_come_back_the_same(
     tmp_path: Path, dtype: torch.dtype
 ) -> None:
-    memory = ActivationMemory(0, PLENTY, str(tmp_path / "made when it is needed"))
+    memory = ActivationStorage(0, PLENTY, str(tmp_path / "made when it is needed"))
     cache = PrefixCache(memory)
     stored = cache.hold("a", 1)
     wanted = torch.randn(5, 4).to(dtype)
@@ -85,13 +85,13 @@ def test_past_the_memory_rows_go_to_disk_and_come_back_the_same(
 
 
 def test_no_file_has_a_name_that_could_be_left_behind(tmp_path: Path) -> None:
-    cache = PrefixCache(ActivationMemory(0, PLENTY, str(tmp_path)))
+    cache = PrefixCache(ActivationStorage(0, PLENTY, str(tmp_path)))
     assert keep(cache, cache.hold("a", 1), 1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_disk_has_a_budget_and_gives_back_what_is_forgotten(tmp_path: Path) -> None:
-    memory = ActivationMemory(0, ROW_BYTES, str(tmp_path))
+    memory = ActivationStorage(0, ROW_BYTES, str(tmp_path))
     cache = PrefixCache(memory)
     stored = cache.hold("a", 1)
     assert keep(cache, stored, 1)
@@ -102,7 +102,7 @@ def test_the_disk_has_a_budget_and_gives_back_what_is_forgotten(tmp_path: Path) 
 
 
 def test_a_full_disk_only_keeps_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache = PrefixCache(ActivationMemory(0, PLENTY, str(tmp_path)))
+    cache = PrefixCache(ActivationStorage(0, PLENTY, str(tmp_path)))
 
     def full(*_: Any, **__: Any) -> Any:
         raise OSError(28, "No space left on device")
@@ -113,7 +113,7 @@ def test_a_full_disk_only_keeps_less(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_dataset_that_is_opened_again_is_no_longer_forgotten() -> None:
-    cache = PrefixCache(ActivationMemory(PLENTY))
+    cache = PrefixCache(ActivationStorage(PLENTY))
     keep(cache, cache.hold("a", 1), 1)
     cache.forget("a")
     cache.hold("a", 1)
@@ -123,7 +123,7 @@ def test_a_dataset_that_is_opened_again_is_no_longer_forgotten() -> None:
 
 
 def test_the_nearest_lower_layer_that_has_all_the_rows_is_found() -> None:
-    cache = PrefixCache(ActivationMemory(PLENTY))
+    cache = PrefixCache(ActivationStorage(PLENTY))
     for layer, keys in ((1, (1, 2)), (2, (1, 2)), (3, (1,)), (5, (1, 2))):
         keep(cache, cache.hold("a", layer), *keys)
     keep(cache, cache.hold("b", 4), 1, 2)

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.adapters.resident import Placed
-from engine.generation.cuda_graph import GraphRecorder, NotRecordable
-from engine.kv_cache.chunks import Reading
+from engine.generation.cuda_graph import CaptureFailed, CudaGraphCapture
+from engine.kv_cache.chunks import Chunk
 from engine.ops.grouped_low_rank import LowRank
 from engine.sites.effect import Effect
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
 from engine.generation import cuda_forward
-from engine.generation.cuda_forward import DeviceForwards
+from engine.generation.cuda_forward import CudaForward
 
 SITES = ("layers.0.q_proj", "layers.1.q_proj")
 
@@ -40,7 +40,7 @@ class StoredRecording:
 class Rows:
     """Rows that write, each with an adapter whose weights all hold one number of its own."""
 
-    def __init__(self, forwards: DeviceForwards) -> None:
+    def __init__(self, forwards: CudaForward) -> None:
         self.forwards = forwards
         self.placed: dict[int, Placed] = {}
         self._number = 0
@@ -68,7 +68,7 @@ class Rows:
         seats = self.forwards._seating.seats(self.placed)
         turns = [SimpleNamespace(row=SimpleNamespace(ids=[1]), start=0) for _ in self.placed]
         own = [seats[slot] for slot in self.placed]
-        readings = [Reading(blocks=[1], start=0, count=1)] * len(turns)
+        readings = [Chunk(blocks=[1], start=0, count=1)] * len(turns)
         recording: Any = self.forwards._recorded(turns, readings, own)[0]  # type: ignore[arg-type]
         benches = [bench for bench, _ in self.forwards._seating.taken(own)]
         if recording is not None:
@@ -110,7 +110,7 @@ def rows(record: Callable[[Any], Any] = lambda run: run) -> Rows:
     base: Any = SimpleNamespace(model=SimpleNamespace(config=SimpleNamespace()))
     pool: Any = SimpleNamespace(device=torch.device("cpu"))
     recorder: Any = SimpleNamespace(record=record)
-    return Rows(DeviceForwards(base, None, pool, recorder))  # type: ignore[arg-type]
+    return Rows(CudaForward(base, None, pool, recorder))  # type: ignore[arg-type]
 
 
 ARRIVE = st.tuples(
@@ -179,7 +179,7 @@ def test_a_base_that_cannot_be_recorded_is_launched_for_ever_after(
 
     def refuse(run: Any) -> Any:
         attempts.append(run)
-        raise NotRecordable("operation not permitted when stream is capturing")
+        raise CaptureFailed("operation not permitted when stream is capturing")
 
     table = rows(refuse)
     table.arrive(8, "lora")
@@ -217,11 +217,11 @@ def test_a_capture_that_fails_on_a_device_that_is_well_is_no_lost_device(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     FakeCuda(monkeypatch, is_lost=False)
-    with pytest.raises(NotRecordable, match="not permitted"):
-        GraphRecorder().record(lambda: torch.zeros(1))
+    with pytest.raises(CaptureFailed, match="not permitted"):
+        CudaGraphCapture().record(lambda: torch.zeros(1))
 
 
 def test_a_device_lost_while_capturing_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeCuda(monkeypatch, is_lost=True)
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        GraphRecorder().record(lambda: torch.zeros(1))
+        CudaGraphCapture().record(lambda: torch.zeros(1))

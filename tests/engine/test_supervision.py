@@ -17,7 +17,7 @@ from engine.__main__ import _receive, _send
 from engine.config import EngineConfig
 from engine.errors import BadBase, EngineGone
 from engine.runtime.framing import receive_frame
-from engine.runtime.step_queue import Inbox
+from engine.runtime.step_queue import StepQueue
 from engine.runtime.supervisor import SupervisedEngine
 from tests.engine.rows import ask
 from tests.engine.stand_in import write_launcher
@@ -106,7 +106,7 @@ def test_a_child_that_ends_while_loading_is_named_with_its_status_and_base(
 
 def test_a_frame_the_child_cannot_read_ends_it_rather_than_leaving_it_deaf() -> None:
     ours, theirs = socket.socketpair()
-    inbox = Inbox(8)
+    inbox = StepQueue(8)
     with ours, theirs:
         ours.sendall(b"\x01\x00\x00\x00\xc1")
         with pytest.raises(msgspec.DecodeError):

@@ -22,7 +22,7 @@ from engine.port import (
 from engine.runtime.in_thread import ThreadEngine
 from engine.testing.fake_base import fake_info
 from engine.text.conversation import Conversation
-from engine.text.prompts import Lesson, Prompter
+from engine.text.prompts import PromptCompletion, Prompter
 from engine.text.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
@@ -217,7 +217,7 @@ def test_a_lesson_that_is_too_long_keeps_the_end_of_its_prompt(info: EngineInfo)
 
 
 def test_an_answer_beside_its_prompt_is_cut_to_one_row() -> None:
-    lesson = Lesson(asked=[5, 6, 7], answer=list(range(30)), beside=True)
+    lesson = PromptCompletion(asked=[5, 6, 7], answer=list(range(30)), beside=True)
     cut = lesson.within(20)
     assert cut is not lesson
     assert (cut.ids, cut.target) == ([5, 6, 7], list(range(20)))

@@ -12,7 +12,7 @@ from engine.errors import BadAdapter, BadRow
 from engine.heads.generate import GenerateHead
 from engine.heads.span import SpanHead
 from engine.port import EngineInfo
-from engine.text.prompts import Lesson, Prompter
+from engine.text.prompts import PromptCompletion, Prompter
 from engine.text.tokenizer import Tokenizer
 from trainer.dataset.encode import encode_examples
 from trainer.dataset.prompt_rows import lessons_of
@@ -134,7 +134,7 @@ def _written_wrong(
     return _rewritten(example, lessons[-1], prompter)
 
 
-def _rewritten(example: Example, lesson: Lesson, prompter: Prompter) -> str | None:
+def _rewritten(example: Example, lesson: PromptCompletion, prompter: Prompter) -> str | None:
     """What will be written, where it is not what the row says."""
     if example.turns and set(example.turns[-1].answer) & {"tool_calls", "reasoning_content"}:
         return None  # the template's own words for them

@@ -10,7 +10,7 @@ from typing import Any
 
 from engine.errors import BadRow
 from engine.heads.generate import MOST_TOKENS
-from engine.text.prompts import Lesson, Prompter
+from engine.text.prompts import PromptCompletion, Prompter
 from trainer.errors import BadLine
 from trainer.heads.encoded import EncodedRow, Piece
 from trainer.readers.example import Example
@@ -57,7 +57,9 @@ def _encoded(
     )
 
 
-def lessons_of(example: Example, head: dict[str, Any], prompter: Prompter) -> list[Lesson]:
+def lessons_of(
+    example: Example, head: dict[str, Any], prompter: Prompter
+) -> list[PromptCompletion]:
     """Of each answer that is learned one. Raises the engine's BadRow."""
     if not example.turns:
         return [prompter.lesson(example.text, str(example.label), head)]

@@ -6,6 +6,6 @@ Knows neither steps nor caches: rows come as a matrix of logits and one `RowSamp
 from __future__ import annotations
 
 from engine.generation.sampling.row_sampler import RowSampler
-from engine.generation.sampling.sampler import Chosen, choose
+from engine.generation.sampling.sampler import SampledTokens, sample_tokens
 
-__all__ = ["Chosen", "RowSampler", "choose"]
+__all__ = ["RowSampler", "SampledTokens", "sample_tokens"]

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from engine.generation.sampling.truncation import cut, cuts
+from engine.generation.sampling.truncation import truncate, truncates
 from engine.port import Sampling
 
 _BLOCK = 256
@@ -24,14 +24,14 @@ _LEAST = -80.0
 _COLDEST = 1e-30
 
 
-def drawn(logits_SV: Tensor, samplings: Sequence[Sampling], draws: Sequence[float]) -> Tensor:
+def draw_tokens(logits_SV: Tensor, samplings: Sequence[Sampling], draws: Sequence[float]) -> Tensor:
     """[S] tokens. Rows without any finite logit get some token; nobody may read it."""
     device = logits_SV.device
     weights_SBW = _weights(logits_SV, samplings)
     ends_SB = _ends(weights_SBW)
-    if any(map(cuts, samplings)):
+    if any(map(truncates, samplings)):
         words_SV = weights_SBW.flatten(1)[:, : logits_SV.shape[1]]
-        cut(words_SV, ends_SB[:, -1], samplings)
+        truncate(words_SV, ends_SB[:, -1], samplings)
         ends_SB = _ends(weights_SBW)
     draws_S1 = torch.tensor(draws, dtype=torch.float64).to(device)[:, None]
     wanted_S1 = draws_S1 * ends_SB[:, -1:]

@@ -12,7 +12,7 @@ _GOLDEN = 0x9E3779B97F4A7C15
 _BITS = 52
 
 
-def draw(seed: int, position: int) -> float:
+def uniform(seed: int, position: int) -> float:
     """In [0, 1). The seed is mixed first, so that neighbouring seeds share no stretch of draws."""
     return (_mixed(_mixed(seed) + position * _GOLDEN) >> (64 - _BITS)) * 2.0**-_BITS
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.generation.sampling.row_sampler import RowSampler
-from engine.generation.sampling.seen import Seen
+from engine.generation.sampling.seen import TokenCounts
 
 
-def adjust(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:
+def apply_logits_processors(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:
     """In place. What a grammar rules out becomes -inf."""
     _add_biases(logits_RV, samplers)
     _penalise(logits_RV, samplers)
@@ -34,7 +34,7 @@ def _add_biases(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:
 
 def _penalise(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:
     """CTRL's for all that was seen; OpenAI's for what was written."""
-    seen: list[tuple[int, Seen]] = [
+    seen: list[tuple[int, TokenCounts]] = [
         (row, s.seen) for row, s in enumerate(samplers) if s.seen is not None and len(s.seen.ids)
     ]
     if not seen:

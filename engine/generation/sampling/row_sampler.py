@@ -1,6 +1,6 @@
 """What one row's next token depends on besides its logits: its settings and what it wrote.
 
-Knows no tensors; `choose` reads many of these at once.
+Knows no tensors; `sample_tokens` reads many of these at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.generation.sampling.seen import Seen
+from engine.generation.sampling.seen import TokenCounts
 from engine.grammar import Grammars
 from engine.port import Sampling
 from engine.port.sampling_limits import check_sampling
@@ -58,9 +58,9 @@ class RowSampler:
         return self.constraint is not None and self.constraint.accept(token)
 
 
-def _seen(sampling: Sampling, prompt_ids: Sequence[int]) -> Seen | None:
+def _seen(sampling: Sampling, prompt_ids: Sequence[int]) -> TokenCounts | None:
     if sampling.repetition_penalty != 1:
-        return Seen(prompt_ids)
+        return TokenCounts(prompt_ids)
     if sampling.presence_penalty != 0 or sampling.frequency_penalty != 0:
-        return Seen(())
+        return TokenCounts(())
     return None

@@ -13,16 +13,16 @@ import torch
 from torch import Tensor
 
 from engine.errors import BadRow, NonFiniteResult
-from engine.generation.sampling.draw import drawn
-from engine.generation.sampling.draws import draw
-from engine.generation.sampling.logits_processors import adjust
+from engine.generation.sampling.draw import draw_tokens
+from engine.generation.sampling.draws import uniform
+from engine.generation.sampling.logits_processors import apply_logits_processors
 from engine.generation.sampling.logprobs import logprobs
 from engine.generation.sampling.row_sampler import RowSampler
 from engine.port import Failure, Sampling, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class SampledTokens:
     """One entry per row; the token of a row with a failure means nothing."""
 
     tokens: list[int]
@@ -35,7 +35,9 @@ class Chosen:
 
 
 @torch.inference_mode()
-def choose(logits_RV: Tensor, samplers: Sequence[RowSampler], num_written: Sequence[int]) -> Chosen:
+def sample_tokens(
+    logits_RV: Tensor, samplers: Sequence[RowSampler], num_written: Sequence[int]
+) -> SampledTokens:
     """`num_written` counts the tokens of each row's text so far: the place of what is chosen."""
     raw_RV = logits_RV.float()
     beyond = _beyond(samplers, raw_RV.shape[1])
@@ -49,7 +51,7 @@ def choose(logits_RV: Tensor, samplers: Sequence[RowSampler], num_written: Seque
     adjusted_RV = raw_RV
     if not all(sampler.bare for sampler in samplers):
         adjusted_RV = raw_RV.clone()
-        adjust(adjusted_RV, samplers)
+        apply_logits_processors(adjusted_RV, samplers)
     tokens_R = _likeliest(adjusted_RV)
     open_R = adjusted_RV.gather(1, tokens_R[:, None])[:, 0].isfinite()
     _draw(adjusted_RV, tokens_R, samplers, num_written)
@@ -68,12 +70,12 @@ def _draw(
     if not rows:
         return
     samplings = [samplers[row].sampling for row in rows]
-    draws = [draw(s.seed, num_written[row]) for row, s in zip(rows, samplings, strict=True)]
+    draws = [uniform(s.seed, num_written[row]) for row, s in zip(rows, samplings, strict=True)]
     if len(rows) == len(samplers):
-        tokens_R.copy_(drawn(logits_RV, samplings, draws))
+        tokens_R.copy_(draw_tokens(logits_RV, samplings, draws))
         return
     index_S = torch.tensor(rows).to(logits_RV.device)
-    tokens_R[index_S] = drawn(logits_RV[index_S], samplings, draws)
+    tokens_R[index_S] = draw_tokens(logits_RV[index_S], samplings, draws)
 
 
 def _finite(logits_RV: Tensor) -> Tensor:
@@ -122,14 +124,16 @@ def _chosen(
     possible: list[int],
     noted: list[TokenLogprob | None],
     faults: dict[int, Failure],
-) -> Chosen:
+) -> SampledTokens:
     """A row that is not finite is at fault for that first: nothing else was asked of numbers."""
     failures = dict(faults)
     failures |= {
         row: _CLOSED for row, good in enumerate(possible) if not good and row not in faults
     }
     failures |= {row: _NOT_FINITE for row, good in enumerate(finite) if not good}
-    return Chosen(tokens=tokens, finite=list(map(bool, finite)), logprobs=noted, failures=failures)
+    return SampledTokens(
+        tokens=tokens, finite=list(map(bool, finite)), logprobs=noted, failures=failures
+    )
 
 
 def _bad_row(message: str) -> Failure:

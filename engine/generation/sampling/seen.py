@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Seen:
+class TokenCounts:
     """Distinct tokens of prompt and text, with how often the text has each."""
 
     def __init__(self, prompt_ids: Sequence[int]) -> None:

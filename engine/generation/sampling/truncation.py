@@ -19,7 +19,7 @@ from engine.port import Sampling
 _GROUP = 64
 
 
-def cut(weights_SV: Tensor, totals_S: Tensor, samplings: Sequence[Sampling]) -> None:
+def truncate(weights_SV: Tensor, totals_S: Tensor, samplings: Sequence[Sampling]) -> None:
     """In place: what is cut weighs nothing. Weights are 1 for the likeliest token of a row, and
     0 for what may not be drawn anyway.
 
@@ -27,16 +27,16 @@ def cut(weights_SV: Tensor, totals_S: Tensor, samplings: Sequence[Sampling]) -> 
     sort costs less than one answer to the host, all rows are sorted together.
     """
     if weights_SV.is_cuda:
-        cut_sorted(weights_SV, samplings)
+        truncate_sorted(weights_SV, samplings)
         return
     rows = zip(weights_SV.numpy(), totals_S.tolist(), samplings, strict=True)
     for weights_V, total, sampling in rows:
-        if cuts(sampling):
+        if truncates(sampling):
             kept_V = weights_V >= _floor(weights_V, total, sampling)
             np.multiply(weights_V, kept_V, out=weights_V)
 
 
-def cuts(sampling: Sampling) -> bool:
+def truncates(sampling: Sampling) -> bool:
     """Whether any token is left out."""
     return sampling.top_k > 0 or sampling.top_p < 1 or sampling.min_p > 0
 
@@ -79,7 +79,7 @@ def _nucleus(weights_V: NDArray[np.float32], total: float, top_p: float) -> floa
 # ---------------------------------------------------------------- all rows, on a device
 
 
-def cut_sorted(weights_SV: Tensor, samplings: Sequence[Sampling]) -> None:
+def truncate_sorted(weights_SV: Tensor, samplings: Sequence[Sampling]) -> None:
     """The same, all rows at once."""
     num_words = weights_SV.shape[1]
     settings = [(min(s.top_k or num_words, num_words) - 1, s.top_p, s.min_p) for s in samplings]

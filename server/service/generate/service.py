@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from msgspec import structs
 
 from adapters_registry.values import Version
-from engine.grammar.sandbox import Trial
+from engine.grammar.sandbox import GrammarSandbox
 from engine.port import EngineInfo, Sampling
 from engine.text.tokenizer import Tokenizer
 from server.auth.caller import Caller
@@ -58,7 +58,7 @@ class WriteService:
     ) -> None:
         self._authors, self._prompts = authors, prompts
         self._tokenizer, self._texts = tokenizer, TokenTexts(tokenizer)
-        self._grammars, self._pool = Trial(info.tokenizer_json, info.end_ids), grammars
+        self._grammars, self._pool = GrammarSandbox(info.tokenizer_json, info.end_ids), grammars
         self._leases, self._writer, self._limits = leases, writer, limits
         self._observer, self._draw, self._clock = observer, draw, clock
 

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from engine.kv_cache.block_allocator import NO_BLOCK, Blocks, root_name
+from engine.kv_cache.block_allocator import NO_BLOCK, BlockAllocator, root_hash
 from engine.kv_cache.block_table import BlockTable
 
 NUM_BLOCKS, SIZE = 6, 2
@@ -18,9 +18,11 @@ ROOTS = st.sampled_from([None, ("a", "x"), ("a", "y"), ("ax", ""), ("b", "x")])
 
 
 class _Row:
-    def __init__(self, blocks: Blocks, root: tuple[str, str] | None, ids: list[int]) -> None:
+    def __init__(
+        self, blocks: BlockAllocator, root: tuple[str, str] | None, ids: list[int]
+    ) -> None:
         self.root, self.ids = root, ids
-        self.table = BlockTable(blocks, root and root_name(*root))
+        self.table = BlockTable(blocks, root and root_hash(*root))
 
 
 class BlocksMachine(RuleBasedStateMachine):
@@ -28,7 +30,7 @@ class BlocksMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.blocks = Blocks(NUM_BLOCKS, SIZE)
+        self.blocks = BlockAllocator(NUM_BLOCKS, SIZE)
         self.rows: list[_Row] = []
         self.places: dict[tuple[int, int], tuple[object, tuple[int, ...]]] = {}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from engine.kv_cache.chunks import Reading
+from engine.kv_cache.chunks import Chunk
 from engine.kv_cache.gathered_attention import _alike_long
 
 
-def reading(start: int, count: int = 1) -> Reading:
-    return Reading(blocks=[], start=start, count=count)
+def reading(start: int, count: int = 1) -> Chunk:
+    return Chunk(blocks=[], start=start, count=count)
 
 
 def test_rows_of_usual_lengths_share_one_call_in_order_of_the_stream() -> None:

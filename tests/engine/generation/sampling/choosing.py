@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.generation.sampling import Chosen, RowSampler, choose
+from engine.generation.sampling import SampledTokens, RowSampler, sample_tokens
 from engine.port import Sampling
 
 
@@ -20,5 +20,5 @@ def random_logits(rows: int, words: int, seed: int = 0) -> Tensor:
     return torch.randn(rows, words, generator=torch.Generator().manual_seed(seed)) * 3
 
 
-def choose_one(logits: Tensor, row: RowSampler, position: int = 0) -> Chosen:
-    return choose(logits[None], [row], [position])
+def choose_one(logits: Tensor, row: RowSampler, position: int = 0) -> SampledTokens:
+    return sample_tokens(logits[None], [row], [position])

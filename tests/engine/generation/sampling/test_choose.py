@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from engine.generation.sampling import choose
-from engine.generation.sampling.draw import drawn
-from engine.generation.sampling.draws import draw
+from engine.generation.sampling import sample_tokens
+from engine.generation.sampling.draw import draw_tokens
+from engine.generation.sampling.draws import uniform
 from engine.port import Sampling
 from tests.engine.generation.sampling.choosing import choose_one, random_logits, sampler
 
@@ -36,7 +36,7 @@ ROW_SETTINGS = st.fixed_dictionaries(
 
 def test_a_batch_of_greedy_rows_gets_each_rows_likeliest_token() -> None:
     logits = random_logits(5, WORDS)
-    chosen = choose(logits, [sampler() for _ in range(5)], [0] * 5)
+    chosen = sample_tokens(logits, [sampler() for _ in range(5)], [0] * 5)
     assert chosen.tokens == logits.argmax(-1).tolist()
     assert chosen.finite == [True] * 5
     assert chosen.logprobs == [None] * 5
@@ -45,7 +45,9 @@ def test_a_batch_of_greedy_rows_gets_each_rows_likeliest_token() -> None:
 
 def test_logits_of_lower_precision_are_read_too() -> None:
     logits = random_logits(3, WORDS).bfloat16()
-    chosen = choose(logits, [sampler(), sampler(temperature=1.0, top_k=1), sampler()], [0] * 3)
+    chosen = sample_tokens(
+        logits, [sampler(), sampler(temperature=1.0, top_k=1), sampler()], [0] * 3
+    )
     assert chosen.tokens == logits.float().argmax(-1).tolist()
 
 
@@ -56,7 +58,7 @@ def test_choosing_leaves_the_logits_as_they_were() -> None:
         sampler(temperature=1.0, top_p=0.5, logit_bias={3: 2.0}),
         sampler([1, 2], [3], repetition_penalty=1.5, logprobs=2),
     ]
-    choose(logits, rows, [0, 1])
+    sample_tokens(logits, rows, [0, 1])
     assert torch.equal(logits, before)
 
 
@@ -72,7 +74,9 @@ def test_a_row_gets_the_same_token_alone_and_in_any_batch_in_any_order(rows, see
     alone = [choose_one(logits[i], row(i), len(history[i])) for i in range(len(rows))]
     order = list(range(len(rows)))
     random.shuffle(order)
-    together = choose(logits[order], [row(i) for i in order], [len(history[i]) for i in order])
+    together = sample_tokens(
+        logits[order], [row(i) for i in order], [len(history[i]) for i in order]
+    )
     for place, i in enumerate(order):
         assert together.tokens[place] == alone[i].tokens[0]
 
@@ -87,9 +91,9 @@ def test_a_row_that_is_not_finite_is_named_and_its_neighbours_are_well(
 ) -> None:
     logits = random_logits(3, WORDS)
     rows = [sampler(seed=i, logprobs=1, **settings_of_rows) for i in range(3)]
-    before = choose(logits, rows, [4] * 3)
+    before = sample_tokens(logits, rows, [4] * 3)
     logits[1, 17] = bad
-    after = choose(logits, rows, [4] * 3)
+    after = sample_tokens(logits, rows, [4] * 3)
     assert after.finite == [True, False, True]
     assert {row: failure.code for row, failure in after.failures.items()} == {
         1: "non_finite_result"
@@ -103,7 +107,7 @@ def test_a_row_that_is_not_finite_is_named_and_its_neighbours_are_well(
 
 def test_a_sum_that_overflows_does_not_make_a_row_of_numbers_fail() -> None:
     logits = torch.full((1, 8), 3e38)
-    assert choose(logits, [sampler()], [0]).finite == [True]
+    assert sample_tokens(logits, [sampler()], [0]).finite == [True]
 
 
 def test_a_vocabulary_of_one_word_leaves_nothing_to_choose() -> None:
@@ -115,7 +119,9 @@ def test_a_vocabulary_of_one_word_leaves_nothing_to_choose() -> None:
 
 def test_a_bias_beyond_the_vocabulary_fails_its_own_row_only() -> None:
     logits = random_logits(2, 10)
-    chosen = choose(logits, [sampler(logit_bias={10: 1.0}), sampler(temperature=1.0)], [0, 0])
+    chosen = sample_tokens(
+        logits, [sampler(logit_bias={10: 1.0}), sampler(temperature=1.0)], [0, 0]
+    )
     assert list(chosen.failures) == [0]
     assert chosen.failures[0].code == "bad_row"
     assert "token 10" in chosen.failures[0].message
@@ -137,7 +143,7 @@ def test_drawn_tokens_come_as_often_as_they_are_likely(cut: dict, kept: list[int
     num = 4000
     logits = (shares.log() * 0.5).expand(num, -1)
     rows = [sampler(temperature=0.5, seed=91, **cut) for _ in range(num)]
-    counts = Counter(choose(logits, rows, range(num)).tokens)
+    counts = Counter(sample_tokens(logits, rows, range(num)).tokens)
     wanted = [float(shares[token]) for token in kept]
     assert set(counts) == set(kept)
     expected = [num * share / sum(wanted) for share in wanted]
@@ -153,7 +159,7 @@ def test_a_drawn_token_is_where_its_share_of_the_total_lies(
     words: int, seed: int, temperature: float, share: float
 ) -> None:
     logits = random_logits(1, words, seed)
-    token = int(drawn(logits, [Sampling(temperature=temperature)], [share])[0])
+    token = int(draw_tokens(logits, [Sampling(temperature=temperature)], [share])[0])
     ends = (logits[0].double() / temperature).softmax(-1).cumsum(-1)
     before = float(ends[token - 1]) if token else 0.0
     assert before - 1e-6 <= share <= float(ends[token]) + 1e-6
@@ -164,19 +170,22 @@ def test_no_share_leads_to_a_token_that_was_ruled_out(share: float) -> None:
     logits = torch.full((1, 1000), -float("inf"))
     logits[0, 300] = logits[0, 600] = -5.0
     setting = Sampling(temperature=1.0)
-    assert int(drawn(logits, [setting], [share])[0]) == (300 if share < 0.5 else 600)
+    assert int(draw_tokens(logits, [setting], [share])[0]) == (300 if share < 0.5 else 600)
 
 
 def test_rounding_at_the_end_of_the_total_leads_to_no_token_that_was_ruled_out() -> None:
     """Blocks are summed in float32 and their words in float64: at the end they disagree."""
     logits = random_logits(40, 600)
     logits[:, 200:] = -float("inf")
-    tokens = drawn(logits, [Sampling(temperature=1.0)] * 40, [1 - 2**-52] * 40)
+    tokens = draw_tokens(logits, [Sampling(temperature=1.0)] * 40, [1 - 2**-52] * 40)
     assert (tokens < 200).all()
 
 
 def test_draws_of_seeds_and_of_places_are_even_and_unlike() -> None:
-    for draws in ([draw(5, p) for p in range(8000)], [draw(s, 3) for s in range(-4000, 4000)]):
+    for draws in (
+        [uniform(5, p) for p in range(8000)],
+        [uniform(s, 3) for s in range(-4000, 4000)],
+    ):
         assert len(set(draws)) == 8000
         assert 0 <= min(draws) <= max(draws) < 1
         assert chisquare([*Counter(int(20 * d) for d in draws).values()]).pvalue > 0.01

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.generation.sampling import RowSampler, choose
+from engine.generation.sampling import RowSampler, sample_tokens
 from engine.grammar import Grammars, grammar_of
 from engine.port import Sampling
 from tests.engine.generation.sampling.choosing import random_logits, sampler
@@ -37,8 +37,8 @@ def rows() -> list[RowSampler]:
 def test_a_mixed_batch_gets_the_tokens_it_gets_on_a_processor() -> None:
     for position in range(20):
         logits = random_logits(8, WORDS, position)
-        here = choose(logits, rows(), [position] * 8)
-        there = choose(logits.cuda(), rows(), [position] * 8)
+        here = sample_tokens(logits, rows(), [position] * 8)
+        there = sample_tokens(logits.cuda(), rows(), [position] * 8)
         assert there.tokens == here.tokens
         assert there.failures == here.failures == {}
         assert there.logprobs[3].top[0][1] == pytest.approx(here.logprobs[3].top[0][1], abs=1e-4)
@@ -47,6 +47,6 @@ def test_a_mixed_batch_gets_the_tokens_it_gets_on_a_processor() -> None:
 def test_a_row_that_is_not_finite_is_named_there_too() -> None:
     logits = random_logits(8, WORDS).cuda()
     logits[2, 5] = float("nan")
-    chosen = choose(logits, rows(), [0] * 8)
+    chosen = sample_tokens(logits, rows(), [0] * 8)
     assert list(chosen.failures) == [2]
     assert chosen.finite == [row != 2 for row in range(8)]

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from engine.errors import BadBase, BadRow
-from engine.generation.sampling import RowSampler, choose
+from engine.generation.sampling import RowSampler, sample_tokens
 from engine.grammar import Grammars, grammar_of
 from engine.model.source import base_path
 from engine.port import Sampling
@@ -41,7 +41,7 @@ def write(
     row = RowSampler(Sampling(grammar=grammar_of(wanted), **settings), [], [end], grammars)
     ids: list[int] = []
     for position in range(MOST):
-        chosen = choose(logits_of(ids), [row], [position])
+        chosen = sample_tokens(logits_of(ids), [row], [position])
         assert chosen.failures == {}
         token = chosen.tokens[0]
         if row.ends(token):
@@ -146,7 +146,7 @@ def test_rows_with_and_without_a_grammar_share_a_batch() -> None:
     free = RowSampler(Sampling(), [], [END], grammars)
     held = RowSampler(Sampling(grammar=grammar_of({"regex": "q"})), [], [END], grammars)
     logits = noise(320, 0)([]).repeat(3, 1)
-    chosen = choose(logits, [free, held, free], [0] * 3)
+    chosen = sample_tokens(logits, [free, held, free], [0] * 3)
     likeliest = int(logits[0].argmax())
     q = Tokenizer.from_str(byte_level()).token_to_id("q")
     assert chosen.tokens == [likeliest, q, likeliest]
@@ -160,7 +160,7 @@ def test_rows_of_one_grammar_go_their_own_ways() -> None:
     first, second = (RowSampler(setting, [], [END], grammars) for _ in range(2))
     first.accept(a)
     assert second.accept(b) is False
-    assert choose(torch.zeros(2, 320), [first, second], [1, 1]).tokens == [a, a]
+    assert sample_tokens(torch.zeros(2, 320), [first, second], [1, 1]).tokens == [a, a]
     assert first.accept(a) is True
 
 
@@ -169,7 +169,7 @@ def test_a_grammar_that_the_vocabulary_cannot_write_fails_its_row_only() -> None
     grammars = Grammars(tokenizer.to_str(), [END])
     held = RowSampler(Sampling(grammar=grammar_of({"regex": "ж"})), [], [END], grammars)
     free = RowSampler(Sampling(), [], [END], grammars)
-    chosen = choose(torch.zeros(2, 130), [held, free], [0, 0])
+    chosen = sample_tokens(torch.zeros(2, 130), [held, free], [0, 0])
     assert list(chosen.failures) == [0]
     assert chosen.failures[0].code == "bad_row"
     assert chosen.finite == [True, True]
@@ -180,7 +180,7 @@ def test_a_token_that_the_grammar_does_not_allow_fails_the_row_at_its_next_choic
     held = RowSampler(Sampling(grammar=grammar_of({"regex": "ab"})), [], [END], grammars)
     b = Tokenizer.from_str(byte_level()).token_to_id("b")
     assert held.accept(b) is False
-    failure = choose(torch.zeros(1, 320), [held], [1]).failures[0]
+    failure = sample_tokens(torch.zeros(1, 320), [held], [1]).failures[0]
     assert failure.code == "bad_row"
     assert "the grammar cannot be followed any further" in failure.message
 

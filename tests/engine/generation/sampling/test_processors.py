@@ -16,9 +16,9 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from engine.generation.sampling import choose
-from engine.generation.sampling.logits_processors import adjust
-from engine.generation.sampling.truncation import cut, cut_sorted
+from engine.generation.sampling import sample_tokens
+from engine.generation.sampling.logits_processors import apply_logits_processors
+from engine.generation.sampling.truncation import truncate, truncate_sorted
 from engine.port import Sampling
 from tests.engine.generation.sampling.choosing import choose_one, random_logits, sampler
 
@@ -69,8 +69,8 @@ def weights(logits: Tensor, temperature: float) -> Tensor:
 def kept(shares: Tensor, *settings: Sampling) -> Tensor:
     """What still has a weight when it was cut, on a processor and as on a device."""
     one_by_one, together = shares.clone(), shares.clone()
-    cut(one_by_one, shares.sum(-1), settings)
-    cut_sorted(together, settings)
+    truncate(one_by_one, shares.sum(-1), settings)
+    truncate_sorted(together, settings)
     assert torch.equal(one_by_one, together)
     assert torch.equal(one_by_one, torch.where(one_by_one > 0, shares, 0))
     return one_by_one > 0
@@ -97,7 +97,7 @@ def test_rows_of_different_cuts_are_cut_together_as_each_alone() -> None:
 def test_drawn_tokens_are_among_those_that_transformers_keeps(setting: dict) -> None:
     logits = random_logits(1, WORDS, 8)
     rows = [sampler(temperature=1.3, seed=5, **setting) for _ in range(200)]
-    chosen = choose(logits.expand(200, -1), rows, range(200))
+    chosen = sample_tokens(logits.expand(200, -1), rows, range(200))
     assert stock_kept(logits[0], setting, 1.3)[chosen.tokens].all()
 
 
@@ -108,7 +108,9 @@ def test_repetition_is_penalised_as_in_transformers(penalty: float) -> None:
     wanted = RepetitionPenaltyLogitsProcessor(penalty)(
         torch.tensor([prompt + written]), logits[1:].clone()
     )
-    adjust(logits, [sampler(), sampler(prompt, written, repetition_penalty=penalty)])
+    apply_logits_processors(
+        logits, [sampler(), sampler(prompt, written, repetition_penalty=penalty)]
+    )
     assert torch.equal(logits[1:], wanted)
 
 
@@ -118,27 +120,29 @@ def test_presence_and_frequency_count_the_text_and_not_the_prompt() -> None:
     wanted[0, 7] -= 0.5 + 3 * 0.25
     wanted[0, 9] -= 0.5 + 1 * 0.25
     row = sampler([7, 300], [7, 9, 7, 7], presence_penalty=0.5, frequency_penalty=0.25)
-    adjust(logits, [row])
+    apply_logits_processors(logits, [row])
     assert torch.allclose(logits, wanted, atol=1e-6)
 
 
 def test_penalties_follow_the_bias_in_this_order() -> None:
     row = sampler([1], [1], logit_bias={1: 1.0}, repetition_penalty=2.0, frequency_penalty=0.5)
     logits = torch.tensor([[0.0, 3.0]])
-    adjust(logits, [row])
+    apply_logits_processors(logits, [row])
     assert logits.tolist() == [[0.0, (3.0 + 1.0) / 2 - 0.5]]
 
 
 def test_the_prompt_is_penalised_for_repetition_and_not_for_its_presence() -> None:
     logits = torch.full((1, 4), 2.0)
-    adjust(logits, [sampler([1], [2], repetition_penalty=2.0, presence_penalty=0.5)])
+    apply_logits_processors(
+        logits, [sampler([1], [2], repetition_penalty=2.0, presence_penalty=0.5)]
+    )
     assert logits.tolist() == [[2.0, 1.0, 0.5, 2.0]]
 
 
 def test_a_long_text_is_counted_as_a_short_one() -> None:
     written = [token % 90 for token in range(1000)]
     logits = torch.zeros(1, 100)
-    adjust(logits, [sampler([], written, frequency_penalty=1.0)])
+    apply_logits_processors(logits, [sampler([], written, frequency_penalty=1.0)])
     counts = torch.bincount(torch.tensor(written), minlength=100)
     assert torch.equal(-logits[0], counts.float())
 
@@ -146,8 +150,8 @@ def test_a_long_text_is_counted_as_a_short_one() -> None:
 def test_each_row_has_its_own_bias() -> None:
     logits = torch.zeros(3, 4)
     rows = [sampler(logit_bias={1: 2.0, 3: -1.0}), sampler(), sampler(logit_bias={0: 5.0})]
-    assert choose(logits, rows, [0] * 3).tokens == [1, 0, 0]
-    adjust(logits, rows)
+    assert sample_tokens(logits, rows, [0] * 3).tokens == [1, 0, 0]
+    apply_logits_processors(logits, rows)
     assert logits.tolist() == [[0, 2, 0, -1], [0, 0, 0, 0], [5, 0, 0, 0]]
 
 
@@ -165,7 +169,7 @@ def test_logprobs_are_of_raw_logits_with_as_many_others_as_asked() -> None:
 def test_the_likeliest_tokens_are_found_wherever_they_are(words: int) -> None:
     logits = random_logits(6, words)
     logits[3, -2:] = 40.0
-    noted = choose(logits, [sampler(logprobs=20) for _ in range(6)], [0] * 6).logprobs
+    noted = sample_tokens(logits, [sampler(logprobs=20) for _ in range(6)], [0] * 6).logprobs
     wanted = logits.log_softmax(-1).topk(20).values
     for row, note in enumerate(noted):
         assert [value for _, value in note.top] == pytest.approx(wanted[row].tolist(), abs=1e-5)
@@ -176,5 +180,5 @@ def test_the_likeliest_tokens_are_found_wherever_they_are(words: int) -> None:
 
 def test_logprobs_come_to_the_rows_that_asked() -> None:
     rows = [sampler(logprobs=n) for n in (-1, 0, 2, -1, 5)]
-    noted = choose(random_logits(5, WORDS), rows, [0] * 5).logprobs
+    noted = sample_tokens(random_logits(5, WORDS), rows, [0] * 5).logprobs
     assert [None if note is None else len(note.top) for note in noted] == [None, 0, 2, None, 5]

@@ -9,18 +9,20 @@ import pytest
 
 from engine.errors import BadRow
 from engine.grammar import grammar_of
-from engine.grammar.sandbox import Trial
+from engine.grammar.sandbox import GrammarSandbox
 from tests.engine.generation.sampling.vocabularies import END, byte_level
 
 SOUND = grammar_of({"regex": "[a-z]+"})
 
 
 @pytest.fixture
-def trial() -> Callable[..., Trial]:
-    return lambda **limits: Trial(byte_level(), [END], **limits)
+def trial() -> Callable[..., GrammarSandbox]:
+    return lambda **limits: GrammarSandbox(byte_level(), [END], **limits)
 
 
-def test_a_sound_grammar_passes_and_a_wrong_one_is_named(trial: Callable[..., Trial]) -> None:
+def test_a_sound_grammar_passes_and_a_wrong_one_is_named(
+    trial: Callable[..., GrammarSandbox],
+) -> None:
     trials = trial(wall_s=60)
     trials.check(SOUND)
     with pytest.raises(BadRow, match="does not compile"):
@@ -29,7 +31,7 @@ def test_a_sound_grammar_passes_and_a_wrong_one_is_named(trial: Callable[..., Tr
 
 
 def test_a_grammar_that_takes_too_long_is_refused_and_the_next_one_is_not(
-    trial: Callable[..., Trial],
+    trial: Callable[..., GrammarSandbox],
 ) -> None:
     trials = trial(wall_s=2, cpu_s=2)
     hostile = grammar_of({"json_schema": {"type": "string"}}).replace(
@@ -44,13 +46,13 @@ def test_a_grammar_that_takes_too_long_is_refused_and_the_next_one_is_not(
 
 
 def test_one_that_takes_more_of_a_processor_than_it_may_is_refused(
-    trial: Callable[..., Trial],
+    trial: Callable[..., GrammarSandbox],
 ) -> None:
     with pytest.raises(BadRow, match="and may take 0 s at most"):
         trial(wall_s=60, cpu_s=0).check(SOUND)
 
 
-def test_its_process_ends_with_it(trial: Callable[..., Trial]) -> None:
+def test_its_process_ends_with_it(trial: Callable[..., GrammarSandbox]) -> None:
     trials = trial(wall_s=60)
     trials.check(SOUND)
     child = trials._places.queue[-1]
@@ -64,7 +66,9 @@ _MANY_REMAINDERS = '"type":"number","multipleOf":7919999'
 
 
 @pytest.mark.survival("H2")
-def test_a_grammar_that_takes_long_keeps_no_other_waiting(trial: Callable[..., Trial]) -> None:
+def test_a_grammar_that_takes_long_keeps_no_other_waiting(
+    trial: Callable[..., GrammarSandbox],
+) -> None:
     trials = trial(wall_s=60)
     trials.check(SOUND)
     held = trials._places.get()  # as by a grammar that is being tried
