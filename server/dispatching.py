@@ -13,8 +13,8 @@ from server.config import Settings
 from server.data_directory import Data
 from server.dispatch.batcher import Batcher
 from server.dispatch.compositions import Compositions
-from server.dispatch.generation_loop import Writer
-from server.dispatch.request_queue import WaitingRoom
+from server.dispatch.generation_loop import GenerationLoop
+from server.dispatch.request_queue import RequestQueue
 from server.dispatch.residency import Residency
 from server.dispatch.slots import SlotTable
 from server.metrics.generation_metrics import WritingMetrics
@@ -27,13 +27,13 @@ from trainer.worker import Worker
 class Dispatch:
     """The way from a row to a batch."""
 
-    room: WaitingRoom
-    writing_room: WaitingRoom
+    room: RequestQueue
+    writing_room: RequestQueue
     slots: SlotTable
     residency: Residency
     compositions: Compositions
     batcher: Batcher
-    writer: Writer
+    writer: GenerationLoop
 
 
 def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics) -> Dispatch:
@@ -42,8 +42,8 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
     residency = Residency(
         port=port, files=data.registry.files, host_bytes=settings.host_bytes, observer=metrics
     )
-    room = WaitingRoom(limits.queue_limits(settings))
-    writing_room = WaitingRoom(limits.queue_limits(settings))
+    room = RequestQueue(limits.queue_limits(settings))
+    writing_room = RequestQueue(limits.queue_limits(settings))
     slots = SlotTable(num_slots, settings.slot_bytes)
     batcher = Batcher(
         port=port,
@@ -53,7 +53,7 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
         limits=limits.batch_limits(settings, num_slots),
         observer=metrics,
     )
-    writer = Writer(
+    writer = GenerationLoop(
         port=port,
         residency=residency,
         room=writing_room,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from engine.port import EngineInfo
 from server.config import Settings
-from server.dispatch.generation_budget import WriterLimits
+from server.dispatch.generation_budget import GenerationLimits
 from server.dispatch.request_queue import QueueLimits
 from server.dispatch.scheduler import BatchLimits
 from server.errors import BadCall, TooManyInputs
@@ -135,8 +135,8 @@ def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:
     )
 
 
-def writer_limits(settings: Settings, info: EngineInfo, num_slots: int) -> WriterLimits:
-    return WriterLimits(
+def writer_limits(settings: Settings, info: EngineInfo, num_slots: int) -> GenerationLimits:
+    return GenerationLimits(
         max_rows=settings.max_batch_rows,
         max_tokens=settings.max_batch_tokens,
         num_blocks=info.num_blocks,

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from adapters_registry.storage.private import make_directory
 from engine.port import EnginePort
 from server import limits
-from server.auth.authenticator import Doorkeeper
+from server.auth.authenticator import Authenticator
 from server.auth.keys import KeyRing
 from server.config import Settings
 from server.descriptors import ConnectionShares, descriptor_limit, raise_descriptor_limit
@@ -26,13 +26,13 @@ from server.errors import StartFailed
 from server.grpc_api import app as grpc_app
 from server.grpc_api.calls import Calls
 from server.grpc_api.connections import GrpcConnections
-from server.grpc_api.interceptor import Gate
+from server.grpc_api.interceptor import AccessInterceptor
 from server.health import Health, State
 from server.http_api.app import build_app
 from server.http_api.connections.listener import Listener, listen
 from server.http_api.metrics_app import build_metrics_app
 from server.metrics.metrics import Metrics
-from server.wiring import Parts, build
+from server.wiring import Components, build
 from trainer.errors import TrainerError
 from trainer.sandbox.fork_server import ForkServer
 
@@ -66,7 +66,7 @@ class Server:
     ) -> None:
         self._settings = settings
         self._given_port, self._given_fork_server = port, fork_server
-        self._parts: Parts | None = None
+        self._parts: Components | None = None
         self._grpc: grpc.aio.Server | None = None
         self._sockets: list[socket.socket] = []
         self._listeners: list[Listener] = []
@@ -81,7 +81,7 @@ class Server:
         )
 
     @property
-    def parts(self) -> Parts:
+    def parts(self) -> Components:
         if self._parts is None:
             raise StartFailed("the server is not running")
         return self._parts
@@ -129,7 +129,7 @@ class Server:
         settings = self._settings
         shares = ConnectionShares.within(descriptor_limit(), settings.max_connections)
         keys = KeyRing(settings.keys_file) if settings.keys_file else None
-        doorkeeper = Doorkeeper(keys)
+        doorkeeper = Authenticator(keys)
         # ports before the base: a port in use is known at once, a base takes seconds
         for host, number in (
             (settings.host, settings.http_port),
@@ -144,7 +144,7 @@ class Server:
         )
         connections = GrpcConnections(grpc_port, shares.grpc, self.metrics.connection_ended)
         self.grpc_connections = connections
-        gate = Gate(
+        gate = AccessInterceptor(
             doorkeeper=doorkeeper,
             metrics=self.metrics,
             health=self.health,
@@ -186,7 +186,7 @@ class Server:
         await self.health.turn(State.READY)
         self._watches.append(asyncio.create_task(self._watch_parts(parts)))
 
-    async def _watch_parts(self, parts: Parts) -> None:
+    async def _watch_parts(self, parts: Components) -> None:
         while True:
             problem = parts.probe.look()
             await self.health.see_engine(is_alive=parts.port.is_alive, problem=problem)

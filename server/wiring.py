@@ -27,7 +27,7 @@ from server.metrics.metrics import Metrics
 from server.metrics.process_metrics import register_processes
 from server.pools.pools import Pools
 from server.service.generate.prompts import PromptReader
-from server.service.generate.service import WriteService
+from server.service.generate.service import GenerateService
 from server.service.inputs.tokenization import InputReader
 from server.service.predict.admission import Admission
 from server.service.predict.predict_many import PredictManyService
@@ -42,7 +42,7 @@ from server.service.resources.jobs import JobService, Reading
 from server.service.resources.models import ModelService
 from server.service.resources.tasks import TaskService
 from server.service.service import Service
-from server.service.targets import Authors
+from server.service.targets import ModelResolver
 from server.service.views import info_view
 from trainer.pipeline import sandboxed_job_checks
 from trainer.pipeline.sandboxed_job_checks import ChildJobChecks
@@ -55,7 +55,7 @@ CHILD_MODULES = (*sandboxed_job_checks.MODULES, *inspector.MODULES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Components:
     """What a server consists of, for its transports, for tests, and for whoever stops it."""
 
     port: WatchedPort
@@ -86,7 +86,7 @@ def build(
     metrics: Metrics,
     health: Health,
     given_fork_server: ForkServer | None = None,
-) -> Parts:
+) -> Components:
     """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
     data = Data.open(settings.data_dir)
     try:
@@ -113,7 +113,7 @@ def build(
         metrics.registry, version=version("adapterd"), dtype=port.info.dtype,
         device=port.info.device, engine=lambda: port.pid,
     )  # fmt: skip
-    return Parts(
+    return Components(
         port=port,
         probe=EngineProbe(port, tokenizer.encode("ready").ids, settings.engine_timeout_s),
         owns_port=given is None,
@@ -154,8 +154,8 @@ def _service(
         inspector=inspecting,
     )
     leases = Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
-    authors = Authors(data.registry.resolve, port.info)
-    write = WriteService(
+    authors = ModelResolver(data.registry.resolve, port.info)
+    write = GenerateService(
         authors=authors,
         info=port.info,
         tokenizer=tokenizer,

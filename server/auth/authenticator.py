@@ -13,7 +13,7 @@ DEFAULT_TENANT = "default"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
-class Doorkeeper:
+class Authenticator:
     """Without a key ring everyone is the tenant `default`; the settings then keep the server on
     loopback.
     """

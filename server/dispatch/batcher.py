@@ -17,7 +17,7 @@ from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import EnginePort, Predict, Predicted, Result, Row
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.observer import BatchObserver
-from server.dispatch.request_queue import WaitingRoom
+from server.dispatch.request_queue import RequestQueue
 from server.dispatch.residency import Residency
 from server.dispatch.scheduler import BatchLimits, decide
 from server.dispatch.slots import Placement, SlotTable
@@ -40,7 +40,7 @@ class Batcher:
         *,
         port: EnginePort,
         residency: Residency,
-        room: WaitingRoom,
+        room: RequestQueue,
         slots: SlotTable,
         limits: BatchLimits,
         observer: BatchObserver,

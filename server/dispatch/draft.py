@@ -9,7 +9,7 @@ from engine.port import Sampling, SequenceOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class GenerationParams:
     """Comes with an entry of one row that writes."""
 
     max_tokens: int

@@ -12,7 +12,7 @@ _REVIVAL_S = 30.0
 _LOOK_S = 0.05
 
 
-async def until_alive(port: EnginePort, within_s: float = _REVIVAL_S) -> None:
+async def wait_until_alive(port: EnginePort, within_s: float = _REVIVAL_S) -> None:
     """Returns at once while the engine lives. Raises EngineGone if it does not come back."""
     try:
         async with asyncio.timeout(within_s):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from engine.port import Array, Failure, SequenceOutput
 from server.dispatch.bare_lease import BareLease
 from server.dispatch.compositions import JointLease
-from server.dispatch.draft import Draft
+from server.dispatch.draft import GenerationParams
 from server.dispatch.residency import Lease
 
 
@@ -50,7 +50,7 @@ class Entry:
     lease: Lease | JointLease | BareLease
     future: asyncio.Future[Answer]
     #: of an entry of one row that writes
-    draft: Draft | None = None
+    draft: GenerationParams | None = None
     #: a step with this entry failed as a whole; it is tried once more, in a batch of its own
     alone: bool = False
     #: submitted to the engine and not yet answered

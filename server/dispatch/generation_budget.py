@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.dispatch.entry import Entry
-from server.dispatch.sequence import Text
+from server.dispatch.sequence import RunningSequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriterLimits:
+class GenerationLimits:
     """How much may write at once. Adapters of rows that write keep their slots all the while, so
     they may have only some of them.
     """
@@ -30,13 +30,13 @@ class WriterLimits:
     patience_s: float = 0.1
 
 
-class Turn:
+class GenerationBudget:
     """What writes already, and what begins beside it now.
 
     Where nothing else writes, one entry may always begin, however large it is.
     """
 
-    def __init__(self, texts: Sequence[Text], limits: WriterLimits) -> None:
+    def __init__(self, texts: Sequence[RunningSequence], limits: GenerationLimits) -> None:
         self._limits = limits
         self._adapters = {text.entry.digest for text in texts} - {""}
         self._num_rows = len(texts)

@@ -17,12 +17,12 @@ from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import EnginePort, FreeSequences, Generate, Generated
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry
-from server.dispatch.generation_budget import Turn, WriterLimits
-from server.dispatch.generation_scheduler import Seating
-from server.dispatch.observer import WritingObserver
-from server.dispatch.request_queue import WaitingRoom
+from server.dispatch.generation_budget import GenerationBudget, GenerationLimits
+from server.dispatch.generation_scheduler import GenerationScheduler
+from server.dispatch.observer import GenerationObserver
+from server.dispatch.request_queue import RequestQueue
 from server.dispatch.residency import Residency
-from server.dispatch.sequence import Text, reason_of
+from server.dispatch.sequence import RunningSequence, reason_of
 from server.dispatch.slots import SlotTable
 from server.errors import DeadlinePassed, Draining, Stale
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 _SLEEP_S = 0.05
 
 
-class Writer:
+class GenerationLoop:
     """All methods are called on the event loop."""
 
     def __init__(
@@ -39,21 +39,21 @@ class Writer:
         *,
         port: EnginePort,
         residency: Residency,
-        room: WaitingRoom,
+        room: RequestQueue,
         slots: SlotTable,
         batcher: Batcher,
-        limits: WriterLimits,
-        observer: WritingObserver,
+        limits: GenerationLimits,
+        observer: GenerationObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._port, self._residency, self._room = port, residency, room
         self._slots, self._batcher, self._limits = slots, batcher, limits
         self._observer, self._clock = observer, clock
-        self._seating = Seating(
+        self._seating = GenerationScheduler(
             room=room, slots=slots, limits=limits, reserve=batcher.reserve, clock=clock
         )
         #: in order of rank
-        self.texts: list[Text] = []
+        self.texts: list[RunningSequence] = []
         self._used_blocks, self._generation = 0, port.generation
         self._loop: asyncio.Task[None] | None = None
         self._stirred = asyncio.Event()
@@ -67,7 +67,7 @@ class Writer:
     def share_held(self) -> float:
         """Of the engine's blocks what running texts held last; without any what they may need."""
         used, blocks = self._used_blocks if self.texts else 0, self._limits.num_blocks
-        return used / blocks if blocks else Turn(self.texts, self._limits).share_held
+        return used / blocks if blocks else GenerationBudget(self.texts, self._limits).share_held
 
     def admit(self, entries: Sequence[Entry]) -> None:
         """All of a call or nothing.
@@ -128,7 +128,7 @@ class Writer:
 
     # ------------------------------------------------------------ writing
 
-    async def _write(self, begun: Sequence[Text]) -> None:
+    async def _write(self, begun: Sequence[RunningSequence]) -> None:
         """Where a step fails as a whole, the texts that began in it are begun one by one."""
         self.texts.sort(key=lambda text: self._seating.rank(text.entry))
         news = set(begun)
@@ -142,7 +142,9 @@ class Writer:
             if (own := await self._step([], [text])) is not None:
                 self._fail([text], own)
 
-    async def _step(self, going: Sequence[Text], begun: Sequence[Text]) -> EngineError | None:
+    async def _step(
+        self, going: Sequence[RunningSequence], begun: Sequence[RunningSequence]
+    ) -> EngineError | None:
         step = Generate(
             begin=[text.begin() for text in begun],
             keys=[text.key for text in going],
@@ -181,7 +183,7 @@ class Writer:
 
     # ------------------------------------------------------------ ending
 
-    def _fail(self, texts: Sequence[Text], error: EngineError) -> None:
+    def _fail(self, texts: Sequence[RunningSequence], error: EngineError) -> None:
         for text in texts:
             if isinstance(error, NotLoaded):
                 self._residency.forget(text.entry.digest)
@@ -189,7 +191,7 @@ class Writer:
                 self._residency.refuse(text.entry.digest, error)
             self._end(text, Stale() if isinstance(error, NotLoaded) else error)
 
-    def _end(self, text: Text, outcome: Answer | Exception | None) -> None:
+    def _end(self, text: RunningSequence, outcome: Answer | Exception | None) -> None:
         self.texts.remove(text)
         try:
             generation = text.entry.lease.generation
@@ -226,7 +228,7 @@ class Writer:
         if keys:
             self._port.submit(FreeSequences(keys=list(keys)))
 
-    def _observe(self, decoded: Generated, begun: Sequence[Text]) -> None:
+    def _observe(self, decoded: Generated, begun: Sequence[RunningSequence]) -> None:
         self._observer.batch(
             num_rows=len(decoded.rows), num_tokens=decoded.num_tokens,
             num_adapters=decoded.num_adapters,

@@ -6,14 +6,14 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from server.dispatch.entry import Entry
-from server.dispatch.generation_budget import Turn, WriterLimits
-from server.dispatch.request_queue import WaitingRoom
+from server.dispatch.generation_budget import GenerationBudget, GenerationLimits
+from server.dispatch.request_queue import RequestQueue
 from server.dispatch.scheduler import band
-from server.dispatch.sequence import Text
+from server.dispatch.sequence import RunningSequence
 from server.dispatch.slots import SlotTable
 
 
-class Seating:
+class GenerationScheduler:
     """By priority and then in order of arrival. An entry that only lacks a slot is overtaken, but
     not for long: then the next slot that batches give back is its own.
     """
@@ -21,9 +21,9 @@ class Seating:
     def __init__(
         self,
         *,
-        room: WaitingRoom,
+        room: RequestQueue,
         slots: SlotTable,
-        limits: WriterLimits,
+        limits: GenerationLimits,
         reserve: Callable[[Mapping[str, int]], None],
         clock: Callable[[], float],
     ) -> None:
@@ -31,21 +31,21 @@ class Seating:
         self._reserve, self._clock = reserve, clock
         self._keys = itertools.count(1)
 
-    def begin(self, texts: Sequence[Text]) -> list[Text]:
+    def begin(self, texts: Sequence[RunningSequence]) -> list[RunningSequence]:
         """The texts that begin beside these; their entries have left the room.
 
         When it raises, nobody has begun.
         """
-        begun: list[Text] = []
+        begun: list[RunningSequence] = []
         try:
-            self._reserve(self._chosen(Turn(texts, self._limits), begun))
+            self._reserve(self._chosen(GenerationBudget(texts, self._limits), begun))
             self._room.take([text.entry for text in begun])
         except BaseException:
             self._undo(begun)
             raise
         return begun
 
-    def _chosen(self, turn: Turn, begun: list[Text]) -> dict[str, int]:
+    def _chosen(self, turn: GenerationBudget, begun: list[RunningSequence]) -> dict[str, int]:
         """Adds who begins; answers what the next free slot is kept for."""
         now = self._clock()
         reserved: dict[str, int] = {}
@@ -61,7 +61,7 @@ class Seating:
                 break
         return reserved
 
-    def _undo(self, begun: Sequence[Text]) -> None:
+    def _undo(self, begun: Sequence[RunningSequence]) -> None:
         for text in begun:
             text.entry.running = False
             if text.slot:
@@ -70,7 +70,7 @@ class Seating:
     def rank(self, entry: Entry) -> tuple[int, float]:
         return band(entry, self._limits.ageing_s, self._clock()), entry.enqueued_at
 
-    def _waiting(self, turn: Turn) -> Sequence[Entry]:
+    def _waiting(self, turn: GenerationBudget) -> Sequence[Entry]:
         """By rank. Thousands may wait, so they are sorted only where that makes a difference."""
         if turn.is_full:
             return []
@@ -82,7 +82,7 @@ class Seating:
         sizes = {entry.digest: entry.num_bytes}
         return not entry.digest or self._slots.fits([entry.digest], sizes)
 
-    def _placed(self, entry: Entry) -> Text:
+    def _placed(self, entry: Entry) -> RunningSequence:
         slot = num_placed = num_swapped = 0
         if entry.digest:
             before = len(self._slots.placed)
@@ -90,7 +90,7 @@ class Seating:
             slot, num_placed = placement.slots[entry.digest], len(placement.place)
             num_swapped = before + num_placed - len(self._slots.placed)
         entry.running = True
-        return Text(
+        return RunningSequence(
             entry=entry, key=next(self._keys), slot=slot, began_at=self._clock(),
             num_placed=num_placed, num_swapped=num_swapped,
         )  # fmt: skip

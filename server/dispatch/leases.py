@@ -8,7 +8,7 @@ from adapters_registry.values import Version
 from engine.port import EnginePort
 from server.dispatch.bare_lease import BareLease
 from server.dispatch.compositions import Compositions, JointLease
-from server.dispatch.engine_wait import until_alive
+from server.dispatch.engine_wait import wait_until_alive
 from server.dispatch.residency import Lease, Residency
 
 AnyLease = Lease | JointLease | BareLease
@@ -31,7 +31,7 @@ class Leases:
         adapter, weighted, under its head.
         """
         if version is None:
-            await until_alive(self._port)
+            await wait_until_alive(self._port)
             return BareLease(generation=self._port.generation)
         if parts:
             return await self._compositions.acquire(version, parts)

@@ -20,7 +20,7 @@ class BatchObserver(Protocol):
     def queued(self, seconds: float) -> None: ...
 
 
-class WritingObserver(BatchObserver, Protocol):
+class GenerationObserver(BatchObserver, Protocol):
     """Hears of texts too."""
 
     def began_writing(self, *, after_s: float, num_prompt: int, num_cached: int) -> None:

@@ -21,7 +21,7 @@ class QueueLimits:
     slot_bytes: int
 
 
-class WaitingRoom:
+class RequestQueue:
     """Entries in order of arrival."""
 
     def __init__(self, limits: QueueLimits) -> None:

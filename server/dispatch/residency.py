@@ -17,7 +17,7 @@ from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.values import Version
 from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
 from engine.port import EnginePort, File, Load, Loaded, Unload
-from server.dispatch.engine_wait import until_alive
+from server.dispatch.engine_wait import wait_until_alive
 
 #: a fresh digest cannot be evicted for so long, so that whoever asked for it can lease it
 _FRESH_S = 1.0
@@ -127,7 +127,7 @@ class Residency:
         """
         while (lease := self.lease(version.digest)) is None:
             self._raise_known_failure(version.digest)
-            await until_alive(self._port)
+            await wait_until_alive(self._port)
             await asyncio.shield(self._load_once(version))
         return lease
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.port import Failure, Row, SequenceOutput, StartSequence, TokenLogprob
-from server.dispatch.draft import Draft
+from server.dispatch.draft import GenerationParams
 from server.dispatch.entry import Answer, Entry
-from server.dispatch.observer import WritingObserver
+from server.dispatch.observer import GenerationObserver
 from server.errors import DeadlinePassed
 
 #: how a text ends that a stop string ended; the engine says the same of its end tokens
@@ -17,7 +17,7 @@ _LENGTH = "length"
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Text:
+class RunningSequence:
     """An entry that writes: its key in the engine, its slot, and what it has written."""
 
     entry: Entry
@@ -60,7 +60,9 @@ class Text:
         self.finish = _STOP
         return True
 
-    def tell(self, observer: WritingObserver, result: SequenceOutput | Failure, now: float) -> None:
+    def tell(
+        self, observer: GenerationObserver, result: SequenceOutput | Failure, now: float
+    ) -> None:
         """Of what the step wrote."""
         if isinstance(result, Failure) or not result.ids:
             return
@@ -91,7 +93,7 @@ class Text:
         return Answer(rows=[row], queue_s=self.queue_s, compute_s=now - self.began_at)
 
     @property
-    def draft(self) -> Draft:
+    def draft(self) -> GenerationParams:
         assert self.entry.draft is not None, "an entry that writes comes with its draft"
         return self.entry.draft
 

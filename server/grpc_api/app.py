@@ -14,7 +14,7 @@ from server.grpc_api import reflection
 from server.grpc_api.adapters import AdaptersApi
 from server.grpc_api.checks import ChecksApi
 from server.grpc_api.health import HealthApi
-from server.grpc_api.interceptor import Gate
+from server.grpc_api.interceptor import AccessInterceptor
 from server.grpc_api.jobs import JobsApi
 from server.grpc_api.messages import TOLERANCE
 from server.grpc_api.predictor import PredictorApi
@@ -70,7 +70,7 @@ def bind(settings: Settings, max_connections: int) -> tuple[grpc.aio.Server, int
 def serve(
     server: grpc.aio.Server,
     service: Service,
-    gate: Gate,
+    gate: AccessInterceptor,
     state: Health,
     *,
     calls: CallLimits,

@@ -8,8 +8,8 @@ from typing import Any
 
 from adapterd.v1 import predictor_pb2
 from server.service.answers import shown_token
-from server.service.completion import Piece
-from server.service.target import Author
+from server.service.completion import CompletionChunk
+from server.service.target import ResolvedModel
 from server.service.values import RowError
 
 
@@ -26,7 +26,9 @@ def text(output: Mapping[str, Any]) -> predictor_pb2.Output:
     )
 
 
-def piece(author: Author, position: int, found: Piece) -> predictor_pb2.PredictPiece:
+def piece(
+    author: ResolvedModel, position: int, found: CompletionChunk
+) -> predictor_pb2.PredictPiece:
     """`position` is that of the input among the call's inputs."""
     return predictor_pb2.PredictPiece(
         task_id=author.name,

@@ -19,7 +19,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 
 from server.audit import note_fault
-from server.auth.authenticator import Doorkeeper, request_id_of, require
+from server.auth.authenticator import Authenticator, request_id_of, require
 from server.auth.caller import Caller, Role
 from server.auth.revocation import while_confirmed
 from server.error_table import Fault, fault_of
@@ -73,7 +73,7 @@ Unary = Callable[[Any, Any], Awaitable[Any]]
 Stream = Callable[[Any, Any], AsyncGenerator[Any, None]]
 
 
-class Gate:
+class AccessInterceptor:
     """Wraps plain methods `(request, caller)` into gRPC handlers.
 
     gRPC would read and parse a call's message before it asks any handler. Every method is
@@ -83,7 +83,7 @@ class Gate:
     def __init__(
         self,
         *,
-        doorkeeper: Doorkeeper,
+        doorkeeper: Authenticator,
         metrics: Metrics,
         health: Health,
         calls: Calls,
@@ -227,7 +227,7 @@ class Gate:
 
 
 class _Unknown(grpc.GenericRpcHandler):
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: AccessInterceptor) -> None:
         self._gate = gate
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:

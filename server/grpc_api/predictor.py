@@ -9,9 +9,9 @@ from adapterd.v1 import predictor_pb2
 from server.auth.caller import Caller
 from server.grpc_api import generated, wire
 from server.limits import CallLimits
-from server.service.completion import Piece
-from server.service.generate.request import Order
-from server.service.generate.service import WriteService
+from server.service.completion import CompletionChunk
+from server.service.generate.request import GenerationRequest
+from server.service.generate.service import GenerateService
 from server.service.predict.predict_many import PredictManyService
 from server.service.predict.service import PredictService
 
@@ -23,7 +23,7 @@ class PredictorApi:
         self,
         service: PredictService,
         many: PredictManyService,
-        write: WriteService,
+        write: GenerateService,
         limits: CallLimits,
     ) -> None:
         self._limits = limits
@@ -43,7 +43,7 @@ class PredictorApi:
         self, request: predictor_pb2.PredictRequest, caller: Caller
     ) -> AsyncGenerator[predictor_pb2.PredictPiece, None]:
         author = self._write.author(caller.tenant, request.task_id)
-        order = Order(
+        order = GenerationRequest(
             author=author,
             inputs=self._inputs(request),
             parameters=wire.read_parameters(request),
@@ -53,7 +53,7 @@ class PredictorApi:
         )
         with self._write.timer(author, caller), closing(await self._write.open(order)) as opened:
             for position, error in opened.errors.items():
-                yield generated.piece(author, position, Piece(row=position, error=error))
+                yield generated.piece(author, position, CompletionChunk(row=position, error=error))
             async for piece in opened.pieces():
                 yield generated.piece(author, opened.rows[piece.row].position, piece)
 

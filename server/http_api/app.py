@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from server.auth.authenticator import Doorkeeper
+from server.auth.authenticator import Authenticator
 from server.config import Settings
 from server.health import Health
 from server.http_api import (
@@ -27,7 +27,7 @@ from server.http_api import (
     versions,
 )
 from server.http_api.error_response import refusal
-from server.http_api.middleware import Gate
+from server.http_api.middleware import AccessMiddleware
 from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
 from server.http_api.openai_error import no_such_route, speaks_openai
 from server.http_api.openapi_document import describe
@@ -78,12 +78,12 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
 def build_app(
     *,
     service: Service,
-    doorkeeper: Doorkeeper,
+    doorkeeper: Authenticator,
     health: Health,
     metrics: Metrics,
     settings: Settings,
 ) -> ASGIApp:
-    return Gate(
+    return AccessMiddleware(
         build_routes(service, health, service.info.version),
         doorkeeper=doorkeeper,
         health=health,

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.audit import note_fault
-from server.auth.authenticator import Doorkeeper, request_id_of
+from server.auth.authenticator import Authenticator, request_id_of
 from server.errors import BodyTooLarge, ForeignHost, TooSlow, UnsupportedMedia
 from server.health import Health
 from server.http_api.error_response import refusal
@@ -35,14 +35,14 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _FORM_BYTES = 2**20
 
 
-class Gate:
+class AccessMiddleware:
     """In front of the whole application."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        doorkeeper: Doorkeeper,
+        doorkeeper: Authenticator,
         health: Health,
         metrics: Metrics,
         limits: BodyLimits,

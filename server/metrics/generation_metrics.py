@@ -11,7 +11,7 @@ _GAP_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.015, 0.025, 0.05, 0.1, 0.2, 0.5, 1
 
 
 class WritingMetrics:
-    """A `WritingObserver`; what it hears of forwards it passes on."""
+    """A `GenerationObserver`; what it hears of forwards it passes on."""
 
     def __init__(self, registry: CollectorRegistry, forwards: BatchObserver) -> None:
         self.batch, self.queued = forwards.batch, forwards.queued

@@ -14,9 +14,9 @@ from engine.heads.head_kind import Answering
 from engine.port import Array, Failure, SequenceOutput
 from server.dispatch.entry import Answer
 from server.errors import BadCall
-from server.service.completion import Piece, Token
+from server.service.completion import CompletionChunk, CompletionToken
 from server.service.inputs.tokenization import Outputs, TextRow
-from server.service.target import Author
+from server.service.target import ResolvedModel
 from server.service.values import Parameters, RowError
 
 _OF_SOME_HEADS = {
@@ -24,7 +24,7 @@ _OF_SOME_HEADS = {
 }  # fmt: skip
 
 
-def check_parameters(author: Author, parameters: Parameters) -> None:
+def check_parameters(author: ResolvedModel, parameters: Parameters) -> None:
     """What shapes the answers of one head must not be silently without effect elsewhere."""
     kind = head_kind(author.head)
     for name, purpose in _OF_SOME_HEADS.items():
@@ -35,7 +35,7 @@ def check_parameters(author: Author, parameters: Parameters) -> None:
     check_compose(author, parameters)
 
 
-def check_compose(author: Author, parameters: Parameters) -> None:
+def check_compose(author: ResolvedModel, parameters: Parameters) -> None:
     if parameters.compose and author.version is None:
         raise BadCall(
             f"compose puts adapters together under the head of a task; {author.name} is the base."
@@ -80,7 +80,7 @@ def _answer_of(
         return RowError(code=error.code, message=str(error))
 
 
-def written_output(piece: Piece, head: Mapping[str, Any]) -> dict[str, Any] | RowError:
+def written_output(piece: CompletionChunk, head: Mapping[str, Any]) -> dict[str, Any] | RowError:
     """A whole text as its task gives it."""
     if piece.error is not None:
         return piece.error
@@ -92,7 +92,7 @@ def written_output(piece: Piece, head: Mapping[str, Any]) -> dict[str, Any] | Ro
     return output | GenerateHead().parsed(piece.text, head)
 
 
-def shown_token(token: Token) -> dict[str, Any]:
+def shown_token(token: CompletionToken) -> dict[str, Any]:
     return {
         "token": token.chosen.text,
         "logprob": token.chosen.logprob,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Together:
+class CallBarrier:
     """A meeting point for some calls. Who is late, or never comes, holds the others up only so
     long.
     """

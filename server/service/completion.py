@@ -18,7 +18,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
+class TopLogprob:
     """A token that could stand at a place of the text, and the logarithm of its probability."""
 
     text: str
@@ -27,21 +27,21 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
+class CompletionToken:
     """A token that was written, where its text begins, and the likeliest ones at its place."""
 
-    chosen: Alternative
+    chosen: TopLogprob
     offset: int
-    top: Sequence[Alternative] = ()
+    top: Sequence[TopLogprob] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class CompletionChunk:
     """More of one row's text. The last piece of a row says why it ends: `finish` or `error`."""
 
     row: int
     text: str = ""
-    tokens: Sequence[Token] = ()
+    tokens: Sequence[CompletionToken] = ()
     finish: str = ""
     usage: Usage | None = None
     error: RowError | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from server.errors import BadCall
 from server.service.sampling_params import NAMES as WRITING_NAMES
-from server.service.sampling_params import wanted_of
+from server.service.sampling_params import parse_sampling_params
 from server.service.values import Parameters, Part, Priority
 
 NAMES = (
@@ -35,7 +35,7 @@ def parameters_of(given: Mapping[str, Any]) -> Parameters:
         normalize=_flag(given, "normalize") if "normalize" in given else None,
         dimensions=_count(given, "dimensions"),
         max_tokens=_count(given, "max_tokens"),
-        wanted=wanted_of(given) if set(given) & set(WRITING_NAMES) else None,
+        wanted=parse_sampling_params(given) if set(given) & set(WRITING_NAMES) else None,
         compose=_parts(given.get("compose")),
     )
 

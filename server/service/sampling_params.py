@@ -24,7 +24,7 @@ _FORMS = ("response_format", "structured_outputs", "guided_json", "guided_regex"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class SamplingParams:
     """`stop` are strings that end a text and are not part of it; None for a seed: any."""
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -32,7 +32,9 @@ class Wanted:
     stop: tuple[str, ...] = ()
 
 
-def wanted_of(given: Mapping[str, Any], *, usual: Mapping[str, float] | None = None) -> Wanted:
+def parse_sampling_params(
+    given: Mapping[str, Any], *, usual: Mapping[str, float] | None = None
+) -> SamplingParams:
     """From parameters by name, as JSON or a protobuf Struct brings them; None is as if left out.
 
     `usual` are values of what is left out. Raises BadParameter.
@@ -48,10 +50,14 @@ def wanted_of(given: Mapping[str, Any], *, usual: Mapping[str, float] | None = N
         check_sampling(sampling)
     except BadRow as error:
         raise _refused(error) from None
-    return Wanted(sampling=sampling, seed=fields.get("seed"), stop=_stops(said.get("stop", [])))
+    return SamplingParams(
+        sampling=sampling, seed=fields.get("seed"), stop=_stops(said.get("stop", []))
+    )
 
 
-def check_wanted(wanted: Wanted, num_words: int, compiles: Callable[[str], None]) -> None:
+def check_sampling_params(
+    wanted: SamplingParams, num_words: int, compiles: Callable[[str], None]
+) -> None:
     """What only a base's vocabulary decides; compiling takes a while. Raises BadParameter."""
     try:
         check_sampling(wanted.sampling, num_words)

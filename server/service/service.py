@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.service.generate.service import WriteService
+from server.service.generate.service import GenerateService
 from server.service.predict.predict_many import PredictManyService
 from server.service.predict.service import PredictService
 from server.service.resources.adapters import AdapterService
@@ -22,7 +22,7 @@ class Service:
 
     predict: PredictService
     predict_many: PredictManyService
-    write: WriteService
+    write: GenerateService
     models: ModelService
     tasks: TaskService
     adapters: AdapterService

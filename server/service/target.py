@@ -13,7 +13,7 @@ from engine.port import EngineInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Author:
+class ResolvedModel:
     """`version` is none for the bare base, whose fingerprint is then the digest."""
 
     name: str
@@ -26,7 +26,7 @@ class Author:
     prompts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, version: Version) -> Author:
+    def of(cls, version: Version) -> ResolvedModel:
         return cls(
             name=version.task,
             digest=version.digest,
@@ -35,7 +35,7 @@ class Author:
         )
 
     @classmethod
-    def writing_base(cls, info: EngineInfo, name: str) -> Author:
+    def writing_base(cls, info: EngineInfo, name: str) -> ResolvedModel:
         """It writes as much as it can read, or half of what all texts together may hold: the other
         half is for the prompt, and a call that names no length is not refused for want of memory.
         """
@@ -45,7 +45,7 @@ class Author:
         return cls(name=name, digest=info.fingerprint, head=head)
 
     @classmethod
-    def embedding_base(cls, info: EngineInfo, name: str) -> Author:
+    def embedding_base(cls, info: EngineInfo, name: str) -> ResolvedModel:
         """It embeds as sentence-transformers would with the files beside it."""
         own = info.embedding
         head = EmbedHead().check(

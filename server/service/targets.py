@@ -13,28 +13,28 @@ from engine.heads.embed import EmbedHead
 from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo
 from server.errors import BadCall
-from server.service.target import Author
+from server.service.target import ResolvedModel
 
 #: the name of every server's base
 BASE = "base"
 
 
-class Authors:
+class ModelResolver:
     """Over the registry and what the engine says of its base."""
 
     def __init__(self, resolve: Callable[[str, str], Version], info: EngineInfo) -> None:
         self._resolve, self._info = resolve, info
 
-    def of(self, tenant: str, ref: str) -> Author:
+    def of(self, tenant: str, ref: str) -> ResolvedModel:
         """The base writes where it can, and else embeds."""
         try:
-            return Author.of(self._resolve(tenant, ref))
+            return ResolvedModel.of(self._resolve(tenant, ref))
         except (BadName, NotFound):
             if not self.names_base(ref):
                 raise
             return self._writing(ref) if self._writes else self._embedding(ref)
 
-    def writing(self, tenant: str, ref: str) -> Author:
+    def writing(self, tenant: str, ref: str) -> ResolvedModel:
         """Raises BadCall for what writes no text."""
         author = self.of(tenant, ref)
         if author.kind != GenerateHead.name:
@@ -42,7 +42,7 @@ class Authors:
             raise BadCall(f"{ref} is {what}; it writes no text.")
         return author
 
-    def embedding(self, tenant: str, ref: str) -> Author:
+    def embedding(self, tenant: str, ref: str) -> ResolvedModel:
         """Raises BadCall for what makes no embeddings."""
         author = self.of(tenant, ref)
         if author.version is None:
@@ -62,10 +62,10 @@ class Authors:
     def _writes(self) -> bool:
         return GenerateHead.name in self._info.poolings
 
-    def _writing(self, name: str) -> Author:
-        return Author.writing_base(self._info, name)
+    def _writing(self, name: str) -> ResolvedModel:
+        return ResolvedModel.writing_base(self._info, name)
 
-    def _embedding(self, name: str) -> Author:
+    def _embedding(self, name: str) -> ResolvedModel:
         if problem := self._info.embedding.problem:
             raise BadCall(f"The base {self._info.base} makes no embeddings by itself: {problem}.")
-        return Author.embedding_base(self._info, name)
+        return ResolvedModel.embedding_base(self._info, name)

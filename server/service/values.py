@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from adapters_registry.values import Version
-from server.service.sampling_params import Wanted
+from server.service.sampling_params import SamplingParams
 
 
 class Priority(IntEnum):
@@ -47,7 +47,7 @@ class Parameters:
     #: what an embedded text is for, where the base has a prompt for it: query, document, …
     purpose: str = ""
     max_tokens: int | None = None
-    wanted: Wanted | None = None
+    wanted: SamplingParams | None = None
     compose: tuple[Part, ...] = ()
 
 

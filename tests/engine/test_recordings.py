@@ -102,7 +102,7 @@ class Rows:
 @pytest.fixture(autouse=True, scope="module")
 def stored() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cuda_forward, "Recording", StoredRecording)
+        patch.setattr(cuda_forward, "GraphForward", StoredRecording)
         yield
 
 

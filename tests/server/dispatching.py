@@ -14,7 +14,7 @@ from adapters_registry.values import Version
 from engine import port
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry, RowTokens
-from server.dispatch.request_queue import QueueLimits, WaitingRoom
+from server.dispatch.request_queue import QueueLimits, RequestQueue
 from server.dispatch.residency import Lease, Residency
 from server.dispatch.scheduler import BatchLimits
 from server.dispatch.slots import SlotTable
@@ -41,7 +41,7 @@ class DispatchEnv:
             host_bytes=self.host_bytes,
             observer=self.metrics,
         )
-        self.room = WaitingRoom(QUEUE)
+        self.room = RequestQueue(QUEUE)
         self.slots = SlotTable(self.limits.num_slots, self.limits.slot_bytes)
         self.batcher = Batcher(
             port=self.engine,

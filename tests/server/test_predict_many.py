@@ -14,7 +14,7 @@ from adapterd.v1.private_pool import Struct
 from engine.errors import EngineGone, OutOfMemory
 from engine.port import Load
 from server.main import Server
-from server.service.call_barrier import Together
+from server.service.call_barrier import CallBarrier
 from tests.server.build import (
     Grpc,
     HeldEngine,
@@ -217,7 +217,7 @@ async def test_a_caller_who_hangs_up_takes_the_rows_of_every_task_along(tmp_path
 
 
 async def test_who_is_late_is_waited_for_only_so_long() -> None:
-    together = Together(num_calls=2, patience_s=0.01)
+    together = CallBarrier(num_calls=2, patience_s=0.01)
     async with asyncio.timeout(5):
         await together.arrive()
         await together.arrive()

@@ -12,7 +12,7 @@ from engine.errors import BadAdapter, EngineGone, OutOfMemory, WrongBase
 from engine.port import Load, Unload
 from engine.testing.fake_engine import FakeEngine
 from server.dispatch import residency
-from server.dispatch.engine_wait import until_alive
+from server.dispatch.engine_wait import wait_until_alive
 from server.dispatch.residency import Residency
 from tests.server.build import publish
 from tests.server.dispatching import DispatchEnv
@@ -101,7 +101,7 @@ async def test_a_caller_waits_for_an_engine_that_is_being_brought_back(tmp_path:
 
 async def test_an_engine_that_stays_away_is_not_waited_for_for_ever() -> None:
     with pytest.raises(EngineGone):
-        await until_alive(FakeEngine(down=True), within_s=0.1)
+        await wait_until_alive(FakeEngine(down=True), within_s=0.1)
 
 
 @pytest.mark.survival("E9")

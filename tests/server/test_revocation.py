@@ -16,7 +16,7 @@ import pytest
 from adapterd.v1 import jobs_pb2, predictor_pb2
 from engine import port
 from engine.testing.fake_engine import FakeEngine
-from server.auth.authenticator import Doorkeeper
+from server.auth.authenticator import Authenticator
 from server.auth.keys import KeyRing, create_key, list_keys, revoke_key
 from server.auth.revocation import while_confirmed
 from server.errors import Unauthenticated
@@ -180,7 +180,7 @@ def test_a_key_that_is_no_longer_what_it_was_does_not_go_on(tmp_path: Path) -> N
     now = [0.0]
     key, token = create_key(path, "acme", "admin")
     create_key(path, "acme", "admin")
-    doorkeeper = Doorkeeper(KeyRing(path, clock=lambda: now[0]))
+    doorkeeper = Authenticator(KeyRing(path, clock=lambda: now[0]))
     caller = doorkeeper.caller(f"Bearer {token}", "1")
     doorkeeper.confirm(caller)
     path.write_text(path.read_text().replace('"admin"', '"read"'))
@@ -195,5 +195,5 @@ def test_a_key_that_is_no_longer_what_it_was_does_not_go_on(tmp_path: Path) -> N
 
 
 def test_without_keys_everybody_goes_on() -> None:
-    doorkeeper = Doorkeeper(None)
+    doorkeeper = Authenticator(None)
     doorkeeper.confirm(doorkeeper.caller(None, "1"))

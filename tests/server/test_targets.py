@@ -5,12 +5,12 @@ from __future__ import annotations
 from msgspec import structs
 
 from engine.testing.fake_base import fake_info
-from server.service.target import Author
+from server.service.target import ResolvedModel
 
 
 def test_the_base_writes_no_more_than_leaves_room_for_a_prompt() -> None:
     info = fake_info()
     small = structs.replace(info, num_blocks=4, block_tokens=16)
     large = structs.replace(info, num_blocks=4096, block_tokens=16)
-    most = [Author.writing_base(each, "base").head["max_tokens"] for each in (small, large)]
+    most = [ResolvedModel.writing_base(each, "base").head["max_tokens"] for each in (small, large)]
     assert most == [32, info.max_tokens]

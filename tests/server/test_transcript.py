@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 
 from engine.testing.fake_base import fake_tokenizer_json
 from engine.text.tokenizer import Tokenizer
-from server.service.generate.detokenizer import Transcript
+from server.service.generate.detokenizer import IncrementalDetokenizer
 
 TOKENIZER = Tokenizer(fake_tokenizer_json(), 128)
 #: characters of one to four bytes, few of them, so that stop strings are met
 TEXTS = st.text(alphabet="abé€😀 ", max_size=20)
 
 
-def written(ids: list[int], *stop: str) -> tuple[list[str], Transcript]:
-    transcript = Transcript(TOKENIZER.text, stop)
+def written(ids: list[int], *stop: str) -> tuple[list[str], IncrementalDetokenizer]:
+    transcript = IncrementalDetokenizer(TOKENIZER.text, stop)
     return [*(transcript.add(token) for token in ids), transcript.end()], transcript
 
 
@@ -42,7 +42,7 @@ def test_bytes_that_never_become_a_character_are_not_decoded_again_for_each_of_t
         lengths.append(len(ids))
         return TOKENIZER.text(ids)
 
-    transcript, ids = Transcript(decode), [TOKENIZER.ids("é", special=False)[1]] * 4000
+    transcript, ids = IncrementalDetokenizer(decode), [TOKENIZER.ids("é", special=False)[1]] * 4000
     assert "".join([*map(transcript.add, ids), transcript.end()]) == TOKENIZER.text(ids)
     assert sum(lengths) < 12 * len(ids)
 

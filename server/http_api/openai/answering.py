@@ -20,11 +20,11 @@ from server.error_table import error_named
 from server.http_api.event_stream import EventStream
 from server.http_api.openai.shape import Shape
 from server.http_api.predict import unless_gone
-from server.service.completion import Piece
+from server.service.completion import CompletionChunk
 from server.service.generate.opened import Opened
-from server.service.generate.request import Order
+from server.service.generate.request import GenerationRequest
 from server.service.service import Service
-from server.service.target import Author
+from server.service.target import ResolvedModel
 from server.service.task_timer import TaskTimer
 from server.service.values import Parameters
 
@@ -46,7 +46,7 @@ class Asked:
 async def answer(request: Request, asked: Asked) -> Response:
     service: Service = request.app.state.service
     author = service.write.author(request.state.caller.tenant, asked.model)
-    order = Order(
+    order = GenerationRequest(
         author=author, inputs=asked.inputs, parameters=asked.parameters,
         caller=request.state.caller, deadline=service.write.deadline(request.state.caller),
         num_texts=asked.num_texts, form=asked.form, streams=asked.streams,
@@ -99,12 +99,12 @@ async def _streamed(request: Request, opened: Opened, shape: Shape, timer: TaskT
     return EventStream(objects, opened.close, _headers(shape.author))
 
 
-async def _first(pieces: AsyncGenerator[Piece, None]) -> Piece:
+async def _first(pieces: AsyncGenerator[CompletionChunk, None]) -> CompletionChunk:
     return await anext(pieces)
 
 
 async def _objects(
-    first: Piece, pieces: AsyncGenerator[Piece, None], shape: Shape
+    first: CompletionChunk, pieces: AsyncGenerator[CompletionChunk, None], shape: Shape
 ) -> AsyncGenerator[dict[str, Any], None]:
     for chunk in shape.chunks(first):
         yield chunk
@@ -116,17 +116,17 @@ async def _objects(
         yield chunk
 
 
-def _raise_error(piece: Piece) -> None:
+def _raise_error(piece: CompletionChunk) -> None:
     if piece.error is not None:
         raise error_named(piece.error.code, piece.error.message)
 
 
-def _shape(asked: Asked, author: Author) -> Shape:
+def _shape(asked: Asked, author: ResolvedModel) -> Shape:
     return asked.shape(
         id=asked.id_prefix + secrets.token_hex(12), created=int(time.time()), model=asked.model,
         author=author, num_texts=asked.num_texts,
     )  # fmt: skip
 
 
-def _headers(author: Author) -> dict[str, str]:
+def _headers(author: ResolvedModel) -> dict[str, str]:
     return {"x-adapterd-digest": author.digest}

@@ -16,8 +16,8 @@ from server.http_api.openai.body import FIXED, SAMPLING, Body, documented
 from server.http_api.openai.messages import TOOLS, conversation
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
-from server.service.completion import Alternative, Piece, Token
-from server.service.sampling_params import wanted_of
+from server.service.completion import CompletionChunk, CompletionToken, TopLogprob
+from server.service.sampling_params import parse_sampling_params
 from server.service.values import Parameters
 
 router = APIRouter(route_class=GuardedRoute, tags=["openai"])
@@ -40,7 +40,7 @@ async def chat_completions(request: Request) -> Response:
     logprobs = _logprobs_of(body)
     parameters = Parameters(
         max_tokens=body.count("max_completion_tokens") or body.count("max_tokens"),
-        wanted=wanted_of({**body.sampling(), "logprobs": logprobs}, usual=_USUAL),
+        wanted=parse_sampling_params({**body.sampling(), "logprobs": logprobs}, usual=_USUAL),
     )
     shape = partial(
         ChatShape, includes_usage=body.includes_usage, with_logprobs=logprobs is not None
@@ -67,7 +67,7 @@ class ChatShape(Shape):
     whole_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
 
-    def choice(self, piece: Piece) -> dict[str, Any]:
+    def choice(self, piece: CompletionChunk) -> dict[str, Any]:
         return {
             "index": piece.row,
             "message": {"role": "assistant", "content": piece.text, "refusal": None},
@@ -75,7 +75,7 @@ class ChatShape(Shape):
             "finish_reason": piece.finish,
         }
 
-    def deltas(self, piece: Piece, *, is_first: bool) -> Sequence[dict[str, Any]]:
+    def deltas(self, piece: CompletionChunk, *, is_first: bool) -> Sequence[dict[str, Any]]:
         deltas = [_delta(piece, {"role": "assistant", "content": ""})] if is_first else []
         if piece.text or piece.tokens:
             content = _delta(piece, {"content": piece.text})
@@ -84,21 +84,21 @@ class ChatShape(Shape):
             deltas.append(_delta(piece, {}) | {"finish_reason": piece.finish})
         return deltas
 
-    def _logprobs(self, tokens: Sequence[Token]) -> dict[str, Any] | None:
+    def _logprobs(self, tokens: Sequence[CompletionToken]) -> dict[str, Any] | None:
         if not self.with_logprobs:
             return None
         return {"content": [_token(token) for token in tokens], "refusal": None}
 
 
-def _delta(piece: Piece, delta: dict[str, Any]) -> dict[str, Any]:
+def _delta(piece: CompletionChunk, delta: dict[str, Any]) -> dict[str, Any]:
     return {"index": piece.row, "delta": delta, "logprobs": None, "finish_reason": None}
 
 
-def _token(token: Token) -> dict[str, Any]:
+def _token(token: CompletionToken) -> dict[str, Any]:
     return _shown(token.chosen) | {"top_logprobs": [_shown(other) for other in token.top]}
 
 
-def _shown(found: Alternative) -> dict[str, Any]:
+def _shown(found: TopLogprob) -> dict[str, Any]:
     return {"token": found.text, "logprob": found.logprob, "bytes": list(found.bytes)}
 
 

@@ -15,9 +15,9 @@ from server.http_api.openai.answering import Asked, answer
 from server.http_api.openai.body import FIXED, SAMPLING, Body, documented, is_tokens
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
-from server.service.completion import Piece, Token
+from server.service.completion import CompletionChunk, CompletionToken
 from server.service.inputs.token_ids import TokenIds
-from server.service.sampling_params import wanted_of
+from server.service.sampling_params import parse_sampling_params
 from server.service.service import Service
 from server.service.values import Parameters
 
@@ -42,7 +42,7 @@ async def completions(request: Request) -> Response:
     logprobs = body.count("logprobs", 0)
     parameters = Parameters(
         max_tokens=body.count("max_tokens") or _MAX_TOKENS,
-        wanted=wanted_of({**body.sampling(), "logprobs": logprobs}, usual=_USUAL),
+        wanted=parse_sampling_params({**body.sampling(), "logprobs": logprobs}, usual=_USUAL),
     )
     shape = partial(
         CompletionShape,
@@ -74,10 +74,10 @@ class CompletionShape(Shape):
     whole_object = "text_completion"
     chunk_object = "text_completion"
 
-    def choice(self, piece: Piece) -> dict[str, Any]:
+    def choice(self, piece: CompletionChunk) -> dict[str, Any]:
         return self.deltas(piece, is_first=True)[0]
 
-    def deltas(self, piece: Piece, *, is_first: bool) -> Sequence[dict[str, Any]]:
+    def deltas(self, piece: CompletionChunk, *, is_first: bool) -> Sequence[dict[str, Any]]:
         echo = self.echoed[piece.row // self.num_texts] if self.echoed and is_first else ""
         return [
             {
@@ -89,7 +89,7 @@ class CompletionShape(Shape):
         ]
 
 
-def _logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
+def _logprobs(tokens: Sequence[CompletionToken]) -> dict[str, Any]:
     return {
         "tokens": [token.chosen.text for token in tokens],
         "token_logprobs": [token.chosen.logprob for token in tokens],

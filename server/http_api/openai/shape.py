@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.service.completion import Piece, Usage
-from server.service.target import Author
+from server.service.completion import CompletionChunk, Usage
+from server.service.target import ResolvedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Shape(ABC):
     id: str
     created: int
     model: str
-    author: Author
+    author: ResolvedModel
     num_texts: int
     includes_usage: bool
     with_logprobs: bool
@@ -31,19 +31,19 @@ class Shape(ABC):
     chunk_object = ""
 
     @abstractmethod
-    def choice(self, piece: Piece) -> dict[str, Any]:
+    def choice(self, piece: CompletionChunk) -> dict[str, Any]:
         """A whole text."""
 
     @abstractmethod
-    def deltas(self, piece: Piece, *, is_first: bool) -> Sequence[dict[str, Any]]:
+    def deltas(self, piece: CompletionChunk, *, is_first: bool) -> Sequence[dict[str, Any]]:
         """More of a text, as choices of chunks."""
 
-    def whole(self, pieces: Sequence[Piece]) -> dict[str, Any]:
+    def whole(self, pieces: Sequence[CompletionChunk]) -> dict[str, Any]:
         self._count(pieces)
         choices = [self.choice(piece) for piece in pieces]
         return self._envelope(self.whole_object, choices) | {"usage": self.usage}
 
-    def chunks(self, piece: Piece) -> list[dict[str, Any]]:
+    def chunks(self, piece: CompletionChunk) -> list[dict[str, Any]]:
         is_first = piece.row not in self._begun
         self._begun.add(piece.row)
         self._count([piece])
@@ -72,7 +72,7 @@ class Shape(ABC):
             },
         }
 
-    def _count(self, pieces: Sequence[Piece]) -> None:
+    def _count(self, pieces: Sequence[CompletionChunk]) -> None:
         self._usages.update({piece.row: piece.usage for piece in pieces if piece.usage})
 
     def _envelope(self, kind: str, choices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

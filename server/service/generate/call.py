@@ -10,30 +10,30 @@ from functools import partial
 from typing import TypeVar
 
 from server.dispatch.entry import Answer, Entry
-from server.dispatch.generation_loop import Writer
+from server.dispatch.generation_loop import GenerationLoop
 from server.errors import DeadlinePassed, Stale
-from server.service.completion import Piece
-from server.service.generate.entries import RowsToWrite
-from server.service.generate.output import Script
+from server.service.completion import CompletionChunk
+from server.service.generate.entries import GenerationEntries
+from server.service.generate.output import OutputProcessor
 
 T = TypeVar("T")
-_Event = Piece | tuple[int, "asyncio.Future[Answer]"]
+_Event = CompletionChunk | tuple[int, "asyncio.Future[Answer]"]
 
 
-class WritingCall:
+class GenerationCall:
     """`start` it, then read `pieces` or `texts`; `close` it, whatever happens."""
 
     def __init__(
         self,
         *,
-        writer: Writer,
-        rows: RowsToWrite,
+        writer: GenerationLoop,
+        rows: GenerationEntries,
         deadline: float,
         streams: bool,
     ) -> None:
         self._writer, self._rows = writer, rows
         self._deadline, self._streams = deadline, streams
-        self._scripts: list[Script] = []
+        self._scripts: list[OutputProcessor] = []
         self._entries: list[Entry] = []
         self._events: asyncio.Queue[_Event] = asyncio.Queue()
         self._may_try_again = True
@@ -53,13 +53,13 @@ class WritingCall:
         for row, entry in enumerate(self._entries):
             entry.future.add_done_callback(partial(_tell, self._events, row))
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
+    async def pieces(self) -> AsyncGenerator[CompletionChunk, None]:
         """What the rows write, as it comes; closing it early takes the rows along."""
         try:
             left = len(self._scripts)
             while left:
                 event = await self._next()
-                if isinstance(event, Piece):
+                if isinstance(event, CompletionChunk):
                     piece = event
                 else:
                     row, future = event
@@ -74,7 +74,7 @@ class WritingCall:
         finally:
             self.close()
 
-    async def texts(self) -> list[Piece]:
+    async def texts(self) -> list[CompletionChunk]:
         """Each row's whole text, in order."""
         whole = {piece.row: piece async for piece in self.pieces()}
         return [whole[row] for row in sorted(whole)]

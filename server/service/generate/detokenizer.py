@@ -12,7 +12,7 @@ _UNREADABLE = "\ufffd"
 _MORE = 8
 
 
-class Transcript:
+class IncrementalDetokenizer:
     """One text while it is written. Its pieces, put together, are the text."""
 
     def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:

@@ -12,21 +12,21 @@ from msgspec import structs
 from adapters_registry.values import Version
 from engine.port import Sampling
 from engine.text.tokenizer import Tokenizer
-from server.dispatch.draft import Draft
+from server.dispatch.draft import GenerationParams
 from server.dispatch.entry import Entry, RowTokens
 from server.dispatch.leases import AnyLease, Leases
-from server.service.generate.output import Script, Send
-from server.service.generate.request import Order
+from server.service.generate.output import OutputProcessor, Send
+from server.service.generate.request import GenerationRequest
 from server.service.generate.token_texts import TokenTexts
 
 _SEEDS = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowsToWrite:
+class GenerationEntries:
     """Can be made anew, should the engine be replaced before it saw them."""
 
-    order: Order
+    order: GenerationRequest
     #: the tokens that each input became
     prompts: Sequence[list[int]]
     #: as the order wants it, with a seed
@@ -37,16 +37,16 @@ class RowsToWrite:
     texts: TokenTexts
     clock: Callable[[], float] = time.monotonic
 
-    def scripts(self, send: Send | None) -> list[Script]:
+    def scripts(self, send: Send | None) -> list[OutputProcessor]:
         return [
-            Script(
+            OutputProcessor(
                 row=row, num_prompt=len(prompt), tokenizer=self.tokenizer, texts=self.texts,
                 stop=self.order.wanted.stop, send=send,
             )
             for row, prompt in enumerate(self._prompts())
         ]  # fmt: skip
 
-    async def entries(self, scripts: Sequence[Script]) -> list[Entry]:
+    async def entries(self, scripts: Sequence[OutputProcessor]) -> list[Entry]:
         lease = await self.leases.of(self.order.author.version, self.parts)
         try:
             if self.order.together is not None:
@@ -61,10 +61,12 @@ class RowsToWrite:
     def _prompts(self) -> list[list[int]]:
         return [prompt for prompt in self.prompts for _ in range(self.order.num_texts)]
 
-    def _entry(self, row: int, prompt: list[int], script: Script, lease: AnyLease) -> Entry:
+    def _entry(
+        self, row: int, prompt: list[int], script: OutputProcessor, lease: AnyLease
+    ) -> Entry:
         order = self.order
         seed = (self.sampling.seed + row % order.num_texts + _SEEDS) % (2 * _SEEDS) - _SEEDS
-        draft = Draft(
+        draft = GenerationParams(
             max_tokens=order.max_tokens,
             sampling=structs.replace(self.sampling, seed=seed),
             salt=order.caller.tenant,

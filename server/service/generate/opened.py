@@ -7,8 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from adapters_registry.values import Version
-from server.service.completion import Piece
-from server.service.generate.call import WritingCall
+from server.service.completion import CompletionChunk
+from server.service.generate.call import GenerationCall
 from server.service.inputs.tokenization import TextRow
 from server.service.values import RowError
 
@@ -23,18 +23,18 @@ class Opened:
     rows: Sequence[TextRow]
     #: by position among the inputs
     errors: dict[int, RowError]
-    call: WritingCall | None
+    call: GenerationCall | None
     parts: Sequence[tuple[Version, float]]
     tokenized_at: float
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
+    async def pieces(self) -> AsyncGenerator[CompletionChunk, None]:
         """What is written, as it comes; closing it early takes the rows along."""
         if self.call is not None:
             async with aclosing(self.call.pieces()) as pieces:
                 async for piece in pieces:
                     yield piece
 
-    async def texts(self) -> list[Piece]:
+    async def texts(self) -> list[CompletionChunk]:
         """Each row's whole text, in order."""
         return await self.call.texts() if self.call is not None else []
 

@@ -7,15 +7,15 @@ from collections.abc import Callable, Sequence
 from engine.port import Failure, SequenceOutput, TokenLogprob
 from engine.text.tokenizer import Tokenizer
 from server.dispatch.entry import Answer
-from server.service.completion import Piece, Token, Usage
-from server.service.generate.detokenizer import Transcript
+from server.service.completion import CompletionChunk, CompletionToken, Usage
+from server.service.generate.detokenizer import IncrementalDetokenizer
 from server.service.generate.token_texts import TokenTexts
 from server.service.values import RowError
 
-Send = Callable[[Piece], None]
+Send = Callable[[CompletionChunk], None]
 
 
-class Script:
+class OutputProcessor:
     """A row's transcript, with the logprobs of its tokens where they were asked for.
 
     With `send` its pieces go out as they are sure; the last, or all in one, comes from `last`.
@@ -33,29 +33,29 @@ class Script:
     ) -> None:
         self._row, self._num_prompt, self._send = row, num_prompt, send
         self._decode, self._texts = tokenizer.text, texts
-        self._transcript = Transcript(tokenizer.text, stop)
+        self._transcript = IncrementalDetokenizer(tokenizer.text, stop)
         #: read token by token, because somebody waits for pieces or for a stop string
         self.listens = send is not None or bool(stop)
         self._text = ""
-        self._tokens: list[Token] = []
+        self._tokens: list[CompletionToken] = []
 
     def hear(self, written: SequenceOutput) -> bool:
         """What one step wrote. True: a stop string ended the text."""
         self._read(written.ids, written.logprobs)
         if self._send and self._text and not (written.finish or self._transcript.stopped):
-            self._send(Piece(row=self._row, text=self._text, tokens=self._tokens))
+            self._send(CompletionChunk(row=self._row, text=self._text, tokens=self._tokens))
             self._text, self._tokens = "", []
         return self._transcript.stopped
 
-    def last(self, answer: Answer) -> Piece:
+    def last(self, answer: Answer) -> CompletionChunk:
         """What remains to be said, and how the text ended."""
         result = answer.rows[0]
         if isinstance(result, Failure):
             error = RowError(code=result.code, message=result.message)
-            return Piece(row=self._row, error=error)
+            return CompletionChunk(row=self._row, error=error)
         assert isinstance(result, SequenceOutput), "a row that writes answers with what it wrote"
         text = self._rest(result)
-        return Piece(
+        return CompletionChunk(
             row=self._row,
             text=text,
             tokens=self._tokens,
@@ -85,8 +85,8 @@ class Script:
                 self._tokens.append(self._token(token, logprobs[place]))
             self._text += self._transcript.add(token)
 
-    def _token(self, token: int, found: TokenLogprob) -> Token:
-        return Token(
+    def _token(self, token: int, found: TokenLogprob) -> CompletionToken:
+        return CompletionToken(
             chosen=self._texts.alternative(token, found.logprob),
             offset=self._transcript.num_chars,
             top=[self._texts.alternative(other, logprob) for other, logprob in found.top],

@@ -6,31 +6,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.auth.caller import Caller
-from server.service.call_barrier import Together
-from server.service.sampling_params import Wanted
-from server.service.target import Author
+from server.service.call_barrier import CallBarrier
+from server.service.sampling_params import SamplingParams
+from server.service.target import ResolvedModel
 from server.service.values import Parameters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class GenerationRequest:
     """`num_texts` of each input, with seeds that count up from the one wanted; `form` is how texts
     are read where it is not as the author's head says; `streams`: piece by piece.
     """
 
-    author: Author
+    author: ResolvedModel
     inputs: Sequence[object]
     parameters: Parameters
     caller: Caller
     deadline: float
     num_texts: int = 1
     form: str = ""
-    together: Together | None = None
+    together: CallBarrier | None = None
     streams: bool = False
 
     @property
-    def wanted(self) -> Wanted:
-        return self.parameters.wanted or Wanted()
+    def wanted(self) -> SamplingParams:
+        return self.parameters.wanted or SamplingParams()
 
     @property
     def max_tokens(self) -> int:

@@ -16,40 +16,40 @@ from engine.grammar.sandbox import GrammarSandbox
 from engine.port import EngineInfo, Sampling
 from engine.text.tokenizer import Tokenizer
 from server.auth.caller import Caller
-from server.dispatch.generation_loop import Writer
+from server.dispatch.generation_loop import GenerationLoop
 from server.dispatch.leases import Leases
 from server.errors import DeadlinePassed
 from server.limits import CallLimits
 from server.pools.work_pool import WorkPool
 from server.service.answers import check_compose
-from server.service.generate.call import WritingCall
-from server.service.generate.entries import RowsToWrite
+from server.service.generate.call import GenerationCall
+from server.service.generate.entries import GenerationEntries
 from server.service.generate.opened import Opened
 from server.service.generate.prompts import PromptReader
-from server.service.generate.request import Order
+from server.service.generate.request import GenerationRequest
 from server.service.generate.token_texts import TokenTexts
 from server.service.inputs.token_ids import TokenIds
 from server.service.inputs.tokenization import Outputs, TextRow
 from server.service.predict_observer import PredictObserver
-from server.service.sampling_params import Wanted, check_wanted
-from server.service.target import Author
-from server.service.targets import Authors
+from server.service.sampling_params import SamplingParams, check_sampling_params
+from server.service.target import ResolvedModel
+from server.service.targets import ModelResolver
 from server.service.task_timer import TaskTimer
 from server.service.values import RowError
 
 
-class WriteService:
+class GenerateService:
     """Opens calls that write."""
 
     def __init__(
         self,
         *,
-        authors: Authors,
+        authors: ModelResolver,
         info: EngineInfo,
         tokenizer: Tokenizer,
         prompts: PromptReader,
         leases: Leases,
-        writer: Writer,
+        writer: GenerationLoop,
         limits: CallLimits,
         observer: PredictObserver,
         draw: Callable[[], int],
@@ -62,11 +62,11 @@ class WriteService:
         self._leases, self._writer, self._limits = leases, writer, limits
         self._observer, self._draw, self._clock = observer, draw, clock
 
-    def author(self, tenant: str, ref: str) -> Author:
+    def author(self, tenant: str, ref: str) -> ResolvedModel:
         """A version that writes, or the base. Raises BadCall for what writes no text."""
         return self._authors.writing(tenant, ref)
 
-    def timer(self, author: Author, caller: Caller) -> TaskTimer:
+    def timer(self, author: ResolvedModel, caller: Caller) -> TaskTimer:
         """Of a call that starts now."""
         return TaskTimer(self._observer, caller.tenant, author.name, self._clock)
 
@@ -78,7 +78,7 @@ class WriteService:
         """Raises BadRow for a token that the vocabulary lacks."""
         return self._tokenizer.text(prompt.known(self._tokenizer.knows))
 
-    async def open(self, order: Order) -> Opened:
+    async def open(self, order: GenerationRequest) -> Opened:
         """Read, admitted, and waiting to write. Raises what refuses the call as a whole."""
         try:
             async with asyncio.timeout_at(order.deadline):
@@ -86,7 +86,7 @@ class WriteService:
         except TimeoutError:
             raise DeadlinePassed from None
 
-    async def _open(self, order: Order) -> Opened:
+    async def _open(self, order: GenerationRequest) -> Opened:
         self._limits.check(len(order.inputs) * order.num_texts)
         check_compose(order.author, order.parameters)
         sampling = await self._sampling(order.wanted, order.caller.tenant)
@@ -110,7 +110,7 @@ class WriteService:
             tokenized_at=tokenized_at,
         )
 
-    async def _sampling(self, wanted: Wanted, tenant: str) -> Sampling:
+    async def _sampling(self, wanted: SamplingParams, tenant: str) -> Sampling:
         """Checked against the vocabulary. Who asks for no seed gets another text each time."""
         sampling = wanted.sampling
         if sampling.grammar:  # it is tried in another process first
@@ -121,22 +121,22 @@ class WriteService:
             sampling = structs.replace(sampling, seed=self._draw())
         return sampling
 
-    def _check(self, wanted: Wanted) -> None:
-        check_wanted(wanted, self._tokenizer.num_words, self._grammars.check)
+    def _check(self, wanted: SamplingParams) -> None:
+        check_sampling_params(wanted, self._tokenizer.num_words, self._grammars.check)
 
     def _call(
         self,
-        order: Order,
+        order: GenerationRequest,
         rows: Sequence[TextRow],
         sampling: Sampling,
         parts: Sequence[tuple[Version, float]],
-    ) -> WritingCall:
-        rows_to_write = RowsToWrite(
+    ) -> GenerationCall:
+        rows_to_write = GenerationEntries(
             order=order, prompts=[row.encoding.ids for row in rows], sampling=sampling,
             parts=parts, leases=self._leases, tokenizer=self._tokenizer, texts=self._texts,
             clock=self._clock,
         )  # fmt: skip
-        return WritingCall(
+        return GenerationCall(
             writer=self._writer, rows=rows_to_write, deadline=order.deadline,
             streams=order.streams,
         )  # fmt: skip

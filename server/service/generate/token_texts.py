@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from engine.text.tokenizer import Tokenizer
-from server.service.completion import Alternative
+from server.service.completion import TopLogprob
 
 #: how byte-fallback vocabularies name the tokens of single bytes
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -22,9 +22,9 @@ class TokenTexts:
         self._tokenizer = tokenizer
         self._bytes = _byte_level() if tokenizer.is_byte_level else None
 
-    def alternative(self, token: int, logprob: float) -> Alternative:
+    def alternative(self, token: int, logprob: float) -> TopLogprob:
         content = self._bytes_of(token)
-        return Alternative(text=_readable(content), bytes=content, logprob=logprob)
+        return TopLogprob(text=_readable(content), bytes=content, logprob=logprob)
 
     def _bytes_of(self, token: int) -> bytes:
         piece = self._tokenizer.piece(token)

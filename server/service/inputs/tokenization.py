@@ -14,7 +14,7 @@ from server.errors import InputTooLong
 from server.pools.work_pool import WorkPool
 from server.service.inputs.inputs import Given, read_input
 from server.service.inputs.token_ids import TokenIds
-from server.service.target import Author
+from server.service.target import ResolvedModel
 from server.service.values import Parameters, RowError
 
 #: up to here tokenising costs less than a hop to a thread and back under load; beyond, it would
@@ -52,7 +52,7 @@ class InputReader:
         inputs: Sequence[object],
         parameters: Parameters,
         outputs: Outputs,
-        author: Author,
+        author: ResolvedModel,
         tenant: str,
     ) -> list[TextRow]:
         """The rows to compute. `outputs` receives the errors of the others."""
@@ -123,7 +123,7 @@ class InputReader:
         return self._tokenizer.encode(given.first, given.second, limit, windows)
 
 
-def prompt_of(author: Author, parameters: Parameters) -> str | None:
+def prompt_of(author: ResolvedModel, parameters: Parameters) -> str | None:
     """What the base wants before a text of this purpose; one that it does not know has none."""
     return author.prompts.get(parameters.purpose) or author.prompts.get("")
 

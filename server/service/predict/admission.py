@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.heads.generate import GenerateHead
-from server.dispatch.request_queue import WaitingRoom
-from server.service.target import Author
+from server.dispatch.request_queue import RequestQueue
+from server.service.target import ResolvedModel
 
 
 class Admission:
     """Rows that write wait in a room of their own, so one that is full keeps no others out."""
 
-    def __init__(self, room: WaitingRoom, writing_room: WaitingRoom) -> None:
+    def __init__(self, room: RequestQueue, writing_room: RequestQueue) -> None:
         self._room = room
         self._writing_room = writing_room
 
-    def check(self, authors: Sequence[Author], num_inputs: int) -> None:
+    def check(self, authors: Sequence[ResolvedModel], num_inputs: int) -> None:
         """Raises Draining or Overloaded for so many inputs to each of them."""
         num_writing = sum(author.kind == GenerateHead.name for author in authors)
         num_others = len(authors) - num_writing

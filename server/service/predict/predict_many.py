@@ -10,7 +10,7 @@ from server.audit import note_fault
 from server.auth.caller import Caller
 from server.error_table import DOMAIN_ERRORS, fault_of
 from server.errors import BadCall
-from server.service.call_barrier import Together
+from server.service.call_barrier import CallBarrier
 from server.service.predict.service import PredictService
 from server.service.values import ManyPredictions, Parameters, Prediction, TaskFailure, Timing
 
@@ -34,7 +34,7 @@ class PredictManyService:
         if not refs:
             raise BadCall("The call names no tasks.")
         self._predict.check(refs, len(inputs), caller)
-        together = Together(len(refs), _PATIENCE_S)
+        together = CallBarrier(len(refs), _PATIENCE_S)
         try:
             results = await asyncio.gather(
                 *(self._one(ref, inputs, parameters, caller, together) for ref in refs)
@@ -52,7 +52,7 @@ class PredictManyService:
         inputs: Sequence[object],
         parameters: Parameters,
         caller: Caller,
-        together: Together,
+        together: CallBarrier,
     ) -> Prediction | TaskFailure:
         try:
             return await self._predict.predict(ref, inputs, parameters, caller, together)

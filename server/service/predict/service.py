@@ -21,15 +21,15 @@ from server.dispatch.leases import AnyLease, Leases
 from server.errors import DeadlinePassed, Stale
 from server.limits import CallLimits
 from server.service.answers import check_parameters, read_answers, written_output
-from server.service.call_barrier import Together
-from server.service.generate.request import Order
-from server.service.generate.service import WriteService
+from server.service.call_barrier import CallBarrier
+from server.service.generate.request import GenerationRequest
+from server.service.generate.service import GenerateService
 from server.service.inputs.tokenization import InputReader, Outputs, TextRow
 from server.service.predict.admission import Admission
 from server.service.predict.row_chunks import row_chunks
 from server.service.predict_observer import PredictObserver
-from server.service.target import Author
-from server.service.targets import Authors
+from server.service.target import ResolvedModel
+from server.service.targets import ModelResolver
 from server.service.values import Composed, Parameters, Prediction, Priority, RowError, Timing
 
 
@@ -40,7 +40,7 @@ class _Wait(NamedTuple):
     priority: Priority
     deadline: float
     #: queue when these others do
-    together: Together | None
+    together: CallBarrier | None
     #: what acts in place of the version's own adapter, with weights; empty: only that
     parts: Sequence[tuple[Version, float]] = ()
 
@@ -64,12 +64,12 @@ class PredictService:
     def __init__(
         self,
         *,
-        authors: Authors,
+        authors: ModelResolver,
         reader: InputReader,
         leases: Leases,
         admission: Admission,
         batcher: Batcher,
-        write: WriteService,
+        write: GenerateService,
         limits: CallLimits,
         observer: PredictObserver,
         clock: Callable[[], float] = time.monotonic,
@@ -90,7 +90,7 @@ class PredictService:
         inputs: Sequence[object],
         parameters: Parameters,
         caller: Caller,
-        together: Together | None = None,
+        together: CallBarrier | None = None,
     ) -> Prediction:
         """With `together` the rows queue at the moment when the rows of other calls do."""
         author = self._authors.of(caller.tenant, ref)
@@ -105,20 +105,20 @@ class PredictService:
 
     async def _predict(
         self,
-        author: Author,
+        author: ResolvedModel,
         inputs: Sequence[object],
         parameters: Parameters,
         caller: Caller,
-        together: Together | None = None,
+        together: CallBarrier | None = None,
     ) -> Prediction:
-        order = Order(
+        order = GenerationRequest(
             author=author, inputs=inputs, parameters=parameters, caller=caller,
             deadline=self._write.deadline(caller), together=together,
         )  # fmt: skip
         with self._write.timer(author, caller):
             return await self._prediction_of(order)
 
-    async def _prediction_of(self, order: Order) -> Prediction:
+    async def _prediction_of(self, order: GenerationRequest) -> Prediction:
         started, author = self._clock(), order.author
         self._limits.check(len(order.inputs))
         self._admission.check([author], len(order.inputs))
@@ -143,7 +143,7 @@ class PredictService:
                 authors.append(self._authors.of(caller.tenant, ref))
         self._admission.check(authors, num_inputs)
 
-    async def _answered(self, order: Order) -> _Answered:
+    async def _answered(self, order: GenerationRequest) -> _Answered:
         author, parameters, tenant = order.author, order.parameters, order.caller.tenant
         outputs: Outputs = [None] * len(order.inputs)
         rows = await self._reader.read(order.inputs, parameters, outputs, author, tenant)
@@ -154,7 +154,7 @@ class PredictService:
         read_answers(head_kind(author.head), author.head, rows, answers, parameters, outputs)
         return _Answered(outputs, rows, answers, parts, tokenized_at)
 
-    async def _written(self, order: Order) -> _Answered:
+    async def _written(self, order: GenerationRequest) -> _Answered:
         opened = await self._write.open(order)
         outputs: Outputs = [opened.errors.get(i) for i in range(len(order.inputs))]
         pieces = await opened.texts()
@@ -163,7 +163,7 @@ class PredictService:
         answers = list(opened.call.answers.values()) if opened.call else []
         return _Answered(outputs, opened.rows, answers, opened.parts, opened.tokenized_at)
 
-    def _prediction(self, author: Author, answered: _Answered, started: float) -> Prediction:
+    def _prediction(self, author: ResolvedModel, answered: _Answered, started: float) -> Prediction:
         answers = answered.answers
         return Prediction(
             task=author.name,
@@ -183,7 +183,9 @@ class PredictService:
 
     # ------------------------------------------------------------ rows
 
-    async def _compute(self, author: Author, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
+    async def _compute(
+        self, author: ResolvedModel, rows: Sequence[TextRow], wait: _Wait
+    ) -> list[Answer]:
         try:
             return await self._run(author, rows, wait)
         except Stale:
@@ -191,7 +193,9 @@ class PredictService:
             # lose nothing
             return await self._run(author, rows, wait)
 
-    async def _run(self, author: Author, rows: Sequence[TextRow], wait: _Wait) -> list[Answer]:
+    async def _run(
+        self, author: ResolvedModel, rows: Sequence[TextRow], wait: _Wait
+    ) -> list[Answer]:
         lease = await self._leases.of(author.version, wait.parts)
         try:
             if wait.together is not None:
@@ -204,7 +208,9 @@ class PredictService:
             lease.release()
         return await self._batcher.run(entries)
 
-    def _entry(self, author: Author, rows: list[RowTokens], wait: _Wait, lease: AnyLease) -> Entry:
+    def _entry(
+        self, author: ResolvedModel, rows: list[RowTokens], wait: _Wait, lease: AnyLease
+    ) -> Entry:
         return Entry(
             rows=rows,
             cost=sum(len(row.ids) for row in rows),
@@ -220,7 +226,7 @@ class PredictService:
     # ------------------------------------------------------------ answers
 
     def _observe(
-        self, tenant: str, author: Author, outputs: Outputs, rows: Sequence[TextRow]
+        self, tenant: str, author: ResolvedModel, outputs: Outputs, rows: Sequence[TextRow]
     ) -> None:
         for output in outputs:
             if isinstance(output, RowError):

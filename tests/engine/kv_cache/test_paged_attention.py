@@ -30,7 +30,7 @@ def test_every_token_sees_its_own_rows_tokens_and_no_others(
     keys, values = torch.randn(2, BLOCKS, TOKENS, kv_heads, width)
     table_RB = torch.randperm(BLOCKS)[:12].view(3, 4)
     rows, lengths = [0, 0, 1, 2, 2], [1, 17, 33, 63, 64]
-    looks = interpreted.Looks(
+    looks = interpreted.AttentionMetadata(
         tables_RB=table_RB, rows_T=torch.tensor(rows), lengths_T=torch.tensor(lengths)
     )
     out_THD = interpreted.paged_attention(query_THD, keys, values, looks, scale=0.3, window=window)
@@ -48,7 +48,7 @@ def test_numbers_that_are_none_where_a_token_may_not_look_do_not_reach_it(
 ) -> None:
     keys, values = torch.full((2, 3, TOKENS, 1, 16), torch.nan)
     keys[1, :5], values[1, :5] = 1.0, 2.0
-    looks = interpreted.Looks(
+    looks = interpreted.AttentionMetadata(
         tables_RB=torch.tensor([[1, 2]]), rows_T=torch.tensor([0]), lengths_T=torch.tensor([5])
     )
     out_THD = interpreted.paged_attention(

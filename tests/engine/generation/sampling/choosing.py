@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.generation.sampling import SampledTokens, RowSampler, sample_tokens
+from engine.generation.sampling import RowSampler, SampledTokens, sample_tokens
 from engine.port import Sampling
 
 
