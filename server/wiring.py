@@ -45,7 +45,7 @@ from server.service.service import Service
 from server.service.targets import ModelResolver
 from server.service.views import info_view
 from trainer.pipeline import sandboxed_job_checks
-from trainer.pipeline.sandboxed_job_checks import ChildJobChecks
+from trainer.pipeline.sandboxed_job_checks import SandboxedJobChecks
 from trainer.sandbox.fork_server import ForkServer
 from trainer.trainer import Trainer
 from trainer.worker import Worker
@@ -97,7 +97,7 @@ def build(
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     dispatch = build_dispatch(settings, port, data, metrics)
     fork_server = given_fork_server or ForkServer(CHILD_MODULES)
-    checks = ChildJobChecks(
+    checks = SandboxedJobChecks(
         fork_server=fork_server, files=data.files, info=port.info,
         max_rows=settings.max_job_rows, limits=limits.check_limits(settings),
     )  # fmt: skip

@@ -13,12 +13,12 @@ from engine.port import EnginePort, Failure, Result, Step
 Answer = TypeVar("Answer")
 
 
-def ask(port: EnginePort, step: Step, answer: type[Answer]) -> Answer:
+def call(port: EnginePort, step: Step, answer: type[Answer]) -> Answer:
     """Raises the EngineError that the engine answers with."""
-    return await_answer(port.submit(step), answer)
+    return await_result(port.submit(step), answer)
 
 
-def await_answer(future: Future[Result], answer: type[Answer]) -> Answer:
+def await_result(future: Future[Result], answer: type[Answer]) -> Answer:
     result = future.result()
     if isinstance(result, Failure):
         raise error_of(result)

@@ -30,7 +30,7 @@ from trainer.jobs.states import Status
 from trainer.jobs.store import JobStore
 from trainer.jobs.values import Claim, Job, JobSpec
 from trainer.pipeline.estimate import Estimate, estimate
-from trainer.pipeline.job_checks import Checked, JobChecks, own_job_checks
+from trainer.pipeline.job_checks import Checked, JobChecks, in_process_job_checks
 from trainer.pipeline.job_run import JobRun, Tools
 from trainer.training.checkpoints import Checkpoints
 
@@ -77,7 +77,7 @@ class Trainer:
             report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
             checkpoints=checkpoints, checkpoint_s=checkpoint_s,
         )  # fmt: skip
-        self._checks = checks or own_job_checks(files, port.info, tokenizer, max_rows, clock)
+        self._checks = checks or in_process_job_checks(files, port.info, tokenizer, max_rows, clock)
 
     def submit(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Job:
         """Check everything that can be checked, then queue. Raises BadName, BadSetting, BadDataset

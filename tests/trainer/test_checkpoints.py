@@ -11,7 +11,7 @@ from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.port import Checkpoint, OpenTraining, TrainingOpened
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import Clock, TrainerEnv, jsonl, mood_rows
-from trainer.engine_client import ask
+from trainer.engine_client import call
 from trainer.errors import LeaseLost, StorageFailed
 from trainer.jobs.values import Claim
 from trainer.training.checkpoints import Checkpoints
@@ -29,7 +29,7 @@ STATE = LoopState(
 def slot() -> tuple[FakeEngine, int]:
     port = FakeEngine()
     opening = OpenTraining(kind="lora", kind_config={}, head=HEAD, seed=0)
-    return port, ask(port, opening, TrainingOpened).slot
+    return port, call(port, opening, TrainingOpened).slot
 
 
 def claims(trainer_env: TrainerEnv, num: int) -> list[Claim]:

@@ -9,7 +9,7 @@ import pytest
 from tests.trainer.build import TENANT, TrainerEnv
 from trainer.errors import FileInUse, JobEnded, LeaseLost, UnknownFile, UnknownJob
 from trainer.jobs.events import CHECKPOINT, Event
-from trainer.jobs.states import MOVES, Phase, Status, Wish, sources
+from trainer.jobs.states import TRANSITIONS, JobSignal, Phase, Status, sources
 from trainer.jobs.values import Claim, Job, JobSpec
 
 
@@ -29,7 +29,7 @@ def status(trainer_env: TrainerEnv, job_id: str = "job-1") -> Status:
 
 
 def test_every_state_is_drawn_and_ends_do_not_move() -> None:
-    assert set(MOVES) == set(Status)
+    assert set(TRANSITIONS) == set(Status)
     assert [s for s in Status if s.ended] == [Status.SUCCEEDED, Status.FAILED, Status.CANCELLED]
     assert sources(Status.RUNNING) == [Status.QUEUED]
 
@@ -149,7 +149,7 @@ def test_a_queued_job_is_cancelled_at_once_and_a_running_one_hears_of_it(
     assert trainer_env.store.cancel(TENANT, "job-2").status is Status.CANCELLED
     assert trainer_env.store.beat(held, 10.0) is None
     assert trainer_env.store.cancel(TENANT, "job-1").status is Status.RUNNING
-    assert trainer_env.store.beat(held, 10.0) is Wish.CANCEL
+    assert trainer_env.store.beat(held, 10.0) is JobSignal.CANCEL
 
 
 def test_a_job_given_back_waits_again_and_the_attempt_counts_only_when_kept(
@@ -218,7 +218,7 @@ def test_a_running_job_hears_of_the_wish_and_is_set_aside_without_counting_the_a
     submit(trainer_env)
     held = claim(trainer_env)
     assert trainer_env.store.pause(TENANT, "job-1").status is Status.RUNNING
-    assert trainer_env.store.beat(held, 10.0, progress=0.5) is Wish.PAUSE
+    assert trainer_env.store.beat(held, 10.0, progress=0.5) is JobSignal.PAUSE
     trainer_env.store.set_aside(held)
     job = trainer_env.store.job(TENANT, "job-1")
     assert (job.status, job.attempt, job.progress) == (Status.PAUSED, 0, 0.5)
@@ -238,7 +238,7 @@ def test_a_wish_to_pause_is_taken_back_by_resuming_and_outweighed_by_cancelling(
     assert trainer_env.store.beat(held, 10.0) is None
     trainer_env.store.pause(TENANT, "job-1")
     trainer_env.store.cancel(TENANT, "job-1")
-    assert trainer_env.store.beat(held, 10.0) is Wish.CANCEL
+    assert trainer_env.store.beat(held, 10.0) is JobSignal.CANCEL
 
 
 def test_pausing_and_resuming_twice_change_nothing_more(trainer_env: TrainerEnv) -> None:
@@ -270,7 +270,7 @@ def test_what_is_asked_of_a_job_while_it_winds_down_to_pause_is_not_lost(
         submit(trainer_env, name)
         held = claim(trainer_env)
         trainer_env.store.pause(TENANT, name)
-        assert trainer_env.store.beat(held, 10.0) is Wish.PAUSE
+        assert trainer_env.store.beat(held, 10.0) is JobSignal.PAUSE
         (trainer_env.store.cancel if name == "cancelled" else trainer_env.store.resume)(
             TENANT, name
         )

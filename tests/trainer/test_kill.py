@@ -18,7 +18,7 @@ from trainer.jobs.states import Status
 def test_a_job_whose_process_is_killed_is_taken_up_again_once_its_lease_ends(
     tmp_path: Path, when: str
 ) -> None:
-    command = [sys.executable, "-m", "tests.trainer.doomed", str(tmp_path), when]
+    command = [sys.executable, "-m", "tests.trainer.killed_worker", str(tmp_path), when]
     killed = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     trainer_env = TrainerEnv(directory=tmp_path)

@@ -15,7 +15,7 @@ from engine.port import EnginePort
 from engine.runtime.in_thread import ThreadEngine
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
-from tests.trainer.doomed_run import SETTINGS
+from tests.trainer.killed_run import SETTINGS
 from trainer.jobs.states import Status
 
 MOMENTS = ["first epoch", "half a checkpoint", "before it counts", "second seed", "saving"]
@@ -55,7 +55,7 @@ def published(trainer_env: TrainerEnv) -> dict[str, bytes]:
 def test_a_killed_training_ends_with_the_bytes_of_one_that_was_not(
     tmp_path: Path, base: Path, engine: EnginePort, whole: dict[str, bytes], when: str
 ) -> None:
-    command = [sys.executable, "-m", "tests.trainer.doomed_run", str(tmp_path), str(base), when]
+    command = [sys.executable, "-m", "tests.trainer.killed_run", str(tmp_path), str(base), when]
     killed = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     trainer_env = TrainerEnv(directory=tmp_path, port=engine)

@@ -26,12 +26,12 @@ from engine.text.prompts import PromptCompletion, Prompter
 from engine.text.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
-from trainer.dataset.prompt_rows import encode_lessons
-from trainer.engine_client import ask
+from trainer.dataset.prompt_rows import encode_prompt_rows
+from trainer.engine_client import call
 from trainer.errors import BadSetting
 from trainer.evaluation.dev_score import dev_score
 from trainer.evaluation.evaluate import Evaluation
-from trainer.evaluation.generate import written
+from trainer.evaluation.generate import generate_answers
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.generate import GenerateData
 from trainer.jobs.states import Status
@@ -75,11 +75,11 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
             rows=[SequenceOutput(ids=[1], finish="stop") for _ in step.begin],
         )
 
-    monkeypatch.setattr("trainer.evaluation.generate.ask", asked)
+    monkeypatch.setattr("trainer.evaluation.generate.call", asked)
     example = Example(line=1, text="a", label="b")
     row = EncodedRow(pieces=(), example=example, truncated=False, asked=(1, 2))
     for slot in (3, 4):
-        written(None, [row] * 3, {"max_tokens": 1}, slot, lambda: None)  # type: ignore[arg-type]
+        generate_answers(None, [row] * 3, {"max_tokens": 1}, slot, lambda: None)  # type: ignore[arg-type]
     assert not set(released[0]) & set(released[1])
 
 
@@ -96,7 +96,7 @@ def test_what_is_learned_is_written_and_published(tmp_path: Path, engine: Engine
     assert job.result["metrics"]["test"]["exact_match"] == float(learns)
     head = trainer_env.registry.resolve(TENANT, "mood").manifest.semantics["head"]
     assert (head["kind"], "parse" in head) == ("generate", False)
-    assert ask(engine, Stats(), EngineStats).running == []
+    assert call(engine, Stats(), EngineStats).running == []
     trainer_env.close()
 
 
@@ -116,7 +116,7 @@ def test_few_rows_become_a_prompt_on_a_decoder_and_train_a_seq2seq_base(
     assert {"exact_match", "word_f1"} <= set(job.result["metrics"]["test"])
     judged = {row.text for row in prepare(trainer_env.files, job.spec).split.test}
     assert judged.isdisjoint(each["input"] for each in examples)
-    assert ask(engine, Stats(), EngineStats).running == []
+    assert call(engine, Stats(), EngineStats).running == []
     trainer_env.close()
 
 
@@ -273,14 +273,14 @@ def test_writing_what_is_judged_ends_between_two_steps_when_told_and_leaves_no_r
     prompter = Prompter(info, Tokenizer(info.tokenizer_json, info.max_tokens))
     head = {"kind": "generate", "format": "plain", "max_tokens": 40, "pooling": "native"}
     examples = [Example(text="a b c", label="d", line=1)]
-    rows = encode_lessons(examples, head, prompter, info.max_tokens)
+    rows = encode_prompt_rows(examples, head, prompter, info.max_tokens)
 
     def stop() -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        written(engine, rows, head, 0, stop)
-    assert ask(engine, Stats(), EngineStats).running == []
+        generate_answers(engine, rows, head, 0, stop)
+    assert call(engine, Stats(), EngineStats).running == []
 
 
 def test_an_answer_longer_than_the_base_reads_is_cut_and_counted(tmp_path: Path) -> None:

@@ -25,14 +25,14 @@ from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import examples
 from trainer.dataset.encode import encode_examples, head_for
-from trainer.engine_client import ask
+from trainer.engine_client import call
 from trainer.errors import Cancelled, Paused, Stopping, TrainerError, TrainingDiverged
 from trainer.evaluation.dev_score import dev_score
 from trainer.evaluation.evaluate import Evaluation
 from trainer.settings.settings import TrainingSettings
 from trainer.training.loop import IN_FLIGHT, Training, Watcher
 from trainer.training.loop_state import Epoch, LoopState
-from trainer.training.run_config import Course
+from trainer.training.run_config import RunConfig
 
 TOKENIZER = Tokenizer(fake_info().tokenizer_json, 128)
 
@@ -71,13 +71,13 @@ class Later(Future[Result]):
         return self._run().exception()
 
 
-def course(num_dev: int = 10, **settings: Any) -> Course:
+def course(num_dev: int = 10, **settings: Any) -> RunConfig:
     words = {"glad": "yay happy", "sad": "boo gloom"}
     labels = ["glad", "sad"] * 30
     rows = examples(labels, [f"{words[label]} {i}" for i, label in enumerate(labels)])
     head = head_for("classify", "mean", ["glad", "sad"], rows)
     encoded = encode_examples(rows, head, TOKENIZER, None)
-    return Course(
+    return RunConfig(
         train=encoded[num_dev:],
         dev=encoded[:num_dev],
         head=head,
@@ -124,14 +124,14 @@ class Looker:
         self.left_at = state
 
 
-def training(port: FakeEngine, what: Course, watcher: Watcher | None = None) -> Training:
+def training(port: FakeEngine, what: RunConfig, watcher: Watcher | None = None) -> Training:
     config = {"rank": 8}
     opening = OpenTraining(kind="lora", kind_config=config, head=what.head, seed=0)
-    slot = ask(port, opening, TrainingOpened).slot
+    slot = call(port, opening, TrainingOpened).slot
     return Training(port, slot, what, watcher or Looker())
 
 
-def trained(port: FakeEngine, what: Course) -> tuple[Epoch, ...]:
+def trained(port: FakeEngine, what: RunConfig) -> tuple[Epoch, ...]:
     return training(port, what).train().epochs
 
 
@@ -173,7 +173,7 @@ def test_steps_are_numbered_through_and_follow_the_schedule() -> None:
 def test_training_stops_when_dev_no_longer_improves_and_goes_back_to_the_best() -> None:
     port = FakeEngine()
     what = course(epochs=50, patience=2)
-    flat = Course(
+    flat = RunConfig(
         train=what.train, dev=what.dev, head=what.head, settings=what.settings, learning_rate=0.0
     )
     epochs = trained(port, flat)

@@ -13,23 +13,23 @@ from engine.port import OpenTraining
 from tests.trainer.build import Clock, TrainerEnv, jsonl, mood_rows
 from tests.trainer.timed import TimedEngine
 from trainer.jobs.lease import Lease
-from trainer.training.cost_model import RunWork, added, halved, unfilled
-from trainer.training.eta import Pace
+from trainer.training.cost_model import RunCost, added, halved, unfilled
+from trainer.training.eta import EtaEstimator
 
 
-def work(epochs: float = 4.0) -> RunWork:
-    return RunWork(fill=3.0, epoch=2.0, dev=1.0, epochs=epochs, frozen_share=0.5)
+def work(epochs: float = 4.0) -> RunCost:
+    return RunCost(fill=3.0, epoch=2.0, dev=1.0, epochs=epochs, frozen_share=0.5)
 
 
 def test_nothing_is_said_before_anything_was_measured() -> None:
-    pace = Pace(Clock())
+    pace = EtaEstimator(Clock())
     pace.expect({"trained": 10.0})
     assert (pace.share, pace.eta_s) == (0.0, None)
 
 
 def test_each_sort_of_work_goes_at_its_own_rate() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = EtaEstimator(clock)
     pace.expect({"trained": 4.0, "answered": 2.0}, fixed_s=5.0)
     clock.now += 6
     pace.did("trained", 2.0)
@@ -42,7 +42,7 @@ def test_each_sort_of_work_goes_at_its_own_rate() -> None:
 
 def test_the_share_never_falls_when_more_is_to_do_than_was_thought() -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = EtaEstimator(clock)
     pace.expect({"trained": 4.0})
     clock.now += 1
     pace.did("trained", 2.0)

@@ -15,7 +15,7 @@ from engine.runtime.in_thread import ThreadEngine
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import TENANT, TrainerEnv, jsonl
-from trainer.dataset.prompt_rows import encode_lessons
+from trainer.dataset.prompt_rows import encode_prompt_rows
 from trainer.evaluation.evaluate import evaluate
 from trainer.metrics.metrics import Metrics
 from trainer.readers.example import Example
@@ -88,7 +88,7 @@ def _written_by_the_base(engine: ThreadEngine, rows: Rows, head: dict[str, Any])
         Example(line=line, text=row["text"], label=row["label"])
         for line, row in enumerate(rows, start=1)
     ]
-    lessons = encode_lessons(examples, head, prompter, info.max_tokens)
+    lessons = encode_prompt_rows(examples, head, prompter, info.max_tokens)
     return evaluate(engine, lessons, head, 0, lambda: None).metrics
 
 

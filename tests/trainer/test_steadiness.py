@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from trainer.training.divergence import MAX_WILD, MIN_STEPS, WINDOW, Steadiness
+from trainer.training.divergence import MAX_WILD, MIN_STEPS, WINDOW, DivergenceDetector
 
 
-def after(losses: list[float], norms: list[float] | None = None) -> Steadiness:
-    state = Steadiness()
+def after(losses: list[float], norms: list[float] | None = None) -> DivergenceDetector:
+    state = DivergenceDetector()
     for loss, norm in zip(losses, norms or [1.0] * len(losses), strict=True):
         state = state.after(loss, norm)
     return state
@@ -48,4 +48,4 @@ def test_the_first_steps_have_nothing_to_be_compared_with() -> None:
 
 def test_it_is_read_back_as_it_was_stored() -> None:
     state = after([1.0] * 20 + [9.0] * 2)
-    assert Steadiness.from_json(json.loads(json.dumps(asdict(state)))) == state
+    assert DivergenceDetector.from_json(json.loads(json.dumps(asdict(state)))) == state

@@ -23,7 +23,7 @@ from tests.engine.texts import (
 )
 from trainer.dataset.encode import encode_examples, head_for
 from trainer.errors import BadLine
-from trainer.evaluation.evaluate import guesses
+from trainer.evaluation.evaluate import predictions_of
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.tag import TagData
 from trainer.jobs.values import JobSpec
@@ -116,7 +116,7 @@ def test_the_report_judges_what_serving_answers(
     shape = (len(found.encodings[0].ids), len(LABELS))
     logits = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     head = head_for("tag", "native", LABELS, [example])
-    (tags,) = guesses([found], [logits], head)
+    (tags,) = predictions_of([found], [logits], head)
     assert len(tags) == len(example.words)
     assert judged(tags, example) == entities(logits, found)
 

@@ -14,9 +14,9 @@ from tests.trainer.build import TENANT, TrainerEnv
 from trainer.evaluation.dev_score import dev_score
 from trainer.evaluation.evaluate import Evaluation
 from trainer.jobs.states import Status
-from trainer.pipeline.job_result import Findings
+from trainer.pipeline.job_result import JobFindings
 from trainer.pipeline.prepare import Prepared
-from trainer.training.experiment import Practised
+from trainer.training.experiment import ExperimentResult
 from trainer.training.loop_state import Epoch
 
 THINKS = Path(__file__).parents[3] / "shared" / "cases" / "s01-think-template"
@@ -54,9 +54,9 @@ def test_text_that_is_learned_and_never_written_so_is_a_finding(
     kept = SimpleNamespace(
         kept=epochs[0], state=SimpleNamespace(epochs=epochs), course=SimpleNamespace(dev=[1, 2])
     )
-    found = Findings(
+    found = JobFindings(
         prepared=cast(Prepared, None), head={}, rows=[], seeds={}, test=written(0, 0),
-        practised=cast(Practised, SimpleNamespace(kept=kept)),
+        practised=cast(ExperimentResult, SimpleNamespace(kept=kept)),
     )  # fmt: skip
     assert [each.code for each in found.afterwards] == codes
 

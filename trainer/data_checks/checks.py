@@ -57,7 +57,7 @@ CHECKS: tuple[Check, ...] = (
 _ORDER = list(Severity)
 
 
-def diagnose(subject: Subject) -> list[Finding]:
+def run_checks(subject: Subject) -> list[Finding]:
     """What all checks find, the gravest first."""
     found = [finding for check in CHECKS for finding in check(subject)]
     return sorted(found, key=lambda finding: _ORDER.index(finding.severity))

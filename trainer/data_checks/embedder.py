@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engine.port import Array, EnginePort, Predict, Predicted, Row
 from engine.text.tokenizer import Tokenizer
 from trainer.dataset.batches import prediction_batches
-from trainer.engine_client import ask, error_of
+from trainer.engine_client import call, error_of
 
 Vector = NDArray[np.float32]
 
@@ -54,7 +54,7 @@ class Embedder:
         for batch in prediction_batches([len(each) for each in ids], max_tokens=_BATCH_TOKENS):
             waiting()
             rows = [Row(ids=ids[index], slot=0) for index in batch]
-            answer = ask(self._port, Predict(rows=rows), Predicted)
+            answer = call(self._port, Predict(rows=rows), Predicted)
             for index, hidden in zip(batch, answer.rows, strict=True):
                 if not isinstance(hidden, Array):
                     raise error_of(hidden)

@@ -59,7 +59,7 @@ def samples(file: str, rows: Iterable[Example]) -> tuple[Sample, ...]:
     return tuple(sample(file, row) for row, _ in zip(rows, range(MAX_SAMPLES), strict=False))
 
 
-def refusal(file: str, errors: list[BadDataset]) -> Finding:
+def refusal_finding(file: str, errors: list[BadDataset]) -> Finding:
     """Errors of one code as one finding."""
     first = errors[0]
     num_more = len(errors) - 1
@@ -75,7 +75,7 @@ def refusal(file: str, errors: list[BadDataset]) -> Finding:
     )  # fmt: skip
 
 
-def told(file: str, notice: Notice) -> Finding:
+def notice_finding(file: str, notice: Notice) -> Finding:
     """What the reader of the file's format decided."""
     return Finding(
         code="reading_choice", severity=Severity.INFO, message=notice.message,

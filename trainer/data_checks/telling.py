@@ -10,7 +10,7 @@ from trainer.jobs.lease import Lease
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warn", Severity.INFO: "info"}
 
 
-def tell_findings(lease: Lease, findings: Iterable[Finding]) -> None:
+def emit_findings(lease: Lease, findings: Iterable[Finding]) -> None:
     for finding in findings:
         told = finding.to_json()
         facts = {name: told[name] for name in ("count", "samples", "facts") if told[name]}

@@ -12,7 +12,7 @@ from engine.text.tokenizer import Tokenizer
 from engine.text.windows import Windows
 from trainer.data_checks.finding import Finding, Severity, cropped, samples
 from trainer.data_checks.subject import Subject
-from trainer.dataset.prompt_rows import lessons_of
+from trainer.dataset.prompt_rows import prompt_completions
 from trainer.readers.example import Example
 
 _MAX_ROWS = 1000
@@ -157,7 +157,7 @@ def _read(row: Example, tokenizer: Tokenizer, prompter: Prompter | None) -> _Rea
 def _lesson(row: Example, prompter: Prompter) -> list[int]:
     """Prompt and answer; nothing of a row that is refused anyway."""
     try:
-        return lessons_of(row, {"format": "auto"}, prompter)[-1].ids
+        return prompt_completions(row, {"format": "auto"}, prompter)[-1].ids
     except BadRow:
         return []
 

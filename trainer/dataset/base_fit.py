@@ -15,7 +15,7 @@ from engine.port import EngineInfo
 from engine.text.prompts import PromptCompletion, Prompter
 from engine.text.tokenizer import Tokenizer
 from trainer.dataset.encode import encode_examples
-from trainer.dataset.prompt_rows import lessons_of
+from trainer.dataset.prompt_rows import prompt_completions
 from trainer.errors import BadLine
 from trainer.heads.encoded import EncodedRow
 from trainer.readers.example import Example
@@ -120,7 +120,7 @@ def _written_wrong(
     prompter: Prompter,
 ) -> BadLine | str | None:
     try:
-        lessons = lessons_of(example, head, prompter)
+        lessons = prompt_completions(example, head, prompter)
     except BadRow as error:
         return _bad(example, f"{error}.")
     for lesson in lessons:

@@ -19,7 +19,7 @@ from trainer.readers.example import Example
 _ROOM = 8
 
 
-def encode_lessons(
+def encode_prompt_rows(
     examples: Sequence[Example], head: dict[str, Any], prompter: Prompter, max_tokens: int
 ) -> list[EncodedRow]:
     """In order. Raises BadLine for a conversation that the base has no words for."""
@@ -44,7 +44,7 @@ def _encoded(
     """Every answer that is learned is a piece; what is compared is the last of them, as it reads
     when it is written.
     """
-    lessons = lessons_of(example, head, prompter)
+    lessons = prompt_completions(example, head, prompter)
     fitting = [lesson.within(max_tokens) for lesson in lessons]
     last = lessons[-1]
     return EncodedRow(
@@ -57,7 +57,7 @@ def _encoded(
     )
 
 
-def lessons_of(
+def prompt_completions(
     example: Example, head: dict[str, Any], prompter: Prompter
 ) -> list[PromptCompletion]:
     """Of each answer that is learned one. Raises the engine's BadRow."""

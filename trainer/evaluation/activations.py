@@ -16,7 +16,7 @@ import msgspec
 
 from engine.port import Done, EnginePort, Fill, Result
 from trainer.dataset.batches import prediction_batches
-from trainer.engine_client import await_answer
+from trainer.engine_client import await_result
 from trainer.heads.encoded import EncodedRow
 
 _IN_FLIGHT = 2
@@ -64,6 +64,6 @@ def fill(
         )
         in_flight.append(port.submit(step))
         if len(in_flight) >= _IN_FLIGHT:
-            await_answer(in_flight.popleft(), Done)
+            await_result(in_flight.popleft(), Done)
     for future in in_flight:
-        await_answer(future, Done)
+        await_result(future, Done)

@@ -14,8 +14,8 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import Done, EnginePort, File, Load, Loaded, Unload
-from trainer.engine_client import ask
-from trainer.evaluation.evaluate import guesses, predict
+from trainer.engine_client import call
+from trainer.evaluation.evaluate import predict, predictions_of
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.values import JobSpec
 from trainer.readers.example import Example
@@ -25,7 +25,7 @@ Encode = Callable[[Sequence[Example], dict[str, Any]], list[EncodedRow]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Production:
+class Champion:
     """The version to beat, if the task has one."""
 
     port: EnginePort
@@ -85,13 +85,13 @@ class Production:
         ]
         # not the bare digest: it may be served already, and must not be unloaded under a caller
         name = f"{version.digest}/report"
-        ask(self.port, Load(digest=name, semantics=semantics, files=files), Loaded)
+        call(self.port, Load(digest=name, semantics=semantics, files=files), Loaded)
         try:
             logits = predict(self.port, rows, head, self.slot, self.waiting, {self.slot: name})
         finally:
             with suppress(EngineGone):  # then nothing is loaded any more
-                ask(self.port, Unload(digest=name), Done)
-        return guesses(rows, logits, head)
+                call(self.port, Unload(digest=name), Done)
+        return predictions_of(rows, logits, head)
 
 
 def _note(version: Version, spec: JobSpec, sha256s: Mapping[str, str]) -> dict[str, str]:

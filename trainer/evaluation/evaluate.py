@@ -18,9 +18,9 @@ from engine.heads import head_kind
 from engine.heads.generate import GenerateHead
 from engine.port import Array, EnginePort, Predict, Predicted, Result
 from trainer.dataset.batches import prediction_batches
-from trainer.engine_client import await_answer, error_of
+from trainer.engine_client import await_result, error_of
 from trainer.evaluation.activations import fill
-from trainer.evaluation.generate import written
+from trainer.evaluation.generate import generate_answers
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.metrics.metrics import Metrics
@@ -58,7 +58,7 @@ def evaluate(
     logits = predict(port, rows, head, slot, waiting, keyed=True)
     truth = [row.example.label for row in rows]
     return Evaluation(
-        metrics=HEAD_DATA[head["kind"]].measure(truth, guesses(rows, logits, head)),
+        metrics=HEAD_DATA[head["kind"]].measure(truth, predictions_of(rows, logits, head)),
         loss=_loss(rows, logits, head),
         logits=logits,
     )
@@ -78,7 +78,7 @@ def predict(
     nothing placed between is in the way. Keyed rows start at what was filled of them.
     """
     if head["kind"] == GenerateHead.name:
-        return written(port, rows, head, slot, waiting, place)
+        return generate_answers(port, rows, head, slot, waiting, place)
     pieces = [piece for row in rows for piece in row.pieces]
     answers: list[Logits] = [_NONE] * len(pieces)
     in_flight: deque[tuple[list[int], Future[Result]]] = deque()
@@ -98,7 +98,7 @@ def predict(
     return [kind.merged(list(islice(given, len(row.pieces))), row.encodings) for row in rows]
 
 
-def guesses(
+def predictions_of(
     rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
 ) -> list[Any]:
     """What each row is answered with: a label, a number, one tag per word and so on."""
@@ -106,7 +106,7 @@ def guesses(
 
 
 def _collect(batch: list[int], future: Future[Result], answers: list[Logits]) -> None:
-    for index, answer in zip(batch, await_answer(future, Predicted).rows, strict=True):
+    for index, answer in zip(batch, await_result(future, Predicted).rows, strict=True):
         if not isinstance(answer, Array):
             raise error_of(answer)
         answers[index] = answer.numpy()

@@ -21,7 +21,7 @@ from engine.port import (
     StartSequence,
 )
 from trainer.dataset.batches import prediction_batches
-from trainer.engine_client import ask, error_of
+from trainer.engine_client import call, error_of
 from trainer.heads.encoded import EncodedRow
 
 #: served rows count their keys from 1
@@ -33,7 +33,7 @@ _ROWS = 32
 _TOKENS = 4
 
 
-def written(
+def generate_answers(
     port: EnginePort,
     rows: Sequence[EncodedRow],
     head: dict[str, Any],
@@ -53,7 +53,7 @@ def written(
         try:
             texts = _to_the_end(port, Generate(begin=begin, place=place or {}), waiting)
         finally:
-            ask(port, FreeSequences(keys=keys), Done)
+            call(port, FreeSequences(keys=keys), Done)
         for index, key in zip(batch, keys, strict=True):
             answers[index] = texts[key]
     return [np.asarray(ids, np.float32) for ids in answers]
@@ -64,7 +64,7 @@ def _to_the_end(
 ) -> dict[int, list[int]]:
     going = [begin.key for begin in step.begin]
     texts: dict[int, list[int]] = {key: [] for key in going}
-    decoded = ask(port, step, Generated)
+    decoded = call(port, step, Generated)
     while going:
         unfinished = []
         for key, result in zip(going, decoded.rows, strict=True):
@@ -76,5 +76,5 @@ def _to_the_end(
         going = unfinished
         if going:
             waiting()
-            decoded = ask(port, Generate(keys=going, num_tokens=_TOKENS), Generated)
+            decoded = call(port, Generate(keys=going, num_tokens=_TOKENS), Generated)
     return texts

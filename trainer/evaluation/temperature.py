@@ -25,7 +25,7 @@ _STEPS = 40
 Floats = NDArray[np.float64]
 
 
-def tempered(
+def fit_temperature(
     head: Mapping[str, Any],
     dev: Sequence[EncodedRow],
     answers: Callable[[], Sequence[NDArray[np.float32]]],

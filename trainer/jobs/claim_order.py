@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from trainer.jobs.schema import JOBS
 from trainer.jobs.states import Phase, Status
 from trainer.jobs.stored_job import problem_of
-from trainer.jobs.transitions import found, move
+from trainer.jobs.transitions import found, transition
 
 
 def next_waiting(db: sa.Connection, now: float) -> sa.Row[Any] | None:
@@ -32,4 +32,4 @@ def end_if_damaged(db: sa.Connection, row: sa.Row[Any], now: float) -> bool:
         return False
     end = {"phase": Phase.DONE, "finished_at": now, "eta_s": None, "lease_until": None}
     error = {"error_code": problem.code, "error_message": str(problem)}
-    return bool(move(db, found(row), Status.FAILED, str(problem), now, **end, **error))
+    return bool(transition(db, found(row), Status.FAILED, str(problem), now, **end, **error))

@@ -31,7 +31,7 @@ class Event:
         assert self.level in LEVELS, self.level
 
 
-class Tell(Protocol):
+class EmitEvent(Protocol):
     """How an event is told of the job."""
 
     def __call__(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...

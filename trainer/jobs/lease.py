@@ -14,7 +14,7 @@ from typing import Any
 
 from trainer.errors import Cancelled, LeaseLost, Paused, Stopping, StorageFailed
 from trainer.jobs.events import Event
-from trainer.jobs.states import Phase, Wish
+from trainer.jobs.states import JobSignal, Phase
 from trainer.jobs.store import JobStore
 from trainer.jobs.values import Claim
 
@@ -48,7 +48,7 @@ class Lease:
         self._news: dict[str, Any] = {}
         self._told: list[Event] = []
         self._phase = Phase.VALIDATING
-        self._wish: Wish | None = None
+        self._wish: JobSignal | None = None
         self._lost = False
         self._thread = threading.Thread(
             target=self._beat, name=f"lease-{claim.job.id}", daemon=True
@@ -76,7 +76,7 @@ class Lease:
     @property
     def pause_requested(self) -> bool:
         """Whether the job's owner wants it paused; `check` says so too, by raising."""
-        return self._wish is Wish.PAUSE
+        return self._wish is JobSignal.PAUSE
 
     def tell(self, code: str, message: str, level: str = "info", **data: Any) -> None:
         """An event of the job; reaches the store with the next beat. `data` is JSON."""
@@ -110,9 +110,9 @@ class Lease:
         """Raises Cancelled, LeaseLost, Paused or Stopping."""
         if self._lost:
             raise LeaseLost
-        if self._wish is Wish.CANCEL:
+        if self._wish is JobSignal.CANCEL:
             raise Cancelled
-        if self._wish is Wish.PAUSE:
+        if self._wish is JobSignal.PAUSE:
             raise Paused
         if self._stop.is_set():
             raise Stopping
@@ -138,7 +138,7 @@ class Lease:
             self._told, self._news = [], {}
         return told, news
 
-    def _beat_with(self, told: list[Event], news: dict[str, Any]) -> Wish | None:
+    def _beat_with(self, told: list[Event], news: dict[str, Any]) -> JobSignal | None:
         try:
             return self._store.beat(self._claim, self._lease_s, told, **news)
         except StorageFailed:

@@ -17,7 +17,7 @@ from trainer.jobs.states import ENDS, MAX_IDLE_ATTEMPTS, Phase, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Aftermath:
+class NextState:
     """The next state, the sentence that tells of it, and what else of the row changes."""
 
     status: Status
@@ -25,18 +25,18 @@ class Aftermath:
     values: Mapping[str, Any]
 
 
-def after_pause(row: sa.Row[Any], now: float) -> Aftermath:
+def state_after_pause(row: sa.Row[Any], now: float) -> NextState:
     """Paused, unless its owner cancelled it or took the wish back while it wound down."""
     if row.cancel_requested:
         return _cancelled(ENDS[Status.CANCELLED], now)
     rest = {"phase": Phase.WAITING, "attempt": row.attempt - 1, "pause_requested": False}
     if row.pause_requested:
-        return Aftermath(status=Status.PAUSED, message="The job was paused.", values=rest)
+        return NextState(status=Status.PAUSED, message="The job was paused.", values=rest)
     message = "The job waits for a worker again."
-    return Aftermath(status=Status.QUEUED, message=message, values=rest)
+    return NextState(status=Status.QUEUED, message=message, values=rest)
 
 
-def after_loss(db: sa.Connection, row: sa.Row[Any], now: float) -> Aftermath:
+def state_after_loss(db: sa.Connection, row: sa.Row[Any], now: float) -> NextState:
     """To the queue again, as long as that may come to more."""
     message = "The job's worker was lost."
     if row.cancel_requested:
@@ -44,12 +44,12 @@ def after_loss(db: sa.Connection, row: sa.Row[Any], now: float) -> Aftermath:
     if is_stuck(db, row):
         error = JobLost()
         failed = {"error_code": error.code, "error_message": str(error)}
-        return Aftermath(status=Status.FAILED, message=str(error), values={**_end(now), **failed})
+        return NextState(status=Status.FAILED, message=str(error), values={**_end(now), **failed})
     values: dict[str, Any] = {"phase": Phase.WAITING}
     if row.pause_requested:
         values["pause_requested"] = False
-        return Aftermath(status=Status.PAUSED, message=message, values=values)
-    return Aftermath(status=Status.QUEUED, message=message, values=values)
+        return NextState(status=Status.PAUSED, message=message, values=values)
+    return NextState(status=Status.QUEUED, message=message, values=values)
 
 
 def is_stuck(db: sa.Connection, row: sa.Row[Any]) -> bool:
@@ -60,8 +60,8 @@ def is_stuck(db: sa.Connection, row: sa.Row[Any]) -> bool:
     return min(int(row.attempt), begun) >= MAX_IDLE_ATTEMPTS
 
 
-def _cancelled(message: str, now: float) -> Aftermath:
-    return Aftermath(status=Status.CANCELLED, message=message, values=_end(now))
+def _cancelled(message: str, now: float) -> NextState:
+    return NextState(status=Status.CANCELLED, message=message, values=_end(now))
 
 
 def _end(now: float) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer.errors import StorageFailed
-from trainer.jobs.events import Tell
+from trainer.jobs.events import EmitEvent
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.values import Job
 
@@ -21,7 +21,9 @@ _COLUMNS = {
 }  # fmt: skip
 
 
-def put_result_file(files: FileStore, job: Job, result: Mapping[str, Any], tell: Tell) -> list[str]:
+def put_result_file(
+    files: FileStore, job: Job, result: Mapping[str, Any], tell: EmitEvent
+) -> list[str]:
     """The id of a CSV file with a line per epoch of the kept run; none where there were no epochs.
 
     The version is published by now: a full disk takes no more than this file.

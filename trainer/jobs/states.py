@@ -32,7 +32,7 @@ class Status(StrEnum):
 
     @property
     def ended(self) -> bool:
-        return not MOVES[self]
+        return not TRANSITIONS[self]
 
 
 class Phase(StrEnum):
@@ -49,14 +49,14 @@ class Phase(StrEnum):
     DONE = "done"
 
 
-class Wish(StrEnum):
+class JobSignal(StrEnum):
     """What its owner asked of a running job; its worker sees to it."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
 
 
-MOVES: dict[Status, frozenset[Status]] = {
+TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.RUNNING, Status.PAUSED, Status.CANCELLED, Status.FAILED}),
     Status.RUNNING: frozenset(
         {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.QUEUED, Status.PAUSED}
@@ -78,4 +78,4 @@ ENDS = {
 
 def sources(target: Status) -> list[Status]:
     """The states from which a job may move to `target`."""
-    return [status for status, targets in MOVES.items() if target in targets]
+    return [status for status, targets in TRANSITIONS.items() if target in targets]

@@ -20,12 +20,12 @@ from trainer.jobs.database import Database
 from trainer.jobs.event_table import EventTable, add_events
 from trainer.jobs.events import Event
 from trainer.jobs.file_table import FileTable, must_exist
-from trainer.jobs.recovery import after_loss, after_pause, is_stuck
+from trainer.jobs.recovery import is_stuck, state_after_loss, state_after_pause
 from trainer.jobs.row_mapping import has_note, owned, page_of
 from trainer.jobs.schema import JOB_FILES, JOBS
-from trainer.jobs.states import ENDS, Phase, Status, Wish
+from trainer.jobs.states import ENDS, JobSignal, Phase, Status
 from trainer.jobs.stored_job import job_of
-from trainer.jobs.transitions import found, going_on, move, one_job, tell, update
+from trainer.jobs.transitions import add_event, found, one_job, transition, unfinished_job, update
 from trainer.jobs.values import Claim, Job, JobSpec
 
 _AT_REST: dict[str, Any] = {"eta_s": None, "lease_until": None}
@@ -69,7 +69,7 @@ class JobStore:
             ]
             db.execute(JOB_FILES.insert(), links)
             job = one_job(db, spec.tenant, job_id)
-            tell(db, job, "job.queued", "The job waits for a worker.", self.clock())
+            add_event(db, job, "job.queued", "The job waits for a worker.", self.clock())
         return self.job(spec.tenant, job_id)
 
     def job(self, tenant: str, job_id: str) -> Job:
@@ -95,8 +95,8 @@ class JobStore:
         """Jobs of every tenant that have not ended: what the sweep must keep."""
         with self._database.read() as db:
             ended = [status for status in Status if status.ended]
-            going_on = sa.select(JOBS.c.id).where(JOBS.c.status.not_in(ended))
-            return set(db.execute(going_on).scalars())
+            unfinished_job = sa.select(JOBS.c.id).where(JOBS.c.status.not_in(ended))
+            return set(db.execute(unfinished_job).scalars())
 
     def count_jobs(self) -> dict[str, int]:
         """Jobs of every tenant by status, for metrics."""
@@ -108,14 +108,14 @@ class JobStore:
     def cancel(self, tenant: str, job_id: str) -> Job:
         """A waiting job ends now; a running one as soon as its worker looks. Raises JobEnded."""
         with self._database.write() as db:
-            row = going_on(db, tenant, job_id)
+            row = unfinished_job(db, tenant, job_id)
             if row.status == Status.RUNNING:
                 update(db, found(row), cancel_requested=True)
-                tell(db, row, "job.cancelling", "The job is to end.", self.clock())
+                add_event(db, row, "job.cancelling", "The job is to end.", self.clock())
             else:
                 now = self.clock()
                 end = {"phase": Phase.DONE, "finished_at": now}
-                move(db, found(row), Status.CANCELLED, ENDS[Status.CANCELLED], now, **end)
+                transition(db, found(row), Status.CANCELLED, ENDS[Status.CANCELLED], now, **end)
         return self.job(tenant, job_id)
 
     def pause(self, tenant: str, job_id: str) -> Job:
@@ -123,12 +123,12 @@ class JobStore:
         Raises JobEnded.
         """
         with self._database.write() as db:
-            row = going_on(db, tenant, job_id)
+            row = unfinished_job(db, tenant, job_id)
             if row.status == Status.RUNNING:
                 update(db, found(row), pause_requested=True)
-                tell(db, row, "job.pausing", "The job is to pause.", self.clock())
+                add_event(db, row, "job.pausing", "The job is to pause.", self.clock())
             elif row.status == Status.QUEUED:
-                move(db, found(row), Status.PAUSED, "The job was paused.", self.clock())
+                transition(db, found(row), Status.PAUSED, "The job was paused.", self.clock())
         return self.job(tenant, job_id)
 
     def resume(self, tenant: str, job_id: str) -> Job:
@@ -136,9 +136,9 @@ class JobStore:
         JobEnded.
         """
         with self._database.write() as db:
-            row = going_on(db, tenant, job_id)
+            row = unfinished_job(db, tenant, job_id)
             if row.status == Status.PAUSED:
-                move(
+                transition(
                     db, found(row), Status.QUEUED, "The job waits for a worker again.", self.clock()
                 )
             update(db, found(row), pause_requested=False)
@@ -157,7 +157,7 @@ class JobStore:
             if row is None:
                 return None
             attempt, token = row.attempt + 1, row.token + 1
-            move(
+            transition(
                 db, found(row), Status.RUNNING, f"A worker began attempt {attempt}.", self.clock(),
                 phase=Phase.VALIDATING, worker=worker, progress=0.0, attempt=attempt, token=token,
                 lease_until=self.clock() + lease_s,
@@ -166,7 +166,7 @@ class JobStore:
 
     def beat(
         self, claim: Claim, lease_s: float, events: Sequence[Event] = (), **news: Any
-    ) -> Wish | None:
+    ) -> JobSignal | None:
         """Keep the lease and write what is new; answers what the job's owner asked for meanwhile.
         Raises LeaseLost.
         """
@@ -178,8 +178,8 @@ class JobStore:
             add_events(db, claim.job.tenant, claim.job.id, events)
             row = one_job(db, claim.job.tenant, claim.job.id)
         if row.cancel_requested:
-            return Wish.CANCEL
-        return Wish.PAUSE if row.pause_requested else None
+            return JobSignal.CANCEL
+        return JobSignal.PAUSE if row.pause_requested else None
 
     def finish(self, claim: Claim, status: Status, **values: Any) -> None:
         """End the job, once. Raises LeaseLost."""
@@ -206,8 +206,8 @@ class JobStore:
         """
         with self._database.write() as db:
             row = one_job(db, claim.job.tenant, claim.job.id)
-            after, now = after_pause(row, self.clock()), self.clock()
-            changed = move(
+            after, now = state_after_pause(row, self.clock()), self.clock()
+            changed = transition(
                 db, _held(claim), after.status, after.message, now, **_AT_REST, **after.values
             )
             _must_hold(changed, claim)
@@ -216,7 +216,7 @@ class JobStore:
 
     def _let_go(self, claim: Claim, target: Status, message: str, **values: Any) -> None:
         with self._database.write() as db:
-            _must_hold(move(db, _held(claim), target, message, self.clock(), **values), claim)
+            _must_hold(transition(db, _held(claim), target, message, self.clock(), **values), claim)
 
     def _take_up_lost(self, db: sa.Connection) -> None:
         now = self.clock()
@@ -224,8 +224,8 @@ class JobStore:
         for row in db.execute(JOBS.select().where(lost)).all():
             if end_if_damaged(db, row, now):
                 continue
-            after = after_loss(db, row, now)
-            move(db, found(row), after.status, after.message, now, **_AT_REST, **after.values)
+            after = state_after_loss(db, row, now)
+            transition(db, found(row), after.status, after.message, now, **_AT_REST, **after.values)
 
 
 def _held(claim: Claim) -> sa.ColumnElement[bool]:

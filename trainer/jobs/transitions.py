@@ -23,7 +23,7 @@ def one_job(db: sa.Connection, tenant: str, job_id: str) -> sa.Row[Any]:
     return row
 
 
-def going_on(db: sa.Connection, tenant: str, job_id: str) -> sa.Row[Any]:
+def unfinished_job(db: sa.Connection, tenant: str, job_id: str) -> sa.Row[Any]:
     """Raises JobEnded, and UnreadableJob where it cannot be told whether it has."""
     row = one_job(db, tenant, job_id)
     if row.status not in set(Status):
@@ -42,7 +42,7 @@ def update(db: sa.Connection, where: sa.ColumnElement[bool], **values: Any) -> i
     return db.execute(changed).rowcount
 
 
-def move(
+def transition(
     db: sa.Connection, where: sa.ColumnElement[bool], target: Status, message: str, at: float,
     **values: Any,
 ) -> int:  # fmt: skip
@@ -53,11 +53,11 @@ def move(
         return 0
     error = values.get("error_code")
     level, data = ("error", {"error": error}) if error else ("info", {})
-    tell(db, row, f"job.{target}", message, at, level, **data)
+    add_event(db, row, f"job.{target}", message, at, level, **data)
     return update(db, legal, status=target, **values)
 
 
-def tell(
+def add_event(
     db: sa.Connection, row: sa.Row[Any], code: str, message: str, at: float, level: str = "info",
     **data: Any,
 ) -> None:  # fmt: skip

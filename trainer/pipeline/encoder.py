@@ -13,14 +13,14 @@ from engine.port import EngineInfo
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from trainer.dataset.encode import encode_examples, head_for
-from trainer.dataset.prompt_rows import covering, encode_lessons
+from trainer.dataset.prompt_rows import covering, encode_prompt_rows
 from trainer.evaluation.activations import numbered
 from trainer.heads.encoded import EncodedRow
 from trainer.pipeline.prepare import Prepared
 from trainer.readers.example import Example
 from trainer.recipe.modules import frozen_share
 from trainer.recipe.recipe import learning_rate, pooling_of
-from trainer.training.run_config import Course
+from trainer.training.run_config import RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +30,7 @@ class Encoder:
     info: EngineInfo
     tokenizer: Tokenizer
 
-    def course(self, prepared: Prepared) -> tuple[Course, list[EncodedRow]]:
+    def course(self, prepared: Prepared) -> tuple[RunConfig, list[EncodedRow]]:
         """What to train on, and the test rows."""
         spec, split = prepared.spec, prepared.split
         settings, pooling = spec.settings, pooling_of(spec, self.info)
@@ -43,7 +43,7 @@ class Encoder:
         )
         if spec.head == GenerateHead.name:
             head = covering(head, [*train, *dev, *test])
-        course = Course(
+        course = RunConfig(
             train=train, dev=dev, head=head, settings=settings, learning_rate=learning_rate(spec),
             frozen_share=frozen_share(spec.kind, settings, self.info),
         )  # fmt: skip
@@ -59,4 +59,4 @@ class Encoder:
         if head["kind"] != GenerateHead.name:
             return encode_examples(examples, head, self.tokenizer, limit)
         limit = min(limit or self.info.max_tokens, self.info.max_tokens)
-        return encode_lessons(examples, head, Prompter(self.info, self.tokenizer), limit)
+        return encode_prompt_rows(examples, head, Prompter(self.info, self.tokenizer), limit)

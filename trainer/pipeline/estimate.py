@@ -21,14 +21,14 @@ from engine.port import (
     TrainingOpened,
 )
 from engine.text.tokenizer import Tokenizer
-from trainer.engine_client import ask
+from trainer.engine_client import call
 from trainer.jobs.stored_job import spec_of
 from trainer.jobs.values import JobSpec
 from trainer.pipeline.planned import planned_epochs
 from trainer.pipeline.sample import Sample, num_tokens
 from trainer.recipe.recipe import PROMPT, open_training
 from trainer.training.loop import Training
-from trainer.training.run_config import Course
+from trainer.training.run_config import RunConfig
 
 #: of a parameter that is trained: itself in full, its gradient, two moments and the best so far
 _TRAINED_BYTES = 4 * 5
@@ -147,12 +147,12 @@ class _Watch:
 
 
 def _tried(
-    spec: JobSpec, course: Course, port: EnginePort, clock: Callable[[], float]
+    spec: JobSpec, course: RunConfig, port: EnginePort, clock: Callable[[], float]
 ) -> tuple[TrainingOpened, _Watch, int]:
     """The slot as it was opened, the time it took, and the bytes it kept."""
     before, generation = _cache_bytes(port), port.generation
     examples = [row.example for row in course.train]
-    opened = ask(port, open_training(spec, course.head, port.info, examples), TrainingOpened)
+    opened = call(port, open_training(spec, course.head, port.info, examples), TrainingOpened)
     try:
         watch = _Watch(clock=clock)
         Training(port, opened.slot, course, watch).train()
@@ -161,8 +161,8 @@ def _tried(
         # after a crash the slot is gone, or its number is already someone else's
         if port.generation == generation:
             with suppress(EngineGone, NotLoaded):
-                ask(port, CloseTraining(slot=opened.slot), Done)
+                call(port, CloseTraining(slot=opened.slot), Done)
 
 
 def _cache_bytes(port: EnginePort) -> int:
-    return ask(port, Stats(), EngineStats).cache_bytes
+    return call(port, Stats(), EngineStats).cache_bytes

@@ -47,19 +47,19 @@ class JobChecks(Protocol):
         ...
 
 
-def own_job_checks(
+def in_process_job_checks(
     files: ReadableFiles,
     info: EngineInfo,
     tokenizer: Tokenizer,
     max_rows: int,
     clock: Callable[[], float] = time.monotonic,
-) -> OwnJobChecks:
+) -> InProcessJobChecks:
     admission = Admission(files=files, info=info, tokenizer=tokenizer, max_rows=max_rows)
-    return OwnJobChecks(admission=admission, clock=clock)
+    return InProcessJobChecks(admission=admission, clock=clock)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnJobChecks:
+class InProcessJobChecks:
     """In this process, to their end."""
 
     admission: Admission

@@ -12,27 +12,27 @@ from trainer.heads.encoded import EncodedRow
 from trainer.pipeline.prepare import Prepared
 from trainer.settings.schedule import learning_rate_warning
 from trainer.training.cost_model import num_tokens
-from trainer.training.experiment import Practised
-from trainer.training.run_result import Outcome
+from trainer.training.experiment import ExperimentResult
+from trainer.training.run_result import RunResult
 
 #: a mean loss per token with which nearly every token is written as it was learned
 _NEARLY_NOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class JobFindings:
     """What training and judging came to, on the way to the report and the version."""
 
     prepared: Prepared
     #: as it will be served: with its temperature
     head: dict[str, Any]
     rows: list[EncodedRow]
-    practised: Practised
+    practised: ExperimentResult
     test: Evaluation
     seeds: dict[str, Any]
 
     @property
-    def kept(self) -> Outcome:
+    def kept(self) -> RunResult:
         """The run that is published."""
         return self.practised.kept
 

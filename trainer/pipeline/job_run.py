@@ -15,37 +15,37 @@ from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.embedder import Embedder
-from trainer.data_checks.telling import tell_findings
+from trainer.data_checks.telling import emit_findings
 from trainer.errors import BaseChanged
 from trainer.evaluation.activations import dataset_name
-from trainer.evaluation.champion import Production
+from trainer.evaluation.champion import Champion
 from trainer.evaluation.evaluate import Evaluation, Logits, evaluate, predict
-from trainer.evaluation.temperature import tempered
+from trainer.evaluation.temperature import fit_temperature
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.lease import Lease
 from trainer.jobs.states import Phase
 from trainer.jobs.values import Job, JobSpec
 from trainer.pipeline.encoder import Encoder
-from trainer.pipeline.job_result import Findings
+from trainer.pipeline.job_result import JobFindings
 from trainer.pipeline.lineage import origin
 from trainer.pipeline.prepare import Prepared
 from trainer.pipeline.prompt_run import PromptRun
-from trainer.pipeline.publish import Draft, Publisher
+from trainer.pipeline.publish import AdapterDraft, Publisher
 from trainer.pipeline.reference_runs import References, curve_shares
 from trainer.pipeline.reporting import Reporting, sampled
 from trainer.pipeline.validation import validated
 from trainer.recipe.recipe import PROMPT
 from trainer.recipe.search_space import candidates
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.cost_model import RunWork, added, judging, num_tokens, part, whole_base
-from trainer.training.eta import Pace
-from trainer.training.experiment import Practised, practise
+from trainer.training.cost_model import RunCost, added, judging, num_tokens, part, whole_base
+from trainer.training.eta import EtaEstimator
+from trainer.training.experiment import ExperimentResult, run_experiment
 from trainer.training.progress import Progress
-from trainer.training.rhythm import Rhythm
-from trainer.training.run_config import Course
-from trainer.training.run_result import Outcome, seeds_report
-from trainer.training.runs import Keeping, Runs
+from trainer.training.rhythm import CheckpointInterval
+from trainer.training.run_config import RunConfig
+from trainer.training.run_result import RunResult, seeds_report
+from trainer.training.runs import CheckpointConfig, Runs
 
 #: about what the report and the baselines take, in a child of their own
 REPORT_S = 3.0
@@ -101,14 +101,14 @@ class JobRun:
         base = (tools.port.info, tools.tokenizer, tools.embedder)
         prepared = validated(tools.files, spec, *base, check)
         self._spec = prepared.spec
-        tell_findings(self._lease, prepared.findings)
+        emit_findings(self._lease, prepared.findings)
         if self._spec.kind == PROMPT:
             return self._prompted(prepared, keeping)
         self._lease.enter(Phase.TOKENIZING)
         course, rows = self._encoder.course(prepared)
         self._progress = self._watched(course, rows)
         with self._runs(course, rows, keeping) as runs:
-            practised = practise(runs, self._spec, self._tried(), self._lease)
+            practised = run_experiment(runs, self._spec, self._tried(), self._lease)
             self._lease.enter(Phase.EVALUATING)
             found, tests = self._judged(prepared, rows, practised)
             self._lease.enter(Phase.REPORTING, result=found.report())
@@ -119,7 +119,9 @@ class JobRun:
             version = self._publish(found, report, beside)
         return version, self._result(version, report)
 
-    def _prompted(self, prepared: Prepared, keeping: Keeping) -> tuple[Version, dict[str, Any]]:
+    def _prompted(
+        self, prepared: Prepared, keeping: CheckpointConfig
+    ) -> tuple[Version, dict[str, Any]]:
         """A version without weights: examples are all that it has learned."""
         tools = self._tools
         prompt = PromptRun(tools.port, tools.registry, tools.tokenizer, tools.proof_slot)
@@ -140,25 +142,25 @@ class JobRun:
                 f"worker runs {info.base} ({info.fingerprint[:12]}…)."
             )
 
-    def _keeping(self) -> Keeping:
+    def _keeping(self) -> CheckpointConfig:
         """Raises StorageFailed."""
         tools = self._tools
         taken = tools.checkpoints.take(self._lease.claim)
-        rhythm = Rhythm(tools.checkpoint_s, tools.clock)
-        return Keeping(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
+        rhythm = CheckpointInterval(tools.checkpoint_s, tools.clock)
+        return CheckpointConfig(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
 
-    def _runs(self, course: Course, rows: list[EncodedRow], keeping: Keeping) -> Runs:
+    def _runs(self, course: RunConfig, rows: list[EncodedRow], keeping: CheckpointConfig) -> Runs:
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
         return Runs(self._tools.port, course, self._progress, name, keeping)
 
-    def _watched(self, course: Course, rows: list[EncodedRow]) -> Progress:
+    def _watched(self, course: RunConfig, rows: list[EncodedRow]) -> Progress:
         settings = self._spec.settings
         again = [*course.dev, *sampled(course.train)]
         return Progress(
-            pace=Pace(self._tools.clock),
+            pace=EtaEstimator(self._tools.clock),
             advance=self._watch,
             tell=self._lease.tell,
-            later=[part(RunWork.of(course), share) for share in curve_shares(settings)],
+            later=[part(RunCost.of(course), share) for share in curve_shares(settings)],
             afterwards=added(
                 [
                     judging(course, rows, again),
@@ -172,26 +174,26 @@ class JobRun:
         return candidates(self._spec, self._tools.port.info)
 
     def _judged(
-        self, prepared: Prepared, rows: list[EncodedRow], practised: Practised
-    ) -> tuple[Findings, list[Evaluation]]:
+        self, prepared: Prepared, rows: list[EncodedRow], practised: ExperimentResult
+    ) -> tuple[JobFindings, list[Evaluation]]:
         """The one look at the test rows, after all that could be chosen was chosen."""
         outcomes, kept = practised.outcomes, practised.kept
         head = self._tempered(kept)
         tests = [self._answered(rows, head, each.opened.slot) for each in outcomes]
-        found = Findings(
+        found = JobFindings(
             prepared=prepared, head=head, rows=rows, practised=practised,
             test=tests[outcomes.index(kept)], seeds=seeds_report(outcomes, tests),
         )  # fmt: skip
-        tell_findings(self._lease, found.afterwards)
+        emit_findings(self._lease, found.afterwards)
         return found, tests
 
-    def _tempered(self, kept: Outcome) -> dict[str, Any]:
+    def _tempered(self, kept: RunResult) -> dict[str, Any]:
         course, slot = kept.course, kept.opened.slot
 
         def answers() -> list[Logits]:
             return predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
 
-        return tempered(course.head, course.dev, answers)
+        return fit_temperature(course.head, course.dev, answers)
 
     def _answered(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
         found = evaluate(self._tools.port, rows, head, slot, self._progress.waiting)
@@ -203,9 +205,9 @@ class JobRun:
             raise EngineGone
         self._lease.advance(share, eta_s)
 
-    def _reporting(self, rows: list[EncodedRow], keeping: Keeping) -> Reporting:
+    def _reporting(self, rows: list[EncodedRow], keeping: CheckpointConfig) -> Reporting:
         tools, waiting = self._tools, self._lease.check
-        production = Production(
+        production = Champion(
             port=tools.port, registry=tools.registry, slot=tools.proof_slot,
             encode=self._encoder.as_served, waiting=waiting,
         )  # fmt: skip
@@ -219,11 +221,11 @@ class JobRun:
         )  # fmt: skip
 
     def _publish(
-        self, found: Findings, report: dict[str, Any], beside: dict[str, bytes]
+        self, found: JobFindings, report: dict[str, Any], beside: dict[str, bytes]
     ) -> Version:
         tools, spec = self._tools, self._spec
         made_of = origin(self._job.id, found.kept.spec, found.prepared.sha256s)
-        draft = Draft(
+        draft = AdapterDraft(
             tenant=spec.tenant, task=spec.task, promote=spec.promote, fence=self._job.id,
             lineage={**report, **made_of}, head=found.head, rows=found.rows,
             logits=found.test.logits, beside=beside,

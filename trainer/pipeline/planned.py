@@ -10,7 +10,7 @@ from engine.port import EngineInfo
 from trainer.jobs.values import JobSpec
 from trainer.pipeline.reference_runs import curve_shares
 from trainer.recipe.search_space import candidates
-from trainer.training.cost_model import RunWork, halved
+from trainer.training.cost_model import RunCost, halved
 from trainer.training.search import REDUCTION
 
 
@@ -21,7 +21,7 @@ def planned_epochs(spec: JobSpec, info: EngineInfo) -> float:
     """
     tried = candidates(spec, info)
     search = spec.settings.search
-    works = [RunWork(fill=0.0, epoch=1.0, dev=0.0, epochs=each.settings.epochs) for each in tried]
+    works = [RunCost(fill=0.0, epoch=1.0, dev=0.0, epochs=each.settings.epochs) for each in tried]
     usual = fmean(work.epochs for work in works)
     ran = halved(works, REDUCTION) if search is not None and search.halving else works
     curve = sum(curve_shares(spec.settings))

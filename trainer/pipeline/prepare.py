@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from engine.port import EngineInfo
 from engine.text.tokenizer import Tokenizer
-from trainer.data_checks.checks import diagnose
+from trainer.data_checks.checks import run_checks
 from trainer.data_checks.few_shot import few_shot
-from trainer.data_checks.finding import Finding, Severity, refusal, told
+from trainer.data_checks.finding import Finding, Severity, notice_finding, refusal_finding
 from trainer.data_checks.spelling import difference, spelling_key
 from trainer.data_checks.subject import Likeness, Subject
 from trainer.data_checks.tokens import rewritten_answers
@@ -142,7 +142,7 @@ def examine(
         subject = reading.split(subject)
     if not reading.errors and info is not None:
         reading.fit(subject, info)
-    found = diagnose(subject) if subject.examples else []
+    found = run_checks(subject) if subject.examples else []
     effective, changes = few_shot(subject) if not reading.errors else (spec, [])
     return Examination(
         subject=subject,
@@ -177,7 +177,7 @@ class _Reading:
         """All but the notices, which are kept."""
         for row in rows:
             if isinstance(row, Notice):
-                self.notices.append(told(filename, row))
+                self.notices.append(notice_finding(filename, row))
             else:
                 yield row
 
@@ -235,7 +235,7 @@ class _Reading:
     def _refuse(self, filename: str, errors: list[BadDataset]) -> None:
         self.errors += errors
         for code in dict.fromkeys(error.code for error in errors):
-            self.refusals.append(refusal(filename, [e for e in errors if e.code == code]))
+            self.refusals.append(refusal_finding(filename, [e for e in errors if e.code == code]))
 
 
 def _variants(new: list[str], known: set[str]) -> str:

@@ -18,9 +18,9 @@ from engine.port import Done, EnginePort, File, Inspect, Inspected, Load, Loaded
 from engine.text.prompts import PROMPT_FILES, Prompter
 from engine.text.tokenizer import Tokenizer
 from trainer.dataset.encode import head_for
-from trainer.dataset.prompt_rows import covering, encode_lessons
-from trainer.engine_client import ask
-from trainer.evaluation.champion import Production
+from trainer.dataset.prompt_rows import covering, encode_prompt_rows
+from trainer.engine_client import call
+from trainer.evaluation.champion import Champion
 from trainer.evaluation.evaluate import Logits, predict
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
@@ -31,7 +31,7 @@ from trainer.pipeline.prepare import Prepared
 from trainer.pipeline.reporting import Reporting
 from trainer.readers.example import Example, Turn
 from trainer.recipe.recipe import PROMPT
-from trainer.report.evidence import Answered, Evidence
+from trainer.report.report_input import Answered, ReportInput
 
 MAX_EXAMPLES = 8
 #: of what the base reads; the rest is for what is asked, and for the answer
@@ -66,7 +66,7 @@ class PromptRun:
                 staging.write(name, [content])
             self._registry.check(staging)
             step = Inspect(directory=str(staging.path), head=head)
-            found = ask(self._port, step, Inspected)
+            found = call(self._port, step, Inspected)
             lease.enter(Phase.EVALUATING)
             judged = Answered(rows=test, logits=self._answers(staging.path, found, test, lease))
             lease.enter(Phase.REPORTING)
@@ -98,7 +98,7 @@ class PromptRun:
         return _with_examples(bare, examples)
 
     def _encoded(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        return encode_lessons(rows, head, self._prompter, self._port.info.max_tokens)
+        return encode_prompt_rows(rows, head, self._prompter, self._port.info.max_tokens)
 
     def _answers(
         self, directory: Path, found: Inspected, rows: list[EncodedRow], lease: Lease
@@ -106,13 +106,13 @@ class PromptRun:
         head = found.semantics["head"]
         files = [_file(directory, role, name) for role, name in sorted(found.files.items())]
         name = f"prompt/{hashlib.sha256(str(head).encode()).hexdigest()}"
-        ask(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
+        call(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
         try:
             place = {self._proof_slot: name}
             return predict(self._port, rows, head, self._proof_slot, lease.check, place)
         finally:
             with suppress(EngineGone):  # then nothing is loaded any more
-                ask(self._port, Unload(digest=name), Done)
+                call(self._port, Unload(digest=name), Done)
 
     def _evidence(
         self,
@@ -120,12 +120,12 @@ class PromptRun:
         learned: tuple[list[EncodedRow], list[EncodedRow]],
         test: Answered,
         head: dict[str, Any],
-        production: Production,
-    ) -> Evidence:
+        production: Champion,
+    ) -> ReportInput:
         spec, (train, dev) = prepared.spec, learned
         given = [row.example for row in test.rows]
         run = {"seed": spec.settings.seed, "kept": True, "epochs": [], "test": _metrics(test, head)}
-        return Evidence(
+        return ReportInput(
             head=head,
             train=train,
             dev=dev,
@@ -149,7 +149,7 @@ def _metrics(test: Answered, head: dict[str, Any]) -> dict[str, Any]:
     return dict(data.measure(truth, data.guesses(test.rows, test.logits, head)))
 
 
-def _result(prepared: Prepared, head: dict[str, Any], evidence: Evidence) -> dict[str, Any]:
+def _result(prepared: Prepared, head: dict[str, Any], evidence: ReportInput) -> dict[str, Any]:
     return {
         "metrics": {"dev": {}, "test": evidence.runs[0]["test"]},
         "trainable_parameters": 0,

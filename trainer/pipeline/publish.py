@@ -31,14 +31,14 @@ from engine.port import (
     Saved,
     Unload,
 )
-from trainer.engine_client import ask
+from trainer.engine_client import call
 from trainer.errors import ReloadMismatch, TensorsUnmoved
 from trainer.evaluation.evaluate import Logits, predict
 from trainer.heads.encoded import EncodedRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+class AdapterDraft:
     """What is to be published, under which name, and the evaluation it must reproduce."""
 
     tenant: str
@@ -74,11 +74,11 @@ class Publisher:
         self._waiting = waiting
         self._confirm = confirm
 
-    def publish(self, slot: int, draft: Draft) -> Version:
+    def publish(self, slot: int, draft: AdapterDraft) -> Version:
         """Raises TensorsUnmoved or ReloadMismatch; nothing is published then."""
         with self._registry.stage() as staging:
             save = Save(slot=slot, directory=str(staging.path), head=draft.head)
-            saved = ask(self._port, save, Saved)
+            saved = call(self._port, save, Saved)
             if saved.unmoved:
                 raise TensorsUnmoved(saved.unmoved)
             self._registry.check(staging)
@@ -103,7 +103,7 @@ class Publisher:
 
     def _inspected(self, directory: Path, saved: Saved) -> Inspected:
         head = saved.semantics["head"]
-        found = ask(self._port, Inspect(directory=str(directory), head=head), Inspected)
+        found = call(self._port, Inspect(directory=str(directory), head=head), Inspected)
         if found.semantics["head"] != head or found.files != saved.files:
             raise ReloadMismatch("The saved files do not say of themselves what was saved.")
         return found
@@ -111,7 +111,7 @@ class Publisher:
     def _base(self) -> dict[str, str]:
         return {"fingerprint": self._port.info.fingerprint, "name": self._port.info.base}
 
-    def _prove(self, directory: Path, found: Inspected, draft: Draft) -> None:
+    def _prove(self, directory: Path, found: Inspected, draft: AdapterDraft) -> None:
         """The files, read back as serving reads them, answer every test row bit for bit as the
         trained slot did.
         """
@@ -122,7 +122,7 @@ class Publisher:
         # not the bare digest: the same weights may be served already, and must not be unloaded
         # under a caller
         name = f"{manifest.digest}/proof/{draft.fence}"
-        ask(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
+        call(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
         try:
             place = {self._proof_slot: name}
             logits = predict(
@@ -130,7 +130,7 @@ class Publisher:
             )
         finally:
             with suppress(EngineGone):  # then nothing is loaded any more
-                ask(self._port, Unload(digest=name), Done)
+                call(self._port, Unload(digest=name), Done)
         num_wrong = sum(not _same(a, b) for a, b in zip(logits, draft.logits, strict=True))
         if num_wrong:
             raise ReloadMismatch(

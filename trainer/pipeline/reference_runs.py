@@ -16,14 +16,14 @@ from engine.heads import head_kind
 from engine.heads.generate import GenerateHead
 from engine.port import EngineInfo
 from trainer.errors import TrainingDiverged
-from trainer.evaluation.evaluate import guesses
+from trainer.evaluation.evaluate import predictions_of
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
-from trainer.pipeline.job_result import Findings
+from trainer.pipeline.job_result import JobFindings
 from trainer.sandbox.command import ask_child
 from trainer.settings.settings import TrainingSettings
-from trainer.training.run_config import Course
-from trainer.training.run_result import Outcome
+from trainer.training.run_config import RunConfig
+from trainer.training.run_result import RunResult
 from trainer.training.runs import Runs
 
 #: of the rows, beside all of them
@@ -40,12 +40,12 @@ class References:
     """`runs` opens trainings on a course; `waiting` may raise to end any of it."""
 
     info: EngineInfo
-    runs: Callable[[Course], AbstractContextManager[Runs]]
+    runs: Callable[[RunConfig], AbstractContextManager[Runs]]
     waiting: Callable[[], None]
     #: full fine-tuning, where it is wanted, may take this long
     timeout_s: float = 4 * 3600.0
 
-    def learning_curve(self, whole: Outcome) -> list[dict[str, Any]] | None:
+    def learning_curve(self, whole: RunResult) -> list[dict[str, Any]] | None:
         """What a quarter, a half and all of the rows reach on dev, from one and the same seed."""
         course = whole.course
         if not curve_shares(whole.spec.settings) or not course.dev:
@@ -61,7 +61,7 @@ class References:
                     points.append(_point(share, len(rows), part))
         return [*points, _point(1.0, len(course.train), whole)]
 
-    def full_finetuning(self, found: Findings) -> dict[str, Any] | None:
+    def full_finetuning(self, found: JobFindings) -> dict[str, Any] | None:
         """{"guesses", …} of a copy of the base, trained whole; {"error"} where it was not."""
         spec, head = found.kept.spec, found.head
         if not spec.settings.full_finetuning:
@@ -79,7 +79,7 @@ class References:
         logits = [
             kind.merged(list(islice(answers, len(row.pieces))), row.encodings) for row in found.rows
         ]
-        return {**answer, "guesses": guesses(found.rows, logits, found.kept.course.head)}
+        return {**answer, "guesses": predictions_of(found.rows, logits, found.kept.course.head)}
 
     def _problem(self, head: dict[str, Any], num_base: int) -> str | None:
         if head["kind"] in (GenerateHead.name, "embed") or self.info.family == "seq2seq":
@@ -91,7 +91,7 @@ class References:
             )
         return None
 
-    def _question(self, found: Findings) -> dict[str, Any]:
+    def _question(self, found: JobFindings) -> dict[str, Any]:
         course, settings = found.kept.course, found.kept.spec.settings
         parts = {"train": course.train, "test": found.rows}
         return {
@@ -112,7 +112,7 @@ def curve_shares(settings: TrainingSettings) -> tuple[float, ...]:
     return _SHARES if settings.learning_curve else ()
 
 
-def _point(share: float, num_rows: int, outcome: Outcome) -> dict[str, Any]:
+def _point(share: float, num_rows: int, outcome: RunResult) -> dict[str, Any]:
     data, dev = HEAD_DATA[outcome.course.head["kind"]], outcome.kept.dev
     value = next(dev[name] for name in data.metrics if name in dev)
     better = data.more_is_better

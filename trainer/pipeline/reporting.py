@@ -12,17 +12,17 @@ from typing import Any
 from engine.heads.generate import GenerateHead
 from engine.port import EnginePort
 from trainer.evaluation.activations import fill
-from trainer.evaluation.champion import Production
+from trainer.evaluation.champion import Champion
 from trainer.evaluation.evaluate import Evaluation, predict
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
-from trainer.jobs.events import Tell
-from trainer.pipeline.job_result import Findings, comparison_warnings
+from trainer.jobs.events import EmitEvent
+from trainer.pipeline.job_result import JobFindings, comparison_warnings
 from trainer.pipeline.reference_runs import References
-from trainer.report.evidence import Answered, Evidence
+from trainer.report.report_input import Answered, ReportInput
 from trainer.report.reporter import report_of
 from trainer.report.summary import summary
-from trainer.training.run_result import Outcome
+from trainer.training.run_result import RunResult
 
 #: the name it is kept under beside its version
 REPORT = "report"
@@ -35,14 +35,14 @@ class Reporting:
     """One job's way to its report. `waiting` is called between steps and may raise to end it."""
 
     port: EnginePort
-    production: Production
+    production: Champion
     references: References
     timeout_s: float
     waiting: Callable[[], None]
-    tell: Tell
+    tell: EmitEvent
 
     def complete(
-        self, found: Findings, outcomes: Sequence[Outcome], tests: Sequence[Evaluation]
+        self, found: JobFindings, outcomes: Sequence[RunResult], tests: Sequence[Evaluation]
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
         """The job's result with all that was judged, and the documents to keep beside the
         version.
@@ -50,7 +50,7 @@ class Reporting:
         return self.judged(found.report(), self._evidence(found, outcomes, tests))
 
     def judged(
-        self, result: dict[str, Any], evidence: Evidence
+        self, result: dict[str, Any], evidence: ReportInput
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
         """`result`, completed by what the evidence says; and the documents."""
         head = evidence.head["kind"]
@@ -67,11 +67,11 @@ class Reporting:
         return result, {REPORT: json.dumps(answer["report"]).encode()}
 
     def _evidence(
-        self, found: Findings, outcomes: Sequence[Outcome], tests: Sequence[Evaluation]
-    ) -> Evidence:
+        self, found: JobFindings, outcomes: Sequence[RunResult], tests: Sequence[Evaluation]
+    ) -> ReportInput:
         course, opened = found.kept.course, found.kept.opened
         test = [row.example for row in found.rows]
-        return Evidence(
+        return ReportInput(
             head=found.head,
             train=course.train,
             dev=course.dev,
@@ -90,7 +90,7 @@ class Reporting:
             ),
         )
 
-    def _sampled(self, found: Findings) -> Answered:
+    def _sampled(self, found: JobFindings) -> Answered:
         """Evenly out of the training rows; a text takes too long to write again."""
         rows: Sequence[EncodedRow] = found.kept.course.train
         if found.head["kind"] == GenerateHead.name:
@@ -107,7 +107,7 @@ def sampled(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
     return rows[:: -(-len(rows) // _MOST_SAMPLED)]
 
 
-def _run(outcome: Outcome, test: Evaluation, found: Findings) -> dict[str, Any]:
+def _run(outcome: RunResult, test: Evaluation, found: JobFindings) -> dict[str, Any]:
     """One seed's curves, as the page draws them."""
     metrics = HEAD_DATA[found.head["kind"]].metrics
     epochs = [

@@ -18,7 +18,7 @@ from trainer.pipeline.encoder import Encoder
 from trainer.pipeline.prepare import Prepared
 from trainer.readers.example import Example
 from trainer.recipe.recipe import PROMPT
-from trainer.training.run_config import Course
+from trainer.training.run_config import RunConfig
 
 #: batches that are timed, and how large they are at most: time goes by tokens, not by rows
 SAMPLE_BATCHES = 3
@@ -43,7 +43,7 @@ class Sample:
     train: list[Example] = field(default_factory=list)
     dev: list[Example] = field(default_factory=list)
 
-    def course(self, info: EngineInfo, tokenizer: Tokenizer) -> Course:
+    def course(self, info: EngineInfo, tokenizer: Tokenizer) -> RunConfig:
         """The sample as rows, at a rate that harms nothing."""
         settings = spec_of(self.spec, self.spec["tenant"]).settings
         encoder = Encoder(info=info, tokenizer=tokenizer)
@@ -51,7 +51,7 @@ class Sample:
             *(encoder.rows(rows, self.head, settings.max_tokens) for rows in (self.train, self.dev))
         )
         rows = min(settings.batch_rows, SAMPLE_ROWS)
-        return Course(
+        return RunConfig(
             train=train, dev=dev, head=self.head, learning_rate=1e-6,
             settings=replace(settings, epochs=2, patience=2, batch_rows=rows),
             frozen_share=self.frozen_share,

@@ -14,7 +14,7 @@ import msgspec
 
 from engine.port import EngineInfo
 from engine.text.tokenizer import Tokenizer
-from trainer.data_checks.finding import refusal
+from trainer.data_checks.finding import refusal_finding
 from trainer.errors import BadDataset, UnknownFile
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.job_files import GivenFiles
@@ -27,7 +27,7 @@ from trainer.pipeline.check_errors import (
     TooMuchMemory,
     TooMuchTime,
 )
-from trainer.pipeline.job_checks import Checked, own_job_checks
+from trainer.pipeline.job_checks import Checked, in_process_job_checks
 from trainer.pipeline.sample import Sample
 from trainer.sandbox.fork_server import ChildEnded, End, ForkServer
 from trainer.sandbox.limits import MIB, ChildLimits
@@ -48,7 +48,7 @@ class _Question(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: int
 
 
-class ChildJobChecks:
+class SandboxedJobChecks:
     """Each check in a child of its own."""
 
     def __init__(
@@ -67,7 +67,7 @@ class ChildJobChecks:
         try:
             answer = self._asked("check", spec, cancelled)
         except BadDataset as error:  # said of a file like any fault of it
-            found = refusal(self._files.get(spec.tenant, spec.file_id).filename, [error])
+            found = refusal_finding(self._files.get(spec.tenant, spec.file_id).filename, [error])
             return Checked(ok=False, rows={"file": 0}, kind=spec.kind, findings=[found.to_json()])
         return msgspec.msgpack.decode(answer, type=Checked)
 
@@ -140,7 +140,7 @@ def main(argument: bytes) -> bytes:
         paths={file_id: Path(path) for file_id, path in question.paths.items()},
     )
     tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
-    checks = own_job_checks(files, info, tokenizer, question.max_rows)
+    checks = in_process_job_checks(files, info, tokenizer, question.max_rows)
     answer = getattr(checks, question.of)(spec_of(question.spec, question.spec["tenant"]))
     return msgspec.msgpack.encode(answer, enc_hook=_plain)
 

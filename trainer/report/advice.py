@@ -21,7 +21,7 @@ _WIDE = 0.1
 _FEW_OF_A_LABEL = 8
 
 
-def advice(report: Report) -> list[str]:
+def advise(report: Report) -> list[str]:
     """Sentences, the most important first."""
     each: tuple[Callable[[Report], Iterator[str]], ...] = (
         _worth, _fit, _seeds, _rows, _labels, _confidence, _more_data, _frozen, _suspects,

@@ -30,7 +30,7 @@ _WORKING_MIB = 64
 _MOST_DECIMALS = 12
 
 
-def rival_answers(head: str, train: Rows, dev: Rows, test: Rows) -> Answers:
+def baseline_answers(head: str, train: Rows, dev: Rows, test: Rows) -> Answers:
     """By the name of each rival."""
     compare: dict[str, Callable[[Rows, Rows, Rows], Answers]] = {
         "classify": _several if isinstance(test[0]["label"], list) else _logistic,

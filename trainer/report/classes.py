@@ -12,7 +12,7 @@ from trainer.metrics.metrics import entities, precision_recall_f1
 MAX_CLASSES = 40
 
 
-def classes(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> list[dict[str, Any]]:
+def class_scores(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> list[dict[str, Any]]:
     """[{"label", "rows", "precision", "recall", "f1"}], worst first; none where there are none."""
     if not truth or head not in ("classify", "tag"):
         return []

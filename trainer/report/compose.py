@@ -11,18 +11,18 @@ from statistics import fmean, stdev
 from typing import Any
 
 from trainer.heads import HEAD_DATA
-from trainer.report.advice import advice
-from trainer.report.baselines import rival_answers
+from trainer.report.advice import advise
+from trainer.report.baselines import baseline_answers
 from trainer.report.calibration import calibration
-from trainer.report.classes import classes
+from trainer.report.classes import class_scores
 from trainer.report.comparison import comparison
 from trainer.report.confusion import confusion
+from trainer.report.label_issues import find_label_issues
 from trainer.report.learning_curve import learning_curve
-from trainer.report.measures import measures
 from trainer.report.resampling import CONFIDENCE, intervals
 from trainer.report.scores import scores_of
 from trainer.report.slices import slices
-from trainer.report.suspects import suspects
+from trainer.report.test_metrics import compute_metrics
 
 Evidence = Mapping[str, Any]
 #: of a report for people: more labels than these are not named one by one
@@ -38,9 +38,9 @@ def compose(evidence: Evidence) -> dict[str, Any]:
     """{"metrics", "baseline", "report"}."""
     head, test = evidence["head"]["kind"], evidence["test"]
     truth, guesses = [row["label"] for row in test], evidence["test_guesses"]
-    metrics = measures(head, truth, guesses)
-    rivals = rival_answers(head, evidence["train"], evidence["dev"], test)
-    baseline = {name: measures(head, truth, answers) for name, answers in rivals.items()}
+    metrics = compute_metrics(head, truth, guesses)
+    rivals = baseline_answers(head, evidence["train"], evidence["dev"], test)
+    baseline = {name: compute_metrics(head, truth, answers) for name, answers in rivals.items()}
     found = intervals(scores_of(head, truth, guesses), len(truth))
     main = next((name for name in evidence["metrics"] if name in found), None)
     report: dict[str, Any] = {
@@ -54,7 +54,7 @@ def compose(evidence: Evidence) -> dict[str, Any]:
         "production": _production(evidence["production"]),
         "seeds": _seeds(evidence, main),
         "calibration": calibration(evidence["head"], evidence["test_logits"], truth),
-        "classes": classes(head, truth, guesses),
+        "classes": class_scores(head, truth, guesses),
         "confusion": confusion(truth, guesses),
         "slices": slices(head, evidence["train"], test, guesses, main) if main else [],
         "suspects": _suspects(evidence),
@@ -66,7 +66,7 @@ def compose(evidence: Evidence) -> dict[str, Any]:
         "warnings": evidence["warnings"],
         "findings": evidence["findings"],
     }
-    report["advice"] = advice(report)
+    report["advice"] = advise(report)
     answer = {"metrics": metrics, "baseline": baseline, "report": report}
     return {name: _finite(part) for name, part in answer.items()}
 
@@ -128,8 +128,8 @@ def _seeds(evidence: Evidence, main: str | None) -> dict[str, Any] | None:
 def _suspects(evidence: Evidence) -> list[dict[str, Any]]:
     sample = [evidence["train"][index] for index in evidence["sample"]]
     return [
-        *suspects("test", evidence["test"], evidence["test_guesses"], _losses(evidence)),
-        *suspects("train", sample, evidence["sample_guesses"], evidence["sample_losses"]),
+        *find_label_issues("test", evidence["test"], evidence["test_guesses"], _losses(evidence)),
+        *find_label_issues("train", sample, evidence["sample_guesses"], evidence["sample_losses"]),
     ]
 
 
@@ -160,7 +160,7 @@ def _reference(evidence: Evidence, truth: Sequence[Any], main: str | None) -> di
         head, truth, evidence["test_guesses"], given["guesses"], "full fine-tuning of the base"
     )
     kept = {name: value for name, value in given.items() if name != "guesses"}
-    metrics = measures(head, truth, given["guesses"])
+    metrics = compute_metrics(head, truth, given["guesses"])
     return {**kept, "metrics": metrics, "metric": main, **(found or {})}
 
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from trainer.report.evidence import Evidence
+from trainer.report.report_input import ReportInput
 from trainer.sandbox.command import ask_child
 
 MODULE = "trainer.report"
@@ -21,7 +21,7 @@ _DIGITS = 6
 
 
 def report_of(
-    evidence: Evidence, *, timeout_s: float, waiting: Callable[[], None] = lambda: None
+    evidence: ReportInput, *, timeout_s: float, waiting: Callable[[], None] = lambda: None
 ) -> dict[str, Any]:
     """{"metrics", "baseline", "report"}; where the child failed or took too long, {"error"}.
 

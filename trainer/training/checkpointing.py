@@ -9,15 +9,15 @@ from typing import Any
 
 from engine.errors import CheckpointFailed
 from engine.port import EnginePort
-from trainer.jobs.events import CHECKPOINT, Tell
+from trainer.jobs.events import CHECKPOINT, EmitEvent
 from trainer.training.loop_state import LoopState
 from trainer.training.progress import Progress
-from trainer.training.rhythm import Rhythm
+from trainer.training.rhythm import CheckpointInterval
 from trainer.training.run_checkpoints import RunCheckpoints
 
 
 @dataclass(slots=True, kw_only=True)
-class KeptRun:
+class CheckpointCallback:
     """A `Watcher` that hands on what it sees. A checkpoint that cannot be written is told of, and
     the run goes on without it.
     """
@@ -26,8 +26,8 @@ class KeptRun:
     slot: int
     progress: Progress
     checkpoints: RunCheckpoints
-    rhythm: Rhythm
-    tell: Tell
+    rhythm: CheckpointInterval
+    tell: EmitEvent
     #: what tells this run from the job's others
     facts: dict[str, Any]
     _failed: bool = field(init=False, default=False)

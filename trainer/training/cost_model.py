@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from trainer.heads.encoded import EncodedRow
-from trainer.training.run_config import Course
+from trainer.training.run_config import RunConfig
 
 #: sorts of work: rows that are trained on, and rows that only go forwards, to be answered or to
 #: fill what training starts with
@@ -25,7 +25,7 @@ _BESIDE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunWork:
+class RunCost:
     """One run, epoch by epoch."""
 
     #: units of its rows' prefix, of each epoch, and of the dev rows after it
@@ -38,7 +38,7 @@ class RunWork:
     frozen_share: float = 0.0
 
     @classmethod
-    def of(cls, course: Course) -> RunWork:
+    def of(cls, course: RunConfig) -> RunCost:
         tokens, frozen = num_tokens(course.train), course.frozen_share
         return cls(
             fill=tokens * frozen,
@@ -57,17 +57,17 @@ class RunWork:
         }
 
 
-def part(work: RunWork, share: float) -> RunWork:
+def part(work: RunCost, share: float) -> RunCost:
     """Of a run on a share of the training rows."""
     return replace(work, fill=work.fill * share, epoch=work.epoch * share)
 
 
-def whole_base(course: Course) -> Work:
+def whole_base(course: RunConfig) -> Work:
     """Of full fine-tuning on the same rows."""
     return {TRAINED: num_tokens(course.train) * course.settings.epochs * _TRAINED_WHOLE}
 
 
-def judging(course: Course, tests: Sequence[EncodedRow], again: Sequence[EncodedRow]) -> Work:
+def judging(course: RunConfig, tests: Sequence[EncodedRow], again: Sequence[EncodedRow]) -> Work:
     """After training: test rows for every seed, and as the proof of what is saved by the path that
     serves, which keeps nothing; rows that the report looks at again.
     """
@@ -76,7 +76,7 @@ def judging(course: Course, tests: Sequence[EncodedRow], again: Sequence[Encoded
     return {ANSWERED: num_tests * (1 + frozen) + num_answers * (1 - frozen)}
 
 
-def unfilled(works: Iterable[RunWork], filled: Iterable[float]) -> list[RunWork]:
+def unfilled(works: Iterable[RunCost], filled: Iterable[float]) -> list[RunCost]:
     """The same runs, without the prefixes that an earlier one has filled by then."""
     seen, found = set(filled), []
     for work in works:
@@ -98,10 +98,10 @@ def added(works: Iterable[Work]) -> Work:
     return dict(found)
 
 
-def mean_work(works: Sequence[RunWork]) -> RunWork:
+def mean_work(works: Sequence[RunCost]) -> RunCost:
     """Of the one that wins, whichever it is: its prefix was filled before."""
     num = len(works)
-    return RunWork(
+    return RunCost(
         fill=0.0,
         epoch=sum(work.epoch for work in works) / num,
         dev=sum(work.dev for work in works) / num,
@@ -109,12 +109,12 @@ def mean_work(works: Sequence[RunWork]) -> RunWork:
     )
 
 
-def halved(works: Sequence[RunWork], reduction: int) -> list[RunWork]:
+def halved(works: Sequence[RunCost], reduction: int) -> list[RunCost]:
     """The same runs with as many epochs as successive halving lets them have on average: at each
     rung one in `reduction` of those that came so far goes on, and always the first.
     """
     arrived: defaultdict[int, float] = defaultdict(float)
-    expected: list[RunWork] = []
+    expected: list[RunCost] = []
     for work in works:
         chance, epochs = 1.0, 0.0
         for number in range(1, int(work.epochs) + 1):

@@ -22,7 +22,7 @@ GRADIENT_FACTORS = (20.0, 5.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steadiness:
+class DivergenceDetector:
     """What the last calm steps were, and how many wild ones came since.
 
     A step is wild when its loss or its gradient is far above the median of the calm ones and above
@@ -39,14 +39,14 @@ class Steadiness:
     def is_lost(self) -> bool:
         return self.num_wild >= MAX_WILD
 
-    def after(self, loss: float, norm: float) -> Steadiness:
+    def after(self, loss: float, norm: float) -> DivergenceDetector:
         began = self.began
         if began is None and len(self.calm) == MIN_STEPS:
             began = self._medians()
         if began is not None and self._is_wild(loss, norm, began):
             return replace(self, began=began, num_wild=self.num_wild + 1)
         calm = (*self.calm, (loss, norm))[-WINDOW:]
-        return Steadiness(calm=calm, began=began, num_wild=0)
+        return DivergenceDetector(calm=calm, began=began, num_wild=0)
 
     def words(self, loss: float, norm: float) -> str:
         usual_loss, usual_norm = self._medians()
@@ -66,7 +66,7 @@ class Steadiness:
         return median(losses), median(norms)
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Steadiness:
+    def from_json(cls, raw: Mapping[str, Any]) -> DivergenceDetector:
         calm = tuple((loss, norm) for loss, norm in raw["calm"])
         began = None if raw["began"] is None else (raw["began"][0], raw["began"][1])
         return cls(calm=calm, began=began, num_wild=raw["num_wild"])

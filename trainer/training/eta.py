@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 _MEMORY = 0.95
 
 
-class Pace:
+class EtaEstimator:
     """Work comes in sorts (an epoch whose prefix is known is another than one whose is not), each
     with a rate of its own. A sort that was not measured yet goes at the rate of all the others.
     """

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from trainer.errors import TrainingDiverged
 from trainer.jobs.states import Phase
 from trainer.jobs.values import JobSpec
-from trainer.training.cost_model import RunWork, halved, mean_work
-from trainer.training.run_result import Outcome, best_of
+from trainer.training.cost_model import RunCost, halved, mean_work
+from trainer.training.run_result import RunResult, best_run
 from trainer.training.runs import Runs
 from trainer.training.search import REDUCTION, Search
 
@@ -20,21 +20,21 @@ _NUM_SEEDS_THERE_ARE = 2**31
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Practised:
+class ExperimentResult:
     """All runs of the chosen setting that came to their end, in the order of their seeds."""
 
-    outcomes: list[Outcome]
+    outcomes: list[RunResult]
     #: sentences about those that did not
     warnings: list[str]
     #: none without a search
     search: dict[str, Any] | None = None
 
     @property
-    def kept(self) -> Outcome:
-        return best_of(self.outcomes)
+    def kept(self) -> RunResult:
+        return best_run(self.outcomes)
 
 
-class Teller(Protocol):
+class EventSink(Protocol):
     """Who hears of what a job is doing; the lease of a running one."""
 
     def enter(self, phase: Phase) -> None: ...
@@ -42,14 +42,16 @@ class Teller(Protocol):
     def tell(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...
 
 
-def practise(runs: Runs, spec: JobSpec, candidates: list[JobSpec], teller: Teller) -> Practised:
+def run_experiment(
+    runs: Runs, spec: JobSpec, candidates: list[JobSpec], teller: EventSink
+) -> ExperimentResult:
     """Raises TrainingDiverged where nothing came to its end. `candidates` are the settings that a
     search tries; one is no search.
     """
     if len(candidates) == 1:
         return _seeds(runs, candidates[0], None, teller)
     halving = spec.settings.search is not None and spec.settings.search.halving
-    works = [RunWork.of(runs.course_of(each)) for each in candidates]
+    works = [RunCost.of(runs.course_of(each)) for each in candidates]
     # whichever wins has trained its first seed by then
     seeds = [mean_work(works)] * (spec.settings.seeds - 1)
     runs.expect([*(halved(works, REDUCTION) if halving else works), *seeds])
@@ -59,7 +61,9 @@ def practise(runs: Runs, spec: JobSpec, candidates: list[JobSpec], teller: Telle
     return replace(_seeds(runs, best.spec, best, teller), search=search.report())
 
 
-def _seeds(runs: Runs, chosen: JobSpec, done: Outcome | None, teller: Teller) -> Practised:
+def _seeds(
+    runs: Runs, chosen: JobSpec, done: RunResult | None, teller: EventSink
+) -> ExperimentResult:
     """The same setting from one seed after the other; the search's own run is the first of them."""
     teller.enter(Phase.TRAINING)
     outcomes, warnings = [done] if done else [], []
@@ -73,12 +77,12 @@ def _seeds(runs: Runs, chosen: JobSpec, done: Outcome | None, teller: Teller) ->
             teller.tell("run.diverged", warnings[-1], "warn", seed=spec.settings.seed)
             if len(warnings) == chosen.settings.seeds:
                 raise
-    return Practised(outcomes=outcomes, warnings=warnings)
+    return ExperimentResult(outcomes=outcomes, warnings=warnings)
 
 
-def _expected(runs: Runs, spec: JobSpec, outcomes: list[Outcome]) -> RunWork:
+def _expected(runs: Runs, spec: JobSpec, outcomes: list[RunResult]) -> RunCost:
     """As long as the seeds before took, that may have ended early."""
-    work = RunWork.of(runs.course_of(spec))
+    work = RunCost.of(runs.course_of(spec))
     ended = [len(outcome.state.epochs) for outcome in outcomes]
     return replace(work, epochs=fmean(ended)) if ended else work
 

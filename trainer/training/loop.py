@@ -14,13 +14,13 @@ from typing import Protocol
 from engine.errors import Diverged
 from engine.port import Done, EnginePort, Restore, Result, Snapshot, Train, Trained
 from trainer.dataset.batches import training_batches
-from trainer.engine_client import ask, await_answer
+from trainer.engine_client import await_result, call
 from trainer.errors import Paused, Stopping, TrainingDiverged
 from trainer.evaluation.activations import fill
 from trainer.evaluation.dev_score import dev_score
 from trainer.evaluation.evaluate import evaluate
 from trainer.training.loop_state import Epoch, LoopState
-from trainer.training.run_config import Course
+from trainer.training.run_config import RunConfig
 
 #: one step runs in the engine while the next already waits there
 IN_FLIGHT = 2
@@ -65,7 +65,7 @@ class Training:
 
     port: EnginePort
     slot: int
-    course: Course
+    course: RunConfig
     watcher: Watcher
     #: where the slot is, but for the steps on their way
     _state: LoopState = field(init=False, default_factory=LoopState)
@@ -83,7 +83,7 @@ class Training:
             self.watcher.left(self._state)
             raise
         if self._state.stale:
-            ask(self.port, Restore(slot=self.slot), Done)
+            call(self.port, Restore(slot=self.slot), Done)
         return self._state
 
     def _epochs(self) -> None:
@@ -116,7 +116,7 @@ class Training:
         is_whole = self.course.frozen_below(len(state.epochs)) is None
         better = is_whole and (state.best is None or score > state.best)
         if better:
-            ask(self.port, Snapshot(slot=self.slot), Done)
+            call(self.port, Snapshot(slot=self.slot), Done)
         epoch = Epoch(
             number=number,
             loss=loss,
@@ -184,7 +184,7 @@ class Training:
 
     def _learned(self, state: LoopState, future: Future[Result]) -> LoopState:
         try:
-            answer = await_answer(future, Trained)
+            answer = await_result(future, Trained)
         except Diverged as error:
             raise self._diverged(state.step, str(error)) from error
         loss, norm = answer.loss, answer.grad_norm

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from trainer.training.divergence import Steadiness
+from trainer.training.divergence import DivergenceDetector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class LoopState:
     best: tuple[float, ...] | None = None
     #: epochs since then
     stale: int = 0
-    steadiness: Steadiness = field(default_factory=Steadiness)
+    steadiness: DivergenceDetector = field(default_factory=DivergenceDetector)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -47,5 +47,5 @@ class LoopState:
     def from_json(cls, raw: Mapping[str, Any]) -> LoopState:
         epochs = tuple(Epoch(**each) for each in raw["epochs"])
         best = None if raw["best"] is None else tuple(raw["best"])
-        steadiness = Steadiness.from_json(raw["steadiness"])
+        steadiness = DivergenceDetector.from_json(raw["steadiness"])
         return cls(**{**raw, "epochs": epochs, "best": best, "steadiness": steadiness})

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from trainer.jobs.events import EPOCH
-from trainer.training.cost_model import ANSWERED, TRAINED, RunWork, Work, added, unfilled
+from trainer.training.cost_model import ANSWERED, TRAINED, RunCost, Work, added, unfilled
 from trainer.training.curves import overfits
-from trainer.training.eta import Pace
+from trainer.training.eta import EtaEstimator
 from trainer.training.loop_state import LoopState
-from trainer.training.run_config import Course
+from trainer.training.run_config import RunConfig
 
 GoesOn = Callable[[LoopState], bool]
 
@@ -31,34 +31,34 @@ class Progress:
     left) and may raise; `tell` hears of events.
     """
 
-    pace: Pace
+    pace: EtaEstimator
     advance: Callable[[float, float | None], None]
     tell: Callable[..., None]
     #: runs that come after all that is expected: those that only the report wants
-    later: list[RunWork] = field(default_factory=list)
+    later: list[RunCost] = field(default_factory=list)
     #: what comes after the runs: work by sort, and seconds that no work says
     afterwards: Work = field(default_factory=dict)
     afterwards_s: float = 0.0
     #: the prefixes that were computed, by where they end
     _filled: set[float] = field(init=False, default_factory=set)
-    _coming: list[RunWork] = field(init=False, default_factory=list)
+    _coming: list[RunCost] = field(init=False, default_factory=list)
     _run: _Run = field(init=False)
 
-    def expect(self, coming: Sequence[RunWork]) -> None:
+    def expect(self, coming: Sequence[RunCost]) -> None:
         """The runs that are still to come."""
         self._coming = list(coming)
         self._plan({})
 
     @contextmanager
     def run(
-        self, name: str, course: Course, goes_on: GoesOn, begun: LoopState | None = None
+        self, name: str, course: RunConfig, goes_on: GoesOn, begun: LoopState | None = None
     ) -> Iterator[None]:
         """What was done before, and what a run leaves undone because it ended early, nobody waits
         for.
         """
         coming = self._coming or self.later
         expected = coming.pop(0).epochs if coming else course.settings.epochs
-        (work,) = unfilled([replace(RunWork.of(course), epochs=expected)], self._filled)
+        (work,) = unfilled([replace(RunCost.of(course), epochs=expected)], self._filled)
         # opening a slot is no work that is counted
         self.pace.restart()
         num_epochs = len(begun.epochs) if begun else 0
@@ -117,9 +117,9 @@ class _Run:
     """The run that is on its way."""
 
     name: str
-    course: Course
+    course: RunConfig
     goes_on: GoesOn
-    work: RunWork
+    work: RunCost
     num_epochs: int = 0
     has_overfitted: bool = False
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 _SHARE = 20
 
 
-class Rhythm:
+class CheckpointInterval:
     """Every so many seconds, and at every epoch's end unless epochs are so short that writing would
     take more than its share.
     """

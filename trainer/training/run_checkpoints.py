@@ -12,14 +12,14 @@ from pathlib import Path
 from engine.atomic_files import remove, unfinished, write_whole
 from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.port import Checkpoint, Checkpointed, EnginePort
-from trainer.engine_client import ask
+from trainer.engine_client import call
 from trainer.training.loop_state import LoopState
 
 _STATE = "state.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class SavedRun:
     """What a run goes on from: where the loop is, and which directory the slot is opened with."""
 
     state: LoopState
@@ -33,11 +33,11 @@ class RunCheckpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def last(self) -> Kept | None:
+    def last(self) -> SavedRun | None:
         """The last one that was written whole. Raises BadCheckpoint."""
         try:
             found = json.loads((self._folder / _STATE).read_bytes())
-            return Kept(
+            return SavedRun(
                 state=LoopState.from_json(found["loop"]),
                 ended=found["ended"],
                 directory=self._folder / found["directory"],
@@ -55,7 +55,7 @@ class RunCheckpoints:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             before = self._directories()
             name = str(max((int(path.name) for path in before), default=0) + 1)
-            told = ask(
+            told = call(
                 port, Checkpoint(slot=slot, directory=str(self._folder / name)), Checkpointed
             )
             content = {"directory": name, "ended": ended, "loop": state.to_json()}

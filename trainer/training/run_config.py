@@ -13,7 +13,7 @@ from trainer.training.loop_state import LoopState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class RunConfig:
     """What to train on and how."""
 
     train: list[EncodedRow]

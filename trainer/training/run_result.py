@@ -14,16 +14,16 @@ from trainer.evaluation.evaluate import Evaluation
 from trainer.jobs.values import JobSpec
 from trainer.metrics.metrics import Metrics
 from trainer.training.loop_state import Epoch, LoopState
-from trainer.training.run_config import Course
+from trainer.training.run_config import RunConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RunResult:
     """What one run was, what it came to, and the slot that still holds it."""
 
     #: as the run itself had it: its own seed, and in a search its own settings
     spec: JobSpec
-    course: Course
+    course: RunConfig
     opened: TrainingOpened
     state: LoopState
 
@@ -38,16 +38,16 @@ class Outcome:
         return best[-1] if best else self.state.epochs[-1]
 
 
-def best_of(outcomes: Sequence[Outcome]) -> Outcome:
+def best_run(outcomes: Sequence[RunResult]) -> RunResult:
     """On dev rows; the first where there are none, and of equals."""
     return max(outcomes, key=lambda outcome: outcome.state.best or ())
 
 
-def seeds_report(outcomes: Sequence[Outcome], tests: Sequence[Evaluation]) -> dict[str, Any]:
+def seeds_report(outcomes: Sequence[RunResult], tests: Sequence[Evaluation]) -> dict[str, Any]:
     """What another seed of the same setting would have come to."""
     return {
         "seeds": [outcome.seed for outcome in outcomes],
-        "kept": best_of(outcomes).seed,
+        "kept": best_run(outcomes).seed,
         "dev": _spread([outcome.kept.dev for outcome in outcomes]),
         "test": _spread([test.metrics for test in tests]),
     }

@@ -15,40 +15,45 @@ import msgspec
 
 from engine.errors import BadCheckpoint, EngineGone, NotLoaded
 from engine.port import CloseTraining, Done, EnginePort, Forget, Step, TrainingOpened
-from trainer.engine_client import ask
+from trainer.engine_client import call
 from trainer.errors import TrainingDiverged
-from trainer.jobs.events import Tell
+from trainer.jobs.events import EmitEvent
 from trainer.jobs.values import JobSpec
 from trainer.recipe.modules import frozen_share
 from trainer.recipe.recipe import learning_rate, open_training
 from trainer.recipe.unfreezing import stages_of
-from trainer.training.checkpointing import KeptRun
+from trainer.training.checkpointing import CheckpointCallback
 from trainer.training.checkpoints import JobCheckpoints
-from trainer.training.cost_model import RunWork
+from trainer.training.cost_model import RunCost
 from trainer.training.loop import Training
 from trainer.training.loop_state import LoopState
 from trainer.training.progress import GoesOn, Progress, always
-from trainer.training.rhythm import Rhythm
-from trainer.training.run_checkpoints import Kept, RunCheckpoints
-from trainer.training.run_config import Course
-from trainer.training.run_result import Outcome
+from trainer.training.rhythm import CheckpointInterval
+from trainer.training.run_checkpoints import RunCheckpoints, SavedRun
+from trainer.training.run_config import RunConfig
+from trainer.training.run_result import RunResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class CheckpointConfig:
     """How a job's runs are kept, and whom it is told."""
 
     checkpoints: JobCheckpoints
-    rhythm: Rhythm
-    tell: Tell
+    rhythm: CheckpointInterval
+    tell: EmitEvent
 
 
 class Runs:
     """A context: a run's slot stays open until it is dropped or the context ends."""
 
     def __init__(
-        self, port: EnginePort, course: Course, progress: Progress, dataset: str, keeping: Keeping,
-    ) -> None:  # fmt: skip
+        self,
+        port: EnginePort,
+        course: RunConfig,
+        progress: Progress,
+        dataset: str,
+        keeping: CheckpointConfig,
+    ) -> None:
         self._port, self._course, self._progress = port, course, progress
         #: what the rows' frozen activations go by, for all runs
         self._dataset = dataset
@@ -69,7 +74,7 @@ class Runs:
             self._close(slot)
         self._tell(Forget(cache=self._dataset))
 
-    def train(self, spec: JobSpec, name: str, goes_on: GoesOn = always) -> Outcome:
+    def train(self, spec: JobSpec, name: str, goes_on: GoesOn = always) -> RunResult:
         """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
         before is not trained again. Raises TrainingDiverged.
         """
@@ -85,7 +90,7 @@ class Runs:
                 state = self._trained(Training(self._port, opened.slot, course, run), state)
                 run.ended(state)
         assert state is not None
-        return Outcome(spec=spec, course=course, opened=opened, state=state)
+        return RunResult(spec=spec, course=course, opened=opened, state=state)
 
     def _trained(self, training: Training, state: LoopState | None) -> LoopState:
         try:
@@ -94,10 +99,10 @@ class Runs:
             self._close(training.slot)
             raise
 
-    def drop(self, outcome: Outcome) -> None:
+    def drop(self, outcome: RunResult) -> None:
         self._close(outcome.opened.slot)
 
-    def course_of(self, spec: JobSpec) -> Course:
+    def course_of(self, spec: JobSpec) -> RunConfig:
         return replace(
             self._course,
             settings=spec.settings,
@@ -106,18 +111,22 @@ class Runs:
             stages=stages_of(spec, self._port.info),
         )
 
-    def expect(self, runs: Sequence[RunWork]) -> None:
+    def expect(self, runs: Sequence[RunCost]) -> None:
         """For the time that is left: the runs still to come."""
         self._progress.expect(runs)
 
-    def _kept(self, spec: JobSpec, name: str, slot: int, folder: RunCheckpoints) -> KeptRun:
-        return KeptRun(
+    def _kept(
+        self, spec: JobSpec, name: str, slot: int, folder: RunCheckpoints
+    ) -> CheckpointCallback:
+        return CheckpointCallback(
             port=self._port, slot=slot, progress=self._progress, checkpoints=folder,
             rhythm=self._keeping.rhythm, tell=self._keeping.tell,
             facts={"run": name, "seed": spec.settings.seed},
         )  # fmt: skip
 
-    def _begun(self, spec: JobSpec, folder: RunCheckpoints) -> tuple[TrainingOpened, Kept | None]:
+    def _begun(
+        self, spec: JobSpec, folder: RunCheckpoints
+    ) -> tuple[TrainingOpened, SavedRun | None]:
         """The run's slot as it was left; a fresh one where it never was, or nobody can go on."""
         tell, seed = self._keeping.tell, spec.settings.seed
         try:
@@ -132,12 +141,12 @@ class Runs:
         tell("training.resumed", f"The run goes on after step {step}.", seed=seed, step=step)
         return opened, kept
 
-    def _open(self, spec: JobSpec, kept: Kept | None = None) -> TrainingOpened:
+    def _open(self, spec: JobSpec, kept: SavedRun | None = None) -> TrainingOpened:
         examples = [row.example for row in self._course.train]
         step = open_training(spec, self._course.head, self._port.info, examples, self._dataset)
         if kept is not None:
             step = msgspec.structs.replace(step, resume=str(kept.directory))
-        opened = ask(self._port, step, TrainingOpened)
+        opened = call(self._port, step, TrainingOpened)
         self._slots.append(opened.slot)
         if kept is not None and opened.num_steps != kept.state.step:
             raise BadCheckpoint(
@@ -153,7 +162,7 @@ class Runs:
         # after a crash the slot is gone, or its number is already someone else's
         if self._port.generation == self._generation:
             with suppress(EngineGone, NotLoaded):
-                ask(self._port, step, Done)
+                call(self._port, step, Done)
 
 
 def _name(spec: JobSpec, dataset: str) -> str:

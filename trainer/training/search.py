@@ -13,8 +13,8 @@ from trainer.errors import TrainingDiverged
 from trainer.jobs.values import JobSpec
 from trainer.recipe.search_space import differences
 from trainer.training.loop_state import Epoch, LoopState
-from trainer.training.run_config import Course
-from trainer.training.run_result import Outcome, best_of
+from trainer.training.run_config import RunConfig
+from trainer.training.run_result import RunResult, best_run
 from trainer.training.runs import Runs
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ class Search:
     halving: bool
     tell: Tell
     trials: list[TrialReport] = field(init=False, default_factory=list)
-    _best: Outcome | None = field(init=False, default=None)
+    _best: RunResult | None = field(init=False, default=None)
     _chosen: int = field(init=False, default=0)
 
-    def run(self) -> Outcome:
+    def run(self) -> RunResult:
         """The best that was not ended early. Raises TrainingDiverged where all diverged."""
         study = _study() if self.halving else None
         for number, candidate in enumerate(self.candidates):
@@ -92,7 +92,7 @@ class Search:
         }
 
     def _tried(
-        self, number: int, candidate: JobSpec, course: Course, halved: _Halved
+        self, number: int, candidate: JobSpec, course: RunConfig, halved: _Halved
     ) -> TrialReport:
         plan: dict[str, Any] = {
             "number": number,
@@ -117,11 +117,11 @@ class Search:
             steps=outcome.state.step,
         )
 
-    def _wins(self, outcome: Outcome) -> bool:
+    def _wins(self, outcome: RunResult) -> bool:
         """The best before it is dropped then."""
         if self._best is None:
             return True
-        wins = best_of([self._best, outcome]) is outcome
+        wins = best_run([self._best, outcome]) is outcome
         if wins:
             self.runs.drop(self._best)
         return wins
@@ -131,7 +131,7 @@ class Search:
 class _Halved:
     """One candidate's place in successive halving; without a trial every candidate goes on."""
 
-    course: Course
+    course: RunConfig
     trial: Trial | None
     is_pruned: bool = False
     _num_reported: int = 0

@@ -1,4 +1,4 @@
-"""docs/data.md and the doctor know the same codes."""
+"""docs/data.md and the data checks know the same codes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_every_code_is_documented_and_every_documented_code_exists() -> None:
 
 
 def _found() -> set[str]:
-    sources = "\n".join(path.read_text() for path in (ROOT / "trainer" / "doctor").glob("*.py"))
+    sources = "\n".join(path.read_text() for path in (ROOT / "trainer" / "data_checks").glob("*.py"))
     given = re.findall(r'code="(\w+)"(?: if \w+ else "(\w+)")?', sources)
     return {code for codes in given for code in codes if code}
 

@@ -9,16 +9,16 @@ import pytest
 
 from engine.heads import HEADS
 from tests.trainer.build import examples
-from trainer.evaluation.temperature import tempered
+from trainer.evaluation.temperature import fit_temperature
 from trainer.heads.encoded import EncodedRow, Piece
-from trainer.report.advice import advice
+from trainer.report.advice import advise
 from trainer.report.calibration import calibration
-from trainer.report.classes import classes
+from trainer.report.classes import class_scores
 from trainer.report.confusion import MAX_LABELS, confusion
+from trainer.report.label_issues import MAX_CHARS, find_label_issues
 from trainer.report.learning_curve import learning_curve
 from trainer.report.reporter import MAX_BYTES, bounded, rounded
 from trainer.report.slices import slices
-from trainer.report.suspects import MAX_CHARS, suspects
 
 HEAD = HEADS["classify"].check({"kind": "classify", "labels": ["no", "yes"]})
 
@@ -50,7 +50,7 @@ def drawn(temperature: float, num: int = 4000) -> tuple[list[EncodedRow], list[A
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
 def test_a_temperature_is_found_again(temperature: float) -> None:
     rows, logits = drawn(temperature)
-    found = tempered(HEAD, rows, lambda: logits)["temperature"]
+    found = fit_temperature(HEAD, rows, lambda: logits)["temperature"]
     assert found == pytest.approx(temperature, rel=0.1)
 
 
@@ -67,12 +67,12 @@ def test_a_temperature_lowers_the_calibration_error_and_moves_no_answer() -> Non
 def test_few_dev_rows_that_are_all_right_make_it_not_as_sure_as_can_be() -> None:
     rows, _ = drawn(1.0, 24)
     logits = [np.array([0, 1 if each.target else -1], np.float32) for each in rows]
-    assert tempered(HEAD, rows, lambda: logits)["temperature"] > 0.15
+    assert fit_temperature(HEAD, rows, lambda: logits)["temperature"] > 0.15
 
 
 def test_too_few_dev_rows_fit_no_temperature() -> None:
     rows, logits = drawn(2.0, 19)
-    assert tempered(HEAD, rows, lambda: logits) == HEAD
+    assert fit_temperature(HEAD, rows, lambda: logits) == HEAD
 
 
 def test_a_head_without_probabilities_has_no_calibration() -> None:
@@ -94,12 +94,15 @@ def test_very_many_labels_have_a_bounded_confusion() -> None:
 
 
 def test_labels_are_listed_worst_first_of_one_or_of_several() -> None:
-    assert [each["label"] for each in classes("classify", ["a", "b"], ["a", "a"])] == ["b", "a"]
-    several = classes("classify", [["a"], ["a", "b"], []], [["a"], ["a"], []])
+    assert [each["label"] for each in class_scores("classify", ["a", "b"], ["a", "a"])] == [
+        "b",
+        "a",
+    ]
+    several = class_scores("classify", [["a"], ["a", "b"], []], [["a"], ["a"], []])
     assert [(each["label"], each["f1"], each["rows"]) for each in several] == [
         ("b", 0.0, 1), ("a", 1.0, 2),
     ]  # fmt: skip
-    entities = classes("tag", [["B-x", "O"]], [["B-x", "O"]])
+    entities = class_scores("tag", [["B-x", "O"]], [["B-x", "O"]])
     assert entities == [{"label": "x", "rows": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0}]
 
 
@@ -121,7 +124,7 @@ def test_words_that_training_lacks_make_a_slice_of_their_own() -> None:
 
 def test_the_row_with_the_highest_loss_is_the_first_suspect() -> None:
     rows = [row("a", "first"), row("a", "x" * 500, line=9), row("b", "right")]
-    found = suspects("train", rows, ["b", "b", "b"], [0.5, 2.0, 9.0])
+    found = find_label_issues("train", rows, ["b", "b", "b"], [0.5, 2.0, 9.0])
     assert [each["line"] for each in found] == [9, 1]
     assert len(found[0]["text"]) == MAX_CHARS
 
@@ -157,7 +160,7 @@ def advised(*epochs: tuple[float, float, bool], **more: Any) -> str:
         "headline": None, "rows": {"test": 10}, "labels": {}, "calibration": None,
         "learning_curve": None, "full_finetuning": None, "suspects": [], **more,
     }  # fmt: skip
-    return " ".join(advice(report))
+    return " ".join(advise(report))
 
 
 def test_a_dev_loss_that_rises_while_the_training_loss_falls_is_overfitting() -> None:

@@ -10,16 +10,16 @@ import pytest
 
 from tests.trainer.build import examples
 from trainer.dataset.split import Split, split_examples
-from trainer.report.baselines import rival_answers
-from trainer.report.measures import measures
+from trainer.report.baselines import baseline_answers
+from trainer.report.test_metrics import compute_metrics
 
 TWEETS = Path(__file__).parents[4] / "shared" / "data" / "tweets.jsonl"
 
 
 def compute(head: str, train: Any, dev: Any, test: Any) -> dict[str, Any]:
     truth = [row["label"] for row in test]
-    answers = rival_answers(head, train, dev, test)
-    return {name: measures(head, truth, given) for name, given in answers.items()}
+    answers = baseline_answers(head, train, dev, test)
+    return {name: compute_metrics(head, truth, given) for name, given in answers.items()}
 
 
 def small_split(head: str = "classify") -> Split:

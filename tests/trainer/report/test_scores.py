@@ -11,9 +11,9 @@ from seqeval.metrics import classification_report
 
 from trainer.heads import HEAD_DATA
 from trainer.metrics.rouge import rouge
-from trainer.report.classes import classes
-from trainer.report.measures import measures
+from trainer.report.classes import class_scores
 from trainer.report.scores import scores_of
+from trainer.report.test_metrics import compute_metrics
 
 RANDOM = np.random.default_rng(7)
 LABELS = ["ant", "bee", "cow"]
@@ -65,7 +65,7 @@ CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_libraries_and_the_front_door_agree(case: str) -> None:
     head, truth, guesses = CASES[case]
-    ours, theirs = HEAD_DATA[head].measure(truth, guesses), measures(head, truth, guesses)
+    ours, theirs = HEAD_DATA[head].measure(truth, guesses), compute_metrics(head, truth, guesses)
     assert set(ours) <= set(theirs)
     for name, value in ours.items():
         assert theirs[name] == pytest.approx(value, rel=1e-6), name
@@ -74,7 +74,7 @@ def test_the_libraries_and_the_front_door_agree(case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_every_score_of_all_rows_once_is_the_metric(case: str) -> None:
     head, truth, guesses = CASES[case]
-    measured, once = measures(head, truth, guesses), np.ones((1, len(truth)))
+    measured, once = compute_metrics(head, truth, guesses), np.ones((1, len(truth)))
     scores = scores_of(head, truth, guesses)
     first = next(name for name in HEAD_DATA[head].metrics if name in measured)
     assert scores[0].name == first
@@ -87,7 +87,7 @@ def test_a_resampled_score_is_the_metric_of_the_rows_drawn(case: str) -> None:
     head, truth, guesses = CASES[case]
     drawn = np.random.default_rng(1).integers(0, len(truth), len(truth))
     counts = np.bincount(drawn, minlength=len(truth)).astype(float)[None]
-    again = measures(head, [truth[i] for i in drawn], [guesses[i] for i in drawn])
+    again = compute_metrics(head, [truth[i] for i in drawn], [guesses[i] for i in drawn])
     for score in scores_of(head, truth, guesses):
         assert score.resampled(counts)[0] == pytest.approx(again[score.name]), score.name
 
@@ -100,7 +100,7 @@ def test_exchanged_answers_score_as_the_mixture_does(case: str) -> None:
     mixed = [b if g else a for a, b, g in zip(guesses, other, given[0], strict=True)]
     # of labels the columns are those that both sides know
     pairs = zip(scores_of(head, truth, guesses), scores_of(head, truth, other), strict=True)
-    expected = measures(head, truth, mixed)
+    expected = compute_metrics(head, truth, mixed)
     for ours, theirs in pairs:
         assert ours.swapped(theirs, given)[0] == pytest.approx(expected[ours.name]), ours.name
 
@@ -122,7 +122,7 @@ def test_rouge_is_the_mean_of_the_rows() -> None:
 def test_the_entities_of_each_type_equal_seqeval_s() -> None:
     truth, guesses = _tags(60), [*_tags(59), ["B-c", "I-c", "O", "O", "O", "O"]]
     right = classification_report(truth, guesses, output_dict=True, zero_division=0)
-    rows = {row.pop("label"): row for row in classes("tag", truth, guesses)}
+    rows = {row.pop("label"): row for row in class_scores("tag", truth, guesses)}
     assert set(rows) == {"a", "b", "c"}
     for name, row in rows.items():
         assert row["rows"] == right[name]["support"]
@@ -132,11 +132,11 @@ def test_the_entities_of_each_type_equal_seqeval_s() -> None:
 
 
 def test_rouge_knows_words_beyond_the_english_alphabet() -> None:
-    assert measures("generate", ["größer"], ["größer"])["rougeL"] == 1.0
-    assert measures("generate", ["новый"], ["старый"])["rougeL"] == 0.0
+    assert compute_metrics("generate", ["größer"], ["größer"])["rougeL"] == 1.0
+    assert compute_metrics("generate", ["новый"], ["старый"])["rougeL"] == 0.0
 
 
 def test_constant_values_have_no_correlation_and_no_warning() -> None:
-    found = measures("regress", [1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
+    found = compute_metrics("regress", [1.0, 2.0, 3.0], [2.0, 2.0, 2.0])
     assert found["pearson"] is None
     assert found["rmse"] == pytest.approx(np.sqrt(2 / 3))

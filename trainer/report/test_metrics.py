@@ -16,7 +16,7 @@ from trainer.metrics.metrics import Metrics
 from trainer.metrics.rouge import rouge
 
 
-def measures(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
+def compute_metrics(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
     """All metrics of a head; those that have no library are our own."""
     own = HEAD_DATA[head].measure(truth, guesses)
     if not truth:

@@ -1,4 +1,4 @@
-"""Runs one job on a real engine and kills its own process; `python -m tests.trainer.doomed_run DIR
+"""Runs one job on a real engine and kills its own process; `python -m tests.trainer.killed_run DIR
 BASE WHEN`.
 """
 
@@ -15,7 +15,7 @@ from engine.port import Result, Save, Step, Train
 from engine.runtime.in_thread import ThreadEngine
 from engine.training import masters
 from tests.trainer.build import TrainerEnv, jsonl, mood_rows
-from tests.trainer.doomed import die
+from tests.trainer.killed_worker import die
 from trainer.training import run_checkpoints
 
 #: 43 training rows in batches of 8, three epochs: 18 steps a seed

@@ -1,4 +1,4 @@
-"""Runs one job and kills its own process; `python -m tests.trainer.doomed DIR WHEN`."""
+"""Runs one job and kills its own process; `python -m tests.trainer.killed_worker DIR WHEN`."""
 
 from __future__ import annotations
 

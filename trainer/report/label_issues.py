@@ -9,7 +9,7 @@ MAX_SUSPECTS = 10
 MAX_CHARS = 160
 
 
-def suspects(
+def find_label_issues(
     split: str,
     rows: Sequence[Mapping[str, Any]],
     guesses: Sequence[Any],

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.evaluation.evaluate import Logits, guesses
+from trainer.evaluation.evaluate import Logits, predictions_of
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 
@@ -26,7 +26,7 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class ReportInput:
     """Everything that the report is made of."""
 
     #: as it will be served, with its temperature
@@ -58,11 +58,11 @@ class Evidence:
             "train": [_wire(row, head) for row in self.train],
             "dev": [_wire(row, head) for row in self.dev],
             "test": [_wire(row, head) for row in self.test.rows],
-            "test_guesses": guesses(self.test.rows, self.test.logits, head),
+            "test_guesses": predictions_of(self.test.rows, self.test.logits, head),
             "test_logits": _lists(self.test.logits) if head["kind"] in _PROBABLE else [],
             "test_losses": _losses(self.test, head),
             "sample": [place[id(row)] for row in self.sample.rows],
-            "sample_guesses": guesses(self.sample.rows, self.sample.logits, head),
+            "sample_guesses": predictions_of(self.sample.rows, self.sample.logits, head),
             "sample_losses": _losses(self.sample, head),
             "runs": [{**run, "epochs": _thinned(run["epochs"])} for run in self.runs],
             "parameters": self.parameters,
