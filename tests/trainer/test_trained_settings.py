@@ -16,8 +16,8 @@ from engine import port
 from engine.config import EngineConfig
 from engine.port import EnginePort
 from engine.runtime.in_thread import ThreadEngine
+from tests.contracts.engine_under_test import ROWS
 from tests.contracts.tiny import build_base
-from tests.contracts.trainer_env import ROWS
 from tests.contracts.tuned import stock_logits, stock_model
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.errors import BadSetting
