@@ -18,7 +18,7 @@ from engine.adapters.flexible_heads import ACTIVATIONS, checked_layout, is_flexi
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
 from engine.families.family import WRITTEN, HeadLayer, NativeHead
-from engine.heads import HEADS, head_kind
+from engine.heads import HEADS, PREDICTION_HEADS, find_head
 from engine.text.windows import window_problem
 
 #: "classifier.weight" -> tensor
@@ -68,14 +68,13 @@ class HeadLayers:
                 f"the {family.name} family writes text, classes and numbers included; "
                 f"it has no {head['kind']} head, only {', '.join(family.native_heads)}"
             )
-        kind = head_kind(dict(head))
+        self.per_token = find_head(head).per_token
+        self._head = dict(head)
         self.native = head["pooling"] == "native"
         self._layout = _layout(dict(head), family)
         self._pool = POOLINGS[self._layout.position if self.native else head["pooling"]]
         self._family = family
         self._hidden_size = hidden_size
-        self._outputs = kind.num_outputs(dict(head))
-        self.per_token = kind.per_token
 
     @property
     def prefix(self) -> str:
@@ -105,7 +104,8 @@ class HeadLayers:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         shapes: dict[str, tuple[int, ...]] = {}
         for layer in self._layout.layers:
-            width = self._outputs if layer is self._layout.layers[-1] else self._hidden_size
+            is_last = layer is self._layout.layers[-1]
+            width = self._num_outputs if is_last else self._hidden_size
             shapes[f"{layer.name}.weight"] = (width, self._hidden_size)
             if layer.bias:
                 shapes[f"{layer.name}.bias"] = (width,)
@@ -114,6 +114,10 @@ class HeadLayers:
             if layer.norm and layer.norm_bias:
                 shapes[f"{layer.norm}.bias"] = (width,)
         return shapes
+
+    @property
+    def _num_outputs(self) -> int:
+        return PREDICTION_HEADS[self._head["kind"]].num_outputs(self._head)
 
     @property
     def modules(self) -> list[str]:
@@ -185,7 +189,7 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
 
     Raises BadAdapter.
     """
-    kind = head_kind(dict(head))
+    kind = find_head(dict(head))
     checked = kind.check(dict(head))
     if head.get("layout") is not None and not kind.bare:
         checked["layout"] = checked_layout(head["layout"])
@@ -212,7 +216,7 @@ def _layout(head: dict[str, Any], family: Family) -> NativeHead:
     if "layout" in head:
         return laid_out(head["layout"])
     if head["pooling"] != "native":
-        return _BARE if head_kind(head).bare else _PLAIN
+        return _BARE if find_head(head).bare else _PLAIN
     name = HEADS[head["kind"]].native_as
     first = next((h for h in family.native_heads.values() if h.layers), _PLAIN)
     # an embedding is the token that the family's stock heads read

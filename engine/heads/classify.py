@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import (
-    Answering,
+from engine.heads.head import (
+    AnswerOptions,
     Logits,
     RowHead,
     checked_flag,
@@ -105,14 +105,14 @@ class ClassifyHead(RowHead):
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        wanted: Answering,
+        options: AnswerOptions,
     ) -> dict[str, Any]:
         del encoding, text
         multi_label = head.get("multi_label", False)
         # in float64: a small temperature must not overflow a huge logit
         tempered = logits.astype(np.float64) / head.get("temperature", 1.0)
         shares = sigmoid(tempered) if multi_label else softmax(tempered)
-        scores = logits.astype(np.float64) if wanted.raw_scores else shares
+        scores = logits.astype(np.float64) if options.raw_scores else shares
         best = int(scores.argmax())
         names = head["labels"]
         answer = {

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import BadAdapter, BadAnswering
-from engine.heads.head_kind import (
-    Answering,
+from engine.heads.head import (
+    AnswerOptions,
     Logits,
     RowHead,
     checked_flag,
@@ -62,7 +62,7 @@ class EmbedHead(RowHead):
         del head
         return [label for _ in encodings]
 
-    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+    def merge_logits(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         """One text's vector, or the vectors of a pair as rows."""
         del encodings
         return parts[0] if len(parts) == 1 else np.stack(parts)
@@ -95,14 +95,14 @@ class EmbedHead(RowHead):
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        wanted: Answering,
+        options: AnswerOptions,
     ) -> dict[str, Any]:
         del encoding, text
-        dimensions = wanted.dimensions or head["dimensions"] or len(logits)
+        dimensions = options.dimensions or head["dimensions"] or len(logits)
         if dimensions > len(logits):
             raise BadAnswering(f"dimensions is {dimensions}; the embedding has {len(logits)}")
         vector = logits[:dimensions].astype(np.float64)
-        normalize = head["normalize"] if wanted.normalize is None else wanted.normalize
+        normalize = head["normalize"] if options.normalize is None else options.normalize
         if normalize:
             vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
         return {"embedding": vector.tolist()}

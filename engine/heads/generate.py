@@ -1,15 +1,15 @@
-"""Text written token by token by the base's own vocabulary: the head has no weights of its own."""
+"""The head that generates text with the base's own vocabulary. It has no weights of its own and no
+logits to decode: sequences are generated token by token (`engine/generation/`).
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import Answering, Logits
 from engine.port import IGNORED, LossOptions
-from engine.text.tokenizer import Encoding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,12 +20,11 @@ MOST_TOKENS = 4096
 _MOST_EXAMPLES = 64
 
 
-class GenerateHead:
+class GenerationHead:
     """Cross entropy over the vocabulary, on the completion's tokens only.
 
-    `prompt` stands before every input: an instruction and worked examples, which with no trained
-    weights at all make a prompt version. `parse` reads a number out of the text, for scores that
-    are written.
+    `prompt` is put before every input: an instruction and worked examples. Without any trained
+    weights they make a prompt version. `parse` reads a number out of the generated text.
     """
 
     name = "generate"
@@ -51,28 +50,6 @@ class GenerateHead:
             checked["parse"] = _one_of("parse", head["parse"], ("number",))
         return checked
 
-    def num_outputs(self, head: dict[str, Any]) -> int:
-        """None of its own: logits are the base's, one per word of the vocabulary."""
-        del head
-        return 0
-
-    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
-        """`label` is how many of the row's first tokens are the prompt, which is not learned.
-
-        Each token's target is the one that follows it.
-        """
-        del head
-        start, ids = int(label), encodings[0].ids
-        if not 1 <= start < len(ids):
-            raise BadAdapter(
-                f"the row has {len(ids)} tokens, of which {start} are its prompt; "
-                "both prompt and completion need at least one"
-            )
-        following = [
-            token if position + 1 >= start else IGNORED for position, token in enumerate(ids[1:])
-        ]
-        return [[*following, IGNORED]]
-
     def loss(
         self,
         logits: Tensor,
@@ -89,25 +66,9 @@ class GenerateHead:
             logits, flat, ignore_index=IGNORED, label_smoothing=options.label_smoothing
         )
 
-    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
-        del encodings
-        return parts[0]
-
-    def decode(
-        self,
-        logits: Logits,
-        head: dict[str, Any],
-        encoding: Encoding,
-        text: str,
-        wanted: Answering,
-    ) -> dict[str, Any]:
-        """`text` is what was written: there are no logits to read."""
-        del logits, encoding, wanted
-        return {"text": text} | self.parsed(text, head)
-
-    def parsed(self, text: str, head: Mapping[str, Any]) -> dict[str, Any]:
-        """What `parse` makes of a text; a text that is no number has the value null."""
-        return {"value": number_in(text)} if head.get("parse") == "number" else {}
+    def parse(self, text: str, head: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that the setting `parse` reads out of a text; null where it has no number."""
+        return {"value": parse_number(text)} if head.get("parse") == "number" else {}
 
 
 def _count(value: Any) -> int:
@@ -148,7 +109,7 @@ def _is_example(value: Any) -> bool:
     )
 
 
-def number_in(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     try:
         value = float(text.strip())
     except ValueError:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import Answering, Logits, RowHead, checked_input, checked_pooling
+from engine.heads.head import AnswerOptions, Logits, RowHead, checked_input, checked_pooling
 from engine.port import LossOptions
 from engine.text.tokenizer import Encoding
 
@@ -69,11 +69,11 @@ class RegressHead(RowHead):
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        wanted: Answering,
+        options: AnswerOptions,
     ) -> dict[str, Any]:
         del encoding, text
         value = float(logits[0])
-        if wanted.raw_scores:
+        if options.raw_scores:
             return {"value": value}
         return {"value": value * float(head["std"]) + float(head["mean"])}
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import (
-    Answering,
+from engine.heads.head import (
+    AnswerOptions,
     Logits,
     RowHead,
     checked_input,
@@ -68,7 +68,7 @@ class RerankHead(RowHead):
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        wanted: Answering,
+        options: AnswerOptions,
     ) -> dict[str, Any]:
         del head, encoding, text
-        return {"score": float((logits if wanted.raw_scores else sigmoid(logits))[0])}
+        return {"score": float((logits if options.raw_scores else sigmoid(logits))[0])}

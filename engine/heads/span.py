@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import (
-    Answering,
+from engine.heads.head import (
+    AnswerOptions,
     Logits,
     TokenHead,
     checked_flag,
@@ -118,9 +118,9 @@ class SpanHead(TokenHead):
         mean: Tensor = total / max(1, num_targets)
         return mean
 
-    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+    def merge_logits(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         """There is no answer only where no window has one: the first token's least logits count."""
-        merged = super().merged(parts, encodings)
+        merged = super().merge_logits(parts, encodings)
         if len(parts) > 1:
             merged[0] = min((part[0] for part in parts), key=lambda none: float(none.sum()))
         return merged
@@ -131,16 +131,16 @@ class SpanHead(TokenHead):
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        wanted: Answering,
+        options: AnswerOptions,
     ) -> dict[str, Any]:
         found = best_span(logits, encoding, head["max_answer_tokens"])
         none = float(logits[0].astype(np.float64).sum())
         if found is None or (head["no_answer"] and none - found[0] > head["threshold"]):
-            score = none if wanted.raw_scores else _share(logits, encoding, 0, 0)
+            score = none if options.raw_scores else _share(logits, encoding, 0, 0)
             return {"text": "", "start": 0, "end": 0, "score": score}
         total, first, last = found
         start, end = encoding.offsets[first][0], encoding.offsets[last][1]
-        score = total if wanted.raw_scores else _share(logits, encoding, first, last)
+        score = total if options.raw_scores else _share(logits, encoding, first, last)
         return {"text": text[start:end], "start": start, "end": end, "score": score}
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from engine.errors import BadAdapter
 from engine.heads import tag_scheme
-from engine.heads.head_kind import (
-    Answering,
+from engine.heads.head import (
+    AnswerOptions,
     Logits,
     TokenHead,
     checked_input,
@@ -95,9 +95,9 @@ class TagHead(TokenHead):
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        wanted: Answering,
+        options: AnswerOptions,
     ) -> dict[str, Any]:
-        scores = logits.astype(np.float64) if wanted.raw_scores else softmax(logits)
+        scores = logits.astype(np.float64) if options.raw_scores else softmax(logits)
         words, best = word_spans(text), np.full(len(text), np.nan)
         for position, word, _ in _read(encoding, text):
             best[word] = scores[position].max()

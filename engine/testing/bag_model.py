@@ -17,7 +17,7 @@ from safetensors.numpy import load, save_file
 from engine import port
 from engine.adapter_formats.base_names import ServedBase, base_doubt
 from engine.errors import BadAdapter, WrongBase, unreadable
-from engine.heads import HEADS, head_kind
+from engine.heads import HEADS, PREDICTION_HEADS, find_head
 from engine.port import IGNORED
 
 WIDTH = 256
@@ -35,7 +35,7 @@ class BagModel:
 
     @classmethod
     def zeros(cls, head: dict[str, Any]) -> BagModel:
-        head = head_kind(head).check(head)
+        head = find_head(head).check(head)
         # a head without outputs of its own answers the features themselves
         outputs = _num_outputs(head)
         weight = np.zeros((outputs, WIDTH), np.float32) if outputs != WIDTH else np.eye(WIDTH)
@@ -141,7 +141,7 @@ def inspect_bag(
     settings = {**config.get("fake_head", {}), **(head or {})}
     semantics = {
         "kind": "lora", "kind_config": {"r": 8}, "sites": ["encoder.layer.0.attention.self.query"],
-        "head": head_kind(settings).check(settings),
+        "head": find_head(settings).check(settings),
     }  # fmt: skip
     files = {"config": "adapter_config.json", "adapter": "adapter_model.safetensors"}
     count = sum(int(tensor.size) for tensor in tensors.values())
@@ -160,7 +160,8 @@ def _num_outputs(head: dict[str, Any]) -> int:
     """At least one: a head without weights of its own would make all versions alike."""
     if head["kind"] == "embed":
         return WIDTH
-    return max(1, HEADS[head["kind"]].num_outputs(head))
+    kind = PREDICTION_HEADS.get(head["kind"])
+    return kind.num_outputs(head) if kind is not None else 1
 
 
 def features(ids: list[int]) -> Floats:

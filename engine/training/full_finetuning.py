@@ -22,7 +22,7 @@ from engine.adapters.head_layers import HeadLayers, checked_head
 from engine.adapters.resident import Placed
 from engine.config import EngineConfig
 from engine.forward.forward import compute_head_logits, make_batch
-from engine.heads import head_kind
+from engine.heads import find_head
 from engine.model.base import Base
 from engine.model.batch import unpack
 from engine.model.threads import set_threads
@@ -83,7 +83,7 @@ class FullFinetuning:
         return [logits.tolist() for part in parts for logits in self._logits(part)]
 
     def _loss(self, pieces: Sequence[Mapping[str, Any]]) -> Tensor:
-        kind, logits = head_kind(self._head), self._logits(pieces)
+        kind, logits = find_head(self._head), self._logits(pieces)
         return kind.loss(
             torch.cat(logits) if kind.per_token else torch.stack(logits),
             [piece["target"] for piece in pieces],

@@ -15,7 +15,7 @@ from engine.adapters.resident import Placed, place
 from engine.forward.forward import acting_adapters, compute_head_logits, make_batch, plan_slot
 from engine.forward.prefix import Prefix
 from engine.forward.seq2seq import both, shifted, taught
-from engine.heads import head_kind
+from engine.heads import find_head
 from engine.model.base import Base
 from engine.model.batch import Batch, unpack
 from engine.model.first_tokens import FirstTokens
@@ -50,7 +50,7 @@ class StepLoss:
         laid = self._laid_out(step, part, active)
         targets = [step.targets[part[i]] for i in laid.batch.order]
         head = self._head
-        kind = head_kind(head)
+        kind = find_head(head)
         if self._base.family.architecture == "seq2seq":
             words = self._taught(targets, laid)
             return kind.loss(words, targets, laid.batch.lengths, head, self._spec.loss)
@@ -91,7 +91,7 @@ class StepLoss:
 
     def _answers(self, laid: _LaidOut) -> tuple[list[Tensor], list[int]]:
         """Of a head that reads: each row's logits and length, in the order of the step."""
-        batch, kind = laid.batch, head_kind(self._head)
+        batch, kind = laid.batch, find_head(self._head)
         features = batch.lengths if kind.per_token else [1] * len(laid.keys)
         dropout = laid.draws.dropout(self._spec.head_dropout, _HEAD, laid.keys, features)
         hidden = self._hidden(laid)

@@ -20,7 +20,7 @@ from engine.adapters.resident import Placed, place
 from engine.errors import BadTraining, Diverged
 from engine.forward.prefix import Prefix
 from engine.forward.prefix_cache import PrefixCache
-from engine.heads import head_kind
+from engine.heads import find_head
 from engine.model.base import Base
 from engine.port import IGNORED, Checkpointed, Fill, OpenTraining, Train, Trained
 from engine.sites.hooks import Sites
@@ -80,7 +80,7 @@ class Training:
         active = self._unfrozen(step.frozen_below)
         self._masters.optimizer.zero_grad(set_to_none=True)
         # a pair's two rows are neighbours, and its loss needs them both
-        together = 2 if head_kind(self.adapter.head).trains_apart else 1
+        together = 2 if find_head(self.adapter.head).trains_apart else 1
         beside = self._base.family.architecture == "seq2seq"
         parts = parts_of(step, together, beside)
         if len(parts) > 1 and together > 1 and step.targets[0] is None:
@@ -158,7 +158,7 @@ class Training:
 
         def loss(logits: Tensor) -> Tensor:
             lengths = [len(row.ids) for row in step.rows]
-            found = head_kind(head).loss(logits, targets, lengths, head, self._spec.loss)
+            found = find_head(head).loss(logits, targets, lengths, head, self._spec.loss)
             return _finite(found, step)
 
         return backward_together(answers, parts, loss)

@@ -8,9 +8,8 @@ from itertools import islice
 from typing import Any
 
 from engine.errors import EngineError
-from engine.heads import HeadKind, head_kind
-from engine.heads.generate import GenerateHead
-from engine.heads.head_kind import Answering
+from engine.heads import GENERATION_HEADS, PredictionHead, find_head
+from engine.heads.head import AnswerOptions
 from engine.port import Array, Failure, SequenceOutput
 from server.dispatch.entry import Answer
 from server.errors import BadCall
@@ -26,11 +25,11 @@ _OF_SOME_HEADS = {
 
 def check_parameters(author: ResolvedModel, parameters: Parameters) -> None:
     """What shapes the answers of one head must not be silently without effect elsewhere."""
-    kind = head_kind(author.head)
+    kind = find_head(author.head)
     for name, purpose in _OF_SOME_HEADS.items():
         if getattr(parameters, name) is not None and name not in kind.settings:
             raise BadCall(f"The parameter {name} is for {purpose}; {author.name} is {kind.name}.")
-    if parameters.wanted is not None and kind.name != GenerateHead.name:
+    if parameters.wanted is not None and not author.generates:
         raise BadCall(f"Sampling is for written text; {author.name} is {kind.name}.")
     check_compose(author, parameters)
 
@@ -43,7 +42,7 @@ def check_compose(author: ResolvedModel, parameters: Parameters) -> None:
 
 
 def read_answers(
-    kind: HeadKind,
+    kind: PredictionHead,
     head: Mapping[str, Any],
     rows: Sequence[TextRow],
     answers: Sequence[Answer],
@@ -52,7 +51,7 @@ def read_answers(
 ) -> None:
     """Fill in what each row answers; a row may have been several of the engine's."""
     results = iter([result for answer in answers for result in answer.rows])
-    wanted = Answering(
+    wanted = AnswerOptions(
         raw_scores=parameters.raw_scores,
         normalize=parameters.normalize,
         dimensions=parameters.dimensions,
@@ -63,18 +62,18 @@ def read_answers(
 
 
 def _answer_of(
-    kind: HeadKind,
+    kind: PredictionHead,
     head: Mapping[str, Any],
     row: TextRow,
     pieces: Sequence[Array | Failure | SequenceOutput],
-    wanted: Answering,
+    wanted: AnswerOptions,
 ) -> dict[str, Any] | RowError:
     failed = next((piece for piece in pieces if isinstance(piece, Failure)), None)
     if failed is not None:
         return RowError(code=failed.code, message=failed.message)
     parts = [piece.numpy() for piece in pieces if isinstance(piece, Array)]
     try:
-        logits = kind.merged(parts, [row.encoding])
+        logits = kind.merge_logits(parts, [row.encoding])
         return kind.decode(logits, dict(head), row.encoding, row.text, wanted)
     except EngineError as error:
         return RowError(code=error.code, message=str(error))
@@ -89,7 +88,7 @@ def written_output(piece: CompletionChunk, head: Mapping[str, Any]) -> dict[str,
     output["usage"] = asdict(piece.usage)
     if piece.tokens:
         output["logprobs"] = [shown_token(token) for token in piece.tokens]
-    return output | GenerateHead().parsed(piece.text, head)
+    return output | GENERATION_HEADS[head["kind"]].parse(piece.text, head)
 
 
 def shown_token(token: CompletionToken) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters_registry.values import Version
+from engine.heads import is_generation
 from engine.heads.embed import EmbedHead
-from engine.heads.generate import GenerateHead
+from engine.heads.generate import GenerationHead
 from engine.port import EngineInfo
 
 
@@ -41,7 +42,7 @@ class ResolvedModel:
         """
         held = info.num_blocks * info.block_tokens // 2 or info.max_tokens
         most = max(1, min(info.max_tokens, held))
-        head = GenerateHead().check({"kind": GenerateHead.name}) | {"max_tokens": most}
+        head = GenerationHead().check({"kind": GenerationHead.name}) | {"max_tokens": most}
         return cls(name=name, digest=info.fingerprint, head=head)
 
     @classmethod
@@ -55,6 +56,11 @@ class ResolvedModel:
             name=name, digest=info.fingerprint, head=head, max_tokens=own.max_tokens,
             prompts={**own.prompts, "": own.default_prompt},
         )  # fmt: skip
+
+    @property
+    def generates(self) -> bool:
+        """Whether it generates text, which the generation loop decodes; others are predicted."""
+        return is_generation(self.kind)
 
     @property
     def kind(self) -> str:

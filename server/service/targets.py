@@ -10,7 +10,7 @@ from collections.abc import Callable
 from adapters_registry.errors import BadName, NotFound
 from adapters_registry.values import Version
 from engine.heads.embed import EmbedHead
-from engine.heads.generate import GenerateHead
+from engine.heads.generate import GenerationHead
 from engine.port import EngineInfo
 from server.errors import BadCall
 from server.service.target import ResolvedModel
@@ -37,7 +37,7 @@ class ModelResolver:
     def writing(self, tenant: str, ref: str) -> ResolvedModel:
         """Raises BadCall for what writes no text."""
         author = self.of(tenant, ref)
-        if author.kind != GenerateHead.name:
+        if not author.generates:
             what = author.kind if author.version else "an encoder"
             raise BadCall(f"{ref} is {what}; it writes no text.")
         return author
@@ -60,7 +60,7 @@ class ModelResolver:
 
     @property
     def _writes(self) -> bool:
-        return GenerateHead.name in self._info.poolings
+        return GenerationHead.name in self._info.poolings
 
     def _writing(self, name: str) -> ResolvedModel:
         return ResolvedModel.writing_base(self._info, name)

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from engine.families import FAMILIES
-from engine.heads import HEADS
-from engine.heads.head_kind import POOLINGS
+from engine.heads import HEADS, PREDICTION_HEADS
+from engine.heads.head import POOLINGS
 
 LABELS = {
     "classify": ["red", "green", "blue"],
@@ -65,7 +65,7 @@ class Case:
 
 
 def all_cases() -> list[Case]:
-    heads = [head for head in HEADS if head != "generate"]  # has no logits: test_generate.py
+    heads = list(PREDICTION_HEADS)  # those that generate have no logits: test_generate.py
     combinations_ = product(FAMILIES, VARIANTS, heads, POOLINGS)
     return [Case(*c) for c in combinations_ if _exists(*c)]
 

@@ -15,7 +15,7 @@ from engine import port
 from engine.adapters.adapter import Adapter, write_adapter
 from engine.adapters.head_layers import HeadLayers
 from engine.engine import Engine
-from engine.heads import head_kind
+from engine.heads import find_head
 from engine.kinds import KINDS
 from engine.model.base import Base
 from tests.contracts.cases import Case
@@ -49,7 +49,7 @@ class EngineUnderTest:
         """A fresh adapter of the case, moved off its start by `scale`."""
         kind = KINDS[case.kind]
         settings = kind.check(case.kind_settings | config, self.base)
-        head = head_kind(case.head_settings).check(case.head_settings)
+        head = find_head(case.head_settings).check(case.head_settings)
         generator = torch.Generator().manual_seed(seed)
         weights = kind.new_weights(settings, self.base, generator)
         layers = HeadLayers(head, self.base.family, self.base.hidden_size)

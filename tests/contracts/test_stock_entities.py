@@ -21,7 +21,7 @@ from transformers import (
 from engine.adapters.adapter import Adapter
 from engine.config import EngineConfig
 from engine.engine import Engine
-from engine.heads.head_kind import Answering
+from engine.heads.head import AnswerOptions
 from engine.heads.tag import TagHead
 from engine.text.tokenizer import Tokenizer
 from tests.contracts.cases import Case
@@ -92,11 +92,12 @@ def our_entities(folder: Path, scratch: Path) -> list[Entities]:
     info = under_test.engine.info
     tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
     encodings = [tokenizer.encode(text) for text, _ in SENTENCES]
+    usual = AnswerOptions()
     answers = under_test.answers([(encoding.ids, digest) for encoding in encodings])
     return [
         [
             (entity["label"], entity["start"], entity["end"])
-            for entity in TagHead().decode(answer, head, encoding, text, Answering())["entities"]
+            for entity in TagHead().decode(answer, head, encoding, text, usual)["entities"]
         ]
         for answer, encoding, (text, _) in zip(answers, encodings, SENTENCES, strict=True)
     ]

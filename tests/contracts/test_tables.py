@@ -10,7 +10,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine.errors import BadAdapter, BadBase
 from engine.families import FAMILIES, family_of
-from engine.heads import head_kind
+from engine.heads import find_head
 from engine.kinds import KINDS
 from tests.contracts.cases import VARIANTS
 from tests.contracts.engine_under_test import ROWS, EngineUnderTest
@@ -50,7 +50,7 @@ def test_an_unknown_model_type_is_refused_with_the_known_ones() -> None:
 
 def test_an_unknown_head_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BadAdapter, match="'poet'; this engine knows classify, tag, regress, span"):
-        head_kind({"kind": "poet"})
+        find_head({"kind": "poet"})
 
 
 @pytest.mark.parametrize("family", sorted(BASES))

@@ -8,7 +8,7 @@ import torch
 
 from engine.adapters.adapter import Adapter
 from engine.adapters.head_layers import HeadLayers
-from engine.heads import head_kind
+from engine.heads import find_head
 from engine.kinds import KINDS
 from engine.model.base import Base
 
@@ -17,7 +17,7 @@ def new_adapter(
     base: Base, kind: str, config: dict[str, Any], head: dict[str, Any], seed: int = 1
 ) -> Adapter:
     settings = KINDS[kind].check(dict(config), base)
-    checked = head_kind(head).check(head)
+    checked = find_head(head).check(head)
     generator = torch.Generator().manual_seed(seed)
     layers = HeadLayers(checked, base.family, base.hidden_size)
     return Adapter(

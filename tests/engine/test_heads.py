@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from engine.errors import BadAdapter
-from engine.heads import HEADS, head_kind
-from engine.heads.head_kind import Answering
+from engine.heads import GENERATION_HEADS, HEADS, PREDICTION_HEADS, find_head, is_generation
+from engine.heads.head import AnswerOptions
 from tests.engine.texts import word_tokenizer
 
-USUAL, RAW = Answering(), Answering(raw_scores=True)
+USUAL, RAW = AnswerOptions(), AnswerOptions(raw_scores=True)
 ENCODING = word_tokenizer().encode("anna lives")
 CLASSIFY = HEADS["classify"].check({"kind": "classify", "labels": ["no", "yes"]})
 REGRESS = HEADS["regress"].check({"kind": "regress", "mean": 10.0, "std": 2.0})
@@ -87,7 +87,7 @@ def test_checked_settings_are_complete_and_checking_again_changes_nothing(name: 
     ],
 )
 def test_a_head_has_as_many_outputs_as_labels_or_one(head: dict[str, Any], outputs: int) -> None:
-    assert head_kind(head).num_outputs(head_kind(head).check(head)) == outputs
+    assert find_head(head).num_outputs(find_head(head).check(head)) == outputs
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize(("head", "reason"), REFUSED.values(), ids=REFUSED)
 def test_bad_settings_are_refused_with_the_reason(head: dict[str, Any], reason: str) -> None:
     with pytest.raises(BadAdapter, match=reason):
-        head_kind(head).check(head)
+        find_head(head).check(head)
 
 
 def test_a_temperature_divides_logits_before_they_become_probabilities() -> None:
@@ -139,3 +139,14 @@ def test_a_head_without_a_temperature_keeps_its_settings_and_so_its_digest() -> 
     assert HEADS["classify"].check({**CLASSIFY, "temperature": 1.0}) == CLASSIFY
     with pytest.raises(BadAdapter, match="temperature of a classify head is 0"):
         HEADS["classify"].check({**CLASSIFY, "temperature": 0})
+
+
+def test_every_head_either_predicts_or_generates() -> None:
+    assert set(HEADS) == set(PREDICTION_HEADS) ^ set(GENERATION_HEADS)
+
+
+@pytest.mark.parametrize(
+    ("name", "generates"), [("generate", True), ("classify", False), (None, False), (["x"], False)]
+)
+def test_only_the_name_of_a_generation_head_is_one(name: object, generates: bool) -> None:
+    assert is_generation(name) is generates

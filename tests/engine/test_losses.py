@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from engine.errors import BadAdapter, BadAnswering
 from engine.heads import HEADS
-from engine.heads.head_kind import Answering
+from engine.heads.head import AnswerOptions
 from engine.port import LossOptions
 from tests.engine.texts import word_tokenizer
 
@@ -85,7 +85,7 @@ def test_scored_pairs_are_as_alike_as_their_score() -> None:
 
 def test_a_multi_label_answer_lists_what_reaches_the_threshold() -> None:
     given = np.array([1.0, 0.0, -1.0], np.float32)
-    answer = HEADS["classify"].decode(given, MULTI, ENCODING, "", Answering())
+    answer = HEADS["classify"].decode(given, MULTI, ENCODING, "", AnswerOptions())
     assert answer["labels"] == ["a"]
     assert answer["label"] == "a"
     assert answer["scores"] == pytest.approx({"a": 0.7311, "b": 0.5, "c": 0.2689}, abs=1e-4)
@@ -93,7 +93,7 @@ def test_a_multi_label_answer_lists_what_reaches_the_threshold() -> None:
 
 def test_raw_scores_change_no_label_of_a_multi_label_answer() -> None:
     given = np.array([0.45, 0.3, -1.0], np.float32)
-    answer = HEADS["classify"].decode(given, MULTI, ENCODING, "", Answering(raw_scores=True))
+    answer = HEADS["classify"].decode(given, MULTI, ENCODING, "", AnswerOptions(raw_scores=True))
     assert answer["labels"] == ["a"]
     assert answer["scores"]["a"] == pytest.approx(0.45)
 
@@ -107,26 +107,28 @@ def test_several_labels_are_trained_as_yes_and_no() -> None:
 def test_an_embedding_has_length_one_unless_told_otherwise() -> None:
     given = np.array([3.0, 4.0], np.float32)
     decode = HEADS["embed"].decode
-    assert decode(given, EMBED, ENCODING, "", Answering()) == {"embedding": [0.6, 0.8]}
-    plain = decode(given, EMBED, ENCODING, "", Answering(normalize=False))
+    assert decode(given, EMBED, ENCODING, "", AnswerOptions()) == {"embedding": [0.6, 0.8]}
+    plain = decode(given, EMBED, ENCODING, "", AnswerOptions(normalize=False))
     assert plain == {"embedding": [3.0, 4.0]}
 
 
 def test_an_embedding_is_cut_first_and_normalised_then() -> None:
     given = np.array([3.0, 4.0, 12.0], np.float32)
-    answer = HEADS["embed"].decode(given, EMBED, ENCODING, "", Answering(dimensions=2))
+    answer = HEADS["embed"].decode(given, EMBED, ENCODING, "", AnswerOptions(dimensions=2))
     assert answer == {"embedding": [0.6, 0.8]}
 
 
 def test_more_dimensions_than_there_are_are_refused_with_both_numbers() -> None:
     with pytest.raises(BadAnswering, match="dimensions is 3; the embedding has 2"):
-        HEADS["embed"].decode(np.ones(2, np.float32), EMBED, ENCODING, "", Answering(dimensions=3))
+        HEADS["embed"].decode(
+            np.ones(2, np.float32), EMBED, ENCODING, "", AnswerOptions(dimensions=3)
+        )
 
 
 def test_a_relevance_is_a_probability_or_its_logit() -> None:
     given = np.array([0.0], np.float32)
-    assert HEADS["rerank"].decode(given, RERANK, ENCODING, "", Answering()) == {"score": 0.5}
-    raw = HEADS["rerank"].decode(given, RERANK, ENCODING, "", Answering(raw_scores=True))
+    assert HEADS["rerank"].decode(given, RERANK, ENCODING, "", AnswerOptions()) == {"score": 0.5}
+    raw = HEADS["rerank"].decode(given, RERANK, ENCODING, "", AnswerOptions(raw_scores=True))
     assert raw == {"score": 0.0}
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import Answering
+from engine.heads.head import AnswerOptions
 from engine.heads.span import SpanHead, best_span
 from engine.port import LossOptions
 from engine.text.windows import Windows
@@ -30,7 +30,7 @@ def logits(**at: tuple[float, float]) -> np.ndarray[Any, np.dtype[np.float32]]:
 
 
 def answer(given: Any, head: dict[str, Any] = HEAD, **wanted: Any) -> dict[str, Any]:
-    return SpanHead().decode(given, head, ENCODING, CONTEXT, Answering(**wanted))
+    return SpanHead().decode(given, head, ENCODING, CONTEXT, AnswerOptions(**wanted))
 
 
 def test_an_answer_has_text_characters_and_score() -> None:
@@ -89,7 +89,7 @@ def test_what_a_target_says_decoding_gives_back(make: Any) -> None:
     ((start, end),) = SpanHead().targets([("new york", 14)], [encoding], HEAD)
     given = np.zeros((len(encoding.ids), 2), np.float32)
     given[start, 0] = given[end, 1] = 9
-    found = SpanHead().decode(given, HEAD, encoding, CONTEXT, Answering())
+    found = SpanHead().decode(given, HEAD, encoding, CONTEXT, AnswerOptions())
     assert (found["text"], found["start"], found["end"]) == ("new york", 14, 22)
 
 
@@ -118,7 +118,7 @@ def test_no_answer_must_be_said_by_every_window() -> None:
     parts = [np.zeros((len(ids), 2), np.float32) for ids, _ in encoding.rows]
     for number, made in enumerate(parts):
         made[0] = 5 + number
-    merged = SpanHead().merged(parts, [encoding])
+    merged = SpanHead().merge_logits(parts, [encoding])
     assert merged.shape == (len(encoding.ids), 2)
     assert merged[0].tolist() == [5, 5]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.errors import BadAdapter
-from engine.heads.head_kind import Answering
+from engine.heads.head import AnswerOptions
 from engine.heads.tag import TagHead
 from engine.heads.whole_words import whole_words
 from engine.port import IGNORED
@@ -36,7 +36,7 @@ def logits_for(tags: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
 def entities(tags: list[str], text: str = TEXT, **options: Any) -> list[dict[str, Any]]:
     encoding = word_tokenizer(len(tags) + 2).encode(text)
     logits = logits_for(["B-who", *tags, "B-who"])  # what special tokens say never matters
-    return TagHead().decode(logits, HEAD, encoding, text, Answering(**options))["entities"]
+    return TagHead().decode(logits, HEAD, encoding, text, AnswerOptions(**options))["entities"]
 
 
 def spans(tags: list[str], text: str = TEXT) -> list[tuple[str, str]]:
@@ -88,7 +88,7 @@ def test_a_word_of_many_tokens_is_what_its_first_token_says(make: type[Tokenizer
     tags = ["B-who"] * len(encoding.ids)
     tags[first[0]] = "O"
     tags[first[2]] = "I-who"
-    found = TagHead().decode(logits_for(tags), HEAD, encoding, text, Answering())["entities"]
+    found = TagHead().decode(logits_for(tags), HEAD, encoding, text, AnswerOptions())["entities"]
     assert [(e["text"], e["start"], e["end"]) for e in found] == [("ba b", 3, 7)]
 
 
@@ -112,7 +112,7 @@ def test_signs_have_tags_of_their_own(make: type[Tokenizer]) -> None:
     (target,) = TagHead().targets((text, ["B-who", "O", "B-where"]), [encoding], HEAD)
     assert [index for index in target if index != IGNORED] == [1, 0, 3]
     logits = logits_for(["I-where" if index == IGNORED else LABELS[index] for index in target])
-    found = TagHead().decode(logits, HEAD, encoding, text, Answering())["entities"]
+    found = TagHead().decode(logits, HEAD, encoding, text, AnswerOptions())["entities"]
     assert [(e["label"], e["text"]) for e in found] == [("who", "anna"), ("where", "york")]
 
 
@@ -123,7 +123,7 @@ def test_words_that_share_a_token_are_one_entity() -> None:
         [IGNORED, 3, 1, IGNORED]
     ]
     logits = logits_for(["O", "B-where", "B-who", "O"])
-    found = TagHead().decode(logits, HEAD, encoding, text, Answering())["entities"]
+    found = TagHead().decode(logits, HEAD, encoding, text, AnswerOptions())["entities"]
     assert [(e["text"], e["score"]) for e in found] == [
         ("東京", pytest.approx(0.5)), ("anna", pytest.approx(0.5)),
     ]  # fmt: skip
@@ -136,7 +136,7 @@ def test_marks_that_the_tokenizer_leaves_out_are_in_their_entity() -> None:
     encoding = accentless_tokenizer().encode(text)
     first = {tokens[0] for tokens in whole_words(encoding, text)}
     tags = ["B-who" if i in first else "O" for i in range(len(encoding.ids))]
-    found = TagHead().decode(logits_for(tags), HEAD, encoding, text, Answering())["entities"]
+    found = TagHead().decode(logits_for(tags), HEAD, encoding, text, AnswerOptions())["entities"]
     assert [(e["start"], e["end"]) for e in found] == [(0, 5), (6, 10), (11, 13), (14, 20)]
 
 
@@ -152,7 +152,7 @@ def test_what_a_target_says_decoding_gives_back() -> None:
     encoding = word_tokenizer().encode(text)
     (target,) = TagHead().targets((text, tags), [encoding], HEAD)
     logits = logits_for(["B-who" if index == IGNORED else LABELS[index] for index in target])
-    found = TagHead().decode(logits, HEAD, encoding, text, Answering())["entities"]
+    found = TagHead().decode(logits, HEAD, encoding, text, AnswerOptions())["entities"]
     assert [e["text"] for e in found] == ["anna @york", "new"]
     assert TagHead().word_tags(logits, HEAD, encoding, text) == tags
 

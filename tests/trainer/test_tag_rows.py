@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.heads import tag_scheme
-from engine.heads.head_kind import Answering
+from engine.heads.head import AnswerOptions
 from engine.heads.tag import TagHead
 from engine.heads.whole_words import word_spans
 from engine.port import IGNORED
@@ -47,7 +47,7 @@ def encoded(example: Example, make: Callable[[], Tokenizer]) -> EncodedRow:
 def entities(logits: np.ndarray, row: EncodedRow) -> list[tuple[str, int, int]]:
     """As serving answers the raw text."""
     head = head_for("tag", "native", LABELS, [row.example])
-    answer = TagHead().decode(logits, head, row.encodings[0], row.example.text, Answering())
+    answer = TagHead().decode(logits, head, row.encodings[0], row.example.text, AnswerOptions())
     return [(each["label"], each["start"], each["end"]) for each in answer["entities"]]
 
 

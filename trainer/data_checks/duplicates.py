@@ -29,7 +29,7 @@ def conflicting_duplicates(subject: Subject) -> Iterator[Finding]:
     """The same text with different labels: at least one of them is wrong, or the text is not
     enough.
     """
-    if subject.spec.head == "generate":
+    if subject.generates:
         return  # a prompt may well have several good answers
     least = _least_conflict(subject.examples)
     torn = [group for group in _groups(subject.examples) if _is_torn(group, least)]

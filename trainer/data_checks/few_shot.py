@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 from engine.heads import HEADS
-from engine.heads.generate import GenerateHead
 from trainer.data_checks.few_rows import FEW_PER_CLASS, FEW_ROWS
 from trainer.data_checks.finding import Finding, Severity
 from trainer.data_checks.subject import Subject
@@ -52,7 +51,7 @@ def few_shot(subject: Subject) -> tuple[JobSpec, list[Finding]]:
 
 def _kind(subject: Subject) -> str | None:
     """None for heads that can neither be trained alone nor be shown examples."""
-    if subject.spec.head == GenerateHead.name:
+    if subject.generates:
         return PROMPT if subject.writes else None
     return None if HEADS[subject.spec.head].bare else _ALONE
 

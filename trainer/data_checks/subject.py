@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from engine.heads import is_generation
 from engine.port import EngineInfo
 from engine.text.tokenizer import Tokenizer
 from trainer.dataset.split import Split
@@ -40,6 +41,11 @@ class Subject:
     likeness: Likeness | None = None
     #: the base may learn from worked examples in its prompt
     writes: bool = False
+
+    @property
+    def generates(self) -> bool:
+        """Whether the rows' answers are texts to generate."""
+        return is_generation(self.spec.head)
 
     @property
     def file(self) -> str:

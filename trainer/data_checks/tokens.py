@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.errors import BadRow
-from engine.heads.generate import GenerateHead
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from engine.text.windows import Windows
@@ -132,7 +131,7 @@ def _pieces(read: list[_Read]) -> Iterator[Finding]:
 
 def _prompter(subject: Subject) -> Prompter | None:
     """What puts a prompt around a text and an end behind its answer, where a base writes them."""
-    if subject.info is None or subject.tokenizer is None or subject.spec.head != GenerateHead.name:
+    if subject.info is None or subject.tokenizer is None or not subject.generates:
         return None
     return Prompter(subject.info, subject.tokenizer)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import BadAdapter, BadRow
-from engine.heads.generate import GenerateHead
+from engine.heads import is_generation
 from engine.heads.span import SpanHead
 from engine.port import EngineInfo
 from engine.text.prompts import PromptCompletion, Prompter
@@ -64,7 +64,7 @@ def _checked(
     limit: int | None,
 ) -> Iterator[tuple[Example, BadLine | str | None]]:
     """Each row, and what is wrong with it."""
-    if head["kind"] == GenerateHead.name:
+    if is_generation(head["kind"]):
         prompter = Prompter(info, tokenizer)
         for example in examples[:: max(1, -(-len(examples) // _MOST_WRITTEN))]:
             yield example, _written_wrong(example, head, info, tokenizer, prompter)

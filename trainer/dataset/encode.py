@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from engine.heads import head_kind
-from engine.heads.head_kind import windows_of
+from engine.heads import PREDICTION_HEADS, find_head
+from engine.heads.head import windows_of
 from engine.text.tokenizer import Encoding, Tokenizer
 from engine.text.windows import Windows
 from trainer.heads import HEAD_DATA
@@ -32,7 +32,7 @@ def head_for(
     """
     learned = HEAD_DATA[kind].settings(train, settings or TrainingSettings())
     head = {"kind": kind, "pooling": pooling, "labels": labels, **learned}
-    return head_kind(head).check(head)
+    return find_head(head).check(head)
 
 
 def encode_examples(
@@ -53,7 +53,7 @@ def encode_examples(
 
 
 def _encoded(example: Example, encodings: tuple[Encoding, ...], head: dict[str, Any]) -> EncodedRow:
-    kind = head_kind(head)
+    kind = PREDICTION_HEADS[head["kind"]]
     rows = [row for encoding in encodings for row in encoding.rows]
     targets = kind.targets(_label(example), encodings, head)
     one_text = example.pair is None or kind.trains_apart
@@ -83,7 +83,7 @@ def _encodings(
     windows: Windows | None,
 ) -> Iterator[tuple[Encoding, ...]]:
     """Of each example one, or one for each text where they are rows of their own."""
-    if head_kind(head).trains_apart:
+    if find_head(head).trains_apart:
         left = tokenizer.encode_batch([each.text for each in chunk], limit)
         right = tokenizer.encode_batch([each.pair or "" for each in chunk], limit)
         yield from zip(left, right, strict=True)

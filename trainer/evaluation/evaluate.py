@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.heads import head_kind
-from engine.heads.generate import GenerateHead
+from engine.heads import PREDICTION_HEADS, is_generation
 from engine.port import Array, EnginePort, Predict, Predicted, Result
 from trainer.dataset.batches import prediction_batches
 from trainer.engine_client import await_result, error_of
@@ -53,8 +52,6 @@ def evaluate(
 
     `waiting` is called between steps and may raise to end it.
     """
-    if head["kind"] != GenerateHead.name:
-        fill(port, rows, slot, waiting)
     logits = predict(port, rows, head, slot, waiting, keyed=True)
     truth = [row.example.label for row in rows]
     return Evaluation(
@@ -75,10 +72,13 @@ def predict(
     keyed: bool = False,
 ) -> list[Logits]:
     """Logits, or written tokens, in the order of the rows; `place` goes with every step, so that
-    nothing placed between is in the way. Keyed rows start at what was filled of them.
+    nothing placed between is in the way. Keyed rows start at their frozen activations, which are
+    filled first.
     """
-    if head["kind"] == GenerateHead.name:
+    if is_generation(head["kind"]):
         return generate_answers(port, rows, head, slot, waiting, place)
+    if keyed:
+        fill(port, rows, slot, waiting)
     pieces = [piece for row in rows for piece in row.pieces]
     answers: list[Logits] = [_NONE] * len(pieces)
     in_flight: deque[tuple[list[int], Future[Result]]] = deque()
@@ -94,8 +94,8 @@ def predict(
             _collect(*in_flight.popleft(), answers)
     for batch, future in in_flight:
         _collect(batch, future, answers)
-    given, kind = iter(answers), head_kind(head)
-    return [kind.merged(list(islice(given, len(row.pieces))), row.encodings) for row in rows]
+    given, kind = iter(answers), PREDICTION_HEADS[head["kind"]]
+    return [kind.merge_logits(list(islice(given, len(row.pieces))), row.encodings) for row in rows]
 
 
 def predictions_of(

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.heads.generate import number_in
+from engine.heads.generate import parse_number
 from trainer.errors import BadLine, OneClass
 from trainer.heads.conversations import conversation_row
 from trainer.heads.head_data import Logits, PlainData
@@ -63,7 +63,7 @@ class GenerateData(PlainData):
         del settings
         longest = max(len(str(row.label).encode()) for row in train)
         learned: dict[str, Any] = {"max_tokens": min(longest + _ROOM, _MOST_TOKENS)}
-        if all(number_in(str(row.label)) is not None for row in train):
+        if all(parse_number(str(row.label)) is not None for row in train):
             learned["parse"] = "number"
         return learned
 
@@ -79,7 +79,7 @@ class GenerateData(PlainData):
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         pairs = [(str(t).strip(), str(g).strip()) for t, g in zip(truth, guesses, strict=True)]
-        numbers = [(number_in(t), number_in(g)) for t, g in pairs]
+        numbers = [(parse_number(t), parse_number(g)) for t, g in pairs]
         found: Metrics = {
             "exact_match": _mean([t == g for t, g in pairs]),
             "word_f1": _mean([word_f1(t.split(), g.split()) for t, g in pairs]),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from engine.heads.head_kind import Answering
+from engine.heads.head import AnswerOptions
 from engine.heads.span import SpanHead
 from trainer.errors import BadLine, OneClass
 from trainer.heads.head_data import Logits, PlainData
@@ -64,9 +64,9 @@ class SpanData(PlainData):
         self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
     ) -> list[Any]:
         return [
-            SpanHead().decode(answer, head, row.encodings[0], row.example.pair or "", Answering())[
-                "text"
-            ]
+            SpanHead().decode(
+                answer, head, row.encodings[0], row.example.pair or "", AnswerOptions()
+            )["text"]
             for row, answer in zip(rows, logits, strict=True)
         ]
 

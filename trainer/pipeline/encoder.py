@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.heads.generate import GenerateHead
+from engine.heads import is_generation
 from engine.port import EngineInfo
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
@@ -41,7 +41,7 @@ class Encoder:
                 for rows in (split.train, split.dev, split.test)
             )
         )
-        if spec.head == GenerateHead.name:
+        if is_generation(spec.head):
             head = covering(head, [*train, *dev, *test])
         course = RunConfig(
             train=train, dev=dev, head=head, settings=settings, learning_rate=learning_rate(spec),
@@ -56,7 +56,7 @@ class Encoder:
         self, examples: list[Example], head: dict[str, Any], limit: int | None
     ) -> list[EncodedRow]:
         """Of one part, without keys."""
-        if head["kind"] != GenerateHead.name:
+        if not is_generation(head["kind"]):
             return encode_examples(examples, head, self.tokenizer, limit)
         limit = min(limit or self.info.max_tokens, self.info.max_tokens)
         return encode_prompt_rows(examples, head, Prompter(self.info, self.tokenizer), limit)

@@ -13,7 +13,7 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineGone
-from engine.heads import head_kind
+from engine.heads import find_head
 from engine.port import Done, EnginePort, File, Inspect, Inspected, Load, Loaded, Unload
 from engine.text.prompts import PROMPT_FILES, Prompter
 from engine.text.tokenizer import Tokenizer
@@ -163,7 +163,7 @@ def _result(prepared: Prepared, head: dict[str, Any], evidence: ReportInput) -> 
 
 
 def _with_examples(head: dict[str, Any], examples: list[dict[str, str]]) -> dict[str, Any]:
-    return head_kind(head).check({**head, "prompt": {"instruction": "", "examples": examples}})
+    return find_head(head).check({**head, "prompt": {"instruction": "", "examples": examples}})
 
 
 def _spread(rows: Sequence[Example]) -> list[Example]:

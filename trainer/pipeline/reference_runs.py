@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.heads import head_kind
-from engine.heads.generate import GenerateHead
+from engine.heads import PREDICTION_HEADS, is_generation
 from engine.port import EngineInfo
 from trainer.errors import TrainingDiverged
 from trainer.evaluation.evaluate import predictions_of
@@ -75,14 +74,15 @@ class References:
         except (ChildProcessError, TimeoutError) as error:
             return {"error": f"Full fine-tuning failed: {error}"}
         answers = iter([np.asarray(each, np.float32) for each in answer.pop("logits")])
-        kind = head_kind(head)
+        kind = PREDICTION_HEADS[head["kind"]]
         logits = [
-            kind.merged(list(islice(answers, len(row.pieces))), row.encodings) for row in found.rows
+            kind.merge_logits(list(islice(answers, len(row.pieces))), row.encodings)
+            for row in found.rows
         ]
         return {**answer, "guesses": predictions_of(found.rows, logits, found.kept.course.head)}
 
     def _problem(self, head: dict[str, Any], num_base: int) -> str | None:
-        if head["kind"] in (GenerateHead.name, "embed") or self.info.family == "seq2seq":
+        if is_generation(head["kind"]) or head["kind"] == "embed" or self.info.family == "seq2seq":
             return f"There is no reference of full fine-tuning for a {head['kind']} head."
         if num_base > MOST_PARAMETERS:
             return (

@@ -9,9 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.heads.generate import GenerateHead
+from engine.heads import is_generation
 from engine.port import EnginePort
-from trainer.evaluation.activations import fill
 from trainer.evaluation.champion import Champion
 from trainer.evaluation.evaluate import Evaluation, predict
 from trainer.heads import HEAD_DATA
@@ -93,11 +92,10 @@ class Reporting:
     def _sampled(self, found: JobFindings) -> Answered:
         """Evenly out of the training rows; a text takes too long to write again."""
         rows: Sequence[EncodedRow] = found.kept.course.train
-        if found.head["kind"] == GenerateHead.name:
+        if is_generation(found.head["kind"]):
             return Answered(rows=[], logits=[])
         rows = sampled(rows)
         slot = found.kept.opened.slot
-        fill(self.port, rows, slot, self.waiting)
         logits = predict(self.port, rows, found.head, slot, self.waiting, keyed=True)
         return Answered(rows=rows, logits=logits)
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from engine.families import FAMILIES
-from engine.heads import HEADS, head_kind
-from engine.heads.generate import GenerateHead
+from engine.heads import HEADS, find_head, is_generation
+from engine.heads.generate import GenerationHead
 from engine.port import EngineInfo, LossOptions, OpenTraining
 from engine.text.windows import window_problem
 from trainer.dataset.batches import num_batches
@@ -96,7 +96,7 @@ def open_training(
     return OpenTraining(
         kind=spec.kind,
         kind_config=kind_config(spec.kind, settings, usual_layers(info)),
-        head=head_kind(head).check(head),
+        head=find_head(head).check(head),
         seed=settings.seed,
         dropout=settings.dropout,
         head_dropout=settings.head_dropout,
@@ -165,9 +165,9 @@ def writes_after_prompts(info: EngineInfo) -> bool:
 
 
 def _check_prompt(spec: JobSpec, info: EngineInfo) -> None:
-    if spec.head != GenerateHead.name or not writes_after_prompts(info):
+    if not is_generation(spec.head) or not writes_after_prompts(info):
         raise BadSetting(
-            f"kind is {PROMPT}, for the head {GenerateHead.name} on a decoder; the head is "
+            f"kind is {PROMPT}, for the head {GenerationHead.name} on a decoder; the head is "
             f"{spec.head} and the base a {FAMILIES[info.family].architecture}.",
             name="kind",
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.heads.generate import number_in
+from engine.heads.generate import parse_number
 
 Rows = list[dict[str, Any]]
 #: "test": what the best of them answers to the test rows; "majority": what guessing alike every
@@ -139,7 +139,7 @@ def _written(train: Rows, dev: Rows, test: Rows) -> Answers:
         "majority": [usual] * len(test),
         "copy": [row["asked"] for row in test],
     }
-    if all(number_in(label) is not None for label in _labels(train)):
+    if all(parse_number(label) is not None for label in _labels(train)):
         decimals = min(_MOST_DECIMALS, max(_decimals(label) for label in _labels(train)))
         found = _ridge(_numbers(train), _numbers(dev), test)["test"]
         # plus nothing: -0.2 rounds to -0.0, which is written -0
@@ -165,7 +165,7 @@ def _nearest(train: Rows, test: Rows, usual: str) -> list[str]:
 
 
 def _numbers(rows: Rows) -> Rows:
-    read = [(row, number_in(row["label"])) for row in rows]
+    read = [(row, parse_number(row["label"])) for row in rows]
     return [row | {"label": number} for row, number in read if number is not None]
 
 

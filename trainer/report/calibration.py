@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.heads.head_kind import sigmoid, softmax
+from engine.heads.head import sigmoid, softmax
 
 _BINS = 10
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.heads.generate import number_in
+from engine.heads.generate import parse_number
 from engine.heads.tag_scheme import spans
 from trainer.heads.generate import word_f1
 from trainer.metrics.metrics import correlations, ranking
@@ -121,7 +121,7 @@ def _texts(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
         _mean("exact_match", [t == g for t, g in pairs]),
         _mean("word_f1", [word_f1(t.split(), g.split()) for t, g in pairs]),
     ]
-    numbers = [(number_in(t), number_in(g)) for t, g in pairs]
+    numbers = [(parse_number(t), parse_number(g)) for t, g in pairs]
     wanted = np.array([np.nan if t is None else t for t, _ in numbers])
     if np.isnan(wanted).any() or len(set(wanted)) < 2:
         return found

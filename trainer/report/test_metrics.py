@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.heads.generate import number_in
+from engine.heads.generate import parse_number
 from trainer.heads import HEAD_DATA
 from trainer.metrics.metrics import Metrics
 from trainer.metrics.rouge import rouge
@@ -94,7 +94,7 @@ def _relevance(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
 
 def _texts(truth: Sequence[str], guesses: Sequence[str]) -> Metrics:
     """Numbers are judged as numbers: how alike they are written says nothing."""
-    if all(number_in(text) is not None for text in truth):
+    if all(parse_number(text) is not None for text in truth):
         return {}
     import sacrebleu
 

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from adapters_registry.errors import BadName
 from adapters_registry.ref import check_name
-from engine.heads.generate import GenerateHead
+from engine.heads.generate import GenerationHead
 from server.errors import BadParameter
 from server.http_api.json_body import read_json_text
 from server.http_api.schemas import JobBody
@@ -143,7 +143,7 @@ def _head(create: Create, task: TaskView | None, heads: Sequence[str]) -> dict[s
     if task is not None:
         return {"head": task.head}
     is_ours = create.method is not None and create.method.type == "adapter"
-    return {"head": GenerateHead.name} if GenerateHead.name in heads and not is_ours else {}
+    return {"head": GenerationHead.name} if GenerationHead.name in heads and not is_ours else {}
 
 
 def _task(named: Any, create: Create, task: TaskView | None) -> Any:

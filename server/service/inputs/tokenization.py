@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from engine.errors import BadRow
-from engine.heads.head_kind import input_of, windows_of
+from engine.heads.head import input_of, windows_of
 from engine.text.tokenizer import Encoding, Tokenizer, bare_encoding
 from engine.text.windows import Windows
 from server.errors import InputTooLong

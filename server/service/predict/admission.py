@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.heads.generate import GenerateHead
 from server.dispatch.request_queue import RequestQueue
 from server.service.target import ResolvedModel
 
@@ -21,7 +20,7 @@ class Admission:
 
     def check(self, authors: Sequence[ResolvedModel], num_inputs: int) -> None:
         """Raises Draining or Overloaded for so many inputs to each of them."""
-        num_writing = sum(author.kind == GenerateHead.name for author in authors)
+        num_writing = sum(author.generates for author in authors)
         num_others = len(authors) - num_writing
         for room, num in ((self._room, num_others), (self._writing_room, num_writing)):
             if num:

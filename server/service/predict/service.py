@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 from adapters_registry.errors import RegistryError
 from adapters_registry.values import Version
-from engine.heads import head_kind
-from engine.heads.generate import GenerateHead
+from engine.heads import PREDICTION_HEADS
 from server.auth.caller import Caller
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry, RowTokens
@@ -123,7 +122,7 @@ class PredictService:
         self._limits.check(len(order.inputs))
         self._admission.check([author], len(order.inputs))
         check_parameters(author, order.parameters)
-        answer = self._written if author.kind == GenerateHead.name else self._answered
+        answer = self._written if author.generates else self._answered
         try:
             async with asyncio.timeout_at(order.deadline):
                 answered = await answer(order)
@@ -151,7 +150,7 @@ class PredictService:
         parts = [(self._authors.version(tenant, p.ref), p.weight) for p in parameters.compose]
         wait = _Wait(tenant, parameters.priority, order.deadline, order.together, parts)
         answers = await self._compute(author, rows, wait) if rows else []
-        read_answers(head_kind(author.head), author.head, rows, answers, parameters, outputs)
+        read_answers(PREDICTION_HEADS[author.kind], author.head, rows, answers, parameters, outputs)
         return _Answered(outputs, rows, answers, parts, tokenized_at)
 
     async def _written(self, order: GenerationRequest) -> _Answered:
@@ -231,7 +230,7 @@ class PredictService:
         for output in outputs:
             if isinstance(output, RowError):
                 self._observer.row_failed(output.code)
-        if author.kind != GenerateHead.name:  # which told it itself
+        if not author.generates:  # the generation service reports its own calls
             self._observer.predicted(
                 tenant=tenant,
                 task=author.name,

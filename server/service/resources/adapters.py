@@ -12,7 +12,7 @@ from typing import Any
 from adapters_registry.ref import PRODUCTION, check_name
 from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
-from engine.heads.generate import GenerateHead
+from engine.heads import is_generation
 from engine.port import EnginePort
 from engine.text.prompts import PROMPT_FILES
 from server.audit import note
@@ -99,13 +99,13 @@ class AdapterService:
                 staging.leave_out(name)
             for name, chunks in upload:
                 staging.write(name, chunks)
-            if not any(staging.path.iterdir()) and (head or {}).get("kind") == GenerateHead.name:
+            if not any(staging.path.iterdir()) and is_generation((head or {}).get("kind")):
                 for name, content in PROMPT_FILES.items():
                     staging.write(name, [content])
             found = self._inspector.inspect(
                 staging, head, other_base=registration.other_base, loop=loop, gone=gone
             )
-            if found.semantics["head"]["kind"] == GenerateHead.name:
+            if is_generation(found.semantics["head"]["kind"]):
                 self._prompts.check(found.semantics["head"])
             info = self._port.info
             record = record_of(registration, caller, staging.left_out, found)

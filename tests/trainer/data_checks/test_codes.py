@@ -17,7 +17,9 @@ def test_every_code_is_documented_and_every_documented_code_exists() -> None:
 
 
 def _found() -> set[str]:
-    sources = "\n".join(path.read_text() for path in (ROOT / "trainer" / "data_checks").glob("*.py"))
+    sources = "\n".join(
+        path.read_text() for path in (ROOT / "trainer" / "data_checks").glob("*.py")
+    )
     given = re.findall(r'code="(\w+)"(?: if \w+ else "(\w+)")?', sources)
     return {code for codes in given for code in codes if code}
 

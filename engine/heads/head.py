@@ -28,7 +28,7 @@ Logits = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answering:
+class AnswerOptions:
     """How an answer is wanted; each head reads what concerns it.
 
     None leaves the choice to the head's own settings.
@@ -39,15 +39,17 @@ class Answering:
     dimensions: int | None = None
 
 
-class HeadKind(Protocol):
-    """One kind of head. `head` is always the settings that `check` returned."""
+class Head(Protocol):
+    """What every head has, whether it predicts or generates. `head` is always the settings that
+    `check` returned.
+    """
 
     name: str
     #: one vector of logits per token rather than per row; long texts become windows
     per_token: bool
-    #: how it may pool; a head that answers per token reads them all, and is native
+    #: the poolings it allows, its default first; a head that answers per token is native only
     poolings: tuple[str, ...]
-    #: what it may be asked about, the usual first: `text`, a `pair`, a `question` on a text
+    #: the inputs it takes, its default first: `text`, a `pair`, a `question` about a text
     inputs: tuple[str, ...]
     #: names of all its settings
     settings: tuple[str, ...]
@@ -64,17 +66,6 @@ class HeadKind(Protocol):
         """The settings, complete and normal; raises BadAdapter."""
         ...
 
-    def num_outputs(self, head: dict[str, Any]) -> int:
-        """How many logits; 0 for a head without weights, which answers what it pools."""
-        ...
-
-    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
-        """A dataset label as `Train.targets` wants it, one for each row of the encodings.
-
-        Raises BadAdapter for an unknown label.
-        """
-        ...
-
     def loss(
         self,
         logits: Tensor,
@@ -89,8 +80,23 @@ class HeadKind(Protocol):
         """
         ...
 
-    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
-        """The answers of all rows of an input as those of one."""
+
+class PredictionHead(Head, Protocol):
+    """A head whose answer is computed from the logits of one forward."""
+
+    def num_outputs(self, head: dict[str, Any]) -> int:
+        """How many logits; 0 for a head without weights, which answers what it pools."""
+        ...
+
+    def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
+        """A dataset label as `Train.targets` takes it, one for each row of the encodings.
+
+        Raises BadAdapter for an unknown label.
+        """
+        ...
+
+    def merge_logits(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+        """The logits of all rows of one input, as those of a single row."""
         ...
 
     def decode(
@@ -99,11 +105,11 @@ class HeadKind(Protocol):
         head: dict[str, Any],
         encoding: Encoding,
         text: str,
-        wanted: Answering,
+        options: AnswerOptions,
     ) -> dict[str, Any]:
         """The answer for one input: logits [outputs], or [tokens, outputs] when `per_token`.
 
-        `text` is what the answer's characters count in.
+        `text` is the text that the answer's character offsets refer to.
         """
         ...
 
@@ -119,7 +125,7 @@ class RowHead:
     trains_apart = False
     bare = False
 
-    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+    def merge_logits(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         del encodings
         return parts[0]
 
@@ -132,7 +138,7 @@ class TokenHead:
     trains_apart = False
     bare = False
 
-    def merged(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
+    def merge_logits(self, parts: Sequence[Logits], encodings: Sequence[Encoding]) -> Logits:
         windows = encodings[0].windows
         return merge_tokens(parts, windows) if windows else parts[0]
 
