@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adapterd.client.async_client import AsyncClient as AsyncClient
     from adapterd.client.client import Client as Client
-    from adapterd.values.values import Question as Question
+    from adapterd.values import Question as Question
 
 __all__ = ["AsyncClient", "Client", "Question"]
 
@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
     homes = {
         "Client": "adapterd.client.client",
         "AsyncClient": "adapterd.client.async_client",
-        "Question": "adapterd.values.values",
+        "Question": "adapterd.values",
     }
     if name not in homes:
         raise AttributeError(f"module 'adapterd' has no attribute {name!r}")

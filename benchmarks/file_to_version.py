@@ -18,7 +18,7 @@ import torch
 
 from adapterd.client.client import Client
 from adapterd.demo.spawned import SpawnedServer
-from adapterd.values.values import Job
+from adapterd.values import Job
 from benchmarks.claims import CLAIMS
 from benchmarks.measure import conditions, table
 from benchmarks.training import BASE

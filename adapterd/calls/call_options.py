@@ -34,7 +34,7 @@ class AdapterOptions(TypedDict, total=False):
     other_base: bool
 
 
-class WritingOptions(TypedDict, total=False):
+class GenerationOptions(TypedDict, total=False):
     """How a text may be wanted; the server knows the defaults (docs/generation.md)."""
 
     temperature: float
@@ -57,7 +57,7 @@ class WritingOptions(TypedDict, total=False):
     compose: Sequence[Mapping[str, Any]]
 
 
-class PredictOptions(WritingOptions, total=False):
+class PredictOptions(GenerationOptions, total=False):
     """How an answer may be wanted; the task's head knows the defaults.
 
     `compose` lists adapters that act in place of the task's own: [{"ref": …, "weight": …}].

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from adapterd.calls.arguments import build, file_path, to_struct
-from adapterd.calls.call_options import AdapterOptions, PredictOptions, WritingOptions
+from adapterd.calls.call_options import AdapterOptions, GenerationOptions, PredictOptions
 from adapterd.calls.inputs import read_inputs
 from adapterd.errors import Refused
 from adapterd.v1 import (
@@ -27,11 +27,17 @@ from adapterd.v1 import (
     tasks_pb2,
     tasks_pb2_grpc,
 )
-from adapterd.values.generated import Piece
-from adapterd.values.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
-from adapterd.wire import wire
+from adapterd.values import (
+    Alias,
+    AliasEvent,
+    CompletionChunk,
+    Prediction,
+    Predictions,
+    Task,
+    Version,
+)
+from adapterd.wire import predictions, resources
 from adapterd.wire.adapter_files import register_parts
-from adapterd.wire.generated import read_piece
 from adapterd.wire.transfer import open_file
 
 T = TypeVar("T")
@@ -70,16 +76,20 @@ class Call(Generic[T]):
 
 def predict(ref: str, given: Any, options: PredictOptions) -> Call[Prediction]:
     request = _predict_request(ref, given, options)
-    return Call(method=lambda s: s.predictor.Predict, request=request, read=wire.read_prediction)
+    return Call(
+        method=lambda s: s.predictor.Predict, request=request, read=predictions.read_prediction
+    )
 
 
-def predict_stream(ref: str, given: Any, options: WritingOptions) -> Call[Piece]:
+def predict_stream(ref: str, given: Any, options: GenerationOptions) -> Call[CompletionChunk]:
     request = _predict_request(ref, given, options)
-    return Call(method=lambda s: s.predictor.PredictStream, request=request, read=read_piece)
+    return Call(
+        method=lambda s: s.predictor.PredictStream, request=request, read=predictions.read_chunk
+    )
 
 
 def _predict_request(
-    ref: str, given: Any, options: PredictOptions | WritingOptions
+    ref: str, given: Any, options: PredictOptions | GenerationOptions
 ) -> predictor_pb2.PredictRequest:
     return build(
         predictor_pb2.PredictRequest,
@@ -101,7 +111,7 @@ def predict_many(refs: Sequence[str], given: Any, *, raw_scores: bool) -> Call[P
         float_embeddings=True,
     )
     return Call(
-        method=lambda s: s.predictor.PredictMany, request=request, read=wire.read_predictions
+        method=lambda s: s.predictor.PredictMany, request=request, read=predictions.read_predictions
     )
 
 
@@ -109,13 +119,13 @@ def list_tasks(after: str, limit: int) -> Call[tuple[list[Task], bool]]:
     return Call(
         method=lambda s: s.tasks.ListTasks,
         request=build(tasks_pb2.ListTasksRequest, after=after, limit=limit),
-        read=lambda m: ([wire.read_task(task) for task in m.tasks], m.has_more),
+        read=lambda m: ([resources.read_task(task) for task in m.tasks], m.has_more),
     )
 
 
 def get_task(task: str) -> Call[Task]:
     request = build(tasks_pb2.GetTaskRequest, task_id=task)
-    return Call(method=lambda s: s.tasks.GetTask, request=request, read=wire.read_task)
+    return Call(method=lambda s: s.tasks.GetTask, request=request, read=resources.read_task)
 
 
 def delete_task(task: str) -> Call[None]:
@@ -131,7 +141,7 @@ def register(task: str, directory: Path | None, options: AdapterOptions) -> Call
     return Call(
         method=lambda s: s.adapters.Register,
         request=register_parts(metadata, directory),
-        read=wire.read_version,
+        read=resources.read_version,
     )
 
 
@@ -139,7 +149,7 @@ def list_versions(task: str) -> Call[list[Version]]:
     return Call(
         method=lambda s: s.adapters.ListVersions,
         request=build(adapters_pb2.ListVersionsRequest, task_id=task),
-        read=lambda m: [wire.read_version(version) for version in m.versions],
+        read=lambda m: [resources.read_version(version) for version in m.versions],
     )
 
 
@@ -150,13 +160,15 @@ def versions_made_from(file: Path | str) -> Call[list[Version]]:
     return Call(
         method=lambda s: s.adapters.ListVersions,
         request=request,
-        read=lambda m: [wire.read_version(version) for version in m.versions],
+        read=lambda m: [resources.read_version(version) for version in m.versions],
     )
 
 
 def get_version(ref: str) -> Call[Version]:
     request = build(adapters_pb2.GetVersionRequest, task_id=ref)
-    return Call(method=lambda s: s.adapters.GetVersion, request=request, read=wire.read_version)
+    return Call(
+        method=lambda s: s.adapters.GetVersion, request=request, read=resources.read_version
+    )
 
 
 def promote(task: str, version: int, alias: str, expected_version: int | None) -> Call[Alias]:
@@ -167,19 +179,19 @@ def promote(task: str, version: int, alias: str, expected_version: int | None) -
         alias=alias,
         expected_version=expected_version,
     )
-    return Call(method=lambda s: s.adapters.Promote, request=request, read=wire.read_alias)
+    return Call(method=lambda s: s.adapters.Promote, request=request, read=resources.read_alias)
 
 
 def rollback(task: str, alias: str) -> Call[Alias]:
     request = build(adapters_pb2.RollbackRequest, task_id=task, alias=alias)
-    return Call(method=lambda s: s.adapters.Rollback, request=request, read=wire.read_alias)
+    return Call(method=lambda s: s.adapters.Rollback, request=request, read=resources.read_alias)
 
 
 def alias_history(task: str, alias: str) -> Call[list[AliasEvent]]:
     return Call(
         method=lambda s: s.adapters.AliasHistory,
         request=build(adapters_pb2.AliasHistoryRequest, task_id=task, alias=alias),
-        read=lambda m: [wire.read_event(event) for event in m.events],
+        read=lambda m: [resources.read_alias_event(event) for event in m.events],
     )
 
 

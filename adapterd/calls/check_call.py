@@ -11,7 +11,7 @@ from adapterd.calls.arguments import build, named, to_struct
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import Call
 from adapterd.v1 import checks_pb2
-from adapterd.values.checks import FileCheck, Finding, Sample
+from adapterd.values import FileCheck, Finding, Sample
 
 __all__ = ["FileCheck", "check_file"]
 

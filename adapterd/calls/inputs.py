@@ -11,7 +11,7 @@ from typing import Any
 from adapterd.calls.arguments import described, encodable, listed
 from adapterd.errors import Refused
 from adapterd.v1 import predictor_pb2 as messages
-from adapterd.values.values import Question
+from adapterd.values import Question
 
 #: one turn of a conversation: (role, content), or a mapping of these two names
 Turn = tuple[str, str] | Mapping[str, str]

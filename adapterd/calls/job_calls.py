@@ -11,8 +11,7 @@ from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import PAGE_ROWS, Call
 from adapterd.errors import JobFailed
 from adapterd.v1 import jobs_pb2
-from adapterd.values.jobs import Estimate, JobEvent
-from adapterd.values.values import Job
+from adapterd.values import Estimate, Job, JobEvent
 from adapterd.wire.jobs import read_estimate, read_event, read_job, read_update
 
 #: rows are read and some steps are taken

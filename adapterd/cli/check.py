@@ -13,7 +13,7 @@ from adapterd.cli.settings_option import parse_settings
 
 if TYPE_CHECKING:
     from adapterd.calls.call_options import TrainingOptions
-    from adapterd.values.checks import FileCheck, Finding
+    from adapterd.values import FileCheck, Finding
 
 _ROWS = ("file", "train", "dev", "test")
 _MARKS = {"error": "[red]error[/]", "warning": "[yellow]warning[/]", "info": "[cyan]info[/]"}

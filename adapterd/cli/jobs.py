@@ -50,7 +50,7 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
     from adapterd.client.client import Client
     from adapterd.terminal import render
     from adapterd.terminal.progress import JobProgress
-    from adapterd.values.jobs import JobEvent
+    from adapterd.values import JobEvent
 
     with Client() as client, JobProgress(Console(stderr=True), quiet=as_json) as progress:
         job = client.job(job_id)
@@ -80,7 +80,7 @@ def events(
     """Show what was told of a job; with --json one line per event."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
-    from adapterd.values.jobs import JobEvent
+    from adapterd.values import JobEvent
 
     codes = code or []
     with Client() as client:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting
-from adapterd.values.checks import FileCheck, Finding, Sample
+from adapterd.values import FileCheck, Finding, Sample
 
 if TYPE_CHECKING:
     from adapterd.calls.call_options import TrainingOptions

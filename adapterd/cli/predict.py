@@ -11,7 +11,7 @@ from adapterd.cli.options import Json, Ref, Seed, Stop, Temperature, TopK, TopP
 from adapterd.errors import BadSetting, Refused
 
 if TYPE_CHECKING:
-    from adapterd.calls.call_options import PredictOptions, WritingOptions
+    from adapterd.calls.call_options import GenerationOptions, PredictOptions
     from adapterd.calls.inputs import Text
 
 
@@ -55,7 +55,7 @@ def predict(
     from adapterd.terminal import render
 
     inputs = texts if texts and texts != ["-"] else _lines()
-    writing: WritingOptions = _said(
+    writing: GenerationOptions = _said(
         max_tokens=max_tokens, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed,
         stop=stop or None, compose=[_part(each) for each in compose or ()] or None,
     )  # fmt: skip
@@ -97,7 +97,7 @@ def _part(given: str) -> dict[str, Any]:
 
 
 def _input(text: str, pair: str | None, question: str | None) -> Text:
-    from adapterd.values.values import Question
+    from adapterd.values import Question
 
     if pair is not None and question is not None:
         raise BadSetting("--pair and --question: an input is a pair or a question, not both")

@@ -14,7 +14,7 @@ from adapterd.cli.settings_option import parse_settings
 if TYPE_CHECKING:
     from adapterd.calls.call_options import TrainingOptions
     from adapterd.client.client import Client
-    from adapterd.values.values import Job
+    from adapterd.values import Job
 
 
 Rows = Annotated[

@@ -11,13 +11,20 @@ from typing import Any, Unpack
 
 from adapterd.calls import calls
 from adapterd.calls.arguments import file_path
-from adapterd.calls.call_options import AdapterOptions, PredictOptions, WritingOptions
+from adapterd.calls.call_options import AdapterOptions, GenerationOptions, PredictOptions
 from adapterd.calls.inputs import Text
 from adapterd.client.async_job_client import AsyncJobClient
 from adapterd.client.channel import PREDICT_TIMEOUT_S
 from adapterd.client.export_files import ExportFiles
-from adapterd.values.generated import Piece
-from adapterd.values.values import Alias, AliasEvent, Prediction, Predictions, Task, Version
+from adapterd.values import (
+    Alias,
+    AliasEvent,
+    CompletionChunk,
+    Prediction,
+    Predictions,
+    Task,
+    Version,
+)
 from adapterd.wire.transfer import Fetch, report_path
 
 
@@ -48,8 +55,8 @@ class AsyncClient(AsyncJobClient):
         texts: Text | Iterable[Text],
         *,
         timeout_s: float = PREDICT_TIMEOUT_S,
-        **options: Unpack[WritingOptions],
-    ) -> AsyncIterator[Piece]:
+        **options: Unpack[GenerationOptions],
+    ) -> AsyncIterator[CompletionChunk]:
         """What a task that writes makes of one text or a list of them, piece by piece.
 
         Closing the iterator ends the writing.

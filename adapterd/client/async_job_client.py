@@ -15,8 +15,7 @@ from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import PAGE_ROWS
 from adapterd.calls.check_call import FileCheck, check_file
 from adapterd.client.async_connection import AsyncConnection
-from adapterd.values.jobs import Estimate, JobEvent
-from adapterd.values.values import File, Job
+from adapterd.values import Estimate, File, Job, JobEvent
 from adapterd.wire.transfer import OnBytes
 
 OnJob = Callable[[Job], None]

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from adapterd.demo.swap import Verdict
-from adapterd.values.values import Job
+from adapterd.values import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

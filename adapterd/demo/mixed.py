@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from adapterd.client.async_client import AsyncClient
-from adapterd.values.values import Classification, Prediction, Value
+from adapterd.values import Classification, Prediction, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

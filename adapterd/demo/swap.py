@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from adapterd.client.async_client import AsyncClient
 from adapterd.errors import AdapterdError
-from adapterd.values.values import Classification, Prediction, Value
+from adapterd.values import Classification, Prediction, Value
 
 CALLERS_PER_TASK = 3
 #: between two calls of a caller: they share the cores with the training that goes on meanwhile

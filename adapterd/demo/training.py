@@ -13,7 +13,7 @@ from rich.table import Table
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.client.async_client import AsyncClient
 from adapterd.terminal.progress import JobProgress
-from adapterd.values.values import Job
+from adapterd.values import Job
 
 #: shown first where a report has it; a report of another head has none of these
 LEADING_METRICS = ("accuracy", "pearson", "spearman", "mae", "rmse", "f1")

@@ -24,7 +24,7 @@ from adapterd.demo.swap import CallerLoop, Verdict, ask_alone
 from adapterd.demo.training import Training, print_reports, train_all
 from adapterd.errors import ServerFailed
 from adapterd.terminal.render import short
-from adapterd.values.values import Job
+from adapterd.values import Job
 
 SENTIMENT_TASK = "sentiment"
 SCORE_TASK = "review-score"

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from adapterd.values.jobs import JobEvent
-from adapterd.values.values import Job
+from adapterd.values import Job, JobEvent
 
 OnJob = Callable[[Job], None]
 OnBytes = Callable[[int, int], None]

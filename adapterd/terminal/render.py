@@ -15,12 +15,14 @@ from rich.table import Table
 
 from adapterd.errors import RowFailed
 from adapterd.terminal.progress import duration
-from adapterd.values.generated import Piece, WrittenText
-from adapterd.values.jobs import Estimate, JobEvent
-from adapterd.values.values import (
+from adapterd.values import (
     Classification,
+    Completion,
+    CompletionChunk,
     Embedding,
+    Estimate,
     Job,
+    JobEvent,
     Output,
     Prediction,
     Relevance,
@@ -77,7 +79,7 @@ def print_prediction(prediction: Prediction, texts: Sequence[str]) -> None:
     print_table(title, ("text", "answer", "score"), rows)
 
 
-def print_pieces(pieces: Iterable[Piece], *, as_json: bool) -> None:
+def print_pieces(pieces: Iterable[CompletionChunk], *, as_json: bool) -> None:
     """As they come. Raises RowFailed for an input that has no text, or no more of it."""
     for piece in pieces:
         if as_json:
@@ -198,7 +200,7 @@ def _answer(output: Output) -> tuple[str, str]:
             return f"{shown}, … ({len(numbers)} numbers)", ""
         case Relevance(score=score):
             return "", f"{score:.3f}"
-        case WrittenText(text=text, finish_reason=reason):
+        case Completion(text=text, finish_reason=reason):
             return text, reason
         case RowError(code=code, message=message):
             return f"{code}: {message}", ""

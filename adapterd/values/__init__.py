@@ -1,36 +1,61 @@
-"""What the clients give back: plain frozen values. They know no wire format."""
+"""The values that the clients return: plain and frozen. They know no wire format.
+
+This is their public face: users import every value from here.
+"""
 
 from __future__ import annotations
 
+import warnings
+from typing import TYPE_CHECKING, Any
+
 from adapterd.values.checks import FileCheck, Finding, Sample
-from adapterd.values.composed import Composed
-from adapterd.values.generated import Piece, RowError, WrittenText, WrittenToken
-from adapterd.values.jobs import Estimate, JobEvent
-from adapterd.values.values import (
-    Alias,
-    AliasEvent,
+from adapterd.values.jobs import Estimate, Job, JobEvent
+from adapterd.values.predictions import (
     Classification,
+    Completion,
+    CompletionChunk,
+    ComposedAdapter,
     Embedding,
     Entity,
-    File,
-    Job,
     Output,
     Prediction,
     Predictions,
     Question,
     Relevance,
+    RowError,
     Span,
     Tags,
-    Task,
     TaskError,
     Timing,
+    TokenLogprob,
     Value,
-    Version,
 )
+from adapterd.values.resources import Alias, AliasEvent, File, Task, Version
 
 __all__ = [
-    "Alias", "AliasEvent", "Classification", "Composed", "Embedding", "Entity", "Estimate", "File",
-    "FileCheck", "Finding", "Job", "JobEvent", "Output", "Piece", "Prediction", "Predictions",
-    "Question", "Relevance", "RowError", "Sample", "Span", "Tags", "Task", "TaskError", "Timing",
-    "Value", "Version", "WrittenText", "WrittenToken",
+    "Alias", "AliasEvent", "Classification", "Completion", "CompletionChunk", "ComposedAdapter",
+    "Embedding", "Entity", "Estimate", "File", "FileCheck", "Finding", "Job", "JobEvent", "Output",
+    "Prediction", "Predictions", "Question", "Relevance", "RowError", "Sample", "Span", "Tags",
+    "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
 ]  # fmt: skip
+
+#: names of the last release, kept for one more
+_RENAMED = {
+    "Composed": "ComposedAdapter",
+    "Piece": "CompletionChunk",
+    "WrittenText": "Completion",
+    "WrittenToken": "TokenLogprob",
+}
+
+if not TYPE_CHECKING:  # a type checker would take any name to exist
+
+    def __getattr__(name: str) -> Any:
+        if name not in _RENAMED:
+            raise AttributeError(f"module 'adapterd.values' has no attribute {name!r}")
+        current = _RENAMED[name]
+        warnings.warn(
+            f"adapterd.values.{name} is now {current}; the old name goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return globals()[current]

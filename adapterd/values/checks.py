@@ -1,4 +1,4 @@
-"""What a check of labelled rows gives back: plain frozen values. Knows no wire format."""
+"""The result of checking labelled rows before a training. Knows no wire format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A row that shows what a finding means."""
+    """A row that illustrates a finding."""
 
     file: str
     line: int
@@ -18,8 +18,8 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing found out: an error refuses a job, a warning may cost quality, an info is only
-    worth knowing (docs/data.md lists the codes).
+    """One finding. `severity`: an error prevents a job, a warning may cost quality, an info is
+    only worth knowing (docs/data.md lists the codes).
     """
 
     code: str
@@ -32,8 +32,8 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileCheck:
-    """What submitting a job would say of its files. `ok`: it would be queued; `kind` is what it
-    would train.
+    """What a job on these files would report. `ok`: it would be queued; `kind`: the adapter kind
+    it would train.
     """
 
     ok: bool

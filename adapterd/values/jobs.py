@@ -1,15 +1,41 @@
-"""What is told of a training beside the job itself: its events, and what it would take."""
+"""Training jobs, their events and their estimates. Knows no wire format."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+END_STATES = ("succeeded", "failed", "cancelled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """The current state of a training job; `result` gains entries while the job runs."""
+
+    id: str
+    task: str
+    status: str
+    phase: str
+    progress: float
+    eta_s: float | None
+    created_at: float
+    finished_at: float | None
+    version: int | None
+    digest: str | None
+    result: Mapping[str, Any]
+    error_code: str | None
+    error_message: str | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in END_STATES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEvent:
-    """One thing that was told of a job. `code` is dotted and stable, `number` counts from 1."""
+    """One event of a job. `code` is dotted and stable; `number` counts from 1."""
 
     number: int
     created_at: float
@@ -21,7 +47,7 @@ class JobEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a job would take, if none of its runs stops early; `basis` says how that is known."""
+    """What a job would need if none of its runs stops early; `basis` says how it was estimated."""
 
     steps: int
     tokens: int

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
 from adapterd.v1 import jobs_pb2
-from adapterd.values.jobs import Estimate, JobEvent
-from adapterd.values.values import Job
-from adapterd.wire.wire import counted
+from adapterd.values import Estimate, Job, JobEvent
+from adapterd.wire.structs import read_struct
 
 
 def read_job(message: jobs_pb2.Job) -> Job:
@@ -27,7 +24,7 @@ def read_job(message: jobs_pb2.Job) -> Job:
         finished_at=known("finished_at"),
         version=known("version"),
         digest=message.digest or None,
-        result=counted(MessageToDict(message.result)),
+        result=read_struct(message.result),
         error_code=message.error_code or None,
         error_message=message.error_message or None,
         metadata=dict(message.metadata),
@@ -41,7 +38,7 @@ def read_event(message: jobs_pb2.JobEvent) -> JobEvent:
         level=message.level,
         code=message.code,
         message=message.message,
-        data=counted(MessageToDict(message.data)),
+        data=read_struct(message.data),
     )
 
 

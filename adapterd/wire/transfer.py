@@ -12,7 +12,7 @@ import httpx
 
 from adapterd.errors import Refused, ServerFailed
 from adapterd.settings import ClientSettings, is_loopback
-from adapterd.values.values import File, Version
+from adapterd.values import File, Version
 from adapterd.wire.status_errors import from_response, from_transport
 
 #: called with bytes sent so far and bytes in all

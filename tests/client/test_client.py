@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from adapterd import Client, errors
-from adapterd.values.values import Classification, Prediction, RowError, TaskError
+from adapterd.values import Classification, Prediction, RowError, TaskError
 
 pytestmark = pytest.mark.usefixtures("environment")
 

@@ -11,7 +11,7 @@ from adapterd.demo.labelled import REVIEW_SCORE, SENTIMENT, demo_texts, labelled
 from adapterd.demo.metrics_page import MetricsPage
 from adapterd.demo.swap import Answer, CallerLoop, Verdict
 from adapterd.errors import BadSetting
-from adapterd.values.values import Classification, Prediction, Timing
+from adapterd.values import Classification, Prediction, Timing
 
 ALONE = {("mood", 1, "text"): 0.9, ("mood", 2, "text"): 0.2}
 

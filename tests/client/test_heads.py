@@ -11,7 +11,7 @@ import pytest
 from adapterd import Client, Question
 from adapterd.errors import Refused
 from adapterd.v1 import adapters_pb2
-from adapterd.values.values import Classification, Embedding, Relevance, RowError, Span
+from adapterd.values import Classification, Embedding, Relevance, RowError, Span
 from adapterd.wire.adapter_files import register_parts
 from engine.testing.fake_engine import write_fake_adapter
 from tests.client.test_command_line import Run, run  # noqa: F401 a fixture

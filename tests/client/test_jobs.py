@@ -13,8 +13,7 @@ from adapterd import AsyncClient, Client
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.errors import Refused
 from adapterd.terminal.progress import duration
-from adapterd.values.jobs import JobEvent
-from adapterd.values.values import Job
+from adapterd.values import Job, JobEvent
 from tests.client.test_command_line import Run, run
 
 __all__ = ["run"]

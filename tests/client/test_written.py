@@ -11,7 +11,7 @@ import pytest
 from adapterd import AsyncClient, Client
 from adapterd.cli.app import main
 from adapterd.errors import Refused
-from adapterd.values.values import Classification, WrittenText
+from adapterd.values import Classification, Completion
 from engine.testing.fake_engine import write_fake_adapter
 
 HEAD = {"kind": "generate", "format": "plain", "max_tokens": 200}
@@ -48,11 +48,11 @@ async def test_the_client_for_asyncio_streams_too(environment: None, draft: str)
 def test_options_of_sampling_reach_the_answer(client: Client, draft: str) -> None:
     whole = client.predict(draft, "hello", stop=["zzz"], logprobs=1, temperature=0.5, seed=3)
     output = whole.outputs[0]
-    assert isinstance(output, WrittenText)
+    assert isinstance(output, Completion)
     assert len(output.tokens) == output.completion_tokens
     assert output.tokens[0].top[0].token == output.tokens[0].token
     cut = client.predict(draft, "hello", stop=output.text[2]).outputs[0]
-    assert isinstance(cut, WrittenText)
+    assert isinstance(cut, Completion)
     assert cut.text == output.text.partition(output.text[2])[0]
 
 

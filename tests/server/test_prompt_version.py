@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from adapterd.client.async_client import AsyncClient
-from adapterd.values.values import WrittenText
+from adapterd.values import Completion
 from engine import port
 from engine.config import EngineConfig
 from engine.errors import BadAdapter
@@ -120,5 +120,5 @@ async def test_the_client_registers_a_prompt_without_a_directory(
         )
         assert version.kind == "head_only"
         (output,) = (await client.predict("draft", "w7 w8", max_tokens=2)).outputs
-        assert isinstance(output, WrittenText)
+        assert isinstance(output, Completion)
         assert output.completion_tokens <= 2

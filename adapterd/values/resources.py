@@ -1,0 +1,71 @@
+"""What a tenant stores on a server: tasks, versions, aliases and files. Knows no wire format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task and the versions its aliases point to."""
+
+    task: str
+    head: str
+    latest_version: int
+    aliases: Mapping[str, int]
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One immutable, published adapter version of a task."""
+
+    task: str
+    version: int
+    digest: str
+    kind: str
+    head: str
+    labels: tuple[str, ...]
+    num_parameters: int
+    num_bytes: int
+    created_at: float
+    source: str
+    aliases: tuple[str, ...]
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    #: of a registered version: files of its directory that are not part of it
+    left_out: tuple[str, ...] = ()
+    #: of a registered version: what its files leave ambiguous
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """A movable name and the version it points to."""
+
+    task: str
+    alias: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasEvent:
+    """One move of an alias."""
+
+    version: int
+    previous_version: int | None
+    at: float
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """An uploaded file."""
+
+    id: str
+    filename: str
+    bytes: int
+    created_at: float
+    purpose: str
