@@ -15,6 +15,7 @@ from engine.adapter_formats.targets import Targets, peft_targets
 from engine.errors import BadAdapter, BadTraining, NoMatchingSite, WrongShape
 from engine.families import Family
 from engine.families.module_names import targeted
+from engine.kind_settings import KIND_SETTINGS
 from engine.ops.grouped_low_rank import Activation
 from engine.port import Site
 from engine.sites.effect import Effect
@@ -134,11 +135,8 @@ class AdapterKind(Protocol):
         ...
 
 
-class PeftTargets:
-    """What kinds have in common whose files are PEFT's: modules are named as PEFT names them."""
-
-    def targets(self, config: Mapping[str, Any], layout: Layout) -> Targets | None:
-        return peft_targets(config, layout.sites, layout.family.prefixes)
+class CompleteFiles:
+    """What kinds have in common of which no tensor can be missing unnoticed."""
 
     def missing(
         self,
@@ -151,8 +149,16 @@ class PeftTargets:
         return []
 
 
-def only(config: Mapping[str, Any], kind: str, *known: str) -> None:
+class PeftTargets(CompleteFiles):
+    """What kinds have in common whose files are PEFT's: modules are named as PEFT names them."""
+
+    def targets(self, config: Mapping[str, Any], layout: Layout) -> Targets | None:
+        return peft_targets(config, layout.sites, layout.family.prefixes)
+
+
+def check_names(config: Mapping[str, Any], kind: str) -> None:
     """Raises BadTraining for a setting this kind does not have."""
+    known = KIND_SETTINGS[kind].names()
     unknown = sorted(name for name, value in config.items() if name not in known and value)
     if unknown:
         raise BadTraining(

@@ -15,10 +15,10 @@ from engine.kinds.adapter_kind import (
     Layout,
     PeftTargets,
     Weights,
+    check_names,
     check_shapes,
     check_sites,
     chosen_sites,
-    only,
 )
 from engine.sites.effect import Effect
 
@@ -31,7 +31,7 @@ class BiasKind(PeftTargets):
     name = "bias"
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-        only(config, self.name, "targets", "layers")
+        check_names(config, self.name)
         return {"sites": chosen_sites(config, layout, None)}
 
     def new_weights(

@@ -8,7 +8,7 @@ Houlsby et al. 2019 (arXiv 1902.00751): on what each sublayer gives. Pfeiffer et
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,11 +19,12 @@ from torch.nn import functional
 from engine.adapter_formats.targets import Targets
 from engine.errors import BadTraining, NoMatchingSite
 from engine.kinds.adapter_kind import (
+    CompleteFiles,
     Layout,
     Weights,
+    check_names,
     check_shapes,
     chosen_layers,
-    only,
     positive,
 )
 from engine.kinds.bottleneck_files import content, grouped, keyed, read_config, targets
@@ -37,7 +38,6 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "silu": functional.silu, "sigmoid": torch.sigmoid,
 }  # fmt: skip
 _INIT_STD = 0.01  # near the identity, as Houlsby's paper starts
-_SETTINGS = ("variant", "reduction", "activation", "scaling", "layers")
 #: variant -> sublayers, reduction, activation, scaling, as AdapterHub has them
 _VARIANTS: dict[str, tuple[tuple[str, ...], int, str, float]] = {
     "houlsby": (("attention", "feed_forward"), 16, "swish", 1.0),
@@ -46,13 +46,13 @@ _VARIANTS: dict[str, tuple[tuple[str, ...], int, str, float]] = {
 }
 
 
-class BottleneckKind:
+class BottleneckKind(CompleteFiles):
     """A small two-layer network at sublayers: where it reads and adds is its variant's choice."""
 
     name = "bottleneck"
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-        only(config, self.name, *_SETTINGS)
+        check_names(config, self.name)
         variant = _one_of("variant", config.get("variant") or "houlsby", _VARIANTS)
         names, reduction, activation, scaling = _VARIANTS[variant]
         scaling = config.get("scaling") or scaling
@@ -134,16 +134,6 @@ class BottleneckKind:
 
     def targets(self, config: Mapping[str, Any], layout: Layout) -> Targets:
         return targets(config, layout)
-
-    def missing(
-        self,
-        config: Mapping[str, Any],
-        tensors: Mapping[str, Tensor],
-        sites: Sequence[str],
-        layout: Layout,
-    ) -> list[str]:
-        del config, tensors, sites, layout
-        return []
 
     def write(
         self, config: Mapping[str, Any], weights: Weights, layout: Layout

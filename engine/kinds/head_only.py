@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import BadAdapter
-from engine.kinds.adapter_kind import Layout, PeftTargets, Weights, only
+from engine.kinds.adapter_kind import Layout, PeftTargets, Weights, check_names
 from engine.sites.effect import Effect
 
 
@@ -20,7 +20,7 @@ class HeadOnlyKind(PeftTargets):
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
         del layout
-        only(config, self.name)
+        check_names(config, self.name)
         return {"sites": []}
 
     def new_weights(

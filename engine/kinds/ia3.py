@@ -13,7 +13,14 @@ from torch import Tensor
 
 from engine.errors import BadAdapter, BadTraining, WrongShape
 from engine.families.module_names import targeted
-from engine.kinds.adapter_kind import Layout, PeftTargets, Weights, check_sites, chosen_sites, only
+from engine.kinds.adapter_kind import (
+    Layout,
+    PeftTargets,
+    Weights,
+    check_names,
+    check_sites,
+    chosen_sites,
+)
 from engine.port import Site
 from engine.sites.effect import Effect
 
@@ -49,7 +56,7 @@ class Ia3Kind(PeftTargets):
     name = "ia3"
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-        only(config, self.name, "targets", "feedforward", "layers")
+        check_names(config, self.name)
         default, inputs = _DEFAULTS.get(layout.model_type, (None, ()))
         if default is None and not config.get("targets"):
             raise BadTraining(

@@ -16,14 +16,15 @@ from torch import Tensor
 from engine.adapter_formats.config_fields import flag, number, text
 from engine.errors import BadAdapter, BadTraining
 from engine.families.module_names import resolved
+from engine.kind_settings.lora import LoraSettings
 from engine.kinds.adapter_kind import (
     Layout,
     PeftTargets,
     Weights,
+    check_names,
     check_shapes,
     check_sites,
     chosen_sites,
-    only,
     positive,
 )
 from engine.kinds.lora_files import (
@@ -39,10 +40,6 @@ from engine.kinds.lora_files import (
 from engine.ops.grouped_low_rank import LowRank
 from engine.sites.effect import Effect
 
-_SETTINGS = (
-    "rank", "alpha", "rslora", "dora", "lora_bias", "bias", "rank_pattern", "alpha_pattern",
-    "targets", "layers",
-)  # fmt: skip
 _MAX_RANK = 512
 
 
@@ -52,8 +49,8 @@ class LoraKind(PeftTargets):
     name = "lora"
 
     def check(self, config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
-        only(config, self.name, *_SETTINGS)
-        rank = positive(config, "rank", 8, _MAX_RANK)
+        check_names(config, self.name)
+        rank = positive(config, "rank", LoraSettings.model_fields["rank"].default, _MAX_RANK)
         alpha = float(config["alpha"]) if config.get("alpha") is not None else float(rank)
         if not (math.isfinite(alpha) and alpha > 0):
             raise BadTraining(f"alpha is {alpha}; it must be a positive number")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from engine.adapter_formats.config_fields import flag, text, whole, wrong
 from engine.errors import BadAdapter, MissingTensors, NoMatchingSite, WrongShape
 from engine.families.module_names import plain_name, resolved
+from engine.kind_settings.lora import Bias
 from engine.kinds.adapter_kind import Layout, Weights
 
 _KEYS = {
@@ -29,7 +30,7 @@ _UNSUPPORTED = (
 #: initialisations of PEFT that also rewrite the base's weights when PEFT builds the layer
 _CHANGES_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 PATTERNS = ("rank_pattern", "alpha_pattern")
-BIASES = ("none", "lora_only", "all")
+BIASES: tuple[str, ...] = get_args(Bias)
 
 
 def check_config(config: Mapping[str, Any]) -> None:
