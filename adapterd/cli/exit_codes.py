@@ -1,4 +1,4 @@
-"""What the command's exit status tells a script (documented in README.md)."""
+"""What the command's exit status tells a script (documented in docs/command-line.md)."""
 
 from __future__ import annotations
 
