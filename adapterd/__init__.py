@@ -1,6 +1,6 @@
-"""What users import: `Client`, `AsyncClient`, their values and errors.
+"""The public API: `Client`, `AsyncClient`, their values and errors.
 
-Names load on first use, so that the command line starts before grpc and httpx are imported.
+Names are imported on first use, so that the command line starts without grpc and httpx.
 """
 
 from __future__ import annotations

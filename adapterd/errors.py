@@ -1,4 +1,4 @@
-"""What can go wrong in a call, as a tree. Knows codes, not how they travelled."""
+"""The errors of the client, as a tree. Knows error codes and no transport."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class AdapterdError(Exception):
     """The call failed."""
 
     code: ClassVar[str] = "failed"
-    #: whether the same call may succeed if it is made again
+    #: whether the same call may succeed if it is retried
     retryable: ClassVar[bool] = False
 
     def __init__(
@@ -26,13 +26,13 @@ class AdapterdError(Exception):
 
 
 class BadSetting(AdapterdError):
-    """A setting of the client is wrong."""
+    """A client setting or a command option is invalid."""
 
     code = "bad_setting"
 
 
 class PlatformMissing(AdapterdError):
-    """This command needs the platform, which is not installed."""
+    """This command needs the server's packages, which are not installed."""
 
     code = "platform_missing"
 
@@ -44,7 +44,7 @@ class NotFound(AdapterdError):
 
 
 class Refused(AdapterdError):
-    """The server will not do this, now or later: the request itself is wrong."""
+    """The server rejected the request as invalid; retrying it is useless."""
 
     code = "refused"
 
@@ -56,13 +56,13 @@ class TooLarge(Refused):
 
 
 class Conflict(Refused):
-    """The request does not fit what the server holds now."""
+    """The request conflicts with the current state of the server."""
 
     code = "conflict"
 
 
 class Unauthenticated(AdapterdError):
-    """The server wants a valid key: set ADAPTERD_API_KEY."""
+    """The server requires a valid API key: set ADAPTERD_API_KEY."""
 
     code = "unauthenticated"
 
@@ -74,20 +74,20 @@ class Forbidden(AdapterdError):
 
 
 class Unavailable(AdapterdError):
-    """The server cannot be reached, or has no room now."""
+    """The server cannot be reached or cannot take the request now."""
 
     code = "unavailable"
     retryable = True
 
 
 class Overloaded(Unavailable):
-    """The server has no room now."""
+    """The server's queue is full."""
 
     code = "overloaded"
 
 
 class DeadlineExceeded(Unavailable):
-    """The answer did not come in time."""
+    """The answer did not arrive before the deadline."""
 
     code = "deadline_exceeded"
 
@@ -99,18 +99,18 @@ class ServerFailed(AdapterdError):
 
 
 class JobFailed(AdapterdError):
-    """The job ended without a version."""
+    """The job ended without publishing a version."""
 
     code = "job_failed"
 
 
 class RowFailed(AdapterdError):
-    """One input of the call failed alone; the others have their answers."""
+    """One input of the call has no answer; the others do."""
 
     code = "row_failed"
 
 
 class TaskFailed(AdapterdError):
-    """One task of the call failed alone; the others have their answers."""
+    """One task of the call has no answer; the others do."""
 
     code = "task_failed"

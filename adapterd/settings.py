@@ -1,4 +1,4 @@
-"""Where the client finds its server. Owns the client's only environment reads."""
+"""The client's settings. The only module of the client that reads the environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_GRPC = "127.0.0.1:8001"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
-    """Addresses and key of one server."""
+    """The addresses of one server, and the API key for it."""
 
     url: str = DEFAULT_URL
     grpc: str = DEFAULT_GRPC
@@ -27,9 +27,9 @@ class ClientSettings:
     ) -> ClientSettings:
         """Argument, else ADAPTERD_URL, ADAPTERD_GRPC and ADAPTERD_API_KEY, else the default."""
         return cls(
-            url=_checked_url(url or os.environ.get("ADAPTERD_URL") or DEFAULT_URL),
-            grpc=_checked_target(grpc or os.environ.get("ADAPTERD_GRPC") or DEFAULT_GRPC),
-            api_key=_checked_key(api_key or os.environ.get("ADAPTERD_API_KEY") or ""),
+            url=_check_url(url or os.environ.get("ADAPTERD_URL") or DEFAULT_URL),
+            grpc=_check_target(grpc or os.environ.get("ADAPTERD_GRPC") or DEFAULT_GRPC),
+            api_key=_check_key(api_key or os.environ.get("ADAPTERD_API_KEY") or ""),
         )
 
     @property
@@ -38,7 +38,7 @@ class ClientSettings:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether a URL or a gRPC target leads to this machine, where no proxy is of use."""
+    """Whether a URL or gRPC target is this machine, which is never reached through a proxy."""
     try:
         host = urlsplit(f"//{address.rpartition('//')[2].lstrip('/')}").hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -47,7 +47,7 @@ def is_loopback(address: str) -> bool:
 
 
 def environment_without_settings() -> dict[str, str]:
-    """This process's environment for a server that is set up by its flags alone."""
+    """This process's environment without adapterd's variables, for a server set up by flags."""
     return {name: value for name, value in os.environ.items() if not _is_ours(name)}
 
 
@@ -55,21 +55,21 @@ def _is_ours(name: str) -> bool:
     return name.upper().startswith("ADAPTERD_")
 
 
-def _checked_url(url: str) -> str:
+def _check_url(url: str) -> str:
     if urlsplit(url).scheme not in ("http", "https"):
         raise BadSetting(f"ADAPTERD_URL is {url!r}; it must start with http:// or https://")
     return url.rstrip("/")
 
 
-def _checked_target(target: str) -> str:
+def _check_target(target: str) -> str:
     if urlsplit(target).scheme in ("http", "https", "grpc", "grpcs"):
-        raise BadSetting(f"ADAPTERD_GRPC is {target!r}; it is host:port, without a scheme")
+        raise BadSetting(f"ADAPTERD_GRPC is {target!r}; it must be host:port, without a scheme")
     return target
 
 
-def _checked_key(key: str) -> str | None:
-    """A key out of a file often ends with its line, which no header may hold."""
+def _check_key(key: str) -> str | None:
+    """The key without the newline that it often has when read from a file."""
     key = key.strip()
     if not (key.isascii() and key.isprintable()):
-        raise BadSetting("ADAPTERD_API_KEY holds characters that no key has")
+        raise BadSetting("ADAPTERD_API_KEY contains characters that no API key has")
     return key or None

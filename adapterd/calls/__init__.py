@@ -1,4 +1,4 @@
-"""Every call of the API as a value, and what it may be given. Knows no channel.
+"""Every call of the API as a value, and the checks of its arguments. Knows no channel.
 
-Both clients send these, so that each call is written once.
+Both clients send these values, so that each call is written once.
 """

@@ -1,4 +1,4 @@
-"""What callers pass, checked before it becomes a message: each misfit is a Refused that names it.
+"""Converts arguments to protobuf fields and checks them; a bad argument is a Refused naming it.
 
 Knows no call and no input of a task.
 """
@@ -18,138 +18,143 @@ from adapterd.errors import Refused
 from adapterd.v1.private_pool import Struct
 
 M = TypeVar("M", bound=Message)
-#: a Struct carries doubles, which hold no larger whole number exactly
+#: a Struct carries doubles, which represent no larger integer exactly
 _MAX_WHOLE = 2**53
-_SHOWN_CHARS = 40
-_SHOWN_BITS = 128
-#: more than a deadline can say is without end
+_MAX_SHOWN_CHARS = 40
+_MAX_SHOWN_BITS = 128
+#: gRPC cannot express a longer deadline, so a longer one is none
 _LONGEST_S = 1e9
-#: sequences that are meant as one value
-_ONE = (str, bytes, bytearray, memoryview)
+#: sequences that count as one value
+_SCALARS = (str, bytes, bytearray, memoryview)
 
 
-def described(value: object) -> str:
-    """The value's type, with the value where it is short: `a float (nan)`."""
+def describe(value: object) -> str:
+    """The value's type, and the value itself if it is short: `a float (nan)`."""
     if value is None:
         return "None"
     name = type(value).__name__
     article = "an" if name[0].lower() in "aeiou" else "a"
-    is_shown = isinstance(value, str | bytes | float) or (
-        isinstance(value, int) and value.bit_length() < _SHOWN_BITS  # Python writes no longer ones
+    is_printable = isinstance(value, str | bytes | float) or (
+        isinstance(value, int)
+        and value.bit_length() < _MAX_SHOWN_BITS  # Python refuses to print longer ones
     )
-    text = repr(value) if is_shown else ""
-    return f"{article} {name} ({text})" if 0 < len(text) <= _SHOWN_CHARS else f"{article} {name}"
+    text = repr(value) if is_printable else ""
+    return (
+        f"{article} {name} ({text})" if 0 < len(text) <= _MAX_SHOWN_CHARS else f"{article} {name}"
+    )
 
 
-def build(kind: type[M], /, **fields: Any) -> M:
-    """A message of these fields; None leaves one out. Raises Refused."""
+def build_message(kind: type[M], /, **fields: Any) -> M:
+    """A message with these fields; a field that is None is left out. Raises Refused."""
     for name, value in fields.items():
         if name not in kind.DESCRIPTOR.fields_by_name:
             known = ", ".join(sorted(kind.DESCRIPTOR.fields_by_name))
-            raise Refused(f"There is no option {name!r} here; there are: {known}.")
+            raise Refused(f"There is no option {name!r} here; the options are: {known}.")
         if value is not None and hasattr(getattr(kind(), name), "append"):
-            fields[name] = listed(name, value)
+            fields[name] = to_list(name, value)
     try:
         return kind(**fields)
     except (TypeError, ValueError, AttributeError):
-        raise Refused(_misfit(kind, fields)) from None
+        raise Refused(_describe_misfit(kind, fields)) from None
 
 
-def listed(name: str, values: Any) -> list[Any]:
-    """The values in their order. One text, bytes, a set, a mapping or a table is no list."""
-    if isinstance(values, Sequence | Iterator) and not isinstance(values, _ONE):
+def to_list(name: str, values: Any) -> list[Any]:
+    """The values in order. A single text, bytes, a set, a mapping or a table is not a list."""
+    if isinstance(values, Sequence | Iterator) and not isinstance(values, _SCALARS):
         return list(values)
     if getattr(values, "ndim", None) == 1 and hasattr(values, "tolist"):
         return list(values.tolist())  # an array or a column of a table
-    raise Refused(f"{name} must be a list, not {described(values)}.")
+    raise Refused(f"{name} must be a list, not {describe(values)}.")
 
 
-def named(name: str, values: Any) -> dict[Any, Any]:
+def to_dict(name: str, values: Any) -> dict[Any, Any]:
     if not isinstance(values, Mapping):
-        raise Refused(f"{name} must be a mapping of names to values, not {described(values)}.")
+        raise Refused(f"{name} must be a mapping of names to values, not {describe(values)}.")
     return dict(values)
 
 
-def seconds(name: str, value: object) -> float | None:
-    """None is without end, and so is infinity."""
+def to_timeout(name: str, value: object) -> float | None:
+    """The deadline in seconds; None and infinity mean no deadline."""
     if value is None:
         return None
     if isinstance(value, Real) and not isinstance(value, bool):
-        given = _as_float(value)
-        if not isnan(given):
-            return given if given <= _LONGEST_S else None
-    raise Refused(f"{name} must be a number of seconds, not {described(value)}.")
+        duration = _to_float(value)
+        if not isnan(duration):
+            return duration if duration <= _LONGEST_S else None
+    raise Refused(f"{name} must be a number of seconds, not {describe(value)}.")
 
 
-def file_path(name: str, value: object) -> Path:
+def to_path(name: str, value: object) -> Path:
     if not isinstance(value, str | os.PathLike):
-        raise Refused(f"{name} must be a path, not {described(value)}.")
+        raise Refused(f"{name} must be a path, not {describe(value)}.")
     return Path(value)
 
 
 def to_struct(name: str, values: Any) -> Struct:
-    """Plain JSON values by their names."""
+    """A Struct of plain JSON values."""
     struct = Struct()
-    struct.update(_plain(name, named(name, values)))
+    struct.update(_to_json(name, to_dict(name, values)))
     return struct
 
 
-def encodable(where: str, text: str) -> str:
-    """The text, if it can be sent. Half a surrogate pair is no character."""
+def check_encodable(where: str, text: str) -> str:
+    """The text if UTF-8 can encode it; a lone surrogate is not a character. Raises Refused."""
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Refused(f"{where} holds a lone surrogate, which is no character.") from None
+        raise Refused(f"{where} contains a lone surrogate, which is not a character.") from None
     return text
 
 
-def _as_float(value: Real) -> float:
+def _to_float(value: Real) -> float:
     try:
         return float(value)
     except OverflowError:
         return inf
 
 
-def _plain(where: str, value: object) -> Any:
-    """The value as JSON has it: whole numbers as names become texts, NumPy's numbers numbers."""
+def _to_json(where: str, value: object) -> Any:
+    """The value as plain JSON: integer keys become strings, NumPy scalars become numbers."""
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return encodable(where, value)
+        return check_encodable(where, value)
     if isinstance(value, Mapping):
-        return {_name(where, key): _plain(f"{where}.{key}", each) for key, each in value.items()}
+        return {_to_name(where, key): _to_json(f"{where}.{key}", v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(f"{where}[{n}]", each) for n, each in enumerate(value)]
+        return [_to_json(f"{where}[{n}]", item) for n, item in enumerate(value)]
     if isinstance(value, Integral | Real):
-        return _number(where, value)
-    raise Refused(f"{where} is {described(value)}; it must be a plain JSON value.")
+        return _to_number(where, value)
+    raise Refused(f"{where} is {describe(value)}; it must be a plain JSON value.")
 
 
-def _name(where: str, key: object) -> str:
+def _to_name(where: str, key: object) -> str:
     if isinstance(key, str):
-        return encodable(where, key)
+        return check_encodable(where, key)
     if isinstance(key, Integral) and not isinstance(key, bool):
         return str(int(key))
-    raise Refused(f"{where} has {described(key)} as a name; names are texts.")
+    raise Refused(f"{where} has {describe(key)} as a key; keys are strings.")
 
 
-def _number(where: str, value: Integral | Real) -> int | float:
+def _to_number(where: str, value: Integral | Real) -> int | float:
     if isinstance(value, Integral):
         if abs(int(value)) > _MAX_WHOLE:
-            raise Refused(f"{where} is {described(value)}; at most 2^53 can be sent exactly.")
+            raise Refused(
+                f"{where} is {describe(value)}; integers of at most 2^53 can be sent exactly."
+            )
         return int(value)
     if not isfinite(value):
         raise Refused(f"{where} is {float(value)}; it must be a finite number.")
     return float(value)
 
 
-def _misfit(kind: type[Message], fields: Mapping[str, Any]) -> str:
-    """Which of the fields the message does not take."""
+def _describe_misfit(kind: type[Message], fields: Mapping[str, Any]) -> str:
+    """Which of the fields the message does not accept, and why."""
     for name, value in fields.items():
         try:
             kind(**{name: value})
         except (TypeError, ValueError, AttributeError) as error:
-            return f"{name} cannot be {described(value)}: {error}."
-    return f"{kind.DESCRIPTOR.name} does not take these values together."
+            return f"{name} cannot be {describe(value)}: {error}."
+    return f"{kind.DESCRIPTOR.name} does not accept these values together."

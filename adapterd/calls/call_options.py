@@ -1,4 +1,4 @@
-"""What may be said of a call beyond what it needs; the server knows the defaults."""
+"""The optional arguments of calls, as typed dictionaries. The server owns their defaults."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 
 class TrainingOptions(TypedDict, total=False):
-    """What may be said of a training beyond its task and data; the server knows the defaults."""
+    """Options of a training job besides its task and data."""
 
     head: str
     text_column: str
@@ -23,7 +23,7 @@ class TrainingOptions(TypedDict, total=False):
 
 
 class AdapterOptions(TypedDict, total=False):
-    """What may be said of a registered adapter beyond its files."""
+    """Options of a registration besides the adapter's files."""
 
     head: str
     labels: Sequence[str]
@@ -35,7 +35,7 @@ class AdapterOptions(TypedDict, total=False):
 
 
 class GenerationOptions(TypedDict, total=False):
-    """How a text may be wanted; the server knows the defaults (docs/generation.md)."""
+    """Sampling and stopping parameters of generation (docs/generation.md)."""
 
     temperature: float
     top_k: int
@@ -58,9 +58,9 @@ class GenerationOptions(TypedDict, total=False):
 
 
 class PredictOptions(GenerationOptions, total=False):
-    """How an answer may be wanted; the task's head knows the defaults.
+    """Options of a predict call; which apply depends on the task's head.
 
-    `compose` lists adapters that act in place of the task's own: [{"ref": …, "weight": …}].
+    `compose` lists adapters that replace the task's own: [{"ref": …, "weight": …}].
     """
 
     raw_scores: bool

@@ -1,6 +1,7 @@
-"""Every call of the API as a value: which method, which request, how to read the answer.
+"""The calls of the API as values: gRPC method, request, and how to read the answer.
 
-Both clients send these, so that each call is written once. Knows no channel and no event loop.
+Both clients send these values, so that each call is written once. Knows no channel and no event
+loop.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from adapterd.calls.arguments import build, file_path, to_struct
+from adapterd.calls.arguments import build_message, to_path, to_struct
 from adapterd.calls.call_options import AdapterOptions, GenerationOptions, PredictOptions
 from adapterd.calls.inputs import read_inputs
 from adapterd.errors import Refused
@@ -37,7 +38,7 @@ from adapterd.values import (
     Version,
 )
 from adapterd.wire import predictions, resources
-from adapterd.wire.adapter_files import register_parts
+from adapterd.wire.adapter_files import register_requests
 from adapterd.wire.transfer import open_file
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ PAGE_ROWS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelStubs:
-    """The services over `channel`, sync or asyncio."""
+    """The gRPC stubs of every service over one channel, synchronous or asyncio."""
 
     predictor: Any
     tasks: Any
@@ -55,7 +56,7 @@ class ChannelStubs:
     checks: Any
 
     @classmethod
-    def over(cls, channel: Any) -> ChannelStubs:
+    def from_channel(cls, channel: Any) -> ChannelStubs:
         return cls(
             predictor=predictor_pb2_grpc.PredictorStub(channel),
             tasks=tasks_pb2_grpc.TasksStub(channel),
@@ -67,46 +68,46 @@ class ChannelStubs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
-    """One call: the stub's method, what to send and how to read what comes back."""
+    """One call: the stub's method, the request, and the function that reads the answer."""
 
     method: Callable[[ChannelStubs], Any]
     request: Message | Iterator[Message]
     read: Callable[[Any], T]
 
 
-def predict(ref: str, given: Any, options: PredictOptions) -> Call[Prediction]:
-    request = _predict_request(ref, given, options)
+def predict(ref: str, inputs: Any, options: PredictOptions) -> Call[Prediction]:
+    request = _predict_request(ref, inputs, options)
     return Call(
         method=lambda s: s.predictor.Predict, request=request, read=predictions.read_prediction
     )
 
 
-def predict_stream(ref: str, given: Any, options: GenerationOptions) -> Call[CompletionChunk]:
-    request = _predict_request(ref, given, options)
+def predict_stream(ref: str, inputs: Any, options: GenerationOptions) -> Call[CompletionChunk]:
+    request = _predict_request(ref, inputs, options)
     return Call(
         method=lambda s: s.predictor.PredictStream, request=request, read=predictions.read_chunk
     )
 
 
 def _predict_request(
-    ref: str, given: Any, options: PredictOptions | GenerationOptions
+    ref: str, inputs: Any, options: PredictOptions | GenerationOptions
 ) -> predictor_pb2.PredictRequest:
-    return build(
+    return build_message(
         predictor_pb2.PredictRequest,
         task_id=ref,
-        inputs=read_inputs(given),
+        inputs=read_inputs(inputs),
         parameters=to_struct("parameters", options) if options else None,
         float_embeddings=True,
     )
 
 
-def predict_many(refs: Sequence[str], given: Any, *, raw_scores: bool) -> Call[Predictions]:
+def predict_many(refs: Sequence[str], inputs: Any, *, raw_scores: bool) -> Call[Predictions]:
     if isinstance(refs, str):
         raise Refused(f"{refs!r} is one task; predict_many takes a list of them")
-    request = build(
+    request = build_message(
         predictor_pb2.PredictManyRequest,
         task_ids=refs,
-        inputs=read_inputs(given),
+        inputs=read_inputs(inputs),
         parameters=to_struct("parameters", {"raw_scores": raw_scores}) if raw_scores else None,
         float_embeddings=True,
     )
@@ -118,29 +119,29 @@ def predict_many(refs: Sequence[str], given: Any, *, raw_scores: bool) -> Call[P
 def list_tasks(after: str, limit: int) -> Call[tuple[list[Task], bool]]:
     return Call(
         method=lambda s: s.tasks.ListTasks,
-        request=build(tasks_pb2.ListTasksRequest, after=after, limit=limit),
+        request=build_message(tasks_pb2.ListTasksRequest, after=after, limit=limit),
         read=lambda m: ([resources.read_task(task) for task in m.tasks], m.has_more),
     )
 
 
 def get_task(task: str) -> Call[Task]:
-    request = build(tasks_pb2.GetTaskRequest, task_id=task)
+    request = build_message(tasks_pb2.GetTaskRequest, task_id=task)
     return Call(method=lambda s: s.tasks.GetTask, request=request, read=resources.read_task)
 
 
 def delete_task(task: str) -> Call[None]:
-    request = build(tasks_pb2.DeleteTaskRequest, task_id=task)
-    return Call(method=lambda s: s.tasks.DeleteTask, request=request, read=_nothing)
+    request = build_message(tasks_pb2.DeleteTaskRequest, task_id=task)
+    return Call(method=lambda s: s.tasks.DeleteTask, request=request, read=_read_nothing)
 
 
 def register(task: str, directory: Path | None, options: AdapterOptions) -> Call[Version]:
     plain: dict[str, Any] = {**options}
     settings = to_struct("head_settings", plain.pop("head_settings", {}))
     fields = {"task_id": task, "head_settings": settings, **plain}
-    metadata = build(adapters_pb2.RegisterMetadata, **fields)
+    metadata = build_message(adapters_pb2.RegisterMetadata, **fields)
     return Call(
         method=lambda s: s.adapters.Register,
-        request=register_parts(metadata, directory),
+        request=register_requests(metadata, directory),
         read=resources.read_version,
     )
 
@@ -148,15 +149,15 @@ def register(task: str, directory: Path | None, options: AdapterOptions) -> Call
 def list_versions(task: str) -> Call[list[Version]]:
     return Call(
         method=lambda s: s.adapters.ListVersions,
-        request=build(adapters_pb2.ListVersionsRequest, task_id=task),
+        request=build_message(adapters_pb2.ListVersionsRequest, task_id=task),
         read=lambda m: [resources.read_version(version) for version in m.versions],
     )
 
 
 def versions_made_from(file: Path | str) -> Call[list[Version]]:
-    with open_file(file_path("file", file)) as opened:
-        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    request = build(adapters_pb2.ListVersionsRequest, dataset_sha256=sha256)
+    with open_file(to_path("file", file)) as stream:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    request = build_message(adapters_pb2.ListVersionsRequest, dataset_sha256=sha256)
     return Call(
         method=lambda s: s.adapters.ListVersions,
         request=request,
@@ -165,14 +166,14 @@ def versions_made_from(file: Path | str) -> Call[list[Version]]:
 
 
 def get_version(ref: str) -> Call[Version]:
-    request = build(adapters_pb2.GetVersionRequest, task_id=ref)
+    request = build_message(adapters_pb2.GetVersionRequest, task_id=ref)
     return Call(
         method=lambda s: s.adapters.GetVersion, request=request, read=resources.read_version
     )
 
 
 def promote(task: str, version: int, alias: str, expected_version: int | None) -> Call[Alias]:
-    request = build(
+    request = build_message(
         adapters_pb2.PromoteRequest,
         task_id=task,
         version=version,
@@ -183,38 +184,38 @@ def promote(task: str, version: int, alias: str, expected_version: int | None) -
 
 
 def rollback(task: str, alias: str) -> Call[Alias]:
-    request = build(adapters_pb2.RollbackRequest, task_id=task, alias=alias)
+    request = build_message(adapters_pb2.RollbackRequest, task_id=task, alias=alias)
     return Call(method=lambda s: s.adapters.Rollback, request=request, read=resources.read_alias)
 
 
 def alias_history(task: str, alias: str) -> Call[list[AliasEvent]]:
     return Call(
         method=lambda s: s.adapters.AliasHistory,
-        request=build(adapters_pb2.AliasHistoryRequest, task_id=task, alias=alias),
+        request=build_message(adapters_pb2.AliasHistoryRequest, task_id=task, alias=alias),
         read=lambda m: [resources.read_alias_event(event) for event in m.events],
     )
 
 
 def export(ref: str) -> Call[tuple[str, bytes]]:
-    request = build(adapters_pb2.ExportRequest, task_id=ref)
+    request = build_message(adapters_pb2.ExportRequest, task_id=ref)
     return Call(
         method=lambda s: s.adapters.Export, request=request, read=lambda m: (m.name, m.data)
     )
 
 
 def delete_version(task: str, version: int) -> Call[None]:
-    request = build(adapters_pb2.DeleteVersionRequest, task_id=task, version=version)
-    return Call(method=lambda s: s.adapters.DeleteVersion, request=request, read=_nothing)
+    request = build_message(adapters_pb2.DeleteVersionRequest, task_id=task, version=version)
+    return Call(method=lambda s: s.adapters.DeleteVersion, request=request, read=_read_nothing)
 
 
-def adapter_directory(directory: Path | str | None) -> Path | None:
+def check_adapter_directory(directory: Path | str | None) -> Path | None:
     if directory is None:
         return None
-    found = file_path("directory", directory)
-    if not found.is_dir():
-        raise Refused(f"{found} is not a directory")
-    return found
+    path = to_path("directory", directory)
+    if not path.is_dir():
+        raise Refused(f"{path} is not a directory")
+    return path
 
 
-def _nothing(_message: Message) -> None:
+def _read_nothing(_message: Message) -> None:
     return None

@@ -1,4 +1,4 @@
-"""The call that checks uploaded files, as `calls` has the others. Knows no channel."""
+"""The call that checks uploaded files, as a value like those of `calls`. Knows no channel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from adapterd.calls.arguments import build, named, to_struct
+from adapterd.calls.arguments import build_message, to_dict, to_struct
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import Call
 from adapterd.v1 import checks_pb2
@@ -17,31 +17,32 @@ __all__ = ["FileCheck", "check_file"]
 
 
 def check_file(file_ids: Mapping[str, str], options: TrainingOptions) -> Call[FileCheck]:
-    """`file_ids` as of `create_job`."""
-    plain: dict[str, Any] = {**options, **named("file_ids", file_ids)}
-    plain.pop("promote", None)  # of a job, and not of how it reads a file
+    """`file_ids` as in `create_job`."""
+    plain: dict[str, Any] = {**options, **to_dict("file_ids", file_ids)}
+    plain.pop("promote", None)  # an option of the job, not of reading its files
     settings = to_struct("settings", plain.pop("settings", {}))
-    request = build(checks_pb2.CheckFileRequest, **{"settings": settings, **plain})
-    return Call(method=lambda s: s.checks.CheckFile, request=request, read=_read)
+    request = build_message(checks_pb2.CheckFileRequest, **{"settings": settings, **plain})
+    return Call(method=lambda s: s.checks.CheckFile, request=request, read=_read_check)
 
 
-def _read(message: checks_pb2.FileCheck) -> FileCheck:
+def _read_check(message: checks_pb2.FileCheck) -> FileCheck:
     return FileCheck(
         ok=message.ok,
         rows=dict(message.rows),
         kind=message.kind,
-        findings=tuple(_finding(finding) for finding in message.findings),
+        findings=tuple(_read_finding(finding) for finding in message.findings),
     )
 
 
-def _finding(message: checks_pb2.Finding) -> Finding:
+def _read_finding(message: checks_pb2.Finding) -> Finding:
     return Finding(
         code=message.code,
         severity=message.severity,
         message=message.message,
         count=message.count,
         samples=tuple(
-            Sample(file=each.file, line=each.line, text=each.text) for each in message.samples
+            Sample(file=sample.file, line=sample.line, text=sample.text)
+            for sample in message.samples
         ),
         facts=MessageToDict(message.facts),
     )

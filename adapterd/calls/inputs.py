@@ -1,6 +1,6 @@
-"""What a task may be asked about, as callers pass it and as HTTP reads it. Knows no call.
+"""Inputs of a predict call in the forms that callers may pass, as messages. Knows no call.
 
-An object is read by its names, never by its order; what is not understood is a Refused.
+A mapping is read by its keys, never by its order; an unknown form is a Refused.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapterd.calls.arguments import described, encodable, listed
+from adapterd.calls.arguments import check_encodable, describe, to_list
 from adapterd.errors import Refused
 from adapterd.v1 import predictor_pb2 as messages
 from adapterd.values import Question
 
-#: one turn of a conversation: (role, content), or a mapping of these two names
+#: one turn of a conversation: (role, content), or a mapping with these two keys
 Turn = tuple[str, str] | Mapping[str, str]
 #: one input: a text, a pair, a question about a context, a conversation, or a mapping with the
-#: names that HTTP has for these
+#: field names of the HTTP API
 Text = str | tuple[str, str] | Question | Sequence[Turn] | Mapping[str, Any]
 
 _SHAPES = (("text",), ("text", "text_pair"), ("question", "context"), ("messages",))
@@ -27,54 +27,55 @@ _EXPECTED = (
 )
 
 
-def read_inputs(given: Any) -> list[messages.Input]:
-    """One input or a list of them; a pair is a tuple, which a list never is. Raises Refused."""
-    if _is_one(given):
-        return [_input("The input", given)]
+def read_inputs(inputs: Any) -> list[messages.Input]:
+    """One input or a list of inputs; a pair is a tuple, never a list. Raises Refused."""
+    if _is_single(inputs):
+        return [_read_input("The input", inputs)]
     try:
-        items = listed("inputs", given)
+        items = to_list("inputs", inputs)
     except Refused as error:
-        raise Refused(f"{error} One may stand alone; {_EXPECTED}.") from None
-    return [_input(f"Input {number}", item) for number, item in enumerate(items)]
+        raise Refused(f"{error} A single input needs no list; {_EXPECTED}.") from None
+    return [_read_input(f"Input {number}", item) for number, item in enumerate(items)]
 
 
-def _is_one(given: object) -> bool:
-    if isinstance(given, tuple):
-        is_pair = len(given) == 2 and all(isinstance(each, str) for each in given)
-        return is_pair or hasattr(given, "_fields")
-    return isinstance(given, str | Question | Mapping)
+def _is_single(inputs: object) -> bool:
+    if isinstance(inputs, tuple):
+        is_pair = len(inputs) == 2 and all(isinstance(text, str) for text in inputs)
+        return is_pair or hasattr(inputs, "_fields")
+    return isinstance(inputs, str | Question | Mapping)
 
 
-def _input(where: str, given: object) -> messages.Input:
-    if isinstance(given, str):
-        return messages.Input(text=encodable(where, given))
-    if isinstance(given, Question):
-        return _of_names(where, {"question": given.question, "context": given.context})
-    if isinstance(given, Mapping):
-        return _of_names(where, given)
-    if isinstance(given, tuple):
-        return _of_tuple(where, given)
-    if isinstance(given, list):
-        return _conversation(where, given)
-    raise _refused(f"{where} is {described(given)}")
+def _read_input(where: str, value: object) -> messages.Input:
+    if isinstance(value, str):
+        return messages.Input(text=check_encodable(where, value))
+    if isinstance(value, Question):
+        return _read_mapping(where, {"question": value.question, "context": value.context})
+    if isinstance(value, Mapping):
+        return _read_mapping(where, value)
+    if isinstance(value, tuple):
+        return _read_tuple(where, value)
+    if isinstance(value, list):
+        return _read_conversation(where, value)
+    raise _bad_input(f"{where} is {describe(value)}")
 
 
-def _of_tuple(where: str, given: tuple[Any, ...]) -> messages.Input:
-    if hasattr(given, "_asdict"):
-        return _of_names(where, given._asdict())
-    if len(given) != 2 or any(each is None for each in given):
-        raise _refused(f"{where} is a tuple of {len(given)}: {', '.join(map(described, given))}")
-    return _of_names(where, {"text": given[0], "text_pair": given[1]})
+def _read_tuple(where: str, value: tuple[Any, ...]) -> messages.Input:
+    if hasattr(value, "_asdict"):
+        return _read_mapping(where, value._asdict())
+    if len(value) != 2 or any(text is None for text in value):
+        items = ", ".join(map(describe, value))
+        raise _bad_input(f"{where} is a tuple of {len(value)}: {items}")
+    return _read_mapping(where, {"text": value[0], "text_pair": value[1]})
 
 
-def _of_names(where: str, given: Mapping[Any, Any]) -> messages.Input:
-    found = {name: value for name, value in given.items() if value is not None}
-    if set(found) not in [set(names) for names in _SHAPES]:
-        names = ", ".join(map(repr, found)) or "nothing"
-        raise _refused(f"{where} is an object with {names}")
-    if "messages" in found:
-        return _conversation(where, found["messages"])
-    texts = {name: _text(f"{where}: {name}", value) for name, value in found.items()}
+def _read_mapping(where: str, value: Mapping[Any, Any]) -> messages.Input:
+    fields = {name: field for name, field in value.items() if field is not None}
+    if set(fields) not in [set(names) for names in _SHAPES]:
+        names = ", ".join(map(repr, fields)) or "nothing"
+        raise _bad_input(f"{where} is an object with {names}")
+    if "messages" in fields:
+        return _read_conversation(where, fields["messages"])
+    texts = {name: _read_text(f"{where}: {name}", field) for name, field in fields.items()}
     if "text_pair" in texts:
         return messages.Input(pair=messages.Pair(**texts))
     if "question" in texts:
@@ -82,31 +83,32 @@ def _of_names(where: str, given: Mapping[Any, Any]) -> messages.Input:
     return messages.Input(text=texts["text"])
 
 
-def _conversation(where: str, given: object) -> messages.Input:
-    if not isinstance(given, list | tuple) or not given:
-        raise _refused(f"{where} has {described(given)} for messages, which are a list of turns")
-    turns = [_turn(f"{where}, turn {number}", turn) for number, turn in enumerate(given)]
+def _read_conversation(where: str, value: object) -> messages.Input:
+    if not isinstance(value, list | tuple) or not value:
+        raise _bad_input(f"{where} has {describe(value)} for messages, which are a list of turns")
+    turns = [_read_turn(f"{where}, turn {number}", turn) for number, turn in enumerate(value)]
     return messages.Input(messages=messages.Messages(messages=turns))
 
 
-def _turn(where: str, given: object) -> messages.Message:
-    if isinstance(given, tuple) and hasattr(given, "_asdict"):
-        given = given._asdict()
-    if isinstance(given, tuple | list) and len(given) == len(_TURN):
-        given = dict(zip(_TURN, given, strict=True))
-    if not isinstance(given, Mapping):
-        raise _refused(f"{where} is {described(given)}")
-    if set(given) != set(_TURN):
-        names = ", ".join(map(repr, given)) or "nothing"
+def _read_turn(where: str, turn: object) -> messages.Message:
+    if isinstance(turn, tuple) and hasattr(turn, "_asdict"):
+        turn = turn._asdict()
+    if isinstance(turn, tuple | list) and len(turn) == len(_TURN):
+        turn = dict(zip(_TURN, turn, strict=True))
+    if not isinstance(turn, Mapping):
+        raise _bad_input(f"{where} is {describe(turn)}")
+    if set(turn) != set(_TURN):
+        names = ", ".join(map(repr, turn)) or "nothing"
         raise Refused(f"{where} is an object with {names}; a turn has role and content.")
-    return messages.Message(**{name: _text(f"{where}: {name}", given[name]) for name in _TURN})
+    fields = {name: _read_text(f"{where}: {name}", turn[name]) for name in _TURN}
+    return messages.Message(**fields)
 
 
-def _text(where: str, value: object) -> str:
+def _read_text(where: str, value: object) -> str:
     if not isinstance(value, str):
-        raise Refused(f"{where} is {described(value)}; it must be a text.")
-    return encodable(where, value)
+        raise Refused(f"{where} is {describe(value)}; it must be a text.")
+    return check_encodable(where, value)
 
 
-def _refused(what: str) -> Refused:
-    return Refused(f"{what}; {_EXPECTED}.")
+def _bad_input(problem: str) -> Refused:
+    return Refused(f"{problem}; {_EXPECTED}.")

@@ -46,7 +46,7 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
     """Follow a job until it ends; with --json one line per change. Exits 1 if it fails."""
     from rich.console import Console
 
-    from adapterd.calls.job_calls import succeeded
+    from adapterd.calls.job_calls import require_success
     from adapterd.client.client import Client
     from adapterd.terminal import render
     from adapterd.terminal.progress import JobProgress
@@ -61,7 +61,7 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
             else:
                 job = update
                 show_job(job)
-        succeeded(job)
+        require_success(job)
     if not as_json:
         render.print_job(job)
 

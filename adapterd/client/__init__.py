@@ -1,6 +1,6 @@
-"""The clients: `Client` for programs that wait, `AsyncClient` for asyncio.
+"""The clients: `Client` is synchronous, `AsyncClient` is for asyncio.
 
-They own channels, credentials and retries; which calls there are stands in `calls`.
+They own channels, credentials and retries; `calls` defines the calls they send.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""How the client for asyncio reaches its server: channel, credentials, files. Knows no call by
-name.
+"""The asyncio client's connection to its server: gRPC channel, credentials, HTTP files.
+
+Knows no call by name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Self, TypeVar
 
 import grpc
 
-from adapterd.calls.arguments import seconds
+from adapterd.calls.arguments import to_timeout
 from adapterd.calls.calls import Call, ChannelStubs
 from adapterd.client.channel import PREDICT_TIMEOUT_S, channel_options, metadata
 from adapterd.settings import ClientSettings
@@ -31,7 +32,7 @@ class AsyncConnection:
         self._channel = grpc.aio.insecure_channel(
             settings.grpc, options=channel_options(settings.grpc)
         )
-        self._stubs = ChannelStubs.over(self._channel)
+        self._stubs = ChannelStubs.from_channel(self._channel)
         self._transfer = AsyncTransfer(settings)
 
     async def close(self) -> None:
@@ -51,8 +52,8 @@ class AsyncConnection:
 
     # ------------------------------------------------------------ transport
 
-    async def _ask(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
-        method, timeout = call.method(self._stubs), seconds("timeout_s", timeout_s)
+    async def _call(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
+        method, timeout = call.method(self._stubs), to_timeout("timeout_s", timeout_s)
         try:
             answer = await method(call.request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -60,7 +61,7 @@ class AsyncConnection:
         return call.read(answer)
 
     async def _stream(self, call: Call[T], timeout_s: float | None = None) -> AsyncIterator[T]:
-        method, timeout = call.method(self._stubs), seconds("timeout_s", timeout_s)
+        method, timeout = call.method(self._stubs), to_timeout("timeout_s", timeout_s)
         answers = method(call.request, timeout=timeout, metadata=self._metadata)
         try:
             async for answer in answers:
@@ -68,4 +69,4 @@ class AsyncConnection:
         except grpc.RpcError as error:
             raise from_grpc(error) from error
         finally:
-            answers.cancel()  # who stops listening ends the call
+            answers.cancel()  # a caller who stops iterating ends the call

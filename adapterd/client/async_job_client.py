@@ -1,6 +1,6 @@
-"""The calls about files and trainings of the client for asyncio.
+"""Files and training jobs in the asyncio client.
 
-`job_client` has the same; both send the calls of `job_calls`, written once.
+`job_client` has the same methods; both send the call values of `job_calls`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Unpack
 
 from adapterd.calls import job_calls
-from adapterd.calls.arguments import file_path
+from adapterd.calls.arguments import to_path
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import PAGE_ROWS
 from adapterd.calls.check_call import FileCheck, check_file
@@ -22,7 +22,7 @@ OnJob = Callable[[Job], None]
 
 
 class AsyncJobClient(AsyncConnection):
-    """Uploads rows, queues trainings and looks on."""
+    """Uploads files, submits training jobs and follows them."""
 
     async def train(
         self,
@@ -34,7 +34,7 @@ class AsyncJobClient(AsyncConnection):
         on_job: OnJob | None = None,
         **options: Unpack[TrainingOptions],
     ) -> Job:
-        """Uploads labelled rows, trains a version and waits for it. Raises JobFailed."""
+        """Uploads labelled rows, trains a version and waits for the job. Raises JobFailed."""
         paths = job_calls.data_files(data, dev_data, test_data)
         ids = {field: (await self.upload(path)).id for field, path in paths.items()}
         job = await self.create_job(task, ids, **options)
@@ -43,75 +43,73 @@ class AsyncJobClient(AsyncConnection):
     async def upload(
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
     ) -> File:
-        return await self._transfer.upload(file_path("path", path), purpose, on_bytes)
+        return await self._transfer.upload(to_path("path", path), purpose, on_bytes)
 
     async def check_file(
         self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
     ) -> FileCheck:
-        """What a job on uploaded files would be told of them; nothing is queued."""
-        return await self._ask(check_file(file_ids, options), None)
+        """The findings that a job on these uploaded files would report; nothing is queued."""
+        return await self._call(check_file(file_ids, options), None)
 
     async def create_job(
         self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
     ) -> Job:
-        """Queues a training on files: `file_id`, maybe `dev_file_id` and `test_file_id`."""
-        return await self._ask(job_calls.create_job(task, file_ids, options))
+        """Submits a job on uploaded files: `file_id`, optionally `dev_file_id`, `test_file_id`."""
+        return await self._call(job_calls.create_job(task, file_ids, options))
 
     async def job(self, job_id: str) -> Job:
-        return await self._ask(job_calls.get_job(job_id))
+        return await self._call(job_calls.get_job(job_id))
 
     async def jobs(self) -> AsyncIterator[Job]:
         """Every job of the tenant, newest first, page by page."""
-        more, after = True, ""
-        while more:
-            page, more = await self._ask(job_calls.list_jobs(after, limit=PAGE_ROWS))
-            for item in page:
-                yield item
+        has_more, after = True, ""
+        while has_more:
+            page, has_more = await self._call(job_calls.list_jobs(after, limit=PAGE_ROWS))
+            for job in page:
+                yield job
             after = page[-1].id if page else ""
 
     async def cancel_job(self, job_id: str) -> Job:
-        return await self._ask(job_calls.cancel_job(job_id))
+        return await self._call(job_calls.cancel_job(job_id))
 
     def watch_job(self, job_id: str) -> AsyncIterator[Job]:
-        """The job now and after each change, until it ends."""
+        """The job now and after every change, until it ends."""
         return self._stream(job_calls.watch_job(job_id))
 
     async def wait(self, job_id: str, on_job: OnJob | None = None) -> Job:
-        """The job once it has succeeded. Raises JobFailed if it ends any other way."""
+        """Waits until the job has succeeded. Raises JobFailed if it ends in any other state."""
         job = await self.job(job_id)
         async for job in self.watch_job(job_id):
             if on_job:
                 on_job(job)
-        return job_calls.succeeded(job)
+        return job_calls.require_success(job)
 
     async def pause_job(self, job_id: str) -> Job:
-        """A queued job pauses at once, a running one within a step or so."""
-        return await self._ask(job_calls.pause_job(job_id))
+        """Pauses a job: a queued one at once, a running one after its current step."""
+        return await self._call(job_calls.pause_job(job_id))
 
     async def resume_job(self, job_id: str) -> Job:
-        """A paused job goes back to the queue."""
-        return await self._ask(job_calls.resume_job(job_id))
+        """Puts a paused job back into the queue."""
+        return await self._call(job_calls.resume_job(job_id))
 
     async def job_events(
         self, job_id: str, after: int = 0, codes: Sequence[str] = ()
     ) -> AsyncIterator[JobEvent]:
-        """What was told of a job behind the number `after`, oldest first; of these codes only, if
-        there are any.
-        """
-        more = True
-        while more:
-            page, more = await self._ask(job_calls.list_job_events(job_id, after, codes))
-            for item in page:
-                yield item
+        """The job's events numbered above `after`, oldest first; `codes` filters by event code."""
+        has_more = True
+        while has_more:
+            page, has_more = await self._call(job_calls.list_job_events(job_id, after, codes))
+            for event in page:
+                yield event
             after = page[-1].number if page else after
 
     def follow_job(self, job_id: str, after: int = 0) -> AsyncIterator[Job | JobEvent]:
-        """The job after each change and its events as they are told, until it ends."""
+        """The job after every change and its events as they happen, until it ends."""
         return self._stream(job_calls.watch(job_id, after))
 
     async def estimate(
         self, task: str, file_ids: dict[str, str], **options: Unpack[TrainingOptions]
     ) -> Estimate:
-        """What the job of such a `create_job` would take; nothing is queued."""
+        """What a job with these arguments of `create_job` would need; nothing is queued."""
         call = job_calls.estimate_job(task, file_ids, options)
-        return await self._ask(call, job_calls.ESTIMATE_TIMEOUT_S)
+        return await self._call(call, job_calls.ESTIMATE_TIMEOUT_S)

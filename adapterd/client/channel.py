@@ -1,4 +1,4 @@
-"""How the clients set up gRPC: limits, retries and the key. Knows no call."""
+"""The gRPC channel's options: message limits, retries, keepalive and API key. Knows no call."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from adapterd.settings import ClientSettings, is_loopback
 PREDICT_TIMEOUT_S = 60.0
 MAX_MESSAGE_BYTES = 64 * 2**20
 
-#: Only predictions are retried, because they change nothing: a server that restarts its engine, or
-#: is replaced by another, costs its callers a moment and no answer.
+#: Only predictions are retried, because they are idempotent: an engine restart or a rolling
+#: replacement of the server delays its callers and fails none of them.
 _SERVICE_CONFIG = {
     "methodConfig": [
         {

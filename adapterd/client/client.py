@@ -1,6 +1,6 @@
-"""The client for programs that wait: plain values in, plain values out, typed errors.
+"""The synchronous client: plain values in, plain values out, typed errors.
 
-`async_client` is the same for asyncio; both send the calls of `calls`, written once.
+`async_client` has the same methods for asyncio; both send the call values of `calls`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from adapterd.calls import calls
-from adapterd.calls.arguments import file_path
+from adapterd.calls.arguments import to_path
 from adapterd.calls.call_options import AdapterOptions, GenerationOptions, PredictOptions
 from adapterd.calls.inputs import Text
 from adapterd.client.channel import PREDICT_TIMEOUT_S
@@ -44,10 +44,10 @@ class Client(JobClient):
         """Answers for one input or a list of them, all from one version.
 
         An input is a text, a (text, text_pair) tuple, a `Question`, a list of (role, content)
-        turns, or a mapping with the names that HTTP has for these.
+        turns, or a mapping with the field names of the HTTP API.
         """
         call = calls.predict(ref, texts, options)
-        return self._ask(call, timeout_s)
+        return self._call(call, timeout_s)
 
     def predict_stream(
         self,
@@ -57,9 +57,9 @@ class Client(JobClient):
         timeout_s: float = PREDICT_TIMEOUT_S,
         **options: Unpack[GenerationOptions],
     ) -> Iterator[CompletionChunk]:
-        """What a task that writes makes of one text or a list of them, piece by piece.
+        """The completions of one input or a list of them, streamed in chunks.
 
-        Closing the iterator ends the writing.
+        Closing the iterator cancels the generation.
         """
         call = calls.predict_stream(ref, texts, options)
         return self._stream(call, timeout_s)
@@ -72,46 +72,50 @@ class Client(JobClient):
         raw_scores: bool = False,
         timeout_s: float = PREDICT_TIMEOUT_S,
     ) -> Predictions:
-        """Answers of many tasks for the same text, pair or list of them, from one pass."""
+        """Answers of several tasks to the same input or inputs, computed in one forward pass."""
         call = calls.predict_many(refs, texts, raw_scores=raw_scores)
-        return self._ask(call, timeout_s)
+        return self._call(call, timeout_s)
 
     # ------------------------------------------------------------ tasks
 
     def tasks(self) -> Iterator[Task]:
         """Every task of the tenant, page by page."""
-        more, after = True, ""
-        while more:
-            page, more = self._ask(calls.list_tasks(after, limit=calls.PAGE_ROWS))
+        has_more, after = True, ""
+        while has_more:
+            page, has_more = self._call(calls.list_tasks(after, limit=calls.PAGE_ROWS))
             yield from page
             after = page[-1].task if page else ""
 
     def task(self, task: str) -> Task:
-        return self._ask(calls.get_task(task))
+        return self._call(calls.get_task(task))
 
     def delete_task(self, task: str) -> None:
-        self._ask(calls.delete_task(task))
+        self._call(calls.delete_task(task))
 
     # ------------------------------------------------------------ versions and aliases
 
     def register(
         self, task: str, directory: Path | str | None = None, **options: Unpack[AdapterOptions]
     ) -> Version:
-        """Publishes an adapter directory, for example one that PEFT saved; a prompt has none."""
-        return self._ask(calls.register(task, calls.adapter_directory(directory), options), None)
+        """Publishes an adapter directory, for example one saved by PEFT; a prompt has none."""
+        return self._call(
+            calls.register(task, calls.check_adapter_directory(directory), options), None
+        )
 
     def versions(self, task: str) -> list[Version]:
-        return self._ask(calls.list_versions(task))
+        return self._call(calls.list_versions(task))
 
     def versions_made_from(self, file: Path | str) -> list[Version]:
-        """Of every task, those trained on this file: what to delete when its rows must go."""
-        return self._ask(calls.versions_made_from(file))
+        """The versions of all tasks that were trained on this file, to find what must be deleted
+        with its rows.
+        """
+        return self._call(calls.versions_made_from(file))
 
     def version(self, ref: str) -> Version:
-        return self._ask(calls.get_version(ref))
+        return self._call(calls.get_version(ref))
 
     def report_page(self, ref: str) -> str:
-        """The version's report as HTML; as JSON it is `report` in the version's lineage."""
+        """The version's report as HTML; its JSON form is `report` in the version's lineage."""
         return self._transfer.text(report_path(self.version(ref)))
 
     def promote(
@@ -122,27 +126,27 @@ class Client(JobClient):
         *,
         expected_version: int | None = None,
     ) -> Alias:
-        """Points the alias at the version; with `expected_version` only if it points there now."""
-        return self._ask(calls.promote(task, version, alias, expected_version))
+        """Points the alias to the version; with `expected_version` only if it points there now."""
+        return self._call(calls.promote(task, version, alias, expected_version))
 
     def rollback(self, task: str, alias: str = "production") -> Alias:
-        return self._ask(calls.rollback(task, alias))
+        return self._call(calls.rollback(task, alias))
 
     def alias_history(self, task: str, alias: str = "production") -> list[AliasEvent]:
-        return self._ask(calls.alias_history(task, alias))
+        return self._call(calls.alias_history(task, alias))
 
     def export(self, ref: str, directory: Path | str) -> list[Path]:
-        """Writes the version's files, in PEFT's layout where PEFT has the method."""
-        with ExportFiles(file_path("directory", directory)) as files:
+        """Writes the version's files, in PEFT's layout if PEFT supports the adapter kind."""
+        with ExportFiles(to_path("directory", directory)) as files:
             for name, data in self._stream(calls.export(ref)):
                 files.write(name, data)
             return files.paths
 
     def delete_version(self, task: str, version: int) -> None:
-        self._ask(calls.delete_version(task, version))
+        self._call(calls.delete_version(task, version))
 
     # ------------------------------------------------------------ the server itself
 
     def info(self) -> dict[str, Any]:
-        """What the server says of its base, its numerics and itself."""
+        """The server's base, precision, version and other facts about it."""
         return self._transfer.send(Fetch(method="GET", path="/v1/info"))

@@ -1,5 +1,6 @@
-"""How the client for programs that wait reaches its server: channel, credentials, files. Knows no
-call by name.
+"""The synchronous client's connection to its server: gRPC channel, credentials, HTTP files.
+
+Knows no call by name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Self, TypeVar
 
 import grpc
 
-from adapterd.calls.arguments import seconds
+from adapterd.calls.arguments import to_timeout
 from adapterd.calls.calls import Call, ChannelStubs
 from adapterd.client.channel import PREDICT_TIMEOUT_S, channel_options, metadata
 from adapterd.settings import ClientSettings
@@ -29,7 +30,7 @@ class Connection:
         settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
         self._metadata = metadata(settings)
         self._channel = grpc.insecure_channel(settings.grpc, options=channel_options(settings.grpc))
-        self._stubs = ChannelStubs.over(self._channel)
+        self._stubs = ChannelStubs.from_channel(self._channel)
         self._transfer = Transfer(settings)
 
     def close(self) -> None:
@@ -49,8 +50,8 @@ class Connection:
 
     # ------------------------------------------------------------ transport
 
-    def _ask(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
-        method, timeout = call.method(self._stubs), seconds("timeout_s", timeout_s)
+    def _call(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
+        method, timeout = call.method(self._stubs), to_timeout("timeout_s", timeout_s)
         try:
             answer = method(call.request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -58,7 +59,7 @@ class Connection:
         return call.read(answer)
 
     def _stream(self, call: Call[T], timeout_s: float | None = None) -> Iterator[T]:
-        method, timeout = call.method(self._stubs), seconds("timeout_s", timeout_s)
+        method, timeout = call.method(self._stubs), to_timeout("timeout_s", timeout_s)
         answers = method(call.request, timeout=timeout, metadata=self._metadata)
         try:
             for answer in answers:
@@ -66,4 +67,4 @@ class Connection:
         except grpc.RpcError as error:
             raise from_grpc(error) from error
         finally:
-            answers.cancel()  # who stops listening ends the call
+            answers.cancel()  # a caller who stops iterating ends the call

@@ -1,4 +1,4 @@
-"""Writing the files that an export streams. Trusts no name it is sent."""
+"""Writes the files that an export streams. Trusts no file name of the server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapterd.errors import Refused, ServerFailed
 
 
 class ExportFiles:
-    """Files of one version, written one after the other into a directory of their own."""
+    """Writes the files of one version, one after another, into a directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -25,9 +25,9 @@ class ExportFiles:
         return self
 
     def write(self, name: str, data: bytes) -> None:
-        """Appends to the file begun last; `name` begins the next one."""
+        """Appends to the current file; a non-empty `name` opens the next one."""
         if name:
-            self._begin(name)
+            self._open(name)
         if self._file is None:
             raise ServerFailed("the export sent bytes before a file name")
         self._file.write(data)
@@ -41,9 +41,9 @@ class ExportFiles:
         if self._file:
             self._file.close()
 
-    def _begin(self, name: str) -> None:
+    def _open(self, name: str) -> None:
         if Path(name).name != name or name in (".", ".."):
-            raise ServerFailed(f"the export names a file {name!r}, which is not a plain name")
+            raise ServerFailed(f"the export sent the file name {name!r}, which is not a plain name")
         if self._file:
             self._file.close()
         path = self._directory / name

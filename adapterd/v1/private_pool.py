@@ -1,7 +1,7 @@
 """The descriptor pool that holds the messages of `adapterd.v1`, and the classes made from it.
 
-The pool is not protobuf's default one: there a message can be registered once per process, and a
-program may have stubs of its own, generated from the same .proto files. Knows no message by name.
+It is not protobuf's default pool, in which a message can be registered only once per process: a
+program may have its own stubs generated from the same .proto files. Knows no message by name.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ POOL = DescriptorPool()
 
 
 def add_file(serialized: bytes) -> FileDescriptor:
-    """Registers a .proto file; those it imports must have been registered before."""
+    """Registers a .proto file; its imports must have been registered before."""
     return POOL.AddSerializedFile(serialized)
 
 
 def message_classes(file: FileDescriptor) -> dict[str, type[Message]]:
-    """The classes of the file's messages by name; nested messages are attributes of theirs."""
-    return {name: GetMessageClass(found) for name, found in file.message_types_by_name.items()}
+    """The file's message classes by name; a nested message is an attribute of its parent."""
+    return {name: GetMessageClass(message) for name, message in file.message_types_by_name.items()}
 
 
-#: what a message of this pool holds; the classes in `google.protobuf` are those of the default one
+#: the well-known types of this pool; the classes in `google.protobuf` belong to the default pool
 if TYPE_CHECKING:
     from google.protobuf.struct_pb2 import Struct as Struct
     from google.protobuf.timestamp_pb2 import Timestamp as Timestamp

@@ -1,4 +1,4 @@
-"""gRPC stubs made from a service's descriptor. Knows no service by name."""
+"""Builds gRPC stubs from a service's descriptor. Knows no service by name."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from google.protobuf.message_factory import GetMessageClass
 
 
 def stub_class(service: ServiceDescriptor) -> type:
-    """A class whose objects, made from a channel, have one callable per method of the service."""
+    """A class that is constructed with a channel and has one callable per method of the service."""
 
-    def __init__(self: Any, channel: Any) -> None:  # noqa: N807 it becomes the class's own
+    def __init__(self: Any, channel: Any) -> None:  # noqa: N807 it becomes the class's constructor
         for method in service.methods:
-            setattr(self, method.name, _callable(channel, method))
+            setattr(self, method.name, _make_callable(channel, method))
 
     return type(f"{service.name}Stub", (), {"__init__": __init__, "__doc__": service.full_name})
 
 
-def _callable(channel: Any, method: MethodDescriptor) -> Any:
-    many = ("unary", "stream")
-    shape = f"{many[method.client_streaming]}_{many[method.server_streaming]}"
+def _make_callable(channel: Any, method: MethodDescriptor) -> Any:
+    arity = ("unary", "stream")
+    shape = f"{arity[method.client_streaming]}_{arity[method.server_streaming]}"
     return getattr(channel, shape)(
         f"/{method.containing_service.full_name}/{method.name}",
         request_serializer=GetMessageClass(method.input_type).SerializeToString,

@@ -1,1 +1,1 @@
-"""Bytes, messages and statuses as the client's values and errors. Knows no call by name."""
+"""Converts protobuf messages, HTTP bodies and statuses to values and errors. Knows no call."""

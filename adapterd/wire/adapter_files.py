@@ -1,6 +1,6 @@
-"""An adapter's directory as the messages that Register takes. Knows no channel.
+"""An adapter directory as the request stream of Register. Knows no channel.
 
-Only the files of an adapter are sent; the rest of what training tools leave is named.
+Only an adapter's own files are sent; other files are only listed by name.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from adapterd.v1 import adapters_pb2
 
 _CHUNK_BYTES = 512 * 1024
 _CONFIG = "adapter_config.json"
-#: PEFT's names and adapterd's, AdapterHub's, and what sentence-transformers says of its pooling
-_SENT = frozenset({
+#: file names of PEFT, adapterd and AdapterHub, and the pooling files of sentence-transformers
+_ADAPTER_FILES = frozenset({
     _CONFIG, "adapter_model.safetensors", "head.safetensors", "manifest.json",
     "adapter.safetensors", "model_head.safetensors", "head_config.json", "modules.json",
     "config_sentence_transformers.json",
 })  # fmt: skip
 _POOLING = re.compile(r"\d{1,2}_Pooling")
-_MOST_NAMED = 1000
-_MOST_CHARACTERS = 255
+_MAX_LISTED_NAMES = 1000
+_MAX_NAME_CHARS = 255
 
 
-def register_parts(
+def register_requests(
     metadata: adapters_pb2.RegisterMetadata, directory: Path | None
 ) -> Iterator[adapters_pb2.RegisterRequest]:
-    """What Register takes: the metadata, then each file in chunks, the first naming it.
+    """The metadata, then every file in chunks, of which the first has the file's name.
 
     A prompt has no files.
     """
-    sent, left_out = _sorted_out(directory) if directory is not None else ({}, [])
-    metadata.left_out.extend(left_out[:_MOST_NAMED])
+    files, left_out = _select_files(directory) if directory is not None else ({}, [])
+    metadata.left_out.extend(left_out[:_MAX_LISTED_NAMES])
     yield adapters_pb2.RegisterRequest(metadata=metadata)
-    for name, path in sent.items():
+    for name, path in files.items():
         with path.open("rb") as file:
             first = name
             while (data := file.read(_CHUNK_BYTES)) or first:
@@ -43,26 +43,26 @@ def register_parts(
                 first = ""
 
 
-def _sorted_out(directory: Path) -> tuple[dict[str, Path], list[str]]:
-    """What is sent, by name, and the names of the rest; a folder is named once."""
-    sent: dict[str, Path] = {}
+def _select_files(directory: Path) -> tuple[dict[str, Path], list[str]]:
+    """The files to send by name, and the names of the others; a folder is listed once."""
+    files: dict[str, Path] = {}
     left_out: list[str] = []
     for path in sorted(directory.iterdir()):
         if not path.is_dir():
-            if path.name in _SENT and path.is_file():
-                sent[path.name] = path
+            if path.name in _ADAPTER_FILES and path.is_file():
+                files[path.name] = path
             else:
-                left_out.append(_printable(path.name))
+                left_out.append(_clean_name(path.name))
         elif _POOLING.fullmatch(path.name) and (path / "config.json").is_file():
-            sent[f"{path.name}/config.json"] = path / "config.json"
+            files[f"{path.name}/config.json"] = path / "config.json"
         else:
-            # a checkpoint's folder: the server says that this is the one to register
+            # a checkpoint's folder: the server suggests registering it instead
             inside = _CONFIG if (path / _CONFIG).is_file() else ""
-            left_out.append(f"{_printable(path.name)}/{inside}")
-    return sent, left_out
+            left_out.append(f"{_clean_name(path.name)}/{inside}")
+    return files, left_out
 
 
-def _printable(name: str) -> str:
-    """As the server takes a name, whatever characters the file has in it."""
-    shown = "".join(c if c.isprintable() and c not in "\\:" else "?" for c in name)
-    return shown[:_MOST_CHARACTERS] if shown.strip(".") else "?"
+def _clean_name(name: str) -> str:
+    """The name with characters that the server refuses replaced."""
+    cleaned = "".join(c if c.isprintable() and c not in "\\:" else "?" for c in name)
+    return cleaned[:_MAX_NAME_CHARS] if cleaned.strip(".") else "?"

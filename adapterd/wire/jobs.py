@@ -1,4 +1,4 @@
-"""Protobuf messages about trainings to the client's values. Knows no channel."""
+"""Protobuf messages about training jobs as the client's values. Knows no channel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapterd.wire.structs import read_struct
 
 
 def read_job(message: jobs_pb2.Job) -> Job:
-    def known(name: str) -> Any:
+    def optional(name: str) -> Any:
         return getattr(message, name) if message.HasField(name) else None
 
     return Job(
@@ -19,10 +19,10 @@ def read_job(message: jobs_pb2.Job) -> Job:
         status=message.status,
         phase=message.phase,
         progress=message.progress,
-        eta_s=known("eta_s"),
+        eta_s=optional("eta_s"),
         created_at=message.created_at,
-        finished_at=known("finished_at"),
-        version=known("version"),
+        finished_at=optional("finished_at"),
+        version=optional("version"),
         digest=message.digest or None,
         result=read_struct(message.result),
         error_code=message.error_code or None,

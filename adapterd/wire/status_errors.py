@@ -1,4 +1,4 @@
-"""What a transport reports, as the client's error tree. The only place that reads statuses."""
+"""Maps gRPC and HTTP statuses to the client's errors. The only module that reads statuses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from adapterd.errors import (
     Unavailable,
 )
 
-_BY_STATUS: dict[grpc.StatusCode, type[AdapterdError]] = {
+_BY_GRPC_STATUS: dict[grpc.StatusCode, type[AdapterdError]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.INVALID_ARGUMENT: Refused,
     grpc.StatusCode.OUT_OF_RANGE: Refused,
@@ -32,7 +32,7 @@ _BY_STATUS: dict[grpc.StatusCode, type[AdapterdError]] = {
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
 }
-_BY_HTTP: dict[int, type[AdapterdError]] = {
+_BY_HTTP_STATUS: dict[int, type[AdapterdError]] = {
     400: Refused,
     401: Unauthenticated,
     403: Forbidden,
@@ -44,18 +44,18 @@ _BY_HTTP: dict[int, type[AdapterdError]] = {
     503: Unavailable,
     504: DeadlineExceeded,
 }
-_TOO_LARGE = ("body_too_large", "file_too_large", "too_many_bytes")
-#: trailing metadata in which the server names its stable code and the call
+_TOO_LARGE_CODES = ("body_too_large", "file_too_large", "too_many_bytes")
+#: trailing metadata with the server's error code and the request's id
 CODE_KEY = "adapterd-code"
 REQUEST_KEY = "x-request-id"
 
 
 def from_grpc(error: grpc.RpcError) -> AdapterdError:
-    """The typed error of a failed call; sync and asyncio calls tell it in two classes."""
+    """The typed error of a failed call; synchronous and asyncio calls raise different classes."""
     assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
-    trailers = {key: _text(value) for key, value in error.trailing_metadata() or ()}
-    kind = _BY_STATUS.get(error.code(), ServerFailed)
-    if trailers.get(CODE_KEY) in _TOO_LARGE or _is_too_large(error):
+    trailers = {key: _to_text(value) for key, value in error.trailing_metadata() or ()}
+    kind = _BY_GRPC_STATUS.get(error.code(), ServerFailed)
+    if trailers.get(CODE_KEY) in _TOO_LARGE_CODES or _is_too_large(error):
         kind = TooLarge
     return kind(
         error.details() or None,
@@ -65,17 +65,17 @@ def from_grpc(error: grpc.RpcError) -> AdapterdError:
 
 
 def _is_too_large(error: grpc.Call | grpc.aio.AioRpcError) -> bool:
-    """gRPC itself refuses the largest messages, here or at the server, by the status of overload:
-    trying again is of no use.
+    """gRPC refuses messages above its limit with the status of an overload, but retrying them is
+    useless.
     """
     is_exhausted = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     return is_exhausted and "larger than max" in (error.details() or "")
 
 
 def from_response(response: httpx.Response) -> AdapterdError:
-    """The typed error of an answer whose status says failure."""
-    kind = _BY_HTTP.get(response.status_code, ServerFailed)
-    problem = _problem(response)
+    """The typed error of a response with an error status."""
+    kind = _BY_HTTP_STATUS.get(response.status_code, ServerFailed)
+    problem = _read_problem(response)
     return kind(
         problem.get("detail") or f"{response.request.url} answered {response.status_code}",
         problem=problem.get("code"),
@@ -88,8 +88,8 @@ def from_transport(error: httpx.TransportError) -> AdapterdError:
     return kind(f"{error.request.url} cannot be reached: {error}")
 
 
-def _problem(response: httpx.Response) -> dict[str, str]:
-    """The fields of a problem document; empty if something between us and the server answered."""
+def _read_problem(response: httpx.Response) -> dict[str, str]:
+    """The fields of a problem document; empty if a proxy and not the server responded."""
     if "json" not in response.headers.get("content-type", ""):
         return {}
     try:
@@ -99,5 +99,5 @@ def _problem(response: httpx.Response) -> dict[str, str]:
     return {k: v for k, v in body.items() if isinstance(v, str)} if isinstance(body, dict) else {}
 
 
-def _text(value: str | bytes) -> str:
+def _to_text(value: str | bytes) -> str:
     return value if isinstance(value, str) else value.decode("utf-8", "replace")

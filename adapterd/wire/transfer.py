@@ -1,4 +1,4 @@
-"""Files over HTTP, which gRPC's message limit is too small for. Owns the bodies of `/v1/files`."""
+"""Files and reports over HTTP, because gRPC limits message sizes. Owns the `/v1/files` bodies."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from adapterd.settings import ClientSettings, is_loopback
 from adapterd.values import File, Version
 from adapterd.wire.status_errors import from_response, from_transport
 
-#: called with bytes sent so far and bytes in all
+#: called with the bytes sent so far and the total
 OnBytes = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetch:
-    """One HTTP request, as httpx takes it."""
+    """One HTTP request with the arguments of httpx."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class Fetch:
 
 
 class Transfer:
-    """The HTTP side of a sync client."""
+    """The HTTP connection of a synchronous client."""
 
     def __init__(
         self, settings: ClientSettings, transport: httpx.BaseTransport | None = None
@@ -45,7 +45,9 @@ class Transfer:
 
     def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
         with open_file(path) as file:
-            return read_file(self.send(upload(_Watched(file, path, on_bytes), path, purpose)))
+            return read_file(
+                self.send(upload_request(_TrackedFile(file, path, on_bytes), path, purpose))
+            )
 
     def send(self, fetch: Fetch) -> dict[str, Any]:
         try:
@@ -68,7 +70,7 @@ class Transfer:
 
 
 class AsyncTransfer:
-    """The HTTP side of an asyncio client."""
+    """The HTTP connection of an asyncio client."""
 
     def __init__(
         self, settings: ClientSettings, transport: httpx.AsyncBaseTransport | None = None
@@ -83,7 +85,9 @@ class AsyncTransfer:
 
     async def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
         with open_file(path) as file:
-            return read_file(await self.send(upload(_Watched(file, path, on_bytes), path, purpose)))
+            return read_file(
+                await self.send(upload_request(_TrackedFile(file, path, on_bytes), path, purpose))
+            )
 
     async def send(self, fetch: Fetch) -> dict[str, Any]:
         try:
@@ -105,7 +109,7 @@ class AsyncTransfer:
         await self._http.aclose()
 
 
-def upload(file: Any, path: Path, purpose: str) -> Fetch:
+def upload_request(file: Any, path: Path, purpose: str) -> Fetch:
     return Fetch(
         method="POST",
         path="/v1/files",
@@ -134,7 +138,7 @@ def read_json(response: httpx.Response) -> dict[str, Any]:
             f"{response.request.url} answered with something other than JSON; is it adapterd?"
         ) from error
     if not isinstance(body, dict):
-        raise ServerFailed(f"{response.request.url} answered with JSON of another shape")
+        raise ServerFailed(f"{response.request.url} answered with JSON that is not an object")
     return body
 
 
@@ -151,12 +155,12 @@ def report_path(version: Version) -> str:
 def open_file(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
-    except (OSError, ValueError) as error:  # a ValueError where the name holds a NUL
+    except (OSError, ValueError) as error:  # a ValueError if the path contains a NUL
         raise Refused(f"{path} cannot be read: {error}") from error
 
 
-class _Watched:
-    """A file that says how far it has been read."""
+class _TrackedFile:
+    """A file that reports how much of it has been read."""
 
     def __init__(self, file: IO[bytes], path: Path, on_bytes: OnBytes | None) -> None:
         self._file = file

@@ -12,7 +12,7 @@ from adapterd import Client, Question
 from adapterd.errors import Refused
 from adapterd.v1 import adapters_pb2
 from adapterd.values import Classification, Embedding, Relevance, RowError, Span
-from adapterd.wire.adapter_files import register_parts
+from adapterd.wire.adapter_files import register_requests
 from engine.testing.fake_engine import write_fake_adapter
 from tests.client.test_command_line import Run, run  # noqa: F401 a fixture
 
@@ -69,7 +69,7 @@ def test_what_is_no_file_of_an_adapter_is_neither_sent_nor_a_reason_to_refuse(
     for name in LEFT:
         (adapter / name).parent.mkdir(exist_ok=True)
         (adapter / name).write_text("x")
-    parts = list(register_parts(adapters_pb2.RegisterMetadata(), adapter))
+    parts = list(register_requests(adapters_pb2.RegisterMetadata(), adapter))
     assert [part.chunk.name for part in parts[1:]] == [
         "adapter_config.json", "adapter_model.safetensors",
     ]  # fmt: skip

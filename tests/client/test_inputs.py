@@ -241,6 +241,6 @@ def test_numbers_of_numpy_and_whole_numbers_as_names_are_settings() -> None:
     "endless", [float("inf"), 10**400, np.float64("inf")], ids=["infinity", "huge", "of numpy"]
 )
 def test_an_infinite_time_limit_is_none(endless: float) -> None:
-    from adapterd.calls.arguments import seconds
+    from adapterd.calls.arguments import to_timeout
 
-    assert seconds("timeout_s", endless) is None
+    assert to_timeout("timeout_s", endless) is None
