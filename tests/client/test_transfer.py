@@ -17,7 +17,7 @@ INFO = Fetch(method="GET", path="/v1/info")
     [
         (httpx.Response(200, text="<html>"), ServerFailed, "other than JSON"),
         (httpx.Response(200, content=b"\xff"), ServerFailed, "other than JSON"),
-        (httpx.Response(200, json=["a"]), ServerFailed, "another shape"),
+        (httpx.Response(200, json=["a"]), ServerFailed, "not an object"),
         (httpx.Response(404, text="<html>"), NotFound, "answered 404"),
         (
             httpx.Response(502, text="{", headers={"content-type": "application/json"}),
