@@ -1,7 +1,7 @@
 """The table of families.
 
-A new family is one file here and one line in `FAMILIES`; siblings do not know each other.
-Torch-free.
+A new family is one file here, or a line of `decoders.py`, and one line in `FAMILIES`; siblings do
+not know each other. Torch-free.
 """
 
 from engine.errors import BadBase
@@ -9,17 +9,12 @@ from engine.families.albert import ALBERT
 from engine.families.bart import BART
 from engine.families.bert import BERT
 from engine.families.deberta_v2 import DEBERTA_V2
+from engine.families.decoders import GEMMA3, GPT2, GPT_NEOX, LLAMA, OPT, PHI3, QWEN2, QWEN3
 from engine.families.distilbert import DISTILBERT
 from engine.families.electra import ELECTRA
 from engine.families.family import Family
-from engine.families.gemma3 import GEMMA3
-from engine.families.gpt2 import GPT2
-from engine.families.gpt_neox import GPT_NEOX
-from engine.families.llama import LLAMA, QWEN2, QWEN3
 from engine.families.modernbert import MODERNBERT
 from engine.families.mpnet import MPNET
-from engine.families.opt import OPT
-from engine.families.phi3 import PHI3
 from engine.families.roberta import ROBERTA
 from engine.families.t5 import T5
 

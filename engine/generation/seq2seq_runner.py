@@ -20,9 +20,8 @@ from engine.forward.plan import plan_actions, row_group
 from engine.forward.seq2seq import both, encoded, rows_in_order, start_id, written_on
 from engine.generation.sequence import ScheduledChunk, SequenceState
 from engine.kv_cache.block_allocator import next_hash, root_hash
-from engine.kv_cache.encoder_decoder_cache import Seq2SeqCache
+from engine.kv_cache.encoder_decoder_cache import Seq2SeqCache, SourceCache
 from engine.kv_cache.pool import BLOCK_TOKENS
-from engine.kv_cache.source_cache import SourceCache
 from engine.model.base import Base
 from engine.sites.hooks import Sites
 

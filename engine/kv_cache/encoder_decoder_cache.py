@@ -9,6 +9,7 @@ longest source, D width of a head.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,6 +113,34 @@ class Seq2SeqCache:
         self.cache = _cached(
             [_both(pair, lambda x: x[:, :, : max(self.read)]) for pair in self.own], self.seen
         )
+
+
+class SourceCache:
+    """What the decoder sees of sources that were encoded before, by a name made of version, tenant
+    and tokens. Bounded by bytes; the least recently used goes first.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget, self.num_bytes = budget, 0
+        self._known: OrderedDict[bytes, Layers] = OrderedDict()
+
+    def find(self, name: bytes | None) -> Layers | None:
+        if name is None or name not in self._known:
+            return None
+        self._known.move_to_end(name)
+        return self._known[name]
+
+    def keep(self, name: bytes | None, layers: Layers) -> None:
+        if name is None or name in self._known:
+            return
+        self._known[name] = layers
+        self.num_bytes += _num_bytes(layers)
+        while self.num_bytes > self._budget:
+            self.num_bytes -= _num_bytes(self._known.popitem(last=False)[1])
+
+
+def _num_bytes(layers: Layers) -> int:
+    return sum(x.numel() * x.element_size() for pair in layers for x in pair)
 
 
 def _layers(cache: Any) -> Layers:

@@ -28,7 +28,8 @@ from engine.training.checkpoint import read_checkpoint, write_checkpoint
 from engine.training.grad_cache import backward_together
 from engine.training.loss import StepLoss
 from engine.training.masters import Masters
-from engine.training.parts import parts_of
+
+_MAX_TOKENS = 4096
 
 
 class Training:
@@ -82,7 +83,7 @@ class Training:
         # a pair's two rows are neighbours, and its loss needs them both
         together = 2 if find_head(self.adapter.head).trains_apart else 1
         beside = self._base.family.architecture == "seq2seq"
-        parts = parts_of(step, together, beside)
+        parts = micro_batches(step, together, beside)
         if len(parts) > 1 and together > 1 and step.targets[0] is None:
             loss = self._beside_all(step, parts, active)
         else:
@@ -162,6 +163,21 @@ class Training:
             return _finite(found, step)
 
         return backward_together(answers, parts, loss)
+
+
+def micro_batches(step: Train, together: int, beside: bool) -> list[range]:
+    """The step's rows in parts of bounded size: one forward and backward must neither exhaust the
+    memory nor keep served rows waiting for long.
+    """
+    answers = [len(target) if beside else 0 for target in step.targets]  # a decoder reads them
+    sizes = [len(row.ids) + answer for row, answer in zip(step.rows, answers, strict=True)]
+    starts, tokens = [0], 0
+    for index, size in enumerate(sizes):
+        if tokens and index % together == 0 and tokens + size > _MAX_TOKENS:
+            starts.append(index)
+            tokens = 0
+        tokens += size
+    return [range(a, b) for a, b in zip(starts, [*starts[1:], len(sizes)], strict=True)]
 
 
 def _groups(adapter: Adapter, spec: OpenTraining) -> list[dict[str, Any]]:

@@ -87,5 +87,5 @@ def test_a_step_in_parts_drops_what_the_whole_step_drops(
     case = Case("bert", variant, head, "native")
     slots = [under_test.open(case, **DROPOUT) for _ in range(2)]
     whole = under_test.train(case, slots[0], steps=3)
-    monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 6)
+    monkeypatch.setattr("engine.training.training._MAX_TOKENS", 6)
     assert under_test.train(case, slots[1], steps=3) == pytest.approx(whole, rel=1e-4)

@@ -140,7 +140,7 @@ def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
     slot = under_test.ask(
         port.OpenTraining(kind="lora", kind_config={"rank": 4}, head=HEAD, seed=3)
     ).slot
-    monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 60)
+    monkeypatch.setattr("engine.training.training._MAX_TOKENS", 60)
     parts = []
     backward = Training._backward
     monkeypatch.setattr(

@@ -21,7 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from engine import port
 from engine.families import FAMILIES
-from engine.training.parts import parts_of
+from engine.training.training import micro_batches
 from tests.contracts.cases import LABELS, Case, all_cases
 from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.tiny import BASES
@@ -158,7 +158,7 @@ def test_a_text_looks_for_its_partner_among_all_of_a_step_that_is_taken_in_parts
     slots = [under_test.open(case, dropout=0.3) for _ in range(2)]
     whole = under_test.train(case, slots[0], steps=4)
     assert whole[0] > 0.1  # of a pair alone there would be nothing to choose
-    monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 4)
+    monkeypatch.setattr("engine.training.training._MAX_TOKENS", 4)
     np.testing.assert_allclose(under_test.train(case, slots[1], steps=4), whole, rtol=1e-4)
 
 
@@ -167,7 +167,7 @@ def test_a_pair_with_a_score_is_never_taken_in_two_parts() -> None:
         slot=0, rows=[port.Row(ids=[1] * 9, slot=0)] * 6, keys=[0] * 6, targets=[0.5] * 6,
         learning_rate=0.1, step=0,
     )  # fmt: skip
-    small = [part for part in parts_of(step, 2, beside=False) if len(part) % 2]
+    small = [part for part in micro_batches(step, 2, beside=False) if len(part) % 2]
     assert small == []
 
 

@@ -159,7 +159,7 @@ def test_a_step_over_the_size_of_one_part_takes_the_same_step_in_several(
     under_test = make_engine("bert")
     case = Case("bert", "lora", "tag", "native")
     whole = under_test.train(case, under_test.open(case), steps=4)
-    monkeypatch.setattr("engine.training.parts._MAX_TOKENS", 12)
+    monkeypatch.setattr("engine.training.training._MAX_TOKENS", 12)
     parts = under_test.train(case, under_test.open(case), steps=4)
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
 

@@ -21,7 +21,7 @@ from engine.runtime.step_queue import StepQueue
 from engine.runtime.supervisor import SupervisedEngine
 from tests.engine.rows import ask
 from tests.engine.stand_in import write_launcher
-from tests.engine.test_supervised import gone, wait_for
+from tests.engine.test_supervisor import gone, wait_for
 
 CONFIG = EngineConfig(base="stand-in")
 

@@ -1,8 +1,14 @@
-"""Drawn tokens: temperature, cuts and one draw per row against the row's running total.
+"""Draws tokens at random: temperature, truncation, and one number per row against the row's running
+total of weights.
 
-A row is computed from its own logits and its own draw, in operations that go row by row: which
-rows share the batch changes nothing. Tokens are passed in the order of their ids, not of their
-weights: logits that another batch's rounding makes swap places then still give the same token.
+A row is computed from its own logits and its own number, row by row, so the rows that share its
+batch change nothing. Tokens are passed in the order of their ids, not of their weights: logits that
+the rounding of another batch makes swap places still give the same token.
+
+`uniform` gives the numbers that rows are drawn with: SplitMix64 over a counter (Steele, Lea, Flood
+2014), a function of the seed and the position alone. There is no generator whose state a batch, an
+order or a row that is read again could change.
+
 Shape letters: S rows that are drawn, V words of the vocabulary, B blocks of words, W words of one.
 """
 
@@ -22,6 +28,10 @@ _BLOCK = 256
 _LEAST = -80.0
 #: below it float32 has no number, and nothing can be divided by 0
 _COLDEST = 1e-30
+_WORD = 2**64 - 1
+_GOLDEN = 0x9E3779B97F4A7C15
+#: fewer bits than a float64 has, so that a share of a total always stays below the total
+_BITS = 52
 
 
 def draw_tokens(logits_SV: Tensor, samplings: Sequence[Sampling], draws: Sequence[float]) -> Tensor:
@@ -63,3 +73,15 @@ def _weights(logits_SV: Tensor, samplings: Sequence[Sampling]) -> Tensor:
 def _ends(weights_SBW: Tensor) -> Tensor:
     """Running totals at the end of each block."""
     return weights_SBW.sum(-1).cumsum(-1, dtype=torch.float64)
+
+
+def uniform(seed: int, position: int) -> float:
+    """In [0, 1). The seed is mixed first, so that neighbouring seeds share no run of numbers."""
+    return (_mix(_mix(seed) + position * _GOLDEN) >> (64 - _BITS)) * 2.0**-_BITS
+
+
+def _mix(word: int) -> int:
+    word = (word + _GOLDEN) & _WORD
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
+    return word ^ (word >> 31)

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.generation.sampling.row_sampler import RowSampler
-from engine.generation.sampling.seen import TokenCounts
+from engine.generation.sampling.row_sampler import RowSampler, TokenCounts
 
 
 def apply_logits_processors(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import BadRow, NonFiniteResult
-from engine.generation.sampling.draw import draw_tokens
-from engine.generation.sampling.draws import uniform
+from engine.generation.sampling.draw import draw_tokens, uniform
 from engine.generation.sampling.logits_processors import apply_logits_processors
 from engine.generation.sampling.logprobs import logprobs
 from engine.generation.sampling.row_sampler import RowSampler

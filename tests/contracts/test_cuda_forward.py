@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 from tests.contracts.test_generate import DECODERS, adapters
-from tests.contracts.test_writing import LENGTH, LONG, check, setting
+from tests.contracts.test_generation import LENGTH, LONG, check, setting
 from tests.interpreted import interpreted
 
 __all__ = ["adapters", "interpreted", "setting"]

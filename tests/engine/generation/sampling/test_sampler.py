@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from engine.generation.sampling import sample_tokens
-from engine.generation.sampling.draw import draw_tokens
-from engine.generation.sampling.draws import uniform
+from engine.generation.sampling.draw import draw_tokens, uniform
 from engine.port import Sampling
 from tests.engine.generation.sampling.choosing import choose_one, random_logits, sampler
 
