@@ -13,6 +13,7 @@ from tests.engine.rows import open_training
 from tests.trainer.build import examples
 from trainer.dataset.batches import prediction_batches
 from trainer.dataset.encode import encode_examples, head_for
+from trainer.engine_client import EngineSession
 from trainer.evaluation.activations import dataset_name, fill, numbered
 from trainer.heads.encoded import EncodedRow
 
@@ -43,7 +44,7 @@ def test_a_dataset_is_named_by_its_tenant_and_its_tokens() -> None:
 def test_rows_are_filled_in_the_batches_that_predict_them() -> None:
     (part,) = numbered(rows(*(f"{'word ' * (i % 9)}{i}" for i in range(150))))
     port = FakeEngine()
-    fill(port, part, open_training(port), lambda: None)
+    fill(EngineSession(port), part, open_training(port))
     steps = [step for step in port.steps if isinstance(step, Fill)]
     lengths = [len(piece.ids) for row in part for piece in row.pieces]
     assert [step.keys for step in steps] == prediction_batches(lengths)
@@ -56,4 +57,4 @@ def test_what_the_engine_refuses_to_fill_is_told() -> None:
     (part,) = numbered(rows("one", "two"))
     port = FakeEngine(broken={Fill: BadTraining("not these")})
     with pytest.raises(BadTraining, match="not these"):
-        fill(port, part, 1, lambda: None)
+        fill(EngineSession(port), part, 1)

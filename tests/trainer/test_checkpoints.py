@@ -11,7 +11,7 @@ from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.port import Checkpoint, OpenTraining, TrainingOpened
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import Clock, TrainerEnv, jsonl, mood_rows
-from trainer.engine_client import call
+from trainer.engine_client import EngineSession
 from trainer.errors import LeaseLost, StorageFailed
 from trainer.jobs.values import Claim
 from trainer.training.checkpoints import Checkpoints
@@ -26,10 +26,15 @@ STATE = LoopState(
 
 
 @pytest.fixture
-def slot() -> tuple[FakeEngine, int]:
-    port = FakeEngine()
+def port() -> FakeEngine:
+    return FakeEngine()
+
+
+@pytest.fixture
+def slot(port: FakeEngine) -> tuple[EngineSession, int]:
     opening = OpenTraining(kind="lora", kind_config={}, head=HEAD, seed=0)
-    return port, call(port, opening, TrainingOpened).slot
+    session = EngineSession(port)
+    return session, session.call(opening, TrainingOpened).slot
 
 
 def claims(trainer_env: TrainerEnv, num: int) -> list[Claim]:
@@ -49,7 +54,7 @@ def test_a_run_that_was_never_written_has_no_last_checkpoint(tmp_path: Path) -> 
 
 
 def test_what_was_written_is_the_last_and_only_one(
-    tmp_path: Path, slot: tuple[FakeEngine, int]
+    tmp_path: Path, slot: tuple[EngineSession, int]
 ) -> None:
     run = RunCheckpoints(tmp_path / "run")
     run.write(*slot, LoopState(), ended=False)
@@ -62,11 +67,11 @@ def test_what_was_written_is_the_last_and_only_one(
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
-    tmp_path: Path, slot: tuple[FakeEngine, int]
+    tmp_path: Path, port: FakeEngine, slot: tuple[EngineSession, int]
 ) -> None:
     run = RunCheckpoints(tmp_path / "run")
     run.write(*slot, STATE, ended=False)
-    slot[0].broken[Checkpoint] = CheckpointFailed("no space left on device")
+    port.broken[Checkpoint] = CheckpointFailed("no space left on device")
     with pytest.raises(CheckpointFailed, match="no space left"):
         run.write(*slot, LoopState(), ended=False)
     kept = run.last()
@@ -76,7 +81,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
 
 
 def test_a_state_that_cannot_be_written_leaves_the_one_before(
-    tmp_path: Path, slot: tuple[FakeEngine, int], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, slot: tuple[EngineSession, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = RunCheckpoints(tmp_path / "run")
     run.write(*slot, STATE, ended=False)
@@ -104,7 +109,7 @@ def test_a_state_that_nobody_can_read_is_no_checkpoint(tmp_path: Path, content: 
 
 
 def test_a_later_claim_finds_what_the_one_before_wrote_and_takes_it_away(
-    trainer_env: TrainerEnv, slot: tuple[FakeEngine, int]
+    trainer_env: TrainerEnv, slot: tuple[EngineSession, int]
 ) -> None:
     first, second = claims(trainer_env, 2)
     checkpoints = Checkpoints(trainer_env.directory / "checkpoints")
@@ -127,7 +132,7 @@ def test_a_claim_that_was_overtaken_cannot_take_the_folder_back(trainer_env: Tra
 
 
 def test_what_a_dead_writer_left_half_is_removed_by_the_next_claim(
-    trainer_env: TrainerEnv, slot: tuple[FakeEngine, int]
+    trainer_env: TrainerEnv, slot: tuple[EngineSession, int]
 ) -> None:
     first, second = claims(trainer_env, 2)
     checkpoints = Checkpoints(trainer_env.directory / "checkpoints")

@@ -21,13 +21,14 @@ from engine.port import (
 )
 from engine.runtime.in_thread import ThreadEngine
 from engine.testing.fake_base import fake_info
+from engine.testing.fake_engine import FakeEngine
 from engine.text.conversation import Conversation
 from engine.text.prompts import PromptCompletion, Prompter
 from engine.text.tokenizer import Tokenizer
 from tests.contracts.tiny import build_base
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.dataset.prompt_rows import encode_prompt_rows
-from trainer.engine_client import call
+from trainer.engine_client import EngineSession, call
 from trainer.errors import BadSetting
 from trainer.evaluation.dev_score import dev_score
 from trainer.evaluation.evaluate import Evaluation
@@ -64,7 +65,7 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
 ) -> None:
     released: list[list[int]] = []
 
-    def asked(_port: Any, step: Any, _result: Any) -> Any:
+    def answer(_session: Any, step: Any, _result: Any) -> Any:
         if isinstance(step, FreeSequences):
             released.append(step.keys)
             return Done()
@@ -75,11 +76,11 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
             rows=[SequenceOutput(ids=[1], finish="stop") for _ in step.begin],
         )
 
-    monkeypatch.setattr("trainer.evaluation.generate.call", asked)
+    monkeypatch.setattr(EngineSession, "call", answer)
     example = Example(line=1, text="a", label="b")
     row = EncodedRow(pieces=(), example=example, truncated=False, asked=(1, 2))
     for slot in (3, 4):
-        generate_answers(None, [row] * 3, {"max_tokens": 1}, slot, lambda: None)  # type: ignore[arg-type]
+        generate_answers(EngineSession(FakeEngine()), [row] * 3, {"max_tokens": 1}, slot)
     assert not set(released[0]) & set(released[1])
 
 
@@ -279,7 +280,7 @@ def test_writing_what_is_judged_ends_between_two_steps_when_told_and_leaves_no_r
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        generate_answers(engine, rows, head, 0, stop)
+        generate_answers(EngineSession(engine, stop), rows, head, 0)
     assert call(engine, Stats(), EngineStats).running == []
 
 

@@ -25,12 +25,12 @@ from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import examples
 from trainer.dataset.encode import encode_examples, head_for
-from trainer.engine_client import call
+from trainer.engine_client import IN_FLIGHT, EngineSession, call
 from trainer.errors import Cancelled, Paused, Stopping, TrainerError, TrainingDiverged
 from trainer.evaluation.dev_score import dev_score
 from trainer.evaluation.evaluate import Evaluation
 from trainer.settings.settings import TrainingSettings
-from trainer.training.loop import IN_FLIGHT, Training, Watcher
+from trainer.training.loop import Training, Watcher
 from trainer.training.loop_state import Epoch, LoopState
 from trainer.training.run_config import RunConfig
 
@@ -89,7 +89,7 @@ def course(num_dev: int = 10, **settings: Any) -> RunConfig:
 class Looker:
     """Hears of every step and epoch, and ends the run with `end` after its last step."""
 
-    wants_rest = False
+    checkpoint_due = False
 
     def __init__(
         self,
@@ -102,25 +102,22 @@ class Looker:
         self.states: list[LoopState] = []
         self.left_at: LoopState | None = None
 
-    def waiting(self) -> None:
-        return None
-
-    def filled(self) -> None:
+    def on_fill_end(self) -> None:
         pass
 
-    def stepped(self) -> None:
+    def on_step_end(self) -> None:
         self.num_steps += 1
         if self.num_steps == self.last_step:
             raise self.end
 
-    def rested(self, state: LoopState) -> None:
+    def on_checkpoint(self, state: LoopState) -> None:
         self.states.append(state)
 
-    def judged(self, state: LoopState) -> bool:
+    def on_epoch_end(self, state: LoopState) -> bool:
         self.states.append(state)
         return len(state.epochs) != self.last_epoch
 
-    def left(self, state: LoopState) -> None:
+    def on_interrupt(self, state: LoopState) -> None:
         self.left_at = state
 
 
@@ -128,7 +125,7 @@ def training(port: FakeEngine, what: RunConfig, watcher: Watcher | None = None) 
     config = {"rank": 8}
     opening = OpenTraining(kind="lora", kind_config=config, head=what.head, seed=0)
     slot = call(port, opening, TrainingOpened).slot
-    return Training(port, slot, what, watcher or Looker())
+    return Training(EngineSession(port), slot, what, watcher or Looker())
 
 
 def trained(port: FakeEngine, what: RunConfig) -> tuple[Epoch, ...]:
@@ -282,7 +279,9 @@ def test_a_run_that_is_left_says_where_its_slot_is(end: type[TrainerError], last
         left.train()
     assert looker.left_at is not None
     assert looker.left_at.step == port.training[left.slot].num_steps
-    assert Training(port, left.slot, what, Looker()).train(looker.left_at) == expected
+    assert (
+        Training(EngineSession(port), left.slot, what, Looker()).train(looker.left_at) == expected
+    )
 
 
 def test_a_run_that_is_cancelled_is_not_left_for_later() -> None:
@@ -294,7 +293,7 @@ def test_a_run_that_is_cancelled_is_not_left_for_later() -> None:
 def test_a_wanted_rest_comes_with_no_step_on_its_way() -> None:
     port = LazyEngine()
     looker = Looker()
-    looker.wants_rest = True
+    looker.checkpoint_due = True
     left = training(port, course(epochs=1, batch_rows=10), looker)
     assert left.train().step == 5
     assert port.waiting == 0

@@ -16,6 +16,7 @@ from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import TENANT, TrainerEnv, jsonl
 from trainer.dataset.prompt_rows import encode_prompt_rows
+from trainer.engine_client import EngineSession
 from trainer.evaluation.evaluate import evaluate
 from trainer.metrics.metrics import Metrics
 from trainer.readers.example import Example
@@ -89,7 +90,7 @@ def _written_by_the_base(engine: ThreadEngine, rows: Rows, head: dict[str, Any])
         for line, row in enumerate(rows, start=1)
     ]
     lessons = encode_prompt_rows(examples, head, prompter, info.max_tokens)
-    return evaluate(engine, lessons, head, 0, lambda: None).metrics
+    return evaluate(EngineSession(engine), lessons, head, 0).metrics
 
 
 def _read(path: Path) -> Rows:

@@ -6,20 +6,16 @@ Knows rows and steps; neither layers nor tensors.
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
 import msgspec
 
-from engine.port import Done, EnginePort, Fill, Result
+from engine.port import Done, Fill
 from trainer.dataset.batches import prediction_batches
-from trainer.engine_client import await_result
+from trainer.engine_client import EngineSession
 from trainer.heads.encoded import EncodedRow
-
-_IN_FLIGHT = 2
 
 
 def numbered(*parts: Sequence[EncodedRow]) -> list[list[EncodedRow]]:
@@ -43,27 +39,23 @@ def dataset_name(tenant: str, *parts: Sequence[EncodedRow]) -> str:
 
 
 def fill(
-    port: EnginePort,
+    session: EngineSession,
     rows: Sequence[EncodedRow],
     slot: int,
-    waiting: Callable[[], object],
     frozen_below: int | None = None,
 ) -> None:
-    """Have them computed, in the batches that predict these rows: then answers that start there are
-    the same bits. `waiting` is called between steps and may raise to end it.
+    """Have the engine compute the rows' frozen activations, in the batches that predict these rows:
+    answers that start from them are the same bits.
     """
     pieces = [piece for row in rows for piece in row.pieces]
-    in_flight: deque[Future[Result]] = deque()
-    for batch in prediction_batches([len(piece.ids) for piece in pieces]):
-        waiting()
-        step = Fill(
+    steps = (
+        Fill(
             slot=slot,
             rows=[pieces[index].row(slot) for index in batch],
             keys=[pieces[index].key for index in batch],
             frozen_below=frozen_below,
         )
-        in_flight.append(port.submit(step))
-        if len(in_flight) >= _IN_FLIGHT:
-            await_result(in_flight.popleft(), Done)
-    for future in in_flight:
-        await_result(future, Done)
+        for batch in prediction_batches([len(piece.ids) for piece in pieces])
+    )
+    for _ in session.stream(steps, Done):
+        pass

@@ -5,7 +5,6 @@ serving uses. Knows slots and the registry; judges nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,8 @@ from adapters_registry.errors import RegistryError, UnknownAlias, UnknownTask
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
-from engine.port import Done, EnginePort, File, Load, Loaded, Unload
-from trainer.engine_client import call
+from engine.port import File
+from trainer.engine_client import EngineSession
 from trainer.evaluation.evaluate import predict, predictions_of
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.values import JobSpec
@@ -28,11 +27,10 @@ Encode = Callable[[Sequence[Example], dict[str, Any]], list[EncodedRow]]
 class Champion:
     """The version to beat, if the task has one."""
 
-    port: EnginePort
+    session: EngineSession
     registry: Registry
     slot: int
     encode: Encode
-    waiting: Callable[[], object]
 
     def answers(
         self,
@@ -64,7 +62,7 @@ class Champion:
         """Why its answers and ours could not be held against the same labels."""
         theirs = version.manifest.semantics["head"]
         which = f"Version {version.number}, now production,"
-        if version.manifest.base["fingerprint"] != self.port.info.fingerprint:
+        if version.manifest.base["fingerprint"] != self.session.info.fingerprint:
             return f"{which} is of another base than this server runs."
         if theirs["kind"] != head["kind"]:
             return f"{which} has the head {theirs['kind']}, this one {head['kind']}."
@@ -83,14 +81,9 @@ class Champion:
             File(role=role, path=str(path), sha256=sha256)
             for role, path, sha256 in self.registry.files(version)
         ]
-        # not the bare digest: it may be served already, and must not be unloaded under a caller
         name = f"{version.digest}/report"
-        call(self.port, Load(digest=name, semantics=semantics, files=files), Loaded)
-        try:
-            logits = predict(self.port, rows, head, self.slot, self.waiting, {self.slot: name})
-        finally:
-            with suppress(EngineGone):  # then nothing is loaded any more
-                call(self.port, Unload(digest=name), Done)
+        with self.session.loaded(name, semantics, files):
+            logits = predict(self.session, rows, head, self.slot, {self.slot: name})
         return predictions_of(rows, logits, head)
 
 

@@ -4,9 +4,7 @@ no training state.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -15,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.heads import PREDICTION_HEADS, is_generation
-from engine.port import Array, EnginePort, Predict, Predicted, Result
+from engine.port import Array, Predict, Predicted
 from trainer.dataset.batches import prediction_batches
-from trainer.engine_client import await_result, error_of
+from trainer.engine_client import EngineSession, error_of
 from trainer.evaluation.activations import fill
 from trainer.evaluation.generate import generate_answers
 from trainer.heads import HEAD_DATA
@@ -26,7 +24,6 @@ from trainer.metrics.metrics import Metrics
 
 Logits = NDArray[np.float32]
 
-_IN_FLIGHT = 2
 _NONE = np.zeros(0, np.float32)
 
 
@@ -42,17 +39,10 @@ class Evaluation:
 
 
 def evaluate(
-    port: EnginePort,
-    rows: Sequence[EncodedRow],
-    head: dict[str, Any],
-    slot: int,
-    waiting: Callable[[], object],
+    session: EngineSession, rows: Sequence[EncodedRow], head: dict[str, Any], slot: int
 ) -> Evaluation:
-    """Judge what the training slot answers. Raises the engine's error when a row has no answer.
-
-    `waiting` is called between steps and may raise to end it.
-    """
-    logits = predict(port, rows, head, slot, waiting, keyed=True)
+    """Judge what the training slot answers. Raises the engine's error when a row has no answer."""
+    logits = predict(session, rows, head, slot, keyed=True)
     truth = [row.example.label for row in rows]
     return Evaluation(
         metrics=HEAD_DATA[head["kind"]].measure(truth, predictions_of(rows, logits, head)),
@@ -62,11 +52,10 @@ def evaluate(
 
 
 def predict(
-    port: EnginePort,
+    session: EngineSession,
     rows: Sequence[EncodedRow],
     head: dict[str, Any],
     slot: int,
-    waiting: Callable[[], object],
     place: dict[int, str] | None = None,
     *,
     keyed: bool = False,
@@ -76,26 +65,29 @@ def predict(
     filled first.
     """
     if is_generation(head["kind"]):
-        return generate_answers(port, rows, head, slot, waiting, place)
+        return generate_answers(session, rows, head, slot, place)
     if keyed:
-        fill(port, rows, slot, waiting)
+        fill(session, rows, slot)
     pieces = [piece for row in rows for piece in row.pieces]
     answers: list[Logits] = [_NONE] * len(pieces)
-    in_flight: deque[tuple[list[int], Future[Result]]] = deque()
-    for batch in prediction_batches([len(piece.ids) for piece in pieces]):
-        waiting()
-        step = Predict(
+    batches = prediction_batches([len(piece.ids) for piece in pieces])
+    steps = (
+        Predict(
             rows=[pieces[index].row(slot) for index in batch],
             place=place or {},
             keys=[pieces[index].key for index in batch] if keyed else [],
         )
-        in_flight.append((batch, port.submit(step)))
-        if len(in_flight) >= _IN_FLIGHT:
-            _collect(*in_flight.popleft(), answers)
-    for batch, future in in_flight:
-        _collect(batch, future, answers)
-    given, kind = iter(answers), PREDICTION_HEADS[head["kind"]]
-    return [kind.merge_logits(list(islice(given, len(row.pieces))), row.encodings) for row in rows]
+        for batch in batches
+    )
+    for batch, predicted in zip(batches, session.stream(steps, Predicted), strict=True):
+        for index, answer in zip(batch, predicted.rows, strict=True):
+            if not isinstance(answer, Array):
+                raise error_of(answer)
+            answers[index] = answer.numpy()
+    in_order, kind = iter(answers), PREDICTION_HEADS[head["kind"]]
+    return [
+        kind.merge_logits(list(islice(in_order, len(row.pieces))), row.encodings) for row in rows
+    ]
 
 
 def predictions_of(
@@ -103,13 +95,6 @@ def predictions_of(
 ) -> list[Any]:
     """What each row is answered with: a label, a number, one tag per word and so on."""
     return HEAD_DATA[head["kind"]].guesses(rows, logits, head)
-
-
-def _collect(batch: list[int], future: Future[Result], answers: list[Logits]) -> None:
-    for index, answer in zip(batch, await_result(future, Predicted).rows, strict=True):
-        if not isinstance(answer, Array):
-            raise error_of(answer)
-        answers[index] = answer.numpy()
 
 
 def _loss(

@@ -4,7 +4,7 @@ neither texts nor metrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from engine.port import (
     Done,
-    EnginePort,
     FreeSequences,
     Generate,
     Generated,
@@ -21,7 +20,7 @@ from engine.port import (
     StartSequence,
 )
 from trainer.dataset.batches import prediction_batches
-from trainer.engine_client import call, error_of
+from trainer.engine_client import EngineSession, error_of
 from trainer.heads.encoded import EncodedRow
 
 #: served rows count their keys from 1
@@ -34,11 +33,10 @@ _TOKENS = 4
 
 
 def generate_answers(
-    port: EnginePort,
+    session: EngineSession,
     rows: Sequence[EncodedRow],
     head: dict[str, Any],
     slot: int,
-    waiting: Callable[[], object],
     place: dict[int, str] | None = None,
 ) -> list[NDArray[np.float32]]:
     """The tokens each row is answered with, in the order of the rows."""
@@ -51,30 +49,29 @@ def generate_answers(
             for key, row in zip(keys, asked, strict=True)
         ]
         try:
-            texts = _to_the_end(port, Generate(begin=begin, place=place or {}), waiting)
+            texts = _decode(session, Generate(begin=begin, place=place or {}))
         finally:
-            call(port, FreeSequences(keys=keys), Done)
+            session.call(FreeSequences(keys=keys), Done)
         for index, key in zip(batch, keys, strict=True):
             answers[index] = texts[key]
     return [np.asarray(ids, np.float32) for ids in answers]
 
 
-def _to_the_end(
-    port: EnginePort, step: Generate, waiting: Callable[[], object]
-) -> dict[int, list[int]]:
-    going = [begin.key for begin in step.begin]
-    texts: dict[int, list[int]] = {key: [] for key in going}
-    decoded = call(port, step, Generated)
-    while going:
+def _decode(session: EngineSession, step: Generate) -> dict[int, list[int]]:
+    """The tokens of every sequence that `step` starts, once all of them are finished."""
+    running = [begin.key for begin in step.begin]
+    texts: dict[int, list[int]] = {key: [] for key in running}
+    decoded = session.call(step, Generated)
+    while running:
         unfinished = []
-        for key, result in zip(going, decoded.rows, strict=True):
+        for key, result in zip(running, decoded.rows, strict=True):
             if not isinstance(result, SequenceOutput):
                 raise error_of(result)
             texts[key] += result.ids
             if not result.finish:
                 unfinished.append(key)
-        going = unfinished
-        if going:
-            waiting()
-            decoded = call(port, Generate(keys=going, num_tokens=_TOKENS), Generated)
+        running = unfinished
+        if running:
+            session.check()
+            decoded = session.call(Generate(keys=running, num_tokens=_TOKENS), Generated)
     return texts

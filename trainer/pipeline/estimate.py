@@ -6,14 +6,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.errors import EngineGone, NotLoaded
 from engine.port import (
     CloseTraining,
-    Done,
     EnginePort,
     EngineStats,
     OpenTraining,
@@ -21,7 +18,7 @@ from engine.port import (
     TrainingOpened,
 )
 from engine.text.tokenizer import Tokenizer
-from trainer.engine_client import call
+from trainer.engine_client import EngineSession
 from trainer.jobs.stored_job import spec_of
 from trainer.jobs.values import JobSpec
 from trainer.pipeline.planned import planned_epochs
@@ -69,7 +66,7 @@ def estimate(
     if spec.kind == PROMPT:
         return _untrained(sample)
     course = sample.course(port.info, tokenizer)
-    opened, watch, cache_bytes = _tried(spec, course, port, clock)
+    opened, watch, cache_bytes = _measure(spec, course, EngineSession(port), clock)
     tokens, num_seeds = sample.tokens["train"], spec.settings.seeds
     num_epochs, scale = planned_epochs(spec, port.info), tokens / num_tokens(course.train)
     lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
@@ -116,28 +113,24 @@ class _Watch:
         self._since = self._stepped = self.clock()
 
     @property
-    def wants_rest(self) -> bool:
+    def checkpoint_due(self) -> bool:
         return False
 
-    def waiting(self) -> None:
-        return None
-
-    def rested(self, state: object) -> None:
+    def on_checkpoint(self, state: object) -> None:
         del state
 
-    def left(self, state: object) -> None:
+    def on_interrupt(self, state: object) -> None:
         del state
 
-    def filled(self) -> None:
+    def on_fill_end(self) -> None:
         now = self.clock()
         self.filling_s = now - self._since
         self._since = self._stepped = now
 
-    def stepped(self) -> None:
+    def on_step_end(self) -> None:
         self._stepped = self.clock()
 
-    def judged(self, state: object) -> Any:
-        """True: the loop may go on."""
+    def on_epoch_end(self, state: object) -> Any:
         del state
         now = self.clock()
         self.training_s = self._stepped - self._since
@@ -146,23 +139,21 @@ class _Watch:
         return True
 
 
-def _tried(
-    spec: JobSpec, course: RunConfig, port: EnginePort, clock: Callable[[], float]
+def _measure(
+    spec: JobSpec, course: RunConfig, session: EngineSession, clock: Callable[[], float]
 ) -> tuple[TrainingOpened, _Watch, int]:
     """The slot as it was opened, the time it took, and the bytes it kept."""
-    before, generation = _cache_bytes(port), port.generation
+    before = _cache_bytes(session)
     examples = [row.example for row in course.train]
-    opened = call(port, open_training(spec, course.head, port.info, examples), TrainingOpened)
+    step = open_training(spec, course.head, session.info, examples)
+    opened = session.call(step, TrainingOpened)
     try:
         watch = _Watch(clock=clock)
-        Training(port, opened.slot, course, watch).train()
-        return opened, watch, max(0, _cache_bytes(port) - before)
+        Training(session, opened.slot, course, watch).train()
+        return opened, watch, max(0, _cache_bytes(session) - before)
     finally:
-        # after a crash the slot is gone, or its number is already someone else's
-        if port.generation == generation:
-            with suppress(EngineGone, NotLoaded):
-                call(port, CloseTraining(slot=opened.slot), Done)
+        session.release(CloseTraining(slot=opened.slot))
 
 
-def _cache_bytes(port: EnginePort) -> int:
-    return call(port, Stats(), EngineStats).cache_bytes
+def _cache_bytes(session: EngineSession) -> int:
+    return session.call(Stats(), EngineStats).cache_bytes

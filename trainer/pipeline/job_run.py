@@ -16,6 +16,7 @@ from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.embedder import Embedder
 from trainer.data_checks.telling import emit_findings
+from trainer.engine_client import EngineSession
 from trainer.errors import BaseChanged
 from trainer.evaluation.activations import dataset_name
 from trainer.evaluation.champion import Champion
@@ -77,7 +78,7 @@ class JobRun:
         self._spec = job.spec
         self._lease = lease
         self._encoder = Encoder(info=tools.port.info, tokenizer=tools.tokenizer)
-        self._generation = tools.port.generation
+        self._session = EngineSession(tools.port, lease.check)
         self._started = tools.clock()
 
     def run(self) -> tuple[Version, dict[str, Any]]:
@@ -85,8 +86,8 @@ class JobRun:
         try:
             return self._attempt()
         except EngineError as error:
-            # a fresh engine says "not loaded" of what the one before it held
-            gone = self._tools.port.generation != self._generation
+            # a fresh engine answers "not loaded" for what the one before it held
+            gone = self._session.is_replaced
             if gone or isinstance(error, EngineGone):
                 self._lease.tell("engine.gone", "The engine stopped under the job.", "warn")
             if gone:
@@ -97,7 +98,7 @@ class JobRun:
         self._lease.enter(Phase.VALIDATING)
         self._check_base()
         keeping = self._keeping()
-        tools, spec, check = self._tools, self._job.spec, self._lease.check
+        tools, spec, check = self._tools, self._job.spec, self._session.check
         base = (tools.port.info, tools.tokenizer, tools.embedder)
         prepared = validated(tools.files, spec, *base, check)
         self._spec = prepared.spec
@@ -124,7 +125,7 @@ class JobRun:
     ) -> tuple[Version, dict[str, Any]]:
         """A version without weights: examples are all that it has learned."""
         tools = self._tools
-        prompt = PromptRun(tools.port, tools.registry, tools.tokenizer, tools.proof_slot)
+        prompt = PromptRun(self._session, tools.registry, tools.tokenizer, tools.proof_slot)
         reporting = self._reporting([], keeping)
         version, report = prompt.run(prepared, self._lease, reporting, self._seconds)
         return version, self._result(version, report)
@@ -151,7 +152,7 @@ class JobRun:
 
     def _runs(self, course: RunConfig, rows: list[EncodedRow], keeping: CheckpointConfig) -> Runs:
         name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
-        return Runs(self._tools.port, course, self._progress, name, keeping)
+        return Runs(self._session, course, self._progress, name, keeping)
 
     def _watched(self, course: RunConfig, rows: list[EncodedRow]) -> Progress:
         settings = self._spec.settings
@@ -191,33 +192,31 @@ class JobRun:
         course, slot = kept.course, kept.opened.slot
 
         def answers() -> list[Logits]:
-            return predict(self._tools.port, course.dev, course.head, slot, self._lease.check)
+            return predict(self._session, course.dev, course.head, slot)
 
         return fit_temperature(course.head, course.dev, answers)
 
     def _answered(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
-        found = evaluate(self._tools.port, rows, head, slot, self._progress.waiting)
+        found = evaluate(self._session.with_check(self._progress.poll), rows, head, slot)
         self._progress.answered(num_tokens(rows))
         return found
 
     def _watch(self, share: float, eta_s: float | None) -> None:
-        if self._tools.port.generation != self._generation:
-            raise EngineGone
+        self._session.require_same_engine()
         self._lease.advance(share, eta_s)
 
     def _reporting(self, rows: list[EncodedRow], keeping: CheckpointConfig) -> Reporting:
-        tools, waiting = self._tools, self._lease.check
+        tools, session = self._tools, self._session
         production = Champion(
-            port=tools.port, registry=tools.registry, slot=tools.proof_slot,
-            encode=self._encoder.as_served, waiting=waiting,
+            session=session, registry=tools.registry, slot=tools.proof_slot,
+            encode=self._encoder.as_served,
         )  # fmt: skip
         references = References(
-            info=tools.port.info, runs=lambda course: self._runs(course, rows, keeping),
-            waiting=waiting,
-        )  # fmt: skip
+            session=session, runs=lambda course: self._runs(course, rows, keeping)
+        )
         return Reporting(
-            port=tools.port, production=production, references=references,
-            timeout_s=tools.report_timeout_s, waiting=waiting, tell=self._lease.tell,
+            session=session, production=production, references=references,
+            timeout_s=tools.report_timeout_s, tell=self._lease.tell,
         )  # fmt: skip
 
     def _publish(
@@ -230,9 +229,7 @@ class JobRun:
             lineage={**report, **made_of}, head=found.head, rows=found.rows,
             logits=found.test.logits, beside=beside,
         )  # fmt: skip
-        publisher = Publisher(
-            tools.port, tools.registry, tools.proof_slot, self._lease.check, self._lease.confirm
-        )
+        publisher = Publisher(self._session, tools.registry, tools.proof_slot, self._lease.confirm)
         return publisher.publish(found.kept.opened.slot, draft)
 
     def _result(self, version: Version, report: dict[str, Any]) -> dict[str, Any]:

@@ -6,20 +6,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
-from engine.errors import EngineGone
 from engine.heads import find_head
-from engine.port import Done, EnginePort, File, Inspect, Inspected, Load, Loaded, Unload
+from engine.port import File, Inspect, Inspected
 from engine.text.prompts import PROMPT_FILES, Prompter
 from engine.text.tokenizer import Tokenizer
 from trainer.dataset.encode import head_for
 from trainer.dataset.prompt_rows import covering, encode_prompt_rows
-from trainer.engine_client import call
+from trainer.engine_client import EngineSession
 from trainer.evaluation.champion import Champion
 from trainer.evaluation.evaluate import Logits, predict
 from trainer.heads import HEAD_DATA
@@ -42,12 +40,12 @@ class PromptRun:
     """One job that ends with a prompt."""
 
     def __init__(
-        self, port: EnginePort, registry: Registry, tokenizer: Tokenizer, proof_slot: int
+        self, session: EngineSession, registry: Registry, tokenizer: Tokenizer, proof_slot: int
     ) -> None:
-        self._port = port
+        self._session = session
         self._registry = registry
         self._proof_slot = proof_slot
-        self._prompter = Prompter(port.info, tokenizer)
+        self._prompter = Prompter(session.info, tokenizer)
 
     def run(
         self,
@@ -66,15 +64,15 @@ class PromptRun:
                 staging.write(name, [content])
             self._registry.check(staging)
             step = Inspect(directory=str(staging.path), head=head)
-            found = call(self._port, step, Inspected)
+            found = self._session.call(step, Inspected)
             lease.enter(Phase.EVALUATING)
-            judged = Answered(rows=test, logits=self._answers(staging.path, found, test, lease))
+            judged = Answered(rows=test, logits=self._answers(staging.path, found, test))
             lease.enter(Phase.REPORTING)
             evidence = self._evidence(prepared, (train, dev), judged, head, reporting.production)
             report, beside = reporting.judged(_result(prepared, head, evidence), evidence)
             lease.enter(Phase.PUBLISHING, result=report)
             report["seconds"] = seconds()
-            info, spec, job_id = self._port.info, prepared.spec, lease.claim.job.id
+            info, spec, job_id = self._session.info, prepared.spec, lease.claim.job.id
             made_of = origin(job_id, spec, prepared.sha256s)
             version = self._registry.publish(
                 tenant=spec.tenant, task=spec.task, staging=staging, kind=found.semantics["kind"],
@@ -89,7 +87,7 @@ class PromptRun:
         """With as many examples as there is room for."""
         spec, train = prepared.spec, prepared.split.train
         bare = head_for(spec.head, spec.pooling or "native", [], train, spec.settings)
-        limit, examples = self._port.info.max_tokens * _PROMPT_SHARE, list[dict[str, str]]()
+        limit, examples = self._session.info.max_tokens * _PROMPT_SHARE, list[dict[str, str]]()
         for row in _spread(train):
             more = [*examples, {"input": _asked(row), "output": str(row.label)}]
             head = _with_examples(bare, more)
@@ -98,21 +96,15 @@ class PromptRun:
         return _with_examples(bare, examples)
 
     def _encoded(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
-        return encode_prompt_rows(rows, head, self._prompter, self._port.info.max_tokens)
+        return encode_prompt_rows(rows, head, self._prompter, self._session.info.max_tokens)
 
-    def _answers(
-        self, directory: Path, found: Inspected, rows: list[EncodedRow], lease: Lease
-    ) -> list[Logits]:
+    def _answers(self, directory: Path, found: Inspected, rows: list[EncodedRow]) -> list[Logits]:
         head = found.semantics["head"]
         files = [_file(directory, role, name) for role, name in sorted(found.files.items())]
         name = f"prompt/{hashlib.sha256(str(head).encode()).hexdigest()}"
-        call(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
-        try:
-            place = {self._proof_slot: name}
-            return predict(self._port, rows, head, self._proof_slot, lease.check, place)
-        finally:
-            with suppress(EngineGone):  # then nothing is loaded any more
-                call(self._port, Unload(digest=name), Done)
+        with self._session.loaded(name, found.semantics, files):
+            slot = self._proof_slot
+            return predict(self._session, rows, head, slot, {slot: name})
 
     def _evidence(
         self,
@@ -132,7 +124,7 @@ class PromptRun:
             test=test,
             sample=Answered(rows=[], logits=[]),
             runs=[run],
-            parameters={"trainable": 0, "base": self._port.info.num_parameters},
+            parameters={"trainable": 0, "base": self._session.info.num_parameters},
             warnings=prepared.warnings,
             findings=[finding.to_json() for finding in prepared.findings],
             production=production.answers(spec, prepared.sha256s, head, given),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,20 +17,8 @@ import numpy as np
 from adapters_registry.manifest import Manifest, ManifestFile
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
-from engine.errors import EngineGone
-from engine.port import (
-    Done,
-    EnginePort,
-    File,
-    Inspect,
-    Inspected,
-    Load,
-    Loaded,
-    Save,
-    Saved,
-    Unload,
-)
-from trainer.engine_client import call
+from engine.port import File, Inspect, Inspected, Save, Saved
+from trainer.engine_client import EngineSession
 from trainer.errors import ReloadMismatch, TensorsUnmoved
 from trainer.evaluation.evaluate import Logits, predict
 from trainer.heads.encoded import EncodedRow
@@ -56,29 +43,27 @@ class AdapterDraft:
 
 class Publisher:
     """Publishes what a training slot holds. `proof_slot` is a slot that no serving batch uses;
-    `waiting` is called between the steps of the proof and may raise to end it, `confirm` once the
-    version is about to be written: whoever lost the job meanwhile raises there.
+    `confirm` is called just before the version is written and raises where another worker has the
+    job by then.
     """
 
     def __init__(
         self,
-        port: EnginePort,
+        session: EngineSession,
         registry: Registry,
         proof_slot: int,
-        waiting: Callable[[], object],
         confirm: Callable[[], None],
     ) -> None:
-        self._port = port
+        self._session = session
         self._registry = registry
         self._proof_slot = proof_slot
-        self._waiting = waiting
         self._confirm = confirm
 
     def publish(self, slot: int, draft: AdapterDraft) -> Version:
         """Raises TensorsUnmoved or ReloadMismatch; nothing is published then."""
         with self._registry.stage() as staging:
             save = Save(slot=slot, directory=str(staging.path), head=draft.head)
-            saved = call(self._port, save, Saved)
+            saved = self._session.call(save, Saved)
             if saved.unmoved:
                 raise TensorsUnmoved(saved.unmoved)
             self._registry.check(staging)
@@ -103,13 +88,14 @@ class Publisher:
 
     def _inspected(self, directory: Path, saved: Saved) -> Inspected:
         head = saved.semantics["head"]
-        found = call(self._port, Inspect(directory=str(directory), head=head), Inspected)
+        found = self._session.call(Inspect(directory=str(directory), head=head), Inspected)
         if found.semantics["head"] != head or found.files != saved.files:
             raise ReloadMismatch("The saved files do not say of themselves what was saved.")
         return found
 
     def _base(self) -> dict[str, str]:
-        return {"fingerprint": self._port.info.fingerprint, "name": self._port.info.base}
+        info = self._session.info
+        return {"fingerprint": info.fingerprint, "name": info.base}
 
     def _prove(self, directory: Path, found: Inspected, draft: AdapterDraft) -> None:
         """The files, read back as serving reads them, answer every test row bit for bit as the
@@ -119,18 +105,9 @@ class Publisher:
         files = [
             File(role=f.role, path=str(directory / f.path), sha256=f.sha256) for f in manifest.files
         ]
-        # not the bare digest: the same weights may be served already, and must not be unloaded
-        # under a caller
-        name = f"{manifest.digest}/proof/{draft.fence}"
-        call(self._port, Load(digest=name, semantics=found.semantics, files=files), Loaded)
-        try:
-            place = {self._proof_slot: name}
-            logits = predict(
-                self._port, draft.rows, draft.head, self._proof_slot, self._waiting, place
-            )
-        finally:
-            with suppress(EngineGone):  # then nothing is loaded any more
-                call(self._port, Unload(digest=name), Done)
+        name, slot = f"{manifest.digest}/proof/{draft.fence}", self._proof_slot
+        with self._session.loaded(name, found.semantics, files):
+            logits = predict(self._session, draft.rows, draft.head, slot, {slot: name})
         num_wrong = sum(not _same(a, b) for a, b in zip(logits, draft.logits, strict=True))
         if num_wrong:
             raise ReloadMismatch(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.heads import PREDICTION_HEADS, is_generation
-from engine.port import EngineInfo
+from trainer.engine_client import EngineSession
 from trainer.errors import TrainingDiverged
 from trainer.evaluation.evaluate import predictions_of
 from trainer.heads import HEAD_DATA
@@ -36,11 +36,10 @@ MOST_PARAMETERS = 500_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References:
-    """`runs` opens trainings on a course; `waiting` may raise to end any of it."""
+    """`runs` opens trainings on other rows."""
 
-    info: EngineInfo
+    session: EngineSession
     runs: Callable[[RunConfig], AbstractContextManager[Runs]]
-    waiting: Callable[[], None]
     #: full fine-tuning, where it is wanted, may take this long
     timeout_s: float = 4 * 3600.0
 
@@ -65,11 +64,11 @@ class References:
         spec, head = found.kept.spec, found.head
         if not spec.settings.full_finetuning:
             return None
-        if problem := self._problem(head, self.info.num_parameters):
+        if problem := self._problem(head, self.session.info.num_parameters):
             return {"error": problem}
         try:
             answer = ask_child(
-                MODULE, self._question(found), timeout_s=self.timeout_s, waiting=self.waiting
+                MODULE, self._question(found), timeout_s=self.timeout_s, waiting=self.session.check
             )
         except (ChildProcessError, TimeoutError) as error:
             return {"error": f"Full fine-tuning failed: {error}"}
@@ -82,8 +81,9 @@ class References:
         return {**answer, "guesses": predictions_of(found.rows, logits, found.kept.course.head)}
 
     def _problem(self, head: dict[str, Any], num_base: int) -> str | None:
-        if is_generation(head["kind"]) or head["kind"] == "embed" or self.info.family == "seq2seq":
-            return f"There is no reference of full fine-tuning for a {head['kind']} head."
+        family, kind = self.session.info.family, head["kind"]
+        if is_generation(kind) or kind == "embed" or family == "seq2seq":
+            return f"There is no reference of full fine-tuning for a {kind} head."
         if num_base > MOST_PARAMETERS:
             return (
                 f"The base has {num_base:,} parameters; full fine-tuning is tried with at most "
@@ -95,8 +95,8 @@ class References:
         course, settings = found.kept.course, found.kept.spec.settings
         parts = {"train": course.train, "test": found.rows}
         return {
-            "base": self.info.base,
-            "threads": self.info.num_threads,
+            "base": self.session.info.base,
+            "threads": self.session.info.num_threads,
             "head": course.head,
             "seed": found.kept.seed,
             "epochs": settings.epochs,

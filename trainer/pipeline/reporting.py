@@ -5,12 +5,12 @@ the child judge it. Knows the engine's port and the runs; no figure of the repor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.heads import is_generation
-from engine.port import EnginePort
+from trainer.engine_client import EngineSession
 from trainer.evaluation.champion import Champion
 from trainer.evaluation.evaluate import Evaluation, predict
 from trainer.heads import HEAD_DATA
@@ -31,13 +31,12 @@ _MOST_SAMPLED = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporting:
-    """One job's way to its report. `waiting` is called between steps and may raise to end it."""
+    """One job's way to its report."""
 
-    port: EnginePort
+    session: EngineSession
     production: Champion
     references: References
     timeout_s: float
-    waiting: Callable[[], None]
     tell: EmitEvent
 
     def complete(
@@ -53,7 +52,7 @@ class Reporting:
     ) -> tuple[dict[str, Any], dict[str, bytes]]:
         """`result`, completed by what the evidence says; and the documents."""
         head = evidence.head["kind"]
-        answer = report_of(evidence, timeout_s=self.timeout_s, waiting=self.waiting)
+        answer = report_of(evidence, timeout_s=self.timeout_s, waiting=self.session.check)
         name = HEAD_DATA[head].baseline
         if "error" in answer:
             self.tell("report.failed", f"There is no report: {answer['error']}", "warn")
@@ -79,7 +78,10 @@ class Reporting:
             runs=[
                 _run(outcome, each, found) for outcome, each in zip(outcomes, tests, strict=True)
             ],
-            parameters={"trainable": opened.num_trainable, "base": self.port.info.num_parameters},
+            parameters={
+                "trainable": opened.num_trainable,
+                "base": self.session.info.num_parameters,
+            },
             warnings=found.warnings,
             findings=[finding.to_json() for finding in found.prepared.findings],
             learning_curve=self.references.learning_curve(outcomes[0]),
@@ -96,7 +98,7 @@ class Reporting:
             return Answered(rows=[], logits=[])
         rows = sampled(rows)
         slot = found.kept.opened.slot
-        logits = predict(self.port, rows, found.head, slot, self.waiting, keyed=True)
+        logits = predict(self.session, rows, found.head, slot, keyed=True)
         return Answered(rows=rows, logits=logits)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import CheckpointFailed
-from engine.port import EnginePort
+from trainer.engine_client import EngineSession
 from trainer.jobs.events import CHECKPOINT, EmitEvent
 from trainer.training.loop_state import LoopState
 from trainer.training.progress import Progress
@@ -22,7 +22,7 @@ class CheckpointCallback:
     the run goes on without it.
     """
 
-    port: EnginePort
+    session: EngineSession
     slot: int
     progress: Progress
     checkpoints: RunCheckpoints
@@ -32,28 +32,25 @@ class CheckpointCallback:
     facts: dict[str, Any]
     _failed: bool = field(init=False, default=False)
 
-    def waiting(self) -> None:
-        self.progress.waiting()
+    def on_fill_end(self) -> None:
+        self.progress.on_fill_end()
 
-    def filled(self) -> None:
-        self.progress.filled()
-
-    def stepped(self) -> None:
-        self.progress.stepped()
+    def on_step_end(self) -> None:
+        self.progress.on_step_end()
 
     @property
-    def wants_rest(self) -> bool:
+    def checkpoint_due(self) -> bool:
         return self.rhythm.due
 
-    def rested(self, state: LoopState) -> None:
+    def on_checkpoint(self, state: LoopState) -> None:
         self._write(state)
 
-    def judged(self, state: LoopState) -> bool:
+    def on_epoch_end(self, state: LoopState) -> bool:
         if self.rhythm.affordable:
             self._write(state)
-        return self.progress.judged(state)
+        return self.progress.on_epoch_end(state)
 
-    def left(self, state: LoopState) -> None:
+    def on_interrupt(self, state: LoopState) -> None:
         self._write(state)
 
     def ended(self, state: LoopState) -> None:
@@ -64,7 +61,7 @@ class CheckpointCallback:
         told = {**self.facts, "step": state.step, "epoch": len(state.epochs)}
         try:
             with self.rhythm.writing():
-                written = self.checkpoints.write(self.port, self.slot, state, ended=ended)
+                written = self.checkpoints.write(self.session, self.slot, state, ended=ended)
         except CheckpointFailed as error:
             if not self._failed:  # the next ones will fail likewise; one line is enough
                 self.tell("checkpoint.failed", str(error), "warn", **told)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from engine.errors import Diverged
-from engine.port import Done, EnginePort, Restore, Result, Snapshot, Train, Trained
+from engine.port import Done, Restore, Result, Snapshot, Train, Trained
 from trainer.dataset.batches import training_batches
-from trainer.engine_client import await_result, call
+from trainer.engine_client import IN_FLIGHT, EngineSession, await_result
 from trainer.errors import Paused, Stopping, TrainingDiverged
 from trainer.evaluation.activations import fill
 from trainer.evaluation.dev_score import dev_score
@@ -22,48 +22,43 @@ from trainer.evaluation.evaluate import evaluate
 from trainer.training.loop_state import Epoch, LoopState
 from trainer.training.run_config import RunConfig
 
-#: one step runs in the engine while the next already waits there
-IN_FLIGHT = 2
-
 
 class Watcher(Protocol):
-    """Who looks on while a run trains. Each of these may raise to end it."""
+    """Callbacks of a run. Each of them may raise to end it."""
 
-    def waiting(self) -> None:
-        """Between two steps of an evaluation."""
-        ...
-
-    def filled(self) -> None:
+    def on_fill_end(self) -> None:
         """After the rows' frozen activations were computed, before the steps that need them."""
         ...
 
-    def stepped(self) -> None:
+    def on_step_end(self) -> None:
         """After a training step."""
         ...
 
     @property
-    def wants_rest(self) -> bool:
-        """Whether the next step should wait until none is on its way."""
+    def checkpoint_due(self) -> bool:
+        """Whether to drain the steps in flight and call `on_checkpoint`."""
         ...
 
-    def rested(self, state: LoopState) -> None:
-        """Within an epoch, with no step on its way, as wanted."""
+    def on_checkpoint(self, state: LoopState) -> None:
+        """Within an epoch, with no step in flight, because a checkpoint was due."""
         ...
 
-    def judged(self, state: LoopState) -> bool:
-        """After an epoch and its evaluation, with no step on its way; says whether to go on."""
+    def on_epoch_end(self, state: LoopState) -> bool:
+        """After an epoch and its evaluation, with no step in flight; returns whether to
+        continue.
+        """
         ...
 
-    def left(self, state: LoopState) -> None:
-        """Somebody wants the run to go on elsewhere or later; no step is on its way."""
+    def on_interrupt(self, state: LoopState) -> None:
+        """The run is paused, or will be continued by another worker; no step is in flight."""
         ...
 
 
 @dataclass(slots=True)
 class Training:
-    """One run over one slot."""
+    """One run over one slot. The session's check is called between the steps of an evaluation."""
 
-    port: EnginePort
+    session: EngineSession
     slot: int
     course: RunConfig
     watcher: Watcher
@@ -80,10 +75,10 @@ class Training:
         try:
             self._epochs()
         except (Paused, Stopping):
-            self.watcher.left(self._state)
+            self.watcher.on_interrupt(self._state)
             raise
         if self._state.stale:
-            call(self.port, Restore(slot=self.slot), Done)
+            self.session.call(Restore(slot=self.slot), Done)
         return self._state
 
     def _epochs(self) -> None:
@@ -92,15 +87,15 @@ class Training:
             self._fill(len(self._state.epochs))
             self._epoch()
             self._state = self._judged(self._state)
-            goes_on = self.watcher.judged(self._state)
+            goes_on = self.watcher.on_epoch_end(self._state)
 
     def _fill(self, epoch: int) -> None:
         """What the rows enter the lowest trained layer with, where that is not there yet."""
         begins = (self.course.frozen_below(epoch),)
         if begins != self._begins:
-            fill(self.port, self.course.train, self.slot, self.watcher.waiting, *begins)
+            fill(self.session, self.course.train, self.slot, *begins)
             self._begins = begins
-            self.watcher.filled()
+            self.watcher.on_fill_end()
 
     def _judged(self, state: LoopState) -> LoopState:
         """The state after an epoch, its dev rows judged."""
@@ -110,13 +105,13 @@ class Training:
             epoch = Epoch(number=number, loss=loss, dev={}, best=False)
             return replace(begun, epochs=(*state.epochs, epoch))
         head = self.course.head
-        dev = evaluate(self.port, self.course.dev, head, self.slot, self.watcher.waiting)
+        dev = evaluate(self.session, self.course.dev, head, self.slot)
         score = dev_score(head, dev, loss)
         # what is still frozen has not moved: such weights are no version of the adapter
         is_whole = self.course.frozen_below(len(state.epochs)) is None
         better = is_whole and (state.best is None or score > state.best)
         if better:
-            call(self.port, Snapshot(slot=self.slot), Done)
+            self.session.call(Snapshot(slot=self.slot), Done)
         epoch = Epoch(
             number=number,
             loss=loss,
@@ -137,12 +132,12 @@ class Training:
         waiting: deque[Future[Result]] = deque()
         try:
             for step in self._steps(self._state):
-                waiting.append(self.port.submit(step))
+                waiting.append(self.session.submit(step))
                 if len(waiting) == IN_FLIGHT:
                     self._next(waiting)
-                if self.watcher.wants_rest:
+                if self.watcher.checkpoint_due:
                     self._drain(waiting)
-                    self.watcher.rested(self._state)
+                    self.watcher.on_checkpoint(self._state)
             self._drain(waiting)
         except (Paused, Stopping):
             while waiting:  # they change the slot, so they are part of where it is left
@@ -160,7 +155,7 @@ class Training:
 
     def _next(self, waiting: deque[Future[Result]]) -> None:
         self._state = self._learned(self._state, waiting.popleft())
-        self.watcher.stepped()
+        self.watcher.on_step_end()
 
     def _steps(self, state: LoopState) -> Iterator[Train]:
         settings, number = self.course.settings, len(state.epochs)

@@ -27,8 +27,8 @@ def always(state: LoopState) -> bool:
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """A `Watcher` over all runs of a job, one after the other. `advance` hears (share done, seconds
-    left) and may raise; `tell` hears of events.
+    """The progress of all runs of a job, one after the other. `advance` is called with (share done,
+    seconds left) and may raise; `tell` emits events.
     """
 
     pace: EtaEstimator
@@ -71,26 +71,26 @@ class Progress:
         finally:
             self._plan({})
 
-    def waiting(self) -> None:
+    def poll(self) -> None:
         self.advance(self.pace.share, self.pace.eta_s)
 
-    def filled(self) -> None:
+    def on_fill_end(self) -> None:
         run = self._run
         self.pace.did(ANSWERED, run.work.fill)
         self._filled.add(run.work.frozen_share)
         run.work = replace(run.work, fill=0.0)
 
-    def stepped(self) -> None:
+    def on_step_end(self) -> None:
         run = self._run
         self.pace.did(TRAINED, run.work.epoch / run.course.steps_per_epoch)
-        self.waiting()
+        self.poll()
 
     def answered(self, units: float) -> None:
         """Rows were answered that no run counts."""
         self.pace.did(ANSWERED, units)
-        self.waiting()
+        self.poll()
 
-    def judged(self, state: LoopState) -> bool:
+    def on_epoch_end(self, state: LoopState) -> bool:
         run, epoch = self._run, state.epochs[-1]
         run.num_epochs = len(state.epochs)
         if epoch.dev:
@@ -103,7 +103,7 @@ class Progress:
         if overfits(state.epochs) and not run.has_overfitted:
             run.has_overfitted = True
             self.tell("run.overfits", _overfitting(run.name, state), "warn", **facts)
-        self.waiting()
+        self.poll()
         return run.goes_on(state)
 
     def _plan(self, current: Work) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from engine.atomic_files import remove, unfinished, write_whole
 from engine.errors import BadCheckpoint, CheckpointFailed
-from engine.port import Checkpoint, Checkpointed, EnginePort
-from trainer.engine_client import call
+from engine.port import Checkpoint, Checkpointed
+from trainer.engine_client import EngineSession
 from trainer.training.loop_state import LoopState
 
 _STATE = "state.json"
@@ -47,7 +47,9 @@ class RunCheckpoints:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadCheckpoint(f"the state of the run cannot be read: {error}") from error
 
-    def write(self, port: EnginePort, slot: int, state: LoopState, *, ended: bool) -> Checkpointed:
+    def write(
+        self, session: EngineSession, slot: int, state: LoopState, *, ended: bool
+    ) -> Checkpointed:
         """The slot as it is now, which no step may be on its way into. Raises CheckpointFailed, and
         the one before is still the last then.
         """
@@ -55,9 +57,8 @@ class RunCheckpoints:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             before = self._directories()
             name = str(max((int(path.name) for path in before), default=0) + 1)
-            told = call(
-                port, Checkpoint(slot=slot, directory=str(self._folder / name)), Checkpointed
-            )
+            step = Checkpoint(slot=slot, directory=str(self._folder / name))
+            written = session.call(step, Checkpointed)
             content = {"directory": name, "ended": ended, "loop": state.to_json()}
             # from here on this is the checkpoint: the engine's part is whole already
             write_whole(self._folder / _STATE, json.dumps(content).encode())
@@ -65,7 +66,7 @@ class RunCheckpoints:
             raise CheckpointFailed(f"the checkpoint could not be written: {error}") from error
         for directory in before:
             remove(directory)
-        return told
+        return written
 
     def drop(self) -> None:
         """It is of no use: the run begins anew."""

@@ -7,15 +7,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 
 import msgspec
 
-from engine.errors import BadCheckpoint, EngineGone, NotLoaded
-from engine.port import CloseTraining, Done, EnginePort, Forget, Step, TrainingOpened
-from trainer.engine_client import call
+from engine.errors import BadCheckpoint
+from engine.port import CloseTraining, Forget, TrainingOpened
+from trainer.engine_client import EngineSession
 from trainer.errors import TrainingDiverged
 from trainer.jobs.events import EmitEvent
 from trainer.jobs.values import JobSpec
@@ -48,17 +47,17 @@ class Runs:
 
     def __init__(
         self,
-        port: EnginePort,
+        session: EngineSession,
         course: RunConfig,
         progress: Progress,
         dataset: str,
         keeping: CheckpointConfig,
     ) -> None:
-        self._port, self._course, self._progress = port, course, progress
+        self._session = session.with_check(progress.poll)
+        self._course, self._progress = course, progress
         #: what the rows' frozen activations go by, for all runs
         self._dataset = dataset
         self._keeping = keeping
-        self._generation = port.generation
         self._slots: list[int] = []
 
     def __enter__(self) -> Runs:
@@ -72,7 +71,7 @@ class Runs:
     ) -> None:
         for slot in list(self._slots):
             self._close(slot)
-        self._tell(Forget(cache=self._dataset))
+        self._session.release(Forget(cache=self._dataset))
 
     def train(self, spec: JobSpec, name: str, goes_on: GoesOn = always) -> RunResult:
         """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
@@ -87,7 +86,7 @@ class Runs:
             # whoever ends runs early hears of what was done before, too
             goes = state is None or goes_on(state)
             if goes and (kept is None or not kept.ended):
-                state = self._trained(Training(self._port, opened.slot, course, run), state)
+                state = self._trained(Training(self._session, opened.slot, course, run), state)
                 run.ended(state)
         assert state is not None
         return RunResult(spec=spec, course=course, opened=opened, state=state)
@@ -107,8 +106,8 @@ class Runs:
             self._course,
             settings=spec.settings,
             learning_rate=learning_rate(spec),
-            frozen_share=frozen_share(spec.kind, spec.settings, self._port.info),
-            stages=stages_of(spec, self._port.info),
+            frozen_share=frozen_share(spec.kind, spec.settings, self._session.info),
+            stages=stages_of(spec, self._session.info),
         )
 
     def expect(self, runs: Sequence[RunCost]) -> None:
@@ -119,7 +118,7 @@ class Runs:
         self, spec: JobSpec, name: str, slot: int, folder: RunCheckpoints
     ) -> CheckpointCallback:
         return CheckpointCallback(
-            port=self._port, slot=slot, progress=self._progress, checkpoints=folder,
+            session=self._session, slot=slot, progress=self._progress, checkpoints=folder,
             rhythm=self._keeping.rhythm, tell=self._keeping.tell,
             facts={"run": name, "seed": spec.settings.seed},
         )  # fmt: skip
@@ -143,10 +142,10 @@ class Runs:
 
     def _open(self, spec: JobSpec, kept: SavedRun | None = None) -> TrainingOpened:
         examples = [row.example for row in self._course.train]
-        step = open_training(spec, self._course.head, self._port.info, examples, self._dataset)
+        step = open_training(spec, self._course.head, self._session.info, examples, self._dataset)
         if kept is not None:
             step = msgspec.structs.replace(step, resume=str(kept.directory))
-        opened = call(self._port, step, TrainingOpened)
+        opened = self._session.call(step, TrainingOpened)
         self._slots.append(opened.slot)
         if kept is not None and opened.num_steps != kept.state.step:
             raise BadCheckpoint(
@@ -156,13 +155,7 @@ class Runs:
 
     def _close(self, slot: int) -> None:
         self._slots.remove(slot)
-        self._tell(CloseTraining(slot=slot))
-
-    def _tell(self, step: Step) -> None:
-        # after a crash the slot is gone, or its number is already someone else's
-        if self._port.generation == self._generation:
-            with suppress(EngineGone, NotLoaded):
-                call(self._port, step, Done)
+        self._session.release(CloseTraining(slot=slot))
 
 
 def _name(spec: JobSpec, dataset: str) -> str:
