@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from engine.testing.fake_base import fake_info
 from trainer.errors import BadSetting
 from trainer.jobs.stored_job import spec_of
 from trainer.jobs.values import JobSpec
 from trainer.recipe.recipe import check_recipe, kind_config
+from trainer.settings.sentences import bounds
 from trainer.settings.settings import TrainingSettings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "training.md"
@@ -31,6 +32,41 @@ def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
     ) as caught:
         TrainingSettings.parse({"lr": 1})
     assert caught.value.name == "lr"
+
+
+def test_a_misspelt_setting_is_answered_with_the_nearest_one() -> None:
+    with pytest.raises(BadSetting, match=r"no setting 'epoch'; did you mean epochs\? There are: "):
+        TrainingSettings.parse({"epoch": 3})
+
+
+def test_an_unknown_name_is_refused_before_a_bad_value() -> None:
+    with pytest.raises(BadSetting, match="no setting 'lr'"):
+        TrainingSettings.parse({"epochs": 0, "lr": 1})
+
+
+@pytest.mark.parametrize(
+    ("raw", "sentence"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be between 1 and 200."),
+        ({"alpha": 5000}, "alpha is 5000; it must be between 0.001 and 4096."),
+        ({"epochs": True}, "epochs must be a finite number, not True."),
+        (
+            {"rank_pattern": {"query": 0}},
+            "rank_pattern of query is 0; it must be between 1 and 256.",
+        ),
+        ({"class_weights": {"ham": 0}}, "class_weights of ham is 0; it must be above 0."),
+        ({"search": {"trials": 1}}, "search.trials is 1; it must be between 2 and 200."),
+        ({"layers": []}, "layers must be a number of layers or a list of layer indices, not []."),
+        ({"targets": []}, "targets must be a list with at least one entry, not []."),
+        ({"bias": "some"}, "bias is 'some'; it must be one of none, lora_only, all."),
+    ],
+)
+def test_a_refusal_names_the_setting_its_value_and_what_it_may_be(
+    raw: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(BadSetting) as caught:
+        TrainingSettings.parse(raw)
+    assert str(caught.value) == sentence
 
 
 @pytest.mark.survival("F2")
@@ -171,8 +207,8 @@ def test_what_the_base_does_not_have_is_refused_before_the_queue(
 
 def test_the_document_lists_every_setting_with_its_default_and_its_text() -> None:
     rows = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `")]
-    rows = rows[-len(fields(TrainingSettings)) :]
-    assert rows == [table_row(each) for each in fields(TrainingSettings)]
+    fields = TrainingSettings.model_fields
+    assert rows[-len(fields) :] == [table_row(name, field) for name, field in fields.items()]
 
 
 def test_a_pattern_that_names_an_adapted_module_is_taken() -> None:
@@ -180,12 +216,12 @@ def test_a_pattern_that_names_an_adapted_module_is_taken() -> None:
     check_recipe(JobSpec(tenant="t", task="t", file_id="f", settings=settings), fake_info())
 
 
-def table_row(setting: Any) -> str:
-    low, high = setting.metadata.get("low"), setting.metadata.get("high")
-    span = f"{low:g} to {high:g}" if low is not None else ""
+def table_row(name: str, field: FieldInfo) -> str:
+    limits = bounds(field)
+    span = f"{limits[0]:g} to {limits[1]:g}" if limits else ""
     words = {"None": "none", "False": "false"}  # by name: 0 equals False
-    default = words.get(str(setting.default), setting.default)
-    return f"| `{setting.name}` | {default} | {span} | {setting.metadata['text']} |"
+    default = words.get(str(field.default), field.default)
+    return f"| `{name}` | {default} | {span} | {field.description} |"
 
 
 ODD = [
@@ -195,7 +231,7 @@ ODD = [
 
 
 @pytest.mark.survival("F2")
-@pytest.mark.parametrize("name", [each.name for each in fields(TrainingSettings)])
+@pytest.mark.parametrize("name", TrainingSettings.model_fields)
 def test_a_setting_is_read_or_refused_by_its_name_whatever_it_is(name: str) -> None:
     for value in ODD:
         try:

@@ -36,7 +36,7 @@ def few_shot(subject: Subject) -> tuple[JobSpec, list[Finding]]:
         return spec, [_kept(reason, own)]
     settings = _SETTINGS[kind]
     changes = {name: value for name, value in settings.items() if name not in spec.chosen}
-    changed = replace(spec, kind=kind, settings=replace(spec.settings, **changes))
+    changed = replace(spec, kind=kind, settings=spec.settings.model_copy(update=changes))
     said = "".join(f", {name} {value}" for name, value in changes.items())
     return changed, [
         Finding(

@@ -56,7 +56,7 @@ class JobSpec:
         return [each for each in (self.file_id, self.dev_file_id, self.test_file_id) if each]
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"settings": self.settings.model_dump()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from trainer.jobs.values import JobSpec
@@ -21,5 +20,5 @@ def origin(job_id: str, spec: JobSpec, sha256s: Mapping[str, str]) -> dict[str, 
         "dataset": {"sha256": dict(sha256s), "columns": columns},
         "split_seed": spec.split_seed,
         "kind": spec.kind,
-        "settings": asdict(spec.settings),
+        "settings": spec.settings.model_dump(),
     }

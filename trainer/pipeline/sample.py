@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.port import EngineInfo
@@ -53,7 +53,7 @@ class Sample:
         rows = min(settings.batch_rows, SAMPLE_ROWS)
         return RunConfig(
             train=train, dev=dev, head=self.head, learning_rate=1e-6,
-            settings=replace(settings, epochs=2, patience=2, batch_rows=rows),
+            settings=settings.model_copy(update={"epochs": 2, "patience": 2, "batch_rows": rows}),
             frozen_share=self.frozen_share,
         )  # fmt: skip
 

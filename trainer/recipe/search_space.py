@@ -5,9 +5,9 @@ job draws the same candidates, so that all of them are checked before it queues.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from math import ceil, floor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from engine.port import EngineInfo
 from trainer.errors import BadSetting
@@ -26,7 +26,7 @@ _FIXED = {
     "seed", "seeds", "search", "dev_share", "test_share", "max_tokens", "window", "stride",
     "threshold", "patience",
 }  # fmt: skip
-_SEARCHED = {each.name for each in fields(TrainingSettings)} - _FIXED
+_SEARCHED = TrainingSettings.model_fields.keys() - _FIXED
 #: kinds worth a trial beside each other
 _PEERS = ("lora", "bottleneck")
 #: a small space may not hold as many different candidates as there are trials
@@ -53,7 +53,7 @@ def candidates(spec: JobSpec, info: EngineInfo) -> list[JobSpec]:
 
 def differences(spec: JobSpec, candidate: JobSpec) -> dict[str, Any]:
     """What a candidate has otherwise than the job."""
-    names = [each.name for each in fields(TrainingSettings) if each.name in _SEARCHED]
+    names = [name for name in TrainingSettings.model_fields if name in _SEARCHED]
     found = {"kind": candidate.kind} if candidate.kind != spec.kind else {}
     pairs = ((n, getattr(candidate.settings, n), getattr(spec.settings, n)) for n in names)
     return found | {name: mine for name, mine, theirs in pairs if mine != theirs}
@@ -121,7 +121,7 @@ def _drawn(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo
     kept = {name: getattr(plain, name) for name in others}
     parsed = TrainingSettings.parse(raw)
     values = {name: getattr(parsed, name) for name in raw}
-    settings = replace(spec.settings, search=None, **(kept | values))
+    settings = spec.settings.model_copy(update={"search": None, **kept, **values})
     return replace(spec, kind=kind, settings=settings)
 
 
@@ -142,11 +142,12 @@ def _value(trial: Trial, name: str, choices: Any) -> Any:
 
 
 def _whole_settings() -> set[str]:
-    return {each.name for each in fields(TrainingSettings) if str(each.type).startswith("int")}
+    hints = get_type_hints(TrainingSettings)
+    return {name for name, hint in hints.items() if hint in (int, int | None)}
 
 
 def _without_search(spec: JobSpec) -> JobSpec:
-    return replace(spec, settings=replace(spec.settings, search=None))
+    return replace(spec, settings=spec.settings.model_copy(update={"search": None}))
 
 
 def _check_names(search: SearchSettings) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
+#: how the rate falls after the warm-up
+Shape = Literal["linear", "cosine", "constant"]
 #: adapters want about ten times what full fine-tuning wants, and the fewer weights the more
 DEFAULT_LEARNING_RATES = {
     "lora": 1e-3, "bottleneck": 1e-3, "ia3": 1e-2, "bias": 5e-3, "head_only": 5e-3,
@@ -18,12 +21,11 @@ SANE_LEARNING_RATES = {
 #: of all weights at once; with it an adapter hardly leaves its beginning
 FULL_LEARNING_RATES = (1e-5, 5e-5)
 #: what is left of the peak at a share of the way from the warm-up to the end
-_FALLS: dict[str, Callable[[float], float]] = {
+_DECAYS: dict[Shape, Callable[[float], float]] = {
     "linear": lambda share: 1 - share,
     "cosine": lambda share: (1 + math.cos(math.pi * share)) / 2,
     "constant": lambda _: 1.0,
 }
-SCHEDULES = tuple(_FALLS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Schedule:
     peak: float
     num_steps: int
     warmup_share: float
-    shape: str = "linear"
+    shape: Shape = "linear"
 
     def rate(self, step: int) -> float:
         """`step` counts from 0."""
@@ -41,7 +43,7 @@ class Schedule:
         if step < num_warmup:
             return self.peak * (step + 1) / num_warmup
         share = (step - num_warmup) / max(1, self.num_steps - num_warmup)
-        return self.peak * _FALLS[self.shape](share)
+        return self.peak * _DECAYS[self.shape](share)
 
 
 def learning_rate_warning(kind: str, rate: float) -> str | None:

@@ -1,160 +1,220 @@
-"""The settings of one training job: names, defaults and sane ranges. Knows nothing of files or the
-engine, nor how a value is read.
+"""The settings of one training job: names, types, defaults, ranges and descriptions. Knows no
+file and no engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from trainer.errors import BadSetting
-from trainer.settings.parsing import check_value, read_value
-from trainer.settings.schedule import SCHEDULES
+from pydantic import BaseModel, Field, StrictBool, StrictStr, ValidationError, field_validator
+
+from trainer.settings.number_types import Real, Whole, read_whole
+from trainer.settings.schedule import Shape
 from trainer.settings.search_settings import SearchSettings
+from trainer.settings.sentences import bad_setting
+
+_Rank = Annotated[Whole, Field(ge=1, le=256)]
+_Alpha = Annotated[Real, Field(ge=1e-3, le=4096)]
+_Weight = Annotated[Real, Field(gt=0)]
+_Name = Annotated[StrictStr, Field(min_length=1)]
 
 
-def _number(default: float | None, low: float, high: float, text: str) -> Any:
-    return field(default=default, metadata={"low": low, "high": high, "text": text})
-
-
-def _choice(choices: tuple[str, ...], text: str, default: str | None = None) -> Any:
-    return field(default=default, metadata={"choices": choices, "text": text})
-
-
-def _names(text: str, *, may_be_empty: bool = False) -> Any:
-    return field(default=None, metadata={"text": text, "may_be_empty": may_be_empty})
-
-
-def _switch(text: str) -> Any:
-    return field(default=False, metadata={"text": text})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSettings:
-    """How to train. `None` leaves the choice to the kind, the head or the base, as the text of the
-    setting says.
+class TrainingSettings(BaseModel, frozen=True, extra="forbid"):
+    """How to train. `None` leaves the choice to the adapter kind, the head or the base, as the
+    description of the setting says.
     """
 
-    epochs: int = _number(5, 1, 200, "passes over the training rows")
-    batch_rows: int = _number(32, 1, 1024, "rows per optimizer step")
-    learning_rate: float | None = _number(
-        None, 1e-8, 1.0, "peak rate; none: the kind's own default"
-    )
-    warmup_share: float = _number(0.06, 0.0, 0.9, "share of all steps over which the rate rises")
-    schedule: str = _choice(SCHEDULES, "how the rate falls after the warm-up", "linear")
-    weight_decay: float = _number(0.01, 0.0, 1.0, "decoupled decay of AdamW")
-    max_grad_norm: float = _number(1.0, 1e-3, 1e3, "gradients are clipped to this norm")
-    dropout: float = _number(0.1, 0.0, 0.9, "dropout in the adapter")
-    head_dropout: float = _number(0.1, 0.0, 0.9, "dropout before the head")
-    head_learning_rate_scale: float = _number(1.0, 1e-3, 1e3, "the head's rate, as a multiple")
-    max_tokens: int | None = _number(None, 8, 65536, "longer rows are cut; none: the base's limit")
-    label_smoothing: float = _number(0.0, 0.0, 0.5, "share of each target spread over all labels")
-    class_weights: dict[str, float] | str | None = field(
+    epochs: Whole = Field(default=5, ge=1, le=200, description="passes over the training rows")
+    batch_rows: Whole = Field(default=32, ge=1, le=1024, description="rows per optimizer step")
+    learning_rate: Real | None = Field(
         default=None,
-        metadata={
-            "text": "what each label's rows count: `balanced`, or an object; none: all alike"
-        },
+        ge=1e-8,
+        le=1.0,
+        description="peak learning rate; default: set by the adapter kind",
     )
-    threshold: float = _number(0.5, 0.01, 0.99, "probability from which a multi-label label counts")
-    window: int | None = _number(
-        None,
-        16,
-        65536,
-        "of `tag` and `span`: longer texts are read in windows; none: the base's limit",
+    warmup_share: Real = Field(
+        default=0.06,
+        ge=0.0,
+        le=0.9,
+        description="share of all steps in which the learning rate rises linearly",
     )
-    stride: int | None = _number(
-        None, 0, 32768, "tokens that neighbouring windows share; none: a quarter of the text's room"
+    schedule: Shape = Field(
+        default="linear", description="how the learning rate falls after the warm-up"
     )
-    rank: int = _number(8, 1, 256, "rank of a `lora`")
-    alpha: float | None = _number(
-        None, 1e-3, 4096, "a `lora` is scaled by alpha / rank; none: the rank"
+    weight_decay: Real = Field(
+        default=0.01, ge=0.0, le=1.0, description="decoupled weight decay of AdamW"
     )
-    rslora: bool = _switch("scale a `lora` by alpha / √rank")
-    dora: bool = _switch("a `lora` with learned magnitudes (DoRA)")
-    rank_pattern: dict[str, int] | None = field(
+    max_grad_norm: Real = Field(
+        default=1.0, ge=1e-3, le=1e3, description="gradients are clipped to this norm"
+    )
+    dropout: Real = Field(default=0.1, ge=0.0, le=0.9, description="dropout in the adapter")
+    head_dropout: Real = Field(default=0.1, ge=0.0, le=0.9, description="dropout before the head")
+    head_learning_rate_scale: Real = Field(
+        default=1.0,
+        ge=1e-3,
+        le=1e3,
+        description="learning rate of the head, as a multiple of `learning_rate`",
+    )
+    max_tokens: Whole | None = Field(
         default=None,
-        metadata={
-            "low": 1,
-            "high": 256,
-            "text": "other ranks of a `lora`: an object of linears, by name or ending, and rank",
-        },
+        ge=8,
+        le=65536,
+        description="longer rows are truncated; default: the base's limit",
     )
-    alpha_pattern: dict[str, float] | None = field(
+    label_smoothing: Real = Field(
+        default=0.0, ge=0.0, le=0.5, description="share of each target spread over all labels"
+    )
+    class_weights: dict[str, _Weight] | Literal["balanced"] | None = Field(
         default=None,
-        metadata={
-            "low": 1e-3,
-            "high": 4096,
-            "text": "other alphas of a `lora`: an object of linears, as above, and alpha",
-        },
+        description="weight per label: `balanced` or {label: weight}; default: unweighted",
     )
-    lora_bias: bool = _switch("a `lora` whose second product has a bias; not with `dora`")
-    bias: str | None = _choice(
-        ("none", "lora_only", "all"),
-        "the base's own biases that a `lora` trains: of the linears it adapts, or all; none: none",
+    threshold: Real = Field(
+        default=0.5,
+        ge=0.01,
+        le=0.99,
+        description="probability from which a label of a multi-label task is predicted",
     )
-    variant: str | None = _choice(
-        ("houlsby", "pfeiffer", "parallel"), "of a `bottleneck`; none: houlsby, two per layer"
-    )
-    reduction: int | None = _number(
-        None, 1, 1024, "a `bottleneck` is hidden size / reduction wide; none: its variant's own"
-    )
-    activation: str | None = _choice(
-        ("relu", "gelu", "gelu_new", "swish", "silu", "tanh", "sigmoid", "leakyrelu"),
-        "of a `bottleneck`; none: its variant's own",
-    )
-    scaling: float | None = _number(
-        None, 1e-3, 1e3, "what a `bottleneck` adds is multiplied by this; none: its variant's own"
-    )
-    targets: tuple[str, ...] | None = _names(
-        "linears a `lora`, `ia3` or `bias` adapts, by name or its ending; none: all, or (IA)³'s own"
-    )
-    feedforward: tuple[str, ...] | None = _names(
-        "those of an `ia3`'s `targets` that are scaled where they read; none: (IA)³'s own",
-        may_be_empty=True,
-    )
-    layers: tuple[int, ...] | int | None = _names(
-        "layers to adapt, or how many from the top; none: the upper half"
-    )
-    unfreeze: int = _number(
-        0, 0, 200, "epochs in which layers are unfrozen top-down, the head alone first; 0: none"
-    )
-    patience: int = _number(2, 1, 200, "epochs without a better dev metric before stopping early")
-    seed: int = _number(0, 0, 2**31 - 1, "seed of fresh weights, dropout and batch order")
-    seeds: int = _number(3, 1, 20, "runs of the chosen setting, from `seed` on; the best is kept")
-    search: SearchSettings | None = field(
+    window: Whole | None = Field(
         default=None,
-        metadata={
-            "text": "trials of other settings on dev first: `trials`, `halving`, `space`",
-            "read": SearchSettings.parse,
-        },
+        ge=16,
+        le=65536,
+        description="tokens per window of a longer text (`tag`, `span`); default: the base's limit",
     )
-    learning_curve: bool = _switch("train on 25 and 50 % of the rows too; would more data help?")
-    full_finetuning: bool = _switch(
-        "train a copy of the whole base too, to know what freezing it costs; never served"
+    stride: Whole | None = Field(
+        default=None,
+        ge=0,
+        le=32768,
+        description="tokens that neighbouring windows share; default: a quarter of the text in one",
     )
-    dev_share: float = _number(0.1, 0.0, 0.5, "share of the training rows held out as dev rows")
-    test_share: float = _number(0.2, 0.01, 0.5, "share of all rows held out as test rows")
+    rank: _Rank = Field(default=8, description="rank of a `lora`")
+    alpha: _Alpha | None = Field(
+        default=None, description="a `lora` is scaled by alpha / rank; default: the rank"
+    )
+    rslora: StrictBool = Field(default=False, description="scale a `lora` by alpha / √rank")
+    dora: StrictBool = Field(default=False, description="a `lora` with learned magnitudes (DoRA)")
+    rank_pattern: dict[str, _Rank] | None = Field(
+        default=None,
+        min_length=1,
+        description="ranks of single linears of a `lora`, by name or ending: {name: rank}",
+    )
+    alpha_pattern: dict[str, _Alpha] | None = Field(
+        default=None,
+        min_length=1,
+        description="alphas of single linears of a `lora`, by name or ending: {name: alpha}",
+    )
+    lora_bias: StrictBool = Field(
+        default=False, description="a bias in the second product of a `lora`; not with `dora`"
+    )
+    bias: Literal["none", "lora_only", "all"] | None = Field(
+        default=None,
+        description="biases of the base that a `lora` trains too: those of the adapted linears, or "
+        "all; default: none",
+    )
+    variant: Literal["houlsby", "pfeiffer", "parallel"] | None = Field(
+        default=None, description="variant of a `bottleneck`; default: houlsby, two per layer"
+    )
+    reduction: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="a `bottleneck` is hidden size / reduction wide; default: set by its variant",
+    )
+    activation: (
+        Literal["relu", "gelu", "gelu_new", "swish", "silu", "tanh", "sigmoid", "leakyrelu"] | None
+    ) = Field(default=None, description="activation of a `bottleneck`; default: set by its variant")
+    scaling: Real | None = Field(
+        default=None,
+        ge=1e-3,
+        le=1e3,
+        description="factor on the output of a `bottleneck`; default: set by its variant",
+    )
+    targets: tuple[_Name, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="linears that a `lora`, `ia3` or `bias` adapts, by name or ending; default: "
+        "all, or those of (IA)³",
+    )
+    feedforward: tuple[_Name, ...] | None = Field(
+        default=None,
+        description="those `targets` of an `ia3` whose input is scaled; default: those of (IA)³",
+    )
+    layers: tuple[Whole, ...] | Whole | None = Field(
+        default=None,
+        description="layers to adapt, or how many from the top; default: the upper half",
+    )
+    unfreeze: Whole = Field(
+        default=0,
+        ge=0,
+        le=200,
+        description="epochs in which layers are unfrozen from the top down, the head alone first; "
+        "0: off",
+    )
+    patience: Whole = Field(
+        default=2,
+        ge=1,
+        le=200,
+        description="epochs without a better dev metric before training stops early",
+    )
+    seed: Whole = Field(
+        default=0,
+        ge=0,
+        le=2**31 - 1,
+        description="seed of the initial weights, dropout, batch order",
+    )
+    seeds: Whole = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="runs with consecutive seeds from `seed` on; the best on dev is kept",
+    )
+    search: SearchSettings | None = Field(
+        default=None,
+        description="random search over settings on dev rows first: `trials`, `halving`, `space`",
+    )
+    learning_curve: StrictBool = Field(
+        default=False,
+        description="train on 25 and 50 % of the rows too, to see whether more data would help",
+    )
+    full_finetuning: StrictBool = Field(
+        default=False,
+        description="fine-tune a copy of the whole base too, for comparison; it is never served",
+    )
+    dev_share: Real = Field(
+        default=0.1, ge=0.0, le=0.5, description="share of the training rows held out as dev rows"
+    )
+    test_share: Real = Field(
+        default=0.2, ge=0.01, le=0.5, description="share of all rows held out as test rows"
+    )
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> TrainingSettings:
         """Read settings by name from JSON. Raises BadSetting for an unknown name or a value out of
         range.
         """
-        known = {each.name: each for each in fields(cls)}
-        for name in raw:
-            if name not in known:
-                raise BadSetting(
-                    f"There is no setting {name!r}; there are: {', '.join(known)}.", name=name
-                )
-        return cls(**{name: read_value(known[name], value) for name, value in raw.items()})
+        try:
+            return cls.model_validate(dict(raw))
+        except ValidationError as error:
+            raise bad_setting(cls, error) from None
 
     @property
     def row_tokens(self) -> int | None:
-        """How long a row may be at most; none: as long as the base reads."""
+        """The limit on a row's tokens; `None`: the base's own."""
         limits = (self.window, self.max_tokens)
         return min((limit for limit in limits if limit is not None), default=None)
 
-    def __post_init__(self) -> None:
-        for each in fields(self):
-            check_value(each, getattr(self, each.name))
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _check_class_weights(cls, value: Any) -> Any:
+        if value in (None, "balanced") or (isinstance(value, Mapping) and value):
+            return value
+        raise ValueError(f"must be 'balanced' or an object of labels and weights, not {value!r}")
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _check_layers(cls, value: Any) -> Any:
+        if isinstance(value, int | float):
+            return read_whole(value)
+        if value is None or (isinstance(value, list | tuple) and value):
+            return value
+        raise ValueError(f"must be a number of layers or a list of layer indices, not {value!r}")

@@ -90,6 +90,11 @@ def _expected(runs: Runs, spec: JobSpec, outcomes: list[RunResult]) -> RunCost:
 def seeds_of(spec: JobSpec) -> list[JobSpec]:
     first = spec.settings.seed
     return [
-        replace(spec, settings=replace(spec.settings, seed=(first + number) % _NUM_SEEDS_THERE_ARE))
+        replace(
+            spec,
+            settings=spec.settings.model_copy(
+                update={"seed": (first + number) % _NUM_SEEDS_THERE_ARE}
+            ),
+        )
         for number in range(spec.settings.seeds)
     ]
