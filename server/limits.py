@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine.port import EngineInfo
+from server.auth.caller import Caller
 from server.config import Settings
 from server.dispatch.generation_budget import GenerationLimits
 from server.dispatch.request_queue import QueueLimits
@@ -72,6 +73,13 @@ class CallLimits:
     #: rows of one call that go through the queue together hold at most so many tokens
     entry_tokens: int
     entry_rows: int
+
+    def deadline(self, caller: Caller, now: float) -> float:
+        """When a call that comes now must be answered: the caller's own deadline, if it has one
+        that is sooner than the server's time limit.
+        """
+        latest = now + self.timeout_s
+        return latest if caller.deadline is None else min(latest, caller.deadline)
 
     def check(self, num_inputs: int) -> None:
         """Raises BadCall or TooManyInputs for a call of so many inputs."""

@@ -26,12 +26,14 @@ from server.health import Health
 from server.metrics.metrics import Metrics
 from server.metrics.process_metrics import register_processes
 from server.pools.pools import Pools
+from server.service.entries import EntryFactory
 from server.service.generate.prompts import PromptReader
 from server.service.generate.service import GenerateService
 from server.service.inputs.tokenization import InputReader
-from server.service.predict.admission import Admission
-from server.service.predict.predict_many import PredictManyService
+from server.service.model_resolver import ModelResolver
 from server.service.predict.service import PredictService
+from server.service.predict_many import PredictManyService
+from server.service.predict_router import PredictRouter
 from server.service.resources import inspector
 from server.service.resources.adapters import AdapterService
 from server.service.resources.checks import CheckService
@@ -42,7 +44,6 @@ from server.service.resources.jobs import JobService, Reading
 from server.service.resources.models import ModelService
 from server.service.resources.tasks import TaskService
 from server.service.service import Service
-from server.service.targets import ModelResolver
 from server.service.views import info_view
 from trainer.pipeline import sandboxed_job_checks
 from trainer.pipeline.sandboxed_job_checks import SandboxedJobChecks
@@ -154,33 +155,40 @@ def _service(
         inspector=inspecting,
     )
     leases = Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
-    authors = ModelResolver(data.registry.resolve, port.info)
-    write = GenerateService(
-        authors=authors,
+    entries = EntryFactory(leases)
+    models = ModelResolver(data.registry.resolve, port.info)
+    generate = GenerateService(
+        models=models,
         info=port.info,
         tokenizer=tokenizer,
         prompts=prompts,
-        leases=leases,
-        writer=dispatch.writer,
+        entries=entries,
+        loop=dispatch.writer,
         limits=calls,
         observer=metrics,
-        draw=lambda: secrets.randbits(63),
+        draw_seed=lambda: secrets.randbits(63),
         grammars=pools.grammars,
     )
-    predict = PredictService(
-        authors=authors,
-        reader=InputReader(tokenizer, calls.max_chars, pools.texts),
-        leases=leases,
-        admission=Admission(dispatch.room, dispatch.writing_room),
-        batcher=dispatch.batcher,
-        write=write,
+    predict = PredictRouter(
+        models=models,
+        predict=PredictService(
+            models=models,
+            reader=InputReader(tokenizer, calls.max_chars, pools.texts),
+            entries=entries,
+            batcher=dispatch.batcher,
+            limits=calls,
+            observer=metrics,
+        ),
+        generate=generate,
+        queue=dispatch.room,
+        generation_queue=dispatch.writing_room,
         limits=calls,
         observer=metrics,
     )
     return Service(
         predict=predict,
         predict_many=PredictManyService(predict),
-        write=write,
+        generate=generate,
         models=ModelService(data.registry, port.info, time.time(), pools.lookups),
         tasks=TaskService(data.registry, dispatch.residency, pools, metrics),
         adapters=adapters,

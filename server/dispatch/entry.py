@@ -7,12 +7,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from engine.port import Array, Failure, SequenceOutput
+from engine.port import Array, Failure, Sampling, SequenceOutput
 from server.dispatch.bare_lease import BareLease
 from server.dispatch.compositions import JointLease
-from server.dispatch.draft import GenerationParams
 from server.dispatch.residency import Lease
 
 
@@ -33,6 +32,21 @@ class Answer(NamedTuple):
     compute_s: float
 
 
+class OutputProcessor(Protocol):
+    """What an entry that generates hands its tokens to."""
+
+    def on_tokens(self, output: SequenceOutput) -> bool:
+        """Takes what one step generated. True: the sequence ends here, at a stop string."""
+        ...
+
+    def finish(self, result: SequenceOutput | Failure) -> None:
+        """Takes all that was generated, or why the row failed, once the sequence has ended.
+
+        It is not called for a sequence whose caller is gone, or that ends with an exception.
+        """
+        ...
+
+
 @dataclass(slots=True, eq=False, kw_only=True)
 class Entry:
     """Owned by the batcher from admission until it leaves: it gives back the lease, whatever
@@ -49,8 +63,10 @@ class Entry:
     enqueued_at: float
     lease: Lease | JointLease | BareLease
     future: asyncio.Future[Answer]
-    #: of an entry of one row that writes
-    draft: GenerationParams | None = None
+    #: how many tokens may be generated after its one row; 0: the rows are only predicted
+    max_tokens: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
+    output: OutputProcessor | None = None
     #: a step with this entry failed as a whole; it is tried once more, in a batch of its own
     alone: bool = False
     #: submitted to the engine and not yet answered
@@ -71,12 +87,12 @@ class Entry:
         """What its adapter takes in a slot. One that writes is laid beside its neighbours in a
         second copy.
         """
-        return self.lease.num_bytes * (1 if self.draft is None else 2)
+        return self.lease.num_bytes * (2 if self.max_tokens else 1)
 
     @property
     def num_writing_tokens(self) -> int:
         """How many tokens the engine may come to hold for the row that writes."""
-        return self.cost + (self.draft.max_tokens if self.draft else 0)
+        return self.cost + self.max_tokens
 
     @property
     def abandoned(self) -> bool:

@@ -91,7 +91,7 @@ class GenerationLoop:
         if not all(entry in texts for entry in late):
             return False
         for entry in late:
-            entry.future.set_result(texts[entry].cut(now))
+            texts[entry].deliver(texts[entry].answer(now, cut=True))
         return True
 
     def close(self) -> None:
@@ -193,6 +193,8 @@ class GenerationLoop:
 
     def _end(self, text: RunningSequence, outcome: Answer | Exception | None) -> None:
         self.texts.remove(text)
+        if isinstance(outcome, Answer):
+            text.deliver(outcome)
         try:
             generation = text.entry.lease.generation
             if text.slot and generation == self._generation == self._port.generation:
@@ -217,7 +219,7 @@ class GenerationLoop:
         dead = [t for t in self.texts if t.entry.future.done() or t.entry.is_late(now)]
         self._release([text.key for text in dead])
         for text in dead:
-            late = DeadlinePassed() if not text.ids else text.cut(now)
+            late = DeadlinePassed() if not text.ids else text.answer(now, cut=True)
             self._end(text, None if text.entry.abandoned else late)
         for entry in list(self._room.entries):
             if entry.abandoned or entry.is_late(now):

@@ -79,7 +79,7 @@ def serve(
     """Put every service behind the gate; answers their names."""
     apis: dict[Any, object] = {
         predictor_pb2.DESCRIPTOR.services_by_name["Predictor"]: PredictorApi(
-            service.predict, service.predict_many, service.write, calls
+            service.predict, service.predict_many, service.generate, calls
         ),
         tasks_pb2.DESCRIPTOR.services_by_name["Tasks"]: TasksApi(service.tasks),
         adapters_pb2.DESCRIPTOR.services_by_name["Adapters"]: AdaptersApi(

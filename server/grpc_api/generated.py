@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from adapterd.v1 import predictor_pb2
-from server.service.answers import shown_token
+from server.service.answers import render_token
 from server.service.completion import CompletionChunk
-from server.service.target import ResolvedModel
+from server.service.resolved_model import ResolvedModel
 from server.service.values import RowError
 
 
@@ -36,7 +36,7 @@ def piece(
         digest=author.digest,
         input=position,
         text=found.text,
-        tokens=_tokens([shown_token(token) for token in found.tokens]),
+        tokens=_tokens([render_token(token) for token in found.tokens]),
         finish_reason=found.finish,
         usage=predictor_pb2.Usage(**asdict(found.usage)) if found.usage else None,
         error=error(found.error) if found.error else None,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import closing
 
 from adapterd.v1 import predictor_pb2
 from server.auth.caller import Caller
 from server.grpc_api import generated, wire
 from server.limits import CallLimits
 from server.service.completion import CompletionChunk
-from server.service.generate.request import GenerationRequest
 from server.service.generate.service import GenerateService
-from server.service.predict.predict_many import PredictManyService
-from server.service.predict.service import PredictService
+from server.service.predict_many import PredictManyService
+from server.service.predict_router import PredictRouter
+from server.service.requests import GenerationRequest
 
 
 class PredictorApi:
@@ -21,41 +20,38 @@ class PredictorApi:
 
     def __init__(
         self,
-        service: PredictService,
+        predict: PredictRouter,
         many: PredictManyService,
-        write: GenerateService,
+        generate: GenerateService,
         limits: CallLimits,
     ) -> None:
+        self._predict, self._many, self._generate = predict, many, generate
         self._limits = limits
-        self._service = service
-        self._many = many
-        self._write = write
 
     async def predict(
         self, request: predictor_pb2.PredictRequest, caller: Caller
     ) -> predictor_pb2.PredictResponse:
         inputs = self._inputs(request)
         parameters = wire.read_parameters(request)
-        answer = await self._service.predict(request.task_id, inputs, parameters, caller)
+        answer = await self._predict.predict(request.task_id, inputs, parameters, caller)
         return wire.prediction(answer, floats=request.float_embeddings)
 
     async def predict_stream(
         self, request: predictor_pb2.PredictRequest, caller: Caller
     ) -> AsyncGenerator[predictor_pb2.PredictPiece, None]:
-        author = self._write.author(caller.tenant, request.task_id)
-        order = GenerationRequest(
-            author=author,
+        generation = GenerationRequest(
+            ref=request.task_id,
             inputs=self._inputs(request),
             parameters=wire.read_parameters(request),
             caller=caller,
-            deadline=self._write.deadline(caller),
             streams=True,
         )
-        with self._write.timer(author, caller), closing(await self._write.open(order)) as opened:
-            for position, error in opened.errors.items():
-                yield generated.piece(author, position, CompletionChunk(row=position, error=error))
-            async for piece in opened.pieces():
-                yield generated.piece(author, opened.rows[piece.row].position, piece)
+        with await self._generate.start(generation) as call:
+            for position, error in call.errors.items():
+                chunk = CompletionChunk(row=position, error=error)
+                yield generated.piece(call.model, position, chunk)
+            async for chunk in call.chunks():
+                yield generated.piece(call.model, call.rows[chunk.row].position, chunk)
 
     async def predict_many(
         self, request: predictor_pb2.PredictManyRequest, caller: Caller

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
+from adapters_registry.values import Version
 from engine.errors import EngineError
 from engine.heads import GENERATION_HEADS, PredictionHead, find_head
 from engine.heads.head import AnswerOptions
@@ -15,29 +16,65 @@ from server.dispatch.entry import Answer
 from server.errors import BadCall
 from server.service.completion import CompletionChunk, CompletionToken
 from server.service.inputs.tokenization import Outputs, TextRow
-from server.service.target import ResolvedModel
-from server.service.values import Parameters, RowError
+from server.service.resolved_model import ResolvedModel
+from server.service.values import Composed, Parameters, Prediction, RowError, Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallResult:
+    """Outputs by input, and what they took. `parts` are the versions whose adapters acted in place
+    of the model's own, with their weights.
+    """
+
+    outputs: Outputs
+    rows: Sequence[TextRow]
+    answers: Sequence[Answer]
+    parts: Sequence[tuple[Version, float]]
+    tokenized_at: float
+
+    def prediction(self, model: ResolvedModel, started: float, ended: float) -> Prediction:
+        """As its caller reads it; the times are those of the call."""
+        return Prediction(
+            task=model.name,
+            version=model.number,
+            digest=model.digest,
+            head=model.kind,
+            composed=[Composed.of(part, weight) for part, weight in self.parts],
+            outputs=[output for output in self.outputs if output is not None],
+            num_tokens=self.num_tokens,
+            timing=Timing(
+                tokenize_ms=(self.tokenized_at - started) * 1e3,
+                queue_ms=max((answer.queue_s for answer in self.answers), default=0.0) * 1e3,
+                compute_ms=max((answer.compute_s for answer in self.answers), default=0.0) * 1e3,
+                total_ms=(ended - started) * 1e3,
+            ),
+        )
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(row.encoding.num_tokens for row in self.rows)
+
 
 _OF_SOME_HEADS = {
     "normalize": "embeddings", "dimensions": "embeddings", "max_tokens": "written text",
 }  # fmt: skip
 
 
-def check_parameters(author: ResolvedModel, parameters: Parameters) -> None:
+def check_parameters(model: ResolvedModel, parameters: Parameters) -> None:
     """What shapes the answers of one head must not be silently without effect elsewhere."""
-    kind = find_head(author.head)
+    kind = find_head(model.head)
     for name, purpose in _OF_SOME_HEADS.items():
         if getattr(parameters, name) is not None and name not in kind.settings:
-            raise BadCall(f"The parameter {name} is for {purpose}; {author.name} is {kind.name}.")
-    if parameters.wanted is not None and not author.generates:
-        raise BadCall(f"Sampling is for written text; {author.name} is {kind.name}.")
-    check_compose(author, parameters)
+            raise BadCall(f"The parameter {name} is for {purpose}; {model.name} is {kind.name}.")
+    if parameters.wanted is not None and not model.generates:
+        raise BadCall(f"Sampling is for written text; {model.name} is {kind.name}.")
+    check_compose(model, parameters)
 
 
-def check_compose(author: ResolvedModel, parameters: Parameters) -> None:
-    if parameters.compose and author.version is None:
+def check_compose(model: ResolvedModel, parameters: Parameters) -> None:
+    if parameters.compose and model.version is None:
         raise BadCall(
-            f"compose puts adapters together under the head of a task; {author.name} is the base."
+            f"compose puts adapters together under the head of a task; {model.name} is the base."
         )
 
 
@@ -79,19 +116,21 @@ def _answer_of(
         return RowError(code=error.code, message=str(error))
 
 
-def written_output(piece: CompletionChunk, head: Mapping[str, Any]) -> dict[str, Any] | RowError:
-    """A whole text as its task gives it."""
-    if piece.error is not None:
-        return piece.error
-    assert piece.usage is not None, "the last piece of a text counts its tokens"
-    output: dict[str, Any] = {"text": piece.text, "finish_reason": piece.finish}
-    output["usage"] = asdict(piece.usage)
-    if piece.tokens:
-        output["logprobs"] = [shown_token(token) for token in piece.tokens]
-    return output | GENERATION_HEADS[head["kind"]].parse(piece.text, head)
+def completion_output(
+    completion: CompletionChunk, head: Mapping[str, Any]
+) -> dict[str, Any] | RowError:
+    """A whole completion as its task answers it."""
+    if completion.error is not None:
+        return completion.error
+    assert completion.usage is not None, "the last chunk of a completion counts its tokens"
+    output: dict[str, Any] = {"text": completion.text, "finish_reason": completion.finish}
+    output["usage"] = asdict(completion.usage)
+    if completion.tokens:
+        output["logprobs"] = [render_token(token) for token in completion.tokens]
+    return output | GENERATION_HEADS[head["kind"]].parse(completion.text, head)
 
 
-def shown_token(token: CompletionToken) -> dict[str, Any]:
+def render_token(token: CompletionToken) -> dict[str, Any]:
     return {
         "token": token.chosen.text,
         "logprob": token.chosen.logprob,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from server.service.generate.service import GenerateService
-from server.service.predict.predict_many import PredictManyService
-from server.service.predict.service import PredictService
+from server.service.predict_many import PredictManyService
+from server.service.predict_router import PredictRouter
 from server.service.resources.adapters import AdapterService
 from server.service.resources.checks import CheckService
 from server.service.resources.files import FileService
@@ -20,9 +20,9 @@ from server.service.views import InfoView
 class Service:
     """Every call takes its `Caller`; nothing here knows how it arrived."""
 
-    predict: PredictService
+    predict: PredictRouter
     predict_many: PredictManyService
-    write: GenerateService
+    generate: GenerateService
     models: ModelService
     tasks: TaskService
     adapters: AdapterService

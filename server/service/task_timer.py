@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from server.error_table import fault_of
 from server.service.predict_observer import PredictObserver
-
-T = TypeVar("T")
 
 
 class TaskTimer:
@@ -38,13 +35,6 @@ class TaskTimer:
             tenant=self._tenant, task=self._task, code=_code(error),
             seconds=self._clock() - self._started,
         )  # fmt: skip
-
-    async def around(self, stream: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        """The stream; the call ends with it."""
-        with self:
-            async with aclosing(stream):
-                async for each in stream:
-                    yield each
 
     def __enter__(self) -> Self:
         return self

@@ -13,7 +13,7 @@ from engine.testing.fake_base import fake_info
 from engine.text.tokenizer import Tokenizer
 from server.pools.work_pool import WorkPool
 from server.service.inputs.tokenization import InputReader
-from server.service.target import ResolvedModel
+from server.service.resolved_model import ResolvedModel
 from server.service.values import Parameters
 from tests.server.build import until
 

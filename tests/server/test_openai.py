@@ -102,7 +102,7 @@ async def test_each_of_n_texts_has_a_seed_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.survival("C8")
 async def test_prompts_may_be_tokens(tmp_path: Path) -> None:
     async with client(tmp_path) as (api, server):
-        ids = server.parts.service.write._tokenizer.ids("abc", special=False)
+        ids = server.parts.service.generate._tokenizer.ids("abc", special=False)
         one = await api.completions.create(model="fake", prompt=ids)
         two = await api.completions.create(model="fake", prompt=[ids, ids[:1]], echo=True)
         assert one.choices[0].text == "abc"
@@ -302,7 +302,7 @@ async def test_embeddings_may_be_shortened_and_read_tokens(tmp_path: Path) -> No
     async with client(tmp_path) as (api, server):
         short = await api.embeddings.create(model="near", input="bc", dimensions=3)
         assert len(short.data[0].embedding) == 3
-        ids = server.parts.service.write._tokenizer.ids("bc", special=True)
+        ids = server.parts.service.generate._tokenizer.ids("bc", special=True)
         text = await api.embeddings.create(model="near", input="bc")
         tokens = await api.embeddings.create(model="near", input=[ids])
         assert tokens.data[0].embedding == text.data[0].embedding

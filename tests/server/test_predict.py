@@ -255,7 +255,7 @@ async def test_a_row_the_engine_cannot_compute_fails_alone(tmp_path: Path) -> No
     engine = HeldEngine(is_holding=False)
     async with running(tmp_path, engine) as server:
         publish(registry_of(server), "mood")
-        engine.inner.poison = server.parts.service.predict._reader._tokenizer.encode("☠").ids[1]
+        engine.inner.poison = server.parts.service.generate._tokenizer.encode("☠").ids[1]
         _, body = await post(server, "mood", {"inputs": ["fine", "☠", "fine"]})
         assert body["outputs"][1]["error"]["code"] == "bad_row"
         assert "label" in body["outputs"][2]

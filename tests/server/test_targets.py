@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import structs
 
 from engine.testing.fake_base import fake_info
-from server.service.target import ResolvedModel
+from server.service.resolved_model import ResolvedModel
 
 
 def test_the_base_writes_no_more_than_leaves_room_for_a_prompt() -> None:

@@ -14,7 +14,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from engine.errors import EngineGone, OutOfMemory
 from engine.port import FreeSequences, Generate, SequenceOutput
 from engine.testing.fake_engine import FakeEngine
-from server.dispatch.draft import GenerationParams
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.generation_budget import GenerationLimits
 from server.dispatch.generation_loop import GenerationLoop
@@ -72,9 +71,7 @@ class Desk(DispatchEnv):
     def write(
         self, lease: Lease, length: int, most: int = 5, **changes: Any
     ) -> asyncio.Task[Answer]:
-        made = entry(
-            lease.again(), [7] * length, **{"draft": GenerationParams(max_tokens=most)} | changes
-        )
+        made = entry(lease.again(), [7] * length, **{"max_tokens": most} | changes)
         return asyncio.create_task(self.answer(made))
 
     async def answer(self, made: Entry) -> Answer:
@@ -299,7 +296,7 @@ async def test_texts_go_on_by_priority_and_then_in_order_of_arrival(tmp_path: Pa
 async def test_every_text_shares_what_it_reads_with_its_own_tenant_only(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     lease = await desk.draft()
-    await desk.write(lease, 5, draft=GenerationParams(max_tokens=3, salt="acme"))
+    await desk.write(lease, 5, most=3, tenant="acme")
     assert [begin.salt for step in desk.writes for begin in step.begin] == ["acme"]
 
 
@@ -360,7 +357,7 @@ async def test_a_text_whose_deadline_passes_is_answered_and_released_within_a_st
 
 async def test_a_text_that_was_cut_is_written_no_further(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    made = entry((await desk.draft()).again(), [7] * 100, draft=GenerationParams(max_tokens=200))
+    made = entry((await desk.draft()).again(), [7] * 100, max_tokens=200)
     answering = asyncio.create_task(desk.answer(made))
     assert not desk.writer.cut([made])
     await desk.decoding()

@@ -4,11 +4,9 @@ write.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +19,14 @@ from server.http_api.event_stream import EventStream
 from server.http_api.openai.shape import Shape
 from server.http_api.predict import unless_gone
 from server.service.completion import CompletionChunk
-from server.service.generate.opened import Opened
-from server.service.generate.request import GenerationRequest
+from server.service.generate.call import GenerationCall
+from server.service.requests import GenerationRequest
+from server.service.resolved_model import ResolvedModel
 from server.service.service import Service
-from server.service.target import ResolvedModel
-from server.service.task_timer import TaskTimer
 from server.service.values import Parameters
+
+#: the status of an answer that nobody reads; the metrics tell it from an answer
+_GONE = 499
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,58 +45,49 @@ class Asked:
 
 async def answer(request: Request, asked: Asked) -> Response:
     service: Service = request.app.state.service
-    author = service.write.author(request.state.caller.tenant, asked.model)
-    order = GenerationRequest(
-        author=author, inputs=asked.inputs, parameters=asked.parameters,
-        caller=request.state.caller, deadline=service.write.deadline(request.state.caller),
-        num_texts=asked.num_texts, form=asked.form, streams=asked.streams,
+    generation = GenerationRequest(
+        ref=asked.model, inputs=asked.inputs, parameters=asked.parameters,
+        caller=request.state.caller, num_texts=asked.num_texts, format=asked.form,
+        streams=asked.streams,
     )  # fmt: skip
-    timer = service.write.timer(author, request.state.caller)
+    call = await unless_gone(request, service.generate.start(generation))
+    if call is None:
+        return Response(status_code=_GONE)
     try:
-        opened = await unless_gone(request, service.write.open(order))
-        if opened is None:
-            return _left(timer)
-        try:
-            for error in opened.errors.values():
-                raise error_named(error.code, error.message)
-            send = _streamed if asked.streams else _whole
-            return await send(request, opened, _shape(asked, author), timer)
-        except BaseException:
-            opened.close()
-            raise
+        for error in call.errors.values():
+            raise error_named(error.code, error.message)
+        send = _streamed if asked.streams else _whole
+        return await send(request, call, _shape(asked, call.model))
     except BaseException as error:
-        timer.end(error)
+        call.close(error)
         raise
 
 
-def _left(timer: TaskTimer) -> Response:
-    """The caller hung up: nobody reads the answer."""
-    timer.end(asyncio.CancelledError())
-    return Response(status_code=499)
-
-
-async def _whole(request: Request, opened: Opened, shape: Shape, timer: TaskTimer) -> Response:
-    with closing(opened):
-        pieces = await unless_gone(request, opened.texts())
-    if pieces is None:
-        return _left(timer)
-    for piece in pieces:
-        _raise_error(piece)
-    content = msgspec.json.encode(shape.whole(pieces))
-    timer.end()
+async def _whole(request: Request, call: GenerationCall, shape: Shape) -> Response:
+    completions = await unless_gone(request, call.completions())
+    if completions is None:
+        return _left(call)
+    with call:
+        for completion in completions:
+            _raise_error(completion)
+        content = msgspec.json.encode(shape.whole(completions))
     return Response(content, media_type="application/json", headers=_headers(shape.author))
 
 
-async def _streamed(request: Request, opened: Opened, shape: Shape, timer: TaskTimer) -> Response:
-    """The first piece is waited for: what fails before it is told by the status."""
-    pieces = opened.pieces()
-    first = await unless_gone(request, _first(pieces))
+async def _streamed(request: Request, call: GenerationCall, shape: Shape) -> Response:
+    """The first chunk is waited for: what fails before it is told by the status."""
+    chunks = call.chunks()
+    first = await unless_gone(request, _first(chunks))
     if first is None:
-        opened.close()
-        return _left(timer)
+        return _left(call)
     _raise_error(first)
-    objects = timer.around(_objects(first, pieces, shape))
-    return EventStream(objects, opened.close, _headers(shape.author))
+    return EventStream(_objects(first, chunks, call, shape), call.close, _headers(shape.author))
+
+
+def _left(call: GenerationCall) -> Response:
+    """The caller hung up: nobody reads the answer."""
+    call.close()
+    return Response(status_code=_GONE)
 
 
 async def _first(pieces: AsyncGenerator[CompletionChunk, None]) -> CompletionChunk:
@@ -104,16 +95,20 @@ async def _first(pieces: AsyncGenerator[CompletionChunk, None]) -> CompletionChu
 
 
 async def _objects(
-    first: CompletionChunk, pieces: AsyncGenerator[CompletionChunk, None], shape: Shape
+    first: CompletionChunk,
+    chunks: AsyncGenerator[CompletionChunk, None],
+    call: GenerationCall,
+    shape: Shape,
 ) -> AsyncGenerator[dict[str, Any], None]:
-    for chunk in shape.chunks(first):
-        yield chunk
-    async for piece in pieces:
-        _raise_error(piece)
-        for chunk in shape.chunks(piece):
-            yield chunk
-    for chunk in shape.last_chunks():
-        yield chunk
+    with call:
+        for event in shape.chunks(first):
+            yield event
+        async for chunk in chunks:
+            _raise_error(chunk)
+            for event in shape.chunks(chunk):
+                yield event
+        for event in shape.last_chunks():
+            yield event
 
 
 def _raise_error(piece: CompletionChunk) -> None:

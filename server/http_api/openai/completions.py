@@ -133,4 +133,4 @@ def _refuse_others(body: Body, num_texts: int) -> None:
 
 
 def _echo(prompt: str | TokenIds, service: Service) -> str:
-    return prompt if isinstance(prompt, str) else service.write.text_of(prompt)
+    return prompt if isinstance(prompt, str) else service.generate.decode_prompt(prompt)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.service.completion import CompletionChunk, Usage
-from server.service.target import ResolvedModel
+from server.service.resolved_model import ResolvedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,115 +1,193 @@
-"""One call whose rows write: begun together, read piece by piece or whole, and gone with its
-caller.
+"""One generation call: its sequences are queued together, read in chunks or whole, and end with
+their caller.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import partial
-from typing import TypeVar
+from types import TracebackType
+from typing import Self
 
-from server.dispatch.entry import Answer, Entry
+from msgspec import structs
+
+from adapters_registry.values import Version
+from engine.port import Sampling
+from engine.text.tokenizer import Tokenizer
+from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.generation_loop import GenerationLoop
 from server.errors import DeadlinePassed, Stale
 from server.service.completion import CompletionChunk
-from server.service.generate.entries import GenerationEntries
-from server.service.generate.output import OutputProcessor
+from server.service.entries import EntryFactory, retry_once_if_stale
+from server.service.generate.completion_processor import CompletionProcessor
+from server.service.generate.token_texts import TokenTexts
+from server.service.inputs.tokenization import TextRow
+from server.service.requests import GenerationRequest
+from server.service.resolved_model import ResolvedModel
+from server.service.task_timer import TaskTimer
+from server.service.values import RowError
 
-T = TypeVar("T")
-_Event = CompletionChunk | tuple[int, "asyncio.Future[Answer]"]
+_MIN_SEED, _NUM_SEEDS = -(2**63), 2**64
+_Event = CompletionChunk | BaseException
 
 
 class GenerationCall:
-    """`start` it, then read `pieces` or `texts`; `close` it, whatever happens."""
+    """`admit` it, then read `chunks` or `completions`. As a context it stops its sequences, and
+    its timer, at the end.
+
+    `rows` are the inputs that became prompts: sequence `i` completes row `i // num_texts`. `errors`
+    are those of the other inputs, by position.
+    """
 
     def __init__(
         self,
         *,
-        writer: GenerationLoop,
-        rows: GenerationEntries,
+        request: GenerationRequest,
+        model: ResolvedModel,
+        rows: Sequence[TextRow],
+        errors: Mapping[int, RowError],
+        parts: Sequence[tuple[Version, float]],
+        sampling: Sampling,
         deadline: float,
-        streams: bool,
+        tokenized_at: float,
+        loop: GenerationLoop,
+        entries: EntryFactory,
+        tokenizer: Tokenizer,
+        texts: TokenTexts,
+        timer: TaskTimer | None = None,
     ) -> None:
-        self._writer, self._rows = writer, rows
-        self._deadline, self._streams = deadline, streams
-        self._scripts: list[OutputProcessor] = []
+        self.model, self.rows, self.errors, self.parts = model, rows, errors, parts
+        self.tokenized_at = tokenized_at
+        self._request, self._sampling, self._deadline = request, sampling, deadline
+        self._loop, self._entry_factory = loop, entries
+        self._tokenizer, self._texts, self._timer = tokenizer, texts, timer
+        self._prompts = [row.encoding.ids for row in rows for _ in range(request.num_texts)]
         self._entries: list[Entry] = []
         self._events: asyncio.Queue[_Event] = asyncio.Queue()
-        self._may_try_again = True
-        #: what became of each row, where its time went
-        self.answers: dict[int, Answer] = {}
 
-    async def start(self) -> None:
-        """The rows wait for their turn. Raises what refuses the call as a whole."""
+    @property
+    def answers(self) -> list[Answer]:
+        """What became of each sequence, once its completion was read."""
+        return [entry.future.result() for entry in self._entries]
+
+    async def admit(self) -> None:
+        """Queues the sequences, unless they are queued. Raises what refuses the call as a whole."""
+        if self._entries or not self._prompts:
+            return
         self._events = asyncio.Queue()
-        self._scripts = self._rows.scripts(self._events.put_nowait if self._streams else None)
-        self._entries = await self._rows.entries(self._scripts)
-        try:
-            self._writer.admit(self._entries)
-        except BaseException:
-            self.close()
-            raise
-        for row, entry in enumerate(self._entries):
-            entry.future.add_done_callback(partial(_tell, self._events, row))
-
-    async def pieces(self) -> AsyncGenerator[CompletionChunk, None]:
-        """What the rows write, as it comes; closing it early takes the rows along."""
-        try:
-            left = len(self._scripts)
-            while left:
-                event = await self._next()
-                if isinstance(event, CompletionChunk):
-                    piece = event
-                else:
-                    row, future = event
-                    if await self._began_again(future.exception()):
-                        left = len(self._scripts)
-                        continue
-                    self.answers[row] = future.result()
-                    piece = self._scripts[row].last(future.result())
-                    left -= 1
-                self._may_try_again &= not self._streams
-                yield piece
-        finally:
-            self.close()
-
-    async def texts(self) -> list[CompletionChunk]:
-        """Each row's whole text, in order."""
-        whole = {piece.row: piece async for piece in self.pieces()}
-        return [whole[row] for row in sorted(whole)]
-
-    def close(self) -> None:
-        """What still writes stops within a step."""
-        self._writer.abandon(self._entries)
-
-    async def _next(self) -> _Event:
-        """At the deadline, what the rows have written is what they end with."""
-        try:
-            if self._events.empty():
-                return await self._in_time(self._events.get())
-        except DeadlinePassed:
-            if not self._writer.cut(self._entries):
-                raise
-        return await self._events.get()
-
-    async def _began_again(self, error: BaseException | None) -> bool:
-        """Where the engine was replaced before it saw the rows, they lose nothing by it."""
-        if not isinstance(error, Stale) or not self._may_try_again:
-            return False
-        self.close()
-        await self._in_time(self.start())
-        self._may_try_again = False
-        return True
-
-    async def _in_time(self, work: Awaitable[T]) -> T:
+        chunks = [[RowTokens(ids, [0] * len(ids))] for ids in self._prompts]
         try:
             async with asyncio.timeout_at(self._deadline):
-                return await work
+                entries = await self._entry_factory.make(
+                    self._request, self.model, self.parts, self._deadline, chunks
+                )
         except TimeoutError:
             raise DeadlinePassed from None
+        for row, entry in enumerate(entries):
+            self._prepare(row, entry)
+        self._entries = entries
+        try:
+            self._loop.admit(entries)
+        except BaseException:
+            self._abandon()
+            raise
+
+    async def chunks(self) -> AsyncGenerator[CompletionChunk, None]:
+        """Completions as they are generated; closing it early stops the sequences."""
+        num_left = len(self._prompts)
+        try:
+            if num_left:
+                chunk = await retry_once_if_stale(self._first)
+                num_left -= chunk.is_last
+                yield chunk
+            while num_left:
+                chunk = await self._next()
+                num_left -= chunk.is_last
+                yield chunk
+        finally:
+            self._abandon()
+
+    async def completions(self) -> list[CompletionChunk]:
+        """The whole completion of each sequence, in order."""
+        try:
+            return await retry_once_if_stale(self._collect)
+        finally:
+            self._abandon()
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Stops what is still generated, within a step. Without an `error` that ended the call, it
+        counts as cancelled if it has not ended before.
+        """
+        self._end(error or asyncio.CancelledError())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(error)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._abandon()
+        if self._timer is not None:
+            self._timer.end(error)
+
+    def _abandon(self) -> None:
+        self._loop.abandon(self._entries)
+
+    # ------------------------------------------------------------ sequences
+
+    def _prepare(self, row: int, entry: Entry) -> None:
+        """Makes a row's entry one that generates."""
+        request, most = self._request, self.model.head["max_tokens"]
+        seed = (self._sampling.seed + row % request.num_texts - _MIN_SEED) % _NUM_SEEDS + _MIN_SEED
+        entry.max_tokens = min(request.parameters.max_tokens or most, most)
+        entry.sampling = structs.replace(self._sampling, seed=seed)
+        entry.output = CompletionProcessor(
+            row=row, num_prompt_tokens=entry.cost, tokenizer=self._tokenizer, texts=self._texts,
+            stop=request.sampling_params.stop, streams=request.streams,
+            send=self._events.put_nowait,
+        )  # fmt: skip
+        entry.future.add_done_callback(partial(_send_error, self._events))
+
+    async def _first(self) -> CompletionChunk:
+        await self.admit()
+        return await self._next()
+
+    async def _collect(self) -> list[CompletionChunk]:
+        await self.admit()
+        completions: dict[int, CompletionChunk] = {}
+        while len(completions) < len(self._prompts):
+            chunk = await self._next()
+            completions[chunk.row] = chunk
+        return [completions[row] for row in sorted(completions)]
+
+    async def _next(self) -> CompletionChunk:
+        event = await self._next_event()
+        if isinstance(event, CompletionChunk):
+            return event
+        if isinstance(event, Stale):  # the call may be admitted again, with entries of its own
+            self._abandon()
+            self._entries = []
+        raise event
+
+    async def _next_event(self) -> _Event:
+        """At the deadline, completions end with what was generated by then."""
+        try:
+            if self._events.empty():
+                async with asyncio.timeout_at(self._deadline):
+                    return await self._events.get()
+        except TimeoutError:
+            if not self._loop.cut(self._entries):
+                raise DeadlinePassed from None
+        return await self._events.get()
 
 
-def _tell(events: asyncio.Queue[_Event], row: int, future: asyncio.Future[Answer]) -> None:
-    if not future.cancelled():
-        events.put_nowait((row, future))
+def _send_error(events: asyncio.Queue[_Event], future: asyncio.Future[Answer]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        events.put_nowait(error)

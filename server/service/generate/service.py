@@ -1,142 +1,147 @@
-"""Texts by task, or by the base itself: read the prompts, hold the weights, let the rows write.
+"""Completions by a task or by the base itself: read the prompts, hold the weights, queue the
+sequences.
 
-The same for every transport, whole or piece by piece.
+The same for every transport, whole or in chunks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from msgspec import structs
 
-from adapters_registry.values import Version
 from engine.grammar.sandbox import GrammarSandbox
 from engine.port import EngineInfo, Sampling
 from engine.text.tokenizer import Tokenizer
-from server.auth.caller import Caller
 from server.dispatch.generation_loop import GenerationLoop
-from server.dispatch.leases import Leases
 from server.errors import DeadlinePassed
 from server.limits import CallLimits
 from server.pools.work_pool import WorkPool
-from server.service.answers import check_compose
+from server.service.answers import CallResult, check_compose, completion_output
+from server.service.entries import EntryFactory
 from server.service.generate.call import GenerationCall
-from server.service.generate.entries import GenerationEntries
-from server.service.generate.opened import Opened
 from server.service.generate.prompts import PromptReader
-from server.service.generate.request import GenerationRequest
 from server.service.generate.token_texts import TokenTexts
 from server.service.inputs.token_ids import TokenIds
-from server.service.inputs.tokenization import Outputs, TextRow
+from server.service.inputs.tokenization import Outputs
+from server.service.model_resolver import ModelResolver
 from server.service.predict_observer import PredictObserver
+from server.service.requests import GenerationRequest
+from server.service.resolved_model import ResolvedModel
 from server.service.sampling_params import SamplingParams, check_sampling_params
-from server.service.target import ResolvedModel
-from server.service.targets import ModelResolver
 from server.service.task_timer import TaskTimer
 from server.service.values import RowError
 
 
 class GenerateService:
-    """Opens calls that write."""
+    """Starts generation calls."""
 
     def __init__(
         self,
         *,
-        authors: ModelResolver,
+        models: ModelResolver,
         info: EngineInfo,
         tokenizer: Tokenizer,
         prompts: PromptReader,
-        leases: Leases,
-        writer: GenerationLoop,
+        entries: EntryFactory,
+        loop: GenerationLoop,
         limits: CallLimits,
         observer: PredictObserver,
-        draw: Callable[[], int],
+        draw_seed: Callable[[], int],
         grammars: WorkPool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._authors, self._prompts = authors, prompts
+        self._models, self._prompts, self._entries = models, prompts, entries
         self._tokenizer, self._texts = tokenizer, TokenTexts(tokenizer)
         self._grammars, self._pool = GrammarSandbox(info.tokenizer_json, info.end_ids), grammars
-        self._leases, self._writer, self._limits = leases, writer, limits
-        self._observer, self._draw, self._clock = observer, draw, clock
+        self._loop, self._limits, self._observer = loop, limits, observer
+        self._draw_seed, self._clock = draw_seed, clock
 
-    def author(self, tenant: str, ref: str) -> ResolvedModel:
-        """A version that writes, or the base. Raises BadCall for what writes no text."""
-        return self._authors.writing(tenant, ref)
+    async def start(self, request: GenerationRequest) -> GenerationCall:
+        """A call whose sequences are queued. It is timed until it is closed.
 
-    def timer(self, author: ResolvedModel, caller: Caller) -> TaskTimer:
-        """Of a call that starts now."""
-        return TaskTimer(self._observer, caller.tenant, author.name, self._clock)
+        Raises BadCall for a ref that generates no text, and whatever refuses the call as a whole.
+        """
+        caller = request.caller
+        model = self._models.resolve_generator(caller.tenant, request.ref)
+        timer = TaskTimer(self._observer, caller.tenant, model.name, self._clock)
+        deadline = self._limits.deadline(caller, self._clock())
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._start(request, model, deadline, timer)
+        except TimeoutError:
+            timer.end(DeadlinePassed())
+            raise DeadlinePassed from None
+        except BaseException as error:
+            timer.end(error)
+            raise
 
-    def deadline(self, caller: Caller) -> float:
-        latest = self._clock() + self._limits.timeout_s
-        return latest if caller.deadline is None else min(latest, caller.deadline)
+    async def complete(
+        self, request: GenerationRequest, model: ResolvedModel, deadline: float
+    ) -> CallResult:
+        """Whole completions of a model that was resolved before."""
+        call = await self._start(request, model, deadline)
+        outputs: Outputs = [call.errors.get(i) for i in range(len(request.inputs))]
+        for row, completion in zip(call.rows, await call.completions(), strict=True):
+            outputs[row.position] = completion_output(completion, model.head)
+        return CallResult(
+            outputs=outputs, rows=call.rows, answers=call.answers, parts=call.parts,
+            tokenized_at=call.tokenized_at,
+        )  # fmt: skip
 
-    def text_of(self, prompt: TokenIds) -> str:
+    def decode_prompt(self, prompt: TokenIds) -> str:
         """Raises BadRow for a token that the vocabulary lacks."""
         return self._tokenizer.text(prompt.known(self._tokenizer.knows))
 
-    async def open(self, order: GenerationRequest) -> Opened:
-        """Read, admitted, and waiting to write. Raises what refuses the call as a whole."""
-        try:
-            async with asyncio.timeout_at(order.deadline):
-                return await self._open(order)
-        except TimeoutError:
-            raise DeadlinePassed from None
-
-    async def _open(self, order: GenerationRequest) -> Opened:
-        self._limits.check(len(order.inputs) * order.num_texts)
-        check_compose(order.author, order.parameters)
-        sampling = await self._sampling(order.wanted, order.caller.tenant)
-        head = {**order.author.head, "format": order.form or order.author.head["format"]}
-        outputs: Outputs = [None] * len(order.inputs)
-        rows = await self._prompts.read(order.inputs, head, outputs, order.caller.tenant)
-        tokenized_at, tenant = self._clock(), order.caller.tenant
-        parts = [(self._authors.version(tenant, p.ref), p.weight) for p in order.parameters.compose]
-        call = self._call(order, rows, sampling, parts) if rows else None
-        if call is not None:
-            await call.start()
-        self._observer.predicted(
-            tenant=tenant, task=order.author.name, num_inputs=len(order.inputs),
-            num_tokens=sum(row.encoding.num_tokens for row in rows),
-        )  # fmt: skip
-        return Opened(
+    async def _start(
+        self,
+        request: GenerationRequest,
+        model: ResolvedModel,
+        deadline: float,
+        timer: TaskTimer | None = None,
+    ) -> GenerationCall:
+        tenant, num_inputs = request.caller.tenant, len(request.inputs)
+        self._limits.check(num_inputs * request.num_texts)
+        check_compose(model, request.parameters)
+        sampling = await self._sampling(request.sampling_params, tenant)
+        head = {**model.head, "format": request.format or model.head["format"]}
+        outputs: Outputs = [None] * num_inputs
+        rows = await self._prompts.read(request.inputs, head, outputs, tenant)
+        tokenized_at = self._clock()
+        call = GenerationCall(
+            request=request,
+            model=model,
             rows=rows,
             errors={i: error for i, error in enumerate(outputs) if isinstance(error, RowError)},
-            call=call,
-            parts=parts,
+            parts=self._models.resolve_parts(tenant, request.parameters.compose),
+            sampling=sampling,
+            deadline=deadline,
             tokenized_at=tokenized_at,
+            loop=self._loop,
+            entries=self._entries,
+            tokenizer=self._tokenizer,
+            texts=self._texts,
+            timer=timer,
         )
+        await call.admit()
+        self._observer.predicted(
+            tenant=tenant, task=model.name, num_inputs=num_inputs,
+            num_tokens=sum(row.encoding.num_tokens for row in rows),
+        )  # fmt: skip
+        return call
 
-    async def _sampling(self, wanted: SamplingParams, tenant: str) -> Sampling:
-        """Checked against the vocabulary. Who asks for no seed gets another text each time."""
-        sampling = wanted.sampling
+    async def _sampling(self, params: SamplingParams, tenant: str) -> Sampling:
+        """Checked against the vocabulary. A call without a seed gets one that is drawn for it."""
+        sampling = params.sampling
         if sampling.grammar:  # it is tried in another process first
-            await self._pool.run(tenant, self._check, wanted)
+            await self._pool.run(tenant, self._check, params)
         elif sampling != Sampling():
-            self._check(wanted)
-        if wanted.seed is None and sampling.temperature:
-            sampling = structs.replace(sampling, seed=self._draw())
+            self._check(params)
+        if params.seed is None and sampling.temperature:
+            sampling = structs.replace(sampling, seed=self._draw_seed())
         return sampling
 
-    def _check(self, wanted: SamplingParams) -> None:
-        check_sampling_params(wanted, self._tokenizer.num_words, self._grammars.check)
-
-    def _call(
-        self,
-        order: GenerationRequest,
-        rows: Sequence[TextRow],
-        sampling: Sampling,
-        parts: Sequence[tuple[Version, float]],
-    ) -> GenerationCall:
-        rows_to_write = GenerationEntries(
-            order=order, prompts=[row.encoding.ids for row in rows], sampling=sampling,
-            parts=parts, leases=self._leases, tokenizer=self._tokenizer, texts=self._texts,
-            clock=self._clock,
-        )  # fmt: skip
-        return GenerationCall(
-            writer=self._writer, rows=rows_to_write, deadline=order.deadline,
-            streams=order.streams,
-        )  # fmt: skip
+    def _check(self, params: SamplingParams) -> None:
+        check_sampling_params(params, self._tokenizer.num_words, self._grammars.check)

@@ -14,7 +14,7 @@ from server.errors import InputTooLong
 from server.pools.work_pool import WorkPool
 from server.service.inputs.inputs import Given, read_input
 from server.service.inputs.token_ids import TokenIds
-from server.service.target import ResolvedModel
+from server.service.resolved_model import ResolvedModel
 from server.service.values import Parameters, RowError
 
 #: up to here tokenising costs less than a hop to a thread and back under load; beyond, it would

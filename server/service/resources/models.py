@@ -12,8 +12,8 @@ from adapters_registry.values import Task, Version
 from engine.port import EngineInfo
 from server.auth.caller import Caller
 from server.pools.work_pool import WorkPool
+from server.service.model_resolver import BASE
 from server.service.page import MAX_LIMIT
-from server.service.targets import BASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from server.auth.caller import Caller
 from server.error_table import DOMAIN_ERRORS, fault_of
 from server.errors import BadCall
 from server.service.call_barrier import CallBarrier
-from server.service.predict.service import PredictService
+from server.service.predict_router import PredictRouter
 from server.service.values import ManyPredictions, Parameters, Prediction, TaskFailure, Timing
 
 #: a task whose weights come from disk is waited for, but not for long: it delays only itself
@@ -21,9 +21,7 @@ _PATIENCE_S = 0.05
 class PredictManyService:
     """Each task answers, or fails, as it would alone."""
 
-    def __init__(
-        self, predict: PredictService, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, predict: PredictRouter, clock: Callable[[], float] = time.monotonic) -> None:
         self._predict = predict
         self._clock = clock
 

@@ -5,7 +5,7 @@ A tenant's task comes before the base where both have the name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from adapters_registry.errors import BadName, NotFound
 from adapters_registry.values import Version
@@ -13,7 +13,8 @@ from engine.heads.embed import EmbedHead
 from engine.heads.generate import GenerationHead
 from engine.port import EngineInfo
 from server.errors import BadCall
-from server.service.target import ResolvedModel
+from server.service.resolved_model import ResolvedModel
+from server.service.values import Part
 
 #: the name of every server's base
 BASE = "base"
@@ -25,7 +26,7 @@ class ModelResolver:
     def __init__(self, resolve: Callable[[str, str], Version], info: EngineInfo) -> None:
         self._resolve, self._info = resolve, info
 
-    def of(self, tenant: str, ref: str) -> ResolvedModel:
+    def resolve(self, tenant: str, ref: str) -> ResolvedModel:
         """The base writes where it can, and else embeds."""
         try:
             return ResolvedModel.of(self._resolve(tenant, ref))
@@ -34,26 +35,26 @@ class ModelResolver:
                 raise
             return self._writing(ref) if self._writes else self._embedding(ref)
 
-    def writing(self, tenant: str, ref: str) -> ResolvedModel:
+    def resolve_generator(self, tenant: str, ref: str) -> ResolvedModel:
         """Raises BadCall for what writes no text."""
-        author = self.of(tenant, ref)
-        if not author.generates:
-            what = author.kind if author.version else "an encoder"
+        model = self.resolve(tenant, ref)
+        if not model.generates:
+            what = model.kind if model.version else "an encoder"
             raise BadCall(f"{ref} is {what}; it writes no text.")
-        return author
+        return model
 
-    def embedding(self, tenant: str, ref: str) -> ResolvedModel:
+    def resolve_embedder(self, tenant: str, ref: str) -> ResolvedModel:
         """Raises BadCall for what makes no embeddings."""
-        author = self.of(tenant, ref)
-        if author.version is None:
+        model = self.resolve(tenant, ref)
+        if model.version is None:
             return self._embedding(ref)
-        if author.kind != EmbedHead.name:
-            raise BadCall(f"{ref} is {author.kind}; it makes no embeddings.")
-        return author
+        if model.kind != EmbedHead.name:
+            raise BadCall(f"{ref} is {model.kind}; it makes no embeddings.")
+        return model
 
-    def version(self, tenant: str, ref: str) -> Version:
-        """Of a task alone. Raises UnknownTask and its kin."""
-        return self._resolve(tenant, ref)
+    def resolve_parts(self, tenant: str, parts: Sequence[Part]) -> list[tuple[Version, float]]:
+        """The versions of a composition, with their weights. Raises UnknownTask and its kin."""
+        return [(self._resolve(tenant, part.ref), part.weight) for part in parts]
 
     def names_base(self, ref: str) -> bool:
         return ref in (self._info.base, BASE)
