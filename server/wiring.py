@@ -154,8 +154,35 @@ def _service(
         pools=pools,
         inspector=inspecting,
     )
-    leases = Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
-    entries = EntryFactory(leases)
+    generate, predict = _answering(port, data, dispatch, tokenizer, prompts, pools, metrics, calls)
+    return Service(
+        predict=predict,
+        predict_many=PredictManyService(predict),
+        generate=generate,
+        models=ModelService(data.registry, port.info, time.time(), pools.lookups),
+        tasks=TaskService(data.registry, dispatch.residency, pools, metrics),
+        adapters=adapters,
+        jobs=JobService(trainer, health, pools, _feed(settings, data, pools)),
+        files=FileService(data.files, settings.max_upload_bytes, pools),
+        checks=CheckService(trainer, pools.checks),
+        info=info_view(port.info, version("adapterd")),
+    )
+
+
+def _answering(
+    port: EnginePort,
+    data: Data,
+    dispatch: Dispatch,
+    tokenizer: Tokenizer,
+    prompts: PromptReader,
+    pools: Pools,
+    metrics: Metrics,
+    calls: limits.CallLimits,
+) -> tuple[GenerateService, PredictRouter]:
+    """What answers calls: by generation alone, and whatever the head is."""
+    entries = EntryFactory(
+        Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
+    )
     models = ModelResolver(data.registry.resolve, port.info)
     generate = GenerateService(
         models=models,
@@ -169,34 +196,24 @@ def _service(
         draw_seed=lambda: secrets.randbits(63),
         grammars=pools.grammars,
     )
-    predict = PredictRouter(
+    predict = PredictService(
         models=models,
-        predict=PredictService(
-            models=models,
-            reader=InputReader(tokenizer, calls.max_chars, pools.texts),
-            entries=entries,
-            batcher=dispatch.batcher,
-            limits=calls,
-            observer=metrics,
-        ),
+        reader=InputReader(tokenizer, calls.max_chars, pools.texts),
+        entries=entries,
+        batcher=dispatch.batcher,
+        limits=calls,
+        observer=metrics,
+    )
+    router = PredictRouter(
+        models=models,
+        predict=predict,
         generate=generate,
         queue=dispatch.room,
         generation_queue=dispatch.writing_room,
         limits=calls,
         observer=metrics,
     )
-    return Service(
-        predict=predict,
-        predict_many=PredictManyService(predict),
-        generate=generate,
-        models=ModelService(data.registry, port.info, time.time(), pools.lookups),
-        tasks=TaskService(data.registry, dispatch.residency, pools, metrics),
-        adapters=adapters,
-        jobs=JobService(trainer, health, pools, _feed(settings, data, pools)),
-        files=FileService(data.files, settings.max_upload_bytes, pools),
-        checks=CheckService(trainer, pools.checks),
-        info=info_view(port.info, version("adapterd")),
-    )
+    return generate, router
 
 
 def _feed(settings: Settings, data: Data, pools: Pools) -> JobFeed[Reading]:
