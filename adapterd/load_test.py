@@ -1,4 +1,4 @@
-"""Load on a running server: many callers at once, each answer timed. Used by `adapterd bench`."""
+"""Load test of a running server: concurrent callers with timed calls. Used by `adapterd bench`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapterd.errors import AdapterdError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """Who calls what, for how long."""
+    """Which tasks are called with which texts, by how many callers and for how long."""
 
     refs: Sequence[str]
     texts: Sequence[str]
@@ -24,7 +24,7 @@ class LoadPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadReport:
-    """What came of it. Latencies are per call, in milliseconds."""
+    """The result of a load test. Latencies are per call, in milliseconds."""
 
     calls: int
     rows: int
@@ -38,7 +38,7 @@ class LoadReport:
         return self.rows / self.seconds
 
     def percentile_ms(self, share: float) -> float:
-        """The latency that `share` of the calls stayed under; NaN if none was answered."""
+        """The latency percentile for `share` from 0 to 1; NaN if no call was answered."""
         ordered = sorted(self.latencies_ms)
         return (
             ordered[min(int(share * len(ordered)), len(ordered) - 1)] if ordered else float("nan")
@@ -46,27 +46,27 @@ class LoadReport:
 
 
 async def run_load(client: AsyncClient, plan: LoadPlan, clock: Callable[[], float]) -> LoadReport:
-    """Callers call as fast as they are answered, round robin over refs and texts."""
-    numbers, latencies, errors = count(), list[float](), dict[str, int]()
-    begin = clock()
+    """Every caller sends its next call when the last is answered, round robin over refs, texts."""
+    call_numbers, latencies, errors = count(), list[float](), dict[str, int]()
+    start = clock()
 
-    async def call_on() -> None:
-        while clock() - begin < plan.duration_s:
-            ref, texts = _next_call(plan, next(numbers))
-            sent = clock()
+    async def run_caller() -> None:
+        while clock() - start < plan.duration_s:
+            ref, texts = _next_call(plan, next(call_numbers))
+            sent_at = clock()
             try:
                 await client.predict(ref, texts)
             except AdapterdError as error:
                 errors[error.problem] = errors.get(error.problem, 0) + 1
             else:
-                latencies.append((clock() - sent) * 1000)
+                latencies.append((clock() - sent_at) * 1000)
 
-    await asyncio.gather(*(call_on() for _ in range(plan.callers)))
+    await asyncio.gather(*(run_caller() for _ in range(plan.callers)))
     return LoadReport(
         calls=len(latencies),
         rows=len(latencies) * plan.texts_per_call,
         failed=sum(errors.values()),
-        seconds=clock() - begin,
+        seconds=clock() - start,
         latencies_ms=latencies,
         errors=errors,
     )

@@ -1,4 +1,4 @@
-"""The `adapterd` command: arguments in, tables or JSON out.
+"""The `adapterd` command: reads arguments, prints tables or JSON.
 
-Commands import what they need when they run, so that help appears at once.
+Commands import their dependencies when they run, so that `--help` is fast.
 """

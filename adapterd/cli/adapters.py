@@ -1,4 +1,4 @@
-"""`adapterd adapters`: versions and aliases of a task."""
+"""`adapterd adapters`: the versions and aliases of a task."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from adapterd.cli.options import AliasName, Json, Promote, Ref, TaskName
 from adapterd.cli.settings_option import parse_settings
 from adapterd.errors import BadSetting
 
-TaskOrVersion = Annotated[str, typer.Argument(metavar="TASK[@N]", help="task, or task@7.")]
-Number = Annotated[
-    int | None, typer.Argument(metavar="[N]", help="The version, if not in the ref.")
+TaskOrVersion = Annotated[
+    str, typer.Argument(metavar="TASK[@N]", help="A task, or a version: task@7.")
 ]
+Number = Annotated[int | None, typer.Argument(metavar="N", help="The version, if TASK has no @N.")]
 
 
 def build() -> typer.Typer:
-    app = typer.Typer(help="Versions and aliases of a task.", no_args_is_help=True)
+    app = typer.Typer(help="Manage adapter versions and aliases.", no_args_is_help=True)
     app.command("list")(list_versions)
     for command in (show, report, register, promote, rollback, history, export, delete):
         app.command()(command)
@@ -26,22 +26,22 @@ def build() -> typer.Typer:
 
 
 def list_versions(
-    task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task's name.")] = "",
+    task: Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")] = "",
     made_from: Annotated[
         Path | None,
         typer.Option(
             exists=True, dir_okay=False, readable=True,
-            help="Instead of a task's: of every task, those trained on this file.",
+            help="List the versions of all tasks that were trained on this file.",
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """List a task's versions, or all that a file went into."""
+    """List the versions of TASK, or all versions trained on a file."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
     if bool(task) == bool(made_from):
-        raise BadSetting("Say a task or --made-from FILE, one of them.")
+        raise BadSetting("Pass either a task or --made-from FILE.")
     with Client() as client:
         versions = client.versions_made_from(made_from) if made_from else client.versions(task)
     render.print_json(versions) if as_json else render.print_versions(versions)
@@ -60,11 +60,11 @@ def show(ref: Ref, as_json: Json = False) -> None:
 def report(
     ref: Ref,
     html: Annotated[
-        Path | None, typer.Option(help="Write the page with its plots to this file.")
+        Path | None, typer.Option(help="Write the full report with plots to this file.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what training found out about a version."""
+    """Show the evaluation report of a version."""
     from adapterd.cli.report import print_report
     from adapterd.client.client import Client
     from adapterd.terminal import render
@@ -74,37 +74,47 @@ def report(
         page = client.report_page(ref) if html else ""
     if html:
         html.write_text(page)
-    found = version.lineage.get("report") or {"error": f"It came by {version.source}."}
+    missing = {"error": f"The version has the source {version.source}, which makes no report."}
+    content = version.lineage.get("report") or missing
     if as_json:
-        render.print_json({"task": version.task, "version": version.version, "report": found})
+        render.print_json({"task": version.task, "version": version.version, "report": content})
     else:
-        print_report(f"{version.task}@{version.version}", found)
+        print_report(f"{version.task}@{version.version}", content)
 
 
 def register(
     task: TaskName,
     directory: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="As PEFT saves adapters; none: a prompt.")
+        Path | None,
+        typer.Argument(
+            metavar="DIR", help="Adapter directory as saved by PEFT; omit it for a prompt."
+        ),
     ] = None,
-    head: Annotated[str, typer.Option(help="classify, tag, span, …; default: as saved.")] = "",
-    labels: Annotated[str, typer.Option(help="In the order of the head's outputs: a,b,c.")] = "",
+    head: Annotated[
+        str, typer.Option(help="Head: classify, tag, span, …; default: as in the files.")
+    ] = "",
+    labels: Annotated[
+        str, typer.Option(help="Labels in the order of the head's outputs: a,b,c.")
+    ] = "",
     pooling: Annotated[
-        str, typer.Option(help="native, cls, mean or last; default: as saved.")
+        str, typer.Option(help="Pooling: native, cls, mean or last; default: as in the files.")
     ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="NAME=VALUE", help="Another setting of the head: input=pair, …"
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting of the head, for example input=pair; may be repeated.",
         ),
     ] = None,
-    note: Annotated[str, typer.Option(help="Kept in the version's lineage.")] = "",
+    note: Annotated[str, typer.Option(help="A note stored in the version's lineage.")] = "",
     other_base: Annotated[
-        bool, typer.Option("--other-base", help="Serve it although its files name another base.")
+        bool, typer.Option("--other-base", help="Accept an adapter whose files name another base.")
     ] = False,
     promote: Promote = False,
     as_json: Json = False,
 ) -> None:
-    """Publish an adapter directory, or a prompt, as a new version."""
+    """Publish an adapter directory or a prompt as a new version."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
@@ -128,21 +138,21 @@ def promote(
     number: Number = None,
     alias: AliasName = "production",
     expected: Annotated[
-        int | None, typer.Option(help="Only if the alias points at this version now.")
+        int | None, typer.Option(help="Only move the alias if it points to this version now.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Point an alias at a version."""
+    """Point an alias to a version."""
     from adapterd.client.client import Client
 
-    name, version = _version_of(task, number)
+    name, version = _parse_version(task, number)
     with Client() as client:
         moved = client.promote(name, version, alias, expected_version=expected)
     _print_alias(moved, as_json)
 
 
 def rollback(task: TaskName, alias: AliasName = "production", as_json: Json = False) -> None:
-    """Point an alias back to where it pointed before."""
+    """Point an alias back to its previous version."""
     from adapterd.client.client import Client
 
     with Client() as client:
@@ -151,7 +161,7 @@ def rollback(task: TaskName, alias: AliasName = "production", as_json: Json = Fa
 
 
 def history(task: TaskName, alias: AliasName = "production", as_json: Json = False) -> None:
-    """Show where an alias has pointed."""
+    """Show the moves of an alias."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
@@ -160,16 +170,16 @@ def history(task: TaskName, alias: AliasName = "production", as_json: Json = Fal
     if as_json:
         render.print_json(events)
         return
-    rows = [(render.moment(e.at), e.action, e.previous_version, e.version) for e in events]
-    render.print_table(f"{task}@{alias}", ("at", "action", "from", "to"), rows)
+    rows = [(render.format_time(e.at), e.action, e.previous_version, e.version) for e in events]
+    render.print_table(f"{task}@{alias}", ("time", "action", "from", "to"), rows)
 
 
 def export(
     ref: Ref,
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Made if it does not exist.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Created if it does not exist.")],
     as_json: Json = False,
 ) -> None:
-    """Write a version's files, in PEFT's layout where PEFT has the method."""
+    """Write a version's files, in PEFT's layout if PEFT supports the adapter kind."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
@@ -178,18 +188,20 @@ def export(
     if as_json:
         render.print_json({"ref": ref, "files": [str(path) for path in paths]})
     else:
-        render.print_line(f"{ref}: {', '.join(path.name for path in paths)} in {directory}")
+        render.print_line(
+            f"exported {ref} to {directory}: {', '.join(path.name for path in paths)}"
+        )
 
 
 def delete(
     task: TaskOrVersion,
     number: Number = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="The task itself, with all versions and aliases.")
+        bool, typer.Option("--all", help="Delete the task with all its versions and aliases.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete a version that no alias points at, or with --all a task."""
+    """Delete a version that no alias points to, or with --all the whole task."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
@@ -198,18 +210,18 @@ def delete(
             deleted: dict[str, Any] = {"task": task}
             client.delete_task(task)
         else:
-            name, version = _version_of(task, number)
+            name, version = _parse_version(task, number)
             deleted = {"task": name, "version": version}
             client.delete_version(name, version)
     render.print_json({"deleted": deleted}) if as_json else render.print_line(f"deleted {task}")
 
 
-def _version_of(ref: str, number: int | None) -> tuple[str, int]:
+def _parse_version(ref: str, number: int | None) -> tuple[str, int]:
     task, _, tail = ref.partition("@")
     if number is None and not tail.isdecimal():
-        raise BadSetting(f"{ref} names no version; say {task}@7, or {task} 7")
+        raise BadSetting(f"{ref} has no version number; pass {task}@7 or {task} 7")
     if number is not None and tail:
-        raise BadSetting(f"{ref} and {number} both name a version; one is enough")
+        raise BadSetting(f"{ref} and {number} both name a version; pass one of them")
     return task, number if number is not None else int(tail)
 
 
@@ -220,5 +232,5 @@ def _print_alias(alias: Any, as_json: bool) -> None:
         render.print_json(alias)
     else:
         render.print_line(
-            f"{alias.task}@{alias.alias} → version {alias.version} ({render.short(alias.digest)})"
+            f"{alias.task}@{alias.alias} → version {alias.version} ({render.shorten(alias.digest)})"
         )

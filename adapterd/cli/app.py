@@ -1,4 +1,4 @@
-"""Which commands there are, and how an error becomes a line and an exit code."""
+"""The command line application: its commands, and how errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from adapterd.cli import (
 from adapterd.cli.exit_codes import ExitCode, exit_code
 from adapterd.errors import AdapterdError
 
-HELP = """Many small language tasks on one frozen base model: train, version, serve.
+HELP = """Train, version and serve many adapters on one frozen base model.
 
-Clients find the server by ADAPTERD_URL (default http://127.0.0.1:8000) and ADAPTERD_GRPC
-(127.0.0.1:8001), and send ADAPTERD_API_KEY."""
+The client commands use the server at ADAPTERD_URL (default
+http://127.0.0.1:8000) and ADAPTERD_GRPC (default 127.0.0.1:8001), with
+the API key in ADAPTERD_API_KEY."""
 
 
 def build() -> typer.Typer:
@@ -60,17 +61,17 @@ def main() -> None:
     try:
         build()()
     except AdapterdError as error:
-        _report(error, as_json="--json" in sys.argv)
+        _print_error(error, as_json="--json" in sys.argv)
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # the reader of our output went away, as `| head` does
+        # the reader of our output closed the pipe, as `| head` does
         sys.stderr.close()
         sys.exit(ExitCode.OK)
 
 
-def _report(error: AdapterdError, *, as_json: bool) -> None:
+def _print_error(error: AdapterdError, *, as_json: bool) -> None:
     if as_json:
         body = {"code": error.problem, "message": str(error), "request_id": error.request_id}
         line = json.dumps({"error": body}, ensure_ascii=False)
@@ -79,8 +80,8 @@ def _report(error: AdapterdError, *, as_json: bool) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         from importlib.metadata import version
 
         typer.echo(f"adapterd {version('adapterd')}")
@@ -89,7 +90,10 @@ def _version(asked: bool) -> None:
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Options of the command itself."""
+    """Options of `adapterd` itself."""

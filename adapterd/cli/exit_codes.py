@@ -1,4 +1,4 @@
-"""What the command's exit status tells a script (documented in docs/command-line.md)."""
+"""The exit statuses of the command (documented in docs/command-line.md)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from adapterd import errors
 
 
 class ExitCode(IntEnum):
-    """The meaning of each status."""
+    """The exit statuses by their meaning."""
 
     OK = 0
     FAILED = 1

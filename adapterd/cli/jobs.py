@@ -1,4 +1,4 @@
-"""`adapterd jobs`: trainings, running and ended."""
+"""`adapterd jobs`: training jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapterd.cli.options import JobId, Json
 
 
 def build() -> typer.Typer:
-    app = typer.Typer(help="Training jobs.", no_args_is_help=True)
+    app = typer.Typer(help="List, follow, pause and cancel training jobs.", no_args_is_help=True)
     app.command("list")(list_jobs)
     for command in (show, watch, events, cancel, pause, resume):
         app.command()(command)
@@ -18,10 +18,10 @@ def build() -> typer.Typer:
 
 
 def list_jobs(
-    limit: Annotated[int, typer.Option(min=1, help="At most this many, newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of jobs, newest first.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """List the jobs."""
+    """List training jobs."""
     from itertools import islice
 
     from adapterd.client.client import Client
@@ -33,7 +33,7 @@ def list_jobs(
 
 
 def show(job_id: JobId, as_json: Json = False) -> None:
-    """Show one job."""
+    """Show a job."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
@@ -43,7 +43,7 @@ def show(job_id: JobId, as_json: Json = False) -> None:
 
 
 def watch(job_id: JobId, as_json: Json = False) -> None:
-    """Follow a job until it ends; with --json one line per change. Exits 1 if it fails."""
+    """Follow a job until it ends. Exits 1 if it fails. --json prints a line per change."""
     from rich.console import Console
 
     from adapterd.calls.job_calls import require_success
@@ -57,7 +57,7 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
         show_job = render.print_json if as_json else progress.follow(job.task)
         for update in client.follow_job(job_id):
             if isinstance(update, JobEvent):
-                progress.tell(update)
+                progress.print_event(update)
             else:
                 job = update
                 show_job(job)
@@ -68,30 +68,31 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
 
 def events(
     job_id: JobId,
-    after: Annotated[int, typer.Option(min=0, help="Only those behind this number.")] = 0,
+    after: Annotated[int, typer.Option(min=0, help="Only events numbered above this.")] = 0,
     code: Annotated[
-        list[str] | None, typer.Option(help="Only those of this code, e.g. training.epoch.")
+        list[str] | None,
+        typer.Option(help="Only events with this code, e.g. training.epoch; may be repeated."),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")
+        bool, typer.Option("--follow", "-f", help="Continue until the job has ended.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what was told of a job; with --json one line per event."""
+    """Show a job's events. --json prints a line per event."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
     from adapterd.values import JobEvent
 
     codes = code or []
     with Client() as client:
-        told = client.follow_job(job_id, after) if follow else client.job_events(job_id, after)
-        for event in told:
+        read = client.follow_job if follow else client.job_events
+        for event in read(job_id, after):
             if isinstance(event, JobEvent) and event.code in (codes or [event.code]):
                 render.print_json(event) if as_json else render.print_event(event)
 
 
 def cancel(job_id: JobId, as_json: Json = False) -> None:
-    """Cancel a job; nothing of it is published."""
+    """Cancel a job; it publishes no version."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
@@ -101,7 +102,7 @@ def cancel(job_id: JobId, as_json: Json = False) -> None:
 
 
 def pause(job_id: JobId, as_json: Json = False) -> None:
-    """Pause a job: a queued one at once, a running one within a step or so."""
+    """Pause a job: a queued one at once, a running one after its current step."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 

@@ -1,4 +1,4 @@
-"""`adapterd keys`: API keys in the file that a server reads. Works without a server."""
+"""`adapterd keys`: the API keys in a server's key file. Needs no running server."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from server.auth.keys import Key
 
 KeysFile = Annotated[
-    Path | None, typer.Option("--keys-file", help="Default: the server's setting keys_file.")
+    Path | None,
+    typer.Option("--keys-file", help="Key file; default: the server's setting keys_file."),
 ]
 
 
 def build() -> typer.Typer:
-    app = typer.Typer(help="API keys: who may call, as which tenant.", no_args_is_help=True)
+    app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
     app.command()(create)
     app.command("list")(list_keys)
     app.command()(revoke)
@@ -30,55 +31,56 @@ def build() -> typer.Typer:
 
 
 def create(
-    tenant: Annotated[str, typer.Option(help="Whose tasks the key sees.")] = "default",
-    role: Annotated[str, typer.Option(help="read, use or admin.")] = "admin",
+    tenant: Annotated[str, typer.Option(help="Tenant whose tasks the key can access.")] = "default",
+    role: Annotated[str, typer.Option(help="Role: read, use or admin.")] = "admin",
     keys_file: KeysFile = None,
     as_json: Json = False,
 ) -> None:
-    """Make a key. It is printed once, on stdout; the file keeps its hash."""
+    """Create a key. It is printed once, on stdout; the file stores only its hash."""
     require_platform()
     from adapterd.terminal import render
     from server.auth.keys import create_key
 
-    path = _path(keys_file)
-    with _refusing():
+    path = _keys_path(keys_file)
+    with _translate_errors():
         key, token = create_key(path, tenant, role)
     if as_json:
         render.print_json(_facts(key) | {"key": token})
     else:
         typer.echo(
-            f"{key.role} key {key.id} of tenant {key.tenant}, kept as a hash in {path}:", err=True
+            f"created {key.role} key {key.id} of tenant {key.tenant}; its hash is in {path}:",
+            err=True,
         )
         typer.echo(token)
 
 
 def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> None:
-    """List the keys: ids, tenants and roles."""
+    """List the keys with their ids, tenants and roles."""
     require_platform()
     from adapterd.terminal import render
     from server.auth.keys import list_keys as read_keys
 
-    with _refusing():
-        keys = read_keys(_path(keys_file))
+    with _translate_errors():
+        keys = read_keys(_keys_path(keys_file))
     if as_json:
         render.print_json([_facts(key) for key in keys])
         return
-    rows = [(key.id, key.tenant, key.role, render.moment(key.created_at)) for key in keys]
-    render.print_table(f"{len(keys)} keys", ("id", "tenant", "role", "created"), rows)
+    rows = [(key.id, key.tenant, key.role, render.format_time(key.created_at)) for key in keys]
+    render.print_table(render.count(len(keys), "key"), ("id", "tenant", "role", "created"), rows)
 
 
 def revoke(
-    key_id: Annotated[str, typer.Argument(metavar="ID", help="A key's id.")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the key.")],
     keys_file: KeysFile = None,
     as_json: Json = False,
 ) -> None:
-    """Take a key out of the file; a running server follows within a second."""
+    """Revoke a key; a running server refuses it within a second."""
     require_platform()
     from adapterd.terminal import render
     from server.auth.keys import revoke_key
 
-    with _refusing():
-        key = revoke_key(_path(keys_file), key_id)
+    with _translate_errors():
+        key = revoke_key(_keys_path(keys_file), key_id)
     if as_json:
         render.print_json({"revoked": _facts(key)})
     else:
@@ -86,8 +88,8 @@ def revoke(
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
-    """The key file's own errors as the command's."""
+def _translate_errors() -> Iterator[None]:
+    """Raises the key file's errors as errors of the command."""
     from server.errors import BadKeyFile
 
     try:
@@ -96,7 +98,7 @@ def _refusing() -> Iterator[None]:
         raise Refused(str(error), problem=error.code) from error
 
 
-def _path(keys_file: Path | None) -> Path:
+def _keys_path(keys_file: Path | None) -> Path:
     from server.config import load_settings
     from server.errors import BadSettings
 
@@ -107,10 +109,10 @@ def _path(keys_file: Path | None) -> Path:
     except BadSettings as error:
         raise BadSetting(str(error), problem=error.code) from error
     if configured is None:
-        raise BadSetting("no key file is configured: say --keys-file, or set ADAPTERD_KEYS_FILE")
+        raise BadSetting("no key file is configured: pass --keys-file or set ADAPTERD_KEYS_FILE")
     return configured
 
 
 def _facts(key: Key) -> dict[str, Any]:
-    """What may be shown of a key: not its hash."""
+    """The key's fields that may be shown: all but its hash."""
     return {"id": key.id, "tenant": key.tenant, "role": key.role, "created_at": key.created_at}

@@ -1,5 +1,6 @@
-"""A check of labelled rows in this process, by the trainer's own doctor. No server, and so no
-tokenizer.
+"""Checks labelled rows in this process with the trainer's own data checks.
+
+Needs no server; without one there is no tokenizer.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ if TYPE_CHECKING:
     from trainer.jobs.values import JobSpec
     from trainer.pipeline.prepare import Examination
 
-_PARTS = {"file_id": "train", "dev_file_id": "dev", "test_file_id": "test"}
+_SPLITS = {"file_id": "train", "dev_file_id": "dev", "test_file_id": "test"}
 
 
-def local_check(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
-    """`paths` holds `file_id` and maybe `dev_file_id` and `test_file_id`. Raises BadSetting."""
+def check_locally(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
+    """`paths` has `file_id` and optionally `dev_file_id`, `test_file_id`. Raises BadSetting."""
     require_platform()
     from trainer.pipeline.prepare import Source, examine
 
-    spec = _spec(options)
+    spec = _job_spec(options)
     files = {
-        _PARTS[name]: Source(filename=path.name, read=path.read_bytes)
+        _SPLITS[name]: Source(filename=path.name, read=path.read_bytes)
         for name, path in paths.items()
     }
-    return _value(examine(files, spec))
+    return _read_examination(examine(files, spec))
 
 
-def _spec(options: TrainingOptions) -> JobSpec:
+def _job_spec(options: TrainingOptions) -> JobSpec:
     from trainer import errors
     from trainer.heads import HEAD_DATA
     from trainer.jobs.values import JobSpec
@@ -44,28 +45,30 @@ def _spec(options: TrainingOptions) -> JobSpec:
         settings = TrainingSettings.parse(options["settings"])
     except errors.BadSetting as error:
         raise BadSetting(str(error)) from error
-    given = {name: value for name, value in options.items() if value and name != "settings"}
-    kind = [name for name in ("kind",) if name in given]
+    fields = {name: value for name, value in options.items() if value and name != "settings"}
+    kind = [name for name in ("kind",) if name in fields]
     return JobSpec(
         tenant="", task="", file_id="", settings=settings,
-        chosen=(*kind, *options["settings"]), **given,  # type: ignore[arg-type]
+        chosen=(*kind, *options["settings"]), **fields,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def _value(examination: Examination) -> FileCheck:
+def _read_examination(examination: Examination) -> FileCheck:
     return FileCheck(
         ok=examination.error is None,
         rows=examination.rows,
         kind=examination.spec.kind,
         findings=tuple(
             Finding(
-                code=each.code,
-                severity=each.severity.value,
-                message=each.message,
-                count=each.count,
-                samples=tuple(Sample(file=s.file, line=s.line, text=s.text) for s in each.samples),
-                facts=each.facts,
+                code=finding.code,
+                severity=finding.severity.value,
+                message=finding.message,
+                count=finding.count,
+                samples=tuple(
+                    Sample(file=s.file, line=s.line, text=s.text) for s in finding.samples
+                ),
+                facts=finding.facts,
             )
-            for each in examination.findings
+            for finding in examination.findings
         ),
     )

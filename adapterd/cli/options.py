@@ -1,4 +1,4 @@
-"""Arguments that several commands share."""
+"""Arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -7,22 +7,89 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name.")]
-Ref = Annotated[str, typer.Argument(metavar="REF", help="task, task@7 or task@alias.")]
-AliasName = Annotated[str, typer.Option("--alias", help="Which alias of the task.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="A job's id.")]
+# ---------------------------------------------------------------- of every command
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
+Ref = Annotated[
+    str,
+    typer.Argument(metavar="REF", help="A task, a version or an alias: task, task@7, task@alias."),
+]
+AliasName = Annotated[str, typer.Option("--alias", help="Alias of the task.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+
+# ---------------------------------------------------------------- training
+
 Promote = Annotated[
     bool,
-    typer.Option("--promote", help="Point `production` at the new version (the first always is)."),
+    typer.Option(
+        "--promote", help="Point `production` to the new version; a first version always gets it."
+    ),
 ]
-DataFile = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, readable=True)]
-Temperature = Annotated[
-    float | None, typer.Option(help="0: the likeliest token, always; default: 0.")
+Head = Annotated[
+    str, typer.Option(help="Head: classify, tag, regress, span, embed, rerank or generate.")
 ]
-TopP = Annotated[float | None, typer.Option(help="Only the likeliest that reach this share.")]
-TopK = Annotated[int | None, typer.Option(help="Only so many of the likeliest tokens.")]
-Seed = Annotated[int | None, typer.Option(help="The same seed writes the same text again.")]
-Stop = Annotated[
-    list[str] | None, typer.Option(help="A string that ends the text; may be repeated.")
+TextColumn = Annotated[str, typer.Option(help="Column with the text.")]
+TextPairColumn = Annotated[str, typer.Option(help="Column with the second text of a pair.")]
+LabelColumn = Annotated[str, typer.Option(help="Column with the label.")]
+TrainingSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME=VALUE",
+        help="Training setting (docs/training.md); may be repeated.",
+    ),
+]
+DevData = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="Dev rows for model selection; default: split off the rows.",
+    ),
+]
+TestData = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="Test rows for the report; default: split off the rows.",
+    ),
+]
+
+# ---------------------------------------------------------------- generation
+
+MaxTokens = Annotated[
+    int | None, typer.Option(help="Maximum number of generated tokens; default: the task's.")
+]
+Temperature = Annotated[float | None, typer.Option(help="Sampling temperature; default 0: greedy.")]
+TopP = Annotated[
+    float | None,
+    typer.Option(help="Sample from the most likely tokens with this total probability."),
+]
+TopK = Annotated[int | None, typer.Option(help="Sample from this many of the most likely tokens.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the sampling, for reproducible texts.")]
+Compose = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="REF=WEIGHT",
+        help="Adapter to use, weighted, instead of the task's own; may be repeated.",
+    ),
+]
+Stop = Annotated[list[str] | None, typer.Option(help="String that ends the text; may be repeated.")]
+
+# ---------------------------------------------------------------- server and worker
+
+Dtype = Annotated[
+    str | None, typer.Option(help="Precision of the base: auto, bfloat16 or float32.")
+]
+Threads = Annotated[int | None, typer.Option(help="Number of engine threads.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option(help="Settings file; default: adapterd.toml if it exists.")
+]
+ServerSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Any other server setting; may be repeated."),
 ]

@@ -1,4 +1,4 @@
-"""Where the platform's packages lie, and whether what they need is there. Imports none of them."""
+"""Finds the platform's packages and checks their dependencies. Imports none of them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from pathlib import Path
 
 from adapterd.errors import PlatformMissing
 
-#: the packages themselves, and something of each part of the extra `platform`
+#: one of the packages themselves, and some dependencies of the extra `platform`
 _NEEDED = ("server", "torch", "transformers", "fastapi", "pydantic_settings", "sqlalchemy")
 
 
 def require_platform() -> None:
     """Makes `server`, `trainer`, `engine` and `adapters_registry` importable.
 
-    Raises PlatformMissing. An installed wheel holds them in `adapterd/_platform`, where they meet
-    no package of the same name; a checkout has them beside `adapterd`. They go first on the path:
-    a program's own `server/`, in the folder where the command happens to run, is not meant.
+    Raises PlatformMissing. An installed wheel has them in `adapterd/_platform`, so that they clash
+    with no package of the same name; a checkout has them beside `adapterd`. They go first on the
+    path, so that a `server/` in the working directory is not imported instead.
     """
     package = Path(__file__).resolve().parents[1]
     bundled = package / "_platform"
@@ -26,5 +26,5 @@ def require_platform() -> None:
     if missing:
         raise PlatformMissing(
             f"This command needs the platform, and {missing[0]} is not installed; "
-            "`pip install 'adapterd[platform]'` brings it."
+            "run `pip install 'adapterd[platform]'`."
         )

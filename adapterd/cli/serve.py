@@ -1,4 +1,4 @@
-"""`adapterd serve`: flags to settings, then the server's own composition root."""
+"""`adapterd serve`: turns flags into settings and runs the server."""
 
 from __future__ import annotations
 
@@ -7,36 +7,44 @@ from typing import Annotated, Any
 
 import typer
 
+from adapterd.cli.options import ConfigFile, Dtype, ServerSettings, Threads
 from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting
 
 
 def serve(
     base: Annotated[
-        str | None, typer.Option(help="Hugging Face id, folder or package:NAME/PATH.")
+        str | None, typer.Option(help="Base model: Hugging Face id, folder or package:NAME/PATH.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Registry, files and jobs live here.")
+        Path | None, typer.Option(help="Directory for the registry, files and jobs.")
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Other than loopback needs --keys-file.")] = None,
-    http_port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
-    grpc_port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
-    metrics_port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of the engine.")] = None,
-    keys_file: Annotated[Path | None, typer.Option(help="API keys: see `adapterd keys`.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on; other than loopback it requires --keys-file."),
+    ] = None,
+    http_port: Annotated[int | None, typer.Option(help="HTTP port; 0: any free port.")] = None,
+    grpc_port: Annotated[int | None, typer.Option(help="gRPC port; 0: any free port.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port of the Prometheus metrics; 0: any free port.")
+    ] = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    keys_file: Annotated[
+        Path | None, typer.Option(help="File with the API keys, made by `adapterd keys`.")
+    ] = None,
     train: Annotated[
-        bool | None, typer.Option("--train/--no-train", help="Run jobs here, or in workers alone.")
+        bool | None,
+        typer.Option(
+            "--train/--no-train", help="Run training jobs in this server, or only in workers."
+        ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Default: adapterd.toml, if there.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the server."),
-    ] = None,
+    config: ConfigFile = None,
+    settings: ServerSettings = None,
 ) -> None:
-    """Serve tasks over HTTP and gRPC until told to stop.
+    """Serve tasks over HTTP and gRPC until stopped.
 
-    Settings: flag, else ADAPTERD_NAME in the environment, else adapterd.toml, else the default.
+    Settings: flag, else ADAPTERD_NAME in the environment, else adapterd.toml.
     """
     named = {
         "base": base,
@@ -51,11 +59,11 @@ def serve(
         "train": train,
     }
     flags = {name: value for name, value in named.items() if value is not None}
-    run(flags | _others(settings or []), config)
+    run(flags | _parse_others(settings or []), config)
 
 
 def run(flags: dict[str, Any], config: Path | None) -> None:
-    """Serves until stopped. Raises BadSetting or ServerFailed if it cannot start."""
+    """Serves until stopped. Raises BadSetting or ServerFailed if the server cannot start."""
     require_platform()
     from adapterd.errors import ServerFailed
     from engine.logs.setup import log_to_stderr
@@ -73,7 +81,7 @@ def run(flags: dict[str, Any], config: Path | None) -> None:
         raise ServerFailed(str(error), problem=error.code) from error
 
 
-def _others(pairs: list[str]) -> dict[str, Any]:
+def _parse_others(pairs: list[str]) -> dict[str, Any]:
     from adapterd.cli.settings_option import parse_settings
 
     return parse_settings(pairs)

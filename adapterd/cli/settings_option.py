@@ -1,4 +1,4 @@
-"""`--set NAME=VALUE` as plain values."""
+"""Parses `--set NAME=VALUE` options."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from adapterd.errors import BadSetting
 
 
 def parse_settings(pairs: list[str]) -> dict[str, Any]:
-    """`rank=16`, `targets=query,value` or `targets=["query"]` as plain values."""
+    """Reads `rank=16`, `targets=query,value` or `targets=["query"]` as JSON values."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise BadSetting(f"--set {pair}: say NAME=VALUE")
+            raise BadSetting(f"--set {pair}: pass NAME=VALUE")
         settings[name] = _parse_value(value)
     return settings
 

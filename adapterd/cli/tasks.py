@@ -1,4 +1,4 @@
-"""`adapterd tasks`: what there is."""
+"""`adapterd tasks`: the tasks of a server."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from adapterd.cli.options import Json
 
 
 def tasks(
-    task: Annotated[str | None, typer.Argument(help="Only this task.")] = None,
+    task: Annotated[str | None, typer.Argument(help="Show only this task.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the tasks, with where their aliases point."""
+    """List the tasks and their aliases."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
     with Client() as client:
-        found = [client.task(task)] if task else list(client.tasks())
+        listing = [client.task(task)] if task else list(client.tasks())
     if as_json:
-        render.print_json(found[0] if task else found)
+        render.print_json(listing[0] if task else listing)
     else:
-        render.print_tasks(found)
+        render.print_tasks(listing)

@@ -1,4 +1,4 @@
-"""`adapterd worker`: flags to settings, then a worker's life in the server's package."""
+"""`adapterd worker`: turns flags into settings and runs a training worker."""
 
 from __future__ import annotations
 
@@ -7,29 +7,23 @@ from typing import Annotated
 
 import typer
 
+from adapterd.cli.options import ConfigFile, Dtype, ServerSettings, Threads
 from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting, ServerFailed
 
 
 def worker(
-    base: Annotated[
-        str | None, typer.Option(help="The base that the data directory's server runs.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="The server's: registry, files and jobs.")
-    ] = None,
-    dtype: Annotated[str | None, typer.Option(help="auto, bfloat16 or float32.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of the engine.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Default: adapterd.toml, if there.")] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other setting of the server."),
-    ] = None,
+    base: Annotated[str | None, typer.Option(help="Base model; the same as the server's.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
+    dtype: Dtype = None,
+    threads: Threads = None,
+    config: ConfigFile = None,
+    settings: ServerSettings = None,
 ) -> None:
-    """Train what waits, in a process of its own, until told to stop.
+    """Run queued training jobs in a separate process until stopped.
 
-    Several may share a data directory; a job is one worker's at a time. Beside workers a server
-    may leave training to them: `adapterd serve --no-train`.
+    Several workers may share a data directory; each job runs in one of them.
+    Start the server beside them with `adapterd serve --no-train`.
     """
     require_platform()
     from adapterd.cli.settings_option import parse_settings

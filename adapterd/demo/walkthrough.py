@@ -23,7 +23,7 @@ from adapterd.demo.spawned import Addresses, SpawnedServer
 from adapterd.demo.swap import CallerLoop, Verdict, ask_alone
 from adapterd.demo.training import Training, print_reports, train_all
 from adapterd.errors import ServerFailed
-from adapterd.terminal.render import short
+from adapterd.terminal.render import shorten
 from adapterd.values import Job
 
 SENTIMENT_TASK = "sentiment"
@@ -36,7 +36,7 @@ NUM_SWAP_TEXTS = 12
 SWAP_SHARE_S = 1.5
 
 
-def tell(*, base: str, keep: bool, as_json: bool) -> None:
+def run_demo(*, base: str, keep: bool, as_json: bool) -> None:
     """The whole story. Raises ServerFailed if a promise did not hold."""
     console = Console(stderr=as_json)
     begin = time.monotonic()
@@ -157,7 +157,7 @@ class _Story:
 
     def _show_verdict(self, verdict: Verdict) -> None:
         for (version, digest), count in sorted(verdict.by_version.items()):
-            self._say(f"  {count:6,} of sentiment from version {version}, digest {short(digest)}")
+            self._say(f"  {count:6,} of sentiment from version {version}, digest {shorten(digest)}")
         _hold(verdict.is_clean, f"{verdict.dropped} answers dropped, {verdict.mixed} mixed")
         _hold(len(verdict.by_version) == 2, "the callers did not see both versions")
         self._say(

@@ -1,1 +1,1 @@
-"""What people read in a terminal: tables, answers, progress. Knows values; sends nothing."""
+"""Terminal output: tables, answers and progress bars. Knows the client's values; calls nothing."""

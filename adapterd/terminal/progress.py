@@ -1,6 +1,6 @@
-"""Progress of jobs and uploads: bars on a terminal, a line per change where there is none.
+"""Progress of jobs and uploads: bars on a terminal, otherwise a line per change.
 
-Written to stderr unless told otherwise: stdout stays a script's.
+It goes to stderr by default, so that stdout stays machine-readable.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ OnBytes = Callable[[int, int], None]
 
 
 class JobProgress:
-    """What a few jobs are doing, one bar or one run of lines each."""
+    """The progress of several jobs: a bar for each, or lines without a terminal."""
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self._console = console
         self._quiet = quiet
-        self._bars = _bars(console, quiet=quiet or not console.is_terminal)
+        self._bars = _make_bars(console, quiet=quiet or not console.is_terminal)
 
     def follow(self, name: str) -> OnJob:
-        """A function that shows each new state of the job that is called `name`."""
-        bar = self._bars.add_task(f"{name}: waiting", total=1.0, detail="")
+        """Adds a job; returns a callback that shows its new states. `name` labels its bar."""
+        bar = self._bars.add_task(f"{name}: queued", total=1.0, detail="")
         phases: list[str] = []
         return lambda job: self._show(bar, phases, job)
 
-    def tell(self, event: JobEvent) -> None:
-        """Above the bars; only what somebody should know of."""
+    def print_event(self, event: JobEvent) -> None:
+        """Prints a warning or an error above the bars."""
         if event.level != "info" and not self._quiet:
             self._console.print(f"{event.level}: {event.message}", highlight=False, markup=False)
 
@@ -44,9 +44,9 @@ class JobProgress:
         self._bars.stop()
 
     def _show(self, bar: TaskID, phases: list[str], job: Job) -> None:
-        stands = job.has_ended or job.status == "paused"
-        phase = job.status if stands else job.phase or job.status
-        detail = f"{duration(job.eta_s)} left" if job.eta_s and not stands else ""
+        is_idle = job.has_ended or job.status == "paused"
+        phase = job.status if is_idle else job.phase or job.status
+        detail = f"{format_duration(job.eta_s)} left" if job.eta_s and not is_idle else ""
         description = f"{job.task}: {phase}"
         self._bars.update(bar, completed=job.progress, description=description, detail=detail)
         if not self._console.is_terminal and not self._quiet and phases[-1:] != [phase]:
@@ -56,15 +56,15 @@ class JobProgress:
 
 @contextmanager
 def upload_progress(name: str, *, quiet: bool) -> Iterator[OnBytes]:
-    """A function that shows how much of a file is on its way, while the block runs."""
+    """A progress bar while the block runs; yields the callback that updates it."""
     console = Console(stderr=True)
-    with _bars(console, quiet=quiet or not console.is_terminal) as progress:
+    with _make_bars(console, quiet=quiet or not console.is_terminal) as progress:
         bar = progress.add_task(f"upload {name}", total=None, detail="")
         yield lambda sent, size: progress.update(bar, completed=sent, total=max(size, 1))
 
 
-def duration(seconds: float) -> str:
-    """In the two largest units."""
+def format_duration(seconds: float) -> str:
+    """The duration in its two largest units."""
     whole = round(seconds)
     for size, name, below in ((3600, "h", 60), (60, "min", 1)):
         if whole >= size:
@@ -73,6 +73,6 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def _bars(console: Console, *, quiet: bool) -> Progress:
+def _make_bars(console: Console, *, quiet: bool) -> Progress:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
     return Progress(*columns, TextColumn("{task.fields[detail]}"), console=console, disable=quiet)

@@ -1,4 +1,4 @@
-"""Values as tables for people or as JSON for scripts. Owns the two output streams' formats."""
+"""Prints values as tables for people or as JSON for scripts. Owns both output formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from adapterd.errors import RowFailed
-from adapterd.terminal.progress import duration
+from adapterd.terminal.progress import format_duration
 from adapterd.values import (
     Classification,
     Completion,
@@ -38,15 +38,15 @@ MAX_TEXT_CHARS = 60
 
 
 def print_json(value: Any) -> None:
-    """One line per value, so that a stream of them can be read line by line."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+    """Prints the value as one line, so that a stream of values can be read line by line."""
+    sys.stdout.write(json.dumps(to_plain(value), ensure_ascii=False) + "\n")
     sys.stdout.flush()
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
-    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+    return [to_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -66,36 +66,37 @@ def print_line(text: str) -> None:
     Console().print(text, highlight=False)
 
 
-# ---------------------------------------------------------------- one function per value
+# ---------------------------------------------------------------- one function per type of value
 
 
 def print_prediction(prediction: Prediction, texts: Sequence[str]) -> None:
     rows = [
-        (_cropped(text), *_answer(output))
+        (_crop(text), *_format_answer(output))
         for text, output in zip(texts, prediction.outputs, strict=True)
     ]
-    title = f"{prediction.task}@{prediction.version}  {short(prediction.digest)}"
+    title = f"{prediction.task}@{prediction.version}  {shorten(prediction.digest)}"
     title += f"  {prediction.timing.total_ms:.1f} ms"
     print_table(title, ("text", "answer", "score"), rows)
 
 
-def print_pieces(pieces: Iterable[CompletionChunk], *, as_json: bool) -> None:
-    """As they come. Raises RowFailed for an input that has no text, or no more of it."""
-    for piece in pieces:
+def print_chunks(chunks: Iterable[CompletionChunk], *, as_json: bool) -> None:
+    """Prints chunks as they arrive. Raises RowFailed for an input that fails."""
+    for chunk in chunks:
         if as_json:
-            print_json(piece)
+            print_json(chunk)
         else:
-            sys.stdout.write(piece.text + ("\n" if piece.finish_reason else ""))
+            sys.stdout.write(chunk.text + ("\n" if chunk.finish_reason else ""))
             sys.stdout.flush()
-        if piece.error is not None:
-            raise RowFailed(f"input {piece.input}: {piece.error.message}", problem=piece.error.code)
+        if chunk.error is not None:
+            raise RowFailed(f"input {chunk.input}: {chunk.error.message}", problem=chunk.error.code)
 
 
 def print_tasks(tasks: Sequence[Task]) -> None:
     rows = [
-        (t.task, t.head, t.latest_version, _pairs(t.aliases), moment(t.created_at)) for t in tasks
+        (t.task, t.head, t.latest_version, _format_aliases(t.aliases), format_time(t.created_at))
+        for t in tasks
     ]
-    print_table(f"{len(tasks)} tasks", ("task", "head", "latest", "aliases", "created"), rows)
+    print_table(count(len(tasks), "task"), ("task", "head", "latest", "aliases", "created"), rows)
 
 
 def print_versions(versions: Sequence[Version]) -> None:
@@ -103,17 +104,17 @@ def print_versions(versions: Sequence[Version]) -> None:
     rows = [
         (
             f"{v.task}@{v.version}",
-            short(v.digest),
+            shorten(v.digest),
             v.kind,
             v.head,
             ", ".join(v.aliases),
             f"{v.num_parameters:,}",
             v.source,
-            moment(v.created_at),
+            format_time(v.created_at),
         )
         for v in versions
     ]
-    print_table(f"{len(versions)} versions", columns, rows)
+    print_table(count(len(versions), "version"), columns, rows)
 
 
 def print_version(version: Version) -> None:
@@ -122,7 +123,7 @@ def print_version(version: Version) -> None:
         "aliases": ", ".join(version.aliases),
         "left_out": ", ".join(version.left_out) or None,
         "warnings": "\n".join(version.warnings) or None,
-        "created_at": moment(version.created_at),
+        "created_at": format_time(version.created_at),
         "lineage": json.dumps(version.lineage, ensure_ascii=False) if version.lineage else None,
     }
     print_facts(f"{version.task}@{version.version}", facts)
@@ -131,17 +132,17 @@ def print_version(version: Version) -> None:
 def print_jobs(jobs: Sequence[Job]) -> None:
     columns = ("job", "task", "status", "phase", "done", "version", "created")
     rows = [
-        (j.id, j.task, j.status, j.phase, f"{j.progress:.0%}", j.version, moment(j.created_at))
+        (j.id, j.task, j.status, j.phase, f"{j.progress:.0%}", j.version, format_time(j.created_at))
         for j in jobs
     ]
-    print_table(f"{len(jobs)} jobs", columns, rows)
+    print_table(count(len(jobs), "job"), columns, rows)
 
 
 def print_job(job: Job) -> None:
     facts = asdict(job) | {
         "progress": f"{job.progress:.0%}",
-        "created_at": moment(job.created_at),
-        "finished_at": moment(job.finished_at) if job.finished_at else None,
+        "created_at": format_time(job.created_at),
+        "finished_at": format_time(job.finished_at) if job.finished_at else None,
         "result": json.dumps(job.result, ensure_ascii=False) if job.result else None,
     }
     print_facts(job.id, facts)
@@ -149,43 +150,48 @@ def print_job(job: Job) -> None:
 
 def print_event(event: JobEvent) -> None:
     facts = f"  {json.dumps(event.data, ensure_ascii=False)}" if event.data else ""
-    line = f"{event.number:>4}  {moment(event.created_at)}  {event.level:<5}  {event.code}  "
+    line = f"{event.number:>4}  {format_time(event.created_at)}  {event.level:<5}  {event.code}  "
     sys.stdout.write(f"{line}{event.message}{facts}\n")
     sys.stdout.flush()
 
 
-def print_estimate(task: str, found: Estimate) -> None:
-    rows = [f"{found.rows.get(name, 0):,} {name}" for name in ("train", "dev", "test")]
+def print_estimate(task: str, estimate: Estimate) -> None:
+    rows = [f"{estimate.rows.get(name, 0):,} {name}" for name in ("train", "dev", "test")]
     facts = {
         "rows": ", ".join(rows),
-        "steps": f"{found.steps:,} of all runs, if none stops early",
-        "tokens": f"{found.tokens:,}",
-        "time": f"{duration(found.seconds)} ({found.basis})",
-        "trained parameters": f"{found.trainable_parameters:,}",
-        "memory of a slot": megabytes(found.slot_bytes),
-        "memory of the optimizer": megabytes(found.optimizer_bytes),
-        "memory of kept activations": megabytes(found.cache_bytes),
-        "warnings": "\n".join(found.warnings) or None,
+        "steps": f"{estimate.steps:,} in all runs, without early stopping",
+        "tokens": f"{estimate.tokens:,}",
+        "time": f"{format_duration(estimate.seconds)} ({estimate.basis})",
+        "trained parameters": f"{estimate.trainable_parameters:,}",
+        "adapter slot memory": format_bytes(estimate.slot_bytes),
+        "optimizer memory": format_bytes(estimate.optimizer_bytes),
+        "activation cache memory": format_bytes(estimate.cache_bytes),
+        "warnings": "\n".join(estimate.warnings) or None,
     }
-    print_facts(f"{task}: nothing is queued", facts)
+    print_facts(f"Dry run for {task} (nothing was queued)", facts)
 
 
 # ---------------------------------------------------------------- cells
 
 
-def megabytes(num_bytes: int) -> str:
+def count(number: int, noun: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def format_bytes(num_bytes: int) -> str:
     return f"{num_bytes / 2**20:,.1f} MiB"
 
 
-def short(digest: str) -> str:
+def shorten(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
 
 
-def moment(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _answer(output: Output) -> tuple[str, str]:
+def _format_answer(output: Output) -> tuple[str, str]:
     match output:
         case Classification(label=label, score=score, labels=labels):
             return ", ".join(labels) or label, f"{score:.3f}"
@@ -196,8 +202,8 @@ def _answer(output: Output) -> tuple[str, str]:
         case Span(text=text, score=score):
             return text or "no answer", f"{score:.3f}"
         case Embedding(embedding=numbers):
-            shown = ", ".join(f"{number:.3f}" for number in numbers[:3])
-            return f"{shown}, … ({len(numbers)} numbers)", ""
+            first = ", ".join(f"{number:.3f}" for number in numbers[:3])
+            return f"{first}, … ({len(numbers)} dimensions)", ""
         case Relevance(score=score):
             return "", f"{score:.3f}"
         case Completion(text=text, finish_reason=reason):
@@ -206,9 +212,9 @@ def _answer(output: Output) -> tuple[str, str]:
             return f"{code}: {message}", ""
 
 
-def _cropped(text: str) -> str:
+def _crop(text: str) -> str:
     return text if len(text) <= MAX_TEXT_CHARS else text[: MAX_TEXT_CHARS - 1] + "…"
 
 
-def _pairs(aliases: Mapping[str, int]) -> str:
+def _format_aliases(aliases: Mapping[str, int]) -> str:
     return ", ".join(f"{name} → {version}" for name, version in sorted(aliases.items()))

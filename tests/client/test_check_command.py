@@ -26,7 +26,13 @@ def typos(tmp_path: Path) -> Path:
 def test_findings_are_a_table_for_people(run: Run, typos: Path, where: tuple[str, ...]) -> None:
     ran = run("check", typos, "--head", "classify", *where)
     assert ran.code == 0, ran.err
-    for word in ("label_typo", "warning", "misspelt 'glad'", "line 81: x0", "would train a lora"):
+    for word in (
+        "label_typo",
+        "warning",
+        "misspelt 'glad'",
+        "line 81: x0",
+        "Ready to train: `lora`",
+    ):
         assert word in ran.out
 
 

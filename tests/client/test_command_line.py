@@ -133,7 +133,7 @@ def test_predict_refuses_lines_that_are_not_utf_8(
         monkeypatch.setattr("sys.stdin", stdin)
         ran = run("predict", task, "-")
     assert ran.code == ExitCode.REFUSED
-    assert "stdin are not utf-8" in ran.err
+    assert "stdin is not utf-8" in ran.err
 
 
 def test_an_empty_second_text_makes_a_pair_all_the_same(run: Run, task: str) -> None:

@@ -138,7 +138,7 @@ def test_the_command_registers_with_settings_of_the_head(
     ran = run("adapters", "register", "short", adapter, "--set", "dimensions=4", "--json")
     assert ran.code == 0, ran.err
     shown = run("predict", "short", "a text")
-    assert "(4 numbers)" in shown.out
+    assert "(4 dimensions)" in shown.out
     cut = run("predict", "short", "a text", "--dimensions", "2", "--json").json()
     assert len(cut["outputs"][0]["embedding"]) == 2
 

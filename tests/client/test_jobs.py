@@ -12,7 +12,7 @@ import pytest
 from adapterd import AsyncClient, Client
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.errors import Refused
-from adapterd.terminal.progress import duration
+from adapterd.terminal.progress import format_duration
 from adapterd.values import Job, JobEvent
 from tests.client.test_command_line import Run, run
 
@@ -133,4 +133,4 @@ def test_a_dry_run_prints_what_it_would_take(run: Run, rows: Path) -> None:
     [(0.4, "0 s"), (59, "59 s"), (61, "1 min 1 s"), (3599, "59 min 59 s"), (7380, "2 h 3 min")],
 )
 def test_a_duration_is_said_in_its_two_largest_units(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
