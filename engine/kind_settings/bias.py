@@ -7,7 +7,7 @@ from typing import ClassVar
 from engine.kind_settings.kind_settings import KindSettings, Layers, Targets
 
 
-class BiasSettings(KindSettings):
+class BiasSettings(KindSettings, frozen=True):
     """One learned shift per output of a linear."""
 
     default_learning_rate: ClassVar[float] = 5e-3

@@ -7,7 +7,7 @@ from typing import ClassVar
 from engine.kind_settings.kind_settings import KindSettings
 
 
-class HeadOnlySettings(KindSettings):
+class HeadOnlySettings(KindSettings, frozen=True):
     """No adapter at all."""
 
     default_learning_rate: ClassVar[float] = 5e-3

@@ -9,7 +9,7 @@ from pydantic import Field
 from engine.kind_settings.kind_settings import KindSettings, Layers, ModuleName, Targets
 
 
-class Ia3Settings(KindSettings):
+class Ia3Settings(KindSettings, frozen=True):
     """Learned scales of linears."""
 
     default_learning_rate: ClassVar[float] = 1e-2
@@ -17,8 +17,7 @@ class Ia3Settings(KindSettings):
 
     targets: Targets = None
     feedforward: tuple[ModuleName, ...] | None = Field(
-        None,
-        description="those of an `ia3`'s `targets` that are scaled where they read; "
-        "none: (IA)³'s own",
+        default=None,
+        description="those `targets` of an `ia3` whose input is scaled; default: those of (IA)³",
     )
     layers: Layers = None

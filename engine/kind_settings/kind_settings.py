@@ -8,31 +8,31 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+
+from engine.kind_settings.number_types import Whole
 
 #: the name of a module or the end of its path
 ModuleName = Annotated[str, Field(min_length=1)]
 Targets = Annotated[
     Annotated[tuple[ModuleName, ...], Field(min_length=1)] | None,
     Field(
-        description="linears a `lora`, `ia3` or `bias` adapts, by name or its ending; "
-        "none: all, or (IA)³'s own"
+        description="linears that a `lora`, `ia3` or `bias` adapts, by name or ending; default: "
+        "all, or those of (IA)³"
     ),
 ]
 Layers = Annotated[
-    Annotated[tuple[int, ...], Field(min_length=1)] | int | None,
-    Field(description="layers to adapt, or how many from the top; none: the upper half"),
+    Annotated[tuple[Whole, ...], Field(min_length=1)] | Whole | None,
+    Field(description="layers to adapt, or how many from the top; default: the upper half"),
 ]
 #: where a kind acts, rather than what it is: alike for every kind that has them
 PLACEMENT = ("targets", "layers")
 
 
-class KindSettings(BaseModel):
+class KindSettings(BaseModel, frozen=True):
     """The settings of one kind. `None` leaves the choice to the kind or the base, as the help text
     says.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     #: the peak learning rate where none is chosen. Adapters take about ten times the rate of full
     #: fine-tuning, and more the fewer weights they have

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from trainer.settings.schedule import DEFAULT_LEARNING_RATES, Schedule, learning_rate_warning
+from engine.kind_settings import KIND_SETTINGS
+from trainer.settings.schedule import Schedule, learning_rate_warning
 
 
 def test_the_rate_rises_to_its_peak_and_falls_to_nothing() -> None:
@@ -37,9 +38,9 @@ def test_a_constant_rate_rises_and_stays() -> None:
     assert schedule.rate(0) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("kind", sorted(DEFAULT_LEARNING_RATES))
+@pytest.mark.parametrize("kind", sorted(KIND_SETTINGS))
 def test_a_kind_s_own_rate_is_not_warned_about(kind: str) -> None:
-    assert learning_rate_warning(kind, DEFAULT_LEARNING_RATES[kind]) is None
+    assert learning_rate_warning(kind, KIND_SETTINGS[kind].default_learning_rate) is None
 
 
 def test_a_rate_outside_the_usual_range_is_warned_about() -> None:

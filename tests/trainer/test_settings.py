@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic.fields import FieldInfo
 
+from engine.kind_settings import KIND_SETTINGS
 from engine.testing.fake_base import fake_info
 from trainer.errors import BadSetting
 from trainer.jobs.stored_job import spec_of
@@ -258,3 +259,8 @@ def test_a_word_is_a_word(name: str, value: Any) -> None:
         return
     with pytest.raises(BadSetting, match=f"{name} is .* it must be one of"):
         TrainingSettings.parse({name: value})
+
+
+def test_the_settings_of_every_kind_are_inherited_from_its_declaration() -> None:
+    for declared in KIND_SETTINGS.values():
+        assert issubclass(TrainingSettings, declared)

@@ -10,12 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from engine.heads import HEADS
+from engine.kind_settings import KIND_SETTINGS
 from trainer.data_checks.few_rows import FEW_PER_CLASS, FEW_ROWS
 from trainer.data_checks.finding import Finding, Severity
 from trainer.data_checks.subject import Subject
 from trainer.jobs.values import JobSpec
 from trainer.recipe.recipe import OF_TRAINING, PROMPT
-from trainer.settings.kind_settings import KIND_SETTINGS
 
 _ALONE = "head_only"
 #: an epoch of so few rows is a step or two
@@ -74,7 +74,7 @@ def _own_choice(spec: JobSpec, kind: str) -> str | None:
     """What says that the caller wants an adapter: its kind, or a setting that only kinds have; of
     a prompt whatever says that something is trained.
     """
-    of_kinds = {name for names in KIND_SETTINGS.values() for name in names}
+    of_kinds = {name for kind in KIND_SETTINGS.values() for name in kind.names()}
     own = {"kind", "search", *of_kinds, *(OF_TRAINING if kind == PROMPT else [])}
     return next((name for name in spec.chosen if name in own), None)
 

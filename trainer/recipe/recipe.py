@@ -11,6 +11,7 @@ from typing import Any
 from engine.families import FAMILIES
 from engine.heads import HEADS, find_head, is_generation
 from engine.heads.generate import GenerationHead
+from engine.kind_settings import KIND_SETTINGS
 from engine.port import EngineInfo, LossOptions, OpenTraining
 from engine.text.windows import window_problem
 from trainer.dataset.batches import num_batches
@@ -20,8 +21,6 @@ from trainer.jobs.values import JobSpec
 from trainer.readers.example import Example
 from trainer.recipe.modules import check_modules, usual_layers
 from trainer.recipe.unfreezing import check_unfreezing
-from trainer.settings.kind_settings import KIND_SETTINGS
-from trainer.settings.schedule import DEFAULT_LEARNING_RATES
 from trainer.settings.settings import TrainingSettings
 
 #: heads whose targets are numbers rather than choices
@@ -136,7 +135,7 @@ def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dic
 
     Layers are the one choice made here.
     """
-    chosen = {name: getattr(settings, name) for name in KIND_SETTINGS[kind]}
+    chosen = {name: getattr(settings, name) for name in KIND_SETTINGS[kind].names()}
     if "layers" in chosen and chosen["layers"] is None:
         chosen["layers"] = usual
     return {
@@ -150,8 +149,8 @@ def learning_rate(spec: JobSpec) -> float:
     """Raises BadSetting where nothing is trained."""
     if spec.kind == PROMPT:
         raise BadSetting(f"kind is {PROMPT}, which trains nothing and has no rate.", name="kind")
-    _one_of("kind", spec.kind, sorted(DEFAULT_LEARNING_RATES))
-    return spec.settings.learning_rate or DEFAULT_LEARNING_RATES[spec.kind]
+    _one_of("kind", spec.kind, sorted(KIND_SETTINGS))
+    return spec.settings.learning_rate or KIND_SETTINGS[spec.kind].default_learning_rate
 
 
 def _one_of(name: str, value: str, choices: list[str]) -> None:
@@ -188,8 +187,8 @@ def _check_kind_settings(spec: JobSpec) -> None:
             "dora and lora_bias are both set; a product with learned magnitudes has no bias.",
             name="lora_bias",
         )
-    own, plain = KIND_SETTINGS[spec.kind], TrainingSettings()
-    others = {name for names in KIND_SETTINGS.values() for name in names} - set(own)
+    own, plain = KIND_SETTINGS[spec.kind].names(), TrainingSettings()
+    others = {name for kind in KIND_SETTINGS.values() for name in kind.names()} - set(own)
     for name in sorted(others):
         if getattr(spec.settings, name) != getattr(plain, name):
             raise BadSetting(

@@ -9,12 +9,11 @@ from dataclasses import replace
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from engine.kind_settings import KIND_SETTINGS, PLACEMENT
 from engine.port import EngineInfo
 from trainer.errors import BadSetting
 from trainer.jobs.values import JobSpec
 from trainer.recipe.modules import usual_layers
-from trainer.settings.kind_settings import KIND_SETTINGS, OF_ANY_KIND
-from trainer.settings.schedule import DEFAULT_LEARNING_RATES
 from trainer.settings.search_settings import SearchSettings
 from trainer.settings.settings import TrainingSettings
 
@@ -61,18 +60,23 @@ def differences(spec: JobSpec, candidate: JobSpec) -> dict[str, Any]:
 
 def usual_space(kind: str, spec: JobSpec, info: EngineInfo) -> dict[str, Any]:
     """What is worth trying with a kind on this base, around what the job says."""
-    rate, epochs, num = DEFAULT_LEARNING_RATES[kind], spec.settings.epochs, info.num_layers
+    rate, epochs, num = (
+        KIND_SETTINGS[kind].default_learning_rate,
+        spec.settings.epochs,
+        info.num_layers,
+    )
     least = spec.settings.unfreeze + 1
     space: dict[str, Any] = {
         "learning_rate": {"low": rate / 3, "high": rate * 3, "log": True},
         "dropout": [0.0, 0.1, 0.2],
         "epochs": sorted({max(least, round(epochs * 0.6)), epochs, min(200, round(epochs * 1.6))}),
     }
-    if kind == "lora" and spec.settings.rank_pattern is None:
-        space["rank"] = [4, 8, 16, 32]
-    if kind == "bottleneck":
-        space["reduction"] = [size for size in (8, 16, 32) if size <= info.hidden_size]
-    if kind != "head_only" and spec.settings.targets is None and spec.settings.rank_pattern is None:
+    space |= KIND_SETTINGS[kind].search_space(spec.settings, info.hidden_size)
+    if (
+        "layers" in KIND_SETTINGS[kind].names()
+        and spec.settings.targets is None
+        and spec.settings.rank_pattern is None
+    ):
         space["layers"] = sorted({max(1, num // 3), usual_layers(info) or num, num})
     return space
 
@@ -87,7 +91,7 @@ def usual_kinds(spec: JobSpec, info: EngineInfo) -> list[str]:
 def differs_by_kind(spec: JobSpec) -> bool:
     """Whether its owner said more of the kind than its name; another kind would lose that."""
     plain = TrainingSettings()
-    own = [name for name in KIND_SETTINGS[spec.kind] if name not in OF_ANY_KIND]
+    own = [name for name in KIND_SETTINGS[spec.kind].names() if name not in PLACEMENT]
     return any(getattr(spec.settings, name) != getattr(plain, name) for name in own)
 
 
@@ -111,7 +115,8 @@ def _drawn(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo
             name="search",
         )
     given = space if space is not None else usual_space(kind, spec, info)
-    others = {name for names in KIND_SETTINGS.values() for name in names} - {*KIND_SETTINGS[kind]}
+    of_kinds = {name for each in KIND_SETTINGS.values() for name in each.names()}
+    others = of_kinds - {*KIND_SETTINGS[kind].names()}
     raw = {
         name: _value(trial, name, choices)
         for name, choices in given.items()

@@ -1,4 +1,4 @@
-"""The learning rate of each step, and what a kind wants when nobody says. Pure numbers."""
+"""The learning rate of each step, and the warning about an unusual peak. Pure numbers."""
 
 from __future__ import annotations
 
@@ -7,18 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from engine.kind_settings import KIND_SETTINGS
+
 #: how the rate falls after the warm-up
 Shape = Literal["linear", "cosine", "constant"]
-#: adapters want about ten times what full fine-tuning wants, and the fewer weights the more
-DEFAULT_LEARNING_RATES = {
-    "lora": 1e-3, "bottleneck": 1e-3, "ia3": 1e-2, "bias": 5e-3, "head_only": 5e-3,
-}  # fmt: skip
-#: where the kinds usually learn, in the literature and in our own trials
-SANE_LEARNING_RATES = {
-    "lora": (1e-4, 1e-2), "bottleneck": (1e-4, 1e-2), "ia3": (5e-4, 5e-2), "bias": (1e-4, 3e-2),
-    "head_only": (1e-4, 5e-2),
-}  # fmt: skip
-#: of all weights at once; with it an adapter hardly leaves its beginning
+#: usual for full fine-tuning; an adapter hardly leaves its initial weights with it
 FULL_LEARNING_RATES = (1e-5, 5e-5)
 #: what is left of the peak at a share of the way from the warm-up to the end
 _DECAYS: dict[Shape, Callable[[float], float]] = {
@@ -48,14 +41,14 @@ class Schedule:
 
 def learning_rate_warning(kind: str, rate: float) -> str | None:
     """A sentence where the rate is outside what the kind usually learns with."""
-    low, high = SANE_LEARNING_RATES[kind]
+    low, high = KIND_SETTINGS[kind].usual_learning_rates
     if low <= rate <= high:
         return None
-    usual = f"{kind} usually learns with {low:g} to {high:g}"
+    usual = f"{kind} usually learns with rates from {low:g} to {high:g}"
     full_low, full_high = FULL_LEARNING_RATES
     if full_low <= rate <= full_high:
         return (
             f"The learning rate {rate:g} belongs to full fine-tuning ({full_low:g} to "
-            f"{full_high:g}); {usual}, and would hardly move."
+            f"{full_high:g}); {usual}, and would hardly learn."
         )
-    return f"The learning rate {rate:g} is {'above' if rate > high else 'below'} it: {usual}."
+    return f"The learning rate {rate:g} is {'high' if rate > high else 'low'}: {usual}."

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool
 
-from trainer.settings.number_types import Whole
+from engine.kind_settings.number_types import Whole
 
 #: no setting is larger, and the width of a range has to be finite, too
 _LARGEST = 2.0**31

@@ -7,23 +7,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, StrictBool, StrictStr, ValidationError, field_validator
+from pydantic import BaseModel, Field, StrictBool, ValidationError, field_validator
 
-from trainer.settings.number_types import Real, Whole, read_whole
+from engine.kind_settings import (
+    BiasSettings,
+    BottleneckSettings,
+    HeadOnlySettings,
+    Ia3Settings,
+    LoraSettings,
+)
+from engine.kind_settings.number_types import Real, Whole, read_whole
 from trainer.settings.schedule import Shape
 from trainer.settings.search_settings import SearchSettings
 from trainer.settings.sentences import bad_setting
 
-_Rank = Annotated[Whole, Field(ge=1, le=256)]
-_Alpha = Annotated[Real, Field(ge=1e-3, le=4096)]
 _Weight = Annotated[Real, Field(gt=0)]
-_Name = Annotated[StrictStr, Field(min_length=1)]
 
 
-class TrainingSettings(BaseModel, frozen=True, extra="forbid"):
-    """How to train. `None` leaves the choice to the adapter kind, the head or the base, as the
-    description of the setting says.
-    """
+class _LearningSettings(BaseModel, frozen=True):
+    """How any kind and any head learns."""
 
     epochs: Whole = Field(default=5, ge=1, le=200, description="passes over the training rows")
     batch_rows: Whole = Field(default=32, ge=1, le=1024, description="rows per optimizer step")
@@ -87,62 +89,23 @@ class TrainingSettings(BaseModel, frozen=True, extra="forbid"):
         le=32768,
         description="tokens that neighbouring windows share; default: a quarter of the text in one",
     )
-    rank: _Rank = Field(default=8, description="rank of a `lora`")
-    alpha: _Alpha | None = Field(
-        default=None, description="a `lora` is scaled by alpha / rank; default: the rank"
-    )
-    rslora: StrictBool = Field(default=False, description="scale a `lora` by alpha / √rank")
-    dora: StrictBool = Field(default=False, description="a `lora` with learned magnitudes (DoRA)")
-    rank_pattern: dict[str, _Rank] | None = Field(
-        default=None,
-        min_length=1,
-        description="ranks of single linears of a `lora`, by name or ending: {name: rank}",
-    )
-    alpha_pattern: dict[str, _Alpha] | None = Field(
-        default=None,
-        min_length=1,
-        description="alphas of single linears of a `lora`, by name or ending: {name: alpha}",
-    )
-    lora_bias: StrictBool = Field(
-        default=False, description="a bias in the second product of a `lora`; not with `dora`"
-    )
-    bias: Literal["none", "lora_only", "all"] | None = Field(
-        default=None,
-        description="biases of the base that a `lora` trains too: those of the adapted linears, or "
-        "all; default: none",
-    )
-    variant: Literal["houlsby", "pfeiffer", "parallel"] | None = Field(
-        default=None, description="variant of a `bottleneck`; default: houlsby, two per layer"
-    )
-    reduction: Whole | None = Field(
-        default=None,
-        ge=1,
-        le=1024,
-        description="a `bottleneck` is hidden size / reduction wide; default: set by its variant",
-    )
-    activation: (
-        Literal["relu", "gelu", "gelu_new", "swish", "silu", "tanh", "sigmoid", "leakyrelu"] | None
-    ) = Field(default=None, description="activation of a `bottleneck`; default: set by its variant")
-    scaling: Real | None = Field(
-        default=None,
-        ge=1e-3,
-        le=1e3,
-        description="factor on the output of a `bottleneck`; default: set by its variant",
-    )
-    targets: tuple[_Name, ...] | None = Field(
-        default=None,
-        min_length=1,
-        description="linears that a `lora`, `ia3` or `bias` adapts, by name or ending; default: "
-        "all, or those of (IA)³",
-    )
-    feedforward: tuple[_Name, ...] | None = Field(
-        default=None,
-        description="those `targets` of an `ia3` whose input is scaled; default: those of (IA)³",
-    )
-    layers: tuple[Whole, ...] | Whole | None = Field(
-        default=None,
-        description="layers to adapt, or how many from the top; default: the upper half",
-    )
+
+    @field_validator("class_weights", mode="before")
+    @classmethod
+    def _check_class_weights(cls, value: Any) -> Any:
+        if value in (None, "balanced") or (isinstance(value, Mapping) and value):
+            return value
+        raise ValueError(f"must be 'balanced' or an object of labels and weights, not {value!r}")
+
+
+class TrainingSettings(
+    HeadOnlySettings, BiasSettings, Ia3Settings, BottleneckSettings, LoraSettings,
+    _LearningSettings, frozen=True, extra="forbid",
+):  # fmt: skip
+    """How to train. `None` leaves the choice to the adapter kind, the head or the base, as the
+    description of the setting says. The settings of a kind are inherited from its declaration.
+    """
+
     unfreeze: Whole = Field(
         default=0,
         ge=0,
@@ -202,13 +165,6 @@ class TrainingSettings(BaseModel, frozen=True, extra="forbid"):
         """The limit on a row's tokens; `None`: the base's own."""
         limits = (self.window, self.max_tokens)
         return min((limit for limit in limits if limit is not None), default=None)
-
-    @field_validator("class_weights", mode="before")
-    @classmethod
-    def _check_class_weights(cls, value: Any) -> Any:
-        if value in (None, "balanced") or (isinstance(value, Mapping) and value):
-            return value
-        raise ValueError(f"must be 'balanced' or an object of labels and weights, not {value!r}")
 
     @field_validator("layers", mode="before")
     @classmethod
