@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from adapters_registry.values import Version
 from engine.errors import EngineError, NotLoaded
 from engine.port import Compose, EnginePort, Loaded, Unload
-from server.dispatch.residency import Lease, Residency
+from server.dispatch.residency import Residency, ResidentLease
 from server.errors import Overloaded, Stale
 
 #: how many compositions the engine may keep, of all tenants and of one, beside those in use
@@ -23,7 +23,7 @@ _KEPT, _KEPT_OF_ONE = 64, 16
 _IN_USE_OF_ONE = 32
 
 
-class JointLease:
+class CompositionLease:
     """A promise that a composition and all its adapters stay loaded until `release`."""
 
     __slots__ = ("_counts", "_leases", "digest", "generation", "num_bytes")
@@ -32,7 +32,7 @@ class JointLease:
         self,
         digest: str,
         num_bytes: int,
-        leases: Sequence[Lease],
+        leases: Sequence[ResidentLease],
         counts: Counter[str],
     ) -> None:
         self.digest = digest
@@ -42,9 +42,9 @@ class JointLease:
         self._counts = counts
         counts[digest] += 1
 
-    def again(self) -> JointLease:
+    def again(self) -> CompositionLease:
         leases = [lease.again() for lease in self._leases]
-        return JointLease(self.digest, self.num_bytes, leases, self._counts)
+        return CompositionLease(self.digest, self.num_bytes, leases, self._counts)
 
     def release(self) -> None:
         """Give it back; a second release does nothing."""
@@ -71,12 +71,14 @@ class Compositions:
         #: whose each is, the least recently used first
         self._known: OrderedDict[str, str] = OrderedDict()
 
-    async def acquire(self, first: Version, parts: Sequence[tuple[Version, float]]) -> JointLease:
+    async def acquire(
+        self, first: Version, parts: Sequence[tuple[Version, float]]
+    ) -> CompositionLease:
         """A lease on the weighted sum of `parts` under the head of `first`. Raises Overloaded
         where its tenant has too many others in use.
         """
         versions = {version.digest: version for version in (first, *(v for v, _ in parts))}
-        leases: list[Lease] = []
+        leases: list[ResidentLease] = []
         try:
             for version in versions.values():
                 leases.append(await self._residency.acquire(version))
@@ -93,10 +95,14 @@ class Compositions:
                 lease.release()
 
     async def _leased(
-        self, digest: str, first: Version, weights: Mapping[str, float], leases: Sequence[Lease]
-    ) -> JointLease:
+        self,
+        digest: str,
+        first: Version,
+        weights: Mapping[str, float],
+        leases: Sequence[ResidentLease],
+    ) -> CompositionLease:
         # leased before it is made: another composition must not push it out in between
-        joint = JointLease(digest, 0, [lease.again() for lease in leases], self._leases)
+        joint = CompositionLease(digest, 0, [lease.again() for lease in leases], self._leases)
         try:
             joint.num_bytes = await self._compose(digest, first, weights)
         except BaseException:

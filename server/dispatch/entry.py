@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from engine.port import Array, Failure, Sampling, SequenceOutput
-from server.dispatch.bare_lease import BareLease
-from server.dispatch.compositions import JointLease
-from server.dispatch.residency import Lease
 
 
 class RowTokens(NamedTuple):
@@ -30,6 +27,28 @@ class Answer(NamedTuple):
     rows: Sequence[Array | SequenceOutput | Failure]
     queue_s: float
     compute_s: float
+
+
+class Lease(Protocol):
+    """A promise that what a digest names stays loaded in one generation of the engine."""
+
+    @property
+    def digest(self) -> str:
+        """Of what must be in a slot; "" for the bare base, which needs none."""
+        ...
+
+    @property
+    def num_bytes(self) -> int: ...
+    @property
+    def generation(self) -> int: ...
+
+    def again(self) -> Lease:
+        """A second lease on the same."""
+        ...
+
+    def release(self) -> None:
+        """Gives it back; a second release does nothing."""
+        ...
 
 
 class OutputProcessor(Protocol):
@@ -61,7 +80,7 @@ class Entry:
     priority: int
     deadline: float | None
     enqueued_at: float
-    lease: Lease | JointLease | BareLease
+    lease: Lease
     future: asyncio.Future[Answer]
     #: how many tokens may be generated after its one row; 0: the rows are only predicted
     max_tokens: int = 0

@@ -17,14 +17,17 @@ from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import EnginePort, FreeSequences, Generate, Generated
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry
-from server.dispatch.generation_budget import GenerationBudget, GenerationLimits
-from server.dispatch.generation_scheduler import GenerationScheduler
-from server.dispatch.observer import GenerationObserver
+from server.dispatch.generation_scheduler import (
+    GenerationBudget,
+    GenerationLimits,
+    GenerationScheduler,
+)
 from server.dispatch.request_queue import RequestQueue
 from server.dispatch.residency import Residency
 from server.dispatch.sequence import RunningSequence, reason_of
 from server.dispatch.slots import SlotTable
 from server.errors import DeadlinePassed, Draining, Stale
+from server.observers import GenerationObserver
 
 _log = logging.getLogger(__name__)
 #: how long a text that waits for a slot sleeps at most; it is woken when one is free

@@ -11,24 +11,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.values import Version
 from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
 from engine.port import EnginePort, File, Load, Loaded, Unload
-from server.dispatch.engine_wait import wait_until_alive
+from server.observers import LoadObserver
 
 #: a fresh digest cannot be evicted for so long, so that whoever asked for it can lease it
 _FRESH_S = 1.0
 _MAX_FAILURES = 10_000
-
-
-class LoadObserver(Protocol):
-    """Hears of loads; the metrics."""
-
-    def loaded(self, seconds: float) -> None: ...
-    def load_failed(self) -> None: ...
+#: longer than a base takes to load; a call's own deadline may end the wait before
+_RESTART_S = 30.0
+_POLL_S = 0.05
 
 
 class _Resident:
@@ -41,7 +36,7 @@ class _Resident:
         self.leases = 0
 
 
-class Lease:
+class ResidentLease:
     """A promise that the digest stays loaded until `release`.
 
     On an engine that died it holds nothing.
@@ -57,11 +52,11 @@ class Lease:
         self.num_bytes = resident.num_bytes
         self.generation = generation
 
-    def again(self) -> Lease:
+    def again(self) -> ResidentLease:
         """A second lease on the same weights."""
         if self._resident is None:
             raise ValueError("the lease was already released")
-        return Lease(self._residency, self._resident, self.generation)
+        return ResidentLease(self._residency, self._resident, self.generation)
 
     def release(self) -> None:
         """Give it back; a second release does nothing."""
@@ -111,16 +106,16 @@ class Residency:
     def num_leases(self) -> int:
         return sum(resident.leases for resident in self._residents.values())
 
-    def lease(self, digest: str) -> Lease | None:
+    def lease(self, digest: str) -> ResidentLease | None:
         """A lease if the digest is resident now."""
         self._follow_engine()
         resident = self._residents.get(digest)
         if resident is None:
             return None
         self._residents.move_to_end(digest)
-        return Lease(self, resident, self._generation)
+        return ResidentLease(self, resident, self._generation)
 
-    async def acquire(self, version: Version) -> Lease:
+    async def acquire(self, version: Version) -> ResidentLease:
         """A lease, loading if need be.
 
         A caller who hangs up does not stop the load that others wait for.
@@ -233,6 +228,19 @@ class Residency:
             if not resident.leases and resident.fresh_until <= now:
                 self.forget(resident.digest)
                 excess -= resident.num_bytes
+
+
+async def wait_until_alive(port: EnginePort, within_s: float = _RESTART_S) -> None:
+    """Returns at once while the engine lives; else waits for it to be restarted.
+
+    Raises EngineGone if that takes too long.
+    """
+    try:
+        async with asyncio.timeout(within_s):
+            while not port.is_alive:  # noqa: ASYNC110 it changes in another thread
+                await asyncio.sleep(_POLL_S)
+    except TimeoutError:
+        raise EngineGone from None
 
 
 def _check_base(version: Version, fingerprint: str) -> None:

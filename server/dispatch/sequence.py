@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from engine.port import Failure, Row, SequenceOutput, StartSequence, TokenLogprob
 from server.dispatch.entry import Answer, Entry
-from server.dispatch.observer import GenerationObserver
 from server.errors import DeadlinePassed
+from server.observers import GenerationObserver
 
 #: how a text ends that a stop string ended; the engine says the same of its end tokens
 _STOP = "stop"

@@ -37,7 +37,7 @@ class EntryFactory:
         """One entry for each chunk, with a lease of its own. `parts` are the versions whose
         adapters act, weighted, in place of the model's own; without any the model's acts.
         """
-        lease = await self._leases.of(model.version, parts)
+        lease = await self._leases.acquire(model.version, parts)
         try:
             if request.barrier is not None:
                 await request.barrier.arrive()

@@ -14,12 +14,12 @@ from server.auth.caller import Caller
 from server.dispatch.request_queue import RequestQueue
 from server.errors import DeadlinePassed
 from server.limits import CallLimits
+from server.observers import PredictObserver
 from server.service.answers import CallResult, check_parameters
 from server.service.call_barrier import CallBarrier
 from server.service.generate.service import GenerateService
 from server.service.model_resolver import ModelResolver
 from server.service.predict.service import PredictService
-from server.service.predict_observer import PredictObserver
 from server.service.requests import GenerationRequest, PredictRequest
 from server.service.resolved_model import ResolvedModel
 from server.service.task_timer import TaskTimer

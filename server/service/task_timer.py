@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from server.error_table import fault_of
-from server.service.predict_observer import PredictObserver
+from server.observers import PredictObserver
 
 
 class TaskTimer:

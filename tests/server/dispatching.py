@@ -15,7 +15,7 @@ from engine import port
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.request_queue import QueueLimits, RequestQueue
-from server.dispatch.residency import Lease, Residency
+from server.dispatch.residency import Residency, ResidentLease
 from server.dispatch.scheduler import BatchLimits
 from server.dispatch.slots import SlotTable
 from server.metrics.metrics import Metrics
@@ -55,13 +55,13 @@ class DispatchEnv:
     def version(self, task: str = "mood", seed: int = 0) -> Version:
         return publish(self.registry, task, seed=seed)
 
-    async def lease(self, task: str = "mood", seed: int = 0) -> Lease:
+    async def lease(self, task: str = "mood", seed: int = 0) -> ResidentLease:
         return await self.residency.acquire(self.version(task, seed))
 
-    async def call(self, lease: Lease, *rows: list[int], **changes: Any) -> list[Answer]:
+    async def call(self, lease: ResidentLease, *rows: list[int], **changes: Any) -> list[Answer]:
         return await self.batcher.run([entry(lease.again(), *(rows or ([1, 2],)), **changes)])
 
-    async def calls(self, *leases: Lease) -> list[asyncio.Task[list[Answer]]]:
+    async def calls(self, *leases: ResidentLease) -> list[asyncio.Task[list[Answer]]]:
         """One call per lease, all of them queued."""
         tasks = [asyncio.create_task(self.call(lease)) for lease in leases]
         await settled()
@@ -72,7 +72,7 @@ class DispatchEnv:
         return [step for _, step in self.engine.held]
 
 
-def entry(lease: Lease, *rows: list[int], **changes: Any) -> Entry:
+def entry(lease: ResidentLease, *rows: list[int], **changes: Any) -> Entry:
     made = Entry(
         rows=[RowTokens(ids, [0] * len(ids)) for ids in rows],
         cost=sum(map(len, rows)),

@@ -12,8 +12,7 @@ from engine.errors import BadAdapter, EngineGone, OutOfMemory, WrongBase
 from engine.port import Load, Unload
 from engine.testing.fake_engine import FakeEngine
 from server.dispatch import residency
-from server.dispatch.engine_wait import wait_until_alive
-from server.dispatch.residency import Residency
+from server.dispatch.residency import Residency, wait_until_alive
 from tests.server.build import publish
 from tests.server.dispatching import DispatchEnv
 

@@ -15,10 +15,10 @@ from engine.errors import EngineGone, OutOfMemory
 from engine.port import FreeSequences, Generate, SequenceOutput
 from engine.testing.fake_engine import FakeEngine
 from server.dispatch.entry import Answer, Entry
-from server.dispatch.generation_budget import GenerationLimits
 from server.dispatch.generation_loop import GenerationLoop
+from server.dispatch.generation_scheduler import GenerationLimits
 from server.dispatch.request_queue import QueueLimits, RequestQueue
-from server.dispatch.residency import Lease
+from server.dispatch.residency import ResidentLease
 from server.errors import DeadlinePassed
 from server.metrics.generation_metrics import WritingMetrics
 from server.metrics.metrics import Metrics
@@ -64,12 +64,12 @@ class Desk(DispatchEnv):
         )
         return self.writer
 
-    async def draft(self, seed: int = 0) -> Lease:
+    async def draft(self, seed: int = 0) -> ResidentLease:
         version = publish(self.registry, "draft", seed=seed, head=HEAD)
         return await self.residency.acquire(version)
 
     def write(
-        self, lease: Lease, length: int, most: int = 5, **changes: Any
+        self, lease: ResidentLease, length: int, most: int = 5, **changes: Any
     ) -> asyncio.Task[Answer]:
         made = entry(lease.again(), [7] * length, **{"max_tokens": most} | changes)
         return asyncio.create_task(self.answer(made))

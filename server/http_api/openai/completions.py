@@ -16,7 +16,7 @@ from server.http_api.openai.body import FIXED, SAMPLING, Body, documented, is_to
 from server.http_api.openai.shape import Shape
 from server.http_api.route import GuardedRoute
 from server.service.completion import CompletionChunk, CompletionToken
-from server.service.inputs.token_ids import TokenIds
+from server.service.inputs.inputs import TokenIds
 from server.service.sampling_params import parse_sampling_params
 from server.service.service import Service
 from server.service.values import Parameters

@@ -15,7 +15,7 @@ from server.errors import BadParameter
 from server.http_api.openai.body import Body, documented, is_tokens
 from server.http_api.predict import unless_gone
 from server.http_api.route import GuardedRoute
-from server.service.inputs.token_ids import TokenIds
+from server.service.inputs.inputs import TokenIds
 from server.service.service import Service
 from server.service.values import Parameters, Prediction, RowError
 

@@ -21,7 +21,7 @@ from server.errors import DeadlinePassed, Stale
 from server.service.completion import CompletionChunk
 from server.service.entries import EntryFactory, retry_once_if_stale
 from server.service.generate.completion_processor import CompletionProcessor
-from server.service.generate.token_texts import TokenTexts
+from server.service.generate.detokenizer import TokenTexts
 from server.service.inputs.tokenization import TextRow
 from server.service.requests import GenerationRequest
 from server.service.resolved_model import ResolvedModel

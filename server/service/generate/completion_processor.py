@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from engine.port import Failure, SequenceOutput, TokenLogprob
 from engine.text.tokenizer import Tokenizer
 from server.service.completion import CompletionChunk, CompletionToken, Usage
-from server.service.generate.detokenizer import IncrementalDetokenizer
-from server.service.generate.token_texts import TokenTexts
+from server.service.generate.detokenizer import IncrementalDetokenizer, TokenTexts
 from server.service.values import RowError
 
 

@@ -12,8 +12,7 @@ from engine.text.prompts import Asked, Prompter
 from engine.text.tokenizer import bare_encoding
 from server.errors import EmptyInput, InputTooLong, NotMessages, WrongInput
 from server.pools.work_pool import WorkPool
-from server.service.inputs.inputs import read_input
-from server.service.inputs.token_ids import TokenIds
+from server.service.inputs.inputs import TokenIds, read_input
 from server.service.inputs.tokenization import Outputs, TextRow
 from server.service.values import RowError
 

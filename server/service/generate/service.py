@@ -18,16 +18,16 @@ from engine.text.tokenizer import Tokenizer
 from server.dispatch.generation_loop import GenerationLoop
 from server.errors import DeadlinePassed
 from server.limits import CallLimits
+from server.observers import PredictObserver
 from server.pools.work_pool import WorkPool
 from server.service.answers import CallResult, check_compose, completion_output
 from server.service.entries import EntryFactory
 from server.service.generate.call import GenerationCall
+from server.service.generate.detokenizer import TokenTexts
 from server.service.generate.prompts import PromptReader
-from server.service.generate.token_texts import TokenTexts
-from server.service.inputs.token_ids import TokenIds
+from server.service.inputs.inputs import TokenIds
 from server.service.inputs.tokenization import Outputs
 from server.service.model_resolver import ModelResolver
-from server.service.predict_observer import PredictObserver
 from server.service.requests import GenerationRequest
 from server.service.resolved_model import ResolvedModel
 from server.service.sampling_params import SamplingParams, check_sampling_params

@@ -4,9 +4,11 @@ this input alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
+from engine.errors import BadRow
 from server.errors import (
     BadInput,
     EmptyInput,
@@ -40,6 +42,20 @@ class Given(NamedTuple):
     @property
     def num_chars(self) -> int:
         return len(self.first) + len(self.second or "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIds:
+    """Read as it stands, with no special tokens put around it."""
+
+    ids: Sequence[int]
+
+    def known(self, knows: Callable[[int], bool]) -> list[int]:
+        """The tokens. Raises BadRow for one that the vocabulary lacks."""
+        for token in self.ids:
+            if not 0 <= token < 2**32 or not knows(token):
+                raise BadRow(f"the input names token {token}, which the base's vocabulary lacks")
+        return list(self.ids)
 
 
 def read_input(item: object, wanted: str, max_chars: int) -> Given | RowError:

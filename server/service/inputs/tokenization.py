@@ -12,8 +12,7 @@ from engine.text.tokenizer import Encoding, Tokenizer, bare_encoding
 from engine.text.windows import Windows
 from server.errors import InputTooLong
 from server.pools.work_pool import WorkPool
-from server.service.inputs.inputs import Given, read_input
-from server.service.inputs.token_ids import TokenIds
+from server.service.inputs.inputs import Given, TokenIds, read_input
 from server.service.resolved_model import ResolvedModel
 from server.service.values import Parameters, RowError
 

@@ -11,11 +11,11 @@ from engine.heads import PREDICTION_HEADS
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, RowTokens
 from server.limits import CallLimits
+from server.observers import PredictObserver
 from server.service.answers import CallResult, read_answers
 from server.service.entries import EntryFactory, retry_once_if_stale
 from server.service.inputs.tokenization import InputReader, Outputs, TextRow
 from server.service.model_resolver import ModelResolver
-from server.service.predict_observer import PredictObserver
 from server.service.requests import PredictRequest
 from server.service.resolved_model import ResolvedModel
 
