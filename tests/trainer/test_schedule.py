@@ -44,8 +44,10 @@ def test_a_kind_s_own_rate_is_not_warned_about(kind: str) -> None:
 
 
 def test_a_rate_outside_the_usual_range_is_warned_about() -> None:
-    assert "0.5 is above it: lora usually" in (learning_rate_warning("lora", 0.5) or "")
-    assert "1e-06 is below it" in (learning_rate_warning("lora", 1e-6) or "")
+    assert "0.5 is above the usual range: lora usually" in (
+        learning_rate_warning("lora", 0.5) or ""
+    )
+    assert "1e-06 is below the usual range" in (learning_rate_warning("lora", 1e-6) or "")
 
 
 def test_a_rate_of_full_fine_tuning_is_called_that() -> None:

@@ -191,7 +191,7 @@ def test_a_version_that_is_no_better_than_guessing_says_so() -> None:
 
     assert warnings("classify", "accuracy", 0.9) == ""
     assert "no better than the 0.800 of the baseline bag" in warnings("classify", "accuracy", 0.7)
-    assert "of answering alike every time" in warnings("classify", "accuracy", 0.5)
+    assert "of always predicting the majority class" in warnings("classify", "accuracy", 0.5)
     assert "of the baseline" not in warnings("regress", "rmse", 0.7)
     assert "no better than the 0.500" in warnings("regress", "rmse", 0.7)
 

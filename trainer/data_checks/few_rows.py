@@ -18,8 +18,7 @@ def few_rows(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="few_rows",
             severity=Severity.WARNING,
-            message=f"{num} rows are few: the metrics will move by chance, and more rows help "
-            "most.",
+            message=f"{num} rows are few: metrics will be noisy, and more rows would help most.",
             count=num,
         )
 

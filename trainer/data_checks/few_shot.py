@@ -43,7 +43,7 @@ def few_shot(subject: Subject) -> tuple[JobSpec, list[Finding]]:
             code="few_shot_recipe",
             severity=Severity.WARNING,
             message=f"{reason}, so {_SAID[kind]} instead of a {spec.kind} adapter: kind "
-            f"{kind}{said}. Choose a kind yourself to have it trained all the same.",
+            f"{kind}{said}. Pass a kind explicitly to train an adapter anyway.",
             facts={"kind": kind, "instead_of": spec.kind, "settings": changes},
         )
     ]
@@ -83,7 +83,7 @@ def _kept(reason: str, own: str) -> Finding:
     return Finding(
         code="few_shot_declined",
         severity=Severity.INFO,
-        message=f"{reason}; less than an adapter would often do better, but {own} was chosen, so "
-        "nothing was changed.",
+        message=f"{reason}; with so few rows a smaller model usually scores better. `{own}` was "
+        "set explicitly, so it was kept.",
         facts={"chosen": own},
     )

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from trainer.errors import BadDataset
+from trainer.jobs.lease import Lease
 from trainer.readers.example import Example
 from trainer.readers.notice import Notice
 
@@ -23,6 +24,10 @@ class Severity(StrEnum):
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"
+
+
+#: levels of a job's events
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warn", Severity.INFO: "info"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,7 @@ class Finding:
 
 
 def sample(file: str, row: Example, text: str | None = None) -> Sample:
-    return Sample(file=file, line=row.line, text=cropped(row.text if text is None else text))
+    return Sample(file=file, line=row.line, text=crop(row.text if text is None else text))
 
 
 def samples(file: str, rows: Iterable[Example]) -> tuple[Sample, ...]:
@@ -65,7 +70,7 @@ def refusal_finding(file: str, errors: list[BadDataset]) -> Finding:
     num_more = len(errors) - 1
     more = f" {num_more} more {'line is' if num_more == 1 else 'lines are'} refused too."
     shown = [
-        Sample(file=file, line=getattr(error, "line", 0), text=cropped(str(error)))
+        Sample(file=file, line=getattr(error, "line", 0), text=crop(str(error)))
         for error in errors[:MAX_SAMPLES]
     ]
     said = f"{first}{more if num_more else ''}"
@@ -79,10 +84,18 @@ def notice_finding(file: str, notice: Notice) -> Finding:
     """What the reader of the file's format decided."""
     return Finding(
         code="reading_choice", severity=Severity.INFO, message=notice.message,
-        samples=(Sample(file=file, line=notice.line, text=cropped(notice.message)),),
+        samples=(Sample(file=file, line=notice.line, text=crop(notice.message)),),
     )  # fmt: skip
 
 
-def cropped(text: str) -> str:
+def emit_findings(lease: Lease, findings: Iterable[Finding]) -> None:
+    """As events of the job that the findings are about."""
+    for finding in findings:
+        fields = finding.to_json()
+        facts = {name: fields[name] for name in ("count", "samples", "facts") if fields[name]}
+        lease.tell(f"data.{finding.code}", finding.message, _LEVELS[finding.severity], **facts)
+
+
+def crop(text: str) -> str:
     plain = " ".join(text.split())
     return plain if len(plain) <= _MAX_CHARS else plain[: _MAX_CHARS - 1] + "…"

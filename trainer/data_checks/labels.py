@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from trainer.data_checks.finding import Finding, Sample, Severity, samples
-from trainer.data_checks.spelling import difference, number_value, spelling_key
+from trainer.data_checks.spelling import MISSING_WORDS, difference, number_value, spelling_key
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
 
@@ -16,9 +16,7 @@ _RARE_SHARE = 0.05
 _RARE_ROWS = 3
 _RARER = 5
 _UNEQUAL = 10
-_NOTHING = frozenset(
-    {"nan", "none", "null", "n/a", "na", "<na>", "#n/a", "?", "-", "undefined", "unknown"}
-)
+_MISSING = MISSING_WORDS | {"<na>", "?", "-", "undefined", "unknown"}
 #: what joins several labels in one cell, the least likely within a name first
 _JOINING = "\n\t|;,/+&# "
 
@@ -83,7 +81,7 @@ def nothing_labels(subject: Subject) -> Iterator[Finding]:
     """What tables write where a label is missing."""
     counts = subject.rows_per_class()
     for name in sorted(counts):
-        if name.casefold() in _NOTHING:
+        if name.casefold() in _MISSING:
             yield Finding(
                 code="label_like_missing",
                 severity=Severity.WARNING,
@@ -102,7 +100,7 @@ def class_balance(subject: Subject) -> Iterator[Finding]:
         return
     (most, num_most), (least, num_least) = _extremes(counts)
     unequal = num_most >= _UNEQUAL * num_least
-    advice = " `class_weights: balanced` lets each count alike." if unequal else ""
+    advice = " `class_weights: balanced` weights the classes equally." if unequal else ""
     yield Finding(
         code="class_imbalance" if unequal else "class_balance",
         severity=Severity.WARNING if unequal else Severity.INFO,

@@ -1,10 +1,10 @@
-"""The check on rows that judge and are nearly rows that train: their scores flatter."""
+"""The check for dev and test rows that nearly repeat a training row, whose scores are too high."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from trainer.data_checks.finding import MAX_SAMPLES, Finding, Sample, Severity, cropped
+from trainer.data_checks.finding import MAX_SAMPLES, Finding, Sample, Severity, crop
 from trainer.data_checks.near_texts import Pair, near_texts
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
@@ -58,8 +58,8 @@ def _finding(subject: Subject, part: str, rows: list[Example], pairs: list[Pair]
         Sample(
             file=subject.file_of(part),
             line=rows[pair.query].line,
-            text=f"{cropped(rows[pair.query].text)} ~ line {train[pair.found].line}: "
-            f"{cropped(train[pair.found].text)}",
+            text=f"{crop(rows[pair.query].text)} ~ line {train[pair.found].line}: "
+            f"{crop(train[pair.found].text)}",
         )
         for pair in pairs[:MAX_SAMPLES]
     ]
@@ -67,7 +67,7 @@ def _finding(subject: Subject, part: str, rows: list[Example], pairs: list[Pair]
         code="near_leak",
         severity=Severity.WARNING if share >= _MANY else Severity.INFO,
         message=f"{len(pairs)} of {len(rows)} {part} rows ({share:.1%}) nearly repeat a training "
-        f"row, {how}; on these the metrics flatter.",
+        f"row, {how}; scores on these rows are likely too high.",
         count=len(pairs),
         samples=tuple(shown),
         facts={"part": part, "share": round(share, 4)},

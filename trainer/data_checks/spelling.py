@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+#: what tables write, in any case, where a value is missing
+MISSING_WORDS = frozenset({"nan", "none", "null", "n/a", "na", "#n/a"})
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d{1,3})?")
 _MINUS = str.maketrans(dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
 #: three digits after a comma are thousands as often as not

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from trainer.data_checks.finding import Finding, Severity, samples
+from trainer.data_checks.spelling import MISSING_WORDS
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
 
@@ -13,7 +14,7 @@ from trainer.readers.example import Example
 _MOJIBAKE = re.compile(r"Ã[\x80-\xbf©¨ª«¬­®¯°±²³´µ¶·¸¹º¼½¾¿]|â€[™œ\x9d“”˜¦¢]|Â[\xa0-\xbf]|\ufffd")
 _MARKUP = re.compile(r"</?(?:p|br|div|span|a|b|i|li|ul|td|tr)\b[^>]*>|&(?:amp|lt|gt|quot|nbsp);")
 _WORD = re.compile(r"\w")
-_NOTHING = frozenset({"nan", "none", "null", "n/a", "na", "#n/a", "[deleted]", "[removed]"})
+_MISSING = MISSING_WORDS | {"[deleted]", "[removed]"}
 
 
 def wrongly_decoded(subject: Subject) -> Iterator[Finding]:
@@ -31,7 +32,7 @@ def nothing_texts(subject: Subject) -> Iterator[Finding]:
     """What tables and crawlers write where a text is missing."""
     yield from _found(
         subject,
-        lambda row: row.text.strip().casefold() in _NOTHING,
+        lambda row: row.text.strip().casefold() in _MISSING,
         code="text_like_missing",
         severity=Severity.WARNING,
         sentence="{n} rows have a text such as 'nan' or '[deleted]', which stands for none.",

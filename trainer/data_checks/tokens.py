@@ -9,7 +9,7 @@ from engine.errors import BadRow
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from engine.text.windows import Windows
-from trainer.data_checks.finding import Finding, Severity, cropped, samples
+from trainer.data_checks.finding import Finding, Severity, crop, samples
 from trainer.data_checks.subject import Subject
 from trainer.dataset.prompt_rows import prompt_completions
 from trainer.readers.example import Example
@@ -109,7 +109,7 @@ def rewritten_answers(file: str, rows: Sequence[tuple[Example, str]]) -> Iterato
         severity=Severity.WARNING,
         message=f"{len(rows)} answers read otherwise once the base has written them, and are "
         f"learned and compared so: its vocabulary, its end token or its chat template changes "
-        f"them. That of line {row.line} becomes {cropped(written)!r}.",
+        f"them. That of line {row.line} becomes {crop(written)!r}.",
         count=len(rows),
         samples=samples(file, (each for each, _ in rows)),
     )

@@ -109,7 +109,7 @@ def comparison_warnings(head: str, report: dict[str, Any]) -> list[str]:
     metric = next(name for name in data.metrics if name in test)
     baseline, reached = report["baseline"], test[metric]
     rivals = {
-        "majority": "answering alike every time",
+        "majority": "always predicting the majority class",
         "test": f"the baseline {baseline.get('name')}",
         "copy": "copying the input",
         "ridge": "ridge regression",

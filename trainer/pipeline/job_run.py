@@ -15,7 +15,7 @@ from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.embedder import Embedder
-from trainer.data_checks.telling import emit_findings
+from trainer.data_checks.finding import emit_findings
 from trainer.engine_client import EngineSession
 from trainer.errors import BaseChanged
 from trainer.evaluation.activations import dataset_name

@@ -60,23 +60,17 @@ def differences(spec: JobSpec, candidate: JobSpec) -> dict[str, Any]:
 
 def usual_space(kind: str, spec: JobSpec, info: EngineInfo) -> dict[str, Any]:
     """What is worth trying with a kind on this base, around what the job says."""
-    rate, epochs, num = (
-        KIND_SETTINGS[kind].default_learning_rate,
-        spec.settings.epochs,
-        info.num_layers,
-    )
-    least = spec.settings.unfreeze + 1
+    settings, declared = spec.settings, KIND_SETTINGS[kind]
+    rate, epochs, num = declared.default_learning_rate, settings.epochs, info.num_layers
+    least = settings.unfreeze + 1
     space: dict[str, Any] = {
         "learning_rate": {"low": rate / 3, "high": rate * 3, "log": True},
         "dropout": [0.0, 0.1, 0.2],
         "epochs": sorted({max(least, round(epochs * 0.6)), epochs, min(200, round(epochs * 1.6))}),
     }
-    space |= KIND_SETTINGS[kind].search_space(spec.settings, info.hidden_size)
-    if (
-        "layers" in KIND_SETTINGS[kind].names()
-        and spec.settings.targets is None
-        and spec.settings.rank_pattern is None
-    ):
+    space |= declared.search_space(settings, info.hidden_size)
+    has_default_modules = settings.targets is None and settings.rank_pattern is None
+    if "layers" in declared.names() and has_default_modules:
         space["layers"] = sorted({max(1, num // 3), usual_layers(info) or num, num})
     return space
 

@@ -1,5 +1,5 @@
-"""What a careful colleague would say on seeing the curves and figures. Knows the composed report
-only, and says nothing where there is nothing to say.
+"""Advice on what to do next, derived from the curves and figures of the composed report. Knows
+nothing else.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def _worth(report: Report) -> Iterator[str]:
     for found in report["comparisons"]:
         if found["p"] >= SIGNIFICANT:
             yield (
-                f"On these test rows it cannot be told from {found['against']}: more test rows "
-                "would show a smaller difference."
+                f"No significant difference from {found['against']} on these test rows; a larger "
+                "test set could detect a smaller difference."
             )
         elif found["gain"] < 0:
             name = found["against"]
-            yield f"{name[:1].upper()}{name[1:]} answers better: prefer it to this version."
+            yield f"{name[:1].upper()}{name[1:]} scores higher: prefer it to this version."
 
 
 def _fit(report: Report) -> Iterator[str]:
@@ -54,8 +54,9 @@ def _over_or_under(epochs: Epochs) -> Iterator[str]:
     best = next((each for each in reversed(epochs) if each["best"]), last)
     if last["loss"] > first["loss"] * (1 - _FALL):
         yield (
-            f"Underfitting: the training loss went from {first['loss']:.3g} to {last['loss']:.3g} "
-            "only. A higher learning rate, a larger rank, more layers or more epochs may help."
+            f"Underfitting: the training loss hardly fell, from {first['loss']:.3g} to "
+            f"{last['loss']:.3g}. A higher learning rate, a larger rank, more layers or more "
+            "epochs may help."
         )
     elif best is last:
         yield (f"Epoch {last['number']}, the last, is the best on dev: more epochs may still help.")
@@ -82,8 +83,9 @@ def _seeds(report: Report) -> Iterator[str]:
     seeds, interval = report["seeds"], report["headline"]
     if seeds and seeds["std"] and interval and seeds["std"] > (interval["high"] - interval["low"]):
         yield (
-            f"Seeds differ more ({seeds['std']:.3f}) than the test rows' own chance: training is "
-            "unstable; a lower learning rate or a longer warm-up may calm it."
+            f"The metric varies more between seeds (standard deviation {seeds['std']:.3f}) than "
+            "its 95 % interval is wide: training is unstable; a lower learning rate or a longer "
+            "warm-up may help."
         )
 
 
@@ -91,8 +93,9 @@ def _rows(report: Report) -> Iterator[str]:
     found = report["headline"]
     if found and found["relative"] and found["high"] - found["low"] > _WIDE:
         yield (
-            f"{report['rows']['test']} test rows leave the {found['metric'].replace('_', ' ')} "
-            f"open between {found['low']:.3f} and {found['high']:.3f}; more of them narrow it."
+            f"With {report['rows']['test']} test rows, the 95 % interval of the "
+            f"{found['metric'].replace('_', ' ')} is wide, {found['low']:.3f} to "
+            f"{found['high']:.3f}; more test rows make it narrower."
         )
 
 
@@ -107,10 +110,10 @@ def _confidence(report: Report) -> Iterator[str]:
     found = report["calibration"]
     if found is None or found["temperature"] == 1.0:
         return
-    sure = "surer" if found["temperature"] > 1 else "less sure"
+    sure = "over" if found["temperature"] > 1 else "under"
     yield (
-        f"The raw probabilities are {sure} than they are right; its logits are served divided by "
-        f"the temperature {found['temperature']:.2f}, which moves the calibration error from "
+        f"The model is {sure}-confident; probabilities are temperature-scaled "
+        f"(T = {found['temperature']:.2f}), which changes the expected calibration error from "
         f"{found['before']['ece']:.3f} to {found['after']['ece']:.3f}."
     )
 
@@ -131,6 +134,6 @@ def _suspects(report: Report) -> Iterator[str]:
     if train:
         lines = ", ".join(str(each["line"]) for each in train[:5])
         yield (
-            f"Look at the labels of lines {lines} of the training file: trained on, and still "
-            "answered otherwise."
+            f"Check the labels on lines {lines} of the training file: the model trained on these "
+            "rows and still predicts another label."
         )

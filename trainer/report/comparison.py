@@ -1,4 +1,4 @@
-"""The version beside another model on the same test rows, in figures and in a sentence."""
+"""Compares the version with another model on the same test rows, in figures and in a sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from trainer.report.resampling import compared
 from trainer.report.scores import scores_of
 
-#: below it a difference is not taken for luck
+#: p values below it count as a significant difference
 SIGNIFICANT = 0.05
 
 
@@ -31,5 +31,5 @@ def _words(named: str, found: Mapping[str, Any]) -> str:
         f"{found['low']:+.3f} to {found['high']:+.3f}, p = {found['p']:.2g} ({found['test']})"
     )
     if found["p"] >= SIGNIFICANT:
-        return f"Not told apart from {named} on these rows: {figures}."
+        return f"No significant difference from {named} on these rows: {figures}."
     return f"{'Better' if found['gain'] > 0 else 'Worse'} than {named}: {figures}."

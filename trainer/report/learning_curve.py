@@ -22,7 +22,7 @@ def learning_curve(
 def _words(gain: float, chance: float, rows: int) -> str:
     doubling = f"the last doubling of the rows, to {rows}, brought {gain:+.3f}"
     if gain > max(chance, 0.005):
-        return f"More data would help: {doubling}; the next should bring something like half that."
+        return f"More data would help: {doubling}; the next doubling may add about half of that."
     if gain > 0:
-        return f"More data would help little: {doubling}, no more than chance moves the metric by."
-    return f"More data of this sort would hardly help: {doubling} on dev."
+        return f"More data would help little: {doubling}, which is within the noise of the metric."
+    return f"More data of this kind would hardly help: {doubling} on dev."

@@ -44,11 +44,12 @@ def learning_rate_warning(kind: str, rate: float) -> str | None:
     low, high = KIND_SETTINGS[kind].usual_learning_rates
     if low <= rate <= high:
         return None
-    usual = f"{kind} usually learns with rates from {low:g} to {high:g}"
+    usual = f"{kind} usually learns with {low:g} to {high:g}"
     full_low, full_high = FULL_LEARNING_RATES
     if full_low <= rate <= full_high:
         return (
             f"The learning rate {rate:g} belongs to full fine-tuning ({full_low:g} to "
             f"{full_high:g}); {usual}, and would hardly learn."
         )
-    return f"The learning rate {rate:g} is {'high' if rate > high else 'low'}: {usual}."
+    side = "above" if rate > high else "below"
+    return f"The learning rate {rate:g} is {side} the usual range: {usual}."

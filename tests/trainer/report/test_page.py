@@ -30,7 +30,7 @@ class Tags(HTMLParser):
 def test_every_part_has_its_section() -> None:
     shown = page()
     for title in (
-        "What to do next", "What it reached", "Training", "Can its confidence be believed?",
+        "What to do next", "Results", "Training", "Can its confidence be believed?",
         "Label by label", "Where it does worst", "Rows to look at", "Would more data help?",
         "What freezing the base cost", "Data and size",
     ):  # fmt: skip

@@ -47,7 +47,7 @@ def test_right_and_wrong_are_compared_by_mcnemar_s_exact_test() -> None:
     # eight rows tell them apart, one of them for the other: 2 · (1 + 8) / 2⁸
     assert (found["test"], found["p"]) == ("McNemar, exact", pytest.approx(18 / 256))
     assert found["gain"] == pytest.approx(6 / 200)
-    assert found["words"].startswith("Not told apart from that")
+    assert found["words"].startswith("No significant difference from that")
 
 
 def test_equal_answers_cannot_be_told_apart() -> None:

@@ -74,15 +74,15 @@ def reliability(found: Part) -> Markup:
             size = 2.5 + 5 * (each["rows"] / most) ** 0.5
             shapes.append(frame.dot(each["confidence"], each["right"], kind, size))
     marks = [0, 0.25, 0.5, 0.75, 1.0]
-    return frame.drawn("How often right, by confidence", "confidence", marks, *shapes)
+    return frame.drawn("Accuracy by confidence", "confidence", marks, *shapes)
 
 
 def confusion(found: Part) -> Markup:
-    """Truth down, answers across; the darker the more of the row."""
+    """Rows: true labels, columns: predicted; a darker cell is a larger share of its row."""
     labels, counts = found["labels"], found["counts"]
     top, size = 30.0, _CELL * len(labels)
     parts: list[Child] = [
-        element("text", "answered", x=_NAMES + size / 2, y=14, class_="x-tick label")
+        element("text", "predicted", x=_NAMES + size / 2, y=14, class_="x-tick label")
     ]
     for down, (name, row) in enumerate(zip(labels, counts, strict=True)):
         y = top + down * _CELL
@@ -96,7 +96,7 @@ def confusion(found: Part) -> Markup:
         parts.append(element("text", _short(name, 14), x=x, y=y, transform=turned, class_="y-tick"))
     width, height = _NAMES + size + 10, top + size + 80
     return element(
-        "svg", element("title", "Truth and answers"), *parts,
+        "svg", element("title", "True and predicted labels"), *parts,
         viewBox=f"0 0 {width:g} {height:g}", width=width, role="img", class_="plot matrix",
     )  # fmt: skip
 

@@ -55,10 +55,10 @@ def reached(report: Part) -> Markup:
         ]
         shown = plots.reached(found, others)
     lead = (
-        "Every model answered the same test rows, which nothing was chosen on. The interval says "
-        "where the figure would fall for other rows of the same kind."
+        "All models are scored on the same test rows, which were not used for training or model "
+        "selection. The 95 % interval covers the variation between test sets of this size."
     )
-    return _section("What it reached", lead, shown, tables.metrics(report))
+    return _section("Results", lead, shown, tables.metrics(report))
 
 
 def curves(report: Part) -> Markup | None:
@@ -89,13 +89,13 @@ def calibration(report: Part) -> Markup | None:
     columns = [("probabilities", ""), ("calibration error", "num"), ("log loss", "num")]
     words = (
         f"Served probabilities use the temperature {found['temperature']:.3g}, fitted on dev rows "
-        "and part of the version; answers stay the same."
+        "and saved with the version; predicted labels do not change."
         if found["temperature"] != 1.0
         else "No temperature was fitted: there are too few dev rows, or the head has none."
     )
     left = element("div", plots.reliability(found))
     right = element("div", tables.table(columns, rows), element("p", words, class_="note"))
-    lead = "Of answers given with a confidence of 0.8, are 80 % right? On the diagonal they are."
+    lead = "Of answers with a confidence of 0.8, 80 % should be right: the diagonal."
     return _section(
         "Can its confidence be believed?", lead, element("div", left, right, class_="two")
     )
@@ -110,20 +110,21 @@ def confusion(report: Part) -> Markup | None:
         parts.append(element("div", plots.confusion(found), class_="scroll"))
         if found["left_out"]:
             parts.append(
-                element("p", f"{found['left_out']} rarer labels are not drawn.", class_="note")
+                element("p", f"{found['left_out']} rarer labels are not shown.", class_="note")
             )
         if len(found["labels"]) > 2 and found["mistakes"]:
-            parts += [element("h3", "Commonest mistakes"), tables.mistakes(found["mistakes"])]
+            parts += [element("h3", "Most frequent mistakes"), tables.mistakes(found["mistakes"])]
     if classes:
         parts.append(tables.labels(classes))
-    return _section("Label by label", "Truth down, answers across.", *parts)
+    return _section("Label by label", "Rows: true label. Columns: predicted label.", *parts)
 
 
 def slices(report: Part) -> Markup | None:
     if not report["slices"]:
         return None
     lead = (
-        "Parts of the test rows, the worst first. A small part moves by chance: see its interval."
+        "Subsets of the test rows, lowest scores first. Scores of small subsets vary by "
+        "chance: see the intervals."
     )
     metric = report["headline"]["metric"]
     return _section("Where it does worst", lead, tables.slices(report["slices"], metric))
@@ -136,7 +137,7 @@ def suspects(report: Part) -> Markup | None:
             parts += [element("h3", title), tables.suspects(found)]
     if not parts:
         return None
-    lead = "Answered furthest from their label: hard rows, or labels that are wrong."
+    lead = "Rows with the highest loss: hard rows, or rows with a wrong label."
     return _section("Rows to look at", lead, *parts)
 
 
@@ -156,7 +157,7 @@ def frozen(report: Part) -> Markup | None:
         return _section("What freezing the base cost", found.get("error"))
     trained = (
         f"A copy of the whole base was trained for the same {found['epochs']} epochs "
-        f"({found['seconds']:.0f} seconds) and thrown away."
+        f"({found['seconds']:.0f} seconds) for comparison and discarded."
     )
     return _section("What freezing the base cost", found["words"], element("p", trained))
 
@@ -167,13 +168,13 @@ def data(report: Part) -> Markup:
     facts = (
         f"{rows['train']:,} training, {rows['dev']:,} dev and {rows['test']:,} test rows. "
         f"{parameters['trainable']:,} parameters were trained, {part:.2%} of all; the base's "
-        f"{parameters['base']:,} stayed as they are."
+        f"{parameters['base']:,} stayed frozen."
     )
     said = [*report["warnings"], *(each["message"] for each in report["findings"])]
     notes = list(dict.fromkeys(said))
     items = element("ul", *(element("li", note) for note in notes), class_="advice")
     left_out = report.get("left_out")
-    bound = f"Left out to bound the report's size: {', '.join(left_out)}." if left_out else None
+    bound = f"Omitted to limit the size of the report: {', '.join(left_out)}." if left_out else None
     return _section("Data and size", facts, items if notes else None,
                     bound and element("p", bound, class_="note"))  # fmt: skip
 
@@ -191,7 +192,7 @@ def _spoken(found: Part) -> Markup:
 
 def _of_seeds(seeds: Part) -> str:
     figures = f"{tables.readable(seeds['metric'])} {seeds['mean']:.3f} ± {seeds['std']:.3f}"
-    return f"Over {len(seeds['values'])} seeds: {figures}. The one that was best on dev was kept."
+    return f"Over {len(seeds['values'])} seeds: {figures}. The best on dev was kept."
 
 
 def _sentence(text: str) -> str:

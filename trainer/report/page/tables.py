@@ -70,7 +70,7 @@ def labels(classes: Sequence[Part]) -> Markup:
 def slices(found: Sequence[Part], metric: str) -> Markup:
     columns = [
         ("by", ""), ("rows of the test set", ""), ("rows", "num"), (readable(metric), "num"),
-        ("95 % interval", "num"), ("behind the whole", "num"),
+        ("95 % interval", "num"), ("gap to overall", "num"),
     ]  # fmt: skip
     rows = [
         [
@@ -85,7 +85,7 @@ def slices(found: Sequence[Part], metric: str) -> Markup:
 
 def suspects(found: Sequence[Part]) -> Markup:
     columns = [
-        ("line", "num"), ("text", ""), ("labelled", ""), ("answered", ""), ("loss", "num"),
+        ("line", "num"), ("text", ""), ("label", ""), ("predicted", ""), ("loss", "num"),
     ]  # fmt: skip
     rows = [
         [
@@ -98,7 +98,7 @@ def suspects(found: Sequence[Part]) -> Markup:
 
 
 def mistakes(found: Sequence[Part]) -> Markup:
-    columns = [("labelled", ""), ("answered", ""), ("rows", "num")]
+    columns = [("label", ""), ("predicted", ""), ("rows", "num")]
     rows = [
         [(each["label"], "text"), (each["answer"], "text"), (each["rows"], "num")] for each in found
     ]
@@ -128,6 +128,6 @@ def _interval(found: Part | None) -> str:
 
 
 def _rival(name: str, baseline: str) -> str:
-    return {"test": baseline, "majority": "always alike", "copy": "copy of the input"}.get(
+    return {"test": baseline, "majority": "majority class", "copy": "copy of the input"}.get(
         name, name
     )
