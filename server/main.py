@@ -26,7 +26,8 @@ from server.errors import StartFailed
 from server.grpc_api import app as grpc_app
 from server.grpc_api.calls import Calls
 from server.grpc_api.connections import GrpcConnections
-from server.grpc_api.interceptor import AccessInterceptor
+from server.grpc_api.interceptors import AuthInterceptor, ErrorInterceptor, MetricsInterceptor
+from server.grpc_api.methods import Method
 from server.health import Health, State
 from server.http_api.app import build_app
 from server.http_api.connections.listener import Listener, listen
@@ -129,40 +130,47 @@ class Server:
         settings = self._settings
         shares = ConnectionShares.within(descriptor_limit(), settings.max_connections)
         keys = KeyRing(settings.keys_file) if settings.keys_file else None
-        doorkeeper = Authenticator(keys)
+        authenticator = Authenticator(keys)
         # ports before the base: a port in use is known at once, a base takes seconds
         for host, number in (
             (settings.host, settings.http_port),
             (settings.metrics_host, settings.metrics_port),
         ):
             self._sockets.append(listen(host, number))
-        self._grpc, grpc_port = grpc_app.bind(settings, shares.grpc)
+        connections = GrpcConnections(shares.grpc, self.metrics.connection_ended)
+        self.grpc_connections = connections
+        #: by path; the interceptors read it, and it is full once the services are registered
+        methods: dict[str, Method] = {}
+        interceptors = (
+            ErrorInterceptor(methods),
+            MetricsInterceptor(methods, self.metrics),
+            AuthInterceptor(
+                methods,
+                authenticator=authenticator,
+                health=self.health,
+                calls=Calls(settings.max_concurrent_calls),
+                connections=connections,
+            ),
+        )
+        self._grpc, grpc_port = grpc_app.bind(settings, shares.grpc, interceptors)
+        connections.port = grpc_port
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
         self.ports = Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
         self._parts = parts = await asyncio.to_thread(
             build, settings, self._given_port, self.metrics, self.health, self._given_fork_server
         )
-        connections = GrpcConnections(grpc_port, shares.grpc, self.metrics.connection_ended)
-        self.grpc_connections = connections
-        gate = AccessInterceptor(
-            doorkeeper=doorkeeper,
-            metrics=self.metrics,
-            health=self.health,
-            calls=Calls(settings.max_concurrent_calls),
-            connections=connections,
-            max_message_bytes=settings.max_message_bytes,
-        )
         grpc_app.serve(
             self._grpc,
             parts.service,
-            gate,
             self.health,
+            methods,
             calls=limits.call_limits(settings),
             uploads=limits.upload_limits(settings),
+            max_message_bytes=settings.max_message_bytes,
         )
         app = build_app(
             service=parts.service,
-            doorkeeper=doorkeeper,
+            authenticator=authenticator,
             health=self.health,
             metrics=self.metrics,
             settings=settings,

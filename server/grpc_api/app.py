@@ -1,7 +1,8 @@
-"""The gRPC server: services behind the gate, health, reflection, limits."""
+"""The gRPC server: services behind the interceptors, health, reflection, limits."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -13,10 +14,12 @@ from server.errors import PortInUse
 from server.grpc_api import reflection
 from server.grpc_api.adapters import AdaptersApi
 from server.grpc_api.checks import ChecksApi
+from server.grpc_api.handlers import UnknownMethods, make_handlers
 from server.grpc_api.health import HealthApi
-from server.grpc_api.interceptor import AccessInterceptor
+from server.grpc_api.interceptors import CallInterceptor
 from server.grpc_api.jobs import JobsApi
 from server.grpc_api.messages import TOLERANCE
+from server.grpc_api.methods import Method, methods_of
 from server.grpc_api.predictor import PredictorApi
 from server.grpc_api.reflection import ReflectionApi
 from server.grpc_api.tasks import TasksApi
@@ -35,10 +38,13 @@ _CONTRACT = [
 ]
 
 
-def bind(settings: Settings, max_connections: int) -> tuple[grpc.aio.Server, int]:
+def bind(
+    settings: Settings, max_connections: int, interceptors: Sequence[CallInterceptor]
+) -> tuple[grpc.aio.Server, int]:
     """A server that holds its port and answers nothing yet. Raises PortInUse."""
     head_ms, idle_ms = (round(s * 1000) for s in (settings.head_timeout_s, settings.idle_timeout_s))
     server = grpc.aio.server(
+        interceptors=interceptors,
         options=[
             # otherwise a second server could share the port, and each would get half of the calls
             ("grpc.so_reuseport", 0),
@@ -70,13 +76,14 @@ def bind(settings: Settings, max_connections: int) -> tuple[grpc.aio.Server, int
 def serve(
     server: grpc.aio.Server,
     service: Service,
-    gate: AccessInterceptor,
     state: Health,
+    methods: dict[str, Method],
     *,
     calls: CallLimits,
     uploads: UploadLimits,
+    max_message_bytes: int,
 ) -> list[str]:
-    """Put every service behind the gate; answers their names."""
+    """Register every service, and its methods in `methods`; returns the services' names."""
     apis: dict[Any, object] = {
         predictor_pb2.DESCRIPTOR.services_by_name["Predictor"]: PredictorApi(
             service.predict, service.predict_many, service.generate, calls
@@ -88,17 +95,21 @@ def serve(
         jobs_pb2.DESCRIPTOR.services_by_name["Jobs"]: JobsApi(service.jobs),
         checks_pb2.DESCRIPTOR.services_by_name["Checks"]: ChecksApi(service.checks),
     }
+
+    def register(descriptor: Any, api: object, name: str | None = None) -> None:
+        offered, name = methods_of(descriptor, name), name or descriptor.full_name
+        methods.update({f"/{name}/{method}": known for method, known in offered.items()})
+        handlers = make_handlers(offered, api, max_message_bytes)
+        server.add_registered_method_handlers(name, handlers)
+
     for descriptor, api in apis.items():
-        handlers = gate.handlers(descriptor, api)
-        server.add_registered_method_handlers(descriptor.full_name, handlers)
-    ours = [descriptor.full_name for descriptor in apis]
+        register(descriptor, api)
+    contract = [descriptor.full_name for descriptor in apis]
     health = _HEALTH.services_by_name["Health"]
-    names = [*ours, health.full_name, *reflection.SERVICES]
-    handlers = gate.handlers(health, HealthApi(state, ours, MOST_HEALTH_WATCHES))
-    server.add_registered_method_handlers(health.full_name, handlers)
+    register(health, HealthApi(state, contract, MOST_HEALTH_WATCHES))
+    names = [*contract, health.full_name, *reflection.SERVICES]
     described = ReflectionApi(names, [*_CONTRACT, _HEALTH])
     for name in reflection.SERVICES:
-        handlers = gate.handlers(reflection.DESCRIPTOR, described, name)
-        server.add_registered_method_handlers(name, handlers)
-    server.add_generic_rpc_handlers((gate.unknown(),))
+        register(reflection.DESCRIPTOR, described, name)
+    server.add_generic_rpc_handlers((UnknownMethods(),))
     return names

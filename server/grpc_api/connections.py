@@ -28,8 +28,9 @@ class GrpcConnections:
     half of the port's room is taken.
     """
 
-    def __init__(self, port: int, most: int, observe: Callable[[str], None]) -> None:
-        self._port = port
+    def __init__(self, most: int, observe: Callable[[str], None]) -> None:
+        #: whose connections these are, once it is known
+        self.port = 0
         self._room = max(1, most // 2)
         self._observe = observe
         self._sees_sockets = _FOLDER.is_dir()
@@ -84,7 +85,7 @@ class GrpcConnections:
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 sock = socket.socket(fileno=os.dup(descriptor))
                 if sock.family in (socket.AF_INET, socket.AF_INET6):
-                    is_ours = sock.getsockname()[1] == self._port
+                    is_ours = sock.getsockname()[1] == self.port
                     peer = "{}:{}".format(*sock.getpeername()) if is_ours else None
         try:
             with contextlib.suppress(OSError):

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError, Message
 
 from server.errors import BadCall, BodyTooLarge, TooSlow
-from server.grpc_api.method import Method
+from server.grpc_api.methods import Method
 from server.limits import STALL_S
 
 #: messages somewhat larger than allowed are taken in, to be refused as what they are; gRPC itself

@@ -78,14 +78,14 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
 def build_app(
     *,
     service: Service,
-    doorkeeper: Authenticator,
+    authenticator: Authenticator,
     health: Health,
     metrics: Metrics,
     settings: Settings,
 ) -> ASGIApp:
     return AccessMiddleware(
         build_routes(service, health, service.info.version),
-        doorkeeper=doorkeeper,
+        authenticator=authenticator,
         health=health,
         metrics=metrics,
         limits=body_limits(settings),

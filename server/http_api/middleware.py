@@ -42,14 +42,14 @@ class AccessMiddleware:
         self,
         app: ASGIApp,
         *,
-        doorkeeper: Authenticator,
+        authenticator: Authenticator,
         health: Health,
         metrics: Metrics,
         limits: BodyLimits,
         allowed_hosts: frozenset[str],
     ) -> None:
         self._app = app
-        self._doorkeeper = doorkeeper
+        self._authenticator = authenticator
         self._health = health
         self._metrics = metrics
         self._limits = limits
@@ -71,10 +71,10 @@ class AccessMiddleware:
         try:
             self._check_host(headers)
             if scope["path"] not in PUBLIC:
-                caller = self._doorkeeper.caller(headers.get("authorization"), answer.request_id)
+                caller = self._authenticator.caller(headers.get("authorization"), answer.request_id)
                 scope["state"]["caller"] = caller
                 # streams ask again and again
-                scope["state"]["confirm"] = partial(self._doorkeeper.confirm, caller)
+                scope["state"]["confirm"] = partial(self._authenticator.confirm, caller)
             _check_media(headers)
             capped = _limited(receive, self._cap(scope, headers), self._limits)
             await self._app(scope, capped, answer.send)
@@ -96,7 +96,7 @@ class AccessMiddleware:
         origin = headers.get("origin")
         if origin is not None and not _is_from(origin, headers.get("host", "")):
             raise ForeignHost
-        if self._doorkeeper.is_open and host not in self._hosts:
+        if self._authenticator.is_open and host not in self._hosts:
             raise ForeignHost(
                 f"The Host header names {host[:64]!r}; this server answers to loopback names only."
             )

@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.auth.caller import Role
 from server.auth.keys import create_key, revoke_key
-from server.grpc_api import interceptor as grpc_gate
+from server.grpc_api import methods as grpc_methods
 from server.health import Health
 from server.http_api.app import build_routes
 from server.http_api.middleware import PUBLIC
@@ -158,7 +158,7 @@ async def test_reflection_needs_a_key_and_health_does_not(tmp_path: Path, versio
 def test_every_route_of_the_tables_is_live() -> None:
     assert {f"{method} {path}" for method, path in HTTP_ROUTES} == set(ROLES)
     live = {method.full_name for method in GRPC_METHODS}
-    assert live == {name for name in grpc_gate.ROLES if name.startswith("adapterd.")}
+    assert live == {name for name in grpc_methods.ROLES if name.startswith("adapterd.")}
 
 
 async def test_a_role_opens_what_it_includes_and_nothing_more(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ async def test_a_role_opens_over_grpc_what_it_includes_and_nothing_more(tmp_path
         for method in GRPC_METHODS:
             for role in Role:
                 status, _ = await status_of(invoke(rpc, method, keys[role.name.lower()]))
-                refused = role < grpc_gate.ROLES[method.full_name]
+                refused = role < grpc_methods.ROLES[method.full_name]
                 assert (status is grpc.StatusCode.PERMISSION_DENIED) == refused, method.full_name
 
 

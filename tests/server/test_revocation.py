@@ -180,20 +180,20 @@ def test_a_key_that_is_no_longer_what_it_was_does_not_go_on(tmp_path: Path) -> N
     now = [0.0]
     key, token = create_key(path, "acme", "admin")
     create_key(path, "acme", "admin")
-    doorkeeper = Authenticator(KeyRing(path, clock=lambda: now[0]))
-    caller = doorkeeper.caller(f"Bearer {token}", "1")
-    doorkeeper.confirm(caller)
+    authenticator = Authenticator(KeyRing(path, clock=lambda: now[0]))
+    caller = authenticator.caller(f"Bearer {token}", "1")
+    authenticator.confirm(caller)
     path.write_text(path.read_text().replace('"admin"', '"read"'))
     assert {each.role for each in list_keys(path)} == {"read"}
     now[0] = 2.0
     with pytest.raises(Unauthenticated):
-        doorkeeper.confirm(caller)
+        authenticator.confirm(caller)
     revoke_key(path, key.id)
     now[0] = 4.0
     with pytest.raises(Unauthenticated, match="revoked"):
-        doorkeeper.confirm(caller)
+        authenticator.confirm(caller)
 
 
 def test_without_keys_everybody_goes_on() -> None:
-    doorkeeper = Authenticator(None)
-    doorkeeper.confirm(doorkeeper.caller(None, "1"))
+    authenticator = Authenticator(None)
+    authenticator.confirm(authenticator.caller(None, "1"))

@@ -22,7 +22,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from adapterd.v1 import predictor_pb2
 from server.errors import StartFailed
-from server.grpc_api import interceptor as grpc_gate
+from server.grpc_api import methods as grpc_methods
 from server.http_api import route as http_route
 from server.main import Server
 from tests.server.build import Grpc, grpc_client, http_client, publish, registry_of
@@ -228,7 +228,7 @@ def test_an_http_route_without_a_role_stops_the_start() -> None:
 async def test_a_grpc_method_without_a_role_stops_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(grpc_gate.ROLES, "adapterd.v1.Jobs.CancelJob")
+    monkeypatch.delitem(grpc_methods.ROLES, "adapterd.v1.Jobs.CancelJob")
     with pytest.raises(StartFailed, match=r"adapterd\.v1\.Jobs\.CancelJob has no role"):
         async with guarded(tmp_path):
             pass
