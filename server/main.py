@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,12 @@ from server.errors import StartFailed
 from server.grpc_api import app as grpc_app
 from server.grpc_api.calls import Calls
 from server.grpc_api.connections import GrpcConnections
-from server.grpc_api.interceptors import AuthInterceptor, ErrorInterceptor, MetricsInterceptor
+from server.grpc_api.interceptors import (
+    AuthInterceptor,
+    CallInterceptor,
+    ErrorInterceptor,
+    MetricsInterceptor,
+)
 from server.grpc_api.methods import Method
 from server.health import Health, State
 from server.http_api.app import build_app
@@ -139,23 +145,12 @@ class Server:
             self._sockets.append(listen(host, number))
         connections = GrpcConnections(shares.grpc, self.metrics.connection_ended)
         self.grpc_connections = connections
-        #: by path; the interceptors read it, and it is full once the services are registered
+        # by path; the interceptors read it, and it is full once the services are registered
         methods: dict[str, Method] = {}
-        interceptors = (
-            ErrorInterceptor(methods),
-            MetricsInterceptor(methods, self.metrics),
-            AuthInterceptor(
-                methods,
-                authenticator=authenticator,
-                health=self.health,
-                calls=Calls(settings.max_concurrent_calls),
-                connections=connections,
-            ),
-        )
-        self._grpc, grpc_port = grpc_app.bind(settings, shares.grpc, interceptors)
-        connections.port = grpc_port
+        interceptors = self._interceptors(methods, authenticator, connections)
+        self._grpc, connections.port = grpc_app.bind(settings, shares.grpc, interceptors)
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
-        self.ports = Ports(http=http_port, grpc=grpc_port, metrics=metrics_port)
+        self.ports = Ports(http=http_port, grpc=connections.port, metrics=metrics_port)
         self._parts = parts = await asyncio.to_thread(
             build, settings, self._given_port, self.metrics, self.health, self._given_fork_server
         )
@@ -193,6 +188,22 @@ class Server:
             parts.worker.start()
         await self.health.turn(State.READY)
         self._watches.append(asyncio.create_task(self._watch_parts(parts)))
+
+    def _interceptors(
+        self,
+        methods: Mapping[str, Method],
+        authenticator: Authenticator,
+        connections: GrpcConnections,
+    ) -> list[CallInterceptor]:
+        """In the order in which a call passes them."""
+        auth = AuthInterceptor(
+            methods,
+            authenticator=authenticator,
+            health=self.health,
+            calls=Calls(self._settings.max_concurrent_calls),
+            connections=connections,
+        )
+        return [ErrorInterceptor(methods), MetricsInterceptor(methods, self.metrics), auth]
 
     async def _watch_parts(self, parts: Components) -> None:
         while True:
