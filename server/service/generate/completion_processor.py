@@ -90,7 +90,7 @@ class CompletionProcessor:
 
     def _completion_token(self, token: int, logprob: TokenLogprob) -> CompletionToken:
         return CompletionToken(
-            chosen=self._texts.alternative(token, logprob.logprob),
+            chosen=self._texts.top_logprob(token, logprob.logprob),
             offset=self._detokenizer.num_chars,
-            top=[self._texts.alternative(other, value) for other, value in logprob.top],
+            top=[self._texts.top_logprob(other, value) for other, value in logprob.top],
         )
