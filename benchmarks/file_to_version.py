@@ -1,7 +1,7 @@
-"""From a file of labelled rows to a version that answers, over the network, all settings as they
-come: `python -m benchmarks.file_to_version --data ../shared/data`.
+"""From a file of labelled rows to the first answer, over the network, with default settings:
+`python -m benchmarks.file_to_version --data ../shared/data`.
 
-Prints what each phase took, and how far the seconds left that were told on the way were off.
+Prints the time of each phase and the error of the reported remaining seconds.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ import torch
 from adapterd.client.client import Client
 from adapterd.demo.spawned import SpawnedServer
 from adapterd.values import Job
-from benchmarks.claims import CLAIMS
 from benchmarks.measure import conditions, table
+from benchmarks.quality_tasks import TASKS
 from benchmarks.training import BASE
 from benchmarks.training_speed import DATA, TASK
 
-#: when the seconds that are left are compared with those that were: a tenth of the run and later
+#: shares of the run at which the estimated and the true remaining seconds are compared
 _SHARES = (0.1, 0.25, 0.5, 0.75)
 
 
 @dataclass(slots=True)
-class Told:
-    """What a job said of itself, when it was heard, in seconds since the upload began."""
+class JobTimeline:
+    """The phases and estimates of a job, in seconds since the upload began."""
 
     started: float = field(default_factory=time.perf_counter)
     phases: dict[str, float] = field(default_factory=dict)
     left: list[tuple[float, float]] = field(default_factory=list)
     seconds: float = 0.0
 
-    def hear(self, job: Job) -> None:
+    def record(self, job: Job) -> None:
         now = time.perf_counter() - self.started
         self.phases.setdefault(job.phase or job.status, now)
         if job.eta_s is not None:
             self.left.append((now, job.eta_s))
 
     def errors(self) -> list[list[str]]:
-        """Told and true seconds left after each share of the whole time."""
+        """The estimated and true remaining seconds at each share of the whole time."""
         rows = []
         for share in _SHARES:
-            later = [each for each in self.left if each[0] >= share * self.seconds]
+            later = [entry for entry in self.left if entry[0] >= share * self.seconds]
             if later:
                 at, eta_s = later[0]
                 true_s = self.seconds - at
@@ -56,24 +56,24 @@ class Told:
         return rows
 
 
-def measure(client: Client, file: Path) -> tuple[Told, float]:
-    """What was told, and the version's test accuracy."""
-    told = Told()
-    job = client.train("sentiment", file, on_job=told.hear, head="classify")
+def measure(client: Client, file: Path) -> tuple[JobTimeline, float]:
+    """The job's timeline and the version's test accuracy."""
+    timeline = JobTimeline()
+    job = client.train("sentiment", file, on_job=timeline.record, head="classify")
     client.predict("sentiment", "What a lovely day.")
-    told.seconds = time.perf_counter() - told.started
-    return told, job.result["metrics"]["test"]["accuracy"]
+    timeline.seconds = time.perf_counter() - timeline.started
+    return timeline, job.result["metrics"]["test"]["accuracy"]
 
 
-def _report(told: Told, accuracy: float) -> str:
-    begun = [*told.phases.values(), told.seconds]
-    took = [end - start for start, end in pairwise(begun)]
-    rows = [[name, f"{s:.1f}"] for name, s in zip(told.phases, took, strict=True)]
-    rows += [["all, from the upload to an answer", f"{told.seconds:.1f}"]]
+def _report(timeline: JobTimeline, accuracy: float) -> str:
+    starts = [*timeline.phases.values(), timeline.seconds]
+    took = [end - start for start, end in pairwise(starts)]
+    rows = [[name, f"{s:.1f}"] for name, s in zip(timeline.phases, took, strict=True)]
+    rows += [["all, from the upload to an answer", f"{timeline.seconds:.1f}"]]
     return "\n\n".join(
         [
             table(["phase", "seconds"], rows),
-            table(["after", "told, s left", "true, s left", "error"], told.errors()),
+            table(["after", "estimated, s left", "true, s left", "error"], timeline.errors()),
             f"test accuracy {accuracy:.4f}",
         ]
     )
@@ -87,15 +87,15 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(args.threads)
-    claim = CLAIMS[TASK]
-    lines = claim.rows((args.data / claim.file).read_bytes()).splitlines()[: args.rows]
+    task = TASKS[TASK]
+    lines = task.rows((args.data / task.file).read_bytes()).splitlines()[: args.rows]
     options = ["--threads", str(args.threads)]
     with tempfile.TemporaryDirectory() as scratch, SpawnedServer(base=BASE, options=options) as s:
         file = Path(scratch) / "rows.jsonl"
         file.write_bytes(b"\n".join(lines))
         with Client(url=s.addresses.http, grpc_target=s.addresses.grpc) as client:
-            told, accuracy = measure(client, file)
-    print(conditions("peft"), f"{args.rows} rows", "", _report(told, accuracy), sep="\n")
+            timeline, accuracy = measure(client, file)
+    print(conditions("peft"), f"{args.rows} rows", "", _report(timeline, accuracy), sep="\n")
 
 
 if __name__ == "__main__":

@@ -18,16 +18,16 @@ from statistics import median
 import numpy as np
 import torch
 
-from benchmarks import writing_peers as peers
-from benchmarks.arrivals import arrivals_report
+from benchmarks import generation_peers as peers
+from benchmarks.arrivals import measure_arrivals
+from benchmarks.generation_engine import GenerationEngine, Request
 from benchmarks.measure import conditions, interleave, medians, table
 from benchmarks.soak import soak_report
-from benchmarks.writing_engine import Wish, WritingEngine
 
 NUM_TOKENS = 32
 PARTS = ("throughput", "arrivals")
 #: tokens a second of (left) over those of (right), and at least how much is wanted
-CLAIMS = (
+TARGETS = (
     ("mixed adapters over no adapter", "adapterd, {n} adapters", "adapterd, no adapter", 0.88),
     ("no adapter over generate", "adapterd, no adapter", "generate, static batch", 1.0),
     ("no adapter over generate_batch", "adapterd, no adapter", "generate_batch, tuned", 2.5),
@@ -55,14 +55,14 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as scratch:
-        base = peers.unpacked_base(Path(scratch) / "base")
+        base = peers.unpack_base(Path(scratch) / "base")
         adapters = peers.write_adapters(base, Path(scratch) / "adapters", max(args.rows))
         print(conditions("peft"), args.dtype, flush=True)
         if "throughput" in args.parts:
             for rows in args.rows:
                 print(throughput(base, adapters[:rows], args), flush=True)
         if "arrivals" in args.parts:
-            print(arrivals_report(base, adapters[:16], args.dtype, args.seconds), flush=True)
+            print(measure_arrivals(base, adapters[:16], args.dtype, args.seconds), flush=True)
         if "soak" in args.parts:
             print(soak_report(base, adapters[:16], args.dtype, args.minutes), flush=True)
 
@@ -71,7 +71,7 @@ def throughput(base: Path, adapters: list[Path], args: argparse.Namespace) -> st
     count = len(adapters)
     ways = {
         name: way()
-        for name, way in _ways(base, adapters, getattr(torch, args.dtype)).items()
+        for name, way in _methods(base, adapters, getattr(torch, args.dtype)).items()
         if not args.only or any(part in name for part in args.only)
     }
     seconds = interleave(ways, args.rounds, warm_up=1)
@@ -85,51 +85,51 @@ def throughput(base: Path, adapters: list[Path], args: argparse.Namespace) -> st
     return "\n".join(["", table(heading, rows), "", *_ratios(seconds, count)])
 
 
-def _ways(
+def _methods(
     base: Path, adapters: list[Path], dtype: torch.dtype
 ) -> dict[str, Callable[[], Callable[[], object]]]:
-    asked, count = prompts(len(adapters)), len(adapters)
+    inputs, count = prompts(len(adapters)), len(adapters)
     names = [f"a{number}" for number in range(count)]
-    ours = WritingEngine(base, adapters, str(dtype).removeprefix("torch."))
+    ours = GenerationEngine(base, adapters, str(dtype).removeprefix("torch."))
 
-    def engine_way(mixed: bool) -> Callable[[], object]:
+    def engine_method(mixed: bool) -> Callable[[], object]:
         slots = range(1, count + 1) if mixed else [0] * count
-        wishes = [
-            Wish(ids=ids, slot=slot, num_tokens=NUM_TOKENS)
-            for ids, slot in zip(asked, slots, strict=True)
+        requests = [
+            Request(ids=ids, slot=slot, num_tokens=NUM_TOKENS)
+            for ids, slot in zip(inputs, slots, strict=True)
         ]
-        return lambda: ours.write(wishes)
+        return lambda: ours.generate(requests)
 
     return {
         "generate, static batch": lambda: peers.generate(
-            peers.stock(base, dtype), asked, NUM_TOKENS
+            peers.load_stock(base, dtype), inputs, NUM_TOKENS
         ),
         "generate, static batch, static cache": lambda: peers.generate(
-            peers.stock(base, dtype), asked, NUM_TOKENS, cache_implementation="static"
+            peers.load_stock(base, dtype), inputs, NUM_TOKENS, cache_implementation="static"
         ),
-        "generate_batch, as it comes": lambda: peers.generate_batch(
-            peers.stock(base, dtype), asked, NUM_TOKENS
+        "generate_batch, defaults": lambda: peers.generate_batch(
+            peers.load_stock(base, dtype), inputs, NUM_TOKENS
         ),
         "generate_batch, tuned": lambda: peers.generate_batch(
-            peers.stock(base, dtype), asked, NUM_TOKENS,
+            peers.load_stock(base, dtype), inputs, NUM_TOKENS,
             num_blocks=64, page_size=32, max_batch_tokens=1024, allow_block_sharing=False,
         ),
         f"PEFT generate, {count} adapters": lambda: peers.generate(
-            peers.peft_model(base, adapters, dtype), asked, NUM_TOKENS, adapter_names=names
+            peers.peft_model(base, adapters, dtype), inputs, NUM_TOKENS, adapter_names=names
         ),
-        "adapterd, no adapter": lambda: engine_way(mixed=False),
-        f"adapterd, {count} adapters": lambda: engine_way(mixed=True),
+        "adapterd, no adapter": lambda: engine_method(mixed=False),
+        f"adapterd, {count} adapters": lambda: engine_method(mixed=True),
     }  # fmt: skip
 
 
 def _ratios(seconds: dict[str, list[float]], count: int) -> list[str]:
-    """Of what ran in the same round: the machine is as fast for both then."""
+    """Ratios within the same round, so that both sides see the same machine speed."""
     lines = []
-    for text, left, right, wanted in CLAIMS:
+    for text, left, right, target in TARGETS:
         over, under = left.format(n=count), right.format(n=count)
         if over in seconds and under in seconds:
             ratio = median(b / a for a, b in zip(seconds[over], seconds[under], strict=True))
-            lines.append(f"{count} rows: {text} (want {wanted}): {ratio:.2f}")
+            lines.append(f"{count} rows: {text} (target {target}): {ratio:.2f}")
     return lines
 
 

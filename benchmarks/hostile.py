@@ -42,11 +42,11 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
-    def taken(self) -> str:
-        """The samples since the last look, as one cell of a table."""
-        taken, self.ms = sorted(self.ms), []
-        at = [taken[min(len(taken) - 1, int(len(taken) * share))] for share in (0.5, 0.99)]
-        return f"{at[0]:.1f} / {at[1]:.1f} ({taken[-1]:.0f})"
+    def drain(self) -> str:
+        """Returns the samples since the last call as a table cell, and clears them."""
+        samples, self.ms = sorted(self.ms), []
+        at = [samples[min(len(samples) - 1, int(len(samples) * share))] for share in (0.5, 0.99)]
+        return f"{at[0]:.1f} / {at[1]:.1f} ({samples[-1]:.0f})"
 
     def stop(self) -> None:
         self._stop.set()
@@ -114,7 +114,7 @@ def half_open(port: int, log: Path) -> None:
         for sock in sockets:
             sock.close()
     header = [f"beside {_HALF_OPEN} half-open connections", "p50 / p99 (max) ms", "unanswered"]
-    rows = [[name, its.taken(), str(its.failed)] for name, its in samplers.items()]
+    rows = [[name, its.drain(), str(its.failed)] for name, its in samplers.items()]
     print(table(header, rows))
     print(f"\nThe log grew by {log.stat().st_size - size} bytes.\n")
 
@@ -136,7 +136,7 @@ def checks(port: int, acme: str, globex: str) -> None:
             "predict": Sampler(lambda: other.post("/v1/tasks/base/predict", json=inputs)),
         }
         time.sleep(_QUIET_S)
-        quiet = {name: sampler.taken() for name, sampler in samplers.items()}
+        quiet = {name: sampler.drain() for name, sampler in samplers.items()}
         with ThreadPoolExecutor(_CHECKS) as threads:
             path, body = f"/v1/files/{file}/check", {"head": "classify"}
             started = time.perf_counter()
@@ -147,7 +147,7 @@ def checks(port: int, acme: str, globex: str) -> None:
             sampler.stop()
     seconds = time.perf_counter() - started
     header = ["another tenant's, p50 / p99 (max) ms", "quiet", f"beside {_CHECKS} checks"]
-    print(table(header, [[name, quiet[name], its.taken()] for name, its in samplers.items()]))
+    print(table(header, [[name, quiet[name], its.drain()] for name, its in samplers.items()]))
     print(f"\nThe checks of {_ROWS:,} rows were answered {sorted(answers)} within {seconds:.0f} s.")
 
 

@@ -1,4 +1,4 @@
-"""One adapter trained alone, and the same again with others trained between its steps."""
+"""Compares an adapter trained alone with the same one trained interleaved with others."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from engine.text.tokenizer import Tokenizer
 
 _ROWS = 256
 _BATCH = 8
-#: an adapter's way beside the one that is measured: kind, settings, dropout
-_WAYS: list[tuple[str, dict[str, Any], float]] = [
+#: the other adapters: kind, settings, dropout
+_OTHERS: list[tuple[str, dict[str, Any], float]] = [
     ("lora", {"rank": 8, "layers": 3}, 0.3),
     ("bottleneck", {"layers": 2}, 0.1),
     ("ia3", {"layers": 3}, 0.0),
@@ -25,17 +25,17 @@ _WAYS: list[tuple[str, dict[str, Any], float]] = [
 ]
 
 
-def beside_others(data: Path, num_steps: int, num_others: int, threads: int) -> str:
-    """The largest difference of any weight, in words."""
+def compare_interleaved(data: Path, num_steps: int, num_others: int, threads: int) -> str:
+    """The largest difference of any weight, as a sentence."""
     engine = Engine(EngineConfig(base=BASE, dtype="float32", threads=threads))
     texts = _texts(engine, data)
-    alone = _trained(engine, texts, num_steps, [])
-    others = [_WAYS[number % len(_WAYS)] for number in range(num_others)]
-    beside = _trained(engine, texts, num_steps, others)
-    largest = max((alone[name] - beside[name]).abs().max().item() for name in alone)
+    alone = _train(engine, texts, num_steps, [])
+    others = [_OTHERS[number % len(_OTHERS)] for number in range(num_others)]
+    interleaved = _train(engine, texts, num_steps, others)
+    largest = max((alone[name] - interleaved[name]).abs().max().item() for name in alone)
     return (
-        f"{num_steps} steps in float32, dropout on, alone and beside {num_others} others: "
-        f"the largest difference of a weight is {largest:g}"
+        f"{num_steps} steps in float32, dropout on, alone and interleaved with {num_others} "
+        f"others: the largest difference of a weight is {largest:g}"
     )
 
 
@@ -46,38 +46,38 @@ def _texts(engine: Engine, data: Path) -> list[list[int]]:
     return [list(encoding.rows[0][0]) for encoding in encodings]
 
 
-def _trained(
+def _train(
     engine: Engine, texts: list[list[int]], num_steps: int, others: list[Any]
 ) -> dict[str, Tensor]:
-    """The first slot's weights after its steps, the others' taken between them."""
+    """The weights of the first slot; the others train between its steps."""
     first = ("lora", {"rank": 8, "layers": 3}, 0.1)
-    slots = [_opened(engine, *way, seed) for seed, way in enumerate([first, *others])]
+    slots = [_open(engine, *training, seed) for seed, training in enumerate([first, *others])]
     for start in range(0, len(texts), _BATCH):
         _fill(engine, slots, texts, list(range(start, start + _BATCH)))
     for number in range(num_steps):
         for offset, slot in enumerate(slots):
             keys = [(number * _BATCH + offset + i * 7) % len(texts) for i in range(_BATCH)]
-            _ask(engine, _step(slot, keys, texts, number))
+            _run(engine, _step(slot, keys, texts, number))
     tensors = engine._trainings[slots[0]].adapter.tensors
     weights = {name: tensor.detach().clone() for name, tensor in tensors.items()}
     for slot in slots:
-        _ask(engine, port.CloseTraining(slot=slot))
-    _ask(engine, port.Forget(cache="tweets"))
+        _run(engine, port.CloseTraining(slot=slot))
+    _run(engine, port.Forget(cache="tweets"))
     return weights
 
 
-def _opened(engine: Engine, kind: str, config: dict[str, Any], dropout: float, seed: int) -> int:
+def _open(engine: Engine, kind: str, config: dict[str, Any], dropout: float, seed: int) -> int:
     head = {"kind": "classify", "labels": ["odd", "even"], "pooling": "native"}
     step = port.OpenTraining(
         kind=kind, kind_config=config, head=head, seed=seed, dropout=dropout, cache="tweets"
     )
-    return int(_ask(engine, step).slot)
+    return int(_run(engine, step).slot)
 
 
 def _fill(engine: Engine, slots: list[int], texts: list[list[int]], keys: list[int]) -> None:
     rows = [port.Row(ids=texts[key]) for key in keys]
     for slot in slots:
-        _ask(engine, port.Fill(slot=slot, rows=rows, keys=keys))
+        _run(engine, port.Fill(slot=slot, rows=rows, keys=keys))
 
 
 def _step(slot: int, keys: list[int], texts: list[list[int]], number: int) -> port.Train:
@@ -87,7 +87,7 @@ def _step(slot: int, keys: list[int], texts: list[list[int]], number: int) -> po
     )  # fmt: skip
 
 
-def _ask(engine: Engine, step: port.Step) -> Any:
+def _run(engine: Engine, step: port.Step) -> Any:
     result = engine.step(step)
     assert not isinstance(result, port.Failure), result
     return result

@@ -1,4 +1,4 @@
-"""32 rows of 32 different LoRA adapters in one forward: this engine beside today's other ways.
+"""32 rows of 32 different LoRA adapters in one forward: adapterd and its alternatives.
 
 `make bench` or `python -m benchmarks.mixed_batch`. MiniLM-L6, rank 8 on query and value, rows of
 log-normal length. Peers run the bare model with its adapters; the engine's rows also pass their
@@ -39,7 +39,7 @@ def make_rows(rng: np.random.Generator) -> list[list[int]]:
     return [[101, *rng.integers(1000, 20000, n - 2).tolist(), 102] for n in lengths(rng)]
 
 
-def padded(
+def make_padded_run(
     model: Any, batches: list[list[list[int]]], dtype: torch.dtype, **kwargs: Any
 ) -> Callable[[], None]:
     inputs = [_rectangle(rows) for rows in batches]
@@ -109,20 +109,20 @@ def _ways(
     fp32, bf16 = torch.float32, torch.bfloat16
 
     def stock(dtype: torch.dtype) -> Callable[[], None]:
-        return padded(
+        return make_padded_run(
             AutoModel.from_pretrained(base_path(BASE), dtype=dtype).eval(), batches, dtype
         )
 
     return {
         "stock model, padded, fp32": lambda: stock(fp32),
         "stock model, padded, bf16": lambda: stock(bf16),
-        "PEFT adapter_names, fp32 (as documented)": lambda: padded(
+        "PEFT adapter_names, fp32 (as documented)": lambda: make_padded_run(
             peft_model(BASE, adapters), batches, fp32, **names
         ),
-        "PEFT adapter_names, bf16 autocast": lambda: padded(
+        "PEFT adapter_names, bf16 autocast": lambda: make_padded_run(
             peft_model(BASE, adapters), batches, bf16, **names
         ),
-        "PEFT adapter_names, bf16 weights": lambda: padded(
+        "PEFT adapter_names, bf16 weights": lambda: make_padded_run(
             peft_model(BASE, adapters, bf16), batches, fp32, **names
         ),
         "PolyLoRA, fp32": lambda: polylora_model(BASE, adapters, batches, fp32),
@@ -166,15 +166,15 @@ def _report(
 def _targets(seconds: dict[str, float]) -> list[str]:
     bare, mixed = "adapterd, no adapter, auto", "adapterd, 32 adapters, auto"
     documented = "PEFT adapter_names, fp32 (as documented)"
-    wanted = [
-        ("mixed batch over PEFT as documented (want 5)", documented, mixed),
-        ("mixed batch over PEFT in bf16 (want 2.5)", "PEFT adapter_names, bf16 weights", mixed),
-        ("no adapter over stock fp32 (want 5)", "stock model, padded, fp32", bare),
-        ("mixed batch over no adapter (want 0.85)", bare, mixed),
+    targets = [
+        ("mixed batch over PEFT as documented (target 5)", documented, mixed),
+        ("mixed batch over PEFT in bf16 (target 2.5)", "PEFT adapter_names, bf16 weights", mixed),
+        ("no adapter over stock fp32 (target 5)", "stock model, padded, fp32", bare),
+        ("mixed batch over no adapter (target 0.85)", bare, mixed),
     ]
     return [
         f"{text}: {seconds[a] / seconds[b]:.2f}"
-        for text, a, b in wanted
+        for text, a, b in targets
         if a in seconds and b in seconds
     ]
 

@@ -25,7 +25,7 @@ from engine.config import EngineConfig
 from engine.engine import Engine
 
 #: the most a mixed batch may cost, as a multiple of the same rows with LoRA only
-WANTED = 1.3
+MAX_RATIO = 1.3
 LORA: tuple[str, dict[str, Any]] = ("lora", {"rank": 8})
 KINDS: list[tuple[str, dict[str, Any]]] = [
     LORA,
@@ -61,14 +61,14 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         for dtype in ("float32", "bfloat16"):
-            rows.append(_measured(dtype, batches, Path(scratch) / dtype, args))
+            rows.append(_measure(dtype, batches, Path(scratch) / dtype, args))
     print(conditions())
     print(f"{NUM_ROWS} rows of {NUM_ROWS} adapters a batch, {len(batches)} batches\n")
     print(table(["dtype", "LoRA only, ms", "all kinds, ms", "ratio", "max diff to alone"], rows))
-    print(f"\nratio wanted: at most {WANTED}; max diff wanted in float32: at most 1e-05")
+    print(f"\ntarget ratio: at most {MAX_RATIO}; target max diff in float32: at most 1e-05")
 
 
-def _measured(
+def _measure(
     dtype: str, batches: Sequence[list[list[int]]], scratch: Path, args: argparse.Namespace
 ) -> list[str]:
     engine = Engine(EngineConfig(base=BASE, dtype=dtype, threads=args.threads))

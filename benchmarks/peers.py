@@ -26,10 +26,10 @@ def write_adapters(
         task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets,
         layers_to_transform=list(range(first_layer, model.config.num_hidden_layers)),
     )  # fmt: skip
-    return drawn_adapters(get_peft_model(model, config), directory, count)
+    return write_random_adapters(get_peft_model(model, config), directory, count)
 
 
-def drawn_adapters(peft: Any, directory: Path, count: int) -> list[Path]:
+def write_random_adapters(peft: Any, directory: Path, count: int) -> list[Path]:
     """The model's LoRA saved so many times, each with another B, so that each answers otherwise."""
     paths = []
     for number in range(count):
@@ -70,7 +70,7 @@ def polylora_model(
     for number, path in enumerate(adapters):
         wrapped.load_adapter_from_disk(f"a{number}", str(path))
     names = [f"a{i}" for i in range(len(adapters))]
-    inputs = [_padded(rows) for rows in batches]
+    inputs = [_pad(rows) for rows in batches]
 
     @torch.inference_mode()
     def run() -> None:
@@ -107,8 +107,8 @@ def _onnx(
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(_exported(base, scratch, precision)), options)
-    inputs = [_padded(part) for rows in batches for part in _sorted_parts(rows, parts)]
+    session = onnxruntime.InferenceSession(str(_export_model(base, scratch, precision)), options)
+    inputs = [_pad(part) for rows in batches for part in _sorted_parts(rows, parts)]
 
     def run() -> None:
         for ids, mask in inputs:
@@ -117,7 +117,7 @@ def _onnx(
     return run
 
 
-def _exported(base: str, scratch: Path, precision: str) -> Path:
+def _export_model(base: str, scratch: Path, precision: str) -> Path:
     plain, small = scratch / "base.onnx", scratch / "base.int8.onnx"
     if not plain.exists():
         model = AutoModel.from_pretrained(base_path(base), attn_implementation="eager").eval()
@@ -156,7 +156,7 @@ def _sorted_parts(rows: list[list[int]], parts: int) -> list[list[list[int]]]:
     return [ordered[i : i + size] for i in range(0, len(rows), size)]
 
 
-def _padded(rows: list[list[int]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _pad(rows: list[list[int]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     width = max(map(len, rows))
     ids = np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
     mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in rows], np.int64)

@@ -23,7 +23,7 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
-from benchmarks.claims import Rows
+from benchmarks.quality_tasks import Rows
 from trainer.readers.example import Example
 from trainer.settings.settings import TrainingSettings
 
@@ -58,7 +58,7 @@ class PlainLoop:
         tags = head == "tag"
         kind = AutoModelForTokenClassification if tags else AutoModelForSequenceClassification
         model = kind.from_pretrained(base, num_labels=len(rows.labels) or 1)
-        self._model: Any = model if full else self._adapted(model)
+        self._model: Any = model if full else self._add_lora(model)
 
     def run(self) -> tuple[float, float]:
         """The metric on dev, of the epoch that is best there, and on test."""
@@ -125,14 +125,14 @@ class PlainLoop:
             batch = self._batch(part)
             answers += self._answers(part, batch, self._model(**batch).logits)
             truth += [list(r.label) if isinstance(r.label, tuple) else r.label for r in part]
-        return float(_JUDGES[self._head](truth, answers))
+        return float(_METRICS[self._head](truth, answers))
 
     def _answers(self, rows: Sequence[Example], batch: Any, logits: torch.Tensor) -> list[Any]:
         if self._head == "regress":
             return list(logits.squeeze(-1).tolist())
         best = logits.argmax(-1).tolist()
         if self._head == "classify":
-            return [self._rows.labels[each] for each in best]
+            return [self._rows.labels[index] for index in best]
         answers = [["O"] * len(row.words) for row in rows]
         for number, tags in enumerate(answers):
             for position, word in _first_tokens(batch.word_ids(number)):
@@ -141,12 +141,12 @@ class PlainLoop:
 
     def _batch(self, rows: Sequence[Example]) -> Any:
         words = self._head == "tag"
-        given = [list(row.words) if words else row.text for row in rows]
+        texts = [list(row.words) if words else row.text for row in rows]
         return self._tokenizer(
-            given, is_split_into_words=words, padding=True, truncation=True, return_tensors="pt"
+            texts, is_split_into_words=words, padding=True, truncation=True, return_tensors="pt"
         )
 
-    def _adapted(self, model: Any) -> Any:
+    def _add_lora(self, model: Any) -> Any:
         """LoRA at the linears of the upper layers, as many as the settings say or half."""
         settings, depth = self._settings, model.config.num_hidden_layers
         first = depth - int(settings.layers or (depth + 1) // 2)  # type: ignore[arg-type]
@@ -168,6 +168,6 @@ def _pearson(truth: list[float], answers: list[float]) -> float:
     return float(pearsonr(truth, answers).statistic)
 
 
-_JUDGES: dict[str, Callable[..., float]] = {
+_METRICS: dict[str, Callable[..., float]] = {
     "tag": f1_score, "regress": _pearson, "classify": accuracy_score,
 }  # fmt: skip

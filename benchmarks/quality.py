@@ -25,8 +25,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.claims import CLAIMS, Claim, Rows
 from benchmarks.measure import conditions, table
+from benchmarks.quality_tasks import TASKS, QualityTask, Rows
 from benchmarks.training import BASE, Ours
 from engine.model.source import base_path
 from trainer.jobs.file_store import FileStore
@@ -46,7 +46,7 @@ _KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
-    parser.add_argument("--tasks", nargs="*", choices=sorted(CLAIMS), default=list(CLAIMS))
+    parser.add_argument("--tasks", nargs="*", choices=sorted(TASKS), default=list(TASKS))
     parser.add_argument("--sides", nargs="*", choices=SIDES, default=list(SIDES))
     parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     parser.add_argument("--threads", type=int, default=1)
@@ -73,8 +73,8 @@ def _record(args: argparse.Namespace, task: str, side: str, seed: int) -> None:
         environment |= _KEEP
     ran = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     line = ran.stdout.splitlines()[-1]
-    with FOUND.open("a") as found:
-        found.write(line + "\n")
+    with FOUND.open("a") as results:
+        results.write(line + "\n")
     print(line, flush=True)
 
 
@@ -85,30 +85,33 @@ def _lines() -> list[dict[str, Any]]:
 def _run(args: argparse.Namespace, task: str, side: str, seed: int) -> dict[str, Any]:
     warnings.filterwarnings("ignore")
     torch.set_num_threads(args.threads)
-    claim = CLAIMS[task]
-    given = {} if side != "full fine-tuning" else {"epochs": claim.full_epochs}
+    quality_task = TASKS[task]
+    overrides = {} if side != "full fine-tuning" else {"epochs": quality_task.full_epochs}
     with tempfile.TemporaryDirectory() as scratch:
         files = FileStore(Path(scratch) / "rows", JobStore.open(Path(scratch) / "rows.db"))
-        spec = claim.spec(files, args.data, seed, **given)
-        rows = Rows.of(files, spec)
+        spec = quality_task.spec(files, args.data, seed, **overrides)
+        rows = Rows.from_spec(files, spec)
         started = time.perf_counter()
         if side == "adapterd":
-            dev, test = _ours(args, Path(scratch), claim, seed)
+            dev, test = _ours(args, Path(scratch), quality_task, seed)
         else:
-            dev, test = _plain(claim, rows, spec, side)
+            dev, test = _plain(quality_task, rows, spec, side)
     return {
-        "task": task, "side": side, "seed": seed, "metric": claim.metric, "dev": dev, "test": test,
+        "task": task, "side": side, "seed": seed, "metric": quality_task.metric,
+        "dev": dev, "test": test,
         "seconds": round(time.perf_counter() - started, 1), "threads": args.threads,
         "versions": {name: version(name) for name in ("torch", "transformers", "peft")},
-        "rows": rows.digest, "learning_rate": FULL_RATE if given else learning_rate(spec),
+        "rows": rows.digest, "learning_rate": FULL_RATE if overrides else learning_rate(spec),
         "settings": {n: v for n, v in asdict(spec.settings).items() if v is not None},
     }  # fmt: skip
 
 
-def _ours(args: argparse.Namespace, scratch: Path, claim: Claim, seed: int) -> tuple[float, float]:
+def _ours(
+    args: argparse.Namespace, scratch: Path, quality_task: QualityTask, seed: int
+) -> tuple[float, float]:
     bench = Ours(scratch, args.threads, "float32")
     try:
-        spec = claim.spec(bench.files, args.data, seed)
+        spec = quality_task.spec(bench.files, args.data, seed)
         job = bench.trainer.submit(spec)
         bench.trainer.run_once()
         job = bench.trainer.get(spec.tenant, job.id)
@@ -116,15 +119,15 @@ def _ours(args: argparse.Namespace, scratch: Path, claim: Claim, seed: int) -> t
         bench.port.close()
     assert job.status == "succeeded", (job.error_code, job.error_message)
     metrics = job.result["metrics"]
-    return metrics["dev"][claim.metric], metrics["test"][claim.metric]
+    return metrics["dev"][quality_task.metric], metrics["test"][quality_task.metric]
 
 
-def _plain(claim: Claim, rows: Rows, spec: JobSpec, side: str) -> tuple[float, float]:
+def _plain(quality_task: QualityTask, rows: Rows, spec: JobSpec, side: str) -> tuple[float, float]:
     from benchmarks.plain_loop import PlainLoop
 
     full = side == "full fine-tuning"
     return PlainLoop(
-        str(base_path(BASE)), claim.head, rows, spec.settings,
+        str(base_path(BASE)), quality_task.head, rows, spec.settings,
         FULL_RATE if full else learning_rate(spec), full=full, alike=side != "PEFT, any lengths",
     ).run()  # fmt: skip
 
@@ -133,12 +136,12 @@ def _report(lines: list[dict[str, Any]]) -> str:
     by_way: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for line in lines:
         by_way.setdefault((line["task"], line["side"]), []).append(line)
-    ways = [way for way in product(CLAIMS, SIDES) if way in by_way]
+    ways = [way for way in product(TASKS, SIDES) if way in by_way]
     rows = [[*way, by_way[way][0]["metric"], *_cells(by_way[way])] for way in ways]
     heading = ["task", "way", "metric", "dev", "test", "test per seed", "epochs", "minutes a run"]
-    verdicts = [[task, *_verdict(by_way, task)] for task in CLAIMS]
-    wanted = ["task", "PEFT's mean - 1 std", "PEFT's mean", "full fine-tuning - 0.01"]
-    return "\n\n".join([table(heading, rows), table(wanted, verdicts)])
+    verdicts = [[task, *_verdict(by_way, task)] for task in TASKS]
+    targets = ["task", "PEFT's mean - 1 std", "PEFT's mean", "full fine-tuning - 0.01"]
+    return "\n\n".join([table(heading, rows), table(targets, verdicts)])
 
 
 def _cells(lines: list[dict[str, Any]]) -> list[str]:
@@ -158,7 +161,7 @@ def _std(values: list[float]) -> float:
 
 
 def _verdict(by_way: dict[tuple[str, str], list[dict[str, Any]]], task: str) -> list[str]:
-    """Of PEFT's two orders, the one that does it better."""
+    """Compares with the better of PEFT's two row orders."""
     tests = {side: [line["test"] for line in by_way.get((task, side), [])] for side in SIDES}
     pefts = [tests[side] for side in SIDES[1:3] if tests[side]]
     peft = max(pefts, key=statistics.fmean, default=None)

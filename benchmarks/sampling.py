@@ -57,8 +57,10 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print(conditions())
-    print(f"{args.rows} rows of {args.words} words, 32 tokens written by each; median ms\n")
-    columns = [_measured(like(args.rows, args.words), args.rounds) for like in (peaked, flat)]
+    print(f"{args.rows} rows of {args.words} words, after 32 generated tokens; median ms\n")
+    columns = [
+        _measure(like(args.rows, args.words), args.rounds) for like in (make_peaked, make_flat)
+    ]
     rows = [[name, *(_ms(column, name) for column in columns)] for name in BATCHES]
     rows += [
         [f"transformers: {name}", *(_ms(c, f"stock {name}") for c in columns)] for name in STOCK
@@ -66,18 +68,18 @@ def main() -> None:
     print(table(["rows", "as a language model's", "flat"], rows))
 
 
-def flat(num_rows: int, num_words: int) -> Tensor:
+def make_flat(num_rows: int, num_words: int) -> Tensor:
     return torch.randn(num_rows, num_words, generator=torch.Generator().manual_seed(0)) * 2
 
 
-def peaked(num_rows: int, num_words: int) -> Tensor:
+def make_peaked(num_rows: int, num_words: int) -> Tensor:
     generator = torch.Generator().manual_seed(1)
     likely = torch.randint(0, num_words, (num_rows, 200), generator=generator)
     heights = torch.rand(num_rows, 200, generator=generator) * 14
-    return flat(num_rows, num_words).scatter_add_(1, likely, heights)
+    return make_flat(num_rows, num_words).scatter_add_(1, likely, heights)
 
 
-def _measured(logits: Tensor, rounds: int) -> dict[str, float]:
+def _measure(logits: Tensor, rounds: int) -> dict[str, float]:
     ways = {name: _ours(logits, settings) for name, settings in BATCHES.items()}
     ways |= {f"stock {name}": _stock(logits, name) for name in STOCK}
     return medians(interleave(ways, rounds))

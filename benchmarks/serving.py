@@ -48,16 +48,18 @@ class Load:
     failed: int
 
 
-class Alone:
-    """An engine with the machine to itself, on the texts the callers send."""
+class EngineOnly:
+    """An engine without a server, on the texts that the callers send."""
 
     def __init__(self, adapters: list[Path], texts: list[str], threads: int) -> None:
         self._engine = Engine(EngineConfig(base=BASE, threads=threads))
         for number, directory in enumerate(adapters):
-            found = self._engine.step(port.Inspect(directory=str(directory)))
-            assert isinstance(found, port.Inspected), found
-            files = [port.File(role=r, path=str(directory / n)) for r, n in found.files.items()]
-            load = port.Load(digest=str(number), semantics=found.semantics, files=files)
+            inspection = self._engine.step(port.Inspect(directory=str(directory)))
+            assert isinstance(inspection, port.Inspected), inspection
+            files = [
+                port.File(role=r, path=str(directory / n)) for r, n in inspection.files.items()
+            ]
+            load = port.Load(digest=str(number), semantics=inspection.semantics, files=files)
             self._engine.step(load)
         self._place = {i + 1: str(i) for i in range(len(adapters))}
         info = self._engine.info
@@ -139,7 +141,7 @@ def main() -> None:
         adapters = write_adapters(
             BASE, Path(scratch) / "adapters", NUM_TASKS, ["query", "value"], 8
         )
-        alone = Alone(adapters, texts, args.threads)
+        alone = EngineOnly(adapters, texts, args.threads)
         file = Path(scratch) / "texts.txt"
         file.write_text("\n".join(" ".join(text.split()) for text in texts))
         print(conditions("grpcio"), "\n")
@@ -148,7 +150,7 @@ def main() -> None:
             print(f"### `adapterd serve {options}`\n\n{measured}\n", flush=True)
 
 
-def _measure(options: str, adapters: list[Path], alone: Alone, texts: Path, args: Any) -> str:
+def _measure(options: str, adapters: list[Path], alone: EngineOnly, texts: Path, args: Any) -> str:
     with SpawnedServer(base=BASE, options=options.split()) as server:
         time.sleep(3)
         idle = resident_mb(server.pid)
@@ -159,7 +161,7 @@ def _measure(options: str, adapters: list[Path], alone: Alone, texts: Path, args
     return _report(rounds, idle)
 
 
-def _round(server: SpawnedServer, alone: Alone, texts: Path, seconds: float) -> dict[str, Any]:
+def _round(server: SpawnedServer, alone: EngineOnly, texts: Path, seconds: float) -> dict[str, Any]:
     """Engine alone, then the callers, on a server that is idle meanwhile."""
     return {
         "alone 64": alone.rows_per_s(64, seconds / 2),

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from benchmarks.generation_engine import GenerationEngine, Request
 from benchmarks.measure import table
-from benchmarks.writing_engine import Wish, WritingEngine
 
 MAX_ROWS = 24
 EVERY_S = 30.0
 
 
 def soak_report(base: Path, adapters: list[Path], dtype: str, minutes: float) -> str:
-    engine = WritingEngine(base, adapters, dtype)
+    engine = GenerationEngine(base, adapters, dtype)
     rng = np.random.default_rng(0)
     rows: list[list[str]] = []
     started = time.perf_counter()
@@ -34,10 +34,10 @@ def soak_report(base: Path, adapters: list[Path], dtype: str, minutes: float) ->
     return "\n".join(["", table(["seconds", "texts written", "resident MB"], rows)])
 
 
-def _wishes(rng: np.random.Generator, room: int, num_slots: int) -> list[Wish]:
+def _wishes(rng: np.random.Generator, room: int, num_slots: int) -> list[Request]:
     """A few at a time, so that arrivals and departures are never in step."""
     return [
-        Wish(
+        Request(
             ids=rng.integers(1000, 40000, int(rng.integers(8, 129))).tolist(),
             slot=int(rng.integers(num_slots + 1)),
             num_tokens=int(rng.integers(8, 129)),

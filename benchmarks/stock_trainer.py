@@ -23,11 +23,11 @@ _KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
 
-def run(given: dict[str, Any], threads: int) -> dict[str, Any]:
+def run(spec: dict[str, Any], threads: int) -> dict[str, Any]:
     """One run's line: scores, seconds, steps, versions and conditions."""
     ran = subprocess.run(
         [sys.executable, "-m", "benchmarks.stock_trainer"],
-        input=json.dumps({**given, "threads": threads}),
+        input=json.dumps({**spec, "threads": threads}),
         env={**os.environ, **_KEEP, "OMP_NUM_THREADS": str(threads)},
         stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
@@ -36,16 +36,16 @@ def run(given: dict[str, Any], threads: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    given = json.load(sys.stdin)
+    spec = json.load(sys.stdin)
     warnings.filterwarnings("ignore")
     import torch  # after the environment says how many threads there are
     import transformers
 
-    torch.set_num_threads(given["threads"])
+    torch.set_num_threads(spec["threads"])
     transformers.utils.logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as scratch:
         started = time.perf_counter()
-        trainer, test = _trainer(given, scratch)
+        trainer, test = _trainer(spec, scratch)
         trainer.train()
         dev = trainer.evaluate()["eval_accuracy"]
         score = trainer.predict(test).metrics["test_accuracy"]
@@ -53,8 +53,8 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "way": given["way"], "settings": given["settings"], "rows": given["digest"],
-                "threads": given["threads"], "dev": dev, "test": score,
+                "way": spec["way"], "settings": spec["settings"], "rows": spec["digest"],
+                "threads": spec["threads"], "dev": dev, "test": score,
                 "steps": trainer.state.global_step, "seconds": round(seconds, 1),
                 "versions": {name: version(name) for name in _PACKAGES},
             }
@@ -62,22 +62,22 @@ def main() -> None:
     )  # fmt: skip
 
 
-def _trainer(given: dict[str, Any], scratch: str) -> tuple[Any, list[dict[str, Any]]]:
+def _trainer(spec: dict[str, Any], scratch: str) -> tuple[Any, list[dict[str, Any]]]:
     from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, set_seed
 
-    settings, labels = given["settings"], given["labels"]
+    settings, labels = spec["settings"], spec["labels"]
     set_seed(settings["seed"])
-    tokenizer = AutoTokenizer.from_pretrained(given["base"])
+    tokenizer = AutoTokenizer.from_pretrained(spec["base"])
     parts = [
         [
             {**tokenizer(text, truncation=True), "labels": labels.index(label)}
-            for text, label in given[part]
+            for text, label in spec[part]
         ]
         for part in ("train", "dev", "test")
     ]
     trainer = Trainer(
-        model=_model(given),
-        args=_arguments(given, scratch, len(parts[0])),
+        model=_model(spec),
+        args=_arguments(spec, scratch, len(parts[0])),
         train_dataset=parts[0],
         eval_dataset=parts[1],
         data_collator=DataCollatorWithPadding(tokenizer),
@@ -86,14 +86,14 @@ def _trainer(given: dict[str, Any], scratch: str) -> tuple[Any, list[dict[str, A
     return trainer, parts[2]
 
 
-def _arguments(given: dict[str, Any], scratch: str, num_rows: int) -> Any:
+def _arguments(spec: dict[str, Any], scratch: str, num_rows: int) -> Any:
     from transformers import TrainingArguments
 
-    settings = given["settings"]
+    settings = spec["settings"]
     steps = settings["epochs"] * -(-num_rows // settings["batch_rows"])
     tuned = {
         "train_sampling_strategy": "group_by_length", "per_device_eval_batch_size": 64,
-        "dataloader_pin_memory": False, "logging_strategy": "no", "bf16": given["way"] == WAYS[2],
+        "dataloader_pin_memory": False, "logging_strategy": "no", "bf16": spec["way"] == WAYS[2],
     }  # fmt: skip
     return TrainingArguments(
         output_dir=scratch, num_train_epochs=settings["epochs"], seed=settings["seed"],
@@ -101,17 +101,17 @@ def _arguments(given: dict[str, Any], scratch: str, num_rows: int) -> Any:
         learning_rate=settings["learning_rate"], weight_decay=settings["weight_decay"],
         warmup_steps=int(settings["warmup_share"] * steps), eval_strategy="epoch",
         save_strategy="epoch", load_best_model_at_end=True, metric_for_best_model="accuracy",
-        disable_tqdm=True, **({} if given["way"] == WAYS[0] else tuned),
+        disable_tqdm=True, **({} if spec["way"] == WAYS[0] else tuned),
     )  # fmt: skip
 
 
-def _model(given: dict[str, Any]) -> Any:
+def _model(spec: dict[str, Any]) -> Any:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForSequenceClassification
 
-    settings = given["settings"]
+    settings = spec["settings"]
     model = AutoModelForSequenceClassification.from_pretrained(
-        given["base"], num_labels=len(given["labels"])
+        spec["base"], num_labels=len(spec["labels"])
     )
     depth = model.config.num_hidden_layers
     config = LoraConfig(

@@ -186,42 +186,42 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as scratch:
         ours = Ours(Path(scratch), args.threads, args.dtype)
-        found = _run(ours, sentiment(args.data), args, settings)
+        results = _run(ours, sentiment(args.data), args, settings)
         ours.port.close()
-    print("\n".join([conditions("peft"), "", _report(found)]))
+    print("\n".join([conditions("peft"), "", _report(results)]))
 
 
 def _run(
     ours: Ours, data: bytes, args: argparse.Namespace, settings: TrainingSettings
 ) -> dict[str, list[Outcome]]:
     """Interleaved: each seed runs every way before the next seed starts."""
-    found: dict[str, list[Outcome]] = {}
+    results: dict[str, list[Outcome]] = {}
     for seed in args.seeds:
         for pooling in args.pooling:
             outcome, spec = ours.run(data, pooling, seed, settings)
-            found.setdefault(f"adapterd, {pooling} pooling ({ours.port.info.dtype})", []).append(
+            results.setdefault(f"adapterd, {pooling} pooling ({ours.port.info.dtype})", []).append(
                 outcome
             )
             print(pooling, seed, outcome, flush=True)
         if not args.no_peers:
-            found.setdefault("PEFT + PyTorch loop, fp32", []).append(peft_loop(ours, spec))
-            print("peft", seed, found["PEFT + PyTorch loop, fp32"][-1], flush=True)
-    return found
+            results.setdefault("PEFT + PyTorch loop, fp32", []).append(peft_loop(ours, spec))
+            print("peft", seed, results["PEFT + PyTorch loop, fp32"][-1], flush=True)
+    return results
 
 
-def _report(found: dict[str, list[Outcome]]) -> str:
-    peer = found.get("PEFT + PyTorch loop, fp32")
+def _report(results: dict[str, list[Outcome]]) -> str:
+    peer = results.get("PEFT + PyTorch loop, fp32")
     slow = statistics.median(o.seconds for o in peer) if peer else float("nan")
     rows = []
-    for name, outcomes in found.items():
+    for name, outcomes in results.items():
         accuracies = [o.accuracy for o in outcomes]
         seconds = statistics.median(o.seconds for o in outcomes)
-        each = " / ".join(f"{a:.3f}" for a in accuracies)
+        per_seed = " / ".join(f"{a:.3f}" for a in accuracies)
         rows.append(
             [
                 name,
                 f"{statistics.mean(accuracies):.4f}",
-                each,
+                per_seed,
                 f"{seconds:.1f}",
                 f"{seconds / slow:.2f}",
             ]

@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import stock_trainer
-from benchmarks.claims import CLAIMS, Rows
-from benchmarks.interleaved import beside_others
+from benchmarks.interleaved import compare_interleaved
 from benchmarks.measure import conditions, table
+from benchmarks.quality_tasks import TASKS, Rows
 from benchmarks.training import BASE, Ours
 from engine.model.source import base_path
 from trainer.jobs.values import Job, JobSpec
@@ -59,18 +59,18 @@ class Bench:
         return job, seconds
 
     def spec(self, **settings: Any) -> JobSpec:
-        return CLAIMS[TASK].spec(self.ours.files, self.data, 0, **{"seeds": 1, **settings})
+        return TASKS[TASK].spec(self.ours.files, self.data, 0, **{"seeds": 1, **settings})
 
     def peer(self, way: str, settings: dict[str, Any]) -> dict[str, Any]:
         """The line of one run, run now if it never was."""
         spec = self.spec()
-        rows = Rows.of(self.ours.files, spec)
-        wanted = {
+        rows = Rows.from_spec(self.ours.files, spec)
+        peer_settings = {
             **{name: getattr(spec.settings, name) for name in _SHARED},
             "layers": 3, "learning_rate": learning_rate(spec), **settings,
         }  # fmt: skip
         known = {
-            "way": way, "settings": wanted, "rows": rows.digest, "threads": self.threads,
+            "way": way, "settings": peer_settings, "rows": rows.digest, "threads": self.threads,
             "conditions": conditions("peft"),
         }  # fmt: skip
         for line in _lines():
@@ -80,14 +80,14 @@ class Bench:
             name: [(row.text, row.label) for row in getattr(rows.split, name)]
             for name in ("train", "dev", "test")
         }
-        given = {
-            "way": way, "settings": wanted, "digest": rows.digest, "labels": rows.labels,
+        peer_run = {
+            "way": way, "settings": peer_settings, "digest": rows.digest, "labels": rows.labels,
             "base": str(base_path(BASE)), **parts,
         }  # fmt: skip
-        line = {**stock_trainer.run(given, self.threads), "conditions": known["conditions"]}
+        line = {**stock_trainer.run(peer_run, self.threads), "conditions": known["conditions"]}
         FOUND.parent.mkdir(exist_ok=True)
-        with FOUND.open("a") as found:
-            found.write(json.dumps(line) + "\n")
+        with FOUND.open("a") as results:
+            results.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
         return line
 
@@ -97,8 +97,8 @@ _SHARED = ("epochs", "batch_rows", "weight_decay", "warmup_share", "dropout", "r
 
 def job(bench: Bench) -> str:
     """One plain run on each side."""
-    found, seconds = bench.job()
-    test = found.result["metrics"]["test"]["accuracy"]
+    result, seconds = bench.job()
+    test = result.result["metrics"]["test"]["accuracy"]
     rows = [["adapterd, a whole job", f"{test:.4f}", f"{seconds:.1f}", "1.00"]]
     for way in stock_trainer.WAYS:
         line = bench.peer(way, {})
@@ -126,10 +126,10 @@ def search(bench: Bench) -> str:
     return table(heading, rows)
 
 
-def _search_row(name: str, found: Job, seconds: float, total: float) -> list[str]:
-    dev = found.result["seeds"]["dev"]["accuracy"]
+def _search_row(name: str, job: Job, seconds: float, total: float) -> list[str]:
+    dev = job.result["seeds"]["dev"]["accuracy"]
     best = f"{dev['mean']:.4f} ± {dev['std']:.4f}"
-    steps = str(found.result["search"]["steps"])
+    steps = str(job.result["search"]["steps"])
     return [name, best, f"{steps} and two seeds", f"{seconds:.0f}", f"{total / seconds:.2f}"]
 
 
@@ -155,15 +155,15 @@ def main() -> None:
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     if args.part == "beside":
-        print(beside_others(args.data, args.steps, args.others, args.threads))
+        print(compare_interleaved(args.data, args.steps, args.others, args.threads))
         return
     with tempfile.TemporaryDirectory() as scratch:
         ours = Ours(Path(scratch), args.threads, args.dtype)
         bench = Bench(ours=ours, data=args.data, threads=args.threads)
-        found = {"job": job, "search": search}[args.part](bench)
+        text = {"job": job, "search": search}[args.part](bench)
         dtype = ours.port.info.dtype
         ours.port.close()
-    print("\n".join([f"{conditions('peft')}; ours in {dtype}", "", found]))
+    print("\n".join([f"{conditions('peft')}; ours in {dtype}", "", text]))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""The demonstration: one command that shows the whole promise, and checks it while it does."""
+"""The demo: trains, calls and swaps adapters on a server, and checks every claim it prints."""

@@ -1,4 +1,4 @@
-"""How the demonstration ends: what was shown, for people and for those who read JSON."""
+"""The summary of the demo, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any
 
 from rich.console import Console
 
-from adapterd.demo.swap import Verdict
+from adapterd.demo.swap import SwapResult
 from adapterd.values import Job
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """What was shown, for those who read JSON."""
+class DemoResult:
+    """The results of the demo."""
 
     seconds: float
     trained: list[dict[str, Any]]
     forwards: int
     mixed_forwards: int
-    swap: Verdict
+    swap: SwapResult
 
 
-def print_ending(console: Console, ending: Ending) -> None:
+def print_result(console: Console, result: DemoResult) -> None:
     console.print()
-    console.rule(f"[bold]Done in {ending.seconds:.0f} seconds", align="left")
+    console.rule(f"[bold]Done in {result.seconds:.0f} seconds", align="left")
     console.print(
-        f"{len(ending.trained)} versions of 2 tasks on one base; {ending.mixed_forwards} of "
-        f"{ending.forwards} forwards mixed adapters; {ending.swap.answers:,} answers across a "
-        "swap, 0 dropped, 0 mixed.\n\n"
-        "Next, with your own rows (JSONL or CSV with text and label):\n"
-        "  make serve            # a server that stays, in another terminal\n"
+        f"{len(result.trained)} versions of 2 tasks on one base; {result.mixed_forwards} of "
+        f"{result.forwards} forward passes mixed adapters; {result.swap.answers:,} answers during "
+        "the swap, 0 dropped, 0 mixed.\n\n"
+        "Next steps with your own rows (JSONL or CSV with the columns text and label):\n"
+        "  make serve            # a permanent server, in another terminal\n"
         "  .venv/bin/adapterd train mytask --data rows.jsonl --head classify\n"
         '  .venv/bin/adapterd predict mytask "a text"\n'
         "  .venv/bin/adapterd tasks",
@@ -38,19 +38,19 @@ def print_ending(console: Console, ending: Ending) -> None:
     )
 
 
-def summary(job: Job) -> dict[str, Any]:
+def summarize(job: Job) -> dict[str, Any]:
     return {"task": job.task, "version": job.version, "digest": job.digest, **job.result}
 
 
-def plain_ending(ending: Ending) -> dict[str, Any]:
-    by_version = {f"{v}:{digest}": n for (v, digest), n in ending.swap.by_version.items()}
+def result_to_json(result: DemoResult) -> dict[str, Any]:
+    by_version = {f"{v}:{digest}": n for (v, digest), n in result.swap.by_version.items()}
     swap = {
-        "answers": ending.swap.answers,
-        "dropped": ending.swap.dropped,
-        "mixed": ending.swap.mixed,
+        "answers": result.swap.answers,
+        "dropped": result.swap.dropped,
+        "mixed": result.swap.mixed,
         "by_version": by_version,
     }
-    return {name: getattr(ending, name) for name in ("seconds", "trained", "forwards")} | {
-        "mixed_forwards": ending.mixed_forwards,
+    return {name: getattr(result, name) for name in ("seconds", "trained", "forwards")} | {
+        "mixed_forwards": result.mixed_forwards,
         "swap": swap,
     }

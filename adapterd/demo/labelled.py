@@ -1,4 +1,4 @@
-"""The two labelled sets that come with adapterd. Knows where they lie and how to read them."""
+"""The two labelled data sets that are shipped with adapterd, and where their files are."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ REVIEW_SCORE = "review_score.jsonl"
 
 
 def labelled_file(name: str) -> Path:
-    """An installed package carries the sets beside this module, a checkout under examples/."""
+    """The path of a data set: an installed package has them here, a checkout in examples/."""
     here = Path(__file__).resolve()
     folders = (here.parent / "data", here.parents[2] / "examples" / "data")
     for folder in folders:
@@ -22,11 +22,11 @@ def labelled_file(name: str) -> Path:
 
 
 def demo_texts() -> list[str]:
-    """Real texts of both sets, alternating."""
-    pairs = zip(_texts(SENTIMENT), _texts(REVIEW_SCORE), strict=False)
+    """The texts of both data sets, alternating."""
+    pairs = zip(_read_texts(SENTIMENT), _read_texts(REVIEW_SCORE), strict=False)
     return [text for pair in pairs for text in pair]
 
 
-def _texts(name: str) -> list[str]:
+def _read_texts(name: str) -> list[str]:
     lines = labelled_file(name).read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["text"] for line in lines]

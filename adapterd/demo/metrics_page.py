@@ -1,4 +1,4 @@
-"""A server's metrics page, read as the demonstration needs it."""
+"""Reads a server's Prometheus metrics for the demo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-#: what the demonstration prints, in this order
+#: the metrics that the demo prints
 SHOWN = (
     "adapterd_requests_total",
     "adapterd_batch_adapters",
@@ -20,7 +20,7 @@ SHOWN = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsPage:
-    """One scrape."""
+    """One scrape of the metrics port."""
 
     text: str
 
@@ -29,14 +29,14 @@ class MetricsPage:
         async with httpx.AsyncClient(trust_env=False) as http:
             return cls(text=(await http.get(url)).text)
 
-    def forwards(self) -> tuple[int, int]:
-        """How many forwards ran, and how many of them held rows of two adapters or more."""
+    def count_forwards(self) -> tuple[int, int]:
+        """The number of forward passes, and of those with rows of two or more adapters."""
         total = self._sum("adapterd_batch_adapters_count")
-        alone = self._sum("adapterd_batch_adapters_bucket", le="1.0")
-        return int(total), int(total - alone)
+        single = self._sum("adapterd_batch_adapters_bucket", le="1.0")
+        return int(total), int(total - single)
 
     def lines(self) -> list[str]:
-        """The samples worth a look: no buckets, nothing that never happened, no housekeeping."""
+        """The samples to print, without buckets, zeros and the demo's own polling."""
         lines = [line for line in self.text.splitlines() if line.startswith(SHOWN)]
         hidden = ("_bucket", "_created", "/health/", "GetJob", "WatchJob", "/v1/info")
         return [

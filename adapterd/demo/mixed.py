@@ -1,4 +1,4 @@
-"""Calls of two tasks at once, over both transports, so that their rows meet in one forward."""
+"""Concurrent calls of two tasks over both transports, whose rows share forward passes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adapterd.values import Classification, Prediction, Value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One answer, as the demonstration shows it."""
+    """One answer, as the demo prints it."""
 
     transport: str
     task: str
@@ -28,17 +28,17 @@ class Row:
 async def call_both(
     client: AsyncClient, url: str, tasks: Sequence[str], texts: Sequence[str]
 ) -> list[Row]:
-    """Every task is asked every text, half of them over gRPC and half over HTTP, all at once."""
+    """Sends every text to every task at the same time, half over gRPC and half over HTTP."""
     async with httpx.AsyncClient(base_url=url, timeout=30.0, trust_env=False) as http:
         calls = [
-            _over_grpc(client, task, text) if number % 2 == 0 else _over_http(http, task, text)
+            _call_grpc(client, task, text) if number % 2 == 0 else _call_http(http, task, text)
             for number, text in enumerate(texts)
             for task in tasks
         ]
         return await asyncio.gather(*calls)
 
 
-async def _over_grpc(client: AsyncClient, task: str, text: str) -> Row:
+async def _call_grpc(client: AsyncClient, task: str, text: str) -> Row:
     prediction = (await client.predict(task, text)).raise_for_rows()
     return Row(
         transport="gRPC",
@@ -46,11 +46,11 @@ async def _over_grpc(client: AsyncClient, task: str, text: str) -> Row:
         version=prediction.version,
         digest=prediction.digest,
         text=text,
-        answer=_shown(prediction),
+        answer=_format_prediction(prediction),
     )
 
 
-async def _over_http(http: httpx.AsyncClient, task: str, text: str) -> Row:
+async def _call_http(http: httpx.AsyncClient, task: str, text: str) -> Row:
     response = await http.post(f"/v1/tasks/{task}/predict", json={"inputs": [text]})
     body = response.raise_for_status().json()
     return Row(
@@ -59,11 +59,11 @@ async def _over_http(http: httpx.AsyncClient, task: str, text: str) -> Row:
         version=body["version"],
         digest=body["digest"],
         text=text,
-        answer=_shown_json(body["outputs"][0]),
+        answer=_format_json(body["outputs"][0]),
     )
 
 
-def _shown(prediction: Prediction) -> str:
+def _format_prediction(prediction: Prediction) -> str:
     match prediction.outputs[0]:
         case Classification(label=label, score=score):
             return f"{label} {score:.2f}"
@@ -73,7 +73,7 @@ def _shown(prediction: Prediction) -> str:
             return str(other)
 
 
-def _shown_json(output: dict[str, Any]) -> str:
+def _format_json(output: dict[str, Any]) -> str:
     if "label" in output:
         return f"{output['label']} {output['score']:.2f}"
     return f"{output['value']:+.2f}" if "value" in output else str(output)

@@ -1,4 +1,4 @@
-"""A server in a process of its own, on free ports, with a data directory that goes with it."""
+"""A server in a separate process, on free ports, with a temporary data directory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOG_TAIL_CHARS = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """Where a server listens."""
+    """The addresses a server listens on."""
 
     http: str
     grpc: str
@@ -34,7 +34,7 @@ class Addresses:
 
 
 class SpawnedServer:
-    """Started on entering the block, asked to stop and waited for on leaving it."""
+    """A context manager that starts a server, and stops it and waits for its end on exit."""
 
     def __init__(self, *, base: str, options: Sequence[str] = ()) -> None:
         self._base = base
@@ -84,17 +84,17 @@ class SpawnedServer:
         self._stop()
 
     def wait(self) -> None:
-        """Until somebody stops the server."""
+        """Waits until the server ends."""
         assert self._child is not None
         self._child.wait()
 
     def _command(self) -> list[str]:
         http, grpc, metrics = (str(port) for port in self._ports)
-        # a settings file where the user happens to stand is not about this server
-        nothing = self._directory / "adapterd.toml"
-        nothing.touch()
+        # an adapterd.toml in the working directory must not configure this server
+        empty_config = self._directory / "adapterd.toml"
+        empty_config.touch()
         command = [sys.executable, "-m", "adapterd", "serve", "--base", self._base]
-        command += ["--config", str(nothing)]
+        command += ["--config", str(empty_config)]
         command += ["--data-dir", str(self.data_dir), "--host", "127.0.0.1"]
         command += ["--http-port", http, "--grpc-port", grpc, "--metrics-port", metrics]
         return [*command, *self._options]
@@ -134,12 +134,12 @@ class SpawnedServer:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago; held together while choosing, so that they differ."""
+    """Ports that were free a moment ago; all are bound at once, so that they differ."""
     sockets = [socket.socket() for _ in range(count)]
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
     finally:
-        for each in sockets:
-            each.close()
+        for sock in sockets:
+            sock.close()

@@ -1,7 +1,7 @@
-"""Callers that never stop while an alias moves, and the verdict on what they were answered.
+"""Continuous callers during an alias swap, and the check of the answers they received.
 
-An answer is dropped if the call failed. It is mixed if its numbers are not those that the version
-it names gives when it is asked by number, or if an older one answers a call made after the swap.
+An answer is dropped if its call failed. It is mixed if its numbers differ from those of the version
+it names, or if an older version answered a call that was sent after the swap.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from adapterd.errors import AdapterdError
 from adapterd.values import Classification, Prediction, Value
 
 CALLERS_PER_TASK = 3
-#: between two calls of a caller: they share the cores with the training that goes on meanwhile
+#: pause between two calls of a caller, because a training runs on the same cores
 PAUSE_S = 0.04
-#: rows are computed in bfloat16 beside other neighbours each time, so their last bits may differ
+#: in bfloat16, the other rows of a batch may change the last bits of an answer
 TOLERANCE = 0.02
-#: what (task, version, text) answers when it is asked by number
-Alone = dict[tuple[str, int, str], float]
+#: the answer of (task, version, text) in a call of its own
+Reference = dict[tuple[str, int, str], float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What one call got, and when it was sent; `prediction` is None if it failed."""
+    """The answer of one call and when it was sent; `prediction` is None if the call failed."""
 
     task: str
     text: str
@@ -35,8 +35,8 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What the callers saw; `by_version` counts (version, digest) of the swapped task."""
+class SwapResult:
+    """The counts of answers; `by_version` counts (version, digest) of the swapped task."""
 
     answers: int
     dropped: int
@@ -49,7 +49,7 @@ class Verdict:
 
 
 class CallerLoop:
-    """A few callers per task, one text a call, with a short pause between calls."""
+    """Several callers per task that send one text per call, with a short pause between calls."""
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class CallerLoop:
 
     async def __aenter__(self) -> CallerLoop:
         self._callers = [
-            asyncio.create_task(self._call_on(task, first))
+            asyncio.create_task(self._run_caller(task, first))
             for task in self._tasks
             for first in range(CALLERS_PER_TASK)
         ]
@@ -82,24 +82,26 @@ class CallerLoop:
     def num_answers(self) -> int:
         return len(self._answers)
 
-    def verdict(self, task: str, alone: Alone, *, swapped_at: float) -> Verdict:
-        """`task` is the one whose alias moved, at `swapped_at`, to its newest version."""
-        newest = max(version for name, version, _ in alone if name == task)
+    def evaluate(self, task: str, reference: Reference, *, swapped_at: float) -> SwapResult:
+        """Compares the answers with the references. `task` is the one whose alias was moved, at
+        `swapped_at`, to its newest version.
+        """
+        newest = max(version for name, version, _ in reference if name == task)
         answered = [(a, a.prediction) for a in self._answers if a.prediction]
         mixed = sum(
-            not _is_own(prediction, alone, answer)
+            not _is_own(prediction, reference, answer)
             or (answer.task == task and answer.sent_at > swapped_at and prediction.version < newest)
             for answer, prediction in answered
         )
         swapped = [(p.version, p.digest) for a, p in answered if a.task == task]
-        return Verdict(
+        return SwapResult(
             answers=len(answered),
             dropped=len(self._answers) - len(answered),
             mixed=mixed,
             by_version=dict(Counter(swapped)),
         )
 
-    async def _call_on(self, task: str, number: int) -> None:
+    async def _run_caller(self, task: str, number: int) -> None:
         while not self._stop.is_set():
             text = self._texts[number % len(self._texts)]
             number += CALLERS_PER_TASK
@@ -115,29 +117,29 @@ class CallerLoop:
         return Answer(task=task, text=text, sent_at=sent_at, prediction=prediction)
 
 
-async def ask_alone(
+async def predict_references(
     client: AsyncClient, versions: Sequence[tuple[str, int]], texts: Sequence[str]
-) -> Alone:
-    """What each (task, version) says of each text, asked by number in a call of its own."""
-    alone: Alone = {}
+) -> Reference:
+    """The answer of every version to every text, each in a call of its own."""
+    reference: Reference = {}
     for task, version in versions:
         for text in texts:
             prediction = await client.predict(f"{task}@{version}", text)
-            alone[task, version, text] = _number(prediction)
-    return alone
+            reference[task, version, text] = _number(prediction)
+    return reference
 
 
-def _is_own(prediction: Prediction, alone: Alone, answer: Answer) -> bool:
-    expected = alone.get((answer.task, prediction.version, answer.text))
+def _is_own(prediction: Prediction, reference: Reference, answer: Answer) -> bool:
+    expected = reference.get((answer.task, prediction.version, answer.text))
     return expected is not None and abs(_number(prediction) - expected) <= TOLERANCE
 
 
 def _number(prediction: Prediction) -> float:
-    """One number that tells versions apart: a value, or the first label's probability."""
+    """One number that differs between versions: the value, or the first label's probability."""
     match prediction.outputs[0]:
         case Value(value=value):
             return value
         case Classification(scores=scores):
             return scores[min(scores)]
         case other:
-            raise AssertionError(f"the demonstration trains no such head: {other}")
+            raise AssertionError(f"the demo trains no such head: {other}")

@@ -1,4 +1,4 @@
-"""Several trainings at once, one bar each, and their reports side by side."""
+"""Runs several training jobs at the same time and prints their results as a table."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from adapterd.client.async_client import AsyncClient
 from adapterd.terminal.progress import JobProgress
 from adapterd.values import Job
 
-#: shown first where a report has it; a report of another head has none of these
+#: the metric to print is the first of these in a report, or the report's own first
 LEADING_METRICS = ("accuracy", "pearson", "spearman", "mae", "rmse", "f1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Training:
-    """One version to make."""
+    """The task, data and options of one training job."""
 
     task: str
     data: Path
@@ -31,7 +31,7 @@ class Training:
 async def train_all(
     client: AsyncClient, console: Console, trainings: Sequence[Training]
 ) -> list[Job]:
-    """Every job once it has succeeded, in order. Raises JobFailed."""
+    """Submits the jobs and waits until all have succeeded. Raises JobFailed."""
     with JobProgress(console) as progress:
         jobs = [await _submit(client, training) for training in trainings]
         return await asyncio.gather(*(client.wait(j.id, progress.follow(j.task)) for j in jobs))

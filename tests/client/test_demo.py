@@ -9,7 +9,7 @@ import pytest
 
 from adapterd.demo.labelled import REVIEW_SCORE, SENTIMENT, demo_texts, labelled_file
 from adapterd.demo.metrics_page import MetricsPage
-from adapterd.demo.swap import Answer, CallerLoop, Verdict
+from adapterd.demo.swap import Answer, CallerLoop, SwapResult
 from adapterd.errors import BadSetting
 from adapterd.values import Classification, Prediction, Timing
 
@@ -25,16 +25,16 @@ def _answer(version: int, score: float, *, sent_at: float = 0.0) -> Answer:
     return Answer(task="mood", text="text", sent_at=sent_at, prediction=prediction)
 
 
-def _judge(*answers: Answer) -> Verdict:
+def _judge(*answers: Answer) -> SwapResult:
     loop = CallerLoop(None, ["mood"], ["text"], lambda: 0.0)  # type: ignore[arg-type]
     loop._answers.extend(answers)
-    return loop.verdict("mood", ALONE, swapped_at=10.0)
+    return loop.evaluate("mood", ALONE, swapped_at=10.0)
 
 
 def test_answers_that_are_their_version_s_own_are_clean() -> None:
-    verdict = _judge(_answer(1, 0.9), _answer(1, 0.91, sent_at=9.9), _answer(2, 0.2, sent_at=11.0))
-    assert verdict.is_clean
-    assert verdict.by_version == {(1, "d1"): 2, (2, "d2"): 1}
+    result = _judge(_answer(1, 0.9), _answer(1, 0.91, sent_at=9.9), _answer(2, 0.2, sent_at=11.0))
+    assert result.is_clean
+    assert result.by_version == {(1, "d1"): 2, (2, "d2"): 1}
 
 
 def test_an_answer_with_another_version_s_numbers_is_mixed() -> None:
@@ -63,7 +63,7 @@ def test_forwards_of_one_adapter_are_told_from_mixed_ones() -> None:
         "adapterd_batch_adapters_count 5.0\n"
         "adapterd_batch_adapters_sum 7.0\n"
     )
-    assert MetricsPage(text=text).forwards() == (5, 2)
+    assert MetricsPage(text=text).count_forwards() == (5, 2)
     assert MetricsPage(text=text).lines() == [
         "adapterd_batch_adapters_count 5.0",
         "adapterd_batch_adapters_sum 7.0",

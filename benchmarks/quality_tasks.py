@@ -1,6 +1,6 @@
-"""What quality is measured on: tasks on real rows, and the budget each way of training gets.
+"""The tasks of the quality benchmark: real rows, metrics and training budgets.
 
-Knows no way of training.
+Knows no training method.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ _SPLIT = {"test_share": 0.1, "dev_share": 1 / 9}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """One head on one file, the metric that counts, and what training may spend."""
+class QualityTask:
+    """A head, a data file, the metric to compare, and the training budget."""
 
     file: str
     head: str
     metric: str
-    #: the rows as the trainer takes them, of the file's own
+    #: converts the file's content into the trainer's format
     rows: Callable[[bytes], bytes] = bytes
     columns: dict[str, str] = field(default_factory=dict)
-    #: of adapters, whoever trains them
+    #: settings of every adapter training
     settings: dict[str, Any]
     full_epochs: int
 
-    def spec(self, files: FileStore, data: Path, seed: int, **given: Any) -> JobSpec:
+    def spec(self, files: FileStore, data: Path, seed: int, **overrides: Any) -> JobSpec:
         content = self.rows((data / self.file).read_bytes())
         file = files.put("default", self.file, "fine-tune", [content], 2**30)
         once = {"patience": self.settings["epochs"], "seed": seed, "seeds": 1}
-        settings = TrainingSettings.parse({**_SPLIT, **once, **self.settings, **given})
+        settings = TrainingSettings.parse({**_SPLIT, **once, **self.settings, **overrides})
         return JobSpec(
             tenant="default", task="quality", file_id=file.id, head=self.head, pooling="native",
             settings=settings, **self.columns,  # type: ignore[arg-type]
@@ -50,26 +50,26 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rows:
-    """A task's rows as every way of training gets them."""
+    """A task's rows, the same for every training method."""
 
     split: Split
     labels: list[str]
 
     @classmethod
-    def of(cls, files: FileStore, spec: JobSpec) -> Rows:
+    def from_spec(cls, files: FileStore, spec: JobSpec) -> Rows:
         prepared = prepare(files, spec)
         return cls(split=prepared.split, labels=prepared.labels)
 
     @property
     def digest(self) -> str:
-        """Runs are only compared where this is the same."""
+        """Identifies the rows; only runs on the same rows are compared."""
         parts = (self.split.train, self.split.dev, self.split.test)
         texts = [[(row.text, row.label) for row in part] for part in parts]
         return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:12]
 
 
-def _clear(content: bytes, most: int | None = None) -> bytes:
-    """Scored rows where they are clear, |score| > 0.3, labelled by sign; `most` of them, drawn."""
+def _select_clear(content: bytes, most: int | None = None) -> bytes:
+    """Rows with |score| > 0.3, labelled by the sign; a random sample of `most` of them."""
     rows = [json.loads(line) for line in content.splitlines()]
     lines = [
         {"text": row["text"], "label": "positive" if row["score"] > 0 else "negative"}
@@ -81,27 +81,27 @@ def _clear(content: bytes, most: int | None = None) -> bytes:
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
-def _two_thousand(content: bytes) -> bytes:
-    return _clear(content, 2000)
+def _sample_2000(content: bytes) -> bytes:
+    return _select_clear(content, 2000)
 
 
-CLAIMS = {
-    "tweets, entities": Claim(
+TASKS = {
+    "tweets, entities": QualityTask(
         file="tweets_ner.conll", head="tag", metric="f1", full_epochs=5,
         settings={"epochs": 8, "layers": 3, "rank": 16, "alpha": 32},
     ),
-    "tweets, score": Claim(
+    "tweets, score": QualityTask(
         file="tweets.jsonl", head="regress", metric="pearson", full_epochs=3,
         columns={"label_column": "score"},
-        # the upper half alone stays two points below full fine-tuning here
+        # adapters in the upper half only stay two points below full fine-tuning here
         settings={"epochs": 3, "layers": 6, "rank": 16, "alpha": 32},
     ),
-    "tweets, sentiment": Claim(
-        file="tweets.jsonl", head="classify", metric="accuracy", full_epochs=3, rows=_clear,
+    "tweets, sentiment": QualityTask(
+        file="tweets.jsonl", head="classify", metric="accuracy", full_epochs=3, rows=_select_clear,
         settings={"epochs": 3},
     ),
-    "movie reviews, sentiment": Claim(
+    "movie reviews, sentiment": QualityTask(
         file="movie_reviews.jsonl", head="classify", metric="accuracy", full_epochs=3,
-        rows=_two_thousand, settings={"epochs": 3},
+        rows=_sample_2000, settings={"epochs": 3},
     ),
 }  # fmt: skip

