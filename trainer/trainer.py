@@ -182,7 +182,7 @@ class Trainer:
             with lease:
                 version, result = JobRun(self._tools, claim.job, lease).run()
                 _tell_of(version, result, lease)
-                files = put_result_file(self._tools.files, claim.job, result, lease.tell)
+                files = put_result_file(self._tools.files, claim.job, result, lease.emit)
         except LeaseLost:
             raise
         except Exception as error:  # noqa: BLE001 the worker outlives any job, and no job may be left without an end
@@ -238,7 +238,7 @@ def _tell_of(version: Version, result: dict[str, Any], lease: Lease) -> None:
     best = next((e for e in result.get("epochs", ()) if e["best"]), {"step": 0})
     told: dict[str, Any] = {n: best[n] for n in best.keys() & {"step", "loss", "dev_loss"}}
     facts = {"ref": ref, "digest": version.digest, "metrics": result["metrics"]["test"]}
-    lease.tell(PUBLISHED, f"{ref} was published.", **facts, **told)
+    lease.emit(PUBLISHED, f"{ref} was published.", **facts, **told)
 
 
 def _facts(action: str, job: Job) -> dict[str, str]:

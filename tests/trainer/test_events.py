@@ -68,8 +68,8 @@ def test_what_a_run_tells_arrives_in_order_even_when_it_fails(trainer_env: Train
 
     def run() -> None:
         with lease_of(trainer_env, held) as lease:
-            lease.tell("training.epoch", "Epoch 1.", loss=0.5)
-            lease.tell("data.leak", "Rows leak.", "warn", lines=[3, 4])
+            lease.emit("training.epoch", "Epoch 1.", loss=0.5)
+            lease.emit("data.leak", "Rows leak.", "warn", lines=[3, 4])
             raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
@@ -107,9 +107,9 @@ def test_what_could_not_be_written_comes_with_the_next_beat(
 
     monkeypatch.setattr(trainer_env.store, "beat", sometimes)
     with lease_of(trainer_env, held) as lease:
-        lease.tell("x.1", "One.")
+        lease.emit("x.1", "One.")
         lease._tick()
-        lease.tell("x.2", "Two.")
+        lease.emit("x.2", "Two.")
         lease._tick()
     assert codes(trainer_env)[-2:] == ["x.1", "x.2"]
 

@@ -30,8 +30,7 @@ from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.dataset.prompt_rows import encode_prompt_rows
 from trainer.engine_client import EngineSession, call
 from trainer.errors import BadSetting
-from trainer.evaluation.dev_score import dev_score
-from trainer.evaluation.evaluate import Evaluation
+from trainer.evaluation.evaluate import Evaluation, dev_score
 from trainer.evaluation.generate import generate_answers
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.generate import GenerateData

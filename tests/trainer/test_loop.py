@@ -27,8 +27,7 @@ from tests.trainer.build import examples
 from trainer.dataset.encode import encode_examples, head_for
 from trainer.engine_client import IN_FLIGHT, EngineSession, call
 from trainer.errors import Cancelled, Paused, Stopping, TrainerError, TrainingDiverged
-from trainer.evaluation.dev_score import dev_score
-from trainer.evaluation.evaluate import Evaluation
+from trainer.evaluation.evaluate import Evaluation, dev_score
 from trainer.settings.settings import TrainingSettings
 from trainer.training.loop import Training, Watcher
 from trainer.training.loop_state import Epoch, LoopState

@@ -186,8 +186,7 @@ def test_what_should_be_known_is_warned_about(trainer_env: TrainerEnv) -> None:
 def test_a_version_that_is_no_better_than_guessing_says_so() -> None:
     def warnings(head: str, metric: str, reached: float) -> str:
         rivals = {"name": "bag", "majority": {metric: 0.5}, "test": {metric: 0.8}}
-        report = {"metrics": {"test": {metric: reached}}, "baseline": rivals}
-        return " ".join(comparison_warnings(head, report))
+        return " ".join(comparison_warnings(head, {metric: reached}, rivals))
 
     assert warnings("classify", "accuracy", 0.9) == ""
     assert "no better than the 0.800 of the baseline bag" in warnings("classify", "accuracy", 0.7)
@@ -211,8 +210,7 @@ def test_a_training_too_short_to_reach_a_whole_adapter_is_refused(
 def test_a_version_that_writes_no_better_than_a_copy_or_a_ridge_says_so() -> None:
     # of the few numbers among its texts the errors are small
     rivals = {"name": "near", "copy": {"explained": 0.3}, "ridge": {"explained": 0.5, "rmse": 0.9}}
-    report = {"metrics": {"test": {"explained": 0.2, "rmse": 0.1}}, "baseline": rivals}
-    warnings = comparison_warnings("generate", report)
+    warnings = comparison_warnings("generate", {"explained": 0.2, "rmse": 0.1}, rivals)
     assert [sentence.partition("is no")[2] for sentence in warnings] == [
         " better than the 0.300 of copying the input.",
         " better than the 0.500 of ridge regression.",

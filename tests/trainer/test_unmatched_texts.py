@@ -11,10 +11,9 @@ import pytest
 from engine.config import EngineConfig
 from engine.runtime.in_thread import ThreadEngine
 from tests.trainer.build import TENANT, TrainerEnv
-from trainer.evaluation.dev_score import dev_score
-from trainer.evaluation.evaluate import Evaluation
+from trainer.evaluation.evaluate import Evaluation, dev_score
 from trainer.jobs.states import Status
-from trainer.pipeline.job_result import JobFindings
+from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.pipeline.prepare import Prepared
 from trainer.training.experiment import ExperimentResult
 from trainer.training.loop_state import Epoch
@@ -51,14 +50,17 @@ def test_text_that_is_learned_and_never_written_so_is_a_finding(
         Epoch(number=1, loss=4.0, dev=dev, best=True),
         Epoch(number=2, loss=lowest, dev=dev, best=False),
     ]
-    kept = SimpleNamespace(
-        kept=epochs[0], state=SimpleNamespace(epochs=epochs), course=SimpleNamespace(dev=[1, 2])
+    best_run = SimpleNamespace(
+        best_epoch=epochs[0],
+        state=SimpleNamespace(epochs=epochs),
+        run_config=SimpleNamespace(dev=[1, 2]),
     )
-    found = JobFindings(
-        prepared=cast(Prepared, None), head={}, rows=[], seeds={}, test=written(0, 0),
-        practised=cast(ExperimentResult, SimpleNamespace(kept=kept)),
+    experiment = SimpleNamespace(best_run=best_run, outcomes=[best_run])
+    evaluated = EvaluatedExperiment(
+        prepared=cast(Prepared, None), head={}, test_rows=[], tests=[written(0, 0)],
+        experiment=cast(ExperimentResult, experiment),
     )  # fmt: skip
-    assert [each.code for each in found.afterwards] == codes
+    assert [each.code for each in evaluated.training_findings] == codes
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def emit_findings(lease: Lease, findings: Iterable[Finding]) -> None:
     for finding in findings:
         fields = finding.to_json()
         facts = {name: fields[name] for name in ("count", "samples", "facts") if fields[name]}
-        lease.tell(f"data.{finding.code}", finding.message, _LEVELS[finding.severity], **facts)
+        lease.emit(f"data.{finding.code}", finding.message, _LEVELS[finding.severity], **facts)
 
 
 def crop(text: str) -> str:

@@ -4,6 +4,7 @@ no training state.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -23,6 +24,9 @@ from trainer.heads.encoded import EncodedRow
 from trainer.metrics.metrics import Metrics
 
 Logits = NDArray[np.float32]
+
+#: compared from left to right: the task's metric, the higher the better, then the loss
+DevScore = tuple[float, ...]
 
 _NONE = np.zeros(0, np.float32)
 
@@ -95,6 +99,26 @@ def predictions_of(
 ) -> list[Any]:
     """What each row is answered with: a label, a number, one tag per word and so on."""
     return HEAD_DATA[head["kind"]].guesses(rows, logits, head)
+
+
+def dev_score(
+    head: dict[str, Any], dev: Evaluation, training_loss: float | None = None
+) -> DevScore:
+    """The higher the better. Between equal metrics the lower loss is the better one.
+
+    Text has no loss on dev rows. While nothing of it is right, the training loss tells the epochs
+    apart: else the first of them, which has learned least, would be the best.
+    """
+    data = HEAD_DATA[head["kind"]]
+    value_on_dev = next(dev.metrics[name] for name in data.metrics if name in dev.metrics)
+    worst = -math.inf if data.more_is_better else math.inf
+    value = worst if value_on_dev is None else float(value_on_dev)
+    ties = [float(dev.metrics.get(name) or 0.0) for name in data.tie_breaks]
+    loss = dev.loss
+    if loss is None and ties and not any(ties):
+        loss = training_loss
+    score = value if data.more_is_better else -value
+    return (score, *ties, -math.inf if loss is None else -loss)
 
 
 def _loss(

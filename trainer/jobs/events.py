@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 LEVELS = ("info", "warn", "error")
-#: what `Lease.tell` is given for each epoch, and for each state from which a job can go on
+#: what `Lease.emit` is given for each epoch, and for each state from which a job can go on
 EPOCH, CHECKPOINT = "training.epoch", "checkpoint.saved"
 #: told once the version is there, with its ref
 PUBLISHED = "version.published"

@@ -78,7 +78,7 @@ class Lease:
         """Whether the job's owner wants it paused; `check` says so too, by raising."""
         return self._wish is JobSignal.PAUSE
 
-    def tell(self, code: str, message: str, level: str = "info", **data: Any) -> None:
+    def emit(self, code: str, message: str, level: str = "info", **data: Any) -> None:
         """An event of the job; reaches the store with the next beat. `data` is JSON."""
         now = self._store.clock()
         # what is no JSON fails here, where it was said; a number that is not finite has no word
@@ -94,7 +94,7 @@ class Lease:
         if self._phase is not Phase.SEARCHING:  # after it the bar goes on from where it is
             news = {"progress": _STARTS[phase], "eta_s": None, **news}
         self._phase = phase
-        self.tell(f"phase.{phase}", f"{phase.capitalize()}.")
+        self.emit(f"phase.{phase}", f"{phase.capitalize()}.")
         self._set(phase=phase, **news)
         self._tick()
         self.check()

@@ -22,7 +22,7 @@ _COLUMNS = {
 
 
 def put_result_file(
-    files: FileStore, job: Job, result: Mapping[str, Any], tell: EmitEvent
+    files: FileStore, job: Job, result: Mapping[str, Any], emit: EmitEvent
 ) -> list[str]:
     """The id of a CSV file with a line per epoch of the kept run; none where there were no epochs.
 
@@ -35,7 +35,7 @@ def put_result_file(
     try:
         return [files.put(job.spec.tenant, name, PURPOSE, [content], len(content)).id]
     except StorageFailed as error:
-        tell("results.failed", f"There is no result file: {error}", "warn")
+        emit("results.failed", f"There is no result file: {error}", "warn")
         return []
 
 

@@ -30,7 +30,7 @@ class Encoder:
     info: EngineInfo
     tokenizer: Tokenizer
 
-    def course(self, prepared: Prepared) -> tuple[RunConfig, list[EncodedRow]]:
+    def run_config(self, prepared: Prepared) -> tuple[RunConfig, list[EncodedRow]]:
         """What to train on, and the test rows."""
         spec, split = prepared.spec, prepared.split
         settings, pooling = spec.settings, pooling_of(spec, self.info)
@@ -43,11 +43,11 @@ class Encoder:
         )
         if is_generation(spec.head):
             head = covering(head, [*train, *dev, *test])
-        course = RunConfig(
+        run_config = RunConfig(
             train=train, dev=dev, head=head, settings=settings, learning_rate=learning_rate(spec),
             frozen_share=frozen_share(spec.kind, settings, self.info),
         )  # fmt: skip
-        return course, test
+        return run_config, test
 
     def as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
         return self.rows(list(examples), head, None)

@@ -65,14 +65,14 @@ def estimate(
     spec = spec_of(sample.spec, sample.spec["tenant"])
     if spec.kind == PROMPT:
         return _untrained(sample)
-    course = sample.course(port.info, tokenizer)
-    opened, watch, cache_bytes = _measure(spec, course, EngineSession(port), clock)
+    run_config = sample.run_config(port.info, tokenizer)
+    opened, watch, cache_bytes = _measure(spec, run_config, EngineSession(port), clock)
     tokens, num_seeds = sample.tokens["train"], spec.settings.seeds
-    num_epochs, scale = planned_epochs(spec, port.info), tokens / num_tokens(course.train)
+    num_epochs, scale = planned_epochs(spec, port.info), tokens / num_tokens(run_config.train)
     lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
     # what is kept is computed once for all runs, what finds no room in every epoch
     training_s = watch.filling_s * (1 + num_epochs * lost) + num_epochs * watch.training_s
-    answer_s = watch.answering_s / max(1, num_tokens(course.dev))
+    answer_s = watch.answering_s / max(1, num_tokens(run_config.dev))
     judged_tokens = num_epochs * sample.tokens["dev"] + num_seeds * sample.tokens["test"]
     width = _WIDTHS.get(port.info.dtype, _HALF)
     return Estimate(
@@ -140,16 +140,16 @@ class _Watch:
 
 
 def _measure(
-    spec: JobSpec, course: RunConfig, session: EngineSession, clock: Callable[[], float]
+    spec: JobSpec, run_config: RunConfig, session: EngineSession, clock: Callable[[], float]
 ) -> tuple[TrainingOpened, _Watch, int]:
     """The slot as it was opened, the time it took, and the bytes it kept."""
     before = _cache_bytes(session)
-    examples = [row.example for row in course.train]
-    step = open_training(spec, course.head, session.info, examples)
+    examples = [row.example for row in run_config.train]
+    step = open_training(spec, run_config.head, session.info, examples)
     opened = session.call(step, TrainingOpened)
     try:
         watch = _Watch(clock=clock)
-        Training(session, opened.slot, course, watch).train()
+        Training(session, opened.slot, run_config, watch).train()
         return opened, watch, max(0, _cache_bytes(session) - before)
     finally:
         session.release(CloseTraining(slot=opened.slot))

@@ -1,123 +1,149 @@
-"""What a run found, as the report its owner reads. Computes nothing."""
+"""A job's result: what is stored with the job, and in the lineage of the version that it published.
+
+The one place that knows the stored names. Computes nothing beyond the comparison with baselines.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from trainer.data_checks.finding import Finding, Severity
-from trainer.evaluation.evaluate import Evaluation
+from adapters_registry.values import Version
 from trainer.heads import HEAD_DATA
-from trainer.heads.encoded import EncodedRow
-from trainer.pipeline.prepare import Prepared
-from trainer.settings.schedule import learning_rate_warning
-from trainer.training.cost_model import num_tokens
-from trainer.training.experiment import ExperimentResult
-from trainer.training.run_result import RunResult
-
-#: a mean loss per token with which nearly every token is written as it was learned
-_NEARLY_NOTHING = 0.1
+from trainer.jobs.values import JobSpec
+from trainer.metrics.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobFindings:
-    """What training and judging came to, on the way to the report and the version."""
+class TrainingResult:
+    """What only a job that trains has."""
 
-    prepared: Prepared
-    #: as it will be served: with its temperature
-    head: dict[str, Any]
-    rows: list[EncodedRow]
-    practised: ExperimentResult
-    test: Evaluation
+    #: per metric the mean, standard deviation and values over the seeds, on dev and on test rows;
+    #: made by `seeds_report`
     seeds: dict[str, Any]
+    #: the trials of the search, the one chosen, steps done and steps saved by halving; made by
+    #: `Search.report`; none without a search
+    search: dict[str, Any] | None
+    #: tokens of the training rows times epochs, over all seeds; a search's other runs not included
+    trained_tokens: int
+    #: the peak of the schedule, of the run that is published
+    learning_rate: float
 
-    @property
-    def kept(self) -> RunResult:
-        """The run that is published."""
-        return self.practised.kept
-
-    @property
-    def warnings(self) -> list[str]:
-        course = self.kept.course
-        rows = [*course.train, *course.dev, *self.rows]
-        num_cut = sum(row.truncated for row in rows)
-        cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were cut."
-        rate = learning_rate_warning(self.kept.spec.kind, course.learning_rate)
-        told = [each.message for each in self.afterwards]
-        found = [*self.prepared.warnings, *self.practised.warnings, *told, rate]
-        if num_cut:
-            found.append(cut)
-        return [warning for warning in found if warning]
-
-    @property
-    def afterwards(self) -> list[Finding]:
-        """What only training could tell: text that is learned, and yet never written so."""
-        lowest = min(epoch.loss for epoch in self.kept.state.epochs)
-        judged = self.kept.kept.dev or self.test.metrics
-        if judged.get("exact_match") != 0 or lowest > _NEARLY_NOTHING:
-            return []
-        return [
-            Finding(
-                code="unmatched_texts",
-                severity=Severity.WARNING,
-                message=f"The training loss fell to {lowest:.3f} per token, and yet not one of the "
-                f"{len(self.kept.course.dev) or len(self.rows)} texts written to judge the epoch "
-                "that is published is the wanted one (exact_match 0). Compare the wanted and "
-                "written texts in the report: the rows may have been learned by heart, or the "
-                "base's chat template may put something between a prompt and its answer.",
-                count=len(self.kept.course.dev) or len(self.rows),
-                facts={"loss": lowest, "exact_match": 0.0},
-            )
-        ]
-
-    @property
-    def _trained_tokens(self) -> int:
-        """Of all seeds and epochs; a search counts its own steps."""
-        return sum(
-            num_tokens(outcome.course.train) * len(outcome.state.epochs)
-            for outcome in self.practised.outcomes
-        )
-
-    @property
-    def _epochs(self) -> list[dict[str, Any]]:
-        """Of the kept run; `step`: how many steps were done at the epoch's end."""
-        each = self.kept.course.steps_per_epoch
-        epochs = self.kept.state.epochs
-        return [{**asdict(epoch), "step": each * epoch.number} for epoch in epochs]
-
-    def report(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         return {
-            "metrics": {"dev": self.kept.kept.dev, "test": self.test.metrics},
             "seeds": self.seeds,
-            "search": self.practised.search,
-            "trained_tokens": self._trained_tokens,
-            "trainable_parameters": self.kept.opened.num_trainable,
-            "rows": self.prepared.split.sizes,
-            "epochs": self._epochs,
-            "kind": self.kept.spec.kind,
-            "learning_rate": self.kept.course.learning_rate,
-            "warnings": self.warnings,
-            "findings": [
-                finding.to_json() for finding in (*self.prepared.findings, *self.afterwards)
-            ],
+            "search": self.search,
+            "trained_tokens": self.trained_tokens,
+            "learning_rate": self.learning_rate,
         }
 
 
-def comparison_warnings(head: str, report: dict[str, Any]) -> list[str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobResult:
+    """Made when the test rows have been evaluated, and completed phase by phase with
+    `dataclasses.replace`; what a phase has not set yet is not in the JSON.
+    """
+
+    #: `prompt` where nothing was trained
+    kind: str
+    #: metrics of the best epoch on the dev rows; empty where there are none
+    dev_metrics: Metrics
+    #: metrics on the test rows: the trainer's own until the report's child has computed them
+    test_metrics: Metrics
+    #: parameters of the adapter and its head; 0 for a prompt
+    trainable_parameters: int
+    #: rows by part of the split: train, dev, test
+    rows: dict[str, int]
+    #: of the published run, in order: the fields of `Epoch`, and `step`, the steps done by its end
+    epochs: list[dict[str, Any]]
+    #: sentences for the job's owner, from the data checks, the training and the comparison
+    warnings: list[str]
+    #: findings of the data checks and of the training, as JSON
+    findings: list[dict[str, Any]]
+    training: TrainingResult | None = None
+    #: worked examples in the prompt; none where the job trained
+    num_examples: int | None = None
+    #: metrics of models without the base on the test rows, by the report's child; an error instead
+    #: where it failed
+    baseline: dict[str, Any] | None = None
+    #: the report's summary; an error instead where it failed
+    report: dict[str, Any] | None = None
+    #: wall-clock seconds from the start of the attempt to publishing, to milliseconds
+    seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        optional = {
+            "examples": self.num_examples,
+            "baseline": self.baseline,
+            "report": self.report,
+            "seconds": self.seconds,
+        }
+        return {
+            "metrics": {"dev": self.dev_metrics, "test": self.test_metrics},
+            "trainable_parameters": self.trainable_parameters,
+            "rows": self.rows,
+            "epochs": self.epochs,
+            "kind": self.kind,
+            "warnings": self.warnings,
+            "findings": self.findings,
+            **(self.training.to_json() if self.training else {}),
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+
+def published_json(result: JobResult, version: Version, job_id: str) -> dict[str, Any]:
+    """The result as it is stored with a job that succeeded.
+
+    After a crash between publishing and ending the job, the version is an earlier attempt's, and so
+    is the result.
+    """
+    content = result.to_json()
+    if version.lineage.get("job") == job_id:
+        content = {name: version.lineage[name] for name in content}
+    return {"task": version.task, "version": version.number, "digest": version.digest, **content}
+
+
+def lineage_of(
+    result: JobResult, job_id: str, spec: JobSpec, sha256s: Mapping[str, str]
+) -> dict[str, Any]:
+    """The lineage of the version: the result, and all that it takes to train the same again. `spec`
+    is the chosen one of a search; `sha256s` are the files'.
+    """
+    columns = {
+        "text": spec.text_column,
+        "text_pair": spec.text_pair_column,
+        "label": spec.label_column,
+    }
+    return {
+        **result.to_json(),
+        "job": job_id,
+        "dataset": {"sha256": dict(sha256s), "columns": columns},
+        "split_seed": spec.split_seed,
+        "kind": spec.kind,
+        "settings": spec.settings.model_dump(),
+    }
+
+
+def comparison_warnings(
+    head: str, test_metrics: Mapping[str, Any], baseline: Mapping[str, Any]
+) -> list[str]:
     """Where training was not worth it: nothing learned, or no more than counting words does."""
-    data, test = HEAD_DATA[head], report["metrics"]["test"]
-    metric = next(name for name in data.metrics if name in test)
-    baseline, reached = report["baseline"], test[metric]
-    rivals = {
+    data = HEAD_DATA[head]
+    metric = next(name for name in data.metrics if name in test_metrics)
+    value = test_metrics[metric]
+    descriptions = {
         "majority": "always predicting the majority class",
         "test": f"the baseline {baseline.get('name')}",
         "copy": "copying the input",
         "ridge": "ridge regression",
     }
-    known = {key: baseline[key].get(metric) for key in rivals if key in baseline}
-    found = [(rivals[key], value) for key, value in known.items() if value is not None]
+    values = {key: baseline[key].get(metric) for key in descriptions if key in baseline}
+    if value is None:
+        return []
     return [
-        f"The test {metric} of {reached:.3f} is no better than the {value:.3f} of {words}."
-        for words, value in found
-        if reached is not None and (reached <= value if data.more_is_better else reached >= value)
+        f"The test {metric} of {value:.3f} is no better than the {other:.3f} of "
+        f"{descriptions[key]}."
+        for key, other in values.items()
+        if other is not None and (value <= other if data.more_is_better else value >= other)
     ]

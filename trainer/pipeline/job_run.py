@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters_registry.registry import Registry
@@ -28,24 +28,24 @@ from trainer.jobs.lease import Lease
 from trainer.jobs.states import Phase
 from trainer.jobs.values import Job, JobSpec
 from trainer.pipeline.encoder import Encoder
-from trainer.pipeline.job_result import JobFindings
-from trainer.pipeline.lineage import origin
+from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
+from trainer.pipeline.job_result import JobResult, lineage_of, published_json
 from trainer.pipeline.prepare import Prepared
 from trainer.pipeline.prompt_run import PromptRun
 from trainer.pipeline.publish import AdapterDraft, Publisher
 from trainer.pipeline.reference_runs import References, curve_shares
-from trainer.pipeline.reporting import Reporting, sampled
+from trainer.pipeline.reporting import Reporting, sample_rows
 from trainer.pipeline.validation import validated
 from trainer.recipe.recipe import PROMPT
 from trainer.recipe.search_space import candidates
+from trainer.training.checkpointing import CheckpointInterval
 from trainer.training.checkpoints import Checkpoints
 from trainer.training.cost_model import RunCost, added, judging, num_tokens, part, whole_base
 from trainer.training.eta import EtaEstimator
 from trainer.training.experiment import ExperimentResult, run_experiment
 from trainer.training.progress import Progress
-from trainer.training.rhythm import CheckpointInterval
 from trainer.training.run_config import RunConfig
-from trainer.training.run_result import RunResult, seeds_report
+from trainer.training.run_result import RunResult
 from trainer.training.runs import CheckpointConfig, Runs
 
 #: about what the report and the baselines take, in a child of their own
@@ -82,14 +82,16 @@ class JobRun:
         self._started = tools.clock()
 
     def run(self) -> tuple[Version, dict[str, Any]]:
-        """The version and the job's result. Raises errors of the trainer, engine and registry."""
+        """The version, and the job's result as it is stored. Raises errors of the trainer, the
+        engine and the registry.
+        """
         try:
             return self._attempt()
         except EngineError as error:
             # a fresh engine answers "not loaded" for what the one before it held
             gone = self._session.is_replaced
             if gone or isinstance(error, EngineGone):
-                self._lease.tell("engine.gone", "The engine stopped under the job.", "warn")
+                self._lease.emit("engine.gone", "The engine stopped under the job.", "warn")
             if gone:
                 raise EngineGone from error
             raise
@@ -97,38 +99,39 @@ class JobRun:
     def _attempt(self) -> tuple[Version, dict[str, Any]]:
         self._lease.enter(Phase.VALIDATING)
         self._check_base()
-        keeping = self._keeping()
+        checkpointing = self._take_checkpoints()
         tools, spec, check = self._tools, self._job.spec, self._session.check
         base = (tools.port.info, tools.tokenizer, tools.embedder)
         prepared = validated(tools.files, spec, *base, check)
         self._spec = prepared.spec
         emit_findings(self._lease, prepared.findings)
         if self._spec.kind == PROMPT:
-            return self._prompted(prepared, keeping)
+            return self._run_prompt(prepared, checkpointing)
         self._lease.enter(Phase.TOKENIZING)
-        course, rows = self._encoder.course(prepared)
-        self._progress = self._watched(course, rows)
-        with self._runs(course, rows, keeping) as runs:
-            practised = run_experiment(runs, self._spec, self._tried(), self._lease)
+        run_config, rows = self._encoder.run_config(prepared)
+        self._progress = self._track(run_config, rows)
+        with self._runs(run_config, rows, checkpointing) as runs:
+            experiment = run_experiment(runs, self._spec, self._candidates(), self._lease)
             self._lease.enter(Phase.EVALUATING)
-            found, tests = self._judged(prepared, rows, practised)
-            self._lease.enter(Phase.REPORTING, result=found.report())
-            reporting = self._reporting(rows, keeping)
-            report, beside = reporting.complete(found, practised.outcomes, tests)
-            self._lease.enter(Phase.PUBLISHING, result=report)
-            report["seconds"] = self._seconds()
-            version = self._publish(found, report, beside)
-        return version, self._result(version, report)
+            evaluated = self._evaluate(prepared, rows, experiment)
+            result = evaluated.result()
+            self._lease.enter(Phase.REPORTING, result=result.to_json())
+            reporting = self._reporting(rows, checkpointing)
+            result, beside = reporting.add_report(result, reporting.evidence(evaluated))
+            self._lease.enter(Phase.PUBLISHING, result=result.to_json())
+            result = replace(result, seconds=self._seconds())
+            version = self._publish(evaluated, result, beside)
+        return version, published_json(result, version, self._job.id)
 
-    def _prompted(
-        self, prepared: Prepared, keeping: CheckpointConfig
+    def _run_prompt(
+        self, prepared: Prepared, checkpointing: CheckpointConfig
     ) -> tuple[Version, dict[str, Any]]:
         """A version without weights: examples are all that it has learned."""
         tools = self._tools
         prompt = PromptRun(self._session, tools.registry, tools.tokenizer, tools.proof_slot)
-        reporting = self._reporting([], keeping)
-        version, report = prompt.run(prepared, self._lease, reporting, self._seconds)
-        return version, self._result(version, report)
+        reporting = self._reporting([], checkpointing)
+        version, result = prompt.run(prepared, self._lease, reporting, self._seconds)
+        return version, published_json(result, version, self._job.id)
 
     def _seconds(self) -> float:
         """Since the attempt began."""
@@ -143,104 +146,92 @@ class JobRun:
                 f"worker runs {info.base} ({info.fingerprint[:12]}…)."
             )
 
-    def _keeping(self) -> CheckpointConfig:
+    def _take_checkpoints(self) -> CheckpointConfig:
         """Raises StorageFailed."""
         tools = self._tools
         taken = tools.checkpoints.take(self._lease.claim)
-        rhythm = CheckpointInterval(tools.checkpoint_s, tools.clock)
-        return CheckpointConfig(checkpoints=taken, rhythm=rhythm, tell=self._lease.tell)
+        interval = CheckpointInterval(tools.checkpoint_s, tools.clock)
+        return CheckpointConfig(checkpoints=taken, interval=interval, emit=self._lease.emit)
 
-    def _runs(self, course: RunConfig, rows: list[EncodedRow], keeping: CheckpointConfig) -> Runs:
-        name = dataset_name(self._spec.tenant, course.train, course.dev, rows)
-        return Runs(self._session, course, self._progress, name, keeping)
+    def _runs(
+        self, run_config: RunConfig, rows: list[EncodedRow], checkpointing: CheckpointConfig
+    ) -> Runs:
+        name = dataset_name(self._spec.tenant, run_config.train, run_config.dev, rows)
+        return Runs(self._session, run_config, self._progress, name, checkpointing)
 
-    def _watched(self, course: RunConfig, rows: list[EncodedRow]) -> Progress:
+    def _track(self, run_config: RunConfig, rows: list[EncodedRow]) -> Progress:
         settings = self._spec.settings
-        again = [*course.dev, *sampled(course.train)]
+        again = [*run_config.dev, *sample_rows(run_config.train)]
         return Progress(
             pace=EtaEstimator(self._tools.clock),
-            advance=self._watch,
-            tell=self._lease.tell,
-            later=[part(RunCost.of(course), share) for share in curve_shares(settings)],
+            advance=self._advance,
+            emit=self._lease.emit,
+            later=[part(RunCost.of(run_config), share) for share in curve_shares(settings)],
             afterwards=added(
                 [
-                    judging(course, rows, again),
-                    whole_base(course) if settings.full_finetuning else {},
+                    judging(run_config, rows, again),
+                    whole_base(run_config) if settings.full_finetuning else {},
                 ]
             ),
             afterwards_s=REPORT_S,
         )
 
-    def _tried(self) -> list[JobSpec]:
+    def _candidates(self) -> list[JobSpec]:
         return candidates(self._spec, self._tools.port.info)
 
-    def _judged(
-        self, prepared: Prepared, rows: list[EncodedRow], practised: ExperimentResult
-    ) -> tuple[JobFindings, list[Evaluation]]:
-        """The one look at the test rows, after all that could be chosen was chosen."""
-        outcomes, kept = practised.outcomes, practised.kept
-        head = self._tempered(kept)
-        tests = [self._answered(rows, head, each.opened.slot) for each in outcomes]
-        found = JobFindings(
-            prepared=prepared, head=head, rows=rows, practised=practised,
-            test=tests[outcomes.index(kept)], seeds=seeds_report(outcomes, tests),
-        )  # fmt: skip
-        emit_findings(self._lease, found.afterwards)
-        return found, tests
+    def _evaluate(
+        self, prepared: Prepared, rows: list[EncodedRow], experiment: ExperimentResult
+    ) -> EvaluatedExperiment:
+        """The only use of the test rows, after everything that is chosen by dev rows."""
+        head = self._calibrated_head(experiment.best_run)
+        tests = [self._evaluate_run(rows, head, run.opened.slot) for run in experiment.outcomes]
+        evaluated = EvaluatedExperiment(
+            prepared=prepared, head=head, test_rows=rows, experiment=experiment, tests=tests
+        )
+        emit_findings(self._lease, evaluated.training_findings)
+        return evaluated
 
-    def _tempered(self, kept: RunResult) -> dict[str, Any]:
-        course, slot = kept.course, kept.opened.slot
+    def _calibrated_head(self, run: RunResult) -> dict[str, Any]:
+        """The head's settings, with the temperature that fits the dev rows."""
+        run_config, slot = run.run_config, run.opened.slot
 
         def answers() -> list[Logits]:
-            return predict(self._session, course.dev, course.head, slot)
+            return predict(self._session, run_config.dev, run_config.head, slot)
 
-        return fit_temperature(course.head, course.dev, answers)
+        return fit_temperature(run_config.head, run_config.dev, answers)
 
-    def _answered(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
-        found = evaluate(self._session.with_check(self._progress.poll), rows, head, slot)
+    def _evaluate_run(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
+        evaluation = evaluate(self._session.with_check(self._progress.poll), rows, head, slot)
         self._progress.answered(num_tokens(rows))
-        return found
+        return evaluation
 
-    def _watch(self, share: float, eta_s: float | None) -> None:
+    def _advance(self, share: float, eta_s: float | None) -> None:
         self._session.require_same_engine()
         self._lease.advance(share, eta_s)
 
-    def _reporting(self, rows: list[EncodedRow], keeping: CheckpointConfig) -> Reporting:
+    def _reporting(self, rows: list[EncodedRow], checkpointing: CheckpointConfig) -> Reporting:
         tools, session = self._tools, self._session
         production = Champion(
             session=session, registry=tools.registry, slot=tools.proof_slot,
             encode=self._encoder.as_served,
         )  # fmt: skip
         references = References(
-            session=session, runs=lambda course: self._runs(course, rows, keeping)
+            session=session, runs=lambda run_config: self._runs(run_config, rows, checkpointing)
         )
         return Reporting(
             session=session, production=production, references=references,
-            timeout_s=tools.report_timeout_s, tell=self._lease.tell,
+            timeout_s=tools.report_timeout_s, emit=self._lease.emit,
         )  # fmt: skip
 
     def _publish(
-        self, found: JobFindings, report: dict[str, Any], beside: dict[str, bytes]
+        self, evaluated: EvaluatedExperiment, result: JobResult, beside: dict[str, bytes]
     ) -> Version:
-        tools, spec = self._tools, self._spec
-        made_of = origin(self._job.id, found.kept.spec, found.prepared.sha256s)
+        tools, spec, run = self._tools, self._spec, evaluated.best_run
+        lineage = lineage_of(result, self._job.id, run.spec, evaluated.prepared.sha256s)
         draft = AdapterDraft(
             tenant=spec.tenant, task=spec.task, promote=spec.promote, fence=self._job.id,
-            lineage={**report, **made_of}, head=found.head, rows=found.rows,
-            logits=found.test.logits, beside=beside,
+            lineage=lineage, head=evaluated.head, rows=evaluated.test_rows,
+            logits=evaluated.test.logits, beside=beside,
         )  # fmt: skip
         publisher = Publisher(self._session, tools.registry, tools.proof_slot, self._lease.confirm)
-        return publisher.publish(found.kept.opened.slot, draft)
-
-    def _result(self, version: Version, report: dict[str, Any]) -> dict[str, Any]:
-        """After a crash between publishing and ending the job, the version is the first attempt's,
-        and so is what there is to report.
-        """
-        if version.lineage.get("job") == self._job.id:
-            report = {name: version.lineage[name] for name in report}
-        return {
-            "task": version.task,
-            "version": version.number,
-            "digest": version.digest,
-            **report,
-        }
+        return publisher.publish(run.opened.slot, draft)

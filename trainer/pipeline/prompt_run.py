@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.lease import Lease
 from trainer.jobs.states import Phase
-from trainer.pipeline.lineage import origin
+from trainer.pipeline.job_result import JobResult, lineage_of
 from trainer.pipeline.prepare import Prepared
 from trainer.pipeline.reporting import Reporting
 from trainer.readers.example import Example, Turn
@@ -53,8 +54,8 @@ class PromptRun:
         lease: Lease,
         reporting: Reporting,
         seconds: Callable[[], float],
-    ) -> tuple[Version, dict[str, Any]]:
-        """The version and its report: it is judged as it is served."""
+    ) -> tuple[Version, JobResult]:
+        """The version and the job's result: the prompt is evaluated as it is served."""
         head = self._head(prepared)
         lease.enter(Phase.TOKENIZING)
         train, dev, test = (self._encoded(rows, head) for rows in _parts(prepared))
@@ -64,24 +65,25 @@ class PromptRun:
                 staging.write(name, [content])
             self._registry.check(staging)
             step = Inspect(directory=str(staging.path), head=head)
-            found = self._session.call(step, Inspected)
+            inspected = self._session.call(step, Inspected)
             lease.enter(Phase.EVALUATING)
-            judged = Answered(rows=test, logits=self._answers(staging.path, found, test))
+            answers = Answered(rows=test, logits=self._answers(staging.path, inspected, test))
             lease.enter(Phase.REPORTING)
-            evidence = self._evidence(prepared, (train, dev), judged, head, reporting.production)
-            report, beside = reporting.judged(_result(prepared, head, evidence), evidence)
-            lease.enter(Phase.PUBLISHING, result=report)
-            report["seconds"] = seconds()
+            evidence = self._evidence(prepared, (train, dev), answers, head, reporting.production)
+            result, beside = reporting.add_report(_result(prepared, head, evidence), evidence)
+            lease.enter(Phase.PUBLISHING, result=result.to_json())
+            result = replace(result, seconds=seconds())
             info, spec, job_id = self._session.info, prepared.spec, lease.claim.job.id
-            made_of = origin(job_id, spec, prepared.sha256s)
+            lineage = lineage_of(result, job_id, spec, prepared.sha256s)
             version = self._registry.publish(
-                tenant=spec.tenant, task=spec.task, staging=staging, kind=found.semantics["kind"],
-                base={"fingerprint": info.fingerprint, "name": info.base}, files=found.files,
-                semantics=found.semantics, lineage={**report, **made_of}, source="training",
-                num_parameters=found.num_parameters, promote=spec.promote, fence=job_id,
+                tenant=spec.tenant, task=spec.task, staging=staging,
+                kind=inspected.semantics["kind"],
+                base={"fingerprint": info.fingerprint, "name": info.base}, files=inspected.files,
+                semantics=inspected.semantics, lineage=lineage, source="training",
+                num_parameters=inspected.num_parameters, promote=spec.promote, fence=job_id,
                 beside=beside, confirm=lease.confirm,
             )  # fmt: skip
-        return version, report
+        return version, result
 
     def _head(self, prepared: Prepared) -> dict[str, Any]:
         """With as many examples as there is room for."""
@@ -98,11 +100,13 @@ class PromptRun:
     def _encoded(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
         return encode_prompt_rows(rows, head, self._prompter, self._session.info.max_tokens)
 
-    def _answers(self, directory: Path, found: Inspected, rows: list[EncodedRow]) -> list[Logits]:
-        head = found.semantics["head"]
-        files = [_file(directory, role, name) for role, name in sorted(found.files.items())]
+    def _answers(
+        self, directory: Path, inspected: Inspected, rows: list[EncodedRow]
+    ) -> list[Logits]:
+        head = inspected.semantics["head"]
+        files = [_file(directory, role, name) for role, name in sorted(inspected.files.items())]
         name = f"prompt/{hashlib.sha256(str(head).encode()).hexdigest()}"
-        with self._session.loaded(name, found.semantics, files):
+        with self._session.loaded(name, inspected.semantics, files):
             slot = self._proof_slot
             return predict(self._session, rows, head, slot, {slot: name})
 
@@ -141,17 +145,18 @@ def _metrics(test: Answered, head: dict[str, Any]) -> dict[str, Any]:
     return dict(data.measure(truth, data.guesses(test.rows, test.logits, head)))
 
 
-def _result(prepared: Prepared, head: dict[str, Any], evidence: ReportInput) -> dict[str, Any]:
-    return {
-        "metrics": {"dev": {}, "test": evidence.runs[0]["test"]},
-        "trainable_parameters": 0,
-        "rows": prepared.split.sizes,
-        "kind": PROMPT,
-        "examples": len(head["prompt"]["examples"]),
-        "epochs": [],
-        "warnings": list(prepared.warnings),
-        "findings": list(evidence.findings),
-    }
+def _result(prepared: Prepared, head: dict[str, Any], evidence: ReportInput) -> JobResult:
+    return JobResult(
+        kind=PROMPT,
+        dev_metrics={},
+        test_metrics=evidence.runs[0]["test"],
+        trainable_parameters=0,
+        rows=prepared.split.sizes,
+        num_examples=len(head["prompt"]["examples"]),
+        epochs=[],
+        warnings=list(prepared.warnings),
+        findings=list(evidence.findings),
+    )
 
 
 def _with_examples(head: dict[str, Any], examples: list[dict[str, str]]) -> dict[str, Any]:

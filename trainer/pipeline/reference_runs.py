@@ -18,7 +18,7 @@ from trainer.errors import TrainingDiverged
 from trainer.evaluation.evaluate import predictions_of
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
-from trainer.pipeline.job_result import JobFindings
+from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.sandbox.command import ask_child
 from trainer.settings.settings import TrainingSettings
 from trainer.training.run_config import RunConfig
@@ -45,30 +45,33 @@ class References:
 
     def learning_curve(self, whole: RunResult) -> list[dict[str, Any]] | None:
         """What a quarter, a half and all of the rows reach on dev, from one and the same seed."""
-        course = whole.course
-        if not curve_shares(whole.spec.settings) or not course.dev:
+        run_config = whole.run_config
+        if not curve_shares(whole.spec.settings) or not run_config.dev:
             return None
-        order = np.random.Generator(np.random.Philox(whole.seed)).permutation(len(course.train))
+        order = np.random.Generator(np.random.Philox(whole.seed)).permutation(len(run_config.train))
         points = []
         for share in curve_shares(whole.spec.settings):
-            rows = [course.train[i] for i in order[: round(share * len(order))].tolist()]
+            rows = [run_config.train[i] for i in order[: round(share * len(order))].tolist()]
             if len(rows) >= _LEAST_ROWS:
                 # the job's own runs came to their end: what only the report wants may not undo them
-                with self.runs(replace(course, train=rows)) as runs, suppress(TrainingDiverged):
+                with self.runs(replace(run_config, train=rows)) as runs, suppress(TrainingDiverged):
                     part = runs.train(whole.spec, f"share-{share:g}")
                     points.append(_point(share, len(rows), part))
-        return [*points, _point(1.0, len(course.train), whole)]
+        return [*points, _point(1.0, len(run_config.train), whole)]
 
-    def full_finetuning(self, found: JobFindings) -> dict[str, Any] | None:
+    def full_finetuning(self, evaluated: EvaluatedExperiment) -> dict[str, Any] | None:
         """{"guesses", …} of a copy of the base, trained whole; {"error"} where it was not."""
-        spec, head = found.kept.spec, found.head
+        spec, head = evaluated.best_run.spec, evaluated.head
         if not spec.settings.full_finetuning:
             return None
         if problem := self._problem(head, self.session.info.num_parameters):
             return {"error": problem}
         try:
             answer = ask_child(
-                MODULE, self._question(found), timeout_s=self.timeout_s, waiting=self.session.check
+                MODULE,
+                self._question(evaluated),
+                timeout_s=self.timeout_s,
+                waiting=self.session.check,
             )
         except (ChildProcessError, TimeoutError) as error:
             return {"error": f"Full fine-tuning failed: {error}"}
@@ -76,9 +79,14 @@ class References:
         kind = PREDICTION_HEADS[head["kind"]]
         logits = [
             kind.merge_logits(list(islice(answers, len(row.pieces))), row.encodings)
-            for row in found.rows
+            for row in evaluated.test_rows
         ]
-        return {**answer, "guesses": predictions_of(found.rows, logits, found.kept.course.head)}
+        return {
+            **answer,
+            "guesses": predictions_of(
+                evaluated.test_rows, logits, evaluated.best_run.run_config.head
+            ),
+        }
 
     def _problem(self, head: dict[str, Any], num_base: int) -> str | None:
         family, kind = self.session.info.family, head["kind"]
@@ -91,14 +99,14 @@ class References:
             )
         return None
 
-    def _question(self, found: JobFindings) -> dict[str, Any]:
-        course, settings = found.kept.course, found.kept.spec.settings
-        parts = {"train": course.train, "test": found.rows}
+    def _question(self, evaluated: EvaluatedExperiment) -> dict[str, Any]:
+        run_config, settings = evaluated.best_run.run_config, evaluated.best_run.spec.settings
+        parts = {"train": run_config.train, "test": evaluated.test_rows}
         return {
             "base": self.session.info.base,
             "threads": self.session.info.num_threads,
-            "head": course.head,
-            "seed": found.kept.seed,
+            "head": run_config.head,
+            "seed": evaluated.best_run.seed,
             "epochs": settings.epochs,
             "batch_rows": settings.batch_rows,
             **{name: [_pieces(row) for row in rows] for name, rows in parts.items()},
@@ -113,7 +121,7 @@ def curve_shares(settings: TrainingSettings) -> tuple[float, ...]:
 
 
 def _point(share: float, num_rows: int, outcome: RunResult) -> dict[str, Any]:
-    data, dev = HEAD_DATA[outcome.course.head["kind"]], outcome.kept.dev
+    data, dev = HEAD_DATA[outcome.run_config.head["kind"]], outcome.best_epoch.dev
     value = next(dev[name] for name in data.metrics if name in dev)
     better = data.more_is_better
     return {"share": share, "rows": num_rows, "value": value, "more_is_better": better}

@@ -1,12 +1,12 @@
-"""From a judged job to its report: gathers the evidence while the slots are still open, and lets
-the child judge it. Knows the engine's port and the runs; no figure of the report.
+"""From an evaluated job to its report: collects the evidence while the slots are still open, and
+has a child process compute it. Knows the engine's port and the runs; no figure of the report.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.heads import is_generation
@@ -16,109 +16,105 @@ from trainer.evaluation.evaluate import Evaluation, predict
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.events import EmitEvent
-from trainer.pipeline.job_result import JobFindings, comparison_warnings
+from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
+from trainer.pipeline.job_result import JobResult, comparison_warnings
 from trainer.pipeline.reference_runs import References
 from trainer.report.report_input import Answered, ReportInput
 from trainer.report.reporter import report_of
 from trainer.report.summary import summary
 from trainer.training.run_result import RunResult
 
-#: the name it is kept under beside its version
+#: the name of the report among the version's documents
 REPORT = "report"
-#: training rows that are looked at for labels that may be wrong
+#: training rows that are checked for labels that may be wrong
 _MOST_SAMPLED = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporting:
-    """One job's way to its report."""
+    """Makes the report of one job."""
 
     session: EngineSession
     production: Champion
     references: References
     timeout_s: float
-    tell: EmitEvent
+    emit: EmitEvent
 
-    def complete(
-        self, found: JobFindings, outcomes: Sequence[RunResult], tests: Sequence[Evaluation]
-    ) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """The job's result with all that was judged, and the documents to keep beside the
-        version.
-        """
-        return self.judged(found.report(), self._evidence(found, outcomes, tests))
-
-    def judged(
-        self, result: dict[str, Any], evidence: ReportInput
-    ) -> tuple[dict[str, Any], dict[str, bytes]]:
-        """`result`, completed by what the evidence says; and the documents."""
+    def add_report(
+        self, result: JobResult, evidence: ReportInput
+    ) -> tuple[JobResult, dict[str, bytes]]:
+        """`result` with the report on `evidence`, and the documents to keep with the version."""
         head = evidence.head["kind"]
         answer = report_of(evidence, timeout_s=self.timeout_s, waiting=self.session.check)
         name = HEAD_DATA[head].baseline
         if "error" in answer:
-            self.tell("report.failed", f"There is no report: {answer['error']}", "warn")
-            result["baseline"] = {"name": name, "error": answer["error"]}
-            return {**result, "report": answer}, {}
-        result["metrics"]["test"] = answer["metrics"]
-        result["baseline"] = {"name": name, **answer["baseline"]}
-        result["report"] = summary(answer["report"])
-        result["warnings"] += comparison_warnings(head, result)
-        return result, {REPORT: json.dumps(answer["report"]).encode()}
+            self.emit("report.failed", f"There is no report: {answer['error']}", "warn")
+            baseline = {"name": name, "error": answer["error"]}
+            return replace(result, baseline=baseline, report=answer), {}
+        metrics, baseline = answer["metrics"], {"name": name, **answer["baseline"]}
+        completed = replace(
+            result,
+            test_metrics=metrics,
+            baseline=baseline,
+            report=summary(answer["report"]),
+            warnings=[*result.warnings, *comparison_warnings(head, metrics, baseline)],
+        )
+        return completed, {REPORT: json.dumps(answer["report"]).encode()}
 
-    def _evidence(
-        self, found: JobFindings, outcomes: Sequence[RunResult], tests: Sequence[Evaluation]
-    ) -> ReportInput:
-        course, opened = found.kept.course, found.kept.opened
-        test = [row.example for row in found.rows]
+    def evidence(self, evaluated: EvaluatedExperiment) -> ReportInput:
+        """Uses the training slots of all runs."""
+        run, outcomes = evaluated.best_run, evaluated.experiment.outcomes
+        test = [row.example for row in evaluated.test_rows]
         return ReportInput(
-            head=found.head,
-            train=course.train,
-            dev=course.dev,
-            test=Answered(rows=found.rows, logits=found.test.logits),
-            sample=self._sampled(found),
+            head=evaluated.head,
+            train=run.run_config.train,
+            dev=run.run_config.dev,
+            test=Answered(rows=evaluated.test_rows, logits=evaluated.test.logits),
+            sample=self._sample(evaluated),
             runs=[
-                _run(outcome, each, found) for outcome, each in zip(outcomes, tests, strict=True)
+                _curves(outcome, evaluation, evaluated)
+                for outcome, evaluation in zip(outcomes, evaluated.tests, strict=True)
             ],
             parameters={
-                "trainable": opened.num_trainable,
+                "trainable": run.opened.num_trainable,
                 "base": self.session.info.num_parameters,
             },
-            warnings=found.warnings,
-            findings=[finding.to_json() for finding in found.prepared.findings],
+            warnings=evaluated.warnings,
+            findings=[finding.to_json() for finding in evaluated.prepared.findings],
             learning_curve=self.references.learning_curve(outcomes[0]),
-            full_finetuning=self.references.full_finetuning(found),
+            full_finetuning=self.references.full_finetuning(evaluated),
             production=self.production.answers(
-                found.kept.spec, found.prepared.sha256s, found.head, test
+                run.spec, evaluated.prepared.sha256s, evaluated.head, test
             ),
         )
 
-    def _sampled(self, found: JobFindings) -> Answered:
-        """Evenly out of the training rows; a text takes too long to write again."""
-        rows: Sequence[EncodedRow] = found.kept.course.train
-        if is_generation(found.head["kind"]):
+    def _sample(self, evaluated: EvaluatedExperiment) -> Answered:
+        """The answers to some training rows; generating texts again would take too long."""
+        head, run = evaluated.head, evaluated.best_run
+        if is_generation(head["kind"]):
             return Answered(rows=[], logits=[])
-        rows = sampled(rows)
-        slot = found.kept.opened.slot
-        logits = predict(self.session, rows, found.head, slot, keyed=True)
+        rows = sample_rows(run.run_config.train)
+        logits = predict(self.session, rows, head, run.opened.slot, keyed=True)
         return Answered(rows=rows, logits=logits)
 
 
-def sampled(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
-    """Those that are looked at for labels that may be wrong."""
+def sample_rows(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
+    """The training rows, evenly spaced, that are checked for labels that may be wrong."""
     return rows[:: -(-len(rows) // _MOST_SAMPLED)]
 
 
-def _run(outcome: RunResult, test: Evaluation, found: JobFindings) -> dict[str, Any]:
+def _curves(outcome: RunResult, test: Evaluation, evaluated: EvaluatedExperiment) -> dict[str, Any]:
     """One seed's curves, as the page draws them."""
-    metrics = HEAD_DATA[found.head["kind"]].metrics
+    metrics = HEAD_DATA[evaluated.head["kind"]].metrics
     epochs = [
         {
             "number": epoch.number,
             "loss": epoch.loss,
             "dev_loss": epoch.dev_loss,
             "value": next((epoch.dev[name] for name in metrics if name in epoch.dev), None),
-            "best": epoch is outcome.kept,
+            "best": epoch is outcome.best_epoch,
         }
         for epoch in outcome.state.epochs
     ]
-    kept = outcome is found.kept
+    kept = outcome is evaluated.best_run
     return {"seed": outcome.seed, "kept": kept, "epochs": epochs, "test": test.metrics}

@@ -43,7 +43,7 @@ class Sample:
     train: list[Example] = field(default_factory=list)
     dev: list[Example] = field(default_factory=list)
 
-    def course(self, info: EngineInfo, tokenizer: Tokenizer) -> RunConfig:
+    def run_config(self, info: EngineInfo, tokenizer: Tokenizer) -> RunConfig:
         """The sample as rows, at a rate that harms nothing."""
         settings = spec_of(self.spec, self.spec["tenant"]).settings
         encoder = Encoder(info=info, tokenizer=tokenizer)
@@ -73,18 +73,18 @@ def take_sample(
     if spec.kind == PROMPT:
         return Sample(**known)
     begun = clock()
-    course, test = Encoder(info=info, tokenizer=tokenizer).course(prepared)
+    run_config, test = Encoder(info=info, tokenizer=tokenizer).run_config(prepared)
     num = SAMPLE_BATCHES * min(spec.settings.batch_rows, SAMPLE_ROWS)
-    parts = {"train": course.train, "dev": course.dev, "test": test}
+    parts = {"train": run_config.train, "dev": run_config.dev, "test": test}
     return Sample(
         **known,
         tokens={part: num_tokens(rows) for part, rows in parts.items()},
-        steps_per_epoch=course.steps_per_epoch,
+        steps_per_epoch=run_config.steps_per_epoch,
         reading_s=clock() - begun,
-        head=course.head,
-        frozen_share=course.frozen_share,
-        train=_spread(course.train, num),
-        dev=_spread(course.dev or test, num),
+        head=run_config.head,
+        frozen_share=run_config.frozen_share,
+        train=_spread(run_config.train, num),
+        dev=_spread(run_config.dev or test, num),
     )
 
 

@@ -4,6 +4,8 @@ events; neither rows nor the store.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +14,44 @@ from trainer.engine_client import EngineSession
 from trainer.jobs.events import CHECKPOINT, EmitEvent
 from trainer.training.loop_state import LoopState
 from trainer.training.progress import Progress
-from trainer.training.rhythm import CheckpointInterval
 from trainer.training.run_checkpoints import RunCheckpoints
+
+#: writing takes at most one part in so many of the time
+_SHARE = 20
+
+
+class CheckpointInterval:
+    """Every so many seconds, and at every epoch's end unless epochs are so short that writing would
+    take more than its share.
+    """
+
+    def __init__(self, every_s: float, clock: Callable[[], float]) -> None:
+        self._every_s = every_s
+        self._clock = clock
+        self._last = clock()
+        self._cost_s = 0.0
+
+    @property
+    def due(self) -> bool:
+        return self._clock() - self._last >= max(self._every_s, self._least_s)
+
+    @property
+    def affordable(self) -> bool:
+        return self._clock() - self._last >= self._least_s
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Measures what it costs, and counts from its end."""
+        begun = self._clock()
+        try:
+            yield
+        finally:
+            self._last = self._clock()
+            self._cost_s = self._last - begun
+
+    @property
+    def _least_s(self) -> float:
+        return self._cost_s * _SHARE
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,8 +64,8 @@ class CheckpointCallback:
     slot: int
     progress: Progress
     checkpoints: RunCheckpoints
-    rhythm: CheckpointInterval
-    tell: EmitEvent
+    interval: CheckpointInterval
+    emit: EmitEvent
     #: what tells this run from the job's others
     facts: dict[str, Any]
     _failed: bool = field(init=False, default=False)
@@ -40,13 +78,13 @@ class CheckpointCallback:
 
     @property
     def checkpoint_due(self) -> bool:
-        return self.rhythm.due
+        return self.interval.due
 
     def on_checkpoint(self, state: LoopState) -> None:
         self._write(state)
 
     def on_epoch_end(self, state: LoopState) -> bool:
-        if self.rhythm.affordable:
+        if self.interval.affordable:
             self._write(state)
         return self.progress.on_epoch_end(state)
 
@@ -60,11 +98,11 @@ class CheckpointCallback:
     def _write(self, state: LoopState, *, ended: bool = False) -> None:
         told = {**self.facts, "step": state.step, "epoch": len(state.epochs)}
         try:
-            with self.rhythm.writing():
+            with self.interval.writing():
                 written = self.checkpoints.write(self.session, self.slot, state, ended=ended)
         except CheckpointFailed as error:
             if not self._failed:  # the next ones will fail likewise; one line is enough
-                self.tell("checkpoint.failed", str(error), "warn", **told)
+                self.emit("checkpoint.failed", str(error), "warn", **told)
             self._failed = True
             return
         assert written.num_steps == state.step, "the slot is where the loop is"
@@ -73,4 +111,4 @@ class CheckpointCallback:
         told |= {"loss": last.loss, "dev_loss": last.dev_loss} if last else {}
         metrics = last.dev if last else {}
         message = f"Step {state.step} was saved."
-        self.tell(CHECKPOINT, message, **told, bytes=written.num_bytes, metrics=metrics)
+        self.emit(CHECKPOINT, message, **told, bytes=written.num_bytes, metrics=metrics)

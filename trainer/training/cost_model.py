@@ -1,5 +1,5 @@
 """How much work a run is, in tokens times layers, before anything of it was timed. Pure: it knows
-courses, not engines.
+run configurations, not engines.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class RunCost:
     frozen_share: float = 0.0
 
     @classmethod
-    def of(cls, course: RunConfig) -> RunCost:
-        tokens, frozen = num_tokens(course.train), course.frozen_share
+    def of(cls, run_config: RunConfig) -> RunCost:
+        tokens, frozen = num_tokens(run_config.train), run_config.frozen_share
         return cls(
             fill=tokens * frozen,
             epoch=tokens * ((1 - frozen) * _TRAINED + _BESIDE),
-            dev=num_tokens(course.dev) * (1 - frozen + _BESIDE),
-            epochs=course.settings.epochs,
+            dev=num_tokens(run_config.dev) * (1 - frozen + _BESIDE),
+            epochs=run_config.settings.epochs,
             frozen_share=frozen,
         )
 
@@ -62,17 +62,19 @@ def part(work: RunCost, share: float) -> RunCost:
     return replace(work, fill=work.fill * share, epoch=work.epoch * share)
 
 
-def whole_base(course: RunConfig) -> Work:
+def whole_base(run_config: RunConfig) -> Work:
     """Of full fine-tuning on the same rows."""
-    return {TRAINED: num_tokens(course.train) * course.settings.epochs * _TRAINED_WHOLE}
+    return {TRAINED: num_tokens(run_config.train) * run_config.settings.epochs * _TRAINED_WHOLE}
 
 
-def judging(course: RunConfig, tests: Sequence[EncodedRow], again: Sequence[EncodedRow]) -> Work:
+def judging(
+    run_config: RunConfig, tests: Sequence[EncodedRow], again: Sequence[EncodedRow]
+) -> Work:
     """After training: test rows for every seed, and as the proof of what is saved by the path that
     serves, which keeps nothing; rows that the report looks at again.
     """
-    frozen, num_tests = course.frozen_share, num_tokens(tests)
-    num_answers = num_tests * course.settings.seeds + num_tokens(again)
+    frozen, num_tests = run_config.frozen_share, num_tokens(tests)
+    num_answers = num_tests * run_config.settings.seeds + num_tokens(again)
     return {ANSWERED: num_tests * (1 + frozen) + num_answers * (1 - frozen)}
 
 

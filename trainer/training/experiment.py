@@ -30,7 +30,7 @@ class ExperimentResult:
     search: dict[str, Any] | None = None
 
     @property
-    def kept(self) -> RunResult:
+    def best_run(self) -> RunResult:
         return best_run(self.outcomes)
 
 
@@ -39,33 +39,33 @@ class EventSink(Protocol):
 
     def enter(self, phase: Phase) -> None: ...
 
-    def tell(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...
+    def emit(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...
 
 
 def run_experiment(
-    runs: Runs, spec: JobSpec, candidates: list[JobSpec], teller: EventSink
+    runs: Runs, spec: JobSpec, candidates: list[JobSpec], events: EventSink
 ) -> ExperimentResult:
     """Raises TrainingDiverged where nothing came to its end. `candidates` are the settings that a
     search tries; one is no search.
     """
     if len(candidates) == 1:
-        return _seeds(runs, candidates[0], None, teller)
+        return _seeds(runs, candidates[0], None, events)
     halving = spec.settings.search is not None and spec.settings.search.halving
-    works = [RunCost.of(runs.course_of(each)) for each in candidates]
+    works = [RunCost.of(runs.run_config_of(each)) for each in candidates]
     # whichever wins has trained its first seed by then
     seeds = [mean_work(works)] * (spec.settings.seeds - 1)
     runs.expect([*(halved(works, REDUCTION) if halving else works), *seeds])
-    teller.enter(Phase.SEARCHING)
-    search = Search(runs, spec, candidates, halving, teller.tell)
+    events.enter(Phase.SEARCHING)
+    search = Search(runs, spec, candidates, halving, events.emit)
     best = search.run()
-    return replace(_seeds(runs, best.spec, best, teller), search=search.report())
+    return replace(_seeds(runs, best.spec, best, events), search=search.report())
 
 
 def _seeds(
-    runs: Runs, chosen: JobSpec, done: RunResult | None, teller: EventSink
+    runs: Runs, chosen: JobSpec, done: RunResult | None, events: EventSink
 ) -> ExperimentResult:
     """The same setting from one seed after the other; the search's own run is the first of them."""
-    teller.enter(Phase.TRAINING)
+    events.enter(Phase.TRAINING)
     outcomes, warnings = [done] if done else [], []
     specs = seeds_of(chosen)[len(outcomes) :]
     for number, spec in enumerate(specs):
@@ -74,7 +74,7 @@ def _seeds(
             outcomes.append(runs.train(spec, f"seed-{spec.settings.seed}"))
         except TrainingDiverged as error:
             warnings.append(f"Seed {spec.settings.seed} is not counted: {error}")
-            teller.tell("run.diverged", warnings[-1], "warn", seed=spec.settings.seed)
+            events.emit("run.diverged", warnings[-1], "warn", seed=spec.settings.seed)
             if len(warnings) == chosen.settings.seeds:
                 raise
     return ExperimentResult(outcomes=outcomes, warnings=warnings)
@@ -82,7 +82,7 @@ def _seeds(
 
 def _expected(runs: Runs, spec: JobSpec, outcomes: list[RunResult]) -> RunCost:
     """As long as the seeds before took, that may have ended early."""
-    work = RunCost.of(runs.course_of(spec))
+    work = RunCost.of(runs.run_config_of(spec))
     ended = [len(outcome.state.epochs) for outcome in outcomes]
     return replace(work, epochs=fmean(ended)) if ended else work
 

@@ -17,8 +17,7 @@ from trainer.dataset.batches import training_batches
 from trainer.engine_client import IN_FLIGHT, EngineSession, await_result
 from trainer.errors import Paused, Stopping, TrainingDiverged
 from trainer.evaluation.activations import fill
-from trainer.evaluation.dev_score import dev_score
-from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.evaluate import dev_score, evaluate
 from trainer.training.loop_state import Epoch, LoopState
 from trainer.training.run_config import RunConfig
 
@@ -60,7 +59,7 @@ class Training:
 
     session: EngineSession
     slot: int
-    course: RunConfig
+    run_config: RunConfig
     watcher: Watcher
     #: where the slot is, but for the steps on their way
     _state: LoopState = field(init=False, default_factory=LoopState)
@@ -83,7 +82,7 @@ class Training:
 
     def _epochs(self) -> None:
         goes_on = True
-        while goes_on and not self.course.is_over(self._state):
+        while goes_on and not self.run_config.is_over(self._state):
             self._fill(len(self._state.epochs))
             self._epoch()
             self._state = self._judged(self._state)
@@ -91,24 +90,24 @@ class Training:
 
     def _fill(self, epoch: int) -> None:
         """What the rows enter the lowest trained layer with, where that is not there yet."""
-        begins = (self.course.frozen_below(epoch),)
+        begins = (self.run_config.frozen_below(epoch),)
         if begins != self._begins:
-            fill(self.session, self.course.train, self.slot, *begins)
+            fill(self.session, self.run_config.train, self.slot, *begins)
             self._begins = begins
             self.watcher.on_fill_end()
 
     def _judged(self, state: LoopState) -> LoopState:
         """The state after an epoch, its dev rows judged."""
-        number, loss = len(state.epochs) + 1, state.loss_sum / self.course.steps_per_epoch
+        number, loss = len(state.epochs) + 1, state.loss_sum / self.run_config.steps_per_epoch
         begun = replace(state, loss_sum=0.0)
-        if not self.course.dev:
+        if not self.run_config.dev:
             epoch = Epoch(number=number, loss=loss, dev={}, best=False)
             return replace(begun, epochs=(*state.epochs, epoch))
-        head = self.course.head
-        dev = evaluate(self.session, self.course.dev, head, self.slot)
+        head = self.run_config.head
+        dev = evaluate(self.session, self.run_config.dev, head, self.slot)
         score = dev_score(head, dev, loss)
         # what is still frozen has not moved: such weights are no version of the adapter
-        is_whole = self.course.frozen_below(len(state.epochs)) is None
+        is_whole = self.run_config.frozen_below(len(state.epochs)) is None
         better = is_whole and (state.best is None or score > state.best)
         if better:
             self.session.call(Snapshot(slot=self.slot), Done)
@@ -158,21 +157,21 @@ class Training:
         self.watcher.on_step_end()
 
     def _steps(self, state: LoopState) -> Iterator[Train]:
-        settings, number = self.course.settings, len(state.epochs)
-        lengths = [row.num_tokens for row in self.course.train]
+        settings, number = self.run_config.settings, len(state.epochs)
+        lengths = [row.num_tokens for row in self.run_config.train]
         batches = training_batches(lengths, settings.batch_rows, seed=settings.seed, epoch=number)
-        done = state.step - number * self.course.steps_per_epoch
+        done = state.step - number * self.run_config.steps_per_epoch
         for step, batch in enumerate(batches[done:], start=state.step):
-            yield self._train_step(step, batch, self.course.frozen_below(number))
+            yield self._train_step(step, batch, self.run_config.frozen_below(number))
 
     def _train_step(self, step: int, batch: list[int], frozen_below: int | None) -> Train:
-        pieces = [piece for index in batch for piece in self.course.train[index].pieces]
+        pieces = [piece for index in batch for piece in self.run_config.train[index].pieces]
         return Train(
             slot=self.slot,
             rows=[piece.row(self.slot) for piece in pieces],
             keys=[piece.key for piece in pieces],
             targets=[piece.target for piece in pieces],
-            learning_rate=self.course.schedule.rate(step),
+            learning_rate=self.run_config.schedule.rate(step),
             step=step,
             frozen_below=frozen_below,
         )
@@ -195,6 +194,6 @@ class Training:
     def _diverged(self, step: int, words: str) -> TrainingDiverged:
         return TrainingDiverged(
             f"Training diverged at step {step}, at the learning rate "
-            f"{self.course.learning_rate:g}: {words.rstrip('.')}; a smaller one may help.",
+            f"{self.run_config.learning_rate:g}: {words.rstrip('.')}; a smaller one may help.",
             step=step,
         )

@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from trainer.jobs.events import EPOCH
+from trainer.jobs.events import EPOCH, EmitEvent
 from trainer.training.cost_model import ANSWERED, TRAINED, RunCost, Work, added, unfilled
-from trainer.training.curves import overfits
 from trainer.training.eta import EtaEstimator
-from trainer.training.loop_state import LoopState
+from trainer.training.loop_state import Epoch, LoopState
 from trainer.training.run_config import RunConfig
 
 GoesOn = Callable[[LoopState], bool]
+#: the dev loss is this far above its lowest before anything is said of it
+RISE = 1.05
 
 
 def always(state: LoopState) -> bool:
@@ -28,12 +29,12 @@ def always(state: LoopState) -> bool:
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """The progress of all runs of a job, one after the other. `advance` is called with (share done,
-    seconds left) and may raise; `tell` emits events.
+    seconds left) and may raise; `emit` sends events.
     """
 
     pace: EtaEstimator
     advance: Callable[[float, float | None], None]
-    tell: Callable[..., None]
+    emit: EmitEvent
     #: runs that come after all that is expected: those that only the report wants
     later: list[RunCost] = field(default_factory=list)
     #: what comes after the runs: work by sort, and seconds that no work says
@@ -51,19 +52,19 @@ class Progress:
 
     @contextmanager
     def run(
-        self, name: str, course: RunConfig, goes_on: GoesOn, begun: LoopState | None = None
+        self, name: str, run_config: RunConfig, goes_on: GoesOn, begun: LoopState | None = None
     ) -> Iterator[None]:
         """What was done before, and what a run leaves undone because it ended early, nobody waits
         for.
         """
         coming = self._coming or self.later
-        expected = coming.pop(0).epochs if coming else course.settings.epochs
-        (work,) = unfilled([replace(RunCost.of(course), epochs=expected)], self._filled)
+        expected = coming.pop(0).epochs if coming else run_config.settings.epochs
+        (work,) = unfilled([replace(RunCost.of(run_config), epochs=expected)], self._filled)
         # opening a slot is no work that is counted
         self.pace.restart()
         num_epochs = len(begun.epochs) if begun else 0
         self._run = _Run(
-            name=name, course=course, goes_on=goes_on, work=work, num_epochs=num_epochs
+            name=name, run_config=run_config, goes_on=goes_on, work=work, num_epochs=num_epochs
         )
         self._plan(self._run.left)
         try:
@@ -82,7 +83,7 @@ class Progress:
 
     def on_step_end(self) -> None:
         run = self._run
-        self.pace.did(TRAINED, run.work.epoch / run.course.steps_per_epoch)
+        self.pace.did(TRAINED, run.work.epoch / run.run_config.steps_per_epoch)
         self.poll()
 
     def answered(self, units: float) -> None:
@@ -96,13 +97,13 @@ class Progress:
         if epoch.dev:
             self.pace.did(ANSWERED, run.work.dev)
         self._plan(run.left)
-        facts: dict[str, Any] = {"run": run.name, "seed": run.course.settings.seed}
-        self.tell(
+        facts: dict[str, Any] = {"run": run.name, "seed": run.run_config.settings.seed}
+        self.emit(
             EPOCH, f"{run.name}: epoch {epoch.number}.", step=state.step, **facts, **asdict(epoch)
         )
         if overfits(state.epochs) and not run.has_overfitted:
             run.has_overfitted = True
-            self.tell("run.overfits", _overfitting(run.name, state), "warn", **facts)
+            self.emit("run.overfits", _overfitting(run.name, state), "warn", **facts)
         self.poll()
         return run.goes_on(state)
 
@@ -117,7 +118,7 @@ class _Run:
     """The run that is on its way."""
 
     name: str
-    course: RunConfig
+    run_config: RunConfig
     goes_on: GoesOn
     work: RunCost
     num_epochs: int = 0
@@ -126,9 +127,22 @@ class _Run:
     @property
     def left(self) -> Work:
         """A run that was expected to have ended is good for another epoch."""
-        most = float(self.course.settings.epochs)
+        most = float(self.run_config.settings.epochs)
         expected = min(most, max(self.work.epochs, self.num_epochs + 1.0))
         return replace(self.work, epochs=expected).left(self.num_epochs)
+
+
+def overfits(epochs: Sequence[Epoch]) -> bool:
+    """Whether the last two epochs each lowered the training loss and raised the dev loss."""
+    if len(epochs) < 3:
+        return False
+    first, second, third = (epoch.dev_loss for epoch in epochs[-3:])
+    if first is None or second is None or third is None:
+        return False
+    losses = [epoch.loss for epoch in epochs[-3:]]
+    falls = losses[0] > losses[1] > losses[2]
+    lowest = min(epoch.dev_loss for epoch in epochs if epoch.dev_loss is not None)
+    return falls and first < second < third and third > lowest * RISE
 
 
 def _overfitting(name: str, state: LoopState) -> str:

@@ -23,7 +23,7 @@ class RunResult:
 
     #: as the run itself had it: its own seed, and in a search its own settings
     spec: JobSpec
-    course: RunConfig
+    run_config: RunConfig
     opened: TrainingOpened
     state: LoopState
 
@@ -32,7 +32,7 @@ class RunResult:
         return self.spec.settings.seed
 
     @property
-    def kept(self) -> Epoch:
+    def best_epoch(self) -> Epoch:
         """The epoch whose weights the slot holds: the best on dev, else the last."""
         best = [epoch for epoch in self.state.epochs if epoch.best]
         return best[-1] if best else self.state.epochs[-1]
@@ -48,7 +48,7 @@ def seeds_report(outcomes: Sequence[RunResult], tests: Sequence[Evaluation]) -> 
     return {
         "seeds": [outcome.seed for outcome in outcomes],
         "kept": best_run(outcomes).seed,
-        "dev": _spread([outcome.kept.dev for outcome in outcomes]),
+        "dev": _spread([outcome.best_epoch.dev for outcome in outcomes]),
         "test": _spread([test.metrics for test in tests]),
     }
 

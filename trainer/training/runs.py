@@ -21,13 +21,12 @@ from trainer.jobs.values import JobSpec
 from trainer.recipe.modules import frozen_share
 from trainer.recipe.recipe import learning_rate, open_training
 from trainer.recipe.unfreezing import stages_of
-from trainer.training.checkpointing import CheckpointCallback
+from trainer.training.checkpointing import CheckpointCallback, CheckpointInterval
 from trainer.training.checkpoints import JobCheckpoints
 from trainer.training.cost_model import RunCost
 from trainer.training.loop import Training
 from trainer.training.loop_state import LoopState
 from trainer.training.progress import GoesOn, Progress, always
-from trainer.training.rhythm import CheckpointInterval
 from trainer.training.run_checkpoints import RunCheckpoints, SavedRun
 from trainer.training.run_config import RunConfig
 from trainer.training.run_result import RunResult
@@ -38,8 +37,8 @@ class CheckpointConfig:
     """How a job's runs are kept, and whom it is told."""
 
     checkpoints: JobCheckpoints
-    rhythm: CheckpointInterval
-    tell: EmitEvent
+    interval: CheckpointInterval
+    emit: EmitEvent
 
 
 class Runs:
@@ -48,16 +47,16 @@ class Runs:
     def __init__(
         self,
         session: EngineSession,
-        course: RunConfig,
+        run_config: RunConfig,
         progress: Progress,
         dataset: str,
-        keeping: CheckpointConfig,
+        checkpointing: CheckpointConfig,
     ) -> None:
         self._session = session.with_check(progress.poll)
-        self._course, self._progress = course, progress
+        self._course, self._progress = run_config, progress
         #: what the rows' frozen activations go by, for all runs
         self._dataset = dataset
-        self._keeping = keeping
+        self._checkpointing = checkpointing
         self._slots: list[int] = []
 
     def __enter__(self) -> Runs:
@@ -77,19 +76,19 @@ class Runs:
         """One run, from fresh weights or where it was left to the best epoch on dev. One that ended
         before is not trained again. Raises TrainingDiverged.
         """
-        course = self.course_of(spec)
-        folder = self._keeping.checkpoints.run(_name(spec, self._dataset))
+        run_config = self.run_config_of(spec)
+        folder = self._checkpointing.checkpoints.run(_name(spec, self._dataset))
         opened, kept = self._begun(spec, folder)
         state = kept.state if kept else None
         run = self._kept(spec, name, opened.slot, folder)
-        with self._progress.run(name, course, goes_on, state):
+        with self._progress.run(name, run_config, goes_on, state):
             # whoever ends runs early hears of what was done before, too
             goes = state is None or goes_on(state)
             if goes and (kept is None or not kept.ended):
-                state = self._trained(Training(self._session, opened.slot, course, run), state)
+                state = self._trained(Training(self._session, opened.slot, run_config, run), state)
                 run.ended(state)
         assert state is not None
-        return RunResult(spec=spec, course=course, opened=opened, state=state)
+        return RunResult(spec=spec, run_config=run_config, opened=opened, state=state)
 
     def _trained(self, training: Training, state: LoopState | None) -> LoopState:
         try:
@@ -101,7 +100,7 @@ class Runs:
     def drop(self, outcome: RunResult) -> None:
         self._close(outcome.opened.slot)
 
-    def course_of(self, spec: JobSpec) -> RunConfig:
+    def run_config_of(self, spec: JobSpec) -> RunConfig:
         return replace(
             self._course,
             settings=spec.settings,
@@ -119,7 +118,7 @@ class Runs:
     ) -> CheckpointCallback:
         return CheckpointCallback(
             session=self._session, slot=slot, progress=self._progress, checkpoints=folder,
-            rhythm=self._keeping.rhythm, tell=self._keeping.tell,
+            interval=self._checkpointing.interval, emit=self._checkpointing.emit,
             facts={"run": name, "seed": spec.settings.seed},
         )  # fmt: skip
 
@@ -127,17 +126,17 @@ class Runs:
         self, spec: JobSpec, folder: RunCheckpoints
     ) -> tuple[TrainingOpened, SavedRun | None]:
         """The run's slot as it was left; a fresh one where it never was, or nobody can go on."""
-        tell, seed = self._keeping.tell, spec.settings.seed
+        emit, seed = self._checkpointing.emit, spec.settings.seed
         try:
             if (kept := folder.last()) is None:
                 return self._open(spec), None
             opened = self._open(spec, kept)
         except BadCheckpoint as error:
-            tell("checkpoint.unusable", f"{error}; the run begins anew", "warn", seed=seed)
+            emit("checkpoint.unusable", f"{error}; the run begins anew", "warn", seed=seed)
             folder.drop()
             return self._open(spec), None
         step = kept.state.step
-        tell("training.resumed", f"The run goes on after step {step}.", seed=seed, step=step)
+        emit("training.resumed", f"The run goes on after step {step}.", seed=seed, step=step)
         return opened, kept
 
     def _open(self, spec: JobSpec, kept: SavedRun | None = None) -> TrainingOpened:

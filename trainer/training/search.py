@@ -5,11 +5,11 @@ all share, and poor ones end early. Knows runs and dev scores; draws no candidat
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import TrainingDiverged
+from trainer.jobs.events import EmitEvent
 from trainer.jobs.values import JobSpec
 from trainer.recipe.search_space import differences
 from trainer.training.loop_state import Epoch, LoopState
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 #: successive halving judges after 1, 2, 4 … epochs: who is not in the better half of those that
 #: came so far ends there
 REDUCTION = 2
-Tell = Callable[..., None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ class Search:
     spec: JobSpec
     candidates: list[JobSpec]
     halving: bool
-    tell: Tell
+    emit: EmitEvent
     trials: list[TrialReport] = field(init=False, default_factory=list)
     _best: RunResult | None = field(init=False, default=None)
     _chosen: int = field(init=False, default=0)
@@ -68,18 +67,18 @@ class Search:
         """The best that was not ended early. Raises TrainingDiverged where all diverged."""
         study = _study() if self.halving else None
         for number, candidate in enumerate(self.candidates):
-            course = self.runs.course_of(candidate)
-            halved = _Halved(course, study.ask() if study else None)
-            trial = self._tried(number, candidate, course, halved)
+            run_config = self.runs.run_config_of(candidate)
+            halved = _Halved(run_config, study.ask() if study else None)
+            trial = self._tried(number, candidate, run_config, halved)
             self.trials.append(trial)
-            self.tell("search.trial", trial.sentence, **asdict(trial))
+            self.emit("search.trial", trial.sentence, **asdict(trial))
         if self._best is None:
             raise TrainingDiverged(
                 f"All {len(self.candidates)} settings that were tried diverged; smaller learning "
                 "rates may help."
             )
-        dev = self._best.kept.dev
-        self.tell("search.chosen", f"Trial {self._chosen} is best on dev.", dev=dev)
+        dev = self._best.best_epoch.dev
+        self.emit("search.chosen", f"Trial {self._chosen} is best on dev.", dev=dev)
         return self._best
 
     def report(self) -> dict[str, Any]:
@@ -92,18 +91,18 @@ class Search:
         }
 
     def _tried(
-        self, number: int, candidate: JobSpec, course: RunConfig, halved: _Halved
+        self, number: int, candidate: JobSpec, run_config: RunConfig, halved: _Halved
     ) -> TrialReport:
         plan: dict[str, Any] = {
             "number": number,
             "settings": differences(self.spec, candidate),
-            "planned_epochs": course.settings.epochs,
-            "planned_steps": course.num_steps,
+            "planned_epochs": run_config.settings.epochs,
+            "planned_steps": run_config.num_steps,
         }
         try:
             outcome = self.runs.train(candidate, f"trial-{number}", halved.goes_on)
         except TrainingDiverged as error:
-            epochs = error.step // course.steps_per_epoch
+            epochs = error.step // run_config.steps_per_epoch
             return TrialReport(**plan, status="diverged", dev={}, epochs=epochs, steps=error.step)
         if halved.is_pruned or not self._wins(outcome):
             self.runs.drop(outcome)
@@ -112,7 +111,7 @@ class Search:
         return TrialReport(
             **plan,
             status="pruned" if halved.is_pruned else "completed",
-            dev=outcome.kept.dev,
+            dev=outcome.best_epoch.dev,
             epochs=len(outcome.state.epochs),
             steps=outcome.state.step,
         )
@@ -131,7 +130,7 @@ class Search:
 class _Halved:
     """One candidate's place in successive halving; without a trial every candidate goes on."""
 
-    course: RunConfig
+    run_config: RunConfig
     trial: Trial | None
     is_pruned: bool = False
     _num_reported: int = 0
@@ -146,7 +145,7 @@ class _Halved:
             self.trial.report(best, number)
             is_poor = self.trial.should_prune()
         self._num_reported = len(state.epochs)
-        self.is_pruned = is_poor and not self.course.is_over(state)
+        self.is_pruned = is_poor and not self.run_config.is_over(state)
         return not self.is_pruned
 
 

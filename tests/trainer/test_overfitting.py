@@ -10,8 +10,8 @@ import pytest
 from engine.port import Result, Step, Train, Trained
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
-from trainer.training.curves import overfits
 from trainer.training.loop_state import Epoch
+from trainer.training.progress import overfits
 
 
 def epochs(losses: list[float], dev_losses: list[float | None]) -> list[Epoch]:

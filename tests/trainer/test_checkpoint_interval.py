@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.trainer.build import Clock
-from trainer.training.rhythm import CheckpointInterval
+from trainer.training.checkpointing import CheckpointInterval
 
 
 def test_the_first_is_due_after_its_time_and_affordable_at_once() -> None:

@@ -1,0 +1,110 @@
+"""A finished experiment with its evaluation on the test rows, and the result that follows from it.
+Knows runs and rows; no engine and no store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from trainer.data_checks.finding import Finding, Severity
+from trainer.evaluation.evaluate import Evaluation
+from trainer.heads.encoded import EncodedRow
+from trainer.pipeline.job_result import JobResult, TrainingResult
+from trainer.pipeline.prepare import Prepared
+from trainer.settings.schedule import learning_rate_warning
+from trainer.training.cost_model import num_tokens
+from trainer.training.experiment import ExperimentResult
+from trainer.training.run_result import RunResult, seeds_report
+
+#: a mean loss per token with which nearly every token is written as it was learned
+_LOW_LOSS = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedExperiment:
+    """All runs of the chosen settings, and what each answers to the test rows."""
+
+    prepared: Prepared
+    #: as it will be served: with its temperature
+    head: dict[str, Any]
+    test_rows: list[EncodedRow]
+    experiment: ExperimentResult
+    #: one for each run
+    tests: list[Evaluation]
+
+    @property
+    def best_run(self) -> RunResult:
+        """The run that is published."""
+        return self.experiment.best_run
+
+    @property
+    def test(self) -> Evaluation:
+        """The evaluation of the run that is published."""
+        return self.tests[self.experiment.outcomes.index(self.best_run)]
+
+    @property
+    def warnings(self) -> list[str]:
+        run_config = self.best_run.run_config
+        rows = [*run_config.train, *run_config.dev, *self.test_rows]
+        num_cut = sum(row.truncated for row in rows)
+        cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were cut."
+        rate = learning_rate_warning(self.best_run.spec.kind, run_config.learning_rate)
+        after_training = [finding.message for finding in self.training_findings]
+        warnings = [*self.prepared.warnings, *self.experiment.warnings, *after_training, rate]
+        if num_cut:
+            warnings.append(cut)
+        return [warning for warning in warnings if warning]
+
+    @property
+    def training_findings(self) -> list[Finding]:
+        """Findings that only training can make: text that is learned, and yet never generated."""
+        lowest = min(epoch.loss for epoch in self.best_run.state.epochs)
+        metrics = self.best_run.best_epoch.dev or self.test.metrics
+        if metrics.get("exact_match") != 0 or lowest > _LOW_LOSS:
+            return []
+        num_rows = len(self.best_run.run_config.dev) or len(self.test_rows)
+        return [
+            Finding(
+                code="unmatched_texts",
+                severity=Severity.WARNING,
+                message=f"The training loss fell to {lowest:.3f} per token, and yet not one of the "
+                f"{num_rows} texts written to judge the epoch "
+                "that is published is the wanted one (exact_match 0). Compare the wanted and "
+                "written texts in the report: the rows may have been learned by heart, or the "
+                "base's chat template may put something between a prompt and its answer.",
+                count=num_rows,
+                facts={"loss": lowest, "exact_match": 0.0},
+            )
+        ]
+
+    def result(self) -> JobResult:
+        """The job's result before its report."""
+        run, findings = self.best_run, (*self.prepared.findings, *self.training_findings)
+        steps_per_epoch = run.run_config.steps_per_epoch
+        return JobResult(
+            kind=run.spec.kind,
+            dev_metrics=run.best_epoch.dev,
+            test_metrics=self.test.metrics,
+            trainable_parameters=run.opened.num_trainable,
+            rows=self.prepared.split.sizes,
+            epochs=[
+                {**asdict(epoch), "step": steps_per_epoch * epoch.number}
+                for epoch in run.state.epochs
+            ],
+            warnings=self.warnings,
+            findings=[finding.to_json() for finding in findings],
+            training=TrainingResult(
+                seeds=seeds_report(self.experiment.outcomes, self.tests),
+                search=self.experiment.search,
+                trained_tokens=self._trained_tokens,
+                learning_rate=run.run_config.learning_rate,
+            ),
+        )
+
+    @property
+    def _trained_tokens(self) -> int:
+        return sum(
+            num_tokens(run.run_config.train) * len(run.state.epochs)
+            for run in self.experiment.outcomes
+        )
