@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any, TypeVar
 
 from engine.errors import ERRORS, EngineError, EngineGone, NotLoaded
@@ -24,6 +25,8 @@ from engine.port import (
     Step,
     Unload,
 )
+from engine.text.prompts import Prompter
+from engine.text.tokenizer import Tokenizer
 
 Answer = TypeVar("Answer")
 
@@ -60,20 +63,34 @@ class EngineSession:
     EngineGone instead of touching what somebody else holds under the same number.
     """
 
-    def __init__(self, port: EnginePort, check: Callable[[], object] = _never) -> None:
+    def __init__(
+        self,
+        port: EnginePort,
+        check: Callable[[], object] = _never,
+        tokenizer: Tokenizer | None = None,
+    ) -> None:
+        """`tokenizer` is the base's; by default it is read when it is first needed."""
         self._port = port
         self._interrupt = check
+        self._tokenizer = tokenizer
         self._generation = port.generation
 
     def with_check(self, check: Callable[[], object]) -> EngineSession:
         """The same session, interrupted by another check."""
-        session = EngineSession(self._port, check)
+        session = EngineSession(self._port, check, self._tokenizer)
         session._generation = self._generation
         return session
 
     @property
     def info(self) -> EngineInfo:
         return self._port.info
+
+    @cached_property
+    def prompter(self) -> Prompter:
+        """From texts to prompts of the base, and from generated tokens to text."""
+        info = self.info
+        tokenizer = self._tokenizer or Tokenizer(info.tokenizer_json, info.max_tokens)
+        return Prompter(info, tokenizer)
 
     @property
     def is_replaced(self) -> bool:

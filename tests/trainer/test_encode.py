@@ -7,10 +7,12 @@ import pytest
 import tokenizers
 
 from engine.testing.fake_base import fake_info
+from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
 from tests.trainer.build import examples
 from trainer.dataset.encode import encode_examples, head_for
-from trainer.evaluation.evaluate import predictions_of
+from trainer.engine_client import EngineSession
+from trainer.evaluation.evaluate import read_predictions
 from trainer.readers.example import Example
 from trainer.settings.settings import TrainingSettings
 
@@ -23,6 +25,7 @@ def letters() -> Tokenizer:
     return Tokenizer(made.to_str(), 128)
 
 
+SESSION = EngineSession(FakeEngine())
 TOKENIZER = letters()
 PAIRS = Tokenizer(fake_info().tokenizer_json, 128)
 TAGGED = [Example(line=1, text="Ann ran", words=("Ann", "ran"), label=("B-a", "O"))]
@@ -41,7 +44,7 @@ def test_values_are_trained_standardised_and_answered_as_they_were() -> None:
     encoded = encode_examples(rows, head, TOKENIZER, None)
     assert [row.target for row in encoded] == [-1.0, 1.0]
     logits = [np.array([row.target], np.float32) for row in encoded]
-    assert predictions_of(encoded, logits, head) == pytest.approx([10.0, 30.0])
+    assert read_predictions(SESSION, encoded, logits, head) == pytest.approx([10.0, 30.0])
 
 
 def test_only_the_first_token_of_a_word_is_trained() -> None:
@@ -57,14 +60,14 @@ def test_tags_are_read_off_where_they_were_trained() -> None:
     for position, target in enumerate(row.target):
         if target != -100:
             logits[position, target] = 1
-    assert predictions_of([row], [logits], TAG_HEAD) == [["B-a", "O"]]
+    assert read_predictions(SESSION, [row], [logits], TAG_HEAD) == [["B-a", "O"]]
 
 
 def test_words_cut_off_by_the_limit_are_answered_with_o() -> None:
     row = encode_examples(TAGGED, TAG_HEAD, TOKENIZER, 3)[0]
     logits = np.full((3, 3), [0, 1, 0], np.float32)
     assert row.truncated
-    assert predictions_of([row], [logits], TAG_HEAD) == [["B-a", "O"]]
+    assert read_predictions(SESSION, [row], [logits], TAG_HEAD) == [["B-a", "O"]]
 
 
 def test_pairs_carry_token_types() -> None:

@@ -84,7 +84,7 @@ def test_a_generate_job_stores_these_names(
 ) -> None:
     trainer_env = TrainerEnv(directory=tmp_path, port=llama)
     rows = [{"text": f"w1 w{i}", "label": f"w{20 + i % 3}"} for i in range(30)]
-    settings = {"epochs": 1, "max_tokens": 32} if kind == "lora" else {}
+    settings = {"max_tokens": 32} if kind == "lora" else {}
     result = run(trainer_env, rows, head="generate", kind=kind, settings=settings).result
     assert set(result) == names
     assert set(lineage(trainer_env)) == (names - OF_THE_JOB) | LINEAGE

@@ -175,7 +175,8 @@ def test_an_epoch_that_writes_one_number_everywhere_beats_one_that_writes_none()
             Evaluation(
                 metrics=GenerateData().measure(["1", "2", "2", "2", "3", "1"], [said] * 6),
                 loss=None,
-                logits=[],
+                answers=[],
+                predictions=[],
             ),
         )
         for said in ("many", "2")

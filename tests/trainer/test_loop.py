@@ -179,7 +179,10 @@ def test_training_stops_when_dev_no_longer_improves_and_goes_back_to_the_best() 
 
 def test_between_equal_scores_the_lower_loss_is_better() -> None:
     scores = [
-        dev_score({"kind": "classify"}, Evaluation(metrics={"accuracy": a}, loss=loss, logits=[]))
+        dev_score(
+            {"kind": "classify"},
+            Evaluation(metrics={"accuracy": a}, loss=loss, answers=[], predictions=[]),
+        )
         for a, loss in ((0.5, 1.0), (0.5, 0.9), (0.4, 0.1))
     ]
     assert sorted(scores) == [scores[2], scores[0], scores[1]]
@@ -187,7 +190,10 @@ def test_between_equal_scores_the_lower_loss_is_better() -> None:
 
 def test_a_smaller_error_is_the_better_one_for_values() -> None:
     small, large = (
-        dev_score({"kind": "regress"}, Evaluation(metrics={"rmse": rmse}, loss=None, logits=[]))
+        dev_score(
+            {"kind": "regress"},
+            Evaluation(metrics={"rmse": rmse}, loss=None, answers=[], predictions=[]),
+        )
         for rmse in (1.0, 2.0)
     )
     assert small > large

@@ -14,6 +14,7 @@ from engine.heads.head import AnswerOptions
 from engine.heads.tag import TagHead
 from engine.heads.whole_words import word_spans
 from engine.port import IGNORED
+from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
 from tests.engine.texts import (
     accentless_tokenizer,
@@ -22,14 +23,16 @@ from tests.engine.texts import (
     word_tokenizer,
 )
 from trainer.dataset.encode import encode_examples, head_for
+from trainer.engine_client import EngineSession
 from trainer.errors import BadLine
-from trainer.evaluation.evaluate import predictions_of
+from trainer.evaluation.evaluate import read_predictions
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.tag import TagData
 from trainer.jobs.values import JobSpec
 from trainer.readers.example import Example
 from trainer.readers.reader import Record
 
+SESSION = EngineSession(FakeEngine())
 MAKERS = [letter_tokenizer, piece_tokenizer, word_tokenizer, accentless_tokenizer]
 LABELS = ["O", "B-x", "I-x", "B-y", "I-y"]
 SPEC = JobSpec(tenant="default", task="t", file_id="f", head="tag")
@@ -116,7 +119,7 @@ def test_the_report_judges_what_serving_answers(
     shape = (len(found.encodings[0].ids), len(LABELS))
     logits = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
     head = head_for("tag", "native", LABELS, [example])
-    (tags,) = predictions_of([found], [logits], head)
+    (tags,) = read_predictions(SESSION, [found], [logits], head)
     assert len(tags) == len(example.words)
     assert judged(tags, example) == entities(logits, found)
 

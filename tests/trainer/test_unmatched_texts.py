@@ -22,7 +22,9 @@ THINKS = Path(__file__).parents[3] / "shared" / "cases" / "s01-think-template"
 
 
 def written(exact: float, words: float) -> Evaluation:
-    return Evaluation(metrics={"exact_match": exact, "word_f1": words}, loss=None, logits=[])
+    return Evaluation(
+        metrics={"exact_match": exact, "word_f1": words}, loss=None, answers=[], predictions=[]
+    )
 
 
 def test_while_nothing_is_right_the_epoch_with_the_lower_loss_is_the_better() -> None:

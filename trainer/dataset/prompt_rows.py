@@ -53,7 +53,6 @@ def _encoded(
         truncated=any(a is not b for a, b in zip(fitting, lessons, strict=True)),
         asked=tuple(fitting[-1].asked),
         answer_tokens=len(last.answer),
-        said=prompter.text,
     )
 
 

@@ -14,7 +14,7 @@ from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
 from engine.port import File
 from trainer.engine_client import EngineSession
-from trainer.evaluation.evaluate import predict, predictions_of
+from trainer.evaluation.evaluate import predict, read_predictions
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.values import JobSpec
 from trainer.readers.example import Example
@@ -52,7 +52,7 @@ class Champion:
         if problem := self._problem(version, head):
             return {**named, "skipped": problem}
         try:
-            return {**named, "guesses": self._guesses(version, test)}
+            return {**named, "guesses": self._predict(version, test)}
         except EngineGone:
             raise
         except (EngineError, RegistryError) as error:  # what it lacks is no fault of the job's
@@ -73,7 +73,7 @@ class Champion:
                 return f"{which} has {name} {theirs.get(name)!r}, this one {head.get(name)!r}."
         return None
 
-    def _guesses(self, version: Version, test: Sequence[Example]) -> list[Any]:
+    def _predict(self, version: Version, test: Sequence[Example]) -> list[Any]:
         semantics = dict(version.manifest.semantics)
         head = semantics["head"]
         rows = self.encode(test, head)
@@ -83,8 +83,8 @@ class Champion:
         ]
         name = f"{version.digest}/report"
         with self.session.loaded(name, semantics, files):
-            logits = predict(self.session, rows, head, self.slot, {self.slot: name})
-        return predictions_of(rows, logits, head)
+            answers = predict(self.session, rows, head, self.slot, {self.slot: name})
+        return read_predictions(self.session, rows, answers, head)
 
 
 def _note(version: Version, spec: JobSpec, sha256s: Mapping[str, str]) -> dict[str, str]:

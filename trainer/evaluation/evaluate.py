@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.heads import PREDICTION_HEADS, is_generation
 from engine.port import Array, Predict, Predicted
@@ -21,9 +20,8 @@ from trainer.evaluation.activations import fill
 from trainer.evaluation.generate import generate_answers
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
+from trainer.heads.head_data import Answer, Logits
 from trainer.metrics.metrics import Metrics
-
-Logits = NDArray[np.float32]
 
 #: compared from left to right: the task's metric, the higher the better, then the loss
 DevScore = tuple[float, ...]
@@ -33,25 +31,29 @@ _NONE = np.zeros(0, np.float32)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """Metrics, the mean loss where the head has one, and the logits behind them in the order of the
-    rows.
+    """Metrics, the mean loss where the head has one, and the answers behind them in the order of
+    the rows.
     """
 
     metrics: Metrics
     loss: float | None
-    logits: list[Logits]
+    answers: Sequence[Answer]
+    #: what the answers say, as the head's metrics compare them
+    predictions: Sequence[Any]
 
 
 def evaluate(
     session: EngineSession, rows: Sequence[EncodedRow], head: dict[str, Any], slot: int
 ) -> Evaluation:
     """Judge what the training slot answers. Raises the engine's error when a row has no answer."""
-    logits = predict(session, rows, head, slot, keyed=True)
+    answers = predict(session, rows, head, slot, keyed=True)
+    predictions = read_predictions(session, rows, answers, head)
     truth = [row.example.label for row in rows]
     return Evaluation(
-        metrics=HEAD_DATA[head["kind"]].measure(truth, predictions_of(rows, logits, head)),
-        loss=_loss(rows, logits, head),
-        logits=logits,
+        metrics=HEAD_DATA[head["kind"]].measure(truth, predictions),
+        loss=_loss(rows, answers, head),
+        answers=answers,
+        predictions=predictions,
     )
 
 
@@ -63,17 +65,18 @@ def predict(
     place: dict[int, str] | None = None,
     *,
     keyed: bool = False,
-) -> list[Logits]:
-    """Logits, or written tokens, in the order of the rows; `place` goes with every step, so that
-    nothing placed between is in the way. Keyed rows start at their frozen activations, which are
-    filled first.
+) -> Sequence[Answer]:
+    """Logits, or generated tokens, in the order of the rows.
+
+    `place` goes with every step, in case another client placed something else in between. Keyed
+    rows start from their frozen activations, which are filled first.
     """
     if is_generation(head["kind"]):
         return generate_answers(session, rows, head, slot, place)
     if keyed:
         fill(session, rows, slot)
     pieces = [piece for row in rows for piece in row.pieces]
-    answers: list[Logits] = [_NONE] * len(pieces)
+    logits: list[Logits] = [_NONE] * len(pieces)
     batches = prediction_batches([len(piece.ids) for piece in pieces])
     steps = (
         Predict(
@@ -87,18 +90,21 @@ def predict(
         for index, answer in zip(batch, predicted.rows, strict=True):
             if not isinstance(answer, Array):
                 raise error_of(answer)
-            answers[index] = answer.numpy()
-    in_order, kind = iter(answers), PREDICTION_HEADS[head["kind"]]
+            logits[index] = answer.numpy()
+    in_order, kind = iter(logits), PREDICTION_HEADS[head["kind"]]
     return [
         kind.merge_logits(list(islice(in_order, len(row.pieces))), row.encodings) for row in rows
     ]
 
 
-def predictions_of(
-    rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+def read_predictions(
+    session: EngineSession,
+    rows: Sequence[EncodedRow],
+    answers: Sequence[Answer],
+    head: dict[str, Any],
 ) -> list[Any]:
-    """What each row is answered with: a label, a number, one tag per word and so on."""
-    return HEAD_DATA[head["kind"]].guesses(rows, logits, head)
+    """The prediction for each row: a label, a number, one tag per word, a text and so on."""
+    return HEAD_DATA[head["kind"]].guesses(rows, answers, head, session.prompter)
 
 
 def dev_score(
@@ -122,9 +128,9 @@ def dev_score(
 
 
 def _loss(
-    rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+    rows: Sequence[EncodedRow], answers: Sequence[Answer], head: dict[str, Any]
 ) -> float | None:
     data = HEAD_DATA[head["kind"]]
-    each = [data.loss(answer, row) for row, answer in zip(rows, logits, strict=True)]
-    known = [loss for loss in each if loss is not None]
+    losses = [data.loss(answer, row) for row, answer in zip(rows, answers, strict=True)]
+    known = [loss for loss in losses if loss is not None]
     return float(np.mean(known)) if known else None

@@ -7,9 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine.port import (
     Done,
     FreeSequences,
@@ -38,7 +35,7 @@ def generate_answers(
     head: dict[str, Any],
     slot: int,
     place: dict[int, str] | None = None,
-) -> list[NDArray[np.float32]]:
+) -> list[list[int]]:
     """The tokens each row is answered with, in the order of the rows."""
     answers: list[list[int]] = [[]] * len(rows)
     for batch in prediction_batches([len(row.asked) for row in rows], max_rows=_ROWS):
@@ -54,7 +51,7 @@ def generate_answers(
             session.call(FreeSequences(keys=keys), Done)
         for index, key in zip(batch, keys, strict=True):
             answers[index] = texts[key]
-    return [np.asarray(ids, np.float32) for ids in answers]
+    return answers
 
 
 def _decode(session: EngineSession, step: Generate) -> dict[int, list[int]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.heads.encoded import EncodedRow
+from trainer.heads.head_data import Answer
 
 #: fewer dev rows than these say too little
 MIN_DEV_ROWS = 20
@@ -28,14 +29,15 @@ Floats = NDArray[np.float64]
 def fit_temperature(
     head: Mapping[str, Any],
     dev: Sequence[EncodedRow],
-    answers: Callable[[], Sequence[NDArray[np.float32]]],
+    answers: Callable[[], Sequence[Answer]],
 ) -> dict[str, Any]:
-    """With its temperature, where the head answers probabilities and there are dev rows enough to
-    ask for `answers`.
+    """The head's settings with the temperature that fits the dev rows; unchanged where the head has
+    no probabilities or there are too few rows. `answers` is called only where they are needed.
     """
     if head["kind"] != "classify" or len(dev) < MIN_DEV_ROWS:
         return dict(head)
-    loss = _loss(np.stack(answers()).astype(np.float64), [row.target for row in dev])
+    logits = np.stack([np.asarray(answer, np.float64) for answer in answers()])
+    loss = _loss(logits, [row.target for row in dev])
     # four digits: the same on any machine, and all that dev rows can tell
     return {**head, "temperature": round(math.exp(_least(loss)), 4)}
 

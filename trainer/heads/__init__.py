@@ -3,6 +3,8 @@
 A head that trains is one file here and one line in `HEAD_DATA`; siblings do not know each other.
 """
 
+from typing import Any
+
 from trainer.heads.classify import ClassifyData
 from trainer.heads.embed import EmbedData
 from trainer.heads.generate import GenerateData
@@ -12,7 +14,7 @@ from trainer.heads.rerank import RerankData
 from trainer.heads.span import SpanData
 from trainer.heads.tag import TagData
 
-HEAD_DATA: dict[str, HeadData] = {
+HEAD_DATA: dict[str, HeadData[Any]] = {
     data.name: data
     for data in (
         ClassifyData(),

@@ -17,6 +17,7 @@ from trainer.readers.fields import field, listed, name, shown
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
+    from engine.text.prompts import Prompter
     from trainer.heads.encoded import EncodedRow
     from trainer.jobs.values import JobSpec
     from trainer.settings.settings import TrainingSettings
@@ -80,23 +81,27 @@ class ClassifyData(PlainData):
         return {**super().settings(train, settings), "multi_label": several, **threshold}
 
     def guesses(
-        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+        self,
+        rows: Sequence[EncodedRow],
+        answers: Sequence[Logits],
+        head: dict[str, Any],
+        prompter: Prompter,
     ) -> list[Any]:
-        del rows
+        del rows, prompter
         names = head["labels"]
         if not head["multi_label"]:
-            return [names[int(answer.argmax())] for answer in logits]
+            return [names[int(answer.argmax())] for answer in answers]
         least = float(np.log(head["threshold"]) - np.log1p(-head["threshold"]))
         least *= head.get("temperature", 1.0)
         return [
             tuple(n for n, logit in zip(names, answer.tolist(), strict=True) if logit >= least)
-            for answer in logits
+            for answer in answers
         ]
 
-    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+    def loss(self, answer: Logits, row: EncodedRow) -> float | None:
         if isinstance(row.target, list):
-            return metrics.binary_cross_entropy(logits, row.target)
-        return metrics.cross_entropy(logits, row.target)
+            return metrics.binary_cross_entropy(answer, row.target)
+        return metrics.cross_entropy(answer, row.target)
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         if truth and not isinstance(truth[0], str):

@@ -15,6 +15,7 @@ from trainer.readers.fields import field, number
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
+    from engine.text.prompts import Prompter
     from trainer.heads.encoded import EncodedRow
     from trainer.jobs.values import JobSpec
     from trainer.settings.settings import TrainingSettings
@@ -64,13 +65,17 @@ class EmbedData(PlainData):
         return {"input": "text"}
 
     def guesses(
-        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+        self,
+        rows: Sequence[EncodedRow],
+        answers: Sequence[Logits],
+        head: dict[str, Any],
+        prompter: Prompter,
     ) -> list[Any]:
         """The cosine of each scored pair; of others, the place of the partner among all."""
-        del head
+        del head, prompter
         if not rows:
             return []
-        both = np.stack(logits).astype(np.float64)
+        both = np.stack(answers).astype(np.float64)
         both /= np.maximum(np.linalg.norm(both, axis=-1, keepdims=True), 1e-12)
         left, right = both[:, 0], both[:, 1]
         if rows[0].example.label is not None:

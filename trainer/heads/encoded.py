@@ -4,17 +4,12 @@ of head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from engine.port import Row
 from engine.text.tokenizer import Encoding
 from trainer.readers.example import Example
-
-
-def _unread(ids: Sequence[int]) -> str:
-    raise AssertionError(f"a row that writes nothing was asked to read {len(ids)} tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +34,10 @@ class EncodedRow:
     example: Example
     truncated: bool
     encodings: tuple[Encoding, ...] = ()
-    #: what is read before anything is written, and how what was written reads
+    #: the prompt's tokens, where the answer is generated
     asked: tuple[int, ...] = ()
-    #: how many tokens have to be written, the one that ends the text included
+    #: how many tokens the answer has, the one that ends it included
     answer_tokens: int = 0
-    said: Callable[[Sequence[int]], str] = _unread
 
     @property
     def num_tokens(self) -> int:

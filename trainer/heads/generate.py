@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from engine.heads.generate import parse_number
 from trainer.errors import BadLine, OneClass
 from trainer.heads.conversations import conversation_row
-from trainer.heads.head_data import Logits, PlainData
+from trainer.heads.head_data import PlainData
 from trainer.metrics.metrics import Metrics, regression
 from trainer.readers.example import Example
 from trainer.readers.fields import field, present, sane, text
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
+    from engine.text.prompts import Prompter
     from trainer.heads.encoded import EncodedRow
     from trainer.jobs.values import JobSpec
     from trainer.settings.settings import TrainingSettings
@@ -68,14 +69,14 @@ class GenerateData(PlainData):
         return learned
 
     def guesses(
-        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+        self,
+        rows: Sequence[EncodedRow],
+        answers: Sequence[list[int]],
+        head: dict[str, Any],
+        prompter: Prompter,
     ) -> list[Any]:
-        """`logits` are the tokens that were written."""
-        del head
-        return [
-            row.said([int(token) for token in tokens])
-            for row, tokens in zip(rows, logits, strict=True)
-        ]
+        del rows, head
+        return [prompter.text(tokens) for tokens in answers]
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         pairs = [(str(t).strip(), str(g).strip()) for t, g in zip(truth, guesses, strict=True)]

@@ -5,7 +5,7 @@ from them, and what its answers are worth. Knows no file, split or step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,19 @@ from trainer.readers.fields import present, text
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
+    from engine.text.prompts import Prompter
     from trainer.heads.encoded import EncodedRow
     from trainer.jobs.values import JobSpec
     from trainer.settings.settings import TrainingSettings
 
 Logits = NDArray[np.float32]
+#: what the engine answers to a row: logits of a head that predicts, tokens of one that generates
+Answer = Logits | list[int]
+AnswerT = TypeVar("AnswerT", contravariant=True)
 
 
-class HeadData(Protocol):
-    """One head, as training sees it."""
+class HeadData(Protocol[AnswerT]):
+    """One head, as training sees it. `AnswerT` is the kind of `Answer` that it reads."""
 
     name: str
     #: the metrics that early stopping may follow, the first that a data set has
@@ -60,12 +64,16 @@ class HeadData(Protocol):
         ...
 
     def guesses(
-        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+        self,
+        rows: Sequence[EncodedRow],
+        answers: Sequence[AnswerT],
+        head: dict[str, Any],
+        prompter: Prompter,
     ) -> list[Any]:
-        """What each row is answered with, as `measure` takes it."""
+        """The prediction for each row, as `measure` takes it."""
         ...
 
-    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+    def loss(self, answer: AnswerT, row: EncodedRow) -> float | None:
         """Of one row, to break ties between epochs; None where the head's metric has few."""
         ...
 
@@ -95,8 +103,8 @@ class PlainData:
         del settings
         return {"input": "pair" if train[0].pair is not None else "text"}
 
-    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
-        del logits, row
+    def loss(self, answer: Any, row: EncodedRow) -> float | None:
+        del answer, row
         return None
 
 

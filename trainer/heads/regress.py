@@ -14,6 +14,7 @@ from trainer.readers.fields import field, number
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
+    from engine.text.prompts import Prompter
     from trainer.heads.encoded import EncodedRow
     from trainer.jobs.values import JobSpec
     from trainer.settings.settings import TrainingSettings
@@ -50,13 +51,17 @@ class RegressData(PlainData):
         }
 
     def guesses(
-        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+        self,
+        rows: Sequence[EncodedRow],
+        answers: Sequence[Logits],
+        head: dict[str, Any],
+        prompter: Prompter,
     ) -> list[Any]:
-        del rows
-        return [float(answer[0]) * head["std"] + head["mean"] for answer in logits]
+        del rows, prompter
+        return [float(answer[0]) * head["std"] + head["mean"] for answer in answers]
 
-    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
-        missed = float(logits[0]) - float(row.target)
+    def loss(self, answer: Logits, row: EncodedRow) -> float | None:
+        missed = float(answer[0]) - float(row.target)
         return missed * missed
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:

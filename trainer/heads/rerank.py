@@ -15,6 +15,7 @@ from trainer.readers.fields import field, number
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
+    from engine.text.prompts import Prompter
     from trainer.heads.encoded import EncodedRow
     from trainer.jobs.values import JobSpec
 
@@ -44,13 +45,17 @@ class RerankData(PlainData):
             raise OneClass(f"All pairs are {which}; there is nothing to tell apart.")
 
     def guesses(
-        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+        self,
+        rows: Sequence[EncodedRow],
+        answers: Sequence[Logits],
+        head: dict[str, Any],
+        prompter: Prompter,
     ) -> list[Any]:
-        del rows, head
-        return [float((1 + np.tanh(answer[0] / 2)) / 2) for answer in logits]
+        del rows, head, prompter
+        return [float((1 + np.tanh(answer[0] / 2)) / 2) for answer in answers]
 
-    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
-        return binary_cross_entropy(logits, [row.target])
+    def loss(self, answer: Logits, row: EncodedRow) -> float | None:
+        return binary_cross_entropy(answer, [row.target])
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return ranking(truth, guesses)

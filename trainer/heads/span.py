@@ -17,6 +17,7 @@ from trainer.readers.fields import field, present, shown, text
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
+    from engine.text.prompts import Prompter
     from trainer.heads.encoded import EncodedRow
     from trainer.jobs.values import JobSpec
     from trainer.settings.settings import TrainingSettings
@@ -61,13 +62,18 @@ class SpanData(PlainData):
         }
 
     def guesses(
-        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+        self,
+        rows: Sequence[EncodedRow],
+        answers: Sequence[Logits],
+        head: dict[str, Any],
+        prompter: Prompter,
     ) -> list[Any]:
+        del prompter
         return [
             SpanHead().decode(
                 answer, head, row.encodings[0], row.example.pair or "", AnswerOptions()
             )["text"]
-            for row, answer in zip(rows, logits, strict=True)
+            for row, answer in zip(rows, answers, strict=True)
         ]
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:

@@ -18,6 +18,7 @@ from trainer.readers.fields import present, strings
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
+    from engine.text.prompts import Prompter
     from trainer.heads.encoded import EncodedRow
     from trainer.jobs.values import JobSpec
     from trainer.settings.settings import TrainingSettings
@@ -62,19 +63,24 @@ class TagData(PlainData):
         return {"input": "text", "window": settings.row_tokens, "stride": settings.stride}
 
     def guesses(
-        self, rows: Sequence[EncodedRow], logits: Sequence[Logits], head: dict[str, Any]
+        self,
+        rows: Sequence[EncodedRow],
+        answers: Sequence[Logits],
+        head: dict[str, Any],
+        prompter: Prompter,
     ) -> list[Any]:
+        del prompter
         return [
             TagHead().word_tags(answer, head, row.encodings[0], row.example.text)
-            for row, answer in zip(rows, logits, strict=True)
+            for row, answer in zip(rows, answers, strict=True)
         ]
 
-    def loss(self, logits: Logits, row: EncodedRow) -> float | None:
+    def loss(self, answer: Logits, row: EncodedRow) -> float | None:
         """Of a row that is read in one window: the mean over its words."""
         if len(row.pieces) > 1:
             return None
-        pairs = zip(logits, row.target, strict=True)
-        each = [cross_entropy(answer, tag) for answer, tag in pairs if tag != IGNORED]
+        pairs = zip(answer, row.target, strict=True)
+        each = [cross_entropy(scores, tag) for scores, tag in pairs if tag != IGNORED]
         return sum(each) / len(each) if each else None
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:

@@ -66,7 +66,9 @@ def estimate(
     if spec.kind == PROMPT:
         return _untrained(sample)
     run_config = sample.run_config(port.info, tokenizer)
-    opened, watch, cache_bytes = _measure(spec, run_config, EngineSession(port), clock)
+    opened, watch, cache_bytes = _measure(
+        spec, run_config, EngineSession(port, tokenizer=tokenizer), clock
+    )
     tokens, num_seeds = sample.tokens["train"], spec.settings.seeds
     num_epochs, scale = planned_epochs(spec, port.info), tokens / num_tokens(run_config.train)
     lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))

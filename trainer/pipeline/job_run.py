@@ -5,7 +5,7 @@ ends them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +20,10 @@ from trainer.engine_client import EngineSession
 from trainer.errors import BaseChanged
 from trainer.evaluation.activations import dataset_name
 from trainer.evaluation.champion import Champion
-from trainer.evaluation.evaluate import Evaluation, Logits, evaluate, predict
+from trainer.evaluation.evaluate import Evaluation, evaluate, predict
 from trainer.evaluation.temperature import fit_temperature
 from trainer.heads.encoded import EncodedRow
+from trainer.heads.head_data import Answer
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.lease import Lease
 from trainer.jobs.states import Phase
@@ -78,7 +79,7 @@ class JobRun:
         self._spec = job.spec
         self._lease = lease
         self._encoder = Encoder(info=tools.port.info, tokenizer=tools.tokenizer)
-        self._session = EngineSession(tools.port, lease.check)
+        self._session = EngineSession(tools.port, lease.check, tools.tokenizer)
         self._started = tools.clock()
 
     def run(self) -> tuple[Version, dict[str, Any]]:
@@ -128,7 +129,7 @@ class JobRun:
     ) -> tuple[Version, dict[str, Any]]:
         """A version without weights: examples are all that it has learned."""
         tools = self._tools
-        prompt = PromptRun(self._session, tools.registry, tools.tokenizer, tools.proof_slot)
+        prompt = PromptRun(self._session, tools.registry, tools.proof_slot)
         reporting = self._reporting([], checkpointing)
         version, result = prompt.run(prepared, self._lease, reporting, self._seconds)
         return version, published_json(result, version, self._job.id)
@@ -195,7 +196,7 @@ class JobRun:
         """The head's settings, with the temperature that fits the dev rows."""
         run_config, slot = run.run_config, run.opened.slot
 
-        def answers() -> list[Logits]:
+        def answers() -> Sequence[Answer]:
             return predict(self._session, run_config.dev, run_config.head, slot)
 
         return fit_temperature(run_config.head, run_config.dev, answers)
@@ -231,7 +232,7 @@ class JobRun:
         draft = AdapterDraft(
             tenant=spec.tenant, task=spec.task, promote=spec.promote, fence=self._job.id,
             lineage=lineage, head=evaluated.head, rows=evaluated.test_rows,
-            logits=evaluated.test.logits, beside=beside,
+            answers=evaluated.test.answers, beside=beside,
         )  # fmt: skip
         publisher = Publisher(self._session, tools.registry, tools.proof_slot, self._lease.confirm)
         return publisher.publish(run.opened.slot, draft)

@@ -14,13 +14,12 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.heads import find_head
 from engine.port import File, Inspect, Inspected
-from engine.text.prompts import PROMPT_FILES, Prompter
-from engine.text.tokenizer import Tokenizer
+from engine.text.prompts import PROMPT_FILES
 from trainer.dataset.encode import head_for
 from trainer.dataset.prompt_rows import covering, encode_prompt_rows
 from trainer.engine_client import EngineSession
 from trainer.evaluation.champion import Champion
-from trainer.evaluation.evaluate import Logits, predict
+from trainer.evaluation.evaluate import predict, read_predictions
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.lease import Lease
@@ -40,13 +39,11 @@ _PROMPT_SHARE = 0.5
 class PromptRun:
     """One job that ends with a prompt."""
 
-    def __init__(
-        self, session: EngineSession, registry: Registry, tokenizer: Tokenizer, proof_slot: int
-    ) -> None:
+    def __init__(self, session: EngineSession, registry: Registry, proof_slot: int) -> None:
         self._session = session
         self._registry = registry
         self._proof_slot = proof_slot
-        self._prompter = Prompter(session.info, tokenizer)
+        self._prompter = session.prompter
 
     def run(
         self,
@@ -67,9 +64,9 @@ class PromptRun:
             step = Inspect(directory=str(staging.path), head=head)
             inspected = self._session.call(step, Inspected)
             lease.enter(Phase.EVALUATING)
-            answers = Answered(rows=test, logits=self._answers(staging.path, inspected, test))
+            answered = self._answer(staging.path, inspected, test)
             lease.enter(Phase.REPORTING)
-            evidence = self._evidence(prepared, (train, dev), answers, head, reporting.production)
+            evidence = self._evidence(prepared, (train, dev), answered, head, reporting.production)
             result, beside = reporting.add_report(_result(prepared, head, evidence), evidence)
             lease.enter(Phase.PUBLISHING, result=result.to_json())
             result = replace(result, seconds=seconds())
@@ -100,15 +97,15 @@ class PromptRun:
     def _encoded(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
         return encode_prompt_rows(rows, head, self._prompter, self._session.info.max_tokens)
 
-    def _answers(
-        self, directory: Path, inspected: Inspected, rows: list[EncodedRow]
-    ) -> list[Logits]:
+    def _answer(self, directory: Path, inspected: Inspected, rows: list[EncodedRow]) -> Answered:
         head = inspected.semantics["head"]
         files = [_file(directory, role, name) for role, name in sorted(inspected.files.items())]
         name = f"prompt/{hashlib.sha256(str(head).encode()).hexdigest()}"
         with self._session.loaded(name, inspected.semantics, files):
             slot = self._proof_slot
-            return predict(self._session, rows, head, slot, {slot: name})
+            answers = predict(self._session, rows, head, slot, {slot: name})
+        predictions = read_predictions(self._session, rows, answers, head)
+        return Answered(rows=rows, answers=answers, predictions=predictions)
 
     def _evidence(
         self,
@@ -126,7 +123,7 @@ class PromptRun:
             train=train,
             dev=dev,
             test=test,
-            sample=Answered(rows=[], logits=[]),
+            sample=Answered(rows=[], answers=[], predictions=[]),
             runs=[run],
             parameters={"trainable": 0, "base": self._session.info.num_parameters},
             warnings=prepared.warnings,
@@ -142,7 +139,7 @@ def _parts(prepared: Prepared) -> tuple[Sequence[Example], ...]:
 def _metrics(test: Answered, head: dict[str, Any]) -> dict[str, Any]:
     data = HEAD_DATA[head["kind"]]
     truth = [row.example.label for row in test.rows]
-    return dict(data.measure(truth, data.guesses(test.rows, test.logits, head)))
+    return dict(data.measure(truth, test.predictions))
 
 
 def _result(prepared: Prepared, head: dict[str, Any], evidence: ReportInput) -> JobResult:

@@ -20,8 +20,9 @@ from adapters_registry.values import Version
 from engine.port import File, Inspect, Inspected, Save, Saved
 from trainer.engine_client import EngineSession
 from trainer.errors import ReloadMismatch, TensorsUnmoved
-from trainer.evaluation.evaluate import Logits, predict
+from trainer.evaluation.evaluate import predict
 from trainer.heads.encoded import EncodedRow
+from trainer.heads.head_data import Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class AdapterDraft:
     lineage: Mapping[str, Any]
     head: dict[str, Any]
     rows: Sequence[EncodedRow]
-    logits: Sequence[Logits]
+    answers: Sequence[Answer]
     #: documents that are kept with the version
     beside: Mapping[str, bytes]
 
@@ -107,12 +108,12 @@ class Publisher:
         ]
         name, slot = f"{manifest.digest}/proof/{draft.fence}", self._proof_slot
         with self._session.loaded(name, found.semantics, files):
-            logits = predict(self._session, draft.rows, draft.head, slot, {slot: name})
-        num_wrong = sum(not _same(a, b) for a, b in zip(logits, draft.logits, strict=True))
+            answers = predict(self._session, draft.rows, draft.head, slot, {slot: name})
+        num_wrong = sum(not _same(a, b) for a, b in zip(answers, draft.answers, strict=True))
         if num_wrong:
             raise ReloadMismatch(
-                f"{num_wrong} of {len(logits)} test rows are answered differently after saving and "
-                "reloading; nothing was published."
+                f"{num_wrong} of {len(answers)} test rows are answered differently after saving "
+                "and reloading; nothing was published."
             )
 
     def _manifest(self, directory: Path, found: Inspected) -> Manifest:
@@ -124,7 +125,9 @@ class Publisher:
         )
 
 
-def _same(left: Logits, right: Logits) -> bool:
+def _same(left: Answer, right: Answer) -> bool:
+    if isinstance(left, list) or isinstance(right, list):
+        return left == right
     return left.shape == right.shape and bool(
         np.array_equal(left.view(np.uint32), right.view(np.uint32))
     )

@@ -15,7 +15,7 @@ import numpy as np
 from engine.heads import PREDICTION_HEADS, is_generation
 from trainer.engine_client import EngineSession
 from trainer.errors import TrainingDiverged
-from trainer.evaluation.evaluate import predictions_of
+from trainer.evaluation.evaluate import read_predictions
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
@@ -81,12 +81,9 @@ class References:
             kind.merge_logits(list(islice(answers, len(row.pieces))), row.encodings)
             for row in evaluated.test_rows
         ]
-        return {
-            **answer,
-            "guesses": predictions_of(
-                evaluated.test_rows, logits, evaluated.best_run.run_config.head
-            ),
-        }
+        trained_head = evaluated.best_run.run_config.head
+        rows = evaluated.test_rows
+        return {**answer, "guesses": read_predictions(self.session, rows, logits, trained_head)}
 
     def _problem(self, head: dict[str, Any], num_base: int) -> str | None:
         family, kind = self.session.info.family, head["kind"]

@@ -12,7 +12,7 @@ from typing import Any
 from engine.heads import is_generation
 from trainer.engine_client import EngineSession
 from trainer.evaluation.champion import Champion
-from trainer.evaluation.evaluate import Evaluation, predict
+from trainer.evaluation.evaluate import Evaluation, predict, read_predictions
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.events import EmitEvent
@@ -69,7 +69,11 @@ class Reporting:
             head=evaluated.head,
             train=run.run_config.train,
             dev=run.run_config.dev,
-            test=Answered(rows=evaluated.test_rows, logits=evaluated.test.logits),
+            test=Answered(
+                rows=evaluated.test_rows,
+                answers=evaluated.test.answers,
+                predictions=evaluated.test.predictions,
+            ),
             sample=self._sample(evaluated),
             runs=[
                 _curves(outcome, evaluation, evaluated)
@@ -92,10 +96,11 @@ class Reporting:
         """The answers to some training rows; generating texts again would take too long."""
         head, run = evaluated.head, evaluated.best_run
         if is_generation(head["kind"]):
-            return Answered(rows=[], logits=[])
+            return Answered(rows=[], answers=[], predictions=[])
         rows = sample_rows(run.run_config.train)
-        logits = predict(self.session, rows, head, run.opened.slot, keyed=True)
-        return Answered(rows=rows, logits=logits)
+        answers = predict(self.session, rows, head, run.opened.slot, keyed=True)
+        predictions = read_predictions(self.session, rows, answers, head)
+        return Answered(rows=rows, answers=answers, predictions=predictions)
 
 
 def sample_rows(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer.evaluation.evaluate import Logits, predictions_of
+import numpy as np
+
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
+from trainer.heads.head_data import Answer
 
 #: heads whose logits become probabilities
 _PROBABLE = ("classify", "rerank")
@@ -19,10 +21,11 @@ _MOST_EPOCHS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """Rows and what the kept run answers to them."""
+    """Rows, what the published run answers to them, and the predictions that follow."""
 
     rows: Sequence[EncodedRow]
-    logits: Sequence[Logits]
+    answers: Sequence[Answer]
+    predictions: Sequence[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +61,11 @@ class ReportInput:
             "train": [_wire(row, head) for row in self.train],
             "dev": [_wire(row, head) for row in self.dev],
             "test": [_wire(row, head) for row in self.test.rows],
-            "test_guesses": predictions_of(self.test.rows, self.test.logits, head),
-            "test_logits": _lists(self.test.logits) if head["kind"] in _PROBABLE else [],
+            "test_guesses": list(self.test.predictions),
+            "test_logits": _lists(self.test.answers) if head["kind"] in _PROBABLE else [],
             "test_losses": _losses(self.test, head),
             "sample": [place[id(row)] for row in self.sample.rows],
-            "sample_guesses": predictions_of(self.sample.rows, self.sample.logits, head),
+            "sample_guesses": list(self.sample.predictions),
             "sample_losses": _losses(self.sample, head),
             "runs": [{**run, "epochs": _thinned(run["epochs"])} for run in self.runs],
             "parameters": self.parameters,
@@ -91,14 +94,14 @@ def _wire(row: EncodedRow, head: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _lists(logits: Sequence[Logits]) -> list[list[float]]:
-    return [answer.astype(float).tolist() for answer in logits]
+def _lists(answers: Sequence[Answer]) -> list[list[float]]:
+    return [np.asarray(answer, float).tolist() for answer in answers]
 
 
 def _losses(answered: Answered, head: dict[str, Any]) -> list[float | None]:
     data = HEAD_DATA[head["kind"]]
-    pairs = zip(answered.rows, answered.logits, strict=True)
-    return [data.loss(logits, row) for row, logits in pairs]
+    pairs = zip(answered.rows, answered.answers, strict=True)
+    return [data.loss(answer, row) for row, answer in pairs]
 
 
 def _thinned(epochs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
