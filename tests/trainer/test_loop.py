@@ -85,6 +85,10 @@ def course(num_dev: int = 10, **settings: Any) -> RunConfig:
     )
 
 
+def evaluation(metrics: dict[str, Any], loss: float | None) -> Evaluation:
+    return Evaluation(metrics=metrics, loss=loss, answers=[], predictions=[])
+
+
 class Looker:
     """Hears of every step and epoch, and ends the run with `end` after its last step."""
 
