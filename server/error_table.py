@@ -10,7 +10,6 @@ from adapters_registry import errors as registry
 from engine import errors as engine
 from server import errors as server
 from trainer import errors as trainer
-from trainer.pipeline import check_errors
 from trainer.storage_errors import has_run_out, storage_error
 
 
@@ -60,7 +59,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (TOO_LARGE, (server.BodyTooLarge,)),
     (SLOW, (server.TooSlow,)),
     (MEDIA, (server.UnsupportedMedia,)),
-    (HUNG_UP, (server.HungUp, check_errors.CheckCancelled)),
+    (HUNG_UP, (server.HungUp, trainer.CheckCancelled)),
     (NO_METHOD, (server.UnknownMethod,)),
     (OVERLOADED, (server.Overloaded, server.TooManyCalls)),
     (CROWDED, (server.TooManyConnections,)),
@@ -152,7 +151,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         UNUSABLE,
         (trainer.TooManyClasses, trainer.TooFewRows, trainer.TooManyRows, trainer.UnlearnedLabels),
     ),
-    (UNUSABLE, (check_errors.TooMuchMemory, check_errors.TooMuchTime, check_errors.ReaderCrashed)),
+    (UNUSABLE, (trainer.TooMuchMemory, trainer.TooMuchTime, trainer.ReaderCrashed)),
     (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved, trainer.BaseChanged)),
     (NOT_FOUND, (server.NoReport, server.UnknownService, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
@@ -160,7 +159,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (CONFLICT, (trainer.UnreadableJob,)),
     (FULL, (trainer.StorageFull,)),
     (UNAVAILABLE, (trainer.Stopping, trainer.StorageBusy, trainer.OutOfFiles)),
-    (OVERLOADED, (trainer.Busy, check_errors.CheckFailed)),
+    (OVERLOADED, (trainer.Busy, trainer.CheckFailed)),
     (
         INTERNAL,
         (

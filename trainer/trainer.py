@@ -1,4 +1,4 @@
-"""The trainer as others hold it: submit, look, cancel, watch, and run one job. Knows no transport
+"""The trainer as others hold it: submit, look, cancel, and run one job. Knows no transport
 and no thread.
 """
 
@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -132,18 +132,6 @@ class Trainer:
     def events(self, tenant: str, job_id: str, /, **page: Any) -> Sequence[Event]:
         """A page, as `EventTable.list` has it."""
         return self._store.list_events(tenant, job_id, **page)
-
-    def watch(self, tenant: str, job_id: str) -> Iterator[Job]:
-        """The job now and after each change, until it ends. Blocks between changes."""
-        seen = -1
-        while True:
-            job = self.get(tenant, job_id)
-            if job.revision != seen:
-                yield job
-            if job.status.ended:
-                return
-            seen = job.revision
-            time.sleep(self._poll_s)
 
     def counts(self) -> dict[str, int]:
         """Jobs of all tenants by status."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,13 @@ from adapters_registry.registry import Registry
 from engine.port import EnginePort
 from engine.testing.fake_engine import FakeEngine
 from engine.text.tokenizer import Tokenizer
+from trainer.dataset.examples import usable_examples
+from trainer.errors import BadLine
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.store import JobStore
-from trainer.jobs.values import FileRecord, JobSpec, TrainingSettings
+from trainer.jobs.values import FileRecord, Job, JobSpec, TrainingSettings
 from trainer.readers.example import Example
+from trainer.readers.record import Record
 from trainer.trainer import Trainer
 from trainer.training.checkpoints import Checkpoints
 
@@ -86,6 +89,27 @@ def examples(labels: Sequence[Any], texts: Sequence[str] | None = None) -> list[
         Example(line=i + 1, text=text, label=label)
         for i, (text, label) in enumerate(zip(named, labels, strict=True))
     ]
+
+
+def read_examples(records: Iterable[Record | BadLine], spec: JobSpec) -> list[Example]:
+    """Every record, checked. Raises BadDataset, naming the first line that cannot be used."""
+    usable, errors = usable_examples(records, spec)
+    if errors:
+        raise errors[0]
+    return usable
+
+
+def watch(trainer: Trainer, job_id: str) -> Iterator[Job]:
+    """The job now and after each change, until it ends."""
+    seen = -1
+    while True:
+        job = trainer.get(TENANT, job_id)
+        if job.revision != seen:
+            yield job
+        if job.status.ended:
+            return
+        seen = job.revision
+        time.sleep(0.02)
 
 
 @dataclass(slots=True, kw_only=True)

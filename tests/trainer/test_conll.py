@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.dataset.examples import read_examples
+from tests.trainer.build import read_examples
 from trainer.errors import BadLine
 from trainer.jobs.values import JobSpec
 from trainer.readers.example import Example

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.build import examples, jsonl
+from tests.trainer.build import examples, jsonl, read_examples
 from trainer.dataset import examples as examples_module
-from trainer.dataset.examples import check_trainable, labels_of, read_examples
+from trainer.dataset.examples import check_trainable, labels_of
 from trainer.errors import (
     BadDataset,
     BadLine,

@@ -11,11 +11,12 @@ from sklearn import metrics as sk
 from tests.trainer.build import (
     pair_rows,
     question_rows,
+    read_examples,
     relevance_rows,
     tag_rows,
     topic_rows,
 )
-from trainer.dataset.examples import check_trainable, labels_of, read_examples
+from trainer.dataset.examples import check_trainable, labels_of
 from trainer.dataset.split import split_examples
 from trainer.errors import BadDataset, BadLine, MissingColumn, OneClass
 from trainer.heads import HEAD_DATA

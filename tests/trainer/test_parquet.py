@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from trainer.dataset.examples import read_examples
+from tests.trainer.build import read_examples
 from trainer.errors import BadDataset, BadLine
 from trainer.jobs.values import JobSpec
 from trainer.readers import parquet

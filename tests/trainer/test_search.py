@@ -25,6 +25,7 @@ from trainer.errors import BadSetting
 from trainer.jobs.states import Phase, Status
 from trainer.jobs.stored_job import spec_of
 from trainer.jobs.values import Job, JobSpec
+from trainer.recipe.recipe import check_recipe
 from trainer.recipe.search_space import candidates
 from trainer.settings.settings import TrainingSettings
 
@@ -313,3 +314,18 @@ def test_a_job_larger_than_the_server_takes_is_refused_by_its_size(tmp_path: Any
         trainer_env.trainer.submit(trainer_env.spec(rows, settings={"epochs": 5, "search": search}))
     assert len(trainer_env.trainer.list(TENANT)) == 1
     trainer_env.close()
+
+
+@pytest.mark.parametrize(("search", "num"), [(None, 1), ({"trials": 3}, 3)])
+def test_each_recipe_is_checked_once_before_a_job_queues(
+    trainer_env: TrainerEnv, monkeypatch: pytest.MonkeyPatch, search: Any, num: int
+) -> None:
+    checked: list[Any] = []
+
+    def check(spec: Any, info: Any) -> None:
+        checked.append(spec)
+        check_recipe(spec, info)
+
+    monkeypatch.setattr("trainer.pipeline.admission.check_recipe", check)
+    trainer_env.trainer.submit(trainer_env.spec(ROWS, settings={"search": search}))
+    assert len(checked) == num

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.build import jsonl
-from trainer.dataset.examples import read_examples
+from tests.trainer.build import jsonl, read_examples
 from trainer.errors import BadDataset, BadLine
 from trainer.jobs.values import JobSpec
 from trainer.readers.example import Example

@@ -13,7 +13,7 @@ from adapters_registry.errors import BadName, UnknownTask
 from engine.errors import BadTraining, Diverged, EngineGone, OutOfMemory
 from engine.port import Load, OpenTraining, Predict, Predicted, Result, Save, Saved, Step, Train
 from engine.testing.fake_engine import FakeEngine
-from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows, tag_rows, value_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows, tag_rows, value_rows, watch
 from trainer.errors import (
     BadDataset,
     BadLine,
@@ -359,7 +359,7 @@ def test_a_watcher_sees_the_job_move_and_end(tmp_path: Any) -> None:
     job = trainer_env.trainer.submit(trainer_env.spec(MOODS, settings={"epochs": 5, "patience": 9}))
     thread = threading.Thread(target=trainer_env.trainer.run_once)
     thread.start()
-    seen = list(trainer_env.trainer.watch(TENANT, job.id))
+    seen = list(watch(trainer_env.trainer, job.id))
     thread.join(10)
     shares = [each.progress for each in seen]
     assert shares == sorted(shares)

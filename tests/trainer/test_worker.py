@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
+from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows, watch
 from tests.trainer.test_trainer import Slow, assert_clean
 from trainer.errors import StorageFailed, StorageFull
 from trainer.jobs.lease import Lease
@@ -25,7 +25,7 @@ def test_a_worker_runs_jobs_as_they_come(trainer_env: TrainerEnv) -> None:
         for i in range(2)
     ]
     for job in jobs:
-        assert list(trainer_env.trainer.watch(TENANT, job.id))[-1].status is Status.SUCCEEDED
+        assert list(watch(trainer_env.trainer, job.id))[-1].status is Status.SUCCEEDED
     worker.stop()
 
 

@@ -25,14 +25,6 @@ MAX_ROWS = 500_000
 MAX_ERRORS = 1000
 
 
-def read_examples(records: Iterable[Record | BadLine], spec: JobSpec) -> list[Example]:
-    """Every record, checked. Raises BadDataset, naming the first line that cannot be used."""
-    examples, errors = usable_examples(records, spec)
-    if errors:
-        raise errors[0]
-    return examples
-
-
 def usable_examples(
     records: Iterable[Record | BadLine], spec: JobSpec
 ) -> tuple[list[Example], list[BadDataset]]:

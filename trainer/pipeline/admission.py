@@ -10,8 +10,8 @@ from engine.text.tokenizer import Tokenizer
 from trainer.errors import BadSetting
 from trainer.jobs.job_files import ReadableFiles
 from trainer.jobs.values import JobSpec
-from trainer.pipeline.planned import planned_epochs
 from trainer.pipeline.prepare import Examination, Prepared, examine, prepared_of, sources
+from trainer.pipeline.reference_runs import planned_epochs
 from trainer.recipe.recipe import PROMPT, check_dev, check_labels, check_recipe, check_steps
 from trainer.recipe.search_space import candidates
 
@@ -26,35 +26,44 @@ class Admission:
     #: rows that one job may train on, over all its runs and epochs
     max_rows: int
 
-    def prepared(self, spec: JobSpec) -> Prepared:
-        """All that can be checked was. Raises BadName, BadSetting, BadDataset or UnknownFile."""
+    def prepare(self, spec: JobSpec) -> Prepared:
+        """Checks everything that can be checked before the job runs. Raises BadName, BadSetting,
+        BadDataset or UnknownFile.
+        """
         check_name(spec.task)
-        return prepared_of(self.examined(spec), self.files)
+        return prepared_of(self.examine(spec), self.files)
 
-    def examined(self, spec: JobSpec) -> Examination:
-        """What the files are like. Raises BadSetting or UnknownFile."""
+    def examine(self, spec: JobSpec) -> Examination:
+        """Examines the files. Raises BadSetting or UnknownFile."""
         check_recipe(spec, self.info)  # before a search draws around it
-        for each in candidates(spec, self.info):
-            check_recipe(each, self.info)
+        tried = candidates(spec, self.info)
+        for candidate in tried[1:]:  # the first is the spec itself
+            check_recipe(candidate, self.info)
         examination = examine(sources(self.files, spec), spec, self.tokenizer, info=self.info)
         if examination.error is None:
-            self._check_rows(prepared_of(examination, self.files))
+            prepared = prepared_of(examination, self.files)
+            self._check_rows(prepared, tried if prepared.spec == spec else None)
         return examination
 
-    def _check_rows(self, prepared: Prepared) -> None:
+    def _check_rows(self, prepared: Prepared, checked: list[JobSpec] | None) -> None:
+        """`checked` are the candidates whose recipes were checked before the files were read; none
+        where the rows made another job of it.
+        """
         check_labels(prepared.spec, prepared.labels)
         check_dev(prepared.spec, len(prepared.split.dev))
-        for each in candidates(prepared.spec, self.info):
-            check_recipe(each, self.info)
-            check_steps(each, len(prepared.split.train))
-        self._check_size(prepared)
+        tried = checked or candidates(prepared.spec, self.info)
+        for candidate in tried:
+            if checked is None:
+                check_recipe(candidate, self.info)
+            check_steps(candidate, len(prepared.split.train))
+        self._check_size(prepared, tried)
 
-    def _check_size(self, prepared: Prepared) -> None:
-        """Of a prompt nothing is trained."""
+    def _check_size(self, prepared: Prepared, tried: list[JobSpec]) -> None:
+        """Of what is trained; a prompt trains nothing."""
         spec, num = prepared.spec, len(prepared.split.train)
         if spec.kind == PROMPT:
             return
-        planned = round(planned_epochs(spec, self.info) * num)
+        planned = round(planned_epochs(spec, tried) * num)
         if planned > self.max_rows:
             raise BadSetting(
                 f"The job would train on {planned:,} rows over all its runs and epochs, of {num:,} "

@@ -21,9 +21,10 @@ from engine.text.tokenizer import Tokenizer
 from trainer.engine_client import EngineSession
 from trainer.jobs.stored_job import spec_of
 from trainer.jobs.values import JobSpec
-from trainer.pipeline.planned import planned_epochs
+from trainer.pipeline.reference_runs import planned_epochs
 from trainer.pipeline.sample import Sample, num_tokens
 from trainer.recipe.recipe import PROMPT, open_training
+from trainer.recipe.search_space import candidates
 from trainer.training.loop import Training
 from trainer.training.run_config import RunConfig
 
@@ -70,7 +71,8 @@ def estimate(
         spec, run_config, EngineSession(port, tokenizer=tokenizer), clock
     )
     tokens, num_seeds = sample.tokens["train"], spec.settings.seeds
-    num_epochs, scale = planned_epochs(spec, port.info), tokens / num_tokens(run_config.train)
+    num_epochs = planned_epochs(spec, candidates(spec, port.info))
+    scale = tokens / num_tokens(run_config.train)
     lost = 1 - min(1.0, _CACHE_BYTES / max(1.0, cache_bytes * scale))
     # what is kept is computed once for all runs, what finds no room in every epoch
     training_s = watch.filling_s * (1 + num_epochs * lost) + num_epochs * watch.training_s

@@ -67,7 +67,7 @@ class InProcessJobChecks:
 
     def check(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Checked:
         del cancelled
-        examination = self.admission.examined(spec)
+        examination = self.admission.examine(spec)
         return Checked(
             ok=examination.error is None,
             rows=examination.rows,
@@ -77,10 +77,10 @@ class InProcessJobChecks:
 
     def admit(self, spec: JobSpec, cancelled: threading.Event | None = None) -> None:
         del cancelled
-        self.admission.prepared(spec)
+        self.admission.prepare(spec)
 
     def sample(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Sample:
         del cancelled
         admission = self.admission
-        prepared = admission.prepared(spec)
+        prepared = admission.prepare(spec)
         return take_sample(prepared, admission.info, admission.tokenizer, self.clock)

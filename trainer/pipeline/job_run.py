@@ -12,6 +12,7 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
+from engine.heads.embed import EmbedHead
 from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.embedder import Embedder
@@ -31,12 +32,11 @@ from trainer.jobs.values import Job, JobSpec
 from trainer.pipeline.encoder import Encoder
 from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.pipeline.job_result import JobResult, lineage_of, published_json
-from trainer.pipeline.prepare import Prepared
+from trainer.pipeline.prepare import Prepared, prepare
 from trainer.pipeline.prompt_run import PromptRun
 from trainer.pipeline.publish import AdapterDraft, Publisher
 from trainer.pipeline.reference_runs import References, curve_shares
 from trainer.pipeline.reporting import Reporting, sample_rows
-from trainer.pipeline.validation import validated
 from trainer.recipe.recipe import PROMPT
 from trainer.recipe.search_space import candidates
 from trainer.training.checkpointing import CheckpointInterval
@@ -101,9 +101,7 @@ class JobRun:
         self._lease.enter(Phase.VALIDATING)
         self._check_base()
         checkpointing = self._take_checkpoints()
-        tools, spec, check = self._tools, self._job.spec, self._session.check
-        base = (tools.port.info, tools.tokenizer, tools.embedder)
-        prepared = validated(tools.files, spec, *base, check)
+        prepared = self._prepare()
         self._spec = prepared.spec
         emit_findings(self._lease, prepared.findings)
         if self._spec.kind == PROMPT:
@@ -123,6 +121,18 @@ class JobRun:
             result = replace(result, seconds=self._seconds())
             version = self._publish(evaluated, result, beside)
         return version, published_json(result, version, self._job.id)
+
+    def _prepare(self) -> Prepared:
+        """The files, read and checked again. Raises BadDataset and UnknownFile."""
+        tools, spec = self._tools, self._job.spec
+
+        def likeness(pairs: Sequence[tuple[str, str]]) -> list[float]:
+            return tools.embedder.likeness(spec.tenant, pairs, self._session.check)
+
+        # an encoder-decoder has no hidden states before it generates
+        embeds = EmbedHead.name in tools.port.info.poolings
+        measure = likeness if embeds else None
+        return prepare(tools.files, spec, tools.tokenizer, measure, info=tools.port.info)
 
     def _run_prompt(
         self, prepared: Prepared, checkpointing: CheckpointConfig

@@ -4,10 +4,11 @@ base. Nothing of them is kept or served.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,15 @@ from trainer.errors import TrainingDiverged
 from trainer.evaluation.evaluate import read_predictions
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
+from trainer.jobs.values import JobSpec
 from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.sandbox.command import ask_child
 from trainer.settings.settings import TrainingSettings
+from trainer.training.cost_model import RunCost, halved
 from trainer.training.run_config import RunConfig
 from trainer.training.run_result import RunResult
 from trainer.training.runs import Runs
+from trainer.training.search import REDUCTION
 
 #: of the rows, beside all of them
 _SHARES = (0.25, 0.5)
@@ -115,6 +119,19 @@ def curve_shares(settings: TrainingSettings) -> tuple[float, ...]:
     wanted.
     """
     return _SHARES if settings.learning_curve else ()
+
+
+def planned_epochs(spec: JobSpec, tried: Sequence[JobSpec]) -> float:
+    """How many passes over the training rows a job plans, over all its runs, if no run stops early
+    but those that successive halving ends; of those, as many as it ends on average. `tried` are the
+    candidates of its search; the winner's run is the first of the seeds.
+    """
+    search = spec.settings.search
+    costs = [RunCost(fill=0.0, epoch=1.0, dev=0.0, epochs=each.settings.epochs) for each in tried]
+    mean_epochs = fmean(cost.epochs for cost in costs)
+    done = halved(costs, REDUCTION) if search is not None and search.halving else costs
+    curve = sum(curve_shares(spec.settings))
+    return sum(cost.epochs for cost in done) + mean_epochs * (spec.settings.seeds - 1 + curve)
 
 
 def _point(share: float, num_rows: int, outcome: RunResult) -> dict[str, Any]:

@@ -44,10 +44,6 @@ class RunConfig:
         return self.settings.epochs * self.steps_per_epoch
 
     @property
-    def num_evaluations(self) -> int:
-        return self.settings.epochs if self.dev else 0
-
-    @property
     def schedule(self) -> Schedule:
         return Schedule(
             peak=self.learning_rate,
