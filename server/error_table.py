@@ -10,6 +10,7 @@ from adapters_registry import errors as registry
 from engine import errors as engine
 from server import errors as server
 from trainer import errors as trainer
+from trainer.pipeline import job_checks
 from trainer.storage_errors import has_run_out, storage_error
 
 
@@ -59,7 +60,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (TOO_LARGE, (server.BodyTooLarge,)),
     (SLOW, (server.TooSlow,)),
     (MEDIA, (server.UnsupportedMedia,)),
-    (HUNG_UP, (server.HungUp, trainer.CheckCancelled)),
+    (HUNG_UP, (server.HungUp, job_checks.CheckCancelled)),
     (NO_METHOD, (server.UnknownMethod,)),
     (OVERLOADED, (server.Overloaded, server.TooManyCalls)),
     (CROWDED, (server.TooManyConnections,)),
@@ -151,7 +152,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         UNUSABLE,
         (trainer.TooManyClasses, trainer.TooFewRows, trainer.TooManyRows, trainer.UnlearnedLabels),
     ),
-    (UNUSABLE, (trainer.TooMuchMemory, trainer.TooMuchTime, trainer.ReaderCrashed)),
+    (UNUSABLE, (job_checks.TooMuchMemory, job_checks.TooMuchTime, job_checks.ReaderCrashed)),
     (UNUSABLE, (trainer.TrainingDiverged, trainer.TensorsUnmoved, trainer.BaseChanged)),
     (NOT_FOUND, (server.NoReport, server.UnknownService, trainer.UnknownFile, trainer.UnknownJob)),
     (TOO_LARGE, (trainer.FileTooLarge,)),
@@ -159,7 +160,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (CONFLICT, (trainer.UnreadableJob,)),
     (FULL, (trainer.StorageFull,)),
     (UNAVAILABLE, (trainer.Stopping, trainer.StorageBusy, trainer.OutOfFiles)),
-    (OVERLOADED, (trainer.Busy, trainer.CheckFailed)),
+    (OVERLOADED, (trainer.Busy, job_checks.CheckFailed)),
     (
         INTERNAL,
         (

@@ -243,34 +243,3 @@ class ReloadMismatch(TrainerError):
     """The saved files do not answer as the trained adapter did; nothing was published."""
 
     code = "reload_mismatch"
-
-
-class TooMuchMemory(BadDataset):
-    """The files need more memory to be read than they may take."""
-
-    code = "too_much_memory"
-
-
-class TooMuchTime(BadDataset):
-    """The files take longer to be read than they may."""
-
-    code = "too_much_time"
-
-
-class ReaderCrashed(BadDataset):
-    """The process that read the files crashed over them; nothing else was harmed."""
-
-    code = "reader_crashed"
-
-
-class CheckCancelled(TrainerError):
-    """Whoever asked for the check is gone."""
-
-    code = "check_cancelled"
-
-
-class CheckFailed(TrainerError):
-    """The check was ended from outside before it was done; try again."""
-
-    code = "check_failed"
-    retry_after_s = 5.0

@@ -12,10 +12,42 @@ from typing import Any, Protocol
 
 from engine.port import EngineInfo
 from engine.text.tokenizer import Tokenizer
+from trainer.errors import BadDataset, TrainerError
 from trainer.jobs.job_files import ReadableFiles
 from trainer.jobs.values import JobSpec
 from trainer.pipeline.admission import Admission
 from trainer.pipeline.sample import Sample, take_sample
+
+
+class TooMuchMemory(BadDataset):
+    """The files need more memory to be read than they may take."""
+
+    code = "too_much_memory"
+
+
+class TooMuchTime(BadDataset):
+    """The files take longer to be read than they may."""
+
+    code = "too_much_time"
+
+
+class ReaderCrashed(BadDataset):
+    """The process that read the files crashed over them; nothing else was harmed."""
+
+    code = "reader_crashed"
+
+
+class CheckCancelled(TrainerError):
+    """Whoever asked for the check is gone."""
+
+    code = "check_cancelled"
+
+
+class CheckFailed(TrainerError):
+    """The check was ended from outside before it was done; try again."""
+
+    code = "check_failed"
+    retry_after_s = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

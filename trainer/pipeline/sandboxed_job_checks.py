@@ -15,20 +15,20 @@ import msgspec
 from engine.port import EngineInfo
 from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.finding import refusal_finding
-from trainer.errors import (
-    BadDataset,
-    CheckCancelled,
-    CheckFailed,
-    ReaderCrashed,
-    TooMuchMemory,
-    TooMuchTime,
-    UnknownFile,
-)
+from trainer.errors import BadDataset, UnknownFile
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.job_files import GivenFiles
 from trainer.jobs.stored_job import spec_of
 from trainer.jobs.values import FileRecord, JobSpec
-from trainer.pipeline.job_checks import Checked, in_process_job_checks
+from trainer.pipeline.job_checks import (
+    CheckCancelled,
+    Checked,
+    CheckFailed,
+    ReaderCrashed,
+    TooMuchMemory,
+    TooMuchTime,
+    in_process_job_checks,
+)
 from trainer.pipeline.sample import Sample
 from trainer.sandbox.fork_server import ChildEnded, End, ForkServer
 from trainer.sandbox.limits import MIB, ChildLimits
