@@ -1,13 +1,13 @@
-"""Which names are no verbs and which are no nouns. Knows English words, and no package."""
+"""Recognises names that are past participles instead of verbs or nouns. Knows no package."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 
-#: as a variable these say that something happened to a thing, and not what the thing is
+#: variable names that say what happened to a value, and not what the value is
 VAGUE_VARIABLES = frozenset({"asked", "found", "given", "said", "told", "wanted"})
-#: past participles that are not spelt with -ed, without those spelt like their verb (cut, set)
+#: past participles not ending in -ed, except those spelt like their verb (cut, set)
 IRREGULAR = frozenset({
     "begun", "born", "bound", "bought", "broken", "brought", "built", "caught", "chosen",
     "done", "drawn", "driven", "fallen", "felt", "found", "frozen", "given", "gone", "grown",
@@ -21,13 +21,13 @@ VERBS = frozenset({"bleed", "embed", "exceed", "feed", "need", "proceed", "seed"
 
 
 def is_bare_participle(name: str) -> bool:
-    """Whether the name is one word, and that word says what was done instead of what to do."""
+    """Whether the name is a single word and that word is a past participle."""
     word = name.strip("_")
     return word in IRREGULAR or (word.endswith("ed") and word.isalpha() and word not in VERBS)
 
 
 def participle_functions(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Functions and methods named by a bare past participle; a property reads as an attribute."""
+    """Functions and methods named by a bare participle, except properties."""
     for node in ast.walk(tree):
         is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         if is_function and is_bare_participle(node.name) and not _is_property(node):
@@ -35,9 +35,8 @@ def participle_functions(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 
 def vague_variables(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Variables, loop targets and parameters whose names say nothing of what they hold.
-
-    `each` may stand in a comprehension, which ends before one has to remember what it was.
+    """Variables, loop targets and parameters with a vague name; `each` is allowed in a
+    comprehension, where its meaning is on the same line.
     """
     inside = {
         id(name)

@@ -35,15 +35,50 @@ def test_only_settings_modules_read_the_environment() -> None:
     assert readers - PASSES_ENVIRONMENT_ON <= {"adapterd/settings.py", "server/config.py"}
 
 
+#: what a dataclass declares unless it is an exception
+DATACLASS_OPTIONS = ("frozen", "slots", "kw_only")
+STATE = "state of a running object, changed only by the module that owns it"
+FAKE = "a fake keeps its state in fields that tests look at"
+CACHED = "computes its digest once and keeps it, which slots do not allow"
+PAIR = "a small pair or triple that its own module builds in one place"
+#: dataclasses that lack one of the options, and why
+DATACLASS_EXCEPTIONS = {
+    "server/dispatch/entry.py Entry": STATE,
+    "server/dispatch/sequence.py RunningSequence": STATE,
+    "server/dispatch/slots.py _Slot": STATE,
+    "trainer/pipeline/estimate.py _Watch": STATE,
+    "trainer/training/checkpointing.py CheckpointCallback": STATE,
+    "trainer/training/loop.py Training": STATE,
+    "trainer/training/progress.py Progress": STATE,
+    "trainer/training/progress.py _Run": STATE,
+    "trainer/training/search.py Search": STATE,
+    "trainer/training/search.py _Halved": STATE,
+    "engine/adapter_formats/base_names.py _Named": PAIR,
+    "engine/forward/prefix.py Known": PAIR,
+    "engine/forward/prefix_cache.py Stored": STATE,
+    "engine/generation/generate.py _Text": STATE,
+    "engine/generation/sequence.py SequenceState": STATE,
+    "engine/kv_cache/encoder_decoder_cache.py Seq2SeqCache": STATE,
+    "engine/testing/bag_generation.py _BagRow": FAKE,
+    "engine/testing/bag_generation.py BagWriting": FAKE,
+    "engine/testing/bag_model.py BagModel": FAKE,
+    "engine/testing/bag_training.py BagTraining": FAKE,
+    "engine/testing/fake_engine.py FakeEngine": FAKE,
+    "adapters_registry/manifest.py Manifest": CACHED,
+    "adapters_registry/storage/cache.py _Refs": STATE,
+    "adapters_registry/testing.py _Rows": FAKE,
+}
+
+
 def test_every_dataclass_is_frozen_slotted_and_takes_keywords() -> None:
     """Values never change under their holder; `kw_only` keeps call sites readable as they grow."""
-    loose = [
-        f"{relative(path)}:{node.lineno} {node.name}"
+    loose = {
+        f"{relative(path)} {node.name}"
         for path in source_files()
         for node in ast.walk(parse(path))
-        if isinstance(node, ast.ClassDef) and _has_bare_dataclass(node)
-    ]
-    assert loose == []
+        if isinstance(node, ast.ClassDef) and _is_loose_dataclass(node)
+    }
+    assert loose == set(DATACLASS_EXCEPTIONS)
 
 
 def _is_annotated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
@@ -62,5 +97,19 @@ def _reads_environment(tree: ast.Module) -> bool:
     )
 
 
-def _has_bare_dataclass(node: ast.ClassDef) -> bool:
-    return any(isinstance(d, ast.Name) and d.id == "dataclass" for d in node.decorator_list)
+def _is_loose_dataclass(node: ast.ClassDef) -> bool:
+    return any(
+        ast.unparse(decorator).split("(")[0].split(".")[-1] == "dataclass"
+        and not set(DATACLASS_OPTIONS) <= _enabled_options(decorator)
+        for decorator in node.decorator_list
+    )
+
+
+def _enabled_options(decorator: ast.expr) -> set[str | None]:
+    if not isinstance(decorator, ast.Call):
+        return set()
+    return {
+        keyword.arg
+        for keyword in decorator.keywords
+        if isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+    }

@@ -1,4 +1,4 @@
-"""Tasks that write, through both clients and the command line."""
+"""Generation through both clients and the command line."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def draft(client: Client, tmp_path: Path) -> str:
 def test_a_stream_says_what_the_whole_answer_says(client: Client, draft: str) -> None:
     prediction = client.predict(draft, ["hello", "naïve"])
     texts = ["", ""]
-    for piece in client.predict_stream(draft, ["hello", "naïve"]):
-        assert piece.digest == prediction.digest
-        texts[piece.input] += piece.text
-        last = piece
+    for chunk in client.predict_stream(draft, ["hello", "naïve"]):
+        assert chunk.digest == prediction.digest
+        texts[chunk.input] += chunk.text
+        last = chunk
     assert texts == [output.text for output in prediction.outputs]
     assert last.finish_reason == "stop"
     assert last.prompt_tokens == last.completion_tokens > 0
@@ -40,9 +40,9 @@ def test_a_stream_says_what_the_whole_answer_says(client: Client, draft: str) ->
 async def test_the_client_for_asyncio_streams_too(environment: None, draft: str) -> None:
     async with AsyncClient() as client:
         whole = (await client.predict(draft, "hello")).outputs[0]
-        pieces = [piece.text async for piece in client.predict_stream(draft, "hello")]
-        assert "".join(pieces) == whole.text
-        assert len(pieces) > 1
+        chunks = [chunk.text async for chunk in client.predict_stream(draft, "hello")]
+        assert "".join(chunks) == whole.text
+        assert len(chunks) > 1
 
 
 def test_options_of_sampling_reach_the_answer(client: Client, draft: str) -> None:
@@ -57,9 +57,9 @@ def test_options_of_sampling_reach_the_answer(client: Client, draft: str) -> Non
 
 
 def test_who_stops_listening_ends_the_call(client: Client, draft: str) -> None:
-    pieces = client.predict_stream(draft, "x" * 100)
-    next(pieces)
-    pieces.close()  # type: ignore[attr-defined]
+    chunks = client.predict_stream(draft, "x" * 100)
+    next(chunks)
+    chunks.close()  # type: ignore[attr-defined]
     assert client.predict(draft, "hello").outputs
 
 
@@ -71,11 +71,11 @@ def test_wrong_options_are_refused_with_a_sentence(client: Client, draft: str) -
 
 
 def test_one_input_without_a_text_fails_alone(client: Client, draft: str) -> None:
-    pieces = list(client.predict_stream(draft, ["", "hello"]))
-    assert pieces[0].error is not None
-    assert pieces[0].error.code == "empty_input"
-    assert pieces[-1].finish_reason == "stop"
-    assert {piece.input for piece in pieces[1:]} == {1}
+    chunks = list(client.predict_stream(draft, ["", "hello"]))
+    assert chunks[0].error is not None
+    assert chunks[0].error.code == "empty_input"
+    assert chunks[-1].finish_reason == "stop"
+    assert {chunk.input for chunk in chunks[1:]} == {1}
 
 
 def test_a_task_that_does_not_write_has_no_stream(client: Client, rows: Path) -> None:
@@ -103,8 +103,8 @@ def test_the_command_line_prints_what_is_written_as_it_is_written(
     assert code == 0
     assert out.splitlines() == [output.text for output in expected]
     code, out = ran("hello", "--max-tokens", "4", "--stream", "--json")
-    pieces = [json.loads(line) for line in out.splitlines()]
-    assert "".join(piece["text"] for piece in pieces) == expected[0].text
-    assert pieces[-1]["finish_reason"] == "length"
+    chunks = [json.loads(line) for line in out.splitlines()]
+    assert "".join(chunk["text"] for chunk in chunks) == expected[0].text
+    assert chunks[-1]["finish_reason"] == "length"
     assert ran("", "--stream")[0] == 4
     assert ran("hello", "--stream", "--dimensions", "3")[0] != 0
