@@ -68,6 +68,11 @@ class BadRow(EngineError):
 
     code = "bad_row"
 
+    def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
+        super().__init__(message)
+        #: the parameter at fault, where one is
+        self.param = param
+
 
 class BadMessage(BadRow):
     """A part of a conversation cannot be used. `where` is its path, such as messages[2].content."""

@@ -27,28 +27,34 @@ _MOST_TOKENS = 1024
 
 
 def check_sampling(sampling: Sampling, num_words: int | None = None) -> None:
-    """Raises BadRow. `num_words` is how many words the base's vocabulary has, where known."""
+    """Raises BadRow, whose `param` is the parameter at fault by the name that callers use.
+
+    `num_words` is how many words the base's vocabulary has, where known."""
     for name, (low, high) in _BOUNDS.items():
         value = getattr(sampling, name)
         if not low <= value <= high or value == math.inf:
-            raise BadRow(f"{name} is {value}, and must be {_span(low, high)}")
+            raise BadRow(f"{name} is {value}, and must be {_span(low, high)}", param=name)
     if not 0 < sampling.top_p <= 1:
-        raise BadRow(f"top_p is {sampling.top_p}, and must be above 0 and at most 1")
+        raise BadRow(f"top_p is {sampling.top_p}, and must be above 0 and at most 1", param="top_p")
     for token, bias in sampling.logit_bias.items():
         if not -_MOST_BIAS <= bias <= _MOST_BIAS:
             span = _span(-_MOST_BIAS, _MOST_BIAS)
-            raise BadRow(f"logit_bias of token {token} is {bias}, and must be {span}")
+            raise BadRow(
+                f"logit_bias of token {token} is {bias}, and must be {span}", param="logit_bias"
+            )
     _check_tokens("logit_bias", sampling.logit_bias, num_words)
-    _check_tokens("stop_ids", sampling.stop_ids, num_words)
+    _check_tokens("stop_token_ids", sampling.stop_ids, num_words)
 
 
 def _check_tokens(name: str, tokens: list[int] | dict[int, float], num_words: int | None) -> None:
     if len(tokens) > _MOST_TOKENS:
-        raise BadRow(f"{name} names {len(tokens)} tokens, and may name {_MOST_TOKENS} at most")
+        raise BadRow(
+            f"{name} names {len(tokens)} tokens, and may name {_MOST_TOKENS} at most", param=name
+        )
     for token in tokens:
         if token < 0 or (num_words is not None and token >= num_words):
             known = "tokens begin at 0" if num_words is None else f"the base has {num_words} words"
-            raise BadRow(f"{name} names token {token}, and {known}")
+            raise BadRow(f"{name} names token {token}, and {known}", param=name)
 
 
 def _span(low: float, high: float) -> str:

@@ -75,10 +75,23 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
 
 
 def read_struct(struct: Struct, name: str) -> dict[str, Any]:
+    """As JSON would have brought it. A Struct holds doubles only, so whole numbers become int again
+    here; those beyond 64 bits stay floats, which have a short spelling.
+    """
     try:
-        return MessageToDict(struct)
+        values: dict[str, Any] = _restore_integers(MessageToDict(struct))
     except ValueError as error:  # NaN and infinity, which JSON has no words for
         raise BadCall(f"The field {name} holds a number that is not finite.") from error
+    return values
+
+
+def _restore_integers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _restore_integers(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_restore_integers(item) for item in value]
+    is_whole = isinstance(value, float) and value.is_integer()
+    return int(value) if is_whole and -(2**63) <= value < 2**63 else value
 
 
 # ---------------------------------------------------------------- out

@@ -48,7 +48,7 @@ def _flag(given: Mapping[str, Any], name: str) -> bool:
 
 
 def _count(given: Mapping[str, Any], name: str) -> int | None:
-    """A whole number from 1; protobuf's Struct has them as floats."""
+    """A whole number from 1; as in JSON, 3.0 is one."""
     value = given.get(name)
     if value is None:
         return None
@@ -67,7 +67,7 @@ def _priority(value: object) -> Priority:
 
 
 def _parts(given: object) -> tuple[Part, ...]:
-    """A list of refs with weights, as JSON or a protobuf Struct brings it."""
+    """A list of refs with weights."""
     if given is None:
         return ()
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:

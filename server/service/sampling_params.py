@@ -35,7 +35,7 @@ class SamplingParams:
 def parse_sampling_params(
     given: Mapping[str, Any], *, usual: Mapping[str, float] | None = None
 ) -> SamplingParams:
-    """From parameters by name, as JSON or a protobuf Struct brings them; None is as if left out.
+    """From parameters by name; None is as if left out.
 
     `usual` are values of what is left out. Raises BadParameter.
     """
@@ -67,10 +67,8 @@ def check_sampling_params(
 
 
 def _refused(error: BadRow) -> BadParameter:
-    """In callers' words: the engine's sentence begins with what it calls the value at fault."""
-    sentence = str(error).replace("stop_ids", "stop_token_ids")
-    name = sentence.partition(" ")[0]
-    return BadParameter(f"{sentence}.", param=name if name in NAMES else None)
+    """The error names the parameter as callers do."""
+    return BadParameter(f"{error}.", param=error.param)
 
 
 def _number(value: Any, name: str) -> float:
@@ -80,7 +78,7 @@ def _number(value: Any, name: str) -> float:
 
 
 def _whole(value: Any, name: str) -> int:
-    """A protobuf Struct has whole numbers as floats."""
+    """As in JSON, 3.0 is a whole number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
         raise BadParameter(f"{name} must be a whole number.", param=name)
     return int(_short(int(value), name))

@@ -82,3 +82,13 @@ async def test_a_moment_is_told_in_seconds_and_as_a_time(tmp_path: Path) -> None
     for seconds, moment in (*told, (event.at, event.event_time)):
         assert moment.ToMicroseconds() == round(seconds * 1e6)
         assert moment.ToDatetime(UTC).timestamp() == pytest.approx(seconds, abs=1e-6)
+
+
+def test_whole_numbers_of_a_struct_are_integers_again_however_deep() -> None:
+    sent = Struct()
+    sent.update({"seed": 7, "top_p": 0.5, "compose": [{"weight": 2}], "far": 1e300, "on": True})
+    read = wire.read_struct(sent, "parameters")
+    assert read == {"seed": 7, "top_p": 0.5, "compose": [{"weight": 2}], "far": 1e300, "on": True}
+    kinds = [type(read[name]) for name in ("seed", "top_p", "far", "on")]
+    assert kinds == [int, float, float, bool]
+    assert type(read["compose"][0]["weight"]) is int

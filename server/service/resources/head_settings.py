@@ -28,7 +28,7 @@ def head_of(registration: Registration) -> dict[str, Any] | None:
     for name, value in registration.head_settings.items():
         if name in ("kind", *head):
             raise BadCall(f"The head's {name} is given twice.")
-        # whole numbers come as doubles from a protobuf Struct
+        # 1 and 1.0 are one value, and must not give two digests
         whole = isinstance(value, float) and value.is_integer()
         head[name] = int(value) if whole else value
     _check_names(head)

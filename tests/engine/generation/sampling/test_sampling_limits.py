@@ -44,8 +44,8 @@ def test_values_within_their_bounds_pass(settings: dict) -> None:
         ({"logit_bias": {3: 101.0}}, "logit_bias of token 3 is 101.0, and must be from -100 to"),
         ({"logit_bias": {3: NAN}}, "logit_bias of token 3 is nan, and must be from -100 to 100"),
         ({"logit_bias": {-3: 1.0}}, "logit_bias names token -3, and tokens begin at 0"),
-        ({"stop_ids": [-1]}, "stop_ids names token -1, and tokens begin at 0"),
-        ({"stop_ids": [5] * 1025}, "stop_ids names 1025 tokens, and may name 1024 at most"),
+        ({"stop_ids": [-1]}, "stop_token_ids names token -1, and tokens begin at 0"),
+        ({"stop_ids": [5] * 1025}, "stop_token_ids names 1025 tokens, and may name 1024 at most"),
         (
             {"logit_bias": dict.fromkeys(range(1025), 1.0)},
             "logit_bias names 1025 tokens, and may name 1024 at most",
