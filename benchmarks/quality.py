@@ -59,11 +59,11 @@ def main() -> None:
     for task, side, seed in product(args.tasks, args.sides, args.seeds):
         done = {(line["task"], line["side"], line["seed"]) for line in _lines()}
         if not args.report and (task, side, seed) not in done:
-            _record(args, task, side, seed)
+            _capture_graph(args, task, side, seed)
     print("\n".join([conditions("peft"), "", _report(_lines())]))
 
 
-def _record(args: argparse.Namespace, task: str, side: str, seed: int) -> None:
+def _capture_graph(args: argparse.Namespace, task: str, side: str, seed: int) -> None:
     command = [
         sys.executable, "-m", "benchmarks.quality", "--one", "--data", str(args.data),
         "--tasks", task, "--sides", side, "--seeds", str(seed), "--threads", str(args.threads),

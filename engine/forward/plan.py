@@ -15,7 +15,7 @@ from engine.ops.grouped_low_rank import Span
 from engine.sites.effect import EffectSpan
 from engine.sites.hooks import Action
 
-STRETCH_ADAPTERS = 8
+MAX_STACKED_ADAPTERS = 8
 
 
 def row_group(slot: int, placed: Placed | None) -> tuple[str, int]:
@@ -26,25 +26,27 @@ def row_group(slot: int, placed: Placed | None) -> tuple[str, int]:
 def plan_actions(batch: Batch, placed: Mapping[int, Placed]) -> dict[str, list[Action]]:
     """Actions by site. Rows of `batch` are ordered by `row_group`."""
     actions: dict[str, list[Action]] = {}
-    for start, slots, counts in _stretches(batch, placed):
+    for start, slots, counts in _effect_spans(batch, placed):
         for chunk_start, chunk, tokens in _chunks(start, slots, counts):
             span = Span(chunk_start, tokens)
-            merge_actions(actions, Chunk(span, [placed[slot] for slot in chunk]).actions)
+            merge_actions(actions, StackedAdapters(span, [placed[slot] for slot in chunk]).actions)
     return actions
 
 
-class Chunk:
+class StackedAdapters:
     """Some adapters of one group side by side; each acts on its own tokens of the span."""
 
     def __init__(self, span: Span, adapters: Sequence[Placed]) -> None:
         self._adapters = list(adapters)
-        self._stretches: dict[str, EffectSpan] = {}
+        self._effect_spans: dict[str, EffectSpan] = {}
         self.actions: dict[str, list[Action]] = {}
         for site in dict.fromkeys(site for placed in adapters for site in placed.effects):
             effects = [placed.effects.get(site) for placed in adapters]
-            stretch = self._stretches[site] = EffectSpan(span, effects, adapters[0].activation)
+            effect_span = self._effect_spans[site] = EffectSpan(
+                span, effects, adapters[0].activation
+            )
             route = next(effect.route for effect in effects if effect is not None)
-            for path, action in route(site, stretch).items():
+            for path, action in route(site, effect_span).items():
                 self.actions.setdefault(path, []).append(action)
 
     def put(self, number: int, placed: Placed) -> bool:
@@ -56,7 +58,7 @@ class Chunk:
             return False
         self._adapters[number] = placed
         for site, effect in placed.effects.items():
-            self._stretches[site].put(number, effect)
+            self._effect_spans[site].put(number, effect)
         return True
 
 
@@ -65,7 +67,7 @@ def merge_actions(actions: dict[str, list[Action]], more: Mapping[str, Sequence[
         actions.setdefault(path, []).extend(its)
 
 
-def _stretches(
+def _effect_spans(
     batch: Batch, placed: Mapping[int, Placed]
 ) -> list[tuple[int, list[int], list[int]]]:
     """Maximal stretches of slots of one group: first token, slots, tokens of each slot."""
@@ -90,8 +92,8 @@ def _chunks(
     start: int, slots: list[int], counts: list[int]
 ) -> list[tuple[int, list[int], list[int]]]:
     chunks = []
-    for first in range(0, len(slots), STRETCH_ADAPTERS):
-        tokens = counts[first : first + STRETCH_ADAPTERS]
-        chunks.append((start, slots[first : first + STRETCH_ADAPTERS], tokens))
+    for first in range(0, len(slots), MAX_STACKED_ADAPTERS):
+        tokens = counts[first : first + MAX_STACKED_ADAPTERS]
+        chunks.append((start, slots[first : first + MAX_STACKED_ADAPTERS], tokens))
         start += sum(tokens)
     return chunks

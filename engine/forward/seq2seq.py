@@ -30,7 +30,7 @@ def rows_in_order(base: Base, texts: Sequence[Sequence[int]], slots: Sequence[in
     return pad(rows, base.numerics.device, base.pad_id, groups)
 
 
-def shifted(base: Base, targets: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
+def shift_targets(base: Base, targets: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
     """What the decoder reads while it learns: of each target all but its last token."""
     return rows_in_order(base, [[start_id(base), *ids[:-1]] for ids in targets], slots)
 
@@ -51,7 +51,7 @@ def both(
     }
 
 
-def taught(base: Base, source: Batch, target: Batch) -> Tensor:
+def decode_targets(base: Base, source: Batch, target: Batch) -> Tensor:
     """Logits [R, L, V] after each token of the targets."""
     assert source.mask_RL is not None, "an encoder and decoder takes padded rows"
     out = base.whole(
@@ -61,7 +61,7 @@ def taught(base: Base, source: Batch, target: Batch) -> Tensor:
     return cast(Tensor, out.logits).float()
 
 
-def encoded(base: Base, source: Batch) -> Tensor:
+def encode_sources(base: Base, source: Batch) -> Tensor:
     """Sources as the decoder reads them, [R, L, D]."""
     assert source.mask_RL is not None, "an encoder and decoder takes padded rows"
     out = base.whole.get_encoder()(
@@ -70,7 +70,7 @@ def encoded(base: Base, source: Batch) -> Tensor:
     return cast(Tensor, out.last_hidden_state)
 
 
-def written_on(
+def decode_step(
     base: Base, target: Batch, rows: Seq2SeqCache, encoded_RLD: Tensor | None = None
 ) -> Tensor:
     """Logits [R, V] after the one token that each row reads.
@@ -81,7 +81,7 @@ def written_on(
     if encoded_RLD is None:
         nothing = torch.zeros(1, dtype=base.dtype, device=device)
         encoded_RLD = nothing.expand(len(rows.keys), width, base.model.config.hidden_size)
-    with _counted(base, rows.read):
+    with _count_positions(base, rows.read):
         out = base.whole(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded_RLD),
             attention_mask=rows.source_mask(device), decoder_input_ids=target.ids,
@@ -92,7 +92,7 @@ def written_on(
 
 
 @contextmanager
-def _counted(base: Base, read: Sequence[int]) -> Iterator[None]:
+def _count_positions(base: Base, read: Sequence[int]) -> Iterator[None]:
     """Each row at its own position: the stock decoder would count by the longest row."""
     if base.family.decoder_positions is None:
         yield

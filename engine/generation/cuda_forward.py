@@ -1,6 +1,6 @@
-"""Forwards on a device: blocks are read where they lie, and rows that only write on are replayed.
+"""Forwards on a CUDA device: attention reads blocks in place, and decode steps replay CUDA graphs.
 
-Knows what acts where; nothing of who has which blocks.
+Knows which adapters act where; nothing of which sequence has which blocks.
 
 Shape letters: T tokens of all rows, V words of the vocabulary.
 """
@@ -18,14 +18,14 @@ from torch import Tensor
 from engine.adapters.resident import Placed
 from engine.forward.plan import merge_actions
 from engine.generation.cuda_graph import CaptureFailed, GraphCapture
-from engine.generation.eager_forward import last, moved, rows_of
+from engine.generation.eager_forward import last_hidden, rows_of, with_positions
 from engine.generation.graph_forward import GraphForward, Tokens
 from engine.generation.persistent_batch import (
-    STANDING,
+    NO_GROUP,
     Actions,
     AdapterGroup,
+    Lane,
     PersistentBatch,
-    Seat,
 )
 from engine.generation.sequence import ScheduledChunk
 from engine.kv_cache.chunks import Chunk
@@ -37,140 +37,143 @@ from engine.ops.fixed_span import FixedSpan
 from engine.sites.hooks import Sites
 
 _log = logging.getLogger(__name__)
-#: a forward is worth recording once its like has come so often
-_SIGHTINGS = 3
-_MAX_RECORDINGS = 32
+#: a forward is worth a graph once its key has come so often
+_MIN_TIMES_SEEN = 3
+_MAX_GRAPHS = 32
 
-#: rows, blocks of a row, and the `layout_id` of every bench that acts
+#: rows, blocks of a row, and the `layout_id` of every group that acts
 _Key = tuple[int, int, tuple[int, ...]]
 
 
 class CudaForward:
-    """Rows with one token each go by recordings, one for each bucket of rows and benches.
+    """Rows with one token each replay a CUDA graph, one for each bucket of rows and groups.
 
-    Without a recorder, and on a base of which no recording can be made, every forward is launched.
+    Without `capture`, and on a base that cannot be captured, every forward runs eagerly.
     """
 
     def __init__(
-        self, base: Base, sites: Sites, pool: KeyValuePool, recorder: GraphCapture | None
+        self, base: Base, sites: Sites, pool: KeyValuePool, capture: GraphCapture | None
     ) -> None:
         self._base, self._sites, self._pool = base, sites, pool
-        self._recorder = None if follows_length(base.model.config) else recorder
-        self._seating = PersistentBatch(everywhere=True)
-        self._recordings: OrderedDict[_Key, GraphForward] = OrderedDict()
-        self._sightings: dict[_Key, int] = {}
+        self._capture = None if follows_length(base.model.config) else capture
+        self._persistent = PersistentBatch(everywhere=True)
+        self._graphs: OrderedDict[_Key, GraphForward] = OrderedDict()
+        self._times_seen: dict[_Key, int] = {}
 
     @property
-    def num_recordings(self) -> int:
-        return len(self._recordings)
+    def num_graphs(self) -> int:
+        return len(self._graphs)
 
     @torch.inference_mode()
     def logits(
         self,
-        turns: Sequence[ScheduledChunk],
-        readings: Sequence[Chunk],
-        sitting: Mapping[int, Placed],
+        scheduled: Sequence[ScheduledChunk],
+        chunks: Sequence[Chunk],
+        active: Mapping[int, Placed],
     ) -> Tensor:
-        seats = self._seating.seats(sitting)
-        own = [seats.get(turn.row.slot, STANDING) for turn in turns]
-        if self._recorder is not None and all(turn.count == 1 and turn.writes for turn in turns):
-            recording, tokens = self._recorded(turns, readings, own)
-            if recording is not None:
-                return recording.logits(tokens)
-        return self._launched(turns, readings, own)
+        lanes = self._persistent.assign_lanes(active)
+        own = [lanes.get(item.row.slot, NO_GROUP) for item in scheduled]
+        if self._capture is not None and all(item.count == 1 and item.writes for item in scheduled):
+            graph, tokens = self._find_graph(scheduled, chunks, own)
+            if graph is not None:
+                return graph.logits(tokens)
+        return self._run_eagerly(scheduled, chunks, own)
 
     def clear(self) -> None:
-        """Recordings go with the benches they were made for; those of the bare base stay."""
-        self._seating.clear()
-        self._forget_gone()
+        """Graphs go with the groups they were captured for; those of the bare base stay."""
+        self._persistent.clear()
+        self._drop_stale_graphs()
 
-    def _launched(
-        self, turns: Sequence[ScheduledChunk], readings: Sequence[Chunk], seats: Sequence[Seat]
+    def _run_eagerly(
+        self, scheduled: Sequence[ScheduledChunk], chunks: Sequence[Chunk], lanes: Sequence[Lane]
     ) -> Tensor:
-        batch = pack(rows_of(turns), self._pool.device, [()] * len(turns))
-        taken = self._seating.taken([seats[i] for i in batch.order])
-        for bench, its in taken:
-            assert isinstance(bench.span, FixedSpan)
-            each = [seat for seat, n in zip(its, batch.lengths, strict=True) for _ in range(n)]
-            bench.span.seat(torch.tensor(each, device=self._pool.device))
-        lookback = PagedKVAttention.of(self._pool, [readings[i] for i in batch.order])
-        with self._sites.acting(_merged([bench for bench, _ in taken])):
-            hidden = self._base.forward(moved(batch, turns), kept=lookback)
-        return self._base.vocabulary(last(hidden[0], batch, turns))
+        batch = pack(rows_of(scheduled), self._pool.device, [()] * len(scheduled))
+        lanes_by_group = self._persistent.lanes_by_group([lanes[i] for i in batch.order])
+        for group, its in lanes_by_group:
+            assert isinstance(group.span, FixedSpan)
+            each = [lane for lane, n in zip(its, batch.lengths, strict=True) for _ in range(n)]
+            group.span.assign(torch.tensor(each, device=self._pool.device))
+        kv_attention = PagedKVAttention.of(self._pool, [chunks[i] for i in batch.order])
+        with self._sites.acting(_merge_actions([group for group, _ in lanes_by_group])):
+            hidden = self._base.forward(with_positions(batch, scheduled), kept=kv_attention)
+        return self._base.vocabulary(last_hidden(hidden[0], batch, scheduled))
 
-    def _recorded(
-        self, turns: Sequence[ScheduledChunk], readings: Sequence[Chunk], seats: Sequence[Seat]
+    def _find_graph(
+        self, scheduled: Sequence[ScheduledChunk], chunks: Sequence[Chunk], lanes: Sequence[Lane]
     ) -> tuple[GraphForward | None, Tokens]:
-        taken = self._seating.taken(seats)
-        benches = [bench for bench, _ in taken]
+        lanes_by_group = self._persistent.lanes_by_group(lanes)
+        groups = [group for group, _ in lanes_by_group]
         tokens = Tokens(
-            ids=[turn.row.ids[turn.start] for turn in turns],
-            readings=readings,
-            seats=[its for _, its in taken],
+            ids=[item.row.ids[item.start] for item in scheduled],
+            chunks=chunks,
+            lanes=[its for _, its in lanes_by_group],
         )
-        size, width = _bucket(len(turns)), _doubled(max(len(r.blocks) for r in readings))
-        key = (size, width, tuple(bench.layout_id for bench in benches))
-        if key in self._recordings:
-            self._recordings.move_to_end(key)
-            return self._recordings[key], tokens
-        self._forget_gone()
-        self._sightings[key] = self._sightings.get(key, 0) + 1
-        if self._sightings[key] < _SIGHTINGS:
+        size, width = (
+            _bucket(len(scheduled)),
+            _power_of_two(max(len(chunk.blocks) for chunk in chunks)),
+        )
+        key = (size, width, tuple(group.layout_id for group in groups))
+        if key in self._graphs:
+            self._graphs.move_to_end(key)
+            return self._graphs[key], tokens
+        self._drop_stale_graphs()
+        self._times_seen[key] = self._times_seen.get(key, 0) + 1
+        if self._times_seen[key] < _MIN_TIMES_SEEN:
             return None, tokens
-        return self._record(key, benches, tokens), tokens
+        return self._capture_graph(key, groups, tokens), tokens
 
-    def _record(
-        self, key: _Key, benches: list[AdapterGroup], tokens: Tokens
+    def _capture_graph(
+        self, key: _Key, groups: list[AdapterGroup], tokens: Tokens
     ) -> GraphForward | None:
-        assert self._recorder is not None
+        assert self._capture is not None
         size, width, _ = key
-        recording = GraphForward(
-            self._base, self._sites, self._pool, size=size, width=width, benches=benches,
-            actions=_merged(benches),
+        graph = GraphForward(
+            self._base, self._sites, self._pool, size=size, width=width, groups=groups,
+            actions=_merge_actions(groups),
         )  # fmt: skip
         try:
-            recording.record(self._recorder, tokens)
+            graph.capture(self._capture, tokens)
         except CaptureFailed as error:
-            # what stops one recording of a base stops them all; launched, it answers as before
-            self._recorder = None
-            self._recordings.clear()
+            # what prevents one graph of a base prevents them all; eagerly it answers as before
+            self._capture = None
+            self._graphs.clear()
             _log.warning(
-                "the base cannot be recorded; its forwards are launched one by one: %s", error,
+                "the base cannot be captured as CUDA graphs; its forwards run eagerly: %s", error,
                 extra={"action": "recording.failed"},
             )  # fmt: skip
             return None
-        self._sightings.clear()
-        self._recordings[key] = recording
-        if len(self._recordings) > _MAX_RECORDINGS:
-            self._recordings.popitem(last=False)
-        return recording
+        self._times_seen.clear()
+        self._graphs[key] = graph
+        if len(self._graphs) > _MAX_GRAPHS:
+            self._graphs.popitem(last=False)
+        return graph
 
-    def _forget_gone(self) -> None:
-        """Recordings pin the weights they read, so they go when those are no longer anybody's."""
-        here = self._seating.layout_ids
-        for keys in (self._recordings, self._sightings):
+    def _drop_stale_graphs(self) -> None:
+        """Graphs pin the weights that they read, so they are dropped when no group uses those."""
+        here = self._persistent.layout_ids
+        for keys in (self._graphs, self._times_seen):
             for key in [key for key in keys if not here.issuperset(key[2])]:
                 del keys[key]
 
 
-def _merged(benches: Sequence[AdapterGroup]) -> Actions:
+def _merge_actions(groups: Sequence[AdapterGroup]) -> Actions:
     actions: Actions = {}
-    for bench in benches:
-        merge_actions(actions, bench.actions)
+    for group in groups:
+        merge_actions(actions, group.actions)
     return actions
 
 
 def _bucket(count: int) -> int:
-    """How many rows a recording has for so many: 1, 2, 4, and from then on multiples of 8."""
-    return _doubled(count) if count <= 4 else -(-count // 8) * 8
+    """The size of the graph for so many rows: 1, 2, 4, and from then on multiples of 8."""
+    return _power_of_two(count) if count <= 4 else -(-count // 8) * 8
 
 
-def _doubled(count: int) -> int:
+def _power_of_two(count: int) -> int:
     return 1 << (count - 1).bit_length()
 
 
 def follows_length(config: Any) -> bool:
-    """Whether rotary positions change with the longest row, which a recording cannot follow."""
+    """Whether rotary positions change with the longest row, which a graph cannot follow."""
     given = getattr(config, "rope_parameters", None) or {}
     each = [given, *(value for value in given.values() if isinstance(value, dict))]
     return any(rope.get("rope_type") in ("dynamic", "longrope") for rope in each)

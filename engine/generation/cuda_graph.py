@@ -1,6 +1,6 @@
-"""A forward recorded once as a CUDA graph and replayed: no Python and no launches in between.
+"""Captures a forward as a CUDA graph and replays it: no Python and no launches in between.
 
-Knows nothing of what is recorded, but that it reads its inputs where they always lie.
+Knows nothing of the forward, except that it reads its inputs at fixed addresses.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-#: until then libraries may still choose their kernels, which a recording may not
+#: until then libraries may still choose their kernels, which a captured graph may not
 _WARM_RUNS = 2
 
 
 class CaptureFailed(Exception):
-    """A forward does what a recording cannot repeat, such as wait for the device."""
+    """A forward does what a graph cannot repeat, such as wait for the device."""
 
 
 class GraphCapture(Protocol):
     """How a forward becomes one that can be replayed."""
 
-    def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        """`run` may be called several times first; each call must come to the same.
+    def capture(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        """`run` may be called several times first; every call must give the same result.
 
-        Raises NotRecordable, and what `run` raises when it is not being recorded.
+        Raises CaptureFailed, and what `run` raises before the capture.
         """
         ...
 
 
 class CudaGraphCapture:
-    """Recordings of one device.
+    """Captures graphs on one device.
 
-    They share the memory in between their inputs and outputs, so an answer must be used up before
-    another recording is replayed.
+    They share the memory between their inputs and outputs, so an answer must be used up before
+    another graph is replayed.
     """
 
     def __init__(self) -> None:
         self._memory = torch.cuda.graph_pool_handle()
 
-    def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    def capture(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):

@@ -1,8 +1,8 @@
-"""One packed forward of rows that read on, each over its own blocks.
+"""One packed forward of scheduled chunks, each over its sequence's own blocks.
 
-Knows what acts where and what attention looks back on; nothing of who has which blocks.
+Knows which adapters act where and what attention reads; nothing of which sequence has which blocks.
 
-Shape letters: T tokens of all rows, W rows that write, D hidden width, V words of the vocabulary.
+Shape letters: T tokens of all rows, W rows that decode, D hidden width, V words of the vocabulary.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from engine.adapters.resident import Placed
 from engine.forward.forward import make_batch
 from engine.forward.plan import plan_actions
-from engine.generation.persistent_batch import STANDING, PersistentBatch
+from engine.generation.persistent_batch import NO_GROUP, PersistentBatch
 from engine.generation.sequence import ScheduledChunk
 from engine.kv_cache.chunks import Chunk
 from engine.kv_cache.gathered_attention import GatheredKVAttention
@@ -30,78 +30,78 @@ from engine.sites.hooks import Action, Sites
 
 
 class PackedForward(Protocol):
-    """How turns are computed."""
+    """How scheduled chunks are computed."""
 
     def logits(
         self,
-        turns: Sequence[ScheduledChunk],
-        readings: Sequence[Chunk],
-        sitting: Mapping[int, Placed],
+        scheduled: Sequence[ScheduledChunk],
+        chunks: Sequence[Chunk],
+        active: Mapping[int, Placed],
     ) -> Tensor:
-        """[W, V] of those turns that write, in order. `readings` are the turns' own; `sitting` are
-        the adapters, by slot, of all rows that write now.
+        """[W, V] of the scheduled chunks that decode a token, in order. `chunks` are their blocks;
+        `active` are the adapters, by slot, of all sequences that decode now.
         """
         ...
 
     def clear(self) -> None:
-        """Nobody writes any more."""
+        """No sequence is left."""
         ...
 
 
 class EagerForward:
-    """Everything is made anew for each forward, but for the adapters' benches."""
+    """Builds everything for each forward, except the groups of adapters."""
 
     def __init__(self, base: Base, sites: Sites, pool: KeyValuePool, *, exact: bool) -> None:
         self._base, self._sites, self._pool, self._exact = base, sites, pool, exact
-        self._seating = PersistentBatch()
+        self._persistent = PersistentBatch()
 
     @torch.inference_mode()
     def logits(
         self,
-        turns: Sequence[ScheduledChunk],
-        readings: Sequence[Chunk],
-        sitting: Mapping[int, Placed],
+        scheduled: Sequence[ScheduledChunk],
+        chunks: Sequence[Chunk],
+        active: Mapping[int, Placed],
     ) -> Tensor:
-        batch, actions = self._batch(turns, sitting)
-        lookback = GatheredKVAttention(self._pool, [readings[i] for i in batch.order])
+        batch, actions = self._batch(scheduled, active)
+        kv_attention = GatheredKVAttention(self._pool, [chunks[i] for i in batch.order])
         with self._sites.acting(actions), self._base.narrow.of(batch.ids.numel()):
-            hidden = self._base.forward(moved(batch, turns), kept=lookback)
-        last_WD = last(hidden[0], batch, turns)
+            hidden = self._base.forward(with_positions(batch, scheduled), kept=kv_attention)
+        last_WD = last_hidden(hidden[0], batch, scheduled)
         with self._base.narrow.of(len(last_WD)):
             return self._base.vocabulary(last_WD)
 
     def clear(self) -> None:
-        self._seating.clear()
+        self._persistent.clear()
 
     def _batch(
-        self, turns: Sequence[ScheduledChunk], sitting: Mapping[int, Placed]
+        self, scheduled: Sequence[ScheduledChunk], active: Mapping[int, Placed]
     ) -> tuple[Batch, Mapping[str, Sequence[Action]]]:
-        """Rows by seat, and what acts on them; for the same bits in any company, by themselves."""
-        rows = rows_of(turns)
+        """Rows by lane, and the actions on them. In exact mode rows are planned by themselves."""
+        rows = rows_of(scheduled)
         if self._exact:
-            placed = {t.row.slot: t.row.placed for t in turns if t.row.placed is not None}
+            placed = {t.row.slot: t.row.placed for t in scheduled if t.row.placed is not None}
             batch = make_batch(self._base, rows, placed)
             return batch, plan_actions(batch, placed)
-        seats = self._seating.seats(sitting)
-        groups = [seats.get(row.slot, STANDING) for row in rows]
+        lanes = self._persistent.assign_lanes(active)
+        groups = [lanes.get(row.slot, NO_GROUP) for row in rows]
         batch = pack(rows, self._pool.device, groups)
-        return batch, self._seating.plan(batch, seats)
+        return batch, self._persistent.plan(batch, lanes)
 
 
-def rows_of(turns: Sequence[ScheduledChunk]) -> list[Row]:
-    return [Row(ids=turn.row.ids[turn.start : turn.stop], slot=turn.row.slot) for turn in turns]
+def rows_of(scheduled: Sequence[ScheduledChunk]) -> list[Row]:
+    return [Row(ids=item.row.ids[item.start : item.stop], slot=item.row.slot) for item in scheduled]
 
 
-def moved(batch: Batch, turns: Sequence[ScheduledChunk]) -> Batch:
-    """Positions count on from what each row has read."""
-    ordered = [turns[i] for i in batch.order]
-    places = [place for turn in ordered for place in range(turn.start, turn.stop)]
+def with_positions(batch: Batch, scheduled: Sequence[ScheduledChunk]) -> Batch:
+    """With positions that count on from what each row has cached."""
+    ordered = [scheduled[i] for i in batch.order]
+    places = [place for item in ordered for place in range(item.start, item.stop)]
     return replace(batch, positions=torch.tensor(places, device=batch.ids.device)[None])
 
 
-def last(hidden_TD: Tensor, batch: Batch, turns: Sequence[ScheduledChunk]) -> Tensor:
-    """Hidden states [W, D] after the last token of each turn that writes, in order of turns."""
+def last_hidden(hidden_TD: Tensor, batch: Batch, scheduled: Sequence[ScheduledChunk]) -> Tensor:
+    """Hidden states [W, D] after the last token of each chunk that decodes a token, in order."""
     ends = dict(zip(batch.order, accumulate(batch.lengths), strict=True))
-    found = [ends[i] - 1 for i, turn in enumerate(turns) if turn.writes]
-    chosen = torch.tensor(found, dtype=torch.int64, device=hidden_TD.device)
-    return hidden_TD.index_select(0, chosen)
+    last_positions = [ends[i] - 1 for i, item in enumerate(scheduled) if item.writes]
+    last_W = torch.tensor(last_positions, dtype=torch.int64, device=hidden_TD.device)
+    return hidden_TD.index_select(0, last_W)

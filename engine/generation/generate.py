@@ -48,8 +48,8 @@ class _Text:
 class Generation:
     """All rows that write, by key. Rows of different adapters share each forward."""
 
-    def __init__(self, base: Base, reader: SequenceRunner) -> None:
-        self._base, self._reader = base, reader
+    def __init__(self, base: Base, runner: SequenceRunner) -> None:
+        self._base, self._runner = base, runner
         self._grammars = Grammars(base.tokenizer_json, base.end_ids)
         self._rows: dict[int, SequenceState] = {}
         self._num_begun = 0
@@ -60,11 +60,11 @@ class Generation:
 
     @property
     def num_blocks(self) -> int:
-        return self._reader.num_blocks
+        return self._runner.num_blocks
 
     @property
     def used_blocks(self) -> int:
-        return self._reader.used_blocks
+        return self._runner.used_blocks
 
     def write(
         self, step: Generate, placed: Mapping[int, Placed], resident: AdapterCache
@@ -74,19 +74,19 @@ class Generation:
         texts: dict[int, _Text] = {}
         answers = [self._go_on(key, texts, resident) for key in step.keys]
         answers += [self._begin(begin, texts, placed, resident.digests) for begin in step.begin]
-        turns = self._forwards(step, texts)
+        scheduled = self._forwards(step, texts)
         return Generated(
             rows=[text.answer for text in answers],
             forward_s=time.perf_counter() - started,
-            num_tokens=sum(turn.count for turn in turns),
-            num_adapters=len({turn.row.slot for turn in turns} - {0}),
+            num_tokens=sum(item.count for item in scheduled),
+            num_adapters=len({item.row.slot for item in scheduled} - {0}),
             used_blocks=self.used_blocks,
         )
 
     def release(self, keys: Sequence[int]) -> None:
         for key in keys:
             if self._rows.pop(key, None) is not None:
-                self._reader.forget(key)
+                self._runner.forget(key)
 
     # ------------------------------------------------------------ who takes part
 
@@ -113,10 +113,10 @@ class Generation:
             running = SequenceState(
                 key=begin.key, number=self._num_begun, slot=row.slot,
                 digest=digests.get(row.slot), placed=own, salt=begin.salt, ids=list(row.ids),
-                num_prompt=len(row.ids), most=min(begin.max_tokens, self._room(row)),
+                num_prompt=len(row.ids), max_tokens=min(begin.max_tokens, self._room(row)),
                 sampler=self._sampler(begin),
             )  # fmt: skip
-            self._reader.admit(running)
+            self._runner.admit(running)
         except BadRow as error:
             return _Text(failure=_failure(BadRow, str(error)))
         self._num_begun += 1
@@ -151,27 +151,27 @@ class Generation:
         made: list[ScheduledChunk] = []
         for _ in range(step.num_tokens):
             going = [self._rows[key] for key in texts if key in self._rows]
-            groups = self._reader.turns(going, step.max_tokens) if going else []
-            for turns in groups:
-                self._advance(turns, texts)
-                made += turns
+            groups = self._runner.schedule(going, step.max_tokens) if going else []
+            for scheduled in groups:
+                self._advance(scheduled, texts)
+                made += scheduled
             if not groups:
                 break
         return made
 
-    def _advance(self, turns: Sequence[ScheduledChunk], texts: Mapping[int, _Text]) -> None:
+    def _advance(self, scheduled: Sequence[ScheduledChunk], texts: Mapping[int, _Text]) -> None:
         """Halves the rows when the model's code raises, so that only the row at fault fails."""
         try:
-            answers = self._answers(turns)
+            answers = self._answers(scheduled)
         except (RuntimeError, ValueError, IndexError) as error:
             if device_lost(error):  # no row is to blame, and none would ever go well again
                 raise
-            if len(turns) == 1:
-                self._fail(turns[0].row, row_failure(error), texts)
+            if len(scheduled) == 1:
+                self._fail(scheduled[0].row, row_failure(error), texts)
                 return
-            half = len(turns) // 2
-            self._advance(turns[:half], texts)
-            self._advance(turns[half:], texts)
+            half = len(scheduled) // 2
+            self._advance(scheduled[:half], texts)
+            self._advance(scheduled[half:], texts)
             return
         for row, token, logprob, failure in answers:
             if failure is not None:
@@ -180,10 +180,10 @@ class Generation:
                 self._note(row, token, logprob, texts[row.key])
 
     def _answers(
-        self, turns: Sequence[ScheduledChunk]
+        self, scheduled: Sequence[ScheduledChunk]
     ) -> list[tuple[SequenceState, int, TokenLogprob | None, Failure | None]]:
-        logits_WV = self._reader.read(turns)
-        rows = [turn.row for turn in turns if turn.writes]
+        logits_WV = self._runner.run(scheduled)
+        rows = [item.row for item in scheduled if item.writes]
         if not rows:
             return []
         samplers = [row.sampler for row in rows]
@@ -201,7 +201,9 @@ class Generation:
             row.ids.append(token)
             text.ids.append(token)
             text.logprobs += [] if logprob is None else [logprob]
-            text.finish = "stop" if complete else "length" if row.num_written == row.most else ""
+            text.finish = (
+                "stop" if complete else "length" if row.num_written == row.max_tokens else ""
+            )
         if row.num_written <= 1:
             text.num_cached = row.num_cached
         if text.finish:

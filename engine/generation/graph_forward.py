@@ -1,4 +1,4 @@
-"""One forward of so many rows with one token each, over inputs that always lie in one place.
+"""One forward of a fixed number of rows with one token each, over inputs at fixed addresses.
 
 Shape letters: R rows, B blocks of a row, V words of the vocabulary.
 """
@@ -22,7 +22,7 @@ from engine.kv_cache.paged_kernel import AttentionMetadata
 from engine.kv_cache.pool import KeyValuePool
 from engine.model.base import Base
 from engine.model.batch import Batch
-from engine.ops.fixed_span import NO_SEAT, FixedSpan
+from engine.ops.fixed_span import NO_LANE, FixedSpan
 from engine.sites.hooks import Sites
 
 Numbers = NDArray[np.int64]
@@ -31,38 +31,38 @@ Whole = TypeVar("Whole", Tensor, Numbers)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What a forward of one token a row is given; `seats` are the rows', for each bench."""
+    """The input of a forward with one token per row; `lanes` are the rows', for each group."""
 
     ids: Sequence[int]
-    readings: Sequence[Chunk]
-    seats: Sequence[Sequence[int]]
+    chunks: Sequence[Chunk]
+    lanes: Sequence[Sequence[int]]
 
 
 class GraphForward:
-    """Made for `size` rows whose blocks are at most `width`; fewer rows leave the rest idle.
+    """Captured for `size` rows with at most `width` blocks each; with fewer rows the rest are idle.
 
-    An idle row reads token 0 into the block that is nobody's.
+    An idle row writes token 0 into the block that belongs to no sequence.
     """
 
     def __init__(
         self, base: Base, sites: Sites, pool: KeyValuePool, *, size: int, width: int,
-        benches: Sequence[AdapterGroup], actions: Actions,
+        groups: Sequence[AdapterGroup], actions: Actions,
     ) -> None:  # fmt: skip
         self._base, self._sites, self._pool = base, sites, pool
-        self._benches, self._actions, self._size = benches, actions, size
-        shapes = [(size,)] * 4 + [(size,)] * len(benches) + [(size, width)]
+        self._groups, self._actions, self._size = groups, actions, size
+        shapes = [(size,)] * 4 + [(size,)] * len(groups) + [(size, width)]
         total = sum(int(np.prod(shape)) for shape in shapes)
         # one copy carries everything over; it is done before the step's tokens are read back, so
         # the next step may write here
-        self._here = torch.zeros(total, dtype=torch.int64, pin_memory=pool.device.type == "cuda")
-        self._there = torch.zeros(total, dtype=torch.int64, device=pool.device)
-        self._given = _split(self._here.numpy(), shapes)
-        self._inputs = _split(self._there, shapes)
+        self._host = torch.zeros(total, dtype=torch.int64, pin_memory=pool.device.type == "cuda")
+        self._device = torch.zeros(total, dtype=torch.int64, device=pool.device)
+        self._host_views = _split(self._host.numpy(), shapes)
+        self._device_views = _split(self._device, shapes)
         self._rows_R = torch.arange(size, device=pool.device)
 
-    def record(self, recorder: GraphCapture, tokens: Tokens) -> None:
+    def capture(self, capture: GraphCapture, tokens: Tokens) -> None:
         self._fill(tokens)
-        self._replay = recorder.record(self._forward)
+        self._replay = capture.capture(self._forward)
 
     def logits(self, tokens: Tokens) -> Tensor:
         """[rows, V] in the order of the tokens."""
@@ -71,34 +71,34 @@ class GraphForward:
 
     def _fill(self, tokens: Tokens) -> None:
         count = len(tokens.ids)
-        ids, positions, lands, lengths, *seats, table_RB = self._given
-        for numbers in (ids, positions, lands, table_RB):
+        ids, positions, slots, lengths, *lanes, table_RB = self._host_views
+        for numbers in (ids, positions, slots, table_RB):
             numbers[count:] = 0
         lengths[count:] = 1
-        starts = np.array([reading.start for reading in tokens.readings])
+        starts = np.array([chunk.start for chunk in tokens.chunks])
         ids[:count], positions[:count], lengths[:count] = tokens.ids, starts, starts + 1
-        lands[:count] = slot_mapping(tokens.readings)
-        for seat_R, given in zip(seats, tokens.seats, strict=True):
-            seat_R[:count], seat_R[count:] = given, NO_SEAT
-        own_RB = block_tables(tokens.readings)
+        slots[:count] = slot_mapping(tokens.chunks)
+        for lane_R, row_lanes in zip(lanes, tokens.lanes, strict=True):
+            lane_R[:count], lane_R[count:] = row_lanes, NO_LANE
+        own_RB = block_tables(tokens.chunks)
         table_RB[:count, : own_RB.shape[1]] = own_RB
-        self._there.copy_(self._here, non_blocking=True)
+        self._device.copy_(self._host, non_blocking=True)
 
     @torch.inference_mode()
     def _forward(self) -> Tensor:
-        ids_R, positions_R, lands_R, lengths_R, *seats, table_RB = self._inputs
-        for bench, seat_R in zip(self._benches, seats, strict=True):
-            assert isinstance(bench.span, FixedSpan)
-            bench.span.seat(seat_R)
+        ids_R, positions_R, slots_R, lengths_R, *lanes, table_RB = self._device_views
+        for group, lane_R in zip(self._groups, lanes, strict=True):
+            assert isinstance(group.span, FixedSpan)
+            group.span.assign(lane_R)
         batch = Batch(
             ids=ids_R[None], positions=positions_R[None], type_ids=torch.zeros_like(ids_R)[None],
             lengths=[1] * self._size, order=list(range(self._size)), slots=[0] * self._size,
             mask_RL=None,
         )  # fmt: skip
-        looks = AttentionMetadata(tables_RB=table_RB, rows_T=self._rows_R, lengths_T=lengths_R)
-        lookback = PagedKVAttention(self._pool, lands_R, looks)
+        metadata = AttentionMetadata(tables_RB=table_RB, rows_T=self._rows_R, lengths_T=lengths_R)
+        kv_attention = PagedKVAttention(self._pool, slots_R, metadata)
         with self._sites.acting(self._actions):
-            hidden = self._base.forward(batch, kept=lookback)
+            hidden = self._base.forward(batch, kept=kv_attention)
         return self._base.vocabulary(hidden[0])
 
 

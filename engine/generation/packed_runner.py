@@ -1,9 +1,9 @@
-"""Rows of a decoder read on in one packed forward over blocks of keys and values.
+"""Runs sequences of a decoder in packed forwards over blocks of keys and values.
 
-Decides who gets blocks and who gives them up; which rows are asked for, and in which order of
-rank, is decided outside.
+Decides which sequences get blocks and which give them up. Which sequences run, and their rank, is
+decided outside.
 
-Shape letters: W rows that write, V words of the vocabulary.
+Shape letters: W sequences that decode a token, V words of the vocabulary.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ class _Admitted:
 
 
 class PackedRunner:
-    """The rows' blocks, and the forwards that fill them.
+    """The sequences' blocks, and the forwards that fill them.
 
-    Where blocks run out the last-ranked rows give theirs up and read again later. Rows that a step
-    does not name belong to another caller: only its first row may take their blocks, and only those
-    of rows that began after it, so that two callers never take from each other in turns.
+    When blocks run out, the last-ranked sequences are preempted: their blocks are freed and their
+    tokens are computed again later. Sequences that a step does not name belong to another caller:
+    only the step's first sequence may preempt them, and only those that began after it, so that two
+    callers never preempt each other in turns.
     """
 
     def __init__(self, pool: KeyValuePool, forwards: PackedForward, *, exact: bool) -> None:
@@ -52,12 +53,12 @@ class PackedRunner:
 
     def admit(self, row: SequenceState) -> None:
         table = BlockTable(self._blocks, self._root(row))
-        # what it writes last is never read
-        needed = table.lacks(row.num_prompt + row.most - 1)
+        # its last token is never fed back
+        needed = table.lacks(row.num_prompt + row.max_tokens - 1)
         if needed > self.num_blocks:
             raise BadRow(
-                f"the row's {row.num_prompt} tokens and the {row.most} it may write need {needed} "
-                f"blocks of keys and values; there are {self.num_blocks}"
+                f"the row's {row.num_prompt} tokens and the {row.max_tokens} it may write need "
+                f"{needed} blocks of keys and values; there are {self.num_blocks}"
             )
         self._admitted[row.key] = _Admitted(row=row, table=table)
 
@@ -68,30 +69,36 @@ class PackedRunner:
         if not self._admitted:
             self._forwards.clear()
 
-    # ------------------------------------------------------------ who goes on
+    # ------------------------------------------------------------ schedule
 
-    def turns(self, rows: Sequence[SequenceState], max_tokens: int) -> list[list[ScheduledChunk]]:
-        turns: list[ScheduledChunk] = []
-        left, fresh = max_tokens, list[int]()
+    def schedule(
+        self, rows: Sequence[SequenceState], max_tokens: int
+    ) -> list[list[ScheduledChunk]]:
+        scheduled: list[ScheduledChunk] = []
+        budget, new_blocks = max_tokens, list[int]()
         for rank, row in enumerate(rows):
             table = self._admitted[row.key].table
-            if not table.blocks and not self._begun(row, table, rank, left):
+            if not table.blocks and not self._start(row, table, rank, budget):
                 continue
-            goes_on = row.num_written > 0 and len(row.ids) - table.length == 1
-            wanted = 1 if goes_on else self._stretch(row, table, left, untouched=left == max_tokens)
-            count = self._make_room(table, wanted, rows, rank)
+            is_decoding = row.num_written > 0 and len(row.ids) - table.length == 1
+            num_wanted = (
+                1
+                if is_decoding
+                else self._num_to_read(row, table, budget, is_first=budget == max_tokens)
+            )
+            count = self._make_room(table, num_wanted, rows, rank)
             if count:
-                fresh += table.grow(table.length + count)
-                turns.append(ScheduledChunk(row=row, start=table.length, count=count))
-                left -= 0 if goes_on else count
-        self._pool.clear(fresh)
-        return [[turn] for turn in turns] if self._exact else [turns] if turns else []
+                new_blocks += table.grow(table.length + count)
+                scheduled.append(ScheduledChunk(row=row, start=table.length, count=count))
+                budget -= 0 if is_decoding else count
+        self._pool.clear(new_blocks)
+        return [[item] for item in scheduled] if self._exact else [scheduled] if scheduled else []
 
-    def _begun(self, row: SequenceState, table: BlockTable, rank: int, left: int) -> bool:
-        """Whether a row that holds nothing may start to read: with all of it in sight, and a block
-        for each row before it, or it would soon give up again what it read.
+    def _start(self, row: SequenceState, table: BlockTable, rank: int, budget: int) -> bool:
+        """Whether a sequence without blocks may start: there must be blocks for all of its tokens,
+        and one for each sequence before it, or it would soon be preempted again.
         """
-        if left <= 0:
+        if budget <= 0:
             return False
         cached = table.reuse(row.ids)
         if rank and table.lacks(len(row.ids)) + rank > self._blocks.num_free:
@@ -101,34 +108,36 @@ class PackedRunner:
             row.num_cached = cached
         return True
 
-    def _stretch(self, row: SequenceState, table: BlockTable, left: int, *, untouched: bool) -> int:
-        """How much of its prompt a row may read now.
+    def _num_to_read(
+        self, row: SequenceState, table: BlockTable, budget: int, *, is_first: bool
+    ) -> int:
+        """How many tokens of its prompt a sequence may compute now.
 
-        For the same bits in any company it is cut nowhere: what was written is read one by one, as
-        it was at first.
+        In exact mode a prompt is never split, and generated tokens are computed one by one, as they
+        were at first, so that the bits do not depend on the rest of the batch.
         """
         unread = len(row.ids) - table.length
         if not self._exact:
-            return min(unread, left)
+            return min(unread, budget)
         whole = row.num_prompt if not table.length else 1
-        return whole if whole <= left or untouched else 0
+        return whole if whole <= budget or is_first else 0
 
     def _make_room(
-        self, table: BlockTable, wanted: int, rows: Sequence[SequenceState], rank: int
+        self, table: BlockTable, num_wanted: int, rows: Sequence[SequenceState], rank: int
     ) -> int:
-        """How many of so many tokens there is room for, once rows of lower rank gave theirs up."""
-        if table.lacks(table.length + wanted) <= self._blocks.num_free:
-            return wanted
+        """How many of the wanted tokens have room, after preempting sequences of lower rank."""
+        if table.lacks(table.length + num_wanted) <= self._blocks.num_free:
+            return num_wanted
         victims = [self._admitted[row.key].table for row in rows[rank + 1 :]]
         if not rank:
             victims = [*self._strangers(rows), *victims]
-        while table.lacks(table.length + wanted) > self._blocks.num_free and victims:
+        while table.lacks(table.length + num_wanted) > self._blocks.num_free and victims:
             victims.pop().clear()
         room = (len(table.blocks) + self._blocks.num_free) * BLOCK_TOKENS - table.length
-        return wanted if wanted <= room else 0 if self._exact else room
+        return num_wanted if num_wanted <= room else 0 if self._exact else room
 
     def _strangers(self, rows: Sequence[SequenceState]) -> list[BlockTable]:
-        """Rows that the step does not name and that began after its first, the youngest last."""
+        """Sequences of other callers that began after this step's first, the youngest last."""
         named = {row.key for row in rows}
         others = [
             admitted
@@ -139,27 +148,27 @@ class PackedRunner:
 
     # ------------------------------------------------------------ the forward
 
-    def read(self, turns: Sequence[ScheduledChunk]) -> Tensor:
-        sitting = _placed([a.row for a in self._admitted.values()]) | _placed(
-            [turn.row for turn in turns]
+    def run(self, scheduled: Sequence[ScheduledChunk]) -> Tensor:
+        active = _placed_by_slot([a.row for a in self._admitted.values()]) | _placed_by_slot(
+            [item.row for item in scheduled]
         )
-        readings = [self._reading(turn) for turn in turns]
-        logits_WV = self._forwards.logits(turns, readings, sitting)
-        for turn in turns:
-            self._admitted[turn.row.key].table.commit(turn.row.ids, turn.stop)
+        chunks = [self._chunk(item) for item in scheduled]
+        logits_WV = self._forwards.logits(scheduled, chunks, active)
+        for item in scheduled:
+            self._admitted[item.row.key].table.commit(item.row.ids, item.stop)
         return logits_WV
 
-    def _reading(self, turn: ScheduledChunk) -> Chunk:
-        blocks = self._admitted[turn.row.key].table.blocks
-        return Chunk(blocks=blocks, start=turn.start, count=turn.count)
+    def _chunk(self, item: ScheduledChunk) -> Chunk:
+        blocks = self._admitted[item.row.key].table.blocks
+        return Chunk(blocks=blocks, start=item.start, count=item.count)
 
     def _root(self, row: SequenceState) -> bytes | None:
-        """The bare base is the same for ever; a slot in training is not, and has no digest."""
+        """None where the prefix cannot be shared. A slot in training changes and has no digest."""
         named = row.digest if row.slot else "the base"
         if self._exact or not row.salt or named is None:
             return None
         return root_hash(named, row.salt)
 
 
-def _placed(rows: Sequence[SequenceState]) -> dict[int, Placed]:
+def _placed_by_slot(rows: Sequence[SequenceState]) -> dict[int, Placed]:
     return {row.slot: row.placed for row in rows if row.placed is not None}

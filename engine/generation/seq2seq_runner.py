@@ -17,7 +17,7 @@ from torch import Tensor
 from engine.adapters.resident import Placed
 from engine.errors import BadRow
 from engine.forward.plan import plan_actions, row_group
-from engine.forward.seq2seq import both, encoded, rows_in_order, start_id, written_on
+from engine.forward.seq2seq import both, decode_step, encode_sources, rows_in_order, start_id
 from engine.generation.sequence import ScheduledChunk, SequenceState
 from engine.kv_cache.block_allocator import next_hash, root_hash
 from engine.kv_cache.encoder_decoder_cache import Seq2SeqCache, SourceCache
@@ -60,10 +60,10 @@ class Seq2SeqRunner:
         )
 
     def admit(self, row: SequenceState) -> None:
-        source, text = -(-row.num_prompt // BLOCK_TOKENS), -(-row.most // BLOCK_TOKENS)
+        source, text = -(-row.num_prompt // BLOCK_TOKENS), -(-row.max_tokens // BLOCK_TOKENS)
         if source + text > self.num_blocks:
             raise BadRow(
-                f"the row's {row.num_prompt} tokens and the {row.most} it may write need "
+                f"the row's {row.num_prompt} tokens and the {row.max_tokens} it may write need "
                 f"{source + text} "
                 f"blocks of keys and values; there are {self.num_blocks}"
             )
@@ -76,7 +76,9 @@ class Seq2SeqRunner:
 
     # ------------------------------------------------------------ who goes on
 
-    def turns(self, rows: Sequence[SequenceState], max_tokens: int) -> list[list[ScheduledChunk]]:
+    def schedule(
+        self, rows: Sequence[SequenceState], max_tokens: int
+    ) -> list[list[ScheduledChunk]]:
         """Those that write on, those whose sources are known, those whose sources are not."""
         on, known, new = list[ScheduledChunk](), list[ScheduledChunk](), list[ScheduledChunk]()
         left, full = max_tokens, False
@@ -96,24 +98,26 @@ class Seq2SeqRunner:
                 standing.append(own)
                 left -= row.num_prompt
         groups = [group for group in (on, known, new) if group]
-        return [[turn] for group in groups for turn in group] if self._exact else groups
+        return [[item] for group in groups for item in group] if self._exact else groups
 
     # ------------------------------------------------------------ the forward
 
     @torch.inference_mode()
-    def read(self, turns: Sequence[ScheduledChunk]) -> Tensor:
-        placed = {turn.row.slot: turn.row.placed for turn in turns if turn.row.placed is not None}
-        ordered = sorted((turn.row for turn in turns), key=lambda row: _rank(row, placed))
-        if turns[0].start:
+    def run(self, scheduled: Sequence[ScheduledChunk]) -> Tensor:
+        placed = {
+            item.row.slot: item.row.placed for item in scheduled if item.row.placed is not None
+        }
+        ordered = sorted((item.row for item in scheduled), key=lambda row: _rank(row, placed))
+        if scheduled[0].start:
             group = Seq2SeqCache.join(self._apart([row.key for row in ordered]))
             group = group.pick([row.key for row in ordered])
             self._groups.append(group)
             logits_RV = self._on(group, ordered, placed)
         else:
-            group, logits_RV = self._begun(ordered, placed)
+            group, logits_RV = self._start(ordered, placed)
             self._groups.append(group)
         places = {key: place for place, key in enumerate(group.keys)}
-        return logits_RV[[places[turn.row.key] for turn in turns]]
+        return logits_RV[[places[item.row.key] for item in scheduled]]
 
     def _on(
         self, group: Seq2SeqCache, rows: Sequence[SequenceState], placed: dict[int, Placed]
@@ -122,14 +126,14 @@ class Seq2SeqRunner:
         target = rows_in_order(self._base, last, [row.slot for row in rows])
         try:
             with self._sites.acting(plan_actions(target, placed)):
-                logits_RV = written_on(self._base, target, group)
+                logits_RV = decode_step(self._base, target, group)
         except BaseException:
-            group.undone()
+            group.undo()
             raise
-        group.advanced()
+        group.advance()
         return logits_RV
 
-    def _begun(
+    def _start(
         self, rows: Sequence[SequenceState], placed: dict[int, Placed]
     ) -> tuple[Seq2SeqCache, Tensor]:
         known = [self._known.find(self._admitted[row.key].name) for row in rows]
@@ -151,12 +155,12 @@ class Seq2SeqRunner:
     ) -> Tensor:
         source = rows_in_order(self._base, [row.ids for row in rows], [row.slot for row in rows])
         with self._sites.acting(plan_actions(source, placed)):
-            encoded_RLD = encoded(self._base, source)
+            encoded_RLD = encode_sources(self._base, source)
         starts = [[start_id(self._base)]] * len(rows)
         target = rows_in_order(self._base, starts, source.slots)
         with self._sites.acting(both(self._base, source, target, placed)):
-            logits_RV = written_on(self._base, target, group, encoded_RLD)
-        group.advanced()
+            logits_RV = decode_step(self._base, target, group, encoded_RLD)
+        group.advance()
         return logits_RV
 
     # ------------------------------------------------------------ rows together

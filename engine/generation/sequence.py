@@ -29,7 +29,7 @@ class SequenceState:
     ids: list[int]
     num_prompt: int
     #: how many tokens it may write
-    most: int
+    max_tokens: int
     sampler: RowSampler
     #: tokens of the prompt that were found read
     num_cached: int = 0
@@ -70,7 +70,9 @@ class SequenceRunner(Protocol):
         """Keep a place for what a row will have read. Raises BadRow where it could never end."""
         ...
 
-    def turns(self, rows: Sequence[SequenceState], max_tokens: int) -> list[list[ScheduledChunk]]:
+    def schedule(
+        self, rows: Sequence[SequenceState], max_tokens: int
+    ) -> list[list[ScheduledChunk]]:
         """Who goes on now, in groups of one forward each; `rows` are in order of rank.
 
         Rows that go on with what they wrote always do so where memory allows; of prompts all rows
@@ -78,7 +80,7 @@ class SequenceRunner(Protocol):
         """
         ...
 
-    def read(self, turns: Sequence[ScheduledChunk]) -> Tensor:
+    def run(self, scheduled: Sequence[ScheduledChunk]) -> Tensor:
         """One forward: logits [W, V] of those turns that write, in order.
 
         When it raises, nothing has changed.

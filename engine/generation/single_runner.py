@@ -35,26 +35,28 @@ class SingleRunner:
     def forget(self, key: int) -> None:
         self._caches.pop(key, None)
 
-    def turns(self, rows: Sequence[SequenceState], max_tokens: int) -> list[list[ScheduledChunk]]:
-        turns, left = [], max_tokens
+    def schedule(
+        self, rows: Sequence[SequenceState], max_tokens: int
+    ) -> list[list[ScheduledChunk]]:
+        scheduled, left = [], max_tokens
         for row in rows:
             start = len(row.ids) - 1 if row.num_written else 0
-            turn = ScheduledChunk(row=row, start=start, count=len(row.ids) - start)
-            prompt = 0 if row.num_written else turn.count
+            item = ScheduledChunk(row=row, start=start, count=len(row.ids) - start)
+            prompt = 0 if row.num_written else item.count
             # a prompt longer than what all may read is read all the same, with no other
             if prompt <= left or left == max_tokens:
                 left -= prompt
-                turns.append([turn])
-        return turns
+                scheduled.append([item])
+        return scheduled
 
     @torch.inference_mode()
-    def read(self, turns: Sequence[ScheduledChunk]) -> Tensor:
+    def run(self, scheduled: Sequence[ScheduledChunk]) -> Tensor:
         """Logits [1, V]."""
-        (turn,) = turns
-        row = turn.row
+        (item,) = scheduled
+        row = item.row
         placed = {} if row.placed is None else {row.slot: row.placed}
-        batch = make_batch(self._base, [Row(ids=row.ids[turn.start :], slot=row.slot)], placed)
-        batch = replace(batch, positions=batch.positions + turn.start)
+        batch = make_batch(self._base, [Row(ids=row.ids[item.start :], slot=row.slot)], placed)
+        batch = replace(batch, positions=batch.positions + item.start)
         with self._sites.acting(plan_actions(batch, placed)):
             hidden = self._base.forward(batch, cache=self._caches[row.key])
         return self._base.vocabulary(hidden[:, -1])

@@ -96,13 +96,13 @@ class BlockAllocator:
 
 def root_hash(digest: str, salt: str) -> bytes:
     """What the names of all blocks read under a version for one salt begin with."""
-    return _hashed(f"{len(digest)}:{digest}{salt}".encode())
+    return _hash(f"{len(digest)}:{digest}{salt}".encode())
 
 
 def next_hash(before: bytes, tokens: Sequence[int]) -> bytes:
     """The name of a block of `tokens` after the block named `before`."""
-    return _hashed(before + array("q", tokens).tobytes())
+    return _hash(before + array("q", tokens).tobytes())
 
 
-def _hashed(content: bytes) -> bytes:
+def _hash(content: bytes) -> bytes:
     return hashlib.blake2b(content, digest_size=_NAME_BYTES).digest()

@@ -31,34 +31,32 @@ class ChunkRun:
     begin: int
     end: int
     num_rows: int
-    reading: Chunk
+    chunk: Chunk
 
 
-def slot_mapping(readings: Sequence[Chunk]) -> NDArray[np.int64]:
+def slot_mapping(chunks: Sequence[Chunk]) -> NDArray[np.int64]:
     """Where in the pool each token's own key and value go, block after block."""
     found = []
-    for reading in readings:
-        for at in range(reading.start, reading.start + reading.count):
+    for chunk in chunks:
+        for at in range(chunk.start, chunk.start + chunk.count):
             block, place = divmod(at, BLOCK_TOKENS)
-            found.append(reading.blocks[block] * BLOCK_TOKENS + place)
+            found.append(chunk.blocks[block] * BLOCK_TOKENS + place)
     return np.array(found, np.int64)
 
 
-def chunk_runs(readings: Sequence[Chunk], begins: Sequence[int]) -> list[ChunkRun]:
+def chunk_runs(chunks: Sequence[Chunk], begins: Sequence[int]) -> list[ChunkRun]:
     """Neighbours of equal length that read from their start go through one call; rows with one
     token are in none.
     """
     found = []
-    for _, run in groupby(range(len(readings)), key=lambda i: _alike(readings[i], i)):
+    for _, run in groupby(range(len(chunks)), key=lambda i: _alike(chunks[i], i)):
         rows = list(run)
-        if readings[rows[0]].count > 1:
+        if chunks[rows[0]].count > 1:
             begin, end = begins[rows[0]], begins[rows[-1] + 1]
-            found.append(
-                ChunkRun(begin=begin, end=end, num_rows=len(rows), reading=readings[rows[0]])
-            )
+            found.append(ChunkRun(begin=begin, end=end, num_rows=len(rows), chunk=chunks[rows[0]]))
     return found
 
 
-def _alike(reading: Chunk, index: int) -> tuple[int, int]:
+def _alike(chunk: Chunk, index: int) -> tuple[int, int]:
     """The same for rows that one call attends; a row that is read on is like no other."""
-    return (reading.count, -1 if not reading.start else index)
+    return (chunk.count, -1 if not chunk.start else index)

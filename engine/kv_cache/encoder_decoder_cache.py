@@ -27,7 +27,7 @@ Layers = list[tuple[Tensor, Tensor]]
 class Seq2SeqCache:
     """Rows in order: `read[i]` tokens of row `keys[i]` are cached, over `sources[i]` of its source.
 
-    A forward over them lengthens the cache; `advanced` says that it succeeded, `undone` that not.
+    A forward over them lengthens the cache; `advance` says that it succeeded, `undo` that not.
     """
 
     keys: list[int]
@@ -43,7 +43,7 @@ class Seq2SeqCache:
         cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
         if known is not None:
             seen = zip(*known, strict=True)
-            cache = _cached([], [_stacked(pairs, max(sources), right=False) for pairs in seen])
+            cache = _make_cache([], [_stack(pairs, max(sources), right=False) for pairs in seen])
         return cls(keys=keys, read=[0] * len(keys), sources=sources, cache=cache)
 
     @classmethod
@@ -56,9 +56,9 @@ class Seq2SeqCache:
         seen = zip(*(part.seen for part in parts), strict=True)
         return cls(
             keys=[key for part in parts for key in part.keys], read=read, sources=sources,
-            cache=_cached(
-                [_stacked(pairs, max(read), right=True) for pairs in own],
-                [_stacked(pairs, max(sources), right=False) for pairs in seen],
+            cache=_make_cache(
+                [_stack(pairs, max(read), right=True) for pairs in own],
+                [_stack(pairs, max(sources), right=False) for pairs in seen],
             ),
         )  # fmt: skip
 
@@ -72,7 +72,7 @@ class Seq2SeqCache:
         end = max(self.read) - max(read)
         return Seq2SeqCache(
             keys=list(keys), read=read, sources=sources,
-            cache=_cached(
+            cache=_make_cache(
                 [_both(pair, lambda x: x[at, :, end:]) for pair in self.own],
                 [_both(pair, lambda x: x[at, :, : max(sources)]) for pair in self.seen],
             ),
@@ -105,12 +105,12 @@ class Seq2SeqCache:
         empty_R = width - 1 - torch.tensor(self.read, device=device)
         return (torch.arange(width, device=device) >= empty_R[:, None]).long()
 
-    def advanced(self) -> None:
+    def advance(self) -> None:
         self.read = [count + 1 for count in self.read]
 
-    def undone(self) -> None:
+    def undo(self) -> None:
         """Leave nothing of a forward that failed halfway."""
-        self.cache = _cached(
+        self.cache = _make_cache(
             [_both(pair, lambda x: x[:, :, : max(self.read)]) for pair in self.own], self.seen
         )
 
@@ -147,7 +147,7 @@ def _layers(cache: Any) -> Layers:
     return [(layer.keys, layer.values) for layer in cache.layers]
 
 
-def _cached(own: Sequence[tuple[Tensor, Tensor]], seen: Layers) -> EncoderDecoderCache:
+def _make_cache(own: Sequence[tuple[Tensor, Tensor]], seen: Layers) -> EncoderDecoderCache:
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())
     for index, (keys, values) in enumerate(own):
         cache.self_attention_cache.update(keys, values, index)
@@ -157,17 +157,17 @@ def _cached(own: Sequence[tuple[Tensor, Tensor]], seen: Layers) -> EncoderDecode
     return cache
 
 
-def _stacked(
+def _stack(
     pairs: Sequence[tuple[Tensor, Tensor]], width: int, *, right: bool
 ) -> tuple[Tensor, Tensor]:
     """Rows under each other in a rectangle of that width, at its right end or its left one."""
 
-    def widened(x: Tensor) -> Tensor:
+    def widen(x: Tensor) -> Tensor:
         empty = width - x.shape[2]
         return pad(x, (0, 0, empty, 0) if right else (0, 0, 0, empty))
 
     keys, values = zip(*pairs, strict=True)
-    return torch.cat([widened(x) for x in keys]), torch.cat([widened(x) for x in values])
+    return torch.cat([widen(x) for x in keys]), torch.cat([widen(x) for x in values])
 
 
 def _both(pair: tuple[Tensor, Tensor], change: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:

@@ -34,30 +34,30 @@ class PagedKVAttention:
         self,
         pool: KeyValuePool,
         places_T: Tensor,
-        looks: AttentionMetadata,
+        metadata: AttentionMetadata,
         looking: Tensor | None = None,
         whole: Sequence[ChunkRun] = (),
     ) -> None:
-        self._pool, self._places_T, self._looks = pool, places_T, looks
+        self._pool, self._places_T, self._looks = pool, places_T, metadata
         self._looking, self._whole = looking, whole
 
     @classmethod
-    def of(cls, pool: KeyValuePool, readings: Sequence[Chunk]) -> PagedKVAttention:
+    def of(cls, pool: KeyValuePool, chunks: Sequence[Chunk]) -> PagedKVAttention:
         """Of rows in stream order."""
-        begins = [0, *accumulate(reading.count for reading in readings)]
-        whole = [s for s in chunk_runs(readings, begins) if not s.reading.start]
+        begins = [0, *accumulate(chunk.count for chunk in chunks)]
+        whole = [s for s in chunk_runs(chunks, begins) if not s.chunk.start]
         inside = np.zeros(begins[-1], np.bool_)
-        for stretch in whole:
-            inside[stretch.begin : stretch.end] = True
-        rows_T = np.repeat(np.arange(len(readings)), [reading.count for reading in readings])
-        lengths_T = np.concatenate([1 + r.start + np.arange(r.count) for r in readings])
-        looks = AttentionMetadata(
-            tables_RB=_sent(pool, block_tables(readings)),
+        for run in whole:
+            inside[run.begin : run.end] = True
+        rows_T = np.repeat(np.arange(len(chunks)), [chunk.count for chunk in chunks])
+        lengths_T = np.concatenate([1 + r.start + np.arange(r.count) for r in chunks])
+        metadata = AttentionMetadata(
+            tables_RB=_sent(pool, block_tables(chunks)),
             rows_T=_sent(pool, rows_T[~inside].astype(np.int64)),
             lengths_T=_sent(pool, lengths_T[~inside].astype(np.int64)),
         )
         looking = _sent(pool, np.flatnonzero(~inside)) if whole else None
-        return cls(pool, _sent(pool, slot_mapping(readings)), looks, looking, whole)
+        return cls(pool, _sent(pool, slot_mapping(chunks)), metadata, looking, whole)
 
     def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [1, H, T, D], key and value [1, K, T, D]; answers [1, T, H, D]."""
@@ -69,10 +69,10 @@ class PagedKVAttention:
         if len(self._looking):
             asking_THD = query_THD.index_select(0, self._looking)
             out_THD.index_copy_(0, self._looking, self._look(layer, view, asking_THD))
-        for stretch in self._whole:
-            part = slice(stretch.begin, stretch.end)
+        for run in self._whole:
+            part = slice(run.begin, run.end)
             new = (query_THD[part], key_TKD[part], value_TKD[part])
-            out_THD[part] = view.along(stretch.num_rows, *new)
+            out_THD[part] = view.along(run.num_rows, *new)
         return out_THD[None]
 
     def _look(self, layer: int, view: View, query_THD: Tensor) -> Tensor:
@@ -83,11 +83,11 @@ class PagedKVAttention:
         )
 
 
-def block_tables(readings: Sequence[Chunk]) -> NDArray[np.int64]:
+def block_tables(chunks: Sequence[Chunk]) -> NDArray[np.int64]:
     """Every row's blocks in order, [R, B]; where a row has no more stands no block."""
-    table_RB = np.zeros((len(readings), max(len(r.blocks) for r in readings)), np.int64)
-    for row, reading in zip(table_RB, readings, strict=True):
-        row[: len(reading.blocks)] = reading.blocks
+    table_RB = np.zeros((len(chunks), max(len(r.blocks) for r in chunks)), np.int64)
+    for row, chunk in zip(table_RB, chunks, strict=True):
+        row[: len(chunk.blocks)] = chunk.blocks
     return table_RB
 
 

@@ -39,7 +39,7 @@ def paged_attention(
     query_THD: Tensor,
     keys: Tensor,
     values: Tensor,
-    looks: AttentionMetadata,
+    metadata: AttentionMetadata,
     *,
     scale: float,
     window: int | None,
@@ -54,9 +54,9 @@ def paged_attention(
     groups = heads // kv_heads
     out_THD = torch.empty((tokens, heads, width), dtype=query_THD.dtype, device=query_THD.device)
     _attend[(tokens, kv_heads)](
-        query_THD, keys, values, out_THD, looks.tables_RB, looks.rows_T, looks.lengths_T,
+        query_THD, keys, values, out_THD, metadata.tables_RB, metadata.rows_T, metadata.lengths_T,
         scale, *query_THD.stride()[:2], *keys.stride()[:3], *out_THD.stride()[:2],
-        looks.tables_RB.stride(0),
+        metadata.tables_RB.stride(0),
         WINDOW=window or 0, GROUPS=groups, GROUP_SIDE=_side(groups), N=block_tokens,
         WIDTH=width, WIDTH_SIDE=_side(width),
     )  # fmt: skip

@@ -28,10 +28,10 @@ def attention_autograd(
     query: Tensor, key: Tensor, value: Tensor, runs: Sequence[Run], scale: float, mask_of: MaskOf
 ) -> Tensor:
     """Each [1, H, T, D]; answers [1, T, H, D]."""
-    return cast(Tensor, _TaughtAttention.apply(query, key, value, runs, scale, mask_of))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _AttentionFunction.apply(query, key, value, runs, scale, mask_of))  # type: ignore[no-untyped-call]
 
 
-class _TaughtAttention(torch.autograd.Function):
+class _AttentionFunction(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,

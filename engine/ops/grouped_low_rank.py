@@ -63,7 +63,7 @@ class Span:
         if len(ranks) == 1:
             return None
         if ranks not in self._masks:
-            column_K = repeated(ranks, device)
+            column_K = repeat_indices(ranks, device)
             self._masks[ranks] = self._slots(device)[:, None] != column_K
         return self._masks[ranks]
 
@@ -77,7 +77,7 @@ class Span:
 
     def _slots(self, device: torch.device) -> Tensor:
         if self._slot_T is None:
-            self._slot_T = repeated(self.counts, device)
+            self._slot_T = repeat_indices(self.counts, device)
         return self._slot_T
 
 
@@ -100,7 +100,7 @@ class Block:
         """Of one slot, with nothing between its two products or beside them."""
         return len(self._ranks) == 1 and self._activation is None and self._down_bias_K is None
 
-    def taught(
+    def autograd(
         self, weight_IO: Tensor, bias_O: Tensor | None, x_TI: Tensor, dropout: KeyedDropout | None
     ) -> Tensor:
         """What a linear gives with a bare product added; gradients for the product alone."""
@@ -152,7 +152,7 @@ def _cat_biases(biases: Sequence[Tensor | None]) -> Tensor | None:
     return torch.cat(present) if present else None
 
 
-def repeated(counts: Sequence[int], device: torch.device) -> Tensor:
+def repeat_indices(counts: Sequence[int], device: torch.device) -> Tensor:
     """0 `counts[0]` times, 1 `counts[1]` times, …"""
     return torch.arange(len(counts), device=device).repeat_interleave(
         torch.tensor(counts, device=device), output_size=sum(counts)

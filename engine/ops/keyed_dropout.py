@@ -24,11 +24,11 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _BLOCK = 32
 
 
-class Draws:
+class DropoutStreams:
     """What one step of one training draws. Every `place` where something drops has its own."""
 
     def __init__(self, seed: int, step: int) -> None:
-        self._start = _mixed(_mixed(_words([seed])) + _words([step]))
+        self._start = _mix(_mix(_words([seed])) + _words([step]))
 
     def dropout(
         self, rate: float, place: int, keys: Sequence[int], counts: Sequence[int]
@@ -36,11 +36,11 @@ class Draws:
         """For rows of these keys, so many tokens each, end to end; None where nothing drops."""
         if rate <= 0:
             return None
-        rows_R = _mixed(_mixed(self._start + _words([place])) + _words(keys))
+        rows_R = _mix(_mix(self._start + _words([place])) + _words(keys))
         total = sum(counts)
         starts_R = np.cumsum([0, *counts[:-1]], dtype=np.uint64)
         position_T = np.arange(total, dtype=np.uint64) - np.repeat(starts_R, counts)
-        streams_T = _mixed(np.repeat(rows_R, counts) ^ (position_T * _FIRST))
+        streams_T = _mix(np.repeat(rows_R, counts) ^ (position_T * _FIRST))
         return KeyedDropout(rate, streams_T)
 
 
@@ -62,20 +62,20 @@ class KeyedDropout:
         assert len(like) == len(self._streams_T), "dropout was made for other tokens"
         mask_TK = self._mask_TK
         if mask_TK is None or self._next + width > mask_TK.shape[1]:
-            mask_TK = self._mask_TK = self._drawn(width, like)
+            mask_TK = self._mask_TK = self._draw_mask(width, like)
             self._next = 0
         start = self._next
         self._next += width
         return mask_TK[:, start : start + width]
 
-    def _drawn(self, width: int, like: Tensor) -> Tensor:
+    def _draw_mask(self, width: int, like: Tensor) -> Tensor:
         """A mask for at least so many columns: zero, or what keeps the mean."""
         num_words = max(_BLOCK, -(-width // 4))
         counters_W = np.arange(
             self._num_words + 1, self._num_words + 1 + num_words, dtype=np.uint64
         )
         self._num_words += num_words
-        bits_TW = _mixed(self._streams_T[:, None] + counters_W * _GOLDEN)
+        bits_TW = _mix(self._streams_T[:, None] + counters_W * _GOLDEN)
         kept_TK = torch.from_numpy(bits_TW.view(np.uint16) >= round(self._rate * 2**16))
         return kept_TK.to(like.device, like.dtype).div_(1 - self._rate)
 
@@ -84,7 +84,7 @@ def _words(numbers: Sequence[int]) -> Words:
     return np.array([number & _ALL for number in numbers], np.uint64)
 
 
-def _mixed(words: Words) -> Words:
+def _mix(words: Words) -> Words:
     """SplitMix64's output function: every bit of a word changes half of the others."""
     words = (words ^ (words >> np.uint64(30))) * _FIRST
     words = (words ^ (words >> np.uint64(27))) * _SECOND

@@ -23,10 +23,10 @@ def low_rank_autograd(
     mask_TK: Tensor | None,
 ) -> Tensor:
     """`x W + b + (x A * mask) B`; W and b get no gradient."""
-    return cast(Tensor, _TaughtLinear.apply(x_TI, weight_IO, bias_O, down_KI, up_KO, mask_TK))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _LowRankFunction.apply(x_TI, weight_IO, bias_O, down_KI, up_KO, mask_TK))  # type: ignore[no-untyped-call]
 
 
-class _TaughtLinear(torch.autograd.Function):
+class _LowRankFunction(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any,

@@ -63,7 +63,7 @@ def packed_attention(
         return kept.attend(int(module.layer_idx), view, query, key, value), None  # type: ignore[arg-type]
     runs = [(length, len(list(rows))) for length, rows in groupby(row_lengths)]
     if query.requires_grad:
-        return view.taught(query, key, value, runs), None
+        return view.autograd(query, key, value, runs), None
     streams = _split((query, key, value), [length * count for length, count in runs])
     parts = []
     for (_, count), *run in zip(runs, *streams, strict=True):
@@ -100,9 +100,9 @@ class View:
             return nn.functional.scaled_dot_product_attention(
                 query, key, value, is_causal=True, scale=self.scaling, enable_gqa=groups > 1
             )
-        return attended(query, key, value, self._mask(length, query.device), self.scaling)
+        return attend_to(query, key, value, self._mask(length, query.device), self.scaling)
 
-    def taught(self, query: Tensor, key: Tensor, value: Tensor, runs: Sequence[Run]) -> Tensor:
+    def autograd(self, query: Tensor, key: Tensor, value: Tensor, runs: Sequence[Run]) -> Tensor:
         """As `packed_attention`, with gradients."""
         groups, device = query.shape[1] // key.shape[1], query.device
         scale = query.shape[-1] ** -0.5 if self.scaling is None else self.scaling
@@ -122,7 +122,7 @@ class View:
         return inside if window is None else inside & (distance_LS.abs() < window)
 
 
-def attended(
+def attend_to(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float | None
 ) -> Tensor:
     """Query [N, H, L, D], key and value [N, K, S, D]; the mask tells or is added to scores."""

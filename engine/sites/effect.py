@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.ops.grouped_low_rank import Activation, Block, LowRank, Span
-from engine.sites.hooks import Dropout, Taught
+from engine.sites.hooks import Dropout, TrainedLinear
 from engine.sites.routes import Route, at_site
 
 
@@ -100,7 +100,7 @@ class EffectSpan:
         return any(part is not None for part in (self._block, self._gain_SO, self._shift_SO))
 
     @property
-    def taught(self) -> Taught | None:
+    def autograd(self) -> TrainedLinear | None:
         """One adapter's product and nothing else, over the whole stream."""
         vectors = (self._gain_SO, self._shift_SO, self._input_gain_SI)
         if self._block is None or any(vector is not None for vector in vectors):
@@ -112,7 +112,7 @@ class EffectSpan:
     ) -> Tensor:
         assert self._block is not None
         assert len(x_TI) == self._span.stop - self._span.start, "a slot that learns is alone"
-        return self._block.taught(weight_IO, bias_O, x_TI, dropout)
+        return self._block.autograd(weight_IO, bias_O, x_TI, dropout)
 
     def of(self, stream: Tensor) -> Tensor:
         """The stretch's tokens of a flattened stream: a view."""

@@ -22,7 +22,7 @@ from engine.ops.keyed_dropout import KeyedDropout
 Dropout = KeyedDropout
 #: of a linear's weight [I, O], its bias and what it gets, [T, I]: what it gives with gradients for
 #: what is learned there
-Taught = Callable[[Tensor, Tensor | None, Tensor, Dropout | None], Tensor]
+TrainedLinear = Callable[[Tensor, Tensor | None, Tensor, Dropout | None], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Action:
     before: Callable[[Tensor, Dropout | None], Tensor | None] | None = None
     after: Callable[[Tensor, Tensor, Dropout | None], None] | None = None
     #: while gradients are wanted, in place of the linear and of the other two
-    taught: Taught | None = None
+    autograd: TrainedLinear | None = None
 
 
 def bound(
@@ -49,11 +49,12 @@ def bound(
 
 
 def _bound(action: Action, dropout: Dropout) -> Action:
-    before, after, taught = action.before, action.after, action.taught
+    before, after, autograd = action.before, action.after, action.autograd
     return Action(
         before=before and (lambda given, _: before(given, dropout)),
         after=after and (lambda given, out, _: after(given, out, dropout)),
-        taught=taught and (lambda weight, bias, given, _: taught(weight, bias, given, dropout)),
+        autograd=autograd
+        and (lambda weight, bias, given, _: autograd(weight, bias, given, dropout)),
     )
 
 
@@ -100,8 +101,8 @@ class Sites:
             actions = self._actions.get(name)
             if not actions:
                 return stock(given, *more, **options)
-            if linear is not None and (taught := _taught(actions)) is not None:
-                return self._learning(linear, taught, given)
+            if linear is not None and (autograd := _only_autograd(actions)) is not None:
+                return self._run_autograd(linear, autograd, given)
             given = self._before(actions, given)
             out = stock(given, *more, **options)
             self._after(actions, given, out)
@@ -121,15 +122,15 @@ class Sites:
             if action.after is not None:
                 action.after(_flat(given), _flat(out), self._dropout)
 
-    def _learning(self, linear: nn.Module, taught: Taught, given: Tensor) -> Tensor:
+    def _run_autograd(self, linear: nn.Module, autograd: TrainedLinear, given: Tensor) -> Tensor:
         weight, bias = cast(Tensor, linear.weight), cast(Tensor | None, linear.bias)
         weight_IO = weight if isinstance(linear, Conv1D) else weight.T
-        return taught(weight_IO, bias, _flat(given), self._dropout).view(*given.shape[:-1], -1)
+        return autograd(weight_IO, bias, _flat(given), self._dropout).view(*given.shape[:-1], -1)
 
 
-def _taught(actions: Sequence[Action]) -> Taught | None:
+def _only_autograd(actions: Sequence[Action]) -> TrainedLinear | None:
     """What takes a linear's place: of one action alone, and only where it learns."""
-    return actions[0].taught if len(actions) == 1 and torch.is_grad_enabled() else None
+    return actions[0].autograd if len(actions) == 1 and torch.is_grad_enabled() else None
 
 
 def _flat(tensor: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from engine.sites.hooks import Action, Dropout, Taught
+from engine.sites.hooks import Action, Dropout, TrainedLinear
 
 
 class Stretched(Protocol):
@@ -28,7 +28,7 @@ class Stretched(Protocol):
     def scale_input(self, stream_TI: Tensor) -> Tensor: ...
 
     @property
-    def taught(self) -> Taught | None:
+    def autograd(self) -> TrainedLinear | None:
         """What takes the place of the linear while it learns, where that can be one step."""
         ...
 
@@ -53,7 +53,7 @@ def at_site(site: str, stretch: Stretched) -> dict[str, Action]:
         site: Action(
             before=before if stretch.changes_input else None,
             after=after if stretch.changes_output else None,
-            taught=stretch.taught,
+            autograd=stretch.autograd,
         )
     }
 

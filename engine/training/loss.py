@@ -14,12 +14,12 @@ from engine.adapters.adapter import Adapter
 from engine.adapters.resident import Placed, place
 from engine.forward.forward import acting_adapters, compute_head_logits, make_batch, plan_slot
 from engine.forward.prefix import Prefix
-from engine.forward.seq2seq import both, shifted, taught
+from engine.forward.seq2seq import both, decode_targets, shift_targets
 from engine.heads import find_head
 from engine.model.base import Base
 from engine.model.batch import Batch, unpack
 from engine.model.first_tokens import FirstTokens
-from engine.ops.keyed_dropout import Draws, KeyedDropout
+from engine.ops.keyed_dropout import DropoutStreams, KeyedDropout
 from engine.port import IGNORED, OpenTraining, Row, Train
 from engine.sites.hooks import Action, Sites
 
@@ -33,7 +33,7 @@ class _LaidOut(NamedTuple):
     batch: Batch
     keys: list[int]
     placed: dict[int, Placed]
-    draws: Draws
+    draws: DropoutStreams
 
 
 class StepLoss:
@@ -52,7 +52,7 @@ class StepLoss:
         head = self._head
         kind = find_head(head)
         if self._base.family.architecture == "seq2seq":
-            words = self._taught(targets, laid)
+            words = self._target_logits(targets, laid)
             return kind.loss(words, targets, laid.batch.lengths, head, self._spec.loss)
         if laid.placed[step.slot].head.writes:
             learned = [[t for t in row if t != IGNORED] for row in targets]
@@ -76,18 +76,18 @@ class StepLoss:
         rows = [_on_slot(step.rows[i], step.slot) for i in part]
         batch = make_batch(self._base, rows, placed)
         keys = [step.keys[part[i]] for i in batch.order]
-        return _LaidOut(batch, keys, placed, Draws(self._spec.seed, step.step))
+        return _LaidOut(batch, keys, placed, DropoutStreams(self._spec.seed, step.step))
 
-    def _taught(self, targets: list[Any], laid: _LaidOut) -> Tensor:
+    def _target_logits(self, targets: list[Any], laid: _LaidOut) -> Tensor:
         """Logits over the vocabulary for each token of the targets."""
         rate, draws = self._spec.dropout, laid.draws
-        target = shifted(self._base, targets, laid.batch.slots)
+        target = shift_targets(self._base, targets, laid.batch.slots)
         dropouts = (
             draws.dropout(rate, _ADAPTER, laid.keys, laid.batch.strides),
             draws.dropout(rate, _TARGET, laid.keys, target.strides),
         )
         with self._sites.acting(both(self._base, laid.batch, target, laid.placed, dropouts)):
-            return torch.cat(unpack(taught(self._base, laid.batch, target), target))
+            return torch.cat(unpack(decode_targets(self._base, laid.batch, target), target))
 
     def _answers(self, laid: _LaidOut) -> tuple[list[Tensor], list[int]]:
         """Of a head that reads: each row's logits and length, in the order of the step."""

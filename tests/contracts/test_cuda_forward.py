@@ -34,7 +34,7 @@ class Rerun:
     def __init__(self) -> None:
         self.num_recorded = 0
 
-    def record(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    def capture(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         self.num_recorded += 1
         return run
 
@@ -48,11 +48,11 @@ def on_device(
     def make(under_test: EngineUnderTest) -> Rerun:
         from engine.generation.cuda_forward import CudaForward
 
-        reader: Any = under_test.engine._writing._reader
-        own, recorder = reader._forwards, Rerun()
-        forwards = CudaForward(own._base, own._sites, reader._pool, recorder)
-        monkeypatch.setattr(reader, "_forwards", forwards)
-        return recorder
+        runner: Any = under_test.engine._writing._runner
+        own, capture = runner._forwards, Rerun()
+        forwards = CudaForward(own._base, own._sites, runner._pool, capture)
+        monkeypatch.setattr(runner, "_forwards", forwards)
+        return capture
 
     return make
 
@@ -62,12 +62,12 @@ def test_rows_of_adapters_and_the_bare_base_write_the_same(
     setting: Any, on_device: Callable[[EngineUnderTest], Rerun], family: str
 ) -> None:
     under_test, author, reference, digests = setting(family)
-    recorder = on_device(under_test)
+    capture = on_device(under_test)
     rows = [(ids, digest) for ids in (ROWS[1], LONG) for digest in digests]
     asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
     author.finish(max_tokens=30)
     check(author, reference, asked)
-    assert recorder.num_recorded
+    assert capture.num_recorded
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_rows_that_come_and_go_share_recordings(
     setting: Any, on_device: Callable[[EngineUnderTest], Rerun]
 ) -> None:
     under_test, author, reference, digests = setting("llama")
-    recorder = on_device(under_test)
+    capture = on_device(under_test)
     asked = []
     for number in range(12):
         ids, digest = ROWS[number % len(ROWS)], digests[number % len(digests)]
@@ -83,7 +83,7 @@ def test_rows_that_come_and_go_share_recordings(
         author.step(num_tokens=2)
     author.finish()
     check(author, reference, asked)
-    assert 0 < recorder.num_recorded <= 4
+    assert 0 < capture.num_recorded <= 4
 
 
 @pytest.mark.slow
@@ -92,7 +92,7 @@ def test_rows_that_come_and_go_at_random_write_what_they_write_alone(
     setting: Any, on_device: Callable[[EngineUnderTest], Rerun], seed: int
 ) -> None:
     under_test, author, reference, digests = setting("llama")
-    recorder, chance = on_device(under_test), random.Random(seed)
+    capture, chance = on_device(under_test), random.Random(seed)
     asked = []
     for _ in range(30):
         # two ranks and the bare base, now and then all gone: benches are cut to size and made anew
@@ -102,7 +102,7 @@ def test_rows_that_come_and_go_at_random_write_what_they_write_alone(
         author.step(num_tokens=chance.randint(1, 6))
     author.finish()
     check(author, reference, asked)
-    assert recorder.num_recorded
+    assert capture.num_recorded
 
 
 @pytest.mark.slow
@@ -131,8 +131,8 @@ def test_graphs_of_a_device_write_the_same(setting: Any, family: str) -> None:
     asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
     author.finish()
     check(author, reference, asked)
-    reader: Any = under_test.engine._writing._reader
-    assert reader._forwards.num_recordings
+    runner: Any = under_test.engine._writing._runner
+    assert runner._forwards.num_graphs
 
 
 def test_positions_that_follow_the_longest_row_are_not_recorded() -> None:

@@ -103,25 +103,25 @@ def test_a_row_waits_until_there_is_room_for_all_it_may_read(
     make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver("t5")
-    reader = driver.engine_under_test.engine._writing._reader
-    monkeypatch.setattr(reader, "num_blocks", 2)
+    runner = driver.engine_under_test.engine._writing._runner
+    monkeypatch.setattr(runner, "num_blocks", 2)
     driver.step(driver.begin(1, 0, 1), driver.begin(2, 2, 2))
     assert (driver.texts[1] != [], driver.texts[2]) == (True, [])
     driver.finish()
-    assert (driver.texts[2], reader.used_blocks) == (driver.alone(2, 2), 0)
+    assert (driver.texts[2], runner.used_blocks) == (driver.alone(2, 2), 0)
 
 
 def test_rows_as_wide_as_the_longest_among_them_stay_within_the_memory(
     make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver("t5")
-    reader = driver.engine_under_test.engine._writing._reader
-    monkeypatch.setattr(reader, "num_blocks", 7)
+    runner = driver.engine_under_test.engine._writing._runner
+    monkeypatch.setattr(runner, "num_blocks", 7)
     # alone they need 3, 2 and 2 blocks, together three times the 3 of the longest
     wide = port.StartSequence(key=1, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
     driver.step(wide, driver.begin(2, 2, 0), driver.begin(3, 2, 2))
     assert (driver.texts[1] != [], driver.texts[2] != [], driver.texts[3]) == (True, True, [])
-    assert reader.used_blocks == 6
+    assert runner.used_blocks == 6
     driver.finish()
     assert driver.texts[3] == driver.alone(2, 2)
 
@@ -130,7 +130,7 @@ def test_nobody_overtakes_a_row_that_waits_for_room(
     make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver("t5")
-    monkeypatch.setattr(driver.engine_under_test.engine._writing._reader, "num_blocks", 4)
+    monkeypatch.setattr(driver.engine_under_test.engine._writing._runner, "num_blocks", 4)
     wide = port.StartSequence(key=2, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
     driver.step(driver.begin(1, 2, 1), wide, driver.begin(3, 2, 2))
     assert (driver.texts[1] != [], driver.texts[2], driver.texts[3]) == (True, [], [])
@@ -142,7 +142,7 @@ def test_a_row_that_could_never_have_room_is_refused(
     make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver("t5")
-    monkeypatch.setattr(driver.engine_under_test.engine._writing._reader, "num_blocks", 1)
+    monkeypatch.setattr(driver.engine_under_test.engine._writing._runner, "num_blocks", 1)
     (row,) = driver.engine_under_test.ask(port.Generate(begin=[driver.begin(1, 0, 0)])).rows
     assert isinstance(row, port.Failure)
     assert "need 2 blocks of keys and values; there are 1" in row.message
@@ -154,7 +154,7 @@ def test_a_forward_that_fails_halfway_leaves_nothing_behind(
 ) -> None:
     driver = make_driver(family)
     driver.step(driver.begin(1, 0, 1), driver.begin(2, 2, 2))
-    real, failed = seq2seq_runner.written_on, list[int]()
+    real, failed = seq2seq_runner.decode_step, list[int]()
 
     def once(base: Any, target: Any, group: Any, *encoded: Any) -> torch.Tensor:
         logits = real(base, target, group, *encoded)
@@ -163,7 +163,7 @@ def test_a_forward_that_fails_halfway_leaves_nothing_behind(
             raise RuntimeError("the last layer failed")
         return logits
 
-    monkeypatch.setattr(seq2seq_runner, "written_on", once)
+    monkeypatch.setattr(seq2seq_runner, "decode_step", once)
     driver.finish()
     assert (driver.texts[1], driver.texts[2]) == (driver.alone(0, 1), driver.alone(2, 2))
 

@@ -26,8 +26,8 @@ LONG = [3 + (7 * i * i + i) % 110 for i in range(37)]
 
 
 def bytes_of(under_test: EngineUnderTest, num_blocks: int) -> int:
-    reader: Any = under_test.engine._writing._reader
-    return int(reader._pool.block_bytes) * num_blocks
+    runner: Any = under_test.engine._writing._runner
+    return int(runner._pool.block_bytes) * num_blocks
 
 
 def used(under_test: EngineUnderTest) -> int:
@@ -211,8 +211,8 @@ def test_a_forward_that_fails_leaves_its_neighbours_text_alone(
     setting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_test, author, reference, digests = setting("llama")
-    reader: Any = under_test.engine._writing._reader
-    whole, fatal = reader.read, [0]
+    runner: Any = under_test.engine._writing._runner
+    whole, fatal = runner.run, [0]
 
     def read(turns: Any) -> Any:
         logits = whole(turns)
@@ -222,7 +222,7 @@ def test_a_forward_that_fails_leaves_its_neighbours_text_alone(
 
     asked = [(author.begin(ids, digests[1], LENGTH), ids, digests[1]) for ids in ROWS]
     author.step()
-    monkeypatch.setattr(reader, "read", read)
+    monkeypatch.setattr(runner, "run", read)
     fatal[0] = asked[1][0]
     author.finish()
     assert list(author.failures) == [fatal[0]]

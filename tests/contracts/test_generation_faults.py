@@ -24,8 +24,8 @@ def test_a_row_is_not_to_blame_where_memory_runs_out(
     make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ) -> None:
     under_test = make_engine("llama")
-    reader: Any = under_test.engine._writing._reader
-    monkeypatch.setattr(reader, "read", Mock(side_effect=error))
+    runner: Any = under_test.engine._writing._runner
+    monkeypatch.setattr(runner, "run", Mock(side_effect=error))
     author = StepGenerator(under_test, {})
     key = author.begin(ROWS[0], None, 3)
     author.step()
@@ -36,9 +36,9 @@ def test_a_lost_device_ends_the_engine_and_fails_no_row(
     make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_test = make_engine("llama")
-    reader: Any = under_test.engine._writing._reader
+    runner: Any = under_test.engine._writing._runner
     lost = RuntimeError("CUDA error: unspecified launch failure")
-    monkeypatch.setattr(reader, "read", Mock(side_effect=lost))
+    monkeypatch.setattr(runner, "run", Mock(side_effect=lost))
     author = StepGenerator(under_test, {})
     author.begin(ROWS[0], None, 3)
     with pytest.raises(RuntimeError, match="CUDA error"):

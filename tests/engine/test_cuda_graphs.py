@@ -30,11 +30,11 @@ SITES = ("layers.0.q_proj", "layers.1.q_proj")
 class StoredRecording:
     """Keeps what a recording keeps, and computes nothing."""
 
-    def __init__(self, *_: Any, benches: Sequence[Any], actions: Any, **__: Any) -> None:
-        self.benches, self.actions = benches, actions
+    def __init__(self, *_: Any, groups: Sequence[Any], actions: Any, **__: Any) -> None:
+        self.groups, self.actions = groups, actions
 
-    def record(self, recorder: Any, tokens: Any) -> None:
-        recorder.record(lambda: torch.zeros(1))
+    def capture(self, capture: Any, tokens: Any) -> None:
+        capture.capture(lambda: torch.zeros(1))
 
 
 class Rows:
@@ -65,37 +65,37 @@ class Rows:
         if not self.placed:
             self.forwards.clear()
             return None
-        seats = self.forwards._seating.seats(self.placed)
-        turns = [SimpleNamespace(row=SimpleNamespace(ids=[1]), start=0) for _ in self.placed]
-        own = [seats[slot] for slot in self.placed]
-        readings = [Chunk(blocks=[1], start=0, count=1)] * len(turns)
-        recording: Any = self.forwards._recorded(turns, readings, own)[0]  # type: ignore[arg-type]
-        benches = [bench for bench, _ in self.forwards._seating.taken(own)]
-        if recording is not None:
-            self._check(recording, benches)
-        return recording
+        lanes = self.forwards._persistent.assign_lanes(self.placed)
+        scheduled = [SimpleNamespace(row=SimpleNamespace(ids=[1]), start=0) for _ in self.placed]
+        own = [lanes[slot] for slot in self.placed]
+        chunks = [Chunk(blocks=[1], start=0, count=1)] * len(scheduled)
+        graph: Any = self.forwards._find_graph(scheduled, chunks, own)[0]  # type: ignore[arg-type]
+        groups = [group for group, _ in self.forwards._persistent.lanes_by_group(own)]
+        if graph is not None:
+            self._check(graph, groups)
+        return graph
 
-    def _check(self, recording: StoredRecording, benches: Sequence[Any]) -> None:
-        assert list(recording.benches) == list(benches)
-        now = cuda_forward._merged(benches)
-        assert recording.actions.keys() == now.keys()
+    def _check(self, graph: StoredRecording, groups: Sequence[Any]) -> None:
+        assert list(graph.groups) == list(groups)
+        now = cuda_forward._merge_actions(groups)
+        assert graph.actions.keys() == now.keys()
         for path, actions in now.items():
-            assert all(a is b for a, b in zip(recording.actions[path], actions, strict=True))
-        for bench in benches:
-            for slot, placed in bench.seats:
+            assert all(a is b for a, b in zip(graph.actions[path], actions, strict=True))
+        for group in groups:
+            for slot, placed in group.lanes:
                 if self.placed.get(slot) is placed:
-                    self._check_weights(bench, placed)
+                    self._check_weights(group, placed)
 
     @staticmethod
-    def _check_weights(bench: Any, placed: Placed) -> None:
+    def _check_weights(group: Any, placed: Placed) -> None:
         """The copy that the recording reads holds this adapter's own numbers in its own seat."""
-        _, chunk = bench._layout
-        seat = next(n for n, (_, its) in enumerate(bench.seats) if its is placed)
+        _, chunk = group._layout
+        lane = next(n for n, (_, its) in enumerate(group.lanes) if its is placed)
         for site, effect in placed.effects.items():
             assert effect.product is not None
-            block = chunk._stretches[site]._block
-            start = sum(block._ranks[:seat])
-            copied = block._down_KI[start : start + block._ranks[seat]]
+            block = chunk._effect_spans[site]._block
+            start = sum(block._ranks[:lane])
+            copied = block._down_KI[start : start + block._ranks[lane]]
             assert torch.equal(copied, effect.product.down_KI)
 
 
@@ -109,8 +109,8 @@ def stored() -> Iterator[None]:
 def rows(record: Callable[[Any], Any] = lambda run: run) -> Rows:
     base: Any = SimpleNamespace(model=SimpleNamespace(config=SimpleNamespace()))
     pool: Any = SimpleNamespace(device=torch.device("cpu"))
-    recorder: Any = SimpleNamespace(record=record)
-    return Rows(CudaForward(base, None, pool, recorder))  # type: ignore[arg-type]
+    capture: Any = SimpleNamespace(capture=record)
+    return Rows(CudaForward(base, None, pool, capture))  # type: ignore[arg-type]
 
 
 ARRIVE = st.tuples(
@@ -165,11 +165,11 @@ def test_recordings_and_sightings_go_with_the_adapters_they_were_for() -> None:
         table.arrive(rank, "lora")
         for _ in range(4):
             table.forward()
-        assert table.forwards.num_recordings == 1
+        assert table.forwards.num_graphs == 1
         table.placed.clear()
     table.forwards.clear()
-    assert not table.forwards._recordings
-    assert not table.forwards._sightings
+    assert not table.forwards._graphs
+    assert not table.forwards._times_seen
 
 
 def test_a_base_that_cannot_be_recorded_is_launched_for_ever_after(
@@ -186,7 +186,7 @@ def test_a_base_that_cannot_be_recorded_is_launched_for_ever_after(
     for _ in range(3):
         assert table.forward() is None
     assert len(attempts) == 1
-    assert table.forwards._recorder is None
+    assert table.forwards._capture is None
     assert "not permitted" in caplog.text
 
 
@@ -218,10 +218,10 @@ def test_a_capture_that_fails_on_a_device_that_is_well_is_no_lost_device(
 ) -> None:
     FakeCuda(monkeypatch, is_lost=False)
     with pytest.raises(CaptureFailed, match="not permitted"):
-        CudaGraphCapture().record(lambda: torch.zeros(1))
+        CudaGraphCapture().capture(lambda: torch.zeros(1))
 
 
 def test_a_device_lost_while_capturing_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     FakeCuda(monkeypatch, is_lost=True)
     with pytest.raises(RuntimeError, match="illegal memory access"):
-        CudaGraphCapture().record(lambda: torch.zeros(1))
+        CudaGraphCapture().capture(lambda: torch.zeros(1))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.ops.keyed_dropout import Draws, KeyedDropout
+from engine.ops.keyed_dropout import DropoutStreams, KeyedDropout
 
 KEYS, COUNTS = [4, 9, 2], [3, 5, 2]
 
@@ -20,7 +20,7 @@ def made(
     keys: list[int] = KEYS,
     counts: list[int] = COUNTS,
 ) -> KeyedDropout:
-    dropout = Draws(seed, step).dropout(rate, place, keys, counts)
+    dropout = DropoutStreams(seed, step).dropout(rate, place, keys, counts)
     assert dropout is not None
     return dropout
 
@@ -77,7 +77,7 @@ def test_tokens_columns_and_calls_are_not_alike() -> None:
 
 
 def test_without_a_rate_nothing_drops() -> None:
-    assert Draws(1, 1).dropout(0.0, 0, KEYS, COUNTS) is None
+    assert DropoutStreams(1, 1).dropout(0.0, 0, KEYS, COUNTS) is None
 
 
 def test_tokens_it_was_not_made_for_are_an_error() -> None:

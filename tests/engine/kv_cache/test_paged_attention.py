@@ -30,10 +30,12 @@ def test_every_token_sees_its_own_rows_tokens_and_no_others(
     keys, values = torch.randn(2, BLOCKS, TOKENS, kv_heads, width)
     table_RB = torch.randperm(BLOCKS)[:12].view(3, 4)
     rows, lengths = [0, 0, 1, 2, 2], [1, 17, 33, 63, 64]
-    looks = interpreted.AttentionMetadata(
+    metadata = interpreted.AttentionMetadata(
         tables_RB=table_RB, rows_T=torch.tensor(rows), lengths_T=torch.tensor(lengths)
     )
-    out_THD = interpreted.paged_attention(query_THD, keys, values, looks, scale=0.3, window=window)
+    out_THD = interpreted.paged_attention(
+        query_THD, keys, values, metadata, scale=0.3, window=window
+    )
     for token, (row, length) in enumerate(zip(rows, lengths, strict=True)):
         seen = [looked_at(pool, table_RB[row], length, window) for pool in (keys, values)]
         expected = torch.nn.functional.scaled_dot_product_attention(
@@ -48,10 +50,10 @@ def test_numbers_that_are_none_where_a_token_may_not_look_do_not_reach_it(
 ) -> None:
     keys, values = torch.full((2, 3, TOKENS, 1, 16), torch.nan)
     keys[1, :5], values[1, :5] = 1.0, 2.0
-    looks = interpreted.AttentionMetadata(
+    metadata = interpreted.AttentionMetadata(
         tables_RB=torch.tensor([[1, 2]]), rows_T=torch.tensor([0]), lengths_T=torch.tensor([5])
     )
     out_THD = interpreted.paged_attention(
-        torch.ones(1, 1, 16), keys, values, looks, scale=1.0, window=None
+        torch.ones(1, 1, 16), keys, values, metadata, scale=1.0, window=None
     )
     assert torch.equal(out_THD, torch.full((1, 1, 16), 2.0))
