@@ -57,7 +57,13 @@ class RunningSequence:
         output = self.entry.output
         if output is None or self.entry.future.done():
             return False
-        if not output.on_tokens(result) or self.finish:
+        try:
+            stopped = output.on_tokens(result)
+        except Exception as error:  # noqa: BLE001
+            # output that cannot be processed ends its own sequence, and no other
+            self.entry.future.set_exception(error)
+            return False
+        if not stopped or self.finish:
             return False
         self.finish = _STOP
         return True
@@ -95,9 +101,13 @@ class RunningSequence:
         if self.entry.future.done():
             return
         [row] = answer.rows
-        if self.entry.output is not None and isinstance(row, SequenceOutput | Failure):
-            self.entry.output.finish(row)
-        self.entry.future.set_result(answer)
+        try:
+            if self.entry.output is not None and isinstance(row, SequenceOutput | Failure):
+                self.entry.output.finish(row)
+        except Exception as error:  # noqa: BLE001 as above
+            self.entry.future.set_exception(error)
+        else:
+            self.entry.future.set_result(answer)
 
     @property
     def queue_s(self) -> float:

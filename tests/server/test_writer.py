@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from engine.errors import EngineGone, OutOfMemory
-from engine.port import FreeSequences, Generate, SequenceOutput
+from engine.port import Failure, FreeSequences, Generate, SequenceOutput
 from engine.testing.fake_engine import FakeEngine
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.generation_loop import GenerationLoop
@@ -124,6 +124,39 @@ async def test_a_release_that_fails_stops_nobody_elses_text(tmp_path: Path) -> N
         assert len((await staying).rows) == 1
     assert desk.writer.running_labels == set()
     assert desk.slots.num_leases == 0
+
+
+class Faulty:
+    """An output processor with a bug in one of its methods."""
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+
+    def on_tokens(self, output: SequenceOutput) -> bool:
+        if self._method == "on_tokens":
+            raise ValueError("a bug")
+        return False
+
+    def finish(self, result: SequenceOutput | Failure) -> None:
+        if self._method == "finish":
+            raise ValueError("a bug")
+
+
+@pytest.mark.parametrize("method", ["on_tokens", "finish"])
+async def test_output_that_cannot_be_processed_ends_its_own_sequence_alone(
+    tmp_path: Path, method: str
+) -> None:
+    desk = Desk(tmp_path)
+    lease = await desk.draft()
+    failing = desk.write(lease, 9, 9, output=Faulty(method))
+    others = [desk.write(lease, 8, 8), desk.write(lease, 7, 7)]
+    async with asyncio.timeout(2):
+        with pytest.raises(ValueError, match="a bug"):
+            await failing
+        assert [len((await other).rows[0].ids) for other in others] == [8, 7]
+    await between(lambda: not desk.writer.texts)
+    lease.release()
+    desk.assert_nothing_left()
 
 
 async def test_a_fault_of_our_own_ends_every_text_and_the_writer_writes_on_after_it(
