@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from engine.port import EngineInfo
 from server.auth.caller import Caller
 from server.config import Settings
+from server.dispatch.batch_scheduler import BatchLimits
 from server.dispatch.generation_scheduler import GenerationLimits
 from server.dispatch.request_queue import QueueLimits
-from server.dispatch.scheduler import BatchLimits
 from server.errors import BadCall, TooManyInputs
 from trainer.sandbox.limits import ChildLimits
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 
 from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import EnginePort, Predict, Predicted, Result, Row
+from server.dispatch.batch_scheduler import BatchLimits, decide
 from server.dispatch.entry import Answer, Entry
 from server.dispatch.request_queue import RequestQueue
 from server.dispatch.residency import Residency
-from server.dispatch.scheduler import BatchLimits, decide
 from server.dispatch.slots import Placement, SlotTable
 from server.errors import DeadlinePassed, Stale
 from server.observers import BatchObserver

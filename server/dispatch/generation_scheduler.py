@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from server.dispatch.batch_scheduler import band
 from server.dispatch.entry import Entry
 from server.dispatch.request_queue import RequestQueue
-from server.dispatch.scheduler import band
 from server.dispatch.sequence import RunningSequence
 from server.dispatch.slots import SlotTable
 

@@ -12,11 +12,11 @@ from prometheus_client import CollectorRegistry
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine import port
+from server.dispatch.batch_scheduler import BatchLimits
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.request_queue import QueueLimits, RequestQueue
 from server.dispatch.residency import Residency, ResidentLease
-from server.dispatch.scheduler import BatchLimits
 from server.dispatch.slots import SlotTable
 from server.metrics.metrics import Metrics
 from tests.server.build import HeldEngine, publish

@@ -18,6 +18,7 @@ from trainer.engine_client import IN_FLIGHT, EngineSession, await_result
 from trainer.errors import Paused, Stopping, TrainingDiverged
 from trainer.evaluation.activations import fill
 from trainer.evaluation.evaluate import dev_score, evaluate
+from trainer.training.early_stopping import count_stale_epochs, is_best, should_stop
 from trainer.training.loop_state import Epoch, LoopState
 from trainer.training.run_config import RunConfig
 
@@ -82,7 +83,7 @@ class Training:
 
     def _epochs(self) -> None:
         goes_on = True
-        while goes_on and not self.run_config.is_over(self._state):
+        while goes_on and not should_stop(self._state, self.run_config.settings):
             self._fill(len(self._state.epochs))
             self._epoch()
             self._state = self._judged(self._state)
@@ -106,9 +107,8 @@ class Training:
         head = self.run_config.head
         dev = evaluate(self.session, self.run_config.dev, head, self.slot)
         score = dev_score(head, dev, loss)
-        # what is still frozen has not moved: such weights are no version of the adapter
         is_whole = self.run_config.frozen_below(len(state.epochs)) is None
-        better = is_whole and (state.best is None or score > state.best)
+        better = is_best(score, state, is_whole=is_whole)
         if better:
             self.session.call(Snapshot(slot=self.slot), Done)
         epoch = Epoch(
@@ -123,7 +123,7 @@ class Training:
             begun,
             epochs=(*state.epochs, epoch),
             best=score if better else state.best,
-            stale=0 if better or not is_whole else state.stale + 1,
+            stale=count_stale_epochs(state, improved=better, is_whole=is_whole),
         )
 
     def _epoch(self) -> None:

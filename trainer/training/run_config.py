@@ -9,7 +9,6 @@ from trainer.dataset.batches import num_batches
 from trainer.heads.encoded import EncodedRow
 from trainer.settings.schedule import Schedule
 from trainer.settings.settings import TrainingSettings
-from trainer.training.loop_state import LoopState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,11 +32,6 @@ class RunConfig:
     @property
     def steps_per_epoch(self) -> int:
         return num_batches(len(self.train), self.settings.batch_rows)
-
-    def is_over(self, state: LoopState) -> bool:
-        """Whether a run has nothing left to do, or hopes for nothing any more."""
-        is_stale = state.stale >= self.settings.patience
-        return is_stale or len(state.epochs) >= self.settings.epochs
 
     @property
     def num_steps(self) -> int:

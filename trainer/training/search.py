@@ -12,6 +12,7 @@ from trainer.errors import TrainingDiverged
 from trainer.jobs.events import EmitEvent
 from trainer.jobs.values import JobSpec
 from trainer.recipe.search_space import differences
+from trainer.training.early_stopping import should_stop
 from trainer.training.loop_state import Epoch, LoopState
 from trainer.training.run_config import RunConfig
 from trainer.training.run_result import RunResult, best_run
@@ -145,7 +146,7 @@ class _Halved:
             self.trial.report(best, number)
             is_poor = self.trial.should_prune()
         self._num_reported = len(state.epochs)
-        self.is_pruned = is_poor and not self.run_config.is_over(state)
+        self.is_pruned = is_poor and not should_stop(state, self.run_config.settings)
         return not self.is_pruned
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.dispatch.scheduler import BatchLimits, decide
+from server.dispatch.batch_scheduler import BatchLimits, decide
 
 LIMITS = BatchLimits(max_tokens=100, max_rows=8, ahead_tokens=10, num_slots=2, slot_bytes=1000)
 
