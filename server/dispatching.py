@@ -17,7 +17,7 @@ from server.dispatch.generation_loop import GenerationLoop
 from server.dispatch.request_queue import RequestQueue
 from server.dispatch.residency import Residency
 from server.dispatch.slots import SlotTable
-from server.metrics.generation_metrics import WritingMetrics
+from server.metrics.generation_metrics import GenerationMetrics
 from server.metrics.live_metrics import Live
 from server.metrics.metrics import Metrics
 from trainer.worker import Worker
@@ -27,13 +27,13 @@ from trainer.worker import Worker
 class Dispatch:
     """The way from a row to a batch."""
 
-    room: RequestQueue
-    writing_room: RequestQueue
+    queue: RequestQueue
+    generation_queue: RequestQueue
     slots: SlotTable
     residency: Residency
     compositions: Compositions
     batcher: Batcher
-    writer: GenerationLoop
+    generation_loop: GenerationLoop
 
 
 def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics) -> Dispatch:
@@ -42,50 +42,50 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
     residency = Residency(
         port=port, files=data.registry.files, host_bytes=settings.host_bytes, observer=metrics
     )
-    room = RequestQueue(limits.queue_limits(settings))
-    writing_room = RequestQueue(limits.queue_limits(settings))
+    queue = RequestQueue(limits.queue_limits(settings))
+    generation_queue = RequestQueue(limits.queue_limits(settings))
     slots = SlotTable(num_slots, settings.slot_bytes)
     batcher = Batcher(
         port=port,
         residency=residency,
-        room=room,
+        queue=queue,
         slots=slots,
         limits=limits.batch_limits(settings, num_slots),
         observer=metrics,
     )
-    writer = GenerationLoop(
+    generation_loop = GenerationLoop(
         port=port,
         residency=residency,
-        room=writing_room,
+        queue=generation_queue,
         slots=slots,
         batcher=batcher,
-        limits=limits.writer_limits(settings, port.info, num_slots),
-        observer=WritingMetrics(metrics.registry, metrics),
+        limits=limits.generation_limits(settings, port.info, num_slots),
+        observer=GenerationMetrics(metrics.registry, metrics),
     )
     compositions = Compositions(port=port, residency=residency, forget=slots.forget)
     return Dispatch(
-        room=room, writing_room=writing_room, slots=slots, residency=residency,
-        compositions=compositions, batcher=batcher, writer=writer,
+        queue=queue, generation_queue=generation_queue, slots=slots, residency=residency,
+        compositions=compositions, batcher=batcher, generation_loop=generation_loop,
     )  # fmt: skip
 
 
 def live_of(port: EnginePort, dispatch: Dispatch, worker: Worker) -> Callable[[], Live]:
-    rooms = (dispatch.room, dispatch.writing_room)
+    queues = (dispatch.queue, dispatch.generation_queue)
 
     def live() -> Live:
         return Live(
-            queue_rows=sum(room.num_rows for room in rooms),
-            queue_tokens=sum(room.num_tokens for room in rooms),
+            queue_rows=sum(queue.num_rows for queue in queues),
+            queue_tokens=sum(queue.num_tokens for queue in queues),
             slots_used=len(dispatch.slots.placed),
             slots_capacity=port.info.num_slots - 1,
             loaded_adapters=dispatch.residency.num_resident,
             loaded_bytes=dispatch.residency.num_bytes,
             engine_generation=port.generation,
-            running=dispatch.batcher.running_labels | dispatch.writer.running_labels,
-            waiting={entry.label for room in rooms for entry in room.entries if entry.label},
-            texts_running=len(dispatch.writer.texts),
-            texts_waiting=dispatch.writing_room.num_rows,
-            kv_cache_usage=dispatch.writer.share_held,
+            running=dispatch.batcher.running_labels | dispatch.generation_loop.running_labels,
+            waiting={entry.label for queue in queues for entry in queue.entries if entry.label},
+            num_running=len(dispatch.generation_loop.sequences),
+            num_waiting=dispatch.generation_queue.num_rows,
+            kv_cache_usage=dispatch.generation_loop.share_held,
             trainer_up=worker.problem is None,
             trainer_failures=worker.num_failures,
         )

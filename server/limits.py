@@ -143,7 +143,7 @@ def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:
     )
 
 
-def writer_limits(settings: Settings, info: EngineInfo, num_slots: int) -> GenerationLimits:
+def generation_limits(settings: Settings, info: EngineInfo, num_slots: int) -> GenerationLimits:
     return GenerationLimits(
         max_rows=settings.max_batch_rows,
         max_tokens=settings.max_batch_tokens,

@@ -120,8 +120,8 @@ class Server:
         for watch in self._watches:
             watch.cancel()
         if self._parts is not None:
-            self._parts.dispatch.room.close()
-            self._parts.dispatch.writer.close()
+            self._parts.dispatch.queue.close()
+            self._parts.dispatch.generation_loop.close()
         if self._grpc is not None:
             await self._grpc.stop(0)
         await asyncio.gather(*(listener.finish(at_once=True) for listener in self._listeners))

@@ -1,6 +1,6 @@
-"""What the server reports of its work, in plain numbers: one Protocol for each part that reports.
+"""Protocols through which the parts of the server report their work, in plain numbers.
 
-The metrics implement them; nothing that reports imports the metrics.
+`server/metrics` implements them; a part that reports does not import the metrics.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Protocol
 class LoadObserver(Protocol):
     """Loads of adapters into host memory."""
 
-    def loaded(self, seconds: float) -> None: ...
-    def load_failed(self) -> None: ...
+    def observe_load(self, seconds: float) -> None: ...
+    def observe_load_failure(self) -> None: ...
 
 
 class BatchObserver(Protocol):
-    """Forwards, and how long their rows were queued."""
+    """Forwards, and how long their entries were queued."""
 
-    def batch(
+    def observe_batch(
         self,
         *,
         num_rows: int,
@@ -27,28 +27,30 @@ class BatchObserver(Protocol):
         num_placed: int,
         num_swapped: int,
     ) -> None: ...
-    def queued(self, seconds: float) -> None: ...
+    def observe_queue_time(self, seconds: float) -> None: ...
 
 
 class GenerationObserver(BatchObserver, Protocol):
     """Forwards and the sequences that they generate."""
 
-    def began_writing(self, *, after_s: float, num_prompt: int, num_cached: int) -> None:
-        """The first token of a sequence, so long after it was admitted."""
+    def observe_first_token(self, *, after_s: float, num_prompt: int, num_cached: int) -> None:
+        """The first token of a sequence came `after_s` seconds after its admission."""
         ...
 
-    def wrote(self, *, num_tokens: int, after_s: float | None) -> None:
-        """More tokens, with the time for each since the one before; the first have none before."""
+    def observe_tokens(self, *, num_tokens: int, after_s: float | None) -> None:
+        """A step generated tokens, each `after_s` after the one before; None for the first step."""
         ...
 
-    def ended(self, *, reason: str) -> None:
+    def observe_finish(self, *, reason: str) -> None:
         """`reason` is why the sequence ended: stop, length, or what went wrong."""
         ...
 
 
 class PredictObserver(Protocol):
-    """Calls of tasks."""
+    """Predict and generation calls, by task."""
 
-    def predicted(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None: ...
-    def task_ended(self, *, tenant: str, task: str, code: str, seconds: float) -> None: ...
-    def row_failed(self, code: str) -> None: ...
+    def observe_predict(
+        self, *, tenant: str, task: str, num_inputs: int, num_tokens: int
+    ) -> None: ...
+    def observe_task_call(self, *, tenant: str, task: str, code: str, seconds: float) -> None: ...
+    def observe_row_error(self, code: str) -> None: ...

@@ -1,6 +1,6 @@
-"""Which entries go into the next forward: a pure function of queue, slots, limits and clock.
+"""Chooses the entries of the next forward: a pure function of queue, slots, limits and clock.
 
-No asyncio, no torch.
+Knows no asyncio and no torch.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Waiting(Protocol):
-    """What the decision needs to know of a queue entry: rows of one call and one digest that go
-    together.
+    """What the decision needs to know about a queue entry: rows of one call and one digest, which
+    stay together.
     """
 
     @property
     def digest(self) -> str:
-        """Of what needs a slot; empty for the bare base, which needs none."""
+        """The digest of the adapter that needs a slot; "" for the bare base, which needs none."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class Waiting(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLimits:
-    """The budgets of one forward and of the slots, and the two times that rule out starvation."""
+    """The budgets of one forward and of the slots, and the two times that prevent starvation."""
 
     max_tokens: int
     max_rows: int
@@ -50,7 +50,7 @@ class BatchLimits:
     slot_bytes: int
     #: an entry rises one priority band each time it has waited this long
     ageing_s: float = 1.0
-    #: an entry that has waited this long for a slot stops younger ones from keeping the slots busy
+    #: once an entry has waited this long for a slot, younger entries may not overtake it
     patience_s: float = 0.1
 
 
@@ -70,24 +70,24 @@ class Decision(Generic[W]):
 def decide(
     queue: Sequence[W], leased: Mapping[str, int], limits: BatchLimits, now: float
 ) -> Decision[W]:
-    """`queue` is in order of arrival; `leased` are digest and bytes of what batches in flight hold.
+    """`queue` is in order of arrival; `leased` holds digest and bytes of each slot in use.
 
-    With nothing in flight, the first entry in order is always chosen.
+    If no batch is in flight, the first entry in order is always chosen.
     """
-    dropped = [entry for entry in queue if _is_dead(entry, now)]
-    live = [entry for entry in queue if not _is_dead(entry, now)] if dropped else list(queue)
+    dropped = [entry for entry in queue if _is_expired(entry, now)]
+    live = [entry for entry in queue if not _is_expired(entry, now)] if dropped else list(queue)
     if any(entry.priority for entry in live):
         # stable: FIFO within a band
         live.sort(key=lambda entry: band(entry, limits.ageing_s, now))
-    return Decision(chosen=_side_by_side(_fill(live, leased, limits, now)), dropped=dropped)
+    return Decision(chosen=_group_by_digest(_fill(live, leased, limits, now)), dropped=dropped)
 
 
-def _is_dead(entry: Waiting, now: float) -> bool:
+def _is_expired(entry: Waiting, now: float) -> bool:
     return entry.abandoned or (entry.deadline is not None and entry.deadline <= now)
 
 
 def band(entry: Waiting, ageing_s: float, now: float) -> int:
-    """The priority, risen by one each time the entry has waited for so long."""
+    """The priority band, one better for each `ageing_s` that the entry has waited."""
     return max(0, entry.priority - int((now - entry.enqueued_at) / ageing_s))
 
 
@@ -107,7 +107,7 @@ def _fill(live: Sequence[W], leased: Mapping[str, int], limits: BatchLimits, now
             if len(held) >= limits.num_slots or held_bytes + entry.num_bytes > limits.slot_bytes:
                 if now - entry.enqueued_at >= limits.patience_s:
                     break
-                continue  # no slot for it now: it delays only itself
+                continue  # without a free slot it delays only itself
             held[entry.digest] = entry.num_bytes
             held_bytes += entry.num_bytes
         chosen.append(entry)
@@ -117,7 +117,7 @@ def _fill(live: Sequence[W], leased: Mapping[str, int], limits: BatchLimits, now
     return chosen
 
 
-def _side_by_side(chosen: Sequence[W]) -> list[W]:
+def _group_by_digest(chosen: Sequence[W]) -> list[W]:
     groups: dict[str, list[W]] = {}
     for entry in chosen:
         groups.setdefault(entry.digest, []).append(entry)

@@ -42,8 +42,8 @@ class CompositionLease:
         self._counts = counts
         counts[digest] += 1
 
-    def again(self) -> CompositionLease:
-        leases = [lease.again() for lease in self._leases]
+    def duplicate(self) -> CompositionLease:
+        leases = [lease.duplicate() for lease in self._leases]
         return CompositionLease(self.digest, self.num_bytes, leases, self._counts)
 
     def release(self) -> None:
@@ -69,7 +69,7 @@ class Compositions:
         self._forget = forget
         self._leases: Counter[str] = Counter()
         #: whose each is, the least recently used first
-        self._known: OrderedDict[str, str] = OrderedDict()
+        self._owners: OrderedDict[str, str] = OrderedDict()
 
     async def acquire(
         self, first: Version, parts: Sequence[tuple[Version, float]]
@@ -89,12 +89,12 @@ class Compositions:
                 weights[version.digest] = weights.get(version.digest, 0.0) + weight
             digest = composed_digest(first.digest, weights)
             self._check_use(first.tenant, digest)
-            return await self._leased(digest, first, weights, leases)
+            return await self._lease(digest, first, weights, leases)
         finally:
             for lease in leases:
                 lease.release()
 
-    async def _leased(
+    async def _lease(
         self,
         digest: str,
         first: Version,
@@ -102,7 +102,7 @@ class Compositions:
         leases: Sequence[ResidentLease],
     ) -> CompositionLease:
         # leased before it is made: another composition must not push it out in between
-        joint = CompositionLease(digest, 0, [lease.again() for lease in leases], self._leases)
+        joint = CompositionLease(digest, 0, [lease.duplicate() for lease in leases], self._leases)
         try:
             joint.num_bytes = await self._compose(digest, first, weights)
         except BaseException:
@@ -112,8 +112,8 @@ class Compositions:
 
     async def _compose(self, digest: str, first: Version, weights: Mapping[str, float]) -> int:
         # known from the step on: a caller who hangs up meanwhile does not stop it being made
-        self._known[digest] = first.tenant
-        self._known.move_to_end(digest)
+        self._owners[digest] = first.tenant
+        self._owners.move_to_end(digest)
         self._drop_oldest(first.tenant)
         step = Compose(digest=digest, first=first.digest, parts=dict(weights))
         try:
@@ -127,7 +127,7 @@ class Compositions:
         return result.num_bytes
 
     def _check_use(self, tenant: str, digest: str) -> None:
-        others = [d for d, owner in self._known.items() if owner == tenant and self._leases[d]]
+        others = [d for d, owner in self._owners.items() if owner == tenant and self._leases[d]]
         if digest not in others and len(others) >= _IN_USE_OF_ONE:
             raise Overloaded(
                 f"{len(others)} different compositions of yours are in use at once, which is as "
@@ -136,20 +136,20 @@ class Compositions:
 
     def _drop_oldest(self, tenant: str) -> None:
         """Of the tenant that asks beyond its share, then of whoever has most beyond all."""
-        num = sum(owner == tenant for owner in self._known.values())
+        num = sum(owner == tenant for owner in self._owners.values())
         for digest in self._idle(tenant)[: max(0, num - _KEPT_OF_ONE)]:
             self._drop(digest)
-        idle = Counter(owner for d, owner in self._known.items() if not self._leases[d])
-        while len(self._known) > _KEPT and idle.total():
+        idle = Counter(owner for d, owner in self._owners.items() if not self._leases[d])
+        while len(self._owners) > _KEPT and idle.total():
             [(most, _)] = idle.most_common(1)
             self._drop(self._idle(most)[0])
             idle[most] -= 1
 
     def _idle(self, tenant: str) -> list[str]:
-        return [d for d, owner in self._known.items() if owner == tenant and not self._leases[d]]
+        return [d for d, owner in self._owners.items() if owner == tenant and not self._leases[d]]
 
     def _drop(self, digest: str) -> None:
-        del self._known[digest]
+        del self._owners[digest]
         self._forget(digest)
         self._port.submit(Unload(digest=digest))
 

@@ -1,6 +1,4 @@
-"""A queue entry: rows of one call and one digest, with their own future and their own lease on the
-weights.
-"""
+"""A queue entry: rows of one call and one digest, with a future and a lease on the weights."""
 
 from __future__ import annotations
 
@@ -13,16 +11,16 @@ from engine.port import Array, Failure, Sampling, SequenceOutput
 
 
 class RowTokens(NamedTuple):
-    """One row as the tokenizer gave it."""
+    """One row as the tokenizer returned it."""
 
     ids: list[int]
     type_ids: list[int]
-    #: of a row that the bare base answers: what its hidden states become
+    #: how the hidden states of a row for the bare base are pooled
     pooling: str | None = None
 
 
 class Answer(NamedTuple):
-    """What became of an entry's rows, in order, and where their time went."""
+    """The results of an entry's rows, in order, and where their time went."""
 
     rows: Sequence[Array | SequenceOutput | Failure]
     queue_s: float
@@ -30,11 +28,11 @@ class Answer(NamedTuple):
 
 
 class Lease(Protocol):
-    """A promise that what a digest names stays loaded in one generation of the engine."""
+    """Keeps the weights of a digest loaded in one generation of the engine."""
 
     @property
     def digest(self) -> str:
-        """Of what must be in a slot; "" for the bare base, which needs none."""
+        """The digest that must be in a slot; "" for the bare base, which needs none."""
         ...
 
     @property
@@ -42,51 +40,51 @@ class Lease(Protocol):
     @property
     def generation(self) -> int: ...
 
-    def again(self) -> Lease:
-        """A second lease on the same."""
+    def duplicate(self) -> Lease:
+        """A second lease on the same weights."""
         ...
 
     def release(self) -> None:
-        """Gives it back; a second release does nothing."""
+        """Ends the lease; a second release does nothing."""
         ...
 
 
 class OutputProcessor(Protocol):
-    """What an entry that generates hands its tokens to."""
+    """Receives the tokens of an entry that generates."""
 
     def on_tokens(self, output: SequenceOutput) -> bool:
-        """Takes what one step generated. True: the sequence ends here, at a stop string."""
+        """Receives what one step generated. True: a stop string ends the sequence here."""
         ...
 
     def finish(self, result: SequenceOutput | Failure) -> None:
-        """Takes all that was generated, or why the row failed, once the sequence has ended.
+        """Receives all that was generated, or why the row failed, when the sequence has ended.
 
-        It is not called for a sequence whose caller is gone, or that ends with an exception.
+        It is not called if the caller has left or the sequence ends with an exception.
         """
         ...
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Entry:
-    """Owned by the batcher from admission until it leaves: it gives back the lease, whatever
-    happens.
+    """The batcher or the generation loop owns an entry from admission until it leaves, and releases
+    its lease in any case.
     """
 
     rows: list[RowTokens]
     cost: int
     tenant: str
-    #: what the metrics call the adapter
+    #: the adapter's name in metrics
     label: str
     priority: int
     deadline: float | None
     enqueued_at: float
     lease: Lease
     future: asyncio.Future[Answer]
-    #: how many tokens may be generated after its one row; 0: the rows are only predicted
+    #: how many tokens may be generated after its one row; 0: its rows are only predicted
     max_tokens: int = 0
     sampling: Sampling = field(default_factory=Sampling)
     output: OutputProcessor | None = None
-    #: a step with this entry failed as a whole; it is tried once more, in a batch of its own
+    #: a step with this entry failed as a whole; it is retried once, in a batch of its own
     alone: bool = False
     #: submitted to the engine and not yet answered
     running: bool = False
@@ -98,19 +96,19 @@ class Entry:
 
     @property
     def digest(self) -> str:
-        """Of what must be in a slot; "" for the bare base, which needs none."""
+        """The digest that must be in a slot; "" for the bare base, which needs none."""
         return self.lease.digest
 
     @property
     def num_bytes(self) -> int:
-        """What its adapter takes in a slot. One that writes is laid beside its neighbours in a
-        second copy.
+        """The bytes of its adapter in a slot. For generation the engine holds a second copy, joined
+        with those of other adapters.
         """
         return self.lease.num_bytes * (2 if self.max_tokens else 1)
 
     @property
-    def num_writing_tokens(self) -> int:
-        """How many tokens the engine may come to hold for the row that writes."""
+    def max_total_tokens(self) -> int:
+        """How many tokens the engine may hold for the row at the end of its generation."""
         return self.cost + self.max_tokens
 
     @property

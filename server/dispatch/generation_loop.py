@@ -1,8 +1,6 @@
-"""Rows that write text: each begins when there is room for it and leaves when it ends, and all of
-them go on by one token together, with other steps in between.
-
-One step at a time is under way, so whatever else waits for the engine comes to its turn between
-any two tokens.
+"""Continuous batching: entries start when the scheduler finds slots and memory for them, and every
+step extends all running sequences.
+One step at a time is in flight, so other steps for the engine run between any two tokens.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from server.errors import DeadlinePassed, Draining, Stale
 from server.observers import GenerationObserver
 
 _log = logging.getLogger(__name__)
-#: how long a text that waits for a slot sleeps at most; it is woken when one is free
+#: the longest wait for a slot before looking again; a slot that becomes free ends it at once
 _SLEEP_S = 0.05
 
 
@@ -42,143 +40,156 @@ class GenerationLoop:
         *,
         port: EnginePort,
         residency: Residency,
-        room: RequestQueue,
+        queue: RequestQueue,
         slots: SlotTable,
         batcher: Batcher,
         limits: GenerationLimits,
         observer: GenerationObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._port, self._residency, self._room = port, residency, room
+        self._port, self._residency, self._queue = port, residency, queue
         self._slots, self._batcher, self._limits = slots, batcher, limits
         self._observer, self._clock = observer, clock
-        self._seating = GenerationScheduler(
-            room=room, slots=slots, limits=limits, reserve=batcher.reserve, clock=clock
+        self._scheduler = GenerationScheduler(
+            queue=queue, slots=slots, limits=limits, reserve=batcher.reserve, clock=clock
         )
         #: in order of rank
-        self.texts: list[RunningSequence] = []
+        self.sequences: list[RunningSequence] = []
         self._used_blocks, self._generation = 0, port.generation
         self._loop: asyncio.Task[None] | None = None
-        self._stirred = asyncio.Event()
-        batcher.on_freed = self._stirred.set
+        self._woken = asyncio.Event()
+        batcher.on_freed = self._woken.set
 
     @property
     def running_labels(self) -> set[str]:
-        return {text.entry.label for text in self.texts if text.entry.label}
+        return {sequence.entry.label for sequence in self.sequences if sequence.entry.label}
 
     @property
     def share_held(self) -> float:
-        """Of the engine's blocks what running texts held last; without any what they may need."""
-        used, blocks = self._used_blocks if self.texts else 0, self._limits.num_blocks
-        return used / blocks if blocks else GenerationBudget(self.texts, self._limits).share_held
+        """The share of the engine's blocks that running sequences held after the last step.
+
+        For an engine without blocks it is the share of the token budget that they may come to use.
+        """
+        used, blocks = self._used_blocks if self.sequences else 0, self._limits.num_blocks
+        return (
+            used / blocks if blocks else GenerationBudget(self.sequences, self._limits).share_held
+        )
 
     def admit(self, entries: Sequence[Entry]) -> None:
-        """All of a call or nothing.
+        """Queues all entries of a call or none.
 
-        Takes over their leases; `abandon` them when nobody waits for their futures any more.
+        Takes over their leases; call `abandon` once nobody awaits their futures.
         """
-        self._room.admit(entries)
-        self._stirred.set()
+        self._queue.admit(entries)
+        self._woken.set()
         if self._loop is None or self._loop.done():
             self._loop = asyncio.get_running_loop().create_task(self._run())
 
     def abandon(self, entries: Sequence[Entry]) -> None:
-        """Whoever asked has gone, or has what was asked for: what still writes stops."""
+        """Stops generating for a caller who has left or needs no more tokens."""
         for entry in entries:
-            self._room.abandon(entry)
+            self._queue.abandon(entry)
 
     def cut(self, entries: Sequence[Entry]) -> bool:
-        """Ends them with what they wrote by now. False, and nothing, where one wrote none."""
-        now, texts = self._clock(), {text.entry: text for text in self.texts if text.ids}
+        """Ends the sequences with what they have generated so far.
+
+        Returns False and changes nothing if one of them has no token yet.
+        """
+        now, sequences = (
+            self._clock(),
+            {sequence.entry: sequence for sequence in self.sequences if sequence.ids},
+        )
         late = [entry for entry in entries if not entry.future.done()]
-        if not all(entry in texts for entry in late):
+        if not all(entry in sequences for entry in late):
             return False
         for entry in late:
-            texts[entry].deliver(texts[entry].answer(now, cut=True))
+            sequences[entry].deliver(sequences[entry].answer(now, cut=True))
         return True
 
     def close(self) -> None:
-        """Stop now: who waits or writes is told that the server is draining."""
-        self._room.close()
+        """Stops now; waiting and running entries fail with Draining."""
+        self._queue.close()
         if self._loop is not None:
             self._loop.cancel()
-        for text in list(self.texts):
-            self._end(text, Draining())
+        for sequence in list(self.sequences):
+            self._end(sequence, Draining())
 
     async def _run(self) -> None:
-        # one turn of the loop later, so that calls that arrived together begin together
+        # one turn of the event loop later, so that calls that arrived together start together
         await asyncio.sleep(0)
         try:
-            while self._room or self.texts:
-                await self._turn()
+            while self._queue or self.sequences:
+                await self._advance()
             self._batcher.reserve({})
         except Exception:  # noqa: BLE001
-            # nobody else would ever end these: they would hang until their deadlines
-            _log.exception("the writer failed", extra={"action": "writer.failed"})
+            # nothing else ends these entries, and they would hang until their deadlines
+            _log.exception("the generation loop failed", extra={"action": "writer.failed"})
             self._give_up()
 
-    async def _turn(self) -> None:
+    async def _advance(self) -> None:
         self._follow_engine()
-        self._drop_dead()
-        begun = self._seating.begin(self.texts)
-        self.texts += begun
-        if self.texts:
-            await self._write(begun)
-        elif self._room:  # batches hold every slot; they are short
-            self._stirred.clear()
+        self._drop_expired()
+        new = self._scheduler.schedule(self.sequences)
+        self.sequences += new
+        if self.sequences:
+            await self._generate(new)
+        elif self._queue:  # batches hold every slot; they are short
+            self._woken.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stirred.wait(), _SLEEP_S)
+                await asyncio.wait_for(self._woken.wait(), _SLEEP_S)
 
-    # ------------------------------------------------------------ writing
+    # ------------------------------------------------------------ generating
 
-    async def _write(self, begun: Sequence[RunningSequence]) -> None:
-        """Where a step fails as a whole, the texts that began in it are begun one by one."""
-        self.texts.sort(key=lambda text: self._seating.rank(text.entry))
-        news = set(begun)
-        going = [text for text in self.texts if text not in news]
-        if (error := await self._step(going, begun)) is None:
+    async def _generate(self, new: Sequence[RunningSequence]) -> None:
+        """If a step fails as a whole, the sequences that it was to start are started one by one."""
+        self.sequences.sort(key=lambda sequence: self._scheduler.rank(sequence.entry))
+        new_set = set(new)
+        running = [sequence for sequence in self.sequences if sequence not in new_set]
+        if (error := await self._step(running, new)) is None:
             return
-        if isinstance(error, EngineGone) or (len(begun) == 1 and not going) or not begun:
-            self._fail([*going, *begun], error)
+        if isinstance(error, EngineGone) or (len(new) == 1 and not running) or not new:
+            self._fail([*running, *new], error)
             return
-        for text in begun:
-            if (own := await self._step([], [text])) is not None:
-                self._fail([text], own)
+        for sequence in new:
+            if (retry_error := await self._step([], [sequence])) is not None:
+                self._fail([sequence], retry_error)
 
     async def _step(
-        self, going: Sequence[RunningSequence], begun: Sequence[RunningSequence]
+        self, running: Sequence[RunningSequence], new: Sequence[RunningSequence]
     ) -> EngineError | None:
         step = Generate(
-            begin=[text.begin() for text in begun],
-            keys=[text.key for text in going],
-            place={text.slot: text.entry.digest for text in begun if text.slot},
+            begin=[sequence.begin() for sequence in new],
+            keys=[sequence.key for sequence in running],
+            place={sequence.slot: sequence.entry.digest for sequence in new if sequence.slot},
             max_tokens=self._limits.max_tokens,
         )
         try:
-            decoded = await self._ask(step)
+            decoded = await self._submit(step)
         except EngineError as error:
-            # all of them if there is nobody else to blame, or only those that are tried again
-            self._release([text.key for text in begun or going])
+            # the running ones are released only if no new one can be the cause
+            self._release([sequence.key for sequence in new or running])
             return error
         now, stopped = self._clock(), list[int]()
         self._used_blocks = decoded.used_blocks
-        for text, result in zip([*going, *begun], decoded.rows, strict=True):
-            if text.take(result):
-                stopped.append(text.key)
-            text.tell(self._observer, result, now)
+        for sequence, result in zip([*running, *new], decoded.rows, strict=True):
+            if sequence.add_output(result):
+                stopped.append(sequence.key)
+            sequence.report(self._observer, result, now)
         self._release(stopped)
-        self._observe(decoded, begun)
-        for text in (*going, *begun):
-            if text.is_over:
-                self._end(text, text.answer(now))
+        self._observe(decoded, new)
+        for sequence in (*running, *new):
+            if sequence.is_over:
+                self._end(sequence, sequence.answer(now))
         return None
 
-    async def _ask(self, step: Generate) -> Generated:
+    async def _submit(self, step: Generate) -> Generated:
         try:
             result = await asyncio.wrap_future(self._port.submit(step))
         except EngineError:
             raise
-        except Exception as error:  # whatever it was: nothing may wait for what cannot come
+        except (
+            Exception
+        ) as error:  # whatever it is, no caller may wait for an answer that cannot come
             raise EngineGone from error
         if not isinstance(result, Generated):
             raise EngineError(f"the engine answered a Generate with {result!r:.80}")
@@ -186,71 +197,71 @@ class GenerationLoop:
 
     # ------------------------------------------------------------ ending
 
-    def _fail(self, texts: Sequence[RunningSequence], error: EngineError) -> None:
-        for text in texts:
+    def _fail(self, sequences: Sequence[RunningSequence], error: EngineError) -> None:
+        for sequence in sequences:
             if isinstance(error, NotLoaded):
-                self._residency.forget(text.entry.digest)
-            if isinstance(error, BadAdapter) and len(texts) == 1:
-                self._residency.refuse(text.entry.digest, error)
-            self._end(text, Stale() if isinstance(error, NotLoaded) else error)
+                self._residency.forget(sequence.entry.digest)
+            if isinstance(error, BadAdapter) and len(sequences) == 1:
+                self._residency.refuse(sequence.entry.digest, error)
+            self._end(sequence, Stale() if isinstance(error, NotLoaded) else error)
 
-    def _end(self, text: RunningSequence, outcome: Answer | Exception | None) -> None:
-        self.texts.remove(text)
+    def _end(self, sequence: RunningSequence, outcome: Answer | Exception | None) -> None:
+        self.sequences.remove(sequence)
         if isinstance(outcome, Answer):
-            text.deliver(outcome)
+            sequence.deliver(outcome)
         try:
-            generation = text.entry.lease.generation
-            if text.slot and generation == self._generation == self._port.generation:
-                self._slots.release(text.entry.digest)
+            generation = sequence.entry.lease.generation
+            if sequence.slot and generation == self._generation == self._port.generation:
+                self._slots.release(sequence.entry.digest)
         finally:
-            self._room.leave(text.entry, outcome)
-            self._observer.ended(reason=reason_of(outcome))
+            self._queue.leave(sequence.entry, outcome)
+            self._observer.observe_finish(reason=reason_of(outcome))
             self._batcher.wake()
 
     def _give_up(self) -> None:
-        texts = list(self.texts)
-        for text in texts:
-            with contextlib.suppress(Exception):  # the books may be what is wrong
-                self._end(text, EngineGone())
-        for entry in list(self._room.entries):
-            self._room.leave(entry, EngineGone())
-        self._release([text.key for text in texts])
+        sequences = list(self.sequences)
+        for sequence in sequences:
+            with contextlib.suppress(Exception):  # the bookkeeping itself may be what failed
+                self._end(sequence, EngineGone())
+        for entry in list(self._queue.entries):
+            self._queue.leave(entry, EngineGone())
+        self._release([sequence.key for sequence in sequences])
 
-    def _drop_dead(self) -> None:
-        """Frees the blocks and slots of texts that nobody waits for or whose time is over."""
+    def _drop_expired(self) -> None:
+        """Ends sequences and entries whose caller has left or whose deadline has passed."""
         now = self._clock()
-        dead = [t for t in self.texts if t.entry.future.done() or t.entry.is_late(now)]
-        self._release([text.key for text in dead])
-        for text in dead:
-            late = DeadlinePassed() if not text.ids else text.answer(now, cut=True)
-            self._end(text, None if text.entry.abandoned else late)
-        for entry in list(self._room.entries):
+        expired = [s for s in self.sequences if s.entry.future.done() or s.entry.is_late(now)]
+        self._release([sequence.key for sequence in expired])
+        for sequence in expired:
+            late = DeadlinePassed() if not sequence.ids else sequence.answer(now, cut=True)
+            self._end(sequence, None if sequence.entry.abandoned else late)
+        for entry in list(self._queue.entries):
             if entry.abandoned or entry.is_late(now):
-                self._room.leave(entry, DeadlinePassed())
+                self._queue.leave(entry, DeadlinePassed())
 
     def _release(self, keys: Sequence[int]) -> None:
-        # nobody waits for it: an engine that died holds no rows, and steps run in order
+        # the result is not awaited: an engine that died holds no rows, and steps run in order
         if keys:
             self._port.submit(FreeSequences(keys=list(keys)))
 
-    def _observe(self, decoded: Generated, begun: Sequence[RunningSequence]) -> None:
-        self._observer.batch(
+    def _observe(self, decoded: Generated, new: Sequence[RunningSequence]) -> None:
+        self._observer.observe_batch(
             num_rows=len(decoded.rows), num_tokens=decoded.num_tokens,
             num_adapters=decoded.num_adapters,
-            num_placed=sum(text.num_placed for text in begun),
-            num_swapped=sum(text.num_swapped for text in begun),
+            num_placed=sum(sequence.num_placed for sequence in new),
+            num_swapped=sum(sequence.num_swapped for sequence in new),
         )  # fmt: skip
-        for text in begun:
-            self._observer.queued(text.queue_s)
+        for sequence in new:
+            self._observer.observe_queue_time(sequence.queue_s)
 
     def _follow_engine(self) -> None:
-        """A fresh engine holds no rows. Who waits learns that its weights must be loaded again."""
+        """A new engine holds no rows; entries with leases on the old one fail with Stale."""
         if self._port.generation == self._generation:
             return
         self._batcher.follow_engine()
         self._generation = self._port.generation
-        for text in [*self.texts]:
-            self._end(text, EngineGone())
-        for entry in list(self._room.entries):
+        for sequence in [*self.sequences]:
+            self._end(sequence, EngineGone())
+        for entry in list(self._queue.entries):
             if entry.lease.generation != self._generation:
-                self._room.leave(entry, Stale())
+                self._queue.leave(entry, Stale())

@@ -1,4 +1,6 @@
-"""Who of those that wait to write begins now, and in which slot. Knows no engine and no loop."""
+"""Chooses which waiting generation entries start now, and their slots. Knows no engine and no event
+loop.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,18 @@ from server.dispatch.slots import SlotTable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationLimits:
-    """How much may write at once. Adapters of rows that write keep their slots all the while, so
-    they may have only some of them.
+    """How much may be generated at once. An adapter keeps its slot while its sequences run, so
+    generation may use only some of the slots.
     """
 
     max_rows: int
-    #: of prompts that are read in one forward
+    #: prompt tokens in one forward
     max_tokens: int
     max_adapters: int
-    #: what the engine keeps keys and values in; none: each row keeps its own
+    #: blocks in which the engine keeps keys and values; 0: each row has a cache of its own
     num_blocks: int = 0
     block_tokens: int = 16
-    #: without blocks: of prompts and of what may be written after them
+    #: for an engine without blocks: prompt tokens plus tokens that may be generated after them
     max_writing_tokens: int = 0
     #: an entry rises one priority band each time it has waited this long
     ageing_s: float = 1.0
@@ -35,16 +37,18 @@ class GenerationLimits:
 
 
 class GenerationBudget:
-    """What writes already, and what begins beside it now.
+    """What running sequences use, and what entries that start now add to it.
 
-    Where nothing else writes, one entry may always begin, however large it is.
+    If nothing runs, one entry may always start, however large it is.
     """
 
     def __init__(self, running: Sequence[RunningSequence], limits: GenerationLimits) -> None:
         self._limits = limits
         self._adapters = {sequence.entry.digest for sequence in running} - {""}
         self._num_rows = len(running)
-        self._num_unread = sum(sequence.entry.cost for sequence in running if not sequence.ids)
+        self._num_prompt_tokens = sum(
+            sequence.entry.cost for sequence in running if not sequence.ids
+        )
         self._held = sum(self._size(sequence.entry, sequence.num_tokens) for sequence in running)
 
     @property
@@ -52,22 +56,24 @@ class GenerationBudget:
         return self._num_rows >= max(1, self._limits.max_rows)
 
     def has_adapter(self, entry: Entry) -> bool:
-        """Whether the entry's adapter writes already, or may do so beside the others."""
-        wanted = {entry.digest} - {""}
-        return len(self._adapters | wanted) <= max(self._limits.max_adapters, len(self._adapters))
+        """Whether the entry's adapter generates already, or may do so beside the others."""
+        adapter = {entry.digest} - {""}
+        return len(self._adapters | adapter) <= max(self._limits.max_adapters, len(self._adapters))
 
-    def has_room(self, entry: Entry) -> bool:
+    def fits(self, entry: Entry) -> bool:
         if not self._num_rows:
             return True
         limits = self._limits
         if limits.num_blocks and self._size(entry, entry.cost) > self._budget:
-            # no room would ever be enough: the engine says so at once, and nobody waits for it
+            # it can never fit: it starts, so that the engine refuses it at once
             return not self.is_full
-        # a prompt longer than a forward's share is read in several, so it need not wait for a
-        # moment when nobody else reads; but what could not be read now need not begin now
-        reads = not self._num_unread or self._num_unread + entry.cost <= limits.max_tokens
+        # a prompt that is longer than one forward is processed in chunks; it starts once no other
+        # prompt is being processed
+        prompt_fits = (
+            not self._num_prompt_tokens or self._num_prompt_tokens + entry.cost <= limits.max_tokens
+        )
         return (
-            reads
+            prompt_fits
             and not self.is_full
             and self._held + self._size(entry, entry.cost) <= self._budget
         )
@@ -75,7 +81,7 @@ class GenerationBudget:
     def add(self, entry: Entry) -> None:
         self._adapters |= {entry.digest} - {""}
         self._num_rows += 1
-        self._num_unread += entry.cost
+        self._num_prompt_tokens += entry.cost
         self._held += self._size(entry, entry.cost)
 
     @property
@@ -87,84 +93,85 @@ class GenerationBudget:
         return self._limits.num_blocks or self._limits.max_writing_tokens
 
     def _size(self, entry: Entry, num_tokens: int) -> int:
-        """In blocks what it holds now, with the next token: where they run out, the engine takes
-        those of the last. Without blocks nobody can, so there it is what the entry may come to.
+        """The blocks for its tokens and the next one: if blocks run out, the engine preempts the
+        sequence of the lowest rank. An engine without blocks cannot preempt, so the size is the
+        most tokens that the entry may reach.
         """
         if self._limits.num_blocks:
             return -(-(num_tokens + 1) // self._limits.block_tokens)
-        return entry.num_writing_tokens
+        return entry.max_total_tokens
 
 
 class GenerationScheduler:
-    """By priority and then in order of arrival. An entry that only lacks a slot is overtaken, but
-    not for long: then the next slot that batches give back is its own.
+    """Starts entries by priority, then in order of arrival. An entry that only lacks a slot may be
+    overtaken for `patience_s`; after that, the next slot that batches release is reserved for it.
     """
 
     def __init__(
         self,
         *,
-        room: RequestQueue,
+        queue: RequestQueue,
         slots: SlotTable,
         limits: GenerationLimits,
         reserve: Callable[[Mapping[str, int]], None],
         clock: Callable[[], float],
     ) -> None:
-        self._room, self._slots, self._limits = room, slots, limits
+        self._queue, self._slots, self._limits = queue, slots, limits
         self._reserve, self._clock = reserve, clock
         self._keys = itertools.count(1)
 
-    def begin(self, texts: Sequence[RunningSequence]) -> list[RunningSequence]:
-        """The texts that begin beside these; their entries have left the room.
+    def schedule(self, running: Sequence[RunningSequence]) -> list[RunningSequence]:
+        """The sequences that start beside the running ones; their entries have left the queue.
 
-        When it raises, nobody has begun.
+        If it raises, none has started.
         """
-        begun: list[RunningSequence] = []
+        new: list[RunningSequence] = []
         try:
-            self._reserve(self._chosen(GenerationBudget(texts, self._limits), begun))
-            self._room.take([text.entry for text in begun])
+            self._reserve(self._choose(GenerationBudget(running, self._limits), new))
+            self._queue.remove([sequence.entry for sequence in new])
         except BaseException:
-            self._undo(begun)
+            self._undo(new)
             raise
-        return begun
+        return new
 
-    def _chosen(self, turn: GenerationBudget, begun: list[RunningSequence]) -> dict[str, int]:
-        """Adds who begins; answers what the next free slot is kept for."""
+    def _choose(self, budget: GenerationBudget, new: list[RunningSequence]) -> dict[str, int]:
+        """Fills `new`; returns the digest and bytes that the next free slot is reserved for."""
         now = self._clock()
         reserved: dict[str, int] = {}
-        for entry in self._waiting(turn):
-            if not turn.has_room(entry):
+        for entry in self._waiting(budget):
+            if not budget.fits(entry):
                 break
             has_slot = self._has_slot(entry)
-            if has_slot and turn.has_adapter(entry):
-                turn.add(entry)
-                begun.append(self._placed(entry))
+            if has_slot and budget.has_adapter(entry):
+                budget.add(entry)
+                new.append(self._place(entry))
             elif now - entry.enqueued_at >= self._limits.patience_s:
                 reserved = {} if has_slot else {entry.digest: entry.num_bytes}
                 break
         return reserved
 
-    def _undo(self, begun: Sequence[RunningSequence]) -> None:
-        for text in begun:
-            text.entry.running = False
-            if text.slot:
-                self._slots.release(text.entry.digest)
+    def _undo(self, new: Sequence[RunningSequence]) -> None:
+        for sequence in new:
+            sequence.entry.running = False
+            if sequence.slot:
+                self._slots.release(sequence.entry.digest)
 
     def rank(self, entry: Entry) -> tuple[int, float]:
         return band(entry, self._limits.ageing_s, self._clock()), entry.enqueued_at
 
-    def _waiting(self, turn: GenerationBudget) -> Sequence[Entry]:
-        """By rank. Thousands may wait, so they are sorted only where that makes a difference."""
-        if turn.is_full:
+    def _waiting(self, budget: GenerationBudget) -> Sequence[Entry]:
+        """By rank. Thousands may wait, so they are sorted only if priorities differ."""
+        if budget.is_full:
             return []
-        if not any(entry.priority for entry in self._room.entries):
-            return self._room.entries
-        return sorted(self._room.entries, key=self.rank)
+        if not any(entry.priority for entry in self._queue.entries):
+            return self._queue.entries
+        return sorted(self._queue.entries, key=self.rank)
 
     def _has_slot(self, entry: Entry) -> bool:
         sizes = {entry.digest: entry.num_bytes}
         return not entry.digest or self._slots.fits([entry.digest], sizes)
 
-    def _placed(self, entry: Entry) -> RunningSequence:
+    def _place(self, entry: Entry) -> RunningSequence:
         slot = num_placed = num_swapped = 0
         if entry.digest:
             before = len(self._slots.placed)
@@ -173,6 +180,6 @@ class GenerationScheduler:
             num_swapped = before + num_placed - len(self._slots.placed)
         entry.running = True
         return RunningSequence(
-            entry=entry, key=next(self._keys), slot=slot, began_at=self._clock(),
+            entry=entry, key=next(self._keys), slot=slot, started_at=self._clock(),
             num_placed=num_placed, num_swapped=num_swapped,
         )  # fmt: skip

@@ -22,7 +22,7 @@ class BaseLease:
     digest: str = ""
     num_bytes: int = 0
 
-    def again(self) -> BaseLease:
+    def duplicate(self) -> BaseLease:
         return self
 
     def release(self) -> None:

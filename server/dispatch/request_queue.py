@@ -1,7 +1,4 @@
-"""The entries that wait: admission bounded by rows and tokens, and the one way out.
-
-Knows nothing of the engine.
-"""
+"""The queue of waiting entries, bounded by rows and tokens. Knows no engine."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from server.errors import AdapterTooLarge, Draining, Overloaded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
-    """How much may wait. One call may always wait when nothing else does, however large it is."""
+    """How much may wait. If nothing waits, one call is always admitted, however large it is."""
 
     max_rows: int
     max_tokens: int
@@ -30,7 +27,7 @@ class RequestQueue:
         self._closed = False
         self.num_rows = 0
         self.num_tokens = 0
-        #: how fast tokens leave, for the advice that comes with Overloaded
+        #: how fast tokens leave the queue; Overloaded computes its retry delay from it
         self.tokens_per_s = 10_000.0
 
     def __bool__(self) -> bool:
@@ -46,10 +43,10 @@ class RequestQueue:
             raise Draining
         too_many = self.num_rows + num_rows > self._limits.max_rows
         if self._entries and (too_many or self.num_tokens + num_tokens > self._limits.max_tokens):
-            raise self._overloaded()
+            raise self._make_overloaded()
 
     def admit(self, entries: Sequence[Entry]) -> None:
-        """All of a call or nothing."""
+        """Queues all entries of a call or none."""
         self.check(sum(entry.num_rows for entry in entries), sum(entry.cost for entry in entries))
         largest = max((entry.num_bytes for entry in entries), default=0)
         if largest > self._limits.slot_bytes:
@@ -61,24 +58,24 @@ class RequestQueue:
         self._count(entries, 1)
 
     def put_back(self, entry: Entry) -> None:
-        """To the front: it has waited already."""
+        """Puts an entry that has waited already at the front."""
         self._entries.insert(0, entry)
         self._count([entry], 1)
 
-    def take(self, entries: Sequence[Entry]) -> None:
-        """These go to the engine."""
-        gone = set(entries)
-        self._entries = [entry for entry in self._entries if entry not in gone]
+    def remove(self, entries: Sequence[Entry]) -> None:
+        """Takes entries out that go to the engine."""
+        removed = set(entries)
+        self._entries = [entry for entry in self._entries if entry not in removed]
         self._count(entries, -1)
 
     def leave(self, entry: Entry, outcome: Answer | Exception | None) -> None:
-        """The one way out, waiting or running: lease back, future resolved, never twice."""
+        """Releases the lease of a waiting or running entry and resolves its future, once."""
         if entry.left:
             return
         entry.left = True
         entry.lease.release()
         if entry in self._entries:
-            self.take([entry])
+            self.remove([entry])
         if entry.future.done() or outcome is None:
             return
         if isinstance(outcome, Exception):
@@ -87,18 +84,18 @@ class RequestQueue:
             entry.future.set_result(outcome)
 
     def abandon(self, entry: Entry) -> None:
-        """Its caller no longer waits.
+        """Removes the entry of a caller who has left.
 
-        What already runs keeps its lease until the engine is done with it.
+        A running entry keeps its lease until the engine is done with it.
         """
         if entry.future.done() and not entry.future.cancelled():
-            entry.future.exception()  # seen: the caller got a sibling's error, or this one
+            entry.future.exception()  # retrieved: the caller got this error or another entry's
         entry.future.cancel()
         if not entry.running:
             self.leave(entry, None)
 
     def close(self) -> None:
-        """Answer what waits with Draining and take nothing more."""
+        """Fails waiting entries with Draining and admits no more."""
         self._closed = True
         for entry in list(self._entries):
             self.leave(entry, Draining())
@@ -107,7 +104,7 @@ class RequestQueue:
         self.num_rows += sign * sum(entry.num_rows for entry in entries)
         self.num_tokens += sign * sum(entry.cost for entry in entries)
 
-    def _overloaded(self) -> Overloaded:
+    def _make_overloaded(self) -> Overloaded:
         retry_after_s = min(60.0, max(0.05, self.num_tokens / self.tokens_per_s))
         return Overloaded(
             f"{self.num_rows} rows ({self.num_tokens} tokens) are waiting, as many as may; "

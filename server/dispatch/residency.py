@@ -52,7 +52,7 @@ class ResidentLease:
         self.num_bytes = resident.num_bytes
         self.generation = generation
 
-    def again(self) -> ResidentLease:
+    def duplicate(self) -> ResidentLease:
         """A second lease on the same weights."""
         if self._resident is None:
             raise ValueError("the lease was already released")
@@ -63,7 +63,7 @@ class ResidentLease:
         resident, self._resident = self._resident, None
         if resident is not None:
             resident.leases -= 1
-            self._residency.released()
+            self._residency.enforce_budget()
 
 
 class Residency:
@@ -92,7 +92,7 @@ class Residency:
         self._loading: dict[str, asyncio.Task[_Resident]] = {}
         self._failures: dict[str, tuple[float, Exception]] = {}
         #: told of every digest that left, so that slots can forget it
-        self.on_unload: Callable[[str], object] = _tell_nobody
+        self.on_unload: Callable[[str], object] = _ignore
 
     @property
     def num_bytes(self) -> int:
@@ -150,7 +150,7 @@ class Residency:
             self._failures.clear()
         self._failures[digest] = (self._clock() + self._retry_after_s, error)
 
-    def released(self) -> None:
+    def enforce_budget(self) -> None:
         if self._num_bytes > self._host_bytes:
             self.make_room(0)
 
@@ -170,15 +170,15 @@ class Residency:
         if task is None:
             task = asyncio.create_task(self._load(version))
             self._loading[version.digest] = task
-            task.add_done_callback(lambda done: self._load_ended(version.digest, done))
+            task.add_done_callback(lambda done: self._on_load_end(version.digest, done))
         return task
 
-    def _load_ended(self, digest: str, task: asyncio.Task[_Resident]) -> None:
+    def _on_load_end(self, digest: str, task: asyncio.Task[_Resident]) -> None:
         self._loading.pop(digest, None)
         error = None if task.cancelled() else task.exception()
         if error is None:
             return
-        self._observer.load_failed()
+        self._observer.observe_load_failure()
         if isinstance(error, BadAdapter | BlobMissing | BlobCorrupt):
             self.refuse(digest, error)
 
@@ -196,7 +196,7 @@ class Residency:
         self._follow_engine()
         if generation != self._generation:
             raise EngineGone
-        self._observer.loaded(self._clock() - started)
+        self._observer.observe_load(self._clock() - started)
         return self._admit(version.digest, loaded.num_bytes)
 
     async def _submit(self, step: Load) -> Loaded:
@@ -244,14 +244,14 @@ async def wait_until_alive(port: EnginePort, within_s: float = _RESTART_S) -> No
 
 
 def _check_base(version: Version, fingerprint: str) -> None:
-    made_for = version.manifest.base["fingerprint"]
-    if made_for != fingerprint:
+    expected = version.manifest.base["fingerprint"]
+    if expected != fingerprint:
         raise WrongBase(
             # no task and no number: by digest, other tenants are answered with the same sentence
-            f"the version was made for the base {made_for[:12]}; "
+            f"the version was made for the base {expected[:12]}; "
             f"this server holds the base {fingerprint[:12]}"
         )
 
 
-def _tell_nobody(digest: str) -> None:
+def _ignore(digest: str) -> None:
     del digest

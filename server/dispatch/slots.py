@@ -77,7 +77,9 @@ class SlotTable:
             )
         for slot in victims:
             self._drop(slot)
-        place = {self._take(d, sizes[d]): d for d in dict.fromkeys(digests) if d not in self._where}
+        place = {
+            self._allocate(d, sizes[d]): d for d in dict.fromkeys(digests) if d not in self._where
+        }
         return Placement(slots={d: self._lease(d) for d in dict.fromkeys(digests)}, place=place)
 
     def release(self, digest: str) -> None:
@@ -102,21 +104,21 @@ class SlotTable:
         self._slots.clear()
         self._where.clear()
 
-    def _victims(self, wanted: set[str], sizes: Mapping[str, int]) -> list[int] | None:
-        new = [d for d in wanted if d not in self._where]
+    def _victims(self, needed: set[str], sizes: Mapping[str, int]) -> list[int] | None:
+        new = [d for d in needed if d not in self._where]
         spare_slots = self._num_slots - len(self._slots) - len(new)
         spare_bytes = self._budget - self.num_bytes - sum(sizes[d] for d in new)
         victims: list[int] = []
         for slot, entry in self._slots.items():
             if spare_slots >= 0 and spare_bytes >= 0:
                 break
-            if not entry.leases and entry.digest not in wanted:
+            if not entry.leases and entry.digest not in needed:
                 victims.append(slot)
                 spare_slots += 1
                 spare_bytes += entry.num_bytes
         return victims if spare_slots >= 0 and spare_bytes >= 0 else None
 
-    def _take(self, digest: str, num_bytes: int) -> int:
+    def _allocate(self, digest: str, num_bytes: int) -> int:
         slot = next(s for s in range(1, self._num_slots + 1) if s not in self._slots)
         self._slots[slot] = _Slot(digest, num_bytes)
         self._where[digest] = slot

@@ -10,11 +10,12 @@ _FIRST_SECONDS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1, 2, 4, 8, 15,
 _GAP_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.015, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2)
 
 
-class WritingMetrics:
+class GenerationMetrics:
     """A `GenerationObserver`; what it hears of forwards it passes on."""
 
     def __init__(self, registry: CollectorRegistry, forwards: BatchObserver) -> None:
-        self.batch, self.queued = forwards.batch, forwards.queued
+        self.observe_batch = forwards.observe_batch
+        self.observe_queue_time = forwards.observe_queue_time
         self._first_seconds = Histogram(
             "adapterd_time_to_first_token_seconds", "From a text's admission to its first token",
             buckets=_FIRST_SECONDS, registry=registry,
@@ -42,16 +43,16 @@ class WritingMetrics:
             registry=registry,
         )  # fmt: skip
 
-    def began_writing(self, *, after_s: float, num_prompt: int, num_cached: int) -> None:
+    def observe_first_token(self, *, after_s: float, num_prompt: int, num_cached: int) -> None:
         self._first_seconds.observe(after_s)
         self._prompt_tokens.inc(num_prompt)
         self._queries.inc(num_prompt)
         self._hits.inc(num_cached)
 
-    def wrote(self, *, num_tokens: int, after_s: float | None) -> None:
+    def observe_tokens(self, *, num_tokens: int, after_s: float | None) -> None:
         self._generation_tokens.inc(num_tokens)
         if after_s is not None:
             self._gap_seconds.observe(after_s)
 
-    def ended(self, *, reason: str) -> None:
+    def observe_finish(self, *, reason: str) -> None:
         self._ended.labels(reason).inc()

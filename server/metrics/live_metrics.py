@@ -27,8 +27,8 @@ class Live:
     running: Iterable[str]
     waiting: Iterable[str]
     #: texts that write and that wait to, and how much of the memory for keys and values they need
-    texts_running: int = 0
-    texts_waiting: int = 0
+    num_running: int = 0
+    num_waiting: int = 0
     kv_cache_usage: float = 0.0
     #: whether jobs are run here, where they are to be, and what failed so far that no job is to
     #: blame for
@@ -57,8 +57,8 @@ class LiveCollector(Collector):
             ("loaded_adapters", "Adapters in host memory", live.loaded_adapters),
             ("loaded_bytes", "Bytes of adapters in host memory", live.loaded_bytes),
             ("engine_generation", "Engines started so far", live.engine_generation),
-            ("num_requests_running", "Texts that write", live.texts_running),
-            ("num_requests_waiting", "Texts that wait to write", live.texts_waiting),
+            ("num_requests_running", "Texts that write", live.num_running),
+            ("num_requests_waiting", "Texts that wait to write", live.num_waiting),
             (
                 "kv_cache_usage_perc",
                 "Share of the memory for keys and values that running texts need",

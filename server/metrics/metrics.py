@@ -111,21 +111,21 @@ class Metrics:
     def connection_ended(self, reason: str) -> None:
         self._connections_ended[reason].inc()
 
-    def predicted(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None:
-        self.tasks.read(tenant, task, num_tokens)
+    def observe_predict(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None:
+        self.tasks.count_tokens(tenant, task, num_tokens)
         self._inputs.inc(num_inputs)
         self._tokens.inc(num_tokens)
 
-    def task_ended(self, *, tenant: str, task: str, code: str, seconds: float) -> None:
-        self.tasks.ended(tenant, task, code=code, seconds=seconds)
+    def observe_task_call(self, *, tenant: str, task: str, code: str, seconds: float) -> None:
+        self.tasks.observe_call(tenant, task, code=code, seconds=seconds)
 
-    def task_deleted(self, tenant: str, task: str) -> None:
+    def forget_task(self, tenant: str, task: str) -> None:
         self.tasks.forget(tenant, task)
 
-    def row_failed(self, code: str) -> None:
+    def observe_row_error(self, code: str) -> None:
         self._row_errors.labels(code).inc()
 
-    def batch(
+    def observe_batch(
         self,
         *,
         num_rows: int,
@@ -140,14 +140,14 @@ class Metrics:
         self._slot_loads.inc(num_placed)
         self._swaps.inc(num_swapped)
 
-    def queued(self, seconds: float) -> None:
+    def observe_queue_time(self, seconds: float) -> None:
         self._queue_seconds.observe(seconds)
 
-    def loaded(self, seconds: float) -> None:
+    def observe_load(self, seconds: float) -> None:
         self._host_loads.inc()
         self._load_seconds.observe(seconds)
 
-    def load_failed(self) -> None:
+    def observe_load_failure(self) -> None:
         self._load_failures.inc()
 
     # ------------------------------------------------------------ inside

@@ -35,14 +35,14 @@ class TaskMetrics:
             registry=registry,
         )  # fmt: skip
 
-    def ended(self, tenant: str, task: str, *, code: str, seconds: float) -> None:
+    def observe_call(self, tenant: str, task: str, *, code: str, seconds: float) -> None:
         labels = self._labels(tenant, task)
         if labels in self._codes:
             self._codes[labels].add(code)
         self._requests.labels(*labels, code).inc()
         self._seconds.labels(*labels).observe(seconds)
 
-    def read(self, tenant: str, task: str, num_tokens: int) -> None:
+    def count_tokens(self, tenant: str, task: str, num_tokens: int) -> None:
         self._tokens.labels(*self._labels(tenant, task)).inc(num_tokens)
 
     def forget(self, tenant: str, task: str) -> None:

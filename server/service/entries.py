@@ -51,7 +51,7 @@ class EntryFactory:
                     priority=request.parameters.priority,
                     deadline=deadline,
                     enqueued_at=self._clock(),
-                    lease=lease.again(),
+                    lease=lease.duplicate(),
                     future=loop.create_future(),
                 )
                 for rows in chunks

@@ -96,7 +96,7 @@ class PredictRouter:
                 raise DeadlinePassed from None
             for output in result.outputs:
                 if isinstance(output, RowError):
-                    self._observer.row_failed(output.code)
+                    self._observer.observe_row_error(output.code)
             return result.prediction(model, started, self._clock())
 
     async def _compute(

@@ -31,7 +31,7 @@ class TaskTimer:
         if self._ended:
             return
         self._ended = True
-        self._observer.task_ended(
+        self._observer.observe_task_call(
             tenant=self._tenant, task=self._task, code=_code(error),
             seconds=self._clock() - self._started,
         )  # fmt: skip

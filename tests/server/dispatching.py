@@ -41,12 +41,12 @@ class DispatchEnv:
             host_bytes=self.host_bytes,
             observer=self.metrics,
         )
-        self.room = RequestQueue(QUEUE)
+        self.queue = RequestQueue(QUEUE)
         self.slots = SlotTable(self.limits.num_slots, self.limits.slot_bytes)
         self.batcher = Batcher(
             port=self.engine,
             residency=self.residency,
-            room=self.room,
+            queue=self.queue,
             slots=self.slots,
             limits=self.limits,
             observer=self.metrics,
@@ -59,7 +59,7 @@ class DispatchEnv:
         return await self.residency.acquire(self.version(task, seed))
 
     async def call(self, lease: ResidentLease, *rows: list[int], **changes: Any) -> list[Answer]:
-        return await self.batcher.run([entry(lease.again(), *(rows or ([1, 2],)), **changes)])
+        return await self.batcher.run([entry(lease.duplicate(), *(rows or ([1, 2],)), **changes)])
 
     async def calls(self, *leases: ResidentLease) -> list[asyncio.Task[list[Answer]]]:
         """One call per lease, all of them queued."""

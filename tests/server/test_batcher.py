@@ -30,7 +30,7 @@ async def test_one_batch_runs_and_one_is_sent_ahead(tmp_path: Path) -> None:
     for _ in range(3):
         await dispatch_env.calls(lease)
     assert len(dispatch_env.engine.held) == 2
-    assert dispatch_env.room.num_rows == 1
+    assert dispatch_env.queue.num_rows == 1
     dispatch_env.engine.release_all()
     await settled()
 
@@ -147,10 +147,10 @@ async def test_a_caller_who_hangs_up_while_queued_leaves_at_once(tmp_path: Path)
     for _ in range(2):
         await dispatch_env.calls(lease)
     (waiting,) = await dispatch_env.calls(lease)
-    assert dispatch_env.room.num_rows == 1
+    assert dispatch_env.queue.num_rows == 1
     waiting.cancel()
     await settled()
-    assert (dispatch_env.room.num_rows, dispatch_env.room.num_tokens) == (0, 0)
+    assert (dispatch_env.queue.num_rows, dispatch_env.queue.num_tokens) == (0, 0)
     lease.release()
     assert dispatch_env.residency.num_leases == 2  # only what runs
     dispatch_env.engine.release_all()
@@ -274,7 +274,7 @@ async def test_what_waits_when_the_server_stops_is_told_so(tmp_path: Path) -> No
     for _ in range(2):
         await dispatch_env.calls(lease)
     (waiting,) = await dispatch_env.calls(lease)
-    dispatch_env.room.close()
+    dispatch_env.queue.close()
     with pytest.raises(Draining):
         await waiting
     with pytest.raises(Draining):
@@ -325,7 +325,7 @@ async def _play(directory: Path, trace: list[str]) -> None:
     await asyncio.gather(*calls, return_exceptions=True)
     await settled()
     assert (dispatch_env.residency.num_leases, dispatch_env.slots.num_leases) == (0, 0)
-    assert (dispatch_env.room.num_rows, dispatch_env.room.num_tokens) == (0, 0)
+    assert (dispatch_env.queue.num_rows, dispatch_env.queue.num_tokens) == (0, 0)
     (answer,) = await dispatch_env.call(await dispatch_env.residency.acquire(versions["a"]))
     assert not isinstance(answer.rows[0], Failure)
     assert dispatch_env.slots.placed.items() <= dispatch_env.engine.inner.placed.items()

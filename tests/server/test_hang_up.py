@@ -67,7 +67,7 @@ async def assert_free_within_a_step(server: Server, engine: SteppingEngine) -> N
     await asyncio.sleep(0.05)  # for the news to come over the wire
     if engine.waiting:
         engine.tell()
-    await until(lambda: not server.parts.dispatch.writer.texts)
+    await until(lambda: not server.parts.dispatch.generation_loop.sequences)
     resident = engine.submit(port.Stats()).result()
     assert isinstance(resident, port.EngineStats)
     assert resident.running == []

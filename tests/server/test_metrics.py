@@ -83,7 +83,7 @@ async def test_who_waits_to_write_is_shown_as_waiting(tmp_path: Path) -> None:
         async with http_client(server) as http:
             url, body = "/v1/tasks/draft/predict", {"inputs": ["hello"]}
             call = asyncio.create_task(http.post(url, json=body))
-            await until(lambda: dispatch.writing_room.num_rows)
+            await until(lambda: dispatch.generation_queue.num_rows)
             text = await scrape(server)
             for digest in taken:
                 slots.release(digest)
@@ -136,8 +136,8 @@ async def test_metrics_listen_where_they_were_told_to_and_nowhere_else(tmp_path:
 def test_tasks_beyond_the_cap_share_one_label() -> None:
     metrics = Metrics(CollectorRegistry(), max_task_labels=10)
     for number in range(1000):
-        metrics.predicted(tenant="default", task=f"t{number}", num_inputs=1, num_tokens=1)
-        metrics.task_ended(tenant="default", task=f"t{number}", code="ok", seconds=0.1)
+        metrics.observe_predict(tenant="default", task=f"t{number}", num_inputs=1, num_tokens=1)
+        metrics.observe_task_call(tenant="default", task=f"t{number}", code="ok", seconds=0.1)
     text = generate_latest(metrics.registry).decode()
     for name in ("requests_total", "request_duration_seconds_count", "tokens_total"):
         series = [n for n in text.splitlines() if n.startswith(f"adapterd_task_{name}{{")]
@@ -150,11 +150,11 @@ def test_tasks_beyond_the_cap_share_one_label() -> None:
 def test_a_deleted_tasks_series_go_and_make_room() -> None:
     metrics = Metrics(CollectorRegistry(), max_task_labels=1)
     for code in ("ok", "overloaded"):
-        metrics.task_ended(tenant="a", task="old", code=code, seconds=0.1)
-    metrics.predicted(tenant="a", task="old", num_inputs=1, num_tokens=1)
-    metrics.task_deleted("a", "old")
-    metrics.task_deleted("a", "never seen")
-    metrics.task_ended(tenant="a", task="new", code="ok", seconds=0.1)
+        metrics.observe_task_call(tenant="a", task="old", code=code, seconds=0.1)
+    metrics.observe_predict(tenant="a", task="old", num_inputs=1, num_tokens=1)
+    metrics.forget_task("a", "old")
+    metrics.forget_task("a", "never seen")
+    metrics.observe_task_call(tenant="a", task="new", code="ok", seconds=0.1)
     text = generate_latest(metrics.registry).decode()
     assert "old" not in text
     assert 'adapterd_task_requests_total{code="ok",task="new",tenant="a"} 1.0' in text

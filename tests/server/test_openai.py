@@ -50,7 +50,7 @@ def assert_all_given_back(server: Server) -> None:
     dispatch = server.parts.dispatch
     assert dispatch.slots.num_leases == 0
     assert dispatch.residency.num_leases == 0
-    assert dispatch.writer.texts == []
+    assert dispatch.generation_loop.sequences == []
 
 
 # ---------------------------------------------------------------- completions
@@ -444,7 +444,7 @@ async def test_a_full_queue_is_a_rate_limit_that_says_when_to_come_back(tmp_path
         taken = [f"other{number}" for number in range(7)]
         slots.acquire(taken, dict.fromkeys(taken, 1))  # batches hold every slot
         waiting = asyncio.create_task(api.completions.create(model="draft", prompt="x"))
-        await until(lambda: server.parts.dispatch.writing_room.num_rows)
+        await until(lambda: server.parts.dispatch.generation_queue.num_rows)
         with pytest.raises(openai.RateLimitError) as caught:
             await api.completions.create(model="draft", prompt="x")
         assert caught.value.code == "rate_limit_exceeded"
@@ -485,7 +485,7 @@ async def test_a_failure_after_the_first_piece_is_told_in_the_stream(tmp_path: P
             async for _ in stream:
                 pass
         assert caught.value.code == "engine_gone"
-        await until(lambda: not server.parts.dispatch.writer.texts)
+        await until(lambda: not server.parts.dispatch.generation_loop.sequences)
         assert_all_given_back(server)
 
 

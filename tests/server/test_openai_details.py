@@ -115,7 +115,7 @@ async def test_a_text_that_runs_out_of_time_ends_with_what_was_written(
         assert text
         assert LONG.startswith(text)
         assert chunks[-1].choices[0].finish_reason == "length"
-        await until(lambda: not server.parts.dispatch.writer.texts)
+        await until(lambda: not server.parts.dispatch.generation_loop.sequences)
         assert_all_given_back(server)
 
 

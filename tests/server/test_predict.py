@@ -190,7 +190,7 @@ async def test_a_batch_call_waits_in_its_own_band_over_both_transports(tmp_path:
     engine = HeldEngine()
     async with running(tmp_path, engine) as server, grpc_client(server) as rpc:
         publish(registry_of(server), "mood")
-        room, parameters = server.parts.dispatch.room, Struct()
+        queue, parameters = server.parts.dispatch.queue, Struct()
         parameters.update({"priority": "batch"})
         request = predictor_pb2.PredictRequest(
             task_id="mood", inputs=[predictor_pb2.Input(text="x")], parameters=parameters
@@ -201,8 +201,8 @@ async def test_a_batch_call_waits_in_its_own_band_over_both_transports(tmp_path:
         calls.append(asyncio.ensure_future(rpc.predictor.Predict(request)))
         calls.append(asyncio.ensure_future(post(server, "mood", body)))
         calls.append(asyncio.ensure_future(rpc.predict("mood", "x")))
-        await until(lambda: len(room.entries) == 3)
-        bands = sorted(entry.priority for entry in room.entries)
+        await until(lambda: len(queue.entries) == 3)
+        bands = sorted(entry.priority for entry in queue.entries)
         assert bands == [Priority.INTERACTIVE, Priority.BATCH, Priority.BATCH]
         engine.release_all()
         await asyncio.gather(*calls)
@@ -273,7 +273,7 @@ async def test_a_full_queue_is_refused_with_the_time_to_come_back(tmp_path: Path
         calls = [asyncio.ensure_future(rpc.predict("mood", "x"))]
         await until(lambda: engine.held)
         calls += [asyncio.ensure_future(rpc.predict("mood", "x")) for _ in range(2)]
-        await until(lambda: server.parts.dispatch.room.num_rows == 2)
+        await until(lambda: server.parts.dispatch.queue.num_rows == 2)
         error = await refusal(rpc.predict("mood", "x"))
         answer = await http.post("/v1/tasks/mood/predict", json={"inputs": ["x"]})
         assert (error.code(), code_of(error)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "overloaded")
@@ -325,13 +325,13 @@ async def test_an_http_caller_who_hangs_up_takes_the_queued_rows_along(tmp_path:
     engine = HeldEngine()
     async with running(tmp_path, engine, ahead_tokens=10_000) as server:
         publish(registry_of(server), "mood")
-        room = server.parts.dispatch.room
+        queue = server.parts.dispatch.queue
         first = asyncio.create_task(post(server, "mood", {"inputs": ["x"]}))
         await until(lambda: engine.held)
         second = asyncio.create_task(post(server, "mood", {"inputs": ["x"]}))
-        await until(lambda: room.num_rows == 1)
+        await until(lambda: queue.num_rows == 1)
         second.cancel()
-        await until(lambda: room.num_rows == 0)
+        await until(lambda: queue.num_rows == 0)
         engine.release_all()
         assert (await first)[0] == 200
 
@@ -344,7 +344,7 @@ async def test_calls_in_flight_get_a_retryable_error_when_the_engine_dies(tmp_pa
         running_call = asyncio.ensure_future(rpc.predict("mood", "x"))
         await until(lambda: engine.held)
         queued_call = asyncio.ensure_future(rpc.predict("mood", "x"))
-        await until(lambda: server.parts.dispatch.room.num_rows == 1)
+        await until(lambda: server.parts.dispatch.queue.num_rows == 1)
         engine.die(EngineGone())
         error = await refusal(running_call)
         assert (error.code(), code_of(error)) == (grpc.StatusCode.UNAVAILABLE, "engine_gone")

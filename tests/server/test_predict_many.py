@@ -207,10 +207,10 @@ async def test_a_caller_who_hangs_up_takes_the_rows_of_every_task_along(tmp_path
         first = asyncio.create_task(many(rpc, ["task0"], "first"))
         await until(lambda: engine.held)
         second = asyncio.create_task(many(rpc, ["task0", "task1"], "second"))
-        room = server.parts.dispatch.room
-        await until(lambda: room.num_rows == 2)
+        queue = server.parts.dispatch.queue
+        await until(lambda: queue.num_rows == 2)
         second.cancel()
-        await until(lambda: room.num_rows == 0)
+        await until(lambda: queue.num_rows == 0)
         engine.release_all()
         await first
         await until(lambda: server.parts.dispatch.residency.num_leases == 0)

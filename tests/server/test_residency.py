@@ -200,7 +200,7 @@ async def test_a_lease_is_given_back_once_however_often_it_is_released(tmp_path:
     lease.release()
     assert dispatch_env.residency.num_leases == 0
     with pytest.raises(ValueError, match="released"):
-        lease.again()
+        lease.duplicate()
 
 
 async def test_an_adapter_stays_long_enough_for_its_first_caller(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def assert_all_given_back(server: Server) -> None:
     dispatch = server.parts.dispatch
     assert dispatch.slots.num_leases == 0
     assert dispatch.residency.num_leases == 0
-    assert dispatch.writer.running_labels == set()
+    assert dispatch.generation_loop.running_labels == set()
 
 
 async def test_both_transports_give_the_same_text(tmp_path: Path) -> None:
@@ -236,9 +236,9 @@ async def test_a_full_room_keeps_only_its_own_rows_out(tmp_path: Path) -> None:
         taken = [f"other{number}" for number in range(7)]
         dispatch.slots.acquire(taken, dict.fromkeys(taken, 1))  # so that everybody waits
         calls = []
-        for task, room in (("mood", dispatch.room), ("draft", dispatch.writing_room)):
+        for task, queue in (("mood", dispatch.queue), ("draft", dispatch.generation_queue)):
             calls.append(asyncio.create_task(post(server, task, "x")))
-            await until(lambda room=room: room.num_rows)
+            await until(lambda queue=queue: queue.num_rows)
             assert (await post(server, task, "x"))["code"] == "overloaded"
         for digest in taken:
             dispatch.slots.release(digest)
@@ -252,7 +252,7 @@ async def test_a_call_of_many_tasks_is_kept_out_by_the_rooms_it_would_wait_in(
     async with running(tmp_path) as server, http_client(server) as http:
         publish(registry_of(server), "mood")
         publish(registry_of(server), "draft", head=PLAIN)
-        server.parts.dispatch.writing_room.close()
+        server.parts.dispatch.generation_queue.close()
         answers = [
             await http.post("/v1/predict", json={"tasks": tasks, "inputs": ["x"]})
             for tasks in (["mood", "draft"], ["mood", "nothing"])

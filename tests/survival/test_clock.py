@@ -47,7 +47,7 @@ async def test_a_clock_that_jumps_neither_ends_a_call_nor_keeps_it_alive(
         calls = [asyncio.create_task(call())]
         await until(lambda: engine.held)
         calls.append(asyncio.create_task(call()))
-        await until(lambda: server.parts.dispatch.room.num_rows == 1)
+        await until(lambda: server.parts.dispatch.queue.num_rows == 1)
         monkeypatch.setattr(time, "time", lambda: true() + YEAR_S)
         engine.release_all()
         assert await asyncio.gather(*calls) == [200, 200]

@@ -134,8 +134,8 @@ def test_a_hundred_thousand_tenants_have_a_bounded_number_of_series() -> None:
     lengths = []
     for number in range(100_000):
         tenant, task = f"tenant-{number}", f"task-{number}"
-        metrics.predicted(tenant=tenant, task=task, num_inputs=1, num_tokens=1)
-        metrics.task_ended(tenant=tenant, task=task, code="ok", seconds=0.1)
+        metrics.observe_predict(tenant=tenant, task=task, num_inputs=1, num_tokens=1)
+        metrics.observe_task_call(tenant=tenant, task=task, code="ok", seconds=0.1)
         if number in (10_000, 99_999):
             lengths.append(len(generate_latest(metrics.registry).splitlines()))
     assert lengths[0] == lengths[1]

@@ -126,7 +126,7 @@ class GenerateService:
             timer=timer,
         )
         await call.admit()
-        self._observer.predicted(
+        self._observer.observe_predict(
             tenant=tenant, task=model.name, num_inputs=num_inputs,
             num_tokens=sum(row.encoding.num_tokens for row in rows),
         )  # fmt: skip

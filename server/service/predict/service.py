@@ -59,7 +59,7 @@ class PredictService:
         result = CallResult(
             outputs=outputs, rows=rows, answers=answers, parts=parts, tokenized_at=tokenized_at
         )
-        self._observer.predicted(
+        self._observer.observe_predict(
             tenant=tenant, task=model.name, num_inputs=len(outputs), num_tokens=result.num_tokens
         )
         return result

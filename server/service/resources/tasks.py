@@ -16,7 +16,7 @@ from server.service.views import TaskView, task_view
 class TaskObserver(Protocol):
     """Hears of tasks that are no more."""
 
-    def task_deleted(self, tenant: str, task: str) -> None: ...
+    def forget_task(self, tenant: str, task: str) -> None: ...
 
 
 class TaskService:
@@ -46,5 +46,5 @@ class TaskService:
         for digest in {version.digest for version in versions}:
             if not await self._lookups.run(caller.tenant, self._registry.is_published, digest):
                 self._residency.discard(digest)
-        self._observer.task_deleted(caller.tenant, task)
+        self._observer.forget_task(caller.tenant, task)
         note("task.deleted", "a task was deleted", caller, ref=task, versions=len(versions))

@@ -1,4 +1,4 @@
-"""The writer over a fake engine: what begins when, and that nothing is left behind by a fault."""
+"""The generation loop over a fake engine: what starts when, and what remains after a fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from server.dispatch.generation_scheduler import GenerationLimits
 from server.dispatch.request_queue import QueueLimits, RequestQueue
 from server.dispatch.residency import ResidentLease
 from server.errors import DeadlinePassed
-from server.metrics.generation_metrics import WritingMetrics
+from server.metrics.generation_metrics import GenerationMetrics
 from server.metrics.metrics import Metrics
 from tests.server.build import publish
 from tests.server.dispatching import DispatchEnv, entry, settled
@@ -32,37 +32,37 @@ HEAD = {"kind": "generate", "format": "plain", "max_tokens": 200}
 
 
 class Fragile(Metrics):
-    """Metrics that can be broken, as a fault of our own in the middle of a turn."""
+    """Metrics that can be broken, as by a fault of our own in the middle of a step."""
 
     is_broken = False
 
-    def batch(self, **numbers: int) -> None:
+    def observe_batch(self, **numbers: int) -> None:
         if self.is_broken:
             raise ValueError("a bug")
-        super().batch(**numbers)
+        super().observe_batch(**numbers)
 
 
-class Desk(DispatchEnv):
-    """A writer beside the batcher, over the same engine and slots."""
+class GenerationEnv(DispatchEnv):
+    """A generation loop beside the batcher, over the same engine and slots."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.series = CollectorRegistry()
         self.metrics: Fragile = Fragile(self.series)
         self.waiting = RequestQueue(QueueLimits(max_rows=50, max_tokens=5000, slot_bytes=2**20))
-        self.writer = self.with_limits()
+        self.loop = self.with_limits()
 
     def with_limits(self, **changes: Any) -> GenerationLoop:
-        self.writer = GenerationLoop(
+        self.loop = GenerationLoop(
             port=self.engine,
             residency=self.residency,
-            room=self.waiting,
+            queue=self.waiting,
             slots=self.slots,
             limits=GenerationLimits(**LIMITS | changes),
-            observer=WritingMetrics(CollectorRegistry(), self.metrics),
+            observer=GenerationMetrics(CollectorRegistry(), self.metrics),
             batcher=self.batcher,
         )
-        return self.writer
+        return self.loop
 
     async def draft(self, seed: int = 0) -> ResidentLease:
         version = publish(self.registry, "draft", seed=seed, head=HEAD)
@@ -71,22 +71,22 @@ class Desk(DispatchEnv):
     def write(
         self, lease: ResidentLease, length: int, most: int = 5, **changes: Any
     ) -> asyncio.Task[Answer]:
-        made = entry(lease.again(), [7] * length, **{"max_tokens": most} | changes)
-        return asyncio.create_task(self.answer(made))
+        entry_ = entry(lease.duplicate(), [7] * length, **{"max_tokens": most} | changes)
+        return asyncio.create_task(self.answer(entry_))
 
-    async def answer(self, made: Entry) -> Answer:
+    async def answer(self, entry_: Entry) -> Answer:
         try:
-            self.writer.admit([made])
-            return await made.future
+            self.loop.admit([entry_])
+            return await entry_.future
         finally:
-            self.writer.abandon([made])
+            self.loop.abandon([entry_])
 
     @property
     def fake(self) -> FakeEngine:
         return self.engine.inner
 
-    def begun(self) -> list[list[int]]:
-        """The lengths of the prompts of each step that began any."""
+    def started_prompts(self) -> list[list[int]]:
+        """The lengths of the prompts of each step that started any."""
         return [[len(b.row.ids) for b in s.begin] for s in self.writes if s.begin]
 
     @property
@@ -98,13 +98,13 @@ class Desk(DispatchEnv):
 
     def assert_nothing_left(self) -> None:
         assert self.fake.writing.rows == {}
-        assert self.writer.running_labels == set()
+        assert self.loop.running_labels == set()
         assert self.slots.num_leases == 0
         assert not self.waiting
 
 
 async def between(condition: Callable[[], bool]) -> None:
-    """Stand right after the step that made it true: the fake answers at once."""
+    """Stand right after the step that entry_ it true: the fake answers at once."""
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)
@@ -114,16 +114,16 @@ async def between(condition: Callable[[], bool]) -> None:
 
 
 async def test_a_release_that_fails_stops_nobody_elses_text(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    lease = await desk.draft()
-    leaving, staying = desk.write(lease, 9, 9), desk.write(lease, 8, 8)
-    await desk.decoding()
-    desk.fake.broken[FreeSequences] = EngineGone()
+    env = GenerationEnv(tmp_path)
+    lease = await env.draft()
+    leaving, staying = env.write(lease, 9, 9), env.write(lease, 8, 8)
+    await env.decoding()
+    env.fake.broken[FreeSequences] = EngineGone()
     leaving.cancel()
     async with asyncio.timeout(2):
         assert len((await staying).rows) == 1
-    assert desk.writer.running_labels == set()
-    assert desk.slots.num_leases == 0
+    assert env.loop.running_labels == set()
+    assert env.slots.num_leases == 0
 
 
 class Faulty:
@@ -146,42 +146,42 @@ class Faulty:
 async def test_output_that_cannot_be_processed_ends_its_own_sequence_alone(
     tmp_path: Path, method: str
 ) -> None:
-    desk = Desk(tmp_path)
-    lease = await desk.draft()
-    failing = desk.write(lease, 9, 9, output=Faulty(method))
-    others = [desk.write(lease, 8, 8), desk.write(lease, 7, 7)]
+    env = GenerationEnv(tmp_path)
+    lease = await env.draft()
+    failing = env.write(lease, 9, 9, output=Faulty(method))
+    others = [env.write(lease, 8, 8), env.write(lease, 7, 7)]
     async with asyncio.timeout(2):
         with pytest.raises(ValueError, match="a bug"):
             await failing
         assert [len((await other).rows[0].ids) for other in others] == [8, 7]
-    await between(lambda: not desk.writer.texts)
+    await between(lambda: not env.loop.sequences)
     lease.release()
-    desk.assert_nothing_left()
+    env.assert_nothing_left()
 
 
 async def test_a_fault_of_our_own_ends_every_text_and_the_writer_writes_on_after_it(
     tmp_path: Path,
 ) -> None:
-    desk = Desk(tmp_path)
-    desk.with_limits(max_rows=1)
-    lease = await desk.draft()
-    texts = [desk.write(lease, 9, 200), desk.write(lease, 8, 200)]
-    await desk.decoding()
-    desk.metrics.is_broken = True
+    env = GenerationEnv(tmp_path)
+    env.with_limits(max_rows=1)
+    lease = await env.draft()
+    texts = [env.write(lease, 9, 200), env.write(lease, 8, 200)]
+    await env.decoding()
+    env.metrics.is_broken = True
     async with asyncio.timeout(2):
         for outcome in await asyncio.gather(*texts, return_exceptions=True):
             assert isinstance(outcome, EngineGone)
-    desk.assert_nothing_left()
-    desk.metrics.is_broken = False
-    assert len((await desk.write(lease, 3)).rows) == 1
+    env.assert_nothing_left()
+    env.metrics.is_broken = False
+    assert len((await env.write(lease, 3)).rows) == 1
 
 
 async def test_who_was_seated_when_a_fault_came_keeps_no_slot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk = Desk(tmp_path)
-    leases = [await desk.draft(), await desk.draft(seed=1)]
-    acquire, calls = desk.slots.acquire, list[int]()
+    env = GenerationEnv(tmp_path)
+    leases = [await env.draft(), await env.draft(seed=1)]
+    acquire, calls = env.slots.acquire, list[int]()
 
     def failing(*given: Any) -> Any:
         calls.append(1)
@@ -189,148 +189,148 @@ async def test_who_was_seated_when_a_fault_came_keeps_no_slot(
             raise RuntimeError("the books are wrong")
         return acquire(*given)
 
-    monkeypatch.setattr(desk.slots, "acquire", failing)
-    texts = [desk.write(lease, 5) for lease in leases]
+    monkeypatch.setattr(env.slots, "acquire", failing)
+    texts = [env.write(lease, 5) for lease in leases]
     async with asyncio.timeout(2):
         for outcome in await asyncio.gather(*texts, return_exceptions=True):
             assert isinstance(outcome, EngineGone)
-    desk.assert_nothing_left()
+    env.assert_nothing_left()
 
 
 async def test_the_share_of_the_cache_in_use_is_the_engine_s_figure(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.with_limits(num_blocks=8, block_tokens=4)
-    assert desk.writer.share_held == 0
-    text = desk.write(await desk.draft(), 5, 10)
-    await desk.decoding()
+    env = GenerationEnv(tmp_path)
+    env.with_limits(num_blocks=8, block_tokens=4)
+    assert env.loop.share_held == 0
+    text = env.write(await env.draft(), 5, 10)
+    await env.decoding()
     await asyncio.sleep(0)
-    assert desk.writer.share_held == desk.fake.writing.used_blocks / 8 > 0
+    assert env.loop.share_held == env.fake.writing.used_blocks / 8 > 0
     await text
-    assert desk.writer.share_held == 0
+    assert env.loop.share_held == 0
 
 
 async def test_an_adapter_that_writes_counts_twice_in_its_slot(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    lease = await desk.draft()
-    text = desk.write(lease, 5, 10)
-    await desk.decoding()
-    assert desk.slots.num_bytes == 2 * lease.num_bytes
+    env = GenerationEnv(tmp_path)
+    lease = await env.draft()
+    text = env.write(lease, 5, 10)
+    await env.decoding()
+    assert env.slots.num_bytes == 2 * lease.num_bytes
     await text
 
 
 @pytest.mark.survival("E3")
 @pytest.mark.parametrize("began", [False, True])
 async def test_texts_that_fail_leave_nothing_in_the_engine(tmp_path: Path, began: bool) -> None:
-    desk = Desk(tmp_path)
-    lease = await desk.draft()
+    env = GenerationEnv(tmp_path)
+    lease = await env.draft()
     if not began:
-        desk.fake.broken[Generate] = OutOfMemory()
-    text = desk.write(lease, 9, 9)
+        env.fake.broken[Generate] = OutOfMemory()
+    text = env.write(lease, 9, 9)
     if began:
-        await between(lambda: bool(desk.begun()))
-        desk.fake.broken[Generate] = OutOfMemory()
+        await between(lambda: bool(env.started_prompts()))
+        env.fake.broken[Generate] = OutOfMemory()
     with pytest.raises(OutOfMemory):
         await text
-    released = {k for s in desk.fake.steps if isinstance(s, FreeSequences) for k in s.keys}
-    assert released == {begin.key for step in desk.writes for begin in step.begin}
-    desk.assert_nothing_left()
+    released = {k for s in env.fake.steps if isinstance(s, FreeSequences) for k in s.keys}
+    assert released == {begin.key for step in env.writes for begin in step.begin}
+    env.assert_nothing_left()
 
 
 # ---------------------------------------------------------------- limits
 
 
 async def test_a_prompt_longer_than_a_batch_begins_while_others_write(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    lease = await desk.draft()
-    short = desk.write(lease, 9, 200)
-    await desk.decoding()
-    long = desk.write(lease, 50, 5)
-    await between(lambda: len(desk.begun()) == 2)
+    env = GenerationEnv(tmp_path)
+    lease = await env.draft()
+    short = env.write(lease, 9, 200)
+    await env.decoding()
+    long = env.write(lease, 50, 5)
+    await between(lambda: len(env.started_prompts()) == 2)
     assert not short.done()
-    assert desk.begun() == [[9], [50]]
+    assert env.started_prompts() == [[9], [50]]
     await asyncio.gather(short, long)
-    desk.assert_nothing_left()
+    env.assert_nothing_left()
 
 
 async def test_prompts_that_begin_together_hold_no_more_tokens_than_a_batch(
     tmp_path: Path,
 ) -> None:
-    desk = Desk(tmp_path)
-    lease = await desk.draft()
-    await asyncio.gather(*(desk.write(lease, 9, 9) for _ in range(3)))
-    assert desk.begun() == [[9, 9], [9]]
+    env = GenerationEnv(tmp_path)
+    lease = await env.draft()
+    await asyncio.gather(*(env.write(lease, 9, 9) for _ in range(3)))
+    assert env.started_prompts() == [[9, 9], [9]]
 
 
 async def test_texts_begin_while_the_engine_has_blocks_for_what_they_hold(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.with_limits(num_blocks=4, block_tokens=4)  # two for each prompt of five tokens
-    lease = await desk.draft()
-    texts = [desk.write(lease, 5, 10) for _ in range(3)]
-    await desk.decoding()
-    assert desk.begun() == [[5, 5]]
+    env = GenerationEnv(tmp_path)
+    env.with_limits(num_blocks=4, block_tokens=4)  # two for each prompt of five tokens
+    lease = await env.draft()
+    texts = [env.write(lease, 5, 10) for _ in range(3)]
+    await env.decoding()
+    assert env.started_prompts() == [[5, 5]]
     await asyncio.gather(*texts)
-    assert desk.begun() == [[5, 5], [5]]
+    assert env.started_prompts() == [[5, 5], [5]]
 
 
 async def test_a_prompt_that_can_never_fit_holds_up_nobody(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.with_limits(num_blocks=4, block_tokens=4)
-    lease = await desk.draft()
-    first = desk.write(lease, 5, 10)
-    await desk.decoding()
-    never = desk.write(lease, 40)
+    env = GenerationEnv(tmp_path)
+    env.with_limits(num_blocks=4, block_tokens=4)
+    lease = await env.draft()
+    first = env.write(lease, 5, 10)
+    await env.decoding()
+    never = env.write(lease, 40)
     await asyncio.gather(first, never)
-    beside = [len(step.keys) for step in desk.writes if step.begin]
-    assert desk.begun() == [[5], [40]]
+    beside = [len(step.keys) for step in env.writes if step.begin]
+    assert env.started_prompts() == [[5], [40]]
     assert beside == [0, 1]
 
 
 async def test_without_blocks_texts_begin_while_there_is_room_for_all_they_may_write(
     tmp_path: Path,
 ) -> None:
-    desk = Desk(tmp_path)
-    desk.with_limits(num_blocks=0, max_writing_tokens=30)
-    lease = await desk.draft()
-    texts = [desk.write(lease, 5, 10) for _ in range(3)]
-    await desk.decoding()
-    assert desk.begun() == [[5, 5]]
+    env = GenerationEnv(tmp_path)
+    env.with_limits(num_blocks=0, max_writing_tokens=30)
+    lease = await env.draft()
+    texts = [env.write(lease, 5, 10) for _ in range(3)]
+    await env.decoding()
+    assert env.started_prompts() == [[5, 5]]
     await asyncio.gather(*texts)
-    assert desk.begun() == [[5, 5], [5]]
+    assert env.started_prompts() == [[5, 5], [5]]
 
 
 async def test_one_text_alone_may_always_be_written(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    desk.with_limits(num_blocks=1, max_tokens=1, max_rows=1)
-    lease = await desk.draft()
-    answers = await asyncio.gather(desk.write(lease, 40, 100), desk.write(lease, 41, 100))
+    env = GenerationEnv(tmp_path)
+    env.with_limits(num_blocks=1, max_tokens=1, max_rows=1)
+    lease = await env.draft()
+    answers = await asyncio.gather(env.write(lease, 40, 100), env.write(lease, 41, 100))
     assert len(answers) == 2
-    assert desk.begun() == [[40], [41]]
-    desk.assert_nothing_left()
+    assert env.started_prompts() == [[40], [41]]
+    env.assert_nothing_left()
 
 
 # ---------------------------------------------------------------- rank
 
 
 async def test_texts_go_on_by_priority_and_then_in_order_of_arrival(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    lease, now = await desk.draft(), time.monotonic()
+    env = GenerationEnv(tmp_path)
+    lease, now = await env.draft(), time.monotonic()
     lengths = {}
     for length, priority in ((4, 1), (5, 0), (6, 1), (3, 0)):
-        lengths[length] = desk.write(
+        lengths[length] = env.write(
             lease, length, 9, priority=priority, enqueued_at=now + length / 1e3
         )
     await asyncio.gather(*lengths.values())
-    keys = {begin.key: len(begin.row.ids) for step in desk.writes for begin in step.begin}
-    first = next(step for step in desk.writes if step.keys)
+    keys = {begin.key: len(begin.row.ids) for step in env.writes for begin in step.begin}
+    first = next(step for step in env.writes if step.keys)
     assert [keys[key] for key in first.keys] == [3, 5, 4, 6]
 
 
 @pytest.mark.survival("D1")
 async def test_every_text_shares_what_it_reads_with_its_own_tenant_only(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    lease = await desk.draft()
-    await desk.write(lease, 5, most=3, tenant="acme")
-    assert [begin.salt for step in desk.writes for begin in step.begin] == ["acme"]
+    env = GenerationEnv(tmp_path)
+    lease = await env.draft()
+    await env.write(lease, 5, most=3, tenant="acme")
+    assert [begin.salt for step in env.writes for begin in step.begin] == ["acme"]
 
 
 # ---------------------------------------------------------------- slots
@@ -339,34 +339,34 @@ async def test_every_text_shares_what_it_reads_with_its_own_tenant_only(tmp_path
 async def test_the_text_that_waits_longest_gets_the_next_slot_that_batches_give_back(
     tmp_path: Path,
 ) -> None:
-    desk = Desk(tmp_path)
-    desk.with_limits(patience_s=0.0)
-    leases = [await desk.lease(seed=seed) for seed in range(8)]
-    draft = await desk.draft()
-    running = await desk.calls(*leases[:4])  # four slots, four tasks
-    text = desk.write(draft, 5, enqueued_at=0.0)
-    waiting = await desk.calls(*leases[4:])
+    env = GenerationEnv(tmp_path)
+    env.with_limits(patience_s=0.0)
+    leases = [await env.lease(seed=seed) for seed in range(8)]
+    draft = await env.draft()
+    running = await env.calls(*leases[:4])  # four slots, four tasks
+    text = env.write(draft, 5, enqueued_at=0.0)
+    waiting = await env.calls(*leases[4:])
     await settled()
-    desk.engine.release()  # the slots are free again, for three of the four that wait
+    env.engine.release()  # the slots are free again, for three of the four that wait
     async with asyncio.timeout(1):
         assert len((await text).rows) == 1
-    desk.engine.release_all()
+    env.engine.release_all()
     await asyncio.gather(*running, *waiting)
-    desk.assert_nothing_left()
+    env.assert_nothing_left()
 
 
 async def test_a_slot_that_was_kept_for_a_text_is_free_again_when_its_caller_is_gone(
     tmp_path: Path,
 ) -> None:
-    desk = Desk(tmp_path)
-    desk.with_limits(patience_s=0.0)
-    leases = [await desk.lease(seed=seed) for seed in range(8)]
-    running = await desk.calls(*leases[:4])
-    text = desk.write(await desk.draft(), 5, enqueued_at=0.0)
+    env = GenerationEnv(tmp_path)
+    env.with_limits(patience_s=0.0)
+    leases = [await env.lease(seed=seed) for seed in range(8)]
+    running = await env.calls(*leases[:4])
+    text = env.write(await env.draft(), 5, enqueued_at=0.0)
     await settled()
     text.cancel()
-    waiting = await desk.calls(*leases[4:])
-    desk.engine.release_all()
+    waiting = await env.calls(*leases[4:])
+    env.engine.release_all()
     async with asyncio.timeout(1):
         await asyncio.gather(*running, *waiting)
 
@@ -374,50 +374,50 @@ async def test_a_slot_that_was_kept_for_a_text_is_free_again_when_its_caller_is_
 async def test_a_text_whose_deadline_passes_is_answered_and_released_within_a_step(
     tmp_path: Path,
 ) -> None:
-    desk = Desk(tmp_path)
-    lease = await desk.draft()
-    made = desk.write(lease, 100, 200)
-    await desk.decoding()
-    desk.writer.texts[0].entry.deadline = 0.0
-    num_steps = len(desk.writes)
-    (row,) = (await made).rows
+    env = GenerationEnv(tmp_path)
+    lease = await env.draft()
+    entry_ = env.write(lease, 100, 200)
+    await env.decoding()
+    env.loop.sequences[0].entry.deadline = 0.0
+    num_steps = len(env.writes)
+    (row,) = (await entry_).rows
     assert isinstance(row, SequenceOutput)
     assert row.finish == "length"
     assert 0 < len(row.ids) < 100
-    assert len(desk.writes) <= num_steps + 1
-    desk.assert_nothing_left()
+    assert len(env.writes) <= num_steps + 1
+    env.assert_nothing_left()
 
 
 async def test_a_text_that_was_cut_is_written_no_further(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
-    made = entry((await desk.draft()).again(), [7] * 100, max_tokens=200)
-    answering = asyncio.create_task(desk.answer(made))
-    assert not desk.writer.cut([made])
-    await desk.decoding()
-    num_steps = len(desk.writes)
-    assert desk.writer.cut([made])
+    env = GenerationEnv(tmp_path)
+    entry_ = entry((await env.draft()).duplicate(), [7] * 100, max_tokens=200)
+    answering = asyncio.create_task(env.answer(entry_))
+    assert not env.loop.cut([entry_])
+    await env.decoding()
+    num_steps = len(env.writes)
+    assert env.loop.cut([entry_])
     (row,) = (await answering).rows
     assert isinstance(row, SequenceOutput)
     assert row.finish == "length"
-    await between(lambda: not desk.writer.texts)
-    assert len(desk.writes) <= num_steps + 1
-    desk.assert_nothing_left()
+    await between(lambda: not env.loop.sequences)
+    assert len(env.writes) <= num_steps + 1
+    env.assert_nothing_left()
 
 
 async def test_a_text_that_never_began_before_its_deadline_is_an_error(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    env = GenerationEnv(tmp_path)
     with pytest.raises(DeadlinePassed):
-        await desk.write(await desk.draft(), 5, deadline=0.0)
+        await env.write(await env.draft(), 5, deadline=0.0)
 
 
 # ---------------------------------------------------------------- metrics
 
 
 async def test_the_metrics_hear_of_waiting_placing_and_swapping(tmp_path: Path) -> None:
-    desk = Desk(tmp_path)
+    env = GenerationEnv(tmp_path)
     for seed in range(5):  # there are four slots
-        await desk.write(await desk.draft(seed), 3)
-    text = generate_latest(desk.series).decode()
+        await env.write(await env.draft(seed), 3)
+    text = generate_latest(env.series).decode()
     assert 'adapterd_adapter_loads_total{tier="slot"} 5.0' in text
     assert "adapterd_swaps_total 1.0" in text
     assert "adapterd_queue_seconds_count 5.0" in text
