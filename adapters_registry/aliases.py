@@ -83,10 +83,10 @@ class Aliases:
         return current, target, events[-1].sequence + 1
 
     def find(self, tenant: str, task: str, alias: str) -> Alias:
-        found = self._index.find_alias(tenant, task, alias)
-        if found is None:
+        record = self._index.find_alias(tenant, task, alias)
+        if record is None:
             raise self.unknown(tenant, task, alias)
-        return found
+        return record
 
     def unknown(self, tenant: str, task: str, alias: str) -> NotFound:
         if self._index.find_task(tenant, task) is None:
@@ -107,9 +107,9 @@ class Aliases:
 
     def version(self, tenant: str, task: str, number: int) -> Version:
         # No version has a larger number, and databases fail on integers they cannot hold.
-        found = self._index.find_version(tenant, task, number) if number <= MAX_NUMBER else None
-        if found is not None:
-            return found
+        version = self._index.find_version(tenant, task, number) if number <= MAX_NUMBER else None
+        if version is not None:
+            return version
         if self._index.find_task(tenant, task) is None:
             raise UnknownTask(f"there is no task {task}", task=task)
         raise UnknownVersion(f"task {task} has no version {number}", task=task, version=number)

@@ -109,7 +109,7 @@ class Index(Protocol):
         """Role and sha256 of all that is stored for a version, or for all of a task."""
         ...
 
-    def referenced(self, sha256s: Iterable[str]) -> set[str]:
+    def list_referenced(self, sha256s: Iterable[str]) -> set[str]:
         """Which of these contents some version of any tenant needs."""
 
     def next_number(self, tenant: str, task: str, now: float) -> int:

@@ -140,10 +140,10 @@ class Registry:
         return self._index.list_tasks(tenant, check_name(after) if after else "", limit)
 
     def task(self, tenant: str, name: str) -> Task:
-        found = self._index.find_task(tenant, check_name(name))
-        if found is None:
+        task = self._index.find_task(tenant, check_name(name))
+        if task is None:
             raise UnknownTask(f"there is no task {name}", task=name)
-        return found
+        return task
 
     def versions(self, tenant: str, task: str) -> Sequence[Version]:
         self.task(tenant, task)
@@ -240,12 +240,12 @@ class Registry:
         After the rows are gone, so a crash leaves orphans, never a row without its files; and in a
         transaction, as publishers look for their files in theirs: none can slip in between.
         """
-        wanted = set(sha256s)
-        suspects = wanted - self._index.referenced(wanted)  # a look that stops no other writer
+        candidates = set(sha256s)
+        suspects = candidates - self._index.list_referenced(candidates)  # reads block no writer
         if not suspects:
             return []
         with self._index.writing():
-            orphans = sorted(suspects - self._index.referenced(suspects))
+            orphans = sorted(suspects - self._index.list_referenced(suspects))
             for sha256 in orphans:
                 self._blobs.delete(sha256)
         return orphans

@@ -109,8 +109,8 @@ class MemoryIndex:
     def list_lineages(self, tenant: str, text: str) -> Sequence[Version]:
         with self._lock:
             mine = [row for row in self._rows.versions.values() if row.tenant == tenant]
-            found = [row for row in mine if text in str(row.lineage)]
-            return sorted(found, key=lambda row: (row.task, row.number))
+            matches = [row for row in mine if text in str(row.lineage)]
+            return sorted(matches, key=lambda row: (row.task, row.number))
 
     def find_alias(self, tenant: str, task: str, name: str) -> Alias | None:
         with self._lock:
@@ -118,8 +118,8 @@ class MemoryIndex:
 
     def find_aliased(self, tenant: str, task: str, alias: str) -> Version | None:
         with self._lock:
-            found = self.find_alias(tenant, task, alias)
-            return self.find_version(tenant, task, found.version) if found else None
+            record = self.find_alias(tenant, task, alias)
+            return self.find_version(tenant, task, record.version) if record else None
 
     def list_aliases(self, tenant: str, task: str) -> Sequence[Alias]:
         with self._lock:
@@ -146,7 +146,7 @@ class MemoryIndex:
         with self._lock:
             return self._rows.fences.get((tenant, fence))
 
-    def referenced(self, sha256s: Iterable[str]) -> set[str]:
+    def list_referenced(self, sha256s: Iterable[str]) -> set[str]:
         with self._lock:
             rows = self._rows.contents.values()
             return {sha256 for row in rows for sha256 in row.values()} & set(sha256s)

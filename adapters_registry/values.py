@@ -33,8 +33,8 @@ class Version:
     @property
     def datasets(self) -> list[str]:
         """The sha256 of each file that it was made from; none of a registered one."""
-        found = self.lineage.get("dataset")
-        return list(found["sha256"].values()) if found else []
+        dataset = self.lineage.get("dataset")
+        return list(dataset["sha256"].values()) if dataset else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

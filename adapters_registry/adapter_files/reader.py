@@ -68,13 +68,13 @@ def check_directory(
             if name in names:
                 read_json(directory / name, limits)
         if MODULES in names:
-            _parsed(directory / MODULES, limits, parse_list)
+            _parse_file(directory / MODULES, limits, parse_list)
     return headers
 
 
 def _weights_name(names: Set[str], left_out: Sequence[str]) -> str:
-    if found := _one_of(ADAPTER_NAMES, names):
-        return found
+    if name := _one_of(ADAPTER_NAMES, names):
+        return name
     if pickled := pickled_weights(left_out):
         raise PickledWeights(
             f"{ADAPTER} is not there, and {pickled} is not read: weights come from safetensors "
@@ -86,15 +86,18 @@ def _weights_name(names: Set[str], left_out: Sequence[str]) -> str:
 
 
 def _one_of(known: Sequence[str], names: Set[str]) -> str | None:
-    found = [name for name in known if name in names]
-    if len(found) > 1:
-        raise BadFileName(f"{' and '.join(found)} are both there; one of them is read")
-    return found[0] if found else None
+    present = [name for name in known if name in names]
+    if len(present) > 1:
+        raise BadFileName(
+            f"{' and '.join(present)} are both there, and only one of them can be read; "
+            "remove the other"
+        )
+    return present[0] if present else None
 
 
 def check_weights(path: Path, limits: Limits, *, values: bool = True) -> Header:
     """The header of a file whose every byte is accounted for and every value finite."""
-    with _opened(path, limits.max_file_bytes) as (file, num_bytes):
+    with _open_limited(path, limits.max_file_bytes) as (file, num_bytes):
         header = read_header(file, path.name, num_bytes, limits)
         if values:
             check_finite(file, header)
@@ -102,11 +105,11 @@ def check_weights(path: Path, limits: Limits, *, values: bool = True) -> Header:
 
 
 def read_json(path: Path, limits: Limits) -> dict[str, Any]:
-    return _parsed(path, limits, parse_object)
+    return _parse_file(path, limits, parse_object)
 
 
-def _parsed(path: Path, limits: Limits, parse: Callable[[bytes], T]) -> T:
-    with _opened(path, limits.max_config_bytes) as (file, num_bytes):
+def _parse_file(path: Path, limits: Limits, parse: Callable[[bytes], T]) -> T:
+    with _open_limited(path, limits.max_config_bytes) as (file, num_bytes):
         content = file.read(num_bytes)
     try:
         return parse(content)
@@ -130,7 +133,7 @@ def _check_names(directory: Path, limits: Limits) -> set[str]:
 
 
 @contextmanager
-def _opened(path: Path, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
+def _open_limited(path: Path, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
     with open_regular(path) as file:
         num_bytes = os.fstat(file.fileno()).st_size
         if num_bytes > max_bytes:

@@ -58,7 +58,7 @@ class Staging:
         stored = stored_name(name)
         if stored is None:
             self.leave_out(name)
-            for _ in self._counted(name, chunks):  # a stream of several files goes on behind it
+            for _ in self._count_bytes(name, chunks):  # a stream of several files goes on behind it
                 pass
             return
         if stored in self._names:
@@ -66,7 +66,7 @@ class Staging:
         if len(self._names) >= self._limits.max_files:
             raise TooManyBytes(f"an adapter has at most {self._limits.max_files} files")
         self._names.add(stored)
-        self._disk.write(self.path / stored, self._counted(stored, chunks))
+        self._disk.write(self.path / stored, self._count_bytes(stored, chunks))
 
     def leave_out(self, name: str) -> None:
         """Note a file or `folder/` that is no part of the adapter, whether it was sent or not."""
@@ -80,7 +80,7 @@ class Staging:
         if len(self._left_out) < _MOST_LISTED:
             self._left_out[name] = None
 
-    def _counted(self, name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    def _count_bytes(self, name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
         num_bytes = 0
         for chunk in chunks:
             num_bytes += len(chunk)

@@ -19,7 +19,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
 
     NotStrictJson says what is wrong.
     """
-    document = _parsed(content)
+    document = _parse(content)
     if not isinstance(document, dict):
         raise NotStrictJson("it is not a JSON object")
     return document
@@ -27,13 +27,13 @@ def parse_object(content: bytes) -> dict[str, Any]:
 
 def parse_list(content: bytes) -> list[Any]:
     """A JSON list, as strictly."""
-    document = _parsed(content)
+    document = _parse(content)
     if not isinstance(document, list):
         raise NotStrictJson("it is not a JSON list")
     return document
 
 
-def _parsed(content: bytes) -> Any:
+def _parse(content: bytes) -> Any:
     try:
         document = json.loads(
             content.decode("utf-8"),
@@ -58,12 +58,12 @@ def _parsed(content: bytes) -> Any:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Parsers disagree on which of two equal keys wins, and so would a scanner and a loader."""
-    found: dict[str, Any] = {}
+    document: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in document:
             raise NotStrictJson(f"key {key[:80]!r} appears twice")
-        found[key] = value
-    return found
+        document[key] = value
+    return document
 
 
 def _refuse_constant(name: str) -> float:

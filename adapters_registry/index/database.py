@@ -70,7 +70,7 @@ class Database:
         self._local = threading.local()
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
-        with translated():
+        with translate_errors():
             with self._immediate.begin() as connection:
                 _check_schema(connection)
             # A connection of its own that never writes: `data_version` moves when any *other*
@@ -89,7 +89,7 @@ class Database:
         if current is not None:
             yield current
             return
-        with translated(), self._engine.begin() as connection:
+        with translate_errors(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -98,7 +98,7 @@ class Database:
         if getattr(self._local, "connection", None) is not None:
             yield
             return
-        with translated(), self._immediate.begin() as connection:
+        with translate_errors(), self._immediate.begin() as connection:
             self._local.connection = connection
             try:
                 yield
@@ -106,7 +106,7 @@ class Database:
                 self._local.connection = None
 
     def generation(self) -> int:
-        with self._watch_lock, translated():
+        with self._watch_lock, translate_errors():
             cursor = self._watch.cursor()
             cursor.execute("PRAGMA data_version")
             [[generation]] = cursor.fetchall()
@@ -120,7 +120,7 @@ class Database:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn the driver's errors into ours; statements and parameters stay out of the message."""
     try:
         yield
@@ -148,15 +148,15 @@ def _begin(connection: Connection) -> None:
 
 def _check_schema(connection: Connection) -> None:
     """Make the tables in an empty database; refuse one that another release wrote."""
-    found = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    if found == SCHEMA_VERSION:
+    schema = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if schema == SCHEMA_VERSION:
         _count_changes(connection)
         return
     num_tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
-    if found or num_tables:
+    if schema or num_tables:
         raise WrongSchema(
-            f"the registry's index has schema {found}, this release reads {SCHEMA_VERSION}",
-            found=found,
+            f"the registry's index has schema {schema}, this release reads {SCHEMA_VERSION}",
+            found=schema,
         )
     METADATA.create_all(connection)
     _count_changes(connection)

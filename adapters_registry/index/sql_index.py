@@ -58,8 +58,8 @@ class SqlIndex:
     # ------------------------------------------------------------ reads
 
     def find_task(self, tenant: str, name: str) -> Task | None:
-        found = self._tasks(_tasks(tenant).where(TASK.c.name == name), tenant)
-        return found[0] if found else None
+        tasks = self._tasks(_tasks(tenant).where(TASK.c.name == name), tenant)
+        return tasks[0] if tasks else None
 
     def list_tasks(self, tenant: str, after: str, limit: int) -> Sequence[Task]:
         page = _tasks(tenant).where(TASK.c.name > after).order_by(TASK.c.name).limit(limit)
@@ -81,8 +81,8 @@ class SqlIndex:
         return [rows.version(row) for row in self._all(query)]
 
     def find_alias(self, tenant: str, task: str, name: str) -> Alias | None:
-        found = self._all(_aliases(tenant).where(ALIAS.c.task == task, ALIAS.c.name == name))
-        return rows.alias(found[0]) if found else None
+        matches = self._all(_aliases(tenant).where(ALIAS.c.task == task, ALIAS.c.name == name))
+        return rows.alias(matches[0]) if matches else None
 
     def find_aliased(self, tenant: str, task: str, alias: str) -> Version | None:
         named = _of(ALIAS, tenant, task) & (ALIAS.c.name == alias)
@@ -103,16 +103,16 @@ class SqlIndex:
         return (last or 0) + 1
 
     def tenant_generation(self, tenant: str) -> int:
-        found = self._all(select(TENANT_CHANGE.c.number).where(TENANT_CHANGE.c.tenant == tenant))
-        return found[0].number if found else 0
+        matches = self._all(select(TENANT_CHANGE.c.number).where(TENANT_CHANGE.c.tenant == tenant))
+        return matches[0].number if matches else 0
 
     def is_published(self, digest: str) -> bool:
         return bool(self._all(select(VERSION.c.number).where(VERSION.c.digest == digest).limit(1)))
 
     def find_fence(self, tenant: str, fence: str) -> tuple[str, int] | None:
         mine = (PUBLICATION.c.tenant == tenant) & (PUBLICATION.c.fence == fence)
-        found = self._all(select(PUBLICATION.c.task, PUBLICATION.c.number).where(mine))
-        return (found[0].task, found[0].number) if found else None
+        matches = self._all(select(PUBLICATION.c.task, PUBLICATION.c.number).where(mine))
+        return (matches[0].task, matches[0].number) if matches else None
 
     def list_contents(self, tenant: str, task: str, number: int | None) -> list[tuple[str, str]]:
         query = select(VERSION_FILE.c.role, VERSION_FILE.c.sha256)
@@ -121,25 +121,26 @@ class SqlIndex:
             query = query.where(VERSION_FILE.c.number == number)
         return [(row.role, row.sha256) for row in self._all(query)]
 
-    def referenced(self, sha256s: Iterable[str]) -> set[str]:
-        wanted, found = list(sha256s), set[str]()
-        for start in range(0, len(wanted), _MAX_PARAMETERS):
-            some = VERSION_FILE.c.sha256.in_(wanted[start : start + _MAX_PARAMETERS])
-            found |= {row.sha256 for row in self._all(select(VERSION_FILE.c.sha256).where(some))}
-        return found
+    def list_referenced(self, sha256s: Iterable[str]) -> set[str]:
+        digests, referenced = list(sha256s), set[str]()
+        for start in range(0, len(digests), _MAX_PARAMETERS):
+            some = VERSION_FILE.c.sha256.in_(digests[start : start + _MAX_PARAMETERS])
+            query = select(VERSION_FILE.c.sha256).where(some)
+            referenced |= {row.sha256 for row in self._all(query)}
+        return referenced
 
     # ------------------------------------------------------------ writes
 
     def next_number(self, tenant: str, task: str, now: float) -> int:
         mine = (TASK.c.tenant == tenant) & (TASK.c.name == task)
-        found = self._all(select(TASK.c.next_number, TASK.c.deleted).where(mine))
-        if not found:
+        matches = self._all(select(TASK.c.next_number, TASK.c.deleted).where(mine))
+        if not matches:
             self._insert(
                 TASK, tenant=tenant, name=task, next_number=2, created_at=now, deleted=False
             )
             return 1
-        number: int = found[0].next_number
-        revived = {"created_at": now, "deleted": False} if found[0].deleted else {}
+        number: int = matches[0].next_number
+        revived = {"created_at": now, "deleted": False} if matches[0].deleted else {}
         self._run(update(TASK).where(mine).values(next_number=number + 1, **revived))
         return number
 
@@ -193,14 +194,14 @@ class SqlIndex:
         return self._one_version(select(VERSION).where(where))
 
     def _one_version(self, query: Select[Any]) -> Version | None:
-        found = self._all(query)
-        return rows.version(found[0]) if found else None
+        matches = self._all(query)
+        return rows.version(matches[0]) if matches else None
 
     def _tasks(self, query: Select[Any], tenant: str) -> list[Task]:
         """Two statements for any number of tasks, in one snapshot."""
         with self._database.reading() as connection:
-            found = connection.execute(query).all()
-            names = [row.task for row in found]
+            tasks = connection.execute(query).all()
+            names = [row.task for row in tasks]
             aliases = connection.execute(
                 _aliases(tenant).where(ALIAS.c.task.in_(names)).order_by(ALIAS.c.task, ALIAS.c.name)
             ).all()
@@ -208,7 +209,7 @@ class SqlIndex:
             task: tuple(rows.alias(row) for row in group)
             for task, group in groupby(aliases, key=lambda row: row.task)
         }
-        return [rows.task(row, by_task.get(row.task, ())) for row in found]
+        return [rows.task(row, by_task.get(row.task, ())) for row in tasks]
 
 
 def _of(table: Table, tenant: str, task: str) -> ColumnElement[bool]:

@@ -41,11 +41,11 @@ def sqlite_fault(error: Exception) -> SqliteFault:
     if isinstance(error, exc.TimeoutError):  # every connection is in use
         return SqliteFault.BUSY
     name = getattr(_cause(error), "sqlite_errorname", None) or ""
-    found = next((kind for mark, kind in _KINDS if name.startswith(mark)), SqliteFault.OTHER)
+    fault = next((kind for mark, kind in _KINDS if name.startswith(mark)), SqliteFault.OTHER)
     # SQLite says no more than that a file could not be opened
     if name.startswith("SQLITE_CANTOPEN") and _out_of_files():
         return SqliteFault.OUT_OF_FILES
-    return found
+    return fault
 
 
 def sqlite_words(error: Exception) -> str:

@@ -59,7 +59,7 @@ class ResolveCache:
         with self._lock:
             refs = self._tenants.get(tenant)
             if refs is not None and refs.generation == generation:
-                if (version := _used(refs, ref)) is not None:
+                if (version := _touch(refs, ref)) is not None:
                     return version
                 number = refs.number
             else:
@@ -67,7 +67,7 @@ class ResolveCache:
         if number < 0:
             number = number_of(tenant)
             with self._lock:
-                version = _used(self._turned(tenant, generation, number), ref)
+                version = _touch(self._renew(tenant, generation, number), ref)
             if version is not None:
                 return version
         version = look_up()
@@ -84,7 +84,7 @@ class ResolveCache:
             while self._num_entries > self._max_entries:
                 self._drop_oldest(refs)
 
-    def _turned(self, tenant: str, generation: int, number: int) -> _Refs:
+    def _renew(self, tenant: str, generation: int, number: int) -> _Refs:
         refs = self._tenants.get(tenant)
         if refs is None or refs.number != number:
             self._num_entries -= len(refs.versions) if refs else 0
@@ -95,12 +95,12 @@ class ResolveCache:
     def _drop_oldest(self, refs: _Refs) -> None:
         """Of the tenant that asks, if it has more than its share, else of who has most."""
         if len(refs.versions) <= self._max_entries // len(self._tenants):
-            refs = max(self._tenants.values(), key=lambda each: len(each.versions))
+            refs = max(self._tenants.values(), key=lambda tenant_refs: len(tenant_refs.versions))
         refs.versions.popitem(last=False)
         self._num_entries -= 1
 
 
-def _used(refs: _Refs, ref: str) -> Version | None:
+def _touch(refs: _Refs, ref: str) -> Version | None:
     version = refs.versions.get(ref)
     if version is not None:
         refs.versions.move_to_end(ref)

@@ -17,9 +17,9 @@ _OTHERS = 0o077
 
 def make_directory(path: Path) -> None:
     """With its parents; those that are missing are private too. Raises OSError."""
-    for each in (*reversed(path.parents), path):
-        if not each.is_dir():
-            each.mkdir(mode=_DIRECTORY, exist_ok=True)
+    for directory in (*reversed(path.parents), path):
+        if not directory.is_dir():
+            directory.mkdir(mode=_DIRECTORY, exist_ok=True)
 
 
 def create(path: Path) -> BinaryIO:
@@ -38,20 +38,20 @@ def make_file(path: Path) -> None:
 
 def tighten(directory: Path) -> None:
     """Take from others what an earlier release, or another umask, let them do."""
-    kept = 0
+    num_open = 0
     for root, _, names in os.walk(directory):
         for path, mode in ((root, _DIRECTORY), *((f"{root}/{name}", _FILE) for name in names)):
-            kept += not _is_tight(path, mode)
-    if kept:
-        extra = {"action": "data.readable", "paths": kept}
+            num_open += not _is_tight(path, mode)
+    if num_open:
+        extra = {"action": "data.readable", "paths": num_open}
         _log.warning("others may read files of the data directory %s", directory, extra=extra)
 
 
 def _is_tight(path: str, mode: int) -> bool:
     """Whether only its owner may use it now."""
     try:
-        found = os.lstat(path).st_mode
-        if stat.S_IMODE(found) & _OTHERS and not stat.S_ISLNK(found):
+        mode_now = os.lstat(path).st_mode
+        if stat.S_IMODE(mode_now) & _OTHERS and not stat.S_ISLNK(mode_now):
             Path(path).chmod(mode)
     except FileNotFoundError:  # a database's own files come and go
         return True

