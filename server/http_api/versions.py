@@ -18,7 +18,7 @@ from server.http_api.schemas import VersionsOut, Whole
 from server.service.resources.export import Export
 from server.service.values import Registration
 from server.service.views import VersionView
-from trainer.report.page.document import policy
+from trainer.report.page.page import content_security_policy
 
 router = APIRouter(route_class=GuardedRoute, tags=["versions"])
 _CHUNK_BYTES = 1024 * 1024
@@ -117,7 +117,7 @@ async def get_report(
     """What its training found out about a version, as a page; as JSON it is in the lineage."""
     page = await service.adapters.report_page(caller, f"{task}@{number}")
     headers = {
-        "content-security-policy": policy(),
+        "content-security-policy": content_security_policy(),
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
     }

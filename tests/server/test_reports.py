@@ -14,7 +14,7 @@ from tests.browser import browse
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 from tests.trainer.report.sample import HOSTILE, whole_report
 from trainer.pipeline.reporting import REPORT
-from trainer.report.page.document import policy
+from trainer.report.page.page import content_security_policy
 
 WHOLE = {"error": "a <b>sentence</b>", "long": "part"}
 SUMMARY = {"error": "a <b>sentence</b>"}
@@ -37,7 +37,7 @@ async def test_the_page_is_served_at_the_version_under_a_strict_policy(tmp_path:
         answer = await http.get(PAGE)
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
-        assert answer.headers["content-security-policy"] == policy()
+        assert answer.headers["content-security-policy"] == content_security_policy()
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "<h1>mood@1</h1>" in answer.text
         assert "a &lt;b&gt;sentence&lt;/b&gt;" in answer.text

@@ -10,7 +10,7 @@ from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from server.errors import NoReport
 from trainer.pipeline.reporting import REPORT
-from trainer.report.page.document import document
+from trainer.report.page.page import render_page
 
 
 class Reports:
@@ -32,7 +32,7 @@ class Reports:
         ref, report = f"{version.task}@{version.number}", self.read(version)
         if report is None:
             raise NoReport(f"{ref} has no report; its source is {version.source}, not training.")
-        return document(ref, _facts(version), report)
+        return render_page(ref, _facts(version), report)
 
 
 def _facts(version: Version) -> list[tuple[str, str]]:

@@ -45,7 +45,7 @@ def test_whoever_gives_up_does_not_wait_for_the_child() -> None:
 
 def test_this_process_stays_without_the_libraries_of_the_child() -> None:
     code = (
-        "import sys, trainer.trainer, trainer.worker, trainer.report.page.document; "
+        "import sys, trainer.trainer, trainer.worker, trainer.report.page.page; "
         "print(sorted(sys.modules))"
     )
     loaded: Any = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)

@@ -32,7 +32,7 @@ from trainer.jobs.values import Job
 from trainer.pipeline.reporting import REPORT
 from trainer.report import reporter
 from trainer.report.compose import compose
-from trainer.report.page.document import document
+from trainer.report.page.page import render_page
 from trainer.report.reporter import MODULE
 from trainer.sandbox.command import ask_child
 from trainer.training.runs import Runs
@@ -94,7 +94,7 @@ def test_every_head_ends_with_its_report(
     assert found["comparisons"][0]["against"].startswith("the baseline")
     assert found["parameters"]["trainable"] > 0
     assert found["curves"][0]["epochs"][-1]["loss"] is not None
-    assert "<script" not in document("mood@1", [], found)
+    assert "<script" not in render_page("mood@1", [], found)
 
 
 def test_a_later_version_is_held_against_production_on_the_same_rows(judging: TrainerEnv) -> None:
@@ -121,7 +121,7 @@ def test_a_prompt_is_judged_and_held_against_production_like_any_version(
     against = [each["against"] for each in found["comparisons"]]
     assert against[1:] == ["version 1, now production"]
     assert (found["parameters"]["trainable"], job.result["seconds"] > 0) == (0, True)
-    assert "<h1" in document("mood@2", [], found)
+    assert "<h1" in render_page("mood@2", [], found)
     trainer_env.close()
     port.close()
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+from markupsafe import Markup
+
 from tests.trainer.report.sample import HOSTILE, whole_report
-from trainer.report.page.document import document, policy
-from trainer.report.page.markup import Markup, element
+from trainer.report.page.page import content_security_policy, render_page
 from trainer.report.page.style import STYLE
+from trainer.report.page.svg import element
 
 
 def page(**given: str) -> str:
-    return document("mood@4", [("head", "classify")], whole_report(**given))
+    return render_page("mood@4", [("head", "classify")], whole_report(**given))
 
 
 class Tags(HTMLParser):
@@ -48,16 +50,16 @@ def test_nothing_that_a_user_wrote_becomes_markup() -> None:
 
 def test_text_is_escaped_and_markup_is_not() -> None:
     assert element("p", "<b>", Markup("<i></i>"), title='"') == (
-        '<p title="&quot;">&lt;b&gt;<i></i></p>'
+        '<p title="&#34;">&lt;b&gt;<i></i></p>'
     )
 
 
 def test_the_policy_lets_in_this_very_style_and_nothing_else() -> None:
     assert f"<style>{STYLE}</style>" in page()
-    assert policy().startswith("default-src 'none'; style-src 'sha256-")
-    assert "unsafe" not in policy()
+    assert content_security_policy().startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in content_security_policy()
 
 
 def test_a_report_that_could_not_be_made_says_so() -> None:
-    shown = document("mood@4", [], {"error": "it took <too> long"})
+    shown = render_page("mood@4", [], {"error": "it took <too> long"})
     assert "it took &lt;too&gt; long" in shown
