@@ -1,6 +1,4 @@
-"""The HTTP application: routers by resource behind the gate, and the metrics application on its own
-port.
-"""
+"""The HTTP application: the routers of all resources behind the middleware that checks access."""
 
 from __future__ import annotations
 
@@ -26,20 +24,20 @@ from server.http_api import (
     tasks,
     versions,
 )
-from server.http_api.error_response import refusal
+from server.http_api.error_shape import OPENAI
 from server.http_api.middleware import AccessMiddleware
 from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
-from server.http_api.openai_error import no_such_route, speaks_openai
+from server.http_api.openai_error import no_such_route
 from server.http_api.openapi_document import describe
 from server.http_api.problem import http_fault
-from server.http_api.route import allowed_methods, check_routes
+from server.http_api.route import allowed_methods, check_routes, error_shape_of
 from server.limits import body_limits
 from server.metrics.metrics import Metrics
 from server.service.service import Service
 
 
 def build_routes(service: Service | None, health: Health, version: str) -> FastAPI:
-    """All routes, not yet behind the gate. Without a service it can only be looked at."""
+    """All routes, without the middleware. Without a service they can be listed, not called."""
     app = FastAPI(title="adapterd", version=version, docs_url=None, redoc_url=None)
     app.state.service = service
     app.state.health = health
@@ -63,13 +61,13 @@ def build_routes(service: Service | None, health: Health, version: str) -> FastA
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
 
     async def refuse(request: Request, error: Exception) -> Response:
-        fault, path = http_fault(error), request.url.path
-        if fault.code == "no_such_route" and speaks_openai(path):
-            fault = no_such_route(path)
-        refused = refusal(fault, path, request.state.request_id)
-        if refused.status_code == 405:
-            refused.headers["allow"] = allowed_methods(app, request.scope)
-        return refused
+        fault, shape = http_fault(error), error_shape_of(app, request.scope)
+        if fault.code == "no_such_route" and shape is OPENAI:
+            fault = no_such_route(request.url.path)
+        response = shape.render(fault, request.state.request_id)
+        if response.status_code == 405:
+            response.headers["allow"] = allowed_methods(app, request.scope)
+        return response
 
     app.add_exception_handler(HTTPException, refuse)
     return app
@@ -83,8 +81,10 @@ def build_app(
     metrics: Metrics,
     settings: Settings,
 ) -> ASGIApp:
+    app = build_routes(service, health, service.info.version)
     return AccessMiddleware(
-        build_routes(service, health, service.info.version),
+        app,
+        error_shape_of=partial(error_shape_of, app),
         authenticator=authenticator,
         health=health,
         metrics=metrics,

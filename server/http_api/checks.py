@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from server.http_api.predict import while_connected
-from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
+from server.http_api.route import CallerOf, FileRoute, ServiceOf
 from server.http_api.schemas import Body, Whole
 from server.service.resources.checks import CheckView
 
-router = APIRouter(route_class=GuardedRoute, tags=["files"])
+router = APIRouter(route_class=FileRoute, tags=["files"])
 
 
 class CheckBody(Body):

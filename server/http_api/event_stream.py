@@ -1,5 +1,5 @@
-"""Server-sent events: one JSON object each, and an end; or an error, where it comes too late for a
-status.
+"""Server-sent events: JSON objects and an end marker, or an error that comes too late for a status.
+Which shape an error has is decided by whoever makes the stream.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from starlette.types import Receive, Scope, Send
 
 from server.audit import note_fault
 from server.auth.revocation import while_confirmed
-from server.error_table import fault_of
-from server.http_api.openai_error import document
+from server.error_table import Fault, fault_of
 
 _END = b"data: [DONE]\n\n"
 #: a comment, which readers of events skip
-_ALIVE = b": nothing new\n\n"
+_KEEP_ALIVE = b": nothing new\n\n"
 
 
 class EventStream(Response):
-    """Sends what `objects` yields, for none a sign of life, and calls `close` at its end, be it
-    that the caller hung up.
+    """Sends each object of `objects`, and a comment for None, which keeps the connection alive.
+
+    `close` is called at the end, also if the caller hung up. `render_error` makes the last event of
+    a stream that fails.
     """
 
     media_type = "text/event-stream"
@@ -35,15 +36,17 @@ class EventStream(Response):
         objects: AsyncGenerator[Mapping[str, Any] | None, None],
         close: Callable[[], None],
         headers: Mapping[str, str],
+        *,
+        render_error: Callable[[Fault], Mapping[str, Any]],
     ) -> None:
-        self._objects, self._close = objects, close
+        self._objects, self._close, self._render_error = objects, close, render_error
         self.status_code, self.background = 200, None
-        # proxies that gather answers before they pass them on would hold pieces back
+        # proxies that buffer responses would hold events back
         self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         sending = asyncio.ensure_future(self._send(scope, send))
-        listening = asyncio.ensure_future(_gone(receive))
+        listening = asyncio.ensure_future(_wait_for_disconnect(receive))
         try:
             await asyncio.wait((sending, listening), return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
@@ -61,31 +64,34 @@ class EventStream(Response):
                 aclosing(self._objects) as objects,
                 aclosing(while_confirmed(objects, scope["state"]["confirm"])) as confirmed,
             ):
-                async for each in confirmed:
-                    await _body(send, _ALIVE if each is None else _event(each))
-            await _body(send, _END)
-        except Exception as error:  # noqa: BLE001 whatever it is, the caller waits to hear of it
-            await _body(send, _event(document(_told(error, scope))))
+                async for event in confirmed:
+                    await _send_part(send, _KEEP_ALIVE if event is None else _encode(event))
+            await _send_part(send, _END)
+        except Exception as error:  # noqa: BLE001 the caller must learn of any failure
+            await _send_part(send, _encode(self._render_error(_report(error, scope))))
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-def _told(error: Exception, scope: Scope) -> Any:
+def _report(error: Exception, scope: Scope) -> Fault:
     fault, state = fault_of(error), scope["state"]
     note_fault(
-        error, fault,
-        method=scope["path"], request_id=state["request_id"], caller=state["caller"],
-    )  # fmt: skip
+        error,
+        fault,
+        method=scope["path"],
+        request_id=state["request_id"],
+        caller=state["caller"],
+    )
     return fault
 
 
-def _event(value: Mapping[str, Any]) -> bytes:
+def _encode(value: Mapping[str, Any]) -> bytes:
     return b"data: " + msgspec.json.encode(value) + b"\n\n"
 
 
-async def _body(send: Send, content: bytes) -> None:
+async def _send_part(send: Send, content: bytes) -> None:
     await send({"type": "http.response.body", "body": content, "more_body": True})
 
 
-async def _gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -8,11 +8,11 @@ from fastapi import APIRouter, File, Form, UploadFile
 from starlette.responses import FileResponse
 
 from server.errors import BadParameter
-from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
+from server.http_api.route import CallerOf, FileRoute, ServiceOf
 from server.http_api.schemas import FileDeletedOut, FileOut, FilesOut, Whole
 from server.http_api.versions import chunks
 
-router = APIRouter(route_class=GuardedRoute, tags=["files"])
+router = APIRouter(route_class=FileRoute, tags=["files"])
 _BYTES: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}

@@ -1,4 +1,4 @@
-"""The events of one job, streamed in whatever shape the route shows them."""
+"""The events of one job as a stream. Which shape an event has is decided by the route."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from starlette.responses import Response
 
 from server.auth.caller import Caller
 from server.http_api.event_stream import EventStream
+from server.http_api.openai_error import document
 from server.service.resources.jobs import JobService
 from server.service.views import JobEventView
 
-Show = Callable[[JobEventView], Mapping[str, Any]]
+RenderEvent = Callable[[JobEventView], Mapping[str, Any]]
 
 
 async def job_stream(
-    jobs: JobService, caller: Caller, job_id: str, after: int, show: Show
+    jobs: JobService, caller: Caller, job_id: str, after: int, render_event: RenderEvent
 ) -> Response:
-    await jobs.get(caller, job_id)  # what is not there is told by the status
+    await jobs.get(caller, job_id)  # an unknown job is answered by the status
 
-    async def shown() -> AsyncGenerator[Mapping[str, Any] | None, None]:
+    async def objects() -> AsyncGenerator[Mapping[str, Any] | None, None]:
         async with aclosing(jobs.follow(caller, job_id, after)) as events:
             async for event in events:
-                yield None if event is None else show(event)
+                yield None if event is None else render_event(event)
 
-    return EventStream(shown(), lambda: None, {})
+    # the routes of both APIs stream an error in OpenAI's shape
+    return EventStream(objects(), lambda: None, {}, render_error=document)

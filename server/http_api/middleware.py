@@ -19,7 +19,7 @@ from server.audit import note_fault
 from server.auth.authenticator import Authenticator, request_id_of
 from server.errors import BodyTooLarge, ForeignHost, TooSlow, UnsupportedMedia
 from server.health import Health
-from server.http_api.error_response import refusal
+from server.http_api.error_shape import ErrorShape
 from server.http_api.form import check_charset
 from server.http_api.problem import http_fault
 from server.limits import BodyLimits
@@ -42,6 +42,7 @@ class AccessMiddleware:
         self,
         app: ASGIApp,
         *,
+        error_shape_of: Callable[[Scope], ErrorShape],
         authenticator: Authenticator,
         health: Health,
         metrics: Metrics,
@@ -49,6 +50,7 @@ class AccessMiddleware:
         allowed_hosts: frozenset[str],
     ) -> None:
         self._app = app
+        self._error_shape_of = error_shape_of
         self._authenticator = authenticator
         self._health = health
         self._metrics = metrics
@@ -85,8 +87,8 @@ class AccessMiddleware:
             note_fault(
                 error, fault, method=scope["path"], request_id=answer.request_id, caller=caller
             )
-            refused = refusal(fault, scope["path"], answer.request_id)
-            await refused(scope, receive, answer.send)
+            response = self._error_shape_of(scope).render(fault, answer.request_id)
+            await response(scope, receive, answer.send)
         finally:
             self._observe(scope, answer, time.perf_counter() - started)
 

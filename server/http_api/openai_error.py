@@ -1,4 +1,4 @@
-"""Errors as OpenAI's API says them, for the routes that speak its shapes."""
+"""Errors in the shape of OpenAI's API. Which routes have it is decided by their class."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from starlette.responses import Response
 
 from server.error_table import NOT_FOUND, Fault
 
-_PATHS = ("/v1/completions", "/v1/chat/", "/v1/embeddings", "/v1/models", "/v1/fine_tuning")
-#: OpenAI's own that nothing answers here: its clients are told in its shape
+#: paths of OpenAI's API that no route answers: its clients get its shape of errors there
 _LACKING = re.compile(
     r"/v1/(assistants|audio|batches|chatkit|containers|conversations|edits|engines|evals|images|"
     r"moderations|organization|realtime|responses|skills|threads|uploads|vector_stores|videos)"
@@ -28,9 +27,12 @@ _CODES = {
     "overloaded": "rate_limit_exceeded",
 }
 _TYPES = {
-    401: "authentication_error", 403: "permission_error", 404: "not_found_error",
-    409: "conflict_error", 429: "rate_limit_error",
-}  # fmt: skip
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "conflict_error",
+    429: "rate_limit_error",
+}
 
 
 class ErrorDetail(TypedDict):
@@ -48,8 +50,9 @@ class ErrorBody(TypedDict):
     error: ErrorDetail
 
 
-def speaks_openai(path: str) -> bool:
-    return path.startswith(_PATHS) or _LACKING.match(path) is not None
+def is_lacking(path: str) -> bool:
+    """Whether OpenAI's API has the path, or one above it, and this server has no such route."""
+    return _LACKING.match(path) is not None
 
 
 def no_such_route(path: str) -> Fault:
@@ -72,7 +75,7 @@ def document(fault: Fault) -> ErrorBody:
 
 
 def status_of(fault: Fault) -> int:
-    """A model whose name cannot be one is not found, like any other that is not there."""
+    """404 also for a model whose name is malformed: there cannot be such a model."""
     return 404 if _CODES.get(fault.code) == "model_not_found" else fault.outside.http
 
 
@@ -82,5 +85,5 @@ def render(fault: Fault, headers: dict[str, str]) -> Response:
 
 
 def should_retry(fault: Fault) -> dict[str, str]:
-    """The client tries 409 and 5xx again by itself; here only some of them ever go better."""
+    """OpenAI's clients retry every 409 and 5xx by themselves; this says which can succeed later."""
     return {"x-should-retry": "true" if fault.outside.retryable else "false"}

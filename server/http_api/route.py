@@ -1,33 +1,35 @@
-"""The only kind of route there is: one with a role.
+"""Routes: each has a role that callers need, and a shape of its errors.
 
 A route that `ROLES` lacks stops the server from starting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Annotated, Any
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.params import File, Form
 from fastapi.routing import APIRoute
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from server.audit import note_fault
 from server.auth.authenticator import require
 from server.auth.caller import Caller, Role
 from server.errors import StartFailed
-from server.http_api.error_response import refusal
+from server.http_api.error_shape import FILE_PROBLEM, OPENAI, PROBLEM, ErrorShape
 from server.http_api.form import StrictRequest
 from server.http_api.middleware import PUBLIC
+from server.http_api.openai_error import is_lacking
 from server.http_api.problem import http_fault
 from server.service.service import Service
 
 _TUNING = "/v1/fine_tuning/jobs/{job_id}"
 _ALIAS = "/v1/tasks/{task}/aliases/{alias}"
-#: none: answered without a key
+#: None: answered without a key
 ROLES: dict[str, Role | None] = {
     "GET /health/live": None,
     "GET /health/ready": None,
@@ -82,13 +84,18 @@ ROLES: dict[str, Role | None] = {
     f"GET {_TUNING}/checkpoints": Role.READ,
 }
 
+#: what an unmatched path shares with a route; the path /v1/chat itself is none of OpenAI's
+_RESOURCE = re.compile(r"/v1/(?:chat/|[^/]+)")
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class GuardedRoute(APIRoute):
-    """Checks the role before anything of the request is read, and turns every error into what
-    its surface says.
+    """Checks the role before anything of the request is read, and answers every error in its
+    `error_shape`.
     """
+
+    error_shape: ClassVar[ErrorShape] = PROBLEM
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
@@ -99,7 +106,7 @@ class GuardedRoute(APIRoute):
         self.role = ROLES[names[0]]
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Who may GET may also ask for the head alone, whose body the gate leaves out."""
+        """A GET route also answers HEAD; the middleware leaves the body out."""
         match, child_scope = super().matches(scope)
         if match is Match.PARTIAL and self._answers_head(scope):
             match = Match.FULL
@@ -114,25 +121,57 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> Handler:
         answer = super().get_route_handler()
-        of_form = [each for each in self.dependant.body_params if isinstance(each.field_info, Form)]
-        files = [each.alias for each in of_form if isinstance(each.field_info, File)]
-        fields = [each.alias for each in of_form if each.alias not in files]
+        form = [field for field in self.dependant.body_params if isinstance(field.field_info, Form)]
+        files = [field.alias for field in form if isinstance(field.field_info, File)]
+        fields = [field.alias for field in form if field.alias not in files]
 
-        async def guarded(request: Request) -> Response:
+        async def answer_guarded(request: Request) -> Response:
             try:
                 if self.role is not None:
                     require(request.state.caller, self.role)
                 strict = StrictRequest(request.scope, request.receive, fields, files)
                 return await answer(strict)
             except Exception as error:  # noqa: BLE001 a transport translates whatever comes
-                return _refusal(error, request)
+                return _refusal(error, request, self.error_shape)
 
-        return guarded
+        return answer_guarded
+
+
+class OpenAIRoute(GuardedRoute):
+    """A route of OpenAI's API."""
+
+    error_shape = OPENAI
+
+
+class FileRoute(GuardedRoute):
+    """A route of files, which OpenAI's clients and ours call."""
+
+    error_shape = FILE_PROBLEM
+
+
+def guarded_routes(app: FastAPI) -> Iterator[GuardedRoute]:
+    return (route for route in app.routes if isinstance(route, GuardedRoute))
+
+
+def error_shape_of(app: FastAPI, scope: Scope) -> ErrorShape:
+    """That of the route which the path matches, by whatever method; else that of the routes of the
+    same resource.
+    """
+    path: str = scope["path"]
+    for route in guarded_routes(app):
+        if _matches(route, scope):
+            return route.error_shape
+    if is_lacking(path):
+        return OPENAI
+    resources = ((_RESOURCE.match(route.path), route) for route in guarded_routes(app))
+    shapes = {match[0]: route.error_shape for match, route in resources if match}
+    prefixes = [prefix for prefix in shapes if path.startswith(prefix)]
+    return shapes[max(prefixes, key=len)] if prefixes else PROBLEM
 
 
 def allowed_methods(app: FastAPI, scope: Scope) -> str:
-    """What the routes of a path take, for the header `Allow`."""
-    routes = [route for route in app.routes if route.matches(dict(scope))[0] is not Match.NONE]
+    """The methods that the routes of a path have, for the header `Allow`."""
+    routes = [route for route in app.routes if _matches(route, scope)]
     methods = {method for route in routes for method in getattr(route, "methods", None) or ()}
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
@@ -144,12 +183,16 @@ def check_routes(app: FastAPI) -> None:
             raise StartFailed(f"the HTTP route {route} is not guarded")
 
 
-def _refusal(error: Exception, request: Request) -> Response:
+def _matches(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(dict(scope))[0] is not Match.NONE
+
+
+def _refusal(error: Exception, request: Request, shape: ErrorShape) -> Response:
     fault = http_fault(error)
     request_id: str = request.state.request_id
     caller: Caller | None = getattr(request.state, "caller", None)
     note_fault(error, fault, method=request.url.path, request_id=request_id, caller=caller)
-    return refusal(fault, request.url.path, request_id)
+    return shape.render(fault, request_id)
 
 
 def _caller(request: Request) -> Caller:
@@ -162,6 +205,6 @@ def _service(request: Request) -> Service:
     return service
 
 
-#: what endpoints ask for
+#: dependencies of endpoints
 CallerOf = Annotated[Caller, Depends(_caller)]
 ServiceOf = Annotated[Service, Depends(_service)]

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from server.error_table import error_named
 from server.http_api.event_stream import EventStream
 from server.http_api.openai.shape import Shape
+from server.http_api.openai_error import document
 from server.http_api.predict import unless_gone
 from server.service.completion import CompletionChunk
 from server.service.generate.call import GenerationCall
@@ -81,7 +82,12 @@ async def _streamed(request: Request, call: GenerationCall, shape: Shape) -> Res
     if first is None:
         return _left(call)
     _raise_error(first)
-    return EventStream(_objects(first, chunks, call, shape), call.close, _headers(shape.author))
+    return EventStream(
+        _objects(first, chunks, call, shape),
+        call.close,
+        _headers(shape.author),
+        render_error=document,
+    )
 
 
 def _left(call: GenerationCall) -> Response:

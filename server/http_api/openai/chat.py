@@ -15,12 +15,12 @@ from server.http_api.openai.answering import Asked, answer
 from server.http_api.openai.body import FIXED, SAMPLING, Body, documented
 from server.http_api.openai.messages import TOOLS, conversation
 from server.http_api.openai.shape import Shape
-from server.http_api.route import GuardedRoute
+from server.http_api.route import OpenAIRoute
 from server.service.completion import CompletionChunk, CompletionToken, TopLogprob
 from server.service.sampling_params import parse_sampling_params
 from server.service.values import Parameters
 
-router = APIRouter(route_class=GuardedRoute, tags=["openai"])
+router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
 #: read, to be refused with a sentence where they ask for something: OpenAI's older names
 _OLDER = {"functions": "tools", "function_call": "tool_choice"}
 _KNOWN = SAMPLING | FIXED.keys() | {

@@ -14,14 +14,14 @@ from server.errors import BadParameter
 from server.http_api.openai.answering import Asked, answer
 from server.http_api.openai.body import FIXED, SAMPLING, Body, documented, is_tokens
 from server.http_api.openai.shape import Shape
-from server.http_api.route import GuardedRoute
+from server.http_api.route import OpenAIRoute
 from server.service.completion import CompletionChunk, CompletionToken
 from server.service.inputs.inputs import TokenIds
 from server.service.sampling_params import parse_sampling_params
 from server.service.service import Service
 from server.service.values import Parameters
 
-router = APIRouter(route_class=GuardedRoute, tags=["openai"])
+router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
 _KNOWN = SAMPLING | FIXED.keys() | {
     "model", "prompt", "max_tokens", "n", "best_of", "echo", "logprobs", "stream",
     "stream_options", "suffix",

@@ -14,12 +14,12 @@ from server.error_table import error_named
 from server.errors import BadParameter
 from server.http_api.openai.body import Body, documented, is_tokens
 from server.http_api.predict import unless_gone
-from server.http_api.route import GuardedRoute
+from server.http_api.route import OpenAIRoute
 from server.service.inputs.inputs import TokenIds
 from server.service.service import Service
 from server.service.values import Parameters, Prediction, RowError
 
-router = APIRouter(route_class=GuardedRoute, tags=["openai"])
+router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
 _KNOWN = {
     "model", "input", "encoding_format", "dimensions", "truncate", "truncate_prompt_tokens",
     "input_type",

@@ -22,11 +22,11 @@ from server.http_api.openai.fine_tuning_shape import (
     list_object,
 )
 from server.http_api.predict import while_connected
-from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
+from server.http_api.route import CallerOf, OpenAIRoute, ServiceOf
 from server.service.service import Service
 from server.service.views import JobView, TaskView
 
-router = APIRouter(route_class=GuardedRoute, tags=["openai"])
+router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
 _JOBS = "/v1/fine_tuning/jobs"
 _JOB = _JOBS + "/{job_id}"
 _NOTE = re.compile(r"metadata\[(.*)\]", re.DOTALL)

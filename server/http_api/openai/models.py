@@ -8,10 +8,10 @@ from fastapi import APIRouter
 
 from adapters_registry.ref import Ref
 from server.errors import BadParameter
-from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
+from server.http_api.route import CallerOf, OpenAIRoute, ServiceOf
 from server.service.resources.models import ModelView
 
-router = APIRouter(route_class=GuardedRoute, tags=["openai"])
+router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
 
 
 @router.get("/v1/models")
