@@ -1,4 +1,7 @@
-"""Sorts customers' mail: `python examples/classify_mail.py` beside `make serve`."""
+"""Classifies customer mail by topic.
+
+Start `make serve`, then run `python examples/classify_mail.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from adapterd import Client
 
 MAIL = [
     "Hello, I paid for the desk lamps two times, can I have my money back? Ada",
-    "My parcel was to come on Tuesday and is nowhere to be seen.",
+    "My parcel was due on Tuesday and has not arrived.",
     "The chair wobbles and one leg is cracked.",
     "Which sizes do the coats come in?",
 ]
@@ -20,7 +23,7 @@ def main() -> None:
             head="classify",
             settings={"class_weights": "balanced"},
         )
-        print("on untouched rows:", job.result["metrics"]["test"])
+        print("on test rows:", job.result["metrics"]["test"])
         answers = client.predict(f"mail@{job.version}", MAIL).outputs
         for text, answer in zip(MAIL, answers, strict=True):
             print(f"{answer.label:<9} {answer.score:.2f}  {text}")

@@ -1,6 +1,6 @@
-"""Every task asked at once; rows that wait together share a forward of the base.
+"""Calls every task of the server concurrently; rows that arrive together share a forward.
 
-`python examples/mixed_callers.py` beside a server that has a few tasks.
+Train a few tasks, then run `python examples/mixed_callers.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""An adapter made with PEFT, published and asked, beside `make serve`.
+"""Registers an adapter saved by PEFT and calls it.
 
-The adapter is fresh, so its answers mean nothing yet; a trained one registers the same way.
+Start `make serve`, then run `python examples/register_peft.py`. The adapter is untrained, so its
+answers are arbitrary; a trained adapter is registered in the same way.
 """
 
 from __future__ import annotations

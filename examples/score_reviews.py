@@ -1,4 +1,7 @@
-"""Scores reviews of films from -4 to 4: `python examples/score_reviews.py` beside `make serve`."""
+"""Scores film reviews from -4 to 4.
+
+Start `make serve`, then run `python examples/score_reviews.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ def main() -> None:
         job = client.train(
             "stars", data="examples/data/review_score.jsonl", head="regress", label_column="score"
         )
-        print("on untouched rows:", job.result["metrics"]["test"])
+        print("on test rows:", job.result["metrics"]["test"])
         answers = client.predict(f"stars@{job.version}", REVIEWS).outputs
         for text, answer in zip(REVIEWS, answers, strict=True):
             print(f"{answer.value:+.2f}  {text}")

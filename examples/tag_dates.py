@@ -1,4 +1,7 @@
-"""Finds dates and periods in contracts: `python examples/tag_dates.py` beside `make serve`."""
+"""Finds dates and periods in contracts.
+
+Start `make serve`, then run `python examples/tag_dates.py`.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ def main() -> None:
             "dates",
             data="examples/data/contract_dates.conll",
             head="tag",
-            settings={"epochs": 15, "batch_rows": 8},  # few sentences: more and smaller steps
+            settings={"epochs": 15, "batch_rows": 8},  # few sentences, so smaller batches
         )
-        print("on untouched sentences:", job.result["metrics"]["test"])
-        # however long the contract: what one row cannot hold is read in overlapping windows
+        print("on test sentences:", job.result["metrics"]["test"])
+        # a contract may have any length: a long one is read in overlapping windows
         (answer,) = client.predict(f"dates@{job.version}", CONTRACT).outputs
         for entity in answer.entities:
             print(f"{entity.label:<7} {entity.start:>4}-{entity.end:<4} {entity.text}")

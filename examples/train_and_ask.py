@@ -1,4 +1,7 @@
-"""From a labelled file to an answer: `python examples/train_and_ask.py` beside `make serve`."""
+"""Trains a task from a labelled file and calls it.
+
+Start `make serve`, then run `python examples/train_and_ask.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ def main() -> None:
             head="classify",
             on_job=lambda job: print(f"{job.phase:<12} {job.progress:4.0%}"),
         )
-        print("on untouched rows:", job.result["metrics"]["test"])
-        print("bag of words:     ", job.result["baseline"]["test"])
+        print("adapter on test rows: ", job.result["metrics"]["test"])
+        print("baseline on test rows:", job.result["baseline"]["test"])
 
         prediction = client.predict(f"sentiment@{job.version}", ["what a day", "never again"])
         print(prediction.digest, *prediction.outputs, sep="\n")
