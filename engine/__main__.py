@@ -52,13 +52,13 @@ def main() -> int:
 def _send(sock: socket.socket, number: int, result: port.Result) -> bool:
     """Whether the parent still listens."""
     try:
-        send_frame(sock, _encoded(number, result))
+        send_frame(sock, _encode(number, result))
     except ConnectionError:
         return False
     return True
 
 
-def _encoded(number: int, result: port.Result) -> bytes:
+def _encode(number: int, result: port.Result) -> bytes:
     """A result that cannot be told fails its own step: no file may bring the engine to its end."""
     try:
         return port.encode(port.Envelope(number, result))
@@ -66,8 +66,8 @@ def _encoded(number: int, result: port.Result) -> bytes:
         code, message = EngineError.code, f"the result cannot be sent: {error}"
         if isinstance(result, port.Failure):
             code, message = result.code, result.message
-        told = message.encode("ascii", "backslashreplace").decode()
-        return port.encode(port.Envelope(number, port.Failure(code=code, message=told)))
+        ascii_message = message.encode("ascii", "backslashreplace").decode()
+        return port.encode(port.Envelope(number, port.Failure(code=code, message=ascii_message)))
 
 
 def _receive(sock: socket.socket, inbox: StepQueue) -> None:

@@ -1,5 +1,6 @@
-"""Directories and files that are there whole and on stable storage, or not at all. Knows nothing of
-what is in them.
+"""Atomic writes of directories and files: complete and on stable storage, or absent.
+
+Knows nothing of their content.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ _PART = ".part"
 
 
 @contextmanager
-def whole_directory(target: Path) -> Iterator[Path]:
-    """Fill the directory that this gives; it is `target` once the context ends well.
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Yields a directory to fill, which is renamed to `target` when the context ends without error.
 
-    Raises OSError, also where `target` is there already or its parent is not. A crash leaves at
-    most `unfinished` directories behind.
+    Raises OSError, also where `target` exists already or its parent does not. A crash leaves only
+    directories for which `is_unfinished` is true.
     """
     part = target.with_name(f".{target.name}{_PART}")
     shutil.rmtree(part, ignore_errors=True)
@@ -36,8 +37,8 @@ def whole_directory(target: Path) -> Iterator[Path]:
         raise
 
 
-def write_whole(target: Path, data: bytes) -> None:
-    """A file with these bytes in place of the one before it. Raises OSError, and keeps that one."""
+def write_atomic(target: Path, data: bytes) -> None:
+    """Replace the file by one with these bytes. Raises OSError, and then keeps the old file."""
     part = target.with_name(f".{target.name}{_PART}")
     try:
         part.touch(mode=0o600)
@@ -50,13 +51,13 @@ def write_whole(target: Path, data: bytes) -> None:
     _sync(target.parent)
 
 
-def unfinished(path: Path) -> bool:
-    """Whether a writer that died left it."""
+def is_unfinished(path: Path) -> bool:
+    """Whether a writer that died has left it behind."""
     return path.name.endswith(_PART)
 
 
 def remove(path: Path) -> None:
-    """As far as it can be removed; what is not there is no error."""
+    """Remove a file or directory as far as possible; a missing one is no error."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -19,10 +19,10 @@ from engine.adapters.inspection import inspect
 from engine.adapters.resident import AdapterCache, Placed
 from engine.config import EngineConfig
 from engine.errors import BadTraining, EngineError, NotLoaded, SaveFailed
-from engine.failures import input_to_blame, step_failure
+from engine.failures import blame_input, step_failure
 from engine.forward.activation_storage import ActivationStorage
 from engine.forward.predict import predict
-from engine.forward.prefix import Known, shared_name
+from engine.forward.prefix import CachedRows, shared_name
 from engine.forward.prefix_cache import PrefixCache
 from engine.generation.generate import Generation
 from engine.generation.runners import make_runner
@@ -55,7 +55,7 @@ class Engine:
         )
         self._trainings: dict[int, Training] = {}
         #: training slots whose masters moved since they were last placed
-        self._moved: set[int] = set()
+        self._stale_slots: set[int] = set()
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
             port.Predict: self._predict, port.Generate: self._write,
             port.FreeSequences: self._release, port.Load: self._load,
@@ -102,11 +102,11 @@ class Engine:
         )  # fmt: skip
 
     def _predict(self, step: port.Predict) -> port.Predicted:
-        placed = self._placed(step.rows, step.place)
-        known = self._known(step) if step.keys else None
+        placed = self._place(step.rows, step.place)
+        known = self._cached_rows(step) if step.keys else None
         return predict(self._base, self._sites, step.rows, placed, self._config.exact, known)
 
-    def _known(self, step: port.Predict) -> Known:
+    def _cached_rows(self, step: port.Predict) -> CachedRows:
         """What was filled of the rows, which are all of one training slot."""
         slots = {row.slot for row in step.rows}
         if len(slots) != 1 or len(step.keys) != len(step.rows):
@@ -114,21 +114,21 @@ class Engine:
                 f"{len(step.keys)} keys came with {len(step.rows)} rows of {len(slots)} slots; "
                 "keys name every row of one training slot"
             )
-        return Known(self._training(*slots).prefix, step.keys)
+        return CachedRows(self._training(*slots).prefix, step.keys)
 
     def _write(self, step: port.Generate) -> port.Generated:
-        placed = self._placed([begin.row for begin in step.begin], step.place)
+        placed = self._place([begin.row for begin in step.begin], step.place)
         return self._writing.write(step, placed, self._resident)
 
     def _release(self, step: port.FreeSequences) -> port.Done:
         self._writing.release(step.keys)
         return port.Done()
 
-    def _placed(self, rows: list[port.Row], place: dict[int, str]) -> dict[int, Placed]:
+    def _place(self, rows: list[port.Row], place: dict[int, str]) -> dict[int, Placed]:
         for slot, digest in place.items():
             self._resident.place(slot, digest)
         slots = {row.slot for row in rows if row.slot}
-        for slot in slots & self._moved:
+        for slot in slots & self._stale_slots:
             self._hold(slot, self._training(slot))
         return {slot: self._resident[slot] for slot in slots}
 
@@ -165,9 +165,9 @@ class Engine:
         )  # fmt: skip
 
     def _fill(self, step: port.Fill) -> port.Done:
-        training, each = self._training(step.slot), range(len(step.rows))
-        chunks = [range(i, i + 1) for i in each] if self._config.exact else [each]
-        with input_to_blame("rows"):
+        training, rows = self._training(step.slot), range(len(step.rows))
+        chunks = [range(i, i + 1) for i in rows] if self._config.exact else [rows]
+        with blame_input("rows"):
             for chunk in chunks:
                 training.fill(step, chunk)
         return port.Done()
@@ -178,9 +178,9 @@ class Engine:
 
     def _train(self, step: port.Train) -> port.Trained:
         training = self._training(step.slot)
-        with input_to_blame("training step"):
+        with blame_input("training step"):
             trained = training.train(step)
-        self._moved.add(step.slot)
+        self._stale_slots.add(step.slot)
         return trained
 
     def _snapshot(self, step: port.Snapshot) -> port.Done:
@@ -189,7 +189,7 @@ class Engine:
 
     def _restore(self, step: port.Restore) -> port.Done:
         self._training(step.slot).restore()
-        self._moved.add(step.slot)
+        self._stale_slots.add(step.slot)
         return port.Done()
 
     def _checkpoint(self, step: port.Checkpoint) -> port.Checkpointed:
@@ -206,12 +206,14 @@ class Engine:
             files = write_adapter(adapter, Path(step.directory), self._base)
         except OSError as error:  # of a full disk, say: whoever else is served goes on
             raise SaveFailed(f"the adapter could not be written: {error.strerror}") from error
-        return port.Saved(semantics=adapter.semantics, files=files, unmoved=training.unmoved())
+        return port.Saved(
+            semantics=adapter.semantics, files=files, unmoved=training.find_unreached()
+        )
 
     def _close(self, step: port.CloseTraining) -> port.Done:
         if (training := self._trainings.pop(step.slot, None)) is not None:
             training.close()
-        self._moved.discard(step.slot)
+        self._stale_slots.discard(step.slot)
         self._resident.drop(step.slot)
         return port.Done()
 
@@ -231,7 +233,7 @@ class Engine:
         return self._trainings[slot]
 
     def _hold(self, slot: int, training: Training) -> None:
-        placed = training.placed()
+        placed = training.place()
         # masters may stop being finite, so what is in training never shares a product
         self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
-        self._moved.discard(slot)
+        self._stale_slots.discard(slot)

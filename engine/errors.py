@@ -172,7 +172,7 @@ ERRORS: dict[str, type[EngineError]] = {
 _ADAPTERS_OWN = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
-def unreadable(what: str, error: OSError) -> EngineError:
+def read_error(what: str, error: OSError) -> EngineError:
     """What to raise: only what is the adapter's own fault may be remembered of it."""
     kind = BadAdapter if error.errno in _ADAPTERS_OWN else FilesUnreadable
     return kind(f"{what} cannot be read: {error.strerror or error}")

@@ -9,36 +9,36 @@ from typing import Any
 
 import torch
 
-from engine.errors import BadAdapter, BadRow, BadTraining, EngineError, OutOfMemory, unreadable
+from engine.errors import BadAdapter, BadRow, BadTraining, EngineError, OutOfMemory, read_error
 from engine.port import Failure, Inspect, Load, OpenTraining, Step
 
 _log = logging.getLogger(__name__)
 
 
-def out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """On a CPU torch says so in words only."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or "can't allocate memory" in str(error)
 
 
-def device_lost(error: Exception) -> bool:
+def is_device_lost(error: Exception) -> bool:
     """After such an error every call to the device fails; only a new process gets it back."""
     return isinstance(error, RuntimeError) and "CUDA error" in str(error)
 
 
 def row_failure(error: Exception) -> Failure:
     """What is told of a row that could not be computed, not even alone."""
-    fault = OutOfMemory if out_of_memory(error) else BadRow
+    fault = OutOfMemory if is_out_of_memory(error) else BadRow
     return Failure(code=fault.code, message=f"the base cannot compute this row: {error}")
 
 
 @contextmanager
-def input_to_blame(what: str) -> Iterator[None]:
+def blame_input(what: str) -> Iterator[None]:
     """What the model's code raises of an input is the input's fault, and ends nothing."""
     try:
         yield
     except (IndexError, ValueError, RuntimeError) as error:
-        if out_of_memory(error) or device_lost(error):
+        if is_out_of_memory(error) or is_device_lost(error):
             raise
         raise BadTraining(f"the base cannot compute this {what}: {error}") from error
 
@@ -49,16 +49,16 @@ def step_failure(step: Step, error: Exception) -> Failure | None:
     Steps that only read files or settings change nothing before they succeed, so what they were
     given fails alone, whatever it held.
     """
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return Failure(code=OutOfMemory.code, message=f"the step does not fit: {error}")
     contained: dict[type[Any], type[EngineError]] = {
         Inspect: BadAdapter, Load: BadAdapter, OpenTraining: BadTraining,
     }  # fmt: skip
-    if type(step) not in contained or device_lost(error):
+    if type(step) not in contained or is_device_lost(error):
         return None
     if isinstance(error, OSError):
-        told = unreadable("a file of the step", error)
-        return Failure(code=told.code, message=str(told))
+        fault = read_error("a file of the step", error)
+        return Failure(code=fault.code, message=str(fault))
     name = type(step).__name__
     _log.error("a step failed unexpectedly", exc_info=error, extra={"action": "step.failed"})
     return Failure(

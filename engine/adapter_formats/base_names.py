@@ -29,7 +29,7 @@ class ServedBase:
     what its own config says it came from.
     """
 
-    given: str
+    name: str
     path: str = ""
     origin: str = ""
 
@@ -45,7 +45,7 @@ class BaseDoubt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _BaseName:
     """What one name says: an owner where a hub id has one, and whatever the base may be called."""
 
     owner: str = ""
@@ -55,24 +55,24 @@ class _Named:
 def base_doubt(claimed: str, served: ServedBase) -> BaseDoubt | None:
     """None where `claimed` names the served base, or nothing at all."""
     claimed = claimed.strip()
-    known = [text for text in (served.given, served.path, _folder(served.path)) if text]
+    known = [text for text in (served.name, served.path, _folder(served.path)) if text]
     if not claimed or claimed.rstrip("/") in (text.rstrip("/") for text in known):
         return None
-    theirs, ours = _named(claimed), [_named(text) for text in known]
-    called = frozenset().union(*(each.names for each in ours))
-    if theirs.names & called:
+    theirs, ours = _parse_name(claimed), [_parse_name(text) for text in known]
+    served_names = frozenset().union(*(each.names for each in ours))
+    if theirs.names & served_names:
         owners = {each.owner for each in ours} - {""}
         if not theirs.owner or not owners or theirs.owner in owners:
             return None
-        return _unsure(claimed, served, "their owners differ")
-    if not theirs.names or not called:
-        return _unsure(claimed, served, "a folder's name does not tell one base from another")
-    if theirs.names & _named(served.origin).names:
-        return _unsure(claimed, served, f"which came from {served.origin!r}")
+        return _doubt(claimed, served, "their owners differ")
+    if not theirs.names or not served_names:
+        return _doubt(claimed, served, "a folder's name does not tell one base from another")
+    if theirs.names & _parse_name(served.origin).names:
+        return _doubt(claimed, served, f"which came from {served.origin!r}")
     return BaseDoubt(
         is_other=True,
         sentence=(
-            f"the adapter was made for the base {claimed!r}; this server runs {served.given!r}. "
+            f"the adapter was made for the base {claimed!r}; this server runs {served.name!r}. "
             "Where both are the same weights, say so with --other-base (other_base)"
         ),
     )
@@ -83,45 +83,47 @@ def _folder(path: str) -> str:
     return path.rpartition("/")[0] if path.lower().endswith(".gguf") else ""
 
 
-def _unsure(claimed: str, served: ServedBase, why: str) -> BaseDoubt:
+def _doubt(claimed: str, served: ServedBase, why: str) -> BaseDoubt:
     return BaseDoubt(
         is_other=False,
         sentence=(
-            f"adapter_config.json names the base {claimed!r}, this server runs {served.given!r} "
+            f"adapter_config.json names the base {claimed!r}, this server runs {served.name!r} "
             f"({why}): make sure that they are the same weights"
         ),
     )
 
 
-def _named(text: str) -> _Named:
+def _parse_name(text: str) -> _BaseName:
     """Of a hub id, a path of either kind, or `package:NAME/PATH`; a revision says nothing."""
     packaged = text.startswith("package:")
     parts = [p for p in text.removeprefix("package:").replace("\\", "/").split("/") if p]
     if not parts:
-        return _Named()
+        return _BaseName()
     parts[-1] = parts[-1].partition("@")[0]
     for part in reversed(parts):
         if cached := _HUB_CACHE.fullmatch(part):
-            return _Named(_plain(cached["owner"] or ""), frozenset({_called(cached["name"])}))
-    names = {_called(parts[-1])}
+            return _BaseName(
+                _slugify(cached["owner"] or ""), frozenset({_normalize(cached["name"])})
+            )
+    names = {_normalize(parts[-1])}
     if "site-packages" in parts[:-1]:
         packaged, parts = True, parts[parts.index("site-packages") + 1 :]
     if packaged:
         # a package's first word is often its publisher
-        names |= {_plain(parts[0]), _plain(parts[0]).partition("-")[2]}
+        names |= {_slugify(parts[0]), _slugify(parts[0]).partition("-")[2]}
     hub = None if packaged else _HUB_ID.fullmatch(text.partition("@")[0])
-    return _Named(
-        _plain(hub["owner"] or "") if hub else "",
+    return _BaseName(
+        _slugify(hub["owner"] or "") if hub else "",
         frozenset(name for name in names if not _ANY_BASE.fullmatch(name)),
     )
 
 
-def _called(part: str) -> str:
+def _normalize(part: str) -> str:
     """A last part as it tells a base from others; empty for a commit."""
     if _COMMIT.fullmatch(part):
         return ""
-    return _PRECISION.sub("", _plain(part.lower().removesuffix(".gguf")))
+    return _PRECISION.sub("", _slugify(part.lower().removesuffix(".gguf")))
 
 
-def _plain(part: str) -> str:
+def _slugify(part: str) -> str:
     return re.sub(r"[-_. ]+", "-", part.lower()).strip("-")

@@ -56,12 +56,12 @@ def check_footprint(shapes: Iterable[Shape], info: EngineInfo) -> int:
 
 def _layers(info: EngineInfo) -> set[str]:
     """Where sites are: each name up to the number of its layer, or all of it."""
-    found = set()
+    layers = set()
     for name in (*(site.name for site in info.sites), *info.sublayers):
         parts = name.split(".")
         numbers = [place for place, part in enumerate(parts) if part.isdigit()]
-        found.add(".".join(parts[: numbers[0] + 1] if numbers else parts))
-    return {f".{name}." for name in found}
+        layers.add(".".join(parts[: numbers[0] + 1] if numbers else parts))
+    return {f".{name}." for name in layers}
 
 
 def _most_of_adapter(info: EngineInfo) -> int:

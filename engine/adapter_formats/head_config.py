@@ -19,19 +19,19 @@ _TASKS = {
 
 
 def completed_head(
-    given: Mapping[str, Any] | None,
+    overrides: Mapping[str, Any] | None,
     manifest: Mapping[str, Any],
     config: Mapping[str, Any],
     outputs: int | None,
     described: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The head's settings: what the caller gives, else our manifest's, else what is `described`
-    beside the adapter, else what PEFT's say.
+    """The head's settings: those of `overrides` first, then those of our manifest, of the files
+    beside the adapter (`described`) and of PEFT's configuration.
 
-    `outputs` is how many its weights have; None without any.
+    `outputs` is the number of outputs of the head's weights; None where there are no weights.
     """
     head = {**(described or {}), **part(part(manifest, "semantics"), "head")}
-    head |= {name: value for name, value in (given or {}).items() if value not in (None, "", [])}
+    head |= {key: value for key, value in (overrides or {}).items() if value not in (None, "", [])}
     if "kind" not in head:
         head["kind"] = _kind(config, outputs)
     kind = HEADS.get(head["kind"]) if isinstance(head["kind"], str) else None

@@ -38,7 +38,7 @@ def described_embedding(modules: Sequence[Any], pooling: Mapping[str, Any]) -> d
     return head
 
 
-def prompt_told(config: Mapping[str, Any]) -> list[str]:
+def prompt_warnings(config: Mapping[str, Any]) -> list[str]:
     """That sentence-transformers writes something before every text, which is not done here."""
     prompts, name = config.get("prompts"), config.get("default_prompt_name")
     prompt = prompts.get(name) if isinstance(prompts, Mapping) and isinstance(name, str) else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.adapter_formats.config_fields import indices, names
 from engine.errors import MissingTensors
-from engine.families.module_names import is_name, targeted
+from engine.families.module_names import is_name, is_targeted
 
 _MOST_SHOWN = 3
 
@@ -21,7 +21,7 @@ _MOST_SHOWN = 3
 class Targets:
     """Sites that a configuration says are adapted, and what it says, for a sentence."""
 
-    said: str
+    description: str
     #: None where an expression decides, or nothing is said
     sites: frozenset[str] | None
 
@@ -35,25 +35,27 @@ def peft_targets(
     patterns = [pattern] if isinstance(pattern, str) else pattern or []
     saved = names(config, "modules_to_save") or []
     if targets is None:
-        return Targets(said="no target_modules to compare", sites=None)
-    said = f"target_modules {_shown(targets)}"
+        return Targets(description="no target_modules to compare", sites=None)
+    description = f"target_modules {_truncate(targets)}"
     if isinstance(targets, str) or (isinstance(excluded, str) and excluded):
-        return Targets(said=said, sites=None)
+        return Targets(description=description, sites=None)
     if layers and not all(map(is_name, patterns)):
-        return Targets(said=said, sites=None)
-    said += f" in the layers_to_transform {_shown(layers)}" if layers else ""
+        return Targets(description=description, sites=None)
+    description += f" in the layers_to_transform {_truncate(layers)}" if layers else ""
 
-    def chosen(path: str) -> bool:
-        if excluded and targeted(path, excluded):
+    def is_target(path: str) -> bool:
+        if excluded and is_targeted(path, excluded):
             return False
         if any(f".{name}." in f".{path}." for name in saved):
             return False
         if path in targets or not layers:
-            return targeted(path, targets)
-        return targeted(path, targets) and _layer(path, patterns) in layers
+            return is_targeted(path, targets)
+        return is_targeted(path, targets) and _layer(path, patterns) in layers
 
-    found = {site for site in sites if any(chosen(path) for path in prefixed(site, prefixes))}
-    return Targets(said=said, sites=frozenset(found))
+    targeted_sites = {
+        site for site in sites if any(is_target(path) for path in expand_prefixes(site, prefixes))
+    }
+    return Targets(description=description, sites=frozenset(targeted_sites))
 
 
 def check_targets(adapted: Collection[str], targets: Targets, sites: Collection[str]) -> str | None:
@@ -66,19 +68,19 @@ def check_targets(adapted: Collection[str], targets: Targets, sites: Collection[
         return _gap(adapted, targets, sites)
     if missing := sorted(targets.sites - set(adapted)):
         raise MissingTensors(
-            f"adapter_config.json names {targets.said}, which is {len(targets.sites)} modules of "
-            f"this base; the weights hold no tensors for {len(missing)} of them: "
-            f"{_listed(missing)}. Save the adapter again, whole"
+            f"adapter_config.json names {targets.description}, which is {len(targets.sites)} "
+            f"modules of this base; the weights hold no tensors for {len(missing)} of them: "
+            f"{_join_some(missing)}. Save the adapter again, whole"
         )
     if more := sorted(set(adapted) - targets.sites):
         raise MissingTensors(
-            f"the weights hold tensors for {_listed(more)}; adapter_config.json names only "
-            f"{targets.said}, so whoever reads it would leave these out"
+            f"the weights hold tensors for {_join_some(more)}; adapter_config.json names only "
+            f"{targets.description}, so whoever reads it would leave these out"
         )
     return None
 
 
-def prefixed(site: str, prefixes: Sequence[str]) -> list[str]:
+def expand_prefixes(site: str, prefixes: Sequence[str]) -> list[str]:
     """Every name by which some stock model has a site."""
     return [site, *(f"{prefix}.{site}" for prefix in prefixes if prefix)]
 
@@ -99,15 +101,15 @@ def _layer(path: str, patterns: Sequence[str]) -> int | None:
 
 
 def _gap(adapted: Iterable[str], targets: Targets, sites: Iterable[str]) -> str | None:
-    found = set(adapted)
-    kinds = {_in_any_layer(site) for site in found}
+    adapted_sites = set(adapted)
+    kinds = {_in_any_layer(site) for site in adapted_sites}
     alike = [site for site in sites if _in_any_layer(site) in kinds]
-    if not (lacking := [site for site in alike if site not in found]):
+    if not (lacking := [site for site in alike if site not in adapted_sites]):
         return None
     return (
-        f"the weights adapt {len(found)} of the {len(alike)} modules of this base that are named "
-        f"alike, and not {_listed(lacking)}; adapter_config.json names {targets.said}, and "
-        "expressions are never run, so make sure that nothing is lost"
+        f"the weights adapt {len(adapted_sites)} of the {len(alike)} modules of this base that are "
+        f"named alike, and not {_join_some(lacking)}; adapter_config.json names "
+        f"{targets.description}, and expressions are never run, so make sure that nothing is lost"
     )
 
 
@@ -115,11 +117,11 @@ def _in_any_layer(site: str) -> str:
     return re.sub(r"\.\d+\.", ".*.", site, count=1)
 
 
-def _listed(names_: Sequence[str]) -> str:
+def _join_some(names_: Sequence[str]) -> str:
     more = len(names_) - _MOST_SHOWN
     return ", ".join(names_[:_MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _shown(value: object) -> str:
+def _truncate(value: object) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= 120 else f"{text[:120]}…"

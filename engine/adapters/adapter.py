@@ -29,13 +29,13 @@ from engine.adapters.directory import (
     PEFT_PREFIX,
     WEIGHTS,
     AdapterFiles,
-    is_adapterhubs,
+    is_adapterhub,
     read_files,
 )
 from engine.adapters.files import tensor_bytes
 from engine.adapters.head_layers import HeadLayers, HeadWeights, checked_head, num_outputs
 from engine.errors import BadAdapter, EngineError, NonFiniteWeights
-from engine.failures import device_lost, out_of_memory
+from engine.failures import is_device_lost, is_out_of_memory
 from engine.heads import HEADS
 from engine.kinds import KINDS, Weights
 from engine.model.base import Base
@@ -111,12 +111,12 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
     Raises BadAdapter and its kin. Every byte is hashed as it is read: what is checked is what is
     served.
     """
-    with unreadable():
+    with translate_read_errors():
         return adapter_of(read_files(files, base.family), base, head)
 
 
 @contextmanager
-def unreadable() -> Iterator[None]:
+def translate_read_errors() -> Iterator[None]:
     """A stranger's files may hold anything anywhere, and must not end the engine: what nobody
     foresaw is told in our words, and in the log in its own.
     """
@@ -125,7 +125,7 @@ def unreadable() -> Iterator[None]:
     except EngineError:
         raise
     except Exception as error:
-        if out_of_memory(error) or device_lost(error):
+        if is_out_of_memory(error) or is_device_lost(error):
             raise
         _log.exception("an adapter cannot be read", extra={"action": "adapter.unreadable"})
         raise BadAdapter(
@@ -135,14 +135,14 @@ def unreadable() -> Iterator[None]:
 
 def adapter_of(files: AdapterFiles, base: Base, head: Mapping[str, Any] | None) -> Adapter:
     config, tensors = files.config, files.tensors
-    kind = architecture(config) if files.is_adapterhubs else _kind(config)
-    if files.is_adapterhubs and kind == "lora":
+    kind = architecture(config) if files.is_adapterhub else _kind(config)
+    if files.is_adapterhub and kind == "lora":
         config, tensors = lora_as_peft(config, tensors)
     tensors = without_copies(tensors, base.model, base.output)
     settings, weights = KINDS[kind].read(config, tensors, base)
     merged = completed_head(
         head, files.manifest, config, num_outputs(files.head_weights, base.family),
-        _described(files, head or {}, base),
+        _describe_head(files, head or {}, base),
     )  # fmt: skip
     checked, layers = checked_head(merged, base)
     layers.check(files.head_weights)
@@ -160,7 +160,7 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
     bare = not layers.shapes
     # a head alone is the adapter's file, which a version always has
     inside = not tensors or ("peft_type" in content and (layers.native or bare))
-    files = {"config": CONFIG, "adapter": HUB_WEIGHTS if is_adapterhubs(content) else WEIGHTS}
+    files = {"config": CONFIG, "adapter": HUB_WEIGHTS if is_adapterhub(content) else WEIGHTS}
     if "peft_type" in content:
         content |= {
             "task_type": _peft_task(adapter.head["kind"], base),
@@ -172,7 +172,7 @@ def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, st
         content |= {"modules_to_save": layers.modules or None} if tensors else {}
         tensors |= {f"{PEFT_PREFIX}{name}": t for name, t in adapter.head_weights.items()}
     elif not bare:
-        files |= _write_head(adapter, directory, base, for_library=is_adapterhubs(content))
+        files |= _write_head(adapter, directory, base, for_library=is_adapterhub(content))
     (directory / CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     (directory / files["adapter"]).write_bytes(tensor_bytes(tensors))
     return files
@@ -211,13 +211,13 @@ def _kind(config: Mapping[str, Any]) -> str:
     return kind
 
 
-def _described(files: AdapterFiles, given: Mapping[str, Any], base: Base) -> dict[str, Any]:
+def _describe_head(files: AdapterFiles, overrides: Mapping[str, Any], base: Base) -> dict[str, Any]:
     """What the documents beside an adapter say of its head."""
-    if files.is_adapterhubs:
+    if files.is_adapterhub:
         return described_head(files.head_config, base.family.architecture == "decoder")
-    if given.get("kind") not in (None, "", "embed"):
+    if overrides.get("kind") not in (None, "", "embed"):
         return {}
-    return described_embedding(files.modules, {} if given.get("pooling") else files.pooling)
+    return described_embedding(files.modules, {} if overrides.get("pooling") else files.pooling)
 
 
 def _check_finite(adapter: Adapter, base: Base) -> None:

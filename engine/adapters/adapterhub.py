@@ -84,7 +84,7 @@ def lora_targets(
         for module in modules
         if number_ not in left_out
     }
-    return Targets(said=f"every layer but the left out {left_out}", sites=frozenset(sites))
+    return Targets(description=f"every layer but the left out {left_out}", sites=frozenset(sites))
 
 
 def described_head(head_config: Mapping[str, Any], is_decoder: bool) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from engine.adapters.files import read_bytes, read_json, read_json_list, read_tensors
-from engine.adapters.flexible_heads import is_flexible, numbered
-from engine.adapters.head_layers import HeadWeights, head_tensor
+from engine.adapters.flexible_heads import is_flexible, renumber_layers
+from engine.adapters.head_layers import HeadWeights, is_head_tensor
 from engine.errors import BadAdapter
 from engine.families import Family
 from engine.port import File
@@ -51,11 +51,11 @@ class AdapterFiles:
     prompts: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def is_adapterhubs(self) -> bool:
-        return is_adapterhubs(self.config)
+    def is_adapterhub(self) -> bool:
+        return is_adapterhub(self.config)
 
 
-def is_adapterhubs(config: Mapping[str, Any]) -> bool:
+def is_adapterhub(config: Mapping[str, Any]) -> bool:
     """AdapterHub's library says what it saved in an object of its own inside."""
     return isinstance(config.get("config"), Mapping) and not (
         {"peft_type", "adapterd_kind"} & set(config)
@@ -87,9 +87,9 @@ def staged_files(directory: Path) -> list[File]:
     ]
 
 
-def kept_names(files: list[File], config: Mapping[str, Any]) -> dict[str, str]:
+def version_file_names(files: list[File], config: Mapping[str, Any]) -> dict[str, str]:
     """Role -> name of the files that are the version's own; the rest was only read."""
-    roles = {*_WEIGHTS_OF_A_VERSION, *(("head_config",) if is_adapterhubs(config) else ())}
+    roles = {*_WEIGHTS_OF_A_VERSION, *(("head_config",) if is_adapterhub(config) else ())}
     return {file.role: Path(file.path).name for file in files if file.role in roles}
 
 
@@ -102,11 +102,11 @@ def _split(contents: Mapping[str, bytes], family: Family) -> tuple[dict[str, Ten
             name = key.removeprefix(PEFT_PREFIX)
             if {"original_module", "modules_to_save"} & set(name.split(".")):
                 continue  # with `bias: all` PEFT saves a head's biases again under its wrapper
-            if head_tensor(name, family) or is_flexible(name):
+            if is_head_tensor(name, family) or is_flexible(name):
                 if name in head:
                     raise BadAdapter(f"the head's {name} is there twice")
                 head[name] = tensor.float()
             else:
                 outer = next((p for p in family.prefixes if name.startswith(f"{p}.")), None)
                 adapter[name.removeprefix(f"{outer}.")] = tensor
-    return adapter, numbered(head)
+    return adapter, renumber_layers(head)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from engine.errors import BadAdapter, unreadable
+from engine.errors import BadAdapter, read_error
 from engine.port import File
 
 
@@ -23,30 +23,30 @@ def read_bytes(file: File) -> bytes:
     try:
         data = Path(file.path).read_bytes()
     except OSError as error:
-        raise unreadable(f"the {file.role} file", error) from error
-    found = hashlib.sha256(data).hexdigest()
-    if file.sha256 and found != file.sha256:
+        raise read_error(f"the {file.role} file", error) from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    if file.sha256 and sha256 != file.sha256:
         raise BadAdapter(
-            f"the {file.role} file has sha256 {found[:12]}…; the version says {file.sha256[:12]}…"
+            f"the {file.role} file has sha256 {sha256[:12]}…; the version says {file.sha256[:12]}…"
         )
     return data
 
 
 def read_json(data: bytes, name: str) -> dict[str, Any]:
-    content = _parsed(data, name)
+    content = _parse_json(data, name)
     if not isinstance(content, dict):
         raise BadAdapter(f"{name} must hold a JSON object")
     return content
 
 
 def read_json_list(data: bytes, name: str) -> list[Any]:
-    content = _parsed(data, name)
+    content = _parse_json(data, name)
     if not isinstance(content, list):
         raise BadAdapter(f"{name} must hold a JSON list")
     return content
 
 
-def _parsed(data: bytes, name: str) -> Any:
+def _parse_json(data: bytes, name: str) -> Any:
     try:
         return json.loads(data)
     except ValueError as error:

@@ -31,7 +31,7 @@ def is_flexible(name: str) -> bool:
     return _KEY.fullmatch(name) is not None
 
 
-def numbered(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def renumber_layers(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """With the linears of such a head counted from 0: a file counts what is between them as well.
 
     Raises BadAdapter for more than one head.
@@ -71,7 +71,7 @@ def checked_layout(layout: Any) -> dict[str, Any]:
     return {"layers": layers, "activation": activation if layers > 1 else None, **flags}
 
 
-def laid_out(layout: Mapping[str, Any]) -> NativeHead:
+def build_head(layout: Mapping[str, Any]) -> NativeHead:
     """A checked layout as the linears of a head."""
     last = layout["layers"] - 1
     hidden = [HeadLayer(name=f"heads.{i}", activation=layout["activation"]) for i in range(last)]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from engine.adapters.flexible_heads import ACTIVATIONS, checked_layout, is_flexible, laid_out
+from engine.adapters.flexible_heads import ACTIVATIONS, build_head, checked_layout, is_flexible
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
 from engine.families.family import WRITTEN, HeadLayer, NativeHead
@@ -139,7 +139,7 @@ class HeadLayers:
                 have = list(weights[name].shape)
                 raise WrongShape(f"the head's {name} has shape {have}; it needs {list(shape)}")
 
-    def pooled(self, row_TD: Tensor) -> Tensor:
+    def pool(self, row_TD: Tensor) -> Tensor:
         """What a head that answers per row reads of it: [D]."""
         return self._pool(row_TD)
 
@@ -165,7 +165,7 @@ class HeadLayers:
         return features
 
 
-def head_tensor(name: str, family: Family) -> bool:
+def is_head_tensor(name: str, family: Family) -> bool:
     """Whether a tensor's name belongs to some head of the family."""
     layouts = (_PLAIN, *_USUAL.values(), *family.native_heads.values())
     layers = [layer for layout in layouts for layer in layout.layers]
@@ -214,7 +214,7 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
 
 def _layout(head: dict[str, Any], family: Family) -> NativeHead:
     if "layout" in head:
-        return laid_out(head["layout"])
+        return build_head(head["layout"])
     if head["pooling"] != "native":
         return _BARE if find_head(head).bare else _PLAIN
     name = HEADS[head["kind"]].native_as

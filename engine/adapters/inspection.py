@@ -12,12 +12,12 @@ from typing import Any
 from engine.adapter_formats.base_names import base_doubt
 from engine.adapter_formats.config_fields import names, text
 from engine.adapter_formats.head_config import part
-from engine.adapter_formats.sentence_transformers import prompt_told
+from engine.adapter_formats.sentence_transformers import prompt_warnings
 from engine.adapter_formats.targets import check_targets
-from engine.adapters.adapter import Adapter, adapter_of, unreadable
+from engine.adapters.adapter import Adapter, adapter_of, translate_read_errors
 from engine.adapters.adapterhub import lora_as_peft, lora_targets
 from engine.adapters.base_copies import without_copies
-from engine.adapters.directory import AdapterFiles, kept_names, read_files, staged_files
+from engine.adapters.directory import AdapterFiles, read_files, staged_files, version_file_names
 from engine.errors import MissingTensors, WrongBase
 from engine.families.module_names import is_name
 from engine.heads import HEADS
@@ -29,20 +29,20 @@ from engine.port import Inspect, Inspected
 
 def inspect(step: Inspect, base: Base) -> Inspected:
     """Raises BadAdapter and its kin for what this base cannot serve as it was trained."""
-    files = staged_files(Path(step.directory))
-    with unreadable():
-        found = read_files(files, base.family)
-        told, other_base = _base_told(found, base, step.other_base)
-        adapter = adapter_of(found, base, step.head)
-        told += _weights_told(found, adapter, base)
-        told += prompt_told(found.prompts) if adapter.head["kind"] == EmbedHead.name else []
+    staged = staged_files(Path(step.directory))
+    with translate_read_errors():
+        files = read_files(staged, base.family)
+        warnings, other_base = _check_base(files, base, step.other_base)
+        adapter = adapter_of(files, base, step.head)
+        warnings += _check_weights(files, adapter, base)
+        warnings += prompt_warnings(files.prompts) if adapter.head["kind"] == EmbedHead.name else []
     return Inspected(
-        semantics=adapter.semantics, files=kept_names(files, found.config),
-        num_parameters=adapter.num_parameters, warnings=told, other_base=other_base,
+        semantics=adapter.semantics, files=version_file_names(staged, files.config),
+        num_parameters=adapter.num_parameters, warnings=warnings, other_base=other_base,
     )  # fmt: skip
 
 
-def _base_told(files: AdapterFiles, base: Base, insisted: bool) -> tuple[list[str], str]:
+def _check_base(files: AdapterFiles, base: Base, allow_other_base: bool) -> tuple[list[str], str]:
     """What to tell of the base's name, and the name of the other base that was insisted on.
 
     Our own manifest has the fingerprint, which settles it; others have a name.
@@ -50,7 +50,7 @@ def _base_told(files: AdapterFiles, base: Base, insisted: bool) -> tuple[list[st
     fingerprint = text(part(files.manifest, "base"), "fingerprint")
     if fingerprint and fingerprint != base.fingerprint:
         named = text(part(files.manifest, "base"), "name") or f"{fingerprint[:12]}…"
-        if not insisted:
+        if not allow_other_base:
             raise WrongBase(
                 f"the adapter was made for the base {fingerprint[:12]}… ({named}); "
                 f"this server runs {base.fingerprint[:12]}… ({base.name})"
@@ -60,7 +60,7 @@ def _base_told(files: AdapterFiles, base: Base, insisted: bool) -> tuple[list[st
     doubt = None if fingerprint else base_doubt(claimed, base.served)
     if doubt is None:
         return [], ""
-    if doubt.is_other and not insisted:
+    if doubt.is_other and not allow_other_base:
         raise WrongBase(doubt.sentence)
     return ([], claimed) if doubt.is_other else ([doubt.sentence], "")
 
@@ -69,17 +69,17 @@ def _hub_name(config: Mapping[str, Any]) -> str:
     return text(config, "model_name")
 
 
-def _weights_told(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str]:
+def _check_weights(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str]:
     """Raises MissingTensors where the weights are not those of the modules the config targets."""
     kind, sites = KINDS[adapter.kind], adapter.config["sites"]
     tensors = without_copies(files.tensors, base.model, base.output)
     targets = kind.targets(files.config, base)
-    if files.is_adapterhubs and adapter.kind == "lora":
+    if files.is_adapterhub and adapter.kind == "lora":
         _, tensors = lora_as_peft(files.config, files.tensors)
         targets = lora_targets(files.config, sites, base.layer_paths)
     _check_saved(files, adapter, base)
-    told = check_targets(sites, targets, base.sites) if targets else None
-    return [*([told] if told else []), *kind.missing(files.config, tensors, sites, base)]
+    gap = check_targets(sites, targets, base.sites) if targets else None
+    return [*([gap] if gap else []), *kind.missing(files.config, tensors, sites, base)]
 
 
 def _check_saved(files: AdapterFiles, adapter: Adapter, base: Base) -> None:

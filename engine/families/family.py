@@ -111,7 +111,7 @@ class Family:
     #: a module and its method that computes a bias for all rows with linears that are sites
     slot_biases: tuple[str, str] | None = None
 
-    def configured(self, config: Any) -> Family:
+    def for_config(self, config: Any) -> Family:
         """Itself, with the stock heads of a base of this config."""
         if self.configured_heads is None:
             return self

@@ -28,14 +28,14 @@ def plain_name(key: str) -> str | None:
     return name if is_name(name) else None
 
 
-def targeted(site: str, targets: Sequence[str] | None) -> bool:
+def is_targeted(site: str, targets: Sequence[str] | None) -> bool:
     """PEFT's rule for a list: equal, or ending in `.target`; None targets every linear."""
     return targets is None or any(
         site == target or site.endswith(f".{target}") for target in targets
     )
 
 
-def resolved(name: str, pattern: object, sites: Collection[str]) -> dict[str, int | float]:
+def resolve_pattern(name: str, pattern: object, sites: Collection[str]) -> dict[str, int | float]:
     """The value of every site that a key names, the first key first.
 
     Raises PatternRefused for a key that is an expression, BadAdapter for one that names no site and
@@ -51,7 +51,7 @@ def resolved(name: str, pattern: object, sites: Collection[str]) -> dict[str, in
                 f"{name} has the key {str(key)[:80]!r}; expressions are never run, so write the "
                 "names of the modules it means in its place, each with its number"
             )
-        matched = [site for site in sites if targeted(site, [module])]
+        matched = [site for site in sites if is_targeted(site, [module])]
         # with the stock model's prefix before it
         matched = matched or [site for site in sites if module.endswith(f".{site}")]
         if not matched:

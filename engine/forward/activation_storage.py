@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class StoredTensor:
     """A tensor that is kept; `spilled` tells whose bytes it takes."""
 
     tensor: Tensor
@@ -37,22 +37,22 @@ class ActivationStorage:
         self.in_memory = 0
         self.on_disk = 0
 
-    def keep(self, tensor: Tensor) -> Held | None:
+    def keep(self, tensor: Tensor) -> StoredTensor | None:
         """In memory where there is room; None where there is none."""
         size = tensor.numel() * tensor.element_size()
         if self.in_memory + size > self._memory_bytes:
             return None
         self.in_memory += size
-        return Held(tensor=tensor, num_bytes=size, spilled=False)
+        return StoredTensor(tensor=tensor, num_bytes=size, spilled=False)
 
-    def spill(self, tensor: Tensor) -> Held | None:
+    def spill(self, tensor: Tensor) -> StoredTensor | None:
         """On disk where there is room; a disk that is full is one without room."""
         size = tensor.numel() * tensor.element_size()
         if self.on_disk + size > self._disk_bytes:
             return None
         try:
             Path(str(self._folder)).mkdir(parents=True, exist_ok=True)
-            mapped = self._written(tensor)
+            mapped = self._write_file(tensor)
         except OSError as error:
             _log.warning(
                 "frozen activations could not be written to disk",
@@ -60,15 +60,15 @@ class ActivationStorage:
             )
             return None
         self.on_disk += size
-        return Held(tensor=mapped, num_bytes=size, spilled=True)
+        return StoredTensor(tensor=mapped, num_bytes=size, spilled=True)
 
-    def free(self, held: Held) -> None:
+    def free(self, held: StoredTensor) -> None:
         if held.spilled:
             self.on_disk -= held.num_bytes
         else:
             self.in_memory -= held.num_bytes
 
-    def _written(self, tensor: Tensor) -> Tensor:
+    def _write_file(self, tensor: Tensor) -> Tensor:
         # NumPy has no bfloat16: bytes are bytes
         plain = tensor.detach().cpu().contiguous().view(torch.uint8).numpy()
         with tempfile.TemporaryFile(dir=self._folder) as file:

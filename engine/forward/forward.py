@@ -22,13 +22,13 @@ from engine.forward.plan import plan_actions, row_group
 from engine.model.base import Base
 from engine.model.batch import Batch, pack, pad
 from engine.port import Row
-from engine.sites.hooks import Action, Dropout, Sites, bound
+from engine.sites.hooks import Action, Dropout, Sites, bind_dropout
 
 #: for so many tokens that are no row's: those that biases come from
 DropoutOf = Callable[[int], Dropout | None]
 
 
-class Part(Protocol):
+class ModuleSubset(Protocol):
     """Modules that run on other tokens than the rows'."""
 
     def covers(self, path: str) -> bool: ...
@@ -67,7 +67,7 @@ def compute_head_logits(
     dropout: Dropout | None = None,
 ) -> list[Tensor]:
     """Each row's logits, [O] or [tokens, O]; a row of slot 0 answers its hidden states."""
-    pooled = _pooled(base, hidden, slots, placed)
+    pooled = _pool_rows(base, hidden, slots, placed)
     results: list[Tensor] = []
     for slot, group in groupby(range(len(hidden)), key=slots.__getitem__):
         rows = list(group)
@@ -87,7 +87,7 @@ def _logits(placed: Placed, features: Tensor, dropout: Dropout | None) -> Tensor
     return placed.head.logits(features.float(), placed.head_weights, dropout)
 
 
-def _pooled(
+def _pool_rows(
     base: Base, hidden: list[Tensor], slots: Sequence[int], placed: Mapping[int, Placed]
 ) -> dict[int, Tensor]:
     """One [D] per row whose head wants one; the base's pooler runs once for all that need it."""
@@ -96,7 +96,7 @@ def _pooled(
         for i, s in enumerate(slots)
         if s in placed and not placed[s].head.per_token
     }
-    features = {i: head.pooled(hidden[i]) for i, head in heads.items()}
+    features = {i: head.pool(hidden[i]) for i, head in heads.items()}
     through_pooler = [i for i, head in heads.items() if head.base_pooler]
     if through_pooler:
         pooled_RD = base.pool(torch.stack([features[i] for i in through_pooler]))
@@ -105,7 +105,7 @@ def _pooled(
 
 
 def plan_slot(
-    part: Part,
+    part: ModuleSubset,
     placed: Mapping[int, Placed],
     dropout: DropoutOf | None,
     slot: int,
@@ -118,4 +118,4 @@ def plan_slot(
     inside = {site: effect for site, effect in own.effects.items() if part.covers(site)}
     tokens = pack([Row(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
     actions = plan_actions(tokens, {slot: replace(own, effects=inside)})
-    return actions if dropout is None else bound(actions, dropout(num_tokens))
+    return actions if dropout is None else bind_dropout(actions, dropout(num_tokens))

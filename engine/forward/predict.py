@@ -11,9 +11,9 @@ import torch
 from engine.adapters.head_layers import POOLINGS
 from engine.adapters.resident import Placed
 from engine.errors import BadRow, NonFiniteResult
-from engine.failures import device_lost, row_failure
+from engine.failures import is_device_lost, row_failure
 from engine.forward.forward import compute_head_logits, make_batch
-from engine.forward.prefix import Known
+from engine.forward.prefix import CachedRows
 from engine.forward.shared_trunk import hidden_rows
 from engine.model.base import Base
 from engine.port import Array, Failure, Predicted, Row
@@ -29,22 +29,22 @@ def predict(
     rows: Sequence[Row],
     placed: Mapping[int, Placed],
     exact: bool,
-    known: Known | None = None,
+    cached: CachedRows | None = None,
 ) -> Predicted:
     """One answer per row, in the order given."""
     started = time.perf_counter()
     failures = {
         i: failure
         for i, row in enumerate(rows)
-        if (failure := refused(row, base) or _written(row, placed))
+        if (failure := check_row(row, base) or _check_head(row, placed))
     }
     good = [i for i in range(len(rows)) if i not in failures]
     batches = [[i] for i in good] if exact else [good] if good else []
     answers: dict[int, Array | Failure] = dict(failures)
     for batch in batches:
-        own = known.of(batch) if known is not None else None
-        found = _answer(base, sites, [rows[i] for i in batch], placed, own)
-        answers |= dict(zip(batch, found, strict=True))
+        own = cached.of(batch) if cached is not None else None
+        batch_answers = _answer(base, sites, [rows[i] for i in batch], placed, own)
+        answers |= dict(zip(batch, batch_answers, strict=True))
     return Predicted(
         rows=[answers[i] for i in range(len(rows))],
         forward_s=time.perf_counter() - started,
@@ -58,13 +58,13 @@ def _answer(
     sites: Sites,
     rows: Sequence[Row],
     placed: Mapping[int, Placed],
-    known: Known | None,
+    cached: CachedRows | None,
 ) -> Answers:
     """Halves the batch when the model's code raises, so that only the row at fault fails."""
     try:
-        return _forward(base, sites, rows, placed, known)
+        return _forward(base, sites, rows, placed, cached)
     except (RuntimeError, ValueError, IndexError) as error:
-        if device_lost(error):  # no row is to blame, and none would ever go well again
+        if is_device_lost(error):  # no row is to blame, and none would ever go well again
             raise
         if len(rows) == 1:
             return [row_failure(error)]
@@ -73,7 +73,7 @@ def _answer(
         answer
         for part in (range(half), range(half, len(rows)))
         for answer in _answer(
-            base, sites, [rows[i] for i in part], placed, known.of(part) if known else None
+            base, sites, [rows[i] for i in part], placed, cached.of(part) if cached else None
         )
     ]
 
@@ -83,10 +83,10 @@ def _forward(
     sites: Sites,
     rows: Sequence[Row],
     placed: Mapping[int, Placed],
-    known: Known | None,
+    cached: CachedRows | None,
 ) -> Answers:
     batch = make_batch(base, rows, placed)
-    hidden = hidden_rows(base, sites, rows, batch, placed, known)
+    hidden = hidden_rows(base, sites, rows, batch, placed, cached)
     answers: Answers = [Failure(code=BadRow.code, message="the row was lost")] * len(rows)
     for position, logits in zip(
         batch.order, compute_head_logits(base, hidden, batch.slots, placed), strict=True
@@ -107,7 +107,7 @@ def _array(logits: torch.Tensor) -> Array | Failure:
     return Array.of(array)
 
 
-def _written(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
+def _check_head(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
     if row.slot not in placed or not placed[row.slot].head.writes:
         return None
     return Failure(
@@ -115,7 +115,7 @@ def _written(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
     )
 
 
-def refused(row: Row, base: Base) -> Failure | None:
+def check_row(row: Row, base: Base) -> Failure | None:
     if not row.ids:
         return Failure(code=BadRow.code, message="the row has no tokens")
     if row.type_ids is not None and len(row.type_ids) != len(row.ids):

@@ -31,17 +31,17 @@ def shared_name(cache: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class CachedRows:
     """What a training has of some rows, and under which keys."""
 
     prefix: Prefix
     keys: Sequence[int]
 
-    def of(self, rows: Sequence[int]) -> Known:
-        return Known(self.prefix, [self.keys[row] for row in rows])
+    def of(self, rows: Sequence[int]) -> CachedRows:
+        return CachedRows(self.prefix, [self.keys[row] for row in rows])
 
-    def filled(self, batch: Batch) -> Tensor | None:
-        return self.prefix.filled(batch, [self.keys[i] for i in batch.order])
+    def lookup(self, batch: Batch) -> Tensor | None:
+        return self.prefix.lookup(batch, [self.keys[i] for i in batch.order])
 
 
 class Prefix:
@@ -69,7 +69,7 @@ class Prefix:
             self._cache.forget(self._name)
         self._cache.release(self._name, self.boundary)
 
-    def filled(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
+    def lookup(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
         """What enters the boundary, of rows with these keys; None where not all were kept."""
         if self.boundary == 0 or not all(key in self._stored.rows for key in keys):
             return None
@@ -79,15 +79,15 @@ class Prefix:
                 raise BadTraining(
                     f"the row of key {key} has {length} tokens; what was filled has {len(row_TD)}"
                 )
-        return self._packed(rows, batch)
+        return self._pack(rows, batch)
 
     @torch.no_grad()
-    def entering(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
+    def lookup_or_run(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
         """What enters the boundary, computed where it was not kept; None at the first layer."""
         if self.boundary == 0:
             return None
-        given = self.filled(batch, keys)
-        return self._base.run(batch, 0, self.boundary) if given is None else given
+        hidden = self.lookup(batch, keys)
+        return self._base.run(batch, 0, self.boundary) if hidden is None else hidden
 
     @torch.no_grad()
     def fill(self, rows: Sequence[Row], keys: Sequence[int]) -> None:
@@ -97,13 +97,13 @@ class Prefix:
         bare = [Row(ids=row.ids, type_ids=row.type_ids) for row in rows]
         batch = make_batch(self._base, bare, {})
         ordered = [keys[i] for i in batch.order]
-        layer, given = 0, None
+        layer, entering = 0, None
         if (lower := self._cache.below(self._name, self.boundary, ordered)) is not None:
-            layer, given = lower[0], self._packed(lower[1], batch)
-        hidden = unpack(self._base.run(batch, layer, self.boundary, given), batch)
+            layer, entering = lower[0], self._pack(lower[1], batch)
+        hidden = unpack(self._base.run(batch, layer, self.boundary, entering), batch)
         new = {k: h for k, h in zip(ordered, hidden, strict=True) if k not in self._stored.rows}
         self._cache.keep(self._stored, list(new), list(new.values()), self._max_bytes)
 
-    def _packed(self, rows: Sequence[Tensor], batch: Batch) -> Tensor:
+    def _pack(self, rows: Sequence[Tensor], batch: Batch) -> Tensor:
         device = self._base.numerics.device
         return repack([row_TD.to(device) for row_TD in rows], batch)

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from engine.forward.activation_storage import ActivationStorage, Held
+from engine.forward.activation_storage import ActivationStorage, StoredTensor
 
 
 @dataclass(slots=True)
-class Stored:
+class CachedLayer:
     """What enters one layer, of one dataset's rows."""
 
     rows: dict[int, Tensor] = field(default_factory=dict)
-    held: list[Held] = field(default_factory=list)
+    held: list[StoredTensor] = field(default_factory=list)
     num_bytes: int = 0
     num_users: int = 0
 
@@ -33,17 +33,17 @@ class PrefixCache:
     def __init__(self, memory: ActivationStorage) -> None:
         self._memory = memory
         #: (dataset, layer), least recently used first
-        self._stored: dict[tuple[str, int], Stored] = {}
+        self._stored: dict[tuple[str, int], CachedLayer] = {}
         self._forgotten: set[str] = set()
 
     @property
     def num_bytes(self) -> int:
         return sum(stored.num_bytes for stored in self._stored.values())
 
-    def hold(self, name: str, layer: int) -> Stored:
+    def hold(self, name: str, layer: int) -> CachedLayer:
         """What there is of a dataset at a layer, kept until it is released."""
         self._forgotten.discard(name)
-        stored = self._stored.pop((name, layer), None) or Stored()
+        stored = self._stored.pop((name, layer), None) or CachedLayer()
         self._stored[name, layer] = stored  # moves it to the recently used end
         stored.num_users += 1
         return stored
@@ -67,13 +67,13 @@ class PrefixCache:
         return None
 
     def keep(
-        self, stored: Stored, keys: Sequence[int], rows: Sequence[Tensor], max_bytes: int
+        self, stored: CachedLayer, keys: Sequence[int], rows: Sequence[Tensor], max_bytes: int
     ) -> bool:
         """Keep rows [T, D] together, if the dataset's own and the engine's budgets allow it."""
         flat_TD = torch.cat(list(rows))
         if stored.num_bytes + flat_TD.numel() * flat_TD.element_size() > max_bytes:
             return False
-        held = self._found_room(flat_TD)
+        held = self._store(flat_TD)
         if held is None:
             return False
         stored.held.append(held)
@@ -82,7 +82,7 @@ class PrefixCache:
         stored.rows |= dict(zip(keys, parts, strict=True))
         return True
 
-    def _found_room(self, flat_TD: Tensor) -> Held | None:
+    def _store(self, flat_TD: Tensor) -> StoredTensor | None:
         """In memory, at the cost of what nobody holds; else on disk."""
         while (held := self._memory.keep(flat_TD)) is None:
             unused = (key for key, stored in self._stored.items() if not stored.num_users)

@@ -20,7 +20,7 @@ from engine.kv_cache.encoder_decoder_cache import Seq2SeqCache
 from engine.model.base import Base
 from engine.model.batch import Batch, pad
 from engine.port import Row
-from engine.sites.hooks import Action, Dropout, bound
+from engine.sites.hooks import Action, Dropout, bind_dropout
 
 
 def rows_in_order(base: Base, texts: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
@@ -43,8 +43,8 @@ def both(
     dropouts: tuple[Dropout | None, Dropout | None] = (None, None),
 ) -> dict[str, Sequence[Action]]:
     """What acts where, by whose tokens a module gets: a decoder's keys are made of the source."""
-    on_source = bound(plan_actions(source, placed), dropouts[0])
-    on_target = bound(plan_actions(target, placed), dropouts[1])
+    on_source = bind_dropout(plan_actions(source, placed), dropouts[0])
+    on_target = bind_dropout(plan_actions(target, placed), dropouts[1])
     return {
         site: (on_source if base.family.reads_source(site) else on_target)[site]
         for site in on_source

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.adapters.resident import Placed
 from engine.forward.forward import acting_adapters, make_batch
-from engine.forward.prefix import Known
+from engine.forward.prefix import CachedRows
 from engine.model.base import Base
 from engine.model.batch import Batch, repack, unpack
 from engine.port import Row
@@ -38,7 +38,7 @@ def hidden_rows(
     rows: Sequence[Row],
     batch: Batch,
     placed: Mapping[int, Placed],
-    known: Known | None = None,
+    cached: CachedRows | None = None,
 ) -> list[Tensor]:
     """Final hidden states, one [tokens, D] per row in the order of `batch`, made of `rows`.
 
@@ -46,13 +46,13 @@ def hidden_rows(
     must be its version's, bit for bit.
     """
     trunk = find_trunk(base, rows, placed)
-    depth, given = 0, None
+    depth, hidden = 0, None
     if trunk is not None:
-        depth, given = trunk.depth, _given(base, sites, trunk, batch, placed)
-    elif known is not None and (filled := known.filled(batch)) is not None:
-        depth, given = known.prefix.boundary, filled
+        depth, hidden = trunk.depth, _run_trunk(base, sites, trunk, batch, placed)
+    elif cached is not None and (filled := cached.lookup(batch)) is not None:
+        depth, hidden = cached.prefix.boundary, filled
     with acting_adapters(base, sites, batch, placed):
-        return unpack(base.run(batch, depth, base.num_layers, given), batch)
+        return unpack(base.run(batch, depth, base.num_layers, hidden), batch)
 
 
 def find_trunk(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> SharedTrunk | None:
@@ -87,7 +87,7 @@ def _trunk(
     return SharedTrunk(depth=depth, rows=own, sources=sources)
 
 
-def _given(
+def _run_trunk(
     base: Base, sites: Sites, trunk: SharedTrunk, batch: Batch, placed: Mapping[int, Placed]
 ) -> Tensor:
     """What enters layer `depth` of the whole batch."""

@@ -91,8 +91,10 @@ class CudaForward:
         lanes_by_group = self._persistent.lanes_by_group([lanes[i] for i in batch.order])
         for group, its in lanes_by_group:
             assert isinstance(group.span, FixedSpan)
-            each = [lane for lane, n in zip(its, batch.lengths, strict=True) for _ in range(n)]
-            group.span.assign(torch.tensor(each, device=self._pool.device))
+            token_lanes = [
+                lane for lane, n in zip(its, batch.lengths, strict=True) for _ in range(n)
+            ]
+            group.span.assign(torch.tensor(token_lanes, device=self._pool.device))
         kv_attention = PagedKVAttention.of(self._pool, [chunks[i] for i in batch.order])
         with self._sites.acting(_merge_actions([group for group, _ in lanes_by_group])):
             hidden = self._base.forward(with_positions(batch, scheduled), kept=kv_attention)
@@ -174,6 +176,9 @@ def _power_of_two(count: int) -> int:
 
 def follows_length(config: Any) -> bool:
     """Whether rotary positions change with the longest row, which a graph cannot follow."""
-    given = getattr(config, "rope_parameters", None) or {}
-    each = [given, *(value for value in given.values() if isinstance(value, dict))]
-    return any(rope.get("rope_type") in ("dynamic", "longrope") for rope in each)
+    rope_parameters = getattr(config, "rope_parameters", None) or {}
+    ropes = [
+        rope_parameters,
+        *(value for value in rope_parameters.values() if isinstance(value, dict)),
+    ]
+    return any(rope.get("rope_type") in ("dynamic", "longrope") for rope in ropes)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from engine.adapters.resident import AdapterCache, Placed
 from engine.errors import BadRow, EngineError, NotLoaded
-from engine.failures import device_lost, row_failure
-from engine.forward.predict import refused
+from engine.failures import is_device_lost, row_failure
+from engine.forward.predict import check_row
 from engine.generation.sampling import RowSampler, sample_tokens
 from engine.generation.sequence import ScheduledChunk, SequenceRunner, SequenceState
 from engine.grammar import Grammars
@@ -129,7 +129,7 @@ class Generation:
         if placed is not None and not placed.head.writes:
             slot = begin.row.slot
             raise BadRow(f"slot {slot} holds a version whose head does not write text")
-        if (failure := refused(begin.row, self._base)) is not None:
+        if (failure := check_row(begin.row, self._base)) is not None:
             raise BadRow(failure.message)
         if begin.max_tokens < 1:
             raise BadRow(f"max_tokens is {begin.max_tokens}; a row writes at least 1")
@@ -164,7 +164,7 @@ class Generation:
         try:
             answers = self._answers(scheduled)
         except (RuntimeError, ValueError, IndexError) as error:
-            if device_lost(error):  # no row is to blame, and none would ever go well again
+            if is_device_lost(error):  # no row is to blame, and none would ever go well again
                 raise
             if len(scheduled) == 1:
                 self._fail(scheduled[0].row, row_failure(error), texts)

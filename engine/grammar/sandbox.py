@@ -58,8 +58,8 @@ class GrammarSandbox:
             return
         child = self._places.get()
         try:
-            child = child or self._started()
-            answer = _asked(child, {"grammar": grammar}, self._wall_s)
+            child = child or self._start_child()
+            answer = _ask(child, {"grammar": grammar}, self._wall_s)
             if answer is None:
                 _end(child)
                 child = None
@@ -88,7 +88,7 @@ class GrammarSandbox:
                 f"{self._cpu_s:g} s at most"
             )
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start_child(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "engine.grammar.sandbox"]
         # the package's own parent folder, so that the child finds it however this process did
         root = Path(__file__).resolve().parents[2]
@@ -96,14 +96,14 @@ class GrammarSandbox:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
         )
         weakref.finalize(self, _end, child)
-        answer = _asked(child, self._vocabulary, _START_S)
+        answer = _ask(child, self._vocabulary, _START_S)
         if answer is None or answer["fault"]:
             _end(child)
             raise BadRow(answer["fault"] if answer else "no process to compile grammars in started")
         return child
 
 
-def _asked(
+def _ask(
     child: subprocess.Popen[bytes], question: dict[str, Any], limit_s: float
 ) -> dict[str, Any] | None:
     """None: it did not answer in time, or is no more."""
@@ -133,13 +133,13 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     grammars: Grammars | None = None
     for line in sys.stdin.buffer:
-        asked, started, fault = json.loads(line), time.process_time(), ""
+        request, started, fault = json.loads(line), time.process_time(), ""
         try:
             if grammars is None:
-                grammars = Grammars(asked["tokenizer"], asked["end_ids"])
+                grammars = Grammars(request["tokenizer"], request["end_ids"])
                 grammars.check('{"grammars": [{"lark_grammar": "start: \\"a\\""}]}')
             else:
-                grammars.check(asked["grammar"])
+                grammars.check(request["grammar"])
         except BadRow as error:
             fault = str(error)
         answer = {"fault": fault, "cpu_s": time.process_time() - started}

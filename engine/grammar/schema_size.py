@@ -53,22 +53,22 @@ def _parts(schema: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _num_patterns(part: Mapping[str, Any]) -> int:
-    found = [part[name] for name in _PATTERNS if name in part]
-    return sum(len(value) if isinstance(value, Mapping) else 1 for value in found)
+    values = [part[name] for name in _PATTERNS if name in part]
+    return sum(len(value) if isinstance(value, Mapping) else 1 for value in values)
 
 
 def _joins(part: Mapping[str, Any]) -> bool:
     """Whether one value must match several things that it says."""
     together = part.get("allOf", [])
-    num_said = len(together) if isinstance(together, list) else 1
-    num_said += sum(name in part for name in _ALTERNATIVES)
-    return num_said + bool(part.keys() - _NOTES - {"allOf", *_ALTERNATIVES}) > 1
+    num_constraints = len(together) if isinstance(together, list) else 1
+    num_constraints += sum(name in part for name in _ALTERNATIVES)
+    return num_constraints + bool(part.keys() - _NOTES - {"allOf", *_ALTERNATIVES}) > 1
 
 
 def _remainders(parts: list[Mapping[str, Any]]) -> int:
     """Of the least number that all multiples divide, or of one that is too large already."""
-    found = [Decimal(str(part["multipleOf"])) for part in parts if _has_multiple(part)]
-    exact = {value for value in found if value.is_finite() and value}
+    multiples = [Decimal(str(part["multipleOf"])) for part in parts if _has_multiple(part)]
+    exact = {value for value in multiples if value.is_finite() and value}
     if all(map(_only_moves_the_point, exact)):
         return 1
     places, number = max(map(_places, exact)), 1

@@ -15,12 +15,12 @@ from engine.errors import BadRow
 from engine.grammar.schema_size import check_size
 
 
-def grammar_of(wanted: Mapping[str, Any]) -> str:
-    """`wanted` has one of json_schema, json_object (True), regex, choice. Raises BadRow."""
-    if len(wanted) != 1 or (kind := next(iter(wanted))) not in _WORDINGS:
-        given = ", ".join(map(str, wanted)) or "nothing"
-        raise BadRow(f"a grammar is one of {', '.join(_WORDINGS)}, and {given} was given")
-    return _WORDINGS[kind](wanted[kind])
+def grammar_of(constraint: Mapping[str, Any]) -> str:
+    """`constraint` has one of json_schema, json_object (True), regex, choice. Raises BadRow."""
+    if len(constraint) != 1 or (kind := next(iter(constraint))) not in _WORDINGS:
+        names = ", ".join(map(str, constraint)) or "nothing"
+        raise BadRow(f"a grammar is one of {', '.join(_WORDINGS)}, and {names} was given")
+    return _WORDINGS[kind](constraint[kind])
 
 
 def _json_schema(schema: Any) -> str:
@@ -34,9 +34,9 @@ def _json_schema(schema: Any) -> str:
     )
 
 
-def _json_object(wanted: Any) -> str:
-    if wanted is not True:
-        raise BadRow(f"json_object is true or left out, and {wanted!r} was given")
+def _json_object(value: Any) -> str:
+    if value is not True:
+        raise BadRow(f"json_object is true or left out, and {value!r} was given")
     return _json_schema({"type": "object"})
 
 

@@ -64,9 +64,9 @@ class ClassifyHead(RowHead):
     def targets(self, label: Any, encodings: Sequence[Encoding], head: dict[str, Any]) -> list[Any]:
         del encodings
         names: list[str] = head["labels"]
-        for each in label if head["multi_label"] else [label]:
-            if each not in names:
-                raise BadAdapter(f"the label {each!r} is not one of {names}")
+        for name in label if head["multi_label"] else [label]:
+            if name not in names:
+                raise BadAdapter(f"the label {name!r} is not one of {names}")
         if head["multi_label"]:
             return [[int(name in label) for name in names]]
         return [names.index(label)]
@@ -82,7 +82,7 @@ class ClassifyHead(RowHead):
         import torch
 
         del lengths
-        wanted = torch.tensor(targets, device=logits.device)
+        target = torch.tensor(targets, device=logits.device)
         weights = (
             torch.tensor(options.class_weights, device=logits.device)
             if options.class_weights
@@ -92,9 +92,9 @@ class ClassifyHead(RowHead):
         if not head["multi_label"]:
             # not torch's weighted mean: what a row counts must not depend on its neighbours
             return torch.nn.functional.cross_entropy(
-                logits, wanted, weights, reduction="sum", label_smoothing=smoothing
+                logits, target, weights, reduction="sum", label_smoothing=smoothing
             ) / len(targets)
-        smoothed = wanted * (1 - smoothing) + smoothing / 2
+        smoothed = target * (1 - smoothing) + smoothing / 2
         return torch.nn.functional.binary_cross_entropy_with_logits(
             logits, smoothed.to(logits.dtype), pos_weight=weights
         )

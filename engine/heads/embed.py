@@ -82,8 +82,8 @@ class EmbedHead(RowHead):
         left, right = unit[::2], unit[1::2]
         scores = targets[::2]
         if scores[0] is not None:
-            wanted = torch.tensor(scores, dtype=logits.dtype, device=logits.device)
-            return torch.nn.functional.mse_loss((left * right).sum(-1), wanted)
+            target = torch.tensor(scores, dtype=logits.dtype, device=logits.device)
+            return torch.nn.functional.mse_loss((left * right).sum(-1), target)
         similar = left @ right.T * _SCALE
         own = torch.arange(len(scores), device=logits.device)
         cross_entropy = torch.nn.functional.cross_entropy

@@ -163,12 +163,12 @@ def checked_windows(head: dict[str, Any]) -> dict[str, Any]:
 
 
 def checked_input(head: dict[str, Any], inputs: tuple[str, ...]) -> str:
-    wanted = head.get("input") or inputs[0]
-    if wanted not in inputs:
+    input_kind = head.get("input") or inputs[0]
+    if input_kind not in inputs:
         raise BadAdapter(
-            f"input is {wanted!r}; a {head.get('kind')} head takes {' or '.join(inputs)}"
+            f"input is {input_kind!r}; a {head.get('kind')} head takes {' or '.join(inputs)}"
         )
-    return str(wanted)
+    return str(input_kind)
 
 
 def checked_pooling(head: dict[str, Any], poolings: tuple[str, ...] = POOLINGS) -> str:

@@ -60,8 +60,8 @@ class RegressHead(RowHead):
         import torch
 
         del lengths, head, options
-        wanted = torch.tensor(targets, dtype=logits.dtype, device=logits.device)
-        return torch.nn.functional.mse_loss(logits.squeeze(-1), wanted)
+        target = torch.tensor(targets, dtype=logits.dtype, device=logits.device)
+        return torch.nn.functional.mse_loss(logits.squeeze(-1), target)
 
     def decode(
         self,

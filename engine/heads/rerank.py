@@ -56,10 +56,10 @@ class RerankHead(RowHead):
         import torch
 
         del lengths, head
-        wanted = torch.tensor(targets, dtype=logits.dtype, device=logits.device)
+        target = torch.tensor(targets, dtype=logits.dtype, device=logits.device)
         smoothing = options.label_smoothing
         return torch.nn.functional.binary_cross_entropy_with_logits(
-            logits.squeeze(-1), wanted * (1 - smoothing) + smoothing / 2
+            logits.squeeze(-1), target * (1 - smoothing) + smoothing / 2
         )
 
     def decode(

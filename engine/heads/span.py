@@ -133,12 +133,12 @@ class SpanHead(TokenHead):
         text: str,
         options: AnswerOptions,
     ) -> dict[str, Any]:
-        found = best_span(logits, encoding, head["max_answer_tokens"])
+        best = best_span(logits, encoding, head["max_answer_tokens"])
         none = float(logits[0].astype(np.float64).sum())
-        if found is None or (head["no_answer"] and none - found[0] > head["threshold"]):
+        if best is None or (head["no_answer"] and none - best[0] > head["threshold"]):
             score = none if options.raw_scores else _share(logits, encoding, 0, 0)
             return {"text": "", "start": 0, "end": 0, "score": score}
-        total, first, last = found
+        total, first, last = best
         start, end = encoding.offsets[first][0], encoding.offsets[last][1]
         score = total if options.raw_scores else _share(logits, encoding, first, last)
         return {"text": text[start:end], "start": start, "end": end, "score": score}

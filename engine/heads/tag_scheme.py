@@ -42,7 +42,7 @@ def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     """(type, first, last + 1). What continues nothing of its type begins an entity, as conlleval
     reads it.
     """
-    found: list[tuple[str, int, int]] = []
+    entities: list[tuple[str, int, int]] = []
     open_type: str | None = None
     for position, tag in enumerate(tags):
         prefix, name = tag[0], tag[2:]
@@ -50,8 +50,8 @@ def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
             open_type = None
             continue
         if prefix not in _BEGINS and name == open_type:
-            found[-1] = (name, found[-1][1], position + 1)
+            entities[-1] = (name, entities[-1][1], position + 1)
         else:
-            found.append((name, position, position + 1))
+            entities.append((name, position, position + 1))
         open_type = None if prefix in _ENDS else name
-    return found
+    return entities

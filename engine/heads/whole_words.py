@@ -37,7 +37,7 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     return [word.span() for word in _WORD.finditer(text)]
 
 
-def joined(words: Sequence[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Given words as raw text: with spaces between them where their script has spaces."""
     parts = list(words[:1])
     for left, right in pairwise(words):

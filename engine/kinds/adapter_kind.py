@@ -14,7 +14,7 @@ from torch import Tensor
 from engine.adapter_formats.targets import Targets, peft_targets
 from engine.errors import BadAdapter, BadTraining, NoMatchingSite, WrongShape
 from engine.families import Family
-from engine.families.module_names import targeted
+from engine.families.module_names import is_targeted
 from engine.kind_settings import KIND_SETTINGS
 from engine.ops.grouped_low_rank import Activation
 from engine.port import Site
@@ -65,11 +65,11 @@ class Layout(Protocol):
         """The frozen bias of any module whose output an effect can change; None without one."""
         ...
 
-    def transposed(self, site: str) -> bool:
+    def is_transposed(self, site: str) -> bool:
         """Whether the module keeps its weight as [I, O]."""
         ...
 
-    def normed(self, path: str, x: Tensor) -> Tensor:
+    def apply_norm(self, path: str, x: Tensor) -> Tensor:
         """What the layer norm at a path makes of x, adapters left out."""
         ...
 
@@ -174,7 +174,9 @@ def chosen_sites(
     if not (targets is None or isinstance(targets, list | tuple)):
         raise BadTraining(f"targets is {targets!r}; it must be a list of names of linears")
     names = default if targets is None else targets
-    sites = [s.name for s in layout.sites.values() if s.layer in layers and targeted(s.name, names)]
+    sites = [
+        s.name for s in layout.sites.values() if s.layer in layers and is_targeted(s.name, names)
+    ]
     if not sites:
         raise BadTraining(
             f"targets {names} match none of the base's linears, such as {min(layout.sites)}"
@@ -220,15 +222,15 @@ def positive(config: Mapping[str, Any], name: str, default: int, largest: int) -
 
 
 def check_shapes(
-    site: Site, parts: Mapping[str, Tensor], wanted: Mapping[str, Sequence[int | None]]
+    site: Site, parts: Mapping[str, Tensor], expected: Mapping[str, Sequence[int | None]]
 ) -> None:
     """Raises BadAdapter for missing parts, WrongShape for others; None stands for any size."""
-    if set(parts) != set(wanted):
-        raise BadAdapter(f"{site.name} has the parts {sorted(parts)}; it needs {sorted(wanted)}")
-    for name, shape in wanted.items():
+    if set(parts) != set(expected):
+        raise BadAdapter(f"{site.name} has the parts {sorted(parts)}; it needs {sorted(expected)}")
+    for name, shape in expected.items():
         have = list(parts[name].shape)
         if len(have) != len(shape) or any(
             w not in (None, h) for w, h in zip(shape, have, strict=True)
         ):
-            expected = [("r" if w is None else w) for w in shape]
-            raise WrongShape(f"{site.name}: {name} has shape {have}; the base needs {expected}")
+            shown_shape = [("r" if w is None else w) for w in shape]
+            raise WrongShape(f"{site.name}: {name} has shape {have}; the base needs {shown_shape}")

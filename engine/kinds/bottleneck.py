@@ -27,7 +27,7 @@ from engine.kinds.adapter_kind import (
     chosen_layers,
     positive,
 )
-from engine.kinds.bottleneck_files import content, grouped, keyed, read_config, targets
+from engine.kinds.bottleneck_files import content, group_tensors, name_tensors, read_config, targets
 from engine.ops.grouped_low_rank import Activation, LowRank
 from engine.sites.effect import Effect
 from engine.sites.routes import Route, around_norm, of_output, spanning, with_residual
@@ -113,7 +113,7 @@ class BottleneckKind(CompleteFiles):
             for layer in range(layout.num_layers)
             for name in names
         }
-        weights = grouped(tensors, layout)
+        weights = group_tensors(tensors, layout)
         unknown = sorted(set(weights) - set(places))
         if unknown or not weights:
             raise NoMatchingSite(
@@ -138,7 +138,7 @@ class BottleneckKind(CompleteFiles):
     def write(
         self, config: Mapping[str, Any], weights: Weights, layout: Layout
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        return content(config, layout), keyed(weights, layout)
+        return content(config, layout), name_tensors(weights, layout)
 
 
 def _route(site: str, variant: str, layout: Layout) -> Route:
@@ -152,7 +152,7 @@ def _route(site: str, variant: str, layout: Layout) -> Route:
         return spanning(norm if family.norm_first else branch.input.format(layer=layer))
     if family.norm_first:
         return with_residual(norm)
-    return around_norm(norm, partial(layout.normed, norm))
+    return around_norm(norm, partial(layout.apply_norm, norm))
 
 
 def _one_of(name: str, value: Any, choices: Mapping[str, Any]) -> str:

@@ -49,46 +49,46 @@ _NAME, _VERSION = "adapterd", "adapters.1.0.0"
 
 def read_config(config: Mapping[str, Any], activations: Sequence[str]) -> dict[str, Any]:
     """Our settings from adapter_config.json; raises BadAdapter for what is not served."""
-    given = config.get("config")
-    if not isinstance(given, Mapping):
-        raise BadAdapter(f"adapter_config.json gives config as {given!r}; it must be an object")
+    inner = config.get("config")
+    if not isinstance(inner, Mapping):
+        raise BadAdapter(f"adapter_config.json gives config as {inner!r}; it must be an object")
     for name, needed in _NEEDED.items():
-        if given.get(name, needed) != needed:
+        if inner.get(name, needed) != needed:
             raise BadAdapter(
-                f"adapter_config.json sets {name} to {given[name]!r}; "
+                f"adapter_config.json sets {name} to {inner[name]!r}; "
                 f"this engine serves bottlenecks with {needed!r} there"
             )
-    activation = str(given.get("non_linearity")).lower()
+    activation = str(inner.get("non_linearity")).lower()
     if "version" not in config:
         activation = _OLD_NAMES.get(activation, activation)
     if activation not in activations:
         raise BadAdapter(
             f"the activation is {activation!r}; this engine serves {', '.join(activations)}"
         )
-    scaling = given.get("scaling", 1.0)
+    scaling = inner.get("scaling", 1.0)
     if not isinstance(scaling, int | float) or isinstance(scaling, bool):
         raise BadAdapter(f"the scaling is {scaling!r}; this engine serves fixed numbers")
     return {
-        "variant": _variant(given), "reduction": _reduction(given.get("reduction_factor")),
+        "variant": _variant(inner), "reduction": _reduction(inner.get("reduction_factor")),
         "activation": activation, "scaling": float(scaling),
     }  # fmt: skip
 
 
 def targets(config: Mapping[str, Any], layout: Layout) -> Targets:
     """Where the library's configuration says that bottlenecks sit."""
-    given = config["config"]
-    left_out = indices(given, "leave_out")
+    inner = config["config"]
+    left_out = indices(inner, "leave_out")
     marks = {"attention": "mh_adapter", "feed_forward": "output_adapter"}
-    names = [name for name, mark in marks.items() if flag(given, mark)]
+    names = [name for name, mark in marks.items() if flag(inner, mark)]
     sites = {
         layout.sublayer(name, layer)
         for layer in range(layout.num_layers)
         for name in names
         if layer not in left_out
     }
-    said = f"{' and '.join(marks[name] for name in names)} in every layer"
+    description = f"{' and '.join(marks[name] for name in names)} in every layer"
     return Targets(
-        said=said + (f" but {', '.join(map(str, left_out))}" if left_out else ""),
+        description=description + (f" but {', '.join(map(str, left_out))}" if left_out else ""),
         sites=frozenset(sites),
     )
 
@@ -113,7 +113,7 @@ def content(config: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def grouped(tensors: Mapping[str, Tensor], layout: Layout) -> Weights:
+def group_tensors(tensors: Mapping[str, Tensor], layout: Layout) -> Weights:
     """Tensors by sublayer and part; a host that is no sublayer of the base stays as it is named."""
     hosts = {
         host: layout.sublayer(name, layer)
@@ -133,8 +133,8 @@ def grouped(tensors: Mapping[str, Tensor], layout: Layout) -> Weights:
     return weights
 
 
-def keyed(weights: Weights, layout: Layout) -> dict[str, Tensor]:
-    """The inverse of `grouped`, as the stock task model with adapters names them."""
+def name_tensors(weights: Weights, layout: Layout) -> dict[str, Tensor]:
+    """The inverse of `group_tensors`, as the stock task model with adapters names them."""
     fields = {part: f"adapter_{module}.{field}" for (module, field), part in _FIELDS.items()}
     hosts = {
         layout.sublayer(name, layer): _hosts(name, layer, layout)[0]
@@ -160,9 +160,9 @@ def _reduction(factor: Any) -> Any:
     return factor
 
 
-def _variant(given: Mapping[str, Any]) -> str:
+def _variant(inner: Mapping[str, Any]) -> str:
     for variant, marks in _VARIANTS.items():
-        if all(bool(given.get(name)) is value for name, value in marks.items()):
+        if all(bool(inner.get(name)) is value for name, value in marks.items()):
             return variant
     raise BadAdapter(
         "adapter_config.json sets is_parallel and original_ln_before, which exclude each other"

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.errors import BadAdapter, BadTraining, WrongShape
-from engine.families.module_names import targeted
+from engine.families.module_names import is_targeted
 from engine.kinds.adapter_kind import (
     Layout,
     PeftTargets,
@@ -66,12 +66,12 @@ class Ia3Kind(PeftTargets):
         sites = chosen_sites(config, layout, default)
         feedforward = config.get("feedforward")
         for name in feedforward or ():
-            if not any(targeted(site, [name]) for site in sites):
+            if not any(is_targeted(site, [name]) for site in sites):
                 raise BadTraining(
                     f"feedforward names {name!r}, which is no adapted module, such as {sites[0]}"
                 )
         inputs = inputs if feedforward is None else feedforward
-        return {"feedforward": [s for s in sites if targeted(s, inputs)], "sites": sites}
+        return {"feedforward": [s for s in sites if is_targeted(s, inputs)], "sites": sites}
 
     def new_weights(
         self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator
@@ -106,10 +106,10 @@ class Ia3Kind(PeftTargets):
             raise BadAdapter(
                 f"the adapter holds {strange[0]}, which is neither IA3 nor a head of this base"
             )
-        given = {key.removesuffix(_SUFFIX): tensor.float() for key, tensor in tensors.items()}
-        weights: Weights = {site: {"scale": t.flatten()} for site, t in given.items()}
+        scales = {key.removesuffix(_SUFFIX): tensor.float() for key, tensor in tensors.items()}
+        weights: Weights = {site: {"scale": t.flatten()} for site, t in scales.items()}
         check_sites(weights, layout)
-        feedforward = [s for s in sorted(given) if _scales_input(layout.sites[s], given[s])]
+        feedforward = [s for s in sorted(scales) if _scales_input(layout.sites[s], scales[s])]
         return {"feedforward": feedforward, "sites": sorted(weights)}, weights
 
     def write(
@@ -118,7 +118,7 @@ class Ia3Kind(PeftTargets):
         content = {
             "peft_type": "IA3", "target_modules": list(config["sites"]),
             "feedforward_modules": list(config["feedforward"]), "inference_mode": True,
-            "fan_in_fan_out": any(layout.transposed(site) for site in config["sites"]),
+            "fan_in_fan_out": any(layout.is_transposed(site) for site in config["sites"]),
         }  # fmt: skip
         tensors = {
             f"{site}{_SUFFIX}": parts["scale"][None]

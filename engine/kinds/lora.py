@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.adapter_formats.config_fields import flag, number, text
 from engine.errors import BadAdapter, BadTraining
-from engine.families.module_names import resolved
+from engine.families.module_names import resolve_pattern
 from engine.kind_settings.lora import LoraSettings
 from engine.kinds.adapter_kind import (
     Layout,
@@ -32,9 +32,9 @@ from engine.kinds.lora_files import (
     PATTERNS,
     bias_keys,
     check_config,
-    grouped,
-    keyed,
+    group_tensors,
     missing_biases,
+    name_tensors,
     read_patterns,
 )
 from engine.ops.grouped_low_rank import LowRank
@@ -82,7 +82,7 @@ class LoraKind(PeftTargets):
             if config["lora_bias"]:
                 parts["up_bias"] = torch.zeros(site.out_features)
             weights[name] = parts
-        for path in _biased(config, layout):
+        for path in _find_trained_biases(config, layout):
             if (bias := layout.bias(path)) is not None:
                 weights.setdefault(path, {})["bias"] = bias.float().cpu().clone()
         return weights
@@ -112,23 +112,23 @@ class LoraKind(PeftTargets):
         self, config: Mapping[str, Any], tensors: Mapping[str, Tensor], layout: Layout
     ) -> tuple[dict[str, Any], Weights]:
         check_config(config)
-        weights = grouped(tensors)
+        weights = group_tensors(tensors)
         biases = {site: parts.pop("bias") for site, parts in weights.items() if "bias" in parts}
         weights = {site: parts for site, parts in weights.items() if parts}
         check_sites(weights, layout)
         sites = sorted(weights)
-        kept = {
+        settings = {
             "r": int(config["r"]), "lora_alpha": number(config, "lora_alpha", 8),
             "use_rslora": flag(config, "use_rslora"), "use_dora": flag(config, "use_dora"),
             "lora_bias": flag(config, "lora_bias"), "bias": text(config, "bias") or "none",
             **read_patterns(config, weights), "sites": sites,
         }  # fmt: skip
         for name, parts in weights.items():
-            check_shapes(layout.sites[name], parts, _shapes(name, kept, layout))
-            _check_rank(name, parts, kept)
-        for path, bias in bias_keys(biases, kept["bias"], layout).items():
+            check_shapes(layout.sites[name], parts, _shapes(name, settings, layout))
+            _check_rank(name, parts, settings)
+        for path, bias in bias_keys(biases, settings["bias"], layout).items():
             weights.setdefault(path, {})["bias"] = bias
-        return kept, weights
+        return settings, weights
 
     def missing(
         self,
@@ -139,11 +139,11 @@ class LoraKind(PeftTargets):
     ) -> list[str]:
         """The base's own biases that were trained beside the products."""
         setting = text(config, "bias") or "none"
-        wanted = [
-            path for path in _biased({"bias": setting, "sites": list(sites)}, layout)
+        trained = [
+            path for path in _find_trained_biases({"bias": setting, "sites": list(sites)}, layout)
             if layout.bias(path) is not None
         ]  # fmt: skip
-        return missing_biases(setting, wanted, grouped(tensors))
+        return missing_biases(setting, trained, group_tensors(tensors))
 
     def write(
         self, config: Mapping[str, Any], weights: Weights, layout: Layout
@@ -152,15 +152,15 @@ class LoraKind(PeftTargets):
         content = {
             "peft_type": "LORA", **settings, "lora_dropout": 0.0,
             "target_modules": list(config["sites"]), "inference_mode": True,
-            "fan_in_fan_out": any(layout.transposed(site) for site in config["sites"]),
+            "fan_in_fan_out": any(layout.is_transposed(site) for site in config["sites"]),
         }  # fmt: skip
-        return content, keyed(weights, config["sites"])
+        return content, name_tensors(weights, config["sites"])
 
 
 def _checked_patterns(config: Mapping[str, Any], sites: list[str]) -> dict[str, Any]:
     """Those of a new adapter; raises BadTraining."""
     try:
-        patterns = {name: resolved(name, config.get(name), sites) for name in PATTERNS}
+        patterns = {name: resolve_pattern(name, config.get(name), sites) for name in PATTERNS}
     except BadAdapter as error:
         raise BadTraining(str(error)) from error
     for site, rank in patterns["rank_pattern"].items():
@@ -169,7 +169,7 @@ def _checked_patterns(config: Mapping[str, Any], sites: list[str]) -> dict[str, 
     return patterns
 
 
-def _biased(config: Mapping[str, Any], layout: Layout) -> list[str]:
+def _find_trained_biases(config: Mapping[str, Any], layout: Layout) -> list[str]:
     """Where the base's own biases are trained: with `all`, wherever a single row can have its own,
     outside the chosen layers too, as PEFT has it.
     """

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.adapter_formats.config_fields import flag, text, whole, wrong
 from engine.errors import BadAdapter, MissingTensors, NoMatchingSite, WrongShape
-from engine.families.module_names import plain_name, resolved
+from engine.families.module_names import plain_name, resolve_pattern
 from engine.kind_settings.lora import Bias
 from engine.kinds.adapter_kind import Layout, Weights
 
@@ -64,37 +64,37 @@ def read_patterns(config: Mapping[str, Any], weights: Weights) -> dict[str, Any]
     lifted = named if isinstance(named, Mapping) else {}
     by_name = {key: value for key, value in lifted.items() if plain_name(key) is not None}
     by_expression = {whole(lifted, key, 0) for key in lifted if key not in by_name}
-    ranks = resolved("rank_pattern", by_name if lifted else named, weights)
+    ranks = resolve_pattern("rank_pattern", by_name if lifted else named, weights)
     for site, parts in weights.items():
         rank = parts["down"].shape[0] if "down" in parts and parts["down"].ndim else None
         if rank in by_expression - {config["r"]} and site not in ranks:
             ranks[site] = rank
     return {
         "rank_pattern": ranks,
-        "alpha_pattern": resolved("alpha_pattern", config.get("alpha_pattern"), weights),
+        "alpha_pattern": resolve_pattern("alpha_pattern", config.get("alpha_pattern"), weights),
     }
 
 
-def missing_biases(setting: str, wanted: Sequence[str], weights: Weights) -> list[str]:
+def missing_biases(setting: str, trained: Sequence[str], weights: Weights) -> list[str]:
     """Raises MissingTensors where some of the trained biases are there and some are not; answers
     what to tell where there are none at all, as some releases of PEFT saved them.
     """
-    lacking = [path for path in wanted if "bias" not in weights.get(path, {})]
+    lacking = [path for path in trained if "bias" not in weights.get(path, {})]
     if not lacking:
         return []
-    if len(lacking) == len(wanted):
+    if len(lacking) == len(trained):
         return [
             f"adapter_config.json says bias {setting}, and the weights hold no biases: PEFT "
             "releases such as 0.12 and 0.17 did not save them. The adapter is served without, and "
             "answers otherwise than it did while it was trained"
         ]
     raise MissingTensors(
-        f"adapter_config.json says bias {setting}, which trains {len(wanted)} biases of this base; "
-        f"the weights lack {len(lacking)} of them, such as that of {lacking[0]}"
+        f"adapter_config.json says bias {setting}, which trains {len(trained)} biases of this "
+        f"base; the weights lack {len(lacking)} of them, such as that of {lacking[0]}"
     )
 
 
-def grouped(tensors: Mapping[str, Tensor]) -> Weights:
+def group_tensors(tensors: Mapping[str, Tensor]) -> Weights:
     """Tensors by module and part; raises BadAdapter for a stranger among them."""
     weights: Weights = {}
     for key, tensor in tensors.items():
@@ -142,8 +142,8 @@ def _own_bias(path: str, layout: Layout) -> Tensor:
     return own
 
 
-def keyed(weights: Weights, sites: Sequence[str]) -> dict[str, Tensor]:
-    """The inverse of `grouped`: a bias of an adapted module is the bias of PEFT's base layer."""
+def name_tensors(weights: Weights, sites: Sequence[str]) -> dict[str, Tensor]:
+    """The inverse of `group_tensors`; an adapted module's bias is that of PEFT's base layer."""
     return {
         f"{path}.{'base_layer.bias' if part == 'bias' and path in sites else _KEYS[part]}": tensor
         for path, parts in weights.items()

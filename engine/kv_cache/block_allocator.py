@@ -54,15 +54,15 @@ class BlockAllocator:
 
     def find(self, names: Iterable[bytes]) -> list[int]:
         """Hold the blocks of these names, up to the first that is not there."""
-        found: list[int] = []
+        blocks: list[int] = []
         for name in names:
             if name not in self._named:
                 break
             block = self._named[name]
             self._kept.pop(block, None)
             self._holders[block] = self._holders.get(block, 0) + 1
-            found.append(block)
-        return found
+            blocks.append(block)
+        return blocks
 
     def name(self, block: int, name: bytes) -> None:
         """Say what a held block holds. Where another has the name, this one goes without."""

@@ -36,25 +36,25 @@ class ChunkRun:
 
 def slot_mapping(chunks: Sequence[Chunk]) -> NDArray[np.int64]:
     """Where in the pool each token's own key and value go, block after block."""
-    found = []
+    slots = []
     for chunk in chunks:
         for at in range(chunk.start, chunk.start + chunk.count):
             block, place = divmod(at, BLOCK_TOKENS)
-            found.append(chunk.blocks[block] * BLOCK_TOKENS + place)
-    return np.array(found, np.int64)
+            slots.append(chunk.blocks[block] * BLOCK_TOKENS + place)
+    return np.array(slots, np.int64)
 
 
 def chunk_runs(chunks: Sequence[Chunk], begins: Sequence[int]) -> list[ChunkRun]:
     """Neighbours of equal length that read from their start go through one call; rows with one
     token are in none.
     """
-    found = []
+    runs = []
     for _, run in groupby(range(len(chunks)), key=lambda i: _alike(chunks[i], i)):
         rows = list(run)
         if chunks[rows[0]].count > 1:
             begin, end = begins[rows[0]], begins[rows[-1] + 1]
-            found.append(ChunkRun(begin=begin, end=end, num_rows=len(rows), chunk=chunks[rows[0]]))
-    return found
+            runs.append(ChunkRun(begin=begin, end=end, num_rows=len(rows), chunk=chunks[rows[0]]))
+    return runs
 
 
 def _alike(chunk: Chunk, index: int) -> tuple[int, int]:

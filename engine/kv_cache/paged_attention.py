@@ -52,12 +52,12 @@ class PagedKVAttention:
         rows_T = np.repeat(np.arange(len(chunks)), [chunk.count for chunk in chunks])
         lengths_T = np.concatenate([1 + r.start + np.arange(r.count) for r in chunks])
         metadata = AttentionMetadata(
-            tables_RB=_sent(pool, block_tables(chunks)),
-            rows_T=_sent(pool, rows_T[~inside].astype(np.int64)),
-            lengths_T=_sent(pool, lengths_T[~inside].astype(np.int64)),
+            tables_RB=_to_device(pool, block_tables(chunks)),
+            rows_T=_to_device(pool, rows_T[~inside].astype(np.int64)),
+            lengths_T=_to_device(pool, lengths_T[~inside].astype(np.int64)),
         )
-        looking = _sent(pool, np.flatnonzero(~inside)) if whole else None
-        return cls(pool, _sent(pool, slot_mapping(chunks)), metadata, looking, whole)
+        looking = _to_device(pool, np.flatnonzero(~inside)) if whole else None
+        return cls(pool, _to_device(pool, slot_mapping(chunks)), metadata, looking, whole)
 
     def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [1, H, T, D], key and value [1, K, T, D]; answers [1, T, H, D]."""
@@ -91,5 +91,5 @@ def block_tables(chunks: Sequence[Chunk]) -> NDArray[np.int64]:
     return table_RB
 
 
-def _sent(pool: KeyValuePool, values: NDArray[Any]) -> Tensor:
+def _to_device(pool: KeyValuePool, values: NDArray[Any]) -> Tensor:
     return torch.from_numpy(values).to(pool.device, non_blocking=True)

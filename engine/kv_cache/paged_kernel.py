@@ -81,9 +81,9 @@ def _attend(
     table = tables + tl.load(rows + token) * table_step
     group_G, width_D, place_N = tl.arange(0, GROUP_SIDE), tl.arange(0, WIDTH_SIDE), tl.arange(0, N)
     head_G = head * GROUPS + group_G[:, None]
-    asked = (group_G[:, None] < GROUPS) & (width_D[None, :] < WIDTH)
+    query_mask = (group_G[:, None] < GROUPS) & (width_D[None, :] < WIDTH)
     at_GD = query + token * query_token + head_G * query_head + width_D[None, :]
-    query_GD = tl.load(at_GD, mask=asked, other=0.0)
+    query_GD = tl.load(at_GD, mask=query_mask, other=0.0)
     first = 0
     if WINDOW > 0:
         first = tl.maximum(length - WINDOW, 0)
@@ -95,9 +95,9 @@ def _attend(
         seen_N = (number * N + place_N < length) & (number * N + place_N >= first)
         at_ND = block * block_step + place_N[:, None] * place_step + head * head_step
         at_ND += width_D[None, :]
-        there = seen_N[:, None] & (width_D[None, :] < WIDTH)
-        key_ND = tl.load(keys + at_ND, mask=there, other=0.0)
-        value_ND = tl.load(values + at_ND, mask=there, other=0.0)
+        key_mask = seen_N[:, None] & (width_D[None, :] < WIDTH)
+        key_ND = tl.load(keys + at_ND, mask=key_mask, other=0.0)
+        value_ND = tl.load(values + at_ND, mask=key_mask, other=0.0)
         score_GN = tl.dot(query_GD, tl.trans(key_ND), input_precision="ieee") * scale
         score_GN = tl.where(seen_N[None, :], score_GN, float("-inf"))
         now_G = tl.maximum(most_G, tl.max(score_GN, 1))
@@ -108,4 +108,4 @@ def _attend(
         out_GD = out_GD * kept_G[:, None] + more_GD
         most_G = now_G
     at_GD = out + token * out_token + head_G * out_head + width_D[None, :]
-    tl.store(at_GD, (out_GD / sum_G[:, None]).to(out.dtype.element_ty), mask=asked)
+    tl.store(at_GD, (out_GD / sum_G[:, None]).to(out.dtype.element_ty), mask=query_mask)

@@ -29,7 +29,7 @@ class JsonLines(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": _clipped(_message(record)),
+            "message": _clip(_message(record)),
         }
         if trace := _traceback(self, record):
             line["traceback"] = trace
@@ -42,18 +42,18 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created).astimezone()
-        facts = (f"{name}={_clipped(str(fact))}" for name, fact in _facts(record).items())
+        facts = (f"{name}={_clip(str(fact))}" for name, fact in _facts(record).items())
         words = [
-            moment.strftime("%Y-%m-%d %H:%M:%S"), record.levelname, _clipped(_message(record)),
+            moment.strftime("%Y-%m-%d %H:%M:%S"), record.levelname, _clip(_message(record)),
             *facts,
         ]  # fmt: skip
         trace = _traceback(self, record).splitlines()
-        return "\n    ".join([_escaped(" ".join(words)), *(_escaped(line) for line in trace)])
+        return "\n    ".join([_escape(" ".join(words)), *(_escape(line) for line in trace)])
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    found = [(name, fact) for name, fact in vars(record).items() if name not in _EVERY_RECORD]
-    return dict(found[:_MAX_FACTS])
+    facts = [(name, fact) for name, fact in vars(record).items() if name not in _EVERY_RECORD]
+    return dict(facts[:_MAX_FACTS])
 
 
 def _message(record: logging.LogRecord) -> str:
@@ -81,15 +81,15 @@ def _plain(fact: Any) -> Any:
         return fact
     if isinstance(fact, float) and math.isfinite(fact):
         return fact
-    return _clipped(str(fact))
+    return _clip(str(fact))
 
 
-def _clipped(text: str) -> str:
+def _clip(text: str) -> str:
     more = len(text) - MAX_FIELD
     return text if more <= 0 else f"{text[:MAX_FIELD]}… {more} more characters"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(

@@ -33,18 +33,20 @@ class RepeatFilter(logging.Filter):
         # not what the sentence was filled with: a caller may choose that
         kind = (record.name, record.levelno, str(record.msg)[:200])
         with self._lock:
-            began, told, held_back = self._window(kind)
-            if told >= self._most:
-                self._seen[kind] = (began, told, held_back + 1)
+            began, num_logged, held_back = self._window(kind)
+            if num_logged >= self._most:
+                self._seen[kind] = (began, num_logged, held_back + 1)
                 return False
-            self._seen[kind] = (began, told + 1, 0)
+            self._seen[kind] = (began, num_logged + 1, 0)
         if held_back:
             record.repeated = held_back
         return True
 
     def _window(self, kind: tuple[str, int, str]) -> tuple[float, int, int]:
         now = self._clock()
-        began, told, held_back = self._seen.get(kind, (now, 0, 0))
+        began, num_logged, held_back = self._seen.get(kind, (now, 0, 0))
         if kind not in self._seen and len(self._seen) >= _MAX_KINDS:
             self._seen.clear()
-        return (began, told, held_back) if now - began < self._window_s else (now, 0, held_back)
+        return (
+            (began, num_logged, held_back) if now - began < self._window_s else (now, 0, held_back)
+        )

@@ -38,7 +38,7 @@ class Base:
         path = base_path(config.base)
         model_config = read_config(path)
         self.name, self.served = config.base, served_base(config.base, path)
-        self.family: Family = family_of(model_config.model_type).configured(model_config)
+        self.family: Family = family_of(model_config.model_type).for_config(model_config)
         self.numerics: Precision = choose_precision(config.dtype, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
         attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
@@ -116,15 +116,15 @@ class Base:
 
     def weight(self, site: str) -> Tensor:
         weight = self.model.get_submodule(site).weight
-        return cast(Tensor, weight.T if self.transposed(site) else weight)
+        return cast(Tensor, weight.T if self.is_transposed(site) else weight)
 
     def bias(self, path: str) -> Tensor | None:
         return cast(Tensor | None, getattr(self.model.get_submodule(path), "bias", None))
 
-    def transposed(self, site: str) -> bool:
+    def is_transposed(self, site: str) -> bool:
         return isinstance(self.model.get_submodule(site), Conv1D)
 
-    def normed(self, path: str, x: Tensor) -> Tensor:
+    def apply_norm(self, path: str, x: Tensor) -> Tensor:
         """As the stock norm does it, whatever acts at it."""
         norm = self.model.get_submodule(path)
         return cast(Tensor, type(norm).forward(norm, x))
@@ -168,9 +168,9 @@ class Base:
         assert (start == 0) == (hidden is None), "a range takes hidden states unless it starts at 0"
         if start == self.num_layers:
             return cast(Tensor, hidden)
-        with self._range.only(start, stop, hidden) as left_at_stop:
+        with self._range.only(start, stop, hidden) as hidden_at_stop:
             final = self.forward(batch)
-            return final if stop == self.num_layers else left_at_stop()
+            return final if stop == self.num_layers else hidden_at_stop()
 
     def first_layer(self, sites: Iterable[str]) -> int:
         """Where a forward of an adapter of these sites must start; below it is the bare base."""

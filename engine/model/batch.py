@@ -78,8 +78,8 @@ def pad(
     order = _order(rows, groups)
     lengths = [len(rows[i].ids) for i in order]
     width = max(lengths)
-    ids = torch.tensor([_padded(rows[i].ids, width, pad_id) for i in order], device=device)
-    types = torch.tensor([_padded(_types(rows[i]), width, 0) for i in order], device=device)
+    ids = torch.tensor([_pad_values(rows[i].ids, width, pad_id) for i in order], device=device)
+    types = torch.tensor([_pad_values(_types(rows[i]), width, 0) for i in order], device=device)
     positions = torch.arange(width, device=device).expand(len(order), width)
     mask = positions < torch.tensor(lengths, device=device)[:, None]
     return Batch(
@@ -113,7 +113,7 @@ def _types(row: Row) -> list[int]:
     return row.type_ids if row.type_ids is not None else [0] * len(row.ids)
 
 
-def _padded(values: list[int], width: int, fill: int) -> list[int]:
+def _pad_values(values: list[int], width: int, fill: int) -> list[int]:
     return values + [fill] * (width - len(values))
 
 

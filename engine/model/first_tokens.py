@@ -26,7 +26,7 @@ class FirstTokens:
         self._end = f"{layer}.{end}."
         self._starts_R: Tensor | None = None
         module = model.get_submodule(f"{layer}.{end}")
-        module.forward = self._wrapped(module.forward)
+        module.forward = self._wrap(module.forward)
 
     def covers(self, path: str) -> bool:
         """Whether a module gets first tokens only, while that lasts."""
@@ -44,10 +44,10 @@ class FirstTokens:
         finally:
             self._starts_R = None
 
-    def _wrapped(self, stock: Any) -> Any:
-        def forward(given: Tensor, residual: Tensor, *more: Any) -> Tensor:
+    def _wrap(self, stock: Any) -> Any:
+        def forward(attended: Tensor, residual: Tensor, *more: Any) -> Tensor:
             if (starts_R := self._starts_R) is not None:
-                given, residual = (x.index_select(1, starts_R) for x in (given, residual))
-            return cast(Tensor, stock(given, residual, *more))
+                attended, residual = (x.index_select(1, starts_R) for x in (attended, residual))
+            return cast(Tensor, stock(attended, residual, *more))
 
         return forward

@@ -19,45 +19,45 @@ class LayerRange:
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         self.num_layers = len(layers)
         self._start, self._stop = 0, self.num_layers
-        self._given: Tensor | None = None
+        self._hidden: Tensor | None = None
         self._entered: Tensor | None = None
         #: what a layer answers beside the hidden states is None in a skipped one; known from the
         #: first layer that ran
         self._num_others: int | None = None
         for index, layer in enumerate(layers):
-            layer.forward = self._wrapped(index, layer.forward)
+            layer.forward = self._wrap(index, layer.forward)
 
     @contextmanager
-    def only(self, start: int, stop: int, given: Tensor | None) -> Iterator[Callable[[], Tensor]]:
-        """While this lasts a forward runs layers start..stop-1: `given` enters layer `start`.
+    def only(self, start: int, stop: int, hidden: Tensor | None) -> Iterator[Callable[[], Tensor]]:
+        """While this lasts a forward runs layers start..stop-1: `hidden` enters layer `start`.
 
         Yields what tells, after a forward, which hidden states came to layer `stop`.
         """
-        assert self._given is None, "a range is already running"
-        self._start, self._stop, self._given = start, stop, given
+        assert self._hidden is None, "a range is already running"
+        self._start, self._stop, self._hidden = start, stop, hidden
         try:
-            yield self._left_at_stop
+            yield self._hidden_at_stop
         finally:
             self._start, self._stop = 0, self.num_layers
-            self._given = self._entered = None
+            self._hidden = self._entered = None
 
-    def _left_at_stop(self) -> Tensor:
+    def _hidden_at_stop(self) -> Tensor:
         assert self._entered is not None, "no forward came to the layer where the range stops"
         return self._entered
 
-    def _wrapped(self, index: int, stock: Callable[..., Any]) -> Callable[..., Any]:
+    def _wrap(self, index: int, stock: Callable[..., Any]) -> Callable[..., Any]:
         def forward(hidden: Tensor, *args: Any, **kwargs: Any) -> Any:
             if index == self._stop:
                 self._entered = hidden
             if not self._start <= index < self._stop:
-                return self._skipped(hidden)
-            if index == self._start and self._given is not None:
-                hidden = self._given
+                return self._skip(hidden)
+            if index == self._start and self._hidden is not None:
+                hidden = self._hidden
             out = stock(hidden, *args, **kwargs)
             self._num_others = len(out) - 1 if isinstance(out, tuple) else None
             return out
 
         return forward
 
-    def _skipped(self, hidden: Tensor) -> Any:
+    def _skip(self, hidden: Tensor) -> Any:
         return hidden if self._num_others is None else (hidden, *[None] * self._num_others)

@@ -72,7 +72,7 @@ class TokenizerFiles:
 
 def read_config(path: Path) -> Any:
     try:
-        return AutoConfig.from_pretrained(**_named(path))
+        return AutoConfig.from_pretrained(**_pretrained_kwargs(path))
     except ImportError as error:
         raise _no_gguf(path) from error
     except (OSError, ValueError, KeyError) as error:
@@ -99,7 +99,7 @@ def read_weights(
     )
     try:
         whole, report = stock.from_pretrained(
-            **_named(path), **options, dtype=numerics.dtype, output_loading_info=True,
+            **_pretrained_kwargs(path), **options, dtype=numerics.dtype, output_loading_info=True,
             attn_implementation=attention,
         )  # fmt: skip
     except ImportError as error:
@@ -124,7 +124,7 @@ def read_weights(
 def read_tokenizer(path: Path, config: Any) -> TokenizerFiles:
     """Raises BadBase."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(**_named(path))
+        tokenizer = AutoTokenizer.from_pretrained(**_pretrained_kwargs(path))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadBase(f"the tokenizer of {path} cannot be read: {error}") from error
     if not tokenizer.is_fast:
@@ -142,9 +142,9 @@ def read_tokenizer(path: Path, config: Any) -> TokenizerFiles:
     )  # fmt: skip
 
 
-def _templates(given: str | Mapping[str, str] | None) -> dict[str, str]:
+def _templates(templates: str | Mapping[str, str] | None) -> dict[str, str]:
     """By name; transformers gives a single one as it stands."""
-    named = {DEFAULT: given} if isinstance(given, str) else given or {}
+    named = {DEFAULT: templates} if isinstance(templates, str) else templates or {}
     return {name: source for name, source in named.items() if source}
 
 
@@ -162,7 +162,7 @@ def _tell_of_tokens_without_embedding(tokenizer: Any, num_embeddings: int) -> No
         )  # fmt: skip
 
 
-def _named(path: Path) -> dict[str, Any]:
+def _pretrained_kwargs(path: Path) -> dict[str, Any]:
     if path.is_file():
         return {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
     return {"pretrained_model_name_or_path": path}

@@ -29,11 +29,11 @@ class Precision:
         return str(self.dtype).removeprefix("torch.")
 
 
-def choose_precision(wanted: str, width: int) -> Precision:
-    """`wanted` is auto, bfloat16 or float32; auto measures a product of `width` columns in both."""
+def choose_precision(setting: str, width: int) -> Precision:
+    """`setting` is auto, bfloat16 or float32; auto times a product of `width` columns in both."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted != "auto":
-        return Precision(dtype=getattr(torch, wanted), device=device, reason="as configured")
+    if setting != "auto":
+        return Precision(dtype=getattr(torch, setting), device=device, reason="as configured")
     if device.type == "cuda":
         dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
         return Precision(

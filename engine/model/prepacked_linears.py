@@ -33,7 +33,7 @@ class PrepackedLinears:
         self.able = size <= budget and all(_packs(linear.weight) for linear in linears)
         self._active = False
         for linear in linears if self.able else ():
-            linear.forward = self._wrapped(linear, linear.forward)  # type: ignore[assignment, method-assign]
+            linear.forward = self._wrap(linear, linear.forward)  # type: ignore[assignment, method-assign]
 
     @contextmanager
     def of(self, num_tokens: int) -> Iterator[None]:
@@ -44,7 +44,7 @@ class PrepackedLinears:
         finally:
             self._active = False
 
-    def _wrapped(
+    def _wrap(
         self, linear: nn.Linear, stock: Callable[[Tensor], Tensor]
     ) -> Callable[[Tensor], Tensor]:
         packed: Any = None
@@ -68,11 +68,11 @@ def _packs(weight: Tensor) -> bool:
 def _product(linear: nn.Linear, packed: Any, x: Tensor) -> Tensor:
     count = x.numel() // linear.in_features
     if count == _TOKENS:
-        return _multiplied(linear, packed, x)
+        return _multiply(linear, packed, x)
     x_TI = pad(x.view(count, -1), (0, 0, 0, _TOKENS - count))
-    return _multiplied(linear, packed, x_TI)[:count].view(*x.shape[:-1], -1)
+    return _multiply(linear, packed, x_TI)[:count].view(*x.shape[:-1], -1)
 
 
-def _multiplied(linear: nn.Linear, packed: Any, x: Tensor) -> Tensor:
+def _multiply(linear: nn.Linear, packed: Any, x: Tensor) -> Tensor:
     out: Tensor = torch.ops.mkl._mkl_linear(x, packed, linear.weight, linear.bias, _TOKENS)
     return out

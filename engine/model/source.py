@@ -39,7 +39,7 @@ def served_base(base: str, path: Path) -> ServedBase:
     """What `base`, which lies at `path`, is known by."""
     is_folder = path.is_dir() and Path(base) == path
     origin = _origin(path / "config.json") if is_folder else ""
-    return ServedBase(given=base, path=str(path.resolve()), origin=origin)
+    return ServedBase(name=base, path=str(path.resolve()), origin=origin)
 
 
 def _origin(config: Path) -> str:
@@ -76,11 +76,11 @@ def _candidates(name: str) -> Iterator[str]:
 
 
 def _import_names(distribution: str) -> list[str]:
-    wanted = distribution.lower().replace("_", "-")
+    normalized = distribution.lower().replace("_", "-")
     return [
         name
         for name, owners in importlib.metadata.packages_distributions().items()
-        if any(owner.lower().replace("_", "-") == wanted for owner in owners)
+        if any(owner.lower().replace("_", "-") == normalized for owner in owners)
     ]
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 
-def set_threads(wanted: int | None) -> int:
-    """`wanted`, or one per physical core this process may run on; answers what was set."""
-    count = wanted or physical_cores()
+def set_threads(num_threads: int | None) -> int:
+    """`num_threads`, or one per physical core this process may run on; answers what was set."""
+    count = num_threads or physical_cores()
     torch.set_num_threads(count)
     return count
 

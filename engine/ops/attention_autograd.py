@@ -62,18 +62,20 @@ class _AttentionFunction(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         g_THD = gradients[0][0]
-        given = [torch.empty_like(g_THD, memory_format=torch.contiguous_format) for _ in range(3)]
+        input_gradients = [
+            torch.empty_like(g_THD, memory_format=torch.contiguous_format) for _ in range(3)
+        ]
         start = 0
         for number, (length, count) in enumerate(ctx.runs):
             q, k, v, seen_LL = ctx.saved_tensors[4 * number : 4 * number + 4]
             g = _rows(g_THD, start, length, count)
             g_seen_LL = g @ v.transpose(2, 3)
             g_scores_LL = _softmax_gradient(g_seen_LL, seen_LL, -1, seen_LL.dtype).mul_(ctx.scale)
-            _put(given[0], start, g_scores_LL @ k)
-            _put(given[1], start, g_scores_LL.transpose(2, 3) @ q)
-            _put(given[2], start, seen_LL.transpose(2, 3) @ g)
+            _put(input_gradients[0], start, g_scores_LL @ k)
+            _put(input_gradients[1], start, g_scores_LL.transpose(2, 3) @ q)
+            _put(input_gradients[2], start, seen_LL.transpose(2, 3) @ g)
             start += length * count
-        return *(x_THD.transpose(0, 1)[None] for x_THD in given), None, None, None
+        return *(x_THD.transpose(0, 1)[None] for x_THD in input_gradients), None, None, None
 
 
 def _rows(x_THD: Tensor, start: int, length: int, count: int) -> Tensor:

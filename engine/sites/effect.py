@@ -72,12 +72,12 @@ class EffectSpan:
         activation: Activation | None = None,
     ) -> None:
         self._span = span
-        given = [_NOTHING if effect is None else effect for effect in effects]
-        products = [effect.product for effect in given]
+        slot_effects = [_NOTHING if effect is None else effect for effect in effects]
+        products = [effect.product for effect in slot_effects]
         self._block = Block(products, activation) if any(products) else None
-        self._gain_SO = _stacked([effect.gain_O for effect in given])
-        self._shift_SO = _stacked([effect.shift_O for effect in given])
-        self._input_gain_SI = _stacked([effect.input_gain_I for effect in given])
+        self._gain_SO = _stack([effect.gain_O for effect in slot_effects])
+        self._shift_SO = _stack([effect.shift_O for effect in slot_effects])
+        self._input_gain_SI = _stack([effect.input_gain_I for effect in slot_effects])
 
     def put(self, number: int, effect: Effect) -> None:
         """Another effect, like the one there was, in one slot's place."""
@@ -101,13 +101,15 @@ class EffectSpan:
 
     @property
     def autograd(self) -> TrainedLinear | None:
-        """One adapter's product and nothing else, over the whole stream."""
+        """What replaces a linear in training, where that can be one step of autograd: a single
+        adapter's product and nothing else, over the whole stream.
+        """
         vectors = (self._gain_SO, self._shift_SO, self._input_gain_SI)
         if self._block is None or any(vector is not None for vector in vectors):
             return None
-        return self._taught if self._block.is_bare else None
+        return self._run_autograd if self._block.is_bare else None
 
-    def _taught(
+    def _run_autograd(
         self, weight_IO: Tensor, bias_O: Tensor | None, x_TI: Tensor, dropout: Dropout | None
     ) -> Tensor:
         assert self._block is not None
@@ -128,14 +130,14 @@ class EffectSpan:
     def add(self, out_TO: Tensor, x_TI: Tensor, dropout: Dropout | None) -> None:
         """Change the stretch's own tokens `out_TO` in place; `x_TI` is what the products read."""
         if self._gain_SO is not None:
-            out_TO.addcmul_(_unchanged(out_TO), self._span.own(self._gain_SO))
+            out_TO.addcmul_(_copy_for_autograd(out_TO), self._span.own(self._gain_SO))
         if self._block is not None:
             self._block.add_to(out_TO, x_TI, self._span, dropout)
         if self._shift_SO is not None:
             out_TO.add_(self._span.own(self._shift_SO))
 
 
-def _stacked(vectors: Sequence[Tensor | None]) -> Tensor | None:
+def _stack(vectors: Sequence[Tensor | None]) -> Tensor | None:
     """[S, O], zero for slots without one; None when none has one."""
     first = next((vector for vector in vectors if vector is not None), None)
     if first is None:
@@ -144,6 +146,6 @@ def _stacked(vectors: Sequence[Tensor | None]) -> Tensor | None:
     return torch.stack([zero if vector is None else vector for vector in vectors])
 
 
-def _unchanged(out_TO: Tensor) -> Tensor:
+def _copy_for_autograd(out_TO: Tensor) -> Tensor:
     """As autograd needs it: with the values from before the change."""
     return out_TO.clone() if torch.is_grad_enabled() else out_TO

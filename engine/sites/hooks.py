@@ -39,22 +39,24 @@ class Action:
     autograd: TrainedLinear | None = None
 
 
-def bound(
+def bind_dropout(
     actions: Mapping[str, Sequence[Action]], dropout: Dropout | None
 ) -> dict[str, Sequence[Action]]:
     """The same with a dropout of their own, for tokens that are not those of the forward's."""
     if dropout is None:
         return dict(actions)
-    return {site: [_bound(action, dropout) for action in each] for site, each in actions.items()}
+    return {
+        site: [_bind_action(action, dropout) for action in at_site]
+        for site, at_site in actions.items()
+    }
 
 
-def _bound(action: Action, dropout: Dropout) -> Action:
+def _bind_action(action: Action, dropout: Dropout) -> Action:
     before, after, autograd = action.before, action.after, action.autograd
     return Action(
-        before=before and (lambda given, _: before(given, dropout)),
-        after=after and (lambda given, out, _: after(given, out, dropout)),
-        autograd=autograd
-        and (lambda weight, bias, given, _: autograd(weight, bias, given, dropout)),
+        before=before and (lambda x, _: before(x, dropout)),
+        after=after and (lambda x, out, _: after(x, out, dropout)),
+        autograd=autograd and (lambda weight, bias, x, _: autograd(weight, bias, x, dropout)),
     )
 
 
@@ -66,7 +68,7 @@ class Sites:
         self._dropout: Dropout | None = None
         for name in names:
             module = model.get_submodule(name)
-            module.forward = self._wrapped(name, module, module.forward)
+            module.forward = self._wrap(name, module, module.forward)
 
     @contextmanager
     def acting(
@@ -92,40 +94,40 @@ class Sites:
         """The same at some of the modules, the others as they are."""
         return self.instead({**self._actions, **actions})
 
-    def _wrapped(
+    def _wrap(
         self, name: str, module: nn.Module, stock: Callable[..., Tensor]
     ) -> Callable[..., Tensor]:
         linear = module if type(module) in (nn.Linear, Conv1D) else None
 
-        def forward(given: Tensor, *more: Any, **options: Any) -> Tensor:
+        def forward(x: Tensor, *more: Any, **options: Any) -> Tensor:
             actions = self._actions.get(name)
             if not actions:
-                return stock(given, *more, **options)
+                return stock(x, *more, **options)
             if linear is not None and (autograd := _only_autograd(actions)) is not None:
-                return self._run_autograd(linear, autograd, given)
-            given = self._before(actions, given)
-            out = stock(given, *more, **options)
-            self._after(actions, given, out)
+                return self._run_autograd(linear, autograd, x)
+            x = self._before(actions, x)
+            out = stock(x, *more, **options)
+            self._after(actions, x, out)
             return out
 
         return forward
 
-    def _before(self, actions: Sequence[Action], given: Tensor) -> Tensor:
+    def _before(self, actions: Sequence[Action], x: Tensor) -> Tensor:
         for action in actions:
             if action.before is not None:
-                changed = action.before(_flat(given), self._dropout)
-                given = given if changed is None else changed.view(given.shape)
-        return given
+                changed = action.before(_flat(x), self._dropout)
+                x = x if changed is None else changed.view(x.shape)
+        return x
 
-    def _after(self, actions: Sequence[Action], given: Tensor, out: Tensor) -> None:
+    def _after(self, actions: Sequence[Action], x: Tensor, out: Tensor) -> None:
         for action in actions:
             if action.after is not None:
-                action.after(_flat(given), _flat(out), self._dropout)
+                action.after(_flat(x), _flat(out), self._dropout)
 
-    def _run_autograd(self, linear: nn.Module, autograd: TrainedLinear, given: Tensor) -> Tensor:
+    def _run_autograd(self, linear: nn.Module, autograd: TrainedLinear, x: Tensor) -> Tensor:
         weight, bias = cast(Tensor, linear.weight), cast(Tensor | None, linear.bias)
         weight_IO = weight if isinstance(linear, Conv1D) else weight.T
-        return autograd(weight_IO, bias, _flat(given), self._dropout).view(*given.shape[:-1], -1)
+        return autograd(weight_IO, bias, _flat(x), self._dropout).view(*x.shape[:-1], -1)
 
 
 def _only_autograd(actions: Sequence[Action]) -> TrainedLinear | None:

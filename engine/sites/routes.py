@@ -1,84 +1,67 @@
 """Which boundaries of the base an adapter's product reads and changes.
 
-A route turns a stretch of slots into what the hooks do, by module path. Knows no kind and no slot.
+A route turns the effects on a span of tokens into actions of the hooks, by module path. Knows no
+kind and no slot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from engine.sites.hooks import Action, Dropout, TrainedLinear
+from engine.sites.hooks import Action, Dropout
+
+if TYPE_CHECKING:
+    from engine.sites.effect import EffectSpan
 
 
-class Stretched(Protocol):
-    """What a route needs of a stretch."""
-
-    @property
-    def changes_input(self) -> bool: ...
-
-    @property
-    def changes_output(self) -> bool: ...
-
-    def of(self, stream: Tensor) -> Tensor: ...
-
-    def scale_input(self, stream_TI: Tensor) -> Tensor: ...
-
-    @property
-    def autograd(self) -> TrainedLinear | None:
-        """What takes the place of the linear while it learns, where that can be one step."""
-        ...
-
-    def add(self, out_TO: Tensor, x_TI: Tensor, dropout: Dropout | None) -> None: ...
+#: from a site and the effects on a span of tokens there, the actions by module path
+Route = Callable[[str, "EffectSpan"], dict[str, Action]]
 
 
-#: from a site and a stretch there, what happens at which modules
-Route = Callable[[str, Stretched], dict[str, Action]]
-
-
-def at_site(site: str, stretch: Stretched) -> dict[str, Action]:
+def at_site(site: str, span: EffectSpan) -> dict[str, Action]:
     """Reads the site's input, changes its output (and its input, where the effect says so)."""
 
-    def before(given: Tensor, dropout: Dropout | None) -> Tensor:
+    def before(x: Tensor, dropout: Dropout | None) -> Tensor:
         del dropout
-        return stretch.scale_input(given)
+        return span.scale_input(x)
 
-    def after(given: Tensor, out: Tensor, dropout: Dropout | None) -> None:
-        stretch.add(stretch.of(out), stretch.of(given), dropout)
+    def after(x: Tensor, out: Tensor, dropout: Dropout | None) -> None:
+        span.add(span.of(out), span.of(x), dropout)
 
     return {
         site: Action(
-            before=before if stretch.changes_input else None,
-            after=after if stretch.changes_output else None,
-            autograd=stretch.autograd,
+            before=before if span.changes_input else None,
+            after=after if span.changes_output else None,
+            autograd=span.autograd,
         )
     }
 
 
-def of_output(site: str, stretch: Stretched) -> dict[str, Action]:
+def of_output(site: str, span: EffectSpan) -> dict[str, Action]:
     """Reads and changes the site's output."""
 
-    def after(given: Tensor, out: Tensor, dropout: Dropout | None) -> None:
-        del given
-        own = stretch.of(out)
+    def after(x: Tensor, out: Tensor, dropout: Dropout | None) -> None:
+        del x
+        own = span.of(out)
         # autograd needs what was read, and the addition is in place
-        stretch.add(own, own.clone() if torch.is_grad_enabled() else own, dropout)
+        span.add(own, own.clone() if torch.is_grad_enabled() else own, dropout)
 
     return {site: Action(after=after)}
 
 
-def around_norm(norm: str, normed: Callable[[Tensor], Tensor]) -> Route:
+def around_norm(norm: str, apply_norm: Callable[[Tensor], Tensor]) -> Route:
     """Reads what the branch's norm makes of branch and residual, and changes what it gets."""
 
-    def route(site: str, stretch: Stretched) -> dict[str, Action]:
+    def route(site: str, span: EffectSpan) -> dict[str, Action]:
         del site
 
-        def before(given: Tensor, dropout: Dropout | None) -> Tensor:
-            changed = given.clone()
-            stretch.add(stretch.of(changed), normed(stretch.of(given)), dropout)
+        def before(x: Tensor, dropout: Dropout | None) -> Tensor:
+            changed = x.clone()
+            span.add(span.of(changed), apply_norm(span.of(x)), dropout)
             return changed
 
         return {norm: Action(before=before)}
@@ -97,17 +80,17 @@ def with_residual(start: str) -> Route:
 
 
 def _from_start(start: str, *, plus_output: bool) -> Route:
-    def route(site: str, stretch: Stretched) -> dict[str, Action]:
+    def route(site: str, span: EffectSpan) -> dict[str, Action]:
         kept: list[Tensor] = []
 
-        def before(given: Tensor, dropout: Dropout | None) -> None:
+        def before(x: Tensor, dropout: Dropout | None) -> None:
             del dropout
-            kept.append(stretch.of(given))
+            kept.append(span.of(x))
 
-        def after(given: Tensor, out: Tensor, dropout: Dropout | None) -> None:
-            del given
-            own = stretch.of(out)
-            stretch.add(own, kept.pop() + own if plus_output else kept.pop(), dropout)
+        def after(x: Tensor, out: Tensor, dropout: Dropout | None) -> None:
+            del x
+            own = span.of(out)
+            span.add(own, kept.pop() + own if plus_output else kept.pop(), dropout)
 
         return {start: Action(before=before), site: Action(after=after)}
 

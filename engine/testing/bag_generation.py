@@ -80,8 +80,8 @@ class BagWriting:
             return port.Failure(code=NotLoaded.code, message=message)
         row, ids, finish = self.rows[key], list[int](), ""
         while len(ids) < count and not finish:
-            said, finish = _next(row)
-            ids += said
+            tokens, finish = _next(row)
+            ids += tokens
         if finish:
             self.release([key])
         return port.SequenceOutput(ids=ids, finish=finish, logprobs=_certain(ids, row.sampling))

@@ -16,7 +16,7 @@ from safetensors.numpy import load, save_file
 
 from engine import port
 from engine.adapter_formats.base_names import ServedBase, base_doubt
-from engine.errors import BadAdapter, WrongBase, unreadable
+from engine.errors import BadAdapter, WrongBase, read_error
 from engine.heads import HEADS, PREDICTION_HEADS, find_head
 from engine.port import IGNORED
 
@@ -58,7 +58,7 @@ class BagModel:
         try:
             tensors = load(files["adapter"].read_bytes())
         except OSError as error:
-            raise unreadable("the adapter file", error) from error
+            raise read_error("the adapter file", error) from error
         weight, head = tensors[f"{_PREFIX}.weight"], semantics["head"]
         if weight.shape[0] != _num_outputs(head):
             raise BadAdapter(
@@ -99,11 +99,11 @@ class BagModel:
             self.bias -= rate * gradient
         return port.Trained(loss=float(np.mean(losses)), grad_norm=norm**0.5)
 
-    def save(self, directory: Path, found: dict[str, Any] | None = None) -> port.Saved:
+    def save(self, directory: Path, head_settings: dict[str, Any] | None = None) -> port.Saved:
         tensors = {f"{_PREFIX}.weight": self.weight, f"{_PREFIX}.bias": self.bias}
         save_file(tensors, directory / "adapter_model.safetensors")
         config = {"peft_type": "LORA", "r": 8, "target_modules": ["query"]}
-        config["fake_head"] = {**self.head, **(found or {})}
+        config["fake_head"] = {**self.head, **(head_settings or {})}
         (directory / "adapter_config.json").write_text(json.dumps(config))
         inspected = inspect_bag(directory, None)
         return port.Saved(semantics=inspected.semantics, files=inspected.files, unmoved=[])
@@ -146,7 +146,7 @@ def inspect_bag(
     files = {"config": "adapter_config.json", "adapter": "adapter_model.safetensors"}
     count = sum(int(tensor.size) for tensor in tensors.values())
     claimed = config.get("base_model_name_or_path") or ""
-    doubt = base_doubt(claimed, ServedBase(given="fake"))
+    doubt = base_doubt(claimed, ServedBase(name="fake"))
     if doubt is not None and doubt.is_other and not other_base:
         raise WrongBase(doubt.sentence)
     return port.Inspected(
@@ -177,9 +177,9 @@ def _loss(kind: str, logits: Floats, target: Any) -> tuple[float, Floats]:
         error = np.float32(logits[0] - target)
         return float(error**2), np.array([2 * error], np.float32)
     if kind == "rerank" or isinstance(target, list):
-        wanted = np.array(target, np.float32).reshape(-1)
+        expected = np.array(target, np.float32).reshape(-1)
         share = 1 / (1 + np.exp(-logits))
-        return float(np.square(share - wanted).mean()), (share - wanted).astype(np.float32)
+        return float(np.square(share - expected).mean()), (share - expected).astype(np.float32)
     shifted = np.exp(logits - logits.max())
     p = shifted / shifted.sum()
     gradient = p.copy()

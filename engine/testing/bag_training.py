@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine import port
-from engine.atomic_files import whole_directory
+from engine.atomic_files import atomic_directory
 from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.testing.bag_model import BagModel
 
@@ -32,7 +32,7 @@ class BagTraining:
     num_steps: int = 0
 
     @classmethod
-    def opened(cls, step: port.OpenTraining) -> BagTraining:
+    def from_step(cls, step: port.OpenTraining) -> BagTraining:
         spec = msgspec.to_builtins(step)
         spec.pop("resume", None)
         model = BagModel.zeros(step.head)
@@ -52,7 +52,7 @@ class BagTraining:
             "best.weight": self.best.weight, "best.bias": self.best.bias,
         }  # fmt: skip
         try:
-            with whole_directory(directory) as part:
+            with atomic_directory(directory) as part:
                 save_file(tensors, part / _TENSORS)
                 slot = {"num_steps": self.num_steps, "training": self.spec}
                 (part / _SLOT).write_text(json.dumps(slot))

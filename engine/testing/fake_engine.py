@@ -89,7 +89,7 @@ class FakeEngine:
                 )
                 return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
             case port.Compose():
-                self.loaded[step.digest] = self._composed(step)
+                self.loaded[step.digest] = self._compose(step)
                 return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
             case port.Unload():
                 self.loaded.pop(step.digest, None)
@@ -124,7 +124,7 @@ class FakeEngine:
                 return self._train(step)
         return port.Done()
 
-    def _composed(self, step: port.Compose) -> BagModel:
+    def _compose(self, step: port.Compose) -> BagModel:
         for digest in (step.first, *step.parts):
             if digest not in self.loaded:
                 raise NotLoaded(f"the composition needs {digest}, which is not loaded")
@@ -208,7 +208,7 @@ class FakeEngine:
         return port.Done()
 
     def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
-        training = BagTraining.opened(step)
+        training = BagTraining.from_step(step)
         slot = max(self.training, default=_TRAINING_SLOTS) + 1
         self.training[slot] = training
         return port.TrainingOpened(

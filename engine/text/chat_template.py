@@ -65,10 +65,10 @@ class ChatTemplate:
 
     def check(self) -> None:
         """Raises BadBase for a template that is no template at all."""
-        asked: list[Message] = [{"role": "user", "content": "a"}]
+        messages: list[Message] = [{"role": "user", "content": "a"}]
         for name, source in self._templates.items():
             try:
-                self._render(source, asked, Conversation(messages=()), prompt=True)
+                self._render(source, messages, Conversation(messages=()), prompt=True)
             except TemplateSyntaxError as error:
                 raise BadBase(
                     f"the base's chat template {name} is malformed at line {error.lineno}: {error}"
@@ -76,24 +76,25 @@ class ChatTemplate:
             except _FAULTS:
                 continue  # it may well refuse a conversation
 
-    def prompt(self, asked: Conversation) -> str:
+    def prompt(self, conversation: Conversation) -> str:
         """The conversation, and the beginning of an answer. Raises BadRow."""
-        return self._rendered(asked, asked.messages, prompt=True)
+        return self._render_checked(conversation, conversation.messages, prompt=True)
 
-    def answer(self, asked: Conversation, answer: Message) -> Answer:
+    def answer(self, conversation: Conversation, answer: Message) -> Answer:
         """What has to follow `prompt` for the conversation to be answered so.
 
         A block that the template itself puts before an answer, such as an empty think block, is no
         part of it: it is not in the prompt either. Raises BadRow.
         """
         marked = {"role": "assistant", "content": _MARK}
-        before, mark, ending = self._rendered(asked, (*asked.messages, marked)).rpartition(_MARK)
+        rendered = self._render_checked(conversation, (*conversation.messages, marked))
+        before, mark, ending = rendered.rpartition(_MARK)
         if not mark:
             raise BadRow("the base's chat template leaves out what the assistant answers")
-        whole = self._rendered(asked, (*asked.messages, answer))
+        whole = self._render_checked(conversation, (*conversation.messages, answer))
         if not whole.startswith(before):
             # it has a block of its own, in place of the template's
-            before = self.prompt(asked)
+            before = self.prompt(conversation)
         if not whole.startswith(before):
             raise BadRow("the base's chat template changes a conversation when it is answered")
         text = whole[len(before) :]
@@ -101,31 +102,32 @@ class ChatTemplate:
             return Answer(text, "")
         return Answer(text.removesuffix(ending), ending)
 
-    def _rendered(
-        self, asked: Conversation, messages: Sequence[Message], *, prompt: bool = False
+    def _render_checked(
+        self, conversation: Conversation, messages: Sequence[Message], *, prompt: bool = False
     ) -> str:
-        source = self._source(asked)
-        self._check_read(source, asked, messages)
+        source = self._source(conversation)
+        self._check_read(source, conversation, messages)
         try:
-            return self._render(source, messages, asked, prompt=prompt)
+            return self._render(source, messages, conversation, prompt=prompt)
         except _FAULTS as error:
             raise BadRow(
                 f"the base's chat template does not take this conversation: {error}"
             ) from error
 
     def _render(
-        self, source: str, messages: Sequence[Message], asked: Conversation, *, prompt: bool
+        self, source: str, messages: Sequence[Message], conversation: Conversation, *, prompt: bool
     ) -> str:
         texts, _ = self._render_jinja(
-            [list(messages)], tools=list(asked.tools) or None, chat_template=source,
-            add_generation_prompt=prompt, **{**self._special_tokens, **asked.template_kwargs},
+            [list(messages)], tools=list(conversation.tools) or None, chat_template=source,
+            add_generation_prompt=prompt,
+            **{**self._special_tokens, **conversation.template_kwargs},
         )  # fmt: skip
         text = texts[0]
         text.encode()  # half a character is no text: ValueError
         return text
 
-    def _source(self, asked: Conversation) -> str:
-        if asked.tools and TOOL_USE in self._templates:
+    def _source(self, conversation: Conversation) -> str:
+        if conversation.tools and TOOL_USE in self._templates:
             return self._templates[TOOL_USE]
         if DEFAULT not in self._templates:
             raise BadRow(
@@ -134,18 +136,20 @@ class ChatTemplate:
             )
         return self._templates[DEFAULT]
 
-    def _check_read(self, source: str, asked: Conversation, messages: Sequence[Message]) -> None:
+    def _check_read(
+        self, source: str, conversation: Conversation, messages: Sequence[Message]
+    ) -> None:
         """Raises BadRow for what the template would pass over in silence."""
-        given = {name for message in messages for name in _READ_BY_SOME if name in message}
-        if asked.tools:
-            given.add("tools")
+        fields = {name for message in messages for name in _READ_BY_SOME if name in message}
+        if conversation.tools:
+            fields.add("tools")
         if any(message["role"] == "tool" for message in messages):
-            given.add("tool")
-        for name in sorted(given):
+            fields.add("tool")
+        for name in sorted(fields):
             if not _names(source, name):
                 what = "role tool" if name == "tool" else name
                 raise BadRow(f"the base's chat template reads no {what}")
-        for name in asked.template_kwargs:
+        for name in conversation.template_kwargs:
             if name in _OWN or name in self._special_tokens or not _names(source, name):
                 raise BadRow(f"the base's chat template has no variable {name[:64]!r} to set")
 

@@ -52,22 +52,22 @@ def read_conversation(
     )
 
 
-def read_message(given: object, where: str) -> dict[str, Any]:
+def read_message(raw: object, where: str) -> dict[str, Any]:
     """One message. Raises BadMessage."""
-    if not isinstance(given, Mapping):
+    if not isinstance(raw, Mapping):
         raise _bad(where, "must be an object of role and content")
     # an answer that comes back as a message names all that it could have held
-    said = {name: value for name, value in given.items() if value not in (None, [])}
-    role = said.get("role")
+    fields = {name: value for name, value in raw.items() if value not in (None, [])}
+    role = fields.get("role")
     if not isinstance(role, str) or role not in ROLES:
         shown = str(role)[:64]
-        raise _bad(where, f"has the role {shown!r}; a role is one of {_listed(ROLES)}")
+        raise _bad(where, f"has the role {shown!r}; a role is one of {_join(ROLES)}")
     known = _ALWAYS | _MORE.get(role, frozenset())
-    if unknown := sorted(str(name)[:64] for name in set(said) - known):
-        may = _listed(sorted(known))
+    if unknown := sorted(str(name)[:64] for name in set(fields) - known):
+        may = _join(sorted(known))
         raise _bad(where, f"holds {unknown[0]!r}; a message by {role} may hold {may}")
     message: dict[str, Any] = {"role": ROLES[role]}
-    for name, value in said.items():
+    for name, value in fields.items():
         if name in _READERS:
             message[name] = _READERS[name](value, f"{where}.{name}")
     if "content" not in message:
@@ -77,12 +77,12 @@ def read_message(given: object, where: str) -> dict[str, Any]:
     return message
 
 
-def _content(given: object, where: str) -> str:
+def _content(value: object, where: str) -> str:
     """A text, or the parts of one."""
-    if isinstance(given, str):
-        return given
-    if isinstance(given, list) and all(_is_text(part) for part in given):
-        return "".join(part["text"] for part in given)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(_is_text(part) for part in value):
+        return "".join(part["text"] for part in value)
     raise _bad(where, "must be a string, or a list of parts of the type text")
 
 
@@ -94,72 +94,72 @@ def _is_text(part: object) -> bool:
     )
 
 
-def _text(given: object, where: str) -> str:
-    if not isinstance(given, str):
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str):
         raise _bad(where, "must be a string")
-    return given
+    return value
 
 
-def _tool_calls(given: object, where: str) -> list[dict[str, Any]]:
-    if not isinstance(given, list):
+def _tool_calls(value: object, where: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
         raise _bad(where, "must be a list of calls")
-    return [_tool_call(call, f"{where}[{i}]") for i, call in enumerate(given)]
+    return [_tool_call(call, f"{where}[{i}]") for i, call in enumerate(value)]
 
 
-def _tool_call(given: object, where: str) -> dict[str, Any]:
-    called = given.get("function") if isinstance(given, Mapping) else None
-    if not isinstance(called, Mapping) or not isinstance(called.get("name"), str):
+def _tool_call(value: object, where: str) -> dict[str, Any]:
+    function = value.get("function") if isinstance(value, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
         raise _bad(where, "must be an object with a function, which has a name")
-    assert isinstance(given, Mapping)
-    named = {"id": _text(given["id"], f"{where}.id")} if given.get("id") is not None else {}
-    arguments = _arguments(called.get("arguments", {}), f"{where}.function.arguments")
+    assert isinstance(value, Mapping)
+    named = {"id": _text(value["id"], f"{where}.id")} if value.get("id") is not None else {}
+    arguments = _arguments(function.get("arguments", {}), f"{where}.function.arguments")
     return {
-        **named, "type": "function", "function": {"name": called["name"], "arguments": arguments},
+        **named, "type": "function", "function": {"name": function["name"], "arguments": arguments},
     }  # fmt: skip
 
 
-def _arguments(given: object, where: str) -> Mapping[str, Any]:
+def _arguments(value: object, where: str) -> Mapping[str, Any]:
     """Templates write them as JSON themselves, so OpenAI's string of JSON is read."""
-    if isinstance(given, str):
+    if isinstance(value, str):
         try:
-            given = json.loads(given or "{}")
+            value = json.loads(value or "{}")
         except (ValueError, RecursionError) as error:
             raise _bad(where, f"is no JSON: {error}") from error
-    if not isinstance(given, Mapping):
+    if not isinstance(value, Mapping):
         raise _bad(where, "must be a JSON object")
-    return given
+    return value
 
 
-def _tools(given: object) -> tuple[Mapping[str, Any], ...]:
-    if given in (None, []):
+def _tools(value: object) -> tuple[Mapping[str, Any], ...]:
+    if value in (None, []):
         return ()
-    if not isinstance(given, list) or len(given) > _MOST_TOOLS:
+    if not isinstance(value, list) or len(value) > _MOST_TOOLS:
         raise _bad("tools", f"must be a list of at most {_MOST_TOOLS} tools")
-    for i, tool in enumerate(given):
+    for i, tool in enumerate(value):
         function = tool.get("function") if isinstance(tool, Mapping) else None
         named = isinstance(function, Mapping) and isinstance(function.get("name"), str)
         if not named or tool.get("type", "function") != "function":
             raise _bad(
                 f"tools[{i}]", "must be an object of the type function, whose function has a name"
             )
-    return tuple(given)
+    return tuple(value)
 
 
-def _template_kwargs(given: object) -> Mapping[str, Any]:
-    if given is None:
+def _template_kwargs(value: object) -> Mapping[str, Any]:
+    if value is None:
         return {}
-    if not isinstance(given, Mapping) or not all(
-        isinstance(name, str) and name.isidentifier() for name in given
+    if not isinstance(value, Mapping) or not all(
+        isinstance(name, str) and name.isidentifier() for name in value
     ):
         raise _bad("chat_template_kwargs", "must be an object of names and values")
-    return given
+    return value
 
 
 def _bad(where: str, what: str) -> BadMessage:
     return BadMessage(f"{where} {what}", where=where)
 
 
-def _listed(names: Sequence[str] | Mapping[str, str]) -> str:
+def _join(names: Sequence[str] | Mapping[str, str]) -> str:
     return ", ".join(names)
 
 

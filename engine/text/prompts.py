@@ -23,40 +23,40 @@ PROMPT_FILES = {
 }
 
 #: one text, or a conversation
-Asked = str | Conversation
+PromptInput = str | Conversation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptCompletion:
     """A prompt and the answer it should get, as tokens."""
 
-    asked: list[int]
-    answer: list[int]
+    prompt: list[int]
+    completion: list[int]
     #: the answer is written beside the prompt, by a decoder of its own, and not after it
-    beside: bool
+    is_seq2seq: bool
 
     @property
     def ids(self) -> list[int]:
         """The row that is trained on."""
-        return self.asked if self.beside else self.asked + self.answer
+        return self.prompt if self.is_seq2seq else self.prompt + self.completion
 
     @property
     def target(self) -> list[int]:
         """As `Train.targets` wants it: of the prompt nothing is learned."""
-        if self.beside:
-            return self.answer
-        return [*[IGNORED] * (len(self.asked) - 1), *self.answer, IGNORED]
+        if self.is_seq2seq:
+            return self.completion
+        return [*[IGNORED] * (len(self.prompt) - 1), *self.completion, IGNORED]
 
     def within(self, max_tokens: int) -> PromptCompletion:
         """Itself, or cut: of the prompt the end stays, and of the answer at most half a row.
 
         An answer beside its prompt has a row of its own to fill.
         """
-        if max(len(self.ids), len(self.answer)) <= max_tokens:
+        if max(len(self.ids), len(self.completion)) <= max_tokens:
             return self
-        answer = self.answer[: max_tokens if self.beside else max(1, max_tokens // 2)]
-        room = max_tokens - (0 if self.beside else len(answer))
-        return replace(self, asked=self.asked[-room:], answer=answer)
+        completion = self.completion[: max_tokens if self.is_seq2seq else max(1, max_tokens // 2)]
+        room = max_tokens - (0 if self.is_seq2seq else len(completion))
+        return replace(self, prompt=self.prompt[-room:], completion=completion)
 
 
 class Prompter:
@@ -65,26 +65,31 @@ class Prompter:
     def __init__(self, info: EngineInfo, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._end_ids = info.end_ids
-        self._beside = FAMILIES[info.family].architecture == "seq2seq"
+        self._is_seq2seq = FAMILIES[info.family].architecture == "seq2seq"
         self._chat = (
             ChatTemplate(info.chat_templates, info.special_tokens) if info.chat_templates else None
         )
 
-    def tokens(self, asked: Asked, head: Mapping[str, Any]) -> list[int]:
+    def tokens(self, prompt_input: PromptInput, head: Mapping[str, Any]) -> list[int]:
         """What the base reads before it writes. Raises BadRow."""
-        if (chat := self._chat_for(asked, head)) is not None:
-            return self._tokenizer.ids(chat.prompt(_conversation(asked, head)), special=False)
-        assert isinstance(asked, str), "a conversation is read through the chat template"
-        return self._tokenizer.ids(_plain(asked, head), special=True)
+        if (chat := self._chat_for(prompt_input, head)) is not None:
+            return self._tokenizer.ids(
+                chat.prompt(_conversation(prompt_input, head)), special=False
+            )
+        assert isinstance(prompt_input, str), "a conversation is read through the chat template"
+        return self._tokenizer.ids(_plain(prompt_input, head), special=True)
 
-    def lesson(
-        self, asked: Asked, answer: str | Message, head: Mapping[str, Any]
+    def encode_example(
+        self, prompt_input: PromptInput, answer: str | Message, head: Mapping[str, Any]
     ) -> PromptCompletion:
         """What is learned from one answer, after the very prompt that `tokens` asks with. Raises
         BadRow.
         """
-        prompt, wanted = self.tokens(asked, head), self._answer(asked, answer, head)
-        return PromptCompletion(asked=prompt, answer=wanted, beside=self._beside)
+        prompt, completion = (
+            self.tokens(prompt_input, head),
+            self._answer(prompt_input, answer, head),
+        )
+        return PromptCompletion(prompt=prompt, completion=completion, is_seq2seq=self._is_seq2seq)
 
     def text(self, ids: Sequence[int]) -> str:
         """What is said by tokens that were written; one that ends a text says nothing."""
@@ -94,51 +99,53 @@ class Prompter:
     def knows(self, token: int) -> bool:
         return self._tokenizer.knows(token)
 
-    def _chat_for(self, asked: Asked, head: Mapping[str, Any]) -> ChatTemplate | None:
+    def _chat_for(self, prompt_input: PromptInput, head: Mapping[str, Any]) -> ChatTemplate | None:
         """The template that reads it; none where it is read as it stands."""
-        wanted = head["format"] == "chat" or not isinstance(asked, str)
-        if wanted and self._chat is None:
+        needs_template = head["format"] == "chat" or not isinstance(prompt_input, str)
+        if needs_template and self._chat is None:
             raise BadRow("the base has no chat template, so it reads plain text only")
-        if head["format"] == "plain" and not isinstance(asked, str):
+        if head["format"] == "plain" and not isinstance(prompt_input, str):
             raise BadRow("the version reads plain text, not a conversation")
         usual = head["format"] == "auto" and self._chat is not None and self._chat.is_usual
-        return self._chat if wanted or usual else None
+        return self._chat if needs_template or usual else None
 
-    def _answer(self, asked: Asked, answer: str | Message, head: Mapping[str, Any]) -> list[int]:
+    def _answer(
+        self, prompt_input: PromptInput, answer: str | Message, head: Mapping[str, Any]
+    ) -> list[int]:
         """The answer as it follows the prompt, up to the token that ends it."""
-        chat = self._chat_for(asked, head)
+        chat = self._chat_for(prompt_input, head)
         if chat is None:
             assert isinstance(answer, str), "a message is written through the chat template"
-            return self._ended(self._tokenizer.ids(answer, special=self._beside))
-        said = {"role": "assistant", "content": answer} if isinstance(answer, str) else answer
-        text, ending = chat.answer(_conversation(asked, head), said)
+            return self._truncate_at_end(self._tokenizer.ids(answer, special=self._is_seq2seq))
+        message = {"role": "assistant", "content": answer} if isinstance(answer, str) else answer
+        text, ending = chat.answer(_conversation(prompt_input, head), message)
         ids = self._tokenizer.ids(text + ending, special=False)
         if not set(ids) & set(self._end_ids):
             # what the template writes between two messages ends no answer
             ids = self._tokenizer.ids(text, special=False)
-        return self._ended(ids)
+        return self._truncate_at_end(ids)
 
-    def _ended(self, ids: list[int]) -> list[int]:
+    def _truncate_at_end(self, ids: list[int]) -> list[int]:
         """Up to the first token that ends a text, which is added where there is none."""
         ends = [position for position, token in enumerate(ids) if token in self._end_ids]
         return ids[: ends[0] + 1] if ends else [*ids, *self._end_ids[:1]]
 
 
-def _conversation(asked: Asked, head: Mapping[str, Any]) -> Conversation:
+def _conversation(prompt_input: PromptInput, head: Mapping[str, Any]) -> Conversation:
     """The version's instruction and examples, then what is asked."""
-    if isinstance(asked, str):
-        asked = Conversation(messages=({"role": "user", "content": asked},))
+    if isinstance(prompt_input, str):
+        prompt_input = Conversation(messages=({"role": "user", "content": prompt_input},))
     prompt = head.get("prompt", {})
-    given = list(asked.messages)
+    messages = list(prompt_input.messages)
     turns: list[Message] = []
-    if given[0]["role"] == "system":
-        turns.append(given.pop(0))
+    if messages[0]["role"] == "system":
+        turns.append(messages.pop(0))
     elif prompt.get("instruction"):
         turns.append({"role": "system", "content": prompt["instruction"]})
     for example in prompt.get("examples", []):
         turns.append({"role": "user", "content": example["input"]})
         turns.append({"role": "assistant", "content": example["output"]})
-    return replace(asked, messages=(*turns, *given))
+    return replace(prompt_input, messages=(*turns, *messages))
 
 
 def _plain(text: str, head: Mapping[str, Any]) -> str:

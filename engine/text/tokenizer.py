@@ -93,7 +93,7 @@ class Tokenizer:
         windows: Windows | None = None,
     ) -> list[Encoding]:
         encodings = self._tokenizer.encode_batch(list(inputs))
-        texts = [(given, "") if isinstance(given, str) else given for given in inputs]
+        texts = [(item, "") if isinstance(item, str) else item for item in inputs]
         return [
             self._encoding(e, t, max_tokens, windows) for e, t in zip(encodings, texts, strict=True)
         ]
@@ -120,19 +120,19 @@ class Tokenizer:
         max_tokens: int | None,
         windows: Windows | None,
     ) -> Encoding:
-        wanted = windows.tokens if windows and windows.tokens else self.max_tokens
-        limit = min(max_tokens or self.max_tokens, self.max_tokens, wanted)
+        window_tokens = windows.tokens if windows and windows.tokens else self.max_tokens
+        limit = min(max_tokens or self.max_tokens, self.max_tokens, window_tokens)
         segments = _segments(raw)
         rows = None
         if windows is not None and len(raw.ids) > limit:
             rows = cut(segments, limit, windows.stride)
         ids, types = raw.ids, raw.type_ids
-        offsets = _trimmed(raw, texts) if self._covers_spaces else raw.offsets
+        offsets = _trim_offsets(raw, texts) if self._covers_spaces else raw.offsets
         if any(map(_MARKS.search, texts)):
             offsets = _with_marks(offsets, segments, texts)
         truncated = len(ids) > limit and rows is None
         if truncated:
-            keep = _kept(raw, limit)
+            keep = _find_kept_positions(raw, limit)
             ids, types = [ids[i] for i in keep], [types[i] for i in keep]
             offsets, segments = [offsets[i] for i in keep], [segments[i] for i in keep]
         return Encoding(
@@ -163,7 +163,7 @@ def _covers_spaces(tokenizer: tokenizers.Tokenizer) -> bool:
     return any(" " in sample[start:end] for start, end in tokenizer.encode(sample).offsets)
 
 
-def _trimmed(raw: tokenizers.Encoding, texts: tuple[str, str]) -> list[tuple[int, int]]:
+def _trim_offsets(raw: tokenizers.Encoding, texts: tuple[str, str]) -> list[tuple[int, int]]:
     """Offsets without the spaces around; nothing is left of a token that is nothing but space."""
     offsets = list(raw.offsets)
     for i, segment in enumerate(raw.sequence_ids):
@@ -197,7 +197,7 @@ def _with_marks(
     return extended
 
 
-def _kept(raw: tokenizers.Encoding, limit: int) -> list[int]:
+def _find_kept_positions(raw: tokenizers.Encoding, limit: int) -> list[int]:
     """Positions to keep: drop the last content tokens of the longer segment until the row fits."""
     special, segments = raw.special_tokens_mask, raw.sequence_ids
     parts = [[i for i, s in enumerate(segments) if s == part] for part in (0, 1)]

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 from safetensors import SafetensorError
 
-from engine.atomic_files import whole_directory
+from engine.atomic_files import atomic_directory
 from engine.errors import BadCheckpoint, CheckpointFailed
-from engine.failures import device_lost, out_of_memory
+from engine.failures import is_device_lost, is_out_of_memory
 from engine.model.base import Base
 from engine.port import Checkpointed, OpenTraining
 from engine.training.masters import Masters
@@ -30,7 +30,7 @@ def write_checkpoint(
 ) -> Checkpointed:
     """Raises CheckpointFailed, and leaves nothing then."""
     try:
-        with whole_directory(directory) as part:
+        with atomic_directory(directory) as part:
             masters.write(part)
             slot = _identity(spec, base) | {
                 "num_steps": masters.num_steps,
@@ -41,7 +41,7 @@ def write_checkpoint(
             (part / SLOT).write_text(json.dumps(slot, indent=2) + "\n")
             num_bytes = sum(file.stat().st_size for file in part.iterdir())
     except (OSError, RuntimeError, SafetensorError) as error:
-        if device_lost(error) or out_of_memory(error):
+        if is_device_lost(error) or is_out_of_memory(error):
             raise
         raise CheckpointFailed(f"the checkpoint could not be written: {error}") from error
     return Checkpointed(num_steps=masters.num_steps, num_bytes=num_bytes)
@@ -58,7 +58,7 @@ def read_checkpoint(masters: Masters, spec: OpenTraining, base: Base, directory:
         masters.num_steps = int(slot["num_steps"])
         masters.unreached = set(slot["unreached"])
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        if device_lost(error) or out_of_memory(error):
+        if is_device_lost(error) or is_out_of_memory(error):
             raise
         raise BadCheckpoint(f"the checkpoint cannot be read: {error}") from error
 
@@ -70,8 +70,8 @@ def _identity(spec: OpenTraining, base: Base) -> dict[str, Any]:
 
 
 def _check(slot: dict[str, Any], masters: Masters, spec: OpenTraining, base: Base) -> None:
-    wanted = _identity(spec, base) | {"tensors": list(masters.tensors)}
-    for name, value in wanted.items():
+    expected = _identity(spec, base) | {"tensors": list(masters.tensors)}
+    for name, value in expected.items():
         if slot[name] != value:
             raise BadCheckpoint(
                 f"of the checkpoint, {name} is {_short(slot[name])}; of the training that is to go "

@@ -52,7 +52,7 @@ class FullFinetuning:
             name: tensor.to(device).requires_grad_() for name, tensor in weights.items()
         }
         base.model.requires_grad_(requires_grad=True)
-        self._placed = {_SLOT: _placed(layers, self._weights)}
+        self._placed = {_SLOT: _place_head(layers, self._weights)}
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -128,7 +128,7 @@ def main() -> None:
         json.dump(answer(question), out)
 
 
-def _placed(layers: HeadLayers, weights: dict[str, Tensor]) -> Placed:
+def _place_head(layers: HeadLayers, weights: dict[str, Tensor]) -> Placed:
     return Placed(
         group="", activation=None, effects={}, head=layers, head_weights=weights, first_layer=0
     )

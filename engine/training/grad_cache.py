@@ -26,8 +26,8 @@ def backward_together(
     with torch.no_grad():
         seen_RD = torch.cat([answers(part) for part in parts])
     seen_RD.requires_grad_()
-    found = loss(seen_RD)
-    (wanted_RD,) = torch.autograd.grad(found, seen_RD)
+    total = loss(seen_RD)
+    (gradient_RD,) = torch.autograd.grad(total, seen_RD)
     for part in parts:
-        answers(part).backward(wanted_RD[part.start : part.stop])  # type: ignore[no-untyped-call]
-    return found.item()
+        answers(part).backward(gradient_RD[part.start : part.stop])  # type: ignore[no-untyped-call]
+    return total.item()

@@ -32,13 +32,13 @@ class Masters:
         # of a plain tensor the module would make, and place, one of its own
         assert all(isinstance(tensor, nn.Parameter) for tensor in tensors.values())
         self.tensors = dict(tensors)
-        self._best = {name: _frozen(tensor) for name, tensor in tensors.items()}
+        self._best = {name: _frozen_copy(tensor) for name, tensor in tensors.items()}
         #: trained tensors that no gradient reached yet
         self.unreached = set(tensors)
         self.num_steps = 0
         self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
         optimizer = torch.optim.AdamW(groups, lr=0.0, fused=True)
-        _, self._optimizer = self._accelerator.prepare(self._held(), optimizer)
+        _, self._optimizer = self._accelerator.prepare(self._as_module(), optimizer)
 
     @property
     def optimizer(self) -> AcceleratedOptimizer:
@@ -77,7 +77,7 @@ class Masters:
         """Only data is read: the optimizer's state with `weights_only`, which runs no code."""
         self._accelerator.load_state(str(directory), load_kwargs={"weights_only": True})
 
-    def _held(self) -> nn.Module:
+    def _as_module(self) -> nn.Module:
         """Lists, as parameters may not have the names of ours: they are full of dots."""
         masters, best = self.tensors.values(), self._best.values()
         return nn.ModuleDict({"masters": nn.ParameterList(masters), "best": nn.ParameterList(best)})
@@ -88,5 +88,5 @@ class Masters:
             self.unreached -= {n for n, g in grads.items() if g is not None and bool(g.any())}
 
 
-def _frozen(tensor: Tensor) -> nn.Parameter:
+def _frozen_copy(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(tensor.detach().clone(), requires_grad=False)

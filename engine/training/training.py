@@ -57,7 +57,7 @@ class Training:
         return self._masters.num_steps
 
     @torch.no_grad()
-    def placed(self) -> Placed:
+    def place(self) -> Placed:
         """The masters as they are now, ready to predict with."""
         return place(self.adapter, self._base)
 
@@ -66,7 +66,7 @@ class Training:
         if len(step.rows) != len(step.keys):
             raise BadTraining(f"{len(step.keys)} keys came to fill {len(step.rows)} rows")
         if step.frozen_below is not None:
-            self._unfrozen(step.frozen_below)
+            self._select_trained(step.frozen_below)
         self.prefix.fill([step.rows[i] for i in part], [step.keys[i] for i in part])
 
     def close(self) -> None:
@@ -78,7 +78,7 @@ class Training:
             raise BadTraining(
                 "a training step needs as many keys and targets as rows, and at least one row"
             )
-        active = self._unfrozen(step.frozen_below)
+        active = self._select_trained(step.frozen_below)
         self._masters.optimizer.zero_grad(set_to_none=True)
         # a pair's two rows are neighbours, and its loss needs them both
         together = 2 if find_head(self.adapter.head).trains_apart else 1
@@ -102,7 +102,7 @@ class Training:
     def restore(self) -> None:
         self._masters.restore()
 
-    def unmoved(self) -> list[str]:
+    def find_unreached(self) -> list[str]:
         """Trained tensors that no gradient ever reached; weight decay alone does not count."""
         return sorted(self._masters.unreached)
 
@@ -110,7 +110,7 @@ class Training:
         """Raises CheckpointFailed."""
         return write_checkpoint(self._masters, self._spec, self._base, directory)
 
-    def _unfrozen(self, below: int | None) -> Adapter:
+    def _select_trained(self, below: int | None) -> Adapter:
         """What is trained of the adapter; forwards start at its lowest layer."""
         base, weights = self._base, self.adapter.weights
         if below is not None:
@@ -159,8 +159,8 @@ class Training:
 
         def loss(logits: Tensor) -> Tensor:
             lengths = [len(row.ids) for row in step.rows]
-            found = find_head(head).loss(logits, targets, lengths, head, self._spec.loss)
-            return _finite(found, step)
+            total = find_head(head).loss(logits, targets, lengths, head, self._spec.loss)
+            return _finite(total, step)
 
         return backward_together(answers, parts, loss)
 

@@ -18,7 +18,14 @@ from tests.architecture.sources import PACKAGES, ROOT, parse, relative, source_f
 EMPTY_WORDS = {"util", "utils", "helper", "helpers", "manager", "common", "misc", "process_data"}
 
 #: the folders whose functions are verbs and whose variables are nouns; the others follow
-NAMED_FOLDERS = ("adapterd", "adapters_registry", "protos", "benchmarks", "examples")
+NAMED_FOLDERS = (
+    "adapterd",
+    "adapters_registry",
+    "engine",
+    "protos",
+    "benchmarks",
+    "examples",
+)
 
 
 def test_no_module_is_named_like_the_standard_library() -> None:

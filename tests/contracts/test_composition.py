@@ -58,7 +58,7 @@ def _merge(model: torch.nn.Module, base: Base, adapter: Adapter, weight: float) 
         if "down" in parts:
             scale = adapter.config["lora_alpha"] / adapter.config["r"]
             product = weight * scale * parts["up"] @ parts["down"]
-            linear.weight += product.T if base.transposed(site) else product
+            linear.weight += product.T if base.is_transposed(site) else product
             shift += scale * parts.get("up_bias", 0)
         own = base.bias(site)
         if "bias" in parts and own is not None:

@@ -20,7 +20,7 @@ from adapters_registry.storage.disk import Disk
 from engine import port
 from engine.adapters.base_copies import without_copies
 from engine.errors import BadAdapter
-from engine.families.module_names import targeted
+from engine.families.module_names import is_targeted
 from engine.kinds import KINDS
 from tests.contracts.cases import LABELS, Case
 from tests.contracts.engine_under_test import ROWS, EngineUnderTest
@@ -95,8 +95,8 @@ def test_ia3_adapts_the_modules_peft_would(make_engine: MakeBench, family: str) 
     config = KINDS["ia3"].check({}, base)
     if base.model_type in TARGETS:
         targets, feedforward = TARGETS[base.model_type], FEEDFORWARD[base.model_type]
-        assert config["sites"] == [s for s in base.sites if targeted(s, targets)]
-        assert config["feedforward"] == [s for s in base.sites if targeted(s, feedforward)]
+        assert config["sites"] == [s for s in base.sites if is_targeted(s, targets)]
+        assert config["feedforward"] == [s for s in base.sites if is_targeted(s, feedforward)]
 
 
 def test_labels_that_nobody_named_get_the_stock_names(

@@ -52,7 +52,7 @@ def heads(base: Base) -> list[str]:
 
 def peft_has(variant: str, base: Base) -> bool:
     """PEFT's BEFT knows no linear that keeps its weight the other way round."""
-    return variant not in ("beft", "bias") or not base.transposed(next(iter(base.sites)))
+    return variant not in ("beft", "bias") or not base.is_transposed(next(iter(base.sites)))
 
 
 def stock_model(folder: Path, head: str) -> Any:
@@ -86,19 +86,19 @@ def shared(parameter: str, base: Base) -> bool:
 
 def _config(variant: str, base: Base, **common: Any) -> PeftConfig:
     first, *_, last = names = linears(base)
-    transposed = base.transposed(next(iter(base.sites)))
+    is_transposed = base.is_transposed(next(iter(base.sites)))
     if variant == "ia3":
         chosen = KINDS["ia3"].check({}, base)
         return IA3Config(
             target_modules=chosen["sites"], feedforward_modules=chosen["feedforward"],
-            fan_in_fan_out=transposed, **common,
+            fan_in_fan_out=is_transposed, **common,
         )  # fmt: skip
     if variant == "beft":
         return BeftConfig(target_modules=[first, last], **common)
     options = dict(VARIANTS[variant])
     if variant == "patterns":
         options |= {"rank_pattern": {first: 2}, "alpha_pattern": {last: 5}}
-    options["fan_in_fan_out"] = transposed
+    options["fan_in_fan_out"] = is_transposed
     if variant == "some layers":
         options |= {"layers_to_transform": [base.num_layers // 2]}
     # not PEFT's "all-linear", which takes the pooler and the head as well

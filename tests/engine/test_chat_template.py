@@ -81,21 +81,21 @@ def stock(template: str | dict[str, str]) -> PreTrainedTokenizerFast:
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_a_lessons_prompt_is_what_serving_asks_and_its_answer_is_the_text_alone(form: str) -> None:
     ours = prompter(default=FORMS[form])
-    lesson = ours.lesson(ASKED, "red", HEAD)
-    assert lesson.asked == ours.tokens(ASKED, HEAD)
+    lesson = ours.encode_example(ASKED, "red", HEAD)
+    assert lesson.prompt == ours.tokens(ASKED, HEAD)
     theirs = stock(FORMS[form]).apply_chat_template(
         [*ASKED.messages], add_generation_prompt=True, return_dict=False
     )
-    assert lesson.asked == theirs
-    assert ours.text(lesson.answer) == "red"
-    assert lesson.answer[-1] == 1
+    assert lesson.prompt == theirs
+    assert ours.text(lesson.completion) == "red"
+    assert lesson.completion[-1] == 1
 
 
 @pytest.mark.parametrize("form", ["last thinks", "strips"])
 def test_thoughts_that_an_answer_brings_are_learned(form: str) -> None:
     said = "<think>\nred it is\n</think>\n\nred"
-    learned = prompter(default=FORMS[form]).lesson(ASKED, said, HEAD)
-    text = prompter(default=PLAIN).text(learned.answer)
+    learned = prompter(default=FORMS[form]).encode_example(ASKED, said, HEAD)
+    text = prompter(default=PLAIN).text(learned.completion)
     assert text.endswith(said)
 
 
@@ -103,9 +103,9 @@ def test_a_variable_of_the_template_is_asked_with_and_learned_after() -> None:
     ours = prompter(default=LAST_THINKS)
     messages = [{"role": "user", "content": "red cart"}]
     asked = read_conversation(messages, None, {"enable_thinking": False})
-    lesson = ours.lesson(asked, "red", HEAD)
-    assert ours.text(lesson.asked).endswith("<think>\n\n</think>\n\n")
-    assert ours.text(lesson.answer) == "red"
+    lesson = ours.encode_example(asked, "red", HEAD)
+    assert ours.text(lesson.prompt).endswith("<think>\n\n</think>\n\n")
+    assert ours.text(lesson.completion) == "red"
 
 
 def test_tools_are_read_by_the_template_named_tool_use() -> None:
@@ -136,8 +136,8 @@ def test_a_call_that_is_the_answer_is_learned_as_the_template_writes_it() -> Non
     )  # fmt: skip
     asked = read_conversation([*whole.messages[:1]], [TOOL])
     ours = prompter(default=template)
-    lesson = ours.lesson(asked, whole.messages[1], HEAD)
-    assert ours.text(lesson.answer) == '<call>{"name": "paint", "arguments": {"a": 1}}</call>'
+    lesson = ours.encode_example(asked, whole.messages[1], HEAD)
+    assert ours.text(lesson.completion) == '<call>{"name": "paint", "arguments": {"a": 1}}</call>'
 
 
 REFUSED: dict[str, tuple[dict[str, str], dict[str, Any], str]] = {
@@ -183,7 +183,7 @@ def test_what_a_template_cannot_read_is_refused_with_its_reason(name: str) -> No
 def test_a_template_that_leaves_answers_out_teaches_nothing() -> None:
     template = "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}"
     with pytest.raises(BadRow, match="leaves out what the assistant answers"):
-        prompter(default=template).lesson(ASKED, "red", HEAD)
+        prompter(default=template).encode_example(ASKED, "red", HEAD)
 
 
 def test_plain_text_needs_no_template_where_none_is_for_it() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.config import EngineConfig
 from engine.forward.activation_storage import ActivationStorage
-from engine.forward.prefix_cache import PrefixCache, Stored
+from engine.forward.prefix_cache import CachedLayer, PrefixCache
 
 #: of a row of two tokens
 ROW_BYTES = 2 * 4 * 4
@@ -23,7 +23,7 @@ def row(value: float) -> Tensor:
     return torch.full((2, 4), value)
 
 
-def keep(cache: PrefixCache, stored: Stored, *keys: int, most: int = PLENTY) -> bool:
+def keep(cache: PrefixCache, stored: CachedLayer, *keys: int, most: int = PLENTY) -> bool:
     return cache.keep(stored, list(keys), [row(float(key)) for key in keys], most)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine.adapter_formats.sentence_transformers import described_embedding, prompt_told
+from engine.adapter_formats.sentence_transformers import described_embedding, prompt_warnings
 from engine.errors import BadAdapter
 
 OLD = "sentence_transformers.models."
@@ -68,7 +68,7 @@ def test_a_module_with_weights_of_its_own_is_refused_by_name() -> None:
 
 def test_a_prompt_before_every_text_is_told() -> None:
     prompts = {"query": "query: ", "document": ""}
-    (told,) = prompt_told({"prompts": prompts, "default_prompt_name": "query"})
+    (told,) = prompt_warnings({"prompts": prompts, "default_prompt_name": "query"})
     assert "'query: '" in told
-    assert prompt_told({"prompts": prompts, "default_prompt_name": None}) == []
-    assert prompt_told({"prompts": prompts, "default_prompt_name": "document"}) == []
+    assert prompt_warnings({"prompts": prompts, "default_prompt_name": None}) == []
+    assert prompt_warnings({"prompts": prompts, "default_prompt_name": "document"}) == []

@@ -9,7 +9,7 @@ import pytest
 
 from engine.adapter_formats.targets import check_targets, peft_targets
 from engine.errors import MissingTensors, PatternRefused
-from engine.families.module_names import plain_name, resolved
+from engine.families.module_names import plain_name, resolve_pattern
 
 SITES = [
     f"encoder.layer.{layer}.{name}"
@@ -124,7 +124,7 @@ def test_a_name_written_as_an_expression_is_a_name(key: str, name: str | None) -
 @pytest.mark.survival("A11")
 def test_a_number_that_an_expression_decides_is_refused_with_the_way_out() -> None:
     with pytest.raises(PatternRefused, match="write the names of the modules"):
-        resolved("alpha_pattern", {"(a+)+$": 3}, SITES)
-    assert resolved("alpha_pattern", {r"^bert\.encoder\.layer\.0\.output\.dense": 3}, SITES) == {
-        "encoder.layer.0.output.dense": 3
-    }
+        resolve_pattern("alpha_pattern", {"(a+)+$": 3}, SITES)
+    assert resolve_pattern(
+        "alpha_pattern", {r"^bert\.encoder\.layer\.0\.output\.dense": 3}, SITES
+    ) == {"encoder.layer.0.output.dense": 3}

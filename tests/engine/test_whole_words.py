@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.heads.whole_words import joined, whole_words, word_spans
+from engine.heads.whole_words import join_words, whole_words, word_spans
 from engine.text.tokenizer import Tokenizer
 from tests.engine.texts import (
     accentless_tokenizer,
@@ -139,11 +139,11 @@ def test_every_token_is_in_the_words_it_reads_and_no_word_overlaps_another(
 
 
 def test_given_words_are_joined_as_their_script_is_written() -> None:
-    assert joined(["Mara", "lives", "in", "Korso", "."]) == "Mara lives in Korso ."
-    assert joined(["我", "在", "北京", "。", "Mara", "来"]) == "我在北京。 Mara 来"
-    assert joined(["ไป", "กรุงเทพ"]) == "ไปกรุงเทพ"
-    assert joined(["मारा", "कोर्सो"]) == "मारा कोर्सो"
+    assert join_words(["Mara", "lives", "in", "Korso", "."]) == "Mara lives in Korso ."
+    assert join_words(["我", "在", "北京", "。", "Mara", "来"]) == "我在北京。 Mara 来"
+    assert join_words(["ไป", "กรุงเทพ"]) == "ไปกรุงเทพ"
+    assert join_words(["मारा", "कोर्सो"]) == "मारा कोर्सो"
 
 
 def test_a_given_word_that_begins_with_a_mark_stays_a_word() -> None:
-    assert words(joined(["ก", "\u0e34", "ข"])) == ["ก", "\u0e34", "ข"]
+    assert words(join_words(["ก", "\u0e34", "ข"])) == ["ก", "\u0e34", "ข"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.atomic_files import whole_directory, write_whole
+from engine.atomic_files import atomic_directory, write_atomic
 from server.data_directory import Data
 from tests.server.build import http_client, publish, registry_of, running
 from tests.server.test_jobs import rows, upload
@@ -64,8 +64,8 @@ def test_what_an_earlier_release_left_readable_is_closed_at_opening(tmp_path: Pa
 
 def test_checkpoints_are_private_file_by_file(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    with whole_directory(tmp_path / "1") as part:
+    with atomic_directory(tmp_path / "1") as part:
         (part / "slot").write_bytes(b"weights")
-    write_whole(tmp_path / "state.json", b"{}")
-    write_whole(tmp_path / "state.json", b"[]")
+    write_atomic(tmp_path / "state.json", b"{}")
+    write_atomic(tmp_path / "state.json", b"[]")
     assert modes(tmp_path) == {}

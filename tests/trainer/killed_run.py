@@ -66,7 +66,7 @@ def main(directory: str, base: str, when: str) -> None:
 
         masters.Masters.write = half  # type: ignore[method-assign]
     if when == "before it counts":
-        run_checkpoints.write_whole = nth(9, run_checkpoints.write_whole)
+        run_checkpoints.write_atomic = nth(9, run_checkpoints.write_atomic)
     trainer_env = TrainerEnv(
         directory=Path(directory), port=Dying(config, kind, number), checkpoint_s=0.0,
         pace_clock=lambda: 0.0,

@@ -90,7 +90,7 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("trainer.training.run_checkpoints.write_whole", full)
+        patched.setattr("trainer.training.run_checkpoints.write_atomic", full)
         with pytest.raises(CheckpointFailed, match="No space left"):
             run.write(*slot, LoopState(), ended=False)
     assert (kept := run.last()) is not None

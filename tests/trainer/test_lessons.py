@@ -197,8 +197,8 @@ def test_only_the_answer_of_a_conversation_is_learned(info: EngineInfo) -> None:
     tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
     prompter = Prompter(info, tokenizer)
     turns = Conversation(messages=({"role": "user", "content": "hi"},))
-    lesson = prompter.lesson(turns, "ho", {"format": "auto"})
-    assert tokenizer.text(lesson.asked) == "user: hi\nassistant: "
+    lesson = prompter.encode_example(turns, "ho", {"format": "auto"})
+    assert tokenizer.text(lesson.prompt) == "user: hi\nassistant: "
     learned = [token for token in lesson.target if token != -100]
     # the line break behind it separates messages, and ends none
     assert tokenizer.text(learned) == "ho"
@@ -209,16 +209,16 @@ def test_only_the_answer_of_a_conversation_is_learned(info: EngineInfo) -> None:
 
 def test_a_lesson_that_is_too_long_keeps_the_end_of_its_prompt(info: EngineInfo) -> None:
     prompter = Prompter(info, Tokenizer(info.tokenizer_json, info.max_tokens))
-    lesson = prompter.lesson("x" * 50, "answer", {"format": "plain"})
+    lesson = prompter.encode_example("x" * 50, "answer", {"format": "plain"})
     cut = lesson.within(20)
     assert len(cut.ids) == len(cut.target) == 20
-    assert cut.answer == lesson.answer
-    assert cut.asked == lesson.asked[-len(cut.asked) :]
+    assert cut.completion == lesson.completion
+    assert cut.prompt == lesson.prompt[-len(cut.prompt) :]
     assert lesson.within(200) is lesson
 
 
 def test_an_answer_beside_its_prompt_is_cut_to_one_row() -> None:
-    lesson = PromptCompletion(asked=[5, 6, 7], answer=list(range(30)), beside=True)
+    lesson = PromptCompletion(prompt=[5, 6, 7], completion=list(range(30)), is_seq2seq=True)
     cut = lesson.within(20)
     assert cut is not lesson
     assert (cut.ids, cut.target) == ([5, 6, 7], list(range(20)))

@@ -124,11 +124,11 @@ def _written_wrong(
     except BadRow as error:
         return _bad(example, f"{error}.")
     for lesson in lessons:
-        if not lesson.asked:
+        if not lesson.prompt:
             return _bad(example, "nothing of it is left once the base's tokenizer has read it.")
-        if not prompter.text(lesson.answer).strip():
+        if not prompter.text(lesson.completion).strip():
             return _bad(example, "the base's tokenizer has no tokens for what is to be written.")
-        found = _unembedded(example, [*lesson.asked, *lesson.answer], info, tokenizer)
+        found = _unembedded(example, [*lesson.prompt, *lesson.completion], info, tokenizer)
         if found is not None:
             return found
     return _rewritten(example, lessons[-1], prompter)
@@ -138,7 +138,7 @@ def _rewritten(example: Example, lesson: PromptCompletion, prompter: Prompter) -
     """What will be written, where it is not what the row says."""
     if example.turns and set(example.turns[-1].answer) & {"tool_calls", "reasoning_content"}:
         return None  # the template's own words for them
-    text = prompter.text(lesson.answer)
+    text = prompter.text(lesson.completion)
     return None if text.strip() == str(example.label).strip() else text
 
 

@@ -49,10 +49,10 @@ def _encoded(
     last = lessons[-1]
     return EncodedRow(
         pieces=tuple(Piece(ids=each.ids, type_ids=None, target=each.target) for each in fitting),
-        example=replace(example, label=prompter.text(last.answer)),
+        example=replace(example, label=prompter.text(last.completion)),
         truncated=any(a is not b for a, b in zip(fitting, lessons, strict=True)),
-        asked=tuple(fitting[-1].asked),
-        answer_tokens=len(last.answer),
+        asked=tuple(fitting[-1].prompt),
+        answer_tokens=len(last.completion),
     )
 
 
@@ -61,5 +61,5 @@ def prompt_completions(
 ) -> list[PromptCompletion]:
     """Of each answer that is learned one. Raises the engine's BadRow."""
     if not example.turns:
-        return [prompter.lesson(example.text, str(example.label), head)]
-    return [prompter.lesson(turn.asked, turn.answer, head) for turn in example.turns]
+        return [prompter.encode_example(example.text, str(example.label), head)]
+    return [prompter.encode_example(turn.asked, turn.answer, head) for turn in example.turns]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.heads import tag_scheme
 from engine.heads.tag import TagHead
-from engine.heads.whole_words import joined, word_spans
+from engine.heads.whole_words import join_words, word_spans
 from engine.port import IGNORED
 from trainer.errors import BadLine, OneClass
 from trainer.heads.head_data import Logits, PlainData
@@ -89,7 +89,7 @@ class TagData(PlainData):
 
 def _example(given: Sequence[str], tags: Sequence[str], record: Record) -> Example:
     """Given words as serving will read them: one may be several words of the text."""
-    text, end = joined(given), 0
+    text, end = join_words(given), 0
     spans = word_spans(text)
     starts = [start for start, _ in spans]
     label: list[str] = []

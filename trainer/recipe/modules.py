@@ -5,7 +5,7 @@ beyond that it adapts linears by name.
 from __future__ import annotations
 
 from engine.errors import BadAdapter
-from engine.families.module_names import resolved, targeted
+from engine.families.module_names import is_targeted, resolve_pattern
 from engine.port import EngineInfo
 from trainer.errors import BadSetting
 from trainer.settings.settings import TrainingSettings
@@ -18,7 +18,7 @@ def check_modules(settings: TrainingSettings, info: EngineInfo) -> None:
     _check_targets(settings, adapted, info)
     for name in ("rank_pattern", "alpha_pattern"):
         try:
-            resolved(name, getattr(settings, name), adapted)
+            resolve_pattern(name, getattr(settings, name), adapted)
         except BadAdapter as error:
             raise BadSetting(f"{error}; layers and targets choose them.", name=name) from None
     _check_feedforward(settings, adapted)
@@ -52,18 +52,18 @@ def _adapted(settings: TrainingSettings, info: EngineInfo) -> list[str]:
     if layers is None or isinstance(layers, int):
         layers = tuple(range(info.num_layers - (layers or info.num_layers), info.num_layers))
     sites = [site.name for site in info.sites if site.layer in layers]
-    return [name for name in sites if targeted(name, settings.targets)]
+    return [name for name in sites if is_targeted(name, settings.targets)]
 
 
 def _check_targets(settings: TrainingSettings, adapted: list[str], info: EngineInfo) -> None:
     """Each of them: one that is left out would be missed by nobody but its owner."""
     for target in settings.targets or ():
-        if not any(targeted(site.name, [target]) for site in info.sites):
+        if not any(is_targeted(site.name, [target]) for site in info.sites):
             raise BadSetting(
                 f"targets names {target!r}, no linear of the base; one is {info.sites[0].name}.",
                 name="targets",
             )
-        if not any(targeted(name, [target]) for name in adapted):
+        if not any(is_targeted(name, [target]) for name in adapted):
             raise BadSetting(
                 f"targets names {target!r}, which is in none of the layers that are adapted; "
                 f"layers is {settings.layers or usual_layers(info)}.",
@@ -79,7 +79,7 @@ def _check_feedforward(settings: TrainingSettings, adapted: list[str]) -> None:
             name="feedforward",
         )
     for name in settings.feedforward or ():
-        if not any(targeted(site, [name]) for site in adapted):
+        if not any(is_targeted(site, [name]) for site in adapted):
             raise BadSetting(
                 f"feedforward names {name!r}, which is no adapted module of this base, such as "
                 f"{adapted[0]}; layers and targets choose them.",

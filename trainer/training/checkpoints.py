@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from adapters_registry.storage import private
-from engine.atomic_files import remove, unfinished
+from engine.atomic_files import is_unfinished, remove
 from trainer.errors import LeaseLost
 from trainer.jobs.values import Claim
 from trainer.storage_errors import storing
@@ -32,7 +32,7 @@ class JobCheckpoints:
 
     def sweep(self) -> None:
         for path in self._folder.iterdir():
-            if unfinished(path):
+            if is_unfinished(path):
                 remove(path)
             elif path.is_dir():
                 RunCheckpoints(path).sweep()

@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.atomic_files import remove, unfinished, write_whole
+from engine.atomic_files import is_unfinished, remove, write_atomic
 from engine.errors import BadCheckpoint, CheckpointFailed
 from engine.port import Checkpoint, Checkpointed
 from trainer.engine_client import EngineSession
@@ -61,7 +61,7 @@ class RunCheckpoints:
             written = session.call(step, Checkpointed)
             content = {"directory": name, "ended": ended, "loop": state.to_json()}
             # from here on this is the checkpoint: the engine's part is whole already
-            write_whole(self._folder / _STATE, json.dumps(content).encode())
+            write_atomic(self._folder / _STATE, json.dumps(content).encode())
         except OSError as error:
             raise CheckpointFailed(f"the checkpoint could not be written: {error}") from error
         for directory in before:
@@ -75,7 +75,7 @@ class RunCheckpoints:
     def sweep(self) -> None:
         """Remove what a writer that died left."""
         for path in self._folder.iterdir():
-            if unfinished(path):
+            if is_unfinished(path):
                 remove(path)
 
     def _directories(self) -> list[Path]:

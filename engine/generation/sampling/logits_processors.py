@@ -34,7 +34,9 @@ def _add_biases(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:
 def _penalise(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:
     """CTRL's for all that was seen; OpenAI's for what was written."""
     seen: list[tuple[int, TokenCounts]] = [
-        (row, s.seen) for row, s in enumerate(samplers) if s.seen is not None and len(s.seen.ids)
+        (row, counts)
+        for row, sampler in enumerate(samplers)
+        if (counts := sampler.token_counts) is not None and len(counts.ids)
     ]
     if not seen:
         return

@@ -68,12 +68,12 @@ class RowSampler:
         self.biases = np.fromiter(sampling.logit_bias.values(), dtype=np.float32)
         #: of all biased words; -1 without any
         self.highest = max(sampling.logit_bias, default=-1)
-        self.seen = _seen(sampling, prompt_ids)
+        self.token_counts = _make_token_counts(sampling, prompt_ids)
         # A text that matches a grammar is over where the match is; nothing could follow.
         ends = () if sampling.ignore_eos and self.constraint is None else end_ids
         self._ends = frozenset((*ends, *sampling.stop_ids))
         #: its logits are read as they are
-        self.bare = not len(self.bias_ids) and self.seen is None and self.constraint is None
+        self.bare = not len(self.bias_ids) and self.token_counts is None and self.constraint is None
         #: the likeliest token is all it wants to know
         self.plain = self.bare and sampling.temperature == 0 and sampling.logprobs < 0
 
@@ -83,12 +83,12 @@ class RowSampler:
 
     def accept(self, token: int) -> bool:
         """Note a written token. True: the text is complete with it, by its grammar."""
-        if self.seen is not None:
-            self.seen.add(token)
+        if self.token_counts is not None:
+            self.token_counts.add(token)
         return self.constraint is not None and self.constraint.accept(token)
 
 
-def _seen(sampling: Sampling, prompt_ids: Sequence[int]) -> TokenCounts | None:
+def _make_token_counts(sampling: Sampling, prompt_ids: Sequence[int]) -> TokenCounts | None:
     if sampling.repetition_penalty != 1:
         return TokenCounts(prompt_ids)
     if sampling.presence_penalty != 0 or sampling.frequency_penalty != 0:

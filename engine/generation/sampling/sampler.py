@@ -39,14 +39,14 @@ def sample_tokens(
 ) -> SampledTokens:
     """`num_written` counts the tokens of each row's text so far: the place of what is chosen."""
     raw_RV = logits_RV.float()
-    beyond = _beyond(samplers, raw_RV.shape[1])
+    beyond = _find_unknown_biases(samplers, raw_RV.shape[1])
     if beyond:
         samplers = [_PLAIN if row in beyond else s for row, s in enumerate(samplers)]
     finite_R = _finite(raw_RV)
     if all(sampler.plain for sampler in samplers):
         tokens, finite = torch.stack([_likeliest(raw_RV), finite_R.long()]).tolist()
         noted: list[TokenLogprob | None] = [None] * len(tokens)
-        return _chosen(tokens, finite, finite, noted, beyond)
+        return _collect(tokens, finite, finite, noted, beyond)
     adjusted_RV = raw_RV
     if not all(sampler.bare for sampler in samplers):
         adjusted_RV = raw_RV.clone()
@@ -57,8 +57,8 @@ def sample_tokens(
     flags = torch.stack([tokens_R, finite_R.long(), open_R.long()])
     noted = logprobs(raw_RV, tokens_R, samplers)
     tokens, finite, possible = flags.tolist()
-    faults = beyond | _broken(samplers)
-    return _chosen(tokens, finite, possible, noted, faults)
+    faults = beyond | _find_grammar_faults(samplers)
+    return _collect(tokens, finite, possible, noted, faults)
 
 
 def _draw(
@@ -102,7 +102,7 @@ _CLOSED = Failure(
 )
 
 
-def _beyond(samplers: Sequence[RowSampler], num_words: int) -> dict[int, Failure]:
+def _find_unknown_biases(samplers: Sequence[RowSampler], num_words: int) -> dict[int, Failure]:
     """Rows whose bias names a word that the base does not have; indexing it would fail all."""
     return {
         row: _bad_row(f"logit_bias names token {s.highest}, and the base has {num_words} words")
@@ -111,13 +111,13 @@ def _beyond(samplers: Sequence[RowSampler], num_words: int) -> dict[int, Failure
     }
 
 
-def _broken(samplers: Sequence[RowSampler]) -> dict[int, Failure]:
+def _find_grammar_faults(samplers: Sequence[RowSampler]) -> dict[int, Failure]:
     """Rows whose grammar cannot be followed any further."""
     constraints = [(row, s.constraint) for row, s in enumerate(samplers) if s.constraint]
     return {row: _bad_row(c.fault) for row, c in constraints if c.fault}
 
 
-def _chosen(
+def _collect(
     tokens: list[int],
     finite: list[int],
     possible: list[int],

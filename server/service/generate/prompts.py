@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import BadAdapter, BadMessage, BadRow
 from engine.text.conversation import Conversation, read_conversation
-from engine.text.prompts import Asked, Prompter
+from engine.text.prompts import Prompter, PromptInput
 from engine.text.tokenizer import bare_encoding
 from server.errors import EmptyInput, InputTooLong, NotMessages, WrongInput
 from server.pools.work_pool import WorkPool
@@ -85,7 +85,7 @@ class PromptReader:
             return RowError(code=EmptyInput.code, message=str(EmptyInput()))
         return TextRow(position, asked if isinstance(asked, str) else "", bare_encoding(ids))
 
-    def _asked(self, item: object) -> Asked | RowError:
+    def _asked(self, item: object) -> PromptInput | RowError:
         """A text, or a conversation that ends with what is asked."""
         if not isinstance(item, Mapping) or "messages" not in item or set(item) - _CONVERSATION:
             given = read_input(item, "text", self._max_chars)
