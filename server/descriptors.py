@@ -25,21 +25,21 @@ class ConnectionShares:
     @classmethod
     def within(cls, descriptors: int, most: int) -> ConnectionShares:
         """`most` for HTTP and gRPC each, or less where the descriptors do not suffice."""
-        room = descriptors - max(64, descriptors // 4)
+        available = descriptors - max(64, descriptors // 4)
         return cls(
-            http=max(1, min(most, room // 2)),
-            grpc=max(1, min(most, room * 3 // 8)),
-            metrics=max(1, min(64, room // 16)),
+            http=max(1, min(most, available // 2)),
+            grpc=max(1, min(most, available * 3 // 8)),
+            metrics=max(1, min(64, available // 16)),
         )
 
 
 def raise_descriptor_limit() -> None:
     """To what the system lets this process have without asking."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    limit = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
+    if soft != resource.RLIM_INFINITY and soft < limit:
         with contextlib.suppress(OSError, ValueError):  # some containers forbid even that
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def descriptor_limit() -> int:

@@ -72,7 +72,7 @@ class Server:
         fork_server: ForkServer | None = None,
     ) -> None:
         self._settings = settings
-        self._given_port, self._given_fork_server = port, fork_server
+        self._existing_port, self._existing_fork_server = port, fork_server
         self._parts: Components | None = None
         self._grpc: grpc.aio.Server | None = None
         self._sockets: list[socket.socket] = []
@@ -152,7 +152,12 @@ class Server:
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
         self.ports = Ports(http=http_port, grpc=connections.port, metrics=metrics_port)
         self._parts = parts = await asyncio.to_thread(
-            build, settings, self._given_port, self.metrics, self.health, self._given_fork_server
+            build,
+            settings,
+            self._existing_port,
+            self.metrics,
+            self.health,
+            self._existing_fork_server,
         )
         grpc_app.serve(
             self._grpc,
@@ -231,18 +236,18 @@ def run(settings: Settings, port: EnginePort | None = None) -> None:
 
 
 async def _serve(settings: Settings, port: EnginePort | None) -> None:
-    asked = asyncio.Event()
+    stop_requested = asyncio.Event()
 
     def on_signal() -> None:
-        if asked.is_set():
+        if stop_requested.is_set():
             os._exit(1)  # the second one: whoever sent it does not want to wait
-        asked.set()
+        stop_requested.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     server = Server(settings, port)
     starting = asyncio.ensure_future(server.start())
-    stopping = asyncio.ensure_future(asked.wait())
+    stopping = asyncio.ensure_future(stop_requested.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
         # a base takes long to load, in a thread that cannot be stopped, and nothing was accepted
@@ -256,7 +261,7 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
         *(host, ports.http, host, ports.grpc, settings.metrics_host, ports.metrics),
         extra={"action": "server.ready"},
     )
-    await asked.wait()
+    await stop_requested.wait()
     _log.info("draining", extra={"action": "server.draining"})
     await server.drain()
     _log.info("stopped", extra={"action": "server.stopped"})

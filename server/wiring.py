@@ -83,21 +83,21 @@ class Components:
 
 def build(
     settings: Settings,
-    given: EnginePort | None,
+    existing_port: EnginePort | None,
     metrics: Metrics,
     health: Health,
-    given_fork_server: ForkServer | None = None,
+    existing_fork_server: ForkServer | None = None,
 ) -> Components:
     """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
     data = Data.open(settings.data_dir)
     try:
-        port = WatchedPort(given or start_engine(settings))
+        port = WatchedPort(existing_port or start_engine(settings))
     except StartFailed:
         data.close()
         raise
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     dispatch = build_dispatch(settings, port, data, metrics)
-    fork_server = given_fork_server or ForkServer(CHILD_MODULES)
+    fork_server = existing_fork_server or ForkServer(CHILD_MODULES)
     checks = SandboxedJobChecks(
         fork_server=fork_server, files=data.files, info=port.info,
         max_rows=settings.max_job_rows, limits=limits.check_limits(settings),
@@ -107,7 +107,7 @@ def build(
         port=port, residency=dispatch.residency, fork_server=fork_server,
         host_bytes=settings.host_bytes,
     )  # fmt: skip
-    pools = Pools.sized(checks=settings.max_checks)
+    pools = Pools.create(checks=settings.max_checks)
     worker = Worker(trainer)
     metrics.watch(live_of(port, dispatch, worker), gateway=settings.gateway_metrics)
     register_processes(
@@ -117,7 +117,7 @@ def build(
     return Components(
         port=port,
         probe=EngineProbe(port, tokenizer.encode("ready").ids, settings.engine_timeout_s),
-        owns_port=given is None,
+        owns_port=existing_port is None,
         data=data,
         dispatch=dispatch,
         service=_service(
@@ -126,7 +126,7 @@ def build(
         worker=worker,
         pools=pools,
         fork_server=fork_server,
-        owns_fork_server=given_fork_server is None,
+        owns_fork_server=existing_fork_server is None,
     )
 
 

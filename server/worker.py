@@ -20,43 +20,45 @@ from trainer.worker import Worker
 _log = logging.getLogger("server")
 
 
-def run(settings: Settings, given: EnginePort | None = None) -> None:
+def run(settings: Settings, existing_port: EnginePort | None = None) -> None:
     """Work until SIGTERM or SIGINT: the running job is written down and goes back to the queue, for
     the next worker to go on with. A second signal ends it at once. Raises StartFailed.
     """
     os.umask(0o077)  # what it writes is its owner's alone
-    asked = threading.Event()
-    _hear(asked)
+    stop_requested = threading.Event()
+    _stop_on_signals(stop_requested)
     data = Data.open(settings.data_dir)
     try:
-        port = given or start_engine(settings)
+        port = existing_port or start_engine(settings)
         try:
-            _work(settings, port, data, asked)
+            _work(settings, port, data, stop_requested)
         finally:
-            if given is None:
+            if existing_port is None:
                 port.close()
     finally:
         data.close()
 
 
-def _work(settings: Settings, port: EnginePort, data: Data, asked: threading.Event) -> None:
+def _work(
+    settings: Settings, port: EnginePort, data: Data, stop_requested: threading.Event
+) -> None:
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     worker = Worker(build_trainer(settings, port, data, tokenizer))
     worker.start()
     where = f"on jobs of {settings.data_dir}, over the base {port.info.base}"
     _log.info("working %s", where, extra={"action": "worker.ready"})
-    asked.wait()
+    stop_requested.wait()
     _log.info("leaving the running job", extra={"action": "worker.draining"})
     worker.stop(settings.drain_s)
     _log.info("stopped", extra={"action": "worker.stopped"})
 
 
-def _hear(asked: threading.Event) -> None:
+def _stop_on_signals(stop_requested: threading.Event) -> None:
     def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame
-        if asked.is_set():
+        if stop_requested.is_set():
             os._exit(1)  # the second one: whoever sent it does not want to wait
-        asked.set()
+        stop_requested.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)

@@ -72,6 +72,6 @@ def require(caller: Caller, role: Role) -> None:
         )
 
 
-def request_id_of(given: str | None) -> str:
+def request_id_of(header: str | None) -> str:
     """The caller's own id if it is harmless in a log, or a fresh one."""
-    return given if given and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+    return header if header and _REQUEST_ID.fullmatch(header) else secrets.token_hex(8)

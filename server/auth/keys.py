@@ -51,7 +51,7 @@ class KeyRing:
         #: none while the file cannot be read
         self._stamp: tuple[int, int, int] | None = _stamp(path)
         self._keys = {key.id: key for key in list_keys(path)}
-        self._looked_at = clock()
+        self._checked_at = clock()
         if not self._keys:
             raise BadKeyFile(f"{path} holds no key; make one with `adapterd keys create`")
 
@@ -74,9 +74,9 @@ class KeyRing:
 
     def _follow_file(self) -> None:
         now = self._clock()
-        if now - self._looked_at < RELOAD_S:
+        if now - self._checked_at < RELOAD_S:
             return
-        self._looked_at = now
+        self._checked_at = now
         try:
             stamp = _stamp(self._path)
             if stamp != self._stamp:
@@ -93,12 +93,12 @@ def create_key(path: Path, tenant: str, role: str) -> tuple[Key, str]:
     secret = secrets.token_hex(32)
     key = Key(
         id=secrets.token_hex(6),
-        tenant=_checked_tenant(tenant),
-        role=_checked_role(role),
+        tenant=_check_tenant(tenant),
+        role=_check_role(role),
         hash=_hash(secret),
         created_at=time.time(),
     )
-    with _locked(path):
+    with _lock_file(path):
         _write(path, [*(list_keys(path) if path.exists() else []), key])
     return key, f"{PREFIX}_{key.id}_{secret}"
 
@@ -113,7 +113,7 @@ def list_keys(path: Path) -> list[Key]:
 
 def revoke_key(path: Path, key_id: str) -> Key:
     """Take a key out of the file; a running server stops taking it within RELOAD_S."""
-    with _locked(path):
+    with _lock_file(path):
         keys = list_keys(path)
         revoked = next((key for key in keys if key.id == key_id), None)
         if revoked is None:
@@ -125,22 +125,22 @@ def revoke_key(path: Path, key_id: str) -> Key:
 def _parse(path: Path, number: int, line: str) -> Key:
     try:
         key = Key(**json.loads(line))
-        _checked_tenant(key.tenant)
-        _checked_role(key.role)
+        _check_tenant(key.tenant)
+        _check_role(key.role)
     except (ValueError, TypeError, AttributeError) as error:
         # the line itself stays out of the message: it may be a key pasted by mistake
         raise BadKeyFile(f"line {number} of {path} is not a key record") from error
     return key
 
 
-def _checked_tenant(tenant: str) -> str:
+def _check_tenant(tenant: str) -> str:
     try:
         return check_name(tenant, "tenant")
     except BadName as error:
         raise BadKeyFile(str(error)) from error
 
 
-def _checked_role(role: str) -> str:
+def _check_role(role: str) -> str:
     if role.upper() not in Role.__members__:
         raise BadKeyFile(
             f"the role is {role!r}; it must be one of {', '.join(r.name.lower() for r in Role)}"
@@ -163,7 +163,7 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock_file(path: Path) -> Iterator[None]:
     """From before the file is read until it is replaced, for one process and thread at a time: who
     read it earlier would write back what was revoked meanwhile.
 

@@ -23,26 +23,26 @@ class EngineProbe:
         self._step = Predict(rows=[Row(ids=list(ids), slot=0)])
         self._every_s = bound_s / 4
         self._most_silent_s = bound_s - self._every_s
-        self._asked: Future[Result] | None = None
+        self._pending: Future[Result] | None = None
         self._failure: str | None = None
 
     def look(self) -> str | None:
         """Why the engine is not to be sent calls; None where it computes."""
         self._read()
         due = self._port.idle_s >= self._every_s or self._failure is not None
-        if self._asked is None and due and self._port.is_alive:
-            self._asked = self._port.submit(self._step)
+        if self._pending is None and due and self._port.is_alive:
+            self._pending = self._port.submit(self._step)
         silent_s = self._port.silent_s
         if silent_s > self._most_silent_s:
             return f"the engine has not answered for {silent_s:.0f} s"
         return self._failure
 
     def _read(self) -> None:
-        if self._asked is None or not self._asked.done():
+        if self._pending is None or not self._pending.done():
             return
-        asked, self._asked = self._asked, None
+        future, self._pending = self._pending, None
         try:
-            result = asked.result()
+            result = future.result()
         except EngineGone:  # which is seen by its port
             self._failure = None
         except EngineError as error:

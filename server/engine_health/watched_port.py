@@ -57,13 +57,13 @@ class WatchedPort:
                 self._since = self._clock()
             self._num_waiting += 1
         future = self._port.submit(step)
-        future.add_done_callback(self._ended)
+        future.add_done_callback(self._note_result)
         return future
 
     def close(self) -> None:
         self._port.close()
 
-    def _ended(self, future: Future[Result]) -> None:
+    def _note_result(self, future: Future[Result]) -> None:
         with self._lock:
             self._num_waiting -= 1
             if not future.cancelled():  # which its caller did, not the engine

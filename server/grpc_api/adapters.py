@@ -27,21 +27,21 @@ class AdaptersApi:
         self._limits = limits
 
     async def register(self, requests: Requests, caller: Caller) -> adapters_pb2.Version:
-        received = _Received(requests, asyncio.get_running_loop(), self._limits)
-        first = await received.next()
+        stream = _UploadStream(requests, asyncio.get_running_loop(), self._limits)
+        first = await stream.next()
         if first is None or not first.HasField("metadata"):
             raise BadCall("The first message of Register must be `metadata`.")
         registration = wire.read_registration(first.metadata)
-        return wire.version(await self._service.register(caller, registration, received.files()))
+        return wire.version(await self._service.register(caller, registration, stream.files()))
 
     async def list_versions(
         self, request: adapters_pb2.ListVersionsRequest, caller: Caller
     ) -> adapters_pb2.ListVersionsResponse:
         if request.dataset_sha256:
-            found = await self._service.list_made_from(caller, request.dataset_sha256)
+            views = await self._service.list_made_from(caller, request.dataset_sha256)
         else:
-            found = await self._service.list(caller, request.task_id)
-        return adapters_pb2.ListVersionsResponse(versions=[wire.version(view) for view in found])
+            views = await self._service.list(caller, request.task_id)
+        return adapters_pb2.ListVersionsResponse(versions=[wire.version(view) for view in views])
 
     async def get_version(
         self, request: adapters_pb2.GetVersionRequest, caller: Caller
@@ -67,8 +67,8 @@ class AdaptersApi:
     async def alias_history(
         self, request: adapters_pb2.AliasHistoryRequest, caller: Caller
     ) -> adapters_pb2.AliasHistoryResponse:
-        found = await self._service.history(caller, request.task_id, request.alias or PRODUCTION)
-        return adapters_pb2.AliasHistoryResponse(events=[wire.event(view) for view in found])
+        views = await self._service.history(caller, request.task_id, request.alias or PRODUCTION)
+        return adapters_pb2.AliasHistoryResponse(events=[wire.event(view) for view in views])
 
     async def export(
         self, request: adapters_pb2.ExportRequest, caller: Caller
@@ -85,7 +85,7 @@ class AdaptersApi:
         return adapters_pb2.DeleteVersionResponse()
 
 
-class _Received:
+class _UploadStream:
     """The files of a Register stream, for the one thread that stages them."""
 
     def __init__(

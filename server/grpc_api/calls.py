@@ -24,22 +24,22 @@ class Calls:
         self._streams: Counter[str] = Counter()
 
     @contextmanager
-    def entered(self, tenant: str, *, is_stream: bool) -> Iterator[None]:
+    def track(self, tenant: str, *, is_stream: bool) -> Iterator[None]:
         """Raises TooManyCalls."""
         if self._calls.total() >= self._most:
             raise TooManyCalls(f"{self._most} calls are under way, all that this server takes.")
-        counted = [(self._calls, self._most_of_tenant, "calls")]
+        counters = [(self._calls, self._most_of_tenant, "calls")]
         if is_stream:
-            counted.append((self._streams, self._most_streams, "streams"))
-        for counter, most, what in counted:
+            counters.append((self._streams, self._most_streams, "streams"))
+        for counter, most, what in counters:
             if counter[tenant] >= most:
                 raise TooManyCalls(f"You have {most} {what} under way, all that one tenant may.")
-        for counter, _, _ in counted:
+        for counter, _, _ in counters:
             counter[tenant] += 1
         try:
             yield
         finally:
-            for counter, _, _ in counted:
+            for counter, _, _ in counters:
                 counter[tenant] -= 1
                 if not counter[tenant]:
                     del counter[tenant]  # who has none is not remembered

@@ -31,7 +31,7 @@ class GrpcConnections:
     def __init__(self, most: int, observe: Callable[[str], None]) -> None:
         #: whose connections these are, once it is known
         self.port = 0
-        self._room = max(1, most // 2)
+        self._soft_limit = max(1, most // 2)
         self._observe = observe
         self._sees_sockets = _FOLDER.is_dir()
         #: by peer, since when each connection has been here, and whether it made a call
@@ -44,7 +44,7 @@ class GrpcConnections:
 
     def peers(self) -> frozenset[str]:
         """Who is connected now."""
-        return frozenset(dict(self._found()))
+        return frozenset(dict(self._list_open()))
 
     async def watch(self) -> None:
         """Until it is cancelled; at once where the system has no such folder."""
@@ -53,32 +53,32 @@ class GrpcConnections:
             self.sweep()
 
     def sweep(self) -> None:
-        if len(_descriptors()) <= self._room and len(self._called) <= _MOST_REMEMBERED:
+        if len(_descriptors()) <= self._soft_limit and len(self._called) <= _MOST_REMEMBERED:
             self._opened.clear()
             return
-        found = dict(self._found())
+        descriptors = dict(self._list_open())
         now = time.monotonic()
-        self._opened = {peer: self._opened.get(peer, now) for peer in found}
-        self._called &= found.keys()
-        waiting = sorted(found.keys() - self._called, key=self._opened.__getitem__)
-        for peer in waiting[: max(0, len(found) - self._room)]:
-            self._end(found[peer], peer)
+        self._opened = {peer: self._opened.get(peer, now) for peer in descriptors}
+        self._called &= descriptors.keys()
+        waiting = sorted(descriptors.keys() - self._called, key=self._opened.__getitem__)
+        for peer in waiting[: max(0, len(descriptors) - self._soft_limit)]:
+            self._end(descriptors[peer], peer)
 
-    def _found(self) -> Iterator[tuple[str, int]]:
+    def _list_open(self) -> Iterator[tuple[str, int]]:
         for descriptor in _descriptors():
-            with self._looked_at(descriptor) as (peer, _):
+            with self._inspect(descriptor) as (peer, _):
                 if peer is not None:
                     yield peer, descriptor
 
     def _end(self, descriptor: int, peer: str) -> None:
         # looked at again: the number may be another connection's by now
-        with self._looked_at(descriptor) as (found, sock):
-            if found == peer and sock is not None:
+        with self._inspect(descriptor) as (current_peer, sock):
+            if current_peer == peer and sock is not None:
                 sock.shutdown(socket.SHUT_RDWR)
                 self._observe("evicted")
 
     @contextlib.contextmanager
-    def _looked_at(self, descriptor: int) -> Iterator[tuple[str | None, socket.socket | None]]:
+    def _inspect(self, descriptor: int) -> Iterator[tuple[str | None, socket.socket | None]]:
         """The peer and the socket, if it is a connection of the port."""
         peer, sock = None, None
         with contextlib.suppress(OSError):  # closed meanwhile, or no socket of that kind

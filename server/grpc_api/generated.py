@@ -1,4 +1,4 @@
-"""Texts as protobuf messages of `adapterd.v1`, whole and piece by piece. Knows no call."""
+"""Completions as protobuf messages of `adapterd.v1`, whole and in chunks. Knows no call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from server.service.values import RowError
 
 
 def text(output: Mapping[str, Any]) -> predictor_pb2.Output:
-    """An output of a task that writes, as the service gives it."""
+    """The output of a generate task, as the service returns it."""
     return predictor_pb2.Output(
         text=predictor_pb2.WrittenText(
             text=output["text"],
@@ -27,30 +27,30 @@ def text(output: Mapping[str, Any]) -> predictor_pb2.Output:
 
 
 def piece(
-    author: ResolvedModel, position: int, found: CompletionChunk
+    model: ResolvedModel, position: int, chunk: CompletionChunk
 ) -> predictor_pb2.PredictPiece:
     """`position` is that of the input among the call's inputs."""
     return predictor_pb2.PredictPiece(
-        task_id=author.name,
-        version=author.number,
-        digest=author.digest,
+        task_id=model.name,
+        version=model.number,
+        digest=model.digest,
         input=position,
-        text=found.text,
-        tokens=_tokens([render_token(token) for token in found.tokens]),
-        finish_reason=found.finish,
-        usage=predictor_pb2.Usage(**asdict(found.usage)) if found.usage else None,
-        error=error(found.error) if found.error else None,
+        text=chunk.text,
+        tokens=_tokens([render_token(token) for token in chunk.tokens]),
+        finish_reason=chunk.finish,
+        usage=predictor_pb2.Usage(**asdict(chunk.usage)) if chunk.usage else None,
+        error=error(chunk.error) if chunk.error else None,
     )
 
 
-def error(found: RowError) -> predictor_pb2.Error:
-    return predictor_pb2.Error(code=found.code, message=found.message)
+def error(row_error: RowError) -> predictor_pb2.Error:
+    return predictor_pb2.Error(code=row_error.code, message=row_error.message)
 
 
-def _tokens(shown: Sequence[Mapping[str, Any]]) -> list[predictor_pb2.WrittenToken]:
+def _tokens(rendered: Sequence[Mapping[str, Any]]) -> list[predictor_pb2.WrittenToken]:
     return [
         predictor_pb2.WrittenToken(
             token=token["token"], logprob=token["logprob"], top=_tokens(token.get("top", []))
         )
-        for token in shown
+        for token in rendered
     ]

@@ -31,7 +31,7 @@ class HealthApi:
         self._services = frozenset(("", *services))
         self._most_watches = most_watches
         self._watches: dict[str, dict[_Watch, None]] = {}
-        health.on_change.append(self._tell)
+        health.on_change.append(self._notify)
 
     async def check(
         self, request: health_pb2.HealthCheckRequest, peer: str
@@ -50,14 +50,14 @@ class HealthApi:
     ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
         """Raises TooManyCalls where another needs its place, and Draining at the end."""
         watch = self._enter(peer)
-        told = None
+        last_sent = None
         try:
             while not watch.is_evicted:
                 response = self._response(request.service)
                 if request.service not in self._services:
                     response = _Status(status=_Status.SERVICE_UNKNOWN)
-                if response.status != told:
-                    told = response.status
+                if response.status != last_sent:
+                    last_sent = response.status
                     yield response
                 if self._health.is_draining:
                     raise Draining
@@ -77,7 +77,7 @@ class HealthApi:
         watch = _Watch()
         self._watches.setdefault(peer, {})[watch] = None
         if sum(map(len, self._watches.values())) > self._most_watches:
-            most = max(self._watches, key=lambda each: len(self._watches[each]))
+            most = max(self._watches, key=lambda holder: len(self._watches[holder]))
             oldest = next(iter(self._watches[most]))
             oldest.is_evicted = True
             oldest.changed.set()
@@ -90,8 +90,8 @@ class HealthApi:
         if not watches:
             self._watches.pop(peer, None)
 
-    async def _tell(self, state: State) -> None:
-        del state  # read where it is told
+    async def _notify(self, state: State) -> None:
+        del state  # each watch reads it when it sends
         for watches in self._watches.values():
             for watch in watches:
                 watch.changed.set()

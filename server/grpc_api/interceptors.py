@@ -149,7 +149,7 @@ class AuthInterceptor(CallInterceptor):
         if self._health.is_draining:
             raise Draining
         self._connections.note_call(context.peer())
-        with self._calls.entered(caller.tenant, is_stream=method.is_stream):
+        with self._calls.track(caller.tenant, is_stream=method.is_stream):
             yield
 
     def responses(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

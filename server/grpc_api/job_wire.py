@@ -14,13 +14,15 @@ from trainer.pipeline.estimate import Estimate
 def read_job_request(
     message: jobs_pb2.CreateJobRequest | checks_pb2.CheckFileRequest,
 ) -> dict[str, Any]:
-    """Only what was said: what is left out gets the trainer's own default."""
-    said = {field.name: value for field, value in message.ListFields() if field.name != "settings"}
-    if "task_id" in said:
-        said["task"] = said.pop("task_id")
-    if "metadata" in said:
-        said["metadata"] = dict(said["metadata"])
-    return {**said, "settings": read_struct(message.settings, "settings")}
+    """Only the fields that are set; the trainer has defaults for the others."""
+    fields = {
+        field.name: value for field, value in message.ListFields() if field.name != "settings"
+    }
+    if "task_id" in fields:
+        fields["task"] = fields.pop("task_id")
+    if "metadata" in fields:
+        fields["metadata"] = dict(fields["metadata"])
+    return {**fields, "settings": read_struct(message.settings, "settings")}
 
 
 def job(view: JobView) -> jobs_pb2.Job:

@@ -52,8 +52,7 @@ class JobsApi:
     async def estimate_job(
         self, request: jobs_pb2.CreateJobRequest, caller: Caller
     ) -> jobs_pb2.Estimate:
-        found = await self._service.estimate(caller, wire.read_job_request(request))
-        return wire.estimate(found)
+        return wire.estimate(await self._service.estimate(caller, wire.read_job_request(request)))
 
     async def watch(
         self, request: jobs_pb2.WatchRequest, caller: Caller

@@ -28,7 +28,7 @@ async def read_request(method: Method, context: Context, max_bytes: int) -> Mess
         raise TooSlow(f"The call's message did not come within {STALL_S:g} s.") from None
     if raw is grpc.aio.EOF:
         raise BadCall(f"The call holds no {method.request.DESCRIPTOR.full_name}.")
-    return _parsed(method, raw, max_bytes)
+    return _parse(method, raw, max_bytes)
 
 
 async def read_requests(
@@ -36,10 +36,10 @@ async def read_requests(
 ) -> AsyncGenerator[Message, None]:
     """Every message of a stream. Raises BadCall or BodyTooLarge where one cannot be read."""
     while (raw := await context.read()) is not grpc.aio.EOF:
-        yield _parsed(method, raw, max_bytes)
+        yield _parse(method, raw, max_bytes)
 
 
-def _parsed(method: Method, raw: bytes, max_bytes: int) -> Message:
+def _parse(method: Method, raw: bytes, max_bytes: int) -> Message:
     if len(raw) > max_bytes:
         raise BodyTooLarge(f"The message has {len(raw)} bytes; at most {max_bytes} are allowed.")
     try:

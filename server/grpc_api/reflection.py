@@ -27,7 +27,7 @@ class ReflectionApi:
 
     def __init__(self, services: Iterable[str], files: Iterable[FileDescriptor]) -> None:
         pool = reflection_pool([*files, _FILE])
-        pool.AddSerializedFile(_renamed(_FILE.serialized_pb))
+        pool.AddSerializedFile(_as_newer_file(_FILE.serialized_pb))
         self._servicer: Any = reflection.aio.ReflectionServicer(services, pool)
 
     async def server_reflection_info(
@@ -38,7 +38,7 @@ class ReflectionApi:
             yield response
 
 
-def _renamed(serialized: bytes) -> bytes:
+def _as_newer_file(serialized: bytes) -> bytes:
     """The older file as the newer one, so that the newer service can be described too."""
     file = FileDescriptorProto.FromString(serialized)
     file.name, file.package = file.name.replace("v1alpha", "v1"), _NEW

@@ -50,7 +50,7 @@ def trailers_of(fault: Fault, request_id: str) -> Trailers:
 
 def _status(fault: Fault, request_id: str) -> Status:
     number: int = fault.outside.grpc.value[0]
-    details = [_packed(detail) for detail in _details(fault, request_id)]
+    details = [_pack(detail) for detail in _details(fault, request_id)]
     return Status(code=number, message=message_of(fault), details=details)
 
 
@@ -65,12 +65,12 @@ def _details(fault: Fault, request_id: str) -> Iterator[Detail]:
         violation = QuotaFailure.Violation(subject=reason, description=fault.outside.title)
         yield QuotaFailure(violations=[violation])
     if fault.outside.grpc is grpc.StatusCode.INVALID_ARGUMENT and fault.param:
-        said = message_of(fault)
-        violation = BadRequest.FieldViolation(field=fault.param, description=said)
+        description = message_of(fault)
+        violation = BadRequest.FieldViolation(field=fault.param, description=description)
         yield BadRequest(field_violations=[violation])
 
 
-def _packed(message: Detail) -> AnyMessage:
+def _pack(message: Detail) -> AnyMessage:
     packed = AnyMessage()
     packed.Pack(message)
     return packed

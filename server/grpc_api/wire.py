@@ -44,8 +44,8 @@ def _read_input(message: predictor_pb2.Input) -> object:
     if message.HasField("pair"):
         return {"text": message.pair.text, "text_pair": message.pair.text_pair}
     if message.HasField("question_context"):
-        asked = message.question_context
-        return {"question": asked.question, "context": asked.context}
+        parts = message.question_context
+        return {"question": parts.question, "context": parts.context}
     if message.HasField("messages"):
         turns = message.messages.messages
         return {"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
@@ -109,8 +109,8 @@ def _result(
     ref: str, result: Prediction | TaskFailure, *, floats: bool
 ) -> predictor_pb2.TaskResult:
     if isinstance(result, Prediction):
-        found = prediction(result, floats=floats)
-        return predictor_pb2.TaskResult(task_id=ref, prediction=found)
+        response = prediction(result, floats=floats)
+        return predictor_pb2.TaskResult(task_id=ref, prediction=response)
     fault = fault_of(result.error)
     error = predictor_pb2.Error(code=fault.code, message=fault.message)
     return predictor_pb2.TaskResult(task_id=ref, error=error)
@@ -243,6 +243,6 @@ def struct(values: Mapping[str, Any]) -> Struct:
 
 
 def timestamp(seconds: float) -> Timestamp:
-    found = Timestamp()
-    found.FromMicroseconds(round(seconds * 1e6))  # a double of today holds no finer time
-    return found
+    message = Timestamp()
+    message.FromMicroseconds(round(seconds * 1e6))  # a double of today holds no finer time
+    return message

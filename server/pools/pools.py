@@ -29,7 +29,7 @@ class Pools:
     checks: WorkPool
 
     @classmethod
-    def sized(cls, *, checks: int) -> Pools:
+    def create(cls, *, checks: int) -> Pools:
         """`checks` children at a time."""
         return cls(
             lookups=WorkPool("look-ups", places=8, share=6, max_waiting=1000),
@@ -43,5 +43,5 @@ class Pools:
         )
 
     def close(self) -> None:
-        for each in fields(self):
-            getattr(self, each.name).close()
+        for field in fields(self):
+            getattr(self, field.name).close()

@@ -78,14 +78,14 @@ class WorkPool:
         except RuntimeError:  # closed
             self._leave(tenant)
             raise
-        running.add_done_callback(lambda done: self._ended(tenant, started, done))
+        running.add_done_callback(lambda done: self._on_done(tenant, started, done))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             gone.set()
             raise
 
-    def _ended(self, tenant: str, started: float, done: asyncio.Future[T]) -> None:
+    def _on_done(self, tenant: str, started: float, done: asyncio.Future[T]) -> None:
         took = time.monotonic() - started
         self._seconds = _MEMORY * self._seconds + (1 - _MEMORY) * took
         if not done.cancelled():
@@ -100,7 +100,7 @@ class WorkPool:
         if line is None:
             line = self._lines[tenant] = deque()
         elif len(line) >= self._max_waiting:
-            raise self._overloaded(len(line))
+            raise self._make_overloaded(len(line))
         await self._wait(tenant, line)
 
     async def _wait(self, tenant: str, line: _Line) -> None:
@@ -116,23 +116,23 @@ class WorkPool:
                 line.remove(turn)
                 self._drop_empty(tenant)
             if isinstance(error, TimeoutError):
-                raise self._overloaded(len(line)) from None
+                raise self._make_overloaded(len(line)) from None
             raise
 
     def _leave(self, tenant: str) -> None:
         self._running[tenant] -= 1
         if not self._running[tenant]:
             del self._running[tenant]
-        while self.num_running < self._places and (following := self._following()) is not None:
-            line = self._lines[following]
+        while self.num_running < self._places and (next_tenant := self._next_tenant()) is not None:
+            line = self._lines[next_tenant]
             turn = line.popleft()
-            self._lines.move_to_end(following)
-            self._drop_empty(following)
+            self._lines.move_to_end(next_tenant)
+            self._drop_empty(next_tenant)
             if not turn.done():
-                self._running[following] += 1
+                self._running[next_tenant] += 1
                 turn.set_result(None)
 
-    def _following(self) -> str | None:
+    def _next_tenant(self) -> str | None:
         return next((tenant for tenant in self._lines if self._may_run(tenant)), None)
 
     def _may_run(self, tenant: str) -> bool:
@@ -142,7 +142,7 @@ class WorkPool:
         if not self._lines.get(tenant, True):
             del self._lines[tenant]
 
-    def _overloaded(self, num_waiting: int) -> Overloaded:
+    def _make_overloaded(self, num_waiting: int) -> Overloaded:
         return Overloaded(
             f"{self._share} calls of this kind ({self._name}) run for you and {num_waiting} wait; "
             "try again later.",

@@ -88,14 +88,14 @@ def read_answers(
 ) -> None:
     """Fill in what each row answers; a row may have been several of the engine's."""
     results = iter([result for answer in answers for result in answer.rows])
-    wanted = AnswerOptions(
+    options = AnswerOptions(
         raw_scores=parameters.raw_scores,
         normalize=parameters.normalize,
         dimensions=parameters.dimensions,
     )
     for row in rows:
         pieces = list(islice(results, max(1, len(row.encoding.windows))))
-        outputs[row.position] = _answer_of(kind, head, row, pieces, wanted)
+        outputs[row.position] = _answer_of(kind, head, row, pieces, options)
 
 
 def _answer_of(
@@ -103,7 +103,7 @@ def _answer_of(
     head: Mapping[str, Any],
     row: TextRow,
     pieces: Sequence[Array | Failure | SequenceOutput],
-    wanted: AnswerOptions,
+    options: AnswerOptions,
 ) -> dict[str, Any] | RowError:
     failed = next((piece for piece in pieces if isinstance(piece, Failure)), None)
     if failed is not None:
@@ -111,7 +111,7 @@ def _answer_of(
     parts = [piece.numpy() for piece in pieces if isinstance(piece, Array)]
     try:
         logits = kind.merge_logits(parts, [row.encoding])
-        return kind.decode(logits, dict(head), row.encoding, row.text, wanted)
+        return kind.decode(logits, dict(head), row.encoding, row.text, options)
     except EngineError as error:
         return RowError(code=error.code, message=str(error))
 

@@ -21,7 +21,7 @@ BASE = "base"
 
 
 class ModelResolver:
-    """Over the registry and what the engine says of its base."""
+    """Over the registry and kind the engine says of its base."""
 
     def __init__(self, resolve: Callable[[str, str], Version], info: EngineInfo) -> None:
         self._resolve, self._info = resolve, info
@@ -33,21 +33,21 @@ class ModelResolver:
         except (BadName, NotFound):
             if not self.names_base(ref):
                 raise
-            return self._writing(ref) if self._writes else self._embedding(ref)
+            return self._generating_base(ref) if self._base_generates else self._embedding_base(ref)
 
     def resolve_generator(self, tenant: str, ref: str) -> ResolvedModel:
-        """Raises BadCall for what writes no text."""
+        """Raises BadCall for kind writes no text."""
         model = self.resolve(tenant, ref)
         if not model.generates:
-            what = model.kind if model.version else "an encoder"
-            raise BadCall(f"{ref} is {what}; it writes no text.")
+            kind = model.kind if model.version else "an encoder"
+            raise BadCall(f"{ref} is {kind}; it writes no text.")
         return model
 
     def resolve_embedder(self, tenant: str, ref: str) -> ResolvedModel:
-        """Raises BadCall for what makes no embeddings."""
+        """Raises BadCall for kind makes no embeddings."""
         model = self.resolve(tenant, ref)
         if model.version is None:
-            return self._embedding(ref)
+            return self._embedding_base(ref)
         if model.kind != EmbedHead.name:
             raise BadCall(f"{ref} is {model.kind}; it makes no embeddings.")
         return model
@@ -60,13 +60,13 @@ class ModelResolver:
         return ref in (self._info.base, BASE)
 
     @property
-    def _writes(self) -> bool:
+    def _base_generates(self) -> bool:
         return GenerationHead.name in self._info.poolings
 
-    def _writing(self, name: str) -> ResolvedModel:
-        return ResolvedModel.writing_base(self._info, name)
+    def _generating_base(self, name: str) -> ResolvedModel:
+        return ResolvedModel.generating_base(self._info, name)
 
-    def _embedding(self, name: str) -> ResolvedModel:
+    def _embedding_base(self, name: str) -> ResolvedModel:
         if problem := self._info.embedding.problem:
             raise BadCall(f"The base {self._info.base} makes no embeddings by itself: {problem}.")
         return ResolvedModel.embedding_base(self._info, name)

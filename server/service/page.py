@@ -23,13 +23,13 @@ class Page(Generic[Item]):
     has_more: bool
 
 
-def checked_limit(limit: int, most: int = MAX_LIMIT) -> int:
+def check_limit(limit: int, most: int = MAX_LIMIT) -> int:
     """0 asks for the default."""
     if not 0 <= limit <= most:
         raise BadCall(f"limit is {limit}; it must be between 1 and {most}.")
     return limit or DEFAULT_LIMIT
 
 
-def page_of(found: Sequence[Item], limit: int, show: Callable[[Item], Shown]) -> Page[Shown]:
-    """`found` holds one more than `limit` if there are more."""
-    return Page(items=[show(item) for item in found[:limit]], has_more=len(found) > limit)
+def page_of(items: Sequence[Item], limit: int, show: Callable[[Item], Shown]) -> Page[Shown]:
+    """`items` holds one more than `limit` if there are more."""
+    return Page(items=[show(item) for item in items[:limit]], has_more=len(items) > limit)

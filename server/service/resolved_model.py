@@ -36,7 +36,7 @@ class ResolvedModel:
         )
 
     @classmethod
-    def writing_base(cls, info: EngineInfo, name: str) -> ResolvedModel:
+    def generating_base(cls, info: EngineInfo, name: str) -> ResolvedModel:
         """It writes as much as it can read, or half of what all texts together may hold: the other
         half is for the prompt, and a call that names no length is not refused for want of memory.
         """

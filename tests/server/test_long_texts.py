@@ -17,7 +17,7 @@ from server.service.resolved_model import ResolvedModel
 from server.service.values import Parameters
 from tests.server.build import until
 
-AUTHOR = ResolvedModel(
+MODEL = ResolvedModel(
     name="mood", digest="d", head=ClassifyHead().check({"kind": "classify", "labels": ["a", "b"]})
 )
 
@@ -30,7 +30,7 @@ async def test_a_long_text_gets_its_turn_beside_a_call_of_megabytes() -> None:
     cut, done = Parameters(truncate=True), list[str]()
 
     async def read(tenant: str, texts: list[str]) -> None:
-        rows = await reader.read(texts, cut, [None] * len(texts), AUTHOR, tenant)
+        rows = await reader.read(texts, cut, [None] * len(texts), MODEL, tenant)
         assert [row.encoding.num_tokens for row in rows] == [info.max_tokens] * len(texts)
         done.append(tenant)
 
@@ -48,7 +48,7 @@ async def test_a_caller_who_is_gone_has_no_more_tokenised() -> None:
     reader = InputReader(Tokenizer(info.tokenizer_json, info.max_tokens), 100_000, pool)
     texts = ["some words " * 3000] * 200
     reading = asyncio.ensure_future(
-        reader.read(texts, Parameters(truncate=True), [None] * len(texts), AUTHOR, "acme")
+        reader.read(texts, Parameters(truncate=True), [None] * len(texts), MODEL, "acme")
     )
     await asyncio.sleep(0.05)
     reading.cancel()

@@ -48,14 +48,14 @@ class PromptReader:
         self, inputs: Sequence[object], head: Mapping[str, Any], outputs: Outputs, tenant: str
     ) -> list[TextRow]:
         """The rows to compute. `outputs` receives the errors of the others."""
-        found: list[TextRow | RowError] = []
+        rows: list[TextRow | RowError] = []
         for start in range(0, len(inputs), _PART):
             # between parts others get their turn, and a caller who is gone is seen
-            found += await self._pool.run(tenant, self._read_some, inputs, start, head)
-        for position, row in enumerate(found):
+            rows += await self._pool.run(tenant, self._read_some, inputs, start, head)
+        for position, row in enumerate(rows):
             if isinstance(row, RowError):
                 outputs[position] = row
-        return [row for row in found if not isinstance(row, RowError)]
+        return [row for row in rows if not isinstance(row, RowError)]
 
     def _read_some(
         self, inputs: Sequence[object], start: int, head: Mapping[str, Any]
@@ -64,14 +64,14 @@ class PromptReader:
         return [self._read(position, item, head) for position, item in enumerate(some, start)]
 
     def _read(self, position: int, item: object, head: Mapping[str, Any]) -> TextRow | RowError:
-        asked = item if isinstance(item, TokenIds) else self._asked(item)
-        if isinstance(asked, RowError):
-            return asked
+        prompt = item if isinstance(item, TokenIds) else self._prompt_of(item)
+        if isinstance(prompt, RowError):
+            return prompt
         try:
             ids = (
-                asked.known(self._prompter.knows)
-                if isinstance(asked, TokenIds)
-                else self._prompter.tokens(asked, head)
+                prompt.check(self._prompter.knows)
+                if isinstance(prompt, TokenIds)
+                else self._prompter.tokens(prompt, head)
             )
         except BadRow as error:
             return RowError(code=error.code, message=str(error))
@@ -83,34 +83,34 @@ class PromptReader:
             )
         if not ids:
             return RowError(code=EmptyInput.code, message=str(EmptyInput()))
-        return TextRow(position, asked if isinstance(asked, str) else "", bare_encoding(ids))
+        return TextRow(position, prompt if isinstance(prompt, str) else "", bare_encoding(ids))
 
-    def _asked(self, item: object) -> PromptInput | RowError:
+    def _prompt_of(self, item: object) -> PromptInput | RowError:
         """A text, or a conversation that ends with what is asked."""
         if not isinstance(item, Mapping) or "messages" not in item or set(item) - _CONVERSATION:
-            given = read_input(item, "text", self._max_chars)
-            if isinstance(given, RowError) and given.code == WrongInput.code:
+            text_input = read_input(item, "text", self._max_chars)
+            if isinstance(text_input, RowError) and text_input.code == WrongInput.code:
                 return RowError(code=NotMessages.code, message=str(NotMessages()))
-            return given if isinstance(given, RowError) else given.first
+            return text_input if isinstance(text_input, RowError) else text_input.first
         try:
-            asked = read_conversation(
+            conversation = read_conversation(
                 item["messages"], item.get("tools"), item.get("chat_template_kwargs")
             )
         except BadMessage as error:
             return RowError(code=NotMessages.code, message=f"{error}.")
-        return self._refused(asked) or asked
+        return self._check(conversation) or conversation
 
-    def _refused(self, asked: Conversation) -> RowError | None:
+    def _check(self, conversation: Conversation) -> RowError | None:
         """What is too long to be rendered and counted, or is no text."""
-        beside = len(json.dumps([asked.tools, asked.template_kwargs]))
-        if len(asked.messages) > self._max_tokens or beside > self._max_chars:
+        beside = len(json.dumps([conversation.tools, conversation.template_kwargs]))
+        if len(conversation.messages) > self._max_tokens or beside > self._max_chars:
             return RowError(
                 code=InputTooLong.code,
-                message=f"The conversation has {len(asked.messages)} messages, and {beside} "
+                message=f"The conversation has {len(conversation.messages)} messages, and {beside} "
                 f"characters of tools; this model's maximum context length is "
                 f"{self._max_tokens} tokens.",
             )
-        for message in asked.messages:
+        for message in conversation.messages:
             if message["content"] or message.keys() == {"role", "content"}:
                 read = read_input(message["content"], "text", self._max_chars)
                 if isinstance(read, RowError):

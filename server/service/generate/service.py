@@ -93,7 +93,7 @@ class GenerateService:
 
     def decode_prompt(self, prompt: TokenIds) -> str:
         """Raises BadRow for a token that the vocabulary lacks."""
-        return self._tokenizer.text(prompt.known(self._tokenizer.knows))
+        return self._tokenizer.text(prompt.check(self._tokenizer.knows))
 
     async def _start(
         self,

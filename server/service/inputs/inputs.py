@@ -28,7 +28,7 @@ SHAPES = {
 _PAIR, _QUESTION = ("text", "text_pair"), ("question", "context")
 
 
-class Given(NamedTuple):
+class TextInput(NamedTuple):
     """One input as it came: which of `SHAPES` it is, and its one or two texts."""
 
     shape: str
@@ -50,7 +50,7 @@ class TokenIds:
 
     ids: Sequence[int]
 
-    def known(self, knows: Callable[[int], bool]) -> list[int]:
+    def check(self, knows: Callable[[int], bool]) -> list[int]:
         """The tokens. Raises BadRow for one that the vocabulary lacks."""
         for token in self.ids:
             if not 0 <= token < 2**32 or not knows(token):
@@ -58,32 +58,32 @@ class TokenIds:
         return list(self.ids)
 
 
-def read_input(item: object, wanted: str, max_chars: int) -> Given | RowError:
-    """`item` is whatever came: a string, or a mapping with the fields of its shape; `wanted` is the
+def read_input(item: object, shape: str, max_chars: int) -> TextInput | RowError:
+    """`item` is whatever came: a string, or a mapping with the fields of its shape; `shape` is the
     shape that the task takes.
     """
     try:
-        given = _checked(item, max_chars)
-        if given.shape != wanted:
+        text_input = _parse(item, max_chars)
+        if text_input.shape != shape:
             raise WrongInput(
-                f"The task takes {SHAPES[wanted]}; the input is {SHAPES[given.shape]}."
+                f"The task takes {SHAPES[shape]}; the input is {SHAPES[text_input.shape]}."
             )
     except BadInput as error:
         return RowError(code=error.code, message=str(error))
-    return given
+    return text_input
 
 
-def _checked(item: object, max_chars: int) -> Given:
+def _parse(item: object, max_chars: int) -> TextInput:
     if isinstance(item, str):
-        return Given("text", _text(item, max_chars))
+        return TextInput("text", _text(item, max_chars))
     if isinstance(item, Mapping):
         names = {name for name, value in item.items() if value is not None}
         if names == {"text"}:
-            return Given("text", _text(item["text"], max_chars))
+            return TextInput("text", _text(item["text"], max_chars))
         for shape, fields in (("pair", _PAIR), ("question", _QUESTION)):
             if names == set(fields):
                 first, second = (_text(item[name], max_chars) for name in fields)
-                return Given(shape, first, second)
+                return TextInput(shape, first, second)
     raise NotText
 
 

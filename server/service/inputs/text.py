@@ -20,12 +20,12 @@ def check_text(value: Any, param: str) -> None:
                 f"{param} holds a NUL or half of a surrogate pair, which is not text.", param=param
             )
     elif isinstance(value, Mapping):
-        for name, each in value.items():
+        for name, item in value.items():
             check_text(name, param)
-            check_text(each, f"{param}.{name[:64]}")
+            check_text(item, f"{param}.{name[:64]}")
     elif isinstance(value, list | tuple):
-        for each in value:
-            check_text(each, param)
+        for item in value:
+            check_text(item, param)
 
 
 def is_text(value: str) -> bool:

@@ -12,7 +12,7 @@ from engine.text.tokenizer import Encoding, Tokenizer, bare_encoding
 from engine.text.windows import Windows
 from server.errors import InputTooLong
 from server.pools.work_pool import WorkPool
-from server.service.inputs.inputs import Given, TokenIds, read_input
+from server.service.inputs.inputs import TextInput, TokenIds, read_input
 from server.service.resolved_model import ResolvedModel
 from server.service.values import Parameters, RowError
 
@@ -51,37 +51,37 @@ class InputReader:
         inputs: Sequence[object],
         parameters: Parameters,
         outputs: Outputs,
-        author: ResolvedModel,
+        model: ResolvedModel,
         tenant: str,
     ) -> list[TextRow]:
         """The rows to compute. `outputs` receives the errors of the others."""
-        head = dict(author.head)
-        given = self._given(inputs, outputs, input_of(head))
-        if (prompt := prompt_of(author, parameters)) is not None:
-            given = {i: each._replace(first=prompt + each.first) for i, each in given.items()}
+        head = dict(model.head)
+        texts = self._read_texts(inputs, outputs, input_of(head))
+        if (prompt := prompt_of(model, parameters)) is not None:
+            texts = {i: text._replace(first=prompt + text.first) for i, text in texts.items()}
         windows = windows_of(head)
         limit = min(
-            author.max_tokens or self._tokenizer.max_tokens, parameters.cut_to or sys.maxsize
+            model.max_tokens or self._tokenizer.max_tokens, parameters.cut_to or sys.maxsize
         )
-        if sum(each.num_chars for each in given.values()) <= _INLINE_CHARS:
-            encodings = [self._encode(each, limit, windows) for each in given.values()]
+        if sum(text.num_chars for text in texts.values()) <= _INLINE_CHARS:
+            encodings = [self._encode(text, limit, windows) for text in texts.values()]
         else:
-            encodings = await self._encode_many(list(given.values()), limit, windows, tenant)
+            encodings = await self._encode_many(list(texts.values()), limit, windows, tenant)
         rows = []
-        for (position, each), encoding in zip(given.items(), encodings, strict=True):
+        for (position, text), encoding in zip(texts.items(), encodings, strict=True):
             if encoding.truncated and not parameters.truncate:
                 outputs[position] = _too_many_tokens(limit)
             else:
-                rows.append(TextRow(position, each.second or each.first, encoding))
+                rows.append(TextRow(position, text.second or text.first, encoding))
         rows += self._ready(inputs, outputs, limit, parameters)
         return sorted(rows, key=lambda row: row.position)
 
     async def _encode_many(
-        self, given: Sequence[Given], limit: int, windows: Windows | None, tenant: str
+        self, texts: Sequence[TextInput], limit: int, windows: Windows | None, tenant: str
     ) -> list[Encoding]:
         """Part by part: between any two others get their turn, and a caller who is gone is seen."""
         encodings = []
-        for part in _parts(given):
+        for part in _parts(texts):
             encodings += await self._pool.run(
                 tenant, self._tokenizer.encode_batch, part, limit, windows
             )
@@ -96,7 +96,7 @@ class InputReader:
             if not isinstance(item, TokenIds):
                 continue
             try:
-                ids = item.known(self._tokenizer.knows)
+                ids = item.check(self._tokenizer.knows)
             except BadRow as error:
                 outputs[position] = RowError(code=error.code, message=str(error))
                 continue
@@ -106,32 +106,34 @@ class InputReader:
                 rows.append(TextRow(position, "", bare_encoding(ids[:limit])))
         return rows
 
-    def _given(self, inputs: Sequence[object], outputs: Outputs, wanted: str) -> dict[int, Given]:
-        given: dict[int, Given] = {}
+    def _read_texts(
+        self, inputs: Sequence[object], outputs: Outputs, shape: str
+    ) -> dict[int, TextInput]:
+        texts: dict[int, TextInput] = {}
         for position, item in enumerate(inputs):
             if isinstance(item, TokenIds):
                 continue
-            read = read_input(item, wanted, self._max_chars)
-            if isinstance(read, RowError):
-                outputs[position] = read
+            text = read_input(item, shape, self._max_chars)
+            if isinstance(text, RowError):
+                outputs[position] = text
             else:
-                given[position] = read
-        return given
+                texts[position] = text
+        return texts
 
-    def _encode(self, given: Given, limit: int, windows: Windows | None) -> Encoding:
-        return self._tokenizer.encode(given.first, given.second, limit, windows)
+    def _encode(self, text: TextInput, limit: int, windows: Windows | None) -> Encoding:
+        return self._tokenizer.encode(text.first, text.second, limit, windows)
 
 
-def prompt_of(author: ResolvedModel, parameters: Parameters) -> str | None:
+def prompt_of(model: ResolvedModel, parameters: Parameters) -> str | None:
     """What the base wants before a text of this purpose; one that it does not know has none."""
-    return author.prompts.get(parameters.purpose) or author.prompts.get("")
+    return model.prompts.get(parameters.purpose) or model.prompts.get("")
 
 
-def _parts(given: Sequence[Given]) -> Iterator[list[str | tuple[str, str]]]:
+def _parts(texts: Sequence[TextInput]) -> Iterator[list[str | tuple[str, str]]]:
     part, num_chars = list[str | tuple[str, str]](), 0
-    for each in given:
-        part.append(each.texts)
-        num_chars += each.num_chars
+    for text in texts:
+        part.append(text.texts)
+        num_chars += text.num_chars
         if num_chars >= _PART_CHARS:
             yield part
             part, num_chars = [], 0

@@ -80,8 +80,8 @@ class AdapterService:
         ref = f"{version.task}@{version.number}"
         note("adapter.registered", "a version was registered", caller, ref=ref)
         # the same content may be there already, from a directory that held other things
-        told = {name: record.get(name, []) for name in ("left_out", "warnings")}
-        return replace(await self._shown(version), **told)
+        facts = {name: record.get(name, []) for name in ("left_out", "warnings")}
+        return replace(await self._view(version), **facts)
 
     def _register(
         self,
@@ -102,24 +102,24 @@ class AdapterService:
             if not any(staging.path.iterdir()) and is_generation((head or {}).get("kind")):
                 for name, content in PROMPT_FILES.items():
                     staging.write(name, [content])
-            found = self._inspector.inspect(
+            inspected = self._inspector.inspect(
                 staging, head, other_base=registration.other_base, loop=loop, gone=gone
             )
-            if is_generation(found.semantics["head"]["kind"]):
-                self._prompts.check(found.semantics["head"])
+            if is_generation(inspected.semantics["head"]["kind"]):
+                self._prompts.check(inspected.semantics["head"])
             info = self._port.info
-            record = record_of(registration, caller, staging.left_out, found)
+            record = record_of(registration, caller, staging.left_out, inspected)
             version = self._registry.publish(
                 tenant=caller.tenant,
                 task=registration.task,
                 staging=staging,
-                kind=found.semantics["kind"],
+                kind=inspected.semantics["kind"],
                 base={"fingerprint": info.fingerprint, "name": info.base},
-                files=found.files,
-                semantics=found.semantics,
+                files=inspected.files,
+                semantics=inspected.semantics,
                 lineage=record,
                 source=UPLOAD,
-                num_parameters=found.num_parameters,
+                num_parameters=inspected.num_parameters,
                 promote=registration.promote,
             )
         return version, record
@@ -142,13 +142,13 @@ class AdapterService:
         return await self._pools.lookups.run(caller.tenant, self._reports.page, version)
 
     async def get(self, caller: Caller, ref: str) -> VersionView:
-        return await self._shown(
+        return await self._view(
             await self._pools.lookups.run_for(caller.tenant, self._registry.resolve, ref)
         )
 
     async def aliases(self, caller: Caller, task: str) -> Sequence[AliasView]:
-        found = await self._pools.lookups.run_for(caller.tenant, self._registry.aliases, task)
-        return [alias_view(alias) for alias in found]
+        aliases = await self._pools.lookups.run_for(caller.tenant, self._registry.aliases, task)
+        return [alias_view(alias) for alias in aliases]
 
     async def history(
         self, caller: Caller, task: str, alias: str = PRODUCTION
@@ -225,7 +225,7 @@ class AdapterService:
             self._residency.discard(version.digest)
         note("adapter.deleted", "a version was deleted", caller, ref=f"{task}@{number}")
 
-    async def _shown(self, version: Version) -> VersionView:
+    async def _view(self, version: Version) -> VersionView:
         """With the whole report in its lineage, of which a list shows the summary."""
         aliases = await self._pools.lookups.run_for(
             version.tenant, self._registry.aliases, version.task
@@ -234,11 +234,10 @@ class AdapterService:
         return version_view(version, aliases, report)
 
     def _made_from(self, tenant: str, sha256: str) -> Sequence[VersionView]:
-        found = self._registry.versions_made_from(tenant, sha256)
-        aliases = {
-            task: self._registry.aliases(tenant, task) for task in {each.task for each in found}
-        }
-        return [version_view(each, aliases[each.task]) for each in found]
+        versions = self._registry.versions_made_from(tenant, sha256)
+        tasks = {version.task for version in versions}
+        aliases = {task: self._registry.aliases(tenant, task) for task in tasks}
+        return [version_view(version, aliases[version.task]) for version in versions]
 
     def _versions(self, tenant: str, task: str) -> tuple[Sequence[Version], Sequence[Alias]]:
         return self._registry.versions(tenant, task), self._registry.aliases(tenant, task)

@@ -36,16 +36,20 @@ class CheckService:
         self._trainer = trainer
         self._checks = checks
 
-    async def create(self, caller: Caller, wanted: Mapping[str, Any]) -> CheckView:
-        """`wanted` are fields of `JobSpec` by name, `file_id` among them."""
-        spec = job_spec(caller.tenant, {"task": _NO_TASK, **wanted})
-        found = await self._checks.run_cancellable(
+    async def create(self, caller: Caller, spec_fields: Mapping[str, Any]) -> CheckView:
+        """`spec_fields` are fields of `JobSpec` by name, `file_id` among them."""
+        spec = job_spec(caller.tenant, {"task": _NO_TASK, **spec_fields})
+        checked = await self._checks.run_cancellable(
             caller.tenant, lambda gone: self._trainer.check(spec, gone)
         )
-        return _view(spec.file_id, found)
+        return _view(spec.file_id, checked)
 
 
-def _view(file_id: str, found: Checked) -> CheckView:
+def _view(file_id: str, checked: Checked) -> CheckView:
     return CheckView(
-        file_id=file_id, ok=found.ok, rows=found.rows, kind=found.kind, findings=found.findings
+        file_id=file_id,
+        ok=checked.ok,
+        rows=checked.rows,
+        kind=checked.kind,
+        findings=checked.findings,
     )

@@ -9,7 +9,7 @@ from server.audit import note
 from server.auth.caller import Caller
 from server.errors import BadCall
 from server.pools.pools import Pools
-from server.service.page import Page, checked_limit, page_of
+from server.service.page import Page, check_limit, page_of
 from server.service.views import FileView, file_view
 from trainer.jobs.file_store import FileStore
 
@@ -54,12 +54,12 @@ class FileService:
         purpose: str | None = None,
         oldest_first: bool = False,
     ) -> Page[FileView]:
-        limit = checked_limit(limit, MAX_LIMIT)
-        found = await self._pools.lookups.run_for(
+        limit = check_limit(limit, MAX_LIMIT)
+        files = await self._pools.lookups.run_for(
             caller.tenant, self._files.list, after, limit + 1,
             purpose=purpose, oldest_first=oldest_first,
         )  # fmt: skip
-        return page_of(found, limit, file_view)
+        return page_of(files, limit, file_view)
 
     async def content(self, caller: Caller, file_id: str) -> Path:
         path = await self._pools.lookups.run_for(caller.tenant, self._files.path, file_id)

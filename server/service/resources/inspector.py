@@ -75,10 +75,10 @@ class Inspector:
             if gone.is_set():
                 raise HungUp
             asyncio.run_coroutine_threadsafe(self._make_room(num_bytes), loop).result(_ROOM_S)
-            found = self._port.submit(step).result()
-        if not isinstance(found, Inspected):
-            raise EngineError(f"the engine answered an Inspect with {type(found).__name__}")
-        return found
+            inspected = self._port.submit(step).result()
+        if not isinstance(inspected, Inspected):
+            raise EngineError(f"the engine answered an Inspect with {type(inspected).__name__}")
+        return inspected
 
     async def _make_room(self, num_bytes: int) -> None:
         self._residency.make_room(num_bytes)
@@ -93,11 +93,11 @@ class Inspector:
             with self._children:
                 answer = self._fork_server.run(_FUNCTION, argument, LIMITS, gone)
         except ChildEnded as ended:
-            raise _refused(ended.end) from None
+            raise _error_of(ended.end) from None
         return int.from_bytes(answer, "big")
 
 
-def _refused(end: End) -> Exception:
+def _error_of(end: End) -> Exception:
     match end:
         case End.CANCELLED:
             return HungUp()

@@ -13,7 +13,7 @@ from server.errors import BadCall, BadParameter, Draining
 from server.health import Health, State
 from server.pools.pools import OPERATOR, Pools
 from server.service.inputs.text import check_text
-from server.service.page import Page, checked_limit, page_of
+from server.service.page import Page, check_limit, page_of
 from server.service.resources.job_feed import JobFeed
 from server.service.views import JobEventView, JobView, job_event_view, job_view
 from trainer.jobs.values import Job, JobSpec
@@ -47,12 +47,12 @@ class JobService:
         self._feed = feed
         health.on_change.append(self._on_health)
 
-    async def create(self, caller: Caller, wanted: Mapping[str, Any]) -> JobView:
-        """`wanted` are fields of `JobSpec` by name.
+    async def create(self, caller: Caller, spec_fields: Mapping[str, Any]) -> JobView:
+        """`spec_fields` are fields of `JobSpec` by name.
 
         The dataset is read and checked before the job is queued.
         """
-        spec = job_spec(caller.tenant, wanted)
+        spec = job_spec(caller.tenant, spec_fields)
         job = job_view(
             await self._pools.checks.run_cancellable(
                 caller.tenant, lambda gone: self._trainer.submit(spec, gone)
@@ -61,9 +61,9 @@ class JobService:
         note("job.created", "a job was submitted", caller, ref=job.task, job=job.id)
         return job
 
-    async def estimate(self, caller: Caller, wanted: Mapping[str, Any]) -> Estimate:
+    async def estimate(self, caller: Caller, spec_fields: Mapping[str, Any]) -> Estimate:
         """What `create` would queue would take. Raises what `create` would."""
-        spec = job_spec(caller.tenant, wanted)
+        spec = job_spec(caller.tenant, spec_fields)
         return await self._pools.checks.run_cancellable(
             caller.tenant, lambda gone: self._trainer.estimate(spec, gone)
         )
@@ -78,30 +78,35 @@ class JobService:
         limit: int = 0,
         metadata: Mapping[str, str] | None = None,
     ) -> Page[JobView]:
-        limit = checked_limit(limit)
-        found = await self._pools.lookups.run_for(
+        limit = check_limit(limit)
+        jobs = await self._pools.lookups.run_for(
             caller.tenant,
             self._trainer.list,
             after,
             limit + 1,
-            checked_metadata(metadata or {}),
+            check_metadata(metadata or {}),
         )
-        return page_of(found, limit, job_view)
+        return page_of(jobs, limit, job_view)
 
     async def cancel(self, caller: Caller, job_id: str) -> JobView:
-        return await self._told(caller, job_id, self._trainer.cancel, "job.cancel", "end")
+        return await self._control(caller, job_id, self._trainer.cancel, "job.cancel", "end")
 
     async def pause(self, caller: Caller, job_id: str) -> JobView:
-        return await self._told(caller, job_id, self._trainer.pause, "job.pause", "pause")
+        return await self._control(caller, job_id, self._trainer.pause, "job.pause", "pause")
 
     async def resume(self, caller: Caller, job_id: str) -> JobView:
-        return await self._told(caller, job_id, self._trainer.resume, "job.resume", "go on")
+        return await self._control(caller, job_id, self._trainer.resume, "job.resume", "go on")
 
-    async def _told(
-        self, caller: Caller, job_id: str, tell: Callable[[str, str], Job], action: str, what: str
+    async def _control(
+        self,
+        caller: Caller,
+        job_id: str,
+        control: Callable[[str, str], Job],
+        action: str,
+        request: str,
     ) -> JobView:
-        job = job_view(await self._pools.writes.run_for(caller.tenant, tell, job_id))
-        note(action, f"a job was told to {what}", caller, ref=job.task, job=job.id)
+        job = job_view(await self._pools.writes.run_for(caller.tenant, control, job_id))
+        note(action, f"a job was told to {request}", caller, ref=job.task, job=job.id)
         return job
 
     async def events(
@@ -115,12 +120,12 @@ class JobService:
         codes: Sequence[str] = (),
     ) -> Page[JobEventView]:
         """`after` is the last number of the page before, in the order that is asked for."""
-        limit = checked_limit(limit)
-        found = await self._pools.lookups.run_for(
+        limit = check_limit(limit)
+        events = await self._pools.lookups.run_for(
             caller.tenant, self._trainer.events, job_id,
             after=after, limit=limit + 1, newest_first=newest_first, codes=codes,
         )  # fmt: skip
-        return page_of(found, limit, job_event_view)
+        return page_of(events, limit, job_event_view)
 
     async def updates(
         self, caller: Caller, job_id: str, after: int = 0
@@ -175,24 +180,24 @@ class JobService:
         return await self._pools.lookups.run(OPERATOR, self._trainer.counts)
 
 
-def job_spec(tenant: str, wanted: Mapping[str, Any]) -> JobSpec:
+def job_spec(tenant: str, spec_fields: Mapping[str, Any]) -> JobSpec:
     """Raises BadCall and BadSetting."""
-    unknown = sorted(wanted.keys() - JOB_FIELDS)
+    unknown = sorted(spec_fields.keys() - JOB_FIELDS)
     if unknown:
         raise BadCall(f"A job has no {', '.join(unknown)}; it has {', '.join(sorted(JOB_FIELDS))}.")
-    missing = [name for name in ("file_id", "task") if not wanted.get(name)]
+    missing = [name for name in ("file_id", "task") if not spec_fields.get(name)]
     if missing:  # an empty one is none, as gRPC says it
         raise BadParameter(f"A job needs {' and '.join(missing)}.", param=missing[0])
-    for name, value in wanted.items():
+    for name, value in spec_fields.items():
         check_text(value, name)
-    checked_metadata(wanted.get("metadata", {}))
-    settings = TrainingSettings.parse(wanted.get("settings", {}))
+    check_metadata(spec_fields.get("metadata", {}))
+    settings = TrainingSettings.parse(spec_fields.get("settings", {}))
     # an empty kind is none, as gRPC says it
-    chosen = (*(["kind"] if wanted.get("kind") else []), *wanted.get("settings", {}))
-    return JobSpec(**{**wanted, "tenant": tenant, "settings": settings, "chosen": chosen})
+    chosen = (*(["kind"] if spec_fields.get("kind") else []), *spec_fields.get("settings", {}))
+    return JobSpec(**{**spec_fields, "tenant": tenant, "settings": settings, "chosen": chosen})
 
 
-def checked_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
+def check_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
     """Within OpenAI's bounds, and with names that a query can hold."""
     if len(metadata) > MAX_NOTES:
         raise _bad_metadata(f"has {len(metadata)} entries; there may be {MAX_NOTES}")

@@ -60,10 +60,10 @@ class ModelService:
 
     def _of(self, task: Task) -> Iterator[ModelView]:
         try:
-            found = self._registry.versions(task.tenant, task.name)
+            all_versions = self._registry.versions(task.tenant, task.name)
         except NotFound:  # deleted meanwhile
             return
-        versions = {version.number: version for version in found}
+        versions = {version.number: version for version in all_versions}
         for alias in task.aliases:
             if alias.version in versions:
                 if alias.name == PRODUCTION:

@@ -9,7 +9,7 @@ from server.audit import note
 from server.auth.caller import Caller
 from server.dispatch.residency import Residency
 from server.pools.pools import Pools
-from server.service.page import Page, checked_limit, page_of
+from server.service.page import Page, check_limit, page_of
 from server.service.views import TaskView, task_view
 
 
@@ -32,9 +32,9 @@ class TaskService:
     async def list(
         self, caller: Caller, after: str | None = None, limit: int = 0
     ) -> Page[TaskView]:
-        limit = checked_limit(limit)
-        found = await self._lookups.run_for(caller.tenant, self._registry.tasks, after, limit + 1)
-        return page_of(found, limit, task_view)
+        limit = check_limit(limit)
+        tasks = await self._lookups.run_for(caller.tenant, self._registry.tasks, after, limit + 1)
+        return page_of(tasks, limit, task_view)
 
     async def get(self, caller: Caller, task: str) -> TaskView:
         return task_view(await self._lookups.run_for(caller.tenant, self._registry.task, task))
