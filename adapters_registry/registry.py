@@ -201,8 +201,12 @@ class Registry:
             self._look_up(tenant, Ref(task=check_name(task), version=number))
             naming = [a.name for a in self._index.list_aliases(tenant, task) if a.version == number]
             if naming:
+                is_single = len(naming) == 1
+                names = ", ".join(naming)
+                subject = f"alias {names} points" if is_single else f"aliases {names} point"
                 raise VersionInUse(
-                    f"{task}@{number} is named by {', '.join(naming)}", aliases=naming
+                    f"the {subject} to {task}@{number}; move {'it' if is_single else 'them'} first",
+                    aliases=naming,
                 )
             contents = self._index.list_contents(tenant, task, number)
             self._index.remove_version(tenant, task, number)

@@ -1,6 +1,6 @@
-"""The one settings model of the server.
+"""The settings model of the server, with every default.
 
-Owns every default, and the only environment reads of this package.
+No other module of the package reads the environment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from engine.config import EngineConfig
 from server.errors import BadSettings
 
 ENV_PREFIX = "ADAPTERD_"
-#: what clients read from the same environment; never a mistyped server setting
+#: variables of the client in the same environment, which are no misspelt server settings
 CLIENT_VARIABLES = frozenset({"ADAPTERD_URL", "ADAPTERD_GRPC", "ADAPTERD_API_KEY"})
 #: what Kubernetes sets in every container beside a service named adapterd
 SERVICE_LINK = re.compile(r"ADAPTERD_(PORT|PORT_.*|SERVICE_.*)")
@@ -47,91 +47,91 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     http_port: int = Field(8000, ge=0, le=65535)
     grpc_port: int = Field(8001, ge=0, le=65535)
-    #: the metrics name tasks and tenants and ask for no key, so others reach them only if told to
+    #: metrics name tasks and tenants and need no key, so the default is loopback
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(8002, ge=0, le=65535)
 
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     #: threads of the engine; none: one per physical core
     threads: int | None = Field(None, ge=1)
-    #: every row in a forward of its own, so that its answer is the same bit for bit in any company
+    #: run every row in a forward of its own: its answer is then the same bit for bit in any batch
     exact: bool = False
-    #: on a CUDA device, whether text is written by replaying CUDA graphs; off, every kernel is
-    #: launched from Python: slower, for a base that cannot be captured or to look for a fault
+    #: on a CUDA device, decode by replaying CUDA graphs; turn it off for a base that cannot be
+    #: captured, or to debug
     cuda_graphs: bool = True
     engine: Literal["process", "thread"] = "process"
     num_slots: int = Field(64, ge=1)
     slot_bytes: int = Field(512 * MIB, ge=MIB)
     host_bytes: int = Field(1024 * MIB, ge=MIB)
-    #: keys and values of texts being written; prompts read before stay in what is left of it
+    #: the KV cache of running generations; what they leave free caches earlier prompts
     kv_cache_bytes: int = Field(1024 * MIB, ge=MIB)
-    #: frozen activations of the rows in training: in memory, and past that in the data directory
+    #: frozen activations of rows in training: in memory, and beyond that in the data directory
     activation_bytes: int = Field(1024 * MIB, ge=0)
     activation_disk_bytes: int = Field(0, ge=0)
-    #: a second copy of the linears, in which a few texts are written faster on a CPU; none where
-    #: it would take more, or 0
+    #: a second copy of the base's linears that makes small decode batches faster on a CPU; 0, or
+    #: less than it needs: no copy
     packed_bytes: int = Field(1024 * MIB, ge=0)
 
     max_batch_tokens: int = Field(2048, ge=16)
     max_batch_rows: int = Field(128, ge=1)
-    #: how full the next batch must be to be sent while one is still running
+    #: tokens that the next batch must have to be sent while one is still running
     ahead_tokens: int = Field(512, ge=1)
-    #: where a base's keys and values are not held in blocks: tokens of texts being written, prompts
-    #: and all they may yet write, at most so many together, but for one text alone
+    #: for a base whose keys and values are not in blocks: prompt tokens and `max_tokens` of all
+    #: running generations together; one generation alone may exceed it
     max_writing_tokens: int = Field(131_072, ge=16)
     max_queue_rows: int = Field(8192, ge=1)
     max_queue_tokens: int = Field(524_288, ge=16)
     max_inputs_per_call: int = Field(1024, ge=1)
     max_input_chars: int = Field(100_000, ge=1)
-    #: a call without a deadline of its own gives up after this long
+    #: the deadline of a call that brings none
     predict_timeout_s: float = Field(60.0, gt=0)
 
-    #: within so long an engine that no longer computes makes the server unready
+    #: after this time an engine that no longer computes makes the server unready
     engine_timeout_s: float = Field(30.0, gt=0)
 
     #: API keys; without the file one tenant, `default`, is served on loopback only
     keys_file: Path | None = None
-    #: Host headers answered beside loopback names, when no key file is set
+    #: Host headers that are answered beside loopback names if there is no key file
     allowed_hosts: tuple[str, ...] = ()
     max_body_bytes: int = Field(8 * MIB, ge=1024)
     max_upload_bytes: int = Field(512 * MIB, ge=1024)
     max_message_bytes: int = Field(16 * MIB, ge=1024)
-    #: gRPC calls under way, of all tenants; streams of one tenant get a quarter of them
+    #: gRPC calls in progress, of all tenants; one tenant's streams get a quarter
     max_concurrent_calls: int = Field(4096, ge=4)
-    #: open connections at each of the HTTP and gRPC ports, fewer where the process may not open so
+    #: open connections at each of the HTTP and gRPC ports; fewer if the process may not open as
     #: many files
     max_connections: int = Field(4096, ge=1)
-    #: and from one address: a proxy's address stands for all callers behind it
+    #: open connections from one address; a proxy counts as one address
     max_connections_per_address: int = Field(1024, ge=1)
-    #: for the head of an HTTP request
+    #: time for the head of an HTTP request
     head_timeout_s: float = Field(10.0, gt=0)
-    #: an HTTP connection without a request is closed after so long, a gRPC connection after four
-    #: times as long
+    #: time after which an HTTP connection without a request is closed; a gRPC connection after
+    #: four times as long
     idle_timeout_s: float = Field(75.0, gt=0)
-    #: for an HTTP body, and a second more for every 16 KiB of it
+    #: time for an HTTP body, plus a second for every 16 KiB of it
     body_timeout_s: float = Field(60.0, gt=0)
     #: show `vllm:lora_requests_info`, which Gateway API endpoint pickers read
     gateway_metrics: bool = True
-    #: tasks that get a metrics label of their own; later ones share `other`
+    #: tasks that get a metrics label of their own; later ones are counted as `other`
     max_task_labels: int = Field(1000, ge=1)
-    #: one event a line: `auto` is text where stderr is a terminal, else JSON
+    #: one event per line; `auto` is text if stderr is a terminal, otherwise JSON
     log_format: Literal["auto", "json", "text"] = "auto"
-    #: how long calls in flight may take to finish after SIGTERM
+    #: time that calls in progress get to finish after SIGTERM
     drain_s: float = Field(30.0, ge=0)
-    #: whether jobs run in this server; without, they wait for an `adapterd worker`
+    #: run jobs in this server; if false, they wait for an `adapterd worker`
     train: bool = True
-    #: rows that one job may train on, over all its runs and epochs: a larger one is not queued
+    #: rows that one job may train on, over all its runs and epochs; a larger job is refused
     max_job_rows: int = Field(50_000_000, ge=1)
-    #: events of jobs that one tenant follows at once
+    #: event streams of jobs that one tenant may follow at a time
     max_streams_per_tenant: int = Field(256, ge=1)
-    #: files that are read and checked at a time, each in a child; one tenant leaves a place free
+    #: files that are checked at a time, each in a child process; one tenant leaves one place free
     max_checks: int = Field(2, ge=1)
-    #: what such a child may take: memory, and time of a processor
+    #: memory and processor time of such a child process
     check_bytes: int = Field(2048 * MIB, ge=64 * MIB)
     check_s: int = Field(120, ge=1)
-    #: how often a training run is written down within an epoch, so that it can go on from there
+    #: interval of checkpoints within an epoch
     checkpoint_s: float = Field(30.0, gt=0)
-    #: a worker that was not heard of for so long has lost its job to the next one
+    #: time after which a worker that sent no heartbeat has lost its job
     lease_s: float = Field(30.0, ge=1)
 
     @classmethod
@@ -143,43 +143,49 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        del dotenv_settings, file_secret_settings  # two more places where a setting could hide
+        del dotenv_settings, file_secret_settings  # no further sources
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @model_validator(mode="after")
-    def _closed_to_strangers(self) -> Self:
+    def _require_keys_beyond_loopback(self) -> Self:
         if self.keys_file is None and not _is_loopback(self.host):
             raise ValueError(
-                f"host is {self.host}, which others can reach, and there is no keys_file, so "
+                f"host is {self.host}, which other machines can reach, and there is no keys_file: "
                 "anyone could use every task; set keys_file (see `adapterd keys create`) or "
-                "keep host at 127.0.0.1"
+                "host = 127.0.0.1"
             )
         return self
 
     def engine_config(self) -> EngineConfig:
-        # a slot and host memory beyond what callers get: the trainer proves there what it is about
-        # to publish, however full the rest is
+        # one more slot and more host memory than callers get: the trainer verifies there what it
+        # publishes, however full the rest is
         return EngineConfig(
-            base=self.base, dtype=self.dtype, threads=self.threads, exact=self.exact,
-            num_slots=self.num_slots + 1, slot_bytes=self.slot_bytes,
-            host_bytes=self.host_bytes + PROOF_BYTES, kv_cache_bytes=self.kv_cache_bytes,
+            base=self.base,
+            dtype=self.dtype,
+            threads=self.threads,
+            exact=self.exact,
+            num_slots=self.num_slots + 1,
+            slot_bytes=self.slot_bytes,
+            host_bytes=self.host_bytes + PROOF_BYTES,
+            kv_cache_bytes=self.kv_cache_bytes,
             activation_bytes=self.activation_bytes,
             activation_disk_bytes=self.activation_disk_bytes,
             activation_folder=str(self.data_dir / "activations"),
-            packed_bytes=self.packed_bytes, cuda_graphs=self.cuda_graphs,
+            packed_bytes=self.packed_bytes,
+            cuda_graphs=self.cuda_graphs,
             log_format=self.log_format,
-        )  # fmt: skip
+        )
 
 
 def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:
-    """The settings of this start.
+    """The settings from flags, environment, file and defaults.
 
-    `flags` holds only what was given. Raises BadSettings with one sentence per fault.
+    `flags` holds only the flags that were passed. Raises BadSettings with one sentence per fault.
     """
     if file is not None and not file.is_file():
         raise BadSettings(f"the settings file {file} does not exist")
     _check_environment()
-    # the file is an argument of this start, not of the class: a subclass carries it to the sources
+    # the sources read the file from the class, and the file is an argument: hence a subclass
     chosen = type("Settings", (Settings,), {"model_config": {"toml_file": file or DEFAULT_FILE}})
     try:
         settings: Settings = chosen(**flags)

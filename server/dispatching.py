@@ -64,9 +64,14 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
     )
     compositions = Compositions(port=port, residency=residency, forget=slots.forget)
     return Dispatch(
-        queue=queue, generation_queue=generation_queue, slots=slots, residency=residency,
-        compositions=compositions, batcher=batcher, generation_loop=generation_loop,
-    )  # fmt: skip
+        queue=queue,
+        generation_queue=generation_queue,
+        slots=slots,
+        residency=residency,
+        compositions=compositions,
+        batcher=batcher,
+        generation_loop=generation_loop,
+    )
 
 
 def live_of(port: EnginePort, dispatch: Dispatch, worker: Worker) -> Callable[[], Live]:

@@ -1,4 +1,6 @@
-"""The ONE table: how every domain error of every package looks to a caller of either transport."""
+"""One table for the errors of all packages: the HTTP and gRPC status of each. Knows no transport's
+response format.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from trainer.storage_errors import has_run_out, storage_error
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """How an error looks outside. `public` says whether its own sentence may leave the server."""
+    """How an error looks to callers. `public` says whether its own message may leave the server."""
 
     http: int
     grpc: StatusCode
@@ -177,8 +179,7 @@ TABLE: dict[type[Exception], Outside] = {
     error: outside for outside, errors in _ROWS for error in errors
 }
 
-#: the roots of the four trees: what a transport translates; anything else is a bug and says nothing
-#: outside
+#: the roots of the four error trees; any other exception is a bug, and its message stays inside
 DOMAIN_ERRORS = (
     server.ServerError,
     engine.EngineError,
@@ -187,57 +188,60 @@ DOMAIN_ERRORS = (
 )
 
 
-#: longer sentences only repeat what the caller sent
+#: a longer message only repeats what the caller sent
 _MESSAGE_CHARS = 4000
 _PARAM_CHARS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """An error, translated: what both transports render."""
+    """An error as both transports render it."""
 
     code: str
     message: str
     outside: Outside
     retry_after_s: float | None = None
-    #: the parameter at fault, where one is
+    #: the name of the invalid parameter, if there is one
     param: str | None = None
 
     def __post_init__(self) -> None:
-        """Both may hold what a caller sent: whatever it is, either transport can say it."""
+        """Both may repeat what a caller sent, so they are made safe to send back."""
         object.__setattr__(self, "message", sayable(self.message, _MESSAGE_CHARS))
         if self.param is not None:
             object.__setattr__(self, "param", sayable(self.param, _PARAM_CHARS))
 
 
 def sayable(text: str, most: int) -> str:
-    """Text that has a UTF-8 form and no more than so many characters."""
+    """The text with a valid UTF-8 form and at most `most` characters."""
     if len(text) > most:
         text = text[: most - 1] + "\u2026"
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def fault_of(error: BaseException) -> Fault:
-    """The table's row for an error, or its nearest ancestor's.
+    """The fault by the table's row for the error's class or its nearest ancestor.
 
-    Unknown errors keep their sentence to themselves.
+    The message of an unknown error is not shown.
     """
-    if isinstance(error, OSError) and has_run_out(error):  # wherever it was met
+    if isinstance(error, OSError) and has_run_out(error):  # from any package
         error = storage_error("The call could not be served", error)
     if not isinstance(error, DOMAIN_ERRORS):
         return Fault(
-            code="internal", message="The server failed; its log knows why.", outside=INTERNAL
+            code="internal", message="The server failed; its log has the details.", outside=INTERNAL
         )
     outside = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     retry_after_s = getattr(error, "retry_after_s", 1.0) if outside.retryable else None
     message = str(error) if outside.public else str(type(error).__doc__)
     return Fault(
-        code=error.code, message=message, outside=outside, retry_after_s=retry_after_s,
+        code=error.code,
+        message=message,
+        outside=outside,
+        retry_after_s=retry_after_s,
         param=getattr(error, "param", None),
-    )  # fmt: skip
+    )
 
 
 def error_named(code: str, message: str) -> Exception:
-    """The error that a row's own failure stands for, where the call has no answer without it."""
+    """The error with this code, to fail a whole call with the failure of one row."""
     named = next((error for error in TABLE if vars(error).get("code") == code), None)
     return named(message) if named else server.ServerError(message)

@@ -1,6 +1,6 @@
-"""The server's own error tree.
+"""The server's own errors. Docstrings are the messages that users see.
 
-How each error looks to a caller is the business of `error_table`.
+Knows no status: `error_table` maps each error to one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from engine.errors import EngineGone
 
 
 class ServerError(Exception):
-    """The server could not do what was asked."""
+    """The server could not process the call."""
 
     code: ClassVar[str] = "internal"
 
@@ -68,7 +68,7 @@ class Forbidden(ServerError):
 
 
 class ForeignHost(Forbidden):
-    """The Host or Origin header names another site than this server."""
+    """The Host or Origin header names a different site than this server."""
 
     code = "foreign_host"
 
@@ -80,42 +80,42 @@ class BadCall(ServerError):
 
 
 class BadParameter(BadCall):
-    """A parameter of the call has a value that it cannot have."""
+    """A parameter of the call has a value that is not allowed."""
 
     code = "bad_request"
 
     def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
         super().__init__(message)
-        #: its name, where it is known
+        #: the parameter's name, if it is known
         self.param = param
 
 
 class TooManyInputs(BadCall):
-    """The call holds more inputs than allowed."""
+    """The call has more inputs than this server allows; split it into several calls."""
 
     code = "too_many_inputs"
 
 
 class BodyTooLarge(ServerError):
-    """The body is larger than allowed."""
+    """The body is larger than this server allows."""
 
     code = "body_too_large"
 
 
 class TooSlow(BadCall):
-    """The request took too long to come."""
+    """The request did not arrive in time; send it again."""
 
     code = "too_slow"
 
 
 class UnsupportedMedia(BadCall):
-    """The body is encoded in a way that this server does not read."""
+    """This server does not support the encoding or media type of the body."""
 
     code = "unsupported_media_type"
 
 
 class HungUp(ServerError):
-    """The caller left before its request was complete, or answered."""
+    """The caller disconnected before the request was complete or answered."""
 
     code = "hung_up"
 
@@ -139,7 +139,7 @@ class BadInput(ServerError):
 
 
 class NotText(BadInput):
-    """The input is neither text nor an object with `text`, with `text` and `text_pair`, or with
+    """The input must be a string or an object with `text`, with `text` and `text_pair`, or with
     `question` and `context`.
     """
 
@@ -147,7 +147,7 @@ class NotText(BadInput):
 
 
 class NotMessages(BadInput):
-    """The input is neither text nor an object with `messages`, each with a role and its content."""
+    """The input must be a string or an object with `messages`, each with a role and a content."""
 
     code = "not_messages"
 
@@ -159,25 +159,25 @@ class EmptyInput(BadInput):
 
 
 class InputTooLong(BadInput):
-    """The input is longer than allowed."""
+    """The input is longer than this server or the base allows; shorten it."""
 
     code = "input_too_long"
 
 
 class WrongInput(BadInput):
-    """The task takes another shape of input than this one."""
+    """The task takes inputs of a different shape, such as a pair instead of one text."""
 
     code = "wrong_input"
 
 
 class ForbiddenCharacter(BadInput):
-    """The input holds a NUL or half of a surrogate pair, which is not text."""
+    """The input contains a NUL character or half of a surrogate pair; remove it."""
 
     code = "forbidden_character"
 
 
 class Overloaded(ServerError):
-    """More rows are waiting than the queue may hold; try again later."""
+    """The queue is full; try again later."""
 
     code = "overloaded"
 
@@ -193,30 +193,30 @@ class TooManyConnections(Overloaded):
 
 
 class TooManyCalls(Overloaded):
-    """Too many calls are under way; try again later."""
+    """Too many calls are in progress; try again later."""
 
     code = "too_many_calls"
 
 
 class Draining(ServerError):
-    """The server is shutting down; try another one, or again later."""
+    """The server is shutting down; try another server, or this one later."""
 
     code = "draining"
 
 
 class DeadlinePassed(ServerError):
-    """The call's deadline passed before the answer was ready."""
+    """The call's deadline passed before the answer was ready; send less or allow more time."""
 
     code = "deadline_exceeded"
 
 
 class AdapterTooLarge(ServerError):
-    """The adapter alone does not fit the slots of this server."""
+    """The adapter is larger than all slots of this server together."""
 
     code = "adapter_too_large"
 
 
 class Stale(EngineGone):
-    """The engine was replaced before the rows reached it."""
+    """The engine was restarted before it received the rows; try again."""
 
     code = "engine_gone"

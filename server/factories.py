@@ -38,7 +38,14 @@ def build_trainer(
     checks: JobChecks | None = None,
 ) -> Trainer:
     return Trainer(
-        port, data.registry, data.store, data.files, tokenizer,
-        checkpoints=data.checkpoints, checkpoint_s=settings.checkpoint_s, lease_s=settings.lease_s,
-        max_rows=settings.max_job_rows, checks=checks,
-    )  # fmt: skip
+        port,
+        data.registry,
+        data.store,
+        data.files,
+        tokenizer,
+        checkpoints=data.checkpoints,
+        checkpoint_s=settings.checkpoint_s,
+        lease_s=settings.lease_s,
+        max_rows=settings.max_job_rows,
+        checks=checks,
+    )

@@ -80,9 +80,10 @@ class Server:
         self._watches: list[asyncio.Task[None]] = []
         self.health = Health()
         self.metrics = Metrics(
-            CollectorRegistry(), max_task_labels=settings.max_task_labels,
+            CollectorRegistry(),
+            max_task_labels=settings.max_task_labels,
             timeout_s=settings.predict_timeout_s,
-        )  # fmt: skip
+        )
         self.ports = Ports(
             http=settings.http_port, grpc=settings.grpc_port, metrics=settings.metrics_port
         )

@@ -99,21 +99,29 @@ def build(
     dispatch = build_dispatch(settings, port, data, metrics)
     fork_server = existing_fork_server or ForkServer(CHILD_MODULES)
     checks = SandboxedJobChecks(
-        fork_server=fork_server, files=data.files, info=port.info,
-        max_rows=settings.max_job_rows, limits=limits.check_limits(settings),
-    )  # fmt: skip
+        fork_server=fork_server,
+        files=data.files,
+        info=port.info,
+        max_rows=settings.max_job_rows,
+        limits=limits.check_limits(settings),
+    )
     trainer = build_trainer(settings, port, data, tokenizer, checks)
     inspecting = Inspector(
-        port=port, residency=dispatch.residency, fork_server=fork_server,
+        port=port,
+        residency=dispatch.residency,
+        fork_server=fork_server,
         host_bytes=settings.host_bytes,
-    )  # fmt: skip
+    )
     pools = Pools.create(checks=settings.max_checks)
     worker = Worker(trainer)
     metrics.watch(live_of(port, dispatch, worker), gateway=settings.gateway_metrics)
     register_processes(
-        metrics.registry, version=version("adapterd"), dtype=port.info.dtype,
-        device=port.info.device, engine=lambda: port.pid,
-    )  # fmt: skip
+        metrics.registry,
+        version=version("adapterd"),
+        dtype=port.info.dtype,
+        device=port.info.device,
+        engine=lambda: port.pid,
+    )
     return Components(
         port=port,
         probe=EngineProbe(port, tokenizer.encode("ready").ids, settings.engine_timeout_s),

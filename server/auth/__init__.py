@@ -1,1 +1,1 @@
-"""Who is calling: keys, and the callers they stand for. The same for both transports."""
+"""API keys, and the callers that they authenticate. The same for both transports."""

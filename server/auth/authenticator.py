@@ -1,4 +1,4 @@
-"""Who is calling: credentials and headers in, a `Caller` out. The same for both transports."""
+"""Authenticates calls of both transports: credentials and headers in, a `Caller` out."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 class Authenticator:
-    """Without a key ring everyone is the tenant `default`; the settings then keep the server on
-    loopback.
+    """Without a key ring every caller is the tenant `default`; the settings then allow only a
+    loopback address.
     """
 
     def __init__(self, keys: KeyRing | None) -> None:
@@ -28,9 +28,9 @@ class Authenticator:
     def caller(
         self, authorization: str | None, request_id: str, deadline: float | None = None
     ) -> Caller:
-        """Raises Unauthenticated.
+        """The caller that the key belongs to. Raises Unauthenticated.
 
-        The tenant comes from the key alone, whatever other headers say.
+        The tenant comes from the key alone, never from another header.
         """
         if self._keys is None:
             return Caller(
@@ -53,14 +53,14 @@ class Authenticator:
         )
 
     def confirm(self, caller: Caller) -> None:
-        """Asked again and again while a call goes on: raises Unauthenticated once its key was
-        revoked, or is no longer the tenant's or role's that it was.
+        """Checks the key again during a long call: raises Unauthenticated once the key was revoked
+        or its tenant or role changed.
         """
         if self._keys is None:
             return
         key = self._keys.find(caller.key_id)
         if key is None or (key.tenant, key.role) != (caller.tenant, caller.role.name.lower()):
-            raise Unauthenticated("The API key of this call was revoked while it went on.")
+            raise Unauthenticated("The API key was revoked during this call.")
 
 
 def require(caller: Caller, role: Role) -> None:
@@ -68,10 +68,10 @@ def require(caller: Caller, role: Role) -> None:
     if caller.role < role:
         raise Forbidden(
             f"The key {caller.key_id} has the role {caller.role.name.lower()}; "
-            f"this needs {role.name.lower()}."
+            f"this call needs the role {role.name.lower()}."
         )
 
 
 def request_id_of(header: str | None) -> str:
-    """The caller's own id if it is harmless in a log, or a fresh one."""
+    """The caller's own id if it is safe to log, otherwise a new one."""
     return header if header and _REQUEST_ID.fullmatch(header) else secrets.token_hex(8)

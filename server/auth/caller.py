@@ -1,4 +1,4 @@
-"""Who calls, and what they may do. Plain values; knows no key and no transport."""
+"""The caller of a request and its role. Plain values; knows no key and no transport."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks. `deadline` is a moment of the event loop's clock."""
+    """The tenant, key and role of a request. `deadline` is a time of the event loop's clock."""
 
     tenant: str
     key_id: str

@@ -1,7 +1,7 @@
-"""API keys: a file of hashed keys, each with its tenant and role. Shows a key once, when it is
-made; stores no key.
+"""API keys: a file of hashed keys, each with its tenant and role. A key is shown once, when it is
+created, and never stored.
 
-The file holds one JSON object a line: {"id", "tenant", "role", "hash", "created_at"}.
+The file has one JSON object per line: {"id", "tenant", "role", "hash", "created_at"}.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NO_HASH = "0" * 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
-    """What the file says of one key."""
+    """One record of the key file."""
 
     id: str
     tenant: str
@@ -41,34 +41,34 @@ class Key:
 
 
 class KeyRing:
-    """The keys of a file, followed as the file changes."""
+    """The keys of a file, reloaded when the file changes."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
         with suppress(OSError):  # a mounted secret has the mode that its mount gives it
             path.chmod(0o600)
-        #: none while the file cannot be read
+        #: None while the file cannot be read
         self._stamp: tuple[int, int, int] | None = _stamp(path)
         self._keys = {key.id: key for key in list_keys(path)}
         self._checked_at = clock()
         if not self._keys:
-            raise BadKeyFile(f"{path} holds no key; make one with `adapterd keys create`")
+            raise BadKeyFile(f"{path} holds no key; create one with `adapterd keys create`")
 
     def check(self, token: str) -> Key:
-        """The key that a token is, or Unauthenticated."""
+        """The key of a token. Raises Unauthenticated."""
         self._follow_file()
         prefix, _, rest = token.partition("_")
         key_id, _, secret = rest.partition("_")
         key = self._keys.get(key_id)
-        # compared even when there is no such key, so that time does not tell which ids exist
+        # compared even if there is no such key, so that timing does not reveal which ids exist
         matches = hmac.compare_digest(_hash(secret), key.hash if key else _NO_HASH)
         if key is None or not matches or prefix != PREFIX:
             raise Unauthenticated
         return key
 
     def find(self, key_id: str) -> Key | None:
-        """The key as the file has it now; none once it was revoked."""
+        """The key as it is in the file now; None once it was revoked."""
         self._follow_file()
         return self._keys.get(key_id)
 
@@ -83,13 +83,13 @@ class KeyRing:
                 self._keys = {key.id: key for key in list_keys(self._path)}
                 self._stamp = stamp
         except BadKeyFile:
-            # a file that went, or went bad, fails closed: no key is valid until it is readable
+            # fails closed: if the file is missing or invalid, no key is valid until it can be read
             self._stamp, self._keys = None, {}
             raise
 
 
 def create_key(path: Path, tenant: str, role: str) -> tuple[Key, str]:
-    """A new key and its token, which cannot be shown again. Makes the file if there is none."""
+    """A new key and its token, which cannot be shown again. Creates the file if there is none."""
     secret = secrets.token_hex(32)
     key = Key(
         id=secrets.token_hex(6),
@@ -112,7 +112,7 @@ def list_keys(path: Path) -> list[Key]:
 
 
 def revoke_key(path: Path, key_id: str) -> Key:
-    """Take a key out of the file; a running server stops taking it within RELOAD_S."""
+    """Removes a key from the file; a running server refuses it within RELOAD_S."""
     with _lock_file(path):
         keys = list_keys(path)
         revoked = next((key for key in keys if key.id == key_id), None)
@@ -164,15 +164,15 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 
 @contextmanager
 def _lock_file(path: Path) -> Iterator[None]:
-    """From before the file is read until it is replaced, for one process and thread at a time: who
-    read it earlier would write back what was revoked meanwhile.
+    """Held from reading the file until replacing it, by one process and thread at a time; without
+    it, a writer could restore a key that was revoked in between.
 
-    The lock is on a file beside it, which stays: the key file itself is another one each time.
+    The lock is on a second file, because the key file itself is replaced each time.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.lock")
-        descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock_path = path.with_name(f".{path.name}.lock")
+        descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _cannot_write(path, error) from error
     try:
@@ -183,7 +183,7 @@ def _lock_file(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: Iterable[Key]) -> None:
-    """Whole or not at all, on stable storage, and readable by its owner only."""
+    """Replaces the file atomically and durably, readable by its owner only."""
     draft = path.with_name(f".{path.name}.draft")
     try:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -192,7 +192,7 @@ def _write(path: Path, keys: Iterable[Key]) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-        # or a power cut could bring back the file before, and with it what was revoked
+        # otherwise a power failure could restore the old file, and with it a revoked key
         _sync(path.parent)
     except OSError as error:
         with suppress(OSError):

@@ -1,6 +1,4 @@
-"""A stream that goes on only as long as its caller may: whoever's key is revoked gets no more of
-it, and is told so. The same for both transports.
-"""
+"""Ends a stream once its caller's key is revoked. The same for both transports."""
 
 from __future__ import annotations
 
@@ -17,9 +15,8 @@ _END = object()
 async def while_confirmed(
     items: AsyncIterator[Item], confirm: Callable[[], None], every_s: float = RELOAD_S
 ) -> AsyncGenerator[Item, None]:
-    """What `items` yields, until `confirm` raises. It is asked before each item and, while none
-    comes, every `every_s`: a revocation ends the stream within twice the time after which the key
-    file is looked at again.
+    """What `items` yields, until `confirm` raises. `confirm` is called before each item and, while
+    none comes, every `every_s`, so a revocation ends the stream within twice that time.
     """
     coming: asyncio.Future[Item | object] | None = None
     try:

@@ -246,11 +246,12 @@ class GenerationLoop:
 
     def _observe(self, decoded: Generated, new: Sequence[RunningSequence]) -> None:
         self._observer.observe_batch(
-            num_rows=len(decoded.rows), num_tokens=decoded.num_tokens,
+            num_rows=len(decoded.rows),
+            num_tokens=decoded.num_tokens,
             num_adapters=decoded.num_adapters,
             num_placed=sum(sequence.num_placed for sequence in new),
             num_swapped=sum(sequence.num_swapped for sequence in new),
-        )  # fmt: skip
+        )
         for sequence in new:
             self._observer.observe_queue_time(sequence.queue_s)
 

@@ -180,6 +180,10 @@ class GenerationScheduler:
             num_swapped = before + num_placed - len(self._slots.placed)
         entry.running = True
         return RunningSequence(
-            entry=entry, key=next(self._keys), slot=slot, started_at=self._clock(),
-            num_placed=num_placed, num_swapped=num_swapped,
-        )  # fmt: skip
+            entry=entry,
+            key=next(self._keys),
+            slot=slot,
+            started_at=self._clock(),
+            num_placed=num_placed,
+            num_swapped=num_swapped,
+        )

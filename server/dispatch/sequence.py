@@ -37,11 +37,13 @@ class RunningSequence:
     def begin(self) -> StartSequence:
         entry = self.entry
         return StartSequence(
-            key=self.key, row=Row(ids=entry.rows[0].ids, slot=self.slot),
-            max_tokens=entry.max_tokens, sampling=entry.sampling,
+            key=self.key,
+            row=Row(ids=entry.rows[0].ids, slot=self.slot),
+            max_tokens=entry.max_tokens,
+            sampling=entry.sampling,
             # only sequences with the same salt share cached prefixes, so none crosses tenants
             salt=entry.tenant,
-        )  # fmt: skip
+        )
 
     def add_output(self, result: SequenceOutput | Failure) -> bool:
         """Adds what one step generated. True: a stop string ended the sequence, so the caller must

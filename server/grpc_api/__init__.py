@@ -1,1 +1,1 @@
-"""The gRPC API: thin shells by resource over the one `Service`."""
+"""The gRPC API: one thin class per resource over `Service`."""

@@ -1,4 +1,4 @@
-"""`adapterd.v1.Adapters`."""
+"""The gRPC service `adapterd.v1.Adapters`. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Requests = AsyncIterator[adapters_pb2.RegisterRequest]
 
 
 class AdaptersApi:
-    """Translates and calls; decides nothing."""
+    """Translates messages and calls the service; contains no logic of its own."""
 
     def __init__(self, service: AdapterService, limits: UploadLimits) -> None:
         self._service = service
@@ -86,7 +86,7 @@ class AdaptersApi:
 
 
 class _UploadStream:
-    """The files of a Register stream, for the one thread that stages them."""
+    """The files of a Register stream, read by the thread that stages them."""
 
     def __init__(
         self, requests: Requests, loop: asyncio.AbstractEventLoop, limits: UploadLimits
@@ -98,13 +98,13 @@ class _UploadStream:
         self._chunk: adapters_pb2.FileChunk | None = None
 
     async def next(self) -> adapters_pb2.RegisterRequest | None:
-        """The next message, or none at the end. Raises BadCall for a stream that stands still."""
+        """The next message, or None at the end. Raises BadCall if none comes in time."""
         stall_s = self._limits.stall_s
         try:
             async with asyncio.timeout(stall_s):
                 return await anext(self._requests, None)
         except TimeoutError:
-            raise BadCall(f"No message of the stream came for {stall_s:.0f} s.") from None
+            raise BadCall(f"The stream sent no message for {stall_s:.0f} s.") from None
 
     def files(self) -> Iterator[tuple[str, Iterator[bytes]]]:
         self._advance()
@@ -114,7 +114,7 @@ class _UploadStream:
             yield self._chunk.name, self._content()
 
     def _content(self) -> Iterator[bytes]:
-        """The named chunk and the nameless ones behind it."""
+        """The chunk with the name and those without a name that follow it."""
         while self._chunk is not None:
             yield self._chunk.data
             self._advance()
@@ -122,7 +122,7 @@ class _UploadStream:
                 return
 
     def _advance(self) -> None:
-        # blocks this thread, not the loop; a caller who hangs up makes it raise
+        # blocks this thread, not the event loop; raises if the caller disconnects
         message = asyncio.run_coroutine_threadsafe(self.next(), self._loop).result()
         if message is not None and not message.HasField("chunk"):
             raise BadCall("After `metadata`, every message of Register must be a `chunk`.")

@@ -1,4 +1,4 @@
-"""The gRPC server: services behind the interceptors, health, reflection, limits."""
+"""Builds the gRPC server: services, interceptors, health, reflection and limits."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from server.health import Health
 from server.limits import MOST_HEALTH_WATCHES, CallLimits, UploadLimits
 from server.service.service import Service
 
-#: a client with more calls than that at once has them wait, or opens another connection
+#: a client with more calls at once waits or opens another connection
 _STREAMS_PER_CONNECTION = 1024
-#: connections are closed after so long, once the calls on them have ended: callers then spread anew
+#: connections are closed after this time, once their calls have ended, to balance load again
 _CONNECTION_AGE_MS = 3_600_000
-# generated modules give their descriptors a type of protobuf's own insides
+# generated modules type their descriptors with an internal class of protobuf
 _HEALTH: Any = health_pb2.DESCRIPTOR
 _CONTRACT = [
     module.DESCRIPTOR for module in (adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2)
@@ -41,17 +41,17 @@ _CONTRACT = [
 def bind(
     settings: Settings, max_connections: int, interceptors: Sequence[CallInterceptor]
 ) -> tuple[grpc.aio.Server, int]:
-    """A server that holds its port and answers nothing yet. Raises PortInUse."""
+    """A server that holds its port and does not answer yet. Raises PortInUse."""
     head_ms, idle_ms = (round(s * 1000) for s in (settings.head_timeout_s, settings.idle_timeout_s))
     server = grpc.aio.server(
         interceptors=interceptors,
         options=[
-            # otherwise a second server could share the port, and each would get half of the calls
+            # otherwise a second server could share the port and get half of the calls
             ("grpc.so_reuseport", 0),
             ("grpc.max_receive_message_length", TOLERANCE * settings.max_message_bytes),
             ("grpc.max_send_message_length", settings.max_message_bytes),
             ("grpc.max_concurrent_streams", _STREAMS_PER_CONNECTION),
-            # what a connection may do without a call: say hello, be idle, ping, grow old
+            # limits of a connection without a call: handshake, idle time, age and pings
             ("grpc.max_allowed_incoming_connections", max_connections),
             ("grpc.server_handshake_timeout_ms", head_ms),
             ("grpc.http2.settings_timeout", head_ms),
@@ -68,7 +68,7 @@ def bind(
         port = server.add_insecure_port(f"{host}:{settings.grpc_port}")
     except RuntimeError as error:
         raise PortInUse(
-            f"gRPC cannot listen on {host}:{settings.grpc_port}: another program does"
+            f"gRPC cannot listen on {host}:{settings.grpc_port}: another program listens there"
         ) from error
     return server, port
 

@@ -1,6 +1,6 @@
-"""Whose call a gRPC call is, from the interceptor that knows to whatever runs within the call.
+"""The caller of the current gRPC call, set by the interceptor that authenticates it.
 
-Every call runs in an asyncio task of its own, so that no call sees another's caller.
+Every call runs in an asyncio task of its own, so no call sees another's caller.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ def set_caller(caller: Caller) -> None:
 
 
 def known_caller() -> Caller | None:
-    """None until the caller is authenticated, and for services that ask for no key."""
+    """None before the caller is authenticated, and for services that need no key."""
     return _CALLER.get()
 
 
 def current_caller(context: Context) -> Caller | str:
-    """The caller, or for services that ask for no key the peer's address."""
+    """The caller; for services that need no key, the peer's address."""
     return _CALLER.get() or str(context.peer())

@@ -1,6 +1,4 @@
-"""How many gRPC calls are under way, and whose, so that no tenant takes all there may be. Knows no
-method.
-"""
+"""Counts gRPC calls in progress by tenant, so that no tenant takes all of them. Knows no method."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ from server.errors import TooManyCalls
 
 
 class Calls:
-    """At most `most` at once: three quarters of them one tenant's, and a quarter its streams, which
-    may stay for hours.
+    """At most `most` calls at once. One tenant may have three quarters of them, and a quarter as
+    streams, which may stay open for hours.
     """
 
     def __init__(self, most: int) -> None:
@@ -25,15 +23,21 @@ class Calls:
 
     @contextmanager
     def track(self, tenant: str, *, is_stream: bool) -> Iterator[None]:
-        """Raises TooManyCalls."""
+        """Counts the call while the block runs. Raises TooManyCalls."""
         if self._calls.total() >= self._most:
-            raise TooManyCalls(f"{self._most} calls are under way, all that this server takes.")
+            raise TooManyCalls(
+                f"{self._most} calls are in progress, the most that this server accepts; "
+                "try again later."
+            )
         counters = [(self._calls, self._most_of_tenant, "calls")]
         if is_stream:
             counters.append((self._streams, self._most_streams, "streams"))
-        for counter, most, what in counters:
+        for counter, most, kind in counters:
             if counter[tenant] >= most:
-                raise TooManyCalls(f"You have {most} {what} under way, all that one tenant may.")
+                raise TooManyCalls(
+                    f"You have {most} {kind} in progress, the most that one tenant may have; "
+                    "try again later."
+                )
         for counter, _, _ in counters:
             counter[tenant] += 1
         try:
@@ -42,4 +46,4 @@ class Calls:
             for counter, _, _ in counters:
                 counter[tenant] -= 1
                 if not counter[tenant]:
-                    del counter[tenant]  # who has none is not remembered
+                    del counter[tenant]  # tenants without calls take no memory

@@ -1,4 +1,4 @@
-"""`adapterd.v1.Checks`."""
+"""The gRPC service `adapterd.v1.Checks`. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.service.resources.checks import CheckService
 
 
 class ChecksApi:
-    """Translates and calls; decides nothing."""
+    """Translates messages and calls the service; contains no logic of its own."""
 
     def __init__(self, service: CheckService) -> None:
         self._service = service

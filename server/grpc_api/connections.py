@@ -1,8 +1,7 @@
-"""The open connections of the gRPC port. gRPC counts them and refuses those beyond a number; which
-have to go it cannot be told, so that half-open ones would keep every other caller out.
+"""Closes connections of the gRPC port that made no call, before they use up the port's limit.
 
-It keeps its connections out of sight, but on Linux a process can look at its own sockets, and one
-that is shut down is to gRPC a peer who left.
+gRPC refuses connections beyond a number but has no interface to close one. On Linux a process can
+list its own sockets; gRPC treats a socket that is shut down as a peer that disconnected.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from urllib.parse import unquote
 
 _FOLDER = Path("/proc/self/fd")
 _SWEEP_S = 0.1
-#: peers of calls, before those are forgotten that have left
+#: how many peers of calls are remembered before those that left are dropped
 _MOST_REMEMBERED = 10_000
 
 
 class GrpcConnections:
-    """Whoever has made a call that was let in may stay. Of the others the oldest are ended, where
-    half of the port's room is taken.
+    """A connection with an accepted call may stay. If half of the allowed connections are open, the
+    oldest of the others are closed.
     """
 
     def __init__(self, most: int, observe: Callable[[str], None]) -> None:
-        #: whose connections these are, once it is known
+        #: the gRPC port, once it is known
         self.port = 0
         self._soft_limit = max(1, most // 2)
         self._observe = observe
         self._sees_sockets = _FOLDER.is_dir()
-        #: by peer, since when each connection has been here, and whether it made a call
+        #: when each peer was first seen, and which peers made a call
         self._opened: dict[str, float] = {}
         self._called: set[str] = set()
 
@@ -43,11 +42,11 @@ class GrpcConnections:
         self._called.add(_plain(peer))
 
     def peers(self) -> frozenset[str]:
-        """Who is connected now."""
+        """The peers that are connected now."""
         return frozenset(dict(self._list_open()))
 
     async def watch(self) -> None:
-        """Until it is cancelled; at once where the system has no such folder."""
+        """Sweeps until it is cancelled; returns at once if the system has no such folder."""
         while self._sees_sockets:
             await asyncio.sleep(_SWEEP_S)
             self.sweep()
@@ -71,7 +70,7 @@ class GrpcConnections:
                     yield peer, descriptor
 
     def _end(self, descriptor: int, peer: str) -> None:
-        # looked at again: the number may be another connection's by now
+        # checked again: the descriptor may belong to another connection by now
         with self._inspect(descriptor) as (current_peer, sock):
             if current_peer == peer and sock is not None:
                 sock.shutdown(socket.SHUT_RDWR)
@@ -79,9 +78,9 @@ class GrpcConnections:
 
     @contextlib.contextmanager
     def _inspect(self, descriptor: int) -> Iterator[tuple[str | None, socket.socket | None]]:
-        """The peer and the socket, if it is a connection of the port."""
+        """The peer and the socket, if the descriptor is a connection of the port."""
         peer, sock = None, None
-        with contextlib.suppress(OSError):  # closed meanwhile, or no socket of that kind
+        with contextlib.suppress(OSError):  # closed in the meantime, or no such socket
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 sock = socket.socket(fileno=os.dup(descriptor))
                 if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -100,6 +99,6 @@ def _descriptors() -> list[int]:
 
 
 def _plain(peer: str) -> str:
-    """Address and port, however they are written: `ipv6:%5B::1%5D:8` and `::ffff:1.2.3.4:8`."""
+    """Address and port in one form: `ipv6:%5B::1%5D:8` and `::ffff:1.2.3.4:8` are other forms."""
     text = unquote(peer).removeprefix("ipv4:").removeprefix("ipv6:")
     return text.replace("[", "").replace("]", "").removeprefix("::ffff:")

@@ -1,7 +1,7 @@
-"""Methods of the APIs as gRPC handlers: messages read and written around `(request, caller)`.
+"""The methods of the APIs as gRPC handlers: parses requests and serializes responses.
 
-gRPC would parse a call's message before it asks any interceptor. Every method is therefore a stream
-of bytes to gRPC, and its message is read here, once the interceptors have let the call in.
+gRPC would parse a message before any interceptor runs. Every method is therefore registered as a
+stream of bytes, and its message is parsed here, after the interceptors have accepted the call.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from server.grpc_api.methods import Method, unknown_method
 
 Handler = Any  # grpc.RpcMethodHandler is generic in stubs and not at run time
 
-#: a method's response to a request, or to an iterator of requests, and to the caller; a public
-#: service gets the peer's address in place of a caller
+#: called with a request, or an iterator of requests, and the caller; a public service gets the
+#: peer's address instead of a caller
 Unary = Callable[[Any, Any], Awaitable[Any]]
 Stream = Callable[[Any, Any], AsyncGenerator[Any, None]]
 
@@ -37,7 +37,7 @@ def make_handlers(
 
 
 class UnknownMethods(grpc.GenericRpcHandler):
-    """Answers every method that no other handler has, once its caller is known."""
+    """Refuses methods that no handler has, after the caller is authenticated."""
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         name = handler_call_details.method
@@ -45,7 +45,7 @@ class UnknownMethods(grpc.GenericRpcHandler):
         async def refuse(requests: object, caller: Caller) -> AsyncGenerator[Any, None]:
             del requests, caller
             raise UnknownMethod(f"There is no method {name[:100]!r}.")
-            yield  # which makes it a stream
+            yield  # makes it a generator
 
         return _handler(unknown_method(name), refuse, 0)
 
@@ -73,7 +73,7 @@ def _stream_call(method: Method, answer: Stream, max_bytes: int) -> Any:
     async def call(_: object, context: Context) -> AsyncIterator[bytes]:
         caller = current_caller(context)
         request = await _read(method, context, max_bytes)
-        # closed here and now if the caller hangs up, with whatever the response holds
+        # closed at once if the caller disconnects, with everything the response holds
         async with aclosing(answer(request, caller)) as responses:
             async for response in responses:
                 yield response.SerializeToString()

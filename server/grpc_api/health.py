@@ -1,4 +1,4 @@
-"""`grpc.health.v1.Health`, which asks for no key and is therefore bounded in itself."""
+"""The gRPC service `grpc.health.v1.Health`. It needs no key, so it limits its streams itself."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from server.health import Health, State
 
 _Status = health_pb2.HealthCheckResponse
 _List: Any = health_pb2.HealthListResponse  # type: ignore[attr-defined]  # newer than its types
-#: the service whose calls are in vain where no job is run
+#: the service that is not serving while no job can run here
 _JOBS = jobs_pb2.DESCRIPTOR.services_by_name["Jobs"].full_name
 
 
 class HealthApi:
-    """One state for the whole server, asked for by the name of any of its services; that of jobs
-    is not served either while none can be run here.
+    """One state for all services of the server, except that the jobs service is also not serving
+    while no job can run here.
 
-    Whoever watches is told of changes. Beyond `most_watches` the connection that holds most of
-    them loses its oldest, so that one caller's do not keep out another's.
+    Beyond `most_watches` streams, the connection with most of them loses its oldest, so that one
+    caller cannot keep out another.
     """
 
     def __init__(self, health: Health, services: Iterable[str], most_watches: int) -> None:
@@ -48,7 +48,7 @@ class HealthApi:
     async def watch(
         self, request: health_pb2.HealthCheckRequest, peer: str
     ) -> AsyncGenerator[health_pb2.HealthCheckResponse, None]:
-        """Raises TooManyCalls where another needs its place, and Draining at the end."""
+        """Sends each change. Raises TooManyCalls if evicted, and Draining when the server stops."""
         watch = self._enter(peer)
         last_sent = None
         try:
@@ -98,7 +98,7 @@ class HealthApi:
 
 
 class _Watch:
-    """One stream, and whether it has something to hear."""
+    """One stream, and whether there is a change to send."""
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()

@@ -1,6 +1,6 @@
-"""The interceptors that every gRPC call passes: errors to statuses, metrics, authentication.
+"""The interceptors of every gRPC call: errors to statuses, metrics, authentication.
 
-They know methods, callers and errors; no resource and no message.
+Knows methods, callers and errors, but no resource and no message.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Runs every call within `around`, which sees what the call raises and may raise itself."""
 
     def __init__(self, methods: Mapping[str, Method]) -> None:
-        """`methods` by their paths, as `/package.Service/Method`; it may be filled later."""
+        """`methods` by path, such as `/package.Service/Method`; it may be filled later."""
         self._methods = methods
 
     def around(self, method: Method, context: Context) -> AbstractAsyncContextManager[None]:
         raise NotImplementedError
 
     def responses(self, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """What a stream of responses passes through."""
+        """Wraps a stream of responses."""
         return stream
 
     async def intercept_service(
@@ -78,13 +78,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 class ErrorInterceptor(CallInterceptor):
-    """Turns whatever a call raises into its status, sentence and trailers, and logs it."""
+    """Converts the exception of a call into status, message and trailers, and logs it."""
 
     @asynccontextmanager
     async def around(self, method: Method, context: Context) -> AsyncGenerator[None, None]:
         try:
             yield
-        except Exception as error:  # noqa: BLE001 a transport translates whatever comes
+        except Exception as error:  # noqa: BLE001 a transport translates every exception
             fault, caller = fault_of(error), known_caller()
             request_id = caller.request_id if caller else request_id_of(_header(context))
             note_fault(error, fault, method=method.name, request_id=request_id, caller=caller)
@@ -94,7 +94,7 @@ class ErrorInterceptor(CallInterceptor):
 
 
 class MetricsInterceptor(CallInterceptor):
-    """Counts every call with its duration and the code that it ended with."""
+    """Counts every call with its duration and code."""
 
     def __init__(self, methods: Mapping[str, Method], metrics: Metrics) -> None:
         super().__init__(methods)
@@ -116,9 +116,9 @@ class MetricsInterceptor(CallInterceptor):
 
 
 class AuthInterceptor(CallInterceptor):
-    """Lets in callers whose key is known and has the method's role, while there is room for them.
+    """Accepts calls whose key is valid and has the method's role, within the limit of calls.
 
-    A stream ends once its caller's key is revoked. Methods without a role are let in as they come.
+    A stream ends once its caller's key is revoked. Methods without a role need no key.
     """
 
     def __init__(
@@ -144,8 +144,8 @@ class AuthInterceptor(CallInterceptor):
         caller = self._authenticate(context)
         set_caller(caller)
         require(caller, method.role)
-        # gRPC cancels what its transport still holds when it shuts down, and a cancelled call is
-        # not tried again: refused ones are, so callers must be turned away before that
+        # gRPC cancels calls in its transport when it shuts down, and clients do not retry cancelled
+        # calls; they retry refused ones, so calls are refused before that
         if self._health.is_draining:
             raise Draining
         self._connections.note_call(context.peer())
@@ -166,6 +166,6 @@ class AuthInterceptor(CallInterceptor):
 
 
 def _header(context: Context, name: str = "x-request-id") -> str | None:
-    """The last value of that name."""
+    """The last value of the header."""
     value: str | None = dict(context.invocation_metadata() or ()).get(name)
     return value

@@ -1,4 +1,4 @@
-"""Protobuf messages about jobs to the service's values, and back. Knows no call and no context."""
+"""Converts protobuf messages about jobs to the service's values, and back. Knows no call."""
 
 from __future__ import annotations
 

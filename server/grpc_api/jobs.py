@@ -1,4 +1,4 @@
-"""`adapterd.v1.Jobs`."""
+"""The gRPC service `adapterd.v1.Jobs`. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server.service.resources.jobs import JobService
 
 
 class JobsApi:
-    """Translates and calls; decides nothing."""
+    """Translates messages and calls the service; contains no logic of its own."""
 
     def __init__(self, service: JobService) -> None:
         self._service = service

@@ -1,4 +1,4 @@
-"""Reading the messages of a call, once it is known whose it is: bytes in, typed refusals out."""
+"""Reads the messages of an authenticated call from bytes, with typed errors. Knows no service."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from server.errors import BadCall, BodyTooLarge, TooSlow
 from server.grpc_api.methods import Method
 from server.limits import STALL_S
 
-#: messages somewhat larger than allowed are taken in, to be refused as what they are; gRPC itself
-#: refuses still larger ones in its own words
+#: messages up to this many times the limit are received, to be refused with BodyTooLarge; gRPC
+#: refuses larger ones with a message of its own
 TOLERANCE = 4
 Context = Any  # grpc.aio.ServicerContext is generic in stubs and not at run time
 
@@ -25,16 +25,16 @@ async def read_request(method: Method, context: Context, max_bytes: int) -> Mess
         async with asyncio.timeout(STALL_S):
             raw = await context.read()
     except TimeoutError:
-        raise TooSlow(f"The call's message did not come within {STALL_S:g} s.") from None
+        raise TooSlow(f"The call's message did not arrive within {STALL_S:g} s.") from None
     if raw is grpc.aio.EOF:
-        raise BadCall(f"The call holds no {method.request.DESCRIPTOR.full_name}.")
+        raise BadCall(f"The call has no {method.request.DESCRIPTOR.full_name}.")
     return _parse(method, raw, max_bytes)
 
 
 async def read_requests(
     method: Method, context: Context, max_bytes: int
 ) -> AsyncGenerator[Message, None]:
-    """Every message of a stream. Raises BadCall or BodyTooLarge where one cannot be read."""
+    """Every message of a stream. Raises BadCall or BodyTooLarge."""
     while (raw := await context.read()) is not grpc.aio.EOF:
         yield _parse(method, raw, max_bytes)
 

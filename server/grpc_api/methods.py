@@ -1,7 +1,6 @@
-"""The gRPC methods of this server: who may call each, and what each reads and answers.
+"""The gRPC methods of this server: the role that each needs, and its request and response.
 
-A method without a role in `ROLES` stops the server from starting, so that no method is open by
-oversight.
+The server does not start with a method that has no role in `ROLES`, so none is open by mistake.
 """
 
 from __future__ import annotations
@@ -46,13 +45,13 @@ ROLES: dict[str, Role] = {
     "grpc.reflection.v1.ServerReflection.ServerReflectionInfo": Role.READ,
     "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo": Role.READ,
 }
-#: services answered without a key
+#: services that need no key
 PUBLIC = frozenset({"grpc.health.v1.Health"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """One method. A `role` of None means that it asks for no key; `label` names it in metrics."""
+    """One method. A `role` of None means that it needs no key; `label` names it in metrics."""
 
     name: str
     label: str

@@ -1,4 +1,4 @@
-"""`adapterd.v1.Predictor`."""
+"""The gRPC service `adapterd.v1.Predictor`. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from server.service.requests import GenerationRequest
 
 
 class PredictorApi:
-    """Translates and calls; decides nothing."""
+    """Translates messages and calls the service; contains no logic of its own."""
 
     def __init__(
         self,
@@ -65,6 +65,6 @@ class PredictorApi:
     def _inputs(
         self, request: predictor_pb2.PredictRequest | predictor_pb2.PredictManyRequest
     ) -> list[object]:
-        """Counted before each becomes an object: a message has room for millions."""
+        """Checks the number of inputs before converting them: a message may contain millions."""
         self._limits.check(len(request.inputs))
         return wire.read_inputs(request.inputs)

@@ -1,5 +1,6 @@
-"""Server reflection, v1 and v1alpha: the same messages under two names, of which the library ships
-only the older.
+"""Server reflection, v1 and v1alpha: the same messages under two package names.
+
+The library has only v1alpha.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ from typing import Any
 
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from server.auth.caller import Caller
-from server.grpc_api.reflection_pool import reflection_pool
 
 # generated modules give their descriptors a type of protobuf's own insides
 _FILE: Any = reflection_pb2.DESCRIPTOR
@@ -23,11 +24,11 @@ SERVICES = (f"{_NEW}.ServerReflection", f"{_OLD}.ServerReflection")
 
 
 class ReflectionApi:
-    """Tells of `services`, and of the files that describe them."""
+    """Lists `services` and describes their files."""
 
     def __init__(self, services: Iterable[str], files: Iterable[FileDescriptor]) -> None:
-        pool = reflection_pool([*files, _FILE])
-        pool.AddSerializedFile(_as_newer_file(_FILE.serialized_pb))
+        pool = _build_pool([*files, _FILE])
+        pool.AddSerializedFile(_convert_to_v1(_FILE.serialized_pb))
         self._servicer: Any = reflection.aio.ReflectionServicer(services, pool)
 
     async def server_reflection_info(
@@ -38,8 +39,8 @@ class ReflectionApi:
             yield response
 
 
-def _as_newer_file(serialized: bytes) -> bytes:
-    """The older file as the newer one, so that the newer service can be described too."""
+def _convert_to_v1(serialized: bytes) -> bytes:
+    """The v1alpha file as v1, so that the newer service can be described too."""
     file = FileDescriptorProto.FromString(serialized)
     file.name, file.package = file.name.replace("v1alpha", "v1"), _NEW
     for message in file.message_type:
@@ -51,3 +52,19 @@ def _as_newer_file(serialized: bytes) -> bytes:
             method.input_type = method.input_type.replace(f".{_OLD}.", f".{_NEW}.")
             method.output_type = method.output_type.replace(f".{_OLD}.", f".{_NEW}.")
     return bytes(file.SerializeToString())
+
+
+def _build_pool(files: Iterable[FileDescriptor]) -> DescriptorPool:
+    """One pool of these files and their imports, because reflection reads one pool: the contract's
+    files are in a private pool, and those of gRPC's services in protobuf's default one.
+    """
+    pool = DescriptorPool()
+    for file in files:
+        _add(pool, file)
+    return pool
+
+
+def _add(pool: DescriptorPool, file: FileDescriptor) -> None:
+    for imported in file.dependencies:
+        _add(pool, imported)
+    pool.AddSerializedFile(file.serialized_pb)

@@ -1,4 +1,4 @@
-"""Errors as gRPC says them: a status, a sentence, and trailing metadata for programs."""
+"""Errors as gRPC represents them: a status, a message, and trailing metadata for programs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 from server.error_table import Fault
 
 DOMAIN = "adapterd"
-#: clients refuse more than 8 KiB of trailers; the sentence is there twice or three times, and takes
-#: up to three bytes for each of its own
+#: clients refuse more than 8 KiB of trailers; these hold the message two or three times, with up to
+#: three bytes for each of its bytes
 _MESSAGE_BYTES = 1000
 Detail = Any  # one of the messages above; the library has no types
 Trailers = tuple[tuple[str, str | bytes], ...]
 
 
 def message_of(fault: Fault) -> str:
-    """Its sentence, cut to what the trailers of a call have room for beside the details."""
+    """The message, cut so that the trailers stay within the limit."""
     raw = fault.message.encode()
     if len(raw) <= _MESSAGE_BYTES:
         return fault.message
@@ -35,14 +35,14 @@ def message_of(fault: Fault) -> str:
 
 
 def trailers_of(fault: Fault, request_id: str) -> Trailers:
-    """The stable code, the request id, and for transient refusals when to come back."""
+    """The stable code, the request id, and for transient errors the retry delay."""
     trailers: Trailers = (
         ("adapterd-code", fault.code),
         ("x-request-id", request_id),
         ("grpc-status-details-bin", _status(fault, request_id).SerializeToString()),
     )
     if fault.outside.grpc is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        # a negative pushback tells a client's retry policy not to try again at all
+        # a negative pushback means that clients do not retry
         pushback_ms = -1 if fault.retry_after_s is None else int(fault.retry_after_s * 1000)
         trailers += (("grpc-retry-pushback-ms", str(pushback_ms)),)
     return trailers

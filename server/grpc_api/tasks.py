@@ -1,4 +1,4 @@
-"""`adapterd.v1.Tasks`."""
+"""The gRPC service `adapterd.v1.Tasks`. Knows no HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from server.service.resources.tasks import TaskService
 
 
 class TasksApi:
-    """Translates and calls; decides nothing."""
+    """Translates messages and calls the service; contains no logic of its own."""
 
     def __init__(self, service: TaskService) -> None:
         self._service = service

@@ -1,4 +1,4 @@
-"""Protobuf messages of `adapterd.v1` to the service's values, and back.
+"""Converts protobuf messages of `adapterd.v1` to the service's values, and back.
 
 Knows no call and no context.
 """
@@ -31,9 +31,9 @@ from server.service.views import AliasView, EventView, TaskView, VersionView
 
 
 def read_inputs(messages: Sequence[predictor_pb2.Input]) -> list[object]:
-    """What the service reads: strings and mappings.
+    """The inputs as strings and mappings.
 
-    An input of a kind no head reads becomes one it refuses.
+    An empty input becomes None, which the service refuses.
     """
     return [
         message.text if message.HasField("text") else _read_input(message) for message in messages
@@ -75,13 +75,13 @@ def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:
 
 
 def read_struct(struct: Struct, name: str) -> dict[str, Any]:
-    """As JSON would have brought it. A Struct holds doubles only, so whole numbers become int again
-    here; those beyond 64 bits stay floats, which have a short spelling.
+    """The Struct as JSON values. It holds only doubles, so whole numbers become int again, except
+    those beyond 64 bits.
     """
     try:
         values: dict[str, Any] = _restore_integers(MessageToDict(struct))
-    except ValueError as error:  # NaN and infinity, which JSON has no words for
-        raise BadCall(f"The field {name} holds a number that is not finite.") from error
+    except ValueError as error:  # NaN and infinity, which JSON lacks
+        raise BadCall(f"The field {name} contains a number that is not finite.") from error
     return values
 
 
@@ -117,7 +117,7 @@ def _result(
 
 
 def prediction(value: Prediction, *, floats: bool = False) -> predictor_pb2.PredictResponse:
-    """`floats`: embeddings as 32-bit numbers."""
+    """With `floats`, embeddings are 32-bit numbers."""
     write = _WRITERS[value.head]
     if floats and value.head == "embed":
         write = _float_embedding
@@ -244,5 +244,7 @@ def struct(values: Mapping[str, Any]) -> Struct:
 
 def timestamp(seconds: float) -> Timestamp:
     message = Timestamp()
-    message.FromMicroseconds(round(seconds * 1e6))  # a double of today holds no finer time
+    message.FromMicroseconds(
+        round(seconds * 1e6)
+    )  # a double has no finer resolution for the present
     return message

@@ -1,4 +1,4 @@
-"""Every number the server shows to Prometheus; `docs/metrics.md` lists them all.
+"""The Prometheus metrics of the server; `docs/metrics.md` lists them all.
 
-Knows no call: whatever counts or measures reports to an observer here.
+Knows no call: the parts that count or measure report to the observers here.
 """

@@ -1,4 +1,4 @@
-"""The numbers of texts being written, named as vLLM names them. `docs/metrics.md` lists all."""
+"""The metrics of generation, with vLLM's names; `docs/metrics.md` lists all."""
 
 from __future__ import annotations
 
@@ -11,37 +11,45 @@ _GAP_SECONDS = (0.001, 0.002, 0.004, 0.008, 0.015, 0.025, 0.05, 0.1, 0.2, 0.5, 1
 
 
 class GenerationMetrics:
-    """A `GenerationObserver`; what it hears of forwards it passes on."""
+    """A `GenerationObserver`; it passes on what concerns forwards."""
 
     def __init__(self, registry: CollectorRegistry, forwards: BatchObserver) -> None:
         self.observe_batch = forwards.observe_batch
         self.observe_queue_time = forwards.observe_queue_time
         self._first_seconds = Histogram(
-            "adapterd_time_to_first_token_seconds", "From a text's admission to its first token",
-            buckets=_FIRST_SECONDS, registry=registry,
-        )  # fmt: skip
+            "adapterd_time_to_first_token_seconds",
+            "Time from admission to the first token",
+            buckets=_FIRST_SECONDS,
+            registry=registry,
+        )
         self._gap_seconds = Histogram(
-            "adapterd_inter_token_latency_seconds", "From one token of a text to the next",
-            buckets=_GAP_SECONDS, registry=registry,
-        )  # fmt: skip
+            "adapterd_inter_token_latency_seconds",
+            "Time between two tokens of a generation",
+            buckets=_GAP_SECONDS,
+            registry=registry,
+        )
         self._prompt_tokens = Counter(
-            "adapterd_prompt_tokens", "Tokens of prompts read", registry=registry
+            "adapterd_prompt_tokens", "Prompt tokens of started generations", registry=registry
         )
         self._generation_tokens = Counter(
-            "adapterd_generation_tokens", "Tokens written", registry=registry
+            "adapterd_generation_tokens", "Generated tokens", registry=registry
         )
         self._queries = Counter(
-            "adapterd_prefix_cache_queries", "Tokens of prompts looked for among those read before",
+            "adapterd_prefix_cache_queries",
+            "Prompt tokens looked up in the prefix cache",
             registry=registry,
-        )  # fmt: skip
+        )
         self._hits = Counter(
-            "adapterd_prefix_cache_hits", "Tokens of prompts that had been read before",
+            "adapterd_prefix_cache_hits",
+            "Prompt tokens found in the prefix cache",
             registry=registry,
-        )  # fmt: skip
+        )
         self._ended = Counter(
-            "adapterd_request_success", "Texts that ended, by reason", ["finished_reason"],
+            "adapterd_request_success",
+            "Finished generations, by reason",
+            ["finished_reason"],
             registry=registry,
-        )  # fmt: skip
+        )
 
     def observe_first_token(self, *, after_s: float, num_prompt: int, num_cached: int) -> None:
         self._first_seconds.observe(after_s)

@@ -1,4 +1,4 @@
-"""What holds now rather than what has happened, read at each scrape."""
+"""Gauges of the current state, read at each scrape."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-#: names a gateway is told at once; more would only make the label longer than any gateway reads
+#: names in a label for gateways; a longer label would be useless to them
 _MAX_NAMES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
-    """What holds now rather than what has happened; read at each scrape."""
+    """The current state of queues, slots, adapters, generations and the trainer."""
 
     queue_rows: int
     queue_tokens: int
@@ -26,26 +26,25 @@ class Live:
     engine_generation: int
     running: Iterable[str]
     waiting: Iterable[str]
-    #: texts that write and that wait to, and how much of the memory for keys and values they need
+    #: generations that run and that wait, and the share of the KV cache that is used
     num_running: int = 0
     num_waiting: int = 0
     kv_cache_usage: float = 0.0
-    #: whether jobs are run here, where they are to be, and what failed so far that no job is to
-    #: blame for
+    #: whether jobs can run here, and how many failures of the trainer no job caused
     trainer_up: bool = True
     trainer_failures: int = 0
 
 
 class LiveCollector(Collector):
-    """Gauges of `Live`, and with `gateway` the one by which gateways route to replicas that hold an
-    adapter.
+    """Gauges of `Live`, and with `gateway` the one by which gateways route calls to replicas that
+    hold the adapter.
     """
 
     def __init__(self, live: Callable[[], Live], *, gateway: bool) -> None:
         self._live, self._gateway = live, gateway
 
     def describe(self) -> Iterable[Metric]:
-        return []  # asked at registration, before there is anything to read
+        return []  # called at registration, before there is anything to read
 
     def collect(self) -> Iterable[Metric]:
         live = self._live()
@@ -53,22 +52,24 @@ class LiveCollector(Collector):
             ("queue_rows", "Rows waiting", live.queue_rows),
             ("queue_tokens", "Tokens waiting", live.queue_tokens),
             ("slots_used", "Slots that hold an adapter", live.slots_used),
-            ("slots_capacity", "Slots there are for serving", live.slots_capacity),
+            ("slots_capacity", "Slots for serving", live.slots_capacity),
             ("loaded_adapters", "Adapters in host memory", live.loaded_adapters),
             ("loaded_bytes", "Bytes of adapters in host memory", live.loaded_bytes),
             ("engine_generation", "Engines started so far", live.engine_generation),
-            ("num_requests_running", "Texts that write", live.num_running),
-            ("num_requests_waiting", "Texts that wait to write", live.num_waiting),
+            ("num_requests_running", "Generations that run", live.num_running),
+            ("num_requests_waiting", "Generations that wait", live.num_waiting),
             (
                 "kv_cache_usage_perc",
-                "Share of the memory for keys and values that running texts need",
+                "Share of the KV cache that running generations use",
                 live.kv_cache_usage,
             ),
-            ("trainer_up", "0 while no job can be run here", int(live.trainer_up)),
+            ("trainer_up", "0 while no job can run in this server", int(live.trainer_up)),
         ):
             yield GaugeMetricFamily(f"adapterd_{name}", text, value)
         yield CounterMetricFamily(
-            "adapterd_trainer_failures", "Failures no job is to blame for", live.trainer_failures
+            "adapterd_trainer_failures",
+            "Failures of the trainer that no job caused",
+            live.trainer_failures,
         )
         if self._gateway:
             yield self._gateway_gauge(live)
@@ -76,7 +77,7 @@ class LiveCollector(Collector):
     def _gateway_gauge(self, live: Live) -> Metric:
         labels = ["max_lora", "running_lora_adapters", "waiting_lora_adapters"]
         gauge = GaugeMetricFamily(
-            "vllm:lora_requests_info", "When these adapters ran and waited", labels=labels
+            "vllm:lora_requests_info", "Adapters with running and waiting calls", labels=labels
         )
         gauge.add_metric(
             [str(live.slots_capacity), _names(live.running), _names(live.waiting)], time.time()

@@ -1,6 +1,6 @@
-"""Every number the server shows.
+"""The metrics of transports, predict calls, batches and loads; `docs/metrics.md` lists all.
 
-Label children that the hot path needs are bound once; `docs/metrics.md` lists all.
+The label children of frequent calls are created once.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SECONDS = (
 _COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 _LOAD_SECONDS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
-#: why a connection is ended early
+#: reasons for which the server closes a connection early
 _ENDS = ("slow_head", "stalled", "evicted", "refused")
-#: the method of calls that no route or gRPC method answers, whatever they named
+#: the label of calls that match no route and no gRPC method
 UNMATCHED = "unmatched"
 
 
@@ -37,8 +37,8 @@ class Metrics:
     def __init__(
         self, registry: CollectorRegistry, *, max_task_labels: int = 1000, timeout_s: float = 60.0
     ) -> None:
-        """`timeout_s` is when a call gives up: no call's duration may fall past all buckets."""
-        # they would double every series, and nobody asks when one began
+        """`timeout_s` is the longest time of a call, so that every duration falls into a bucket."""
+        # they would double the number of series
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry
         self.tasks = TaskMetrics(registry, max_task_labels)
@@ -47,54 +47,54 @@ class Metrics:
         self._requests = self._counter("requests", "Calls answered", "transport", "method", "code")
         self._request_seconds = self._histogram(
             "request_duration_seconds",
-            "From a call's arrival to its answer",
+            "Time from receiving a call to its answer",
             _up_to(timeout_s),
             "transport",
             "method",
         )
         ended = self._counter(
-            "connections_ended", "Connections that the server ended early", "reason"
+            "connections_ended", "Connections that the server closed early", "reason"
         )
         self._connections_ended = {reason: ended.labels(reason) for reason in _ENDS}
         self._inputs = self._counter("inputs", "Inputs of answered predict calls")
         self._tokens = self._counter("tokens", "Tokens of answered predict calls")
         self._row_errors = self._counter(
-            "row_errors", "Inputs answered with an error of their own", "code"
+            "row_errors", "Inputs that were answered with an error", "code"
         )
         self._queue_seconds = self._histogram(
-            "queue_seconds", "From admission to the forward", _up_to(timeout_s)
+            "queue_seconds", "Time from admission to the forward", _up_to(timeout_s)
         )
         self._batch_rows = self._histogram("batch_rows", "Rows per forward", _COUNTS)
         self._batch_tokens = self._histogram("batch_tokens", "Tokens per forward", _TOKENS)
         self._batch_adapters = self._histogram(
             "batch_adapters", "Distinct adapters per forward", _COUNTS
         )
-        loads = self._counter("adapter_loads", "Adapters brought to a tier", "tier")
+        loads = self._counter("adapter_loads", "Adapters loaded into host memory or a slot", "tier")
         self._host_loads, self._slot_loads = loads.labels("host"), loads.labels("slot")
         self._load_failures = self._counter(
             "adapter_load_failures", "Adapters that could not be loaded"
         )
         self._load_seconds = self._histogram(
-            "adapter_load_seconds", "From files to host memory", _LOAD_SECONDS
+            "adapter_load_seconds", "Time to load an adapter into host memory", _LOAD_SECONDS
         )
-        self._swaps = self._counter("swaps", "Adapters that left a slot to make room for another")
+        self._swaps = self._counter("swaps", "Adapters evicted from a slot to place another")
         self._train_jobs = Gauge(
             "adapterd_train_jobs", "Training jobs", ["state"], registry=registry
         )
 
     def watch(self, live: Callable[[], Live], *, gateway: bool = True) -> None:
-        """Show what `live` says at each scrape; with `gateway` also as gateways read it."""
+        """Adds the gauges of `live`; with `gateway` also the one for gateways."""
         self.registry.register(LiveCollector(live, gateway=gateway))
 
     def count_jobs(self, jobs: Mapping[str, int]) -> None:
-        """How many there are now in each state."""
+        """Sets the number of jobs in each state."""
         for state, number in jobs.items():
             self._train_jobs.labels(state).set(number)
 
     # ------------------------------------------------------------ observers
 
     def request(self, *, transport: str, method: str, code: str, seconds: float) -> None:
-        """`method` and `code` come from our own tables, so their number is bounded."""
+        """`method` and `code` come from tables, so the number of series is bounded."""
         counter = self._methods.get((transport, method, code))
         if counter is None:
             counter = self._methods[transport, method, code] = self._requests.labels(
@@ -162,7 +162,7 @@ class Metrics:
 
 
 def _up_to(longest_s: float) -> tuple[float, ...]:
-    """The usual buckets, doubled on until the last holds so long a call."""
+    """The usual buckets, continued by doubling until the last one holds `longest_s`."""
     seconds = list(_SECONDS)
     while seconds[-1] < longest_s:
         seconds.append(seconds[-1] * 2)

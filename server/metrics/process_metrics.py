@@ -1,4 +1,4 @@
-"""What this server's processes are and use: memory, processor time and open files of each."""
+"""Build information, and memory, processor time and open files of the server's processes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, Info, PlatformCollector, Proces
 def register_processes(
     registry: CollectorRegistry, *, version: str, dtype: str, device: str, engine: Callable[[], int]
 ) -> None:
-    """`engine` is the process that computes, which may be another after a crash."""
-    build = Info("adapterd_build", "The release, and how its engine computes", registry=registry)
+    """`engine` returns the process id of the engine, which changes when it is restarted."""
+    build = Info("adapterd_build", "The release, its precision and device", registry=registry)
     build.info({"version": version, "dtype": dtype, "device": device})
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)

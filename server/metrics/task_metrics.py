@@ -1,5 +1,5 @@
-"""The numbers of single tasks, for so many tasks and no more: a label a caller chooses costs memory
-for ever.
+"""Metrics by task, for a limited number of tasks: each label value that callers choose takes memory
+until its task is deleted.
 """
 
 from __future__ import annotations
@@ -7,33 +7,39 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 OTHER = "other"
-#: few, since every task has its own series of each
+#: few, because every task has a series for each bucket
 _SECONDS = (0.05, 0.25, 1, 5, 15, 60)
 
 
 class TaskMetrics:
-    """Tasks beyond `max_tasks` are counted together as `other`, until one that was counted apart is
-    deleted.
+    """Tasks beyond `max_tasks` are counted together as `other`, until a task with labels of its own
+    is deleted.
     """
 
     def __init__(self, registry: CollectorRegistry, max_tasks: int) -> None:
         labels = ["tenant", "task"]
         self._max_tasks = max_tasks
-        #: tasks counted apart, each with the codes its calls ended with
+        #: tasks with labels of their own, each with the codes of its calls
         self._codes: dict[tuple[str, str], set[str]] = {}
         self._requests = Counter(
-            "adapterd_task_requests", "Predict calls that ended, by task", [*labels, "code"],
+            "adapterd_task_requests",
+            "Finished predict calls, by task",
+            [*labels, "code"],
             registry=registry,
-        )  # fmt: skip
+        )
         self._seconds = Histogram(
             "adapterd_task_request_duration_seconds",
-            "From a predict call's arrival to its answer's end, by task", labels,
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self._tokens = Counter(
-            "adapterd_task_tokens", "Tokens that answered predict calls read, by task", labels,
+            "Time from receiving a predict call to the end of its answer, by task",
+            labels,
+            buckets=_SECONDS,
             registry=registry,
-        )  # fmt: skip
+        )
+        self._tokens = Counter(
+            "adapterd_task_tokens",
+            "Input tokens of answered predict calls, by task",
+            labels,
+            registry=registry,
+        )
 
     def observe_call(self, tenant: str, task: str, *, code: str, seconds: float) -> None:
         labels = self._labels(tenant, task)
@@ -46,7 +52,7 @@ class TaskMetrics:
         self._tokens.labels(*self._labels(tenant, task)).inc(num_tokens)
 
     def forget(self, tenant: str, task: str) -> None:
-        """A deleted task's series go with it, and another task may be counted apart."""
+        """Removes the series of a deleted task; another task may then have labels of its own."""
         codes = self._codes.pop((tenant, task), None)
         if codes is None:
             return

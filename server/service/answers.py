@@ -56,8 +56,10 @@ class CallResult:
 
 
 _OF_SOME_HEADS = {
-    "normalize": "embeddings", "dimensions": "embeddings", "max_tokens": "written text",
-}  # fmt: skip
+    "normalize": "embeddings",
+    "dimensions": "embeddings",
+    "max_tokens": "written text",
+}
 
 
 def check_parameters(model: ResolvedModel, parameters: Parameters) -> None:

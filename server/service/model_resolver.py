@@ -1,6 +1,6 @@
-"""From a ref to who answers it: a task's version, or the base under its own id and under `base`.
+"""Resolves a ref to the model that answers it: a version of a task, or the base.
 
-A tenant's task comes before the base where both have the name.
+The base is named by its own id or by `base`; a tenant's task of the same name comes first.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ModelResolver:
         self._resolve, self._info = resolve, info
 
     def resolve(self, tenant: str, ref: str) -> ResolvedModel:
-        """The base writes where it can, and else embeds."""
+        """The base generates text if it can; otherwise it embeds."""
         try:
             return ResolvedModel.of(self._resolve(tenant, ref))
         except (BadName, NotFound):
@@ -36,24 +36,25 @@ class ModelResolver:
             return self._generating_base(ref) if self._base_generates else self._embedding_base(ref)
 
     def resolve_generator(self, tenant: str, ref: str) -> ResolvedModel:
-        """Raises BadCall for kind writes no text."""
+        """Raises BadCall for a model that generates no text."""
         model = self.resolve(tenant, ref)
         if not model.generates:
-            kind = model.kind if model.version else "an encoder"
-            raise BadCall(f"{ref} is {kind}; it writes no text.")
+            if model.version is None:
+                raise BadCall(f"{ref} is an encoder; only a decoder produces text.")
+            raise BadCall(f"{ref} is a {model.kind} task; only generate tasks produce text.")
         return model
 
     def resolve_embedder(self, tenant: str, ref: str) -> ResolvedModel:
-        """Raises BadCall for kind makes no embeddings."""
+        """Raises BadCall for a model that makes no embeddings."""
         model = self.resolve(tenant, ref)
         if model.version is None:
             return self._embedding_base(ref)
         if model.kind != EmbedHead.name:
-            raise BadCall(f"{ref} is {model.kind}; it makes no embeddings.")
+            raise BadCall(f"{ref} is a {model.kind} task; only embed tasks produce embeddings.")
         return model
 
     def resolve_parts(self, tenant: str, parts: Sequence[Part]) -> list[tuple[Version, float]]:
-        """The versions of a composition, with their weights. Raises UnknownTask and its kin."""
+        """The versions of a composition, with their weights. Raises NotFound."""
         return [(self._resolve(tenant, part.ref), part.weight) for part in parts]
 
     def names_base(self, ref: str) -> bool:
@@ -68,5 +69,6 @@ class ModelResolver:
 
     def _embedding_base(self, name: str) -> ResolvedModel:
         if problem := self._info.embedding.problem:
-            raise BadCall(f"The base {self._info.base} makes no embeddings by itself: {problem}.")
+            base = self._info.base
+            raise BadCall(f"The base {base} produces no embeddings by itself: {problem}.")
         return ResolvedModel.embedding_base(self._info, name)

@@ -56,9 +56,12 @@ class PredictManyService:
             return await self._predict.predict(ref, inputs, parameters, caller, together)
         except DOMAIN_ERRORS as error:
             note_fault(
-                error, fault_of(error),
-                method="predict_many", request_id=caller.request_id, caller=caller,
-            )  # fmt: skip
+                error,
+                fault_of(error),
+                method="predict_many",
+                request_id=caller.request_id,
+                caller=caller,
+            )
             return TaskFailure(task=ref, error=error)
         finally:
             together.leave()

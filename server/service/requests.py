@@ -40,9 +40,12 @@ class GenerationRequest(PredictRequest):
     def from_predict(cls, request: PredictRequest) -> GenerationRequest:
         """One completion of each input, whole, as the model's head formats it."""
         return cls(
-            ref=request.ref, inputs=request.inputs, parameters=request.parameters,
-            caller=request.caller, barrier=request.barrier,
-        )  # fmt: skip
+            ref=request.ref,
+            inputs=request.inputs,
+            parameters=request.parameters,
+            caller=request.caller,
+            barrier=request.barrier,
+        )
 
     @property
     def sampling_params(self) -> SamplingParams:

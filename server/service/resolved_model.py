@@ -53,9 +53,12 @@ class ResolvedModel:
             {"kind": EmbedHead.name, "pooling": own.pooling, "normalize": own.normalize}
         )
         return cls(
-            name=name, digest=info.fingerprint, head=head, max_tokens=own.max_tokens,
+            name=name,
+            digest=info.fingerprint,
+            head=head,
+            max_tokens=own.max_tokens,
             prompts={**own.prompts, "": own.default_prompt},
-        )  # fmt: skip
+        )
 
     @property
     def generates(self) -> bool:

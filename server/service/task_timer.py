@@ -32,9 +32,11 @@ class TaskTimer:
             return
         self._ended = True
         self._observer.observe_task_call(
-            tenant=self._tenant, task=self._task, code=_code(error),
+            tenant=self._tenant,
+            task=self._task,
+            code=_code(error),
             seconds=self._clock() - self._started,
-        )  # fmt: skip
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -43,9 +43,11 @@ class Gated(FakeEngine):
 
 def api_of(server: Server, key: str = "none") -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(
-        api_key=key, base_url=f"http://127.0.0.1:{server.ports.http}/v1", max_retries=0,
+        api_key=key,
+        base_url=f"http://127.0.0.1:{server.ports.http}/v1",
+        max_retries=0,
         http_client=httpx2.AsyncClient(trust_env=False),
-    )  # fmt: skip
+    )
 
 
 @asynccontextmanager
@@ -203,9 +205,10 @@ async def test_a_file_that_is_to_expire_is_refused_rather_than_kept(tmp_path: Pa
     async with client(tmp_path) as (api, _server):
         with pytest.raises(openai.BadRequestError, match="expire"):
             await api.files.create(
-                file=("x", b"x"), purpose="fine-tune",
+                file=("x", b"x"),
+                purpose="fine-tune",
                 expires_after={"anchor": "created_at", "seconds": 3600},
-            )  # fmt: skip
+            )
 
 
 # ---------------------------------------------------------------- what is asked for
@@ -223,13 +226,15 @@ async def test_hyperparameters_columns_and_settings_are_what_is_trained_with(
         job = await create(
             api,
             {
-                "task": "mood", "kind": "bottleneck", "columns": {"text": "body", "label": "tag"},
+                "task": "mood",
+                "kind": "bottleneck",
+                "columns": {"text": "body", "label": "tag"},
                 "settings": {"reduction": 4},
             },
             training_file=await upload(api, content),
             hyperparameters={"n_epochs": 7, "batch_size": "auto", "learning_rate_multiplier": 2},
             suffix="blue",
-        )  # fmt: skip
+        )
         shown = job.model_dump()
         adapter = shown["method"]["adapter"]
         assert adapter["columns"]["text"] == "body"
@@ -326,9 +331,13 @@ async def test_another_tenants_files_jobs_and_events_are_not_there(tmp_path: Pat
             job = await create(ours)
             jobs = theirs.fine_tuning.jobs
             for call in (
-                jobs.retrieve, jobs.cancel, jobs.pause, jobs.resume, jobs.list_events,
+                jobs.retrieve,
+                jobs.cancel,
+                jobs.pause,
+                jobs.resume,
+                jobs.list_events,
                 jobs.checkpoints.list,
-            ):  # fmt: skip
+            ):
                 with pytest.raises(openai.NotFoundError) as refused:
                     await call(job.id)
                 assert refused.value.code == "unknown_job"
@@ -347,9 +356,11 @@ async def test_a_stock_call_without_a_word_of_ours_trains_a_base_that_writes(
     )
     async with client(tmp_path) as (api, _server):
         job = await api.fine_tuning.jobs.create(
-            model="fake", training_file=await upload(api, content), suffix="echo",
+            model="fake",
+            training_file=await upload(api, content),
+            suffix="echo",
             method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}},
-        )  # fmt: skip
+        )
         adapter = job.model_dump()["method"]["adapter"]
         assert (adapter["task"], adapter["head"]) == ("echo", "generate")
         assert adapter["settings"]["epochs"] == 2

@@ -64,9 +64,10 @@ class Raw:
             await self.ask(method, content)
         trailers = dict(refusal.value.trailing_metadata() or ())
         return (
-            refusal.value.code(), str(trailers.get("adapterd-code")),
+            refusal.value.code(),
+            str(trailers.get("adapterd-code")),
             refusal.value.details() or "",
-        )  # fmt: skip
+        )
 
 
 def length_delimited(number: int, content: bytes) -> bytes:

@@ -177,9 +177,14 @@ async def process(
     """A server process over a slow fake engine, and where it listens."""
     _publish_into(directory)
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.server.serve_fake", str(directory),
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "tests.server.serve_fake",
+        str(directory),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     try:
         assert child.stdout is not None
         lines = []
@@ -264,8 +269,13 @@ def test_a_server_that_cannot_start_says_why_and_exits_2(tmp_path: Path) -> None
     environment = {**os.environ, "ADAPTERD_HOST": "0.0.0.0", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-m", "server"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("adapterd cannot start: host is 0.0.0.0")
 

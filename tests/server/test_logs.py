@@ -102,8 +102,10 @@ def test_what_repeats_is_held_back_and_counted() -> None:
         found.levelno = level
         return found if repeats.filter(found) else None
 
-    assert sum(told("a connection of %s failed", logging.ERROR, n) is not None
-               for n in range(1000)) == 3  # fmt: skip
+    assert (
+        sum(told("a connection of %s failed", logging.ERROR, n) is not None for n in range(1000))
+        == 3
+    )
     assert told("another failure") is not None
     assert all(told("a file was uploaded", logging.INFO) is not None for _ in range(100))
     now[0] = 11.0
@@ -276,7 +278,11 @@ def test_a_whole_server_writes_json_lines_and_nothing_else(tmp_path: Path) -> No
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
-        capture_output=True, text=True, check=True, timeout=60, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+    )
     actions = [json.loads(line)["action"] for line in done.stderr.splitlines()]
     assert actions == ["server.ready", "server.draining", "server.stopped"]

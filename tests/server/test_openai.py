@@ -39,10 +39,12 @@ async def client(
         async with (
             httpx2.AsyncClient(trust_env=False) as http,
             openai.AsyncOpenAI(
-                api_key="none", http_client=http, max_retries=0,
+                api_key="none",
+                http_client=http,
+                max_retries=0,
                 base_url=f"http://127.0.0.1:{server.ports.http}/v1",
             ) as api,
-        ):  # fmt: skip
+        ):
             yield api, server
 
 
@@ -171,9 +173,12 @@ async def test_a_conversation_goes_through_the_template(tmp_path: Path) -> None:
 async def test_chat_logprobs_come_with_bytes(tmp_path: Path) -> None:
     async with client(tmp_path) as (api, _server):
         answer = await api.chat.completions.create(
-            model="fake", messages=[{"role": "user", "content": "é"}], logprobs=True,
-            top_logprobs=1, max_completion_tokens=8,
-        )  # fmt: skip
+            model="fake",
+            messages=[{"role": "user", "content": "é"}],
+            logprobs=True,
+            top_logprobs=1,
+            max_completion_tokens=8,
+        )
         found = answer.choices[0].logprobs
         assert found is not None
         assert found.content is not None
@@ -185,9 +190,12 @@ async def test_chat_logprobs_come_with_bytes(tmp_path: Path) -> None:
 async def test_a_streamed_chat_begins_with_its_role_and_ends_alone(tmp_path: Path) -> None:
     async with client(tmp_path) as (api, server):
         stream = await api.chat.completions.create(
-            model="draft", messages=[{"role": "user", "content": "naïve"}], stream=True, n=2,
+            model="draft",
+            messages=[{"role": "user", "content": "naïve"}],
+            stream=True,
+            n=2,
             stream_options={"include_usage": True},
-        )  # fmt: skip
+        )
         chunks = [chunk async for chunk in stream]
         assert len({(c.id, c.created, c.model, c.system_fingerprint) for c in chunks}) == 1
         assert {c.object for c in chunks} == {"chat.completion.chunk"}
@@ -264,11 +272,22 @@ async def test_sampling_by_vllms_names_reaches_the_engine(tmp_path: Path) -> Non
     engine = FakeEngine()
     async with client(tmp_path, engine) as (api, _server):
         await api.completions.create(
-            model="fake", prompt="abc", temperature=0.5, top_p=0.9, presence_penalty=0.1,
-            frequency_penalty=0.2, logit_bias={"5": -100}, user="me",
-            extra_body={"top_k": -1, "min_p": 0.1, "repetition_penalty": 1.1, "ignore_eos": True,
-                        "stop_token_ids": [7]},
-        )  # fmt: skip
+            model="fake",
+            prompt="abc",
+            temperature=0.5,
+            top_p=0.9,
+            presence_penalty=0.1,
+            frequency_penalty=0.2,
+            logit_bias={"5": -100},
+            user="me",
+            extra_body={
+                "top_k": -1,
+                "min_p": 0.1,
+                "repetition_penalty": 1.1,
+                "ignore_eos": True,
+                "stop_token_ids": [7],
+            },
+        )
         begun = next(b for s in engine.steps if isinstance(s, Generate) for b in s.begin)
         sampling = begun.sampling
         assert (sampling.temperature, sampling.top_p, sampling.top_k) == (0.5, 0.9, 0)

@@ -152,7 +152,8 @@ async def test_a_file_that_should_expire_is_refused(tmp_path: Path) -> None:
     async with client(tmp_path) as (api, _):
         with pytest.raises(openai.BadRequestError, match="do not expire") as refused:
             await api.files.create(
-                file=("x.jsonl", b"{}\n"), purpose="user_data",
+                file=("x.jsonl", b"{}\n"),
+                purpose="user_data",
                 expires_after={"anchor": "created_at", "seconds": 3600},
-            )  # fmt: skip
+            )
         assert refused.value.param == "expires_after"

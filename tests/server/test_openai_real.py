@@ -52,9 +52,11 @@ def stock(folder: Path, engine: ThreadEngine, prompt: str, length: int) -> str:
     ids = torch.tensor([tokenizer.ids(prompt, special=True)])
     with torch.inference_mode():
         out = model.generate(
-            input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False,
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
             max_new_tokens=length,
-        )  # fmt: skip
+        )
     return tokenizer.text(out[0, ids.shape[1] :].tolist())
 
 
@@ -122,8 +124,12 @@ async def test_logprobs_stop_ids_and_shared_beginnings_are_the_engines(
         model = (await api.models.list()).data[0].id
         prompt = " ".join(f"w{n}" for n in range(40))
         first = await api.completions.create(
-            model=model, prompt=prompt, temperature=0, max_tokens=8, logprobs=2,
-        )  # fmt: skip
+            model=model,
+            prompt=prompt,
+            temperature=0,
+            max_tokens=8,
+            logprobs=2,
+        )
         found = first.choices[0].logprobs
         assert found is not None
         assert found.tokens is not None
@@ -132,9 +138,12 @@ async def test_logprobs_stop_ids_and_shared_beginnings_are_the_engines(
         assert [max(top, key=top.__getitem__) for top in found.top_logprobs] == found.tokens
         ids = Tokenizer(engine.info.tokenizer_json, 64).ids(found.tokens[2], special=False)
         second = await api.completions.create(
-            model=model, prompt=prompt, temperature=0, max_tokens=8,
+            model=model,
+            prompt=prompt,
+            temperature=0,
+            max_tokens=8,
             extra_body={"stop_token_ids": ids},
-        )  # fmt: skip
+        )
         assert second.choices[0].finish_reason == "stop"
         assert second.choices[0].text == " ".join(
             found.tokens[: found.tokens.index(found.tokens[2])]

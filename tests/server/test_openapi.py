@@ -111,11 +111,22 @@ async def test_every_answer_is_one_that_is_described(
         publish(registry_of(server), "mood", promote=True)
         url = f"http://127.0.0.1:{server.ports.http}/openapi.json"
         calling = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "schemathesis.cli", "run", url, "--seed=1", "--no-color",
-            f"--max-examples={num_examples}", f"--phases={phases}", f"--checks={','.join(CHECKS)}",
-            "--generation-database=none", "--continue-on-failure",
-            cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "schemathesis.cli",
+            "run",
+            url,
+            "--seed=1",
+            "--no-color",
+            f"--max-examples={num_examples}",
+            f"--phases={phases}",
+            f"--checks={','.join(CHECKS)}",
+            "--generation-database=none",
+            "--continue-on-failure",
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
         told, _ = await calling.communicate()
     assert calling.returncode == 0, told.decode()[-4000:]
     assert f"Tested: {len(list(operations()))}" in told.decode()

@@ -29,7 +29,10 @@ def test_refusals_hold_without_assertions() -> None:
     assert subprocess.run(probe, check=False).returncode == 0
     done = subprocess.run(
         [*command, "-W", "ignore::pytest.PytestConfigWarning"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout[-4000:]

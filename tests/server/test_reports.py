@@ -26,9 +26,11 @@ PAGE = "/v1/tasks/mood/versions/1/report"
 def trained(server: Server, whole: dict[str, Any] = WHOLE) -> Any:
     """A version as a training leaves it: a summary in its lineage, the whole beside it."""
     return publish(
-        registry_of(server), "mood", lineage={"report": SUMMARY},
+        registry_of(server),
+        "mood",
+        lineage={"report": SUMMARY},
         beside={REPORT: json.dumps(whole).encode()},
-    )  # fmt: skip
+    )
 
 
 async def test_the_page_is_served_at_the_version_under_a_strict_policy(tmp_path: Path) -> None:

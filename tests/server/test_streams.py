@@ -38,7 +38,7 @@ async def test_a_stream_that_stands_still_is_given_up(tmp_path: Path, sent: int)
         await asyncio.sleep(60)
 
     async with running(tmp_path / "data") as server:
-        with pytest.raises(BadCall, match="No message of the stream"):
+        with pytest.raises(BadCall, match="The stream sent no message"):
             await api(server, stall_s=0.1).register(stalled(), CALLER)
 
 

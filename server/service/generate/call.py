@@ -149,10 +149,14 @@ class GenerationCall:
         entry.max_tokens = min(request.parameters.max_tokens or most, most)
         entry.sampling = structs.replace(self._sampling, seed=seed)
         entry.output = CompletionProcessor(
-            row=row, num_prompt_tokens=entry.cost, tokenizer=self._tokenizer, texts=self._texts,
-            stop=request.sampling_params.stop, streams=request.streams,
+            row=row,
+            num_prompt_tokens=entry.cost,
+            tokenizer=self._tokenizer,
+            texts=self._texts,
+            stop=request.sampling_params.stop,
+            streams=request.streams,
             send=self._events.put_nowait,
-        )  # fmt: skip
+        )
         entry.future.add_done_callback(partial(_send_error, self._events))
 
     async def _first(self) -> CompletionChunk:

@@ -87,9 +87,12 @@ class GenerateService:
         for row, completion in zip(call.rows, await call.completions(), strict=True):
             outputs[row.position] = completion_output(completion, model.head)
         return CallResult(
-            outputs=outputs, rows=call.rows, answers=call.answers, parts=call.parts,
+            outputs=outputs,
+            rows=call.rows,
+            answers=call.answers,
+            parts=call.parts,
             tokenized_at=call.tokenized_at,
-        )  # fmt: skip
+        )
 
     def decode_prompt(self, prompt: TokenIds) -> str:
         """Raises BadRow for a token that the vocabulary lacks."""
@@ -127,9 +130,11 @@ class GenerateService:
         )
         await call.admit()
         self._observer.observe_predict(
-            tenant=tenant, task=model.name, num_inputs=num_inputs,
+            tenant=tenant,
+            task=model.name,
+            num_inputs=num_inputs,
             num_tokens=sum(row.encoding.num_tokens for row in rows),
-        )  # fmt: skip
+        )
         return call
 
     async def _sampling(self, params: SamplingParams, tenant: str) -> Sampling:

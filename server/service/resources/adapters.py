@@ -1,4 +1,4 @@
-"""Versions and aliases: how an adapter comes in, moves into production, and goes."""
+"""Versions and aliases: registering, promoting, exporting and deleting adapters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from adapters_registry.ref import PRODUCTION, check_name
 from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
 from engine.heads import is_generation
-from engine.port import EnginePort
+from engine.port import EnginePort, Inspected
 from engine.text.prompts import PROMPT_FILES
 from server.audit import note
 from server.auth.caller import Caller
@@ -25,7 +25,6 @@ from server.service.inputs.text import check_text
 from server.service.resources.export import Export, drop
 from server.service.resources.head_settings import head_of
 from server.service.resources.inspector import Inspector
-from server.service.resources.record import record_of
 from server.service.resources.reports import Reports
 from server.service.values import Registration
 from server.service.views import (
@@ -40,14 +39,14 @@ from server.service.views import (
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
-#: files as they arrive: a name and its chunks; read in one thread, in order
+#: uploaded files: a name and its chunks; read in one thread, in order
 Upload = Iterable[tuple[str, Iterable[bytes]]]
 
 
 class AdapterService:
-    """Over the registry and the inspection of what strangers send.
+    """Manages versions in the registry and inspects uploaded adapters.
 
-    Every kind of work has threads of its own, so that slow uploads hold up no look-up.
+    Each kind of work has threads of its own, so that slow uploads delay no look-up.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class AdapterService:
     async def register(
         self, caller: Caller, registration: Registration, upload: Upload
     ) -> VersionView:
-        """Stage, read strictly, inspect, publish: nothing of a refused adapter stays."""
+        """Stages, checks, inspects and publishes; a refused adapter leaves nothing behind."""
         for name in ("head", "labels", "pooling", "head_settings", "note"):
             check_text(getattr(registration, name), name)
         loop = asyncio.get_running_loop()
@@ -79,7 +78,7 @@ class AdapterService:
         )
         ref = f"{version.task}@{version.number}"
         note("adapter.registered", "a version was registered", caller, ref=ref)
-        # the same content may be there already, from a directory that held other things
+        # the same content may be registered already, from a directory with other files
         facts = {name: record.get(name, []) for name in ("left_out", "warnings")}
         return replace(await self._view(version), **facts)
 
@@ -91,7 +90,7 @@ class AdapterService:
         loop: asyncio.AbstractEventLoop,
         gone: threading.Event,
     ) -> tuple[Version, dict[str, Any]]:
-        """The version, and what is kept of how it came."""
+        """The version, and its record for the lineage."""
         check_name(registration.task)
         head = head_of(registration)
         with self._registry.stage() as staging:
@@ -108,7 +107,7 @@ class AdapterService:
             if is_generation(inspected.semantics["head"]["kind"]):
                 self._prompts.check(inspected.semantics["head"])
             info = self._port.info
-            record = record_of(registration, caller, staging.left_out, inspected)
+            record = _record_of(registration, caller, staging.left_out, inspected)
             version = self._registry.publish(
                 tenant=caller.tenant,
                 task=registration.task,
@@ -131,9 +130,9 @@ class AdapterService:
         return [version_view(version, aliases) for version in versions]
 
     async def list_made_from(self, caller: Caller, sha256: str) -> Sequence[VersionView]:
-        """Of every task, those trained on a file with these contents."""
+        """Versions of all tasks that were trained on a file with this sha256."""
         if not _SHA256.fullmatch(sha256):
-            raise BadCall(f"The sha256 of a file has 64 hexadecimal digits; {sha256!r} is none.")
+            raise BadCall(f"A sha256 has 64 hexadecimal digits; {sha256!r} is not one.")
         return await self._pools.lookups.run_for(caller.tenant, self._made_from, sha256)
 
     async def report_page(self, caller: Caller, ref: str) -> str:
@@ -168,9 +167,7 @@ class AdapterService:
         alias: str = PRODUCTION,
         expected: int | None = None,
     ) -> AliasView:
-        """The next call that resolves the alias gets the version; calls already resolved keep
-        theirs.
-        """
+        """Moves the alias: later calls get the version; calls in progress keep theirs."""
         if version < 1:
             raise BadCall(f"version is {version}; versions count from 1.")
         moved = await self._pools.writes.run_for(
@@ -197,14 +194,14 @@ class AdapterService:
         try:
             exported = await asyncio.shield(making)
         except asyncio.CancelledError:
-            making.add_done_callback(drop)  # its thread goes on, and its files must not stay
+            making.add_done_callback(drop)  # its thread continues, and its files must not remain
             raise
         note("adapter.exported", "a version was exported", caller, ref=ref)
         return exported
 
     def _export(self, tenant: str, ref: str) -> Export:
         version = self._registry.resolve(tenant, ref)
-        area = self._registry.stage()  # on the data's own disk, and swept after a crash
+        area = self._registry.stage()  # in the data directory, and removed after a crash
         try:
             return Export(version, area, self._registry.export(version, area.path))
         except BaseException:
@@ -212,7 +209,7 @@ class AdapterService:
             raise
 
     async def delete(self, caller: Caller, task: str, number: int) -> None:
-        """Refused while an alias names the version."""
+        """Raises VersionInUse if an alias points to the version."""
         if number < 1:
             raise BadCall(f"version is {number}; versions count from 1.")
         version = await self._pools.lookups.run_for(
@@ -226,7 +223,7 @@ class AdapterService:
         note("adapter.deleted", "a version was deleted", caller, ref=f"{task}@{number}")
 
     async def _view(self, version: Version) -> VersionView:
-        """With the whole report in its lineage, of which a list shows the summary."""
+        """With the whole report in its lineage; a list shows only the summary."""
         aliases = await self._pools.lookups.run_for(
             version.tenant, self._registry.aliases, version.task
         )
@@ -241,3 +238,19 @@ class AdapterService:
 
     def _versions(self, tenant: str, task: str) -> tuple[Sequence[Version], Sequence[Alias]]:
         return self._registry.versions(tenant, task), self._registry.aliases(tenant, task)
+
+
+def _record_of(
+    registration: Registration, caller: Caller, left_out: Sequence[str], inspected: Inspected
+) -> dict[str, Any]:
+    """The lineage of a registered version: who sent it, with which note, and what is in doubt."""
+    doubts = {
+        "left_out": list(left_out),
+        "warnings": inspected.warnings,
+        "other_base": inspected.other_base,
+    }
+    return {
+        "note": registration.note,
+        "key": caller.key_id,
+        **{name: value for name, value in doubts.items() if value},
+    }

@@ -56,9 +56,13 @@ class FileService:
     ) -> Page[FileView]:
         limit = check_limit(limit, MAX_LIMIT)
         files = await self._pools.lookups.run_for(
-            caller.tenant, self._files.list, after, limit + 1,
-            purpose=purpose, oldest_first=oldest_first,
-        )  # fmt: skip
+            caller.tenant,
+            self._files.list,
+            after,
+            limit + 1,
+            purpose=purpose,
+            oldest_first=oldest_first,
+        )
         return page_of(files, limit, file_view)
 
     async def content(self, caller: Caller, file_id: str) -> Path:

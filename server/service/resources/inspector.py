@@ -85,9 +85,11 @@ class Inspector:
 
     def _read(self, staging: Staging, gone: threading.Event) -> int:
         question = _Question(
-            directory=str(staging.path), left_out=staging.paths_left_out,
-            limits=staging.limits, info=self._info,
-        )  # fmt: skip
+            directory=str(staging.path),
+            left_out=staging.paths_left_out,
+            limits=staging.limits,
+            info=self._info,
+        )
         argument = msgspec.msgpack.encode(question)
         try:
             with self._children:

@@ -122,9 +122,14 @@ class JobService:
         """`after` is the last number of the page before, in the order that is asked for."""
         limit = check_limit(limit)
         events = await self._pools.lookups.run_for(
-            caller.tenant, self._trainer.events, job_id,
-            after=after, limit=limit + 1, newest_first=newest_first, codes=codes,
-        )  # fmt: skip
+            caller.tenant,
+            self._trainer.events,
+            job_id,
+            after=after,
+            limit=limit + 1,
+            newest_first=newest_first,
+            codes=codes,
+        )
         return page_of(events, limit, job_event_view)
 
     async def updates(

@@ -74,13 +74,19 @@ class ModelService:
 
     def _view(self, ref: str, version: Version) -> ModelView:
         return ModelView(
-            ref=ref, root=version.digest, parent=self._info.base, created_at=version.created_at,
+            ref=ref,
+            root=version.digest,
+            parent=self._info.base,
+            created_at=version.created_at,
             max_tokens=self._info.max_tokens,
-        )  # fmt: skip
+        )
 
     def _base(self) -> ModelView:
         info = self._info
         return ModelView(
-            ref=info.base, root=info.fingerprint, parent=None, created_at=self._started_at,
+            ref=info.base,
+            root=info.fingerprint,
+            parent=None,
+            created_at=self._started_at,
             max_tokens=info.max_tokens,
-        )  # fmt: skip
+        )

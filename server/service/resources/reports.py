@@ -39,6 +39,9 @@ def _facts(version: Version) -> list[tuple[str, str]]:
     head = version.manifest.semantics["head"]["kind"]
     made = datetime.fromtimestamp(version.created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return [
-        ("head", head), ("kind", version.manifest.kind), ("base", version.manifest.base["name"]),
-        ("digest", version.digest[:12]), ("trained", made),
-    ]  # fmt: skip
+        ("head", head),
+        ("kind", version.manifest.kind),
+        ("base", version.manifest.base["name"]),
+        ("digest", version.digest[:12]),
+        ("trained", made),
+    ]
