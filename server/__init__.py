@@ -1,1 +1,1 @@
-"""The front door: gRPC, HTTP, tenants, queue and batching. Never imports torch."""
+"""The server: gRPC, HTTP, tenants, queue and batching. Never imports torch."""

@@ -1,5 +1,6 @@
-"""What the log says of calls: one line for each change and each download, one for each refused
-caller, and of failures what their operator needs. Knows no transport.
+"""Logs calls: each change, each download, each refused caller, and failures for the operator.
+
+Knows no transport.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ _REFUSALS = (401, 403)
 
 
 def note(action: str, sentence: str, caller: Caller, **facts: object) -> None:
-    """A thing that was done for a caller."""
+    """Logs an action that was done for a caller."""
     _log.info(sentence, extra={"action": action, **_who(caller), **facts})
 
 
 def note_fault(
     error: BaseException, fault: Fault, *, method: str, request_id: str, caller: Caller | None
 ) -> None:
-    """A call that was not answered as it asked. What its caller did wrong is told to the caller
-    alone; a traceback is for what we did wrong.
+    """Logs a call that failed. An error of the caller is reported to the caller only, and only an
+    error of the server is logged with its traceback.
     """
     who = _who(caller) if caller is not None else {"request_id": request_id}
     facts = {"method": method, "code": fault.code, **who}

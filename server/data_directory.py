@@ -1,4 +1,4 @@
-"""The data directory: registry/, files/ and jobs.db. Opened once, by the composition root."""
+"""The data directory: registry/, files/ and jobs.db. The composition root opens it once."""
 
 from __future__ import annotations
 

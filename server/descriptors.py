@@ -1,7 +1,7 @@
-"""File descriptors of this process: how many there may be, and how many of them callers may hold.
+"""Limits the file descriptors that connections may use.
 
-Whatever is left over is for adapters, databases, uploads and the engine, so that a crowd of callers
-never stops the server from opening a file.
+The rest is left for adapters, databases, uploads and the engine, so that connections never prevent
+the server from opening a file.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import resource
 from dataclasses import dataclass
 
-#: far more than callers get by default; some programs grow slow where the limit is in the millions
+#: far above the default limits for callers; some programs become slow with a limit of millions
 _MOST = 65_536
 
 
@@ -24,7 +24,7 @@ class ConnectionShares:
 
     @classmethod
     def within(cls, descriptors: int, most: int) -> ConnectionShares:
-        """`most` for HTTP and gRPC each, or less where the descriptors do not suffice."""
+        """`most` for HTTP and gRPC each, or fewer if there are not enough descriptors."""
         available = descriptors - max(64, descriptors // 4)
         return cls(
             http=max(1, min(most, available // 2)),
@@ -34,11 +34,11 @@ class ConnectionShares:
 
 
 def raise_descriptor_limit() -> None:
-    """To what the system lets this process have without asking."""
+    """Raises the soft limit up to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = _MOST if hard == resource.RLIM_INFINITY else min(hard, _MOST)
     if soft != resource.RLIM_INFINITY and soft < limit:
-        with contextlib.suppress(OSError, ValueError):  # some containers forbid even that
+        with contextlib.suppress(OSError, ValueError):  # forbidden in some containers
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 

@@ -1,6 +1,4 @@
-"""The way from a row to a batch, built and wired. Part of the composition root: it chooses
-implementations.
-"""
+"""Builds queues, slots, residency, batcher and generation loop. Part of the composition root."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ from trainer.worker import Worker
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dispatch:
-    """The way from a row to a batch."""
+    """The parts through which rows reach the engine."""
 
     queue: RequestQueue
     generation_queue: RequestQueue
@@ -37,7 +35,7 @@ class Dispatch:
 
 
 def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Metrics) -> Dispatch:
-    # the engine's last slot is the trainer's, to prove in it what it is about to publish
+    # the engine's last slot is for the trainer, which verifies there what it publishes
     num_slots = port.info.num_slots - 1
     residency = Residency(
         port=port, files=data.registry.files, host_bytes=settings.host_bytes, observer=metrics

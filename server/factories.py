@@ -1,4 +1,4 @@
-"""An engine and a trainer as the settings want them, for a server and for a worker alone.
+"""Builds the engine and the trainer from the settings, for a server and for a worker.
 
 Part of the composition root: it chooses implementations.
 """

@@ -1,7 +1,4 @@
-"""Whether this server lives, and whether it should be sent calls.
-
-One state, shown by both transports.
-"""
+"""The health of this server: one state, which both transports report."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The one way a server goes, but for an engine that dies or stands still, and comes back."""
+    """Reviving while the engine is restarted, stalled while it is alive but does not compute."""
 
     STARTING = "starting"
     READY = "ready"
@@ -20,13 +17,13 @@ class State(StrEnum):
 
 
 class Health:
-    """Told by the composition root, read by the transports."""
+    """Set by the composition root, read by the transports."""
 
     def __init__(self) -> None:
         self._state = State.STARTING
         self._reason: str | None = None
         self._trainer: str | None = None
-        #: told of every change; gRPC's own health service
+        #: called on every change; gRPC's health service and job streams need it
         self.on_change: list[Callable[[State], Awaitable[None]]] = []
 
     @property
@@ -39,28 +36,26 @@ class Health:
 
     @property
     def reason(self) -> str | None:
-        """Why the server is not ready, where its state does not say so by itself."""
+        """Why the server is not ready, if the state alone does not say it."""
         return self._reason
 
     @property
     def trainer(self) -> str | None:
-        """Why no job is run here now. Calls other than those of jobs do not suffer from it, so it
-        makes no server unready: else a full disk would end its predictions.
+        """Why no job can run here now. The server stays ready, because other calls are not
+        affected: a full disk must not end predictions.
         """
         return self._trainer
 
     async def turn(self, state: State, reason: str | None = None) -> None:
         self._state, self._reason = state, reason
-        await self._tell()
+        await self._notify()
 
-    async def _tell(self) -> None:
-        for tell in self.on_change:
-            await tell(self._state)
+    async def _notify(self) -> None:
+        for notify in self.on_change:
+            await notify(self._state)
 
     async def see_engine(self, *, is_alive: bool, problem: str | None = None) -> None:
-        """A server whose engine is gone, or has a problem, is not ready; whether it starts or
-        drains comes first.
-        """
+        """Updates the state from the engine's; a server that starts or drains keeps its state."""
         if self._state in (State.STARTING, State.DRAINING):
             return
         state, reason = State.READY, None
@@ -75,4 +70,4 @@ class Health:
     async def see_trainer(self, problem: str | None) -> None:
         if self._trainer != problem:
             self._trainer = problem
-            await self._tell()
+            await self._notify()

@@ -1,7 +1,4 @@
-"""What one call may ask for.
-
-Built from the settings; the queue's own limits live with the queue.
-"""
+"""Limits of calls, bodies and connections, built from the settings."""
 
 from __future__ import annotations
 
@@ -16,13 +13,12 @@ from server.dispatch.request_queue import QueueLimits
 from server.errors import BadCall, TooManyInputs
 from trainer.sandbox.limits import ChildLimits
 
-#: an upload that stands still for so long is given up
+#: an upload without progress for this long is aborted
 STALL_S = 30.0
 
-
-#: streams that watch the health over gRPC, of all callers: they ask for no key
+#: streams of all callers that watch the health over gRPC, which needs no key
 MOST_HEALTH_WATCHES = 1024
-#: a body must come faster than this, but for the time that any body has
+#: the slowest rate of a body, beyond the time that every body gets
 _BODY_BYTES_PER_S = 16 * 1024
 
 
@@ -32,18 +28,18 @@ class BodyLimits:
 
     max_bytes: int
     max_upload_bytes: int
-    #: what the smallest body may take
+    #: the time that every body gets
     total_s: float
     stall_s: float = STALL_S
 
     def allowed_s(self, num_bytes: int) -> float:
-        """How long a body may take of which so many bytes came."""
+        """How long a body may take after `num_bytes` of it have arrived."""
         return self.total_s + num_bytes / _BODY_BYTES_PER_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
-    """What callers may hold open at one HTTP port."""
+    """Limits of connections at one HTTP port."""
 
     total: int
     per_address: int
@@ -51,7 +47,7 @@ class ConnectionLimits:
     head_s: float
     #: between two requests
     idle_s: float
-    #: a peer that takes nothing of its answer for so long is cut off
+    #: a peer that reads nothing of its answer for this long is disconnected
     stall_s: float = STALL_S
 
 
@@ -70,25 +66,25 @@ class CallLimits:
     max_inputs: int
     max_chars: int
     timeout_s: float
-    #: rows of one call that go through the queue together hold at most so many tokens
+    #: the most tokens and rows of one queue entry
     entry_tokens: int
     entry_rows: int
 
     def deadline(self, caller: Caller, now: float) -> float:
-        """When a call that comes now must be answered: the caller's own deadline, if it has one
-        that is sooner than the server's time limit.
+        """When a call that arrives now must be answered: the earlier of the caller's deadline and
+        the server's time limit.
         """
         latest = now + self.timeout_s
         return latest if caller.deadline is None else min(latest, caller.deadline)
 
     def check(self, num_inputs: int) -> None:
-        """Raises BadCall or TooManyInputs for a call of so many inputs."""
+        """Raises BadCall or TooManyInputs."""
         if not num_inputs:
-            raise BadCall("The call holds no inputs.")
+            raise BadCall("The call has no inputs.")
         if num_inputs > self.max_inputs:
             raise TooManyInputs(
-                f"The call holds {num_inputs} inputs; "
-                f"this server takes at most {self.max_inputs} a call."
+                f"The call has {num_inputs} inputs; "
+                f"this server accepts at most {self.max_inputs} per call."
             )
 
 
@@ -97,8 +93,8 @@ def call_limits(settings: Settings) -> CallLimits:
         max_inputs=settings.max_inputs_per_call,
         max_chars=settings.max_input_chars,
         timeout_s=settings.predict_timeout_s,
-        # a quarter of a batch: large calls are split so that small ones get in between, and batches
-        # fill well
+        # a quarter of a batch: large calls are split, so that small ones are scheduled in between
+        # and batches are well filled
         entry_tokens=max(1, settings.max_batch_tokens // 4),
         entry_rows=max(1, settings.max_batch_rows // 4),
     )
@@ -115,7 +111,7 @@ def body_limits(settings: Settings) -> BodyLimits:
 def connection_limits(settings: Settings, total: int) -> ConnectionLimits:
     return ConnectionLimits(
         total=total,
-        # an address alone never fills the port
+        # one address never uses all connections
         per_address=max(1, min(settings.max_connections_per_address, total * 3 // 4)),
         head_s=settings.head_timeout_s,
         idle_s=settings.idle_timeout_s,
@@ -127,7 +123,7 @@ def upload_limits(settings: Settings) -> UploadLimits:
 
 
 def check_limits(settings: Settings) -> ChildLimits:
-    """On the clock more than of a processor: the child is to let everything else go first."""
+    """More wall time than processor time, because the child runs with low priority."""
     return ChildLimits(
         memory_bytes=settings.check_bytes, cpu_s=settings.check_s, wall_s=4 * settings.check_s
     )
@@ -150,7 +146,7 @@ def generation_limits(settings: Settings, info: EngineInfo, num_slots: int) -> G
         num_blocks=info.num_blocks,
         block_tokens=info.block_tokens,
         max_writing_tokens=settings.max_writing_tokens,
-        # the other half stays free for batches, which come and go
+        # the other half stays free for batches, which hold slots only briefly
         max_adapters=max(1, num_slots // 2),
     )
 

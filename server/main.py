@@ -1,4 +1,4 @@
-"""The life of a server: starts the transports over what `parts` built, drains, stops."""
+"""Starts, drains and stops a server: its transports over the components of `wiring`."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ from trainer.errors import TrainerError
 from trainer.sandbox.fork_server import ForkServer
 
 _log = logging.getLogger("server")
-#: requests that were sent on open connections before these closed still arrive for so long
+#: requests on open connections still arrive for this long after the listeners closed
 _LINGER_S = 0.3
-#: how soon an engine that died, or came back, shows in the health
+#: how often the health of engine and trainer is checked
 _LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where the server listens; useful where the settings said 0."""
+    """The ports on which the server listens; a setting of 0 chooses a free one."""
 
     http: int
     grpc: int
@@ -62,7 +62,7 @@ class Ports:
 class Server:
     """One server: `start`, then `drain` or `stop`.
 
-    A port or a fork server that is passed in stays its owner's to close.
+    The caller closes an engine port or fork server that it passes in.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Server:
         return self._parts
 
     async def start(self) -> None:
-        """Ready when it returns. Raises StartFailed, and holds nothing then."""
+        """The server is ready on return. Raises StartFailed, and releases everything then."""
         try:
             await self._start()
         except BaseException:
@@ -103,11 +103,11 @@ class Server:
             raise
 
     async def drain(self) -> None:
-        """Take no new connections, finish every accepted call, then stop."""
+        """Accepts no new connections, finishes every accepted call, then stops."""
         await self.health.turn(State.DRAINING)
         await asyncio.gather(*(listener.stop_accepting() for listener in self._listeners))
-        # what still arrives is answered over HTTP, saying that the connection ends, and turned
-        # away over gRPC, so that little is under way when the transports close
+        # calls that still arrive are answered over HTTP with `Connection: close` and refused over
+        # gRPC, so that few are in progress when the transports close
         await asyncio.sleep(_LINGER_S)
         finishing = [listener.finish() for listener in self._listeners]
         if self._grpc is not None:
@@ -116,7 +116,7 @@ class Server:
         await self.stop()
 
     async def stop(self) -> None:
-        """Stop now. Whoever still waits is told that the server is draining."""
+        """Stops now; calls that wait fail with Draining."""
         await self.health.turn(State.DRAINING)
         for watch in self._watches:
             watch.cancel()
@@ -138,7 +138,7 @@ class Server:
         shares = ConnectionShares.within(descriptor_limit(), settings.max_connections)
         keys = KeyRing(settings.keys_file) if settings.keys_file else None
         authenticator = Authenticator(keys)
-        # ports before the base: a port in use is known at once, a base takes seconds
+        # ports before the base: a port in use is reported at once, loading a base takes seconds
         for host, number in (
             (settings.host, settings.http_port),
             (settings.metrics_host, settings.metrics_port),
@@ -146,7 +146,7 @@ class Server:
             self._sockets.append(listen(host, number))
         connections = GrpcConnections(shares.grpc, self.metrics.connection_ended)
         self.grpc_connections = connections
-        # by path; the interceptors read it, and it is full once the services are registered
+        # by path; filled when the services are registered, read by the interceptors
         methods: dict[str, Method] = {}
         interceptors = self._interceptors(methods, authenticator, connections)
         self._grpc, connections.port = grpc_app.bind(settings, shares.grpc, interceptors)
@@ -201,7 +201,7 @@ class Server:
         authenticator: Authenticator,
         connections: GrpcConnections,
     ) -> list[CallInterceptor]:
-        """In the order in which a call passes them."""
+        """The interceptors in the order of a call."""
         auth = AuthInterceptor(
             methods,
             authenticator=authenticator,
@@ -219,20 +219,20 @@ class Server:
             await asyncio.sleep(_LOOK_S)
 
     async def _refresh(self) -> None:
-        # the rest is read on the event loop, where it changes; only jobs are counted elsewhere
+        # other metrics are read on the event loop; only counting jobs needs the database
         if self._parts is not None:
-            # a database that fails must not hide every other figure, that of the trainer among them
+            # a database that fails must not hide all other metrics
             with contextlib.suppress(TrainerError):
                 self.metrics.count_jobs(await self._parts.service.jobs.counts())
 
 
 def run(settings: Settings, port: EnginePort | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, then drain; a second signal ends it at once.
+    """Serves until SIGTERM or SIGINT, then drains; a second signal ends the process at once.
 
     Raises StartFailed.
     """
     raise_descriptor_limit()
-    os.umask(0o077)  # what it writes is its owner's alone
+    os.umask(0o077)  # files are readable by the owner only
     asyncio.run(_serve(settings, port))
 
 
@@ -241,7 +241,7 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
 
     def on_signal() -> None:
         if stop_requested.is_set():
-            os._exit(1)  # the second one: whoever sent it does not want to wait
+            os._exit(1)  # the second signal ends the process at once
         stop_requested.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -251,9 +251,9 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
     stopping = asyncio.ensure_future(stop_requested.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     if not starting.done():
-        # a base takes long to load, in a thread that cannot be stopped, and nothing was accepted
+        # the thread that loads the base cannot be stopped, and no call was accepted yet
         _log.info("stopped while starting", extra={"action": "server.stopped"})
-        os._exit(0)  # the engine sees its parent hang up
+        os._exit(0)  # the engine ends with its parent
     await starting
     _spool_in(settings.data_dir / "temporary")
     ports, host = server.ports, settings.host
@@ -269,7 +269,7 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
 
 
 def _spool_in(directory: Path) -> None:
-    """Uploads wait on the disk of the data: the usual place is memory in many containers."""
+    """Stores uploads on the disk of the data directory: /tmp is memory in many containers."""
     make_directory(directory)
     tempfile.tempdir = str(directory)
-    os.putenv("TMPDIR", str(directory))  # of children that start from now on
+    os.putenv("TMPDIR", str(directory))  # for child processes

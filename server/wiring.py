@@ -1,6 +1,6 @@
-"""The composition root: everything behind the transports, built and wired in one place.
+"""The composition root: builds everything behind the transports.
 
-With `server.dispatching` and `server.factories` the only module that chooses implementations.
+Only this module, `server.dispatching` and `server.factories` choose implementations.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ from trainer.sandbox.fork_server import ForkServer
 from trainer.trainer import Trainer
 from trainer.worker import Worker
 
-#: what children of the server do: loaded once, before they are forked
+#: modules of the child processes, imported once before forking
 CHILD_MODULES = (*sandboxed_job_checks.MODULES, *inspector.MODULES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """What a server consists of, for its transports, for tests, and for whoever stops it."""
+    """The parts of a server, for its transports, for tests, and to stop it."""
 
     port: WatchedPort
     probe: EngineProbe
@@ -71,7 +71,7 @@ class Components:
     owns_fork_server: bool
 
     def close(self) -> None:
-        """The running job goes back to the queue; the engine ends if it is ours."""
+        """Returns the running job to the queue; stops the engine if the server started it."""
         self.worker.stop()
         self.pools.close()
         if self.owns_fork_server:
@@ -88,7 +88,7 @@ def build(
     health: Health,
     existing_fork_server: ForkServer | None = None,
 ) -> Components:
-    """Blocks while the base loads. Raises StartFailed, and holds nothing then."""
+    """Blocks while the base loads. Raises StartFailed, and releases everything then."""
     data = Data.open(settings.data_dir)
     try:
         port = WatchedPort(existing_port or start_engine(settings))
@@ -187,7 +187,7 @@ def _answering(
     metrics: Metrics,
     calls: limits.CallLimits,
 ) -> tuple[GenerateService, PredictRouter]:
-    """What answers calls: by generation alone, and whatever the head is."""
+    """The service for generation, and the router for all heads."""
     entries = EntryFactory(
         Leases(port=port, residency=dispatch.residency, compositions=dispatch.compositions)
     )

@@ -1,5 +1,5 @@
-"""The life of a worker: an engine of its own, and jobs of a data directory that others serve, until
-it is told to stop. Knows no transport.
+"""Runs a worker: an engine of its own that trains the jobs of a shared data directory, until it is
+stopped. Knows no transport.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _log = logging.getLogger("server")
 
 
 def run(settings: Settings, existing_port: EnginePort | None = None) -> None:
-    """Work until SIGTERM or SIGINT: the running job is written down and goes back to the queue, for
-    the next worker to go on with. A second signal ends it at once. Raises StartFailed.
+    """Works until SIGTERM or SIGINT; the running job is then saved and returned to the queue, for
+    the next worker to resume. A second signal ends the process at once. Raises StartFailed.
     """
-    os.umask(0o077)  # what it writes is its owner's alone
+    os.umask(0o077)  # files are readable by the owner only
     stop_requested = threading.Event()
     _stop_on_signals(stop_requested)
     data = Data.open(settings.data_dir)
@@ -57,7 +57,7 @@ def _stop_on_signals(stop_requested: threading.Event) -> None:
     def on_signal(number: int, frame: FrameType | None) -> None:
         del number, frame
         if stop_requested.is_set():
-            os._exit(1)  # the second one: whoever sent it does not want to wait
+            os._exit(1)  # the second signal ends the process at once
         stop_requested.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):

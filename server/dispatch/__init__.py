@@ -1,1 +1,1 @@
-"""From admitted rows to engine steps: which rows next, on which slots, with which weights."""
+"""Schedules admitted rows as steps of the engine: which rows, in which slots."""

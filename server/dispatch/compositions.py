@@ -1,6 +1,6 @@
-"""Compositions: several adapters under one digest of their own, made anew in the engine when asked.
+"""Compositions: weighted sums of adapters with their own digest, computed by the engine on demand.
 
-A composition has no files and no bytes: it holds leases on what it is made of, and nothing else.
+A composition has no files; it holds leases on its adapters.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from engine.port import Compose, EnginePort, Loaded, Unload
 from server.dispatch.residency import Residency, ResidentLease
 from server.errors import Overloaded, Stale
 
-#: how many compositions the engine may keep, of all tenants and of one, beside those in use
-_KEPT, _KEPT_OF_ONE = 64, 16
-#: how many different ones of one tenant may be in use at once: each may take a slot
-_IN_USE_OF_ONE = 32
+#: how many idle compositions the engine may keep, of all tenants and of one tenant
+_MAX_IDLE, _MAX_IDLE_OF_TENANT = 64, 16
+#: how many compositions of one tenant may be in use at once; each may take a slot
+_MAX_USED_BY_TENANT = 32
 
 
 class CompositionLease:
-    """A promise that a composition and all its adapters stay loaded until `release`."""
+    """Keeps a composition and all its adapters loaded until `release`."""
 
     __slots__ = ("_counts", "_leases", "digest", "generation", "num_bytes")
 
@@ -47,7 +47,7 @@ class CompositionLease:
         return CompositionLease(self.digest, self.num_bytes, leases, self._counts)
 
     def release(self) -> None:
-        """Give it back; a second release does nothing."""
+        """Ends the lease; a second release does nothing."""
         leases, self._leases = self._leases, []
         for lease in leases:
             lease.release()
@@ -58,24 +58,24 @@ class CompositionLease:
 
 
 class Compositions:
-    """Composes in the engine what the residency has loaded."""
+    """Composes adapters that the residency has loaded."""
 
     def __init__(
         self, *, port: EnginePort, residency: Residency, forget: Callable[[str], object]
     ) -> None:
         self._port = port
         self._residency = residency
-        #: told of every composition that left, so that slots can forget it
+        #: called with every composition that is dropped, so that slots can forget it
         self._forget = forget
         self._leases: Counter[str] = Counter()
-        #: whose each is, the least recently used first
+        #: the tenant of each composition, least recently used first
         self._owners: OrderedDict[str, str] = OrderedDict()
 
     async def acquire(
         self, first: Version, parts: Sequence[tuple[Version, float]]
     ) -> CompositionLease:
-        """A lease on the weighted sum of `parts` under the head of `first`. Raises Overloaded
-        where its tenant has too many others in use.
+        """A lease on the weighted sum of `parts` with the head of `first`. Raises Overloaded if the
+        tenant has too many others in use.
         """
         versions = {version.digest: version for version in (first, *(v for v, _ in parts))}
         leases: list[ResidentLease] = []
@@ -101,17 +101,19 @@ class Compositions:
         weights: Mapping[str, float],
         leases: Sequence[ResidentLease],
     ) -> CompositionLease:
-        # leased before it is made: another composition must not push it out in between
-        joint = CompositionLease(digest, 0, [lease.duplicate() for lease in leases], self._leases)
+        # leased before it is composed, so that no other composition evicts it in between
+        composition = CompositionLease(
+            digest, 0, [lease.duplicate() for lease in leases], self._leases
+        )
         try:
-            joint.num_bytes = await self._compose(digest, first, weights)
+            composition.num_bytes = await self._compose(digest, first, weights)
         except BaseException:
-            joint.release()
+            composition.release()
             raise
-        return joint
+        return composition
 
     async def _compose(self, digest: str, first: Version, weights: Mapping[str, float]) -> int:
-        # known from the step on: a caller who hangs up meanwhile does not stop it being made
+        # recorded before the step: it is composed even if the caller disconnects
         self._owners[digest] = first.tenant
         self._owners.move_to_end(digest)
         self._drop_oldest(first.tenant)
@@ -128,19 +130,19 @@ class Compositions:
 
     def _check_use(self, tenant: str, digest: str) -> None:
         others = [d for d, owner in self._owners.items() if owner == tenant and self._leases[d]]
-        if digest not in others and len(others) >= _IN_USE_OF_ONE:
+        if digest not in others and len(others) >= _MAX_USED_BY_TENANT:
             raise Overloaded(
-                f"{len(others)} different compositions of yours are in use at once, which is as "
-                "many as may be; ask for this one when their calls are answered."
+                f"{len(others)} of your compositions are in use, the most that a tenant may use; "
+                "try again when their calls are answered."
             )
 
     def _drop_oldest(self, tenant: str) -> None:
-        """Of the tenant that asks beyond its share, then of whoever has most beyond all."""
+        """Drops idle compositions of the tenant beyond its limit, then of the tenants with most."""
         num = sum(owner == tenant for owner in self._owners.values())
-        for digest in self._idle(tenant)[: max(0, num - _KEPT_OF_ONE)]:
+        for digest in self._idle(tenant)[: max(0, num - _MAX_IDLE_OF_TENANT)]:
             self._drop(digest)
         idle = Counter(owner for d, owner in self._owners.items() if not self._leases[d])
-        while len(self._owners) > _KEPT and idle.total():
+        while len(self._owners) > _MAX_IDLE and idle.total():
             [(most, _)] = idle.most_common(1)
             self._drop(self._idle(most)[0])
             idle[most] -= 1
@@ -155,6 +157,6 @@ class Compositions:
 
 
 def composed_digest(first: str, weights: Mapping[str, float]) -> str:
-    """The same for the same head, adapters and weights."""
+    """The digest of a composition: the same for the same head, adapters and weights."""
     content = json.dumps([first, sorted(weights.items())]).encode()
     return hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""Leases on whatever answers: a version, a composition of versions, or the bare base."""
+"""Leases on the weights of a version, of a composition, or of the bare base. Knows no queue."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from server.dispatch.residency import Residency, wait_until_alive
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseLease:
-    """The lease of rows that the bare base answers: slot 0 is always there, on the engine of its
-    generation.
-    """
+    """The lease of rows for the bare base, which is always in slot 0 of the engine."""
 
     generation: int
     digest: str = ""
@@ -26,11 +24,11 @@ class BaseLease:
         return self
 
     def release(self) -> None:
-        """There is nothing to give back."""
+        """Does nothing: the base is never evicted."""
 
 
 class Leases:
-    """The one way from a version to weights that stay loaded."""
+    """Leases the weights that a call needs, and loads them first if necessary."""
 
     def __init__(
         self, *, port: EnginePort, residency: Residency, compositions: Compositions
@@ -42,8 +40,8 @@ class Leases:
     async def acquire(
         self, version: Version | None, parts: Sequence[tuple[Version, float]] = ()
     ) -> Lease:
-        """On the bare base where there is no version. `parts` act in place of the version's own
-        adapter, weighted, under its head.
+        """A lease on the version, or on the bare base if it is None. `parts` are versions whose
+        weighted adapters replace the version's own under its head.
         """
         if version is None:
             await wait_until_alive(self._port)

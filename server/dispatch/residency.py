@@ -1,7 +1,5 @@
-"""Which digests the engine holds in host memory: one load per digest, leases, a byte budget, memory
-of what failed.
-
-Knows versions and the engine's port; never a queue or a transport.
+"""Loads adapters into the engine's host memory: one load per digest, leases, a budget of bytes,
+and known failures. Knows versions and the engine's port, but no queue and no transport.
 """
 
 from __future__ import annotations
@@ -18,10 +16,10 @@ from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, Wron
 from engine.port import EnginePort, File, Load, Loaded, Unload
 from server.observers import LoadObserver
 
-#: a fresh digest cannot be evicted for so long, so that whoever asked for it can lease it
+#: a new digest cannot be evicted for this long, so that the caller who needs it can lease it
 _FRESH_S = 1.0
 _MAX_FAILURES = 10_000
-#: longer than a base takes to load; a call's own deadline may end the wait before
+#: longer than loading a base takes; a call's deadline may end the wait earlier
 _RESTART_S = 30.0
 _POLL_S = 0.05
 
@@ -37,10 +35,7 @@ class _Resident:
 
 
 class ResidentLease:
-    """A promise that the digest stays loaded until `release`.
-
-    On an engine that died it holds nothing.
-    """
+    """Keeps the digest loaded until `release`, in one generation of the engine."""
 
     __slots__ = ("_residency", "_resident", "digest", "generation", "num_bytes")
 
@@ -59,7 +54,7 @@ class ResidentLease:
         return ResidentLease(self._residency, self._resident, self.generation)
 
     def release(self) -> None:
-        """Give it back; a second release does nothing."""
+        """Ends the lease; a second release does nothing."""
         resident, self._resident = self._resident, None
         if resident is not None:
             resident.leases -= 1
@@ -67,7 +62,7 @@ class ResidentLease:
 
 
 class Residency:
-    """Loads by digest when first needed and unloads the least recently used beyond `host_bytes`."""
+    """Loads digests when first needed and unloads the least recently used beyond `host_bytes`."""
 
     def __init__(
         self,
@@ -91,7 +86,7 @@ class Residency:
         self._num_bytes = 0
         self._loading: dict[str, asyncio.Task[_Resident]] = {}
         self._failures: dict[str, tuple[float, Exception]] = {}
-        #: told of every digest that left, so that slots can forget it
+        #: called with every digest that is unloaded, so that slots can forget it
         self.on_unload: Callable[[str], object] = _ignore
 
     @property
@@ -116,9 +111,9 @@ class Residency:
         return ResidentLease(self, resident, self._generation)
 
     async def acquire(self, version: Version) -> ResidentLease:
-        """A lease, loading if need be.
+        """A lease on the version, which is loaded if necessary.
 
-        A caller who hangs up does not stop the load that others wait for.
+        A caller who disconnects does not cancel a load that others await.
         """
         while (lease := self.lease(version.digest)) is None:
             self._raise_known_failure(version.digest)
@@ -127,16 +122,16 @@ class Residency:
         return lease
 
     def discard(self, digest: str) -> None:
-        """Unload a digest that nobody wants; while a batch needs it, the budget takes it later."""
+        """Unloads a digest that is no longer published; a leased one is unloaded later."""
         self._failures.pop(digest, None)
         resident = self._residents.get(digest)
         if resident is not None and not resident.leases:
             self.forget(resident.digest)
 
     def forget(self, digest: str) -> None:
-        """Unload the digest, whoever leases it; the next call loads it again.
+        """Unloads the digest even if it is leased; the next call loads it again.
 
-        So where the engine says that it holds none: the books must not say less than it holds.
+        Used if the engine reports that it is not loaded.
         """
         resident = self._residents.pop(digest, None)
         if resident is not None:
@@ -145,7 +140,7 @@ class Residency:
             self._port.submit(Unload(digest=digest))
 
     def refuse(self, digest: str, error: BadAdapter | BlobMissing | BlobCorrupt) -> None:
-        """It would fail again the same way: for a while, answer with the error at once."""
+        """Remembers a permanent failure: for a while, calls get the error without a new load."""
         if len(self._failures) >= _MAX_FAILURES:
             self._failures.clear()
         self._failures[digest] = (self._clock() + self._retry_after_s, error)
@@ -203,8 +198,7 @@ class Residency:
         try:
             result = await asyncio.wrap_future(self._port.submit(step))
         except OutOfMemory:
-            # sizes on disk are a guess of sizes in memory: empty what can be emptied, and ask once
-            # more
+            # sizes on disk only approximate sizes in memory: unload all idle digests and retry once
             self.make_room(self._host_bytes)
             result = await asyncio.wrap_future(self._port.submit(step))
         if not isinstance(result, Loaded):
@@ -219,7 +213,7 @@ class Residency:
         return resident
 
     def make_room(self, num_bytes: int) -> None:
-        """Unload what is idle until so much more would be within the budget."""
+        """Unloads idle digests until `num_bytes` more fit into the budget."""
         excess = self._num_bytes + num_bytes - self._host_bytes
         now = self._clock()
         for resident in list(self._residents.values()) if excess > 0 else ():
@@ -231,7 +225,7 @@ class Residency:
 
 
 async def wait_until_alive(port: EnginePort, within_s: float = _RESTART_S) -> None:
-    """Returns at once while the engine lives; else waits for it to be restarted.
+    """Returns at once if the engine is alive; otherwise waits for its restart.
 
     Raises EngineGone if that takes too long.
     """
@@ -247,7 +241,7 @@ def _check_base(version: Version, fingerprint: str) -> None:
     expected = version.manifest.base["fingerprint"]
     if expected != fingerprint:
         raise WrongBase(
-            # no task and no number: by digest, other tenants are answered with the same sentence
+            # without task and number: other tenants with the same digest get the same message
             f"the version was made for the base {expected[:12]}; "
             f"this server holds the base {fingerprint[:12]}"
         )

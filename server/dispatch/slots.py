@@ -1,7 +1,4 @@
-"""Which digest sits in which slot: place, pin, evict, leases.
-
-Pure bookkeeping; tensors live elsewhere.
-"""
+"""Assigns digests to slots: placing, leasing, evicting. Knows no engine and no tensors."""
 
 from __future__ import annotations
 
@@ -10,12 +7,12 @@ from dataclasses import dataclass
 
 
 class SlotsExhausted(Exception):
-    """Every slot that could make room is pinned by a batch in flight."""
+    """All slots are leased by batches in flight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """What a batch was given: the slot of each digest, and what the engine must place first."""
+    """The slots of a batch: the slot of each digest, and what the engine must place first."""
 
     slots: dict[str, int]
     place: dict[int, str]
@@ -31,15 +28,15 @@ class _Slot:
 class SlotTable:
     """Slots 1..num_slots under a byte budget; slot 0 is the bare base and is never listed.
 
-    `acquire` is all or nothing, so a batch never holds half of what it needs. A leased digest is
-    never evicted; among the others the least recently used goes first. Placing into a slot replaces
-    what was there, so evicting needs no step of its own.
+    `acquire` leases all digests or none. A leased digest is never evicted; the least recently used
+    of the others is evicted first. Placing into a slot replaces its content, so evicting needs no
+    step of its own.
     """
 
     def __init__(self, num_slots: int, num_bytes: int) -> None:
         self._num_slots = num_slots
         self._budget = num_bytes
-        #: in order of use, least recently used first
+        #: least recently used first
         self._slots: dict[int, _Slot] = {}
         self._where: dict[str, int] = {}
 
@@ -57,7 +54,7 @@ class SlotTable:
 
     @property
     def leased(self) -> dict[str, int]:
-        """Digest and bytes of what cannot be evicted now."""
+        """Digest and bytes of each leased slot, which cannot be evicted now."""
         return {e.digest: e.num_bytes for e in self._slots.values() if e.leases}
 
     def fits(self, digests: Collection[str], sizes: Mapping[str, int]) -> bool:
@@ -65,9 +62,9 @@ class SlotTable:
         return self._victims(set(digests), sizes) is not None
 
     def acquire(self, digests: Collection[str], sizes: Mapping[str, int]) -> Placement:
-        """Lease a slot for each digest, evicting as needed.
+        """Leases a slot for each digest and evicts as needed.
 
-        Raises SlotsExhausted and changes nothing.
+        If it raises SlotsExhausted, nothing has changed.
         """
         victims = self._victims(set(digests), sizes)
         if victims is None:
@@ -83,16 +80,13 @@ class SlotTable:
         return Placement(slots={d: self._lease(d) for d in dict.fromkeys(digests)}, place=place)
 
     def release(self, digest: str) -> None:
-        """Give one lease back."""
+        """Ends one lease."""
         entry = self._slots[self._where[digest]]
         assert entry.leases > 0, f"{digest} was released more often than acquired"
         entry.leases -= 1
 
     def forget(self, digest: str) -> int | None:
-        """Drop an unleased digest (it was unloaded); answers the slot it sat in.
-
-        Leased digests stay.
-        """
+        """Drops a digest that was unloaded, unless it is leased; returns its former slot."""
         slot = self._where.get(digest)
         if slot is None or self._slots[slot].leases:
             return None
@@ -100,7 +94,7 @@ class SlotTable:
         return slot
 
     def clear(self) -> None:
-        """Forget everything: a fresh engine's slots are empty, and no lease on it can come back."""
+        """Forgets all slots and leases: those of a new engine are empty."""
         self._slots.clear()
         self._where.clear()
 

@@ -1,1 +1,1 @@
-"""Whether the engine process answers: watched at its port, probed where there is no traffic."""
+"""Monitors the engine: its port is watched, and it is probed when there is no traffic."""

@@ -1,5 +1,6 @@
-"""Whether the engine computes: traffic shows it, and where there is none, a row through the bare
-base does. Knows no transport and no adapter.
+"""Probes whether the engine computes, with a row for the bare base when there is no traffic.
+
+Knows no transport and no adapter.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from server.engine_health.watched_port import WatchedPort
 
 
 class EngineProbe:
-    """`look` is called now and then; it never waits. An engine that stops is found out within
-    `bound_s`: after a quarter of it without work it is given a row, and it is not believed in once
-    it has answered nothing for the rest.
+    """`look` is called regularly and never waits. It detects a stopped engine within `bound_s`:
+    after a quarter of that time without work it sends a row, and it reports a problem if the
+    engine has answered nothing for the rest.
     """
 
     def __init__(self, port: WatchedPort, ids: Sequence[int], bound_s: float) -> None:
@@ -27,7 +28,7 @@ class EngineProbe:
         self._failure: str | None = None
 
     def look(self) -> str | None:
-        """Why the engine is not to be sent calls; None where it computes."""
+        """Why the engine should get no calls; None if it computes."""
         self._read()
         due = self._port.idle_s >= self._every_s or self._failure is not None
         if self._pending is None and due and self._port.is_alive:
@@ -43,7 +44,7 @@ class EngineProbe:
         future, self._pending = self._pending, None
         try:
             result = future.result()
-        except EngineGone:  # which is seen by its port
+        except EngineGone:  # which the port reports
             self._failure = None
         except EngineError as error:
             self._failure = f"the engine cannot compute: {error.code}"

@@ -1,5 +1,5 @@
-"""The engine's port, and whether the engine answers: a process that lives may still have stopped
-computing. Knows no step by kind.
+"""The engine's port, with the times of its answers: a process that is alive may have stopped
+computing. Knows no type of step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class WatchedPort:
         self._clock = clock
         self._lock = threading.Lock()
         self._num_waiting = 0
-        #: when it last answered, or got a step while it had none
+        #: when the engine last answered, or received a step while idle
         self._since = clock()
 
     @property
@@ -41,13 +41,13 @@ class WatchedPort:
 
     @property
     def silent_s(self) -> float:
-        """How long the engine has owed answers and given none."""
+        """How long the engine has had steps and answered none."""
         with self._lock:
             return self._clock() - self._since if self._num_waiting else 0.0
 
     @property
     def idle_s(self) -> float:
-        """How long the engine has had nothing to do."""
+        """How long the engine has had no steps."""
         with self._lock:
             return 0.0 if self._num_waiting else self._clock() - self._since
 
@@ -66,5 +66,5 @@ class WatchedPort:
     def _note_result(self, future: Future[Result]) -> None:
         with self._lock:
             self._num_waiting -= 1
-            if not future.cancelled():  # which its caller did, not the engine
+            if not future.cancelled():  # a cancelled future is no answer of the engine
                 self._since = self._clock()

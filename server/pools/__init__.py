@@ -1,1 +1,1 @@
-"""Threads for blocking work, one pool a kind of work, with a share of each for every tenant."""
+"""Thread pools for blocking work: one per kind of work, each with a share per tenant."""

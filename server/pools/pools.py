@@ -1,4 +1,4 @@
-"""The threads of a server by kind of work, so that no kind waits for another. Chosen in `parts`."""
+"""The thread pools of a server, one per kind of work, so that no kind waits for another."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass, fields
 from engine.grammar.sandbox import NUM_CHILDREN
 from server.pools.work_pool import WorkPool
 
-#: tasks of nobody: the metrics' own look-ups
+#: the tenant of look-ups for metrics and job feeds
 OPERATOR = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pools:
-    """What is slow has few places and short lines; what is quick has many."""
+    """Slow work has few threads and short queues; fast work has many."""
 
     #: reads of the registry, of jobs and of files
     lookups: WorkPool
-    #: moves, deletions and wishes: each waits for its database's one writer
+    #: promotions, deletions and job control: each waits for the write lock of its database
     writes: WorkPool
-    #: long texts to tokens, part by part
+    #: tokenizing long texts, part by part
     texts: WorkPool
-    #: grammars, tried in a child for each place
+    #: checking grammars, in one child process per thread
     grammars: WorkPool
-    #: uploads, registrations and exports: as slow as the caller's line
+    #: uploads, registrations and exports: as slow as the caller's connection
     transfers: WorkPool
-    #: checks of files, and whatever else reads a stranger's bytes in a child
+    #: checks of uploaded files, in child processes
     checks: WorkPool
 
     @classmethod
     def create(cls, *, checks: int) -> Pools:
-        """`checks` children at a time."""
+        """With `checks` child processes for checks at a time."""
         return cls(
             lookups=WorkPool("look-ups", places=8, share=6, max_waiting=1000),
             writes=WorkPool("writes", places=4, share=2, max_waiting=200),

@@ -1,1 +1,1 @@
-"""What both transports call: plain async objects by resource, every call with its `Caller`."""
+"""The services that both transports call: one async class per resource. Knows no transport."""

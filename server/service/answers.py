@@ -1,4 +1,4 @@
-"""From what the engine answered to what a caller reads, input by input."""
+"""Converts the results of the engine to the answers for a caller, input by input."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from server.service.values import Composed, Parameters, Prediction, RowError, Ti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallResult:
-    """Outputs by input, and what they took. `parts` are the versions whose adapters acted in place
-    of the model's own, with their weights.
+    """Outputs by input, and their cost. `parts` are the versions, with weights, whose adapters
+    replaced the model's own.
     """
 
     outputs: Outputs
@@ -33,7 +33,7 @@ class CallResult:
     tokenized_at: float
 
     def prediction(self, model: ResolvedModel, started: float, ended: float) -> Prediction:
-        """As its caller reads it; the times are those of the call."""
+        """The answer to the caller, with the times of the call."""
         return Prediction(
             task=model.name,
             version=model.number,
@@ -55,28 +55,30 @@ class CallResult:
         return sum(row.encoding.num_tokens for row in self.rows)
 
 
-_OF_SOME_HEADS = {
+_PURPOSES = {
     "normalize": "embeddings",
     "dimensions": "embeddings",
-    "max_tokens": "written text",
+    "max_tokens": "generated text",
 }
 
 
 def check_parameters(model: ResolvedModel, parameters: Parameters) -> None:
-    """What shapes the answers of one head must not be silently without effect elsewhere."""
+    """Refuses parameters that have no effect on the model's head, instead of ignoring them."""
     kind = find_head(model.head)
-    for name, purpose in _OF_SOME_HEADS.items():
+    for name, purpose in _PURPOSES.items():
         if getattr(parameters, name) is not None and name not in kind.settings:
-            raise BadCall(f"The parameter {name} is for {purpose}; {model.name} is {kind.name}.")
+            raise BadCall(
+                f"The parameter {name} is for {purpose}; {model.name} has the head {kind.name}."
+            )
     if parameters.wanted is not None and not model.generates:
-        raise BadCall(f"Sampling is for written text; {model.name} is {kind.name}.")
+        raise BadCall(f"Sampling is for generated text; {model.name} has the head {kind.name}.")
     check_compose(model, parameters)
 
 
 def check_compose(model: ResolvedModel, parameters: Parameters) -> None:
     if parameters.compose and model.version is None:
         raise BadCall(
-            f"compose puts adapters together under the head of a task; {model.name} is the base."
+            f"compose combines adapters under the head of a task; {model.name} is the base."
         )
 
 
@@ -88,7 +90,7 @@ def read_answers(
     parameters: Parameters,
     outputs: Outputs,
 ) -> None:
-    """Fill in what each row answers; a row may have been several of the engine's."""
+    """Fills in the output of each row; a long row is several rows of the engine."""
     results = iter([result for answer in answers for result in answer.rows])
     options = AnswerOptions(
         raw_scores=parameters.raw_scores,
@@ -121,7 +123,7 @@ def _answer_of(
 def completion_output(
     completion: CompletionChunk, head: Mapping[str, Any]
 ) -> dict[str, Any] | RowError:
-    """A whole completion as its task answers it."""
+    """The output of a whole completion, as its head parses it."""
     if completion.error is not None:
         return completion.error
     assert completion.usage is not None, "the last chunk of a completion counts its tokens"

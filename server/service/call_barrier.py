@@ -1,4 +1,4 @@
-"""Calls that go into the queue at one moment, so that one step of the engine can answer them all.
+"""Lets several calls enter the queue together, so that one step of the engine can answer them all.
 
 Knows no task and no weights.
 """
@@ -9,8 +9,8 @@ import asyncio
 
 
 class CallBarrier:
-    """A meeting point for some calls. Who is late, or never comes, holds the others up only so
-    long.
+    """A barrier for `num_calls` calls. A call that is late delays the others for `patience_s` at
+    most.
     """
 
     def __init__(self, num_calls: int, patience_s: float) -> None:
@@ -20,9 +20,9 @@ class CallBarrier:
         self._timer: asyncio.TimerHandle | None = None
 
     async def arrive(self) -> None:
-        """Returns when every call has arrived or left, or when patience ends.
+        """Returns when every call has arrived or left, or after `patience_s`.
 
-        All that waited go on in the same turn of the event loop.
+        All waiting calls continue in the same iteration of the event loop.
         """
         if self._timer is None:
             loop = asyncio.get_running_loop()
@@ -31,7 +31,7 @@ class CallBarrier:
         await self._start.wait()
 
     def leave(self) -> None:
-        """For a call that has nothing to queue, or is over."""
+        """For a call that queues nothing or has ended."""
         self._count()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What is written, as a caller reads it. Plain values; knows no transport."""
+"""Completions as callers read them. Plain values; knows no transport."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from server.service.values import RowError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Counts of tokens; those of the prompt that had been read before are among its own."""
+    """Counts of tokens; `cached_tokens` are included in `prompt_tokens`."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -19,7 +19,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopLogprob:
-    """A token that could stand at a place of the text, and the logarithm of its probability."""
+    """A possible token at a position, with the logarithm of its probability."""
 
     text: str
     bytes: bytes
@@ -28,7 +28,7 @@ class TopLogprob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionToken:
-    """A token that was written, where its text begins, and the likeliest ones at its place."""
+    """A generated token, the offset of its text, and the most likely tokens at its position."""
 
     chosen: TopLogprob
     offset: int
@@ -37,7 +37,7 @@ class CompletionToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionChunk:
-    """More of one row's text. The last piece of a row says why it ends: `finish` or `error`."""
+    """The next text of one row. The last chunk of a row has `finish` or `error`."""
 
     row: int
     text: str = ""

@@ -1,7 +1,4 @@
-"""From a call's rows to queue entries that hold leases on its weights.
-
-The same for calls that generate and calls that do not. Knows no engine and no head.
-"""
+"""Makes the queue entries of a call, with leases on its weights. Knows no engine and no head."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ T = TypeVar("T")
 
 
 class EntryFactory:
-    """Leases the weights of a call and makes the entries that share them."""
+    """Leases the weights of a call and makes its entries, for predictions and for generation."""
 
     def __init__(self, leases: Leases, clock: Callable[[], float] = time.monotonic) -> None:
         self._leases, self._clock = leases, clock
@@ -34,8 +31,8 @@ class EntryFactory:
         deadline: float,
         chunks: Sequence[list[RowTokens]],
     ) -> list[Entry]:
-        """One entry for each chunk, with a lease of its own. `parts` are the versions whose
-        adapters act, weighted, in place of the model's own; without any the model's acts.
+        """One entry for each chunk, with a lease of its own. `parts` are versions whose weighted
+        adapters replace the model's own; without any, the model's own is used.
         """
         lease = await self._leases.acquire(model.version, parts)
         try:
@@ -61,8 +58,8 @@ class EntryFactory:
 
 
 async def retry_once_if_stale(attempt: Callable[[], Awaitable[T]]) -> T:
-    """What `attempt` returns. Where the engine was replaced before it saw the rows, they have lost
-    nothing: they are queued once more, with the weights loaded again.
+    """The result of `attempt`. If the engine was restarted before it received the rows, the attempt
+    is repeated once, with the weights loaded again.
     """
     try:
         return await attempt()

@@ -40,8 +40,10 @@ class ModelResolver:
         model = self.resolve(tenant, ref)
         if not model.generates:
             if model.version is None:
-                raise BadCall(f"{ref} is an encoder; only a decoder produces text.")
-            raise BadCall(f"{ref} is a {model.kind} task; only generate tasks produce text.")
+                raise BadCall(f"The base {ref} is an encoder, which produces no text.")
+            raise BadCall(
+                f"{ref} has the head {model.kind}; only tasks with the head generate produce text."
+            )
         return model
 
     def resolve_embedder(self, tenant: str, ref: str) -> ResolvedModel:
@@ -50,7 +52,10 @@ class ModelResolver:
         if model.version is None:
             return self._embedding_base(ref)
         if model.kind != EmbedHead.name:
-            raise BadCall(f"{ref} is a {model.kind} task; only embed tasks produce embeddings.")
+            raise BadCall(
+                f"{ref} has the head {model.kind}; "
+                "only tasks with the head embed produce embeddings."
+            )
         return model
 
     def resolve_parts(self, tenant: str, parts: Sequence[Part]) -> list[tuple[Version, float]]:

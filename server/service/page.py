@@ -1,4 +1,4 @@
-"""One page of a list: at most `limit` things, and whether there are more."""
+"""One page of a list: at most `limit` items, and whether there are more."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Shown = TypeVar("Shown")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Item]):
-    """In the list's own order."""
+    """Items in the order of the list."""
 
     items: Sequence[Item]
     has_more: bool
 
 
 def check_limit(limit: int, most: int = MAX_LIMIT) -> int:
-    """0 asks for the default."""
+    """The limit; 0 means the default. Raises BadCall."""
     if not 0 <= limit <= most:
         raise BadCall(f"limit is {limit}; it must be between 1 and {most}.")
     return limit or DEFAULT_LIMIT

@@ -1,4 +1,4 @@
-"""One text, many tasks: a call whose rows reach the engine together and answer task by task."""
+"""Calls of many tasks on the same inputs: their rows are queued together and answered by task."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from server.service.call_barrier import CallBarrier
 from server.service.predict_router import PredictRouter
 from server.service.values import ManyPredictions, Parameters, Prediction, TaskFailure, Timing
 
-#: a task whose weights come from disk is waited for, but not for long: it delays only itself
+#: how long the other tasks wait for one whose weights come from disk
 _PATIENCE_S = 0.05
 
 
 class PredictManyService:
-    """Each task answers, or fails, as it would alone."""
+    """Each task succeeds or fails as in a call of its own."""
 
     def __init__(self, predict: PredictRouter, clock: Callable[[], float] = time.monotonic) -> None:
         self._predict = predict
@@ -32,28 +32,28 @@ class PredictManyService:
         if not refs:
             raise BadCall("The call names no tasks.")
         self._predict.check(refs, len(inputs), caller)
-        together = CallBarrier(len(refs), _PATIENCE_S)
+        barrier = CallBarrier(len(refs), _PATIENCE_S)
         try:
             results = await asyncio.gather(
-                *(self._one(ref, inputs, parameters, caller, together) for ref in refs)
+                *(self._predict_task(ref, inputs, parameters, caller, barrier) for ref in refs)
             )
         finally:
-            together.close()
+            barrier.close()
         _raise_common(results)
         return ManyPredictions(
             results=results, timing=_slowest(results, (self._clock() - started) * 1e3)
         )
 
-    async def _one(
+    async def _predict_task(
         self,
         ref: str,
         inputs: Sequence[object],
         parameters: Parameters,
         caller: Caller,
-        together: CallBarrier,
+        barrier: CallBarrier,
     ) -> Prediction | TaskFailure:
         try:
-            return await self._predict.predict(ref, inputs, parameters, caller, together)
+            return await self._predict.predict(ref, inputs, parameters, caller, barrier)
         except DOMAIN_ERRORS as error:
             note_fault(
                 error,
@@ -64,11 +64,11 @@ class PredictManyService:
             )
             return TaskFailure(task=ref, error=error)
         finally:
-            together.leave()
+            barrier.leave()
 
 
 def _raise_common(results: Sequence[Prediction | TaskFailure]) -> None:
-    """Where no task could answer and trying again may help, the call as a whole says so."""
+    """Raises if every task failed with a retryable error, so that the client retries the call."""
     errors = [result.error for result in results if isinstance(result, TaskFailure)]
     if len(errors) == len(results) and all(fault_of(e).outside.retryable for e in errors):
         raise errors[0]

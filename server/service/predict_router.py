@@ -1,5 +1,5 @@
-"""The way into every model: resolves the ref once, admits the call, and hands it to the service
-that computes its head.
+"""Routes calls to models: resolves the ref once, checks limits and queues, and calls the service of
+the head.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from server.service.values import Parameters, Prediction, RowError
 
 
 class PredictRouter:
-    """Answers by ref, whatever the head of the model is.
+    """Predicts by ref with any head.
 
-    Every answer comes from exactly one digest: the ref is resolved once per call.
+    Each answer comes from exactly one digest, because the ref is resolved once per call.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class PredictRouter:
         caller: Caller,
         barrier: CallBarrier | None = None,
     ) -> Prediction:
-        """With `barrier` the rows are queued when those of the other calls at it are."""
+        """With `barrier`, the rows are queued together with those of other calls."""
         model = self._models.resolve(caller.tenant, ref)
         request = PredictRequest(
             ref=ref, inputs=inputs, parameters=parameters, caller=caller, barrier=barrier
@@ -72,8 +72,8 @@ class PredictRouter:
         return await self._answer(request, model)
 
     def check(self, refs: Sequence[str], num_inputs: int, caller: Caller) -> None:
-        """Raises BadCall, TooManyInputs, Draining or Overloaded for a call of so many inputs to
-        each ref. A ref that names nothing is left for its own task to report.
+        """Checks a call of `num_inputs` inputs to each ref. Raises BadCall, TooManyInputs, Draining
+        or Overloaded. An unknown ref is not reported here but as the failure of its task.
         """
         self._limits.check(num_inputs * len(refs))
         models = []
@@ -108,9 +108,9 @@ class PredictRouter:
         return await self._predict.predict(request, model, deadline)
 
     def _check_queues(self, models: Sequence[ResolvedModel], num_inputs: int) -> None:
-        """Raises Draining or Overloaded where the rows would not be admitted. Early and rough: the
-        queues themselves admit rows, by their tokens too. Sequences have a queue of their own, so a
-        full one keeps no other rows out.
+        """Raises Draining or Overloaded before inputs are tokenized. This check is approximate; the
+        queues later count tokens, too. Generation has a queue of its own, so that it cannot block
+        other rows.
         """
         num_generating = sum(model.generates for model in models)
         num_others = len(models) - num_generating

@@ -1,4 +1,4 @@
-"""What a transport asks of a model: one value for each call. Plain values."""
+"""Requests of the transports to models. Plain values."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from server.service.values import Parameters
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictRequest:
-    """`ref` names a version of a task, or the base. With `barrier` the rows are queued at the
-    moment when those of the other calls at that barrier are.
+    """`ref` names a version of a task, or the base. With `barrier`, the rows are queued together
+    with those of the other calls at that barrier.
     """
 
     ref: str
@@ -28,8 +28,8 @@ class PredictRequest:
 class GenerationRequest(PredictRequest):
     """`num_texts` completions of each input, with seeds that count up from the requested one.
 
-    `format` replaces the prompt format of the model's head. With `streams` the completions come in
-    chunks as they are generated.
+    `format` replaces the prompt format of the model's head. With `streams`, completions come in
+    chunks while they are generated.
     """
 
     num_texts: int = 1
@@ -38,7 +38,7 @@ class GenerationRequest(PredictRequest):
 
     @classmethod
     def from_predict(cls, request: PredictRequest) -> GenerationRequest:
-        """One completion of each input, whole, as the model's head formats it."""
+        """One whole completion of each input, with the format of the model's head."""
         return cls(
             ref=request.ref,
             inputs=request.inputs,

@@ -1,4 +1,4 @@
-"""Who answers: a version of a task, or the base by itself. Plain values."""
+"""The model that answers a call: a version of a task, or the bare base. Plain values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from engine.port import EngineInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolvedModel:
-    """`version` is none for the bare base, whose fingerprint is then the digest."""
+    """`version` is None for the bare base; the digest is then its fingerprint."""
 
     name: str
     digest: str
     head: Mapping[str, Any]
     version: Version | None = None
-    #: the longest text, where that is shorter than what the base reads
+    #: the longest text, if shorter than the base's context length
     max_tokens: int | None = None
-    #: what is put before a text, by the name of its purpose; "" for texts without one
+    #: the prefix of a text by purpose; "" for texts without a purpose
     prompts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -37,17 +37,17 @@ class ResolvedModel:
 
     @classmethod
     def generating_base(cls, info: EngineInfo, name: str) -> ResolvedModel:
-        """It writes as much as it can read, or half of what all texts together may hold: the other
-        half is for the prompt, and a call that names no length is not refused for want of memory.
+        """The base as a generator. `max_tokens` defaults to its context length or half of the KV
+        cache, so that a call without a length is not refused for lack of memory.
         """
-        held = info.num_blocks * info.block_tokens // 2 or info.max_tokens
-        most = max(1, min(info.max_tokens, held))
+        half_cache = info.num_blocks * info.block_tokens // 2 or info.max_tokens
+        most = max(1, min(info.max_tokens, half_cache))
         head = GenerationHead().check({"kind": GenerationHead.name}) | {"max_tokens": most}
         return cls(name=name, digest=info.fingerprint, head=head)
 
     @classmethod
     def embedding_base(cls, info: EngineInfo, name: str) -> ResolvedModel:
-        """It embeds as sentence-transformers would with the files beside it."""
+        """The base as sentence-transformers would embed with its files."""
         own = info.embedding
         head = EmbedHead().check(
             {"kind": EmbedHead.name, "pooling": own.pooling, "normalize": own.normalize}
@@ -62,7 +62,7 @@ class ResolvedModel:
 
     @property
     def generates(self) -> bool:
-        """Whether it generates text, which the generation loop decodes; others are predicted."""
+        """Whether the generation loop decodes it; other models are predicted in batches."""
         return is_generation(self.kind)
 
     @property
@@ -72,12 +72,12 @@ class ResolvedModel:
 
     @property
     def pooling(self) -> str | None:
-        """How the bare base's hidden states become its answer; a version's head does it itself."""
+        """How hidden states of the bare base are pooled; None for a version, which has a head."""
         return None if self.version else self.head.get("pooling")
 
     @property
     def label(self) -> str:
-        """What the metrics call the adapter; the base has none."""
+        """The adapter's name in metrics; "" for the base."""
         return self.version.task if self.version else ""
 
     @property

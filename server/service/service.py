@@ -1,4 +1,4 @@
-"""The one object behind both transports: a part per resource."""
+"""The object behind both transports, with one service per resource."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from server.service.views import InfoView
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """Every call takes its `Caller`; nothing here knows how it arrived."""
+    """Every method takes its `Caller`; none knows the transport."""
 
     predict: PredictRouter
     predict_many: PredictManyService

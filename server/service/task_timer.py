@@ -1,4 +1,4 @@
-"""How long one call of a task took and what it ended with, told once."""
+"""Reports the duration and the code of one call of a task, once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server.observers import PredictObserver
 
 
 class TaskTimer:
-    """Runs from when it is made. As a context it ends with its block."""
+    """Runs from its creation. As a context manager it ends with the block."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class TaskTimer:
         self._ended = False
 
     def end(self, error: BaseException | None = None) -> None:
-        """A second end says nothing."""
+        """A second call does nothing."""
         if self._ended:
             return
         self._ended = True
@@ -53,7 +53,7 @@ class TaskTimer:
 def _code(error: BaseException | None) -> str:
     if error is None:
         return "ok"
-    # whoever asked hung up, or closed the stream before its end
+    # the caller disconnected or closed the stream before its end
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return "cancelled"
     return fault_of(error).code

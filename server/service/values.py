@@ -1,7 +1,4 @@
-"""What crosses between a transport and the service.
-
-Plain values; no protobuf, no JSON, no web framework.
-"""
+"""The values between transports and the service. Knows no protobuf, JSON or web framework."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from server.service.sampling_params import SamplingParams
 
 
 class Priority(IntEnum):
-    """Bands of the queue; lower goes first."""
+    """Priority bands of the queue; lower runs first."""
 
     INTERACTIVE = 0
     BATCH = 1
@@ -23,7 +20,7 @@ class Priority(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """An adapter of a composition, as a caller names it."""
+    """An adapter of a composition, as named by the caller."""
 
     ref: str
     weight: float
@@ -53,7 +50,7 @@ class Parameters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowError:
-    """Why one input has no answer, while its neighbours may."""
+    """Why one input failed; other inputs of the call may succeed."""
 
     code: str
     message: str
@@ -61,7 +58,7 @@ class RowError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Where the time went. Queue and compute are the slowest row's."""
+    """Durations of a call. Queue and compute are those of the slowest row."""
 
     tokenize_ms: float
     queue_ms: float
@@ -71,7 +68,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Composed:
-    """A version whose adapter acted in a composition."""
+    """A version whose adapter is part of a composition."""
 
     task: str
     version: int
@@ -85,9 +82,7 @@ class Composed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The answer to one call, all of it from the one version named here, or from its head over the
-    adapters of those in `composed`.
-    """
+    """The answer to one call, by one version or by its head with the adapters of `composed`."""
 
     task: str
     version: int
@@ -95,14 +90,14 @@ class Prediction:
     head: str
     outputs: list[dict[str, Any] | RowError]
     timing: Timing
-    #: that were read
+    #: input tokens
     num_tokens: int = 0
     composed: list[Composed] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFailure:
-    """Why one task of a call has no answer, while its neighbours may; `task` as it was asked."""
+    """Why one task of a call failed; others may succeed. `task` is the ref of the call."""
 
     task: str
     error: Exception
@@ -110,7 +105,7 @@ class TaskFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManyPredictions:
-    """One result per task asked, in order. Timing is the slowest task's, but for the total."""
+    """One result per task, in order. Timing is that of the slowest task, except the total."""
 
     results: list[Prediction | TaskFailure]
     timing: Timing
@@ -118,7 +113,7 @@ class ManyPredictions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
-    """What comes with an adapter's files."""
+    """The metadata of an uploaded adapter."""
 
     task: str
     head: str = ""
@@ -128,7 +123,7 @@ class Registration:
     head_settings: Mapping[str, Any] = field(default_factory=dict)
     promote: bool = False
     note: str = ""
-    #: serve it although its files name another base
+    #: accept it although its files name another base
     other_base: bool = False
-    #: names of files that lie beside the adapter's and were not sent
+    #: names of files in the adapter's directory that were not uploaded
     left_out: tuple[str, ...] = ()

@@ -1,6 +1,4 @@
-"""What the service shows of tasks, versions, aliases, jobs and files: the one shape that both
-transports render.
-"""
+"""Views of tasks, versions, aliases, jobs and files, which both transports render."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ UPLOAD = "upload"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskView:
-    """A task in brief."""
+    """The summary of a task."""
 
     task: str
     head: str
@@ -32,7 +30,7 @@ class TaskView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionView:
-    """A version, with the aliases that name it now."""
+    """A version, with the aliases that point to it now."""
 
     task: str
     version: int
@@ -46,15 +44,15 @@ class VersionView:
     source: str
     aliases: Sequence[str]
     lineage: Mapping[str, Any]
-    #: of a registered version: what was in its directory and is no part of it
+    #: of a registered version: files of its directory that are not part of it
     left_out: Sequence[str]
-    #: of a registered version: what its files leave in doubt
+    #: of a registered version: doubts about its files
     warnings: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasView:
-    """Where an alias points."""
+    """An alias and its version."""
 
     task: str
     alias: str
@@ -74,7 +72,7 @@ class EventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """A job as its owner sees it. `revision` grows with every change."""
+    """A job without its tenant. `revision` grows with every change."""
 
     id: str
     task: str
@@ -91,13 +89,13 @@ class JobView:
     error_message: str | None
     revision: int
     ended: bool
-    #: what was asked for, as JSON, but for its owner
+    #: the submitted fields as JSON, without the tenant
     spec: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEventView:
-    """One thing that was told of a job; `number` counts from 1 within it."""
+    """One event of a job; `number` counts from 1 within the job."""
 
     number: int
     created_at: float
@@ -109,7 +107,7 @@ class JobEventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileView:
-    """An uploaded file, in OpenAI's words."""
+    """An uploaded file, with OpenAI's field names."""
 
     id: str
     bytes: int
@@ -120,7 +118,7 @@ class FileView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfoView:
-    """What this server is."""
+    """Version, base and capabilities of this server."""
 
     version: str
     base: str
@@ -148,7 +146,7 @@ def task_view(task: Task) -> TaskView:
 def version_view(
     version: Version, aliases: Sequence[Alias], report: Mapping[str, Any] | None = None
 ) -> VersionView:
-    """`report` takes the place of the summary in the lineage."""
+    """`report` replaces the summary in the lineage."""
     head = version.manifest.semantics["head"]
     lineage = version.lineage if version.source == UPLOAD else {}
     return VersionView(

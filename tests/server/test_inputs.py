@@ -169,7 +169,7 @@ async def test_what_shapes_embeddings_is_refused_elsewhere(
         body = {"inputs": ["a"], "parameters": parameters}
         answer = await http.post("/v1/tasks/mood/predict", json=body)
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
-        assert "is for embeddings; mood is classify" in answer.json()["detail"]
+        assert "is for embeddings; mood has the head classify" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("value", [0, 1.5, "8", True])

@@ -1,4 +1,1 @@
-"""Generation calls: prompts in, sequences through the dispatcher, completions out.
-
-The same for every transport, whole or as a stream.
-"""
+"""Generation calls, from prompts to completions: whole or as a stream, for every transport."""

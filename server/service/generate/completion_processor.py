@@ -1,4 +1,4 @@
-"""One sequence's way out: tokens from the engine become the chunks of a completion."""
+"""Converts the tokens of one sequence to the chunks of a completion. Knows no call."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from server.service.values import RowError
 class CompletionProcessor:
     """An `OutputProcessor`: detokenizes, looks for stop strings, and sends chunks.
 
-    With `streams` a chunk is sent as soon as its text is certain. The last chunk, which is the only
-    one without, comes from `finish`.
+    With `streams`, a chunk is sent as soon as its text is certain. Without, `finish` sends the only
+    chunk.
     """
 
     def __init__(
@@ -33,13 +33,13 @@ class CompletionProcessor:
         self._decode, self._texts, self._send = tokenizer.text, texts, send
         self._detokenizer = IncrementalDetokenizer(tokenizer.text, stop)
         self._streams = streams
-        # else all tokens are decoded at once, at the end
+        # otherwise all tokens are decoded at once, at the end
         self._is_incremental = streams or bool(stop)
         self._text = ""
         self._tokens: list[CompletionToken] = []
 
     def on_tokens(self, output: SequenceOutput) -> bool:
-        """Takes what one step generated. True: a stop string ended the completion."""
+        """Receives what one step generated. True: a stop string ended the completion."""
         if not self._is_incremental:
             return False
         self._add(output.ids, output.logprobs)

@@ -1,5 +1,5 @@
-"""From tokens to text as they come: never half a character, and never what may yet become part of
-a stop string. Knows no row and no call.
+"""Converts tokens to text incrementally; holds back partial characters and text that may begin a
+stop string. Knows no row and no call.
 """
 
 from __future__ import annotations
@@ -10,38 +10,37 @@ from collections.abc import Callable, Sequence
 from engine.text.tokenizer import Tokenizer
 from server.service.completion import TopLogprob
 
-#: what a decoder writes for bytes that are no character, or none yet
+#: what a decoder returns for bytes that are no complete character
 _UNREADABLE = "\ufffd"
 #: how byte-fallback vocabularies name the tokens of single bytes
 _BYTE = re.compile(r"<0x([0-9A-F]{2})>")
 _SPACE = "\u2581"
-#: while pending tokens make no text, they are decoded again when there are so many more of them
+#: pending tokens without text are decoded again after their number has grown by 1/8
 _GROWTH = 8
 
 
 class IncrementalDetokenizer:
-    """The text of one sequence while it is generated. Its pieces, put together, are the text.
+    """The text of one sequence while it is generated, in pieces.
 
-    `tokenizers.decoders.DecodeStream` gives the same text where it gives one, but is not used, for
-    two cases that any caller can bring about:
-    tokens of bytes that never become a character are decoded again from the first of them at each
-    token (8,000 of them hold up the event loop for half a minute); and with a byte-fallback decoder
-    (Llama, Gemma) it raises "Invalid prefix encountered" where a byte that is no character follows
-    a byte that is one, since the decoder then writes the whole run of bytes as unreadable.
+    `tokenizers.decoders.DecodeStream` gives the same text, but two inputs that any caller can send
+    rule it out: bytes that never become a character are decoded again from the first of them at
+    each token (8,000 of them block the event loop for half a minute); and with a byte-fallback
+    decoder (Llama, Gemma) it raises "Invalid prefix encountered" if a byte that is no character
+    follows one that is, because the decoder then returns the whole run of bytes as unreadable.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:
         self._decode = decode
         self._stop = stop
         self._ids: list[int] = []
-        # A token's text depends on the one before it (spaces, halves of characters), so tokens are
-        # decoded together with those before them, and only the text they add counts: `_ids` from
+        # The text of a token depends on earlier ones (spaces, partial characters), so tokens are
+        # decoded together with those before them, and only the new text counts: `_ids` from
         # `_prefix` to `_read` are decoded already, as `_prefix_text`.
         self._prefix = self._read = 0
         self._prefix_text = ""
         #: how many tokens must be pending before they are decoded
         self._min_pending = 1
-        #: certain, but perhaps the beginning of a stop string
+        #: decoded text that may be the start of a stop string
         self._held = ""
         self._num_emitted = 0
         #: a stop string ended the text
@@ -49,7 +48,7 @@ class IncrementalDetokenizer:
 
     @property
     def num_chars(self) -> int:
-        """How many characters were decoded, held back or not."""
+        """How many characters were decoded, including those held back."""
         return self._num_emitted + len(self._held)
 
     def add(self, token: int) -> str:
@@ -62,7 +61,7 @@ class IncrementalDetokenizer:
             return ""
         text = self._decode(self._ids[self._prefix :])
         if len(text) <= len(self._prefix_text) or text.endswith(_UNREADABLE):
-            # else a text of nothing but such tokens would be decoded from its start at each token
+            # otherwise a text of only such tokens would be decoded from its start at each token
             self._min_pending = num_pending + 1 + num_pending // _GROWTH
             return ""
         self._min_pending = 1
@@ -85,7 +84,7 @@ class IncrementalDetokenizer:
         self._held += new_text
         matches = [(at + len(s), at) for s in self._stop if (at := self._held.find(s)) >= 0]
         if matches:
-            # the one that is complete first, however many characters came at once
+            # the match that is complete first, however many characters came at once
             self.stopped = True
             text = self._emit(min(matches)[1])
             self._held = ""
@@ -93,7 +92,7 @@ class IncrementalDetokenizer:
         return self._emit(len(self._held) - self._num_uncertain())
 
     def _num_uncertain(self) -> int:
-        """How many of the last characters may be the beginning of a stop string."""
+        """How many of the last characters may be the start of a stop string."""
         longest = max(map(len, self._stop), default=1) - 1
         for size in range(min(longest, len(self._held)), 0, -1):
             if any(stop.startswith(self._held[-size:]) for stop in self._stop):
@@ -107,7 +106,7 @@ class IncrementalDetokenizer:
 
 
 class TokenTexts:
-    """Single tokens of one base as people and programs read them: their text and their bytes.
+    """The text and the bytes of single tokens of one base.
 
     Any thread may call it.
     """
@@ -130,7 +129,7 @@ class TokenTexts:
 
 
 def _readable(content: bytes) -> str:
-    """The text, or the bytes by number where they are only a part of a character."""
+    """The text, or the escaped bytes if they are only part of a character."""
     try:
         return content.decode()
     except UnicodeDecodeError:
@@ -138,7 +137,7 @@ def _readable(content: bytes) -> str:
 
 
 def _byte_level_alphabet() -> dict[str, int]:
-    """The letters by which byte-level vocabularies write bytes, as GPT-2 chose them."""
+    """The letters for bytes in byte-level vocabularies, as in GPT-2."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in set(printable)]
     letters = {chr(byte): byte for byte in printable}

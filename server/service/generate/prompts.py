@@ -1,4 +1,4 @@
-"""Calls of tasks that write: from inputs to the tokens a base writes after."""
+"""Converts the inputs of generation calls to the tokens of prompts."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from server.service.inputs.tokenization import Outputs, TextRow
 from server.service.values import RowError
 
 _SHORTEST = "a"
-#: inputs that are read at a time
+#: inputs that are converted at a time
 _PART = 8
 _CONVERSATION = frozenset({"messages", "tools", "chat_template_kwargs"})
 
 
 class PromptReader:
-    """Checks inputs and turns them into the rows a base writes after."""
+    """Checks inputs and converts them to prompts."""
 
     def __init__(self, prompter: Prompter, max_tokens: int, max_chars: int, pool: WorkPool) -> None:
-        """`pool` is where prompts are put together and tokenised."""
+        """Prompts are rendered and tokenized in `pool`."""
         self._pool = pool
         self._prompter = prompter
         self._max_tokens = max_tokens
         self._max_chars = max_chars
 
     def check(self, head: Mapping[str, Any]) -> None:
-        """Raises BadAdapter for a head with which every call would fail, however short its text."""
+        """Raises BadAdapter for a head with which every call would fail, even with a short text."""
         try:
             num_tokens = len(self._prompter.tokens(_SHORTEST, head))
         except BadRow as error:
-            raise BadAdapter(f"the version could answer no call: {error}") from error
+            raise BadAdapter(f"every call of this version would fail: {error}") from error
         if num_tokens > self._max_tokens:
             raise BadAdapter(
                 f"the prompt has {num_tokens} tokens with one letter of input; "
@@ -47,10 +47,10 @@ class PromptReader:
     async def read(
         self, inputs: Sequence[object], head: Mapping[str, Any], outputs: Outputs, tenant: str
     ) -> list[TextRow]:
-        """The rows to compute. `outputs` receives the errors of the others."""
+        """The rows of valid inputs; `outputs` receives the errors of the others."""
         rows: list[TextRow | RowError] = []
         for start in range(0, len(inputs), _PART):
-            # between parts others get their turn, and a caller who is gone is seen
+            # between parts other calls can run, and a disconnected caller is noticed
             rows += await self._pool.run(tenant, self._read_some, inputs, start, head)
         for position, row in enumerate(rows):
             if isinstance(row, RowError):
@@ -86,7 +86,7 @@ class PromptReader:
         return TextRow(position, prompt if isinstance(prompt, str) else "", bare_encoding(ids))
 
     def _prompt_of(self, item: object) -> PromptInput | RowError:
-        """A text, or a conversation that ends with what is asked."""
+        """The text or the conversation of an input."""
         if not isinstance(item, Mapping) or "messages" not in item or set(item) - _CONVERSATION:
             text_input = read_input(item, "text", self._max_chars)
             if isinstance(text_input, RowError) and text_input.code == WrongInput.code:
@@ -101,13 +101,13 @@ class PromptReader:
         return self._check(conversation) or conversation
 
     def _check(self, conversation: Conversation) -> RowError | None:
-        """What is too long to be rendered and counted, or is no text."""
-        beside = len(json.dumps([conversation.tools, conversation.template_kwargs]))
-        if len(conversation.messages) > self._max_tokens or beside > self._max_chars:
+        """The error of a conversation that is too long to render or whose content is not text."""
+        num_tool_chars = len(json.dumps([conversation.tools, conversation.template_kwargs]))
+        if len(conversation.messages) > self._max_tokens or num_tool_chars > self._max_chars:
             return RowError(
                 code=InputTooLong.code,
-                message=f"The conversation has {len(conversation.messages)} messages, and {beside} "
-                f"characters of tools; this model's maximum context length is "
+                message=f"The conversation has {len(conversation.messages)} messages and "
+                f"{num_tool_chars} characters of tools; this model's maximum context length is "
                 f"{self._max_tokens} tokens.",
             )
         for message in conversation.messages:

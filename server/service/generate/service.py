@@ -1,7 +1,5 @@
-"""Completions by a task or by the base itself: read the prompts, hold the weights, queue the
-sequences.
-
-The same for every transport, whole or in chunks.
+"""Completions by a task or by the bare base: reads the prompts, leases the weights, and queues the
+sequences. The same for every transport.
 """
 
 from __future__ import annotations
@@ -60,9 +58,9 @@ class GenerateService:
         self._draw_seed, self._clock = draw_seed, clock
 
     async def start(self, request: GenerationRequest) -> GenerationCall:
-        """A call whose sequences are queued. It is timed until it is closed.
+        """A call whose sequences are queued, timed until it is closed.
 
-        Raises BadCall for a ref that generates no text, and whatever refuses the call as a whole.
+        Raises BadCall for a model that generates no text, and errors of the whole call.
         """
         caller = request.caller
         model = self._models.resolve_generator(caller.tenant, request.ref)
@@ -81,7 +79,7 @@ class GenerateService:
     async def complete(
         self, request: GenerationRequest, model: ResolvedModel, deadline: float
     ) -> CallResult:
-        """Whole completions of a model that was resolved before."""
+        """Whole completions of a resolved model."""
         call = await self._start(request, model, deadline)
         outputs: Outputs = [call.errors.get(i) for i in range(len(request.inputs))]
         for row, completion in zip(call.rows, await call.completions(), strict=True):
@@ -138,9 +136,9 @@ class GenerateService:
         return call
 
     async def _sampling(self, params: SamplingParams, tenant: str) -> Sampling:
-        """Checked against the vocabulary. A call without a seed gets one that is drawn for it."""
+        """Checks the parameters with the vocabulary. A call without a seed gets a random one."""
         sampling = params.sampling
-        if sampling.grammar:  # it is tried in another process first
+        if sampling.grammar:  # it is tested in another process first
             await self._pool.run(tenant, self._check, params)
         elif sampling != Sampling():
             self._check(params)

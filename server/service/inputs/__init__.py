@@ -1,1 +1,1 @@
-"""The inputs of a call: validated, and tokenized. What cannot be a row gets its error in place."""
+"""Validates and tokenizes the inputs of a call; an invalid input gets an error of its own."""

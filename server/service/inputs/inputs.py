@@ -1,6 +1,4 @@
-"""Reading one input: a text, a pair or a question about a context, or a typed error that concerns
-this input alone.
-"""
+"""Validates one input: a text, a pair, or a question with its context. Knows no task."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from server.errors import (
 )
 from server.service.values import RowError
 
-#: what a task may take, as people read it, and the fields of its objects
+#: the shapes of inputs that a task may take, as named in messages
 SHAPES = {
     "text": "one text",
     "pair": "a pair (text and text_pair)",
@@ -29,7 +27,7 @@ _PAIR, _QUESTION = ("text", "text_pair"), ("question", "context")
 
 
 class TextInput(NamedTuple):
-    """One input as it came: which of `SHAPES` it is, and its one or two texts."""
+    """One valid input: its shape, of `SHAPES`, and its one or two texts."""
 
     shape: str
     first: str
@@ -46,21 +44,21 @@ class TextInput(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIds:
-    """Read as it stands, with no special tokens put around it."""
+    """An input of token ids, used without adding special tokens."""
 
     ids: Sequence[int]
 
     def check(self, knows: Callable[[int], bool]) -> list[int]:
-        """The tokens. Raises BadRow for one that the vocabulary lacks."""
+        """The ids. Raises BadRow for one that the vocabulary lacks."""
         for token in self.ids:
             if not 0 <= token < 2**32 or not knows(token):
-                raise BadRow(f"the input names token {token}, which the base's vocabulary lacks")
+                raise BadRow(f"the input has token {token}, which is not in the base's vocabulary")
         return list(self.ids)
 
 
 def read_input(item: object, shape: str, max_chars: int) -> TextInput | RowError:
-    """`item` is whatever came: a string, or a mapping with the fields of its shape; `shape` is the
-    shape that the task takes.
+    """`item` is a string or a mapping with the fields of a shape; `shape` is the one that the task
+    takes.
     """
     try:
         text_input = _parse(item, max_chars)
@@ -94,7 +92,7 @@ def _text(value: object, max_chars: int) -> str:
         raise EmptyInput
     if len(value) > max_chars:
         raise InputTooLong(
-            f"The input has {len(value)} characters; this server reads at most {max_chars}."
+            f"The input has {len(value)} characters; this server accepts at most {max_chars}."
         )
     if "\0" in value or not (value.isascii() or _encodes(value)):
         raise ForbiddenCharacter

@@ -1,5 +1,6 @@
-"""Which strings of a call are text: what a database, a path, a header and a JSON document hold
-alike. Knows no field.
+"""Checks that strings of a call are text that a database, a path, a header and JSON can hold.
+
+Knows no field.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from server.errors import BadParameter
 
 
 def check_text(value: Any, param: str) -> None:
-    """Raises BadParameter where a string in it, however deep, holds a NUL or half of a surrogate
-    pair. A string that is the name of something is one in it, too.
+    """Raises BadParameter if any string in the value, names of mappings included, contains a NUL or
+    half of a surrogate pair.
     """
     if isinstance(value, str):
         if not is_text(value):
             raise BadParameter(
-                f"{param} holds a NUL or half of a surrogate pair, which is not text.", param=param
+                f"{param} contains a NUL character or half of a surrogate pair; remove it.",
+                param=param,
             )
     elif isinstance(value, Mapping):
         for name, item in value.items():

@@ -1,4 +1,4 @@
-"""From a call's inputs to rows of tokens; what cannot become a row gets its error in place."""
+"""Tokenizes the inputs of a call to rows; an invalid input gets an error of its own."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from server.service.inputs.inputs import TextInput, TokenIds, read_input
 from server.service.resolved_model import ResolvedModel
 from server.service.values import Parameters, RowError
 
-#: up to here tokenising costs less than a hop to a thread and back under load; beyond, it would
-#: hold up the event loop
+#: up to this length tokenizing costs less than switching threads; longer texts would block the
+#: event loop
 _INLINE_CHARS = 2_000
 
-#: what is tokenised at a time: some ten milliseconds of a processor
+#: characters that are tokenized at a time, in about ten milliseconds
 _PART_CHARS = 32_768
 
-#: one place per input, filled as answers and errors become known
+#: the answer or error of each input; None until it is known
 Outputs = list[dict[str, Any] | RowError | None]
 
 
 class TextRow(NamedTuple):
-    """An input that reaches the engine, and its position among the inputs.
+    """An input for the engine, and its position among the inputs.
 
-    `text` is what characters are counted in: of two texts the second.
+    Character offsets in answers count in `text`; for two texts it is the second.
     """
 
     position: int
@@ -39,10 +39,10 @@ class TextRow(NamedTuple):
 
 
 class InputReader:
-    """Checks and tokenises."""
+    """Validates and tokenizes inputs."""
 
     def __init__(self, tokenizer: Tokenizer, max_chars: int, pool: WorkPool) -> None:
-        """`pool` is for long texts."""
+        """Long texts are tokenized in `pool`."""
         self._tokenizer, self._pool = tokenizer, pool
         self._max_chars = max_chars
 
@@ -54,7 +54,7 @@ class InputReader:
         model: ResolvedModel,
         tenant: str,
     ) -> list[TextRow]:
-        """The rows to compute. `outputs` receives the errors of the others."""
+        """The rows of valid inputs; `outputs` receives the errors of the others."""
         head = dict(model.head)
         texts = self._read_texts(inputs, outputs, input_of(head))
         if (prompt := prompt_of(model, parameters)) is not None:
@@ -73,13 +73,13 @@ class InputReader:
                 outputs[position] = _too_many_tokens(limit)
             else:
                 rows.append(TextRow(position, text.second or text.first, encoding))
-        rows += self._ready(inputs, outputs, limit, parameters)
+        rows += self._read_token_ids(inputs, outputs, limit, parameters)
         return sorted(rows, key=lambda row: row.position)
 
     async def _encode_many(
         self, texts: Sequence[TextInput], limit: int, windows: Windows | None, tenant: str
     ) -> list[Encoding]:
-        """Part by part: between any two others get their turn, and a caller who is gone is seen."""
+        """Part by part: in between other calls can run, and a disconnected caller is noticed."""
         encodings = []
         for part in _parts(texts):
             encodings += await self._pool.run(
@@ -87,10 +87,10 @@ class InputReader:
             )
         return encodings
 
-    def _ready(
+    def _read_token_ids(
         self, inputs: Sequence[object], outputs: Outputs, limit: int, parameters: Parameters
     ) -> list[TextRow]:
-        """Those that are tokens already."""
+        """The rows of inputs that are token ids already."""
         rows = []
         for position, item in enumerate(inputs):
             if not isinstance(item, TokenIds):
@@ -125,7 +125,7 @@ class InputReader:
 
 
 def prompt_of(model: ResolvedModel, parameters: Parameters) -> str | None:
-    """What the base wants before a text of this purpose; one that it does not know has none."""
+    """The base's prefix for texts of this purpose, or its default prefix."""
     return model.prompts.get(parameters.purpose) or model.prompts.get("")
 
 
@@ -145,5 +145,5 @@ def _too_many_tokens(limit: int) -> RowError:
     return RowError(
         code=InputTooLong.code,
         message=f"This model's maximum context length is {limit} tokens and the input has more; "
-        "send a shorter one, or the parameter truncate to have it cut.",
+        "send a shorter one, or set the parameter truncate.",
     )

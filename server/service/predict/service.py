@@ -1,6 +1,4 @@
-"""Calls whose rows one forward answers: read the inputs, tokenise, hold the weights, wait for the
-rows, decode.
-"""
+"""Predict calls: tokenizes inputs, leases weights, queues rows and decodes results."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ from server.service.resolved_model import ResolvedModel
 
 
 class PredictService:
-    """Answers by every head but `generate`."""
+    """Predicts with every head except `generate`."""
 
     def __init__(
         self,
@@ -41,7 +39,7 @@ class PredictService:
     async def predict(
         self, request: PredictRequest, model: ResolvedModel, deadline: float
     ) -> CallResult:
-        """The rows leave the queue with the caller."""
+        """The rows leave the queue if the caller disconnects."""
         parameters, tenant = request.parameters, request.caller.tenant
         outputs: Outputs = [None] * len(request.inputs)
         rows = await self._reader.read(request.inputs, parameters, outputs, model, tenant)
@@ -68,9 +66,9 @@ class PredictService:
 def split_rows(
     rows: Sequence[TextRow], limits: CallLimits, pooling: str | None
 ) -> list[list[RowTokens]]:
-    """A call's rows in order, in chunks that queue one by one, so that other calls get in between.
+    """A call's rows in order, in chunks that queue separately, so that other calls run in between.
 
-    `pooling` is given for the bare base alone.
+    `pooling` is set for the bare base only.
     """
     chunks: list[list[RowTokens]] = [[]]
     num_tokens = 0

@@ -1,1 +1,1 @@
-"""What a tenant has: adapters, tasks, jobs, files, reports; and the models it can name."""
+"""Services for the resources of a tenant: adapters, tasks, jobs, files, reports and models."""

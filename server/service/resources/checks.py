@@ -1,4 +1,4 @@
-"""Looking at an uploaded file as a job would, without a job."""
+"""Checks an uploaded file as submitting a job would. Queues nothing."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from server.service.resources.jobs import job_spec
 from trainer.pipeline.job_checks import Checked
 from trainer.trainer import Trainer
 
-#: nothing is trained, so no task is named
+#: a check needs no task
 _NO_TASK = "check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckView:
-    """What submitting a job would say of its files. `ok`: it would be queued."""
+    """The findings about the files of a job. `ok`: the job would be queued."""
 
     file_id: str
     ok: bool
-    #: of the file, and of train, dev and test where it can be split
+    #: rows of the file, and of train, dev and test if it can be split
     rows: Mapping[str, int]
-    #: what would be trained, which is not always all that was asked for
+    #: the adapter kind that would be trained, which may differ from the requested one
     kind: str
     findings: Sequence[Mapping[str, Any]]
 
 
 class CheckService:
-    """Over the trainer, whose calls block, so they run in threads."""
+    """Calls the trainer in threads, because its methods block."""
 
     def __init__(self, trainer: Trainer, checks: WorkPool) -> None:
         self._trainer = trainer

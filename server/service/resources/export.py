@@ -1,4 +1,4 @@
-"""A version's files on their way out."""
+"""The files of an exported version. Knows no transport."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapters_registry.values import Version
 
 
 class Export:
-    """A version's files in a directory of their own, which goes when the block ends."""
+    """A version's files in a temporary directory, which is removed when the block ends."""
 
     def __init__(self, version: Version, area: Staging, paths: Sequence[Path]) -> None:
         self.version = version

@@ -1,4 +1,4 @@
-"""Uploaded files: labelled rows on their way to a job."""
+"""Uploaded files: storing, listing, downloading and deleting them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from server.service.page import Page, check_limit, page_of
 from server.service.views import FileView, file_view
 from trainer.jobs.file_store import FileStore
 
-#: OpenAI's; a job reads files of any
+#: OpenAI's purposes; a job accepts a file of any
 PURPOSES = ("fine-tune", "assistants", "batch", "evals", "user_data", "vision")
 MAX_LIMIT = 10_000
 
 
 class FileService:
-    """Over the trainer's file store, whose calls block, so they run in threads."""
+    """Calls the trainer's file store in threads, because its methods block."""
 
     def __init__(self, files: FileStore, max_bytes: int, pools: Pools) -> None:
         self._pools = pools

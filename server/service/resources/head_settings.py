@@ -1,4 +1,4 @@
-"""What a caller says of the head of an adapter that is registered."""
+"""The head settings of a registration, as the caller sent them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_NOTE = 1000
 
 
 def head_of(registration: Registration) -> dict[str, Any] | None:
-    """What the caller says of the head; nothing said leaves it to the directory."""
+    """The head settings of the caller; None leaves them to the uploaded files."""
     _check_note(registration.note)
     head: dict[str, Any] = {}
     if registration.head:
@@ -27,8 +27,8 @@ def head_of(registration: Registration) -> dict[str, Any] | None:
         head["pooling"] = registration.pooling
     for name, value in registration.head_settings.items():
         if name in ("kind", *head):
-            raise BadCall(f"The head's {name} is given twice.")
-        # 1 and 1.0 are one value, and must not give two digests
+            raise BadCall(f"The head's {name} is set twice.")
+        # 1 and 1.0 are the same value and must not result in two digests
         whole = isinstance(value, float) and value.is_integer()
         head[name] = int(value) if whole else value
     _check_names(head)
@@ -37,11 +37,13 @@ def head_of(registration: Registration) -> dict[str, Any] | None:
 
 
 def _check_note(note: str) -> None:
-    """It is shown wherever the version is: one that cannot be would spoil every list."""
+    """The note is shown with the version, so one that cannot be shown would break every list."""
     if len(note) > _MAX_NOTE:
-        raise BadCall(f"The note has {len(note)} characters; at most {_MAX_NOTE} are kept.")
+        raise BadCall(f"The note has {len(note)} characters; at most {_MAX_NOTE} are allowed.")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in note if letter not in "\n\t"):
-        raise BadCall("The note holds a control character or half of a surrogate pair.")
+        raise BadCall(
+            "The note contains a control character or half of a surrogate pair; remove it."
+        )
 
 
 def _check_names(head: Mapping[str, Any]) -> None:
@@ -50,16 +52,16 @@ def _check_names(head: Mapping[str, Any]) -> None:
     for name in head:
         if name != "kind" and name not in known:
             raise BadCall(
-                f"There is no setting {name[:64]!r} of a {head.get('kind', 'task')} head; "
-                f"there are {', '.join(known)}."
+                f"A {head.get('kind', 'task')} head has no setting {name[:64]!r}; "
+                f"it has {', '.join(known)}."
             )
 
 
 def _check_values(head: Mapping[str, Any]) -> None:
-    """What a manifest may not hold never gets as far as the engine."""
+    """Refuses values that a manifest cannot hold, before they reach the engine."""
     try:
         parse_object(json.dumps(head).encode())
     except NotStrictJson as error:
-        raise BadCall(f"The head's settings are refused: {error}.") from None
+        raise BadCall(f"The head's settings are invalid: {error}.") from None
     except RecursionError:
         raise BadCall("The head's settings are nested too deeply.") from None

@@ -1,7 +1,5 @@
-"""Whether a stranger's adapter may be served: read in a child with limits first, and only what
-passed, one at a time, by the engine, between everybody's batches.
-
-`main` is what runs in the child.
+"""Inspects uploaded adapters: first in a child process with limits, then, one at a time, in the
+engine. `main` runs in the child process.
 """
 
 from __future__ import annotations
@@ -26,7 +24,7 @@ from trainer.sandbox.limits import MIB, ChildLimits
 
 _FUNCTION = f"{__name__}:main"
 MODULES = (__name__,)
-#: headers, settings and a few megabytes of values at a time; a gigabyte is read in seconds
+#: the child reads headers, settings and a few megabytes of values at a time; 1 GiB takes seconds
 LIMITS = ChildLimits(memory_bytes=256 * MIB, cpu_s=60, wall_s=240.0)
 _MAX_CHILDREN = 2
 _ROOM_S = 10.0
@@ -40,14 +38,14 @@ class _Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inspector:
-    """Blocks; each call in a thread of its own."""
+    """Its method blocks, so each call runs in a thread."""
 
     def __init__(
         self, *, port: EnginePort, residency: Residency, fork_server: ForkServer, host_bytes: int
     ) -> None:
         self._port, self._residency = port, residency
         self._fork_server, self._host_bytes = fork_server, host_bytes
-        # what the child needs of a base are names and sizes
+        # the child needs only names and sizes of the base
         self._info = msgspec.structs.replace(port.info, tokenizer_json="", special_tokens={})
         self._children = threading.BoundedSemaphore(_MAX_CHILDREN)
         self._in_engine = threading.Lock()
@@ -61,8 +59,8 @@ class Inspector:
         loop: asyncio.AbstractEventLoop,
         gone: threading.Event,
     ) -> Inspected:
-        """`loop` is where the residency lives. Raises BadArtifact and BadAdapter; HungUp once
-        `gone` is set.
+        """`loop` is the event loop of the residency. Raises BadArtifact and BadAdapter, and HungUp
+        once `gone` is set.
         """
         num_bytes = self._read(staging, gone)
         if num_bytes > self._host_bytes:
@@ -104,11 +102,11 @@ def _error_of(end: End) -> Exception:
         case End.CANCELLED:
             return HungUp()
         case End.KILLED:
-            return Overloaded("The adapter was not read to its end; try again.")
+            return Overloaded("Reading the adapter was interrupted; try again.")
         case End.FAILED:
-            return EngineError("an adapter could not be inspected")
+            return EngineError("the adapter could not be inspected")
         case _:
-            return BadAdapter(f"reading the adapter takes more {end} than it may")
+            return BadAdapter(f"reading the adapter takes more {end} than allowed")
 
 
 # ---------------------------------------------------------------- in the child
@@ -118,7 +116,7 @@ def main(argument: bytes) -> bytes:
     """The bytes that the adapter takes in memory."""
     question = msgspec.msgpack.decode(argument, type=_Question)
     directory, limits, left_out = Path(question.directory), question.limits, question.left_out
-    # names and shapes first: of what could be no adapter of this base no value is read
+    # names and shapes first: no values are read of files that cannot be an adapter of this base
     headers = check_directory(directory, limits, left_out, values=False)
     shapes = [Shape(t.name, t.shape) for header in headers for t in header.tensors]
     num_bytes = check_footprint(shapes, question.info)

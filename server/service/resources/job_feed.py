@@ -1,5 +1,5 @@
-"""Who watches which job: one look at the database for all of them, and one reading of a job for all
-who have read it equally far. Knows no transport.
+"""Streams of job updates: one poll of the database for all streams, and one read of a job for all
+streams at the same position. Knows no transport.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ _POLL_S = 0.25
 
 
 class WatchedJob(Generic[T]):
-    """One job, for all who watch it."""
+    """One job, shared by the streams that watch it."""
 
     def __init__(self, read: Callable[[int], Awaitable[T]]) -> None:
         self._read = read
         self._readings: dict[int, asyncio.Task[T]] = {}
         self._changed = asyncio.Event()
         self.num_watchers = 0
-        #: as it was last seen; none yet
+        #: the stamp of the last poll; None before it
         self.stamp: Stamp | None = None
 
     async def read(self, after: int) -> T:
-        """As of the last change that was seen, or later."""
+        """The job as of the last observed change, or later."""
         reading = self._readings.get(after)
         if reading is None:
             reading = self._readings[after] = asyncio.ensure_future(self._read(after))
             reading.add_done_callback(lambda _: self._forget(after))
-        # whoever hangs up does not stop what others wait for
+        # a caller who disconnects must not cancel a read that others await
         return await asyncio.shield(reading)
 
     async def change(self, at_most_s: float) -> bool:
-        """Waits for the next change; False where none came in time."""
+        """Waits for the next change; False if none came in time."""
         changed = self._changed
         with suppress(TimeoutError):
             async with asyncio.timeout(at_most_s):
@@ -62,7 +62,7 @@ class WatchedJob(Generic[T]):
 
 
 class JobFeed(Generic[T]):
-    """For the event loop's thread alone. It looks for changes only while somebody watches."""
+    """Used on the event loop's thread only. It polls only while a stream is open."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class JobFeed(Generic[T]):
         max_streams: int,
         poll_s: float = _POLL_S,
     ) -> None:
-        """A tenant may watch `max_streams` times at once."""
+        """A tenant may have `max_streams` streams at a time."""
         self._changes, self._lookups = changes, lookups
         self._max_streams, self._poll_s = max_streams, poll_s
         self._jobs: dict[tuple[str, str], WatchedJob[T]] = {}
@@ -84,11 +84,11 @@ class JobFeed(Generic[T]):
     def watching(
         self, tenant: str, job_id: str, read: Callable[[int], Awaitable[T]]
     ) -> Iterator[WatchedJob[T]]:
-        """`read` gives what is new behind a number. Raises Overloaded."""
+        """`read` returns the job and its events after a number. Raises Overloaded."""
         if self._streams[tenant] >= self._max_streams:
             raise Overloaded(
-                f"You watch jobs with {self._max_streams} streams at once, which is as many as may "
-                "be (max_streams_per_tenant); end one first.",
+                f"You have {self._max_streams} job streams open, the most that a tenant may have "
+                "(max_streams_per_tenant); close one first.",
                 retry_after_s=5.0,
             )
         key = tenant, job_id
@@ -108,20 +108,20 @@ class JobFeed(Generic[T]):
                 del self._jobs[key]
 
     def wake_all(self) -> None:
-        """There is something else to see than a change."""
+        """Wakes all streams, for instance when the server drains."""
         for job in list(self._jobs.values()):
             job.wake()
 
     async def _poll(self) -> None:
         try:
             while self._jobs:
-                with suppress(StorageFailed, Overloaded):  # the next look may do better
-                    await self._look()
+                with suppress(StorageFailed, Overloaded):  # the next poll may succeed
+                    await self._check_changes()
                 await asyncio.sleep(self._poll_s)
         finally:
             self._polling = None
 
-    async def _look(self) -> None:
+    async def _check_changes(self) -> None:
         generation = await self._lookups.run(OPERATOR, self._changes.generation)
         if generation == self._generation:
             return

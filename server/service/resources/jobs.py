@@ -1,4 +1,4 @@
-"""Training jobs: submit, look, cancel, watch."""
+"""Training jobs: submitting, listing, controlling and watching them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from trainer.pipeline.estimate import Estimate
 from trainer.settings.settings import TrainingSettings
 from trainer.trainer import Trainer
 
-#: what a caller may say of a job; the tenant is never among it
+#: the fields of a job that a caller may set; never the tenant
 JOB_FIELDS = frozenset(field.name for field in fields(JobSpec)) - {
     "tenant",
     "chosen",
 }
-#: proxies and clients give up a stream that says nothing for long
+#: proxies and clients close streams without messages
 _QUIET_S = 3.0
 MAX_NOTES, MAX_NOTE_NAME, MAX_NOTE = 16, 64, 512
 
 
-#: a job, and its next events behind a number
+#: a job, and a page of its events after a number
 Reading = tuple[JobView, Page[JobEventView]]
 
 
 class JobService:
-    """Over the trainer, whose calls block, so they run in threads."""
+    """Calls the trainer in threads, because its methods block."""
 
     def __init__(
         self, trainer: Trainer, health: Health, pools: Pools, feed: JobFeed[Reading]
@@ -62,7 +62,7 @@ class JobService:
         return job
 
     async def estimate(self, caller: Caller, spec_fields: Mapping[str, Any]) -> Estimate:
-        """What `create` would queue would take. Raises what `create` would."""
+        """The estimate of the job that `create` would queue. Raises the same errors."""
         spec = job_spec(caller.tenant, spec_fields)
         return await self._pools.checks.run_cancellable(
             caller.tenant, lambda gone: self._trainer.estimate(spec, gone)
@@ -119,7 +119,7 @@ class JobService:
         newest_first: bool = False,
         codes: Sequence[str] = (),
     ) -> Page[JobEventView]:
-        """`after` is the last number of the page before, in the order that is asked for."""
+        """`after` is the last number of the previous page, in the requested order."""
         limit = check_limit(limit)
         events = await self._pools.lookups.run_for(
             caller.tenant,
@@ -135,16 +135,16 @@ class JobService:
     async def updates(
         self, caller: Caller, job_id: str, after: int = 0
     ) -> AsyncGenerator[JobView | JobEventView | None, None]:
-        """The job's events behind `after` and the job itself, then each event and each change as it
-        comes, until the job has ended; none once in `_QUIET_S` without any. A draining server sends
-        its watchers elsewhere. Raises Overloaded for a tenant that watches too much already.
+        """The job's events after `after` and the job itself, then each new event and change until
+        the job has ended; None after `_QUIET_S` without any. Raises Draining when the server
+        drains, and Overloaded if the tenant has too many streams.
         """
 
-        async def reading(after: int) -> Reading:
+        async def read(after: int) -> Reading:
             return await self.get(caller, job_id), await self.events(caller, job_id, after)
 
         seen = -1
-        with self._feed.watching(caller.tenant, job_id, reading) as watched:
+        with self._feed.watching(caller.tenant, job_id, read) as watched:
             while True:
                 job, page = await watched.read(after)
                 for event in page.items:
@@ -163,14 +163,14 @@ class JobService:
     async def follow(
         self, caller: Caller, job_id: str, after: int = 0
     ) -> AsyncGenerator[JobEventView | None, None]:
-        """The events alone; none, now and then, while there is nothing to tell."""
+        """Only the events; None now and then while there is none."""
         async with aclosing(self.updates(caller, job_id, after)) as updates:
             async for update in updates:
                 if not isinstance(update, JobView):
                     yield update
 
     async def watch(self, caller: Caller, job_id: str) -> AsyncIterator[JobView]:
-        """The job alone."""
+        """Only the job."""
         async with aclosing(self.updates(caller, job_id)) as updates:
             async for update in updates:
                 if isinstance(update, JobView):
@@ -191,29 +191,32 @@ def job_spec(tenant: str, spec_fields: Mapping[str, Any]) -> JobSpec:
     if unknown:
         raise BadCall(f"A job has no {', '.join(unknown)}; it has {', '.join(sorted(JOB_FIELDS))}.")
     missing = [name for name in ("file_id", "task") if not spec_fields.get(name)]
-    if missing:  # an empty one is none, as gRPC says it
+    if missing:  # gRPC sends an empty string for a missing field
         raise BadParameter(f"A job needs {' and '.join(missing)}.", param=missing[0])
     for name, value in spec_fields.items():
         check_text(value, name)
     check_metadata(spec_fields.get("metadata", {}))
     settings = TrainingSettings.parse(spec_fields.get("settings", {}))
-    # an empty kind is none, as gRPC says it
+    # gRPC sends an empty string for a missing kind
     chosen = (*(["kind"] if spec_fields.get("kind") else []), *spec_fields.get("settings", {}))
     return JobSpec(**{**spec_fields, "tenant": tenant, "settings": settings, "chosen": chosen})
 
 
 def check_metadata(metadata: Mapping[str, str]) -> Mapping[str, str]:
-    """Within OpenAI's bounds, and with names that a query can hold."""
+    """Checks OpenAI's limits, and that names can be used in a query."""
     if len(metadata) > MAX_NOTES:
-        raise _bad_metadata(f"has {len(metadata)} entries; there may be {MAX_NOTES}")
+        raise _bad_metadata(f"has {len(metadata)} entries; at most {MAX_NOTES} are allowed")
     check_text(metadata, "metadata")
     for name, value in metadata.items():
         if not 0 < len(name) <= MAX_NOTE_NAME or '"' in name:
             raise _bad_metadata(
-                f"has the name {name[:80]!r}; a name has 1 to {MAX_NOTE_NAME} letters, no quote"
+                f"has the name {name[:80]!r}; "
+                f"a name has 1 to {MAX_NOTE_NAME} characters and no quote"
             )
         if len(value) > MAX_NOTE:
-            raise _bad_metadata(f"has {len(value)} letters under {name!r}, more than {MAX_NOTE}")
+            raise _bad_metadata(
+                f"has {len(value)} characters in {name!r}; at most {MAX_NOTE} are allowed"
+            )
     return metadata
 
 

@@ -1,4 +1,4 @@
-"""What can be named as a model: the base, and a tenant's tasks, versions and aliases."""
+"""The models that a tenant can name: the base, and its tasks, versions and aliases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from server.service.page import MAX_LIMIT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelView:
-    """`root` is the digest it stands for now; the base has no `parent`."""
+    """`root` is the digest that the ref resolves to now; the base has no `parent`."""
 
     ref: str
     root: str
@@ -28,7 +28,7 @@ class ModelView:
 
 
 class ModelService:
-    """Over the registry. Its calls block, so they run in threads."""
+    """Calls the registry in threads, because its methods block."""
 
     def __init__(
         self, registry: Registry, info: EngineInfo, started_at: float, lookups: WorkPool
@@ -42,7 +42,7 @@ class ModelService:
         )
 
     async def get(self, caller: Caller, ref: str) -> ModelView:
-        """By any ref; or the base, where the ref is its name and no task's."""
+        """The model of a ref: a version, or the base if no task has its name."""
         try:
             version = await self._lookups.run_for(caller.tenant, self._registry.resolve, ref)
         except (BadName, NotFound):
@@ -61,7 +61,7 @@ class ModelService:
     def _of(self, task: Task) -> Iterator[ModelView]:
         try:
             all_versions = self._registry.versions(task.tenant, task.name)
-        except NotFound:  # deleted meanwhile
+        except NotFound:  # deleted in the meantime
             return
         versions = {version.number: version for version in all_versions}
         for alias in task.aliases:

@@ -1,4 +1,4 @@
-"""What training found out about a version: read from beside it, and shown as a page."""
+"""The training report of a version, as stored and as a page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from trainer.report.page.page import render_page
 
 
 class Reports:
-    """Over the registry."""
+    """Reads reports from the registry."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
     def read(self, version: Version) -> dict[str, Any] | None:
-        """The whole of it; of one that could not be made, why. None for what was not trained."""
+        """The report, or why it could not be made; None for a version that was not trained."""
         stored = self._registry.beside(version, REPORT)
         report: dict[str, Any] | None = (
             json.loads(stored) if stored else version.lineage.get("report")

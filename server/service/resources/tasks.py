@@ -1,4 +1,4 @@
-"""What a tenant has: its tasks, in brief."""
+"""The tasks of a tenant: listing, looking up and deleting them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from server.service.views import TaskView, task_view
 
 
 class TaskObserver(Protocol):
-    """Hears of tasks that are no more."""
+    """Is notified of deleted tasks."""
 
     def forget_task(self, tenant: str, task: str) -> None: ...
 
 
 class TaskService:
-    """Over the registry. Its calls block, so they run in threads."""
+    """Calls the registry in threads, because its methods block."""
 
     def __init__(
         self, registry: Registry, residency: Residency, pools: Pools, observer: TaskObserver
@@ -40,7 +40,7 @@ class TaskService:
         return task_view(await self._lookups.run_for(caller.tenant, self._registry.task, task))
 
     async def delete(self, caller: Caller, task: str) -> None:
-        """The task with all its versions and aliases."""
+        """Deletes the task with all its versions and aliases."""
         versions = await self._lookups.run_for(caller.tenant, self._registry.versions, task)
         await self._writes.run_for(caller.tenant, self._registry.delete_task, task)
         for digest in {version.digest for version in versions}:
