@@ -72,7 +72,7 @@ class Server:
         fork_server: ForkServer | None = None,
     ) -> None:
         self._settings = settings
-        self._existing_port, self._existing_fork_server = port, fork_server
+        self._port, self._fork_server = port, fork_server
         self._parts: Components | None = None
         self._grpc: grpc.aio.Server | None = None
         self._sockets: list[socket.socket] = []
@@ -153,12 +153,7 @@ class Server:
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
         self.ports = Ports(http=http_port, grpc=connections.port, metrics=metrics_port)
         self._parts = parts = await asyncio.to_thread(
-            build,
-            settings,
-            self._existing_port,
-            self.metrics,
-            self.health,
-            self._existing_fork_server,
+            build, settings, self._port, self.metrics, self.health, self._fork_server
         )
         grpc_app.serve(
             self._grpc,

@@ -164,22 +164,22 @@ async def test_unknown_methods_are_unimplemented_and_one_series(tmp_path: Path) 
 @pytest.mark.survival("H2")
 def test_one_tenants_calls_and_streams_leave_others_room() -> None:
     calls = Calls(8)
-    with calls.entered("acme", is_stream=True), calls.entered("acme", is_stream=True):
-        with pytest.raises(TooManyCalls, match="2 streams"), calls.entered("acme", is_stream=True):
+    with calls.track("acme", is_stream=True), calls.track("acme", is_stream=True):
+        with pytest.raises(TooManyCalls, match="2 streams"), calls.track("acme", is_stream=True):
             pass
-        entered = [calls.entered("acme", is_stream=False) for _ in range(4)]
-        for each in entered:
+        tracked = [calls.track("acme", is_stream=False) for _ in range(4)]
+        for each in tracked:
             each.__enter__()
-        with pytest.raises(TooManyCalls, match="6 calls"), calls.entered("acme", is_stream=False):
+        with pytest.raises(TooManyCalls, match="6 calls"), calls.track("acme", is_stream=False):
             pass
-        others = [calls.entered("globex", is_stream=True) for _ in range(2)]
+        others = [calls.track("globex", is_stream=True) for _ in range(2)]
         for each in others:
             each.__enter__()
-        with pytest.raises(TooManyCalls, match="8 calls"), calls.entered("third", is_stream=False):
+        with pytest.raises(TooManyCalls, match="8 calls"), calls.track("third", is_stream=False):
             pass
-        for each in entered + others:
+        for each in tracked + others:
             each.__exit__(None, None, None)
-    with calls.entered("acme", is_stream=True):
+    with calls.track("acme", is_stream=True):
         pass
 
 

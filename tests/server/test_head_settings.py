@@ -48,7 +48,7 @@ async def test_whole_numbers_stay_whole_over_grpc(tmp_path: Path) -> None:
     [
         ('{"colour": "red"}', "bad_request", "no setting 'colour'"),
         ('{"kind": "tag"}', "bad_request", "kind is set twice"),
-        ('{"window": 64}', "bad_request", "no setting 'window' of a classify head"),
+        ('{"window": 64}', "bad_request", "A classify head has no setting 'window'"),
         ('{"input": "question"}', "bad_adapter", "takes text or pair"),
         ("[1]", "bad_request", "not a JSON object"),
         ("{", "bad_request", "not JSON"),

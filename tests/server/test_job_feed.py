@@ -98,7 +98,7 @@ async def test_a_tenants_streams_are_bounded_and_another_tenants_are_its_own(
     with ExitStack() as open_streams:
         for number in range(2):
             open_streams.enter_context(feed.watching("acme", f"job-{number}", read))
-        with pytest.raises(Overloaded, match="2 streams"), feed.watching("acme", "job-9", read):
+        with pytest.raises(Overloaded, match="2 job streams"), feed.watching("acme", "job-9", read):
             pass
         with feed.watching("globex", "job-9", read):
             pass
