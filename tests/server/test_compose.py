@@ -164,7 +164,7 @@ async def test_a_tenant_uses_so_many_compositions_at_once_and_no_more(tmp_path: 
     )
     mood = dispatch_env.version()
     held = [await made.acquire(mood, [(mood, float(number))]) for number in range(32)]
-    with pytest.raises(Overloaded, match="32 different compositions"):
+    with pytest.raises(Overloaded, match="32 of your compositions"):
         await made.acquire(mood, [(mood, 99.0)])
     held[0].release()
     (await made.acquire(mood, [(mood, 99.0)])).release()
