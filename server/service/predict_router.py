@@ -89,11 +89,7 @@ class PredictRouter:
             self._limits.check(len(request.inputs))
             self._check_queues([model], len(request.inputs))
             check_parameters(model, request.parameters)
-            try:
-                async with asyncio.timeout_at(deadline):
-                    result = await self._compute(request, model, deadline)
-            except TimeoutError:
-                raise DeadlinePassed from None
+            result = await self._compute(request, model, deadline)
             for output in result.outputs:
                 if isinstance(output, RowError):
                     self._observer.observe_row_error(output.code)
@@ -105,7 +101,11 @@ class PredictRouter:
         if model.generates:
             generation = GenerationRequest.from_predict(request)
             return await self._generate.complete(generation, model, deadline)
-        return await self._predict.predict(request, model, deadline)
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await self._predict.predict(request, model, deadline)
+        except TimeoutError:
+            raise DeadlinePassed from None
 
     def _check_queues(self, models: Sequence[ResolvedModel], num_inputs: int) -> None:
         """Raises Draining or Overloaded before inputs are tokenized. This check is approximate; the
