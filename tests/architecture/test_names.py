@@ -25,6 +25,8 @@ NAMED_FOLDERS = (
     "protos",
     "benchmarks",
     "examples",
+    "trainer/metrics",
+    "trainer/report",
 )
 
 

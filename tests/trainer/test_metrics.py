@@ -10,7 +10,15 @@ from scipy import stats
 from sklearn import metrics as oracle
 
 from engine.heads.tag_scheme import spans
-from trainer.metrics.metrics import classification, regression, tagging
+from trainer.metrics.metrics import (
+    classification,
+    count_labels,
+    multi_label,
+    precision_recall_f1,
+    regression,
+    tagging,
+    word_f1,
+)
 
 RANDOM = np.random.default_rng(0)
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b"]
@@ -24,6 +32,35 @@ def test_accuracy_and_f1_equal_scikit_learn() -> None:
     assert found["macro_f1"] == pytest.approx(oracle.f1_score(truth, guesses, average="macro"))
     each = oracle.f1_score(truth, guesses, average=None)
     assert list(found["f1_per_class"].values()) == pytest.approx(each.tolist())
+
+
+def test_several_labels_of_a_row_score_as_scikit_learn_scores_them() -> None:
+    names = ["x", "y", "z"]
+    x, y = RANDOM.random((2, 100, 3)) < 0.4
+    truth, guesses = ([[names[k] for k in np.flatnonzero(row)] for row in side] for side in (x, y))
+    found = multi_label(truth, guesses)
+    assert found["micro_f1"] == oracle.f1_score(x, y, average="micro")
+    assert found["macro_f1"] == pytest.approx(oracle.f1_score(x, y, average="macro"))
+    assert found["exact"] == oracle.accuracy_score(x, y)
+    assert list(found["f1_per_label"].values()) == oracle.f1_score(x, y, average=None).tolist()
+
+
+def test_the_counts_of_each_label_give_scikit_learn_s_precision_and_recall() -> None:
+    truth = RANDOM.choice(["x", "y", "z"], 100).tolist()
+    guesses = RANDOM.choice(["w", "x", "y"], 100).tolist()
+    counts = count_labels([[label] for label in truth], [[label] for label in guesses])
+    found = [(*precision_recall_f1(*matches), matches.num_true) for matches in counts.values()]
+    expected = oracle.precision_recall_fscore_support(truth, guesses, zero_division=0.0)
+    assert list(counts) == ["w", "x", "y", "z"]
+    assert found == list(zip(*(part.tolist() for part in expected), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("truth", "guess", "f1"),
+    [("a b b", "b b c", 2 / 3), ("a", "b", 0.0), ("", "a", 0.0), ("", "", 1.0)],
+)
+def test_words_count_as_often_as_both_texts_have_them(truth: str, guess: str, f1: float) -> None:
+    assert word_f1(truth.split(), guess.split()) == pytest.approx(f1)
 
 
 def test_correlations_and_errors_equal_scipy() -> None:

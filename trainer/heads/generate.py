@@ -10,7 +10,7 @@ from engine.heads.generate import parse_number
 from trainer.errors import BadLine, OneClass
 from trainer.heads.conversations import conversation_row
 from trainer.heads.head_data import PlainData
-from trainer.metrics.metrics import Metrics, regression
+from trainer.metrics.metrics import Metrics, regression, word_f1
 from trainer.readers.example import Example
 from trainer.readers.fields import field, present, sane, text
 from trainer.readers.reader import Record
@@ -109,16 +109,6 @@ def _explained(numbers: Sequence[tuple[float, float | None]]) -> Metrics:
     missed = sum((t - g) * (t - g) for t, g in numbers if g is not None)
     unread = 2 * sum(g is None for _, g in numbers) / len(numbers)
     return {"explained": max(-1.0, 1 - missed / spread - unread)}
-
-
-def word_f1(wanted: list[str], found: list[str]) -> float:
-    """How much of both texts' words they share, each counted as often as it occurs."""
-    rest, shared = list(wanted), 0
-    for word in found:
-        if word in rest:
-            rest.remove(word)
-            shared += 1
-    return 2 * shared / (len(wanted) + len(found)) if shared else float(wanted == found)
 
 
 def _mean(values: Sequence[float]) -> float:

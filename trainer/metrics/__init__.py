@@ -1,4 +1,4 @@
-"""What predictions are worth, in NumPy alone: accuracy, F1, correlation, exact match, ROUGE.
+"""Metrics of predictions, in NumPy alone: accuracy, F1, correlation, exact match, ROUGE.
 
 Pure functions of labels and predictions.
 """

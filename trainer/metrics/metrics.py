@@ -1,64 +1,69 @@
-"""What predictions are worth: accuracy and F1, correlation and error, entity F1. Pure NumPy,
-because the front door's process computes them and must not pay for a statistics library; the tests
-hold them to scikit-learn, SciPy and seqeval.
+"""Metrics of predictions: accuracy and F1, correlation and error, entity F1. NumPy alone, because
+the server's process computes them and must not load a statistics library; tests compare them with
+scikit-learn, SciPy and seqeval.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.heads.tag_scheme import spans
 
+#: a figure, or figures by label, by the name of the metric
 Metrics = dict[str, Any]
+T = TypeVar("T")
+
+
+class Matches(NamedTuple):
+    """How many labels, entities or words two sides share."""
+
+    num_shared: int
+    num_true: int
+    num_predicted: int
 
 
 def classification(truth: Sequence[str], guesses: Sequence[str]) -> Metrics:
-    """F1 per class over the classes that occur in either; macro F1 is their plain mean."""
-    labels = sorted(set(truth) | set(guesses))
-    per_class = {label: _f1_of_class(truth, guesses, label) for label in labels}
+    """Macro F1 is the mean of the F1 of all classes that occur on either side."""
+    counts = count_labels([[label] for label in truth], [[label] for label in guesses])
+    f1_per_class = {label: precision_recall_f1(*matches)[2] for label, matches in counts.items()}
     return {
         "accuracy": _mean([left == right for left, right in zip(truth, guesses, strict=True)]),
-        "macro_f1": _mean(list(per_class.values())),
-        "f1_per_class": per_class,
+        "macro_f1": _mean(list(f1_per_class.values())),
+        "f1_per_class": f1_per_class,
     }
 
 
 def multi_label(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) -> Metrics:
-    """Micro F1 counts every label of every row alike, macro F1 every label; exact rows have all."""
-    wanted, found = (
-        [(i, label) for i, row in enumerate(x) for label in row] for x in (truth, guesses)
-    )
-    labels = sorted({label for _, label in [*wanted, *found]})
-    per_label = {
-        name: precision_recall_f1(
-            {i for i, x in wanted if x == name}, {i for i, x in found if x == name}
-        )[2]
-        for name in labels
-    }
-    precision, recall, f1 = precision_recall_f1(set(wanted), set(found))
+    """Micro F1 weighs every label of every row alike, macro F1 every label of the task; "exact" is
+    the share of rows whose labels are all right.
+    """
+    counts = count_labels(truth, guesses)
+    f1_per_label = {label: precision_recall_f1(*matches)[2] for label, matches in counts.items()}
+    precision, recall, f1 = precision_recall_f1(*_add_up(counts.values()))
     pairs = zip(truth, guesses, strict=True)
     return {
         "micro_f1": f1,
         "micro_precision": precision,
         "micro_recall": recall,
-        "macro_f1": _mean(list(per_label.values())),
+        "macro_f1": _mean(list(f1_per_label.values())),
         "exact": _mean([set(left) == set(right) for left, right in pairs]),
-        "f1_per_label": per_label,
+        "f1_per_label": f1_per_label,
     }
 
 
 def correlations(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
-    """Null where one side is constant: it has no value there."""
+    """None where one side is constant, since there is no correlation."""
     x, y = np.asarray(truth, np.float64), np.asarray(guesses, np.float64)
     return {"pearson": _correlation(x, y), "spearman": _correlation(_ranks(x), _ranks(y))}
 
 
 def retrieval(ranks: Sequence[float]) -> Metrics:
-    """How often the partner comes first, and the mean of one over its rank."""
+    """How often the partner has the first rank, and the mean reciprocal rank."""
     return {"accuracy": _mean([r == 1 for r in ranks]), "mrr": _mean([1 / r for r in ranks])}
 
 
@@ -68,13 +73,13 @@ def ranking(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
     scores = np.asarray(guesses, np.float64)
     num, num_others = int(relevant.sum()), int((~relevant).sum())
     above = float(_ranks(scores)[relevant].sum()) - num * (num + 1) / 2
-    said = scores > 0.5
+    predicted = scores > 0.5
     precision, recall, f1 = precision_recall_f1(
-        set(np.flatnonzero(relevant)), set(np.flatnonzero(said))
+        int((relevant & predicted).sum()), num, int(predicted.sum())
     )
     return {
         "auc": above / (num * num_others) if num and num_others else None,
-        "accuracy": float(np.mean(said == relevant)),
+        "accuracy": float(np.mean(predicted == relevant)),
         "precision": precision,
         "recall": recall,
         "f1": f1,
@@ -82,12 +87,12 @@ def ranking(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
 
 
 def regression(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
-    """Correlation and error; an error past all numbers is the largest there is."""
+    """Correlation and error; an error too large for a float is the largest float."""
     x, y = np.asarray(truth, np.float64), np.asarray(guesses, np.float64)
-    # a written number may be so large that its square is none; powers of two lose no digit
+    # the square of a very large number is infinite; scaling by powers of two loses no digit
     scale = _power_of_two(np.concatenate([x, y]))
-    missed = x / scale - y / scale
-    errors = {"rmse": np.sqrt(np.mean(missed**2)), "mae": np.mean(np.abs(missed))}
+    difference = x / scale - y / scale
+    errors = {"rmse": np.sqrt(np.mean(difference**2)), "mae": np.mean(np.abs(difference))}
     most = float(np.finfo(np.float64).max)
     return {
         **correlations(truth, guesses),
@@ -97,56 +102,95 @@ def regression(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
 
 def tagging(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) -> Metrics:
     """Entity level: an entity counts when its type and both its ends are right."""
-    all_wanted, all_found = entities(truth), entities(guesses)
-    types = sorted({entity[1] for entity in all_wanted | all_found})
+    counts = count_entities(truth, guesses)
     words = [
         a == b
         for left, right in zip(truth, guesses, strict=True)
         for a, b in zip(left, right, strict=True)
     ]
-    precision, recall, f1 = precision_recall_f1(all_wanted, all_found)
+    precision, recall, f1 = precision_recall_f1(*_add_up(counts.values()))
     return {
         "f1": f1,
         "precision": precision,
         "recall": recall,
-        "f1_per_type": {
-            name: precision_recall_f1(
-                {e for e in all_wanted if e[1] == name}, {e for e in all_found if e[1] == name}
-            )[2]
-            for name in types
-        },
+        "f1_per_type": {name: precision_recall_f1(*matches)[2] for name, matches in counts.items()},
         "token_accuracy": _mean(words),
     }
 
 
-def entities(rows: Sequence[Sequence[str]]) -> set[tuple[int, str, int, int]]:
-    """The row, type and ends of every entity."""
-    return {(row, *span) for row, tags in enumerate(rows) for span in spans(tags)}
+def count_labels(
+    truth: Sequence[Iterable[str]], guesses: Sequence[Iterable[str]]
+) -> dict[str, Matches]:
+    """By label, in alphabetical order; a label counts once a row."""
+    sides = zip(truth, guesses, strict=True)
+    return _count_matches([(set(left), set(right)) for left, right in sides], lambda label: label)
+
+
+def count_entities(
+    truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]
+) -> dict[str, Matches]:
+    """By type, in alphabetical order; entities match when their type and both ends do."""
+    sides = zip(truth, guesses, strict=True)
+    rows = [(set(spans(left)), set(spans(right))) for left, right in sides]
+    return _count_matches(rows, lambda entity: entity[0])
+
+
+def f1_score(num_shared: Any, num_true: Any, num_predicted: Any) -> Any:
+    """The formula, for counts and for arrays of counts, of which one side is not 0."""
+    return 2 * num_shared / (num_true + num_predicted)
+
+
+def precision_recall_f1(
+    num_shared: int, num_true: int, num_predicted: int
+) -> tuple[float, float, float]:
+    """Zero where there is nothing to count."""
+    precision = num_shared / num_predicted if num_predicted else 0.0
+    recall = num_shared / num_true if num_true else 0.0
+    f1: float = f1_score(num_shared, num_true, num_predicted) if num_shared else 0.0
+    return precision, recall, f1
+
+
+def word_f1(truth: Sequence[str], guess: Sequence[str]) -> float:
+    """F1 of two texts over their words in any order, as SQuAD counts it; two empty texts are
+    equal.
+    """
+    num_shared = (Counter(truth) & Counter(guess)).total()
+    if not num_shared:
+        return float(not truth and not guess)
+    return float(f1_score(num_shared, len(truth), len(guess)))
 
 
 def binary_cross_entropy(logits: NDArray[np.float32], target: Sequence[float]) -> float:
-    """Of one row's independent yes-or-no answers."""
-    x, wanted = logits.astype(np.float64), np.asarray(target, np.float64)
-    return float(np.mean(np.maximum(x, 0) - x * wanted + np.log1p(np.exp(-np.abs(x)))))
+    """The mean over the labels of one row, each a yes or a no."""
+    x, y = logits.astype(np.float64), np.asarray(target, np.float64)
+    return float(np.mean(np.maximum(x, 0) - x * y + np.log1p(np.exp(-np.abs(x)))))
 
 
 def cross_entropy(logits: NDArray[np.float32], target: int) -> float:
-    """Of one row; breaks ties between epochs of equal accuracy."""
+    """Of one row."""
     shifted = logits.astype(np.float64) - float(logits.max())
     return float(np.log(np.exp(shifted).sum()) - shifted[target])
 
 
-def precision_recall_f1(wanted: set[Any], found: set[Any]) -> tuple[float, float, float]:
-    right = len(wanted & found)
-    precision = right / len(found) if found else 0.0
-    recall = right / len(wanted) if wanted else 0.0
-    return precision, recall, 2 * right / (len(wanted) + len(found)) if right else 0.0
+def _count_matches(
+    rows: Sequence[tuple[set[T], set[T]]], label_of: Callable[[T], str]
+) -> dict[str, Matches]:
+    shared, true, predicted = Counter[str](), Counter[str](), Counter[str]()
+    for left, right in rows:
+        shared.update(map(label_of, left & right))
+        true.update(map(label_of, left))
+        predicted.update(map(label_of, right))
+    labels = sorted(true.keys() | predicted.keys())
+    return {label: Matches(shared[label], true[label], predicted[label]) for label in labels}
 
 
-def _f1_of_class(truth: Sequence[str], guesses: Sequence[str], label: str) -> float:
-    right = sum(t == label and g == label for t, g in zip(truth, guesses, strict=True))
-    named = sum(t == label for t in truth) + sum(g == label for g in guesses)
-    return 2 * right / named if named else 0.0
+def _add_up(counts: Iterable[Matches]) -> Matches:
+    rows = list(counts)
+    return Matches(
+        sum(matches.num_shared for matches in rows),
+        sum(matches.num_true for matches in rows),
+        sum(matches.num_predicted for matches in rows),
+    )
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""ROUGE-1, ROUGE-2 and ROUGE-L: how many words, neighbours and words in order two texts share."""
+"""ROUGE-1, ROUGE-2 and ROUGE-L: the words, pairs of words and words in order that texts share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# as ROUGE cuts English, and every other language too: its own knows a to z only
+from trainer.metrics.metrics import f1_score
+
+# rouge-score splits at everything but a to z; this splits other languages as it splits English
 _WORD = re.compile(r"\w+")
 
 
@@ -19,30 +21,30 @@ def rouge(truth: Sequence[str], guesses: Sequence[str]) -> dict[str, float]:
         for x, y in zip(truth, guesses, strict=True)
     ]
     return {
-        "rouge1": float(np.mean([_shared_runs(x, y, 1) for x, y in rows])),
-        "rouge2": float(np.mean([_shared_runs(x, y, 2) for x, y in rows])),
-        "rougeL": float(np.mean([_f1(_in_order(x, y), len(x), len(y)) for x, y in rows])),
+        "rouge1": float(np.mean([_shared_ngrams(x, y, 1) for x, y in rows])),
+        "rouge2": float(np.mean([_shared_ngrams(x, y, 2) for x, y in rows])),
+        "rougeL": float(np.mean([_f1(_longest_common(x, y), len(x), len(y)) for x, y in rows])),
     }
 
 
-def _shared_runs(wanted: list[str], found: list[str], length: int) -> float:
+def _shared_ngrams(truth: list[str], guess: list[str], length: int) -> float:
     left, right = (
-        Counter(zip(*(words[i:] for i in range(length)), strict=False)) for words in (wanted, found)
+        Counter(zip(*(words[i:] for i in range(length)), strict=False)) for words in (truth, guess)
     )
     return _f1((left & right).total(), left.total(), right.total())
 
 
-def _in_order(wanted: list[str], found: list[str]) -> int:
-    """How long their longest common subsequence is."""
-    best = [0] * (len(found) + 1)
-    for word in wanted:
+def _longest_common(truth: list[str], guess: list[str]) -> int:
+    """The length of their longest common subsequence."""
+    best = [0] * (len(guess) + 1)
+    for word in truth:
         before = 0
-        for at, other in enumerate(found):
-            above = best[at + 1]
-            best[at + 1] = before + 1 if word == other else max(above, best[at])
+        for index, other in enumerate(guess):
+            above = best[index + 1]
+            best[index + 1] = before + 1 if word == other else max(above, best[index])
             before = above
     return best[-1]
 
 
-def _f1(shared: int, num_wanted: int, num_found: int) -> float:
-    return 2 * shared / (num_wanted + num_found) if shared else 0.0
+def _f1(num_shared: int, num_true: int, num_predicted: int) -> float:
+    return float(f1_score(num_shared, num_true, num_predicted)) if num_shared else 0.0

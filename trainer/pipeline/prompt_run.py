@@ -29,7 +29,7 @@ from trainer.pipeline.prepare import Prepared
 from trainer.pipeline.reporting import Reporting
 from trainer.readers.example import Example, Turn
 from trainer.recipe.recipe import PROMPT
-from trainer.report.report_input import Answered, ReportInput
+from trainer.report.report_input import AnsweredRows, ReportInput, Run
 
 MAX_EXAMPLES = 8
 #: of what the base reads; the rest is for what is asked, and for the answer
@@ -97,7 +97,9 @@ class PromptRun:
     def _encoded(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
         return encode_prompt_rows(rows, head, self._prompter, self._session.info.max_tokens)
 
-    def _answer(self, directory: Path, inspected: Inspected, rows: list[EncodedRow]) -> Answered:
+    def _answer(
+        self, directory: Path, inspected: Inspected, rows: list[EncodedRow]
+    ) -> AnsweredRows:
         head = inspected.semantics["head"]
         files = [_file(directory, role, name) for role, name in sorted(inspected.files.items())]
         name = f"prompt/{hashlib.sha256(str(head).encode()).hexdigest()}"
@@ -105,25 +107,30 @@ class PromptRun:
             slot = self._proof_slot
             answers = predict(self._session, rows, head, slot, {slot: name})
         predictions = read_predictions(self._session, rows, answers, head)
-        return Answered(rows=rows, answers=answers, predictions=predictions)
+        return AnsweredRows(rows=rows, answers=answers, predictions=predictions)
 
     def _evidence(
         self,
         prepared: Prepared,
         learned: tuple[list[EncodedRow], list[EncodedRow]],
-        test: Answered,
+        test: AnsweredRows,
         head: dict[str, Any],
         production: Champion,
     ) -> ReportInput:
         spec, (train, dev) = prepared.spec, learned
         given = [row.example for row in test.rows]
-        run = {"seed": spec.settings.seed, "kept": True, "epochs": [], "test": _metrics(test, head)}
+        run: Run = {
+            "seed": spec.settings.seed,
+            "kept": True,
+            "epochs": [],
+            "test": _metrics(test, head),
+        }
         return ReportInput(
             head=head,
             train=train,
             dev=dev,
             test=test,
-            sample=Answered(rows=[], answers=[], predictions=[]),
+            sample=AnsweredRows(rows=[], answers=[], predictions=[]),
             runs=[run],
             parameters={"trainable": 0, "base": self._session.info.num_parameters},
             warnings=prepared.warnings,
@@ -136,7 +143,7 @@ def _parts(prepared: Prepared) -> tuple[Sequence[Example], ...]:
     return prepared.split.train, prepared.split.dev, prepared.split.test
 
 
-def _metrics(test: Answered, head: dict[str, Any]) -> dict[str, Any]:
+def _metrics(test: AnsweredRows, head: dict[str, Any]) -> dict[str, Any]:
     data = HEAD_DATA[head["kind"]]
     truth = [row.example.label for row in test.rows]
     return dict(data.measure(truth, test.predictions))

@@ -21,6 +21,7 @@ from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.values import JobSpec
 from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
+from trainer.report.learning_curve import LearningPoint
 from trainer.sandbox.command import ask_child
 from trainer.settings.settings import TrainingSettings
 from trainer.training.cost_model import RunCost, halved
@@ -47,13 +48,13 @@ class References:
     #: full fine-tuning, where it is wanted, may take this long
     timeout_s: float = 4 * 3600.0
 
-    def learning_curve(self, whole: RunResult) -> list[dict[str, Any]] | None:
+    def learning_curve(self, whole: RunResult) -> list[LearningPoint] | None:
         """What a quarter, a half and all of the rows reach on dev, from one and the same seed."""
         run_config = whole.run_config
         if not curve_shares(whole.spec.settings) or not run_config.dev:
             return None
         order = np.random.Generator(np.random.Philox(whole.seed)).permutation(len(run_config.train))
-        points = []
+        points: list[LearningPoint] = []
         for share in curve_shares(whole.spec.settings):
             rows = [run_config.train[i] for i in order[: round(share * len(order))].tolist()]
             if len(rows) >= _LEAST_ROWS:
@@ -134,7 +135,7 @@ def planned_epochs(spec: JobSpec, tried: Sequence[JobSpec]) -> float:
     return sum(cost.epochs for cost in done) + mean_epochs * (spec.settings.seeds - 1 + curve)
 
 
-def _point(share: float, num_rows: int, outcome: RunResult) -> dict[str, Any]:
+def _point(share: float, num_rows: int, outcome: RunResult) -> LearningPoint:
     data, dev = HEAD_DATA[outcome.run_config.head["kind"]], outcome.best_epoch.dev
     value = next(dev[name] for name in data.metrics if name in dev)
     better = data.more_is_better

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from engine.heads import is_generation
 from trainer.engine_client import EngineSession
@@ -19,9 +18,9 @@ from trainer.jobs.events import EmitEvent
 from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.pipeline.job_result import JobResult, comparison_warnings
 from trainer.pipeline.reference_runs import References
-from trainer.report.report_input import Answered, ReportInput
-from trainer.report.reporter import report_of
-from trainer.report.summary import summary
+from trainer.report.report import summarize_report
+from trainer.report.report_input import AnsweredRows, Epoch, ReportInput, Run
+from trainer.report.reporter import make_report
 from trainer.training.run_result import RunResult
 
 #: the name of the report among the version's documents
@@ -45,7 +44,7 @@ class Reporting:
     ) -> tuple[JobResult, dict[str, bytes]]:
         """`result` with the report on `evidence`, and the documents to keep with the version."""
         head = evidence.head["kind"]
-        answer = report_of(evidence, timeout_s=self.timeout_s, waiting=self.session.check)
+        answer = make_report(evidence, timeout_s=self.timeout_s, waiting=self.session.check)
         name = HEAD_DATA[head].baseline
         if "error" in answer:
             self.emit("report.failed", f"There is no report: {answer['error']}", "warn")
@@ -56,7 +55,7 @@ class Reporting:
             result,
             test_metrics=metrics,
             baseline=baseline,
-            report=summary(answer["report"]),
+            report=summarize_report(answer["report"]),
             warnings=[*result.warnings, *comparison_warnings(head, metrics, baseline)],
         )
         return completed, {REPORT: json.dumps(answer["report"]).encode()}
@@ -69,7 +68,7 @@ class Reporting:
             head=evaluated.head,
             train=run.run_config.train,
             dev=run.run_config.dev,
-            test=Answered(
+            test=AnsweredRows(
                 rows=evaluated.test_rows,
                 answers=evaluated.test.answers,
                 predictions=evaluated.test.predictions,
@@ -92,15 +91,15 @@ class Reporting:
             ),
         )
 
-    def _sample(self, evaluated: EvaluatedExperiment) -> Answered:
+    def _sample(self, evaluated: EvaluatedExperiment) -> AnsweredRows:
         """The answers to some training rows; generating texts again would take too long."""
         head, run = evaluated.head, evaluated.best_run
         if is_generation(head["kind"]):
-            return Answered(rows=[], answers=[], predictions=[])
+            return AnsweredRows(rows=[], answers=[], predictions=[])
         rows = sample_rows(run.run_config.train)
         answers = predict(self.session, rows, head, run.opened.slot, keyed=True)
         predictions = read_predictions(self.session, rows, answers, head)
-        return Answered(rows=rows, answers=answers, predictions=predictions)
+        return AnsweredRows(rows=rows, answers=answers, predictions=predictions)
 
 
 def sample_rows(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
@@ -108,10 +107,10 @@ def sample_rows(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
     return rows[:: -(-len(rows) // _MOST_SAMPLED)]
 
 
-def _curves(outcome: RunResult, test: Evaluation, evaluated: EvaluatedExperiment) -> dict[str, Any]:
+def _curves(outcome: RunResult, test: Evaluation, evaluated: EvaluatedExperiment) -> Run:
     """One seed's curves, as the page draws them."""
     metrics = HEAD_DATA[evaluated.head["kind"]].metrics
-    epochs = [
+    epochs: list[Epoch] = [
         {
             "number": epoch.number,
             "loss": epoch.loss,

@@ -4,54 +4,60 @@ nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from trainer.report.comparison import SIGNIFICANT
+from trainer.report.report import Report
+from trainer.report.report_input import Epoch
 
-Report = Mapping[str, Any]
-Epochs = Sequence[Mapping[str, Any]]
-
-#: a loss that rises by less is not called rising
+#: a loss rises if it does so by more than this share
 _RISE = 0.05
-#: a training loss that falls by less has not learned much
+#: a training loss that falls by less is underfitting
 _FALL = 0.1
-#: an interval as wide as this leaves much open
+#: a wider interval asks for more test rows
 _WIDE = 0.1
 _FEW_OF_A_LABEL = 8
 
 
 def advise(report: Report) -> list[str]:
     """Sentences, the most important first."""
-    each: tuple[Callable[[Report], Iterator[str]], ...] = (
-        _worth, _fit, _seeds, _rows, _labels, _confidence, _more_data, _frozen, _suspects,
-    )  # fmt: skip
-    return [sentence for speak in each for sentence in speak(report)]
+    advisers: tuple[Callable[[Report], Iterator[str]], ...] = (
+        _on_comparisons,
+        _on_fit,
+        _on_seeds,
+        _on_test_rows,
+        _on_labels,
+        _on_calibration,
+        _on_learning_curve,
+        _on_full_finetuning,
+        _on_suspects,
+    )
+    return [sentence for advise_on in advisers for sentence in advise_on(report)]
 
 
-def _worth(report: Report) -> Iterator[str]:
-    for found in report["comparisons"]:
-        if found["p"] >= SIGNIFICANT:
+def _on_comparisons(report: Report) -> Iterator[str]:
+    for comparison in report["comparisons"]:
+        if comparison["p"] >= SIGNIFICANT:
             yield (
-                f"No significant difference from {found['against']} on these test rows; a larger "
-                "test set could detect a smaller difference."
+                f"No significant difference from {comparison['against']} on these test rows; a "
+                "larger test set could detect a smaller difference."
             )
-        elif found["gain"] < 0:
-            name = found["against"]
+        elif comparison["gain"] < 0:
+            name = comparison["against"]
             yield f"{name[:1].upper()}{name[1:]} scores higher: prefer it to this version."
 
 
-def _fit(report: Report) -> Iterator[str]:
+def _on_fit(report: Report) -> Iterator[str]:
     for run in report["curves"]:
         if run["kept"]:
-            yield from _over_or_under(run["epochs"])
+            yield from _judge_fit(run["epochs"])
 
 
-def _over_or_under(epochs: Epochs) -> Iterator[str]:
+def _judge_fit(epochs: Sequence[Epoch]) -> Iterator[str]:
     if len(epochs) < 2:
         return
     first, last = epochs[0], epochs[-1]
-    best = next((each for each in reversed(epochs) if each["best"]), last)
+    best = next((epoch for epoch in reversed(epochs) if epoch["best"]), last)
     if last["loss"] > first["loss"] * (1 - _FALL):
         yield (
             f"Underfitting: the training loss hardly fell, from {first['loss']:.3g} to "
@@ -60,8 +66,8 @@ def _over_or_under(epochs: Epochs) -> Iterator[str]:
         )
     elif best is last:
         yield (f"Epoch {last['number']}, the last, is the best on dev: more epochs may still help.")
-    if risen := _risen(epochs):
-        low, high = risen
+    if rise := _find_rise(epochs):
+        low, high = rise
         yield (
             f"Overfitting: the dev loss rises from {low['dev_loss']:.3g} after epoch "
             f"{low['number']} to {high['dev_loss']:.3g} after epoch {high['number']}, while the "
@@ -70,16 +76,17 @@ def _over_or_under(epochs: Epochs) -> Iterator[str]:
         )
 
 
-def _risen(epochs: Epochs) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    known = [each for each in epochs if each["dev_loss"] is not None]
-    if len(known) < 2:
+def _find_rise(epochs: Sequence[Epoch]) -> tuple[Epoch, Epoch] | None:
+    """The epochs between which the dev loss rises while the training loss falls."""
+    losses = [(epoch["dev_loss"], epoch) for epoch in epochs if epoch["dev_loss"] is not None]
+    if len(losses) < 2:
         return None
-    low, last = min(known, key=lambda each: float(each["dev_loss"])), known[-1]
-    rises = last["dev_loss"] > low["dev_loss"] * (1 + _RISE)
+    (low_loss, low), (last_loss, last) = min(losses, key=lambda pair: pair[0]), losses[-1]
+    rises = last_loss > low_loss * (1 + _RISE)
     return (low, last) if rises and last["loss"] < low["loss"] else None
 
 
-def _seeds(report: Report) -> Iterator[str]:
+def _on_seeds(report: Report) -> Iterator[str]:
     seeds, interval = report["seeds"], report["headline"]
     if seeds and seeds["std"] and interval and seeds["std"] > (interval["high"] - interval["low"]):
         yield (
@@ -89,50 +96,50 @@ def _seeds(report: Report) -> Iterator[str]:
         )
 
 
-def _rows(report: Report) -> Iterator[str]:
-    found = report["headline"]
-    if found and found["relative"] and found["high"] - found["low"] > _WIDE:
+def _on_test_rows(report: Report) -> Iterator[str]:
+    headline = report["headline"]
+    if headline and headline["relative"] and headline["high"] - headline["low"] > _WIDE:
         yield (
             f"With {report['rows']['test']} test rows, the 95 % interval of the "
-            f"{found['metric'].replace('_', ' ')} is wide, {found['low']:.3f} to "
-            f"{found['high']:.3f}; more test rows make it narrower."
+            f"{headline['metric'].replace('_', ' ')} is wide, {headline['low']:.3f} to "
+            f"{headline['high']:.3f}; more test rows make it narrower."
         )
 
 
-def _labels(report: Report) -> Iterator[str]:
+def _on_labels(report: Report) -> Iterator[str]:
     few = [name for name, num in report["labels"].items() if num < _FEW_OF_A_LABEL]
     if few:
-        named = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
-        yield f"Fewer than {_FEW_OF_A_LABEL} training rows have the label {named}."
+        names = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
+        yield f"Fewer than {_FEW_OF_A_LABEL} training rows have the label {names}."
 
 
-def _confidence(report: Report) -> Iterator[str]:
-    found = report["calibration"]
-    if found is None or found["temperature"] == 1.0:
+def _on_calibration(report: Report) -> Iterator[str]:
+    calibration = report["calibration"]
+    if calibration is None or calibration["temperature"] == 1.0:
         return
-    sure = "over" if found["temperature"] > 1 else "under"
+    side = "over" if calibration["temperature"] > 1 else "under"
     yield (
-        f"The model is {sure}-confident; probabilities are temperature-scaled "
-        f"(T = {found['temperature']:.2f}), which changes the expected calibration error from "
-        f"{found['before']['ece']:.3f} to {found['after']['ece']:.3f}."
+        f"The model is {side}-confident; probabilities are temperature-scaled "
+        f"(T = {calibration['temperature']:.2f}), which changes the expected calibration error "
+        f"from {calibration['before']['ece']:.3f} to {calibration['after']['ece']:.3f}."
     )
 
 
-def _more_data(report: Report) -> Iterator[str]:
+def _on_learning_curve(report: Report) -> Iterator[str]:
     if report["learning_curve"]:
         yield report["learning_curve"]["words"]
 
 
-def _frozen(report: Report) -> Iterator[str]:
-    found = report["full_finetuning"]
-    if found and found.get("words"):
-        yield found["words"]
+def _on_full_finetuning(report: Report) -> Iterator[str]:
+    reference = report["full_finetuning"]
+    if reference and reference.get("words"):
+        yield reference["words"]
 
 
-def _suspects(report: Report) -> Iterator[str]:
-    train = [each for each in report["suspects"] if each["split"] == "train"]
+def _on_suspects(report: Report) -> Iterator[str]:
+    train = [suspect for suspect in report["suspects"] if suspect["split"] == "train"]
     if train:
-        lines = ", ".join(str(each["line"]) for each in train[:5])
+        lines = ", ".join(str(suspect["line"]) for suspect in train[:5])
         yield (
             f"Check the labels on lines {lines} of the training file: the model trained on these "
             "rows and still predicts another label."

@@ -1,5 +1,5 @@
-"""The rivals of an adapter: what models without the base answer to the test rows. Runs in the child
-of `trainer.report`; judges nothing.
+"""The baselines: what models without the base predict for the test rows. Runs in the child;
+computes no metric.
 """
 
 from __future__ import annotations
@@ -14,87 +14,87 @@ import numpy as np
 
 from engine.heads.generate import parse_number
 
-Rows = list[dict[str, Any]]
-#: "test": what the best of them answers to the test rows; "majority": what guessing alike every
-#: time does; others by their own names
+#: `EvidenceRow`, or a part of one
+Rows = list[Any]
+#: the predictions for the test rows, by rival: "test", the trained one; "majority", the same answer
+#: for every row; others by their names
 Answers = dict[str, list[Any]]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = r"(?u)\w+|[^\w\s]"
-#: the first is taken where nothing chooses
+#: dev rows choose among them; without dev rows it is the first
 _LOGISTIC_C = (10.0, 1.0, 100.0)
 _RIDGE_ALPHA = (1.0, 0.1, 10.0)
-#: the cosines of so many MiB of rows at a time
+#: the cosines of as many rows at a time as fit into so many MiB
 _WORKING_MIB = 64
-#: a number is written with at most so many decimals
 _MOST_DECIMALS = 12
 
 
 def baseline_answers(head: str, train: Rows, dev: Rows, test: Rows) -> Answers:
-    """By the name of each rival."""
-    compare: dict[str, Callable[[Rows, Rows, Rows], Answers]] = {
-        "classify": _several if isinstance(test[0]["label"], list) else _logistic,
-        "regress": _ridge,
-        "tag": _usual_tags,
-        "rerank": _cosines,
-        "embed": _cosines if test[0]["label"] is not None else _partners,
-        "generate": _written,
-        "span": _sentences,
+    is_multi_label = isinstance(test[0]["label"], list)
+    predict: dict[str, Callable[[Rows, Rows, Rows], Answers]] = {
+        "classify": _predict_label_lists if is_multi_label else _predict_labels,
+        "regress": _predict_values,
+        "tag": _predict_tags,
+        "rerank": _predict_similarities,
+        "embed": _rank_partners if test[0]["label"] is None else _predict_similarities,
+        "generate": _predict_texts,
+        "span": _predict_spans,
     }
-    return compare[head](train, dev, test)
+    return predict[head](train, dev, test)
 
 
-def _logistic(train: Rows, dev: Rows, test: Rows) -> Answers:
+def _predict_labels(train: Rows, dev: Rows, test: Rows) -> Answers:
     from sklearn.linear_model import LogisticRegression
 
     labels = _labels(train)
     models = [LogisticRegression(max_iter=1000, C=strength) for strength in _LOGISTIC_C]
     majority = Counter(sorted(labels)).most_common(1)[0][0]
-    answers = [str(answer) for answer in _fitted(models, train, dev, test)]
+    answers = [str(answer) for answer in _predict_by_best(models, train, dev, test)]
     return {"test": answers, "majority": [majority] * len(test)}
 
 
-def _several(train: Rows, dev: Rows, test: Rows) -> Answers:
-    """A yes or no for each label; the majority has the labels that most rows have."""
+def _predict_label_lists(train: Rows, dev: Rows, test: Rows) -> Answers:
+    """A model for each label; the majority has the labels that at least half of the rows have."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
     del dev
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
-    counted, asked = words.fit_transform(_texts(train)), words.transform(_texts(test))
+    seen, unseen = words.fit_transform(_texts(train)), words.transform(_texts(test))
     answers: list[list[str]] = [[] for _ in test]
     majority: list[str] = []
     for label in sorted({label for row in train for label in row["label"]}):
-        has = [label in row["label"] for row in train]
-        majority += [label] if sum(has) * 2 >= len(has) else []
-        if len(set(has)) == 1:
-            said = [has[0]] * len(test)
+        has_label = [label in row["label"] for row in train]
+        majority += [label] if sum(has_label) * 2 >= len(has_label) else []
+        if len(set(has_label)) == 1:
+            predictions = [has_label[0]] * len(test)
         else:
             model = LogisticRegression(max_iter=1000, C=_LOGISTIC_C[0])
-            said = [bool(yes) for yes in model.fit(counted, has).predict(asked)]
-        for answer, yes in zip(answers, said, strict=True):
+            predictions = [bool(yes) for yes in model.fit(seen, has_label).predict(unseen)]
+        for answer, yes in zip(answers, predictions, strict=True):
             answer += [label] if yes else []
     return {"test": answers, "majority": [majority] * len(test)}
 
 
-def _cosines(train: Rows, dev: Rows, test: Rows) -> Answers:
-    """How many of its rarer words a pair shares; constant, nothing is told apart."""
+def _predict_similarities(train: Rows, dev: Rows, test: Rows) -> Answers:
+    """The cosine of the two texts of a pair, over words weighted by TF-IDF."""
     del dev
-    left, right = _weighed(train, test)
+    left, right = _vectorize_pairs(train, test)
     cosines = np.asarray(left.multiply(right).sum(axis=1)).ravel()
     return {"test": [float(cosine) for cosine in cosines], "majority": [0.0] * len(test)}
 
 
-def _partners(train: Rows, dev: Rows, test: Rows) -> Answers:
+def _rank_partners(train: Rows, dev: Rows, test: Rows) -> Answers:
     from trainer.heads.embed import partner_ranks
 
     del dev
-    left, right = _weighed(train, test)
+    left, right = _vectorize_pairs(train, test)
     ranks = partner_ranks(left, right)
     return {"test": ranks, "majority": [(len(test) + 1) / 2] * len(test)}
 
 
-def _weighed(train: Rows, test: Rows) -> tuple[Any, Any]:
+def _vectorize_pairs(train: Rows, test: Rows) -> tuple[Any, Any]:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(token_pattern=_WORD)
@@ -102,19 +102,17 @@ def _weighed(train: Rows, test: Rows) -> tuple[Any, Any]:
     return tuple(words.transform([row["both"][side] for row in test]) for side in (0, 1))
 
 
-def _ridge(train: Rows, dev: Rows, test: Rows) -> Answers:
+def _predict_values(train: Rows, dev: Rows, test: Rows) -> Answers:
     from sklearn.linear_model import Ridge
 
     values = _labels(train)
     models = [Ridge(alpha=penalty) for penalty in _RIDGE_ALPHA]
-    answers = [float(answer) for answer in _fitted(models, train, dev, test)]
+    answers = [float(answer) for answer in _predict_by_best(models, train, dev, test)]
     return {"test": answers, "majority": [sum(values) / len(values)] * len(test)}
 
 
-def _sentences(train: Rows, dev: Rows, test: Rows) -> Answers:
-    """The sentence of the context that shares the most and rarest words with the question; and no
-    answer at all.
-    """
+def _predict_spans(train: Rows, dev: Rows, test: Rows) -> Answers:
+    """The sentence of the context that is most similar to the question; the majority has none."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     del dev
@@ -123,50 +121,52 @@ def _sentences(train: Rows, dev: Rows, test: Rows) -> Answers:
     answers = []
     for row in test:
         question, context = row["both"]
-        sentences = [each.strip() for each in _SENTENCE_END.split(context) if each.strip()]
-        alike = words.transform(sentences or [context]) @ words.transform([question]).T
-        answers.append((sentences or [context])[int(np.asarray(alike.todense()).argmax())])
+        parts = [part.strip() for part in _SENTENCE_END.split(context)]
+        sentences = [part for part in parts if part] or [context]
+        similar = words.transform(sentences) @ words.transform([question]).T
+        answers.append(sentences[int(np.asarray(similar.todense()).argmax())])
     return {"test": answers, "majority": [""] * len(test)}
 
 
-def _written(train: Rows, dev: Rows, test: Rows) -> Answers:
-    """The completion of the most alike training row, and what needs no training at all: the input
-    itself, the usual completion. Numbers are also predicted as numbers.
+def _predict_texts(train: Rows, dev: Rows, test: Rows) -> Answers:
+    """The completion of the nearest training row, the most frequent completion, and the input
+    itself. Completions that are all numbers are also predicted by regression.
     """
-    usual = Counter(sorted(_labels(train))).most_common(1)[0][0]
+    majority = Counter(sorted(_labels(train))).most_common(1)[0][0]
     answers: Answers = {
-        "test": _nearest(train, test, usual),
-        "majority": [usual] * len(test),
-        "copy": [row["asked"] for row in test],
+        "test": _copy_nearest(train, test, majority),
+        "majority": [majority] * len(test),
+        "copy": [row["prompt"] for row in test],
     }
     if all(parse_number(label) is not None for label in _labels(train)):
         decimals = min(_MOST_DECIMALS, max(_decimals(label) for label in _labels(train)))
-        found = _ridge(_numbers(train), _numbers(dev), test)["test"]
-        # plus nothing: -0.2 rounds to -0.0, which is written -0
-        answers["ridge"] = [f"{round(value, decimals) + 0.0:.{decimals}f}" for value in found]
+        values = _predict_values(_with_numbers(train), _with_numbers(dev), test)["test"]
+        # -0.2 rounds to -0.0; plus zero it is written 0
+        answers["ridge"] = [f"{round(value, decimals) + 0.0:.{decimals}f}" for value in values]
     return answers
 
 
-def _nearest(train: Rows, test: Rows, usual: str) -> list[str]:
-    """A text that shares no word with any training row gets the usual completion."""
+def _copy_nearest(train: Rows, test: Rows, majority: str) -> list[str]:
+    """Of a text that shares no word with any training row, the most frequent completion."""
     from sklearn import config_context
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.neighbors import NearestNeighbors
 
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
-    counted, labels = words.fit_transform(_texts(train)), _labels(train)
-    near = NearestNeighbors(n_neighbors=1, metric="cosine").fit(counted)
+    seen, labels = words.fit_transform(_texts(train)), _labels(train)
+    near = NearestNeighbors(n_neighbors=1, metric="cosine").fit(seen)
     with config_context(working_memory=_WORKING_MIB):
         distances, rows = near.kneighbors(words.transform(_texts(test)))
     return [
-        usual if distance >= 1 else labels[row]
+        majority if distance >= 1 else labels[row]
         for distance, row in zip(distances[:, 0], rows[:, 0], strict=True)
     ]
 
 
-def _numbers(rows: Rows) -> Rows:
-    read = [(row, parse_number(row["label"])) for row in rows]
-    return [row | {"label": number} for row, number in read if number is not None]
+def _with_numbers(rows: Rows) -> Rows:
+    """The rows whose label is a number, with it as a number."""
+    pairs = [(row, parse_number(row["label"])) for row in rows]
+    return [row | {"label": number} for row, number in pairs if number is not None]
 
 
 def _decimals(label: str) -> int:
@@ -174,20 +174,20 @@ def _decimals(label: str) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
-def _fitted(models: list[Any], train: Rows, dev: Rows, test: Rows) -> Iterable[Any]:
-    """The answers of the model that does best on the dev rows: they choose here as they choose the
-    adapter's epoch. Without dev rows the first model is taken.
+def _predict_by_best(models: list[Any], train: Rows, dev: Rows, test: Rows) -> Iterable[Any]:
+    """The predictions of the model that is best on the dev rows, which also choose the adapter's
+    epoch; of the first model without dev rows.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
-    counted = words.fit_transform(_texts(train))
+    seen = words.fit_transform(_texts(train))
     for model in models[: None if dev else 1]:
-        model.fit(counted, _labels(train))
+        model.fit(seen, _labels(train))
     best = models[0]
     if dev:
-        seen, wanted = words.transform(_texts(dev)), _labels(dev)
-        best = max(models, key=lambda model: float(model.score(seen, wanted)))
+        unseen, labels = words.transform(_texts(dev)), _labels(dev)
+        best = max(models, key=lambda model: float(model.score(unseen, labels)))
     return list(best.predict(words.transform(_texts(test))))
 
 
@@ -199,12 +199,13 @@ def _labels(rows: Rows) -> list[Any]:
     return [row["label"] for row in rows]
 
 
-def _usual_tags(train: Rows, dev: Rows, test: Rows) -> Answers:
+def _predict_tags(train: Rows, dev: Rows, test: Rows) -> Answers:
+    """The most frequent tag of each word, in any case."""
     del dev
-    seen: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    tags_by_word: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for row in train:
         for word, tag in zip(row["words"], row["label"], strict=True):
-            seen[word.casefold()][tag] += 1
-    usual = {word: tags.most_common(1)[0][0] for word, tags in seen.items()}
+            tags_by_word[word.casefold()][tag] += 1
+    usual = {word: tags.most_common(1)[0][0] for word, tags in tags_by_word.items()}
     answers = [[usual.get(word.casefold(), "O") for word in row["words"]] for row in test]
     return {"test": answers, "majority": [["O"] * len(row["words"]) for row in test]}

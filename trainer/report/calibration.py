@@ -1,11 +1,11 @@
-"""Whether probabilities can be believed: of the answers given with a confidence of 0.8, are 80 %
-right? Expected calibration error and reliability, before and after the head's temperature.
+"""Whether probabilities are calibrated: of the answers with a confidence of 0.8, are 80 % right?
+Compares them before and after the head's temperature. Fits nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,49 +16,81 @@ _BINS = 10
 Floats = NDArray[np.float64]
 
 
-def calibration(
+class Bin(TypedDict):
+    """The answers whose confidence lies in one tenth of 0 to 1."""
+
+    #: the mean of their confidence
+    confidence: float
+    #: the share of them that are right
+    right: float
+    rows: int
+
+
+class Reliability(TypedDict):
+    """Of the test rows, in bins of confidence."""
+
+    #: expected calibration error: the mean of |confidence - right| over answers, by bin
+    ece: float
+    #: bins without answers are left out
+    bins: list[Bin]
+    #: mean log loss in nats of the answers that were given
+    loss: float
+
+
+class Calibration(TypedDict):
+    """Calibration of the test rows."""
+
+    #: the divisor of the logits, fitted on dev rows; 1 where none was fitted
+    temperature: float
+    before: Reliability
+    after: Reliability
+
+
+def measure_calibration(
     head: Mapping[str, Any], logits: Sequence[Sequence[float]], truth: Sequence[Any]
-) -> dict[str, Any] | None:
+) -> Calibration | None:
     """None for heads that answer no probability."""
     if head["kind"] not in ("classify", "rerank") or not logits:
         return None
     temperature = float(head.get("temperature", 1.0))
-    found = {}
-    for name, divisor in (("before", 1.0), ("after", temperature)):
-        served = np.asarray(logits, np.float32) / np.float32(divisor)
-        confidence, right = _claims(head, served, truth)
-        found[name] = {**_reliability(confidence, right), "loss": _log_loss(confidence, right)}
-    return {"temperature": temperature, **found}
+    before, after = (
+        _measure_reliability(
+            *_read_claims(head, np.asarray(logits, np.float32) / np.float32(divisor), truth)
+        )
+        for divisor in (1.0, temperature)
+    )
+    return {"temperature": temperature, "before": before, "after": after}
 
 
-def _claims(
+def _read_claims(
     head: Mapping[str, Any], logits: NDArray[np.float32], truth: Sequence[Any]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """What was claimed with which confidence, and whether it was so. Of independent answers each is
-    a claim; else the one that is given.
+    """The confidence of each claim, and whether it is true. Every independent yes or no is a claim;
+    of exclusive labels only the predicted one is.
     """
     if head["kind"] == "rerank":
         return sigmoid(logits).ravel(), np.asarray(truth, float) > 0.5
     names = head["labels"]
     if head["multi_label"]:
-        wanted = np.array([[name in row for name in names] for row in truth])
-        return sigmoid(logits).ravel(), wanted.ravel()
+        has_label = np.array([[name in row for name in names] for row in truth])
+        return sigmoid(logits).ravel(), has_label.ravel()
     shares = softmax(logits)
     best = shares.argmax(1)
     return shares.max(1), np.array([names[i] == t for i, t in zip(best, truth, strict=True)])
 
 
-def _reliability(confidence: Floats, right: NDArray[np.bool_]) -> dict[str, Any]:
+def _measure_reliability(confidence: Floats, right: NDArray[np.bool_]) -> Reliability:
     place = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    bins, error = [], 0.0
+    bins: list[Bin] = []
+    error = 0.0
     for index in sorted(set(place.tolist())):
         inside = place == index
-        claimed, came_true = float(confidence[inside].mean()), float(right[inside].mean())
-        error += inside.mean() * abs(claimed - came_true)
-        bins.append({"confidence": claimed, "right": came_true, "rows": int(inside.sum())})
-    return {"ece": float(error), "bins": bins}
+        expected, actual = float(confidence[inside].mean()), float(right[inside].mean())
+        error += inside.mean() * abs(expected - actual)
+        bins.append({"confidence": expected, "right": actual, "rows": int(inside.sum())})
+    return {"ece": float(error), "bins": bins, "loss": _log_loss(confidence, right)}
 
 
 def _log_loss(confidence: Floats, right: NDArray[np.bool_]) -> float:
-    given = np.clip(np.where(right, confidence, 1 - confidence), 1e-12, 1.0)
-    return float(-np.log(given).mean())
+    probability = np.clip(np.where(right, confidence, 1 - confidence), 1e-12, 1.0)
+    return float(-np.log(probability).mean())

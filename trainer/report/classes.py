@@ -1,65 +1,90 @@
-"""Precision, recall and F1 of each label, or of each type of entity. Runs in the child."""
+"""Label by label: precision, recall and F1 of each label or type of entity, and which labels are
+confused. Knows no probabilities.
+"""
 
 from __future__ import annotations
 
-import warnings
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
-from trainer.metrics.metrics import entities, precision_recall_f1
+from trainer.metrics.metrics import count_entities, count_labels, precision_recall_f1
 
-#: of more labels those that do worst
+#: if there are more labels, only those with the lowest F1
 MAX_CLASSES = 40
+#: rows of the confusion matrix, for the most frequent labels
+MAX_LABELS = 20
+_MOST_MISTAKES = 10
 
 
-def class_scores(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> list[dict[str, Any]]:
-    """[{"label", "rows", "precision", "recall", "f1"}], worst first; none where there are none."""
+class ClassScores(TypedDict):
+    """One label, or one type of entity, on the test rows. A figure without rows is 0."""
+
+    label: str
+    #: rows (or entities) that have the label
+    rows: int
+    precision: float
+    recall: float
+    f1: float
+
+
+class Mistake(TypedDict):
+    """A pair of labels that is confused."""
+
+    #: the true label
+    label: str
+    #: the predicted label
+    answer: str
+    rows: int
+
+
+class Confusion(TypedDict):
+    """The confusion matrix of the test rows."""
+
+    #: in alphabetical order
+    labels: list[str]
+    #: counts of rows: one list a true label, one entry a predicted label
+    counts: list[list[int]]
+    #: how many labels have no row of the matrix
+    left_out: int
+    #: most frequent first
+    mistakes: list[Mistake]
+
+
+def score_classes(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> list[ClassScores]:
+    """Lowest F1 first; empty for heads without labels."""
     if not truth or head not in ("classify", "tag"):
         return []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a label that is never answered: its precision is 0
-        table = _entities(truth, guesses) if head == "tag" else _labels(truth, guesses)
-    rows = [
-        {
-            "label": name,
-            "rows": int(each["support"]),
-            "precision": float(each["precision"]),
-            "recall": float(each["recall"]),
-            "f1": float(each["f1-score"]),
-        }
-        for name, each in table.items()
-    ]
+    if head == "tag":
+        counts = count_entities(truth, guesses)
+    else:
+        counts = count_labels(_as_lists(truth), _as_lists(guesses))
+    rows: list[ClassScores] = []
+    for name, (num_shared, num_true, num_predicted) in counts.items():
+        precision, recall, f1 = precision_recall_f1(num_shared, num_true, num_predicted)
+        rows.append(
+            {"label": name, "rows": num_true, "precision": precision, "recall": recall, "f1": f1}
+        )
     return sorted(rows, key=lambda row: (row["f1"], row["label"]))[:MAX_CLASSES]
 
 
-def _entities(truth: Sequence[Any], guesses: Sequence[Any]) -> dict[str, Any]:
-    wanted, found = entities(truth), entities(guesses)
-    table = {}
-    for name in sorted({entity[1] for entity in wanted | found}):
-        own, named = ({e for e in side if e[1] == name} for side in (wanted, found))
-        precision, recall, f1 = precision_recall_f1(own, named)
-        parts = {"precision": precision, "recall": recall, "f1-score": f1, "support": len(own)}
-        table[name] = parts
-    return table
-
-
-def _labels(truth: Sequence[Any], guesses: Sequence[Any]) -> dict[str, Any]:
-    from sklearn.metrics import precision_recall_fscore_support
-
-    several = not isinstance(truth[0], str)
-    names = sorted({name for row in [*truth, *guesses] for name in (row if several else [row])})
-    if not names:
-        return {}
-    x, y = (_marked(side, names) if several else list(side) for side in (truth, guesses))
-    labels = None if several else names
-    parts = precision_recall_fscore_support(x, y, labels=labels, zero_division=0.0)
-    kinds = ("precision", "recall", "f1-score", "support")
+def count_confusions(truth: Sequence[Any], guesses: Sequence[Any]) -> Confusion | None:
+    """None where answers are not single labels."""
+    if not truth or not all(isinstance(label, str) for label in [*truth, *guesses]):
+        return None
+    pairs = Counter(zip(truth, guesses, strict=True))
+    frequent = Counter([*truth, *guesses]).most_common()
+    labels = sorted(name for name, _ in frequent[:MAX_LABELS])
+    wrong = [(pair, num) for pair, num in pairs.most_common() if pair[0] != pair[1]]
     return {
-        name: dict(zip(kinds, each, strict=True)) for name, *each in zip(names, *parts, strict=True)
+        "labels": labels,
+        "counts": [[pairs[t, g] for g in labels] for t in labels],
+        "left_out": len(frequent) - len(labels),
+        "mistakes": [
+            {"label": t, "answer": g, "rows": num} for (t, g), num in wrong[:_MOST_MISTAKES]
+        ],
     }
 
 
-def _marked(rows: Sequence[Sequence[str]], names: Sequence[str]) -> Any:
-    import numpy as np
-
-    return np.array([[int(name in row) for name in names] for row in rows])
+def _as_lists(rows: Sequence[Any]) -> list[Sequence[str]]:
+    return [[row] if isinstance(row, str) else row for row in rows]

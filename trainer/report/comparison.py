@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from trainer.report.resampling import compared
-from trainer.report.scores import scores_of
+from trainer.report.resampling import PairedTest, compare_scores
+from trainer.report.scores import build_scores
 
 #: p values below it count as a significant difference
 SIGNIFICANT = 0.05
 
 
-def comparison(
-    head: str, truth: Sequence[Any], guesses: Sequence[Any], other: Sequence[Any], named: str
-) -> dict[str, Any] | None:
+class Comparison(PairedTest):
+    """The paired test with one other model."""
+
+    #: the name of the other model, as it is read in a sentence
+    against: str
+    #: the whole comparison as a sentence
+    words: str
+
+
+def compare_models(
+    head: str, truth: Sequence[Any], guesses: Sequence[Any], other: Sequence[Any], name: str
+) -> Comparison | None:
     """By the head's main metric; None where one of the two has no value of it."""
-    theirs = {score.name: score for score in scores_of(head, truth, other)}
-    ours = scores_of(head, truth, guesses)[0]
+    theirs = {score.name: score for score in build_scores(head, truth, other)}
+    ours = build_scores(head, truth, guesses)[0]
     if ours.name not in theirs:
         return None
-    found = compared(ours, theirs[ours.name], len(truth))
-    return found and {"against": named, **found, "words": _words(named, found)}
+    test = compare_scores(ours, theirs[ours.name], len(truth))
+    if test is None:
+        return None
+    return {"against": name, **test, "words": _describe(name, test)}
 
 
-def _words(named: str, found: Mapping[str, Any]) -> str:
-    metric = found["metric"].replace("_", " ")
+def _describe(name: str, test: PairedTest) -> str:
+    metric = test["metric"].replace("_", " ")
     figures = (
-        f"{metric} {found['ours']:.3f} against {found['theirs']:.3f}; 95 % interval of the gain "
-        f"{found['low']:+.3f} to {found['high']:+.3f}, p = {found['p']:.2g} ({found['test']})"
+        f"{metric} {test['ours']:.3f} against {test['theirs']:.3f}; 95 % interval of the gain "
+        f"{test['low']:+.3f} to {test['high']:+.3f}, p = {test['p']:.2g} ({test['test']})"
     )
-    if found["p"] >= SIGNIFICANT:
-        return f"No significant difference from {named} on these rows: {figures}."
-    return f"{'Better' if found['gain'] > 0 else 'Worse'} than {named}: {figures}."
+    if test["p"] >= SIGNIFICANT:
+        return f"No significant difference from {name} on these rows: {figures}."
+    return f"{'Better' if test['gain'] > 0 else 'Worse'} than {name}: {figures}."

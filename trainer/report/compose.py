@@ -1,5 +1,5 @@
-"""The report out of the evidence: each part in its own module, put together here. Runs in the
-child.
+"""Puts the report together from the evidence; each section is computed in a module of its own. Runs
+in the child.
 """
 
 from __future__ import annotations
@@ -8,166 +8,201 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from trainer.heads import HEAD_DATA
+from trainer.metrics.metrics import Metrics
 from trainer.report.advice import advise
 from trainer.report.baselines import baseline_answers
-from trainer.report.calibration import calibration
-from trainer.report.classes import class_scores
-from trainer.report.comparison import comparison
-from trainer.report.confusion import confusion
-from trainer.report.label_issues import find_label_issues
-from trainer.report.learning_curve import learning_curve
-from trainer.report.resampling import CONFIDENCE, intervals
-from trainer.report.scores import scores_of
-from trainer.report.slices import slices
+from trainer.report.calibration import measure_calibration
+from trainer.report.classes import count_confusions, score_classes
+from trainer.report.comparison import Comparison, compare_models
+from trainer.report.label_issues import Suspect, find_label_issues
+from trainer.report.learning_curve import judge_learning_curve
+from trainer.report.report import Headline, Report, Seeds
+from trainer.report.report_input import Evidence, EvidenceRow
+from trainer.report.resampling import CONFIDENCE, Interval, compute_intervals
+from trainer.report.scores import build_scores
+from trainer.report.slices import score_slices
 from trainer.report.test_metrics import compute_metrics
 
-Evidence = Mapping[str, Any]
-#: of a report for people: more labels than these are not named one by one
+#: people read the report: of more labels than these, the rarest are named
 _MOST_LABELS = 50
-#: metrics between 0 and 1 (or -1 and 1), whose width says something by itself
+#: metrics between -1 and 1, so that the width of their interval can be judged
 _SHARES = (
-    "accuracy", "macro_f1", "micro_f1", "f1", "exact", "exact_match", "auc", "pearson", "spearman",
-    "explained", "mrr",
-)  # fmt: skip
+    "accuracy",
+    "macro_f1",
+    "micro_f1",
+    "f1",
+    "exact",
+    "exact_match",
+    "auc",
+    "pearson",
+    "spearman",
+    "explained",
+    "mrr",
+)
+_RIVAL_NAMES = {"majority": "that always answers alike", "copy": "that copies the input"}
 
 
-def compose(evidence: Evidence) -> dict[str, Any]:
-    """{"metrics", "baseline", "report"}."""
+class Composed(TypedDict):
+    """What the child answers: metrics with all digits, and the report."""
+
+    metrics: Metrics
+    #: the metrics of each rival
+    baseline: dict[str, Metrics]
+    report: Report
+
+
+def compose(evidence: Evidence) -> Composed:
     head, test = evidence["head"]["kind"], evidence["test"]
     truth, guesses = [row["label"] for row in test], evidence["test_guesses"]
     metrics = compute_metrics(head, truth, guesses)
     rivals = baseline_answers(head, evidence["train"], evidence["dev"], test)
     baseline = {name: compute_metrics(head, truth, answers) for name, answers in rivals.items()}
-    found = intervals(scores_of(head, truth, guesses), len(truth))
-    main = next((name for name in evidence["metrics"] if name in found), None)
-    report: dict[str, Any] = {
-        "headline": _headline(main, found, evidence),
-        "rows": {name: len(evidence[name]) for name in ("train", "dev", "test")},
+    intervals = compute_intervals(build_scores(head, truth, guesses), len(truth))
+    main = next((name for name in evidence["metrics"] if name in intervals), None)
+    report: Report = {
+        "headline": _headline(main, intervals, evidence),
+        "rows": {
+            "train": len(evidence["train"]),
+            "dev": len(evidence["dev"]),
+            "test": len(test),
+        },
         "metrics": metrics,
-        "intervals": found,
+        "intervals": intervals,
         "confidence": CONFIDENCE,
         "baseline": {"name": evidence["baseline"], **baseline},
-        "comparisons": _comparisons(evidence, rivals, baseline, truth, main),
-        "production": _production(evidence["production"]),
-        "seeds": _seeds(evidence, main),
-        "calibration": calibration(evidence["head"], evidence["test_logits"], truth),
-        "classes": class_scores(head, truth, guesses),
-        "confusion": confusion(truth, guesses),
-        "slices": slices(head, evidence["train"], test, guesses, main) if main else [],
-        "suspects": _suspects(evidence),
+        "comparisons": _compare(evidence, rivals, baseline, truth, main),
+        "production": _without_guesses(evidence["production"]),
+        "seeds": _summarize_seeds(evidence, main),
+        "calibration": measure_calibration(evidence["head"], evidence["test_logits"], truth),
+        "classes": score_classes(head, truth, guesses),
+        "confusion": count_confusions(truth, guesses),
+        "slices": score_slices(head, evidence["train"], test, guesses, main) if main else [],
+        "suspects": _find_suspects(evidence),
         "curves": evidence["runs"],
         "parameters": evidence["parameters"],
-        "labels": _labels(evidence["train"]),
-        "learning_curve": learning_curve(evidence["learning_curve"], found.get(main or "")),
-        "full_finetuning": _reference(evidence, truth, main),
+        "labels": _count_labels(evidence["train"]),
+        "learning_curve": judge_learning_curve(
+            evidence["learning_curve"], intervals.get(main or "")
+        ),
+        "full_finetuning": _compare_reference(evidence, truth, main),
         "warnings": evidence["warnings"],
         "findings": evidence["findings"],
+        "advice": [],
     }
     report["advice"] = advise(report)
-    answer = {"metrics": metrics, "baseline": baseline, "report": report}
-    return {name: _finite(part) for name, part in answer.items()}
+    composed: Composed = {"metrics": metrics, "baseline": baseline, "report": report}
+    return cast(Composed, _replace_nan(composed))
 
 
 def _headline(
-    main: str | None, found: Mapping[str, Any], evidence: Evidence
-) -> dict[str, Any] | None:
+    main: str | None, intervals: Mapping[str, Interval], evidence: Evidence
+) -> Headline | None:
     if main is None:
         return None
     better = evidence["more_is_better"]
-    return {"metric": main, **found[main], "more_is_better": better, "relative": main in _SHARES}
+    return {
+        "metric": main,
+        **intervals[main],
+        "more_is_better": better,
+        "relative": main in _SHARES,
+    }
 
 
-def _comparisons(
+def _compare(
     evidence: Evidence,
     rivals: Mapping[str, Sequence[Any]],
-    baseline: Mapping[str, Mapping[str, Any]],
+    baseline: Mapping[str, Metrics],
     truth: Sequence[Any],
     main: str | None,
-) -> list[dict[str, Any]]:
-    """With the strongest rival, and with the version that production is."""
+) -> list[Comparison]:
+    """With the strongest rival, and with the version that is production."""
     others: dict[str, Sequence[Any]] = {}
-    known = {name: each.get(main or "") for name, each in baseline.items()}
-    if values := {name: value for name, value in known.items() if value is not None}:
+    values = {name: metrics.get(main or "") for name, metrics in baseline.items()}
+    if known := {name: value for name, value in values.items() if value is not None}:
         pick = max if evidence["more_is_better"] else min
-        best = pick(values, key=lambda name: values[name])
-        others["the baseline " + _named(best, evidence["baseline"])] = rivals[best]
+        best = pick(known, key=lambda name: known[name])
+        name = evidence["baseline"] if best == "test" else _RIVAL_NAMES.get(best, best)
+        others[f"the baseline {name}"] = rivals[best]
     production = evidence["production"] or {}
     if "guesses" in production:
         others[f"version {production['version']}, now production"] = production["guesses"]
     head, guesses = evidence["head"]["kind"], evidence["test_guesses"]
-    made = [comparison(head, truth, guesses, other, name) for name, other in others.items()]
-    return [each for each in made if each]
+    comparisons = [
+        compare_models(head, truth, guesses, other, name) for name, other in others.items()
+    ]
+    return [comparison for comparison in comparisons if comparison]
 
 
-def _named(rival: str, baseline: str) -> str:
-    return {
-        "test": baseline, "majority": "that always answers alike", "copy": "that copies the input",
-    }.get(rival, rival)  # fmt: skip
+def _without_guesses(part: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if part is None:
+        return None
+    return {name: value for name, value in part.items() if name != "guesses"}
 
 
-def _production(given: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return (
-        None
-        if given is None
-        else {name: value for name, value in given.items() if name != "guesses"}
-    )
-
-
-def _seeds(evidence: Evidence, main: str | None) -> dict[str, Any] | None:
-    """Mean and standard deviation of the test metric over seeds, where there are several."""
-    values = [run["test"].get(main) for run in evidence["runs"] if run["test"]]
+def _summarize_seeds(evidence: Evidence, main: str | None) -> Seeds | None:
+    """Of the test metric, where there are several seeds."""
+    values = [run["test"].get(main or "") for run in evidence["runs"] if run["test"]]
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return None
     return {"metric": main, "values": known, "mean": fmean(known), "std": stdev(known)}
 
 
-def _suspects(evidence: Evidence) -> list[dict[str, Any]]:
+def _find_suspects(evidence: Evidence) -> list[Suspect]:
     sample = [evidence["train"][index] for index in evidence["sample"]]
+    losses = _test_losses(evidence)
     return [
-        *find_label_issues("test", evidence["test"], evidence["test_guesses"], _losses(evidence)),
+        *find_label_issues("test", evidence["test"], evidence["test_guesses"], losses),
         *find_label_issues("train", sample, evidence["sample_guesses"], evidence["sample_losses"]),
     ]
 
 
-def _losses(evidence: Evidence) -> list[float | None]:
-    """Of a text there is no loss but how much of it is wrong."""
+def _test_losses(evidence: Evidence) -> list[float | None]:
+    """A text has no loss; the part of it that is wrong stands in for one."""
     head, rows = evidence["head"]["kind"], evidence["test"]
-    partly = {"span": "f1", "generate": "word_f1"}.get(head)
-    if partly is None:
+    metric = {"span": "f1", "generate": "word_f1"}.get(head)
+    if metric is None:
         return list(evidence["test_losses"])
     data = HEAD_DATA[head]
     pairs = zip(rows, evidence["test_guesses"], strict=True)
-    return [1 - data.measure([row["label"]], [guess])[partly] for row, guess in pairs]
+    return [1 - data.measure([row["label"]], [guess])[metric] for row, guess in pairs]
 
 
-def _labels(train: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many training rows have each label; the rarest of very many."""
-    named = [row["label"] for row in train if row["named"]]
-    counts = Counter(name for each in named for name in ([each] if isinstance(each, str) else each))
-    return dict(sorted(counts.items(), key=lambda each: each[1])[:_MOST_LABELS])
-
-
-def _reference(evidence: Evidence, truth: Sequence[Any], main: str | None) -> dict[str, Any] | None:
-    given = evidence["full_finetuning"]
-    if not given or "guesses" not in given:
-        return given and dict(given)
-    head = evidence["head"]["kind"]
-    found = comparison(
-        head, truth, evidence["test_guesses"], given["guesses"], "full fine-tuning of the base"
+def _count_labels(train: Sequence[EvidenceRow]) -> dict[str, int]:
+    """How many training rows have each label, rarest first."""
+    labels = [row["label"] for row in train if row["named"]]
+    counts = Counter(
+        name for label in labels for name in ([label] if isinstance(label, str) else label)
     )
-    kept = {name: value for name, value in given.items() if name != "guesses"}
-    metrics = compute_metrics(head, truth, given["guesses"])
-    return {**kept, "metrics": metrics, "metric": main, **(found or {})}
+    return dict(sorted(counts.items(), key=lambda pair: pair[1])[:_MOST_LABELS])
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows no number that is none."""
+def _compare_reference(
+    evidence: Evidence, truth: Sequence[Any], main: str | None
+) -> dict[str, Any] | None:
+    """With full fine-tuning of the base, where it was asked for and did not fail."""
+    reference = evidence["full_finetuning"]
+    if not reference or "guesses" not in reference:
+        return reference and dict(reference)
+    head, answers = evidence["head"]["kind"], reference["guesses"]
+    comparison = compare_models(
+        head, truth, evidence["test_guesses"], answers, "full fine-tuning of the base"
+    )
+    return {
+        **(_without_guesses(reference) or {}),
+        "metrics": compute_metrics(head, truth, answers),
+        "metric": main,
+        **(comparison or {}),
+    }
+
+
+def _replace_nan(value: Any) -> Any:
+    """With null: JSON has no other number for it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _finite(each) for name, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+        return {name: _replace_nan(part) for name, part in value.items()}
+    return [_replace_nan(part) for part in value] if isinstance(value, list | tuple) else value

@@ -1,27 +1,46 @@
-"""Whether more rows would help, from what a quarter, a half and all of them reach on dev."""
+"""Whether more rows would help, judged by the dev metric of a quarter, a half and all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypedDict
 
 
-def learning_curve(
-    points: Sequence[Mapping[str, Any]] | None, interval: Mapping[str, float] | None
-) -> dict[str, Any] | None:
-    """The points, {"share", "rows", "value", "more_is_better"}, and a sentence."""
+class LearningPoint(TypedDict):
+    """A training on a part of the rows, with the same settings and the same seed."""
+
+    #: the part of the training rows, up to 1
+    share: float
+    rows: int
+    #: the head's main metric on dev
+    value: float
+    more_is_better: bool
+
+
+class LearningCurve(TypedDict):
+    """Dev metric by number of training rows."""
+
+    points: list[LearningPoint]
+    #: a sentence that says whether more rows would help
+    words: str
+
+
+def judge_learning_curve(
+    points: Sequence[LearningPoint] | None, interval: Mapping[str, Any] | None
+) -> LearningCurve | None:
+    """`interval` is that of the metric on the test rows: half of its half width counts as noise."""
     if not points or len(points) < 2:
         return None
     sign = 1.0 if points[-1]["more_is_better"] else -1.0
     gains = [sign * (after["value"] - before["value"]) for before, after in pairwise(points)]
-    chance = (interval["high"] - interval["low"]) / 4 if interval else 0.0
-    return {"points": list(points), "words": _words(gains[-1], chance, points[-1]["rows"])}
+    noise = (interval["high"] - interval["low"]) / 4 if interval else 0.0
+    return {"points": list(points), "words": _describe(gains[-1], noise, points[-1]["rows"])}
 
 
-def _words(gain: float, chance: float, rows: int) -> str:
+def _describe(gain: float, noise: float, rows: int) -> str:
     doubling = f"the last doubling of the rows, to {rows}, brought {gain:+.3f}"
-    if gain > max(chance, 0.005):
+    if gain > max(noise, 0.005):
         return f"More data would help: {doubling}; the next doubling may add about half of that."
     if gain > 0:
         return f"More data would help little: {doubling}, which is within the noise of the metric."

@@ -1,27 +1,118 @@
-"""What a run leaves for its report, and how that travels to the child: as plain JSON. Judges
-nothing.
+"""The evidence that a run leaves for its report, and its form as JSON, for the child. Computes no
+figure of the report.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.head_data import Answer
+from trainer.metrics.metrics import Metrics
+from trainer.report.learning_curve import LearningPoint
 
 #: heads whose logits become probabilities
 _PROBABLE = ("classify", "rerank")
 _MOST_EPOCHS = 60
 
 
+class Epoch(TypedDict):
+    """One epoch of a run."""
+
+    #: from 1
+    number: int
+    #: the mean training loss
+    loss: float
+    #: null for heads without a loss on dev
+    dev_loss: float | None
+    #: the head's main metric on dev
+    value: float | None
+    #: whether its weights were kept
+    best: bool
+
+
+class Run(TypedDict):
+    """The training of one seed."""
+
+    seed: int
+    #: whether it became the version
+    kept: bool
+    epochs: Sequence[Epoch]
+    #: its metrics on the test rows
+    test: Metrics
+
+
+class Parameters(TypedDict):
+    """How many parameters there are: those that were trained, and those of the frozen base."""
+
+    trainable: int
+    base: int
+
+
+class EvidenceRow(TypedDict):
+    """A labelled row, as the child needs it."""
+
+    #: in its file, from 1
+    line: int
+    #: the text, or both texts of a pair with a space between
+    text: str
+    both: tuple[str, str | None]
+    #: of heads that label words
+    words: Sequence[str]
+    label: Any
+    #: the text, or the last message of a conversation
+    prompt: str
+    #: as many as the base reads
+    tokens: int
+    #: whether it was cut at the limit of the base
+    truncated: bool
+    #: whether its label is a name, or a list of names
+    named: bool
+    #: whether its label is a list of spans
+    spans: bool
+
+
+class Evidence(TypedDict):
+    """A `ReportInput` as JSON."""
+
+    #: the head as it is served
+    head: dict[str, Any]
+    #: the metrics that early stopping may follow, the main one first
+    metrics: Sequence[str]
+    more_is_better: bool
+    #: the name of the model that is trained for comparison
+    baseline: str | None
+    train: list[EvidenceRow]
+    dev: list[EvidenceRow]
+    test: list[EvidenceRow]
+    #: the predictions for the test rows, as the head's metrics compare them
+    test_guesses: list[Any]
+    #: empty for heads without probabilities
+    test_logits: list[list[float]]
+    test_losses: list[float | None]
+    #: the indices of the training rows that were predicted too
+    sample: list[int]
+    sample_guesses: list[Any]
+    sample_losses: list[float | None]
+    runs: list[Run]
+    parameters: Parameters
+    warnings: list[str]
+    findings: list[dict[str, Any]]
+    #: {"version", "digest", "guesses" | "skipped", "note"}
+    production: dict[str, Any] | None
+    learning_curve: Sequence[LearningPoint] | None
+    #: {"epochs", "seconds", "guesses"} or {"error"}
+    full_finetuning: dict[str, Any] | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answered:
-    """Rows, what the published run answers to them, and the predictions that follow."""
+class AnsweredRows:
+    """Rows, the answers of the published run, and what these predict."""
 
     rows: Sequence[EncodedRow]
     answers: Sequence[Answer]
@@ -30,27 +121,25 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportInput:
-    """Everything that the report is made of."""
+    """Everything that the report is computed from."""
 
-    #: as it will be served, with its temperature
+    #: as it is served, with its temperature
     head: dict[str, Any]
     train: Sequence[EncodedRow]
     dev: Sequence[EncodedRow]
-    test: Answered
-    #: some training rows, for labels that may be wrong
-    sample: Answered
-    #: of each seed {"seed", "kept", "test": metrics, "epochs"}; of each of these
-    #: {"number", "loss", "dev_loss", "value", "best"}
-    runs: Sequence[dict[str, Any]]
-    #: {"trainable", "base"}
-    parameters: dict[str, int]
+    test: AnsweredRows
+    #: some training rows, to find labels that may be wrong
+    sample: AnsweredRows
+    #: one for each seed
+    runs: Sequence[Run]
+    parameters: Parameters
     warnings: Sequence[str]
     findings: Sequence[dict[str, Any]] = ()
     production: dict[str, Any] | None = None
-    learning_curve: Sequence[dict[str, Any]] | None = None
+    learning_curve: Sequence[LearningPoint] | None = None
     full_finetuning: dict[str, Any] | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Evidence:
         head, data = self.head, HEAD_DATA[self.head["kind"]]
         place = {id(row): index for index, row in enumerate(self.train)}
         return {
@@ -58,16 +147,16 @@ class ReportInput:
             "metrics": data.metrics,
             "more_is_better": data.more_is_better,
             "baseline": data.baseline,
-            "train": [_wire(row, head) for row in self.train],
-            "dev": [_wire(row, head) for row in self.dev],
-            "test": [_wire(row, head) for row in self.test.rows],
+            "train": [_to_json(row, head) for row in self.train],
+            "dev": [_to_json(row, head) for row in self.dev],
+            "test": [_to_json(row, head) for row in self.test.rows],
             "test_guesses": list(self.test.predictions),
             "test_logits": _lists(self.test.answers) if head["kind"] in _PROBABLE else [],
             "test_losses": _losses(self.test, head),
             "sample": [place[id(row)] for row in self.sample.rows],
             "sample_guesses": list(self.sample.predictions),
             "sample_losses": _losses(self.sample, head),
-            "runs": [{**run, "epochs": _thinned(run["epochs"])} for run in self.runs],
+            "runs": [{**run, "epochs": _thin_out(run["epochs"])} for run in self.runs],
             "parameters": self.parameters,
             "warnings": list(self.warnings),
             "findings": list(self.findings),
@@ -77,8 +166,9 @@ class ReportInput:
         }
 
 
-def _wire(row: EncodedRow, head: dict[str, Any]) -> dict[str, Any]:
+def _to_json(row: EncodedRow, head: dict[str, Any]) -> EvidenceRow:
     example = row.example
+    prompt = example.turns[-1].asked.messages[-1]["content"] if example.turns else example.text
     both = (example.text, example.pair)
     return {
         "line": example.line,
@@ -86,7 +176,7 @@ def _wire(row: EncodedRow, head: dict[str, Any]) -> dict[str, Any]:
         "both": both,
         "words": example.words,
         "label": example.label,
-        "asked": example.turns[-1].asked.messages[-1]["content"] if example.turns else example.text,
+        "prompt": prompt,
         "tokens": row.num_tokens,
         "truncated": row.truncated,
         "named": head["kind"] == "classify",
@@ -98,14 +188,14 @@ def _lists(answers: Sequence[Answer]) -> list[list[float]]:
     return [np.asarray(answer, float).tolist() for answer in answers]
 
 
-def _losses(answered: Answered, head: dict[str, Any]) -> list[float | None]:
+def _losses(answered: AnsweredRows, head: dict[str, Any]) -> list[float | None]:
     data = HEAD_DATA[head["kind"]]
     pairs = zip(answered.rows, answered.answers, strict=True)
     return [data.loss(answer, row) for row, answer in pairs]
 
 
-def _thinned(epochs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """At most so many, the first, the last and every best one among them."""
+def _thin_out(epochs: Sequence[Epoch]) -> list[Epoch]:
+    """About `_MOST_EPOCHS` of them, with the first, the last and the best."""
     step = max(1, -(-len(epochs) // _MOST_EPOCHS))
     last = len(epochs) - 1
     return [

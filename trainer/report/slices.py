@@ -1,70 +1,92 @@
-"""Where the version does worst: the test rows cut by length, label, rare words, and each part's
-metric beside the whole.
+"""Where the version does worst: the main metric on parts of the test rows, by length, label and
+rare words, against the metric of all.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.report.resampling import intervals
-from trainer.report.scores import scores_of
+from trainer.report.report_input import EvidenceRow
+from trainer.report.resampling import Interval, compute_intervals
+from trainer.report.scores import build_scores
 
 _WORD = re.compile(r"\w+")
-#: smaller parts move by chance
+#: the metric of fewer rows varies too much by chance
 _LEAST_ROWS = 8
 _MOST = 12
 #: a word is rare if at most so many training rows have it
 _RARE = 1
 
 Mask = NDArray[np.bool_]
-Rows = Sequence[Mapping[str, Any]]
+Rows = Sequence[EvidenceRow]
 
 
-def slices(
+class Slice(TypedDict):
+    """A part of the test rows."""
+
+    #: what it is cut by: "length", "label" or "words"
+    by: str
+    #: the rows that it has, in words
+    slice: str
+    rows: int
+    #: the main metric on these rows, with its bootstrap interval
+    value: float
+    low: float
+    high: float
+    #: the difference from the metric of all rows, above zero where the slice is worse
+    gap: float
+
+
+def score_slices(
     head: str, train: Rows, test: Rows, guesses: Sequence[Any], metric: str
-) -> list[dict[str, Any]]:
-    """Worst first: {"by", "slice", "rows", "value", "low", "high", "gap"}; the gap to the whole is
-    above zero where the slice is worse.
-    """
+) -> list[Slice]:
+    """The largest gap first."""
     truth = [row["label"] for row in test]
-    whole = _valued(head, truth, guesses, metric)
+    whole = _measure(head, truth, guesses, metric)
     if whole is None:
         return []
-    found = []
-    for by, name, mask in _cuts(train, test):
+    slices: list[Slice] = []
+    for by, name, mask in _cut(train, test):
         chosen = np.flatnonzero(mask).tolist()
         if not _LEAST_ROWS <= len(chosen) < len(test):
             continue
-        value = _valued(head, [truth[i] for i in chosen], [guesses[i] for i in chosen], metric)
-        if value is None:
+        part = _measure(head, [truth[i] for i in chosen], [guesses[i] for i in chosen], metric)
+        if part is None:
             continue
-        sign = 1 if value.pop("more_is_better") else -1
-        gap = sign * (whole["value"] - value["value"])
-        found.append({"by": by, "slice": name, "rows": len(chosen), **value, "gap": gap})
-    return sorted(found, key=lambda each: -each["gap"])[:_MOST]
+        sign = 1 if part.more_is_better else -1
+        gap = sign * (whole.interval["value"] - part.interval["value"])
+        slices.append({"by": by, "slice": name, "rows": len(chosen), **part.interval, "gap": gap})
+    return sorted(slices, key=lambda part: -part["gap"])[:_MOST]
 
 
-def _valued(
+class _Measured(NamedTuple):
+    interval: Interval
+    more_is_better: bool
+
+
+def _measure(
     head: str, truth: Sequence[Any], guesses: Sequence[Any], metric: str
-) -> dict[str, Any] | None:
-    for score in scores_of(head, truth, guesses):
-        if score.name == metric and (value := intervals([score], len(truth)).get(metric)):
-            return {**value, "more_is_better": score.more_is_better}
+) -> _Measured | None:
+    """None where the metric has no value on these rows."""
+    for score in build_scores(head, truth, guesses):
+        if score.name == metric:
+            interval = compute_intervals([score], len(truth)).get(metric)
+            return interval and _Measured(interval, score.more_is_better)
     return None
 
 
-def _cuts(train: Rows, test: Rows) -> Iterator[tuple[str, str, Mask]]:
+def _cut(train: Rows, test: Rows) -> Iterator[tuple[str, str, Mask]]:
     yield from _by_length(test)
     yield from _by_label(test)
     yield from _by_rare_words(train, test)
-    cut = np.array([row["truncated"] for row in test])
-    yield "length", "cut at the limit", cut
+    is_cut = np.array([row["truncated"] for row in test])
+    yield "length", "cut at the limit", is_cut
 
 
 def _by_length(test: Rows) -> Iterator[tuple[str, str, Mask]]:
@@ -77,7 +99,7 @@ def _by_length(test: Rows) -> Iterator[tuple[str, str, Mask]]:
 
 
 def _by_label(test: Rows) -> Iterator[tuple[str, str, Mask]]:
-    """Numbers by thirds, tags by the types a row has, answers by whether there is one."""
+    """Numbers by thirds, tags by the types of a row, spans by whether there is an answer."""
     labels = [row["label"] for row in test]
     if all(isinstance(label, float | int) for label in labels):
         values = np.asarray(labels, float)
@@ -87,12 +109,12 @@ def _by_label(test: Rows) -> Iterator[tuple[str, str, Mask]]:
             yield "label", f"{low:.3g} to {high:.3g}", (values > low) & (values <= high)
             yield "label", f"over {high:.3g}", values > high
         return
-    sets = [_kinds(row) for row in test]
-    for name, _ in Counter(each for row in sets for each in row).most_common(_MOST):
+    sets = [_label_names(row) for row in test]
+    for name, _ in Counter(name for row in sets for name in row).most_common(_MOST):
         yield "label", name, np.array([name in row for row in sets])
 
 
-def _kinds(row: Mapping[str, Any]) -> set[str]:
+def _label_names(row: EvidenceRow) -> set[str]:
     label = row["label"]
     if row["words"]:
         return {tag[2:] for tag in label if tag != "O"} or {"no entity"}
@@ -109,12 +131,12 @@ def _by_rare_words(train: Rows, test: Rows) -> Iterator[tuple[str, str, Mask]]:
     for row in test:
         words = _words(row)
         shares.append(sum(seen[word] <= _RARE for word in words) / max(1, len(words)))
-    found = np.array(shares)
-    limit = float(np.quantile(found, 0.75))
-    yield "words", f"over {limit:.0%} of the words rare in training", found > limit
-    yield "words", "no rare word", found == 0
+    rare_share = np.array(shares)
+    limit = float(np.quantile(rare_share, 0.75))
+    yield "words", f"over {limit:.0%} of the words rare in training", rare_share > limit
+    yield "words", "no rare word", rare_share == 0
 
 
-def _words(row: Mapping[str, Any]) -> list[str]:
+def _words(row: EvidenceRow) -> list[str]:
     words: list[str] = _WORD.findall(row["text"].casefold())
     return words

@@ -21,7 +21,7 @@ def evidence(label: str = "glad", text: str = "some text") -> dict[str, Any]:
         {
             "line": i + 1, "text": f"{text} {i % 7} {'yay' if i % 2 else 'boo'}", "words": [],
             "both": [text, None], "label": label if i % 2 else "sad", "tokens": 3 + i % 9,
-            "asked": text, "truncated": False, "named": True, "spans": False,
+            "prompt": text, "truncated": False, "named": True, "spans": False,
         }
         for i in range(40)
     ]  # fmt: skip

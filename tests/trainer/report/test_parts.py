@@ -12,13 +12,12 @@ from tests.trainer.build import examples
 from trainer.evaluation.temperature import fit_temperature
 from trainer.heads.encoded import EncodedRow, Piece
 from trainer.report.advice import advise
-from trainer.report.calibration import calibration
-from trainer.report.classes import class_scores
-from trainer.report.confusion import MAX_LABELS, confusion
+from trainer.report.calibration import measure_calibration
+from trainer.report.classes import MAX_LABELS, count_confusions, score_classes
 from trainer.report.label_issues import MAX_CHARS, find_label_issues
-from trainer.report.learning_curve import learning_curve
-from trainer.report.reporter import MAX_BYTES, bounded, rounded
-from trainer.report.slices import slices
+from trainer.report.learning_curve import judge_learning_curve
+from trainer.report.reporter import MAX_BYTES, limit_size, round_figures
+from trainer.report.slices import score_slices
 
 HEAD = HEADS["classify"].check({"kind": "classify", "labels": ["no", "yes"]})
 
@@ -57,7 +56,9 @@ def test_a_temperature_is_found_again(temperature: float) -> None:
 def test_a_temperature_lowers_the_calibration_error_and_moves_no_answer() -> None:
     rows, logits = drawn(2.5)
     truth = [str(each.example.label) for each in rows]
-    found = calibration({**HEAD, "temperature": 2.5}, [each.tolist() for each in logits], truth)
+    found = measure_calibration(
+        {**HEAD, "temperature": 2.5}, [each.tolist() for each in logits], truth
+    )
     assert found is not None
     assert found["before"]["ece"] > 0.08
     assert found["after"]["ece"] < 0.03
@@ -76,11 +77,11 @@ def test_too_few_dev_rows_fit_no_temperature() -> None:
 
 
 def test_a_head_without_probabilities_has_no_calibration() -> None:
-    assert calibration({"kind": "regress"}, [[0.1]], [0.1]) is None
+    assert measure_calibration({"kind": "regress"}, [[0.1]], [0.1]) is None
 
 
 def test_the_confusion_has_the_truth_down_and_the_commonest_mistake_first() -> None:
-    found = confusion(["a", "a", "b", "b"], ["a", "b", "b", "b"])
+    found = count_confusions(["a", "a", "b", "b"], ["a", "b", "b", "b"])
     assert found is not None
     assert (found["labels"], found["counts"]) == (["a", "b"], [[1, 1], [0, 2]])
     assert found["mistakes"] == [{"label": "a", "answer": "b", "rows": 1}]
@@ -88,28 +89,28 @@ def test_the_confusion_has_the_truth_down_and_the_commonest_mistake_first() -> N
 
 def test_very_many_labels_have_a_bounded_confusion() -> None:
     names = [f"l{i}" for i in range(100)]
-    found = confusion(names, names)
+    found = count_confusions(names, names)
     assert found is not None
     assert (len(found["counts"]), found["left_out"]) == (MAX_LABELS, 100 - MAX_LABELS)
 
 
 def test_labels_are_listed_worst_first_of_one_or_of_several() -> None:
-    assert [each["label"] for each in class_scores("classify", ["a", "b"], ["a", "a"])] == [
+    assert [each["label"] for each in score_classes("classify", ["a", "b"], ["a", "a"])] == [
         "b",
         "a",
     ]
-    several = class_scores("classify", [["a"], ["a", "b"], []], [["a"], ["a"], []])
+    several = score_classes("classify", [["a"], ["a", "b"], []], [["a"], ["a"], []])
     assert [(each["label"], each["f1"], each["rows"]) for each in several] == [
         ("b", 0.0, 1), ("a", 1.0, 2),
     ]  # fmt: skip
-    entities = class_scores("tag", [["B-x", "O"]], [["B-x", "O"]])
+    entities = score_classes("tag", [["B-x", "O"]], [["B-x", "O"]])
     assert entities == [{"label": "x", "rows": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0}]
 
 
 def test_the_worst_slice_comes_first() -> None:
     test = [row("yes", tokens=3) for _ in range(30)] + [row("no", tokens=40) for _ in range(10)]
     guesses = ["yes"] * 40
-    found = slices("classify", [row("yes")], test, guesses, "accuracy")
+    found = score_slices("classify", [row("yes")], test, guesses, "accuracy")
     assert (found[0]["value"], found[0]["gap"]) == (0.0, pytest.approx(0.75))
     assert {each["slice"] for each in found if each["value"] == 0.0} >= {"no", "over 3 tokens"}
 
@@ -117,7 +118,7 @@ def test_the_worst_slice_comes_first() -> None:
 def test_words_that_training_lacks_make_a_slice_of_their_own() -> None:
     train = [row("yes", "common words here") for _ in range(5)]
     test = [row("yes", "common words here")] * 30 + [row("no", "zyx wvu tsr")] * 10
-    found = slices("classify", train, test, ["yes"] * 40, "accuracy")
+    found = score_slices("classify", train, test, ["yes"] * 40, "accuracy")
     rare = next(each for each in found if each["by"] == "words" and each["gap"] > 0)
     assert (rare["rows"], rare["value"]) == (10, 0.0)
 
@@ -144,7 +145,7 @@ def test_a_learning_curve_says_whether_more_data_would_help(
         {"share": share, "rows": round(400 * share), "value": value, "more_is_better": True}
         for share, value in zip((0.25, 0.5, 1.0), values, strict=True)
     ]
-    found = learning_curve(points, {"low": 0.76, "high": 0.84})
+    found = judge_learning_curve(points, {"low": 0.76, "high": 0.84})
     assert found is not None
     assert words in found["words"]
 
@@ -186,8 +187,8 @@ def test_rare_labels_are_named() -> None:
 
 
 def test_figures_are_rounded_and_a_report_is_bounded() -> None:
-    assert rounded({"a": [0.123456789, 1e-12, 0.0, 3]}) == {"a": [0.123457, 1e-12, 0.0, 3]}
+    assert round_figures({"a": [0.123456789, 1e-12, 0.0, 3]}) == {"a": [0.123457, 1e-12, 0.0, 3]}
     large = {"confusion": {"x": "y" * MAX_BYTES}, "suspects": [{"text": "z"}], "headline": 1}
-    found = bounded(large)
+    found = limit_size(large)
     assert found["left_out"] == ["confusion"]
     assert (found["confusion"], found["suspects"]) == ({}, [{"text": "z"}])

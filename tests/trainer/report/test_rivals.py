@@ -49,7 +49,7 @@ def wired(rows: list[Any]) -> list[dict[str, Any]]:
 
 
 def written(texts: list[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"text": text, "asked": text, "label": label} for text, label in texts]
+    return [{"text": text, "prompt": text, "label": label} for text, label in texts]
 
 
 def test_texts_are_written_as_that_of_the_training_row_most_alike() -> None:

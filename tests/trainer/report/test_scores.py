@@ -11,8 +11,8 @@ from seqeval.metrics import classification_report
 
 from trainer.heads import HEAD_DATA
 from trainer.metrics.rouge import rouge
-from trainer.report.classes import class_scores
-from trainer.report.scores import scores_of
+from trainer.report.classes import score_classes
+from trainer.report.scores import build_scores
 from trainer.report.test_metrics import compute_metrics
 
 RANDOM = np.random.default_rng(7)
@@ -63,7 +63,7 @@ CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_libraries_and_the_front_door_agree(case: str) -> None:
+def test_metrics_of_test_rows_agree_with_those_of_dev_rows(case: str) -> None:
     head, truth, guesses = CASES[case]
     ours, theirs = HEAD_DATA[head].measure(truth, guesses), compute_metrics(head, truth, guesses)
     assert set(ours) <= set(theirs)
@@ -75,11 +75,11 @@ def test_the_libraries_and_the_front_door_agree(case: str) -> None:
 def test_every_score_of_all_rows_once_is_the_metric(case: str) -> None:
     head, truth, guesses = CASES[case]
     measured, once = compute_metrics(head, truth, guesses), np.ones((1, len(truth)))
-    scores = scores_of(head, truth, guesses)
+    scores = build_scores(head, truth, guesses)
     first = next(name for name in HEAD_DATA[head].metrics if name in measured)
     assert scores[0].name == first
     for score in scores:
-        assert score.resampled(once)[0] == pytest.approx(measured[score.name]), score.name
+        assert score.resample(once)[0] == pytest.approx(measured[score.name]), score.name
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -88,8 +88,8 @@ def test_a_resampled_score_is_the_metric_of_the_rows_drawn(case: str) -> None:
     drawn = np.random.default_rng(1).integers(0, len(truth), len(truth))
     counts = np.bincount(drawn, minlength=len(truth)).astype(float)[None]
     again = compute_metrics(head, [truth[i] for i in drawn], [guesses[i] for i in drawn])
-    for score in scores_of(head, truth, guesses):
-        assert score.resampled(counts)[0] == pytest.approx(again[score.name]), score.name
+    for score in build_scores(head, truth, guesses):
+        assert score.resample(counts)[0] == pytest.approx(again[score.name]), score.name
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -99,10 +99,15 @@ def test_exchanged_answers_score_as_the_mixture_does(case: str) -> None:
     given = np.random.default_rng(2).random((1, len(truth))) < 0.5
     mixed = [b if g else a for a, b, g in zip(guesses, other, given[0], strict=True)]
     # of labels the columns are those that both sides know
-    pairs = zip(scores_of(head, truth, guesses), scores_of(head, truth, other), strict=True)
+    pairs = zip(build_scores(head, truth, guesses), build_scores(head, truth, other), strict=True)
     expected = compute_metrics(head, truth, mixed)
     for ours, theirs in pairs:
-        assert ours.swapped(theirs, given)[0] == pytest.approx(expected[ours.name]), ours.name
+        assert ours.swap(theirs, given)[0] == pytest.approx(expected[ours.name]), ours.name
+
+
+def test_a_task_of_lists_with_a_single_label_has_metrics() -> None:
+    measured = compute_metrics("classify", [["ant"], []], [["ant"], ["ant"]])
+    assert (measured["f1_per_label"], measured["exact"]) == ({"ant": pytest.approx(2 / 3)}, 0.5)
 
 
 def test_rouge_equals_the_usual_library_on_any_texts() -> None:
@@ -122,7 +127,7 @@ def test_rouge_is_the_mean_of_the_rows() -> None:
 def test_the_entities_of_each_type_equal_seqeval_s() -> None:
     truth, guesses = _tags(60), [*_tags(59), ["B-c", "I-c", "O", "O", "O", "O"]]
     right = classification_report(truth, guesses, output_dict=True, zero_division=0)
-    rows = {row.pop("label"): row for row in class_scores("tag", truth, guesses)}
+    rows = {row.pop("label"): row for row in score_classes("tag", truth, guesses)}
     assert set(rows) == {"a", "b", "c"}
     for name, row in rows.items():
         assert row["rows"] == right[name]["support"]

@@ -1,0 +1,108 @@
+"""The report as it is stored: its sections, each typed and explained where it is computed, and the
+part of it that everybody sees first. Computes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from trainer.metrics.metrics import Metrics
+from trainer.report.calibration import Calibration
+from trainer.report.classes import ClassScores, Confusion
+from trainer.report.comparison import Comparison
+from trainer.report.label_issues import Suspect
+from trainer.report.learning_curve import LearningCurve
+from trainer.report.report_input import Parameters, Run
+from trainer.report.resampling import Interval
+from trainer.report.slices import Slice
+
+_SUMMARY = ("headline", "intervals", "comparisons", "production", "seeds", "parameters", "advice")
+
+
+class Headline(Interval):
+    """The head's main metric on the test rows, with its bootstrap interval."""
+
+    metric: str
+    more_is_better: bool
+    #: whether it lies between -1 and 1, so that the width of its interval can be judged
+    relative: bool
+
+
+class Seeds(TypedDict):
+    """The main metric on the test rows, of every seed that was trained."""
+
+    metric: str | None
+    values: list[float]
+    mean: float
+    #: the sample standard deviation
+    std: float
+
+
+class Report(TypedDict):
+    """Stored as JSON beside the version. Figures have six digits; a figure that is not finite is
+    null.
+    """
+
+    #: null where no metric of the head has a value on these rows
+    headline: Headline | None
+    #: the numbers of rows by split: train, dev, test
+    rows: dict[str, int]
+    #: all metrics of the test rows (`test_metrics.py`)
+    metrics: Metrics
+    #: by metric, for the metrics that can be resampled (`scores.py`)
+    intervals: dict[str, Interval]
+    #: the share of resamples that lie within an interval
+    confidence: float
+    #: {"name": the name of the model of the head, and by rival ("test" is that model) its metrics}
+    baseline: dict[str, Any]
+    #: with the strongest baseline, then with production
+    comparisons: list[Comparison]
+    #: {"version", "digest"} of what is production, and {"skipped" | "note": a sentence} where it
+    #: could not be compared, or may have been trained on test rows
+    production: dict[str, Any] | None
+    #: null unless several seeds were trained
+    seeds: Seeds | None
+    #: null for heads that answer no probabilities
+    calibration: Calibration | None
+    #: lowest F1 first
+    classes: list[ClassScores]
+    #: null where an answer is not a single label
+    confusion: Confusion | None
+    #: largest gap first
+    slices: list[Slice]
+    #: test rows, then training rows, highest loss first
+    suspects: list[Suspect]
+    #: the run of each seed, epoch by epoch
+    curves: Sequence[Run]
+    parameters: Parameters
+    #: how many training rows have each label, rarest first
+    labels: dict[str, int]
+    #: null unless the setting `learning_curve` asks for it
+    learning_curve: LearningCurve | None
+    #: {"epochs", "seconds", "metrics"} and the keys of a comparison, or {"error"}; null unless the
+    #: setting `full_finetuning` asks for it
+    full_finetuning: dict[str, Any] | None
+    #: sentences of the training
+    warnings: Sequence[str]
+    #: findings of the data checks, as JSON
+    findings: Sequence[Mapping[str, Any]]
+    #: sentences, the most important first
+    advice: list[str]
+
+
+def summarize_report(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A few kilobytes of it for the job's result, the lineage in a list and the terminal. A report
+    that failed has its error alone.
+    """
+    if "error" in report:
+        return {"error": report["error"]}
+    summary = {name: report[name] for name in _SUMMARY}
+    if calibration := report["calibration"]:
+        ece = {when: calibration[when]["ece"] for when in ("before", "after")}
+        summary["calibration"] = {"temperature": calibration["temperature"], "ece": ece}
+    if reference := report["full_finetuning"]:
+        summary["full_finetuning"] = {
+            name: value for name, value in reference.items() if name != "metrics"
+        }
+    return summary
