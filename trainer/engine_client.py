@@ -132,7 +132,7 @@ class EngineSession:
                 self.call(step, Done)
 
     @contextmanager
-    def loaded(
+    def load_adapter(
         self, name: str, semantics: Mapping[str, Any], files: Sequence[File]
     ) -> Iterator[None]:
         """Hold an adapter in host memory under `name`, which must not be the bare digest: the same

@@ -1,5 +1,5 @@
-"""The trainer's error tree: what can be wrong with a file, a setting or a job, each with a stable
-code.
+"""The trainer's error tree: faults of a file, a setting or a job, each with a stable code. Knows no
+transport.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 
 class TrainerError(Exception):
-    """The job could not be done."""
+    """The job failed."""
 
     code: ClassVar[str] = "trainer_error"
 
@@ -17,7 +17,7 @@ class TrainerError(Exception):
 
 
 class BadSetting(TrainerError):
-    """A training setting is unknown or out of its range."""
+    """A training setting is unknown, or its value is out of range."""
 
     code = "bad_setting"
 
@@ -28,19 +28,19 @@ class BadSetting(TrainerError):
 
 
 class BadDataset(TrainerError):
-    """The file cannot be read as labelled rows."""
+    """The file does not hold labelled rows that can be read."""
 
     code = "bad_dataset"
 
 
 class BadEncoding(BadDataset):
-    """The file is not UTF-8 text."""
+    """The file is not UTF-8 text; save it as UTF-8."""
 
     code = "bad_encoding"
 
 
 class BadLine(BadDataset):
-    """A line of the file cannot be used."""
+    """A line of the file is not a usable row; correct or delete it."""
 
     code = "bad_line"
 
@@ -50,43 +50,43 @@ class BadLine(BadDataset):
 
 
 class MissingColumn(BadDataset):
-    """The file has no such column."""
+    """The file lacks a column that the job names."""
 
     code = "missing_column"
 
     def __init__(self, column: str, present: list[str], *, line: int = 0) -> None:
         where = f"Line {line}" if line else "The file"
-        # where a text stands in place of the header, its cells are long, or many
-        shown = [name if len(name) <= 64 else f"{name[:63]}…" for name in present[:50]]
-        shown += ["…"] if len(present) > 50 else []
+        # a file without a header has a row in its place, with long or many cells
+        names = [name if len(name) <= 64 else f"{name[:63]}…" for name in present[:50]]
+        names += ["…"] if len(present) > 50 else []
         super().__init__(
-            f"{where} has no column {column!r}; it has: {', '.join(shown) or 'none'}. Name the "
-            "columns by text_column, text_pair_column and label_column, and in the first line of a "
-            "table."
+            f"{where} has no column {column!r}; it has: {', '.join(names) or 'no columns'}. Set "
+            "text_column, text_pair_column and label_column to the names of the file's columns; "
+            "the first line of a table must be its header."
         )
         self.column, self.present, self.line = column, present, line
 
 
 class OneClass(BadDataset):
-    """All rows carry the same label; there is nothing to learn."""
+    """All rows have the same label, so there is nothing to learn; at least two are needed."""
 
     code = "one_class"
 
 
 class AllDuplicates(BadDataset):
-    """The rows repeat a few texts; there is nothing to hold out and nothing to learn."""
+    """The rows repeat too few different texts to train on and to hold out."""
 
     code = "all_duplicates"
 
 
 class TooManyClasses(BadDataset):
-    """There are too many distinct labels for the number of rows."""
+    """The file has too many distinct labels for its number of rows."""
 
     code = "too_many_classes"
 
 
 class TooFewRows(BadDataset):
-    """There are too few rows to train on."""
+    """The file has too few rows to train on."""
 
     code = "too_few_rows"
 
@@ -96,13 +96,13 @@ class TooFewRows(BadDataset):
 
 
 class TooManyRows(BadDataset):
-    """There are more rows than one job may train on."""
+    """The file has more rows than one job may train on; train on a sample of them."""
 
     code = "too_many_rows"
 
 
 class UnlearnedLabels(BadDataset):
-    """The dev or test file holds labels that the training rows do not."""
+    """The dev or test file has labels that the training file lacks."""
 
     code = "unlearned_labels"
 
@@ -114,7 +114,7 @@ class UnknownFile(TrainerError):
 
 
 class FileTooLarge(TrainerError):
-    """The upload is larger than allowed."""
+    """The upload is larger than this server allows."""
 
     code = "file_too_large"
 
@@ -124,31 +124,31 @@ class FileTooLarge(TrainerError):
 
 
 class FileInUse(TrainerError):
-    """A queued or running job still needs the file."""
+    """A queued or running job needs the file; delete it when the job has ended."""
 
     code = "file_in_use"
 
 
 class StorageFailed(TrainerError):
-    """The storage of files and jobs failed; nothing of this was kept."""
+    """The storage of files and jobs failed; nothing was stored."""
 
     code = "storage_failed"
 
 
 class StorageFull(StorageFailed):
-    """The server's disk is full; nothing of this was kept."""
+    """The server's disk is full; nothing was stored."""
 
     code = "storage_full"
 
 
 class StorageBusy(StorageFailed):
-    """Another writer held the job database for too long; try again."""
+    """The job database was locked by another writer for too long; try again."""
 
     code = "storage_busy"
 
 
 class OutOfFiles(StorageFailed):
-    """The server has as many files and connections open as it may; try again later."""
+    """The server has reached its limit of open files and connections; try again later."""
 
     code = "out_of_files"
 
@@ -160,7 +160,7 @@ class UnknownJob(TrainerError):
 
 
 class UnreadableJob(TrainerError):
-    """The record of the job cannot be read."""
+    """The stored record of the job cannot be read."""
 
     code = "unreadable_job"
 
@@ -177,26 +177,26 @@ class JobEnded(TrainerError):
 
 
 class Busy(TrainerError):
-    """Another job is being measured; try again when it is done."""
+    """Another dry run is being measured; try again when it is done."""
 
     code = "busy"
     retry_after_s = 5.0
 
 
 class JobLost(TrainerError):
-    """The job was lost with its worker twice without a new checkpoint and is not tried again."""
+    """The job lost its worker twice without saving a new checkpoint, and is not tried again."""
 
     code = "job_lost"
 
 
 class LeaseLost(TrainerError):
-    """Another worker holds the job now."""
+    """Another worker has taken over the job."""
 
     code = "lease_lost"
 
 
 class BaseChanged(TrainerError):
-    """The job began on another base."""
+    """The job was submitted for another base than this worker runs."""
 
     code = "base_changed"
 
@@ -214,13 +214,13 @@ class Paused(TrainerError):
 
 
 class Stopping(TrainerError):
-    """The worker is stopping; the job goes back to the queue."""
+    """The worker is shutting down; the job returns to the queue."""
 
     code = "stopping"
 
 
 class TrainingDiverged(TrainerError):
-    """Training diverged; a smaller learning rate may help."""
+    """Training diverged; try a smaller learning rate."""
 
     code = "diverged"
 
@@ -230,16 +230,20 @@ class TrainingDiverged(TrainerError):
 
 
 class TensorsUnmoved(TrainerError):
-    """Trained tensors never moved, so nothing was learned in them."""
+    """Some trained tensors still have their initial values; nothing was published."""
 
     code = "tensors_unmoved"
 
     def __init__(self, names: list[str]) -> None:
-        super().__init__(f"{len(names)} trained tensors never moved: {', '.join(names[:5])}.")
+        super().__init__(
+            f"{len(names)} trained tensors still have their initial values, such as "
+            f"{', '.join(names[:5])}; nothing was published. More epochs or a larger learning rate "
+            "may help."
+        )
         self.names = names
 
 
 class ReloadMismatch(TrainerError):
-    """The saved files do not answer as the trained adapter did; nothing was published."""
+    """The saved adapter gives other answers than the trained one; nothing was published."""
 
     code = "reload_mismatch"

@@ -1,4 +1,4 @@
-"""What an error of the file system means to the trainer's caller. Knows no file."""
+"""Translates errors of the file system into the trainer's. Knows no file."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _KINDS: dict[int, type[StorageFailed]] = {
 }
 
 
-def storage_error(what: str, error: OSError) -> StorageFailed:
-    """`what` could not be done."""
+def storage_error(problem: str, error: OSError) -> StorageFailed:
+    """`problem` begins its message, such as "The upload could not be stored"."""
     kind = _KINDS.get(error.errno or 0, StorageFailed)
-    return kind(f"{what}: {error.strerror or error}.")
+    return kind(f"{problem}: {error.strerror or error}.")
 
 
 def has_run_out(error: BaseException) -> bool:
-    """Whether it says that the machine has no more room, or no more file handles."""
+    """Whether the disk is full, or the limit of open files is reached."""
     return isinstance(error, OSError) and error.errno in _KINDS
 
 
 @contextmanager
-def storing(what: str) -> Iterator[None]:
+def storing(problem: str) -> Iterator[None]:
     """Raises StorageFailed instead of OSError."""
     try:
         yield
     except OSError as error:
-        raise storage_error(what, error) from error
+        raise storage_error(problem, error) from error

@@ -72,11 +72,17 @@ class Trainer:
         self._lease_s, self._poll_s = lease_s, poll_s
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._tools = Tools(
-            port=port, registry=registry, files=files, tokenizer=tokenizer, clock=clock,
+            port=port,
+            registry=registry,
+            files=files,
+            tokenizer=tokenizer,
+            clock=clock,
             proof_slot=port.info.num_slots if proof_slot is None else proof_slot,
-            report_timeout_s=report_timeout_s, embedder=Embedder(port, tokenizer),
-            checkpoints=checkpoints, checkpoint_s=checkpoint_s,
-        )  # fmt: skip
+            report_timeout_s=report_timeout_s,
+            embedder=Embedder(port, tokenizer),
+            checkpoints=checkpoints,
+            checkpoint_s=checkpoint_s,
+        )
         self._checks = checks or in_process_job_checks(files, port.info, tokenizer, max_rows, clock)
 
     def submit(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Job:
@@ -87,7 +93,7 @@ class Trainer:
         info = self._tools.port.info
         spec = replace(spec, base={"fingerprint": info.fingerprint, "name": info.base})
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
-        _note("job.submitted", job)
+        _log_event("job.submitted", job)
         self.submitted.set()
         return job
 
@@ -157,11 +163,11 @@ class Trainer:
         if claim is None:
             self._sweep()
             return False
-        _note("job.claimed", claim.job)
+        _log_event("job.claimed", claim.job)
         try:
             self._run(claim, stop or threading.Event())
         except LeaseLost as error:
-            _note("job.lost", claim.job, error)  # whoever holds the job now ends it
+            _log_event("job.lost", claim.job, error)  # whoever holds the job now ends it
         return True
 
     def _run(self, claim: Claim, stop: threading.Event) -> None:
@@ -169,7 +175,7 @@ class Trainer:
         try:
             with lease:
                 version, result = JobRun(self._tools, claim.job, lease).run()
-                _tell_of(version, result, lease)
+                _emit_published(version, result, lease)
                 files = put_result_file(self._tools.files, claim.job, result, lease.emit)
         except LeaseLost:
             raise
@@ -183,7 +189,7 @@ class Trainer:
             }
             self._store.finish(claim, Status.SUCCEEDED, progress=1.0, **named)
             self._tools.checkpoints.drop(claim.job.id)
-            _note("job.succeeded", claim.job)
+            _log_event("job.succeeded", claim.job)
 
     def _give_up(self, claim: Claim, error: Exception) -> None:
         match error:
@@ -207,7 +213,7 @@ class Trainer:
                 self._fail(
                     claim, "internal", "The job failed for a reason of ours; the log has it."
                 )
-        _note("job.given_up", claim.job, error)
+        _log_event("job.given_up", claim.job, error)
 
     def _fail(self, claim: Claim, code: str, message: str) -> None:
         self._store.finish(claim, Status.FAILED, error_code=code, error_message=message)
@@ -218,21 +224,21 @@ class Trainer:
         now = self._tools.clock()
         if self._swept_at is None or now - self._swept_at > _SWEEP_EVERY_S:
             self._swept_at = now
-            self._tools.checkpoints.sweep(self._store.ids_going_on(), _KEEP_FAILED_S)
+            self._tools.checkpoints.sweep(self._store.unfinished_ids(), _KEEP_FAILED_S)
 
 
-def _tell_of(version: Version, result: dict[str, Any], lease: Lease) -> None:
+def _emit_published(version: Version, result: dict[str, Any], lease: Lease) -> None:
     ref = f"{version.task}@{version.number}"
     best = next((e for e in result.get("epochs", ()) if e["best"]), {"step": 0})
-    told: dict[str, Any] = {n: best[n] for n in best.keys() & {"step", "loss", "dev_loss"}}
+    losses: dict[str, Any] = {n: best[n] for n in best.keys() & {"step", "loss", "dev_loss"}}
     facts = {"ref": ref, "digest": version.digest, "metrics": result["metrics"]["test"]}
-    lease.emit(PUBLISHED, f"{ref} was published.", **facts, **told)
+    lease.emit(PUBLISHED, f"{ref} was published.", **facts, **losses)
 
 
 def _facts(action: str, job: Job) -> dict[str, str]:
     return {"action": action, "tenant": job.tenant, "ref": job.spec.task, "job": job.id}
 
 
-def _note(action: str, job: Job, error: Exception | None = None) -> None:
+def _log_event(action: str, job: Job, error: Exception | None = None) -> None:
     reason = f": {type(error).__name__}" if error else ""
     _log.info("%s%s", action, reason, extra=_facts(action, job))

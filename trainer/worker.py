@@ -68,7 +68,7 @@ class Worker:
             try:
                 found_one = self._trainer.run_once(self._stop)
             except BaseException as error:  # noqa: BLE001 every tenant's jobs wait for this thread
-                self._failed(error)
+                self._record_failure(error)
                 self._stop.wait(pause_s)
                 pause_s = min(2 * pause_s, self._longest_pause_s)
                 continue
@@ -76,7 +76,7 @@ class Worker:
             if not found_one:
                 self._trainer.submitted.wait(self._idle_s)
 
-    def _failed(self, error: BaseException) -> None:
+    def _record_failure(self, error: BaseException) -> None:
         self.num_failures += 1
         extra = {"action": "worker.failed"}
         if isinstance(error, TrainerError | RegistryError | EngineError):

@@ -25,8 +25,7 @@ NAMED_FOLDERS = (
     "protos",
     "benchmarks",
     "examples",
-    "trainer/metrics",
-    "trainer/report",
+    "trainer",
 )
 
 

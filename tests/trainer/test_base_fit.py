@@ -61,7 +61,7 @@ def test_a_token_without_an_embedding_is_said_with_its_line() -> None:
     found = look(rows, "classify", short)
     assert isinstance(found.error, BadLine)
     assert found.error.line == 7
-    assert "Line 7: the base has 257 embeddings, and none for the token 'Ń'" in str(found.error)
+    assert "Line 7: its tokenizer makes the token 'Ń' of this row" in str(found.error)
     (said,) = [each for each in found.findings if each.code == "bad_line"]
     assert (said.count, [each.line for each in said.samples]) == (2, [7, 10])
     assert look(rows, "classify", info).error is None
@@ -87,7 +87,7 @@ def test_an_answer_that_is_only_the_end_token_cannot_be_written() -> None:
     rows = [{"text": f"cart {i}", "label": f"blue {i % 3}"} for i in range(60)]
     rows[2]["label"] = "[SEP]"
     found = look(rows, "generate", fake_info())
-    assert "Line 3: the base's tokenizer has no tokens for what is to be" in str(found.error)
+    assert "Line 3: the tokenizer of the base makes no token of the answer" in str(found.error)
 
 
 def test_an_answer_that_the_end_token_cuts_is_a_finding() -> None:
@@ -112,7 +112,10 @@ def test_what_a_prompt_and_an_end_add_counts_among_a_rows_tokens() -> None:
 
 WEIGHTS: dict[str, tuple[list[int | float | str | None], str]] = {
     "nothing is learned": ([None, 0, None, 0], "no message has a weight of 1"),
-    "of a user": ([1, None, None, None], r"messages\[0\].weight is for messages of the assistant"),
+    "of a user": (
+        [1, None, None, None],
+        r"messages\[0\].weight is only allowed for messages of the assistant",
+    ),
     "a half": ([None, 0.5, None, None], r"messages\[1\].weight is 0.5; it must be 0 or 1"),
 }
 
@@ -139,7 +142,7 @@ def test_messages_of_weight_one_are_learned_and_those_of_weight_zero_are_not(
     row = weighted([*weights])
     assert [turn.answer["content"] for turn in row.turns] == learned
     assert row.label == learned[-1]
-    assert all("weight" not in m for turn in row.turns for m in turn.asked.messages)
+    assert all("weight" not in m for turn in row.turns for m in turn.prompt.messages)
 
 
 def weighted(weights: list[Any]) -> Example:
@@ -180,11 +183,10 @@ CUT: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", sorted(CUT))
 def test_an_answer_that_no_window_holds_is_said_with_its_line(name: str) -> None:
-    """It would be learned as a row without an answer."""
+    """It would be trained as a row without an answer."""
     rows = [*questions(), CUT[name]]
     found = look(rows, "span", fake_info())
-    assert "Line 41: the answer " in str(found.error)
-    assert "is whole in no stretch of tokens" in str(found.error)
+    assert "Line 41: no window of tokens contains the whole answer" in str(found.error)
     assert look(questions(), "span", fake_info()).error is None
 
 

@@ -44,7 +44,7 @@ def test_ranges_and_unsaid_words_are_left_to_their_words() -> None:
 
 
 def test_a_range_that_is_tagged_is_refused() -> None:
-    with pytest.raises(BadLine, match="Line 1 tags 1-2 'du'"):
+    with pytest.raises(BadLine, match="Line 1 tags the multiword token 1-2 'du'"):
         tagged("1-2\tdu\tB-loc\n1\tde\tO\n2\tle\tO\n")
 
 
@@ -57,7 +57,9 @@ def test_spaces_within_a_number_do_not_part_it() -> None:
 
 
 def test_a_line_with_more_columns_than_others_is_named() -> None:
-    with pytest.raises(BadLine, match="Line 2 has 3 columns and the first line of tokens 2"):
+    with pytest.raises(
+        BadLine, match="Line 2 has 3 columns, and the first line with a token has 2"
+    ):
         tagged("Ann B-per\nNew York B-loc\n")
 
 
@@ -89,5 +91,5 @@ def test_bmes_is_bioes_in_other_letters() -> None:
 
 
 def test_a_tag_of_no_scheme_is_named_with_its_word() -> None:
-    with pytest.raises(BadLine, match="the tag 'per' of 'Ann' is not O"):
+    with pytest.raises(BadLine, match="the tag 'per' of 'Ann' is no tag of BIO"):
         tagged("Ann\tper\nran\tO\n")

@@ -135,7 +135,7 @@ def test_a_conversation_may_stand_in_any_text_column() -> None:
     row = read([{"chat": turns}], head="generate", text_column="chat")[0]
     assert (row.text, row.label) == ("user: Hi", "Hello!")
     (turn,) = row.turns
-    assert ([*turn.asked.messages], turn.answer) == (turns[:1], turns[1])
+    assert ([*turn.prompt.messages], turn.answer) == (turns[:1], turns[1])
 
 
 def test_tagging_takes_tokens_and_ner_tags_where_nothing_else_is_named() -> None:
@@ -147,7 +147,7 @@ def test_tagging_takes_tokens_and_ner_tags_where_nothing_else_is_named() -> None
     ("tags", "sentence"),
     [
         (["O"], "2 tokens and 1 tags"),
-        (["O", "person"], "'person' of 'ran' is not O"),
+        (["O", "person"], "'person' of 'ran' is no tag of BIO"),
         ([0, 1], "words"),
     ],
 )
@@ -162,7 +162,9 @@ def test_the_labels_of_a_tag_head_have_both_tags_of_every_type() -> None:
 
 
 def test_ten_rows_are_refused_with_the_minimum() -> None:
-    with pytest.raises(TooFewRows, match="has 10 rows; training needs at least 20") as caught:
+    with pytest.raises(
+        TooFewRows, match="has 10 usable rows; training needs at least 20"
+    ) as caught:
         check_trainable(examples(["a", "b"] * 5), "classify")
     assert (caught.value.rows, caught.value.minimum) == (10, 20)
 
@@ -228,7 +230,7 @@ def test_messages_and_tools_may_be_json_written_as_text() -> None:
     tool = {"type": "function", "function": {"name": "paint"}}
     rows = [{"messages": json.dumps(turns), "tools": json.dumps([tool])}]
     (turn,) = read(rows, head="generate")[0].turns
-    assert ([*turn.asked.messages], turn.asked.tools) == (turns[:1], (tool,))
+    assert ([*turn.prompt.messages], turn.prompt.tools) == (turns[:1], (tool,))
 
 
 def test_a_text_in_place_of_the_header_is_not_shown_whole() -> None:

@@ -82,7 +82,7 @@ def test_what_a_former_engine_held_is_not_released_from_the_next_one() -> None:
 def test_an_adapter_is_unloaded_however_its_block_ends() -> None:
     port = Recording()
     session = EngineSession(port)  # type: ignore[arg-type]
-    with pytest.raises(InterruptedError), session.loaded("a/proof", {}, []):
+    with pytest.raises(InterruptedError), session.load_adapter("a/proof", {}, []):
         raise InterruptedError
     assert port.steps == [Load(digest="a/proof", semantics={}, files=[]), Unload(digest="a/proof")]
 

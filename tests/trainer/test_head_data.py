@@ -66,13 +66,15 @@ def test_an_array_of_numpy_written_as_text_is_refused(cell: str) -> None:
 
 @pytest.mark.parametrize("given", [[1, 0, 0], [0.0, 1.0, 1.0], "[0, 0, 1]", [False, False]])
 def test_zeros_and_ones_for_each_class_are_refused(given: object) -> None:
-    with pytest.raises(BadLine, match="write the list of the names of those with a one"):
+    with pytest.raises(BadLine, match="write a list with the names of the classes that apply"):
         read([{"text": "t", "label": given}], "classify")
 
 
 @pytest.mark.parametrize("value", [1e308, -1e39, 10**400, "1e300"])
 def test_a_number_that_cannot_be_computed_with_is_refused(value: object) -> None:
-    with pytest.raises(BadLine, match=r"Line 1: label is .*; a number is at most 3\.4e\+38"):
+    with pytest.raises(
+        BadLine, match=r"Line 1: label is .*; the largest allowed number is 3\.4e\+38"
+    ):
         read([{"text": "t", "label": value}], "regress")
 
 
@@ -165,7 +167,7 @@ def test_a_pair_head_needs_a_second_text() -> None:
 def test_bioes_tags_are_read_and_unknown_schemes_refused() -> None:
     rows = read([{"tokens": ["a", "b"], "ner_tags": ["S-x", "O"]}], "tag")
     assert labels_of(rows, "tag") == ["O", "B-x", "I-x", "E-x", "S-x"]
-    with pytest.raises(BadLine, match="Line 1: the tag 'X-x' of 'a' is not O, B-"):
+    with pytest.raises(BadLine, match="Line 1: the tag 'X-x' of 'a' is no tag of BIO"):
         read([{"tokens": ["a"], "ner_tags": ["X-x"]}], "tag")
     assert HEAD_DATA["tag"].settings(read(tag_rows(), "tag"), TrainingSettings(window=32)) == {
         "input": "text", "window": 32, "stride": None,

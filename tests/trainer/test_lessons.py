@@ -77,7 +77,7 @@ def test_rows_that_two_slots_write_at_once_have_keys_of_their_own(
 
     monkeypatch.setattr(EngineSession, "call", answer)
     example = Example(line=1, text="a", label="b")
-    row = EncodedRow(pieces=(), example=example, truncated=False, asked=(1, 2))
+    row = EncodedRow(pieces=(), example=example, truncated=False, prompt_ids=(1, 2))
     for slot in (3, 4):
         generate_answers(EngineSession(FakeEngine()), [row] * 3, {"max_tokens": 1}, slot)
     assert not set(released[0]) & set(released[1])

@@ -260,7 +260,7 @@ class Exploding(FakeEngine):
 
 def test_a_finite_loss_far_above_the_usual_for_several_steps_is_divergence_too() -> None:
     port = Exploding(from_step=10, num=20)
-    sentence = r"at step 14, .* loss 50 beside a usual 0\.[0-9]+, gradient 900 .* for 5 steps"
+    sentence = r"at step 14, .* loss 50 beside a usual 0\.[0-9]+, gradient norm 900 .* for 5 steps"
     with pytest.raises(TrainingDiverged, match=sentence):
         training(port, course(epochs=6, batch_rows=10)).train()
 

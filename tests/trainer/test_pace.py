@@ -13,7 +13,7 @@ from engine.port import OpenTraining
 from tests.trainer.build import Clock, TrainerEnv, jsonl, mood_rows
 from tests.trainer.timed import TimedEngine
 from trainer.jobs.lease import Lease
-from trainer.training.cost_model import RunCost, added, halved, unfilled
+from trainer.training.cost_model import RunCost, drop_filled, expect_halving, sum_work
 from trainer.training.eta import EtaEstimator
 
 
@@ -52,20 +52,20 @@ def test_the_share_never_falls_when_more_is_to_do_than_was_thought() -> None:
 
 
 def test_a_run_fills_its_prefix_once() -> None:
-    assert work().left(0) == {"trained": 8.0, "answered": 3.0 + 4.0}
-    assert work().left(1) == {"trained": 6.0, "answered": 3.0}
-    assert work().left(4) == {"trained": 0.0, "answered": 0.0}
-    assert added([work().left(3), work().left(3)])["trained"] == 4.0
+    assert work().remaining(0) == {"trained": 8.0, "answered": 3.0 + 4.0}
+    assert work().remaining(1) == {"trained": 6.0, "answered": 3.0}
+    assert work().remaining(4) == {"trained": 0.0, "answered": 0.0}
+    assert sum_work([work().remaining(3), work().remaining(3)])["trained"] == 4.0
 
 
 def test_runs_whose_prefix_ends_alike_fill_it_once() -> None:
     other = replace(work(), frozen_share=0.25)
-    assert [each.fill for each in unfilled([work(), work(), other], [])] == [3.0, 0.0, 3.0]
-    assert [each.fill for each in unfilled([work(), other], [0.5])] == [0.0, 3.0]
+    assert [each.fill for each in drop_filled([work(), work(), other], [])] == [3.0, 0.0, 3.0]
+    assert [each.fill for each in drop_filled([work(), other], [0.5])] == [0.0, 3.0]
 
 
 def test_halving_is_expected_to_end_half_of_those_that_come_later() -> None:
-    epochs = [each.epochs for each in halved([work(4.0)] * 8, 2)]
+    epochs = [each.epochs for each in expect_halving([work(4.0)] * 8, 2)]
     assert epochs[0] == 4.0  # the first is always in the better half
     assert all(1.0 < each < 3.0 for each in epochs[2:])
 

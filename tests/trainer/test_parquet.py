@@ -72,7 +72,7 @@ def test_other_words_beside_the_schema_do_no_harm(told: str) -> None:
 
 def test_a_text_of_other_bytes_is_refused_with_its_reason() -> None:
     texts = pa.array([b"caf\xe9"]).view(pa.string())
-    with pytest.raises(BadDataset, match="a text of it is not UTF-8"):
+    with pytest.raises(BadDataset, match="a text in it is not UTF-8"):
         list(read_records(written(pa.table({"text": texts})), "rows.parquet"))
 
 

@@ -281,7 +281,7 @@ def test_a_search_in_which_all_diverge_fails_the_job(tmp_path: Any) -> None:
     trainer_env = TrainerEnv(directory=tmp_path, port=Divergent(seeds=(0,)))
     job = run(trainer_env, search={"trials": 2})
     assert (job.status, job.error_code) == (Status.FAILED, "diverged")
-    assert "All 2 settings" in (job.error_message or "")
+    assert "All 2 trials" in (job.error_message or "")
     trainer_env.close()
 
 

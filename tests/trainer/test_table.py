@@ -28,7 +28,7 @@ def test_utf_16_with_its_mark_is_read() -> None:
 
 
 def test_a_byte_that_is_not_utf_8_is_named_and_shown_as_it_may_have_been_meant() -> None:
-    with pytest.raises(BadEncoding, match=r"byte 0xe9 on line 2 \(its byte 11\).*'.*café'"):
+    with pytest.raises(BadEncoding, match=r"byte 11 of line 2, 0xe9, is invalid.*'.*café'"):
         fields('{"a": 1}\n{"a": "café'.encode("latin-1"), "rows.jsonl")
 
 
@@ -83,7 +83,7 @@ def test_quoted_cells_may_hold_delimiters_and_line_breaks() -> None:
 
 
 def test_a_row_with_another_number_of_columns_is_named() -> None:
-    with pytest.raises(BadLine, match="Line 3 has 3 columns; the header has 2"):
+    with pytest.raises(BadLine, match="Line 3 has 3 columns, and the header has 2"):
         fields(b"text,label\na,b\na,b,c\n", "rows.csv")
 
 
@@ -93,7 +93,7 @@ def test_an_unclosed_quote_is_named() -> None:
 
 
 def test_a_header_must_name_each_column_once() -> None:
-    with pytest.raises(BadLine, match="name each column once"):
+    with pytest.raises(BadLine, match="names a column more than once"):
         fields(b"text,text\na,b\n", "rows.csv")
 
 
@@ -124,10 +124,10 @@ def test_a_conll_token_without_a_tag_is_named() -> None:
     [
         (b"", "is empty"),
         (b" \n\n", "is empty"),
-        (b'{"a": "\xff"}', "byte 0xff on line 1"),
-        ('{"a": 1}'.encode("utf-16-le"), "UTF-16 without its mark"),
+        (b'{"a": "\xff"}', "byte 8 of line 1, 0xff"),
+        ('{"a": 1}'.encode("utf-16-le"), "UTF-16 without a byte order mark"),
         ('{"a": 1}'.encode("utf-16") + b"\x00", "begins as UTF-16"),
-        (b"text,label\na\0b,c\n", "line 2 holds a NUL"),
+        (b"text,label\na\0b,c\n", "byte 2 of line 2 is NUL"),
     ],
 )
 def test_what_is_not_text_is_refused_with_the_reason(content: bytes, sentence: str) -> None:
@@ -154,5 +154,7 @@ def test_files_that_are_no_text_are_refused_by_name(content: bytes, sentence: st
 
 
 def test_an_object_over_several_lines_is_answered_with_what_to_write() -> None:
-    with pytest.raises(BadLine, match=r"Line 1 is not JSON: .* Each line must be one whole object"):
+    with pytest.raises(
+        BadLine, match=r"Line 1 is not JSON: .* Each line must be one complete object"
+    ):
         fields(b'{\n "a": 1\n}\n', "rows.jsonl")

@@ -94,7 +94,7 @@ def test_a_token_in_which_nothing_is_seen_has_no_tag() -> None:
 
 
 def test_a_tag_on_what_is_not_seen_is_refused_with_its_line() -> None:
-    with pytest.raises(BadLine, match=r"Line 7: '\\u200b' is tagged B-x"):
+    with pytest.raises(BadLine, match=r"Line 7: '\\u200b' has the tag B-x"):
         read(["\u200b", "Mara"], ["B-x", "I-x"])
 
 
@@ -110,6 +110,7 @@ TOKENS = st.lists(
 
 
 @pytest.mark.parametrize("make", MAKERS)
+@settings(deadline=None)
 @given(row=TOKENS, seed=st.integers(0, 99))
 def test_the_report_judges_what_serving_answers(
     make: Callable[[], Tokenizer], row: list[tuple[str, str]], seed: int

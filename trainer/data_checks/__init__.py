@@ -1,4 +1,4 @@
-"""What is wrong, or only remarkable, with labelled rows, before anything is trained on them.
+"""Checks of labelled rows before anything is trained on them: problems and notable facts.
 
 A check is one function over a `Subject` and one line in `trainer/data_checks/checks.py`.
 """

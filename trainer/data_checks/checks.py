@@ -58,6 +58,6 @@ _ORDER = list(Severity)
 
 
 def run_checks(subject: Subject) -> list[Finding]:
-    """What all checks find, the gravest first."""
-    found = [finding for check in CHECKS for finding in check(subject)]
-    return sorted(found, key=lambda finding: _ORDER.index(finding.severity))
+    """The findings of all checks, the most severe first."""
+    findings = [finding for check in CHECKS for finding in check(subject)]
+    return sorted(findings, key=lambda finding: _ORDER.index(finding.severity))

@@ -1,4 +1,4 @@
-"""Checks on rows that say the same: of one file, and of a training and a judging file."""
+"""Checks for rows with the same text: within one file, and between training, dev and test rows."""
 
 from __future__ import annotations
 
@@ -12,54 +12,52 @@ from trainer.readers.example import Example
 
 
 def exact_duplicates(subject: Subject) -> Iterator[Finding]:
-    """But for case and spaces."""
+    """Texts that are equal except for case and spaces."""
     repeats = [row for group in _groups(subject.examples) for row in group[1:]]
     if repeats:
         yield Finding(
             code="exact_duplicates",
             severity=Severity.WARNING,
-            message=f"{len(repeats)} rows repeat the text of another; repeats are kept in one "
-            "split.",
+            message=f"{len(repeats)} rows repeat the text of another row; rows with the same text "
+            "go to the same part of the split.",
             count=len(repeats),
             samples=samples(subject.file, repeats),
         )
 
 
 def conflicting_duplicates(subject: Subject) -> Iterator[Finding]:
-    """The same text with different labels: at least one of them is wrong, or the text is not
-    enough.
-    """
+    """The same text with different labels: a label is wrong, or the text does not determine it."""
     if subject.generates:
         return  # a prompt may well have several good answers
     least = _least_conflict(subject.examples)
-    torn = [group for group in _groups(subject.examples) if _is_torn(group, least)]
-    if torn:
+    conflicts = [group for group in _groups(subject.examples) if _is_conflict(group, least)]
+    if conflicts:
         shown = [
-            sample(subject.file, row, f"{_said(row)}: {row.text}")
-            for group in torn
+            sample(subject.file, row, f"{_label_text(row)}: {row.text}")
+            for group in conflicts
             for row in group
         ]
         yield Finding(
             code="conflicting_duplicates",
             severity=Severity.WARNING,
-            message=f"{len(torn)} texts occur with different labels.",
-            count=len(torn),
+            message=f"{len(conflicts)} texts occur with different labels.",
+            count=len(conflicts),
             samples=tuple(shown[:MAX_SAMPLES]),
-            facts={"rows": sum(map(len, torn))},
+            facts={"rows": sum(map(len, conflicts))},
         )
 
 
 def leaked_rows(subject: Subject) -> Iterator[Finding]:
-    """Training rows whose text the dev or test file has; the split leaves them out."""
-    for part, given in (("test", subject.test), ("dev", subject.dev)):
-        judged = {row.group for row in given or ()}
+    """Training rows whose text is also in the dev or test file; the split leaves them out."""
+    for part, rows in (("test", subject.test), ("dev", subject.dev)):
+        judged = {row.group for row in rows or ()}
         leaked = [row for row in subject.examples if row.group in judged]
         if leaked:
             yield Finding(
                 code="exact_leak",
                 severity=Severity.WARNING,
-                message=f"{len(leaked)} training rows were left out: the {part} file "
-                f"{subject.file_of(part)} has their text.",
+                message=f"{len(leaked)} training rows were left out, because the {part} file "
+                f"{subject.file_of(part)} has the same texts.",
                 count=len(leaked),
                 samples=samples(subject.file, leaked),
                 facts={"part": part},
@@ -76,7 +74,7 @@ def _leaked_dev_rows(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="exact_leak",
             severity=Severity.WARNING,
-            message=f"{len(leaked)} dev rows were left out: the test rows have their text.",
+            message=f"{len(leaked)} dev rows were left out, because test rows have the same texts.",
             count=len(leaked),
             samples=samples(subject.file_of("dev"), leaked),
             facts={"part": "dev"},
@@ -84,28 +82,30 @@ def _leaked_dev_rows(subject: Subject) -> Iterator[Finding]:
 
 
 def repeated_judging_rows(subject: Subject) -> Iterator[Finding]:
-    """Given dev and test rows are taken as they are: one that repeats counts more than once."""
-    for part, given in (("test", subject.test), ("dev", subject.dev)):
-        counts = Counter(row.group for row in given or ())
+    """Uploaded dev and test rows are used unchanged, so a repeated row counts more than once."""
+    for part, rows in (("test", subject.test), ("dev", subject.dev)):
+        counts = Counter(row.group for row in rows or ())
         repeats = sum(counts.values()) - len(counts)
         if repeats:
             yield Finding(
                 code="repeated_judging_rows",
                 severity=Severity.WARNING,
                 message=f"{repeats} rows of the {part} file {subject.file_of(part)} repeat another "
-                "and count once more each.",
+                "row of it, so their texts count more than once in the metrics.",
                 count=repeats,
                 facts={"part": part},
             )
 
 
 def _least_conflict(rows: list[Example]) -> float:
-    """Two people who score a text rarely give the same number; half a deviation is no slip."""
+    """How far apart scores of one text must be for a conflict: half a standard deviation, because
+    two people rarely give the same number.
+    """
     values = [row.label for row in rows if isinstance(row.label, float)]
     return statistics.pstdev(values) / 2 if values else 0.0
 
 
-def _is_torn(group: list[Example], least: float) -> bool:
+def _is_conflict(group: list[Example], least: float) -> bool:
     labels = {row.label for row in group}
     values = [label for label in labels if isinstance(label, float)]
     if len(values) == len(labels):
@@ -113,7 +113,7 @@ def _is_torn(group: list[Example], least: float) -> bool:
     return len(labels) > 1
 
 
-def _said(row: Example) -> str:
+def _label_text(row: Example) -> str:
     label = row.label
     return " ".join(map(str, label)) if isinstance(label, tuple) else str(label)
 

@@ -1,5 +1,5 @@
-"""How alike texts are to the bare base: cosines of mean hidden states, asked of slot 0 as serving
-asks it. Keeps what it embedded.
+"""Similarity of texts by the bare base: cosines of mean hidden states, computed in slot 0 by the
+steps that serve. Caches its vectors; knows no rows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _BATCH_TOKENS = 2048
 
 
 class Embedder:
-    """Vectors of texts by tenant, the most recently asked for kept. For one thread at a time."""
+    """Vectors of texts by tenant, with the most recently used in a cache. For one thread at a
+    time.
+    """
 
     def __init__(self, port: EnginePort, tokenizer: Tokenizer) -> None:
         self._port = port
@@ -40,7 +42,7 @@ class Embedder:
         vectors = dict(zip(texts, self._vectors(tenant, texts, waiting), strict=True))
         if not vectors:
             return []
-        # hidden states share a direction that says nothing of the text; what is left tells apart
+        # hidden states share a direction that does not depend on the text; without it texts differ
         middle = np.mean(list(vectors.values()), axis=0) if len(vectors) >= 16 else 0.0
         return [_cosine(vectors[left] - middle, vectors[right] - middle) for left, right in pairs]
 

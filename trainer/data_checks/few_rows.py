@@ -1,4 +1,4 @@
-"""Checks on how many rows there are, of all and of each class, and of each part of the split."""
+"""Checks of the number of rows: in all, of each class, and of the dev rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ def few_rows(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="few_rows",
             severity=Severity.WARNING,
-            message=f"{num} rows are few: metrics will be noisy, and more rows would help most.",
+            message=f"There are only {num} rows: metrics will be noisy, and more rows would "
+            "improve the results most.",
             count=num,
         )
 
@@ -44,7 +45,7 @@ def few_dev_rows(subject: Subject) -> Iterator[Finding]:
     if subject.split is None or len(subject.split.dev) >= _FEW_DEV_ROWS:
         return
     num = len(subject.split.dev)
-    message = f"The best epoch is chosen on {num} dev rows only."
+    message = f"The best epoch is chosen on only {num} dev rows, so the choice is noisy."
     if not num:
-        message = "There are no dev rows, so the last epoch is kept rather than the best."
+        message = "There are no dev rows, so the last epoch is published instead of the best one."
     yield Finding(code="few_dev_rows", severity=Severity.WARNING, message=message, count=num)

@@ -1,5 +1,5 @@
-"""One thing found out about a file: a code for programs, a sentence for people, and where to look.
-Plain data.
+"""A finding about a file: a code for programs, a sentence for people, and sample rows. Knows no
+check.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX_CHARS = 80
 
 
 class Severity(StrEnum):
-    """An error refuses the job, a warning may cost quality, an info is only worth knowing."""
+    """An error refuses the job, a warning may cost quality, an info is only notable."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -32,7 +32,7 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warn", Severity.INFO: "in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A row that shows what is meant: its file, its line and some of its text."""
+    """A row that shows what a finding means: its file, its line and the beginning of its text."""
 
     file: str
     line: int
@@ -41,14 +41,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`count` rows or labels are concerned; `samples` show a few of them."""
+    """`count` rows or labels are affected; `samples` show a few of them."""
 
     code: str
     severity: Severity
     message: str
     count: int = 1
     samples: tuple[Sample, ...] = ()
-    #: what a program may want to know beyond the count; JSON
+    #: further facts for programs; JSON
     facts: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def sample(file: str, row: Example, text: str | None = None) -> Sample:
 
 
 def samples(file: str, rows: Iterable[Example]) -> tuple[Sample, ...]:
-    """Of the first few rows."""
+    """Samples of the first few rows."""
     return tuple(sample(file, row) for row, _ in zip(rows, range(MAX_SAMPLES), strict=False))
 
 
@@ -73,23 +73,28 @@ def refusal_finding(file: str, errors: list[BadDataset]) -> Finding:
         Sample(file=file, line=getattr(error, "line", 0), text=crop(str(error)))
         for error in errors[:MAX_SAMPLES]
     ]
-    said = f"{first}{more if num_more else ''}"
+    message = f"{first}{more if num_more else ''}"
     return Finding(
-        code=first.code, severity=Severity.ERROR, message=said, count=len(errors),
+        code=first.code,
+        severity=Severity.ERROR,
+        message=message,
+        count=len(errors),
         samples=tuple(each for each in shown if each.line),
-    )  # fmt: skip
+    )
 
 
 def notice_finding(file: str, notice: Notice) -> Finding:
-    """What the reader of the file's format decided."""
+    """A finding about a decision of the reader of the file's format."""
     return Finding(
-        code="reading_choice", severity=Severity.INFO, message=notice.message,
+        code="reading_choice",
+        severity=Severity.INFO,
+        message=notice.message,
         samples=(Sample(file=file, line=notice.line, text=crop(notice.message)),),
-    )  # fmt: skip
+    )
 
 
 def emit_findings(lease: Lease, findings: Iterable[Finding]) -> None:
-    """As events of the job that the findings are about."""
+    """Emits the findings as events of the job."""
     for finding in findings:
         fields = finding.to_json()
         facts = {name: fields[name] for name in ("count", "samples", "facts") if fields[name]}

@@ -1,4 +1,4 @@
-"""Checks on the names of classes: misspelt, written twice, standing for nothing, too unequal."""
+"""Checks of class names: misspellings, variants, joined labels, missing values, and imbalance."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from trainer.data_checks.spelling import MISSING_WORDS, difference, number_value
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
 
-#: a misspelling is at most this share of what was meant, or of so few rows
+#: a misspelling has at most this share of the rows of the intended name, or this few rows
 _RARE_SHARE = 0.05
 _RARE_ROWS = 3
 _RARER = 5
 _UNEQUAL = 10
 _MISSING = MISSING_WORDS | {"<na>", "?", "-", "undefined", "unknown"}
-#: what joins several labels in one cell, the least likely within a name first
+#: separators of several labels in one cell, those first that are least likely within a name
 _JOINING = "\n\t|;,/+&# "
 
 
@@ -28,8 +28,8 @@ def label_typos(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="label_typo",
             severity=Severity.WARNING,
-            message=f"The {subject.class_word} {rare!r} ({counts[rare]} rows) may be a misspelt "
-            f"{meant!r} ({counts[meant]} rows).",
+            message=f"The {subject.class_word} {rare!r} ({counts[rare]} rows) may be a misspelling "
+            f"of {meant!r} ({counts[meant]} rows).",
             count=counts[rare],
             samples=_with_class(subject, rare),
             facts={"label": rare, "meant": meant},
@@ -37,7 +37,7 @@ def label_typos(subject: Subject) -> Iterator[Finding]:
 
 
 def label_variants(subject: Subject) -> Iterator[Finding]:
-    """Names that are one but for the way they are written."""
+    """Names that differ only in case, spaces, punctuation or the form of their letters."""
     counts = subject.rows_per_class()
     by_key: defaultdict[str, list[str]] = defaultdict(list)
     for name in counts:
@@ -45,12 +45,12 @@ def label_variants(subject: Subject) -> Iterator[Finding]:
     for key, names in by_key.items():
         if len(names) > 1 and key:
             ordered = sorted(names, key=lambda name: (-counts[name], name))
-            said = " and ".join(f"{name!r} ({counts[name]} rows)" for name in ordered)
+            variants = " and ".join(f"{name!r} ({counts[name]} rows)" for name in ordered)
             yield Finding(
                 code="label_variants",
                 severity=Severity.WARNING,
-                message=f"The {subject.class_word}s {said} {difference(names)}; each is learned as "
-                "a class of its own.",
+                message=f"The {subject.class_word}s {variants} {difference(names)}; each is "
+                "trained as a class of its own.",
                 count=sum(counts[name] for name in ordered[1:]),
                 samples=_with_class(subject, ordered[-1]),
                 facts={"labels": ordered},
@@ -60,7 +60,7 @@ def label_variants(subject: Subject) -> Iterator[Finding]:
 def joined_labels(subject: Subject) -> Iterator[Finding]:
     """`a|b` beside `a` and `b`: several labels in one cell."""
     counts = subject.rows_per_class()
-    parts = {name: found for name in counts if len(found := _parts(name)) > 1}
+    parts = {name: split for name in counts if len(split := _parts(name)) > 1}
     uses = Counter(part for name in counts for part in set(_parts(name)))
     joined = [name for name in parts if all(uses[part] > 1 for part in parts[name])]
     if joined and subject.spec.head == "classify":
@@ -68,8 +68,8 @@ def joined_labels(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="joined_labels",
             severity=Severity.WARNING,
-            message=f"Labels such as {joined[0]!r} join others; each ({len(joined)} of them) is "
-            "learned as a class of its own. If a row may have several labels, write a list: "
+            message=f"{len(joined)} labels, such as {joined[0]!r}, join other labels; each is "
+            "trained as a class of its own. If a row may have several labels, write a list: "
             f"[{listed}].",
             count=sum(counts[name] for name in joined),
             samples=_with_class(subject, joined[0]),
@@ -78,15 +78,15 @@ def joined_labels(subject: Subject) -> Iterator[Finding]:
 
 
 def nothing_labels(subject: Subject) -> Iterator[Finding]:
-    """What tables write where a label is missing."""
+    """Words that tables contain where a label is missing."""
     counts = subject.rows_per_class()
     for name in sorted(counts):
         if name.casefold() in _MISSING:
             yield Finding(
                 code="label_like_missing",
                 severity=Severity.WARNING,
-                message=f"{counts[name]} rows have the {subject.class_word} {name!r}; if that "
-                "stands for a missing one, leave these rows out.",
+                message=f"{counts[name]} rows have the {subject.class_word} {name!r}; if it "
+                "stands for a missing label, leave these rows out.",
                 count=counts[name],
                 samples=_with_class(subject, name),
                 facts={"label": name},
@@ -94,7 +94,7 @@ def nothing_labels(subject: Subject) -> Iterator[Finding]:
 
 
 def class_balance(subject: Subject) -> Iterator[Finding]:
-    """How the rows spread over the classes, and a word where they do so badly."""
+    """The distribution of rows over classes, with a warning where it is very uneven."""
     counts = subject.rows_per_class()
     if len(counts) < 2:
         return
@@ -104,8 +104,8 @@ def class_balance(subject: Subject) -> Iterator[Finding]:
     yield Finding(
         code="class_imbalance" if unequal else "class_balance",
         severity=Severity.WARNING if unequal else Severity.INFO,
-        message=f"Of {len(counts)} {subject.class_word}s, {most!r} has most rows ({num_most}) and "
-        f"{least!r} fewest ({num_least}).{advice}",
+        message=f"Of {len(counts)} {subject.class_word}s, {most!r} has the most rows ({num_most}) "
+        f"and {least!r} the fewest ({num_least}).{advice}",
         count=len(counts),
         facts={"rows": dict(counts.most_common())},
     )
@@ -125,7 +125,9 @@ def _misspelt(counts: Counter[str]) -> Iterator[tuple[str, str]]:
 
 
 def _near(rare: str, name: str) -> bool:
-    """One slip in a word of four letters, two in one of eight. Numbers are never misspelt."""
+    """At most one slip in names of four letters or more, two in names of eight or more. Numbers are
+    never misspelt.
+    """
     left, right = rare.casefold(), name.casefold()
     most = 2 if min(len(left), len(right)) >= 8 else 1
     if min(len(left), len(right)) < 4 or abs(len(left) - len(right)) > most:
@@ -138,7 +140,7 @@ def _near(rare: str, name: str) -> bool:
 
 
 def _slips(left: str, right: str) -> int:
-    """Letters left out, put in, changed or swapped with the next (optimal string alignment)."""
+    """Letters deleted, inserted, changed or transposed (optimal string alignment distance)."""
     before: list[int] = []
     above = list(range(len(right) + 1))
     for i, a in enumerate(left, start=1):
@@ -153,7 +155,7 @@ def _slips(left: str, right: str) -> int:
 
 
 def _extremes(counts: Counter[str]) -> tuple[tuple[str, int], tuple[str, int]]:
-    ordered = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ordered[0], ordered[-1]
 
 
@@ -166,8 +168,8 @@ def _rows_with(subject: Subject, name: str) -> Iterable[Example]:
 
 
 def _parts(name: str) -> list[str]:
-    """Of a name that a sign joins, by the first of the signs that it has; brackets around a list
-    are no part of them.
+    """The parts of a name, split at the first of the separators that it has, without the brackets
+    of a list.
     """
     if number_value(name) is not None:
         return [name]

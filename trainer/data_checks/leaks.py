@@ -1,4 +1,6 @@
-"""The check for dev and test rows that nearly repeat a training row, whose scores are too high."""
+"""The check for dev and test rows that nearly repeat a training row, so that scores on them are too
+high.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +11,19 @@ from trainer.data_checks.near_texts import Pair, near_texts
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
 
-#: share of words in common from which texts are nearly the same, where nothing else is known
+#: from this share of common words on, texts are near duplicates where no base can compare them
 _SAME_WORDS = 0.8
-#: and from which the base is asked whether they mean the same, and how sure it must be
+#: from this share on, the base compares their embeddings, which must have at least this cosine
 _MAYBE_WORDS = 0.5
 _SAME_MEANING = 0.9
-_MAX_ASKED = 1000
-#: a check that someone waits for looks at no more rows; a job that runs looks at all
+_MAX_CANDIDATES = 1000
+#: a check that a caller waits for skips larger files; a running job compares all rows
 _MAX_ROWS = 50_000
 _MANY = 0.05
 
 
 def near_leaks(subject: Subject) -> Iterator[Finding]:
-    """Between the training rows and, each for itself, test and dev rows."""
+    """Compares test rows, and dev rows, with the training rows."""
     if subject.split is None:
         return
     if subject.likeness is None and len(subject.split.train) > _MAX_ROWS:
@@ -38,14 +40,14 @@ def _near(rows: Sequence[Example], train: Sequence[Example], subject: Subject) -
     if subject.likeness is None:
         return near_texts(texts, among, _SAME_WORDS)
     maybe = near_texts(texts, among, _MAYBE_WORDS)
-    # the likest first, so that a bound leaves out the least likely
-    asked = sorted(maybe, key=lambda pair: -pair.overlap)[:_MAX_ASKED]
-    if not asked:
+    # the most similar first, so that the limit leaves out the least similar
+    candidates = sorted(maybe, key=lambda pair: -pair.overlap)[:_MAX_CANDIDATES]
+    if not candidates:
         return []
-    likeness = subject.likeness([(texts[pair.query], among[pair.found]) for pair in asked])
+    likeness = subject.likeness([(texts[pair.query], among[pair.match]) for pair in candidates])
     return [
         pair
-        for pair, alike in zip(asked, likeness, strict=True)
+        for pair, alike in zip(candidates, likeness, strict=True)
         if alike >= _SAME_MEANING or pair.overlap == 1.0
     ]
 
@@ -58,8 +60,8 @@ def _finding(subject: Subject, part: str, rows: list[Example], pairs: list[Pair]
         Sample(
             file=subject.file_of(part),
             line=rows[pair.query].line,
-            text=f"{crop(rows[pair.query].text)} ~ line {train[pair.found].line}: "
-            f"{crop(train[pair.found].text)}",
+            text=f"{crop(rows[pair.query].text)} ~ line {train[pair.match].line}: "
+            f"{crop(train[pair.match].text)}",
         )
         for pair in pairs[:MAX_SAMPLES]
     ]

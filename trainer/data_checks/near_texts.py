@@ -1,5 +1,5 @@
-"""Which texts share most of their words. Pure: an exact join over sets of words, without comparing
-all with all, and bounded.
+"""Which texts share most of their words. Pure: an exact similarity join over sets of words, with a
+limit on comparisons.
 
 Two sets whose overlap is at least a share `t` of their union must share one of their rarest words:
 of a set of n words, one of its n − ⌈t·n⌉ + 1 rarest (the prefix filter of all-pairs joins).
@@ -16,7 +16,7 @@ from unicodedata import normalize
 
 _ADDRESS = re.compile(r"https?://\S+|www\.\S+|@\w+")
 _WORD = re.compile(r"\w+")
-#: of a longer text its beginning stands for all of it
+#: of a longer text only this many words are compared
 _MAX_WORDS = 200
 #: texts of fewer words are alike by accident
 _MIN_WORDS = 4
@@ -28,12 +28,12 @@ class Pair:
     """Texts by their places in the two lists, and the share of all their words that both have."""
 
     query: int
-    found: int
+    match: int
     overlap: float
 
 
 def near_texts(queries: Sequence[str], among: Sequence[str], least: float) -> list[Pair]:
-    """For each query the text most alike, where one reaches `least`."""
+    """For each query the most similar text, where its overlap is at least `least`."""
     sets = [_words(text) for text in among]
     rarity = Counter(word for words in sets for word in words)
     index: defaultdict[str, list[int]] = defaultdict(list)
@@ -48,14 +48,14 @@ def near_texts(queries: Sequence[str], among: Sequence[str], least: float) -> li
         if left < 0:
             break
         if (best := _most_alike(words, sets, places)) and best[0] >= least:
-            pairs.append(Pair(query=query, found=best[1], overlap=best[0]))
+            pairs.append(Pair(query=query, match=best[1], overlap=best[0]))
     return pairs
 
 
 def _most_alike(
     words: frozenset[str], sets: Sequence[frozenset[str]], places: set[int]
 ) -> tuple[float, int] | None:
-    """The first of the likest, so that the order of a set decides nothing."""
+    """The first of the most similar, so that the result does not depend on the order of a set."""
     best, num = (-1.0, 0), len(words)
     for place in places:
         other = sets[place]
@@ -66,7 +66,7 @@ def _most_alike(
 
 
 def _words(text: str) -> frozenset[str]:
-    """Names and addresses differ where the rest was copied."""
+    """Without addresses and user names, which differ where the rest of a text was copied."""
     words = _WORD.findall(_ADDRESS.sub(" ", normalize("NFC", text.casefold())))[:_MAX_WORDS]
     return frozenset(words) if len(words) >= _MIN_WORDS else frozenset()
 

@@ -1,4 +1,6 @@
-"""What the checks look at. Plain data, and the few views of it that several checks share."""
+"""The rows and facts that the checks examine, with the views that several checks share. Knows no
+check.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ _CLASSES = {"classify": "label", "tag": "entity type"}
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """The rows of a job that could be read. There is no split where there were errors, and no
-    tokenizer where no base is at hand.
+    tokenizer without a base.
     """
 
     spec: JobSpec
@@ -32,14 +34,14 @@ class Subject:
     examples: list[Example]
     dev: list[Example] | None = None
     test: list[Example] | None = None
-    #: the file's name, by `train`, `dev` and `test`, as far as there are such files
+    #: names of the uploaded files by `train`, `dev` and `test`
     files: Mapping[str, str] = field(default_factory=dict)
     split: Split | None = None
     tokenizer: Tokenizer | None = None
     info: EngineInfo | None = None
-    #: how alike the base finds each pair of texts, where it can be asked
+    #: the similarity of each pair of texts by the base, where one can compute it
     likeness: Likeness | None = None
-    #: the base may learn from worked examples in its prompt
+    #: whether the base can use worked examples in its prompt
     writes: bool = False
 
     @property
@@ -53,7 +55,7 @@ class Subject:
         return self.files["train"]
 
     def file_of(self, part: str) -> str:
-        """Where the rows of a part of the split come from."""
+        """The name of the file that the rows of a part of the split come from."""
         return self.files.get(part, self.file)
 
     @property
@@ -62,7 +64,7 @@ class Subject:
         return _CLASSES.get(self.spec.head)
 
     def classes(self, row: Example) -> tuple[str, ...]:
-        """Of a tagging row each entity's type, as often as it occurs."""
+        """The classes of a row; of a tagging row the type of each entity, with repetitions."""
         if self.spec.head != "tag":
             return HEAD_DATA[self.spec.head].strata(row)
         assert isinstance(row.label, tuple)

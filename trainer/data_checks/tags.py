@@ -1,4 +1,4 @@
-"""Checks on the tags of words: BIO and BIOES as they should follow each other."""
+"""Checks of tag sequences: violations of BIO and BIOES, mixed schemes, and untagged words."""
 
 from __future__ import annotations
 
@@ -10,38 +10,45 @@ from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
 
 _WINDOW = 2
-#: of so many words that occur tagged, and at least so often, some are not tagged elsewhere
+#: a word must occur tagged at least this often, and untagged at most this many times less
 _OFTEN = 4
 
 
 def broken_tags(subject: Subject) -> Iterator[Finding]:
-    """An entity that begins nowhere, or that does not end as BIOES ends them."""
+    """Entities without a beginning, or, in BIOES, without an end."""
     if subject.spec.head != "tag":
         return
     ends = any(tag[0] in "ES" for row in subject.examples for tag in _tags(row))
-    found = [(row, at) for row in subject.examples for at in _broken(_tags(row), ends=ends)]
-    if found:
+    violations = [
+        (row, at) for row in subject.examples for at in _find_violations(_tags(row), ends=ends)
+    ]
+    if violations:
         scheme = "BIOES" if ends else "BIO"
-        row, at = found[0]
+        row, at = violations[0]
         yield Finding(
             code="bio_violation",
             severity=Severity.WARNING,
-            message=f"{len(found)} tags break {scheme}, the first {_tags(row)[at]} after "
-            f"{_tags(row)[at - 1] if at else 'the beginning'} on {row.words[at]!r}; an entity that "
-            f"begins nowhere is read as beginning there.{_advice(subject, len(found))}",
-            count=len(found),
-            samples=tuple(_shown(subject.file, *each) for each in found[:MAX_SAMPLES]),
-            facts={"scheme": scheme, "rows": len({row.line for row, _ in found})},
+            message=f"{len(violations)} tags violate {scheme}; the first is {_tags(row)[at]} of "
+            f"{row.words[at]!r}, after {_tags(row)[at - 1] if at else 'the beginning'}. An entity "
+            f"without a B- tag is read as beginning at its first tag."
+            f"{_advice(subject, len(violations))}",
+            count=len(violations),
+            samples=tuple(_sample_around(subject.file, *each) for each in violations[:MAX_SAMPLES]),
+            facts={"scheme": scheme, "rows": len({row.line for row, _ in violations})},
         )
 
 
 def mixed_schemes(subject: Subject) -> Iterator[Finding]:
-    """Single words as B- in one row and S- in another: half of the file is BIO, half BIOES."""
+    """Entities of one word that are B- in some rows and S- in others: the file mixes BIO and
+    BIOES.
+    """
     if subject.spec.head != "tag":
         return
     alone: defaultdict[str, list[Example]] = defaultdict(list)
     for row in subject.examples:
-        for prefix in {tag[0] for tag, following in _pairs(_tags(row)) if _alone(tag, following)}:
+        for prefix in {
+            tag[0] for tag, following in _pairs(_tags(row)) if _is_alone(tag, following)
+        }:
             alone[prefix].append(row)
     if alone["B"] and alone["S"]:
         rarer = min("BS", key=lambda prefix: len(alone[prefix]))
@@ -49,7 +56,7 @@ def mixed_schemes(subject: Subject) -> Iterator[Finding]:
             code="mixed_tag_schemes",
             severity=Severity.WARNING,
             message=f"Entities of one word begin with S- in {len(alone['S'])} rows, as in BIOES, "
-            f"and with B- in {len(alone['B'])}, as in BIO; write one of them.",
+            f"and with B- in {len(alone['B'])}, as in BIO; use one scheme for all rows.",
             count=len(alone[rarer]),
             samples=tuple(
                 Sample(file=subject.file, line=row.line, text=" ".join(_tags(row)))
@@ -59,7 +66,7 @@ def mixed_schemes(subject: Subject) -> Iterator[Finding]:
 
 
 def untagged_words(subject: Subject) -> Iterator[Finding]:
-    """Words that are an entity nearly everywhere and nothing in a few places."""
+    """Words that are nearly always part of an entity, but untagged in a few places."""
     if subject.spec.head != "tag":
         return
     tagged: Counter[str] = Counter()
@@ -70,22 +77,25 @@ def untagged_words(subject: Subject) -> Iterator[Finding]:
                 tagged[word] += 1
             elif word[:1].isalpha():
                 plain[word].append(row)
-    torn = [w for w, n in tagged.items() if n >= _OFTEN and 0 < len(plain[w]) * _OFTEN <= n]
-    if torn:
-        shown = ", ".join(f"{w!r} ({tagged[w]} times, not {len(plain[w])})" for w in torn[:3])
+    inconsistent = [w for w, n in tagged.items() if n >= _OFTEN and 0 < len(plain[w]) * _OFTEN <= n]
+    if inconsistent:
+        shown = ", ".join(
+            f"{w!r} (tagged {tagged[w]} times, untagged {len(plain[w])})" for w in inconsistent[:3]
+        )
         yield Finding(
             code="untagged_words",
             severity=Severity.INFO,
-            message=f"{len(torn)} words are nearly always part of an entity, and sometimes not: "
-            f"{shown}.",
-            count=len(torn),
+            message=f"{len(inconsistent)} words are nearly always part of an entity, but sometimes "
+            f"untagged: {shown}.",
+            count=len(inconsistent),
             samples=tuple(
-                Sample(file=subject.file, line=plain[w][0].line, text=w) for w in torn[:MAX_SAMPLES]
+                Sample(file=subject.file, line=plain[w][0].line, text=w)
+                for w in inconsistent[:MAX_SAMPLES]
             ),
         )
 
 
-def _broken(tags: Sequence[str], *, ends: bool) -> Iterator[int]:
+def _find_violations(tags: Sequence[str], *, ends: bool) -> Iterator[int]:
     before = "O"
     for at, tag in enumerate(tags):
         is_open, continues = before[0] in "BI", tag[0] in "IE"
@@ -98,12 +108,12 @@ def _broken(tags: Sequence[str], *, ends: bool) -> Iterator[int]:
 
 
 def _advice(subject: Subject, num_broken: int) -> str:
-    """In IOB1 nearly every entity begins with I-."""
+    """A hint where the file seems to be IOB1, in which nearly every entity begins with I-."""
     entities = sum(len(subject.classes(row)) for row in subject.examples)
     return " The file seems to be IOB1." if num_broken > 2 * entities else ""
 
 
-def _alone(tag: str, following: str) -> bool:
+def _is_alone(tag: str, following: str) -> bool:
     return tag[0] == "S" or (tag[0] == "B" and following[0] not in "IE")
 
 
@@ -111,7 +121,7 @@ def _pairs(tags: Sequence[str]) -> Iterator[tuple[str, str]]:
     return zip(tags, [*tags[1:], "O"], strict=True)
 
 
-def _shown(file: str, row: Example, at: int) -> Sample:
+def _sample_around(file: str, row: Example, at: int) -> Sample:
     near = range(max(0, at - _WINDOW), min(len(row.words), at + _WINDOW + 1))
     text = " ".join(f"{row.words[i]}/{_tags(row)[i]}" for i in near)
     return Sample(file=file, line=row.line, text=text)

@@ -1,4 +1,4 @@
-"""Checks on the letters of texts: wrongly decoded, standing for nothing, without a word."""
+"""Checks of the characters of texts: wrong decoding, missing values, markup, no words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trainer.data_checks.spelling import MISSING_WORDS
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
 
-#: UTF-8 read as Windows-1252: what is left of accented letters, quotes and dashes
+#: what accented letters, quotes and dashes become when UTF-8 is read as Windows-1252
 _MOJIBAKE = re.compile(r"Ã[\x80-\xbf©¨ª«¬­®¯°±²³´µ¶·¸¹º¼½¾¿]|â€[™œ\x9d“”˜¦¢]|Â[\xa0-\xbf]|\ufffd")
 _MARKUP = re.compile(r"</?(?:p|br|div|span|a|b|i|li|ul|td|tr)\b[^>]*>|&(?:amp|lt|gt|quot|nbsp);")
 _WORD = re.compile(r"\w")
@@ -18,62 +18,67 @@ _MISSING = MISSING_WORDS | {"[deleted]", "[removed]"}
 
 
 def wrongly_decoded(subject: Subject) -> Iterator[Finding]:
-    yield from _found(
+    yield from _find_rows(
         subject,
         lambda row: _MOJIBAKE.search(row.text) is not None,
         code="wrongly_decoded",
         severity=Severity.WARNING,
-        sentence="{n} rows hold letters that were decoded wrongly on their way here, such as Ã© "
-        "for é, or replacement characters.",
+        sentence="{n} rows contain characters that were decoded with a wrong encoding before the "
+        "upload, such as Ã© for é, or replacement characters.",
     )
 
 
 def nothing_texts(subject: Subject) -> Iterator[Finding]:
-    """What tables and crawlers write where a text is missing."""
-    yield from _found(
+    """Words that tables and crawlers put where a text is missing."""
+    yield from _find_rows(
         subject,
         lambda row: row.text.strip().casefold() in _MISSING,
         code="text_like_missing",
         severity=Severity.WARNING,
-        sentence="{n} rows have a text such as 'nan' or '[deleted]', which stands for none.",
+        sentence="{n} rows have a text such as 'nan' or '[deleted]', which stands for a missing "
+        "text; leave them out.",
     )
 
 
 def wordless_texts(subject: Subject) -> Iterator[Finding]:
-    yield from _found(
+    yield from _find_rows(
         subject,
         lambda row: _WORD.search(row.text) is None,
         code="no_words",
         severity=Severity.INFO,
-        sentence="{n} rows hold neither a letter nor a digit.",
+        sentence="{n} rows have a text without any letter or digit.",
     )
 
 
 def markup(subject: Subject) -> Iterator[Finding]:
-    yield from _found(
+    yield from _find_rows(
         subject,
         lambda row: _MARKUP.search(row.text) is not None,
         code="markup",
         severity=Severity.INFO,
-        sentence="{n} rows hold HTML tags or entities; serve texts the same way, or strip them "
-        "from both.",
+        sentence="{n} rows contain HTML tags or entities; send texts in the same form when "
+        "predicting, or strip the markup from both.",
     )
 
 
-def _found(
+def _find_rows(
     subject: Subject,
-    is_so: Callable[[Example], bool],
+    matches: Callable[[Example], bool],
     *,
     code: str,
     severity: Severity,
     sentence: str,
 ) -> Iterator[Finding]:
-    rows = [row for row in subject.examples if is_so(row)]
+    rows = [row for row in subject.examples if matches(row)]
     if rows:
         yield Finding(
-            code=code, severity=severity, message=sentence.format(n=len(rows)), count=len(rows),
-            samples=samples(subject.file, rows), facts={"share": _share(rows, subject)},
-        )  # fmt: skip
+            code=code,
+            severity=severity,
+            message=sentence.format(n=len(rows)),
+            count=len(rows),
+            samples=samples(subject.file, rows),
+            facts={"share": _share(rows, subject)},
+        )
 
 
 def _share(rows: list[Example], subject: Subject) -> float:

@@ -1,4 +1,4 @@
-"""Checks on what the base's tokenizer makes of the texts. Looks at a sample of a large file."""
+"""Checks of the tokens that the base makes of texts, on a sample of the rows of a large file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MAX_CHARS = 20_000
 _UNKNOWN_SHARE = 0.01
 _FEW_BYTES = 2.5
 _CUT_SHARE = 0.05
-_READ_IN_WINDOWS = ("tag", "span")
+_WINDOWED_HEADS = ("tag", "span")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """One row as the tokenizer reads it."""
+class _TokenizedRow:
+    """The numbers of tokens of one row."""
 
     row: Example
     #: of the whole row, and of its text alone
@@ -39,60 +39,66 @@ def token_findings(subject: Subject) -> Iterator[Finding]:
         return
     rows = _spread(subject.examples)
     prompter = _prompter(subject)
-    read = [_read(row, subject.tokenizer, prompter) for row in rows]
-    yield from _lengths(subject, subject.tokenizer, read)
-    yield from _unknown(subject, read)
-    yield from _pieces(read)
+    tokenized = [_tokenize(row, subject.tokenizer, prompter) for row in rows]
+    yield from _lengths(subject, subject.tokenizer, tokenized)
+    yield from _unknown(subject, tokenized)
+    yield from _pieces(tokenized)
 
 
-def _lengths(subject: Subject, tokenizer: Tokenizer, read: list[_Read]) -> Iterator[Finding]:
+def _lengths(
+    subject: Subject, tokenizer: Tokenizer, tokenized: list[_TokenizedRow]
+) -> Iterator[Finding]:
     limit = min(subject.spec.settings.max_tokens or tokenizer.max_tokens, tokenizer.max_tokens)
     longer = [
         each.row
-        for each in read
+        for each in tokenized
         if each.tokens > limit and not _fits_in_windows(each.row, subject, tokenizer)
     ]
     if longer:
-        share = len(longer) / len(read)
+        share = len(longer) / len(tokenized)
         yield Finding(
             code="truncated",
             severity=Severity.WARNING if share >= _CUT_SHARE else Severity.INFO,
-            message=f"{len(longer)} of {len(read)} rows looked at ({share:.1%}) are longer than "
-            f"{limit} tokens and will be cut.",
+            message=f"{len(longer)} of {len(tokenized)} rows examined ({share:.1%}) are longer "
+            f"than {limit} tokens and will be truncated.",
             count=len(longer),
             samples=samples(subject.file, longer),
             facts={"share": round(share, 4), "max_tokens": limit},
         )
-    lengths = sorted(each.tokens for each in read)
+    lengths = sorted(each.tokens for each in tokenized)
     half, most = lengths[len(lengths) // 2], lengths[len(lengths) * 95 // 100]
     yield Finding(
         code="row_tokens",
         severity=Severity.INFO,
-        message=f"Half of the rows have at most {half} tokens, 95 % at most {most}; the base reads "
-        f"{limit}.",
-        count=len(read),
+        message=f"Half of the rows have at most {half} tokens, and 95 % have at most {most}; the "
+        f"limit is {limit}.",
+        count=len(tokenized),
         facts={"median": half, "p95": most, "max": lengths[-1], "limit": limit},
     )
 
 
 def _fits_in_windows(row: Example, subject: Subject, tokenizer: Tokenizer) -> bool:
-    """Not where a question leaves its context no room."""
-    if subject.spec.head not in _READ_IN_WINDOWS:
+    """Whether windows hold all of the row; they cannot if its question leaves no room."""
+    if subject.spec.head not in _WINDOWED_HEADS:
         return False
     settings = subject.spec.settings
     windows = Windows(tokens=settings.row_tokens, stride=settings.stride)
     return not tokenizer.encode(row.text, row.pair, windows=windows).truncated
 
 
-def _unknown(subject: Subject, read: list[_Read]) -> Iterator[Finding]:
-    num, total = sum(each.unknown for each in read), sum(each.text_tokens for each in read)
+def _unknown(subject: Subject, tokenized: list[_TokenizedRow]) -> Iterator[Finding]:
+    num, total = (
+        sum(each.unknown for each in tokenized),
+        sum(each.text_tokens for each in tokenized),
+    )
     if total and num / total >= _UNKNOWN_SHARE:
-        rows = [each.row for each in sorted(read, key=lambda each: -each.unknown) if each.unknown]
+        ordered = sorted(tokenized, key=lambda row: -row.unknown)
+        rows = [each.row for each in ordered if each.unknown]
         yield Finding(
             code="unknown_tokens",
             severity=Severity.WARNING,
-            message=f"{num / total:.1%} of the tokens are unknown to the base's vocabulary: it "
-            "does not see what is written there.",
+            message=f"{num / total:.1%} of the tokens are not in the base's vocabulary, so the "
+            "base cannot read these words.",
             count=len(rows),
             samples=samples(subject.file, rows),
             facts={"share": round(num / total, 4)},
@@ -100,51 +106,54 @@ def _unknown(subject: Subject, read: list[_Read]) -> Iterator[Finding]:
 
 
 def rewritten_answers(file: str, rows: Sequence[tuple[Example, str]]) -> Iterator[Finding]:
-    """What a version of this base can never write as its rows have it."""
+    """Answers that a version of this base cannot generate exactly as the rows have them."""
     if not rows:
         return
     row, written = rows[0]
     yield Finding(
         code="rewritten_answers",
         severity=Severity.WARNING,
-        message=f"{len(rows)} answers read otherwise once the base has written them, and are "
-        f"learned and compared so: its vocabulary, its end token or its chat template changes "
-        f"them. That of line {row.line} becomes {crop(written)!r}.",
+        message=f"{len(rows)} answers change when they are encoded and decoded with the base's "
+        "vocabulary, end token or chat template; they are trained and compared in the changed "
+        f"form. The answer of line {row.line} becomes {crop(written)!r}.",
         count=len(rows),
         samples=samples(file, (each for each, _ in rows)),
     )
 
 
-def _pieces(read: list[_Read]) -> Iterator[Finding]:
-    """A vocabulary that was made for another language spells texts out."""
-    num_bytes, num = sum(each.bytes for each in read), sum(each.text_tokens for each in read)
+def _pieces(tokenized: list[_TokenizedRow]) -> Iterator[Finding]:
+    """A vocabulary for another language splits words into many short tokens."""
+    num_bytes, num = (
+        sum(each.bytes for each in tokenized),
+        sum(each.text_tokens for each in tokenized),
+    )
     if num and num_bytes / num < _FEW_BYTES:
         yield Finding(
             code="poor_fit",
             severity=Severity.WARNING,
-            message=f"A token stands for {num_bytes / num:.1f} bytes of text on average; the "
-            "base's vocabulary hardly knows these words, and another base may do better.",
-            count=len(read),
+            message=f"A token holds only {num_bytes / num:.1f} bytes of text on average: the "
+            "base's vocabulary does not suit these texts, and another base may do better.",
+            count=len(tokenized),
             facts={"bytes_per_token": round(num_bytes / num, 3)},
         )
 
 
 def _prompter(subject: Subject) -> Prompter | None:
-    """What puts a prompt around a text and an end behind its answer, where a base writes them."""
+    """Adds prompt and end token to rows of generation tasks; None for other tasks."""
     if subject.info is None or subject.tokenizer is None or not subject.generates:
         return None
     return Prompter(subject.info, subject.tokenizer)
 
 
-def _read(row: Example, tokenizer: Tokenizer, prompter: Prompter | None) -> _Read:
-    """Of a very long text the beginning tells enough."""
-    said = row.text if row.pair is None else f"{row.text}\n{row.pair}"
+def _tokenize(row: Example, tokenizer: Tokenizer, prompter: Prompter | None) -> _TokenizedRow:
+    """Counts the tokens of a row, of a very long text only those of its beginning."""
+    whole = row.text if row.pair is None else f"{row.text}\n{row.pair}"
     if isinstance(row.label, str) and (row.turns or prompter):
-        said = f"{said}\n{row.label}"
-    text = said[:_MAX_CHARS]
+        whole = f"{whole}\n{row.label}"
+    text = whole[:_MAX_CHARS]
     ids = tokenizer.ids(text, special=False)
     unknown = ids.count(tokenizer.unknown) if tokenizer.unknown is not None else 0
-    return _Read(
+    return _TokenizedRow(
         row=row,
         tokens=len(_lesson(row, prompter) if prompter else ids),
         text_tokens=len(ids),
@@ -154,7 +163,7 @@ def _read(row: Example, tokenizer: Tokenizer, prompter: Prompter | None) -> _Rea
 
 
 def _lesson(row: Example, prompter: Prompter) -> list[int]:
-    """Prompt and answer; nothing of a row that is refused anyway."""
+    """The tokens of prompt and answer; empty for a row that is refused anyway."""
     try:
         return prompt_completions(row, {"format": "auto"}, prompter)[-1].ids
     except BadRow:
@@ -162,6 +171,6 @@ def _lesson(row: Example, prompter: Prompter) -> list[int]:
 
 
 def _spread(examples: list[Example]) -> list[Example]:
-    """Evenly over the file: its end may be unlike its beginning."""
+    """Rows evenly spread over the file, because its end may differ from its beginning."""
     stride = max(1, -(-len(examples) // _MAX_ROWS))
     return examples[::stride]

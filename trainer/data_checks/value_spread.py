@@ -1,4 +1,4 @@
-"""Checks on labels that are numbers."""
+"""Checks of labels that are numbers: outliers, and values that are really classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FEW_VALUES = 5
 
 
 def far_values(subject: Subject) -> Iterator[Finding]:
-    """So far from the middle that a typing error is likelier, by the median deviation."""
+    """Outliers by the median absolute deviation, which are likely typing errors."""
     if subject.spec.head != "regress":
         return
     values = [row.label for row in subject.examples if isinstance(row.label, float)]
@@ -28,8 +28,8 @@ def far_values(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="far_values",
             severity=Severity.WARNING,
-            message=f"{len(far)} labels are far from the others, the first {far[0].label:g} on "
-            f"line {far[0].line}; half of all are within {spread:g} of {middle:g}.",
+            message=f"{len(far)} labels are far from the others; the first is {far[0].label:g} on "
+            f"line {far[0].line}. Half of all labels are within {spread:g} of {middle:g}.",
             count=len(far),
             samples=samples(subject.file, far),
             facts={"median": middle, "median_deviation": spread},
@@ -45,6 +45,7 @@ def few_values(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="few_values",
             severity=Severity.INFO,
-            message=f"The labels are only {shown}; a classify head may suit them better.",
+            message=f"The labels have only the values {shown}; the head classify may suit them "
+            "better than regress.",
             count=len(values),
         )

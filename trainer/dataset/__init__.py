@@ -1,4 +1,3 @@
-"""From records to encoded rows: examples, splits, batches.
-
-Knows the tokenizer and the heads; no slot and no run.
+"""From records to encoded rows: examples, splits and batches. Knows the tokenizer and the heads; no
+slot and no run.
 """

@@ -1,6 +1,4 @@
-"""Which rows go together: shuffled by (seed, epoch), then alike in length. Pure; knows lengths
-only.
-"""
+"""Batches of rows: shuffled by (seed, epoch), then grouped by length. Pure; knows only lengths."""
 
 from __future__ import annotations
 
@@ -8,18 +6,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-#: batches that are sorted by length together; larger wastes less on padding, smaller shuffles
-#: better
+#: batches whose rows are sorted by length together; a larger pool needs less padding, a smaller
+#: one shuffles better
 POOL_BATCHES = 16
 
 
 def training_batches(
     lengths: Sequence[int], batch_rows: int, *, seed: int, epoch: int
 ) -> list[list[int]]:
-    """Every row once, as indices. The same seed and epoch give the same batches, whatever ran
-    before.
-    """
-    # a counter-based generator needs no state carried from epoch to epoch
+    """Every row once, as indices. The batches depend only on lengths, seed and epoch."""
+    # a counter-based generator carries no state from epoch to epoch
     random = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
     order = random.permutation(len(lengths)).tolist()
     pool = batch_rows * POOL_BATCHES
@@ -32,7 +28,7 @@ def training_batches(
 def prediction_batches(
     lengths: Sequence[int], *, max_rows: int = 64, max_tokens: int = 2048
 ) -> list[list[int]]:
-    """Every row once, alike in length, in batches that serving need not wait for long."""
+    """Every row once, grouped by length, in batches so small that serving does not wait long."""
     batches: list[list[int]] = []
     tokens = 0
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
@@ -45,7 +41,7 @@ def prediction_batches(
 
 
 def num_batches(num_rows: int, batch_rows: int) -> int:
-    """How many batches an epoch has."""
+    """The number of batches of an epoch."""
     pool = batch_rows * POOL_BATCHES
     full, rest = divmod(num_rows, pool)
     return full * POOL_BATCHES + -(-rest // batch_rows)

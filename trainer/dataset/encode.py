@@ -1,5 +1,5 @@
-"""Examples to rows the engine takes: token ids and targets. Knows the tokenizer and the head; no
-split, no step.
+"""Encodes examples as rows of the engine: token ids and targets. Knows the tokenizer and the head;
+no split, no step.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def head_for(
     train: list[Example],
     settings: TrainingSettings | None = None,
 ) -> dict[str, Any]:
-    """The head's settings, with what only the data knows: its labels, the mean and spread of its
-    values, what it takes.
+    """The head's settings, including those that follow from the data: labels, mean and standard
+    deviation of the values, type of input.
     """
     learned = HEAD_DATA[kind].settings(train, settings or TrainingSettings())
     head = {"kind": kind, "pooling": pooling, "labels": labels, **learned}
@@ -38,21 +38,21 @@ def head_for(
 def encode_examples(
     examples: list[Example], head: dict[str, Any], tokenizer: Tokenizer, max_tokens: int | None
 ) -> list[EncodedRow]:
-    """In order. Raises the engine's BadAdapter for a label that the head does not have."""
+    """In order. Raises the engine's BadAdapter for a label that the head lacks."""
     encoded: list[EncodedRow] = []
     windows = windows_of(head)
     if windows is not None and max_tokens is not None:
         windows = replace(windows, tokens=min(max_tokens, windows.tokens or max_tokens))
-    for start in range(0, len(examples), _CHUNK):  # so that nothing holds every encoding twice
+    for start in range(0, len(examples), _CHUNK):  # so that not all encodings exist twice
         chunk = examples[start : start + _CHUNK]
         for example, encodings in zip(
             chunk, _encodings(chunk, head, tokenizer, max_tokens, windows), strict=True
         ):
-            encoded.append(_encoded(example, encodings, head))
+            encoded.append(_encode(example, encodings, head))
     return encoded
 
 
-def _encoded(example: Example, encodings: tuple[Encoding, ...], head: dict[str, Any]) -> EncodedRow:
+def _encode(example: Example, encodings: tuple[Encoding, ...], head: dict[str, Any]) -> EncodedRow:
     kind = PREDICTION_HEADS[head["kind"]]
     rows = [row for encoding in encodings for row in encoding.rows]
     targets = kind.targets(_label(example), encodings, head)
@@ -82,7 +82,7 @@ def _encodings(
     limit: int | None,
     windows: Windows | None,
 ) -> Iterator[tuple[Encoding, ...]]:
-    """Of each example one, or one for each text where they are rows of their own."""
+    """One encoding per example, or one per text for heads that encode the texts apart."""
     if find_head(head).trains_apart:
         left = tokenizer.encode_batch([each.text for each in chunk], limit)
         right = tokenizer.encode_batch([each.pair or "" for each in chunk], limit)

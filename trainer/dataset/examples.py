@@ -1,5 +1,5 @@
-"""Records to checked examples of one head. Knows how many are too few or too many; no files, splits
-or tokens.
+"""Turns records into checked examples of one head. Knows limits on the number of rows; no files,
+splits or tokens.
 """
 
 from __future__ import annotations
@@ -21,16 +21,14 @@ from trainer.readers.record import Record
 
 MIN_ROWS = 20
 MAX_ROWS = 500_000
-#: whoever has more than these has the wrong column, and no use for a longer list
+#: a file with more errors usually has the wrong column, and a longer list would not help
 MAX_ERRORS = 1000
 
 
 def usable_examples(
     records: Iterable[Record | BadLine], spec: JobSpec
 ) -> tuple[list[Example], list[BadDataset]]:
-    """The rows that can be used, and why the others cannot. Raises BadDataset where a file ends
-    being one.
-    """
+    """The usable rows, and the errors of the others. Raises BadDataset for the file as a whole."""
     data, examples, errors = HEAD_DATA[spec.head], list[Example](), list[BadDataset]()
     for record in records:
         try:
@@ -59,25 +57,24 @@ def _unlike(examples: list[Example], head: str) -> list[BadDataset]:
 
 
 def check_trainable(examples: list[Example], head: str) -> None:
-    """What a whole training file must have for its head: enough rows, and more than one thing to
-    tell apart.
-    """
+    """Raises BadDataset where a training file has too few rows or texts, or nothing to learn."""
     if len(examples) < MIN_ROWS:
         raise TooFewRows(
-            f"The file has {len(examples)} rows; training needs at least {MIN_ROWS}.",
-            rows=len(examples), minimum=MIN_ROWS,
-        )  # fmt: skip
+            f"The file has {len(examples)} usable rows; training needs at least {MIN_ROWS}.",
+            rows=len(examples),
+            minimum=MIN_ROWS,
+        )
     HEAD_DATA[head].check(examples)
     num_texts = len({row.group for row in examples})
     if num_texts < MIN_ROWS:
         raise AllDuplicates(
-            f"The file's {len(examples)} rows hold {num_texts} different texts; training needs at "
-            f"least {MIN_ROWS}."
+            f"The {len(examples)} rows of the file have only {num_texts} different texts; training "
+            f"needs at least {MIN_ROWS}."
         )
 
 
 def labels_of(examples: list[Example], head: str) -> list[str]:
-    """The labels of a head, in an order that does not depend on the order of rows. Empty for heads
-    without labels.
+    """The labels of the head, in an order that does not depend on the order of rows; empty for
+    heads without labels.
     """
     return HEAD_DATA[head].labels(examples)

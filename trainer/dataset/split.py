@@ -1,6 +1,5 @@
-"""Which rows train, which choose (dev) and which judge (test). Pure: the same rows and seed give
-the same split on any machine, in whatever order the rows come, because a row's place is decided by
-a hash of its own text.
+"""The split into train, dev and test rows. Pure: it depends on the rows and the seed, not on the
+machine or the order of rows, because a hash of its text decides where a row goes.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from trainer.readers.example import Example
 
 MIN_TRAIN_PER_CLASS = 2
 
-#: the labels of a row that must be on both sides
+#: the classes of a row, each of which must be on both sides of a split
 Strata = Callable[[Example], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
-    """Rows by use. No text is in two of them."""
+    """Rows by part. No text is in two parts."""
 
     train: list[Example]
     dev: list[Example]
     test: list[Example]
-    #: rows dropped because a given dev or test file holds the same text
+    #: rows dropped because an uploaded dev or test file has the same text
     num_leaked: int = 0
 
     @property
@@ -45,20 +44,20 @@ def split_examples(
     dev: list[Example] | None = None,
     test: list[Example] | None = None,
 ) -> Split:
-    """Given dev or test rows are taken as they are; the others come out of `examples`, stratified
-    for classify.
+    """Uploaded dev or test rows are used unchanged; otherwise they are held out of `examples`,
+    stratified by class.
     """
-    given = {row.group for row in [*(dev or []), *(test or [])]}
-    train = [row for row in examples if row.group not in given]
+    held_out = {row.group for row in [*(dev or []), *(test or [])]}
+    train = [row for row in examples if row.group not in held_out]
     num_leaked = len(examples) - len(train)
     strata = HEAD_DATA[head].strata
     if test is None:
         train, test = _hold_out(train, test_share, f"test {seed}", strata)
-    judged = {row.group for row in test}
+    test_groups = {row.group for row in test}
     if dev is not None:
-        # the best epoch is chosen on dev: rows that also judge it would flatter it
+        # the best epoch is chosen on dev rows, so test rows among them would raise the test score
         num_leaked += len(dev)
-        dev = [row for row in dev if row.group not in judged]
+        dev = [row for row in dev if row.group not in test_groups]
         num_leaked -= len(dev)
     else:
         train, dev = (
@@ -78,7 +77,7 @@ def _hold_out(
 
 
 def _held_groups(rows: list[Example], share: float, salt: str, strata: Strata) -> Iterable[str]:
-    """Whole groups, stratum by stratum; rounding is carried on, so that small strata do not all
+    """Whole groups, stratum by stratum; rounding errors carry over, so that small strata do not all
     lose their share.
     """
     groups: defaultdict[str, list[Example]] = defaultdict(list)
@@ -86,14 +85,14 @@ def _held_groups(rows: list[Example], share: float, salt: str, strata: Strata) -
         groups[row.group].append(row)
     by_label: defaultdict[str, list[str]] = defaultdict(list)
     for group, members in groups.items():
-        # of several labels the first: rough, and enough to spread them
+        # the first of several labels is a rough stratum, but enough
         by_label[min(min(strata(member), default="") for member in members)].append(group)
     owed = 0.0
     for label in sorted(by_label):
         size = sum(len(groups[group]) for group in by_label[label])
         owed += share * size
         spare = size - MIN_TRAIN_PER_CLASS
-        for group in sorted(by_label[label], key=lambda each: _rank(each, salt)):
+        for group in sorted(by_label[label], key=lambda name: _rank(name, salt)):
             if owed < len(groups[group]) / 2 or spare < len(groups[group]):
                 break
             owed -= len(groups[group])
@@ -107,9 +106,18 @@ def _rank(group: str, salt: str) -> bytes:
 
 def _check(train: list[Example], test: list[Example], head: str) -> None:
     if not test:
-        raise TooFewRows("No row is left for the test split; give more rows.", rows=0, minimum=1)
+        raise TooFewRows(
+            "The file has too few rows to hold out test rows; add rows or upload a test file.",
+            rows=0,
+            minimum=1,
+        )
     if not train:
-        raise TooFewRows("Every training text is also in the dev or test file.", rows=0, minimum=1)
+        raise TooFewRows(
+            "Every text of the training file is also in the dev or test file, so no training rows "
+            "are left.",
+            rows=0,
+            minimum=1,
+        )
     _check_classes(train, test, HEAD_DATA[head].strata)
 
 
@@ -117,8 +125,9 @@ def _check_classes(train: list[Example], test: list[Example], strata: Strata) ->
     counts = Counter(label for row in train for label in strata(row))
     for label in sorted({label for row in [*train, *test] for label in strata(row)}):
         if counts[label] < MIN_TRAIN_PER_CLASS:
-            found = f"The label {label!r} has too few rows: {counts[label]} left to train on"
             raise TooFewRows(
-                f"{found}; each label needs at least {MIN_TRAIN_PER_CLASS}.",
-                rows=counts[label], minimum=MIN_TRAIN_PER_CLASS,
-            )  # fmt: skip
+                f"The label {label!r} has too few rows: {counts[label]} left to train on; each "
+                f"label needs at least {MIN_TRAIN_PER_CLASS}.",
+                rows=counts[label],
+                minimum=MIN_TRAIN_PER_CLASS,
+            )

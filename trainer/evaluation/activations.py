@@ -18,7 +18,7 @@ from trainer.engine_client import EngineSession
 from trainer.heads.encoded import EncodedRow
 
 
-def numbered(*parts: Sequence[EncodedRow]) -> list[list[EncodedRow]]:
+def assign_keys(*parts: Sequence[EncodedRow]) -> list[list[EncodedRow]]:
     """The same rows, every piece of all parts under a key of its own."""
     keys = count()
     return [

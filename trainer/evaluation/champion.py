@@ -82,7 +82,7 @@ class Champion:
             for role, path, sha256 in self.registry.files(version)
         ]
         name = f"{version.digest}/report"
-        with self.session.loaded(name, semantics, files):
+        with self.session.load_adapter(name, semantics, files):
             answers = predict(self.session, rows, head, self.slot, {self.slot: name})
         return read_predictions(self.session, rows, answers, head)
 
@@ -98,7 +98,12 @@ def _note(version: Version, spec: JobSpec, sha256s: Mapping[str, str]) -> dict[s
 
 def _only(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     left, right = set(theirs.get("labels", ())), set(ours.get("labels", ()))
-    parts = [f"{who} only {', '.join(sorted(some)[:5])}" for who, some in (
-        ("it has", left - right), ("this one has", right - left),
-    ) if some]  # fmt: skip
+    parts = [
+        f"{who} only {', '.join(sorted(some)[:5])}"
+        for who, some in (
+            ("it has", left - right),
+            ("this one has", right - left),
+        )
+        if some
+    ]
     return "; ".join(parts)

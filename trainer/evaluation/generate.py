@@ -38,12 +38,12 @@ def generate_answers(
 ) -> list[list[int]]:
     """The tokens each row is answered with, in the order of the rows."""
     answers: list[list[int]] = [[]] * len(rows)
-    for batch in prediction_batches([len(row.asked) for row in rows], max_rows=_ROWS):
+    for batch in prediction_batches([len(row.prompt_ids) for row in rows], max_rows=_ROWS):
         keys = [_FIRST_KEY + slot * _ROWS_A_SLOT + index for index in batch]
-        asked = [Row(ids=list(rows[index].asked), slot=slot) for index in batch]
+        prompts = [Row(ids=list(rows[index].prompt_ids), slot=slot) for index in batch]
         begin = [
             StartSequence(key=key, row=row, max_tokens=head["max_tokens"])
-            for key, row in zip(keys, asked, strict=True)
+            for key, row in zip(keys, prompts, strict=True)
         ]
         try:
             texts = _decode(session, Generate(begin=begin, place=place or {}))

@@ -44,13 +44,13 @@ def fit_temperature(
 
 def _loss(logits: Floats, targets: Sequence[Any]) -> Callable[[float], float]:
     """Of the logarithm of a temperature: the loss of all rows, and how unusual it is."""
-    wanted = np.asarray(targets)
+    labels = np.asarray(targets)
 
     def entropy(scaled: Floats) -> float:
-        if wanted.ndim == 2:  # each label a yes or no
-            return float((np.logaddexp(0, scaled) - scaled * wanted).sum())
+        if labels.ndim == 2:  # each label a yes or no
+            return float((np.logaddexp(0, scaled) - scaled * labels).sum())
         total = np.logaddexp.reduce(scaled, axis=1)
-        return float((total - scaled[np.arange(len(wanted)), wanted]).sum())
+        return float((total - scaled[np.arange(len(labels)), labels]).sum())
 
     return lambda log_t: entropy(logits / math.exp(log_t)) + (log_t / _USUAL) ** 2 / 2
 

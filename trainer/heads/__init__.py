@@ -1,6 +1,5 @@
-"""The table of what the trainer knows of each head.
-
-A head that trains is one file here and one line in `HEAD_DATA`; siblings do not know each other.
+"""What the trainer knows about each head: one file per head and one line in `HEAD_DATA`. Heads do
+not import each other.
 """
 
 from typing import Any

@@ -13,7 +13,7 @@ from trainer.heads.head_data import Logits, PlainData, texts
 from trainer.metrics import metrics
 from trainer.metrics.metrics import Metrics
 from trainer.readers.example import Example
-from trainer.readers.fields import field, listed, name, shown
+from trainer.readers.fields import field, name, parse_list, short_repr
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ MAX_CLASSES = 1000
 
 
 class ClassifyData(PlainData):
-    """Whether the labels of a file are names or lists of names decides what is trained."""
+    """Trains a multi-label head if the labels of the file are lists of names."""
 
     name = "classify"
     metrics: tuple[str, ...] = ("accuracy", "micro_f1")
@@ -35,7 +35,7 @@ class ClassifyData(PlainData):
     def example(self, record: Record, spec: JobSpec) -> Example:
         first, second = texts(record, spec)
         where = f"{record.place}: {spec.label_column}"
-        raw = listed(field(record, spec.label_column), where, record.line)
+        raw = parse_list(field(record, spec.label_column), where, record.line)
         label: Any
         if isinstance(raw, list):
             label = _names(raw, where, record.line)
@@ -47,10 +47,10 @@ class ClassifyData(PlainData):
         multi_label = isinstance(examples[0].label, tuple)
         for example in examples:
             if isinstance(example.label, tuple) != multi_label:
-                found, first = shown(example.label), shown(examples[0].label)
+                current, first = short_repr(example.label), short_repr(examples[0].label)
                 raise BadLine(
-                    f"Line {example.line} has the label {found} and line {examples[0].line} has "
-                    f"{first}; all rows need one label, or all a list of them.",
+                    f"Line {example.line} has the label {current} and line {examples[0].line} has "
+                    f"{first}; either every row has one label, or every row has a list of labels.",
                     line=example.line,
                 )
 
@@ -58,15 +58,15 @@ class ClassifyData(PlainData):
         counts = Counter(label for example in examples for label in self.strata(example))
         several = isinstance(examples[0].label, tuple)
         if several and not any(0 < count < len(examples) for count in counts.values()):
-            raise OneClass("All rows carry the same list of labels; there is nothing to learn.")
+            raise OneClass("All rows have the same list of labels; there is nothing to learn.")
         if not several and len(counts) < 2:
             raise OneClass(
-                f"All rows carry the label {examples[0].label!r}; at least 2 are needed."
+                f"All rows have the label {examples[0].label!r}; at least 2 labels are needed."
             )
         if len(counts) > MAX_CLASSES or len(counts) > len(examples) / 2:
-            found = f"{len(counts)} distinct labels in {len(examples)} rows"
             raise TooManyClasses(
-                f"There are {found}; is this a regress task, or the wrong label column?"
+                f"There are {len(counts)} distinct labels in {len(examples)} rows; is this a "
+                "regress task, or the wrong label column?"
             )
 
     def labels(self, examples: Sequence[Example]) -> list[str]:
@@ -110,14 +110,14 @@ class ClassifyData(PlainData):
 
 
 def _names(raw: list[Any], where: str, line: int) -> tuple[str, ...]:
-    """In an order that says nothing. Raises BadLine for zeros and ones, one for each class: nothing
-    would be left of them but the names 0 and 1.
+    """Sorted. Raises BadLine for a zero or one per class, which would be read as the names 0 and
+    1.
     """
-    given = [name(each, where, line) for each in raw]
-    if len(given) > len(set(given)) and set(given) <= {"0", "1", "false", "true"}:
+    labels = [name(each, where, line) for each in raw]
+    if len(labels) > len(set(labels)) and set(labels) <= {"0", "1", "false", "true"}:
         raise BadLine(
-            f"{where} is {shown(raw)}, which seems to have a zero or one for each class; write the "
-            "list of the names of those with a one.",
+            f"{where} is {short_repr(raw)}, which seems to hold a zero or a one for each class; "
+            "write a list with the names of the classes that apply.",
             line=line,
         )
-    return tuple(sorted(set(given)))
+    return tuple(sorted(set(labels)))

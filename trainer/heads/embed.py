@@ -1,4 +1,4 @@
-"""Pairs of texts that belong together, or that are as alike as their score says."""
+"""Pairs of texts that belong together, or that have a similarity score. Knows no split."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from trainer.jobs.values import JobSpec
     from trainer.settings.settings import TrainingSettings
 
-#: a text looks for its partner among this many, however large the file
+#: the partner of a text is ranked among this many texts, however large the file
 MAX_CANDIDATES = 1000
 
 
 class EmbedData(PlainData):
-    """With scores in the label column similarities are trained, without them partners."""
+    """Trains on similarity scores if the label column has them, else on the pairs alone."""
 
     name = "embed"
     metrics: tuple[str, ...] = ("accuracy", "spearman")
@@ -50,7 +50,7 @@ class EmbedData(PlainData):
                 has, other = ("no", "one") if scored else ("a", "none")
                 raise BadLine(
                     f"Line {example.line} has {has} score and line {examples[0].line} has {other}; "
-                    "all rows need one, or none.",
+                    "either every row has a score, or no row has one.",
                     line=example.line,
                 )
 
@@ -71,7 +71,7 @@ class EmbedData(PlainData):
         head: dict[str, Any],
         prompter: Prompter,
     ) -> list[Any]:
-        """The cosine of each scored pair; of others, the place of the partner among all."""
+        """The cosine of each scored pair; for others, the rank of the partner among all texts."""
         del head, prompter
         if not rows:
             return []
@@ -89,13 +89,13 @@ class EmbedData(PlainData):
 
 
 def partner_ranks(left: Any, right: Any) -> list[int]:
-    """The place of row i of `right` among those most similar to row i of `left`, counted from 1."""
+    """The rank of row i of `right` by similarity to row i of `left`, counted from 1."""
     ranks: list[int] = []
     for start in range(0, left.shape[0], MAX_CANDIDATES):
         stop = start + MAX_CANDIDATES
-        found = left[start:stop] @ right[start:stop].T
-        # counted words are sparse; only what comes of a block of them is not
-        similar = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
+        products = left[start:stop] @ right[start:stop].T
+        # matrices of word counts are sparse; the product of a block is dense
+        similar = np.asarray(products.toarray() if hasattr(products, "toarray") else products)
         own = similar.diagonal()[:, None]
         ranks += [int(rank) for rank in 1 + (similar > own).sum(1)]
     return ranks

@@ -14,12 +14,12 @@ from trainer.readers.example import Example
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Piece:
-    """One row of the engine, which is all of an example, a window of it or one of its texts."""
+    """One row of the engine: a whole example, a window of it, or one of its texts."""
 
     ids: list[int]
     type_ids: list[int] | None
     target: Any
-    #: its name among all rows of the job
+    #: identifies the piece among all rows of the job
     key: int = 0
 
     def row(self, slot: int) -> Row:
@@ -28,15 +28,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedRow:
-    """One example as tokens. `encodings` are kept where answers must be read off per token."""
+    """One example as tokens. `encodings` are kept for heads that answer per token."""
 
     pieces: tuple[Piece, ...]
     example: Example
     truncated: bool
     encodings: tuple[Encoding, ...] = ()
     #: the prompt's tokens, where the answer is generated
-    asked: tuple[int, ...] = ()
-    #: how many tokens the answer has, the one that ends it included
+    prompt_ids: tuple[int, ...] = ()
+    #: the number of tokens of the answer, including its end token
     answer_tokens: int = 0
 
     @property
@@ -45,6 +45,6 @@ class EncodedRow:
 
     @property
     def target(self) -> Any:
-        """Of a row that is one piece."""
+        """The target of a row with one piece."""
         (piece,) = self.pieces
         return piece.target

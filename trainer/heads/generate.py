@@ -1,4 +1,4 @@
-"""Rows with a text to write: a prompt and its completion, or a conversation that ends in one."""
+"""Rows with a text to generate: a prompt and its completion, or a conversation. Knows no token."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from trainer.settings.settings import TrainingSettings
 
 _MESSAGES, _PROMPT, _COMPLETION = "messages", "prompt", "completion"
-#: a text has at most as many tokens as bytes; a little more lets a version run past its lessons
+#: a text has at most as many tokens as bytes; versions may generate a little more than they learned
 _ROOM = 8
 _MOST_TOKENS = 1024
 
 
 class GenerateData(PlainData):
-    """Judged by what is written: exactly the completion, word for word, and numbers as numbers."""
+    """Compares generated texts with completions: exactly, by words, and as numbers."""
 
     name = "generate"
     metrics: tuple[str, ...] = ("explained", "exact_match")
@@ -38,7 +38,7 @@ class GenerateData(PlainData):
     def example(self, record: Record, spec: JobSpec) -> Example:
         column = present(record, present(record, spec.text_column, _PROMPT), _MESSAGES)
         named = present(record, spec.label_column, _COMPLETION)
-        # a prompt beside whole conversations is the first of their messages
+        # TRL's data sets may have a column `prompt` beside `messages`, with the first of them
         if named not in record.fields and isinstance(record.fields.get(_MESSAGES), list):
             column = _MESSAGES
         if column == _MESSAGES:
@@ -48,13 +48,13 @@ class GenerateData(PlainData):
         label = field(record, named)
         where = f"{record.place}: {named}"
         if isinstance(label, bool) or not isinstance(label, str | int | float):
-            raise BadLine(f"{where} must be the text to write.", line=record.line)
+            raise BadLine(f"{where} must be the text to generate.", line=record.line)
         if isinstance(label, float) and not math.isfinite(label):
-            raise BadLine(f"{where} is {label}, which is no number to write.", line=record.line)
+            raise BadLine(f"{where} is {label}; a finite number is needed.", line=record.line)
         if not str(label).strip():
             raise BadLine(f"{where} is empty.", line=record.line)
-        wanted = sane(str(label), where, record.line)
-        return Example(line=record.line, text=text(record, column), label=wanted)
+        completion = sane(str(label), where, record.line)
+        return Example(line=record.line, text=text(record, column), label=completion)
 
     def check(self, examples: Sequence[Example]) -> None:
         if len({example.label for example in examples}) < 2:
@@ -81,25 +81,25 @@ class GenerateData(PlainData):
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         pairs = [(str(t).strip(), str(g).strip()) for t, g in zip(truth, guesses, strict=True)]
         numbers = [(parse_number(t), parse_number(g)) for t, g in pairs]
-        found: Metrics = {
+        scores: Metrics = {
             "exact_match": _mean([t == g for t, g in pairs]),
             "word_f1": _mean([word_f1(t.split(), g.split()) for t, g in pairs]),
         }
         if not pairs or any(t is None for t, _ in numbers):
-            return found
+            return scores
         read = [(t, g) for t, g in numbers if t is not None and g is not None]
-        found["numbers_read"] = len(read) / len(numbers)
-        found |= _explained([(t, g) for t, g in numbers if t is not None])
+        scores["numbers_read"] = len(read) / len(numbers)
+        scores |= _explained_variance([(t, g) for t, g in numbers if t is not None])
         if read:
-            found |= regression([t for t, _ in read], [g for _, g in read])
-        return found
+            scores |= regression([t for t, _ in read], [g for _, g in read])
+        return scores
 
 
-def _explained(numbers: Sequence[tuple[float, float | None]]) -> Metrics:
-    """The share of the values' variance that the answers explain (R squared), -1 at worst.
+def _explained_variance(numbers: Sequence[tuple[float, float | None]]) -> Metrics:
+    """The share of the values' variance that the answers explain (R squared), at least -1.
 
-    A row without a number misses by twice the variance, so that none at all is the worst there is:
-    an epoch that writes the same number everywhere is better than one that writes none.
+    An answer without a number counts as twice the variance, so that answers without any number
+    score worst: an epoch that generates one number everywhere is better than one without numbers.
     """
     mean = _mean([t for t, _ in numbers])
     spread = sum((t - mean) * (t - mean) for t, _ in numbers)

@@ -1,5 +1,5 @@
-"""What the trainer must know of a head: how its rows are read and checked, what its settings learn
-from them, and what its answers are worth. Knows no file, split or step.
+"""What the trainer must know about a head: how to read and check its rows, which of its settings
+depend on them, and its metrics. Knows no file, split or step.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from trainer.settings.settings import TrainingSettings
 
 Logits = NDArray[np.float32]
-#: what the engine answers to a row: logits of a head that predicts, tokens of one that generates
+#: the engine's answer to a row: logits of a prediction head, tokens of a generation head
 Answer = Logits | list[int]
 AnswerT = TypeVar("AnswerT", contravariant=True)
 
 
 class HeadData(Protocol[AnswerT]):
-    """One head, as training sees it. `AnswerT` is the kind of `Answer` that it reads."""
+    """One head in training. `AnswerT` is the type of `Answer` that it reads."""
 
     name: str
-    #: the metrics that early stopping may follow, the first that a data set has
+    #: metrics for early stopping; the first one that the evaluation has is used
     metrics: tuple[str, ...]
     more_is_better: bool
-    #: metrics that decide between epochs of which the first says the same
+    #: metrics that decide between epochs with an equal first metric
     tie_breaks: tuple[str, ...]
-    #: what a model without the base is called that is judged beside it; None: there is none
+    #: the name of the baseline, a model without the base; None: there is none
     baseline: str | None
 
     def example(self, record: Record, spec: JobSpec) -> Example:
@@ -44,7 +44,7 @@ class HeadData(Protocol[AnswerT]):
         ...
 
     def check_alike(self, examples: Sequence[Example]) -> None:
-        """Raises BadDataset where rows are of more than one sort."""
+        """Raises BadDataset where rows have labels of different types."""
         ...
 
     def check(self, examples: Sequence[Example]) -> None:
@@ -56,11 +56,11 @@ class HeadData(Protocol[AnswerT]):
         ...
 
     def strata(self, example: Example) -> tuple[str, ...]:
-        """The classes of which each must be on both sides of a split."""
+        """The classes of a row; each class must be on both sides of a split."""
         ...
 
     def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
-        """What the head's settings learn from its rows and from how training is wanted."""
+        """The head's settings that follow from the training rows and the training settings."""
         ...
 
     def guesses(
@@ -74,16 +74,16 @@ class HeadData(Protocol[AnswerT]):
         ...
 
     def loss(self, answer: AnswerT, row: EncodedRow) -> float | None:
-        """Of one row, to break ties between epochs; None where the head's metric has few."""
+        """The loss of one row, to break ties between epochs; None where ties are rare."""
         ...
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
-        """The metrics, from what is true and what was answered."""
+        """The metrics of the predictions against the true labels."""
         ...
 
 
 class PlainData:
-    """What most heads have in common."""
+    """The implementation that most heads share."""
 
     more_is_better = True
     tie_breaks: tuple[str, ...] = ()

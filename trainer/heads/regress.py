@@ -1,4 +1,4 @@
-"""Rows with a number."""
+"""Rows with a number as label. Knows no split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RegressData(PlainData):
-    """The head learns the mean and spread of its training values."""
+    """The head's settings have the mean and standard deviation of the training values."""
 
     name = "regress"
     metrics: tuple[str, ...] = ("rmse",)
@@ -37,12 +37,12 @@ class RegressData(PlainData):
     def check(self, examples: Sequence[Example]) -> None:
         if len({example.label for example in examples}) < 2:
             raise OneClass(
-                f"All rows carry the value {examples[0].label!r}; there is nothing to learn."
+                f"All rows have the value {examples[0].label!r}; there is nothing to learn."
             )
 
     def settings(self, train: Sequence[Example], settings: TrainingSettings) -> dict[str, Any]:
         values = [float(row.label) for row in train if isinstance(row.label, float)]
-        # values that hardly differ would otherwise be blown up beyond float32
+        # without a minimum, normalizing values that hardly differ would overflow float32
         spread = max(statistics.pstdev(values), 1e-6)
         return {
             **super().settings(train, settings),

@@ -1,4 +1,4 @@
-"""Pairs of texts, each with how well the second answers the first."""
+"""Pairs of texts with the relevance of the second to the first. Knows no split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RerankData(PlainData):
-    """Relevance is 0 or 1, or a share between them."""
+    """Relevance is a number from 0 to 1."""
 
     name = "rerank"
     metrics: tuple[str, ...] = ("auc",)
@@ -42,7 +42,9 @@ class RerankData(PlainData):
         relevant = {example.label > 0.5 for example in examples if isinstance(example.label, float)}
         if len(relevant) < 2:
             which = "relevant" if relevant == {True} else "irrelevant"
-            raise OneClass(f"All pairs are {which}; there is nothing to tell apart.")
+            raise OneClass(
+                f"All pairs are {which}; relevant and irrelevant pairs are needed to train."
+            )
 
     def guesses(
         self,

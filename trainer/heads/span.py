@@ -1,4 +1,4 @@
-"""Rows of a question, a context, and where in it the answers are."""
+"""Rows of a question, a context, and the positions of answers in it. Knows no split."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainer.heads.head_data import Logits, PlainData
 from trainer.metrics.metrics import Metrics
 from trainer.metrics.squad import answering
 from trainer.readers.example import Example
-from trainer.readers.fields import field, present, shown, text
+from trainer.readers.fields import field, present, short_repr, text
 from trainer.readers.reader import Record
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class SpanData(PlainData):
-    """Rows without an answer teach the head that there may be none."""
+    """If some training rows have no answer, the head may predict that there is none."""
 
     name = "span"
     metrics: tuple[str, ...] = ("f1",)
@@ -38,13 +38,13 @@ class SpanData(PlainData):
         where = f"{record.place}: {answers}"
         label = tuple(
             _answer(raw, context, where, record.line)
-            for raw in _listed(field(record, answers), where, record.line)
+            for raw in _answer_list(field(record, answers), where, record.line)
         )
         impossible = record.fields.get("is_impossible")
         if isinstance(impossible, bool) and impossible == bool(label):
             raise BadLine(
-                f"{where} are {len(label)} and is_impossible is {str(impossible).lower()}; correct "
-                "one of them.",
+                f"{where} has {len(label)} entries and is_impossible is {str(impossible).lower()}; "
+                "correct one of them.",
                 line=record.line,
             )
         return Example(line=record.line, text=question, pair=context, label=label)
@@ -80,8 +80,8 @@ class SpanData(PlainData):
         return answering([[answer[0] for answer in answers] for answers in truth], guesses)
 
 
-def _listed(raw: Any, where: str, line: int) -> list[Mapping[str, Any]]:
-    """A list of objects, or SQuAD's object of lists."""
+def _answer_list(raw: Any, where: str, line: int) -> list[Mapping[str, Any]]:
+    """The answers from a list of objects, or from SQuAD's object of lists."""
     if isinstance(raw, Mapping):
         columns = [raw.get("text"), raw.get("answer_start", raw.get("start"))]
         if all(isinstance(c, list) for c in columns) and len(columns[0]) == len(columns[1]):
@@ -90,7 +90,9 @@ def _listed(raw: Any, where: str, line: int) -> list[Mapping[str, Any]]:
             return [raw]
     if isinstance(raw, list) and all(isinstance(each, Mapping) for each in raw):
         return raw
-    raise BadLine(f'{where} must be a list of {{"text", "start"}}, not {shown(raw)}.', line=line)
+    raise BadLine(
+        f'{where} must be a list of {{"text", "start"}}, not {short_repr(raw)}.', line=line
+    )
 
 
 def _answer(raw: Mapping[str, Any], context: str, where: str, line: int) -> tuple[str, int]:
@@ -99,20 +101,20 @@ def _answer(raw: Mapping[str, Any], context: str, where: str, line: int) -> tupl
         start = int(start)
     whole = isinstance(start, int) and not isinstance(start, bool) and start >= 0
     if not isinstance(answer, str) or not answer.strip() or not whole:
-        raise BadLine(f"{where} needs a text and a start, not {shown(dict(raw))}.", line=line)
-    found = context[start : start + len(answer)]
-    if found != answer:
+        raise BadLine(f"{where} needs a text and a start, not {short_repr(dict(raw))}.", line=line)
+    actual = context[start : start + len(answer)]
+    if actual != answer:
         raise BadLine(
-            f"{where} says {shown(answer)} starts at character {start}; the context has "
-            f"{shown(found)} there{_elsewhere(answer, context, start)}.",
+            f"{where} says {short_repr(answer)} starts at character {start}; the context has "
+            f"{short_repr(actual)} there{_elsewhere(answer, context, start)}.",
             line=line,
         )
     return answer, start
 
 
 def _elsewhere(answer: str, context: str, start: int) -> str:
-    """Where the answer is instead, and what was counted if that can be told."""
-    places = [found.start() for found in re.finditer(re.escape(answer), context)]
+    """The actual position of the answer, and the unit that the start seems to count."""
+    places = [match.start() for match in re.finditer(re.escape(answer), context)]
     for place in places:
         before = context[:place]
         for unit, num in (
@@ -122,6 +124,6 @@ def _elsewhere(answer: str, context: str, start: int) -> str:
             if num == start:
                 return f"; {start} counts {unit}, in characters it is {place}"
     if not places:
-        return ", and the answer nowhere"
+        return ", and does not contain the answer"
     nearest = min(places, key=lambda place: abs(place - start))
     return f", and the answer at {nearest}"

@@ -1,4 +1,4 @@
-"""Rows of words with as many tags."""
+"""Rows of words with one tag each. Knows no split."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OTHER_LETTERS = {"L-": "E-", "U-": "S-", "M-": "I-"}
 
 
 class TagData(PlainData):
-    """BIO or BIOES, whichever the tags are written in."""
+    """Tags in BIO or BIOES; BILOU and BMES are converted."""
 
     name = "tag"
     metrics: tuple[str, ...] = ("f1",)
@@ -38,13 +38,16 @@ class TagData(PlainData):
         words = strings(record, present(record, spec.text_column, "tokens"))
         tags = _as_bioes(strings(record, present(record, spec.label_column, "ner_tags")))
         if len(words) != len(tags):
-            found = f"{len(words)} tokens and {len(tags)} tags"
-            raise BadLine(f"{record.place} has {found}; they must be as many.", line=record.line)
+            raise BadLine(
+                f"{record.place} has {len(words)} tokens and {len(tags)} tags; each token needs "
+                "one tag.",
+                line=record.line,
+            )
         for word, tag in zip(words, tags, strict=True):
             if not tag_scheme.is_tag(tag):
                 raise BadLine(
-                    f"{record.place}: the tag {tag!r} of {word!r} is not O, B-… or I-… (BIO), nor "
-                    "E-… or S-… (BIOES).",
+                    f"{record.place}: the tag {tag!r} of {word!r} is no tag of BIO (O, B-…, I-…) "
+                    "or BIOES (also E-…, S-…).",
                     line=record.line,
                 )
         return _example(words, tags, record)
@@ -76,40 +79,40 @@ class TagData(PlainData):
         ]
 
     def loss(self, answer: Logits, row: EncodedRow) -> float | None:
-        """Of a row that is read in one window: the mean over its words."""
+        """The mean over the words of a row with one window; None for longer rows."""
         if len(row.pieces) > 1:
             return None
         pairs = zip(answer, row.target, strict=True)
-        each = [cross_entropy(scores, tag) for scores, tag in pairs if tag != IGNORED]
-        return sum(each) / len(each) if each else None
+        losses = [cross_entropy(scores, tag) for scores, tag in pairs if tag != IGNORED]
+        return sum(losses) / len(losses) if losses else None
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         return tagging(truth, guesses)
 
 
-def _example(given: Sequence[str], tags: Sequence[str], record: Record) -> Example:
-    """Given words as serving will read them: one may be several words of the text."""
-    text, end = join_words(given), 0
+def _example(raw_words: Sequence[str], tags: Sequence[str], record: Record) -> Example:
+    """Splits the file's words as serving does: one of them may be several words of the text."""
+    text, end = join_words(raw_words), 0
     spans = word_spans(text)
     starts = [start for start, _ in spans]
     label: list[str] = []
-    for word, tag in zip(given, tags, strict=True):
+    for word, tag in zip(raw_words, tags, strict=True):
         end = text.index(word, end) + len(word)
         num = bisect_left(starts, end) - len(label)
         if not num and tag != "O":
             raise BadLine(
-                f"{record.place}: {word!r} is tagged {tag}, and there is no word to be seen in it.",
+                f"{record.place}: {word!r} has the tag {tag}, but contains no visible character.",
                 line=record.line,
             )
         label += tag_scheme.spread(tag, num)
     if not spans:
-        raise BadLine(f"{record.place} has no word to be seen.", line=record.line)
+        raise BadLine(f"{record.place} has no word with a visible character.", line=record.line)
     words = tuple(text[start:end] for start, end in spans)
     return Example(line=record.line, text=text, words=words, label=tuple(label))
 
 
 def _as_bioes(tags: tuple[str, ...]) -> tuple[str, ...]:
-    """BILOU's L- and U-, and BMES' M-, are other letters for the same."""
+    """Converts BILOU's L- and U-, and BMES' M-, to the tags of BIOES."""
     return tuple(_OTHER_LETTERS.get(tag[:2], tag[:2]) + tag[2:] for tag in tags)
 
 

@@ -1,5 +1,5 @@
-"""Whether anything changed about jobs, whoever changed it: asked several times a second, for all
-who watch any. Knows no watcher.
+"""Whether anything about jobs changed, in any process: polled several times a second for all
+watchers. Knows no watcher.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from trainer.jobs.database import Database
 from trainer.jobs.schema import EVENTS, JOBS
 
-#: names in one statement; databases take no more than some hundred
+#: ids in one statement; databases limit the number of parameters
 _CHUNK = 500
 
-#: a job's revision and the number of its last event: other than before, once something changed
+#: a job's revision and the number of its last event; one of them grows with every change
 Stamp = tuple[int, int]
 
 
@@ -25,18 +25,18 @@ class JobChanges:
         self._database = database
 
     def generation(self) -> int:
-        """Another number once anyone, in any process, has written anything."""
+        """A number that changes whenever any process has written to the database."""
         return self._database.generation()
 
     def stamps(self, job_ids: Collection[str]) -> dict[str, Stamp]:
-        """Of those that are there."""
+        """By job id; ids of unknown jobs are left out."""
         ids = list(job_ids)
-        found: dict[str, Stamp] = {}
+        stamps: dict[str, Stamp] = {}
         with self._database.read() as db:
             for start in range(0, len(ids), _CHUNK):
                 for row in db.execute(_stamps_of(ids[start : start + _CHUNK])):
-                    found[row.id] = (row.revision, row.last)
-        return found
+                    stamps[row.id] = (row.revision, row.last)
+        return stamps
 
 
 def _stamps_of(ids: Collection[str]) -> sa.Select[tuple[str, int, int]]:

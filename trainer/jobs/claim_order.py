@@ -1,6 +1,6 @@
-"""Which job a worker takes up next. Every function runs within its caller's transaction.
+"""Which job a worker claims next. Every function runs within its caller's transaction.
 
-A job whose record is damaged ends; one of a newer release stays for a newer worker.
+A job whose record is damaged is ended; one of a newer release is left for a newer worker.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from trainer.jobs.schema import JOBS
 from trainer.jobs.states import Phase, Status
 from trainer.jobs.stored_job import problem_of
-from trainer.jobs.transitions import found, transition
+from trainer.jobs.transitions import same_job, transition
 
 
 def next_waiting(db: sa.Connection, now: float) -> sa.Row[Any] | None:
@@ -26,10 +26,10 @@ def next_waiting(db: sa.Connection, now: float) -> sa.Row[Any] | None:
 
 
 def end_if_damaged(db: sa.Connection, row: sa.Row[Any], now: float) -> bool:
-    """Whether the job ended here, so that nobody takes it up again and again."""
+    """Whether the job was ended here, so that no worker claims it again and again."""
     problem = problem_of(row)
     if problem is None or problem.newer:
         return False
     end = {"phase": Phase.DONE, "finished_at": now, "eta_s": None, "lease_until": None}
     error = {"error_code": problem.code, "error_message": str(problem)}
-    return bool(transition(db, found(row), Status.FAILED, str(problem), now, **end, **error))
+    return bool(transition(db, same_job(row), Status.FAILED, str(problem), now, **end, **error))

@@ -1,5 +1,5 @@
-"""The trainer's SQLite database: opened, brought to this release's tables, read and written in
-transactions. Knows no statement about files or jobs.
+"""The trainer's SQLite database: opens and migrates it, and runs transactions. Knows no statement
+about files or jobs.
 """
 
 from __future__ import annotations
@@ -37,35 +37,35 @@ class Database:
         self._reads = engine.execution_options(reads=True)
         with self._writes.begin() as db:
             _migrate(db)
-        # a connection that never writes: `data_version` moves when any other commits
+        # on a connection that never writes, `data_version` changes whenever another commits
         self._watch = engine.raw_connection()
         self._watching = threading.Lock()
 
     @classmethod
     def open(cls, path: Path) -> Database:
         """Raises StorageFailed."""
-        what = f"The job database {path} cannot be opened"
-        with storing(what):
+        problem = f"The job database {path} cannot be opened"
+        with storing(problem):
             private.make_directory(path.parent)
             private.make_file(path)
-        with _translated(what):
+        with _translate_errors(problem):
             return cls(sqlite_engine(path))
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """A transaction. Raises StorageFailed, and nothing of it was kept then."""
-        with _translated("The job database cannot be written"), self._writes.begin() as db:
+        """A transaction. Raises StorageFailed, and is rolled back then."""
+        with _translate_errors("The job database cannot be written"), self._writes.begin() as db:
             yield db
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Raises StorageFailed."""
-        with _translated("The job database cannot be read"), self._reads.begin() as db:
+        with _translate_errors("The job database cannot be read"), self._reads.begin() as db:
             yield db
 
     def generation(self) -> int:
-        """Another number once anyone, in any process, has written. Raises StorageFailed."""
-        with self._watching, _translated("The job database cannot be read"):
+        """A number that changes whenever any process has written. Raises StorageFailed."""
+        with self._watching, _translate_errors("The job database cannot be read"):
             cursor = self._watch.cursor()
             cursor.execute("PRAGMA data_version")
             [[generation]] = cursor.fetchall()
@@ -79,23 +79,24 @@ class Database:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _translate_errors(problem: str) -> Iterator[None]:
     try:
         yield
     except SQLITE_ERRORS as error:
         kind = _KINDS.get(sqlite_fault(error), StorageFailed)
-        raise kind(f"{what}: {sqlite_words(error)}.") from error
+        raise kind(f"{problem}: {sqlite_words(error)}.") from error
 
 
 def _migrate(db: sa.Connection) -> None:
-    """Forward only, in one transaction: a server that dies half-way leaves the tables it found."""
-    found = int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
-    if found > SCHEMA_VERSION:
+    """Forward only, in one transaction: if the server dies half-way, the tables are unchanged."""
+    version = int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
+    if version > SCHEMA_VERSION:
         raise StorageFailed(
-            f"The job database has schema {found}; this release knows up to {SCHEMA_VERSION}."
+            f"The job database has schema {version}, and this release supports up to "
+            f"{SCHEMA_VERSION}; upgrade adapterd."
         )
     if sa.inspect(db).has_table("jobs"):
-        for statement in (each for step in STEPS[found:] for each in step):
+        for statement in (each for step in STEPS[version:] for each in step):
             db.exec_driver_sql(statement)
     METADATA.create_all(db)
     db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")

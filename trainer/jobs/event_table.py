@@ -30,20 +30,22 @@ class EventTable:
         newest_first: bool = False,
         codes: Sequence[str] = (),
     ) -> list[Event]:
-        """`after` is the last number of the page before, in the order that is asked for."""
+        """`after` is the last number of the previous page, in the requested order."""
         number = EVENTS.c.number
-        found = EVENTS.select().where(_of(tenant, job_id)).limit(limit)
-        found = found.order_by(number.desc() if newest_first else number)
+        query = EVENTS.select().where(_of(tenant, job_id)).limit(limit)
+        query = query.order_by(number.desc() if newest_first else number)
         if after is not None:
-            found = found.where(number < after if newest_first else number > after)
+            query = query.where(number < after if newest_first else number > after)
         if codes:
-            found = found.where(EVENTS.c.code.in_(codes))
+            query = query.where(EVENTS.c.code.in_(codes))
         with self._database.read() as db:
-            return [_event_of(row) for row in db.execute(found)]
+            return [_event_of(row) for row in db.execute(query)]
 
 
 def add_events(db: sa.Connection, tenant: str, job_id: str, events: Sequence[Event]) -> None:
-    """Within the transaction that changes the job, so that none is told of what did not happen."""
+    """Within the transaction that changes the job, so that no event reports a change that was
+    rolled back.
+    """
     if not events:
         return
     last = db.execute(sa.select(sa.func.max(EVENTS.c.number)).where(_of(tenant, job_id))).scalar()
@@ -70,7 +72,7 @@ def _of(tenant: str, job_id: str) -> sa.ColumnElement[bool]:
 
 
 def _event_of(row: sa.Row[Any]) -> Event:
-    """One that another release wrote too."""
+    """Of a level that only another release knows, the first of this release."""
     values = {name: getattr(row, name) for name in _FIELDS}
     level = row.level if row.level in LEVELS else LEVELS[0]
     return Event(**{**values, "level": level, "data": row.data or {}})

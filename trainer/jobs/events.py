@@ -1,4 +1,4 @@
-"""What is told of a job while it goes on. Knows no SQL and no engine.
+"""Events of a job. Knows no SQL and no engine.
 
 `code` is for programs, dotted and stable, as `job.queued`, `phase.training` or `checkpoint.saved`;
 `message` is for people; `data` holds the facts, as JSON.
@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 LEVELS = ("info", "warn", "error")
-#: what `Lease.emit` is given for each epoch, and for each state from which a job can go on
+#: the codes of the events of an epoch, and of a checkpoint that a job can be continued from
 EPOCH, CHECKPOINT = "training.epoch", "checkpoint.saved"
-#: told once the version is there, with its ref
+#: emitted once the version is published, with its ref
 PUBLISHED = "version.published"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that was told of a job; `number` counts from 1 within it, 0 until it is stored."""
+    """One event of a job; `number` counts from 1 within the job and is 0 until it is stored."""
 
     code: str
     message: str
@@ -32,6 +32,6 @@ class Event:
 
 
 class EmitEvent(Protocol):
-    """How an event is told of the job."""
+    """Adds an event to the job."""
 
     def __call__(self, code: str, message: str, level: str = "info", **data: Any) -> None: ...

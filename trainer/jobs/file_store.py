@@ -1,5 +1,5 @@
-"""Uploaded files: bytes under one directory, records in the job database. Knows nothing of what is
-in a file.
+"""Uploaded files: bytes under one directory, records in the job database. Knows nothing about the
+content of a file.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ class FileStore:
         self._directory = directory
         self._store = store
         self._clock = clock
-        with storing(f"The upload directory {directory} cannot be made"):
+        with storing(f"The upload directory {directory} cannot be created"):
             private.make_directory(directory)
 
     def put(
         self, tenant: str, filename: str, purpose: str, chunks: Iterable[bytes], max_bytes: int
     ) -> FileRecord:
-        """Store an upload. Raises FileTooLarge or StorageFailed, and keeps nothing then."""
+        """Store an upload. Raises FileTooLarge or StorageFailed; nothing is stored then."""
         file_id = f"file-{uuid.uuid4().hex}"
         size, sha256 = self._store_bytes(self._where(file_id), chunks, max_bytes)
         record = FileRecord(
@@ -87,7 +87,10 @@ class FileStore:
             try:
                 return path.read_bytes()
             except FileNotFoundError:
-                raise UnknownFile(f"The bytes of the file {file_id!r} are gone.") from None
+                raise UnknownFile(
+                    f"The content of the file {file_id!r} is missing on the server; upload it "
+                    "again."
+                ) from None
 
     def delete(self, tenant: str, file_id: str) -> None:
         """Raises FileInUse while a queued or running job needs the file."""
@@ -95,7 +98,7 @@ class FileStore:
         self._drop(file_id)
 
     def sweep(self, older_than_s: float = 3600.0) -> Sequence[str]:
-        """Remove what crashed uploads left behind; the age keeps uploads in progress out of it."""
+        """Remove what crashed uploads left behind; `older_than_s` protects uploads in progress."""
         known = self._store.files.ids()
         oldest = self._clock() - older_than_s
         orphans = [
@@ -108,11 +111,16 @@ class FileStore:
         return sorted(orphan.name for orphan in orphans)
 
     def _drop(self, file_id: str) -> None:
-        """The bytes of what has no record; a sweep finds what cannot be removed now."""
+        """Remove bytes without a record; a sweep removes later what cannot be removed now."""
         try:
             self._where(file_id).unlink(missing_ok=True)
         except OSError as error:
-            _log.warning("the bytes of %s stay: %s", file_id, error, extra={"action": "file.left"})
+            _log.warning(
+                "the bytes of %s were not removed: %s",
+                file_id,
+                error,
+                extra={"action": "file.left"},
+            )
 
     def _where(self, file_id: str) -> Path:
         return self._directory / file_id
@@ -155,6 +163,6 @@ def _sync_directory(directory: Path) -> None:
 
 
 def _plain(filename: str) -> str:
-    """A name to show and to tell the format by; it is never part of a path."""
+    """A name to display and to recognise the format by; it is never part of a path."""
     name = PurePath(filename.replace("\\", "/")).name
     return "".join(letter for letter in name if letter.isprintable())[:255] or "upload"

@@ -1,4 +1,4 @@
-"""All SQL about uploaded files. Knows no bytes, and of jobs only which files they need."""
+"""All SQL about uploaded files. Knows no bytes, and about jobs only which files they need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from trainer.errors import FileInUse, UnknownFile
 from trainer.jobs.database import Database
-from trainer.jobs.row_mapping import FILE_FIELDS, file_of, owned, page_of
+from trainer.jobs.row_mapping import FILE_FIELDS, file_of, has_id, page_of
 from trainer.jobs.schema import FILES, JOB_FILES, JOBS
 from trainer.jobs.states import Status
 from trainer.jobs.values import FileRecord
@@ -24,7 +24,7 @@ class FileTable:
 
     def get(self, tenant: str, file_id: str) -> FileRecord:
         with self._database.read() as db:
-            row = db.execute(FILES.select().where(owned(FILES, tenant, file_id))).one_or_none()
+            row = db.execute(FILES.select().where(has_id(FILES, tenant, file_id))).one_or_none()
         if row is None:
             raise _unknown(file_id)
         return file_of(row)
@@ -54,17 +54,17 @@ class FileTable:
         with self._database.write() as db:
             if (job := db.execute(needed.limit(1)).scalar()) is not None:
                 raise FileInUse(f"The file {file_id!r} is needed by the job {job!r}.")
-            if not db.execute(FILES.delete().where(owned(FILES, tenant, file_id))).rowcount:
+            if not db.execute(FILES.delete().where(has_id(FILES, tenant, file_id))).rowcount:
                 raise _unknown(file_id)
 
     def ids(self) -> set[str]:
-        """Of every tenant: what the sweep must keep."""
+        """The ids of all tenants' files, which the sweep must keep."""
         with self._database.read() as db:
             return set(db.execute(sa.select(FILES.c.id)).scalars())
 
 
 def must_exist(db: sa.Connection, tenant: str, file_id: str) -> None:
-    if db.execute(FILES.select().where(owned(FILES, tenant, file_id))).first() is None:
+    if db.execute(FILES.select().where(has_id(FILES, tenant, file_id))).first() is None:
         raise _unknown(file_id)
 
 

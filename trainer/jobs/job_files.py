@@ -1,4 +1,4 @@
-"""The files of one job, for whoever has only these, as a child has: by records and paths."""
+"""The files of one job by records and paths, as a child process has them. Knows no store."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ReadableFiles(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GivenFiles:
-    """`paths` are where the bytes of each record are."""
+class JobFiles:
+    """`paths` say where the bytes of each record are."""
 
     records: Mapping[str, FileRecord]
     paths: Mapping[str, Path]
@@ -40,4 +40,6 @@ class GivenFiles:
         try:
             return self.paths[self.get(tenant, file_id).id].read_bytes()
         except FileNotFoundError:
-            raise UnknownFile(f"The bytes of the file {file_id!r} are gone.") from None
+            raise UnknownFile(
+                f"The content of the file {file_id!r} is missing on the server; upload it again."
+            ) from None

@@ -1,5 +1,5 @@
-"""A claimed job's tie to the store while it runs: beats, carries progress and events out, and
-brings in what the owner asks for.
+"""The lease of a claimed job: heartbeats write progress and events to the store and read what the
+job's owner asks for.
 
 The run itself only sets and reads memory here, so that no training step waits for the database.
 """
@@ -20,7 +20,7 @@ from trainer.jobs.values import Claim
 
 _log = logging.getLogger(__name__)
 
-#: where each phase begins on the whole job's bar
+#: the share of the whole job's progress at which each phase begins
 _STARTS = {
     Phase.VALIDATING: 0.0,
     Phase.TOKENIZING: 0.01,
@@ -34,7 +34,7 @@ _STARTS = {
 
 
 class Lease:
-    """A context: inside it the job stays ours. `check` raises what should end the run."""
+    """A context manager that keeps the claim while it is open. `check` raises what ends the run."""
 
     def __init__(
         self, store: JobStore, claim: Claim, *, lease_s: float, poll_s: float, stop: threading.Event
@@ -45,10 +45,10 @@ class Lease:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._writing = threading.Lock()
-        self._news: dict[str, Any] = {}
-        self._told: list[Event] = []
+        self._pending_values: dict[str, Any] = {}
+        self._pending_events: list[Event] = []
         self._phase = Phase.VALIDATING
-        self._wish: JobSignal | None = None
+        self._signal: JobSignal | None = None
         self._lost = False
         self._thread = threading.Thread(
             target=self._beat, name=f"lease-{claim.job.id}", daemon=True
@@ -66,7 +66,7 @@ class Lease:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        if self._told:  # before the job ends: then nothing more is told of it
+        if self._pending_events:  # before the job ends, because an ended job takes no more events
             self._tick()
 
     @property
@@ -75,32 +75,30 @@ class Lease:
 
     @property
     def pause_requested(self) -> bool:
-        """Whether the job's owner wants it paused; `check` says so too, by raising."""
-        return self._wish is JobSignal.PAUSE
+        """Whether the job's owner asked to pause it; `check` raises then."""
+        return self._signal is JobSignal.PAUSE
 
     def emit(self, code: str, message: str, level: str = "info", **data: Any) -> None:
-        """An event of the job; reaches the store with the next beat. `data` is JSON."""
+        """Add an event to the job; the next heartbeat stores it. `data` is JSON."""
         now = self._store.clock()
-        # what is no JSON fails here, where it was said; a number that is not finite has no word
+        # data that is not JSON fails here, at its call; numbers that are not finite become null
         plain = json.loads(json.dumps(data), parse_constant=lambda _name: None)
         event = Event(code=code, message=message, created_at=now, level=level, data=plain)
         with self._lock:
-            self._told.append(event)
+            self._pending_events.append(event)
 
-    def enter(self, phase: Phase, **news: Any) -> None:
-        """Begin a phase: written at once, and the last look before it whether the job is still
-        wanted.
-        """
-        if self._phase is not Phase.SEARCHING:  # after it the bar goes on from where it is
-            news = {"progress": _STARTS[phase], "eta_s": None, **news}
+    def enter(self, phase: Phase, **values: Any) -> None:
+        """Begin a phase: stored at once, with a check for a request to end or pause the job."""
+        if self._phase is not Phase.SEARCHING:  # training after a search continues its progress
+            values = {"progress": _STARTS[phase], "eta_s": None, **values}
         self._phase = phase
         self.emit(f"phase.{phase}", f"{phase.capitalize()}.")
-        self._set(phase=phase, **news)
+        self._set(phase=phase, **values)
         self._tick()
         self.check()
 
     def advance(self, share: float, eta_s: float | None = None) -> None:
-        """How far the phase is; reaches the store with the next beat."""
+        """Set the done share of the phase; the next heartbeat stores it."""
         self.check()
         start = _STARTS[self._phase]
         end = min(each for each in _STARTS.values() if each > start)
@@ -110,54 +108,57 @@ class Lease:
         """Raises Cancelled, LeaseLost, Paused or Stopping."""
         if self._lost:
             raise LeaseLost
-        if self._wish is JobSignal.CANCEL:
+        if self._signal is JobSignal.CANCEL:
             raise Cancelled
-        if self._wish is JobSignal.PAUSE:
+        if self._signal is JobSignal.PAUSE:
             raise Paused
         if self._stop.is_set():
             raise Stopping
 
     def confirm(self) -> None:
-        """As `check`, but asks the store itself: before what cannot be taken back. Raises
+        """Like `check`, but asks the store: before a step that cannot be undone. Raises
         StorageFailed too.
         """
         self._store.beat(self._claim, self._lease_s)
         self.check()
 
-    def _set(self, **news: Any) -> None:
+    def _set(self, **values: Any) -> None:
         with self._lock:
-            self._news.update(news)
+            self._pending_values.update(values)
 
     def _beat(self) -> None:
         while not self._ended.wait(self._poll_s):
             self._tick()
 
-    def _gathered(self) -> tuple[list[Event], dict[str, Any]]:
+    def _take_pending(self) -> tuple[list[Event], dict[str, Any]]:
         with self._lock:
-            told, news = self._told, self._news
-            self._told, self._news = [], {}
-        return told, news
+            events, values = self._pending_events, self._pending_values
+            self._pending_events, self._pending_values = [], {}
+        return events, values
 
-    def _beat_with(self, told: list[Event], news: dict[str, Any]) -> JobSignal | None:
+    def _beat_with(self, events: list[Event], values: dict[str, Any]) -> JobSignal | None:
         try:
-            return self._store.beat(self._claim, self._lease_s, told, **news)
+            return self._store.beat(self._claim, self._lease_s, events, **values)
         except StorageFailed:
-            with self._lock:  # for the next beat, behind what came meanwhile
-                self._told, self._news = [*told, *self._told], {**news, **self._news}
+            with self._lock:  # for the next heartbeat; newer values win, newer events come later
+                self._pending_events, self._pending_values = (
+                    [*events, *self._pending_events],
+                    {**values, **self._pending_values},
+                )
             raise
 
     def _tick(self) -> None:
         try:
-            with self._writing:  # one at a time, so that older news never overwrites newer
-                self._wish = self._beat_with(*self._gathered())
+            with self._writing:  # one at a time, so that older values never overwrite newer ones
+                self._signal = self._beat_with(*self._take_pending())
         except LeaseLost:
             self._lost = True
         except StorageFailed as error:
-            # the lease may run out meanwhile; the token then keeps this run from ending the job
-            _log.warning("a beat was not written: %s", error, extra=self._facts())
-        except Exception:  # noqa: BLE001 a run whose lease is not kept is run twice
-            # what it was to tell is lost; the beats after it must come all the same
-            _log.exception("a beat failed unexpectedly", extra=self._facts())
+            # if the lease expires meanwhile, its token keeps this run from ending the job
+            _log.warning("a heartbeat was not stored: %s", error, extra=self._facts())
+        except Exception:  # noqa: BLE001 a job whose lease expires is run twice
+            # its events and values are lost; later heartbeats must still be sent
+            _log.exception("a heartbeat failed unexpectedly", extra=self._facts())
 
     def _facts(self) -> dict[str, str]:
         job = self._claim.job

@@ -1,5 +1,5 @@
-"""Where a job goes that its worker laid down or was lost with: what its owner asked for meanwhile
-decides. Moves nothing.
+"""The next state of a job that was paused or whose worker was lost, by what its owner asked for
+meanwhile. Changes no row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from trainer.jobs.states import ENDS, MAX_IDLE_ATTEMPTS, Phase, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextState:
-    """The next state, the sentence that tells of it, and what else of the row changes."""
+    """The next state, the message of its event, and the other columns that change."""
 
     status: Status
     message: str
@@ -26,21 +26,21 @@ class NextState:
 
 
 def state_after_pause(row: sa.Row[Any], now: float) -> NextState:
-    """Paused, unless its owner cancelled it or took the wish back while it wound down."""
+    """Paused, unless its owner cancelled or resumed it before the run stopped."""
     if row.cancel_requested:
-        return _cancelled(ENDS[Status.CANCELLED], now)
+        return _cancelled_state(ENDS[Status.CANCELLED], now)
     rest = {"phase": Phase.WAITING, "attempt": row.attempt - 1, "pause_requested": False}
     if row.pause_requested:
         return NextState(status=Status.PAUSED, message="The job was paused.", values=rest)
-    message = "The job waits for a worker again."
+    message = "The job is queued again."
     return NextState(status=Status.QUEUED, message=message, values=rest)
 
 
 def state_after_loss(db: sa.Connection, row: sa.Row[Any], now: float) -> NextState:
-    """To the queue again, as long as that may come to more."""
-    message = "The job's worker was lost."
+    """Queued again, unless its last attempts saved nothing."""
+    message = "The worker of the job stopped responding."
     if row.cancel_requested:
-        return _cancelled(message, now)
+        return _cancelled_state(message, now)
     if is_stuck(db, row):
         error = JobLost()
         failed = {"error_code": error.code, "error_message": str(error)}
@@ -53,14 +53,14 @@ def state_after_loss(db: sa.Connection, row: sa.Row[Any], now: float) -> NextSta
 
 
 def is_stuck(db: sa.Connection, row: sa.Row[Any]) -> bool:
-    """Whether its last attempts saved nothing. Those that others ended do not count, so a job must
-    have as many that do.
+    """Whether its last attempts saved nothing. Attempts that a pause or shutdown ended do not
+    count.
     """
     begun = count_since(db, row.tenant, row.id, f"job.{Status.RUNNING}", CHECKPOINT)
     return min(int(row.attempt), begun) >= MAX_IDLE_ATTEMPTS
 
 
-def _cancelled(message: str, now: float) -> NextState:
+def _cancelled_state(message: str, now: float) -> NextState:
     return NextState(status=Status.CANCELLED, message=message, values=_end(now))
 
 

@@ -1,4 +1,6 @@
-"""A finished job's curves as a file that its owner can download. Knows neither slots nor leases."""
+"""The curves of a finished job as a file that its owner can download. Knows no slot and no
+lease.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +16,22 @@ from trainer.jobs.file_store import FileStore
 from trainer.jobs.values import Job
 
 PURPOSE = "fine-tune-results"
-#: our facts of an epoch under the names that OpenAI's result files have
+#: the facts of an epoch by the column names of OpenAI's result files
 _COLUMNS = {
-    "step": "step", "number": "epoch", "loss": "train_loss", "dev_loss": "valid_loss",
+    "step": "step",
+    "number": "epoch",
+    "loss": "train_loss",
+    "dev_loss": "valid_loss",
     "best": "best",
-}  # fmt: skip
+}
 
 
 def put_result_file(
     files: FileStore, job: Job, result: Mapping[str, Any], emit: EmitEvent
 ) -> list[str]:
-    """The id of a CSV file with a line per epoch of the kept run; none where there were no epochs.
+    """The id of a CSV file with a line per epoch of the published run; empty without epochs.
 
-    The version is published by now: a full disk takes no more than this file.
+    The version is published already, so a full disk costs only this file.
     """
     if not (epochs := result.get("epochs")):
         return []
@@ -35,7 +40,7 @@ def put_result_file(
     try:
         return [files.put(job.spec.tenant, name, PURPOSE, [content], len(content)).id]
     except StorageFailed as error:
-        emit("results.failed", f"There is no result file: {error}", "warn")
+        emit("results.failed", f"The result file could not be stored: {error}", "warn")
         return []
 
 
@@ -49,7 +54,7 @@ def _csv(epochs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _row(epoch: Mapping[str, Any]) -> dict[str, Any]:
-    """Metrics of single numbers only: those per class are in the report."""
+    """Only metrics that are one number: metrics per class are in the report."""
     dev = {f"valid_{name}": value for name, value in epoch["dev"].items() if _is_number(value)}
     return {column: epoch.get(name) for name, column in _COLUMNS.items()} | dev
 

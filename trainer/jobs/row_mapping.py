@@ -1,4 +1,4 @@
-"""Rows of the trainer's tables as values, and the selects that every kind of row shares."""
+"""Maps rows of the trainer's tables to values, and builds the queries that several tables share."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from trainer.jobs.values import FileRecord
 FILE_FIELDS = tuple(FileRecord.__dataclass_fields__)
 
 
-def owned(table: sa.Table, tenant: str, row_id: str) -> sa.ColumnElement[bool]:
+def has_id(table: sa.Table, tenant: str, row_id: str) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.tenant == tenant, table.c.id == row_id)
 
 
 def page_of(
     table: sa.Table, tenant: str, after: str | None, limit: int, *, oldest_first: bool = False
 ) -> sa.Select[Any]:
-    """Newest first; `after` is the last id of the page before."""
+    """Newest first; `after` is the last id of the previous page."""
     seq = table.c.seq
-    found = table.select().where(table.c.tenant == tenant).limit(limit)
-    found = found.order_by(seq if oldest_first else seq.desc())
+    page = table.select().where(table.c.tenant == tenant).limit(limit)
+    page = page.order_by(seq if oldest_first else seq.desc())
     if after is None:
-        return found
-    last = sa.select(seq).where(owned(table, tenant, after)).scalar_subquery()
-    return found.where(seq > last if oldest_first else seq < last)
+        return page
+    last = sa.select(seq).where(has_id(table, tenant, after)).scalar_subquery()
+    return page.where(seq > last if oldest_first else seq < last)
 
 
 def file_of(row: sa.Row[Any]) -> FileRecord:
@@ -34,8 +34,8 @@ def file_of(row: sa.Row[Any]) -> FileRecord:
 
 
 def has_note(name: str, value: str) -> sa.ColumnElement[bool]:
-    """Jobs with this in their metadata. Name and value are compared as they are: a JSON path has
-    characters of its own, and compares names as they are written, escapes and all.
+    """Jobs with this entry in their metadata. Name and value are compared literally, because a JSON
+    path would interpret special characters and escapes in names.
     """
     text = sa.cast(JOBS.c.spec, sa.String)
     whole = sa.case((sa.func.json_valid(text) == 1, text), else_="{}")

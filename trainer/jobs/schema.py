@@ -1,4 +1,4 @@
-"""The trainer's tables, and the SQLite database they live in. Every table has its tenant."""
+"""The trainer's tables, and the SQLite engine for them. Every table has a tenant column."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METADATA = sa.MetaData()
 
 
 class Json(sa.types.TypeDecorator[Any]):
-    """JSON as text. What was damaged reads as None, and the rows around it as what they are."""
+    """JSON as text. A damaged value is read as None, so that other rows stay readable."""
 
     impl = sa.Text
     cache_ok = True
@@ -30,7 +30,7 @@ class Json(sa.types.TypeDecorator[Any]):
             return None
 
 
-#: what makes a database of release n one of release n + 1; new tables make themselves
+#: statements that migrate schema n to schema n + 1; new tables are created by `METADATA`
 STEPS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE jobs ADD COLUMN pause_requested BOOLEAN NOT NULL DEFAULT 0",),
 )
@@ -99,21 +99,21 @@ EVENTS = sa.Table(
 
 
 def sqlite_engine(path: Path) -> sa.Engine:
-    """WAL, every commit on disk, and writers that queue up instead of failing half-way."""
+    """In WAL mode, with every commit synced to disk, and writers that wait for each other."""
     database = sa.create_engine(
         f"sqlite:///{path}", connect_args={"timeout": 30, "check_same_thread": False}
     )
 
     @sa.event.listens_for(database, "connect")
-    def _connected(connection: DBAPIConnection, _: object) -> None:
-        connection.isolation_level = None  # BEGIN is ours to say, below
+    def _on_connect(connection: DBAPIConnection, _: object) -> None:
+        connection.isolation_level = None  # `_on_begin` sends BEGIN itself
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.cursor().execute(f"PRAGMA {pragma}")
 
     @sa.event.listens_for(database, "begin")
-    def _began(connection: sa.Connection) -> None:
-        # a deferred writer can be refused in the middle of its transaction; an immediate one waits
-        # at its start
+    def _on_begin(connection: sa.Connection) -> None:
+        # a deferred writer can fail in the middle of its transaction; an immediate one waits at its
+        # start
         reads = connection.get_execution_options().get("reads", False)
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 

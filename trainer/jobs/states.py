@@ -1,4 +1,4 @@
-"""The states of a job and the legal moves between them, drawn once. Knows no SQL and no engine.
+"""The states of a job and the legal transitions between them. Knows no SQL and no engine.
 
      submit           claim              finish
 (new) ───▶ queued ───────────▶ running ──┬──▶ succeeded
@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-#: a job whose last attempts were lost and had saved nothing new is not tried again
+#: a job is not tried again after this many lost attempts that saved nothing new
 MAX_IDLE_ATTEMPTS = 2
 
 
 class Status(StrEnum):
-    """Where a job stands."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -50,7 +50,7 @@ class Phase(StrEnum):
 
 
 class JobSignal(StrEnum):
-    """What its owner asked of a running job; its worker sees to it."""
+    """What the owner of a running job asked for; its worker carries it out."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -68,7 +68,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 }
 
 
-#: what is said of a job that ended so
+#: the message of the event of each final state
 ENDS = {
     Status.SUCCEEDED: "The job succeeded.",
     Status.FAILED: "The job failed.",

@@ -1,7 +1,7 @@
-"""All SQL of jobs: their states, with leases and fencing tokens. Knows no bytes and no engine.
+"""All SQL about jobs: their states, with leases and fencing tokens. Knows no bytes and no engine.
 
-Every change of a running job carries the token its claim was given; a worker whose lease was taken
-over changes nothing. Every change of a state tells an event in the same transaction.
+Every change of a running job carries the token of its claim, so a worker whose lease was taken over
+changes nothing. Every change of a state adds an event in the same transaction.
 """
 
 from __future__ import annotations
@@ -21,24 +21,31 @@ from trainer.jobs.event_table import EventTable, add_events
 from trainer.jobs.events import Event
 from trainer.jobs.file_table import FileTable, must_exist
 from trainer.jobs.recovery import is_stuck, state_after_loss, state_after_pause
-from trainer.jobs.row_mapping import has_note, owned, page_of
+from trainer.jobs.row_mapping import has_id, has_note, page_of
 from trainer.jobs.schema import JOB_FILES, JOBS
 from trainer.jobs.states import ENDS, JobSignal, Phase, Status
 from trainer.jobs.stored_job import job_of
-from trainer.jobs.transitions import add_event, found, one_job, transition, unfinished_job, update
+from trainer.jobs.transitions import (
+    add_event,
+    one_job,
+    same_job,
+    transition,
+    unfinished_job,
+    update,
+)
 from trainer.jobs.values import Claim, Job, JobSpec
 
 _AT_REST: dict[str, Any] = {"eta_s": None, "lease_until": None}
 
 
 class JobStore:
-    """Jobs in one SQLite database, beside their files and events. Safe to use from several threads
+    """Jobs in one SQLite database, with their files and events. Safe to use from several threads
     and processes.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
-        #: the moment, as everything here is dated
+        #: the time that rows and events are dated with
         self.clock = clock
         self.files = FileTable(database)
         self.changes = JobChanges(database)
@@ -54,11 +61,16 @@ class JobStore:
     # ------------------------------------------------------------ the owner's side
 
     def submit(self, job_id: str, spec: JobSpec) -> Job:
-        """Queue a job. Raises UnknownFile when one of its files went away meanwhile."""
+        """Queue a job. Raises UnknownFile when one of its files was deleted meanwhile."""
         row = {
-            "id": job_id, "tenant": spec.tenant, "spec": spec.to_json(), "status": Status.QUEUED,
-            "phase": Phase.WAITING, "created_at": self.clock(), "result": {},
-        }  # fmt: skip
+            "id": job_id,
+            "tenant": spec.tenant,
+            "spec": spec.to_json(),
+            "status": Status.QUEUED,
+            "phase": Phase.WAITING,
+            "created_at": self.clock(),
+            "result": {},
+        }
         with self._database.write() as db:
             for file_id in spec.file_ids:
                 must_exist(db, spec.tenant, file_id)
@@ -69,7 +81,7 @@ class JobStore:
             ]
             db.execute(JOB_FILES.insert(), links)
             job = one_job(db, spec.tenant, job_id)
-            add_event(db, job, "job.queued", "The job waits for a worker.", self.clock())
+            add_event(db, job, "job.queued", "The job is queued.", self.clock())
         return self.job(spec.tenant, job_id)
 
     def job(self, tenant: str, job_id: str) -> Job:
@@ -79,7 +91,7 @@ class JobStore:
     def list_jobs(
         self, tenant: str, after: str | None, limit: int, metadata: Mapping[str, str] | None = None
     ) -> list[Job]:
-        """Newest first; of those with `metadata` among their own, where it is given."""
+        """Newest first; with `metadata`, only jobs that have these entries in their own."""
         page = page_of(JOBS, tenant, after, limit)
         for name, value in (metadata or {}).items():
             page = page.where(has_note(name, value))
@@ -91,8 +103,8 @@ class JobStore:
         self.job(tenant, job_id)
         return self._events.list(tenant, job_id, **page)
 
-    def ids_going_on(self) -> set[str]:
-        """Jobs of every tenant that have not ended: what the sweep must keep."""
+    def unfinished_ids(self) -> set[str]:
+        """Jobs of all tenants that have not ended, whose checkpoints the sweep must keep."""
         with self._database.read() as db:
             ended = [status for status in Status if status.ended]
             unfinished_job = sa.select(JOBS.c.id).where(JOBS.c.status.not_in(ended))
@@ -100,81 +112,107 @@ class JobStore:
 
     def count_jobs(self) -> dict[str, int]:
         """Jobs of every tenant by status, for metrics."""
-        counted = sa.select(JOBS.c.status, sa.func.count()).group_by(JOBS.c.status)
+        query = sa.select(JOBS.c.status, sa.func.count()).group_by(JOBS.c.status)
         with self._database.read() as db:
-            found = {str(status): int(count) for status, count in db.execute(counted)}
-        return {status: found.get(status, 0) for status in Status}
+            counts = {str(status): int(count) for status, count in db.execute(query)}
+        return {status: counts.get(status, 0) for status in Status}
 
     def cancel(self, tenant: str, job_id: str) -> Job:
-        """A waiting job ends now; a running one as soon as its worker looks. Raises JobEnded."""
-        with self._database.write() as db:
-            row = unfinished_job(db, tenant, job_id)
-            if row.status == Status.RUNNING:
-                update(db, found(row), cancel_requested=True)
-                add_event(db, row, "job.cancelling", "The job is to end.", self.clock())
-            else:
-                now = self.clock()
-                end = {"phase": Phase.DONE, "finished_at": now}
-                transition(db, found(row), Status.CANCELLED, ENDS[Status.CANCELLED], now, **end)
-        return self.job(tenant, job_id)
-
-    def pause(self, tenant: str, job_id: str) -> Job:
-        """A queued job at once, a running one as soon as its worker looks; a paused one stays so.
-        Raises JobEnded.
+        """A queued or paused job ends now, a running one after its current step. Raises
+        JobEnded.
         """
         with self._database.write() as db:
             row = unfinished_job(db, tenant, job_id)
             if row.status == Status.RUNNING:
-                update(db, found(row), pause_requested=True)
-                add_event(db, row, "job.pausing", "The job is to pause.", self.clock())
+                update(db, same_job(row), cancel_requested=True)
+                add_event(
+                    db,
+                    row,
+                    "job.cancelling",
+                    "The worker ends the job after its current step.",
+                    self.clock(),
+                )
+            else:
+                now = self.clock()
+                end = {"phase": Phase.DONE, "finished_at": now}
+                transition(db, same_job(row), Status.CANCELLED, ENDS[Status.CANCELLED], now, **end)
+        return self.job(tenant, job_id)
+
+    def pause(self, tenant: str, job_id: str) -> Job:
+        """A queued job is paused now, a running one after its current step; a paused one stays
+        paused. Raises JobEnded.
+        """
+        with self._database.write() as db:
+            row = unfinished_job(db, tenant, job_id)
+            if row.status == Status.RUNNING:
+                update(db, same_job(row), pause_requested=True)
+                add_event(
+                    db,
+                    row,
+                    "job.pausing",
+                    "The worker pauses the job after its current step.",
+                    self.clock(),
+                )
             elif row.status == Status.QUEUED:
-                transition(db, found(row), Status.PAUSED, "The job was paused.", self.clock())
+                transition(db, same_job(row), Status.PAUSED, "The job was paused.", self.clock())
         return self.job(tenant, job_id)
 
     def resume(self, tenant: str, job_id: str) -> Job:
-        """Takes back a wish to pause, too; a job that goes on anyway is left alone. Raises
+        """Also withdraws a request to pause; a job that is queued or running stays as it is. Raises
         JobEnded.
         """
         with self._database.write() as db:
             row = unfinished_job(db, tenant, job_id)
             if row.status == Status.PAUSED:
                 transition(
-                    db, found(row), Status.QUEUED, "The job waits for a worker again.", self.clock()
+                    db,
+                    same_job(row),
+                    Status.QUEUED,
+                    "The job is queued again.",
+                    self.clock(),
                 )
-            update(db, found(row), pause_requested=False)
+            update(db, same_job(row), pause_requested=False)
         return self.job(tenant, job_id)
 
     # ------------------------------------------------------------ the worker's side
 
     def claim(self, worker: str, lease_s: float) -> Claim | None:
-        """The oldest job that waits, or that was lost with its worker; None when there is none.
+        """The oldest job that is queued or whose worker was lost; None when there is none.
 
-        One that cannot be read ends, and one of a newer release is left to a newer worker.
+        A job that cannot be read is ended, and one of a newer release is left to a newer worker.
         """
         with self._database.write() as db:
-            self._take_up_lost(db)
+            self._recover_lost_jobs(db)
             row = next_waiting(db, self.clock())
             if row is None:
                 return None
             attempt, token = row.attempt + 1, row.token + 1
             transition(
-                db, found(row), Status.RUNNING, f"A worker began attempt {attempt}.", self.clock(),
-                phase=Phase.VALIDATING, worker=worker, progress=0.0, attempt=attempt, token=token,
+                db,
+                same_job(row),
+                Status.RUNNING,
+                f"The job started (attempt {attempt}).",
+                self.clock(),
+                phase=Phase.VALIDATING,
+                worker=worker,
+                progress=0.0,
+                attempt=attempt,
+                token=token,
                 lease_until=self.clock() + lease_s,
-            )  # fmt: skip
+            )
             return Claim(job=job_of(one_job(db, row.tenant, row.id)), token=token)
 
     def beat(
-        self, claim: Claim, lease_s: float, events: Sequence[Event] = (), **news: Any
+        self, claim: Claim, lease_s: float, events: Sequence[Event] = (), **values: Any
     ) -> JobSignal | None:
-        """Keep the lease and write what is new; answers what the job's owner asked for meanwhile.
-        Raises LeaseLost.
+        """Renew the lease and store new values and events; returns what the job's owner asked for
+        meanwhile. Raises LeaseLost.
         """
         until = self.clock() + lease_s
         with self._database.write() as db:
-            # without news there is no new revision: nothing that a watcher sees has changed
-            news = news or {"revision": JOBS.c.revision}
-            _must_hold(update(db, _held(claim), lease_until=until, **news), claim)
+            # without values there is no new revision: nothing that a watcher sees has changed
+            values = values or {"revision": JOBS.c.revision}
+            _must_hold(update(db, _is_held(claim), lease_until=until, **values), claim)
             add_events(db, claim.job.tenant, claim.job.id, events)
             row = one_job(db, claim.job.tenant, claim.job.id)
         if row.cancel_requested:
@@ -185,54 +223,58 @@ class JobStore:
         """End the job, once. Raises LeaseLost."""
         assert status.ended
         end = {"phase": Phase.DONE, **_AT_REST, "finished_at": self.clock(), **values}
-        self._let_go(claim, status, values.get("error_message") or ENDS[status], **end)
+        self._end_claim(claim, status, values.get("error_message") or ENDS[status], **end)
 
     def give_back(self, claim: Claim, *, keep_attempt: bool) -> None:
-        """To the queue, from the start; `keep_attempt` when the attempt counts against the job.
-        Raises LeaseLost.
+        """Return the job to the queue, without its progress; `keep_attempt` when the attempt counts
+        against the job. Raises LeaseLost.
         """
         attempt = claim.job.attempt if keep_attempt else claim.job.attempt - 1
         back = {"phase": Phase.WAITING, "progress": 0.0, "attempt": attempt, **_AT_REST}
-        self._let_go(claim, Status.QUEUED, "The job went back to the queue.", **back)
+        self._end_claim(claim, Status.QUEUED, "The job was returned to the queue.", **back)
 
     def may_try_again(self, claim: Claim) -> bool:
-        """Whether another attempt, after one that ended with its engine, may come to more."""
+        """Whether another attempt may succeed after one that ended with its engine."""
         with self._database.read() as db:
             return not is_stuck(db, one_job(db, claim.job.tenant, claim.job.id))
 
     def set_aside(self, claim: Claim) -> None:
-        """Paused, with the progress it has, or where its owner wanted it meanwhile; the attempt
+        """Pause the job with its progress, or do what its owner asked for meanwhile; the attempt
         does not count. Raises LeaseLost.
         """
         with self._database.write() as db:
             row = one_job(db, claim.job.tenant, claim.job.id)
             after, now = state_after_pause(row, self.clock()), self.clock()
             changed = transition(
-                db, _held(claim), after.status, after.message, now, **_AT_REST, **after.values
+                db, _is_held(claim), after.status, after.message, now, **_AT_REST, **after.values
             )
             _must_hold(changed, claim)
 
     # ------------------------------------------------------------ moves
 
-    def _let_go(self, claim: Claim, target: Status, message: str, **values: Any) -> None:
+    def _end_claim(self, claim: Claim, target: Status, message: str, **values: Any) -> None:
         with self._database.write() as db:
-            _must_hold(transition(db, _held(claim), target, message, self.clock(), **values), claim)
+            _must_hold(
+                transition(db, _is_held(claim), target, message, self.clock(), **values), claim
+            )
 
-    def _take_up_lost(self, db: sa.Connection) -> None:
+    def _recover_lost_jobs(self, db: sa.Connection) -> None:
         now = self.clock()
         lost = sa.and_(JOBS.c.status == Status.RUNNING, JOBS.c.lease_until < now)
         for row in db.execute(JOBS.select().where(lost)).all():
             if end_if_damaged(db, row, now):
                 continue
             after = state_after_loss(db, row, now)
-            transition(db, found(row), after.status, after.message, now, **_AT_REST, **after.values)
+            transition(
+                db, same_job(row), after.status, after.message, now, **_AT_REST, **after.values
+            )
 
 
-def _held(claim: Claim) -> sa.ColumnElement[bool]:
-    mine = owned(JOBS, claim.job.tenant, claim.job.id)
+def _is_held(claim: Claim) -> sa.ColumnElement[bool]:
+    mine = has_id(JOBS, claim.job.tenant, claim.job.id)
     return sa.and_(mine, JOBS.c.token == claim.token, JOBS.c.status == Status.RUNNING)
 
 
 def _must_hold(num_changed: int, claim: Claim) -> None:
     if not num_changed:
-        raise LeaseLost(f"The job {claim.job.id!r} is held by another worker now, or has ended.")
+        raise LeaseLost(f"The job {claim.job.id!r} was taken over by another worker, or has ended.")

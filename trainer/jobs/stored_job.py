@@ -1,5 +1,5 @@
-"""A job's row as a value, as far as this release can read it: a row that another release wrote, or
-that was damaged, says what is wrong with it and stands in nobody's way. Knows no SQL.
+"""Reads a job's row into a value, as far as this release can: a damaged row, or one of another
+release, has an error that says why and does not block other jobs. Knows no SQL.
 """
 
 from __future__ import annotations
@@ -17,17 +17,24 @@ from trainer.jobs.states import Phase, Status
 from trainer.jobs.values import Job, JobSpec
 from trainer.settings.settings import TrainingSettings
 
-#: what stands for a column whose value cannot be read
+#: the values of columns that cannot be read
 _INSTEAD: dict[str, Any] = {
-    "status": Status.FAILED, "phase": Phase.DONE, "progress": 0.0, "created_at": 0.0, "attempt": 0,
-    "result": {}, "revision": 0,
-}  # fmt: skip
-#: columns that hold one of a few words, of which a newer release may have more
+    "status": Status.FAILED,
+    "phase": Phase.DONE,
+    "progress": 0.0,
+    "created_at": 0.0,
+    "attempt": 0,
+    "result": {},
+    "revision": 0,
+}
+#: columns that hold one of a few words; a newer release may have more
 _WORDS = ("status", "phase")
 
 
 def job_of(row: sa.Row[Any]) -> Job:
-    """What can be read of the row. What cannot is the job's error, unless it has one already."""
+    """The readable columns of the row. What cannot be read becomes the job's error, unless it has
+    one already.
+    """
     notes = _Notes()
     spec = spec_of(row.spec, row.tenant, notes)
     job = Job(**_columns(row, notes), spec=spec)
@@ -38,7 +45,7 @@ def job_of(row: sa.Row[Any]) -> Job:
 
 
 def problem_of(row: sa.Row[Any]) -> UnreadableJob | None:
-    """Why this release cannot run the job; none where it can."""
+    """Why this release cannot run the job; None where it can."""
     notes = _Notes()
     _columns(row, notes)
     spec_of(row.spec, row.tenant, notes)
@@ -46,25 +53,25 @@ def problem_of(row: sa.Row[Any]) -> UnreadableJob | None:
 
 
 def spec_of(raw: Any, tenant: str, notes: _Notes | None = None) -> JobSpec:
-    """Of `JobSpec.to_json`, read back from JSON; what cannot be read is left at its default, and
-    noted.
+    """Reads the output of `JobSpec.to_json`; a field that cannot be read gets its default and a
+    note.
     """
     notes = notes or _Notes()
-    given = raw if isinstance(raw, Mapping) else {}
+    content = raw if isinstance(raw, Mapping) else {}
     values: dict[str, Any] = {"task": "", "file_id": "", "tenant": tenant}
     for name, kind in _kinds(JobSpec).items():
-        if name in given and name != "settings":
+        if name in content and name != "settings":
             try:
-                values[name] = msgspec.convert(given[name], kind)
+                values[name] = msgspec.convert(content[name], kind)
             except msgspec.ValidationError:
                 notes.damaged.append(f"{name} cannot be read")
-    notes.damaged += [f"{name} is missing" for name in _required() if name not in given]
-    notes.unknown += [f"it does not know {n[:64]!r}" for n in given if n not in _kinds(JobSpec)]
-    return JobSpec(**values, settings=_settings(given.get("settings", {}), notes))
+    notes.damaged += [f"{name} is missing" for name in _required_fields() if name not in content]
+    notes.unknown += [f"it does not know {n[:64]!r}" for n in content if n not in _kinds(JobSpec)]
+    return JobSpec(**values, settings=_settings(content.get("settings", {}), notes))
 
 
 class _Notes:
-    """What could not be read of a row."""
+    """The parts of a row that could not be read."""
 
     def __init__(self) -> None:
         self.unknown: list[str] = []
@@ -76,8 +83,8 @@ class _Notes:
             return UnreadableJob(f"The job's record is damaged: {'; '.join(self.damaged[:5])}.")
         if self.unknown:
             return UnreadableJob(
-                f"This release cannot run the job: {'; '.join(self.unknown[:5])}. It waits for a "
-                "worker of the release that it was made for; cancel it if there is none.",
+                f"This release cannot run the job: {'; '.join(self.unknown[:5])}. The job waits "
+                "for a worker of the release that it was submitted to; cancel it if there is none.",
                 newer=True,
             )
         return None
@@ -101,7 +108,7 @@ def _columns(row: sa.Row[Any], notes: _Notes) -> dict[str, Any]:
 
 
 def _settings(raw: Any, notes: _Notes) -> TrainingSettings:
-    """Those that this release knows, where it does not know all."""
+    """Settings that this release does not know are left out and noted."""
     if not isinstance(raw, Mapping):
         notes.damaged.append("settings cannot be read")
         return TrainingSettings()
@@ -126,7 +133,7 @@ def _kinds(kind: type) -> dict[str, Any]:
 
 
 @cache
-def _required() -> tuple[str, ...]:
+def _required_fields() -> tuple[str, ...]:
     return tuple(
         each.name
         for each in fields(JobSpec)

@@ -1,4 +1,4 @@
-"""What callers of the trainer pass in and get back. Knows no storage and no engine."""
+"""The values that callers of the trainer pass in and get back. Knows no storage and no engine."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class JobSpec:
     split_seed: int = 0
     promote: bool = False
     kind: str = "lora"
-    #: empty: the mean where the head may take it, else what it must take
+    #: empty: mean pooling where the head allows it, else the pooling that the head needs
     pooling: str = ""
     settings: TrainingSettings = field(default_factory=TrainingSettings)
-    #: what the caller chose, `kind` and settings by name: the trainer changes nothing of it
+    #: names of what the caller set explicitly, `kind` and settings; the trainer changes none
     chosen: tuple[str, ...] = ()
-    #: its owner's own notes; nothing here reads them
+    #: notes of the job's owner; the trainer does not read them
     metadata: dict[str, str] = field(default_factory=dict)
     suffix: str = ""
     #: {"fingerprint", "name"} of the base that it was submitted for
@@ -61,7 +61,7 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A job as it stands; `revision` grows with every change."""
+    """A job at one moment; `revision` grows with every change."""
 
     id: str
     tenant: str

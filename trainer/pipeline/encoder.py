@@ -13,8 +13,8 @@ from engine.port import EngineInfo
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from trainer.dataset.encode import encode_examples, head_for
-from trainer.dataset.prompt_rows import covering, encode_prompt_rows
-from trainer.evaluation.activations import numbered
+from trainer.dataset.prompt_rows import encode_prompt_rows, fit_max_tokens
+from trainer.evaluation.activations import assign_keys
 from trainer.heads.encoded import EncodedRow
 from trainer.pipeline.prepare import Prepared
 from trainer.readers.example import Example
@@ -35,18 +35,22 @@ class Encoder:
         spec, split = prepared.spec, prepared.split
         settings, pooling = spec.settings, pooling_of(spec, self.info)
         head = head_for(spec.head, pooling, prepared.labels, split.train, settings)
-        train, dev, test = numbered(
+        train, dev, test = assign_keys(
             *(
                 self.rows(rows, head, settings.max_tokens)
                 for rows in (split.train, split.dev, split.test)
             )
         )
         if is_generation(spec.head):
-            head = covering(head, [*train, *dev, *test])
+            head = fit_max_tokens(head, [*train, *dev, *test])
         run_config = RunConfig(
-            train=train, dev=dev, head=head, settings=settings, learning_rate=learning_rate(spec),
+            train=train,
+            dev=dev,
+            head=head,
+            settings=settings,
+            learning_rate=learning_rate(spec),
             frozen_share=frozen_share(spec.kind, settings, self.info),
-        )  # fmt: skip
+        )
         return run_config, test
 
     def as_served(self, examples: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:

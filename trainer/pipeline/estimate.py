@@ -65,7 +65,7 @@ def estimate(
     """Raises the engine's errors."""
     spec = spec_of(sample.spec, sample.spec["tenant"])
     if spec.kind == PROMPT:
-        return _untrained(sample)
+        return _prompt_estimate(sample)
     run_config = sample.run_config(port.info, tokenizer)
     opened, watch, cache_bytes = _measure(
         spec, run_config, EngineSession(port, tokenizer=tokenizer), clock
@@ -93,13 +93,20 @@ def estimate(
     )
 
 
-def _untrained(sample: Sample) -> Estimate:
+def _prompt_estimate(sample: Sample) -> Estimate:
     """Of a prompt: its test rows are written, and that is all."""
     return Estimate(
-        steps=0, tokens=0, seconds=0.0, basis="no training", rows=sample.sizes,
-        trainable_parameters=0, slot_bytes=0, optimizer_bytes=0, cache_bytes=0,
+        steps=0,
+        tokens=0,
+        seconds=0.0,
+        basis="no training",
+        rows=sample.sizes,
+        trainable_parameters=0,
+        slot_bytes=0,
+        optimizer_bytes=0,
+        cache_bytes=0,
         warnings=sample.warnings,
-    )  # fmt: skip
+    )
 
 
 @dataclass(slots=True, kw_only=True)

@@ -41,7 +41,14 @@ from trainer.recipe.recipe import PROMPT
 from trainer.recipe.search_space import candidates
 from trainer.training.checkpointing import CheckpointInterval
 from trainer.training.checkpoints import Checkpoints
-from trainer.training.cost_model import RunCost, added, judging, num_tokens, part, whole_base
+from trainer.training.cost_model import (
+    RunCost,
+    evaluation_work,
+    full_finetuning_work,
+    num_tokens,
+    share_of_run,
+    sum_work,
+)
 from trainer.training.eta import EtaEstimator
 from trainer.training.experiment import ExperimentResult, run_experiment
 from trainer.training.progress import Progress
@@ -150,11 +157,11 @@ class JobRun:
 
     def _check_base(self) -> None:
         """A job ends on the base that it was submitted for. Raises BaseChanged."""
-        wanted, info = self._spec.base, self._tools.port.info
-        if wanted and wanted["fingerprint"] != info.fingerprint:
+        expected, info = self._spec.base, self._tools.port.info
+        if expected and expected["fingerprint"] != info.fingerprint:
             raise BaseChanged(
-                f"The job is for the base {wanted['name']} ({wanted['fingerprint'][:12]}…); this "
-                f"worker runs {info.base} ({info.fingerprint[:12]}…)."
+                f"The job is for the base {expected['name']} ({expected['fingerprint'][:12]}…); "
+                f"this worker runs {info.base} ({info.fingerprint[:12]}…)."
             )
 
     def _take_checkpoints(self) -> CheckpointConfig:
@@ -177,11 +184,11 @@ class JobRun:
             pace=EtaEstimator(self._tools.clock),
             advance=self._advance,
             emit=self._lease.emit,
-            later=[part(RunCost.of(run_config), share) for share in curve_shares(settings)],
-            afterwards=added(
+            later=[share_of_run(RunCost.of(run_config), share) for share in curve_shares(settings)],
+            afterwards=sum_work(
                 [
-                    judging(run_config, rows, again),
-                    whole_base(run_config) if settings.full_finetuning else {},
+                    evaluation_work(run_config, rows, again),
+                    full_finetuning_work(run_config) if settings.full_finetuning else {},
                 ]
             ),
             afterwards_s=REPORT_S,
@@ -213,7 +220,7 @@ class JobRun:
 
     def _evaluate_run(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
         evaluation = evaluate(self._session.with_check(self._progress.poll), rows, head, slot)
-        self._progress.answered(num_tokens(rows))
+        self._progress.record_answers(num_tokens(rows))
         return evaluation
 
     def _advance(self, share: float, eta_s: float | None) -> None:
@@ -223,16 +230,21 @@ class JobRun:
     def _reporting(self, rows: list[EncodedRow], checkpointing: CheckpointConfig) -> Reporting:
         tools, session = self._tools, self._session
         production = Champion(
-            session=session, registry=tools.registry, slot=tools.proof_slot,
+            session=session,
+            registry=tools.registry,
+            slot=tools.proof_slot,
             encode=self._encoder.as_served,
-        )  # fmt: skip
+        )
         references = References(
             session=session, runs=lambda run_config: self._runs(run_config, rows, checkpointing)
         )
         return Reporting(
-            session=session, production=production, references=references,
-            timeout_s=tools.report_timeout_s, emit=self._lease.emit,
-        )  # fmt: skip
+            session=session,
+            production=production,
+            references=references,
+            timeout_s=tools.report_timeout_s,
+            emit=self._lease.emit,
+        )
 
     def _publish(
         self, evaluated: EvaluatedExperiment, result: JobResult, beside: dict[str, bytes]
@@ -240,9 +252,15 @@ class JobRun:
         tools, spec, run = self._tools, self._spec, evaluated.best_run
         lineage = lineage_of(result, self._job.id, run.spec, evaluated.prepared.sha256s)
         draft = AdapterDraft(
-            tenant=spec.tenant, task=spec.task, promote=spec.promote, fence=self._job.id,
-            lineage=lineage, head=evaluated.head, rows=evaluated.test_rows,
-            answers=evaluated.test.answers, beside=beside,
-        )  # fmt: skip
+            tenant=spec.tenant,
+            task=spec.task,
+            promote=spec.promote,
+            fence=self._job.id,
+            lineage=lineage,
+            head=evaluated.head,
+            rows=evaluated.test_rows,
+            answers=evaluated.test.answers,
+            beside=beside,
+        )
         publisher = Publisher(self._session, tools.registry, tools.proof_slot, self._lease.confirm)
         return publisher.publish(run.opened.slot, draft)

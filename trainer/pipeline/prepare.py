@@ -15,7 +15,7 @@ from trainer.data_checks.finding import Finding, Severity, notice_finding, refus
 from trainer.data_checks.spelling import difference, spelling_key
 from trainer.data_checks.subject import Likeness, Subject
 from trainer.data_checks.tokens import rewritten_answers
-from trainer.dataset.base_fit import misfits
+from trainer.dataset.base_fit import find_misfits
 from trainer.dataset.encode import head_for
 from trainer.dataset.examples import MAX_ERRORS, check_trainable, labels_of, usable_examples
 from trainer.dataset.split import Split, split_examples
@@ -113,7 +113,7 @@ def sources(files: ReadableFiles, spec: JobSpec) -> dict[str, Source]:
 
 
 def examine(
-    given: Mapping[str, Source],
+    files: Mapping[str, Source],
     spec: JobSpec,
     tokenizer: Tokenizer | None = None,
     likeness: Likeness | None = None,
@@ -124,13 +124,13 @@ def examine(
     base, also what only a base can tell.
     """
     reading = _Reading(spec)
-    parts = {part: reading.rows(part, source) for part, source in given.items()}
+    parts = {part: reading.rows(part, source) for part, source in files.items()}
     subject = Subject(
         spec=spec,
         examples=parts["train"],
         dev=parts.get("dev"),
         test=parts.get("test"),
-        files={part: source.filename for part, source in given.items()},
+        files={part: source.filename for part, source in files.items()},
         tokenizer=tokenizer,
         info=info,
         likeness=likeness,
@@ -142,11 +142,11 @@ def examine(
         subject = reading.split(subject)
     if not reading.errors and info is not None:
         reading.fit(subject, info)
-    found = run_checks(subject) if subject.examples else []
+    findings = run_checks(subject) if subject.examples else []
     effective, changes = few_shot(subject) if not reading.errors else (spec, [])
     return Examination(
         subject=subject,
-        findings=(*reading.refusals, *changes, *found, *reading.notices),
+        findings=(*reading.refusals, *changes, *findings, *reading.notices),
         error=reading.errors[0] if reading.errors else None,
         spec=effective,
     )
@@ -165,13 +165,15 @@ class _Reading:
     def rows(self, part: str, source: Source) -> list[Example]:
         try:
             records = read_rows(source.read(), source.filename)
-            examples, errors = usable_examples(self._told(source.filename, records), self._spec)
+            examples, errors = usable_examples(
+                self._collect_notices(source.filename, records), self._spec
+            )
         except BadDataset as error:
             examples, errors = [], [error]
-        self._refuse(source.filename, [*self._located(part, source.filename, errors)])
+        self._refuse(source.filename, [*self._locate(part, source.filename, errors)])
         return examples
 
-    def _told(
+    def _collect_notices(
         self, filename: str, rows: Iterable[Record | BadLine | Notice]
     ) -> Iterator[Record | BadLine]:
         """All but the notices, which are kept."""
@@ -181,14 +183,14 @@ class _Reading:
             else:
                 yield row
 
-    def _located(
+    def _locate(
         self, part: str, filename: str, errors: Iterable[BadDataset]
     ) -> Iterator[BadDataset]:
         """Three files may be in play, and a line number alone does not say whose line it is."""
-        for each in errors:
+        for error in errors:
             if part != "train":
-                each.args = (f"{filename}: {each}",)
-            yield each
+                error.args = (f"{filename}: {error}",)
+            yield error
 
     def check(self, subject: Subject) -> None:
         head = self._spec.head
@@ -208,10 +210,14 @@ class _Reading:
         spec = self._spec
         try:
             split = split_examples(
-                subject.examples, head=spec.head, seed=spec.split_seed,
-                dev_share=spec.settings.dev_share, test_share=spec.settings.test_share,
-                dev=subject.dev, test=subject.test,
-            )  # fmt: skip
+                subject.examples,
+                head=spec.head,
+                seed=spec.split_seed,
+                dev_share=spec.settings.dev_share,
+                test_share=spec.settings.test_share,
+                dev=subject.dev,
+                test=subject.test,
+            )
         except BadDataset as error:
             self._refuse(subject.file, [error])
             return subject
@@ -227,10 +233,10 @@ class _Reading:
         limit = spec.settings.max_tokens
         parts = {"train": subject.examples, "dev": subject.dev, "test": subject.test}
         for part, rows in parts.items():
-            found = misfits(rows or [], head, info, tokenizer, limit, MAX_ERRORS)
+            unfit = find_misfits(rows or [], head, info, tokenizer, limit, MAX_ERRORS)
             name = subject.file_of(part)
-            self._refuse(name, [*self._located(part, name, found.refused)])
-            self.notices += rewritten_answers(name, found.rewritten)
+            self._refuse(name, [*self._locate(part, name, unfit.refused)])
+            self.notices += rewritten_answers(name, unfit.rewritten)
 
     def _refuse(self, filename: str, errors: list[BadDataset]) -> None:
         self.errors += errors

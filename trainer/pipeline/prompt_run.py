@@ -16,7 +16,7 @@ from engine.heads import find_head
 from engine.port import File, Inspect, Inspected
 from engine.text.prompts import PROMPT_FILES
 from trainer.dataset.encode import head_for
-from trainer.dataset.prompt_rows import covering, encode_prompt_rows
+from trainer.dataset.prompt_rows import encode_prompt_rows, fit_max_tokens
 from trainer.engine_client import EngineSession
 from trainer.evaluation.champion import Champion
 from trainer.evaluation.evaluate import predict, read_predictions
@@ -55,8 +55,8 @@ class PromptRun:
         """The version and the job's result: the prompt is evaluated as it is served."""
         head = self._head(prepared)
         lease.enter(Phase.TOKENIZING)
-        train, dev, test = (self._encoded(rows, head) for rows in _parts(prepared))
-        head = covering(head, [*train, *dev, *test])
+        train, dev, test = (self._encode(rows, head) for rows in _parts(prepared))
+        head = fit_max_tokens(head, [*train, *dev, *test])
         with self._registry.stage() as staging:
             for name, content in PROMPT_FILES.items():
                 staging.write(name, [content])
@@ -73,13 +73,21 @@ class PromptRun:
             info, spec, job_id = self._session.info, prepared.spec, lease.claim.job.id
             lineage = lineage_of(result, job_id, spec, prepared.sha256s)
             version = self._registry.publish(
-                tenant=spec.tenant, task=spec.task, staging=staging,
+                tenant=spec.tenant,
+                task=spec.task,
+                staging=staging,
                 kind=inspected.semantics["kind"],
-                base={"fingerprint": info.fingerprint, "name": info.base}, files=inspected.files,
-                semantics=inspected.semantics, lineage=lineage, source="training",
-                num_parameters=inspected.num_parameters, promote=spec.promote, fence=job_id,
-                beside=beside, confirm=lease.confirm,
-            )  # fmt: skip
+                base={"fingerprint": info.fingerprint, "name": info.base},
+                files=inspected.files,
+                semantics=inspected.semantics,
+                lineage=lineage,
+                source="training",
+                num_parameters=inspected.num_parameters,
+                promote=spec.promote,
+                fence=job_id,
+                beside=beside,
+                confirm=lease.confirm,
+            )
         return version, result
 
     def _head(self, prepared: Prepared) -> dict[str, Any]:
@@ -88,13 +96,13 @@ class PromptRun:
         bare = head_for(spec.head, spec.pooling or "native", [], train, spec.settings)
         limit, examples = self._session.info.max_tokens * _PROMPT_SHARE, list[dict[str, str]]()
         for row in _spread(train):
-            more = [*examples, {"input": _asked(row), "output": str(row.label)}]
+            more = [*examples, {"input": _user_text(row), "output": str(row.label)}]
             head = _with_examples(bare, more)
             if len(more) <= MAX_EXAMPLES and len(self._prompter.tokens("a", head)) <= limit:
                 examples = more
         return _with_examples(bare, examples)
 
-    def _encoded(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
+    def _encode(self, rows: Sequence[Example], head: dict[str, Any]) -> list[EncodedRow]:
         return encode_prompt_rows(rows, head, self._prompter, self._session.info.max_tokens)
 
     def _answer(
@@ -103,7 +111,7 @@ class PromptRun:
         head = inspected.semantics["head"]
         files = [_file(directory, role, name) for role, name in sorted(inspected.files.items())]
         name = f"prompt/{hashlib.sha256(str(head).encode()).hexdigest()}"
-        with self._session.loaded(name, inspected.semantics, files):
+        with self._session.load_adapter(name, inspected.semantics, files):
             slot = self._proof_slot
             answers = predict(self._session, rows, head, slot, {slot: name})
         predictions = read_predictions(self._session, rows, answers, head)
@@ -118,7 +126,7 @@ class PromptRun:
         production: Champion,
     ) -> ReportInput:
         spec, (train, dev) = prepared.spec, learned
-        given = [row.example for row in test.rows]
+        examples = [row.example for row in test.rows]
         run: Run = {
             "seed": spec.settings.seed,
             "kept": True,
@@ -135,7 +143,7 @@ class PromptRun:
             parameters={"trainable": 0, "base": self._session.info.num_parameters},
             warnings=prepared.warnings,
             findings=[finding.to_json() for finding in prepared.findings],
-            production=production.answers(spec, prepared.sha256s, head, given),
+            production=production.answers(spec, prepared.sha256s, head, examples),
         )
 
 
@@ -181,14 +189,14 @@ def _spread(rows: Sequence[Example]) -> list[Example]:
 
 def _is_single(turn: Turn) -> bool:
     """One text and its answer, with nothing but instructions before them."""
-    roles = [message["role"] for message in turn.asked.messages if message["role"] != "system"]
-    special = turn.asked.tools or turn.asked.template_kwargs or turn.answer.get("tool_calls")
+    roles = [message["role"] for message in turn.prompt.messages if message["role"] != "system"]
+    special = turn.prompt.tools or turn.prompt.template_kwargs or turn.answer.get("tool_calls")
     return roles == ["user"] and not special
 
 
-def _asked(row: Example) -> str:
+def _user_text(row: Example) -> str:
     """As a caller would ask it."""
-    return str(row.turns[-1].asked.messages[-1]["content"]) if row.turns else row.text
+    return str(row.turns[-1].prompt.messages[-1]["content"]) if row.turns else row.text
 
 
 def _file(directory: Path, role: str, name: str) -> File:

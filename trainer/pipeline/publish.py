@@ -68,46 +68,46 @@ class Publisher:
             if saved.unmoved:
                 raise TensorsUnmoved(saved.unmoved)
             self._registry.check(staging)
-            found = self._inspected(staging.path, saved)
-            self._prove(staging.path, found, draft)
+            inspected = self._inspect(staging.path, saved)
+            self._prove(staging.path, inspected, draft)
             return self._registry.publish(
                 tenant=draft.tenant,
                 task=draft.task,
                 staging=staging.path,
-                kind=found.semantics["kind"],
+                kind=inspected.semantics["kind"],
                 base=self._base(),
-                files=found.files,
-                semantics=found.semantics,
+                files=inspected.files,
+                semantics=inspected.semantics,
                 lineage=draft.lineage,
                 source="training",
-                num_parameters=found.num_parameters,
+                num_parameters=inspected.num_parameters,
                 promote=draft.promote,
                 fence=draft.fence,
                 beside=draft.beside,
                 confirm=self._confirm,
             )
 
-    def _inspected(self, directory: Path, saved: Saved) -> Inspected:
+    def _inspect(self, directory: Path, saved: Saved) -> Inspected:
         head = saved.semantics["head"]
-        found = self._session.call(Inspect(directory=str(directory), head=head), Inspected)
-        if found.semantics["head"] != head or found.files != saved.files:
+        inspected = self._session.call(Inspect(directory=str(directory), head=head), Inspected)
+        if inspected.semantics["head"] != head or inspected.files != saved.files:
             raise ReloadMismatch("The saved files do not say of themselves what was saved.")
-        return found
+        return inspected
 
     def _base(self) -> dict[str, str]:
         info = self._session.info
         return {"fingerprint": info.fingerprint, "name": info.base}
 
-    def _prove(self, directory: Path, found: Inspected, draft: AdapterDraft) -> None:
+    def _prove(self, directory: Path, inspected: Inspected, draft: AdapterDraft) -> None:
         """The files, read back as serving reads them, answer every test row bit for bit as the
         trained slot did.
         """
-        manifest = self._manifest(directory, found)
+        manifest = self._manifest(directory, inspected)
         files = [
             File(role=f.role, path=str(directory / f.path), sha256=f.sha256) for f in manifest.files
         ]
         name, slot = f"{manifest.digest}/proof/{draft.fence}", self._proof_slot
-        with self._session.loaded(name, found.semantics, files):
+        with self._session.load_adapter(name, inspected.semantics, files):
             answers = predict(self._session, draft.rows, draft.head, slot, {slot: name})
         num_wrong = sum(not _same(a, b) for a, b in zip(answers, draft.answers, strict=True))
         if num_wrong:
@@ -116,12 +116,15 @@ class Publisher:
                 "and reloading; nothing was published."
             )
 
-    def _manifest(self, directory: Path, found: Inspected) -> Manifest:
+    def _manifest(self, directory: Path, inspected: Inspected) -> Manifest:
         files = tuple(
-            _manifest_file(directory, role, name) for role, name in sorted(found.files.items())
+            _manifest_file(directory, role, name) for role, name in sorted(inspected.files.items())
         )
         return Manifest(
-            kind=found.semantics["kind"], base=self._base(), files=files, semantics=found.semantics
+            kind=inspected.semantics["kind"],
+            base=self._base(),
+            files=files,
+            semantics=inspected.semantics,
         )
 
 

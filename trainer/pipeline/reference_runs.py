@@ -24,7 +24,7 @@ from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.report.learning_curve import LearningPoint
 from trainer.sandbox.command import ask_child
 from trainer.settings.settings import TrainingSettings
-from trainer.training.cost_model import RunCost, halved
+from trainer.training.cost_model import RunCost, expect_halving
 from trainer.training.run_config import RunConfig
 from trainer.training.run_result import RunResult
 from trainer.training.runs import Runs
@@ -130,7 +130,7 @@ def planned_epochs(spec: JobSpec, tried: Sequence[JobSpec]) -> float:
     search = spec.settings.search
     costs = [RunCost(fill=0.0, epoch=1.0, dev=0.0, epochs=each.settings.epochs) for each in tried]
     mean_epochs = fmean(cost.epochs for cost in costs)
-    done = halved(costs, REDUCTION) if search is not None and search.halving else costs
+    done = expect_halving(costs, REDUCTION) if search is not None and search.halving else costs
     curve = sum(curve_shares(spec.settings))
     return sum(cost.epochs for cost in done) + mean_epochs * (spec.settings.seeds - 1 + curve)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.port import EngineInfo
 from engine.text.tokenizer import Tokenizer
-from trainer.evaluation.activations import numbered
+from trainer.evaluation.activations import assign_keys
 from trainer.heads.encoded import EncodedRow
 from trainer.jobs.stored_job import spec_of
 from trainer.pipeline.encoder import Encoder
@@ -47,15 +47,18 @@ class Sample:
         """The sample as rows, at a rate that harms nothing."""
         settings = spec_of(self.spec, self.spec["tenant"]).settings
         encoder = Encoder(info=info, tokenizer=tokenizer)
-        train, dev = numbered(
+        train, dev = assign_keys(
             *(encoder.rows(rows, self.head, settings.max_tokens) for rows in (self.train, self.dev))
         )
         rows = min(settings.batch_rows, SAMPLE_ROWS)
         return RunConfig(
-            train=train, dev=dev, head=self.head, learning_rate=1e-6,
+            train=train,
+            dev=dev,
+            head=self.head,
+            learning_rate=1e-6,
             settings=settings.model_copy(update={"epochs": 2, "patience": 2, "batch_rows": rows}),
             frozen_share=self.frozen_share,
-        )  # fmt: skip
+        )
 
 
 def take_sample(

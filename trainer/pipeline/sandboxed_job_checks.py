@@ -17,7 +17,7 @@ from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.finding import refusal_finding
 from trainer.errors import BadDataset, UnknownFile
 from trainer.jobs.file_store import FileStore
-from trainer.jobs.job_files import GivenFiles
+from trainer.jobs.job_files import JobFiles
 from trainer.jobs.stored_job import spec_of
 from trainer.jobs.values import FileRecord, JobSpec
 from trainer.pipeline.job_checks import (
@@ -66,19 +66,19 @@ class SandboxedJobChecks:
 
     def check(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Checked:
         try:
-            answer = self._asked("check", spec, cancelled)
+            answer = self._ask("check", spec, cancelled)
         except BadDataset as error:  # said of a file like any fault of it
-            found = refusal_finding(self._files.get(spec.tenant, spec.file_id).filename, [error])
-            return Checked(ok=False, rows={"file": 0}, kind=spec.kind, findings=[found.to_json()])
+            finding = refusal_finding(self._files.get(spec.tenant, spec.file_id).filename, [error])
+            return Checked(ok=False, rows={"file": 0}, kind=spec.kind, findings=[finding.to_json()])
         return msgspec.msgpack.decode(answer, type=Checked)
 
     def admit(self, spec: JobSpec, cancelled: threading.Event | None = None) -> None:
-        self._asked("admit", spec, cancelled)
+        self._ask("admit", spec, cancelled)
 
     def sample(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Sample:
-        return msgspec.msgpack.decode(self._asked("sample", spec, cancelled), type=Sample)
+        return msgspec.msgpack.decode(self._ask("sample", spec, cancelled), type=Sample)
 
-    def _asked(self, of: str, spec: JobSpec, cancelled: threading.Event | None) -> bytes:
+    def _ask(self, of: str, spec: JobSpec, cancelled: threading.Event | None) -> bytes:
         records = self._records(spec)
         question = _Question(
             of=of,
@@ -92,22 +92,22 @@ class SandboxedJobChecks:
         try:
             return self._fork_server.run(_FUNCTION, argument, self._limits, cancelled)
         except ChildEnded as ended:
-            raise _refused(ended) from None
+            raise _refusal(ended) from None
 
     def _records(self, spec: JobSpec) -> dict[str, FileRecord]:
         """Those that are there: of the others the child says that they are not, where it is their
         turn.
         """
-        found = {}
+        records = {}
         for file_id in spec.file_ids:
             try:
-                found[file_id] = self._files.get(spec.tenant, file_id)
+                records[file_id] = self._files.get(spec.tenant, file_id)
             except UnknownFile:
                 continue
-        return found
+        return records
 
 
-def _refused(ended: ChildEnded) -> Exception:
+def _refusal(ended: ChildEnded) -> Exception:
     limits = ended.limits
     match ended.end:
         case End.MEMORY:
@@ -136,7 +136,7 @@ def _refused(ended: ChildEnded) -> Exception:
 def main(argument: bytes) -> bytes:
     question = msgspec.msgpack.decode(argument, type=_Question)
     info = msgspec.msgpack.decode(question.info, type=EngineInfo)
-    files = GivenFiles(
+    files = JobFiles(
         records=question.records,
         paths={file_id: Path(path) for file_id, path in question.paths.items()},
     )

@@ -1,3 +1,3 @@
-"""The formats of labelled files: one file each, and the table of them in
-`trainer/readers/reader.py`.
+"""Readers of labelled files: one file per format, and their table in `trainer/readers/reader.py`.
+Knows no head.
 """

@@ -1,5 +1,5 @@
-"""CoNLL: a token per line with its tags after it, and a blank line after each sentence. Knows which
-column is which, by what stands in all of the file.
+"""CoNLL: one token per line, its tags in further columns, and a blank line after each sentence.
+Recognises the columns by the content of the whole file.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from trainer.readers.lines import numbered_lines
 from trainer.readers.record import Record
 
 _DOCUMENT = "-DOCSTART-"
-#: of a token in CoNLL-U: `3`, `3-4` for a word that stands for two, `3.1` for one left unsaid
+#: the id of a token in CoNLL-U: `3`, `3-4` for a multiword token, `3.1` for an empty node
 _ID = re.compile(r"\d+(?:[-.]\d+)?")
-#: of every scheme that people write, BILOU and BMES too
+#: a tag of any common scheme, including BILOU and BMES
 _TAG = re.compile(r"O|[BIESLUM]-.+")
-#: so many lines tell a file of tags
+#: a file is recognised as CoNLL by this many first lines
 _FIRST_LINES = 50
 
 _Cells = list[str]
@@ -26,7 +26,7 @@ _Cells = list[str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    """How many there are, and which of them (from 0) hold tokens and tags."""
+    """The number of columns, and which of them (from 0) hold tokens and tags."""
 
     num: int
     token: int
@@ -34,15 +34,15 @@ class _Columns:
 
 
 def read_conll(content: bytes) -> Iterator[Record | BadLine]:
-    """The first column is the token, or the second after one that counts; the last is its tag. All
-    are there as `column_1` and so on.
+    """The first column is the token, or the second after a column of ids; the last is the tag. With
+    more than two columns, each is also a field `column_1` and so on.
 
-    A sentence with a line that cannot be read is given as that line's error.
+    A sentence with a line that cannot be read is yielded as the error of that line.
     """
     columns = _columns(content)
     for rows in _sentences(numbered_lines(content)):
         words = [row for row in rows if columns.token == 0 or row[1][0].isdecimal()]
-        bad = next((each for row in rows if (each := _problem(*row, columns))), None)
+        bad = next((problem for row in rows if (problem := _problem(*row, columns))), None)
         if bad:
             yield bad
         elif words:
@@ -50,14 +50,14 @@ def read_conll(content: bytes) -> Iterator[Record | BadLine]:
 
 
 def is_conll(content: bytes) -> bool:
-    """Its first lines are tokens with their tags, and no header."""
+    """Whether its first lines are tokens with tags, without a header."""
     lines = islice(numbered_lines(content), _FIRST_LINES)
     first = [row for sentence in _sentences(lines) for row in sentence]
     return bool(first) and all(len(cells) > 1 and _is_tag(cells[-1]) for _, cells in first)
 
 
 def _sentences(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, _Cells]]]:
-    """The lines of each that are no comments, as cells."""
+    """The lines of each sentence as cells, without comments."""
     rows: list[tuple[int, _Cells]] = []
     first: _Cells | None = None
     for number, line in lines:
@@ -75,7 +75,9 @@ def _sentences(lines: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, _Ce
 
 
 def _is_comment(cells: _Cells, first: _Cells | None) -> bool:
-    """Hashtags are tokens: they have the columns of other tokens, and a tag where others have."""
+    """Hashtags are no comments: they have the columns of other tokens, and a tag where others
+    have one.
+    """
     if first is None:
         return len(cells) < 2 or not _is_tag(cells[-1])
     return len(cells) != len(first) or (_is_tag(first[-1]) and not _is_tag(cells[-1]))
@@ -86,7 +88,7 @@ def _is_tag(cell: str) -> bool:
 
 
 def _cells(line: str) -> _Cells:
-    # other spaces are part of a token, as in 10 000
+    # other kinds of spaces are part of a token, as in 10 000
     plain = line.strip(" \t\r\n\ufeff")
     if not plain.strip():
         return []
@@ -124,15 +126,15 @@ def _problem(number: int, cells: _Cells, columns: _Columns) -> BadLine | None:
         )
     if len(cells) != columns.num:
         return BadLine(
-            f"Line {number} has {len(cells)} columns and the first line of tokens "
-            f"{columns.num}; put tabs between columns where a token holds spaces.",
+            f"Line {number} has {len(cells)} columns, and the first line with a token has "
+            f"{columns.num}; separate columns by tabs if tokens contain spaces.",
             line=number,
         )
     spans = columns.token == 1 and not cells[0].isdecimal()
     if spans and _is_tag(cells[columns.tag]) and cells[columns.tag] != "O":
         return BadLine(
-            f"Line {number} tags {cells[0]} {cells[1]!r}, which stands for several words; tag the "
-            "words.",
+            f"Line {number} tags the multiword token {cells[0]} {cells[1]!r}; tag its words "
+            "instead.",
             line=number,
         )
     return None

@@ -1,8 +1,8 @@
-"""How a delimited file separates and quotes its cells: the first of three ways in which all of its
-rows are whole. Knows no columns by name.
+"""The dialect of a delimited file, how it separates and quotes cells: the first of three dialects
+in which all rows are complete. Knows no columns by name.
 
-Quote marks mean nothing in many exports (tab-separated ones above all), and a text that begins with
-one would then take the lines up to the next into its cell.
+In many exports, above all tab-separated ones, quote marks have no meaning; a cell that begins with
+one would then swallow the lines up to the next.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from trainer.readers.csv_rows import CsvRow, csv_rows, split_cells
 from trainer.readers.lines import numbered_lines
 from trainer.readers.notice import Notice
 
-#: where a header has as many of one as of another, the first
+#: if a header has equally many of two of them, the earlier one wins
 _DELIMITERS = "\t,;|"
 #: the line that tells Excel the delimiter
 _SEP = re.compile(r'"?sep=(.)"?[\s,;|]*', re.IGNORECASE)
-#: a backslash that escapes no quote mark, so that it may not be one that escapes anything
+#: a backslash before another character than a quote mark, so backslashes may not escape
 _OTHER_ESCAPE = re.compile(rb'\\(?!["\\])')
 _DOUBLED = re.compile(r'".*"".*"', re.DOTALL)
-#: a column with more values than these does not tell rows from prose
+#: a column with more values than these does not help to distinguish rows from prose
 _MAX_VALUES = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvDialect:
-    """What `csv.reader` must know, where the header is, and the lines where it would be misled."""
+    """The options of `csv.reader`, the header, and the lines that it would misread."""
 
     start: int
     header: list[str]
     options: dict[str, Any]
-    #: lines on which a quoted cell begins that takes other rows in, with the number of its lines
+    #: lines on which a quoted cell begins that swallows other rows, with its number of lines
     swallowing: dict[int, int] = field(default_factory=dict)
     notice: Notice | None = None
 
     def rows(self, content: bytes) -> Iterator[CsvRow]:
-        """Those after the header."""
+        """The rows after the header."""
         rows = csv_rows(_from(content, self.start), self.options)
         next(rows)
         return rows
@@ -49,7 +49,7 @@ class CsvDialect:
 
 def find_dialect(content: bytes) -> CsvDialect:
     """Raises BadLine for a header that cannot be read."""
-    quoted = _quoted(content)
+    quoted = _quoted_dialect(content)
     if b'"' not in content:
         return quoted
     misread = _misread(content, quoted)
@@ -63,16 +63,14 @@ def find_dialect(content: bytes) -> CsvDialect:
     return next(others, replace(quoted, swallowing=misread.swallowing))
 
 
-def _quoted(content: bytes) -> CsvDialect:
-    """Cells may stand in quote marks, and quote marks in them are doubled."""
+def _quoted_dialect(content: bytes) -> CsvDialect:
+    """The standard dialect: cells may be quoted, and quote marks in them are doubled."""
     lines = ((number, line) for number, line in numbered_lines(content) if line.strip())
     start, first = next(lines)
-    told = _SEP.fullmatch(first)
-    if told:
+    sep = _SEP.fullmatch(first)
+    if sep:
         start, first = next(lines, (start, first))
-    delimiter = (
-        told[1] if told else max(_DELIMITERS, key=lambda each: len(split_cells(first, each)))
-    )
+    delimiter = sep[1] if sep else max(_DELIMITERS, key=lambda mark: len(split_cells(first, mark)))
     spaced = all(name.startswith(" ") for name in split_cells(first, delimiter)[1:])
     options = {"delimiter": delimiter, "skipinitialspace": spaced and delimiter != "\t"}
     header = next(csv_rows(_from(content, start), options))
@@ -87,26 +85,28 @@ def _others(content: bytes, quoted: CsvDialect, line: int) -> Iterator[CsvDialec
             quoted,
             options={**quoted.options, "escapechar": "\\", "doublequote": False},
             notice=Notice(
-                line=line, message=f"Line {line} shows that a backslash stands before quote marks "
-                "inside of cells; it is left out.",
+                line=line,
+                message=f"Line {line} shows that quote marks inside of cells are escaped by a "
+                "backslash; the backslashes are removed.",
             ),
-        )  # fmt: skip
-    # who puts quote marks around cells puts them around the header's too, or doubles those within
+        )
+    # a writer that quotes cells also quotes those of the header, or doubles quote marks in cells
     if '"' not in "".join(next(csv_rows(_from(content, quoted.start), quoted.options)).lines):
         yield replace(
             quoted,
             options={**quoted.options, "quoting": csv.QUOTE_NONE},
             notice=Notice(
-                line=line, message=f"On line {line} a cell begins with a quote mark and does not "
-                "end with one; all quote marks of the file are read as part of its texts.",
+                line=line,
+                message=f"On line {line} a cell begins with a quote mark and does not end with "
+                "one; all quote marks of the file are read as part of the texts.",
             ),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Misread:
-    """What a dialect does wrong, for certain or perhaps: its first line, and the lines on which a
-    cell begins that certainly takes other rows in, with the number of its lines.
+    """Lines that a dialect misreads, certainly or possibly: the first of them, and the lines on
+    which a cell begins that certainly swallows other rows, with its number of lines.
     """
 
     first: int | None
@@ -140,7 +140,7 @@ def _misread(content: bytes, dialect: CsvDialect) -> _Misread:
 
 
 class _Column:
-    """What the cells of a column that stand on one line have in common."""
+    """What the cells of a column have in common, from rows that are one line."""
 
     def __init__(self) -> None:
         self._values: set[str] = set()
@@ -156,8 +156,8 @@ class _Column:
 
 
 def _are_rows(lines: tuple[str, ...], delimiter: str, columns: list[_Column]) -> bool:
-    """Each has all columns, and one column's cells are like those of other rows. Tabs hardly occur
-    in texts, so with them the number of columns will do.
+    """Whether each line has all columns, and the cells of one column are like those of other rows.
+    Tabs hardly occur in texts, so with them the number of columns is enough.
     """
     split = [line.strip("\r\n").split(delimiter) for line in lines if line.strip()]
     if len(columns) < 2 or not all(len(cells) == len(columns) for cells in split):
@@ -169,8 +169,8 @@ def _are_rows(lines: tuple[str, ...], delimiter: str, columns: list[_Column]) ->
 
 
 def _may_be_rows(lines: tuple[str, ...], delimiter: str, num_columns: int) -> bool:
-    """Each has all columns, none of them empty, and no space behind a delimiter, as prose has
-    behind its commas.
+    """Whether each line has all columns, none of them empty, and no space after a delimiter, as
+    prose has after commas.
     """
     split = [line.strip("\r\n").split(delimiter) for line in lines if line.strip()]
     return num_columns > 1 and all(
@@ -180,7 +180,7 @@ def _may_be_rows(lines: tuple[str, ...], delimiter: str, num_columns: int) -> bo
 
 
 def _fits(content: bytes, dialect: CsvDialect) -> bool:
-    """All rows are whole, and no cell shows that it was quoted after all."""
+    """Whether all rows are complete, and no cell shows that it was quoted after all."""
     literal = _is_literal(dialect)
     for row in dialect.rows(content):
         if row.problem or len(row.cells) != len(dialect.header):

@@ -1,4 +1,4 @@
-"""Rows of delimited text under one dialect, by the standard library's reader, each with the lines
+"""Rows of delimited text in one dialect, by the standard library's reader, each with the lines that
 it was read from. Knows no header.
 """
 
@@ -14,23 +14,23 @@ from trainer.readers.lines import MAX_LINE_BYTES
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvRow:
-    """The cells of one row, or why there are none."""
+    """The cells of one row, or the problem that prevented reading them."""
 
     line: int
     cells: list[str] = field(default_factory=list)
-    #: as they stand in the file
+    #: the lines of the row as they are in the file
     lines: tuple[str, ...] = ()
     problem: str = ""
 
 
 def csv_rows(numbered: Iterable[tuple[int, str]], options: dict[str, Any]) -> Iterator[CsvRow]:
     """`options` are those of `csv.reader`. Blank lines are skipped."""
-    # the module's own limit, 131,072, is one for the whole process; lines are bounded here instead
+    # the module's limit of 131,072 is global to the process; this reader limits lines instead
     csv.field_size_limit(MAX_LINE_BYTES)
-    taken: list[tuple[int, str]] = []
-    reader = csv.reader(_recorded(numbered, taken), strict=True, **options)
+    consumed: list[tuple[int, str]] = []
+    reader = csv.reader(_record_lines(numbered, consumed), strict=True, **options)
     while True:
-        taken.clear()
+        consumed.clear()
         problem, cells = "", list[str]()
         try:
             cells = next(reader)
@@ -38,22 +38,24 @@ def csv_rows(numbered: Iterable[tuple[int, str]], options: dict[str, Any]) -> It
             return
         except csv.Error as error:
             problem = _sentence(str(error))
-        # rows of empty cells are how spreadsheets write empty lines
+        # spreadsheets export empty lines as rows of empty cells
         if problem or any(cell.strip() for cell in cells):
-            lines = tuple(line for _, line in taken)
-            yield CsvRow(line=taken[0][0], cells=cells, lines=lines, problem=problem)
+            lines = tuple(line for _, line in consumed)
+            yield CsvRow(line=consumed[0][0], cells=cells, lines=lines, problem=problem)
 
 
 def split_cells(line: str, delimiter: str) -> list[str]:
-    """One line by itself, which may open a cell that it does not close."""
+    """The cells of one line, which may open a quoted cell without closing it."""
     csv.field_size_limit(MAX_LINE_BYTES)
-    # a lone carriage return would be an error of the whole line
+    # a lone carriage return would be an error for the whole line
     return next(csv.reader([line.replace("\r", " ")], delimiter=delimiter), [])
 
 
-def _recorded(numbered: Iterable[tuple[int, str]], taken: list[tuple[int, str]]) -> Iterator[str]:
+def _record_lines(
+    numbered: Iterable[tuple[int, str]], consumed: list[tuple[int, str]]
+) -> Iterator[str]:
     for number, line in numbered:
-        taken.append((number, line))
+        consumed.append((number, line))
         yield line
 
 
@@ -63,5 +65,5 @@ def _sentence(error: str) -> str:
     if "expected after" in error:
         return "text follows a closing quote mark; inside a quoted cell, double each quote mark"
     if "new-line" in error:
-        return "a carriage return stands in a cell without quote marks"
+        return "a cell without quote marks contains a carriage return"
     return error

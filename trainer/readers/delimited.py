@@ -1,4 +1,6 @@
-"""CSV and its kin: a header line, then a record per row. Knows no quoting and no separators."""
+"""CSV and similar formats: a header line, then a record per row. Knows no quoting and no
+separators.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ _NAMES = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "a bar"}
 
 
 def read_delimited(content: bytes) -> Iterator[Record | BadLine | Notice]:
-    """A row that cannot be read is given as its error. Raises BadLine for a bad header."""
+    """A row that cannot be read is yielded as its error. Raises BadLine for a bad header."""
     dialect = find_dialect(content)
     names = _names(dialect)
     if dialect.notice:
@@ -29,22 +31,24 @@ def read_delimited(content: bytes) -> Iterator[Record | BadLine | Notice]:
 
 
 def _names(dialect: CsvDialect) -> list[str]:
-    """One without a name is named by its place; at the end nothing may stand in it."""
-    given = [name.strip() for name in dialect.header]
-    while given and not given[-1]:
-        given.pop()
-    if twice := [name for name, num in Counter(given).items() if name and num > 1]:
+    """A column without a name is named by its position; unnamed columns at the end are dropped."""
+    names = [name.strip() for name in dialect.header]
+    while names and not names[-1]:
+        names.pop()
+    if twice := [name for name, num in Counter(names).items() if name and num > 1]:
         raise BadLine(
-            f"Line {dialect.start} must name each column once; {', '.join(map(repr, twice))} "
-            "stands there more than once. The first line must be the header; rename or delete "
-            "columns.",
+            f"Line {dialect.start}, the header, names a column more than once: "
+            f"{', '.join(map(repr, twice))}. The first line must be the header, with each name "
+            "once; rename or delete columns.",
             line=dialect.start,
         )
-    return [name or _unused(f"column_{place}", given) for place, name in enumerate(given, start=1)]
+    return [
+        name or _unused_name(f"column_{place}", names) for place, name in enumerate(names, start=1)
+    ]
 
 
-def _unused(name: str, given: list[str]) -> str:
-    return name if name not in given else _unused(f"{name}_", given)
+def _unused_name(name: str, names: list[str]) -> str:
+    return name if name not in names else _unused_name(f"{name}_", names)
 
 
 def _problem(row: CsvRow, names: list[str], dialect: CsvDialect) -> str | None:
@@ -52,8 +56,8 @@ def _problem(row: CsvRow, names: list[str], dialect: CsvDialect) -> str | None:
         return f"is malformed: {row.problem}"
     if num_lines := dialect.swallowing.get(row.line):
         return (
-            f"begins a quoted cell of {num_lines} lines, each of which looks like a row; double "
-            "the quote mark or delete it"
+            f"begins a quoted cell of {num_lines} lines that each look like a row; double the "
+            "quote mark or delete it"
         )
     cells = [cell.strip() for cell in row.cells]
     if [cell.removeprefix("\ufeff") for cell in cells] == [name.strip() for name in dialect.header]:
@@ -64,6 +68,6 @@ def _problem(row: CsvRow, names: list[str], dialect: CsvDialect) -> str | None:
         return None
     mark = dialect.options["delimiter"]
     return (
-        f"has {len(cells)} columns; the header has {len(names)}: a cell that holds "
-        f"{_NAMES.get(mark, repr(mark))} must stand in quote marks, and each column needs a name"
+        f"has {len(cells)} columns, and the header has {len(names)}; quote cells that contain "
+        f"{_NAMES.get(mark, repr(mark))}, and name every column"
     )

@@ -1,4 +1,4 @@
-"""One labelled row, as every head's reader makes it. Plain data."""
+"""One labelled row, as the readers of all heads make it. Plain data; knows no head."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from unicodedata import normalize
 from engine.text.conversation import Conversation, Message
 
 #: classify: a name, or a sorted tuple of them; regress and rerank: a number; tag: a tag per word;
-#: span: (answer, first character) for each answer; embed: how alike, or None; generate: a text
+#: span: (answer, first character) for each answer; embed: a similarity or None; generate: a text
 Label = str | float | tuple[Any, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A message of an assistant that is learned, and the conversation before it."""
+    """A message of an assistant that is trained on, and the conversation before it."""
 
-    asked: Conversation
+    prompt: Conversation
     answer: Message
 
 
@@ -32,13 +32,13 @@ class Example:
     label: Label
     pair: str | None = None
     words: tuple[str, ...] = ()
-    #: what is learned of a conversation; the last of them is asked for and judged
+    #: the trained turns of a conversation; only the last is evaluated
     turns: tuple[Turn, ...] = ()
 
     @property
     def group(self) -> str:
-        """The same for texts that differ only in case, spaces and the composition of letters: they
-        must stay in one split.
+        """Equal for texts that differ only in case, spaces and the composition of letters, which
+        must stay in one part of the split.
         """
         parts = (normalize("NFC", part.casefold()) for part in (self.text, self.pair or ""))
         return "\0".join(" ".join(part.split()) for part in parts)

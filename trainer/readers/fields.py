@@ -1,6 +1,5 @@
-"""A record's fields, one reader for each type of value, each naming the line it cannot use.
-
-Knows no head.
+"""Reads the fields of a record: one function per type of value, whose errors name the line. Knows
+no head.
 """
 
 from __future__ import annotations
@@ -15,23 +14,21 @@ from trainer.errors import BadLine, MissingColumn
 from trainer.readers.reader import Record
 
 MAX_CHARS = 100_000
-#: beyond it a float stands for several whole numbers
+#: above this a float no longer represents one whole number
 _MAX_EXACT = 2.0**53
-#: of float32; errors are squared, which far larger numbers do not survive
+#: the largest float32; squared errors of larger numbers would overflow
 _LARGEST = 3.4e38
-#: a tuple or set is one of quoted names: `(1, 2)` may be a name itself
+#: a tuple or set must hold quoted names, because `(1, 2)` may be a name itself
 _LIST = re.compile(
     r"""\s*(?:\[[^\[\]]{0,10000}\]|\(['"][^()]{0,10000}\)|\{['"][^{}:]{0,10000}\}|\(\)|set\(\))\s*"""
 )
-#: what NumPy writes no comma between; of strings Python would make one
+#: NumPy prints no commas between values; Python would join the strings
 _NUMPY = re.compile(r"""['"]\s+['"]|\[\s*-?\d+\.?\s+-?\d""")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
 def present(record: Record, column: str, usual: str) -> str:
-    """Tagging files commonly have `tokens` and `ner_tags`; they stand in for a column that is not
-    there.
-    """
+    """The column, or the `usual` name for it (such as `tokens`) if the record only has that."""
     return usual if column not in record.fields and usual in record.fields else column
 
 
@@ -45,7 +42,7 @@ def text(record: Record, column: str) -> str:
     value = field(record, column)
     where = f"{record.place}: {column}"
     if not isinstance(value, str):
-        raise BadLine(f"{where} must be text, not {shown(value)}.", line=record.line)
+        raise BadLine(f"{where} must be text, not {short_repr(value)}.", line=record.line)
     if not value.strip():
         raise BadLine(f"{where} is empty.", line=record.line)
     return sane(value, where, record.line)
@@ -53,71 +50,74 @@ def text(record: Record, column: str) -> str:
 
 def sane(value: str, where: str, line: int) -> str:
     if len(value) > MAX_CHARS:
-        found = f"{len(value)} characters long; at most {MAX_CHARS} are read"
-        raise BadLine(f"{where} is {found}.", line=line)
+        raise BadLine(
+            f"{where} is {len(value)} characters long; at most {MAX_CHARS} are read.", line=line
+        )
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
         raise BadLine(
-            f"{where} holds an unpaired surrogate, which is no character.", line=line
+            f"{where} contains an unpaired surrogate, which is not a character.", line=line
         ) from None
     if "\0" in value:
-        raise BadLine(f"{where} holds a NUL character.", line=line)
+        raise BadLine(f"{where} contains a NUL character; remove it.", line=line)
     return value
 
 
 def strings(record: Record, column: str) -> tuple[str, ...]:
     where = f"{record.place}: {column}"
-    value = listed(field(record, column), where, record.line)
+    value = parse_list(field(record, column), where, record.line)
     if not isinstance(value, list) or not value:
-        raise BadLine(f"{where} must be a list of words, not {shown(value)}.", line=record.line)
+        raise BadLine(
+            f"{where} must be a list of words, not {short_repr(value)}.", line=record.line
+        )
     if numbers := [each for each in value if isinstance(each, int | float)]:
         raise BadLine(
-            f"{where} holds the number {numbers[0]}; write words, and tags by their names.",
+            f"{where} contains the number {numbers[0]}; use words, and names of tags.",
             line=record.line,
         )
     if not all(isinstance(each, str) and each.strip() for each in value):
-        raise BadLine(f"{where} must hold words only, none of them empty.", line=record.line)
+        raise BadLine(f"{where} must contain only words, none of them empty.", line=record.line)
     sane(" ".join(value), where, record.line)
     return tuple(value)
 
 
-def listed(raw: Any, where: str, line: int) -> Any:
-    """A cell that is a list written as text, by JSON or by Python (a tuple or set too), as that
-    list.
+def parse_list(raw: Any, where: str, line: int) -> Any:
+    """The list in a cell that holds one as text, in JSON or Python syntax (also a tuple or set);
+    other cells unchanged.
     """
     if not isinstance(raw, str) or not _LIST.fullmatch(raw):
         return raw
     if _NUMPY.search(raw):
         raise BadLine(
-            f"{where} is an array written as text, {shown(raw)}; write a JSON list.", line=line
+            f"{where} is an array written as text, {short_repr(raw)}; write a JSON list.", line=line
         )
     for read in (json.loads, literal_eval):
         try:
-            found = read(raw.strip())
+            parsed = read(raw.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
-        if isinstance(found, list | tuple | set):
-            return list(found)
+        if isinstance(parsed, list | tuple | set):
+            return list(parsed)
     return raw
 
 
 def name(raw: Any, where: str, line: int) -> str:
-    """A class label as the name callers will read: true, 3, 3.0 (which is 3) and "spam" are labels;
-    0.5, NaN and null are not.
+    """The name of a class label as callers will see it: true, 3, 3.0 (which is 3) and "spam" are
+    labels; 0.5, NaN and null are not.
     """
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if isinstance(raw, float) and math.isnan(raw):
         raise BadLine(f"{where} is NaN.", line=line)
     if isinstance(raw, float) and raw.is_integer() and abs(raw) <= _MAX_EXACT:
-        # pandas writes whole numbers so where a column has a gap
+        # pandas writes whole numbers as floats if a column has missing values
         raw = int(raw)
     if isinstance(raw, int):
         return str(raw)
     if not isinstance(raw, str):
         raise BadLine(
-            f"{where} must be a string, a whole number or a bool, not {shown(raw)}.", line=line
+            f"{where} must be a string, a whole number or a bool, not {short_repr(raw)}.", line=line
         )
     if not raw.strip():
         raise BadLine(f"{where} is empty.", line=line)
@@ -126,26 +126,30 @@ def name(raw: Any, where: str, line: int) -> str:
 
 def number(raw: Any, where: str, line: int) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
-        raise BadLine(f"{where} must be a number, not {shown(raw)}.", line=line)
+        raise BadLine(f"{where} must be a number, not {short_repr(raw)}.", line=line)
     try:
         if isinstance(raw, str) and "_" in raw:
-            raise ValueError  # Python's own way to write thousands
+            raise ValueError  # only Python accepts underscores between digits
         value = float(raw)
     except OverflowError:  # a whole number of more than 308 digits
         raise BadLine(
-            f"{where} is {shown(raw)}; a number is at most {_LARGEST:g}.", line=line
+            f"{where} is {short_repr(raw)}; the largest allowed number is {_LARGEST:g}.", line=line
         ) from None
     except ValueError:
         comma = isinstance(raw, str) and _DECIMAL_COMMA.fullmatch(raw.strip())
         remedy = "; write decimals with a point and thousands without a comma" if comma else ""
-        raise BadLine(f"{where} must be a number, not {shown(raw)}{remedy}.", line=line) from None
+        raise BadLine(
+            f"{where} must be a number, not {short_repr(raw)}{remedy}.", line=line
+        ) from None
     if not math.isfinite(value):
         raise BadLine(f"{where} is {value}; a finite number is needed.", line=line)
     if abs(value) > _LARGEST:
-        raise BadLine(f"{where} is {value:g}; a number is at most {_LARGEST:g}.", line=line)
+        raise BadLine(
+            f"{where} is {value:g}; the largest allowed number is {_LARGEST:g}.", line=line
+        )
     return value
 
 
-def shown(value: Any) -> str:
-    found = repr(value)
-    return found if len(found) <= 40 else found[:37] + "…"
+def short_repr(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "…"

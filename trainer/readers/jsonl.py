@@ -12,7 +12,7 @@ from trainer.readers.record import Record
 
 
 def read_jsonl(content: bytes | IO[bytes], unit: str = "Line") -> Iterator[Record | BadLine]:
-    """Blank lines are skipped; a line that cannot be read is given as its error."""
+    """Blank lines are skipped; a line that cannot be read is yielded as its error."""
     for number, line in numbered_lines(content):
         if line.strip():
             try:
@@ -28,11 +28,10 @@ def _json_object(line: str, number: int) -> dict[str, Any]:
         value = parse_json(line)
     except ValueError as error:
         raise BadLine(
-            f"Line {number} is not JSON: {error}. Each line must be one whole object.", line=number
+            f"Line {number} is not JSON: {error}. Each line must be one complete object.",
+            line=number,
         ) from None
     if not isinstance(value, dict):
-        found = type(value).__name__
-        raise BadLine(
-            f"Line {number} is a JSON {found}; each line must be one object.", line=number
-        )
+        kind = type(value).__name__
+        raise BadLine(f"Line {number} is a JSON {kind}; each line must be one object.", line=number)
     return value

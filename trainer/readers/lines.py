@@ -1,5 +1,5 @@
-"""Bytes to numbered lines of text. Owns encodings: UTF-8 with or without its mark, UTF-16 with its
-mark; whatever else is refused with its line and byte. Knows no format.
+"""Bytes to numbered lines of text. Owns encodings: UTF-8 with or without a byte order mark, UTF-16
+with one; others are refused, naming line and byte. Knows no format.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ from typing import IO
 
 from trainer.errors import BadEncoding, BadLine
 
-#: no row that could be used is longer: a text has at most 100,000 characters
+#: no usable row is longer: a text has at most 100,000 characters
 MAX_LINE_BYTES = 8 * 2**20
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def numbered_lines(content: bytes | IO[bytes]) -> Iterator[tuple[int, str]]:
-    """Every line of UTF-8 with its end, counted from 1. Raises BadEncoding, and BadLine for one
-    that is too long.
+    """Every line of UTF-8 text with its line end, counted from 1. Raises BadEncoding, and BadLine
+    for a line that is too long.
     """
     file = io.BytesIO(content) if isinstance(content, bytes) else content
     number = 0
@@ -27,13 +27,14 @@ def numbered_lines(content: bytes | IO[bytes]) -> Iterator[tuple[int, str]]:
         number += 1
         if len(raw) > MAX_LINE_BYTES:
             raise BadLine(
-                f"Line {number} is longer than {MAX_LINE_BYTES} bytes; no row may be.", line=number
+                f"Line {number} is longer than {MAX_LINE_BYTES} bytes, the limit of a line.",
+                line=number,
             )
-        yield number, _decoded(raw, number)
+        yield number, _decode(raw, number)
 
 
 def whole_text(content: bytes) -> str:
-    """A document of UTF-8 that is no list of lines. Raises BadEncoding."""
+    """A document of UTF-8 text that is not read by lines. Raises BadEncoding."""
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -45,36 +46,38 @@ def whole_text(content: bytes) -> str:
 
 
 def as_utf8(content: bytes) -> bytes:
-    """Without its mark, and with "\\n" at the ends of lines. UTF-16 says of itself what it is, so
-    reading it guesses nothing.
+    """Converts to UTF-8 without a byte order mark, with "\\n" as line ends. UTF-16 is recognised by
+    its byte order mark, so nothing is guessed.
     """
-    text = _decoded_utf16(content) if content.startswith(UTF16_MARKS) else content
+    text = _decode_utf16(content) if content.startswith(UTF16_MARKS) else content
     text = text.removeprefix(UTF8_MARK)
-    # what old Macs, and Excel's "CSV (Macintosh)", end lines with
+    # old Macs, and Excel's "CSV (Macintosh)", end lines with a carriage return
     return text if b"\n" in text.rstrip() else text.replace(b"\r", b"\n")
 
 
-def _decoded_utf16(content: bytes) -> bytes:
+def _decode_utf16(content: bytes) -> bytes:
     try:
         return content.decode("utf-16").encode()
     except UnicodeError as error:
         start = getattr(error, "start", 0)
         line = content[:start].decode("utf-16", "replace").count("\n") + 1
         raise BadEncoding(
-            f"The file begins as UTF-16, and byte {start} on line {line} is none; save it as UTF-8."
+            f"The file begins as UTF-16, but byte {start}, on line {line}, is not UTF-16; save "
+            "the file as UTF-8."
         ) from None
 
 
-def _decoded(raw: bytes, number: int) -> str:
+def _decode(raw: bytes, number: int) -> str:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         raise BadEncoding(_not_utf8(raw, error.start, number)) from None
     if "\0" in text:
-        what = "is UTF-16 without its mark" if raw.count(0) * 3 > len(raw) else "is not text"
+        is_utf16 = raw.count(0) * 3 > len(raw)
+        kind = "seems to be UTF-16 without a byte order mark" if is_utf16 else "is not text"
         raise BadEncoding(
-            f"The file {what}: line {number} holds a NUL byte, its byte {raw.index(0) + 1}; save "
-            "it as UTF-8."
+            f"The file {kind}: byte {raw.index(0) + 1} of line {number} is NUL. Save the file as "
+            "UTF-8."
         )
     return text
 
@@ -82,6 +85,6 @@ def _decoded(raw: bytes, number: int) -> str:
 def _not_utf8(raw: bytes, start: int, number: int) -> str:
     around = raw[max(0, start - 15) : start + 15].decode("cp1252", "replace").strip()
     return (
-        f"The file is not UTF-8: byte {raw[start]:#04x} on line {number} (its byte {start + 1}) "
-        f"cannot be read; as Windows-1252 it would be {around!r}. Save the file as UTF-8."
+        f"The file is not UTF-8: byte {start + 1} of line {number}, {raw[start]:#04x}, is invalid; "
+        f"in Windows-1252 the text would be {around!r}. Save the file as UTF-8."
     )

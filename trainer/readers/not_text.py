@@ -1,10 +1,10 @@
-"""Files that are known by their first bytes and are not read, each with what to do instead."""
+"""Formats that are recognised by their first bytes and refused, each with what to do instead."""
 
 from __future__ import annotations
 
 from trainer.errors import BadDataset
 
-_COMPRESSED = "is compressed ({}); unpack it and upload what is inside"
+_COMPRESSED = "is compressed ({}); unpack it and upload the file inside"
 _WORKBOOK = "is {}; save its sheet as CSV (UTF-8)"
 _OTHER = "is {}; write its rows as JSON Lines, CSV or Parquet"
 _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -26,7 +26,7 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"\x80\x05\x95", _OTHER.format("a Python pickle")),
     (b"%PDF-", _OTHER.format("a PDF document")),
     (b"{\\rtf", "is a Rich Text document; save it as plain text (UTF-8)"),
-    (b"version https://git-lfs", "is a pointer of Git LFS and not the data; run `git lfs pull`"),
+    (b"version https://git-lfs", "is a Git LFS pointer and not the data; run `git lfs pull`"),
     (b"<!doctype html", "is a web page and not the data; download the file itself"),
     (b"<html", "is a web page and not the data; download the file itself"),
     (b"<?xml", _OTHER.format("an XML document")),
@@ -41,10 +41,10 @@ def refuse_other_formats(content: bytes, filename: str) -> None:
         if content.startswith(start) or (start[:1] == b"<" and beginning.startswith(start)):
             raise BadDataset(f"{filename} {reason}.")
     if content.startswith(_ZIP):
-        raise BadDataset(f"{filename} {_zipped(content)}.")
+        raise BadDataset(f"{filename} {_zip_reason(content)}.")
 
 
-def _zipped(content: bytes) -> str:
+def _zip_reason(content: bytes) -> str:
     if b"xl/workbook" in content:
         return _WORKBOOK.format("an Excel workbook")
     if b"opendocument.spreadsheet" in content:

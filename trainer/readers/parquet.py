@@ -1,8 +1,8 @@
-"""Parquet, read in a short-lived child with bounds on rows, bytes, memory and time: pyarrow is
-large, and a small file may say a great deal.
+"""Parquet, read in a short-lived child process with limits on rows, bytes, memory and time, because
+pyarrow is large and a small file may expand to very many rows.
 
-The child (`python -m trainer.readers.parquet`) reads the file from its input and writes a JSON line
-per row; so a row here has all the checks of a JSONL line.
+The child (`python -m trainer.readers.parquet`) reads the file from stdin and writes a JSON line per
+row, so that rows have the checks of JSONL lines.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ _MAX_BYTES = 2**29
 _MEMORY_BYTES = 4 * 2**30
 _CPU_S = 120
 _BATCH_ROWS = 256
-#: what `datasets` writes where a class label is not known
+#: what `datasets` stores for an unknown class label
 _NO_LABEL = -1
-#: what the child answers with where the file, and not the child, is at fault
+#: the child's exit status where the file is at fault
 _REFUSED = 3
 
 
 def read_parquet(content: bytes) -> Iterator[Record | BadLine]:
-    """A record per row, counted from 1. Raises BadDataset, maybe after some rows."""
+    """A record per row, counted from 1. Raises BadDataset, possibly after some rows."""
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "trainer.readers.parquet"]
-    with TemporaryFile() as given, TemporaryFile() as errors:
-        given.write(content)
-        given.seek(0)
+    with TemporaryFile() as source, TemporaryFile() as errors:
+        source.write(content)
+        source.seek(0)
         with subprocess.Popen(  # noqa: S603 our own module
-            command, stdin=given, stdout=subprocess.PIPE, stderr=errors, cwd=root
+            command, stdin=source, stdout=subprocess.PIPE, stderr=errors, cwd=root
         ) as child:
             assert child.stdout is not None
             try:
-                # row by row: all of them together may be much larger than the file
+                # row by row, because all rows together may be much larger than the file
                 yield from read_jsonl(child.stdout, unit="Row")
                 code = child.wait()
             finally:
@@ -55,11 +55,14 @@ def read_parquet(content: bytes) -> Iterator[Record | BadLine]:
             raise BadDataset(_fault(code, errors.read().decode(errors="replace").strip()[-300:]))
 
 
-def _fault(code: int, said: str) -> str:
+def _fault(code: int, message: str) -> str:
     if code == _REFUSED:
-        return said
+        return message
     if code == -signal.SIGXCPU:
-        return f"Reading the Parquet file takes more than {_CPU_S} s of a processor."
+        return (
+            f"Reading the Parquet file takes more than {_CPU_S} s of processor time; upload a "
+            "sample of its rows."
+        )
     return "The Parquet file cannot be read."
 
 
@@ -71,7 +74,7 @@ def main() -> None:
 
     _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
     _limit(resource.RLIMIT_CPU, _CPU_S)
-    # its other pools reserve more address space than is allowed here
+    # pyarrow's other pools reserve more address space than the limit allows
     pa.set_memory_pool(pa.system_memory_pool())
     try:
         for line in json_lines(sys.stdin.buffer):
@@ -80,22 +83,22 @@ def main() -> None:
         sys.stderr.write(f"The Parquet file cannot be read: {error}".rstrip(".") + ".")
         sys.exit(_REFUSED)
     except UnicodeDecodeError:
-        sys.stderr.write("The Parquet file cannot be read: a text of it is not UTF-8.")
+        sys.stderr.write("The Parquet file cannot be read: a text in it is not UTF-8.")
         sys.exit(_REFUSED)
     except MemoryError:
-        sys.stderr.write("The Parquet file's rows need more memory than reading them may take.")
+        sys.stderr.write("The rows of the Parquet file need more memory than the limit allows.")
         sys.exit(_REFUSED)
 
 
 def _limit(kind: int, most: int) -> None:
-    """Lower than the parent's own limit, or the same."""
+    """Sets a limit that is at most the parent's own."""
     allowed = resource.getrlimit(kind)[1]
     soft = most if allowed == resource.RLIM_INFINITY else min(most, allowed)
     resource.setrlimit(kind, (soft, allowed))
 
 
 def json_lines(file: IO[bytes]) -> Iterator[str]:
-    """Raises BadDataset where there is more than may be read."""
+    """Raises BadDataset where the file has more rows or bytes than the limits."""
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     table, num_bytes = pq.ParquetFile(file), 0
@@ -107,7 +110,7 @@ def json_lines(file: IO[bytes]) -> Iterator[str]:
     names = _class_names(table.schema_arrow.metadata or {})
     for batch in table.iter_batches(batch_size=_BATCH_ROWS):
         for row in batch.to_pylist():
-            line = json.dumps(_named(row, names), default=_as_json) + "\n"
+            line = json.dumps(_name_labels(row, names), default=_as_json) + "\n"
             num_bytes += len(line)
             if num_bytes > _MAX_BYTES:
                 raise BadDataset(f"its rows are more than {_MAX_BYTES} bytes as text")
@@ -115,18 +118,22 @@ def json_lines(file: IO[bytes]) -> Iterator[str]:
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
-    """Hugging Face's datasets write labels as numbers, and their names beside the schema."""
+    """Hugging Face's `datasets` store labels as numbers, and their names in the schema's
+    metadata.
+    """
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        each = dict(features).items()
+        items = dict(features).items()
     except (ValueError, LookupError, TypeError):
-        return {}  # other programs may keep anything there
-    found = {name: _label_names(feature) for name, feature in each}
-    return {name: names for name, names in found.items() if names}
+        return {}  # other programs may store anything there
+    names_by_column = {column: _label_names(feature) for column, feature in items}
+    return {column: names for column, names in names_by_column.items() if names}
 
 
 def _label_names(feature: Any) -> list[str]:
-    """Of a class label, or of a list of them, which older versions write as a list of one."""
+    """The names of a class label, or of a list of them, which older versions store as a list of
+    one feature.
+    """
     while not isinstance(feature, dict) or "feature" in feature:
         if isinstance(feature, dict):
             feature = feature["feature"]
@@ -138,7 +145,7 @@ def _label_names(feature: Any) -> list[str]:
     return names if isinstance(names, list) else []
 
 
-def _named(row: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:
+def _name_labels(row: dict[str, Any], names: dict[str, list[str]]) -> dict[str, Any]:
     return {
         column: _label(value, names[column]) if column in names else value
         for column, value in row.items()
@@ -154,8 +161,8 @@ def _label(value: Any, names: list[str]) -> Any:
 
 
 def _as_json(value: object) -> Any:
-    """Dates, times and decimals as they are written. Bytes are no text, but do no harm in a column
-    that is not used.
+    """Dates, times and decimals as text. Bytes are accepted, because they may be in a column that
+    is not used.
     """
     if isinstance(value, bytes | bytearray):
         return {"bytes": len(value)}

@@ -1,6 +1,5 @@
-"""Bytes of an uploaded file to records with their line numbers, by the format they are in.
-
-Knows formats only, not what a record means.
+"""Bytes of an uploaded file to records with line numbers, by the format of the file. Knows formats,
+not what a record means.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _JSON = ("jsonl", "json", "ndjson")
 
 
 def read_records(content: bytes, filename: str) -> Iterator[Record]:
-    """Raises BadDataset, naming the line wherever there is one to name."""
+    """Raises BadDataset, which names the line where there is one."""
     for row in read_rows(content, filename):
         if isinstance(row, BadLine):
             raise row
@@ -35,8 +34,8 @@ def read_records(content: bytes, filename: str) -> Iterator[Record]:
 
 
 def read_rows(content: bytes, filename: str) -> Iterator[Record | BadLine | Notice]:
-    """Every row, or why it cannot be read, and what was decided on the way. Raises BadDataset where
-    no row can be.
+    """Every row or its error, and notices about decisions of the reader. Raises BadDataset where no
+    row can be read.
     """
     if content.startswith(MARK):
         return read_parquet(content)
@@ -48,7 +47,7 @@ def read_rows(content: bytes, filename: str) -> Iterator[Record | BadLine | Noti
 
 
 def _format(text: bytes, filename: str) -> str:
-    """By the name where it is one format's own, else by what the file begins with."""
+    """By the suffix of the name if only one format has it, else by the beginning of the file."""
     suffix = PurePath(filename).suffix.lower().lstrip(".")
     if suffix in ("conll", "conllu", "bio", "bioes", "iob", "iob1", "iob2"):
         return "conll"
@@ -61,12 +60,12 @@ def _format(text: bytes, filename: str) -> str:
     start = text[:4096].lstrip()[:1]
     if start == b"[":
         raise BadDataset(
-            "The file is one JSON array; write one JSON object per line instead (JSONL), as "
-            "`jq -c '.[]'` does."
+            "The file is one JSON array; use one JSON object per line instead (JSON Lines), which "
+            "`jq -c '.[]'` writes."
         )
     if start == b"{":
         return "squad" if is_squad(text) else "jsonl"
-    # a name that promises JSON is held to it, so that the first bad line is named
+    # a file that is named as JSON is read as JSON, so that an error names its first bad line
     return "jsonl" if suffix in _JSON else "delimited"
 
 

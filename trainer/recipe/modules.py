@@ -14,7 +14,7 @@ from trainer.settings.settings import TrainingSettings
 def check_modules(settings: TrainingSettings, info: EngineInfo) -> None:
     """Raises BadSetting for what names nothing that would be adapted."""
     _check_layers(settings.layers, info.num_layers)
-    adapted = _adapted(settings, info)
+    adapted = _adapted_linears(settings, info)
     _check_targets(settings, adapted, info)
     for name in ("rank_pattern", "alpha_pattern"):
         try:
@@ -42,11 +42,11 @@ def adapted_layers(kind: str, settings: TrainingSettings, info: EngineInfo) -> l
     """From the lowest up."""
     if kind == "head_only":
         return []
-    names = set(_adapted(settings, info))
+    names = set(_adapted_linears(settings, info))
     return sorted({site.layer for site in info.sites if site.name in names})
 
 
-def _adapted(settings: TrainingSettings, info: EngineInfo) -> list[str]:
+def _adapted_linears(settings: TrainingSettings, info: EngineInfo) -> list[str]:
     """The linears that are chosen; where a kind has targets of its own, all that it may choose."""
     layers = settings.layers if settings.layers is not None else usual_layers(info)
     if layers is None or isinstance(layers, int):

@@ -40,22 +40,22 @@ def candidates(spec: JobSpec, info: EngineInfo) -> list[JobSpec]:
     if search is None:
         return [spec]
     _check_names(search)
-    found = [_without_search(spec)]
-    for trial in _draws(spec.settings.seed, search.trials * _DRAWS_PER_TRIAL):
-        if len(found) == search.trials:
+    specs = [_without_search(spec)]
+    for trial in _ask_trials(spec.settings.seed, search.trials * _DRAWS_PER_TRIAL):
+        if len(specs) == search.trials:
             break
-        drawn = _drawn(trial, spec, search, info)
-        if drawn not in found:
-            found.append(drawn)
-    return found
+        candidate = _draw(trial, spec, search, info)
+        if candidate not in specs:
+            specs.append(candidate)
+    return specs
 
 
 def differences(spec: JobSpec, candidate: JobSpec) -> dict[str, Any]:
     """What a candidate has otherwise than the job."""
     names = [name for name in TrainingSettings.model_fields if name in _SEARCHED]
-    found = {"kind": candidate.kind} if candidate.kind != spec.kind else {}
+    changes = {"kind": candidate.kind} if candidate.kind != spec.kind else {}
     pairs = ((n, getattr(candidate.settings, n), getattr(spec.settings, n)) for n in names)
-    return found | {name: mine for name, mine, theirs in pairs if mine != theirs}
+    return changes | {name: mine for name, mine, theirs in pairs if mine != theirs}
 
 
 def usual_space(kind: str, spec: JobSpec, info: EngineInfo) -> dict[str, Any]:
@@ -89,8 +89,8 @@ def differs_by_kind(spec: JobSpec) -> bool:
     return any(getattr(spec.settings, name) != getattr(plain, name) for name in own)
 
 
-def _draws(seed: int, num: int) -> Iterator[Trial]:
-    # here, and not at the front door's start: a quarter of a second
+def _ask_trials(seed: int, num: int) -> Iterator[Trial]:
+    # imported here, because importing optuna would add a quarter of a second to the server's start
     from optuna import create_study, logging
     from optuna.samplers import RandomSampler
 
@@ -99,7 +99,7 @@ def _draws(seed: int, num: int) -> Iterator[Trial]:
     return (study.ask() for _ in range(num))
 
 
-def _drawn(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo) -> JobSpec:
+def _draw(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo) -> JobSpec:
     space = search.space
     kinds = (space or {}).get("kind", [spec.kind] if space else usual_kinds(spec, info))
     kind = _value(trial, "kind", kinds)
@@ -108,12 +108,12 @@ def _drawn(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo
             f"The search has the kind {kind!r}; it must be one of {', '.join(KIND_SETTINGS)}.",
             name="search",
         )
-    given = space if space is not None else usual_space(kind, spec, info)
+    choices_by_name = space if space is not None else usual_space(kind, spec, info)
     of_kinds = {name for each in KIND_SETTINGS.values() for name in each.names()}
     others = of_kinds - {*KIND_SETTINGS[kind].names()}
     raw = {
         name: _value(trial, name, choices)
-        for name, choices in given.items()
+        for name, choices in choices_by_name.items()
         if name != "kind" and name not in others
     }
     plain = TrainingSettings()

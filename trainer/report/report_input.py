@@ -168,7 +168,7 @@ class ReportInput:
 
 def _to_json(row: EncodedRow, head: dict[str, Any]) -> EvidenceRow:
     example = row.example
-    prompt = example.turns[-1].asked.messages[-1]["content"] if example.turns else example.text
+    prompt = example.turns[-1].prompt.messages[-1]["content"] if example.turns else example.text
     both = (example.text, example.pair)
     return {
         "line": example.line,

@@ -30,16 +30,20 @@ def ask_child(
     `waiting` is called a few times a second and may raise to give up.
     """
     # files rather than pipes: a pipe fills up, and whoever waits on one cannot look up meanwhile
-    with TemporaryFile() as asked, TemporaryFile() as answered, TemporaryFile() as errors:
-        asked.write(json.dumps(question).encode())
-        asked.seek(0)
-        code = _run(module, (asked, answered, errors), timeout_s, waiting)
-        answered.seek(0)
+    with (
+        TemporaryFile() as question_file,
+        TemporaryFile() as answer_file,
+        TemporaryFile() as errors,
+    ):
+        question_file.write(json.dumps(question).encode())
+        question_file.seek(0)
+        code = _run(module, (question_file, answer_file, errors), timeout_s, waiting)
+        answer_file.seek(0)
         errors.seek(0)
         if code:
-            said = errors.read().decode(errors="replace").strip()[-300:]
-            raise ChildProcessError(f"{module} ended with {code}: {said}")
-        answer: dict[str, Any] = json.load(answered)
+            stderr_tail = errors.read().decode(errors="replace").strip()[-300:]
+            raise ChildProcessError(f"{module} ended with {code}: {stderr_tail}")
+        answer: dict[str, Any] = json.load(answer_file)
     return answer
 
 
@@ -49,11 +53,15 @@ def _run(
     timeout_s: float,
     waiting: Callable[[], None],
 ) -> int:
-    asked, answered, errors = files
+    question_file, answer_file, errors = files
     # the package's own parent folder, so that the child finds it however this process did
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(  # noqa: S603 our own module
-        [sys.executable, "-m", module], stdin=asked, stdout=answered, stderr=errors, cwd=root
+        [sys.executable, "-m", module],
+        stdin=question_file,
+        stdout=answer_file,
+        stderr=errors,
+        cwd=root,
     ) as child:
         try:
             return _wait(child, module, timeout_s, waiting)

@@ -87,7 +87,7 @@ class ForkServer:
             with theirs, their_hold:
                 self._fork(theirs, their_hold, limits)
             is_unwanted = [self._closing.is_set, *([cancelled.is_set] if cancelled else [])]
-            answer = _asked(channel, hold, question, is_unwanted)
+            answer = _ask(channel, hold, question, is_unwanted)
         if answer.out_of_memory:
             raise ChildEnded(End.MEMORY, limits)
         if answer.error is not None:
@@ -107,10 +107,10 @@ class ForkServer:
                 raise ChildEnded(End.KILLED, limits)
             if self._running is None or self._running[0].poll() is not None:
                 self._stop()
-                self._running = self._started()
+                self._running = self._start()
             socket.send_fds(self._running[1], [b"."], descriptors)
 
-    def _started(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "trainer.sandbox.forked", *self._modules]
         # the package's own parent folder, so that the child finds it however this process did
@@ -130,7 +130,7 @@ class ForkServer:
             process.wait()
 
 
-def _asked(
+def _ask(
     channel: socket.socket,
     hold: socket.socket,
     question: Question,

@@ -70,9 +70,9 @@ def main() -> None:
             os._exit(0)
         if os.fork() == 0:
             control.close()
-            _supervise(*(socket.socket(fileno=each) for each in descriptors))
-        for each in descriptors:
-            os.close(each)
+            _supervise(*(socket.socket(fileno=descriptor) for descriptor in descriptors))
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def _supervise(channel: socket.socket, hold: socket.socket) -> NoReturn:
@@ -106,7 +106,7 @@ def _answer(channel: socket.socket) -> NoReturn:
     try:
         question = msgspec.msgpack.decode(receive_frame(channel) or b"", type=Question)
         question.limits.apply()
-        send_frame(channel, _answered(question))
+        send_frame(channel, _encoded_answer(question))
         code = 0
     except BaseException as error:  # noqa: BLE001 a fork must never go on as what it was forked from
         with suppress(BaseException):
@@ -114,7 +114,7 @@ def _answer(channel: socket.socket) -> NoReturn:
     os._exit(code)
 
 
-def _answered(question: Question) -> bytes:
+def _encoded_answer(question: Question) -> bytes:
     try:
         module, _, name = question.function.partition(":")
         function: Callable[[bytes], bytes] = getattr(importlib.import_module(module), name)

@@ -27,7 +27,7 @@ _OUT_OF_RANGE = ("greater_than_equal", "less_than_equal")
 def bad_setting(model: type[BaseModel], error: ValidationError) -> BadSetting:
     """The first problem, and an unknown name before all others."""
     problems = error.errors(include_url=False)
-    problem = min(problems, key=lambda each: each["type"] != "extra_forbidden")
+    problem = min(problems, key=lambda detail: detail["type"] != "extra_forbidden")
     return BadSetting(f"{_sentence(model, problem)}.", name=str(problem["loc"][0]))
 
 

@@ -99,9 +99,15 @@ class _LearningSettings(BaseModel, frozen=True):
 
 
 class TrainingSettings(
-    HeadOnlySettings, BiasSettings, Ia3Settings, BottleneckSettings, LoraSettings,
-    _LearningSettings, frozen=True, extra="forbid",
-):  # fmt: skip
+    HeadOnlySettings,
+    BiasSettings,
+    Ia3Settings,
+    BottleneckSettings,
+    LoraSettings,
+    _LearningSettings,
+    frozen=True,
+    extra="forbid",
+):
     """How to train. `None` leaves the choice to the adapter kind, the head or the base, as the
     description of the setting says. The settings of a kind are inherited from its declaration.
     """

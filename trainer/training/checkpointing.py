@@ -91,24 +91,24 @@ class CheckpointCallback:
     def on_interrupt(self, state: LoopState) -> None:
         self._write(state)
 
-    def ended(self, state: LoopState) -> None:
-        """It is not trained again."""
+    def on_end(self, state: LoopState) -> None:
+        """The run has ended: a later attempt takes its result and does not train it again."""
         self._write(state, ended=True)
 
     def _write(self, state: LoopState, *, ended: bool = False) -> None:
-        told = {**self.facts, "step": state.step, "epoch": len(state.epochs)}
+        facts = {**self.facts, "step": state.step, "epoch": len(state.epochs)}
         try:
             with self.interval.writing():
                 written = self.checkpoints.write(self.session, self.slot, state, ended=ended)
         except CheckpointFailed as error:
             if not self._failed:  # the next ones will fail likewise; one line is enough
-                self.emit("checkpoint.failed", str(error), "warn", **told)
+                self.emit("checkpoint.failed", str(error), "warn", **facts)
             self._failed = True
             return
         assert written.num_steps == state.step, "the slot is where the loop is"
         self._failed = False
         last = state.epochs[-1] if state.epochs else None
-        told |= {"loss": last.loss, "dev_loss": last.dev_loss} if last else {}
+        facts |= {"loss": last.loss, "dev_loss": last.dev_loss} if last else {}
         metrics = last.dev if last else {}
         message = f"Step {state.step} was saved."
-        self.emit(CHECKPOINT, message, **told, bytes=written.num_bytes, metrics=metrics)
+        self.emit(CHECKPOINT, message, **facts, bytes=written.num_bytes, metrics=metrics)

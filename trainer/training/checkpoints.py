@@ -51,9 +51,9 @@ class Checkpoints:
         StorageFailed.
         """
         with storing("The job's folder of checkpoints cannot be used"):
-            return self._taken(claim)
+            return self._take(claim)
 
-    def _taken(self, claim: Claim) -> JobCheckpoints:
+    def _take(self, claim: Claim) -> JobCheckpoints:
         job = self._directory / claim.job.id
         private.make_directory(job)
         tokens = sorted(int(path.name) for path in job.iterdir() if path.name.isdecimal())
@@ -80,12 +80,12 @@ class Checkpoints:
         with suppress(OSError):
             os.utime(self._directory / job_id, (now, now))
 
-    def sweep(self, going_on: Collection[str], older_than_s: float) -> None:
+    def sweep(self, unfinished_ids: Collection[str], older_than_s: float) -> None:
         """Drop what ended jobs left, once it is old enough; what cannot be looked at stays."""
         oldest = self._clock() - older_than_s
         try:
             for path in self._directory.iterdir():
-                if path.name not in going_on and path.stat().st_mtime < oldest:
+                if path.name not in unfinished_ids and path.stat().st_mtime < oldest:
                     remove(path)
         except FileNotFoundError:
             return

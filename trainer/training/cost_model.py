@@ -48,7 +48,7 @@ class RunCost:
             frozen_share=frozen,
         )
 
-    def left(self, num_done: int) -> Work:
+    def remaining(self, num_done: int) -> Work:
         """What is left once so many epochs are done."""
         rest = max(0.0, self.epochs - num_done)
         return {
@@ -57,17 +57,17 @@ class RunCost:
         }
 
 
-def part(work: RunCost, share: float) -> RunCost:
+def share_of_run(work: RunCost, share: float) -> RunCost:
     """Of a run on a share of the training rows."""
     return replace(work, fill=work.fill * share, epoch=work.epoch * share)
 
 
-def whole_base(run_config: RunConfig) -> Work:
+def full_finetuning_work(run_config: RunConfig) -> Work:
     """Of full fine-tuning on the same rows."""
     return {TRAINED: num_tokens(run_config.train) * run_config.settings.epochs * _TRAINED_WHOLE}
 
 
-def judging(
+def evaluation_work(
     run_config: RunConfig, tests: Sequence[EncodedRow], again: Sequence[EncodedRow]
 ) -> Work:
     """After training: test rows for every seed, and as the proof of what is saved by the path that
@@ -78,26 +78,26 @@ def judging(
     return {ANSWERED: num_tests * (1 + frozen) + num_answers * (1 - frozen)}
 
 
-def unfilled(works: Iterable[RunCost], filled: Iterable[float]) -> list[RunCost]:
+def drop_filled(works: Iterable[RunCost], filled: Iterable[float]) -> list[RunCost]:
     """The same runs, without the prefixes that an earlier one has filled by then."""
-    seen, found = set(filled), []
+    seen, costs = set(filled), []
     for work in works:
-        found.append(replace(work, fill=0.0) if work.frozen_share in seen else work)
+        costs.append(replace(work, fill=0.0) if work.frozen_share in seen else work)
         seen.add(work.frozen_share)
-    return found
+    return costs
 
 
 def num_tokens(rows: Iterable[EncodedRow]) -> int:
     return sum(row.num_tokens for row in rows)
 
 
-def added(works: Iterable[Work]) -> Work:
+def sum_work(works: Iterable[Work]) -> Work:
     """By sort."""
-    found: defaultdict[str, float] = defaultdict(float)
+    total: defaultdict[str, float] = defaultdict(float)
     for work in works:
         for sort, units in work.items():
-            found[sort] += units
-    return dict(found)
+            total[sort] += units
+    return dict(total)
 
 
 def mean_work(works: Sequence[RunCost]) -> RunCost:
@@ -111,7 +111,7 @@ def mean_work(works: Sequence[RunCost]) -> RunCost:
     )
 
 
-def halved(works: Sequence[RunCost], reduction: int) -> list[RunCost]:
+def expect_halving(works: Sequence[RunCost], reduction: int) -> list[RunCost]:
     """The same runs with as many epochs as successive halving lets them have on average: at each
     rung one in `reduction` of those that came so far goes on, and always the first.
     """

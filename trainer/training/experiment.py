@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from trainer.errors import TrainingDiverged
 from trainer.jobs.states import Phase
 from trainer.jobs.values import JobSpec
-from trainer.training.cost_model import RunCost, halved, mean_work
+from trainer.training.cost_model import RunCost, expect_halving, mean_work
 from trainer.training.run_result import RunResult, best_run
 from trainer.training.runs import Runs
 from trainer.training.search import REDUCTION, Search
@@ -54,9 +54,9 @@ def run_experiment(
     works = [RunCost.of(runs.run_config_of(each)) for each in candidates]
     # whichever wins has trained its first seed by then
     seeds = [mean_work(works)] * (spec.settings.seeds - 1)
-    runs.expect([*(halved(works, REDUCTION) if halving else works), *seeds])
+    runs.expect([*(expect_halving(works, REDUCTION) if halving else works), *seeds])
     events.enter(Phase.SEARCHING)
-    search = Search(runs, spec, candidates, halving, events.emit)
+    search = Search(runs, spec, candidates, halving=halving, emit=events.emit)
     best = search.run()
     return replace(_seeds(runs, best.spec, best, events), search=search.report())
 
@@ -69,7 +69,7 @@ def _seeds(
     outcomes, warnings = [done] if done else [], []
     specs = seeds_of(chosen)[len(outcomes) :]
     for number, spec in enumerate(specs):
-        runs.expect([_expected(runs, spec, outcomes)] * (len(specs) - number))
+        runs.expect([_expected_cost(runs, spec, outcomes)] * (len(specs) - number))
         try:
             outcomes.append(runs.train(spec, f"seed-{spec.settings.seed}"))
         except TrainingDiverged as error:
@@ -80,7 +80,7 @@ def _seeds(
     return ExperimentResult(outcomes=outcomes, warnings=warnings)
 
 
-def _expected(runs: Runs, spec: JobSpec, outcomes: list[RunResult]) -> RunCost:
+def _expected_cost(runs: Runs, spec: JobSpec, outcomes: list[RunResult]) -> RunCost:
     """As long as the seeds before took, that may have ended early."""
     work = RunCost.of(runs.run_config_of(spec))
     ended = [len(outcome.state.epochs) for outcome in outcomes]

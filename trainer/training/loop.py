@@ -8,7 +8,7 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
 from engine.errors import Diverged
@@ -54,63 +54,63 @@ class Watcher(Protocol):
         ...
 
 
-@dataclass(slots=True)
 class Training:
     """One run over one slot. The session's check is called between the steps of an evaluation."""
 
-    session: EngineSession
-    slot: int
-    run_config: RunConfig
-    watcher: Watcher
-    #: where the slot is, but for the steps on their way
-    _state: LoopState = field(init=False, default_factory=LoopState)
-    #: the lowest layer of the epoch that was filled for, in a tuple; none where none was
-    _begins: tuple[int | None] | None = field(init=False, default=None)
+    def __init__(
+        self, session: EngineSession, slot: int, run_config: RunConfig, watcher: Watcher
+    ) -> None:
+        self.slot = slot
+        self._session, self._run_config, self._watcher = session, run_config, watcher
+        #: the state of the slot, without the steps in flight
+        self._state = LoopState()
+        #: the lowest trained layer that activations were computed for, in a tuple; none before
+        self._begins: tuple[int | None] | None = None
 
     def train(self, state: LoopState | None = None) -> LoopState:
-        """From the beginning, or on from a state whose weights the slot holds. Leaves the best
-        weights in the slot (the last ones where there are no dev rows).
+        """Starts from the beginning, or continues from a state whose weights the slot holds. Leaves
+        the best weights in the slot (the last ones where there are no dev rows).
         """
         self._state = state or LoopState()
         try:
             self._epochs()
         except (Paused, Stopping):
-            self.watcher.on_interrupt(self._state)
+            self._watcher.on_interrupt(self._state)
             raise
         if self._state.stale:
-            self.session.call(Restore(slot=self.slot), Done)
+            self._session.call(Restore(slot=self.slot), Done)
         return self._state
 
     def _epochs(self) -> None:
         goes_on = True
-        while goes_on and not should_stop(self._state, self.run_config.settings):
+        while goes_on and not should_stop(self._state, self._run_config.settings):
             self._fill(len(self._state.epochs))
             self._epoch()
-            self._state = self._judged(self._state)
-            goes_on = self.watcher.on_epoch_end(self._state)
+            self._state = self._evaluate_epoch(self._state)
+            goes_on = self._watcher.on_epoch_end(self._state)
 
     def _fill(self, epoch: int) -> None:
         """What the rows enter the lowest trained layer with, where that is not there yet."""
-        begins = (self.run_config.frozen_below(epoch),)
+        begins = (self._run_config.frozen_below(epoch),)
         if begins != self._begins:
-            fill(self.session, self.run_config.train, self.slot, *begins)
+            fill(self._session, self._run_config.train, self.slot, *begins)
             self._begins = begins
-            self.watcher.on_fill_end()
+            self._watcher.on_fill_end()
 
-    def _judged(self, state: LoopState) -> LoopState:
+    def _evaluate_epoch(self, state: LoopState) -> LoopState:
         """The state after an epoch, its dev rows judged."""
-        number, loss = len(state.epochs) + 1, state.loss_sum / self.run_config.steps_per_epoch
+        number, loss = len(state.epochs) + 1, state.loss_sum / self._run_config.steps_per_epoch
         begun = replace(state, loss_sum=0.0)
-        if not self.run_config.dev:
+        if not self._run_config.dev:
             epoch = Epoch(number=number, loss=loss, dev={}, best=False)
             return replace(begun, epochs=(*state.epochs, epoch))
-        head = self.run_config.head
-        dev = evaluate(self.session, self.run_config.dev, head, self.slot)
+        head = self._run_config.head
+        dev = evaluate(self._session, self._run_config.dev, head, self.slot)
         score = dev_score(head, dev, loss)
-        is_whole = self.run_config.frozen_below(len(state.epochs)) is None
+        is_whole = self._run_config.frozen_below(len(state.epochs)) is None
         better = is_best(score, state, is_whole=is_whole)
         if better:
-            self.session.call(Snapshot(slot=self.slot), Done)
+            self._session.call(Snapshot(slot=self.slot), Done)
         epoch = Epoch(
             number=number,
             loss=loss,
@@ -131,16 +131,16 @@ class Training:
         waiting: deque[Future[Result]] = deque()
         try:
             for step in self._steps(self._state):
-                waiting.append(self.session.submit(step))
+                waiting.append(self._session.submit(step))
                 if len(waiting) == IN_FLIGHT:
                     self._next(waiting)
-                if self.watcher.checkpoint_due:
+                if self._watcher.checkpoint_due:
                     self._drain(waiting)
-                    self.watcher.on_checkpoint(self._state)
+                    self._watcher.on_checkpoint(self._state)
             self._drain(waiting)
         except (Paused, Stopping):
             while waiting:  # they change the slot, so they are part of where it is left
-                self._state = self._learned(self._state, waiting.popleft())
+                self._state = self._finish_step(self._state, waiting.popleft())
             raise
         finally:
             for future in waiting:
@@ -153,47 +153,47 @@ class Training:
             self._next(waiting)
 
     def _next(self, waiting: deque[Future[Result]]) -> None:
-        self._state = self._learned(self._state, waiting.popleft())
-        self.watcher.on_step_end()
+        self._state = self._finish_step(self._state, waiting.popleft())
+        self._watcher.on_step_end()
 
     def _steps(self, state: LoopState) -> Iterator[Train]:
-        settings, number = self.run_config.settings, len(state.epochs)
-        lengths = [row.num_tokens for row in self.run_config.train]
+        settings, number = self._run_config.settings, len(state.epochs)
+        lengths = [row.num_tokens for row in self._run_config.train]
         batches = training_batches(lengths, settings.batch_rows, seed=settings.seed, epoch=number)
-        done = state.step - number * self.run_config.steps_per_epoch
+        done = state.step - number * self._run_config.steps_per_epoch
         for step, batch in enumerate(batches[done:], start=state.step):
-            yield self._train_step(step, batch, self.run_config.frozen_below(number))
+            yield self._train_step(step, batch, self._run_config.frozen_below(number))
 
     def _train_step(self, step: int, batch: list[int], frozen_below: int | None) -> Train:
-        pieces = [piece for index in batch for piece in self.run_config.train[index].pieces]
+        pieces = [piece for index in batch for piece in self._run_config.train[index].pieces]
         return Train(
             slot=self.slot,
             rows=[piece.row(self.slot) for piece in pieces],
             keys=[piece.key for piece in pieces],
             targets=[piece.target for piece in pieces],
-            learning_rate=self.run_config.schedule.rate(step),
+            learning_rate=self._run_config.schedule.rate(step),
             step=step,
             frozen_below=frozen_below,
         )
 
-    def _learned(self, state: LoopState, future: Future[Result]) -> LoopState:
+    def _finish_step(self, state: LoopState, future: Future[Result]) -> LoopState:
         try:
             answer = await_result(future, Trained)
         except Diverged as error:
-            raise self._diverged(state.step, str(error)) from error
+            raise self._divergence_error(state.step, str(error)) from error
         loss, norm = answer.loss, answer.grad_norm
         if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise self._diverged(state.step, f"the loss is {loss}, the gradient {norm}")
-        steadiness = state.steadiness.after(loss, norm)
-        if steadiness.is_lost:
-            raise self._diverged(state.step, steadiness.words(loss, norm))
+            raise self._divergence_error(state.step, f"the loss is {loss}, the gradient {norm}")
+        divergence = state.divergence.after(loss, norm)
+        if divergence.diverged:
+            raise self._divergence_error(state.step, divergence.describe(loss, norm))
         return replace(
-            state, step=state.step + 1, loss_sum=state.loss_sum + loss, steadiness=steadiness
+            state, step=state.step + 1, loss_sum=state.loss_sum + loss, divergence=divergence
         )
 
-    def _diverged(self, step: int, words: str) -> TrainingDiverged:
+    def _divergence_error(self, step: int, words: str) -> TrainingDiverged:
         return TrainingDiverged(
             f"Training diverged at step {step}, at the learning rate "
-            f"{self.run_config.learning_rate:g}: {words.rstrip('.')}; a smaller one may help.",
+            f"{self._run_config.learning_rate:g}: {words.rstrip('.')}; a smaller one may help.",
             step=step,
         )

@@ -38,14 +38,18 @@ class LoopState:
     best: tuple[float, ...] | None = None
     #: epochs since then
     stale: int = 0
-    steadiness: DivergenceDetector = field(default_factory=DivergenceDetector)
+    divergence: DivergenceDetector = field(default_factory=DivergenceDetector)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """As checkpoints store it."""
+        fields = asdict(self)
+        del fields["divergence"]
+        return {**fields, "steadiness": self.divergence.to_json()}
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> LoopState:
         epochs = tuple(Epoch(**each) for each in raw["epochs"])
         best = None if raw["best"] is None else tuple(raw["best"])
-        steadiness = DivergenceDetector.from_json(raw["steadiness"])
-        return cls(**{**raw, "epochs": epochs, "best": best, "steadiness": steadiness})
+        divergence = DivergenceDetector.from_json(raw["steadiness"])
+        fields = {name: value for name, value in raw.items() if name != "steadiness"}
+        return cls(**{**fields, "epochs": epochs, "best": best, "divergence": divergence})

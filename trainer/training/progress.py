@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from trainer.jobs.events import EPOCH, EmitEvent
-from trainer.training.cost_model import ANSWERED, TRAINED, RunCost, Work, added, unfilled
+from trainer.training.cost_model import ANSWERED, TRAINED, RunCost, Work, drop_filled, sum_work
 from trainer.training.eta import EtaEstimator
 from trainer.training.loop_state import Epoch, LoopState
 from trainer.training.run_config import RunConfig
@@ -59,7 +59,7 @@ class Progress:
         """
         coming = self._coming or self.later
         expected = coming.pop(0).epochs if coming else run_config.settings.epochs
-        (work,) = unfilled([replace(RunCost.of(run_config), epochs=expected)], self._filled)
+        (work,) = drop_filled([replace(RunCost.of(run_config), epochs=expected)], self._filled)
         # opening a slot is no work that is counted
         self.pace.restart()
         num_epochs = len(begun.epochs) if begun else 0
@@ -86,7 +86,7 @@ class Progress:
         self.pace.did(TRAINED, run.work.epoch / run.run_config.steps_per_epoch)
         self.poll()
 
-    def answered(self, units: float) -> None:
+    def record_answers(self, units: float) -> None:
         """Rows were answered that no run counts."""
         self.pace.did(ANSWERED, units)
         self.poll()
@@ -109,8 +109,8 @@ class Progress:
 
     def _plan(self, current: Work) -> None:
         begun = {*self._filled, *([self._run.work.frozen_share] if current else [])}
-        coming = [work.left(0) for work in unfilled([*self._coming, *self.later], begun)]
-        self.pace.expect(added([current, *coming, self.afterwards]), self.afterwards_s)
+        coming = [work.remaining(0) for work in drop_filled([*self._coming, *self.later], begun)]
+        self.pace.expect(sum_work([current, *coming, self.afterwards]), self.afterwards_s)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -129,7 +129,7 @@ class _Run:
         """A run that was expected to have ended is good for another epoch."""
         most = float(self.run_config.settings.epochs)
         expected = min(most, max(self.work.epochs, self.num_epochs + 1.0))
-        return replace(self.work, epochs=expected).left(self.num_epochs)
+        return replace(self.work, epochs=expected).remaining(self.num_epochs)
 
 
 def overfits(epochs: Sequence[Epoch]) -> bool:

@@ -36,11 +36,11 @@ class RunCheckpoints:
     def last(self) -> SavedRun | None:
         """The last one that was written whole. Raises BadCheckpoint."""
         try:
-            found = json.loads((self._folder / _STATE).read_bytes())
+            saved = json.loads((self._folder / _STATE).read_bytes())
             return SavedRun(
-                state=LoopState.from_json(found["loop"]),
-                ended=found["ended"],
-                directory=self._folder / found["directory"],
+                state=LoopState.from_json(saved["loop"]),
+                ended=saved["ended"],
+                directory=self._folder / saved["directory"],
             )
         except FileNotFoundError:
             return None

@@ -53,13 +53,13 @@ def seeds_report(outcomes: Sequence[RunResult], tests: Sequence[Evaluation]) -> 
     }
 
 
-def _spread(found: Sequence[Metrics]) -> dict[str, Any]:
+def _spread(metrics: Sequence[Metrics]) -> dict[str, Any]:
     """Of every metric that is one number: its mean and standard deviation over the runs, and each.
     A metric without a value in one of them has none here.
     """
-    names = [name for name, value in found[0].items() if not isinstance(value, dict)]
-    values = {name: [each.get(name) for each in found] for name in names}
-    return {name: _moments(given) for name, given in values.items()}
+    names = [name for name, value in metrics[0].items() if not isinstance(value, dict)]
+    values = {name: [each.get(name) for each in metrics] for name in names}
+    return {name: _moments(numbers) for name, numbers in values.items()}
 
 
 def _moments(values: Sequence[float | None]) -> dict[str, Any]:

@@ -78,19 +78,19 @@ class Runs:
         """
         run_config = self.run_config_of(spec)
         folder = self._checkpointing.checkpoints.run(_name(spec, self._dataset))
-        opened, kept = self._begun(spec, folder)
+        opened, kept = self._begin(spec, folder)
         state = kept.state if kept else None
-        run = self._kept(spec, name, opened.slot, folder)
+        run = self._checkpoint_callback(spec, name, opened.slot, folder)
         with self._progress.run(name, run_config, goes_on, state):
             # whoever ends runs early hears of what was done before, too
             goes = state is None or goes_on(state)
             if goes and (kept is None or not kept.ended):
-                state = self._trained(Training(self._session, opened.slot, run_config, run), state)
-                run.ended(state)
+                state = self._train(Training(self._session, opened.slot, run_config, run), state)
+                run.on_end(state)
         assert state is not None
         return RunResult(spec=spec, run_config=run_config, opened=opened, state=state)
 
-    def _trained(self, training: Training, state: LoopState | None) -> LoopState:
+    def _train(self, training: Training, state: LoopState | None) -> LoopState:
         try:
             return training.train(state)
         except TrainingDiverged:
@@ -113,16 +113,20 @@ class Runs:
         """For the time that is left: the runs still to come."""
         self._progress.expect(runs)
 
-    def _kept(
+    def _checkpoint_callback(
         self, spec: JobSpec, name: str, slot: int, folder: RunCheckpoints
     ) -> CheckpointCallback:
         return CheckpointCallback(
-            session=self._session, slot=slot, progress=self._progress, checkpoints=folder,
-            interval=self._checkpointing.interval, emit=self._checkpointing.emit,
+            session=self._session,
+            slot=slot,
+            progress=self._progress,
+            checkpoints=folder,
+            interval=self._checkpointing.interval,
+            emit=self._checkpointing.emit,
             facts={"run": name, "seed": spec.settings.seed},
-        )  # fmt: skip
+        )
 
-    def _begun(
+    def _begin(
         self, spec: JobSpec, folder: RunCheckpoints
     ) -> tuple[TrainingOpened, SavedRun | None]:
         """The run's slot as it was left; a fresh one where it never was, or nobody can go on."""

@@ -1,11 +1,11 @@
-"""Random search on dev: candidates are trained one after the other on the rows and activations that
-all share, and poor ones end early. Knows runs and dev scores; draws no candidate.
+"""Random search on dev rows: candidates are trained one after the other on shared rows and
+activations, and poor ones are pruned. Knows runs and dev scores; draws no candidate.
 """
 
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import TrainingDiverged
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
     from optuna.trial import Trial
 
-#: successive halving judges after 1, 2, 4 … epochs: who is not in the better half of those that
-#: came so far ends there
+#: successive halving compares after 1, 2, 4 … epochs: a trial that is not in the better half of
+#: those that came as far is pruned there
 REDUCTION = 2
 
 
@@ -32,7 +32,7 @@ class TrialReport:
     """What became of one candidate."""
 
     number: int
-    #: what it has otherwise than the job
+    #: the settings that differ from the job's
     settings: dict[str, Any]
     #: completed, pruned or diverged
     status: str
@@ -46,118 +46,122 @@ class TrialReport:
     def sentence(self) -> str:
         words = ", ".join(f"{name} {value}" for name, value in self.settings.items())
         return (
-            f"Trial {self.number} ({words or 'the setting as it stands'}) {self.status} after "
+            f"Trial {self.number} ({words or 'the settings of the job'}) {self.status} after "
             f"{self.epochs} of {self.planned_epochs} epochs."
         )
 
 
-@dataclass(slots=True)
 class Search:
-    """One search. The best run's slot stays open, the others are closed as soon as they lose."""
+    """One search. The best run's slot stays open; the others are closed as soon as they lose."""
 
-    runs: Runs
-    spec: JobSpec
-    candidates: list[JobSpec]
-    halving: bool
-    emit: EmitEvent
-    trials: list[TrialReport] = field(init=False, default_factory=list)
-    _best: RunResult | None = field(init=False, default=None)
-    _chosen: int = field(init=False, default=0)
+    def __init__(
+        self,
+        runs: Runs,
+        spec: JobSpec,
+        candidates: list[JobSpec],
+        *,
+        halving: bool,
+        emit: EmitEvent,
+    ) -> None:
+        self._runs, self._spec, self._candidates = runs, spec, candidates
+        self._halving, self._emit = halving, emit
+        self._trials: list[TrialReport] = []
+        self._best: RunResult | None = None
+        self._chosen = 0
 
     def run(self) -> RunResult:
-        """The best that was not ended early. Raises TrainingDiverged where all diverged."""
-        study = _study() if self.halving else None
-        for number, candidate in enumerate(self.candidates):
-            run_config = self.runs.run_config_of(candidate)
-            halved = _Halved(run_config, study.ask() if study else None)
-            trial = self._tried(number, candidate, run_config, halved)
-            self.trials.append(trial)
-            self.emit("search.trial", trial.sentence, **asdict(trial))
+        """The best run that was not pruned. Raises TrainingDiverged where all diverged."""
+        study = _create_study() if self._halving else None
+        for number, candidate in enumerate(self._candidates):
+            run_config = self._runs.run_config_of(candidate)
+            halving_trial = _HalvingTrial(run_config, study.ask() if study else None)
+            report = self._run_trial(number, candidate, run_config, halving_trial)
+            self._trials.append(report)
+            self._emit("search.trial", report.sentence, **asdict(report))
         if self._best is None:
             raise TrainingDiverged(
-                f"All {len(self.candidates)} settings that were tried diverged; smaller learning "
+                f"All {len(self._candidates)} trials of the search diverged; smaller learning "
                 "rates may help."
             )
         dev = self._best.best_epoch.dev
-        self.emit("search.chosen", f"Trial {self._chosen} is best on dev.", dev=dev)
+        self._emit("search.chosen", f"Trial {self._chosen} has the best dev score.", dev=dev)
         return self._best
 
     def report(self) -> dict[str, Any]:
-        pruned = [trial for trial in self.trials if trial.status == "pruned"]
+        pruned = [trial for trial in self._trials if trial.status == "pruned"]
         return {
             "chosen": self._chosen,
-            "trials": [asdict(trial) for trial in self.trials],
-            "steps": sum(trial.steps for trial in self.trials),
+            "trials": [asdict(trial) for trial in self._trials],
+            "steps": sum(trial.steps for trial in self._trials),
             "saved_steps": sum(trial.planned_steps - trial.steps for trial in pruned),
         }
 
-    def _tried(
-        self, number: int, candidate: JobSpec, run_config: RunConfig, halved: _Halved
+    def _run_trial(
+        self, number: int, candidate: JobSpec, run_config: RunConfig, halving_trial: _HalvingTrial
     ) -> TrialReport:
         plan: dict[str, Any] = {
             "number": number,
-            "settings": differences(self.spec, candidate),
+            "settings": differences(self._spec, candidate),
             "planned_epochs": run_config.settings.epochs,
             "planned_steps": run_config.num_steps,
         }
         try:
-            outcome = self.runs.train(candidate, f"trial-{number}", halved.goes_on)
+            outcome = self._runs.train(candidate, f"trial-{number}", halving_trial.goes_on)
         except TrainingDiverged as error:
             epochs = error.step // run_config.steps_per_epoch
             return TrialReport(**plan, status="diverged", dev={}, epochs=epochs, steps=error.step)
-        if halved.is_pruned or not self._wins(outcome):
-            self.runs.drop(outcome)
+        if halving_trial.is_pruned or not self._wins(outcome):
+            self._runs.drop(outcome)
         else:
             self._best, self._chosen = outcome, number
         return TrialReport(
             **plan,
-            status="pruned" if halved.is_pruned else "completed",
+            status="pruned" if halving_trial.is_pruned else "completed",
             dev=outcome.best_epoch.dev,
             epochs=len(outcome.state.epochs),
             steps=outcome.state.step,
         )
 
     def _wins(self, outcome: RunResult) -> bool:
-        """The best before it is dropped then."""
+        """If it wins, the best run before it is dropped."""
         if self._best is None:
             return True
         wins = best_run([self._best, outcome]) is outcome
         if wins:
-            self.runs.drop(self._best)
+            self._runs.drop(self._best)
         return wins
 
 
-@dataclass(slots=True)
-class _Halved:
-    """One candidate's place in successive halving; without a trial every candidate goes on."""
+class _HalvingTrial:
+    """One candidate's place in successive halving; without a trial no candidate is pruned."""
 
-    run_config: RunConfig
-    trial: Trial | None
-    is_pruned: bool = False
-    _num_reported: int = 0
+    def __init__(self, run_config: RunConfig, trial: Trial | None) -> None:
+        self.is_pruned = False
+        self._run_config, self._trial = run_config, trial
+        self._num_reported = 0
 
     def goes_on(self, state: LoopState) -> bool:
-        if self.trial is None or state.best is None:
+        if self._trial is None or state.best is None:
             return True
         is_poor = False
-        # a run that goes on from a state has epochs that were not told of yet
+        # a run that is continued from a checkpoint has epochs that were not reported yet
         for number in range(self._num_reported + 1, len(state.epochs) + 1):
             best = max(_value(epoch) for epoch in state.epochs[:number])
-            self.trial.report(best, number)
-            is_poor = self.trial.should_prune()
+            self._trial.report(best, number)
+            is_poor = self._trial.should_prune()
         self._num_reported = len(state.epochs)
-        self.is_pruned = is_poor and not should_stop(state, self.run_config.settings)
+        self.is_pruned = is_poor and not should_stop(state, self._run_config.settings)
         return not self.is_pruned
 
 
 def _value(epoch: Epoch) -> float:
-    """A number that can be sorted, whatever the metric came to."""
+    """The epoch's score, or the lowest number where there is none or it is not finite."""
     worst = -sys.float_info.max
     return worst if epoch.score is None else max(epoch.score, worst)
 
 
-def _study() -> Study:
-    # here, and not at the front door's start: a quarter of a second
+def _create_study() -> Study:
+    # imported here, because importing optuna would add a quarter of a second to the server's start
     from optuna import create_study, logging
     from optuna.pruners import SuccessiveHalvingPruner
 

@@ -13,7 +13,7 @@ def test_a_rare_label_one_slip_from_a_frequent_one_is_a_typo() -> None:
     assert found.facts == {"label": "gald", "meant": "glad"}
     assert found.count == 2
     assert [(sample.line, sample.text) for sample in found.samples] == [(81, "x0"), (82, "x1")]
-    assert "'gald' (2 rows) may be a misspelt 'glad' (40 rows)" in found.message
+    assert "'gald' (2 rows) may be a misspelling of 'glad' (40 rows)" in found.message
 
 
 @pytest.mark.parametrize("label", ["class 1", "mad", "sadness"])

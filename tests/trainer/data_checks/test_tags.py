@@ -19,7 +19,7 @@ def tagged(*tags: str, num: int = 50) -> list[dict[str, Any]]:
 def test_an_entity_that_begins_nowhere_is_named_with_its_word() -> None:
     found = finding("bio_violation", tagged("O", "I-per", "O"), head="tag")
     assert (found.count, found.samples[0].line) == (1, 51)
-    assert "the first I-per after O on 'word1'" in found.message
+    assert "the first is I-per of 'word1', after O" in found.message
     assert found.samples[0].text == "word0/O word1/I-per word2/O"
 
 

@@ -74,4 +74,4 @@ def test_a_number_far_from_all_others_is_questioned() -> None:
 
 def test_few_different_numbers_may_rather_be_classes() -> None:
     rows = [{"text": f"t{i}", "label": i % 3} for i in range(60)]
-    assert "only 0, 1, 2" in finding("few_values", rows, head="regress").message
+    assert "only the values 0, 1, 2" in finding("few_values", rows, head="regress").message
