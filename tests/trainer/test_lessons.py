@@ -227,8 +227,8 @@ def test_an_answer_beside_its_prompt_is_cut_to_one_row() -> None:
 
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no completion": ({"text": "a", "label": " "}, "empty"),
-    "no number": ({"text": "a", "label": float("nan")}, "label is nan, which is no number"),
-    "a list": ({"text": "a", "label": ["b"]}, "text to write"),
+    "no number": ({"text": "a", "label": float("nan")}, "label is nan; a finite number is needed"),
+    "a list": ({"text": "a", "label": ["b"]}, "text to generate"),
     "a blank turn": (
         {"messages": [{"role": r, "content": " "} for r in ("user", "assistant")]},
         "a message is empty",
@@ -247,7 +247,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "half a character asked": (
         {"messages": [{"role": r, "content": "\ud800"} for r in ("user", "assistant")]},
-        "a message holds an unpaired surrogate",
+        "a message contains an unpaired surrogate",
     ),
     "no answer": (
         {"messages": [{"role": r, "content": "a"} for r in ("assistant", "user")]}, "by user",
