@@ -1,7 +1,6 @@
-"""The engine's own process: `python -m engine FD CONFIG`, started and fed by
-`engine.runtime.supervisor`.
+"""The engine's process: `python -m engine FD CONFIG`, started only by `engine.runtime.supervisor`.
 
-Not for people.
+Receives steps over the socket FD and answers each with its result.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ def main() -> int:
     # answer then, and decides when the engine stops
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.umask(0o077)  # what it writes is its owner's alone, libraries' files too
+    os.umask(0o077)  # files, those of libraries too, are readable by their owner only
     sock = socket.socket(fileno=int(sys.argv[1]))
     config = EngineConfig(**json.loads(sys.argv[2]))
     log_to_stderr(config.log_format)
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    os.environ["TQDM_DISABLE"] = "1"  # the reading of a GGUF file draws a bar of its own
+    os.environ["TQDM_DISABLE"] = "1"  # reading a GGUF file draws a progress bar of its own
     from engine.engine import Engine  # torch comes in here, in this process only
 
     try:
@@ -59,7 +58,7 @@ def _send(sock: socket.socket, number: int, result: port.Result) -> bool:
 
 
 def _encode(number: int, result: port.Result) -> bytes:
-    """A result that cannot be told fails its own step: no file may bring the engine to its end."""
+    """A result that cannot be encoded fails its own step; it must not end the engine."""
     try:
         return port.encode(port.Envelope(number, result))
     except (ValueError, OverflowError, RecursionError) as error:

@@ -47,7 +47,7 @@ class Engine:
         )
         self._sites = Sites(self._base.model, self._base.boundaries)
         self._resident = AdapterCache(self._base, config.num_slots, config.host_bytes)
-        self._writing = Generation(self._base, make_runner(self._base, self._sites, config))
+        self._generation = Generation(self._base, make_runner(self._base, self._sites, config))
         self._activations = PrefixCache(
             ActivationStorage(
                 config.activation_bytes, config.activation_disk_bytes, config.activation_folder
@@ -57,7 +57,7 @@ class Engine:
         #: training slots whose masters moved since they were last placed
         self._stale_slots: set[int] = set()
         self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
-            port.Predict: self._predict, port.Generate: self._write,
+            port.Predict: self._predict, port.Generate: self._generate,
             port.FreeSequences: self._release, port.Load: self._load,
             port.Unload: self._unload, port.Compose: self._compose,
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
@@ -97,7 +97,7 @@ class Engine:
             ranged=base.family.ranged, tokenizer_json=base.tokenizer_json,
             chat_templates=dict(base.chat_templates), special_tokens=dict(base.special_tokens),
             end_ids=list(base.end_ids),
-            num_embeddings=base.vocabulary_size, num_blocks=self._writing.num_blocks,
+            num_embeddings=base.vocabulary_size, num_blocks=self._generation.num_blocks,
             block_tokens=BLOCK_TOKENS, embedding=self._embedding,
         )  # fmt: skip
 
@@ -116,12 +116,12 @@ class Engine:
             )
         return CachedRows(self._training(*slots).prefix, step.keys)
 
-    def _write(self, step: port.Generate) -> port.Generated:
+    def _generate(self, step: port.Generate) -> port.Generated:
         placed = self._place([begin.row for begin in step.begin], step.place)
-        return self._writing.write(step, placed, self._resident)
+        return self._generation.generate(step, placed, self._resident)
 
     def _release(self, step: port.FreeSequences) -> port.Done:
-        self._writing.release(step.keys)
+        self._generation.release(step.keys)
         return port.Done()
 
     def _place(self, rows: list[port.Row], place: dict[int, str]) -> dict[int, Placed]:
@@ -223,8 +223,8 @@ class Engine:
             loaded={digest: held.host_bytes for digest, held in self._resident.loaded.items()},
             placed=dict(self._resident.digests), training=sorted(self._trainings),
             cache_bytes=self._activations.num_bytes,
-            running=self._writing.keys, used_blocks=self._writing.used_blocks,
-            num_blocks=self._writing.num_blocks,
+            running=self._generation.keys, used_blocks=self._generation.used_blocks,
+            num_blocks=self._generation.num_blocks,
         )  # fmt: skip
 
     def _training(self, slot: int) -> Training:

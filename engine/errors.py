@@ -1,4 +1,8 @@
-"""The engine's error tree. Every error crosses the port as its `code` and its sentence."""
+"""The errors of the engine, as one tree.
+
+An error crosses the port as its `code` and its sentence; a docstring is the sentence of an error
+that is raised without one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import ClassVar
 
 
 class EngineError(Exception):
-    """The engine could not do what the step asked."""
+    """The engine could not run the step."""
 
     code: ClassVar[str] = "engine_error"
 
@@ -22,13 +26,13 @@ class BadAdapter(EngineError):
 
 
 class NoMatchingSite(BadAdapter):
-    """The adapter matches no site of the base, or only some of them."""
+    """Some modules that the adapter changes do not exist in the base."""
 
     code = "no_matching_site"
 
 
 class WrongShape(BadAdapter):
-    """A tensor of the adapter has another shape than its site."""
+    """The shape of a tensor of the adapter does not match its module in the base."""
 
     code = "wrong_shape"
 
@@ -40,47 +44,48 @@ class NonFiniteWeights(BadAdapter):
 
 
 class WrongBase(BadAdapter):
-    """The adapter was made for another base."""
+    """The adapter was trained on a base other than the one this server runs."""
 
     code = "wrong_base"
 
 
 class MissingTensors(BadAdapter):
-    """The adapter's weights are not those of the modules that its configuration targets."""
+    """The adapter's weights do not match the modules that its configuration targets."""
 
     code = "missing_tensors"
 
 
 class PatternRefused(BadAdapter):
-    """A number of the adapter depends on an expression, and expressions are never run."""
+    """A rank or alpha of the adapter is keyed by an expression; name the modules in its place."""
 
     code = "pattern_refused"
 
 
 class CannotCompose(BadAdapter):
-    """The adapters cannot act together in one slot."""
+    """The adapters cannot be combined into one."""
 
     code = "cannot_compose"
 
 
 class BadRow(EngineError):
-    """A row cannot be computed."""
+    """The base cannot compute the row."""
 
     code = "bad_row"
 
     def __init__(self, message: str | None = None, *, param: str | None = None) -> None:
         super().__init__(message)
-        #: the parameter at fault, where one is
+        #: the parameter that is wrong, where the error concerns one
         self.param = param
 
 
 class BadMessage(BadRow):
-    """A part of a conversation cannot be used. `where` is its path, such as messages[2].content."""
+    """A part of the conversation is not valid."""
 
     code = "bad_message"
 
     def __init__(self, message: str | None = None, *, where: str = "messages") -> None:
         super().__init__(message)
+        #: the path of that part, such as messages[2].content
         self.where = where
 
 
@@ -91,25 +96,25 @@ class NonFiniteResult(EngineError):
 
 
 class BadAnswering(EngineError):
-    """The answer cannot be given the way it is wanted."""
+    """The version cannot answer with the options of this call."""
 
     code = "bad_answering"
 
 
 class NotLoaded(EngineError):
-    """The step names a digest or slot that is not loaded."""
+    """The step names an adapter or slot that is not loaded."""
 
     code = "not_loaded"
 
 
 class OutOfMemory(EngineError):
-    """The weights do not fit the engine's byte budget."""
+    """The engine does not have enough memory for this step."""
 
     code = "out_of_memory"
 
 
 class BadTraining(EngineError):
-    """The training step or its settings make no sense for this base."""
+    """The settings of the training step are not valid for this base."""
 
     code = "bad_training"
 
@@ -121,31 +126,31 @@ class Diverged(EngineError):
 
 
 class BadCheckpoint(EngineError):
-    """The checkpoint is not whole, or is not one of this training on this base."""
+    """The checkpoint is incomplete, or belongs to another training or base."""
 
     code = "bad_checkpoint"
 
 
 class CheckpointFailed(EngineError):
-    """The checkpoint could not be written; nothing of it was kept."""
+    """The checkpoint could not be written, and no part of it was kept."""
 
     code = "checkpoint_failed"
 
 
 class FilesUnreadable(EngineError):
-    """The machine could not read the adapter's files now; try again later."""
+    """The server could not read the adapter's files; try again later."""
 
     code = "files_unreadable"
 
 
 class SaveFailed(EngineError):
-    """The adapter could not be written; nothing of it was published."""
+    """The adapter could not be written, and no version was published."""
 
     code = "save_failed"
 
 
 class EngineGone(EngineError):
-    """The engine stopped while the step was in flight; try again."""
+    """The engine stopped before it had answered; try again."""
 
     code = "engine_gone"
 
@@ -168,11 +173,13 @@ ERRORS: dict[str, type[EngineError]] = {
 }  # fmt: skip
 
 
-#: errors of the operating system that are the adapter's own fault: it has no such file
-_ADAPTERS_OWN = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
+#: errors of the operating system that mean that the adapter lacks the file
+_MISSING_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 def read_error(what: str, error: OSError) -> EngineError:
-    """What to raise: only what is the adapter's own fault may be remembered of it."""
-    kind = BadAdapter if error.errno in _ADAPTERS_OWN else FilesUnreadable
+    """The error to raise for a file that cannot be read: BadAdapter, which callers may cache, only
+    where the adapter lacks the file.
+    """
+    kind = BadAdapter if error.errno in _MISSING_FILE else FilesUnreadable
     return kind(f"{what} cannot be read: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""Which errors are the machine's, which are of what a step was given, and what is told of them."""
+"""Tells errors of the machine from errors of a step's input, and makes failures of them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ _log = logging.getLogger(__name__)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """On a CPU torch says so in words only."""
+    """On a CPU, torch raises a plain RuntimeError whose message says so."""
     known = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return known or "can't allocate memory" in str(error)
 
 
 def is_device_lost(error: Exception) -> bool:
-    """After such an error every call to the device fails; only a new process gets it back."""
+    """After such an error every call to the device fails until the process is replaced."""
     return isinstance(error, RuntimeError) and "CUDA error" in str(error)
 
 
 def row_failure(error: Exception) -> Failure:
-    """What is told of a row that could not be computed, not even alone."""
+    """The failure of a row that cannot be computed even in a forward of its own."""
     fault = OutOfMemory if is_out_of_memory(error) else BadRow
     return Failure(code=fault.code, message=f"the base cannot compute this row: {error}")
 
 
 @contextmanager
 def blame_input(what: str) -> Iterator[None]:
-    """What the model's code raises of an input is the input's fault, and ends nothing."""
+    """Turn what the model's code raises for an input into BadTraining, so that the engine goes on
+    unless its memory or device failed.
+    """
     try:
         yield
     except (IndexError, ValueError, RuntimeError) as error:
@@ -44,13 +46,13 @@ def blame_input(what: str) -> Iterator[None]:
 
 
 def step_failure(step: Step, error: Exception) -> Failure | None:
-    """Of a step that raised what nobody foresaw; None where the engine must end.
+    """The failure of a step that raised an unexpected error; None where the engine must end.
 
-    Steps that only read files or settings change nothing before they succeed, so what they were
-    given fails alone, whatever it held.
+    A step that only reads files or settings changes no state before it succeeds, so the step fails
+    and the engine goes on.
     """
     if is_out_of_memory(error):
-        return Failure(code=OutOfMemory.code, message=f"the step does not fit: {error}")
+        return Failure(code=OutOfMemory.code, message=f"the step needs too much memory: {error}")
     contained: dict[type[Any], type[EngineError]] = {
         Inspect: BadAdapter, Load: BadAdapter, OpenTraining: BadTraining,
     }  # fmt: skip
@@ -63,5 +65,5 @@ def step_failure(step: Step, error: Exception) -> Failure | None:
     _log.error("a step failed unexpectedly", exc_info=error, extra={"action": "step.failed"})
     return Failure(
         code=contained[type(step)].code,
-        message=f"{name} failed, and why is in the log: what it was given is not what it takes",
+        message=f"{name} failed on its input; the server's log has the details",
     )

@@ -1,4 +1,4 @@
-"""What the configuration files of an adapter say, whoever wrote them: PEFT, sentence-transformers.
+"""Reads the configuration files of adapters: those of PEFT, AdapterHub and sentence-transformers.
 
-Reads names, fields and shapes as plain data. Torch-free; knows no loaded weight and no slot.
+Names, fields and shapes as plain data. Torch-free; knows no loaded weight and no slot.
 """

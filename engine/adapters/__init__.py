@@ -1,4 +1,4 @@
-"""Adapters with their heads: read from a version's files, made fresh, composed, kept in memory.
+"""Adapters with their heads: read from files, initialized for training, composed, held in memory.
 
 Owns their tensors, on the host by digest and on the device by slot. Knows no forward and no step.
 """

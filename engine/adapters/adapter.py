@@ -117,8 +117,8 @@ def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None =
 
 @contextmanager
 def translate_read_errors() -> Iterator[None]:
-    """A stranger's files may hold anything anywhere, and must not end the engine: what nobody
-    foresaw is told in our words, and in the log in its own.
+    """Turn an unexpected error over an adapter's files into BadAdapter, and log it: uploaded files
+    may hold anything, and must not end the engine.
     """
     try:
         yield
@@ -129,7 +129,7 @@ def translate_read_errors() -> Iterator[None]:
             raise
         _log.exception("an adapter cannot be read", extra={"action": "adapter.unreadable"})
         raise BadAdapter(
-            "the adapter cannot be read: something in its files is not what an adapter has there"
+            "the adapter cannot be read: its files hold something that an adapter does not have"
         ) from error
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from engine.adapters.flexible_heads import ACTIVATIONS, build_head, checked_layout, is_flexible
 from engine.errors import BadAdapter, WrongShape
 from engine.families import Family
-from engine.families.family import WRITTEN, HeadLayer, NativeHead
+from engine.families.family import LM_HEAD, HeadLayer, NativeHead
 from engine.heads import HEADS, PREDICTION_HEADS, find_head
 from engine.text.windows import window_problem
 
@@ -48,7 +48,7 @@ class BaseFacts(Protocol):
     chat_templates: Mapping[str, str]
 
     @property
-    def writes(self) -> bool: ...
+    def can_generate(self) -> bool: ...
 
     @property
     def hidden_size(self) -> int: ...
@@ -79,7 +79,7 @@ class HeadLayers:
     @property
     def prefix(self) -> str:
         """What PEFT's keys have before those of the bare model."""
-        if not self._layout.layers and not self.writes:
+        if not self._layout.layers and not self.can_generate:
             return ""  # PEFT wraps the bare model itself
         prefix = self._layout.prefix or self._family.prefix
         return f"{prefix}." if prefix else ""
@@ -91,14 +91,14 @@ class HeadLayers:
     @property
     def reads_first(self) -> bool:
         """Whether it answers per row, by the row's first token."""
-        return not self.per_token and not self.writes and self._pool in (
+        return not self.per_token and not self.can_generate and self._pool in (
             POOLINGS["first"], POOLINGS["cls"],
         )  # fmt: skip
 
     @property
-    def writes(self) -> bool:
+    def can_generate(self) -> bool:
         """Whether its logits are the base's own, over the vocabulary."""
-        return self._layout is WRITTEN
+        return self._layout is LM_HEAD
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -194,7 +194,7 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
     if head.get("layout") is not None and not kind.bare:
         checked["layout"] = checked_layout(head["layout"])
     layers = HeadLayers(checked, base.family, base.hidden_size)
-    if layers.writes and not base.writes:
+    if layers.can_generate and not base.can_generate:
         raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
     if checked.get("format") == "chat" and not base.chat_templates:
         raise BadAdapter(f"format is chat; {base.name} has no chat template, so it must be plain")

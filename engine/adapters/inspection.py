@@ -90,7 +90,7 @@ def _check_saved(files: AdapterFiles, adapter: Adapter, base: Base) -> None:
     held = [f".{name}" for name in (*files.tensors, *files.head_weights)]
     shared = base.family.shared_modules if HEADS[adapter.head["kind"]].per_token else ()
     paths = [f".{name}" for name, _ in base.model.named_modules()]
-    paths += [".lm_head"] if base.writes else []
+    paths += [".lm_head"] if base.can_generate else []
     for name in saved if isinstance(saved, list) else ():
         known = is_name(name) and any(path.endswith(f".{name}") for path in paths)
         if known and name not in shared and not any(f".{name}." in key for key in held):

@@ -1,6 +1,6 @@
 """BART: encoder and decoder that count positions themselves, so rows run padded, never packed."""
 
-from engine.families.family import WRITTEN, Family, Sublayer
+from engine.families.family import LM_HEAD, Family, Sublayer
 
 BART = Family(
     name="bart",
@@ -21,7 +21,7 @@ BART = Family(
             input="{layer}.fc1", output="{layer}.fc2", norm="{layer}.final_layer_norm"
         ),
     },
-    native_heads={"generate": WRITTEN},
+    native_heads={"generate": LM_HEAD},
     token_types=False,
     packable=False,
     ranged=False,

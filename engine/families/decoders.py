@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from engine.families.family import (
     LAST_TOKEN,
-    WRITTEN,
+    LM_HEAD,
     Family,
     HeadLayer,
     NativeHead,
@@ -42,7 +42,7 @@ def _decoder(
             "regress": LAST_TOKEN,
             "tag": NativeHead(layers=(HeadLayer(name=tagger),)),
             **(more_heads or {}),
-            "generate": WRITTEN,
+            "generate": LM_HEAD,
         },
         norm_first=True,
         token_types=False,

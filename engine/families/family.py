@@ -38,7 +38,7 @@ class NativeHead:
 #: what decoders have for a head: one linear without a bias, on the last token
 LAST_TOKEN = NativeHead(layers=(HeadLayer(name="score", bias=False),), position="last")
 #: text is written by the base's own output embeddings, which are no part of a version
-WRITTEN = NativeHead(layers=())
+LM_HEAD = NativeHead(layers=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

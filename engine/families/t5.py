@@ -3,7 +3,7 @@
 A bias is counted per row, so rows run padded, never packed.
 """
 
-from engine.families.family import WRITTEN, Family
+from engine.families.family import LM_HEAD, Family
 
 T5 = Family(
     name="t5",
@@ -15,7 +15,7 @@ T5 = Family(
     from_encoder=("EncDecAttention.k", "EncDecAttention.v"),
     # a layer's parts are numbered, and the feed-forward's number differs between the two stacks
     sublayers={},
-    native_heads={"generate": WRITTEN},
+    native_heads={"generate": LM_HEAD},
     token_types=False,
     packable=False,
     norm_first=True,

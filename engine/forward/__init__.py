@@ -1,4 +1,4 @@
-"""One forward over rows of many adapters: what acts where, the layers shared, the rows answered.
+"""One forward over rows of many adapters: the plan of actions, shared layers, answers of rows.
 
 Knows rows, slots and layers; neither generation nor training.
 """

@@ -1,6 +1,4 @@
-"""Rows through the base with their slots' adapters acting, then through their heads.
-
-Shared by every step.
+"""Runs rows through the base with the adapters of their slots, and then through their heads.
 
 Shape letters: R rows, D hidden width, O outputs.
 """
@@ -29,7 +27,7 @@ DropoutOf = Callable[[int], Dropout | None]
 
 
 class ModuleSubset(Protocol):
-    """Modules that run on other tokens than the rows'."""
+    """Modules of the base that run on other tokens than those of the rows."""
 
     def covers(self, path: str) -> bool: ...
 

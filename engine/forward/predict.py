@@ -108,7 +108,7 @@ def _array(logits: torch.Tensor) -> Array | Failure:
 
 
 def _check_head(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
-    if row.slot not in placed or not placed[row.slot].head.writes:
+    if row.slot not in placed or not placed[row.slot].head.can_generate:
         return None
     return Failure(
         code=BadRow.code, message=f"slot {row.slot} holds a version that writes text token by token"

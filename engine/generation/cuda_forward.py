@@ -73,7 +73,9 @@ class CudaForward:
     ) -> Tensor:
         lanes = self._persistent.assign_lanes(active)
         own = [lanes.get(item.row.slot, NO_GROUP) for item in scheduled]
-        if self._capture is not None and all(item.count == 1 and item.writes for item in scheduled):
+        if self._capture is not None and all(
+            item.count == 1 and item.samples_token for item in scheduled
+        ):
             graph, tokens = self._find_graph(scheduled, chunks, own)
             if graph is not None:
                 return graph.logits(tokens)

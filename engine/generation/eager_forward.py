@@ -102,6 +102,6 @@ def with_positions(batch: Batch, scheduled: Sequence[ScheduledChunk]) -> Batch:
 def last_hidden(hidden_TD: Tensor, batch: Batch, scheduled: Sequence[ScheduledChunk]) -> Tensor:
     """Hidden states [W, D] after the last token of each chunk that decodes a token, in order."""
     ends = dict(zip(batch.order, accumulate(batch.lengths), strict=True))
-    last_positions = [ends[i] - 1 for i, item in enumerate(scheduled) if item.writes]
+    last_positions = [ends[i] - 1 for i, item in enumerate(scheduled) if item.samples_token]
     last_W = torch.tensor(last_positions, dtype=torch.int64, device=hidden_TD.device)
     return hidden_TD.index_select(0, last_W)

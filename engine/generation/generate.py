@@ -1,6 +1,7 @@
-"""Writing: rows begin, read their prompts and write on together, and run on between steps.
+"""Continuous batching of generation: rows start, prefill their prompts and decode together, and
+stay between steps.
 
-Knows who writes and what became of it; how a base reads them on is a reader's business.
+Owns the state of running rows. How they are computed and cached is left to a `SequenceRunner`.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from engine.port import (
 
 
 @dataclass(slots=True, kw_only=True)
-class _Text:
-    """What became of a row in one step."""
+class _RowOutput:
+    """The tokens that one row generates in a step, or its failure."""
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -46,13 +47,13 @@ class _Text:
 
 
 class Generation:
-    """All rows that write, by key. Rows of different adapters share each forward."""
+    """All running rows, by key. Rows of different adapters share each forward."""
 
     def __init__(self, base: Base, runner: SequenceRunner) -> None:
         self._base, self._runner = base, runner
         self._grammars = Grammars(base.tokenizer_json, base.end_ids)
         self._rows: dict[int, SequenceState] = {}
-        self._num_begun = 0
+        self._num_started = 0
 
     @property
     def keys(self) -> list[int]:
@@ -66,17 +67,19 @@ class Generation:
     def used_blocks(self) -> int:
         return self._runner.used_blocks
 
-    def write(
+    def generate(
         self, step: Generate, placed: Mapping[int, Placed], resident: AdapterCache
     ) -> Generated:
-        """`placed` is what the rows that begin find in their slots."""
+        """`placed` holds the adapters in the slots of the rows that start."""
         started = time.perf_counter()
-        texts: dict[int, _Text] = {}
-        answers = [self._go_on(key, texts, resident) for key in step.keys]
-        answers += [self._begin(begin, texts, placed, resident.digests) for begin in step.begin]
-        scheduled = self._forwards(step, texts)
+        outputs: dict[int, _RowOutput] = {}
+        answers = [self._continue_row(key, outputs, resident) for key in step.keys]
+        answers += [
+            self._start_row(begin, outputs, placed, resident.digests) for begin in step.begin
+        ]
+        scheduled = self._run_forwards(step, outputs)
         return Generated(
-            rows=[text.answer for text in answers],
+            rows=[output.answer for output in answers],
             forward_s=time.perf_counter() - started,
             num_tokens=sum(item.count for item in scheduled),
             num_adapters=len({item.row.slot for item in scheduled} - {0}),
@@ -88,45 +91,47 @@ class Generation:
             if self._rows.pop(key, None) is not None:
                 self._runner.forget(key)
 
-    # ------------------------------------------------------------ who takes part
+    # ------------------------------------------------------------ rows of the step
 
-    def _go_on(self, key: int, texts: dict[int, _Text], resident: AdapterCache) -> _Text:
+    def _continue_row(
+        self, key: int, outputs: dict[int, _RowOutput], resident: AdapterCache
+    ) -> _RowOutput:
         if key not in self._rows:
-            return _Text(failure=_failure(NotLoaded, f"no row with the key {key} is running"))
+            return _RowOutput(failure=_failure(NotLoaded, f"no row with the key {key} is running"))
         row = self._rows[key]
         if not resident.holds(row.slot, row.digest, row.placed):
             self.release([key])
             message = f"slot {row.slot} no longer holds what the row began with"
-            return _Text(failure=_failure(NotLoaded, message))
-        return texts.setdefault(key, _Text())
+            return _RowOutput(failure=_failure(NotLoaded, message))
+        return outputs.setdefault(key, _RowOutput())
 
-    def _begin(
+    def _start_row(
         self,
         begin: StartSequence,
-        texts: dict[int, _Text],
+        outputs: dict[int, _RowOutput],
         placed: Mapping[int, Placed],
         digests: Mapping[int, str],
-    ) -> _Text:
+    ) -> _RowOutput:
         row, own = begin.row, placed.get(begin.row.slot)
         try:
             self._check(begin, own)
             running = SequenceState(
-                key=begin.key, number=self._num_begun, slot=row.slot,
+                key=begin.key, number=self._num_started, slot=row.slot,
                 digest=digests.get(row.slot), placed=own, salt=begin.salt, ids=list(row.ids),
                 num_prompt=len(row.ids), max_tokens=min(begin.max_tokens, self._room(row)),
                 sampler=self._sampler(begin),
             )  # fmt: skip
             self._runner.admit(running)
         except BadRow as error:
-            return _Text(failure=_failure(BadRow, str(error)))
-        self._num_begun += 1
+            return _RowOutput(failure=_failure(BadRow, str(error)))
+        self._num_started += 1
         self._rows[begin.key] = running
-        return texts.setdefault(begin.key, _Text())
+        return outputs.setdefault(begin.key, _RowOutput())
 
     def _check(self, begin: StartSequence, placed: Placed | None) -> None:
-        if not self._base.writes:
+        if not self._base.can_generate:
             raise BadRow(f"{self._base.name} has no output embeddings, so it writes no text")
-        if placed is not None and not placed.head.writes:
+        if placed is not None and not placed.head.can_generate:
             slot = begin.row.slot
             raise BadRow(f"slot {slot} holds a version whose head does not write text")
         if (failure := check_row(begin.row, self._base)) is not None:
@@ -137,29 +142,35 @@ class Generation:
             raise BadRow(f"a row with the key {begin.key} is running")
 
     def _room(self, row: Row) -> int:
-        """How many tokens may follow: a decoder reads its row on, one beside an encoder begins."""
-        beside = self._base.family.architecture == "seq2seq"
-        return self._base.max_tokens - (0 if beside else len(row.ids) - 1)
+        """How many tokens may be generated. A decoder's prompt counts towards the base's limit; an
+        encoder and decoder has the whole limit for its output.
+        """
+        is_seq2seq = self._base.family.architecture == "seq2seq"
+        return self._base.max_tokens - (0 if is_seq2seq else len(row.ids) - 1)
 
     def _sampler(self, begin: StartSequence) -> RowSampler:
         return RowSampler(begin.sampling, begin.row.ids, self._base.end_ids, self._grammars)
 
     # ------------------------------------------------------------ forwards
 
-    def _forwards(self, step: Generate, texts: Mapping[int, _Text]) -> list[ScheduledChunk]:
-        """As many as the step asks for; answers what was read."""
-        made: list[ScheduledChunk] = []
+    def _run_forwards(
+        self, step: Generate, outputs: Mapping[int, _RowOutput]
+    ) -> list[ScheduledChunk]:
+        """Run the forwards of the step; returns all chunks that were computed."""
+        executed: list[ScheduledChunk] = []
         for _ in range(step.num_tokens):
-            going = [self._rows[key] for key in texts if key in self._rows]
-            groups = self._runner.schedule(going, step.max_tokens) if going else []
+            running = [self._rows[key] for key in outputs if key in self._rows]
+            groups = self._runner.schedule(running, step.max_tokens) if running else []
             for scheduled in groups:
-                self._advance(scheduled, texts)
-                made += scheduled
+                self._advance(scheduled, outputs)
+                executed += scheduled
             if not groups:
                 break
-        return made
+        return executed
 
-    def _advance(self, scheduled: Sequence[ScheduledChunk], texts: Mapping[int, _Text]) -> None:
+    def _advance(
+        self, scheduled: Sequence[ScheduledChunk], outputs: Mapping[int, _RowOutput]
+    ) -> None:
         """Halves the rows when the model's code raises, so that only the row at fault fails."""
         try:
             answers = self._answers(scheduled)
@@ -167,50 +178,52 @@ class Generation:
             if is_device_lost(error):  # no row is to blame, and none would ever go well again
                 raise
             if len(scheduled) == 1:
-                self._fail(scheduled[0].row, row_failure(error), texts)
+                self._fail(scheduled[0].row, row_failure(error), outputs)
                 return
             half = len(scheduled) // 2
-            self._advance(scheduled[:half], texts)
-            self._advance(scheduled[half:], texts)
+            self._advance(scheduled[:half], outputs)
+            self._advance(scheduled[half:], outputs)
             return
         for row, token, logprob, failure in answers:
             if failure is not None:
-                self._fail(row, failure, texts)
+                self._fail(row, failure, outputs)
             else:
-                self._note(row, token, logprob, texts[row.key])
+                self._append_token(row, token, logprob, outputs[row.key])
 
     def _answers(
         self, scheduled: Sequence[ScheduledChunk]
     ) -> list[tuple[SequenceState, int, TokenLogprob | None, Failure | None]]:
         logits_WV = self._runner.run(scheduled)
-        rows = [item.row for item in scheduled if item.writes]
+        rows = [item.row for item in scheduled if item.samples_token]
         if not rows:
             return []
         samplers = [row.sampler for row in rows]
-        chosen = sample_tokens(logits_WV, samplers, [row.num_written for row in rows])
-        failures = [chosen.failures.get(i) for i in range(len(rows))]
-        return list(zip(rows, chosen.tokens, chosen.logprobs, failures, strict=True))
+        sampled = sample_tokens(logits_WV, samplers, [row.num_generated for row in rows])
+        failures = [sampled.failures.get(i) for i in range(len(rows))]
+        return list(zip(rows, sampled.tokens, sampled.logprobs, failures, strict=True))
 
-    def _note(
-        self, row: SequenceState, token: int, logprob: TokenLogprob | None, text: _Text
+    def _append_token(
+        self, row: SequenceState, token: int, logprob: TokenLogprob | None, output: _RowOutput
     ) -> None:
         if row.sampler.ends(token):
-            text.finish = "stop"
+            output.finish = "stop"
         else:
             complete = row.sampler.accept(token)
             row.ids.append(token)
-            text.ids.append(token)
-            text.logprobs += [] if logprob is None else [logprob]
-            text.finish = (
-                "stop" if complete else "length" if row.num_written == row.max_tokens else ""
+            output.ids.append(token)
+            output.logprobs += [] if logprob is None else [logprob]
+            output.finish = (
+                "stop" if complete else "length" if row.num_generated == row.max_tokens else ""
             )
-        if row.num_written <= 1:
-            text.num_cached = row.num_cached
-        if text.finish:
+        if row.num_generated <= 1:
+            output.num_cached = row.num_cached
+        if output.finish:
             self.release([row.key])
 
-    def _fail(self, row: SequenceState, failure: Failure, texts: Mapping[int, _Text]) -> None:
-        texts[row.key].failure = failure
+    def _fail(
+        self, row: SequenceState, failure: Failure, outputs: Mapping[int, _RowOutput]
+    ) -> None:
+        outputs[row.key].failure = failure
         self.release([row.key])
 
 

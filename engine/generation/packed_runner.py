@@ -80,7 +80,7 @@ class PackedRunner:
             table = self._admitted[row.key].table
             if not table.blocks and not self._start(row, table, rank, budget):
                 continue
-            is_decoding = row.num_written > 0 and len(row.ids) - table.length == 1
+            is_decoding = row.num_generated > 0 and len(row.ids) - table.length == 1
             num_wanted = (
                 1
                 if is_decoding
@@ -104,7 +104,7 @@ class PackedRunner:
         if rank and table.lacks(len(row.ids)) + rank > self._blocks.num_free:
             table.clear()
             return False
-        if not row.num_written:
+        if not row.num_generated:
             row.num_cached = cached
         return True
 

@@ -1,4 +1,4 @@
-"""Which reader a base has its rows read on by, and what computes for it on this device."""
+"""Chooses the runner for a base, and its forwards for this device."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from engine.sites.hooks import Sites
 
 
 def make_runner(base: Base, sites: Sites, config: EngineConfig) -> SequenceRunner:
-    if base.packed and base.writes and base.family.architecture == "decoder":
+    if base.packed and base.can_generate and base.family.architecture == "decoder":
         numerics = base.numerics
         pool = KeyValuePool(
             base.model.config, numerics.dtype, numerics.device, config.kv_cache_bytes

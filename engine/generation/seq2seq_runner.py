@@ -1,7 +1,7 @@
-"""Rows of an encoder and decoder read on together: new ones read their sources, the others their
-last token.
+"""Runs sequences of an encoder and decoder together: new rows encode their sources, the others
+decode one token.
 
-Decides who finds room; which rows are asked for, and in which order of rank, is decided outside.
+Decides which rows there is memory for; which rows run, and their rank, is decided outside.
 
 Shape letters: R rows, V words of the vocabulary.
 """
@@ -25,14 +25,14 @@ from engine.kv_cache.pool import BLOCK_TOKENS
 from engine.model.base import Base
 from engine.sites.hooks import Sites
 
-#: share of the memory for sources that no running row reads
+#: one part in so many of the memory caches sources that no running row uses
 _KNOWN_SHARE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Admitted:
     row: SequenceState
-    #: what its source is found by again; None: by nobody
+    #: key of its source in the cache; None where it is not cached
     name: bytes | None
     #: at most, in blocks
     source: int
@@ -40,10 +40,10 @@ class _Admitted:
 
 
 class Seq2SeqRunner:
-    """Rows that were read together stay together until one leaves or others join.
+    """Rows of one forward stay one cache until a row ends or others join.
 
-    A row takes its turn once there is room for a rectangle of all rows as long as the longest may
-    come to be, so none ever has to give way. Nobody overtakes a row that waits for room.
+    A row starts once there is memory for a rectangle of all rows at the greatest length that one of
+    them can reach, so no row is ever preempted. No row overtakes one that waits for memory.
     """
 
     def __init__(self, base: Base, sites: Sites, *, budget: int, exact: bool) -> None:
@@ -74,25 +74,25 @@ class Seq2SeqRunner:
         if self._admitted.pop(key, None) is not None:
             self._apart([key])
 
-    # ------------------------------------------------------------ who goes on
+    # ------------------------------------------------------------ schedule
 
     def schedule(
         self, rows: Sequence[SequenceState], max_tokens: int
     ) -> list[list[ScheduledChunk]]:
-        """Those that write on, those whose sources are known, those whose sources are not."""
+        """Rows that decode, rows whose sources are cached, and rows whose sources are new."""
         on, known, new = list[ScheduledChunk](), list[ScheduledChunk](), list[ScheduledChunk]()
         left, full = max_tokens, False
         standing = [self._admitted[key] for group in self._groups for key in group.keys]
         for row in rows:
             own = self._admitted[row.key]
-            if row.num_written:
+            if row.num_generated:
                 on.append(ScheduledChunk(row=row, start=len(row.ids) - 1, count=1))
             elif full := full or _rectangle([*standing, own]) > self.num_blocks:
                 continue
             elif self._known.find(own.name) is not None:
                 known.append(ScheduledChunk(row=row, start=0, count=row.num_prompt))
                 standing.append(own)
-            # a source longer than what all may read is read all the same, with no other
+            # a source longer than the budget is encoded too, as the only source of its step
             elif row.num_prompt <= left or left == max_tokens:
                 new.append(ScheduledChunk(row=row, start=0, count=row.num_prompt))
                 standing.append(own)
@@ -122,7 +122,7 @@ class Seq2SeqRunner:
     def _on(
         self, group: Seq2SeqCache, rows: Sequence[SequenceState], placed: dict[int, Placed]
     ) -> Tensor:
-        last = [[row.ids[-1] if row.num_written else start_id(self._base)] for row in rows]
+        last = [[row.ids[-1] if row.num_generated else start_id(self._base)] for row in rows]
         target = rows_in_order(self._base, last, [row.slot for row in rows])
         try:
             with self._sites.acting(plan_actions(target, placed)):
@@ -166,7 +166,7 @@ class Seq2SeqRunner:
     # ------------------------------------------------------------ rows together
 
     def _apart(self, keys: Sequence[int]) -> list[Seq2SeqCache]:
-        """The groups of these rows alone; what stood beside them stays behind."""
+        """Split these rows from their groups; the other rows of a group stay in it."""
         named, taken, left = set(keys), list[Seq2SeqCache](), list[Seq2SeqCache]()
         for group in self._groups:
             for chosen, kept in ((True, taken), (False, left)):
@@ -183,7 +183,7 @@ class Seq2SeqRunner:
 
 
 def _rectangle(rows: Sequence[_Admitted]) -> int:
-    """Blocks of these rows together once all of them are as long as they may come to be."""
+    """Blocks of these rows together once all of them have their greatest length."""
     longest = max(own.source for own in rows) + max(own.text for own in rows)
     return len(rows) * longest
 

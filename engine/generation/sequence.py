@@ -1,4 +1,4 @@
-"""A row that writes and what it does in one forward: values that readers and writing share."""
+"""The state of a running sequence, its chunk in one forward, and the interface of the runners."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from engine.generation.sampling import RowSampler
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class SequenceState:
-    """A row that began and has not ended."""
+    """A row that is being generated."""
 
     key: int
-    #: rows are counted as they begin
+    #: how many rows started before it
     number: int
     slot: int
-    #: what its slot must still hold, under this digest or, in training, under none
+    #: the adapter that its slot must still hold; None for the base and for a slot in training
     digest: str | None
     placed: Placed | None
-    #: rows of one salt and digest may share what they read; "" shares nothing
+    #: rows with the same salt and digest may share cached prefixes; "" shares nothing
     salt: str
-    #: the prompt and what was written after it
+    #: the prompt and the generated tokens
     ids: list[int]
     num_prompt: int
-    #: how many tokens it may write
+    #: how many tokens it may generate
     max_tokens: int
     sampler: RowSampler
-    #: tokens of the prompt that were found read
+    #: tokens of the prompt whose keys and values came from the cache
     num_cached: int = 0
 
     @property
-    def num_written(self) -> int:
+    def num_generated(self) -> int:
         return len(self.ids) - self.num_prompt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledChunk:
-    """The base reads so many of a row's tokens from `start` on."""
+    """The `count` tokens of a row from `start` on, computed in one forward."""
 
     row: SequenceState
     start: int
@@ -52,13 +52,13 @@ class ScheduledChunk:
         return self.start + self.count
 
     @property
-    def writes(self) -> bool:
-        """Whether nothing is left to read, so that a token is written."""
+    def samples_token(self) -> bool:
+        """Whether the chunk ends the row's tokens, so that the next token is sampled."""
         return self.stop == len(self.row.ids)
 
 
 class SequenceRunner(Protocol):
-    """How a base reads running rows on, and where it keeps what it read."""
+    """How running rows are scheduled and computed, and where their keys and values are cached."""
 
     @property
     def num_blocks(self) -> int: ...
@@ -67,26 +67,26 @@ class SequenceRunner(Protocol):
     def used_blocks(self) -> int: ...
 
     def admit(self, row: SequenceState) -> None:
-        """Keep a place for what a row will have read. Raises BadRow where it could never end."""
+        """Register a row. Raises BadRow where the cache could never hold all of its tokens."""
         ...
 
     def schedule(
         self, rows: Sequence[SequenceState], max_tokens: int
     ) -> list[list[ScheduledChunk]]:
-        """Who goes on now, in groups of one forward each; `rows` are in order of rank.
+        """The chunks to compute now, in groups of one forward each; `rows` are in order of rank.
 
-        Rows that go on with what they wrote always do so where memory allows; of prompts all rows
-        together read at most `max_tokens`.
+        Every row that decodes is scheduled where memory allows; the prompts of all rows together
+        get at most `max_tokens` tokens.
         """
         ...
 
     def run(self, scheduled: Sequence[ScheduledChunk]) -> Tensor:
-        """One forward: logits [W, V] of those turns that write, in order.
+        """One forward: logits [W, V] of the chunks that sample a token, in order.
 
-        When it raises, nothing has changed.
+        When it raises, no state has changed.
         """
         ...
 
     def forget(self, key: int) -> None:
-        """Give up what an admitted row has read."""
+        """Free the cache of an admitted row."""
         ...

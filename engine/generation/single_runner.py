@@ -1,4 +1,4 @@
-"""Rows read on one by one, each over a stock cache of its own: bases that cannot be packed.
+"""Runs sequences one by one, each with a stock cache of its own, for bases that cannot be packed.
 
 Shape letters: V words of the vocabulary.
 """
@@ -21,7 +21,7 @@ from engine.sites.hooks import Sites
 
 
 class SingleRunner:
-    """A row reads its whole prompt at once."""
+    """One forward per row; a prompt is computed in one chunk."""
 
     num_blocks = used_blocks = 0
 
@@ -40,10 +40,10 @@ class SingleRunner:
     ) -> list[list[ScheduledChunk]]:
         scheduled, left = [], max_tokens
         for row in rows:
-            start = len(row.ids) - 1 if row.num_written else 0
+            start = len(row.ids) - 1 if row.num_generated else 0
             item = ScheduledChunk(row=row, start=start, count=len(row.ids) - start)
-            prompt = 0 if row.num_written else item.count
-            # a prompt longer than what all may read is read all the same, with no other
+            prompt = 0 if row.num_generated else item.count
+            # a prompt longer than the budget is computed too, as the only prompt of its step
             if prompt <= left or left == max_tokens:
                 left -= prompt
                 scheduled.append([item])

@@ -1,6 +1,6 @@
-"""What a written text must match: grammars out of schemas, and their state as a row writes.
+"""Constrained decoding: grammars from JSON schemas, patterns and choices, and a row's state in one.
 
-Torch-free: the front door checks with it what the engine then holds rows to.
+Torch-free: the server checks a call's grammar with it before the engine enforces it.
 """
 
 from __future__ import annotations

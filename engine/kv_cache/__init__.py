@@ -1,5 +1,5 @@
-"""What running rows have read: keys and values in blocks, or a rectangle beside a source.
+"""The KV cache of running sequences: blocks for decoders, rectangles for encoder-decoder models.
 
-Whose each block is, what it holds and how attention looks back on it. Knows no adapter, no slot
-and no scheduling: the runners in `engine/generation` decide who reads.
+Allocates the blocks and attends over them. Knows no adapter, no slot and no scheduling: the runners
+in `engine/generation` decide which sequences run.
 """

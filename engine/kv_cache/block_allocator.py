@@ -1,6 +1,6 @@
-"""Which block of keys and values is whose: free, held by rows, or kept for a prefix to come.
+"""Allocates blocks of the KV cache: each is free, held by sequences, or cached for a later prefix.
 
-Counts only: knows no tensor, and of rows nothing but the names of what their blocks hold.
+Pure bookkeeping: knows no tensor and no sequence, only the hash of what a block holds.
 """
 
 from __future__ import annotations

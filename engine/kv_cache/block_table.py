@@ -1,6 +1,6 @@
-"""One row's blocks: what it has read, in order, and what of it others may read too.
+"""The block table of one sequence: its blocks in order, and the hashes by which others share them.
 
-Counts only: knows no tensor and no other row.
+Pure bookkeeping: knows no tensor and no other sequence.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A row's tokens in one forward, and which of them one call of attention takes together.
+"""The tokens of a sequence in one forward, and which neighbours one call of attention computes.
 
 Plain numbers: knows no tensor and no device.
 """

@@ -1,7 +1,7 @@
-"""What the tokens of one forward look back on: their rows' blocks of keys and values.
+"""Attention over the blocks of the KV cache, which are gathered into one tensor for each call.
 
-All indices and masks are made once per forward, for every layer. Rows with one new token are
-attended in one call per layer, rows that read a stretch each in its own. Knows no adapter.
+All indices and masks are made once per forward, for every layer. Rows with one new token share one
+call per layer; each row that prefills has a call of its own. Knows no adapter.
 
 Shape letters: R rows with one token, H heads (K of keys and values, G of queries to each of those),
 T tokens of all rows, L tokens of one row, B blocks of a row, S places a row looks at, D width of a

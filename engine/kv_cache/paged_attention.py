@@ -1,7 +1,7 @@
-"""What the tokens of one forward look back on, where a device can read blocks as they lie.
+"""Attention over the blocks of the KV cache in place, on devices with a kernel for it.
 
-Does what `GatheredKVAttention` does, with one kernel for all tokens that look at blocks, however
-far apart their rows' lengths are. Knows no adapter.
+Computes what `GatheredKVAttention` computes, with one kernel for all tokens that attend to blocks,
+however different the lengths of their rows are. Knows no adapter.
 
 Shape letters: T tokens of all rows, R rows, B blocks of a row, H heads (K of keys and values), D
 width of a head.

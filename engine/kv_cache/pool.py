@@ -1,6 +1,6 @@
-"""Keys and values of running rows: one pool of blocks for all of them.
+"""The memory of the KV cache: one pool of blocks for all running sequences.
 
-Knows no model: whoever attends asks, whoever ran the forward commits.
+Knows no model and no sequence.
 
 Shape letters: T new tokens of all rows, K heads of keys and values, D width of a head, L tokens of
 a source.

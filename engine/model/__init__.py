@@ -1,4 +1,4 @@
-"""The frozen base: where it comes from, how it is loaded, and the layers as they are run.
+"""The frozen base: its source, its loading, and ways to run some of its layers.
 
 Owns the base's weights and numerics. Knows no adapter.
 """

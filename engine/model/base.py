@@ -101,7 +101,7 @@ class Base:
     @property
     def _linears(self) -> list[nn.Linear]:
         """Those of its layers and that to the vocabulary; none of a base that cannot write."""
-        if not self.writes:
+        if not self.can_generate:
             return []
         modules = [*(self.model.get_submodule(site) for site in self.sites), self.output]
         return [module for module in modules if isinstance(module, nn.Linear)]
@@ -148,7 +148,7 @@ class Base:
         return cast(Tensor, self.model(**self._inputs(batch), **attention).last_hidden_state)
 
     @property
-    def writes(self) -> bool:
+    def can_generate(self) -> bool:
         """Whether it has output embeddings, so that text can be generated."""
         return self.output is not None
 

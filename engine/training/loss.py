@@ -54,7 +54,7 @@ class StepLoss:
         if self._base.family.architecture == "seq2seq":
             words = self._target_logits(targets, inputs)
             return kind.loss(words, targets, inputs.batch.lengths, head, self._spec.loss)
-        if inputs.placed[step.slot].head.writes:
+        if inputs.placed[step.slot].head.can_generate:
             learned = [[t for t in row if t != IGNORED] for row in targets]
             words = self._words(self._compute_hidden(inputs), targets)
             return kind.loss(words, learned, inputs.batch.lengths, head, self._spec.loss)

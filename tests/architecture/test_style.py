@@ -53,7 +53,7 @@ DATACLASS_EXCEPTIONS = {
     "engine/adapter_formats/base_names.py _BaseName": PAIR,
     "engine/forward/prefix.py CachedRows": PAIR,
     "engine/forward/prefix_cache.py CachedLayer": STATE,
-    "engine/generation/generate.py _Text": STATE,
+    "engine/generation/generate.py _RowOutput": STATE,
     "engine/generation/sequence.py SequenceState": STATE,
     "engine/kv_cache/encoder_decoder_cache.py Seq2SeqCache": STATE,
     "engine/testing/bag_generation.py _BagRow": FAKE,

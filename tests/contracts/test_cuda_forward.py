@@ -48,7 +48,7 @@ def on_device(
     def make(under_test: EngineUnderTest) -> Rerun:
         from engine.generation.cuda_forward import CudaForward
 
-        runner: Any = under_test.engine._writing._runner
+        runner: Any = under_test.engine._generation._runner
         own, capture = runner._forwards, Rerun()
         forwards = CudaForward(own._base, own._sites, runner._pool, capture)
         monkeypatch.setattr(runner, "_forwards", forwards)
@@ -131,7 +131,7 @@ def test_graphs_of_a_device_write_the_same(setting: Any, family: str) -> None:
     asked = [(author.begin(ids, digest, LENGTH), ids, digest) for ids, digest in rows]
     author.finish()
     check(author, reference, asked)
-    runner: Any = under_test.engine._writing._runner
+    runner: Any = under_test.engine._generation._runner
     assert runner._forwards.num_graphs
 
 

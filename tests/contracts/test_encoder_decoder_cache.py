@@ -103,7 +103,7 @@ def test_a_row_waits_until_there_is_room_for_all_it_may_read(
     make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver("t5")
-    runner = driver.engine_under_test.engine._writing._runner
+    runner = driver.engine_under_test.engine._generation._runner
     monkeypatch.setattr(runner, "num_blocks", 2)
     driver.step(driver.begin(1, 0, 1), driver.begin(2, 2, 2))
     assert (driver.texts[1] != [], driver.texts[2]) == (True, [])
@@ -115,7 +115,7 @@ def test_rows_as_wide_as_the_longest_among_them_stay_within_the_memory(
     make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver("t5")
-    runner = driver.engine_under_test.engine._writing._runner
+    runner = driver.engine_under_test.engine._generation._runner
     monkeypatch.setattr(runner, "num_blocks", 7)
     # alone they need 3, 2 and 2 blocks, together three times the 3 of the longest
     wide = port.StartSequence(key=1, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
@@ -130,7 +130,7 @@ def test_nobody_overtakes_a_row_that_waits_for_room(
     make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver("t5")
-    monkeypatch.setattr(driver.engine_under_test.engine._writing._runner, "num_blocks", 4)
+    monkeypatch.setattr(driver.engine_under_test.engine._generation._runner, "num_blocks", 4)
     wide = port.StartSequence(key=2, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
     driver.step(driver.begin(1, 2, 1), wide, driver.begin(3, 2, 2))
     assert (driver.texts[1] != [], driver.texts[2], driver.texts[3]) == (True, [], [])
@@ -142,7 +142,7 @@ def test_a_row_that_could_never_have_room_is_refused(
     make_driver: Callable[..., SequenceDriver], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     driver = make_driver("t5")
-    monkeypatch.setattr(driver.engine_under_test.engine._writing._runner, "num_blocks", 1)
+    monkeypatch.setattr(driver.engine_under_test.engine._generation._runner, "num_blocks", 1)
     (row,) = driver.engine_under_test.ask(port.Generate(begin=[driver.begin(1, 0, 0)])).rows
     assert isinstance(row, port.Failure)
     assert "need 2 blocks of keys and values; there are 1" in row.message

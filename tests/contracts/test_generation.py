@@ -26,7 +26,7 @@ LONG = [3 + (7 * i * i + i) % 110 for i in range(37)]
 
 
 def bytes_of(under_test: EngineUnderTest, num_blocks: int) -> int:
-    runner: Any = under_test.engine._writing._runner
+    runner: Any = under_test.engine._generation._runner
     return int(runner._pool.block_bytes) * num_blocks
 
 
@@ -211,7 +211,7 @@ def test_a_forward_that_fails_leaves_its_neighbours_text_alone(
     setting: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_test, author, reference, digests = setting("llama")
-    runner: Any = under_test.engine._writing._runner
+    runner: Any = under_test.engine._generation._runner
     whole, fatal = runner.run, [0]
 
     def read(turns: Any) -> Any:

@@ -24,7 +24,7 @@ def test_a_row_is_not_to_blame_where_memory_runs_out(
     make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ) -> None:
     under_test = make_engine("llama")
-    runner: Any = under_test.engine._writing._runner
+    runner: Any = under_test.engine._generation._runner
     monkeypatch.setattr(runner, "run", Mock(side_effect=error))
     author = StepGenerator(under_test, {})
     key = author.begin(ROWS[0], None, 3)
@@ -36,14 +36,14 @@ def test_a_lost_device_ends_the_engine_and_fails_no_row(
     make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_test = make_engine("llama")
-    runner: Any = under_test.engine._writing._runner
+    runner: Any = under_test.engine._generation._runner
     lost = RuntimeError("CUDA error: unspecified launch failure")
     monkeypatch.setattr(runner, "run", Mock(side_effect=lost))
     author = StepGenerator(under_test, {})
     author.begin(ROWS[0], None, 3)
     with pytest.raises(RuntimeError, match="CUDA error"):
         author.step()
-    under_test.engine._writing.release([100])
+    under_test.engine._generation.release([100])
 
 
 def test_a_lost_device_ends_the_engine_and_fails_no_row_that_is_predicted(

@@ -56,7 +56,7 @@ def setting(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("machine")
     base = build_base(request.param, folder / "base", **BASES[request.param])
     under_test = EngineUnderTest(_engine(base, 2**20), folder / "make_engine")
-    runner: Any = under_test.engine._writing._runner
+    runner: Any = under_test.engine._generation._runner
     under_test = EngineUnderTest(
         _engine(base, NUM_BLOCKS * runner._pool.block_bytes), folder / "make_engine"
     )

@@ -19,8 +19,8 @@ from engine.errors import BadBase, EngineGone
 from engine.runtime.framing import receive_frame
 from engine.runtime.step_queue import StepQueue
 from engine.runtime.supervisor import SupervisedEngine
+from tests.engine.fake_engine_process import write_launcher
 from tests.engine.rows import ask
-from tests.engine.stand_in import write_launcher
 from tests.engine.test_supervisor import gone, wait_for
 
 CONFIG = EngineConfig(base="stand-in")

@@ -15,7 +15,7 @@ from engine.config import EngineConfig
 from engine.runtime.supervisor import SupervisedEngine
 from engine.testing.fake_engine import write_fake_adapter
 from tests.architecture.sources import parse, relative, source_files
-from tests.engine.stand_in import write_launcher
+from tests.engine.fake_engine_process import write_launcher
 from tests.server.build import http_client, running
 from tests.server.test_adapters import parts
 

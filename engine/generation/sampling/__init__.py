@@ -1,6 +1,6 @@
-"""How rows get their next token: from logits and what each row asked for to one token per row.
+"""Sampling: from logits and each row's sampling parameters to one token per row.
 
-Knows neither steps nor caches: rows come as a matrix of logits and one `RowSampler` each.
+Knows neither steps nor caches: the input is a matrix of logits and one `RowSampler` per row.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ class SampledTokens:
 
 @torch.inference_mode()
 def sample_tokens(
-    logits_RV: Tensor, samplers: Sequence[RowSampler], num_written: Sequence[int]
+    logits_RV: Tensor, samplers: Sequence[RowSampler], num_generated: Sequence[int]
 ) -> SampledTokens:
-    """`num_written` counts the tokens of each row's text so far: the place of what is chosen."""
+    """`num_generated` counts the tokens of each row's text so far: the place of what is chosen."""
     raw_RV = logits_RV.float()
     beyond = _find_unknown_biases(samplers, raw_RV.shape[1])
     if beyond:
@@ -53,7 +53,7 @@ def sample_tokens(
         apply_logits_processors(adjusted_RV, samplers)
     tokens_R = _likeliest(adjusted_RV)
     open_R = adjusted_RV.gather(1, tokens_R[:, None])[:, 0].isfinite()
-    _draw(adjusted_RV, tokens_R, samplers, num_written)
+    _draw(adjusted_RV, tokens_R, samplers, num_generated)
     flags = torch.stack([tokens_R, finite_R.long(), open_R.long()])
     noted = logprobs(raw_RV, tokens_R, samplers)
     tokens, finite, possible = flags.tolist()
@@ -62,14 +62,17 @@ def sample_tokens(
 
 
 def _draw(
-    logits_RV: Tensor, tokens_R: Tensor, samplers: Sequence[RowSampler], num_written: Sequence[int]
+    logits_RV: Tensor,
+    tokens_R: Tensor,
+    samplers: Sequence[RowSampler],
+    num_generated: Sequence[int],
 ) -> None:
     """In place: rows with a temperature get a drawn token instead of their likeliest."""
     rows = [row for row, s in enumerate(samplers) if s.sampling.temperature > 0]
     if not rows:
         return
     samplings = [samplers[row].sampling for row in rows]
-    draws = [uniform(s.seed, num_written[row]) for row, s in zip(rows, samplings, strict=True)]
+    draws = [uniform(s.seed, num_generated[row]) for row, s in zip(rows, samplings, strict=True)]
     if len(rows) == len(samplers):
         tokens_R.copy_(draw_tokens(logits_RV, samplings, draws))
         return

@@ -20,7 +20,7 @@ from engine.generation.sampling import sample_tokens
 from engine.generation.sampling.logits_processors import apply_logits_processors
 from engine.generation.sampling.truncation import truncate, truncate_sorted
 from engine.port import Sampling
-from tests.engine.generation.sampling.choosing import choose_one, random_logits, sampler
+from tests.engine.generation.sampling.sampling_inputs import random_logits, sample_one, sampler
 
 WORDS = 500
 CUTS = [
@@ -159,7 +159,7 @@ def test_logprobs_are_of_raw_logits_with_as_many_others_as_asked() -> None:
     logits = random_logits(1, WORDS)[0]
     wanted = logits.log_softmax(-1)
     row = sampler(temperature=0.7, top_k=3, logit_bias={4: 90.0}, logprobs=3)
-    noted = choose_one(logits, row).logprobs[0]
+    noted = sample_one(logits, row).logprobs[0]
     assert noted.logprob == pytest.approx(float(wanted[4]), abs=1e-4)
     assert [token for token, _ in noted.top] == wanted.topk(3).indices.tolist()
     assert [value for _, value in noted.top] == pytest.approx(wanted.topk(3).values.tolist())

@@ -14,7 +14,7 @@ from scipy.stats import chisquare
 from engine.generation.sampling import sample_tokens
 from engine.generation.sampling.draw import draw_tokens, uniform
 from engine.port import Sampling
-from tests.engine.generation.sampling.choosing import choose_one, random_logits, sampler
+from tests.engine.generation.sampling.sampling_inputs import random_logits, sample_one, sampler
 
 WORDS = 600
 
@@ -70,7 +70,7 @@ def test_a_row_gets_the_same_token_alone_and_in_any_batch_in_any_order(rows, see
     def row(i: int):
         return sampler(history[i], history[i][::2], **rows[i])
 
-    alone = [choose_one(logits[i], row(i), len(history[i])) for i in range(len(rows))]
+    alone = [sample_one(logits[i], row(i), len(history[i])) for i in range(len(rows))]
     order = list(range(len(rows)))
     random.shuffle(order)
     together = sample_tokens(
@@ -111,7 +111,7 @@ def test_a_sum_that_overflows_does_not_make_a_row_of_numbers_fail() -> None:
 
 def test_a_vocabulary_of_one_word_leaves_nothing_to_choose() -> None:
     row = sampler(temperature=2.0, top_k=3, top_p=0.1, min_p=0.5, logprobs=3)
-    chosen = choose_one(torch.tensor([-4.0]), row)
+    chosen = sample_one(torch.tensor([-4.0]), row)
     assert chosen.tokens == [0]
     assert chosen.logprobs[0].top == [(0, 0.0)]
 
@@ -195,10 +195,10 @@ def test_draws_of_seeds_and_of_places_are_even_and_unlike() -> None:
 @pytest.mark.parametrize("temperature", [1e-30, 1e-50, 5e-324])
 def test_a_row_with_a_low_temperature_writes_its_likeliest_token(temperature: float) -> None:
     logits = random_logits(1, 50_257)[0]
-    assert choose_one(logits, sampler(temperature=temperature)).tokens == [int(logits.argmax())]
+    assert sample_one(logits, sampler(temperature=temperature)).tokens == [int(logits.argmax())]
 
 
 def test_one_seed_writes_otherwise_at_each_place() -> None:
     logits = torch.zeros(WORDS)
     row = sampler(temperature=1.0, seed=3)
-    assert len({choose_one(logits, row, p).tokens[0] for p in range(30)}) > 20
+    assert len({sample_one(logits, row, p).tokens[0] for p in range(30)}) > 20

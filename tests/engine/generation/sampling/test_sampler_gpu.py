@@ -8,7 +8,7 @@ import torch
 from engine.generation.sampling import RowSampler, sample_tokens
 from engine.grammar import Grammars, grammar_of
 from engine.port import Sampling
-from tests.engine.generation.sampling.choosing import random_logits, sampler
+from tests.engine.generation.sampling.sampling_inputs import random_logits, sampler
 from tests.engine.generation.sampling.vocabularies import END, byte_level
 
 WORDS = 32_100

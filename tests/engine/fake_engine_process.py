@@ -1,7 +1,8 @@
-"""A child that speaks the port's frames without torch, for tests of what watches over a child.
+"""The fake engine in a process of its own, without torch, for tests of the supervisor.
 
-`python -m tests.engine.stand_in MARKER FD CONFIG`. Started a second time (MARKER is there), it
-never greets. It answers as the fake does, but `Snapshot` never, and `Restore` with rubbish.
+`python -m tests.engine.fake_engine_process MARKER FD CONFIG`. Started a second time, when MARKER
+exists, it never sends its info. It does not answer `Snapshot`, and answers `Restore` with bytes
+that are no frame.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ def main() -> None:
 
 
 def write_launcher(folder: Path) -> Path:
-    """An interpreter whose `-P -m engine` is this module."""
+    """A script in place of the Python interpreter, which runs this module for `-P -m engine`."""
     launcher = folder / "python"
     marker = folder / "started"
     launcher.write_text(
-        f'#!/bin/sh\nshift 3\nexec {sys.executable} -m tests.engine.stand_in {marker} "$@"\n'
+        "#!/bin/sh\nshift 3\n"
+        f'exec {sys.executable} -m tests.engine.fake_engine_process {marker} "$@"\n'
     )
     launcher.chmod(0o755)
     return launcher

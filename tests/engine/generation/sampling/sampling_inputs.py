@@ -1,4 +1,4 @@
-"""Rows of logits and what they are chosen with, for the tests of sampling."""
+"""Random logits and row samplers for the tests of sampling."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def random_logits(rows: int, words: int, seed: int = 0) -> Tensor:
     return torch.randn(rows, words, generator=torch.Generator().manual_seed(seed)) * 3
 
 
-def choose_one(logits: Tensor, row: RowSampler, position: int = 0) -> SampledTokens:
+def sample_one(logits: Tensor, row: RowSampler, position: int = 0) -> SampledTokens:
     return sample_tokens(logits[None], [row], [position])
