@@ -1,6 +1,5 @@
-"""The report on a trained version: what it reached, by how much it can be trusted, and where it
-fails.
+"""The report on a trained version: its metrics, how far they vary by chance, and where it fails.
 
-`evidence` is gathered where the job runs; a short-lived child judges it (`python -m
-trainer.report`); `page` shows the result. Everything between them is plain JSON.
+The job collects the evidence (`report_input.py`), a short-lived child computes the report from it
+(`python -m trainer.report`), and `page` shows it. Between them goes JSON: `Evidence`, `Report`.
 """

@@ -43,8 +43,9 @@ def _on_comparisons(report: Report) -> Iterator[str]:
                 "larger test set could detect a smaller difference."
             )
         elif comparison["gain"] < 0:
-            name = comparison["against"]
-            yield f"{name[:1].upper()}{name[1:]} scores higher: prefer it to this version."
+            other = comparison["against"]
+            name = other[:1].upper() + other[1:]
+            yield f"{name} is significantly better: prefer it to this version."
 
 
 def _on_fit(report: Report) -> Iterator[str]:
@@ -72,7 +73,7 @@ def _judge_fit(epochs: Sequence[Epoch]) -> Iterator[str]:
             f"Overfitting: the dev loss rises from {low['dev_loss']:.3g} after epoch "
             f"{low['number']} to {high['dev_loss']:.3g} after epoch {high['number']}, while the "
             "training loss still falls. Epoch "
-            f"{best['number']} was kept; fewer epochs, more dropout or more rows help."
+            f"{best['number']} was kept; fewer epochs, more dropout or more rows may help."
         )
 
 
@@ -141,6 +142,6 @@ def _on_suspects(report: Report) -> Iterator[str]:
     if train:
         lines = ", ".join(str(suspect["line"]) for suspect in train[:5])
         yield (
-            f"Check the labels on lines {lines} of the training file: the model trained on these "
-            "rows and still predicts another label."
+            f"Check the labels on lines {lines} of the training file: these rows are still "
+            "misclassified after training."
         )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +28,8 @@ _RIDGE_ALPHA = (1.0, 0.1, 10.0)
 #: the cosines of as many rows at a time as fit into so many MiB
 _WORKING_MIB = 64
 _MOST_DECIMALS = 12
+#: of heads whose answers are classes
+_CLASS_METRICS = ("f1_per_class", "f1_per_label", "f1_per_type")
 
 
 def baseline_answers(head: str, train: Rows, dev: Rows, test: Rows) -> Answers:
@@ -42,6 +44,16 @@ def baseline_answers(head: str, train: Rows, dev: Rows, test: Rows) -> Answers:
         "span": _predict_spans,
     }
     return predict[head](train, dev, test)
+
+
+def name_rival(rival: str, model: str | None, metrics: Mapping[str, Any]) -> str:
+    """For sentences and tables. `metrics` are the rival's; `model` names the trained one."""
+    if rival == "test":
+        return str(model)
+    if rival == "majority":
+        has_classes = any(name in metrics for name in _CLASS_METRICS)
+        return "majority class" if has_classes else "constant answer"
+    return "copy of the input" if rival == "copy" else rival
 
 
 def _predict_labels(train: Rows, dev: Rows, test: Rows) -> Answers:

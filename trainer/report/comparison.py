@@ -42,5 +42,5 @@ def _describe(name: str, test: PairedTest) -> str:
         f"{test['low']:+.3f} to {test['high']:+.3f}, p = {test['p']:.2g} ({test['test']})"
     )
     if test["p"] >= SIGNIFICANT:
-        return f"No significant difference from {name} on these rows: {figures}."
+        return f"No significant difference from {name} on these test rows: {figures}."
     return f"{'Better' if test['gain'] > 0 else 'Worse'} than {name}: {figures}."

@@ -13,7 +13,7 @@ from typing import Any, TypedDict, cast
 from trainer.heads import HEAD_DATA
 from trainer.metrics.metrics import Metrics
 from trainer.report.advice import advise
-from trainer.report.baselines import baseline_answers
+from trainer.report.baselines import baseline_answers, name_rival
 from trainer.report.calibration import measure_calibration
 from trainer.report.classes import count_confusions, score_classes
 from trainer.report.comparison import Comparison, compare_models
@@ -42,7 +42,6 @@ _SHARES = (
     "explained",
     "mrr",
 )
-_RIVAL_NAMES = {"majority": "that always answers alike", "copy": "that copies the input"}
 
 
 class Composed(TypedDict):
@@ -124,11 +123,11 @@ def _compare(
     if known := {name: value for name, value in values.items() if value is not None}:
         pick = max if evidence["more_is_better"] else min
         best = pick(known, key=lambda name: known[name])
-        name = evidence["baseline"] if best == "test" else _RIVAL_NAMES.get(best, best)
+        name = name_rival(best, evidence["baseline"], baseline[best])
         others[f"the baseline {name}"] = rivals[best]
     production = evidence["production"] or {}
     if "guesses" in production:
-        others[f"version {production['version']}, now production"] = production["guesses"]
+        others[f"version {production['version']} (production)"] = production["guesses"]
     head, guesses = evidence["head"]["kind"], evidence["test_guesses"]
     comparisons = [
         compare_models(head, truth, guesses, other, name) for name, other in others.items()

@@ -39,9 +39,9 @@ def judge_learning_curve(
 
 
 def _describe(gain: float, noise: float, rows: int) -> str:
-    doubling = f"the last doubling of the rows, to {rows}, brought {gain:+.3f}"
+    doubling = f"the last doubling of the training rows, to {rows}, gained {gain:+.3f} on dev"
     if gain > max(noise, 0.005):
         return f"More data would help: {doubling}; the next doubling may add about half of that."
     if gain > 0:
         return f"More data would help little: {doubling}, which is within the noise of the metric."
-    return f"More data of this kind would hardly help: {doubling} on dev."
+    return f"More data of this kind would hardly help: {doubling}."

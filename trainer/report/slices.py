@@ -1,4 +1,4 @@
-"""Where the version does worst: the main metric on parts of the test rows, by length, label and
+"""Where the version is worst: the main metric on parts of the test rows, by length, label and
 rare words, against the metric of all.
 """
 

@@ -103,7 +103,7 @@ def test_a_later_version_is_held_against_production_on_the_same_rows(judging: Tr
     found = report(judging, second)
     assert found["production"] == {"version": first.version, "digest": first.digest}
     against = [each["against"] for each in found["comparisons"]]
-    assert against[1] == "version 1, now production"
+    assert against[1] == "version 1 (production)"
 
 
 def test_a_prompt_is_judged_and_held_against_production_like_any_version(
@@ -119,7 +119,7 @@ def test_a_prompt_is_judged_and_held_against_production_like_any_version(
     found = report(trainer_env, job)
     assert job.result["baseline"].keys() >= {"name", "test", "majority", "copy"}
     against = [each["against"] for each in found["comparisons"]]
-    assert against[1:] == ["version 1, now production"]
+    assert against[1:] == ["version 1 (production)"]
     assert (found["parameters"]["trainable"], job.result["seconds"] > 0) == (0, True)
     assert "<h1" in render_page("mood@2", [], found)
     trainer_env.close()

@@ -32,10 +32,17 @@ class Tags(HTMLParser):
 def test_every_part_has_its_section() -> None:
     shown = page()
     for title in (
-        "What to do next", "Results", "Training", "Can its confidence be believed?",
-        "Label by label", "Where it does worst", "Rows to look at", "Would more data help?",
-        "What freezing the base cost", "Data and size",
-    ):  # fmt: skip
+        "What to do next",
+        "Results",
+        "Training curves",
+        "Calibration",
+        "Labels",
+        "Slices",
+        "Possible label errors",
+        "Learning curve",
+        "Full fine-tuning of the base",
+        "Data and size",
+    ):
         assert f"<h2>{title}</h2>" in shown
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.trainer.build import examples
 from trainer.dataset.split import Split, split_examples
-from trainer.report.baselines import baseline_answers
+from trainer.report.baselines import baseline_answers, name_rival
 from trainer.report.test_metrics import compute_metrics
 
 TWEETS = Path(__file__).parents[4] / "shared" / "data" / "tweets.jsonl"
@@ -35,6 +35,12 @@ def test_values_have_a_ridge_and_a_mean() -> None:
     found = compute("regress", parts[0], [], parts[1])
     assert found["test"]["rmse"] < found["majority"]["rmse"]
     assert found["majority"]["pearson"] is None
+
+
+def test_a_constant_answer_is_a_class_only_where_there_are_classes() -> None:
+    assert name_rival("majority", "ridge", {"f1_per_class": {}}) == "majority class"
+    assert name_rival("majority", "ridge", {"rmse": 1.0}) == "constant answer"
+    assert name_rival("test", "tfidf+ridge", {}) == "tfidf+ridge"
 
 
 def test_tags_have_each_words_usual_tag() -> None:

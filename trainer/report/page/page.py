@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from trainer.report.baselines import name_rival
 from trainer.report.comparison import SIGNIFICANT
 from trainer.report.page import plots
 from trainer.report.page.plots import capitalize
@@ -94,13 +95,8 @@ def _format_interval(interval: Mapping[str, Any] | None) -> str:
 def _rival_metrics(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The metrics of the baselines and of full fine-tuning, by the headings of their columns."""
     baseline, reference = report["baseline"], report["full_finetuning"] or {}
-    headings = {
-        "test": baseline["name"],
-        "majority": "majority class",
-        "copy": "copy of the input",
-    }
     rivals = {
-        headings.get(name, name): metrics
+        name_rival(name, baseline["name"], metrics): metrics
         for name, metrics in baseline.items()
         if isinstance(metrics, Mapping)
     }

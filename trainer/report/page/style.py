@@ -1,5 +1,5 @@
-"""How the page looks, on paper, in light and in dark. Colours carry meaning twice at most: what is
-ours, and what is wrong.
+"""The style sheet of the page, for print, light and dark. Two colours have a meaning: this version,
+and what is wrong.
 """
 
 from __future__ import annotations
