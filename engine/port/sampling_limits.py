@@ -11,13 +11,13 @@ from engine.errors import BadRow
 from engine.port import Sampling
 
 #: the lowest and the highest value of each number, both allowed
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "temperature": (0.0, 100.0),
+BOUNDS: dict[str, tuple[float, float]] = {
+    "temperature": (0, 100),
     "top_k": (0, math.inf),
-    "min_p": (0.0, 1.0),
-    "repetition_penalty": (0.01, 100.0),
-    "presence_penalty": (-2.0, 2.0),
-    "frequency_penalty": (-2.0, 2.0),
+    "min_p": (0, 1),
+    "repetition_penalty": (0.01, 100),
+    "presence_penalty": (-2, 2),
+    "frequency_penalty": (-2, 2),
     "seed": (-(2**63), 2**63 - 1),
     "logprobs": (-1, 20),
 }
@@ -30,7 +30,7 @@ def check_sampling(sampling: Sampling, num_words: int | None = None) -> None:
     """Raises BadRow, whose `param` is the parameter at fault by the name that callers use.
 
     `num_words` is how many words the base's vocabulary has, where known."""
-    for name, (low, high) in _BOUNDS.items():
+    for name, (low, high) in BOUNDS.items():
         value = getattr(sampling, name)
         if not low <= value <= high or value == math.inf:
             raise BadRow(f"{name} is {value}, and must be {_span(low, high)}", param=name)

@@ -15,7 +15,7 @@ from adapterd.v1.private_pool import Struct, Timestamp
 from server.error_table import fault_of
 from server.errors import BadCall
 from server.grpc_api import generated
-from server.service.parameters import parameters_of
+from server.service.parameters import parse_parameters
 from server.service.values import (
     ManyPredictions,
     Parameters,
@@ -57,7 +57,7 @@ def read_parameters(
 ) -> Parameters:
     if not message.HasField("parameters"):
         return Parameters()
-    return parameters_of(read_struct(message.parameters, "parameters"))
+    return parse_parameters(read_struct(message.parameters, "parameters"))
 
 
 def read_registration(message: adapters_pb2.RegisterMetadata) -> Registration:

@@ -14,8 +14,8 @@ from server.errors import BadCall, HungUp
 from server.http_api.json_body import read_json
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import PredictOut
-from server.service.parameters import PRIORITIES, parameters_of
-from server.service.sampling_params import NAMES as WRITING_NAMES
+from server.service.parameters import PRIORITIES, parse_parameters
+from server.service.sampling_params import NAMES as SAMPLING_NAMES
 from server.service.service import Service
 from server.service.values import Prediction, RowError
 
@@ -79,7 +79,7 @@ PARAMETERS = {
         "dimensions": {"type": "integer", "minimum": 1},
         "max_tokens": {"type": "integer", "minimum": 1},
         "compose": _COMPOSE,
-        **{name: {"description": "of written text: docs/generation.md"} for name in WRITING_NAMES},
+        **{name: {"description": "of written text: docs/generation.md"} for name in SAMPLING_NAMES},
     },
     "additionalProperties": False,
 }
@@ -112,7 +112,7 @@ async def predict(request: Request, ref: str) -> Response:
         service.predict.predict(
             ref,
             body.inputs,
-            parameters_of(body.parameters),
+            parse_parameters(body.parameters),
             request.state.caller,
         ),
     )

@@ -14,7 +14,7 @@ from server.http_api.predict import INPUT, PARAMETERS, read_body, shown, unless_
 from server.http_api.problem import document
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import ManyOut
-from server.service.parameters import parameters_of
+from server.service.parameters import parse_parameters
 from server.service.service import Service
 from server.service.values import Prediction, TaskFailure
 
@@ -57,7 +57,7 @@ async def predict_many(request: Request) -> Response:
     answer = await unless_gone(
         request,
         service.predict_many.predict(
-            body.tasks, _inputs(body), parameters_of(body.parameters), request.state.caller
+            body.tasks, _inputs(body), parse_parameters(body.parameters), request.state.caller
         ),
     )
     if answer is None:

@@ -70,7 +70,7 @@ def check_parameters(model: ResolvedModel, parameters: Parameters) -> None:
             raise BadCall(
                 f"The parameter {name} is for {purpose}; {model.name} has the head {kind.name}."
             )
-    if parameters.wanted is not None and not model.generates:
+    if parameters.sampling_params is not None and not model.generates:
         raise BadCall(f"Sampling is for generated text; {model.name} has the head {kind.name}.")
     check_compose(model, parameters)
 

@@ -1,4 +1,4 @@
-"""Reading the parameters of a predict call, the same for both transports."""
+"""The parameters of a predict call, parsed the same way for HTTP and gRPC."""
 
 from __future__ import annotations
 
@@ -6,50 +6,61 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.errors import BadCall
-from server.service.sampling_params import NAMES as WRITING_NAMES
-from server.service.sampling_params import parse_sampling_params
+from server.service.sampling_params import NAMES as SAMPLING_NAMES
+from server.service.sampling_params import SamplingParams, parse_sampling_params
 from server.service.values import Parameters, Part, Priority
 
 NAMES = (
-    "raw_scores", "truncate", "priority", "normalize", "dimensions", "max_tokens", "compose",
-    *WRITING_NAMES,
-)  # fmt: skip
+    "raw_scores",
+    "truncate",
+    "priority",
+    "normalize",
+    "dimensions",
+    "max_tokens",
+    "compose",
+    *SAMPLING_NAMES,
+)
 _MAX_PARTS = 8
 _MAX_WEIGHT = 100.0
-#: as callers write them
+#: by the names that callers use
 PRIORITIES = {priority.name.lower(): priority for priority in Priority}
 
 
-def parameters_of(given: Mapping[str, Any]) -> Parameters:
-    """Parameters by name, as either transport got them.
-
-    Raises BadCall for an unknown name, another type or an unknown priority.
-    """
-    for name in given:
+def parse_parameters(parameters: Mapping[str, Any]) -> Parameters:
+    """Raises BadCall for an unknown name, another type or a value out of bounds."""
+    if not parameters:
+        return Parameters()
+    for name in parameters:
         if name not in NAMES:
             raise BadCall(f"There is no parameter {name[:64]!r}; there are {', '.join(NAMES)}.")
     return Parameters(
-        raw_scores=_flag(given, "raw_scores"),
-        truncate=_flag(given, "truncate"),
-        priority=_priority(given.get("priority", "interactive")),
-        normalize=_flag(given, "normalize") if "normalize" in given else None,
-        dimensions=_count(given, "dimensions"),
-        max_tokens=_count(given, "max_tokens"),
-        wanted=parse_sampling_params(given) if set(given) & set(WRITING_NAMES) else None,
-        compose=_parts(given.get("compose")),
+        raw_scores=_flag(parameters, "raw_scores"),
+        truncate=_flag(parameters, "truncate"),
+        priority=_priority(parameters.get("priority", "interactive")),
+        normalize=_flag(parameters, "normalize") if "normalize" in parameters else None,
+        dimensions=_count(parameters, "dimensions"),
+        max_tokens=_count(parameters, "max_tokens"),
+        sampling_params=_sampling_params(parameters),
+        compose=_parts(parameters.get("compose")),
     )
 
 
-def _flag(given: Mapping[str, Any], name: str) -> bool:
-    value = given.get(name, False)
+def _sampling_params(parameters: Mapping[str, Any]) -> SamplingParams | None:
+    if parameters.keys().isdisjoint(SAMPLING_NAMES):
+        return None
+    return parse_sampling_params(parameters)
+
+
+def _flag(parameters: Mapping[str, Any], name: str) -> bool:
+    value = parameters.get(name, False)
     if not isinstance(value, bool):
         raise BadCall(f"The parameter {name} must be true or false.")
     return value
 
 
-def _count(given: Mapping[str, Any], name: str) -> int | None:
-    """A whole number from 1; as in JSON, 3.0 is one."""
-    value = given.get(name)
+def _count(parameters: Mapping[str, Any], name: str) -> int | None:
+    """A whole number from 1. As in JSON, 3.0 is a whole number."""
+    value = parameters.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
@@ -66,21 +77,21 @@ def _priority(value: object) -> Priority:
     return PRIORITIES[value]
 
 
-def _parts(given: object) -> tuple[Part, ...]:
-    """A list of refs with weights."""
-    if given is None:
+def _parts(entries: object) -> tuple[Part, ...]:
+    """The adapters of `compose`: a list of refs with weights."""
+    if entries is None:
         return ()
-    if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+    if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
         raise BadCall("compose must be a list of objects with a ref and a weight.")
-    if len(given) > _MAX_PARTS:
-        raise BadCall(f"compose names {len(given)} adapters; at most {_MAX_PARTS} act together.")
-    return tuple(_part(each) for each in given)
+    if len(entries) > _MAX_PARTS:
+        raise BadCall(f"compose names {len(entries)} adapters; at most {_MAX_PARTS} act together.")
+    return tuple(_part(entry) for entry in entries)
 
 
-def _part(given: object) -> Part:
-    if not isinstance(given, Mapping) or set(given) - {"ref", "weight"}:
+def _part(entry: object) -> Part:
+    if not isinstance(entry, Mapping) or set(entry) - {"ref", "weight"}:
         raise BadCall("Each entry of compose is an object with a ref and a weight.")
-    ref, weight = given.get("ref"), given.get("weight", 1.0)
+    ref, weight = entry.get("ref"), entry.get("weight", 1.0)
     if not isinstance(ref, str) or not ref:
         raise BadCall("Each entry of compose names an adapter by its ref.")
     if isinstance(weight, bool) or not isinstance(weight, int | float):

@@ -49,4 +49,4 @@ class GenerationRequest(PredictRequest):
 
     @property
     def sampling_params(self) -> SamplingParams:
-        return self.parameters.wanted or SamplingParams()
+        return self.parameters.sampling_params or SamplingParams()

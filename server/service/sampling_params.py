@@ -1,4 +1,6 @@
-"""How a text is wanted: the sampling parameters of every transport, read in this one place."""
+"""The sampling parameters of every transport: one model of their types, and their conversion to
+what the engine takes. Their bounds are the engine's.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, get_type_hints
+
+import msgspec
 
 from engine.errors import BadRow
 from engine.grammar import grammar_of
@@ -14,18 +18,59 @@ from engine.port import Sampling
 from engine.port.sampling_limits import check_sampling
 from server.errors import BadParameter
 
-_MOST_STOPS = 16
-_LONGEST_STOP = 128
+MAX_STOPS = 16
+_MAX_STOP_CHARS = 128
 _TOKEN = re.compile(r"[0-9]{1,10}")
-#: beyond it, numbers do not fit what crosses to the engine
-_LARGEST = 2**63
-#: parameters that say what the text must match; a call gives one of them at most
-_FORMS = ("response_format", "structured_outputs", "guided_json", "guided_regex", "guided_choice")
+
+Number = float | None
+#: messages to the engine hold 64 bits
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
+Flag = bool | None
+Biases = dict[str, float] | None
+Tokens = list[Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]] | None
+Strings = str | list[str] | None
+
+
+class SamplingFields(msgspec.Struct, frozen=True, kw_only=True):
+    """Sampling parameters by the names that callers use. None is the same as left out."""
+
+    temperature: Number = None
+    top_k: Whole = None
+    top_p: Number = None
+    min_p: Number = None
+    repetition_penalty: Number = None
+    presence_penalty: Number = None
+    frequency_penalty: Number = None
+    logit_bias: Biases = None
+    seed: Whole = None
+    logprobs: Whole = None
+    ignore_eos: Flag = None
+    stop: Strings = None
+    stop_token_ids: Tokens = None
+    response_format: Any = None
+    structured_outputs: Any = None
+    guided_json: Any = None
+    guided_regex: Any = None
+    guided_choice: Any = None
+
+
+NAMES = SamplingFields.__struct_fields__
+#: parameters that have the same name in the engine
+_SHARED = tuple(name for name in NAMES if name in Sampling.__struct_fields__)
+#: what a parameter of each type must be
+_EXPECTED = {
+    Number: "a number",
+    Whole: "a whole number",
+    Flag: "true or false",
+    Biases: "an object of token ids and numbers",
+    Tokens: "a list of token ids",
+    Strings: "a string or a list of strings",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
-    """`stop` are strings that end a text and are not part of it; None for a seed: any."""
+    """`stop` are strings that end a text and are not part of it. Without a seed, one is drawn."""
 
     sampling: Sampling = field(default_factory=Sampling)
     seed: int | None = None
@@ -33,122 +78,94 @@ class SamplingParams:
 
 
 def parse_sampling_params(
-    given: Mapping[str, Any], *, usual: Mapping[str, float] | None = None
+    parameters: Mapping[str, Any], *, defaults: Mapping[str, float] | None = None
 ) -> SamplingParams:
-    """From parameters by name; None is as if left out.
-
-    `usual` are values of what is left out. Raises BadParameter.
-    """
-    said = {name: value for name, value in given.items() if value is not None}
-    fields = {name: read(said[name], name) for name, read in _FIELDS.items() if name in said}
+    """Other names among the parameters are skipped. Raises BadParameter."""
+    fields = _convert(parameters)
+    values = {name: value for name in _SHARED if (value := getattr(fields, name)) is not None}
+    if fields.top_k == -1:  # all, as in vLLM
+        values["top_k"] = 0
+    if fields.logit_bias is not None:
+        values["logit_bias"] = _biases(fields.logit_bias)
     sampling = Sampling(
-        **{**(usual or {}), **fields},
-        stop_ids=_tokens(said.get("stop_token_ids", []), "stop_token_ids"),
-        grammar=_grammar(said),
+        **{**(defaults or {}), **values},
+        stop_ids=fields.stop_token_ids or [],
+        grammar=_grammar(fields),
     )
     try:
         check_sampling(sampling)
     except BadRow as error:
-        raise _refused(error) from None
-    return SamplingParams(
-        sampling=sampling, seed=fields.get("seed"), stop=_stops(said.get("stop", []))
-    )
+        raise _bad_parameter(error) from None
+    return SamplingParams(sampling=sampling, seed=fields.seed, stop=_stops(fields.stop))
 
 
 def check_sampling_params(
-    wanted: SamplingParams, num_words: int, compiles: Callable[[str], None]
+    params: SamplingParams, num_words: int, check_grammar: Callable[[str], None]
 ) -> None:
-    """What only a base's vocabulary decides; compiling takes a while. Raises BadParameter."""
+    """The checks that need the base's vocabulary. Compiling a grammar takes a while.
+
+    Raises BadParameter.
+    """
     try:
-        check_sampling(wanted.sampling, num_words)
-        compiles(wanted.sampling.grammar)
+        check_sampling(params.sampling, num_words)
+        check_grammar(params.sampling.grammar)
     except BadRow as error:
-        raise _refused(error) from None
+        raise _bad_parameter(error) from None
 
 
-def _refused(error: BadRow) -> BadParameter:
-    """The error names the parameter as callers do."""
+def _bad_parameter(error: BadRow) -> BadParameter:
     return BadParameter(f"{error}.", param=error.param)
 
 
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadParameter(f"{name} must be a number.", param=name)
-    return float(_short(value, name))
+def _convert(parameters: Mapping[str, Any]) -> SamplingFields:
+    """As in JSON, 3.0 is a whole number. Raises BadParameter."""
+    try:
+        return msgspec.convert(parameters, SamplingFields)
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for half surrogates
+        values = {name: _integral(parameters[name]) for name in NAMES if name in parameters}
+    for name, value in values.items():
+        try:
+            msgspec.convert({name: value}, SamplingFields)
+        except (msgspec.ValidationError, UnicodeEncodeError):
+            raise _bad_type(name, value) from None
+    return msgspec.convert(values, SamplingFields)
 
 
-def _whole(value: Any, name: str) -> int:
-    """As in JSON, 3.0 is a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value % 1:
-        raise BadParameter(f"{name} must be a whole number.", param=name)
-    return int(_short(int(value), name))
+def _integral(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_integral(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _short(value: float, name: str) -> float:
-    """JSON's whole numbers are as long as one likes, longer than a float or a sentence can be."""
-    if isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
-        raise BadParameter(f"{name} has too many digits to be a sensible number.", param=name)
-    return value
+def _bad_type(name: str, value: Any) -> BadParameter:
+    expected = _EXPECTED[get_type_hints(SamplingFields, include_extras=True)[name]]
+    if type(value) is int and expected.endswith("number"):
+        return BadParameter(f"{name} has too many digits to be a sensible number.", param=name)
+    return BadParameter(f"{name} must be {expected}.", param=name)
 
 
-def _top_k(value: Any, name: str) -> int:
-    """-1 means all, as vLLM has it."""
-    return max(0, number) if (number := _whole(value, name)) >= -1 else number
+def _biases(biases: Mapping[str, float]) -> dict[int, float]:
+    if not all(map(_TOKEN.fullmatch, biases)):
+        raise BadParameter(f"logit_bias must be {_EXPECTED[Biases]}.", param="logit_bias")
+    return {int(token): bias for token, bias in biases.items()}
 
 
-def _flag(value: Any, name: str) -> bool:
-    if not isinstance(value, bool):
-        raise BadParameter(f"{name} must be true or false.", param=name)
-    return value
-
-
-def _biases(value: Any, name: str) -> dict[int, float]:
-    if not isinstance(value, Mapping) or not all(map(_TOKEN.fullmatch, value)):
-        raise BadParameter(f"{name} must be an object of token ids and numbers.", param=name)
-    return {int(key): _number(bias, name) for key, bias in value.items()}
-
-
-def _tokens(value: Any, name: str) -> list[int]:
-    if not isinstance(value, list):
-        raise BadParameter(f"{name} must be a list of token ids.", param=name)
-    return [_whole(token, name) for token in value]
-
-
-def _stops(value: Any) -> tuple[str, ...]:
-    stops = [value] if isinstance(value, str) else value
-    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
-        raise BadParameter("stop must be a string or a list of strings.", param="stop")
-    if len(stops) > _MOST_STOPS:
-        raise BadParameter(f"stop has {len(stops)} strings; at most {_MOST_STOPS}.", param="stop")
-    if not all(0 < len(stop) <= _LONGEST_STOP for stop in stops):
+def _stops(value: str | list[str] | None) -> tuple[str, ...]:
+    stops = [value] if isinstance(value, str) else value or []
+    if len(stops) > MAX_STOPS:
+        raise BadParameter(f"stop has {len(stops)} strings; at most {MAX_STOPS}.", param="stop")
+    if not all(0 < len(stop) <= _MAX_STOP_CHARS for stop in stops):
         raise BadParameter(
-            f"Each stop string must have from 1 to {_LONGEST_STOP} characters.", param="stop"
+            f"Each stop string must have from 1 to {_MAX_STOP_CHARS} characters.", param="stop"
         )
     return tuple(stops)
 
 
-_FIELDS: dict[str, Callable[[Any, str], Any]] = {
-    "temperature": _number,
-    "top_k": _top_k,
-    "top_p": _number,
-    "min_p": _number,
-    "repetition_penalty": _number,
-    "presence_penalty": _number,
-    "frequency_penalty": _number,
-    "logit_bias": _biases,
-    "seed": _whole,
-    "logprobs": _whole,
-    "ignore_eos": _flag,
-}
-
-#: every parameter that says how a text is wanted
-NAMES = (*_FIELDS, "stop", "stop_token_ids", *_FORMS)
-
 # ---------------------------------------------------------------- what the text must match
 
 
-def _grammar(said: Mapping[str, Any]) -> str:
-    forms = [name for name in _FORMS if name in said]
+def _grammar(fields: SamplingFields) -> str:
+    forms = [name for name in _READERS if getattr(fields, name) is not None]
     if len(forms) > 1:
         raise BadParameter(
             f"{' and '.join(forms)} all say what the text must match; give one.", param=forms[1]
@@ -157,7 +174,7 @@ def _grammar(said: Mapping[str, Any]) -> str:
         return ""
     name = forms[0]
     try:
-        form = _READERS[name](said[name], name)
+        form = _READERS[name](getattr(fields, name), name)
         return grammar_of(form) if form else ""
     except (BadRow, ValueError, RecursionError) as error:
         raise BadParameter(f"{name}: {error}.", param=name) from None
@@ -169,22 +186,22 @@ def _response_format(value: Any, name: str) -> dict[str, Any]:
         return {}
     if kind == "json_object":
         return {"json_object": True}
-    described = value.get("json_schema") if kind == "json_schema" else None
-    if not isinstance(described, Mapping) or "schema" not in described:
+    json_schema = value.get("json_schema") if kind == "json_schema" else None
+    if not isinstance(json_schema, Mapping) or "schema" not in json_schema:
         raise BadParameter(
             "response_format must be an object with the type text, json_object, or json_schema "
             "with a json_schema that holds a schema.",
             param=name,
         )
-    return {"json_schema": described["schema"]}
+    return {"json_schema": json_schema["schema"]}
 
 
 def _structured_outputs(value: Any, name: str) -> dict[str, Any]:
     known = {"json": "json_schema"} | {kind: kind for kind in ("json_object", "regex", "choice")}
-    said = {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else {}
-    if len(said) != 1 or not set(said) <= set(known):
+    forms = {k: v for k, v in value.items() if v is not None} if isinstance(value, Mapping) else {}
+    if len(forms) != 1 or not set(forms) <= set(known):
         raise BadParameter(f"{name} must be an object with one of {', '.join(known)}.", param=name)
-    ((kind, form),) = said.items()
+    ((kind, form),) = forms.items()
     return {known[kind]: _schema(form) if kind == "json" else form}
 
 
@@ -192,6 +209,7 @@ def _schema(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
+#: parameters that say what the text must match; a call has one of them at most
 _READERS: dict[str, Callable[[Any, str], dict[str, Any]]] = {
     "response_format": _response_format,
     "structured_outputs": _structured_outputs,

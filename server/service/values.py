@@ -30,7 +30,7 @@ class Part:
 class Parameters:
     """How to answer. `truncate` cuts inputs at the base's length rather than refusing them;
     `priority` is the band in which the call waits; `normalize` and `dimensions` shape embeddings;
-    `max_tokens` lowers how much may be written, `wanted` says how; `compose` is what acts, weighted
+    `max_tokens` lowers how many tokens may be generated; `compose` is what acts, weighted
     and summed, in place of the ref's own adapter, under the ref's own head.
     """
 
@@ -44,7 +44,7 @@ class Parameters:
     #: what an embedded text is for, where the base has a prompt for it: query, document, …
     purpose: str = ""
     max_tokens: int | None = None
-    wanted: SamplingParams | None = None
+    sampling_params: SamplingParams | None = None
     compose: tuple[Part, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Reading bodies of OpenAI's shapes: what is known, what may stay unread, and all else refused."""
+"""The bodies of OpenAI's API: fields are checked, some are ignored, unknown ones are refused."""
 
 from __future__ import annotations
 
@@ -7,36 +7,44 @@ from typing import Any
 
 from server.errors import BadCall, BadParameter
 from server.http_api.json_body import read_json
-from server.http_api.openai.fields import described
+from server.http_api.openai.fields import MAX_TEMPERATURE, describe_field
 from server.service import sampling_params
 
-#: what only says who asks or how OpenAI keeps, bills and routes the call: the answer is the same
-HARMLESS = frozenset({
-    "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-    "prompt_cache_retention", "prediction",
-})  # fmt: skip
-#: how a text is wanted, by the names that OpenAI and vLLM gave; `logprobs` differs by route
+#: fields that name the user, or say how OpenAI stores, bills and routes the call: the answer does
+#: not depend on them
+IGNORED = frozenset(
+    {
+        "user",
+        "metadata",
+        "store",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prediction",
+    }
+)
+#: sampling parameters by the names of OpenAI and vLLM; `logprobs` differs by route
 SAMPLING = frozenset(sampling_params.NAMES) - {"logprobs"}
-#: what others take, and here has one value, with which nothing changes: why there is no other
+#: parameters of OpenAI and vLLM that can only have their default here, and the reason
 FIXED: dict[str, tuple[Any, str]] = {
     "min_tokens": (0, "a text ends where the model ends it; with ignore_eos at max_tokens"),
     "skip_special_tokens": (True, "special tokens are never part of a text"),
     "include_stop_str_in_output": (False, "a stop string is never part of a text"),
     "verbosity": ("medium", "say in the instructions how long an answer should be"),
 }
-_MOST_TEMPERATURE = 2
 
 
 class Body:
-    """The fields of one body; null is as if left out."""
+    """The fields of one body. Null is the same as left out."""
 
     def __init__(self, content: bytes, known: Collection[str]) -> None:
-        fields = _parsed(content)
+        fields = _parse(content)
         self.fields = {name: value for name, value in fields.items() if value is not None}
         for name in self.fields:
-            if name not in known and name not in HARMLESS:
-                shown = name[:64] if name.isprintable() else None  # half surrogates are not
-                raise BadParameter(f"There is no parameter {name[:64]!r} here.", param=shown)
+            if name not in known and name not in IGNORED:
+                param = name[:64] if name.isprintable() else None  # half surrogates are not
+                raise BadParameter(f"There is no parameter {name[:64]!r} here.", param=param)
 
     def text(self, name: str) -> str:
         value = self.fields.get(name)
@@ -61,20 +69,21 @@ class Body:
         return value
 
     def sampling(self) -> dict[str, Any]:
-        for name, (only, reason) in FIXED.items():
-            if name in self.fields and not _is(self.fields[name], only):
-                raise BadParameter(f"{name} can only be {only!r}: {reason}.", param=name)
-        heat = self.fields.get("temperature")
-        if isinstance(heat, int | float) and heat > _MOST_TEMPERATURE:
+        """The sampling parameters, with OpenAI's own limits checked."""
+        for name, (default, reason) in FIXED.items():
+            if name in self.fields and not _is_same(self.fields[name], default):
+                raise BadParameter(f"{name} can only be {default!r}: {reason}.", param=name)
+        temperature = self.fields.get("temperature")
+        if isinstance(temperature, int | float) and temperature > MAX_TEMPERATURE:
             raise BadParameter(
-                f"temperature is above {_MOST_TEMPERATURE}; it must be from 0 to that.",
+                f"temperature is above {MAX_TEMPERATURE}; it must be from 0 to {MAX_TEMPERATURE}.",
                 param="temperature",
             )
         return {name: value for name, value in self.fields.items() if name in SAMPLING}
 
     @property
     def includes_usage(self) -> bool:
-        """Whether a stream ends with the counts of tokens."""
+        """Whether the last chunk of a stream has the usage."""
         options = self.fields.get("stream_options", {})
         if not isinstance(options, Mapping):
             raise BadParameter("stream_options must be an object.", param="stream_options")
@@ -89,21 +98,23 @@ class Body:
         return bool(options.get("include_usage"))
 
 
-def documented(known: Collection[str], *required: str) -> dict[str, Any]:
-    """What the API's description says of a body; docs/generation.md says more."""
+def describe_body(known: Collection[str], *required: str) -> dict[str, Any]:
+    """A route's `openapi_extra`. The fields are explained in docs/generation.md."""
     schema = {
-        "type": "object", "required": list(required), "additionalProperties": False,
-        "properties": {name: described(name) for name in sorted({*known, *HARMLESS})},
-    }  # fmt: skip
+        "type": "object",
+        "required": list(required),
+        "additionalProperties": False,
+        "properties": {name: describe_field(name) for name in sorted({*known, *IGNORED})},
+    }
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def _is(value: object, only: object) -> bool:
-    return type(value) is type(only) and value == only
+def _is_same(value: object, default: object) -> bool:
+    return type(value) is type(default) and value == default
 
 
 def is_tokens(value: object) -> bool:
-    """A list of token ids; not an empty one, which says nothing of what it lists."""
+    """Whether it is a list of token ids. An empty list is not: it could be one of texts."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -111,7 +122,7 @@ def is_tokens(value: object) -> bool:
     )
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
+def _parse(content: bytes) -> dict[str, Any]:
     fields = read_json(content)
     if not isinstance(fields, dict):
         raise BadCall("The body must be a JSON object.")

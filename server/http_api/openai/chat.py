@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.errors import BadParameter
 from server.http_api.openai.answering import Asked, answer
-from server.http_api.openai.body import FIXED, SAMPLING, Body, documented
+from server.http_api.openai.body import FIXED, SAMPLING, Body, describe_body
 from server.http_api.openai.messages import TOOLS, conversation
 from server.http_api.openai.shape import Shape
 from server.http_api.route import OpenAIRoute
@@ -28,11 +28,11 @@ _KNOWN = SAMPLING | FIXED.keys() | {
     "stream", "stream_options", "modalities", "chat_template_kwargs", "reasoning_effort",
     *TOOLS, *_OLDER,
 }  # fmt: skip
-#: what OpenAI gives who does not say
-_USUAL = {"temperature": 1.0}
+#: OpenAI's defaults
+_DEFAULTS = {"temperature": 1.0}
 
 
-@router.post("/v1/chat/completions", openapi_extra=documented(_KNOWN, "model", "messages"))
+@router.post("/v1/chat/completions", openapi_extra=describe_body(_KNOWN, "model", "messages"))
 async def chat_completions(request: Request) -> Response:
     """OpenAI's chat completions, by the base or by a task that writes."""
     body = Body(await request.body(), _KNOWN)
@@ -40,7 +40,9 @@ async def chat_completions(request: Request) -> Response:
     logprobs = _logprobs_of(body)
     parameters = Parameters(
         max_tokens=body.count("max_completion_tokens") or body.count("max_tokens"),
-        wanted=parse_sampling_params({**body.sampling(), "logprobs": logprobs}, usual=_USUAL),
+        sampling_params=parse_sampling_params(
+            {**body.sampling(), "logprobs": logprobs}, defaults=_DEFAULTS
+        ),
     )
     shape = partial(
         ChatShape, includes_usage=body.includes_usage, with_logprobs=logprobs is not None

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.errors import BadParameter
 from server.http_api.openai.answering import Asked, answer
-from server.http_api.openai.body import FIXED, SAMPLING, Body, documented, is_tokens
+from server.http_api.openai.body import FIXED, SAMPLING, Body, describe_body, is_tokens
 from server.http_api.openai.shape import Shape
 from server.http_api.route import OpenAIRoute
 from server.service.completion import CompletionChunk, CompletionToken
@@ -26,12 +26,12 @@ _KNOWN = SAMPLING | FIXED.keys() | {
     "model", "prompt", "max_tokens", "n", "best_of", "echo", "logprobs", "stream",
     "stream_options", "suffix",
 }  # fmt: skip
-#: what OpenAI gives who does not say
-_USUAL = {"temperature": 1.0}
+#: OpenAI's defaults
+_DEFAULTS = {"temperature": 1.0}
 _MAX_TOKENS = 16
 
 
-@router.post("/v1/completions", openapi_extra=documented(_KNOWN, "model", "prompt"))
+@router.post("/v1/completions", openapi_extra=describe_body(_KNOWN, "model", "prompt"))
 async def completions(request: Request) -> Response:
     """OpenAI's completions: the base, or a task that writes, goes on from each prompt."""
     body = Body(await request.body(), _KNOWN)
@@ -42,7 +42,9 @@ async def completions(request: Request) -> Response:
     logprobs = body.count("logprobs", 0)
     parameters = Parameters(
         max_tokens=body.count("max_tokens") or _MAX_TOKENS,
-        wanted=parse_sampling_params({**body.sampling(), "logprobs": logprobs}, usual=_USUAL),
+        sampling_params=parse_sampling_params(
+            {**body.sampling(), "logprobs": logprobs}, defaults=_DEFAULTS
+        ),
     )
     shape = partial(
         CompletionShape,

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from server.error_table import error_named
 from server.errors import BadParameter
-from server.http_api.openai.body import Body, documented, is_tokens
+from server.http_api.openai.body import Body, describe_body, is_tokens
 from server.http_api.predict import unless_gone
 from server.http_api.route import OpenAIRoute
 from server.service.inputs.inputs import TokenIds
@@ -26,7 +26,7 @@ _KNOWN = {
 }  # fmt: skip
 
 
-@router.post("/v1/embeddings", openapi_extra=documented(_KNOWN, "model", "input"))
+@router.post("/v1/embeddings", openapi_extra=describe_body(_KNOWN, "model", "input"))
 async def embeddings(request: Request) -> Response:
     """OpenAI's embeddings, by a task with an embed head or by the base.
 

@@ -1,11 +1,16 @@
-"""What the API's description says of the fields of OpenAI's bodies. The same name means the same on
-every route. Reading and refusing them is for the bodies.
+"""The schemas of the fields of OpenAI's bodies, for the API's description. A name means the same on
+every route. The fields are parsed and checked elsewhere.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from engine.port.sampling_limits import BOUNDS
+from server.service.sampling_params import MAX_STOPS
+
+#: OpenAI's, lower than what the engine takes
+MAX_TEMPERATURE = 2
 _TEXT = {"type": "string"}
 _FLAG = {"type": "boolean"}
 _OBJECT = {"type": "object"}
@@ -21,9 +26,15 @@ _PROMPTS = {
         {"type": "array", "items": {**_IDS, "minItems": 1}, "minItems": 1},
     ]
 }
-_PENALTY = {"type": "number", "minimum": -2, "maximum": 2}
 _OBJECTS = {"type": "array", "items": _OBJECT}
-#: those that are not here may be anything, which the body reads as it stands
+
+
+def _bounded(kind: str, name: str) -> dict[str, Any]:
+    least, most = BOUNDS[name]
+    return {"type": kind, "minimum": least, "maximum": most}
+
+
+#: a field that is not here may have any value
 _FIELDS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("model", "user", "suffix", "input_type", "reasoning_effort"), _TEXT),
     **dict.fromkeys(
@@ -43,7 +54,8 @@ _FIELDS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(
         ("response_format", "structured_outputs", "chat_template_kwargs", "metadata"), _OBJECT
     ),
-    **dict.fromkeys(("presence_penalty", "frequency_penalty"), _PENALTY),
+    "presence_penalty": _bounded("number", "presence_penalty"),
+    "frequency_penalty": _bounded("number", "frequency_penalty"),
     **dict.fromkeys(("prompt", "input"), _PROMPTS),
     "messages": {
         "type": "array",
@@ -51,15 +63,15 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "items": {"type": "object", "required": ["role"], "properties": {"role": _TEXT}},
     },
     "tools": _OBJECTS,
-    "temperature": {"type": "number", "minimum": 0, "maximum": 2},
+    "temperature": {**_bounded("number", "temperature"), "maximum": MAX_TEMPERATURE},
     "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-    "min_p": {"type": "number", "minimum": 0, "maximum": 1},
+    "min_p": _bounded("number", "min_p"),
     "top_k": {"type": "integer", "minimum": -1},
-    "repetition_penalty": {"type": "number", "minimum": 0.01, "maximum": 100},
+    "repetition_penalty": _bounded("number", "repetition_penalty"),
     "logit_bias": {"type": "object", "additionalProperties": _NUMBER},
     "seed": _WHOLE,
-    "top_logprobs": {"type": "integer", "minimum": 0, "maximum": 20},
-    "stop": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "maxItems": 16}]},
+    "top_logprobs": {**_bounded("integer", "logprobs"), "minimum": 0},
+    "stop": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "maxItems": MAX_STOPS}]},
     "stop_token_ids": _IDS,
     "stream_options": {"type": "object", "properties": {"include_usage": _FLAG}},
     "encoding_format": {"type": "string", "enum": ["float", "base64"]},
@@ -71,7 +83,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
 }
 
 
-def described(name: str) -> dict[str, Any]:
-    """Its schema; null is as if it were left out."""
-    found = _FIELDS.get(name)
-    return {"anyOf": [found, {"type": "null"}]} if found else {}
+def describe_field(name: str) -> dict[str, Any]:
+    """The schema of a field. Null is the same as left out."""
+    schema = _FIELDS.get(name)
+    return {"anyOf": [schema, {"type": "null"}]} if schema else {}
