@@ -1,4 +1,4 @@
-"""Aliases over HTTP: look, move, roll back, history."""
+"""Aliases over HTTP: list, promote, roll back, history."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""`/docs`: the API's description as a page to try it from. Everything it loads comes from this
-server, so it works on a machine without internet; its scripts may reach nothing else.
+"""`/docs`: the API's description as a page on which calls can be tried. It loads everything from
+this server, so it works without internet, and its scripts may contact nothing else.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
-#: relative, so that a proxy may serve all of it under a prefix
+#: relative paths, so that a proxy may serve the page under a prefix
 _START = """SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
@@ -69,5 +69,5 @@ async def style() -> Response:
 
 def _asset(name: str, media_type: str) -> Response:
     content = (files("fastapi_offline") / "static" / name).read_bytes()
-    kept = {**_HEADERS, "cache-control": "max-age=3600"}
-    return Response(content, media_type=media_type, headers=kept)
+    headers = {**_HEADERS, "cache-control": "max-age=3600"}
+    return Response(content, media_type=media_type, headers=headers)

@@ -1,4 +1,4 @@
-"""Files over HTTP, in OpenAI's words."""
+"""Files over HTTP, in the shape of OpenAI's API."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Requests whose forms and JSON are read strictly: in UTF-8 alone, and refused where something in
-them is not.
+"""Requests whose forms and JSON are parsed strictly: anything but UTF-8 is refused.
 
-The web framework decodes a form by whatever charset the caller names, some of which take minutes
-for a megabyte, and falls back on Latin-1; what is stored would be neither checked nor what was
-meant.
+The web framework decodes a form by any charset that the caller names, some of which take minutes
+for a megabyte, and falls back to Latin-1, so that wrong text would be stored.
 """
 
 from __future__ import annotations
@@ -23,12 +21,12 @@ from starlette.types import Receive, Scope
 from server.errors import BadCall, BadParameter, UnsupportedMedia
 from server.http_api.json_body import read_json_text
 
-#: of a part: what leaves its bytes as they are
+#: transfer encodings of a part that leave its bytes unchanged
 _PLAIN = (b"", b"7bit", b"8bit", b"binary")
 
 
 class StrictRequest(Request):
-    """What routes get. `fields` and `files` are the names that the route's form has."""
+    """The request that routes get. `fields` and `files` are the names in the route's form."""
 
     def __init__(
         self, scope: Scope, receive: Receive, fields: Collection[str], files: Collection[str]
@@ -50,16 +48,16 @@ class StrictRequest(Request):
         """Raises BadCall, BadParameter or UnsupportedMedia."""
         if self._form is None:
             kind, _ = parse_options_header(self.headers.get("content-type"))
-            most: dict[str, Any] = {"max_fields": max_fields, "max_part_size": max_part_size}
+            limits: dict[str, Any] = {"max_fields": max_fields, "max_part_size": max_part_size}
             try:
                 async with aclosing(self.stream()) as stream:
                     if kind == b"multipart/form-data":
-                        most["max_files"] = max_files
-                        self._form = await _Parts(self.headers, stream, **most).parse()
+                        limits["max_files"] = max_files
+                        self._form = await _Parts(self.headers, stream, **limits).parse()
                     elif kind == b"application/x-www-form-urlencoded":
-                        self._form = await _Fields(self.headers, stream, **most).parse()
+                        self._form = await _Fields(self.headers, stream, **limits).parse()
                     else:
-                        self._form = _no_form(kind)
+                        self._form = _empty_form(kind)
             except (MultiPartException, FormParserError) as error:
                 message = getattr(error, "message", "it is malformed")
                 raise BadCall(f"The form cannot be read: {message}") from None
@@ -71,11 +69,11 @@ class StrictRequest(Request):
         return self._form
 
     def _check_names(self, form: FormData) -> None:
-        """A misspelt field, or one of two that differ, would be left out unnoticed."""
+        """Otherwise a misspelt field, or a second one of a name, would be ignored silently."""
         known = [*self._fields, *self._files]
         seen: set[str] = set()
         for name, value in form.multi_items():
-            if name.partition("[")[0] not in {each.partition("[")[0] for each in known}:
+            if name.partition("[")[0] not in {field.partition("[")[0] for field in known}:
                 raise BadParameter(
                     f"The form has a field {name[:40]!r}; its fields are {', '.join(known)}.",
                     param=name[:40],
@@ -100,11 +98,11 @@ def check_charset(content_type: str | bytes) -> None:
         raise UnsupportedMedia(f"The charset is {charset[:40]!r}; only UTF-8 is read here.")
 
 
-def _no_form(kind: bytes) -> FormData:
-    """Nothing came; raises UnsupportedMedia for a body that is no form."""
+def _empty_form(kind: bytes) -> FormData:
+    """The form of a request without a body. Raises UnsupportedMedia for a body that is no form."""
     if kind:
-        shown = kind[:40].decode("latin-1")
-        raise UnsupportedMedia(f"The body is {shown!r}; what is sent here is multipart/form-data.")
+        media_type = kind[:40].decode("latin-1")
+        raise UnsupportedMedia(f"The body is {media_type!r}; send it as multipart/form-data.")
     return FormData()
 
 
@@ -130,8 +128,8 @@ class _Parts(MultiPartParser):
             if name == b"content-type":
                 check_charset(value)
             elif name == b"content-transfer-encoding" and value.strip().lower() not in _PLAIN:
-                shown = value[:40].decode("latin-1")
-                raise UnsupportedMedia(f"A part of the form is encoded as {shown!r}.")
+                encoding = value[:40].decode("latin-1")
+                raise UnsupportedMedia(f"A part of the form is encoded as {encoding!r}.")
         _, options = parse_options_header(self._current_part.content_disposition)
         for value in options.values():
             _check_text(value, "a name in the form")

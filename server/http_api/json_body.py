@@ -1,4 +1,4 @@
-"""JSON from callers: one meaning for every parser, or a refusal."""
+"""JSON from callers. Whatever parsers interpret in different ways is refused."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from server.errors import BadCall, BadParameter
 
 
 def read_json(content: bytes) -> Any:
-    """Raises BadCall for what parsers read in different ways, or some do not read at all: another
-    encoding than UTF-8, a byte order mark, a name twice in one object, NaN, infinities,
-    nesting without end.
+    """Raises BadCall for anything that parsers interpret in different ways or refuse: another
+    encoding than UTF-8, a byte order mark, a name twice in one object, NaN, infinities, too deep
+    nesting.
 
-    Half surrogates are let through: they are the fault of one input, not of a call.
+    Half surrogates pass: they are the fault of one input, not of the call.
     """
     try:
         return json.loads(
@@ -29,19 +29,19 @@ def read_json(content: bytes) -> Any:
         raise BadCall("The body is nested too deeply.") from None
     except json.JSONDecodeError as error:
         raise BadCall(f"The body is malformed JSON: {error}.") from None
-    except ValueError as error:  # of a number with thousands of digits, in Python's own words
+    except ValueError as error:  # for a number with thousands of digits
         raise BadCall("A number in the body has too many digits.") from error
 
 
 def read_json_text(content: bytes) -> Any:
-    """The same for what is going to be stored: every string in it is text, every whole number has
-    64 bits. Raises BadCall, or BadParameter for one that holds such a value.
+    """The same for values that will be stored: also checks that every string is text and that every
+    whole number has at most 64 bits. Raises BadCall, or BadParameter for a field that has not.
     """
     value = read_json(content)
     try:
-        for name, held in value.items() if isinstance(value, dict) else ():
+        for name, item in value.items() if isinstance(value, dict) else ():
             _check_storable(name, name)
-            _check_storable(held, name)
+            _check_storable(item, name)
     except RecursionError:
         raise BadCall("The body is nested too deeply.") from None
     return value
@@ -55,12 +55,12 @@ def _check_storable(value: Any, param: str) -> None:
                 param=param,
             )
     elif isinstance(value, dict):
-        for name, held in value.items():
+        for name, item in value.items():
             _check_storable(name, param)
-            _check_storable(held, param)
+            _check_storable(item, param)
     elif isinstance(value, list):
-        for held in value:
-            _check_storable(held, param)
+        for item in value:
+            _check_storable(item, param)
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise BadParameter(f"{param} holds a whole number of more than 64 bits.", param=param)
 

@@ -1,7 +1,7 @@
-"""Every HTTP request passes here first: host and origin, credentials, body caps, request id, one
+"""The middleware of every HTTP request: host and origin, credentials, body limits, request id, one
 metric.
 
-Pure ASGI, and default-deny: only the paths of `PUBLIC` are answered without credentials.
+Plain ASGI that denies by default: only the paths of `PUBLIC` are answered without credentials.
 """
 
 from __future__ import annotations
@@ -26,17 +26,24 @@ from server.limits import BodyLimits
 from server.metrics.metrics import UNMATCHED, Metrics
 
 #: answered without a key
-PUBLIC = frozenset({
-    "/health/live", "/health/ready", "/openapi.json",
-    "/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css",
-})  # fmt: skip
+PUBLIC = frozenset(
+    {
+        "/health/live",
+        "/health/ready",
+        "/openapi.json",
+        "/docs",
+        "/docs/start.js",
+        "/docs/swagger-ui-bundle.js",
+        "/docs/swagger-ui.css",
+    }
+)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-#: multipart boundaries and form fields, beside the files themselves
+#: room for multipart boundaries and form fields beside the files
 _FORM_BYTES = 2**20
 
 
 class AccessMiddleware:
-    """In front of the whole application."""
+    """Wraps the whole application."""
 
     def __init__(
         self,
@@ -75,14 +82,14 @@ class AccessMiddleware:
             if scope["path"] not in PUBLIC:
                 caller = self._authenticator.caller(headers.get("authorization"), answer.request_id)
                 scope["state"]["caller"] = caller
-                # streams ask again and again
+                # streams check again while they run
                 scope["state"]["confirm"] = partial(self._authenticator.confirm, caller)
             _check_media(headers)
             capped = _limited(receive, self._cap(scope, headers), self._limits)
             await self._app(scope, capped, answer.send)
         except Exception as error:
             if answer.status:
-                raise  # an answer is under way; only breaking it off can still say that it failed
+                raise  # the response has begun: only closing the connection can show the failure
             fault, caller = http_fault(error), scope["state"].get("caller")
             note_fault(
                 error, fault, method=scope["path"], request_id=answer.request_id, caller=caller
@@ -93,7 +100,7 @@ class AccessMiddleware:
             self._observe(scope, answer, time.perf_counter() - started)
 
     def _check_host(self, headers: Headers) -> None:
-        """A page from elsewhere must not reach this server through its user's browser."""
+        """A page of another site must not reach this server through its user's browser."""
         host = _host_name(headers.get("host", ""))
         origin = headers.get("origin")
         if origin is not None and not _is_from(origin, headers.get("host", "")):
@@ -122,8 +129,8 @@ class AccessMiddleware:
 
 
 class _Answer:
-    """Sees the answer pass: adds the request id, and asks callers of a draining server to connect
-    elsewhere.
+    """Sends the response: adds the request id, and closes the connections of a draining server, so
+    that callers connect to another one.
     """
 
     def __init__(
@@ -143,7 +150,7 @@ class _Answer:
             if self._is_draining():
                 headers["connection"] = "close"
             await self._send(message)
-            if self._head_only:  # whatever would follow, be it a stream without an end
+            if self._head_only:  # instead of the body, which may be an endless stream
                 await self._send({"type": "http.response.body"})
         elif not self._head_only:
             await self._send(message)
@@ -161,8 +168,8 @@ def _check_media(headers: Headers) -> None:
 
 
 def _limited(receive: Receive, cap: int, limits: BodyLimits) -> Receive:
-    """Stops reading at the cap, whatever the headers promised, and where a body comes too slowly:
-    no part of it for a while, or too little of it in all.
+    """Stops reading a body that exceeds the cap, whatever its headers say, or that arrives too
+    slowly: no part of it for a while, or too few bytes in total.
     """
     started = time.monotonic()
     num_bytes = 0
@@ -171,9 +178,7 @@ def _limited(receive: Receive, cap: int, limits: BodyLimits) -> Receive:
     async def read() -> Message:
         nonlocal num_bytes, has_more
         if not has_more:
-            return (
-                await receive()
-            )  # waits for the caller to hang up, which may take as long as it likes
+            return await receive()  # waits for the disconnect, without a limit of time
         left_s = started + limits.allowed_s(num_bytes) - time.monotonic()
         try:
             async with asyncio.timeout(min(limits.stall_s, left_s)):
@@ -201,7 +206,7 @@ def _too_large(cap: int) -> BodyTooLarge:
 
 
 def _label(scope: Scope) -> str:
-    """From the route table alone: a caller may send any word as the method."""
+    """Only from the route table: a caller may send any method and path."""
     route = scope.get("route")
     methods = route.methods or () if route is not None else ()
     method = "GET" if scope["method"] == "HEAD" else scope["method"]

@@ -1,4 +1,4 @@
-"""`POST /v1/tasks/{ref}/predict`, the hot route: msgspec reads and writes it, not pydantic."""
+"""`POST /v1/tasks/{ref}/predict`, the hot route: msgspec parses and encodes it, not pydantic."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ async def predict(request: Request, ref: str) -> Response:
     if answer is None:
         return Response(status_code=499)  # nobody reads it; the metrics tell it from an answer
     return Response(
-        msgspec.json.encode({**shown(answer), "timing": answer.timing}),
+        msgspec.json.encode({**render_prediction(answer), "timing": answer.timing}),
         media_type="application/json",
         headers={"x-adapterd-digest": answer.digest},
     )
@@ -137,8 +137,8 @@ def read_body(decoder: msgspec.json.Decoder[B], body: type[B], content: bytes) -
 
 
 def _read_leniently(body: type[B], fields: Any) -> B:
-    """msgspec refuses half surrogates as malformed; read otherwise, they are the fault of one
-    input, not of the call.
+    """msgspec's decoder refuses half surrogates as malformed JSON, but only the input that has them
+    is wrong, not the call.
     """
     try:
         return msgspec.convert(fields, body)
@@ -148,7 +148,7 @@ def _read_leniently(body: type[B], fields: Any) -> B:
         raise BadCall("The body names a field that is no text.") from None
 
 
-def shown(answer: Prediction) -> dict[str, Any]:
+def render_prediction(answer: Prediction) -> dict[str, Any]:
     outputs = [
         {"error": {"code": output.code, "message": output.message}}
         if isinstance(output, RowError)

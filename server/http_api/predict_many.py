@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from server.error_table import fault_of
 from server.errors import BadCall
-from server.http_api.predict import INPUT, PARAMETERS, read_body, shown, unless_gone
+from server.http_api.predict import INPUT, PARAMETERS, read_body, render_prediction, unless_gone
 from server.http_api.problem import document
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import ManyOut
@@ -76,4 +76,4 @@ def _inputs(body: _Body) -> list[Any]:
 def _result(result: Prediction | TaskFailure, request_id: str) -> dict[str, Any]:
     if isinstance(result, TaskFailure):
         return {"task": result.task, "error": document(fault_of(result.error), request_id)}
-    return shown(result)
+    return render_prediction(result)

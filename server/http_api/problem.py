@@ -1,5 +1,5 @@
-"""Errors as HTTP says them: `application/problem+json` with a stable code, and Retry-After where
-trying again helps.
+"""Errors over HTTP: `application/problem+json` with a stable code, and Retry-After for errors that
+can be retried.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Problem(TypedDict):
 
 
 def http_fault(error: BaseException) -> Fault:
-    """Our own errors by the table; the web framework's by their status."""
+    """The fault of one of our errors by the table, of the web framework's by its status."""
     if isinstance(error, RequestValidationError):
         return Fault(code="bad_request", message=_sentences(error), outside=INVALID)
-    # the framework wraps what happens while it reads a body: ours is underneath
+    # the framework wraps errors raised while it reads a body: ours is the cause
     cause = error.__cause__ if isinstance(error, HTTPException) else error
     if isinstance(cause, ClientDisconnect):
         return fault_of(HungUp())
@@ -81,7 +81,7 @@ def _framework_fault(error: HTTPException) -> Fault:
 
 def _sentences(error: RequestValidationError) -> str:
     faults = [
-        f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}"
-        for each in error.errors()[:5]
+        f"{'.'.join(str(part) for part in fault['loc'][1:])}: {fault['msg']}"
+        for fault in error.errors()[:5]
     ]
     return "; ".join(faults)[:1000]

@@ -1,6 +1,6 @@
-"""Bodies as the HTTP API takes and gives them.
+"""Bodies of requests and responses of the HTTP API.
 
-Unknown fields are refused; what the server decides is never among them.
+Unknown fields of a request are refused. Nothing that the server decides is a field of one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EventNumber = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class Body(BaseModel):
-    """What comes in."""
+    """The body of a request."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -39,7 +39,7 @@ class AliasBody(Body):
 
 
 class JobBody(Body):
-    """A training job. What is left out gets the trainer's own default."""
+    """A training job. Fields that are left out get the trainer's defaults."""
 
     task: str
     file_id: str
@@ -167,7 +167,7 @@ class FilesOut(BaseModel):
 
 
 class FileDeletedOut(BaseModel):
-    """OpenAI's answer to a deletion."""
+    """OpenAI's response to a deletion."""
 
     id: str
     object: str = "file"

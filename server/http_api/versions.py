@@ -1,4 +1,4 @@
-"""Versions over HTTP: register by upload, look, export as tar, delete."""
+"""Versions over HTTP: register by upload, list, export as tar, delete."""
 
 from __future__ import annotations
 
@@ -125,13 +125,13 @@ async def get_report(
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:
-    """Read in the thread that writes it on."""
+    """The file in parts, which the thread that stores them reads."""
     while data := file.read(_CHUNK_BYTES):
         yield data
 
 
 def _archive(exported: Export) -> Iterator[bytes]:
-    """Written as it is read: a slow reader costs no second copy."""
+    """The archive is made while it is sent, so a slow reader needs no second copy of the files."""
     with exported:
         for path in exported.paths:
             with path.open("rb") as file:
@@ -152,20 +152,20 @@ def _member_bytes(path: Path) -> int:
 
 
 def _ending(num_bytes: int) -> int:
-    """Two empty blocks, and what fills the last record."""
+    """The length of the two empty blocks at the end and of the padding of the last record."""
     end = 2 * tarfile.BLOCKSIZE
     return end + -(num_bytes + end) % tarfile.RECORDSIZE
 
 
 def _member(path: Path) -> bytes:
-    """The same version is the same archive, and says nothing of who serves it."""
+    """The header has no time or owner: a version has the same archive on every server."""
     member = tarfile.TarInfo(path.name)
     member.size, member.mode = path.stat().st_size, 0o644
     return member.tobuf()
 
 
 def _object(text: str) -> dict[str, Any]:
-    """Read as a version's own files are: what it says becomes part of them, and of the digest."""
+    """Parsed as strictly as a version's files, since it becomes part of them and of the digest."""
     try:
         return parse_object(text.encode("utf-8", "surrogatepass"))
     except NotStrictJson as error:

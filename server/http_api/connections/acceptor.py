@@ -1,7 +1,7 @@
-"""Takes connections from a listening socket, a few at a time.
+"""Accepts connections from a listening socket, a few at a time.
 
-The event loop's own server takes thousands in one turn, and where the process has no descriptor
-left it writes a traceback for each that it cannot take.
+The event loop's own server accepts thousands in one turn, and writes a traceback for each that it
+cannot accept because the process has no file descriptor left.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 
 _log = logging.getLogger(__name__)
-#: taken in one turn of the loop, so that those taken before are served and closed in between
+#: accepted in one turn of the loop, so that earlier ones are served and closed in between
 _PER_TURN = 32
 _PAUSE_S = 0.1
 _SECONDS_BETWEEN_WARNINGS = 60.0
@@ -23,7 +23,7 @@ _SECONDS_BETWEEN_WARNINGS = 60.0
 class Acceptor:
     """From `start` to `stop` every connection gets a protocol of its own.
 
-    `make_room` is asked to give up a connection where there is no descriptor left.
+    `make_room` is called to close a connection when there is no file descriptor left.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Acceptor:
         self._loop.add_reader(self._sock, self._accept, _PER_TURN)
 
     async def stop(self) -> None:
-        """Connections that the kernel has accepted are taken over first: closing resets them."""
+        """Accepts first what the kernel holds ready, because closing the socket would reset it."""
         if not self._is_open:
             return
         self._is_open = False
@@ -89,7 +89,7 @@ class Acceptor:
             _log.debug("a connection ended before it began", exc_info=task.exception())
 
     def _pause(self, error: OSError) -> None:
-        """The kernel keeps saying that there is a connection: it is asked again a little later."""
+        """The socket stays readable without a descriptor, so accepting resumes a little later."""
         self._make_room()
         now = time.monotonic()
         if now - self._warned >= _SECONDS_BETWEEN_WARNINGS:

@@ -28,7 +28,7 @@ _log.setLevel(logging.ERROR)
 
 
 class Connection(H11Protocol):
-    """A member of its port's table from its first moment to its last."""
+    """A member of its port's table for as long as it is open."""
 
     def __init__(self, config: Config, table: ConnectionTable, app_state: dict[str, Any]) -> None:
         super().__init__(config, table, app_state)
@@ -89,7 +89,7 @@ class Connection(H11Protocol):
         return Phase.IDLE if is_between and not self.conn.trailing_data[0] else Phase.HEAD
 
     def _refuse(self, fault: Fault) -> None:
-        """Say why, if no answer is under way, and close without waiting for anybody to read it."""
+        """Send the error, if no response has begun, and close without waiting until it is read."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             answer = render(fault, request_id_of(None))
             headers = [*answer.raw_headers, (b"connection", b"close")]
@@ -100,6 +100,6 @@ class Connection(H11Protocol):
                 h11.EndOfMessage(),
             ):
                 self.transport.write(self.conn.send(event) or b"")
-        if self.cycle is not None:  # the application may be about to answer a head that was whole
+        if self.cycle is not None:  # the application may be about to answer a complete head
             self.cycle.disconnected = True
         self.transport.abort()

@@ -1,7 +1,7 @@
-"""The open connections of one HTTP port: how long each may stay, and which has to go where there
-are too many.
+"""The open connections of one HTTP port: how long each may stay open, and which is closed when
+there are too many.
 
-Knows addresses and phases, and nothing of HTTP.
+Knows addresses and phases, but nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from server.limits import ConnectionLimits
 
 
 class Phase(Enum):
-    """What a connection is at. The order is that in which connections are given up."""
+    """What a connection is doing. Connections are evicted in this order of phases."""
 
-    #: the head of a request is not complete, or the rest of an answered one still comes
+    #: the head of a request is not complete, or the rest of an answered one still arrives
     HEAD = auto()
     #: between two requests
     IDLE = auto()
@@ -33,14 +33,14 @@ class Member(Protocol):
     phase: Phase
 
     def expire(self) -> None:
-        """End it, as its head took too long."""
+        """Close it with an error, because the head of its request took too long."""
 
     def cut(self) -> None:
-        """End it without a word."""
+        """Close it without a response."""
 
 
 class Observer(Protocol):
-    """What is counted of connections."""
+    """Receives the metrics of connections."""
 
     def request(self, *, transport: str, method: str, code: str, seconds: float) -> None: ...
 
@@ -48,7 +48,7 @@ class Observer(Protocol):
 
 
 class ConnectionTable(ServerState):
-    """Connections by phase and address, each in the order in which they came to it."""
+    """Connections by phase and address, in the order in which they entered the phase."""
 
     def __init__(self, limits: ConnectionLimits, observer: Observer) -> None:
         super().__init__()
@@ -56,14 +56,14 @@ class ConnectionTable(ServerState):
         self.observer = observer
         self._everyone = _Group()
         self._groups: dict[str, _Group] = {}
-        #: since when a peer has taken nothing of its answer
+        #: since when a peer has read nothing of its response
         self._stalled: dict[Member, float] = {}
 
     def admit(self, member: Member) -> bool:
-        """Whether there is room for one more.
+        """Whether the connection may stay.
 
-        It may be made: an attacker who holds connections open must not keep others out, who may
-        even share his address, so the oldest without a request go first.
+        If the table is full, the oldest connection without a request is evicted: an attacker who
+        holds connections open must not keep others out, who may even share an address with them.
         """
         group = self._groups.get(member.address) or _Group()
         for crowd, most in ((group, self.limits.per_address), (self._everyone, self.limits.total)):
@@ -76,7 +76,7 @@ class ConnectionTable(ServerState):
         return True
 
     def move(self, member: Member, phase: Phase) -> None:
-        """Whoever stays in a phase keeps its place in it: single bytes buy no time."""
+        """A member that stays in its phase keeps its place: single bytes do not extend its time."""
         if member.phase is phase or not self._everyone.holds(member):
             return
         self._drop(member)
@@ -90,23 +90,23 @@ class ConnectionTable(ServerState):
             self._drop(member)
 
     def stall(self, member: Member, *, is_stalled: bool) -> None:
-        """Told when a peer stops and starts taking its answer."""
+        """Records that a peer has stopped or resumed reading its response."""
         if is_stalled:
             self._stalled[member] = time.monotonic()
         else:
             self._stalled.pop(member, None)
 
     def evict_one(self) -> bool:
-        """Give up one connection that is not being answered, if there is one."""
+        """Close one connection that is not being answered. False if there is none."""
         return self._evict(self._everyone)
 
     def sweep(self) -> None:
-        """End what took too long."""
+        """Close the connections that took too long."""
         now = time.monotonic()
         limits = self.limits
         for member in list(self._everyone.older(Phase.HEAD, now - limits.head_s)):
             self._end(member, member.expire, "slow_head")
-        # the server's own timer ends idle ones; those left do not take the end of their answer
+        # the server's own timer closes idle ones; the others do not read the end of their response
         for member in list(self._everyone.older(Phase.IDLE, now - limits.idle_s - limits.stall_s)):
             self._end(member, member.cut, "stalled")
         for member, since in list(self._stalled.items()):
@@ -121,7 +121,7 @@ class ConnectionTable(ServerState):
         return True
 
     def _end(self, member: Member, end: Callable[[], None], reason: str) -> None:
-        # before it is closed, which takes a turn of the event loop: its room is free at once
+        # before it closes, which takes a turn of the event loop, so that its place is free at once
         self.remove(member)
         self.observer.connection_ended(reason)
         end()
@@ -135,7 +135,7 @@ class ConnectionTable(ServerState):
 
 
 class _Group:
-    """Members by phase, and since when each has been in its own."""
+    """Members by phase, with the time since when each has been in it."""
 
     def __init__(self) -> None:
         self._phases: dict[Phase, dict[Member, float]] = {phase: {} for phase in Phase}

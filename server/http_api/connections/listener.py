@@ -1,5 +1,5 @@
-"""A uvicorn server as the composition root wants it: bound early, bounded in what callers may hold
-open, signals left alone, stopped in two steps.
+"""A uvicorn server with a socket that is bound early and a limit on open connections. It leaves
+signals alone and stops in two steps: it stops accepting, then it finishes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Listener(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        del sockets  # taken from by the acceptor, not by the event loop's own server
+        del sockets  # the acceptor accepts from them, not the event loop's own server
         self.servers = []
         self._acceptor.start()
         self._sweeping = asyncio.create_task(self._sweep())
@@ -80,7 +80,7 @@ class Listener(uvicorn.Server):
         await self._acceptor.stop()
 
     async def finish(self, *, at_once: bool = False) -> None:
-        """Let calls in flight end, within the time that was given at the start, or cut them off."""
+        """Wait for calls in flight, at most the drain time of the start, or end them at once."""
         self.should_exit = True
         self.force_exit = at_once
         await self._task
@@ -95,15 +95,15 @@ class Listener(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A bound socket, so that a port in use is known before anything slow begins.
+    """A bound socket, so that a port in use is noticed before anything slow begins.
 
     Raises PortInUse.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio sends small writes at once only where the socket names its protocol, which accepted
-    # ones inherit; otherwise an answer's body waits some 40 ms until its head is acknowledged
+    # asyncio disables Nagle's algorithm only for a socket that names its protocol, which accepted
+    # ones inherit; otherwise the body of a response waits some 40 ms for the ACK of its head
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    # a port whose last connections linger may be taken again; one that is listened on may not
+    # a port with lingering connections can be bound again; one that is listened on cannot
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         sock.bind((host, port))

@@ -1,22 +1,22 @@
-"""What takes the bytes of a connection apart: h11's, which also counts. Knows no application."""
+"""The HTTP parser of a connection: h11's, with a limit on small chunks. Knows no application."""
 
 from __future__ import annotations
 
 import h11
 
-#: no client sends many chunks of fewer bytes than their framing has
+#: no client sends many chunks that are smaller than their framing
 _SMALL_BYTES = 16
 _MOST_SMALL_CHUNKS = 2000
 
 
 class Parser(h11.Connection):
-    """Refuses a body in very many tiny chunks: each costs as much as a large one, in the thread
-    that answers everybody.
+    """Refuses a body of very many tiny chunks: each takes as much time as a large one, in the
+    thread that serves all callers.
     """
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER)
-        #: why it refused, where it was not h11 that did
+        #: why this class, not h11, refused the body
         self.fault = ""
         self._num_small_chunks = 0
 

@@ -21,13 +21,28 @@ from server.service.sampling_params import parse_sampling_params
 from server.service.values import Parameters
 
 router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
-#: read, to be refused with a sentence where they ask for something: OpenAI's older names
+#: OpenAI's older names, which are refused with a sentence that says the newer one
 _OLDER = {"functions": "tools", "function_call": "tool_choice"}
-_KNOWN = SAMPLING | FIXED.keys() | {
-    "model", "messages", "max_tokens", "max_completion_tokens", "n", "logprobs", "top_logprobs",
-    "stream", "stream_options", "modalities", "chat_template_kwargs", "reasoning_effort",
-    *TOOLS, *_OLDER,
-}  # fmt: skip
+_KNOWN = (
+    SAMPLING
+    | FIXED.keys()
+    | {
+        "model",
+        "messages",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "logprobs",
+        "top_logprobs",
+        "stream",
+        "stream_options",
+        "modalities",
+        "chat_template_kwargs",
+        "reasoning_effort",
+        *TOOLS,
+        *_OLDER,
+    }
+)
 #: OpenAI's defaults
 _DEFAULTS = {"temperature": 1.0}
 
@@ -64,7 +79,7 @@ async def chat_completions(request: Request) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatShape(Shape):
-    """A choice is a message; streamed, its role comes first and its end alone."""
+    """A choice is a message. In a stream, its role comes first, and its finish reason alone."""
 
     whole_object = "chat.completion"
     chunk_object = "chat.completion.chunk"
@@ -97,11 +112,12 @@ def _delta(piece: CompletionChunk, delta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _token(token: CompletionToken) -> dict[str, Any]:
-    return _shown(token.chosen) | {"top_logprobs": [_shown(other) for other in token.top]}
+    top = [_logprob(logprob) for logprob in token.top]
+    return _logprob(token.chosen) | {"top_logprobs": top}
 
 
-def _shown(found: TopLogprob) -> dict[str, Any]:
-    return {"token": found.text, "logprob": found.logprob, "bytes": list(found.bytes)}
+def _logprob(logprob: TopLogprob) -> dict[str, Any]:
+    return {"token": logprob.text, "logprob": logprob.logprob, "bytes": list(logprob.bytes)}
 
 
 def _logprobs_of(body: Body) -> int | None:

@@ -1,4 +1,4 @@
-"""`POST /v1/completions`: prompts are read as they stand, after the version's own instruction."""
+"""`POST /v1/completions`: prompts without a chat template, after the version's instruction."""
 
 from __future__ import annotations
 
@@ -22,10 +22,22 @@ from server.service.service import Service
 from server.service.values import Parameters
 
 router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
-_KNOWN = SAMPLING | FIXED.keys() | {
-    "model", "prompt", "max_tokens", "n", "best_of", "echo", "logprobs", "stream",
-    "stream_options", "suffix",
-}  # fmt: skip
+_KNOWN = (
+    SAMPLING
+    | FIXED.keys()
+    | {
+        "model",
+        "prompt",
+        "max_tokens",
+        "n",
+        "best_of",
+        "echo",
+        "logprobs",
+        "stream",
+        "stream_options",
+        "suffix",
+    }
+)
 #: OpenAI's defaults
 _DEFAULTS = {"temperature": 1.0}
 _MAX_TOKENS = 16
@@ -69,7 +81,7 @@ async def completions(request: Request) -> Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompletionShape(Shape):
-    """`echoed` are the prompts, where they are to stand before what follows them."""
+    """`echoed` are the prompts that come before their completions, if the call asks for them."""
 
     echoed: Sequence[str]
 
@@ -102,15 +114,15 @@ def _logprobs(tokens: Sequence[CompletionToken]) -> dict[str, Any]:
     }
 
 
-def _prompts(given: Any) -> list[str | TokenIds]:
-    if isinstance(given, str):
-        return [given]
-    if is_tokens(given):
-        return [TokenIds(ids=given)]
-    if isinstance(given, list) and given and all(isinstance(each, str) for each in given):
-        return list(given)
-    if isinstance(given, list) and given and all(is_tokens(each) for each in given):
-        return [TokenIds(ids=each) for each in given]
+def _prompts(value: Any) -> list[str | TokenIds]:
+    if isinstance(value, str):
+        return [value]
+    if is_tokens(value):
+        return [TokenIds(ids=value)]
+    if isinstance(value, list) and value and all(isinstance(prompt, str) for prompt in value):
+        return list(value)
+    if isinstance(value, list) and value and all(map(is_tokens, value)):
+        return [TokenIds(ids=tokens) for tokens in value]
     raise BadParameter(
         "prompt must be a string, a list of strings, token ids, or a list of lists of token ids.",
         param="prompt",

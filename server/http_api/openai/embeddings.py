@@ -21,9 +21,14 @@ from server.service.values import Parameters, Prediction, RowError
 
 router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
 _KNOWN = {
-    "model", "input", "encoding_format", "dimensions", "truncate", "truncate_prompt_tokens",
+    "model",
+    "input",
+    "encoding_format",
+    "dimensions",
+    "truncate",
+    "truncate_prompt_tokens",
     "input_type",
-}  # fmt: skip
+}
 
 
 @router.post("/v1/embeddings", openapi_extra=describe_body(_KNOWN, "model", "input"))
@@ -80,13 +85,13 @@ def _base64(vector: list[float]) -> str:
     return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
 
 
-def _inputs(given: Any) -> list[str | TokenIds]:
-    if isinstance(given, str):
-        return [given]
-    if is_tokens(given):
-        return [TokenIds(ids=given)]
-    if isinstance(given, list) and given:
-        return [TokenIds(ids=each) if is_tokens(each) else each for each in given]
+def _inputs(value: Any) -> list[str | TokenIds]:
+    if isinstance(value, str):
+        return [value]
+    if is_tokens(value):
+        return [TokenIds(ids=value)]
+    if isinstance(value, list) and value:
+        return [TokenIds(ids=item) if is_tokens(item) else item for item in value]
     raise BadParameter(
         "input must be a string, a list of strings, token ids, or a list of lists of token ids.",
         param="input",

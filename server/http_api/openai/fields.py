@@ -29,7 +29,7 @@ _PROMPTS = {
 _OBJECTS = {"type": "array", "items": _OBJECT}
 
 
-def _bounded(kind: str, name: str) -> dict[str, Any]:
+def _number(kind: str, name: str) -> dict[str, Any]:
     least, most = BOUNDS[name]
     return {"type": kind, "minimum": least, "maximum": most}
 
@@ -54,8 +54,8 @@ _FIELDS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(
         ("response_format", "structured_outputs", "chat_template_kwargs", "metadata"), _OBJECT
     ),
-    "presence_penalty": _bounded("number", "presence_penalty"),
-    "frequency_penalty": _bounded("number", "frequency_penalty"),
+    "presence_penalty": _number("number", "presence_penalty"),
+    "frequency_penalty": _number("number", "frequency_penalty"),
     **dict.fromkeys(("prompt", "input"), _PROMPTS),
     "messages": {
         "type": "array",
@@ -63,14 +63,14 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "items": {"type": "object", "required": ["role"], "properties": {"role": _TEXT}},
     },
     "tools": _OBJECTS,
-    "temperature": {**_bounded("number", "temperature"), "maximum": MAX_TEMPERATURE},
+    "temperature": {**_number("number", "temperature"), "maximum": MAX_TEMPERATURE},
     "top_p": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-    "min_p": _bounded("number", "min_p"),
+    "min_p": _number("number", "min_p"),
     "top_k": {"type": "integer", "minimum": -1},
-    "repetition_penalty": _bounded("number", "repetition_penalty"),
+    "repetition_penalty": _number("number", "repetition_penalty"),
     "logit_bias": {"type": "object", "additionalProperties": _NUMBER},
     "seed": _WHOLE,
-    "top_logprobs": {**_bounded("integer", "logprobs"), "minimum": 0},
+    "top_logprobs": {**_number("integer", "logprobs"), "minimum": 0},
     "stop": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "maxItems": MAX_STOPS}]},
     "stop_token_ids": _IDS,
     "stream_options": {"type": "object", "properties": {"include_usage": _FLAG}},

@@ -14,14 +14,14 @@ from server.service.views import JobEventView, JobView
 from trainer.jobs.events import CHECKPOINT, EPOCH, PUBLISHED
 from trainer.recipe.recipe import PROMPT
 
-#: what the list of checkpoints is made of
+#: the events that are listed as checkpoints
 CHECKPOINTS = (CHECKPOINT, PUBLISHED)
-#: of our facts, those that OpenAI has a name for
+#: metrics of ours that OpenAI names, and its names
 _LOSSES = {"loss": "train_loss", "dev_loss": "valid_loss"}
 
 
 def job_object(view: JobView, base: str, tenant: str) -> dict[str, Any]:
-    """OpenAI's job, and `phase`, `progress`, `suffix` and the result beside it."""
+    """OpenAI's job, with `phase`, `progress`, `suffix` and the result as further fields."""
     spec = view.spec
     return {
         "id": view.id,
@@ -65,12 +65,13 @@ def event_object(event: JobEventView, job_id: str) -> dict[str, Any]:
 
 
 def checkpoint_object(event: JobEventView, job_id: str) -> dict[str, Any]:
-    """Only the last of a job that succeeded is a model that one can ask."""
+    """Only the last checkpoint of a job that succeeded can be called as a model."""
     step = int(event.data.get("step", 0))
     losses = {
-        column: event.data[name] for name, column in _LOSSES.items()
+        column: event.data[name]
+        for name, column in _LOSSES.items()
         if event.data.get(name) is not None
-    }  # fmt: skip
+    }
     return {
         "id": _event_id(job_id, event.number),
         "object": "fine_tuning.job.checkpoint",
@@ -93,7 +94,7 @@ def list_object(data: Sequence[Mapping[str, Any]], page: Page[Any]) -> dict[str,
 
 
 def event_number(after: str | None, job_id: str) -> int | None:
-    """The place of an event or checkpoint by its id."""
+    """The number of an event or checkpoint, from its id."""
     if after is None:
         return None
     number = after.removeprefix(_event_id(job_id, ""))
@@ -107,7 +108,7 @@ def _event_id(job_id: str, number: int | str) -> str:
 
 
 def _status(view: JobView) -> str:
-    """Within OpenAI's six; what they have no word for is in `phase`."""
+    """One of OpenAI's six statuses; a paused job is queued, and its `phase` is paused."""
     if view.status == "paused":
         return "queued"
     is_validating = view.status == "running" and view.phase == "validating"
@@ -116,7 +117,7 @@ def _status(view: JobView) -> str:
 
 def _hyperparameters(spec: Mapping[str, Any]) -> dict[str, Any]:
     settings = spec["settings"]
-    rate = None if spec["kind"] == PROMPT else settings["learning_rate"]  # nothing is trained there
+    rate = None if spec["kind"] == PROMPT else settings["learning_rate"]  # a prompt has no training
     return {
         "n_epochs": settings["epochs"],
         "batch_size": settings["batch_rows"],
