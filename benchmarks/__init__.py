@@ -1,1 +1,1 @@
-"""Measurements against live peers; every figure in the documentation is printed by one of these."""
+"""Benchmarks against other libraries; they print every figure in the documentation."""

@@ -1,4 +1,4 @@
-"""Runs every benchmark, each in its own process so that none inherits another's threads."""
+"""Runs every benchmark, each in its own process so that they share no threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BENCHMARKS = (
 
 
 def main() -> int:
-    """Runs them all; returns the number of failures."""
+    """Runs all benchmarks; returns the number of failures."""
     failed = 0
     for name in BENCHMARKS:
         print(f"\n## {name}\n", flush=True)

@@ -23,7 +23,7 @@ from benchmarks.measure import table
 
 LATE_S = 2.0
 MAX_ROWS = 32
-#: requests a second
+#: requests per second
 FIRST_RATE = 0.25
 #: ratio of consecutive rates
 STEP = 1.25
@@ -116,7 +116,7 @@ def serve_continuous(engine: GenerationEngine, arrivals: list[Arrival]) -> list[
 
 
 class _FirstTokenTime(StoppingCriteria):
-    """Records the time of the first token, and stops nothing."""
+    """Records the time of the first token and never stops the generation."""
 
     def __init__(self) -> None:
         self.at = 0.0

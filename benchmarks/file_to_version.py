@@ -1,7 +1,7 @@
-"""From a file of labelled rows to the first answer, over the network, with default settings:
-`python -m benchmarks.file_to_version --data ../shared/data`.
+"""Time from the upload of a labelled file to the first answer, with default settings.
 
-Prints the time of each phase and the error of the reported remaining seconds.
+`python -m benchmarks.file_to_version --data ../shared/data` prints the time of each phase and the
+error of the reported remaining time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _report(timeline: JobTimeline, accuracy: float) -> str:
     starts = [*timeline.phases.values(), timeline.seconds]
     took = [end - start for start, end in pairwise(starts)]
     rows = [[name, f"{s:.1f}"] for name, s in zip(timeline.phases, took, strict=True)]
-    rows += [["all, from the upload to an answer", f"{timeline.seconds:.1f}"]]
+    rows += [["total, from the upload to an answer", f"{timeline.seconds:.1f}"]]
     return "\n\n".join(
         [
             table(["phase", "seconds"], rows),

@@ -1,8 +1,8 @@
-"""Many adapters writing text at once: this engine beside transformers and PEFT.
+"""Generation with many adapters at once, compared with transformers and PEFT.
 
-`python -m benchmarks.generation` runs three parts: `throughput` (16 and 32 rows that begin
-together), `arrivals` (rows that come one by one: the rate at which first tokens still come soon)
-and, asked for by name, `soak` (ten minutes of coming and going: does memory grow?).
+`python -m benchmarks.generation` runs `throughput` (16 and 32 rows that start together) and
+`arrivals` (Poisson arrivals: the highest rate with first tokens in time). Only if named, it runs
+`soak` (ten minutes of changing requests: does memory grow?).
 SmolLM2-135M, LoRA rank 8 on q_proj and v_proj of every layer, a different adapter for each row.
 """
 
@@ -26,7 +26,7 @@ from benchmarks.soak import soak_report
 
 NUM_TOKENS = 32
 PARTS = ("throughput", "arrivals")
-#: tokens a second of (left) over those of (right), and at least how much is wanted
+#: the ratio of tokens per second of (left) to (right), and its target
 TARGETS = (
     ("mixed adapters over no adapter", "adapterd, {n} adapters", "adapterd, no adapter", 0.88),
     ("no adapter over generate", "adapterd, no adapter", "generate, static batch", 1.0),
@@ -36,7 +36,7 @@ TARGETS = (
 
 
 def prompts(count: int, seed: int = 0) -> list[list[int]]:
-    """Of 8 to 64 tokens."""
+    """Random prompts of 8 to 64 tokens."""
     rng = np.random.default_rng(seed)
     return [rng.integers(1000, 40000, n).tolist() for n in rng.integers(8, 65, count)]
 

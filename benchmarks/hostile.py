@@ -1,7 +1,7 @@
-"""What others notice while one caller holds connections open, or checks large files.
+"""Latencies of other callers while one caller holds connections open or checks large files.
 
-`python -m benchmarks.hostile`: a server of its own on loopback, over the default base; bounded in
-count and time.
+`python -m benchmarks.hostile` starts its own server on loopback with the default base; numbers of
+connections and run time are limited.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _QUIET_S = 15.0
 
 
 class Sampler:
-    """One call again and again, in a thread of its own."""
+    """Repeats one call in a separate thread."""
 
     def __init__(self, call: Callable[[], httpx.Response], pause_s: float = 0.03) -> None:
         self._call, self._pause_s = call, pause_s
@@ -100,7 +100,7 @@ def half_open(port: int, log: Path) -> None:
     size = log.stat().st_size
     with _client(port) as kept:
         samplers = {
-            "kept connection": Sampler(lambda: kept.get("/health/live")),
+            "existing connection": Sampler(lambda: kept.get("/health/live")),
             "new connection": Sampler(
                 lambda: httpx.get(f"http://127.0.0.1:{port}/health/live", trust_env=False)
             ),
@@ -113,7 +113,7 @@ def half_open(port: int, log: Path) -> None:
             sampler.stop()
         for sock in sockets:
             sock.close()
-    header = [f"beside {_HALF_OPEN} half-open connections", "p50 / p99 (max) ms", "unanswered"]
+    header = [f"with {_HALF_OPEN} half-open connections", "p50 / p99 (max) ms", "unanswered"]
     rows = [[name, its.drain(), str(its.failed)] for name, its in samplers.items()]
     print(table(header, rows))
     print(f"\nThe log grew by {log.stat().st_size - size} bytes.\n")
@@ -146,7 +146,8 @@ def checks(port: int, acme: str, globex: str) -> None:
         for sampler in samplers.values():
             sampler.stop()
     seconds = time.perf_counter() - started
-    header = ["another tenant's, p50 / p99 (max) ms", "quiet", f"beside {_CHECKS} checks"]
+    header = ["calls of another tenant, p50 / p99 (max) ms", "idle server"]
+    header += [f"during {_CHECKS} checks"]
     print(table(header, [[name, quiet[name], its.drain()] for name, its in samplers.items()]))
     print(f"\nThe checks of {_ROWS:,} rows were answered {sorted(answers)} within {seconds:.0f} s.")
 

@@ -1,4 +1,4 @@
-"""Timing ways of doing one thing against each other: interleaved in one run, medians, ratios."""
+"""Compares the time of several methods: interleaved in one run, with medians and ratios."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import torch
 def interleave(
     ways: Mapping[str, Callable[[], object]], rounds: int, seed: int = 0, warm_up: int = 2
 ) -> dict[str, list[float]]:
-    """Seconds of each way per round; every round runs each way once, in a new order.
+    """Seconds of each method per round; a round runs each method once, in a new order.
 
-    The rounds that warm up are left out.
+    Warm-up rounds are not included.
     """
     times: dict[str, list[float]] = {name: [] for name in ways}
     order = random.Random(seed)
@@ -38,7 +38,7 @@ def medians(times: Mapping[str, list[float]]) -> dict[str, float]:
 
 
 def conditions(*packages: str) -> str:
-    """One line that says what ran where, for the tables in `results.md`."""
+    """One line with the machine and the versions, for the tables in `results.md`."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", *packages))
     capability = torch.backends.cpu.get_cpu_capability()
     machine = f"{_cpu()}, {torch.get_num_threads()} threads, {capability}"

@@ -1,8 +1,8 @@
 """32 rows of 32 different LoRA adapters in one forward: adapterd and its alternatives.
 
 `make bench` or `python -m benchmarks.mixed_batch`. MiniLM-L6, rank 8 on query and value, rows of
-log-normal length. Peers run the bare model with its adapters; the engine's rows also pass their
-task heads and come back as arrays.
+log-normal length. Peers run the bare model with its adapters; the engine's rows also pass through
+their task heads and are returned as arrays.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def make_padded_run(
 def engine_way(
     dtype: str, batches: list[list[list[int]]], adapters: list[Path], mixed: bool
 ) -> Callable[[], None]:
-    """Predict steps over rows of 32 slots, or of one slot with a head and next to no adapter."""
+    """Predict steps over rows of 32 slots, or of one slot whose adapter does almost nothing."""
     engine = Engine(EngineConfig(base=BASE, dtype=dtype, threads=torch.get_num_threads()))
     for number, directory in enumerate(adapters):
         inspected = engine.step(port.Inspect(directory=str(directory)))
@@ -157,9 +157,9 @@ def _report(
         for name, s in sorted(seconds.items(), key=lambda item: -item[1])
     ]
     sizes = [len(ids) for batch in batches for ids in batch]
-    average = f"{np.mean(sizes):.1f} tokens a row on average"
-    about = f"{NUM_ROWS} rows a batch, {average}, {max(sizes)} at most"
-    header = ["way", "rows/s", "x stock fp32 padded", "x PEFT fp32"]
+    average = f"{np.mean(sizes):.1f} tokens per row on average"
+    about = f"{NUM_ROWS} rows per batch, {average}, {max(sizes)} at most"
+    header = ["method", "rows/s", "x stock fp32 padded", "x PEFT fp32"]
     return "\n".join([conditions("peft"), about, "", table(header, rows), "", *_targets(seconds)])
 
 

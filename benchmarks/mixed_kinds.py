@@ -1,8 +1,8 @@
-"""A packed batch of every adapter kind and head at once, beside the same rows with LoRA only.
+"""A packed batch of every adapter kind and head, compared with the same rows with LoRA only.
 
 `python -m benchmarks.mixed_kinds`. MiniLM-L6, 32 rows of 32 different adapters, each at its kind's
-default modules in every layer; both ways pass the same heads. Prints the ratio of times, and how
-far an answer in the mixed batch is from the row's answer alone.
+default modules in every layer; both batches use the same heads. Prints the ratio of times and the
+largest difference between an answer in the mixed batch and the row's answer on its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
 
-#: the most a mixed batch may cost, as a multiple of the same rows with LoRA only
+#: the maximum time of a mixed batch, relative to the same rows with LoRA only
 MAX_RATIO = 1.3
 LORA: tuple[str, dict[str, Any]] = ("lora", {"rank": 8})
 KINDS: list[tuple[str, dict[str, Any]]] = [
@@ -38,7 +38,7 @@ KINDS: list[tuple[str, dict[str, Any]]] = [
     ("head_only", {}),
 ]
 _LABELS = ["O", "B-x", "I-x"]
-#: a head's settings, and what a row of n tokens is to learn in two steps
+#: a head's settings, and the label of a row of n tokens for the two training steps
 HEADS: list[tuple[dict[str, Any], Callable[[int], Any]]] = [
     ({"kind": "classify", "labels": ["a", "b", "c"], "pooling": "mean"}, lambda n: n % 3),
     ({"kind": "tag", "labels": _LABELS, "pooling": "native"}, lambda n: [i % 3 for i in range(n)]),
@@ -63,7 +63,7 @@ def main() -> None:
         for dtype in ("float32", "bfloat16"):
             rows.append(_measure(dtype, batches, Path(scratch) / dtype, args))
     print(conditions())
-    print(f"{NUM_ROWS} rows of {NUM_ROWS} adapters a batch, {len(batches)} batches\n")
+    print(f"{NUM_ROWS} rows of {NUM_ROWS} adapters per batch, {len(batches)} batches\n")
     print(table(["dtype", "LoRA only, ms", "all kinds, ms", "ratio", "max diff to alone"], rows))
     print(f"\ntarget ratio: at most {MAX_RATIO}; target max diff in float32: at most 1e-05")
 
@@ -117,7 +117,7 @@ def _make(
     head: tuple[dict[str, Any], Callable[[int], Any]],
     directory: Path,
 ) -> None:
-    """An adapter two training steps off its start, loaded from its files."""
+    """Trains an adapter for two steps and loads it from its files."""
     settings, target = head
     slot = _ask(
         engine,

@@ -1,4 +1,4 @@
-"""The peers, each set up as its documentation says, and with its best documented settings."""
+"""The peers, set up as documented and with their best documented settings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Batches = list[list[list[int]]]
 def write_adapters(
     base: str, directory: Path, count: int, targets: list[str], rank: int, first_layer: int = 0
 ) -> list[Path]:
-    """PEFT's own directories of trained-looking adapters (B not zero), with two-label heads."""
+    """Saves adapters with nonzero B, as if trained, and two-label heads as PEFT directories."""
     model = AutoModelForSequenceClassification.from_pretrained(base_path(base), num_labels=2)
     config = LoraConfig(
         task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets,
@@ -30,7 +30,7 @@ def write_adapters(
 
 
 def write_random_adapters(peft: Any, directory: Path, count: int) -> list[Path]:
-    """The model's LoRA saved so many times, each with another B, so that each answers otherwise."""
+    """Saves the model's LoRA `count` times, each with a different random B."""
     paths = []
     for number in range(count):
         torch.manual_seed(number)
@@ -87,9 +87,9 @@ def polylora_model(
 def onnx_ways(
     base: str, scratch: Path, batches: Batches
 ) -> dict[str, Callable[[], Callable[[], None]]]:
-    """ONNX Runtime without adapters: it has none.
+    """ONNX Runtime, which does not support adapters.
 
-    Whole batches, and four length-sorted parts of each.
+    It runs whole batches, and four length-sorted parts of each batch.
     """
     return {
         f"ONNX Runtime {precision}, no adapter, {shape}": partial(

@@ -1,7 +1,7 @@
-"""What people write: a loop over a stock model, with PEFT's LoRA in it or all of it trained.
+"""A typical training loop over a stock model, with PEFT's LoRA or full fine-tuning.
 
-Float32, batches padded to their longest row; dev after each epoch, and the epoch that is best there
-answers test.
+Float32; batches padded to their longest row; dev is evaluated after each epoch, and the best epoch
+is evaluated on test.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _POOL_BATCHES = 16
 class PlainLoop:
     """One run on the rows and settings of a claim; `rate` is the peak learning rate.
 
-    `full` trains the whole model, `alike` makes batches of rows alike in length.
+    `full` trains the whole model, `alike` makes batches of rows of similar length.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PlainLoop:
         self._model: Any = model if full else self._add_lora(model)
 
     def run(self) -> tuple[float, float]:
-        """The metric on dev, of the epoch that is best there, and on test."""
+        """The metric of the best epoch on dev, and that epoch's metric on test."""
         split, settings = self._rows.split, self._settings
         steps = settings.epochs * -(-len(split.train) // settings.batch_rows)
         trained = [p for p in self._model.parameters() if p.requires_grad]
@@ -86,7 +86,7 @@ class PlainLoop:
             schedule.step()
 
     def _batches(self) -> list[list[Example]]:
-        """Shuffled; then, if wanted, alike in length in a pool, as `group_by_length` does it."""
+        """Shuffled batches; with `alike`, grouped within a pool as `group_by_length` does it."""
         size = self._settings.batch_rows
         rows = [self._rows.split.train[i] for i in torch.randperm(len(self._rows.split.train))]
         if not self._alike:
@@ -147,7 +147,7 @@ class PlainLoop:
         )
 
     def _add_lora(self, model: Any) -> Any:
-        """LoRA at the linears of the upper layers, as many as the settings say or half."""
+        """Adds a LoRA to the linears of the upper layers: as many as the settings say, or half."""
         settings, depth = self._settings, model.config.num_hidden_layers
         first = depth - int(settings.layers or (depth + 1) // 2)  # type: ignore[arg-type]
         task = "TOKEN_CLS" if self._head == "tag" else "SEQ_CLS"

@@ -1,9 +1,9 @@
-"""How good what is trained is: this trainer beside PEFT's LoRA and full fine-tuning, three seeds.
+"""Quality of trained tasks: this trainer, PEFT's LoRA and full fine-tuning, with three seeds.
 
 `python -m benchmarks.quality --data ../shared/data`. Every finished run is a line of
-`benchmarks/peers/quality.jsonl` and is not run again; delete a line to repeat it. Each run has a
-process of its own. `--report` only prints the tables. Batches are of rows alike in length, but for
-`PEFT, any lengths`, which takes them as they come.
+`benchmarks/peers/quality.jsonl` and is not run again; delete a line to repeat it. Each run has its
+own process. `--report` only prints the tables. Batches contain rows of similar length, except for
+`PEFT, any lengths`, which uses plain shuffling.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FOUND = Path(__file__).parent / "peers" / "quality.jsonl"
 SIDES = ("adapterd", "PEFT", "PEFT, any lengths", "full fine-tuning")
 #: the documented default of the stock trainer
 FULL_RATE = 5e-5
-#: glibc gives freed memory back and faults it in again at each step otherwise
+#: without these, glibc returns freed memory and faults it in again at each step
 _KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 
 
@@ -138,7 +138,16 @@ def _report(lines: list[dict[str, Any]]) -> str:
         by_way.setdefault((line["task"], line["side"]), []).append(line)
     ways = [way for way in product(TASKS, SIDES) if way in by_way]
     rows = [[*way, by_way[way][0]["metric"], *_cells(by_way[way])] for way in ways]
-    heading = ["task", "way", "metric", "dev", "test", "test per seed", "epochs", "minutes a run"]
+    heading = [
+        "task",
+        "method",
+        "metric",
+        "dev",
+        "test",
+        "test per seed",
+        "epochs",
+        "minutes per run",
+    ]
     verdicts = [[task, *_verdict(by_way, task)] for task in TASKS]
     targets = ["task", "PEFT's mean - 1 std", "PEFT's mean", "full fine-tuning - 0.01"]
     return "\n\n".join([table(heading, rows), table(targets, verdicts)])

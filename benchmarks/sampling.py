@@ -1,8 +1,8 @@
-"""What choosing the next tokens of a batch costs, by what its rows ask for.
+"""Time of sampling the next tokens of a batch, by the sampling parameters of its rows.
 
-`make bench` or `python -m benchmarks.sampling`. Logits are made up: as a language model's, a few
-hundred likely words over a long tail, or flat, where top-p keeps thousands and has most to sort.
-Beside it stand transformers' own processors with `multinomial`, for a batch of like rows.
+`make bench` or `python -m benchmarks.sampling`. Logits are synthetic: peaked like a language
+model's, with a few hundred likely tokens and a long tail, or flat, where top-p keeps thousands. The
+peer is transformers' logits processors with `multinomial`, for a batch of equal rows.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print(conditions())
-    print(f"{args.rows} rows of {args.words} words, after 32 generated tokens; median ms\n")
+    print(f"{args.rows} rows, a vocabulary of {args.words} tokens, 32 generated; median ms\n")
     columns = [
         _measure(like(args.rows, args.words), args.rounds) for like in (make_peaked, make_flat)
     ]
@@ -65,7 +65,7 @@ def main() -> None:
     rows += [
         [f"transformers: {name}", *(_ms(c, f"stock {name}") for c in columns)] for name in STOCK
     ]
-    print(table(["rows", "as a language model's", "flat"], rows))
+    print(table(["rows", "peaked logits", "flat logits"], rows))
 
 
 def make_flat(num_rows: int, num_words: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Through the server: what batching, gRPC and a process boundary leave of the engine's speed.
+"""Throughput of the server relative to the engine alone: batching, gRPC and process boundary.
 
-`python -m benchmarks.serving`. A server with 32 tasks, and callers in a process of their own, share
-this machine; between their runs the same texts go through an engine that has it to itself.
+`python -m benchmarks.serving`. A server with 32 tasks and the callers, in a separate process, share
+this machine; between their runs the same texts are run on an engine that has it to itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TASKS = [f"task-{i}" for i in range(NUM_TASKS)]
 
 @dataclass(frozen=True)
 class Load:
-    """One load run: what the callers saw, and what it cost."""
+    """One load run: throughput and latencies of the callers, and the server's CPU time."""
 
     rows_per_s: float
     p50_ms: float
@@ -67,7 +67,7 @@ class EngineOnly:
         self._ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
 
     def rows_per_s(self, batch_rows: int, seconds: float) -> float:
-        """Batches as a loaded server builds them: calls of 8 texts, each for the next task."""
+        """Batches like those of a loaded server: calls of 8 texts, each for the next task."""
         rows = [
             port.Row(ids=self._ids[i % len(self._ids)], slot=i // 8 % NUM_TASKS + 1)
             for i in range(max(len(self._ids), 8 * NUM_TASKS * 2))
@@ -81,7 +81,7 @@ class EngineOnly:
 
 
 def callers(server: SpawnedServer, texts: Path, count: int, per_call: int, seconds: float) -> Load:
-    """`adapterd bench` against the server; server CPU is its own process's, the engine left out."""
+    """`adapterd bench` against the server; server CPU excludes the engine process."""
     server_process = psutil.Process(server.pid)
     command = [sys.executable, "-m", "adapterd", "bench", *TASKS, "--json", "--callers", str(count)]
     command += [
@@ -98,7 +98,7 @@ def callers(server: SpawnedServer, texts: Path, count: int, per_call: int, secon
     )
     report = json.loads(done.stdout)
     cpu_s = _cpu_s(server_process) - before
-    # the warm-up calls are the server's work too
+    # the server's CPU time includes the warm-up calls
     calls = report["calls"] + NUM_TASKS
     return Load(
         report["rows_per_second"],
@@ -162,7 +162,7 @@ def _measure(options: str, adapters: list[Path], alone: EngineOnly, texts: Path,
 
 
 def _round(server: SpawnedServer, alone: EngineOnly, texts: Path, seconds: float) -> dict[str, Any]:
-    """Engine alone, then the callers, on a server that is idle meanwhile."""
+    """Measures the engine alone while the server is idle, then the callers."""
     return {
         "alone 64": alone.rows_per_s(64, seconds / 2),
         "alone 128": alone.rows_per_s(128, seconds / 2),
@@ -177,14 +177,14 @@ def _report(rounds: list[dict[str, Any]], idle_mb: float) -> str:
     alone = {size: statistics.median(each[size] for each in rounds) for size in sizes}
     best = max(alone.values())
     rows = [
-        [f"engine {size} rows a batch", f"{v:.0f}", f"{v / best:.2f}", "", "", "", ""]
+        [f"engine {size} rows per batch", f"{v:.0f}", f"{v / best:.2f}", "", "", "", ""]
         for size, v in alone.items()
     ]
     for name in ("64 x 8", "64 x 1", "1 x 1"):
         loads: list[Load] = [each[name] for each in rounds]
-        rows.append([f"callers x texts a call: {name}", *_cells(loads, best)])
-    header = ["way", "rows/s", "of the engine alone", "p50 ms", "p99 ms"]
-    header += ["server CPU ms a call", "failed"]
+        rows.append([f"callers x texts per call: {name}", *_cells(loads, best)])
+    header = ["method", "rows/s", "relative to the engine alone", "p50 ms", "p99 ms"]
+    header += ["server CPU ms per call", "failed"]
     idle = f"idle server and engine resident: {idle_mb:.0f} MB"
     return f"{table(header, rows)}\n\n{idle}"
 

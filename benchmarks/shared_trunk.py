@@ -1,7 +1,7 @@
-"""One text through N tasks in one step, with adapters above layer k, beside N calls of one task.
+"""One text through N tasks in one step, compared with N steps of one task.
 
 `make bench` or `python -m benchmarks.shared_trunk`. MiniLM-L6, LoRA rank 8 on query and value of
-the layers from k on. The ideal counts layers alone: the k below are run once, the others N times.
+the layers from k on. The ideal counts only layers: the k below run once, the others N times.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _ways(
 
 
 def _step(engine: Engine, texts: list[list[int]]) -> Callable[[], None]:
-    """Each text through an adapter of its own."""
+    """A step that runs each text through its own adapter."""
     step = port.Predict(
         rows=[port.Row(ids=ids, slot=slot) for slot, ids in enumerate(texts, 1)],
         place={slot: str(slot) for slot in range(1, len(texts) + 1)},

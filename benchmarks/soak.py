@@ -1,4 +1,4 @@
-"""Rows that come and go for minutes: the process's memory, every half minute."""
+"""Memory of the process over minutes of changing sequences, sampled every half minute."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def soak_report(base: Path, adapters: list[Path], dtype: str, minutes: float) ->
             rows.append([f"{passed:.0f}", f"{num_texts}", f"{_megabytes():.0f}"])
             print("soak:", *rows[-1], flush=True)
             next_look += EVERY_S
-    return "\n".join(["", table(["seconds", "texts written", "resident MB"], rows)])
+    return "\n".join(["", table(["seconds", "generated texts", "resident MB"], rows)])
 
 
 def _wishes(rng: np.random.Generator, room: int, num_slots: int) -> list[Request]:
-    """A few at a time, so that arrivals and departures are never in step."""
+    """A few requests at a time, so that arrivals and departures are never synchronized."""
     return [
         Request(
             ids=rng.integers(1000, 40000, int(rng.integers(8, 129))).tolist(),

@@ -1,7 +1,7 @@
-"""The peer: Hugging Face `Trainer` over PEFT's LoRA, on a trainer's own rows and settings.
+"""The peer: Hugging Face `Trainer` with PEFT's LoRA, on the same rows and settings.
 
-As its documentation has it, or tuned: rows of like length together, larger evaluation batches, with
-or without bfloat16 autocast. Runs as a process of its own: `python -m benchmarks.stock_trainer`
+It runs as documented, or tuned: batches of rows of similar length, larger evaluation batches, with
+or without bfloat16 autocast. It runs in its own process: `python -m benchmarks.stock_trainer`
 reads a run as JSON and prints its line.
 """
 
@@ -18,7 +18,7 @@ from importlib.metadata import version
 from typing import Any
 
 WAYS = ("Trainer + PEFT, defaults", "Trainer + PEFT, tuned", "Trainer + PEFT, tuned, bf16")
-#: glibc gives freed memory back and faults it in again at each step otherwise
+#: without these, glibc returns freed memory and faults it in again at each step
 _KEEP = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**32)}
 _PACKAGES = ("torch", "transformers", "peft", "accelerate")
 
@@ -38,7 +38,7 @@ def run(spec: dict[str, Any], threads: int) -> dict[str, Any]:
 def main() -> None:
     spec = json.load(sys.stdin)
     warnings.filterwarnings("ignore")
-    import torch  # after the environment says how many threads there are
+    import torch  # after the environment sets the number of threads
     import transformers
 
     torch.set_num_threads(spec["threads"])

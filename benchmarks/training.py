@@ -1,9 +1,9 @@
-"""One training job on tweets: this trainer beside a plain PEFT loop, same rows, same recipe.
+"""One training job on tweets, compared with a plain PEFT loop on the same rows and settings.
 
-`python -m benchmarks.training --data ../shared/data/tweets.jsonl`. Ours is a whole job: validation,
-training with an evaluation on dev each epoch, test evaluation, baseline, reload proof and
-publishing. The loop is what people write: fp32, shuffled batches padded to their longest row, one
-evaluation on test at the end.
+`python -m benchmarks.training --data ../shared/data/tweets.jsonl`. adapterd runs a whole job:
+checks, training with a dev evaluation after each epoch, test evaluation, baseline, verification of
+the reloaded adapter, publishing. The loop is a typical one: fp32, shuffled batches padded to their
+longest row, one evaluation on test at the end.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Outcome:
 
 
 def sentiment(path: Path) -> bytes:
-    """Labelled rows as they are; scored ones where clear, |score| > 0.3, labelled by sign."""
+    """Labelled rows unchanged; rows with |score| > 0.3 labelled by the sign of their score."""
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     if "label" in rows[0]:
         return path.read_bytes()
@@ -227,7 +227,14 @@ def _report(results: dict[str, list[Outcome]]) -> str:
             ]
         )
     return table(
-        ["way", "accuracy, mean", "per split seed", "seconds, median", "of the loop's time"], rows
+        [
+            "method",
+            "accuracy, mean",
+            "per split seed",
+            "seconds, median",
+            "relative to the loop's time",
+        ],
+        rows,
     )
 
 

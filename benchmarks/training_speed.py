@@ -1,11 +1,11 @@
-"""How fast adapters are trained, beside Hugging Face `Trainer` with PEFT on the same rows.
+"""Training speed, compared with Hugging Face `Trainer` and PEFT on the same rows.
 
-`python -m benchmarks.training_speed job|search|beside --data ../shared/data`. Ours are whole jobs:
-checks, tokens, frozen activations, training with dev each epoch, test, report, proof, publishing,
-in the precision that the engine chooses here unless `--dtype` names one. A peer's finished run is a
-line of `benchmarks/peers/training.jsonl` and is not run again under the same conditions; without
-its line it is. `job`: one run of the defaults. `search`: eight trials and three seeds, and the
-peer's same runs one after the other. `beside`: 200 steps alone and beside 31 others.
+`python -m benchmarks.training_speed job|search|beside --data ../shared/data`. adapterd runs
+whole jobs, from the checks to publishing, in the precision that the engine chooses unless `--dtype`
+names one. A finished run of the peer is a line of `benchmarks/peers/training.jsonl` and is not run
+again under the same conditions. `job`: one run with the defaults. `search`: eight trials and three
+seeds; the peer runs the same ones sequentially. `beside`: 200 steps, alone and interleaved with 31
+other adapters.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from trainer.recipe.recipe import learning_rate
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FOUND = Path(__file__).parent / "peers" / "training.jsonl"
 TASK = "tweets, sentiment"
-#: what `Trainer` and PEFT have too, so that every trial can be run there
+#: settings that `Trainer` and PEFT support as well, so that every trial can be run there
 SPACE: dict[str, Any] = {
     "learning_rate": {"low": 3e-4, "high": 3e-3, "log": True}, "dropout": [0.0, 0.1, 0.2],
     "rank": [4, 8, 16, 32], "layers": [2, 3, 6], "epochs": [2, 3, 5],
@@ -41,7 +41,7 @@ SPACE: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What every part runs on."""
+    """The data, threads and precision of all parts."""
 
     ours: Ours
     data: Path
@@ -62,7 +62,7 @@ class Bench:
         return TASKS[TASK].spec(self.ours.files, self.data, 0, **{"seeds": 1, **settings})
 
     def peer(self, way: str, settings: dict[str, Any]) -> dict[str, Any]:
-        """The line of one run, run now if it never was."""
+        """The line of one run, which is run now if it is missing."""
         spec = self.spec()
         rows = Rows.from_spec(self.ours.files, spec)
         peer_settings = {
@@ -96,7 +96,7 @@ _SHARED = ("epochs", "batch_rows", "weight_decay", "warmup_share", "dropout", "r
 
 
 def job(bench: Bench) -> str:
-    """One plain run on each side."""
+    """Runs one job on each side."""
     result, seconds = bench.job()
     test = result.result["metrics"]["test"]["accuracy"]
     rows = [["adapterd, a whole job", f"{test:.4f}", f"{seconds:.1f}", "1.00"]]
@@ -104,25 +104,26 @@ def job(bench: Bench) -> str:
         line = bench.peer(way, {})
         ratio = f"{line['seconds'] / seconds:.2f}"
         rows.append([way, f"{line['test']:.4f}", f"{line['seconds']:.1f}", ratio])
-    return table(["way", "test accuracy", "seconds", "of ours"], rows)
+    return table(["method", "test accuracy", "seconds", "relative to adapterd"], rows)
 
 
 def search(bench: Bench) -> str:
-    """Every trial to its end, then the chosen setting from three seeds; and what halving saves."""
+    """Runs the search without and with halving, then the chosen settings with three seeds."""
     plain, seconds = bench.job(seeds=3, search={"trials": 8, "halving": False, "space": SPACE})
     halved, halved_seconds = bench.job(seeds=3, search={"trials": 8, "space": SPACE})
     trials = plain.result["search"]["trials"]
     chosen = trials[plain.result["search"]["chosen"]]["settings"]
-    # the search's own run of the chosen setting is the first of its seeds, on both sides
+    # on both sides, the search's run of the chosen settings is the first of the three seeds
     runs = [trial["settings"] for trial in trials] + [{**chosen, "seed": seed} for seed in (1, 2)]
     lines = [bench.peer(stock_trainer.WAYS[0], run) for run in runs]
     total = sum(line["seconds"] for line in lines)
     rows = [
-        _search_row("adapterd, every trial to its end", plain, seconds, total),
+        _search_row("adapterd, without halving", plain, seconds, total),
         _search_row("adapterd, successive halving", halved, halved_seconds, total),
         _peer_row(lines, lines[plain.result["search"]["chosen"]], total),
     ]
-    heading = ["way", "best dev, three seeds", "trained steps", "seconds", "Trainer's time of it"]
+    heading = ["method", "best dev, three seeds", "trained steps", "seconds"]
+    heading += ["Trainer's time / this time"]
     return table(heading, rows)
 
 
@@ -137,7 +138,7 @@ def _peer_row(lines: list[dict[str, Any]], chosen: dict[str, Any], total: float)
     dev = [chosen["dev"], *(line["dev"] for line in lines[-2:])]
     best = f"{statistics.fmean(dev):.4f} ± {statistics.stdev(dev):.4f}"
     steps = sum(line["steps"] for line in lines)
-    return ["Trainer + PEFT, one after the other", best, str(steps), f"{total:.0f}", "1.00"]
+    return ["Trainer + PEFT, sequentially", best, str(steps), f"{total:.0f}", "1.00"]
 
 
 def _lines() -> list[dict[str, Any]]:
@@ -149,7 +150,9 @@ def main() -> None:
     parser.add_argument("part", choices=("job", "search", "beside"), nargs="?", default="job")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--dtype", default="auto", help="of ours: auto, float32 or bfloat16")
+    parser.add_argument(
+        "--dtype", default="auto", help="precision of adapterd: auto, float32 or bfloat16"
+    )
     parser.add_argument("--steps", type=int, default=200, help="of `beside`")
     parser.add_argument("--others", type=int, default=31, help="of `beside`")
     args = parser.parse_args()
