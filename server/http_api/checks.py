@@ -37,6 +37,6 @@ async def check_file(
 
     A file that a job would be refused for is answered all the same, with `ok` false.
     """
-    wanted = body.model_dump(exclude_none=True)
-    checking = service.checks.create(caller, {**wanted, "file_id": file_id})
+    fields = body.model_dump(exclude_none=True)
+    checking = service.checks.create(caller, {**fields, "file_id": file_id})
     return await while_connected(request, checking)

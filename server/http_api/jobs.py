@@ -26,11 +26,11 @@ async def create_job(
 
     The file is read and checked before the job is queued.
     """
-    wanted = body.model_dump(exclude_none=True, exclude={"dry_run"})
+    fields = body.model_dump(exclude_none=True, exclude={"dry_run"})
     if not body.dry_run:
-        return await while_connected(request, service.jobs.create(caller, wanted))
+        return await while_connected(request, service.jobs.create(caller, fields))
     response.status_code = 200  # nothing was made
-    return await while_connected(request, service.jobs.estimate(caller, wanted))
+    return await while_connected(request, service.jobs.estimate(caller, fields))
 
 
 @router.get("/v1/jobs")

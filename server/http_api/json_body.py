@@ -66,12 +66,12 @@ def _check_storable(value: Any, param: str) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         raise BadCall(f"The body names {twice[:80]!r} twice in one object.")
-    return found
+    return fields
 
 
 def _finite(digits: str) -> float:

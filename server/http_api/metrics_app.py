@@ -18,7 +18,7 @@ _GZIP_LEVEL = 1
 def build_metrics_app(
     registry: CollectorRegistry, refresh: Callable[[], Awaitable[None]]
 ) -> ASGIApp:
-    """`refresh` brings up to date what is counted elsewhere, before each scrape."""
+    """`refresh` updates the metrics that are counted elsewhere, before each scrape."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -29,17 +29,17 @@ def build_metrics_app(
             answer = Response("", 405, {"allow": "GET, HEAD"})
         else:
             await refresh()
-            answer = _rendered(registry, Headers(scope=scope))
+            answer = _render(registry, Headers(scope=scope))
         await answer(scope, receive, send)
 
     return app
 
 
-def _rendered(registry: CollectorRegistry, asked: Headers) -> Response:
-    """In OpenMetrics, or in Prometheus's own text, as the scraper prefers."""
-    encode, content_type = choose_encoder(asked.get("accept", ""))
+def _render(registry: CollectorRegistry, request_headers: Headers) -> Response:
+    """The metrics in OpenMetrics or in Prometheus's text format, by the scraper's `Accept`."""
+    encode, content_type = choose_encoder(request_headers.get("accept", ""))
     content, headers = encode(registry), {"content-type": content_type, "vary": "accept"}
-    if gzip_accepted(asked.get("accept-encoding", "")):
+    if gzip_accepted(request_headers.get("accept-encoding", "")):
         content = gzip.compress(content, _GZIP_LEVEL)
         headers["content-encoding"] = "gzip"
     return Response(content, headers=headers)

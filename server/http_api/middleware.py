@@ -85,7 +85,7 @@ class AccessMiddleware:
                 # streams check again while they run
                 scope["state"]["confirm"] = partial(self._authenticator.confirm, caller)
             _check_media(headers)
-            capped = _limited(receive, self._cap(scope, headers), self._limits)
+            capped = _limit(receive, self._cap(scope, headers), self._limits)
             await self._app(scope, capped, answer.send)
         except Exception as error:
             if answer.status:
@@ -167,7 +167,7 @@ def _check_media(headers: Headers) -> None:
         check_charset(content_type)
 
 
-def _limited(receive: Receive, cap: int, limits: BodyLimits) -> Receive:
+def _limit(receive: Receive, cap: int, limits: BodyLimits) -> Receive:
     """Stops reading a body that exceeds the cap, whatever its headers say, or that arrives too
     slowly: no part of it for a while, or too few bytes in total.
     """

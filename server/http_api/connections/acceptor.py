@@ -76,14 +76,14 @@ class Acceptor:
                 self._loop.connect_accepted_socket(self._protocol, connection)
             )
             self._connecting.add(connecting)
-            connecting.add_done_callback(self._connected)
+            connecting.add_done_callback(self._on_connected)
         return True
 
     def _take(self) -> socket.socket:
         connection, _ = self._sock.accept()
         return connection
 
-    def _connected(self, task: asyncio.Task[object]) -> None:
+    def _on_connected(self, task: asyncio.Task[object]) -> None:
         self._connecting.discard(task)
         if not task.cancelled() and task.exception() is not None:
             _log.debug("a connection ended before it began", exc_info=task.exception())

@@ -44,21 +44,25 @@ class Asked:
     shape: Callable[..., Shape]
 
 
-async def answer(request: Request, asked: Asked) -> Response:
+async def answer(request: Request, spec: Asked) -> Response:
     service: Service = request.app.state.service
     generation = GenerationRequest(
-        ref=asked.model, inputs=asked.inputs, parameters=asked.parameters,
-        caller=request.state.caller, num_texts=asked.num_texts, format=asked.form,
-        streams=asked.streams,
-    )  # fmt: skip
+        ref=spec.model,
+        inputs=spec.inputs,
+        parameters=spec.parameters,
+        caller=request.state.caller,
+        num_texts=spec.num_texts,
+        format=spec.form,
+        streams=spec.streams,
+    )
     call = await unless_gone(request, service.generate.start(generation))
     if call is None:
         return Response(status_code=_GONE)
     try:
         for error in call.errors.values():
             raise error_named(error.code, error.message)
-        send = _streamed if asked.streams else _whole
-        return await send(request, call, _shape(asked, call.model))
+        send = _stream if spec.streams else _whole
+        return await send(request, call, _shape(spec, call.model))
     except BaseException as error:
         call.close(error)
         raise
@@ -67,31 +71,31 @@ async def answer(request: Request, asked: Asked) -> Response:
 async def _whole(request: Request, call: GenerationCall, shape: Shape) -> Response:
     completions = await unless_gone(request, call.completions())
     if completions is None:
-        return _left(call)
+        return _abandon(call)
     with call:
         for completion in completions:
             _raise_error(completion)
         content = msgspec.json.encode(shape.whole(completions))
-    return Response(content, media_type="application/json", headers=_headers(shape.author))
+    return Response(content, media_type="application/json", headers=_headers(shape.resolved))
 
 
-async def _streamed(request: Request, call: GenerationCall, shape: Shape) -> Response:
-    """The first chunk is waited for: what fails before it is told by the status."""
+async def _stream(request: Request, call: GenerationCall, shape: Shape) -> Response:
+    """Waits for the first chunk, so that an earlier failure is answered with its status."""
     chunks = call.chunks()
     first = await unless_gone(request, _first(chunks))
     if first is None:
-        return _left(call)
+        return _abandon(call)
     _raise_error(first)
     return EventStream(
         _objects(first, chunks, call, shape),
         call.close,
-        _headers(shape.author),
+        _headers(shape.resolved),
         render_error=document,
     )
 
 
-def _left(call: GenerationCall) -> Response:
-    """The caller hung up: nobody reads the answer."""
+def _abandon(call: GenerationCall) -> Response:
+    """Ends the call of a caller who has disconnected."""
     call.close()
     return Response(status_code=_GONE)
 
@@ -122,12 +126,15 @@ def _raise_error(piece: CompletionChunk) -> None:
         raise error_named(piece.error.code, piece.error.message)
 
 
-def _shape(asked: Asked, author: ResolvedModel) -> Shape:
-    return asked.shape(
-        id=asked.id_prefix + secrets.token_hex(12), created=int(time.time()), model=asked.model,
-        author=author, num_texts=asked.num_texts,
-    )  # fmt: skip
+def _shape(spec: Asked, resolved: ResolvedModel) -> Shape:
+    return spec.shape(
+        id=spec.id_prefix + secrets.token_hex(12),
+        created=int(time.time()),
+        model=spec.model,
+        resolved=resolved,
+        num_texts=spec.num_texts,
+    )
 
 
-def _headers(author: ResolvedModel) -> dict[str, str]:
-    return {"x-adapterd-digest": author.digest}
+def _headers(resolved: ResolvedModel) -> dict[str, str]:
+    return {"x-adapterd-digest": resolved.digest}

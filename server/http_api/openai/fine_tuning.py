@@ -44,10 +44,10 @@ async def create_job(request: Request, caller: CallerOf, service: ServiceOf) -> 
     task = await _task_of(create.model, caller, service)
     fields = job_fields(create, task, service.info.heads)
     if create.dry_run:
-        found = await while_connected(request, service.jobs.estimate(caller, fields))
-        return {"object": "fine_tuning.estimate", **asdict(found)}
+        estimate = await while_connected(request, service.jobs.estimate(caller, fields))
+        return {"object": "fine_tuning.estimate", **asdict(estimate)}
     created = await while_connected(request, service.jobs.create(caller, fields))
-    return _shown(created, caller, service)
+    return _render(created, caller, service)
 
 
 @router.get(_JOBS)
@@ -60,33 +60,33 @@ async def list_jobs(
 ) -> dict[str, Any]:
     """Your jobs, newest first; of some `metadata[name]=value`, if you say so."""
     query = request.query_params.items()
-    notes = {found[1]: value for name, value in query if (found := _NOTE.fullmatch(name))}
+    notes = {match[1]: value for name, value in query if (match := _NOTE.fullmatch(name))}
     page = await service.jobs.list(caller, after, limit, notes)
-    return list_object([_shown(view, caller, service) for view in page.items], page)
+    return list_object([_render(view, caller, service) for view in page.items], page)
 
 
 @router.get(_JOB)
 async def get_job(job_id: str, caller: CallerOf, service: ServiceOf) -> dict[str, Any]:
     """One job."""
-    return _shown(await service.jobs.get(caller, job_id), caller, service)
+    return _render(await service.jobs.get(caller, job_id), caller, service)
 
 
 @router.post(_JOB + "/cancel")
 async def cancel_job(job_id: str, caller: CallerOf, service: ServiceOf) -> dict[str, Any]:
     """A waiting job ends at once, a running one within a step."""
-    return _shown(await service.jobs.cancel(caller, job_id), caller, service)
+    return _render(await service.jobs.cancel(caller, job_id), caller, service)
 
 
 @router.post(_JOB + "/pause")
 async def pause_job(job_id: str, caller: CallerOf, service: ServiceOf) -> dict[str, Any]:
     """A queued job at once, a running one within a step; its `phase` is then `paused`."""
-    return _shown(await service.jobs.pause(caller, job_id), caller, service)
+    return _render(await service.jobs.pause(caller, job_id), caller, service)
 
 
 @router.post(_JOB + "/resume")
 async def resume_job(job_id: str, caller: CallerOf, service: ServiceOf) -> dict[str, Any]:
     """A paused job goes back to the queue."""
-    return _shown(await service.jobs.resume(caller, job_id), caller, service)
+    return _render(await service.jobs.resume(caller, job_id), caller, service)
 
 
 @router.get(_JOB + "/events", response_model=None)
@@ -131,5 +131,5 @@ async def _task_of(model: str, caller: Caller, service: Service) -> TaskView | N
     return await service.tasks.get(caller, Ref.parse(model).task)
 
 
-def _shown(view: JobView, caller: Caller, service: Service) -> dict[str, Any]:
+def _render(view: JobView, caller: Caller, service: Service) -> dict[str, Any]:
     return job_object(view, service.info.base, caller.tenant)

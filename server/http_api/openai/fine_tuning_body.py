@@ -76,8 +76,8 @@ def read_create(content: bytes) -> Create:
     try:
         create = msgspec.convert(fields, type=Create)
     except msgspec.ValidationError as error:
-        found = _PATH.search(str(error))
-        raise BadParameter(f"{error}.", param=found.group(1) if found else None) from error
+        match = _PATH.search(str(error))
+        raise BadParameter(f"{error}.", param=match.group(1) if match else None) from error
     if not create.training_file:
         raise BadParameter("training_file is empty.", param="training_file")
     if create.integrations:
@@ -89,25 +89,25 @@ def read_create(content: bytes) -> Create:
 
 def job_fields(create: Create, task: TaskView | None, heads: Sequence[str]) -> dict[str, Any]:
     """What the service takes. `task` is that of the model, none for the base, which has `heads`."""
-    given = dict((create.method and create.method.adapter) or {})
-    for name in given.keys() & ELSEWHERE.keys():
+    adapter = dict((create.method and create.method.adapter) or {})
+    for name in adapter.keys() & ELSEWHERE.keys():
         raise BadParameter(
             f"{_ADAPTER} has no {name}; there is {ELSEWHERE[name]} beside it.",
             param=f"{_ADAPTER}.{name}",
         )
     fields = {
         **_head(create, task, heads),
-        **_columns(given.pop("columns", {})),
-        **_test_file(given),
-        **given,
-        "task": _task(given.get("task"), create, task),
+        **_columns(adapter.pop("columns", {})),
+        **_test_file(adapter),
+        **adapter,
+        "task": _task(adapter.get("task"), create, task),
         "file_id": create.training_file,
         "dev_file_id": create.validation_file,
         "metadata": create.metadata,
         "suffix": create.suffix,
     }
     fields["settings"] = _settings(fields, create)
-    return _checked(fields)
+    return _validate(fields)
 
 
 def usual_rate(kind: str) -> float:
@@ -116,7 +116,7 @@ def usual_rate(kind: str) -> float:
     return learning_rate(replace(usual, kind=kind) if kind else usual)
 
 
-def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _validate(fields: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return JobBody.model_validate(fields).model_dump(exclude_none=True, exclude={"dry_run"})
     except ValidationError as error:
@@ -134,8 +134,8 @@ def _columns(columns: Any) -> dict[str, Any]:
     return {_COLUMNS[name]: column for name, column in columns.items()}
 
 
-def _test_file(given: dict[str, Any]) -> dict[str, Any]:
-    return {"test_file_id": given.pop("test_file")} if "test_file" in given else {}
+def _test_file(adapter: dict[str, Any]) -> dict[str, Any]:
+    return {"test_file_id": adapter.pop("test_file")} if "test_file" in adapter else {}
 
 
 def _head(create: Create, task: TaskView | None, heads: Sequence[str]) -> dict[str, str]:
@@ -162,15 +162,15 @@ def _settings(fields: Mapping[str, Any], create: Create) -> dict[str, Any]:
     settings = fields.get("settings") or {}
     if not isinstance(settings, dict):
         raise BadParameter("settings must be an object.", param=f"{_ADAPTER}.settings")
-    asked = _hyperparameters(create, fields.get("kind") or "")
+    hyperparameters = _hyperparameters(create, fields.get("kind") or "")
     if create.seed is not None:
-        asked["seed"] = create.seed
-    if twice := sorted(asked.keys() & settings.keys()):
+        hyperparameters["seed"] = create.seed
+    if twice := sorted(hyperparameters.keys() & settings.keys()):
         raise BadParameter(
             f"{', '.join(twice)} is said twice, here and in OpenAI's words.",
             param=f"{_ADAPTER}.settings",
         )
-    return {**settings, **asked}
+    return {**settings, **hyperparameters}
 
 
 def _hyperparameters(create: Create, kind: str) -> dict[str, Any]:
@@ -179,9 +179,9 @@ def _hyperparameters(create: Create, kind: str) -> dict[str, Any]:
     chosen = within or create.hyperparameters
     if chosen is None:
         return {}
-    given = msgspec.structs.asdict(chosen)
-    values = {name: value for name, value in given.items() if value is not None}
-    asked = {_SETTINGS[name]: value for name, value in values.items() if name in _SETTINGS}
+    fields = msgspec.structs.asdict(chosen)
+    values = {name: value for name, value in fields.items() if value is not None}
+    settings = {_SETTINGS[name]: value for name, value in values.items() if name in _SETTINGS}
     if "learning_rate_multiplier" in values and values["learning_rate_multiplier"] != "auto":
-        asked["learning_rate"] = values["learning_rate_multiplier"] * usual_rate(kind)
-    return {name: value for name, value in asked.items() if value != "auto"}
+        settings["learning_rate"] = values["learning_rate_multiplier"] * usual_rate(kind)
+    return {name: value for name, value in settings.items() if value != "auto"}

@@ -17,16 +17,16 @@ _FORCED = "what is written is free; only none and auto can be chosen"
 
 def conversation(body: Body) -> dict[str, Any]:
     """The call's one input. Raises BadParameter."""
-    given = {
+    arguments = {
         "messages": body.fields.get("messages"),
         "tools": _tools(body),
         "chat_template_kwargs": _variables(body),
     }
     try:
-        read_conversation(*given.values())
+        read_conversation(*arguments.values())
     except BadMessage as error:
         raise BadParameter(f"{error}.", param=error.where) from error
-    return {name: value for name, value in given.items() if value is not None}
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _tools(body: Body) -> Any:
@@ -39,7 +39,7 @@ def _tools(body: Body) -> Any:
 
 def _variables(body: Body) -> Any:
     """Of the template, which decides what `reasoning_effort` means, as in vLLM."""
-    given = body.fields.get("chat_template_kwargs")
-    if "reasoning_effort" not in body.fields or not isinstance(given, Mapping | None):
-        return given
-    return {**(given or {}), "reasoning_effort": body.text("reasoning_effort")}
+    variables = body.fields.get("chat_template_kwargs")
+    if "reasoning_effort" not in body.fields or not isinstance(variables, Mapping | None):
+        return variables
+    return {**(variables or {}), "reasoning_effort": body.text("reasoning_effort")}

@@ -17,21 +17,21 @@ router = APIRouter(route_class=OpenAIRoute, tags=["openai"])
 @router.get("/v1/models")
 async def models(service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
     """OpenAI's list of models."""
-    found = await service.models.list(caller)
-    return {"object": "list", "data": [_shown(model) for model in found]}
+    views = await service.models.list(caller)
+    return {"object": "list", "data": [_render(view) for view in views]}
 
 
 @router.get("/v1/models/{ref:path}")
 async def model(ref: str, service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
     """One of them."""
-    return _shown(await service.models.get(caller, ref))
+    return _render(await service.models.get(caller, ref))
 
 
 @router.delete("/v1/models/{ref:path}")
 async def delete_model(ref: str, service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
-    """Delete a version (`task@7`) that no alias names, or a task with all its versions."""
-    found = await service.models.get(caller, ref)
-    if found.parent is None:
+    """Delete a version (`task@7`) that no alias points to, or a task with all its versions."""
+    view = await service.models.get(caller, ref)
+    if view.parent is None:
         raise BadParameter(f"{ref!r} is the base, which cannot be deleted.", param="model")
     named = Ref.parse(ref)
     if named.alias is not None:
@@ -46,7 +46,7 @@ async def delete_model(ref: str, service: ServiceOf, caller: CallerOf) -> dict[s
     return {"id": ref, "object": "model", "deleted": True}
 
 
-def _shown(view: ModelView) -> dict[str, Any]:
+def _render(view: ModelView) -> dict[str, Any]:
     """With the fields by which vLLM tells adapters from bases."""
     return {
         "id": view.ref,

@@ -20,7 +20,7 @@ class Shape(ABC):
     id: str
     created: int
     model: str
-    author: ResolvedModel
+    resolved: ResolvedModel
     num_texts: int
     includes_usage: bool
     with_logprobs: bool
@@ -81,6 +81,6 @@ class Shape(ABC):
             "object": kind,
             "created": self.created,
             "model": self.model,
-            "system_fingerprint": "fp_" + self.author.digest.removeprefix("sha256:")[:12],
+            "system_fingerprint": "fp_" + self.resolved.digest.removeprefix("sha256:")[:12],
             "choices": choices,
         }
