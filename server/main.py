@@ -144,7 +144,7 @@ class Server:
             (settings.metrics_host, settings.metrics_port),
         ):
             self._sockets.append(listen(host, number))
-        connections = GrpcConnections(shares.grpc, self.metrics.connection_ended)
+        connections = GrpcConnections(shares.grpc, self.metrics.observe_connection_end)
         self.grpc_connections = connections
         # by path; filled when the services are registered, read by the interceptors
         methods: dict[str, Method] = {}

@@ -112,7 +112,9 @@ class MetricsInterceptor(CallInterceptor):
             raise
         finally:
             seconds = time.perf_counter() - started
-            self._metrics.request(transport="grpc", method=method.label, code=code, seconds=seconds)
+            self._metrics.observe_request(
+                transport="grpc", method=method.label, code=code, seconds=seconds
+            )
 
 
 class AuthInterceptor(CallInterceptor):

@@ -120,7 +120,7 @@ class AccessMiddleware:
         return cap
 
     def _observe(self, scope: Scope, answer: _Answer, seconds: float) -> None:
-        self._metrics.request(
+        self._metrics.observe_request(
             transport="http",
             method=_label(scope),
             code=str(answer.status or 499),

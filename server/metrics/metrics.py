@@ -93,7 +93,7 @@ class Metrics:
 
     # ------------------------------------------------------------ observers
 
-    def request(self, *, transport: str, method: str, code: str, seconds: float) -> None:
+    def observe_request(self, *, transport: str, method: str, code: str, seconds: float) -> None:
         """`method` and `code` come from tables, so the number of series is bounded."""
         counter = self._methods.get((transport, method, code))
         if counter is None:
@@ -108,7 +108,7 @@ class Metrics:
         counter.inc()
         histogram.observe(seconds)
 
-    def connection_ended(self, reason: str) -> None:
+    def observe_connection_end(self, reason: str) -> None:
         self._connections_ended[reason].inc()
 
     def observe_predict(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None:

@@ -223,7 +223,7 @@ async def test_promtool_accepts_every_metric_but_the_gateways_colon(
 
 def test_buckets_reach_as_far_as_calls_may_take() -> None:
     metrics = Metrics(CollectorRegistry(), timeout_s=200.0)
-    metrics.request(transport="http", method="GET /", code="200", seconds=150.0)
+    metrics.observe_request(transport="http", method="GET /", code="200", seconds=150.0)
     text = generate_latest(metrics.registry).decode()
     assert 'request_duration_seconds_bucket{le="240.0",method="GET /",transport="http"} 1.0' in text
 

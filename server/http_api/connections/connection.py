@@ -68,7 +68,9 @@ class Connection(H11Protocol):
         self._table.stall(self, is_stalled=False)
 
     def send_400_response(self, msg: str) -> None:
-        self._table.observer.request(transport="http", method=UNMATCHED, code="400", seconds=0.0)
+        self._table.observer.observe_request(
+            transport="http", method=UNMATCHED, code="400", seconds=0.0
+        )
         self._refuse(fault_of(BadCall(self.conn.fault or msg)))
 
     def expire(self) -> None:

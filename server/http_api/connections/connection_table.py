@@ -42,9 +42,11 @@ class Member(Protocol):
 class Observer(Protocol):
     """Receives the metrics of connections."""
 
-    def request(self, *, transport: str, method: str, code: str, seconds: float) -> None: ...
+    def observe_request(
+        self, *, transport: str, method: str, code: str, seconds: float
+    ) -> None: ...
 
-    def connection_ended(self, reason: str) -> None: ...
+    def observe_connection_end(self, reason: str) -> None: ...
 
 
 class ConnectionTable(ServerState):
@@ -68,7 +70,7 @@ class ConnectionTable(ServerState):
         group = self._groups.get(member.address) or _Group()
         for crowd, most in ((group, self.limits.per_address), (self._everyone, self.limits.total)):
             if crowd.size >= most and not self._evict(crowd):
-                self.observer.connection_ended("refused")
+                self.observer.observe_connection_end("refused")
                 return False
         self._groups[member.address] = group
         group.put(member, Phase.HEAD)
@@ -123,7 +125,7 @@ class ConnectionTable(ServerState):
     def _end(self, member: Member, end: Callable[[], None], reason: str) -> None:
         # before it closes, which takes a turn of the event loop, so that its place is free at once
         self.remove(member)
-        self.observer.connection_ended(reason)
+        self.observer.observe_connection_end(reason)
         end()
 
     def _drop(self, member: Member) -> None:
