@@ -369,7 +369,7 @@ BAD: list[tuple[dict[str, Any], type[openai.APIStatusError], str]] = [
     ({"seed": 10**400}, openai.BadRequestError, "seed"),
     ({"temperature": 10**400}, openai.BadRequestError, "temperature"),
     ({"prompt": [-1], "echo": True}, openai.UnprocessableEntityError, "token -1"),
-    ({"prompt": [2**70], "echo": True}, openai.UnprocessableEntityError, "lacks"),
+    ({"prompt": [2**70], "echo": True}, openai.UnprocessableEntityError, "not in the base"),
     ({"stream_options": {"include_usage": True}}, openai.BadRequestError, "stream_options"),
     ({"extra_body": {"use_beam_search": True}}, openai.BadRequestError, "use_beam_search"),
     ({"extra_body": {"guided_regex": "a(b"}}, openai.BadRequestError, "grammar"),
