@@ -26,6 +26,7 @@ NAMED_FOLDERS = (
     "benchmarks",
     "examples",
     "trainer",
+    "server",
 )
 
 

@@ -31,8 +31,8 @@ _GONE = 499
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A call that writes, once its body is read. `shape` makes the rest of an answer's shape."""
+class AnswerSpec:
+    """A parsed generation call. `shape` builds the renderer of its answer."""
 
     model: str
     inputs: Sequence[object]
@@ -44,7 +44,7 @@ class Asked:
     shape: Callable[..., Shape]
 
 
-async def answer(request: Request, spec: Asked) -> Response:
+async def answer(request: Request, spec: AnswerSpec) -> Response:
     service: Service = request.app.state.service
     generation = GenerationRequest(
         ref=spec.model,
@@ -126,7 +126,7 @@ def _raise_error(piece: CompletionChunk) -> None:
         raise error_named(piece.error.code, piece.error.message)
 
 
-def _shape(spec: Asked, resolved: ResolvedModel) -> Shape:
+def _shape(spec: AnswerSpec, resolved: ResolvedModel) -> Shape:
     return spec.shape(
         id=spec.id_prefix + secrets.token_hex(12),
         created=int(time.time()),

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.errors import BadParameter
-from server.http_api.openai.answering import Asked, answer
+from server.http_api.openai.answering import AnswerSpec, answer
 from server.http_api.openai.body import FIXED, SAMPLING, Body, describe_body
 from server.http_api.openai.messages import TOOLS, conversation
 from server.http_api.openai.shape import Shape
@@ -64,7 +64,7 @@ async def chat_completions(request: Request) -> Response:
     )
     return await answer(
         request,
-        Asked(
+        AnswerSpec(
             model=body.text("model"),
             inputs=[conversation(body)],
             parameters=parameters,

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.errors import BadParameter
-from server.http_api.openai.answering import Asked, answer
+from server.http_api.openai.answering import AnswerSpec, answer
 from server.http_api.openai.body import FIXED, SAMPLING, Body, describe_body, is_tokens
 from server.http_api.openai.shape import Shape
 from server.http_api.route import OpenAIRoute
@@ -66,7 +66,7 @@ async def completions(request: Request) -> Response:
     )
     return await answer(
         request,
-        Asked(
+        AnswerSpec(
             model=body.text("model"),
             inputs=prompts,
             parameters=parameters,
