@@ -59,7 +59,7 @@ def name_rival(rival: str, model: str | None, metrics: Mapping[str, Any]) -> str
 def _predict_labels(train: Rows, dev: Rows, test: Rows) -> Answers:
     from sklearn.linear_model import LogisticRegression
 
-    labels = _labels(train)
+    labels = _list_labels(train)
     models = [LogisticRegression(max_iter=1000, C=strength) for strength in _LOGISTIC_C]
     majority = Counter(sorted(labels)).most_common(1)[0][0]
     answers = [str(answer) for answer in _predict_by_best(models, train, dev, test)]
@@ -73,7 +73,7 @@ def _predict_label_lists(train: Rows, dev: Rows, test: Rows) -> Answers:
 
     del dev
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
-    seen, unseen = words.fit_transform(_texts(train)), words.transform(_texts(test))
+    seen, unseen = words.fit_transform(_list_texts(train)), words.transform(_list_texts(test))
     answers: list[list[str]] = [[] for _ in test]
     majority: list[str] = []
     for label in sorted({label for row in train for label in row["label"]}):
@@ -117,7 +117,7 @@ def _vectorize_pairs(train: Rows, test: Rows) -> tuple[Any, Any]:
 def _predict_values(train: Rows, dev: Rows, test: Rows) -> Answers:
     from sklearn.linear_model import Ridge
 
-    values = _labels(train)
+    values = _list_labels(train)
     models = [Ridge(alpha=penalty) for penalty in _RIDGE_ALPHA]
     answers = [float(answer) for answer in _predict_by_best(models, train, dev, test)]
     return {"test": answers, "majority": [sum(values) / len(values)] * len(test)}
@@ -144,14 +144,14 @@ def _predict_texts(train: Rows, dev: Rows, test: Rows) -> Answers:
     """The completion of the nearest training row, the most frequent completion, and the input
     itself. Completions that are all numbers are also predicted by regression.
     """
-    majority = Counter(sorted(_labels(train))).most_common(1)[0][0]
+    majority = Counter(sorted(_list_labels(train))).most_common(1)[0][0]
     answers: Answers = {
         "test": _copy_nearest(train, test, majority),
         "majority": [majority] * len(test),
         "copy": [row["prompt"] for row in test],
     }
-    if all(parse_number(label) is not None for label in _labels(train)):
-        decimals = min(_MOST_DECIMALS, max(_decimals(label) for label in _labels(train)))
+    if all(parse_number(label) is not None for label in _list_labels(train)):
+        decimals = min(_MOST_DECIMALS, max(_count_decimals(label) for label in _list_labels(train)))
         values = _predict_values(_with_numbers(train), _with_numbers(dev), test)["test"]
         # -0.2 rounds to -0.0; plus zero it is written 0
         answers["ridge"] = [f"{round(value, decimals) + 0.0:.{decimals}f}" for value in values]
@@ -165,10 +165,10 @@ def _copy_nearest(train: Rows, test: Rows, majority: str) -> list[str]:
     from sklearn.neighbors import NearestNeighbors
 
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
-    seen, labels = words.fit_transform(_texts(train)), _labels(train)
+    seen, labels = words.fit_transform(_list_texts(train)), _list_labels(train)
     near = NearestNeighbors(n_neighbors=1, metric="cosine").fit(seen)
     with config_context(working_memory=_WORKING_MIB):
-        distances, rows = near.kneighbors(words.transform(_texts(test)))
+        distances, rows = near.kneighbors(words.transform(_list_texts(test)))
     return [
         majority if distance >= 1 else labels[row]
         for distance, row in zip(distances[:, 0], rows[:, 0], strict=True)
@@ -181,7 +181,7 @@ def _with_numbers(rows: Rows) -> Rows:
     return [row | {"label": number} for row, number in pairs if number is not None]
 
 
-def _decimals(label: str) -> int:
+def _count_decimals(label: str) -> int:
     exponent = Decimal(label.strip()).as_tuple().exponent
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
@@ -193,21 +193,21 @@ def _predict_by_best(models: list[Any], train: Rows, dev: Rows, test: Rows) -> I
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_WORD)
-    seen = words.fit_transform(_texts(train))
+    seen = words.fit_transform(_list_texts(train))
     for model in models[: None if dev else 1]:
-        model.fit(seen, _labels(train))
+        model.fit(seen, _list_labels(train))
     best = models[0]
     if dev:
-        unseen, labels = words.transform(_texts(dev)), _labels(dev)
+        unseen, labels = words.transform(_list_texts(dev)), _list_labels(dev)
         best = max(models, key=lambda model: float(model.score(unseen, labels)))
-    return list(best.predict(words.transform(_texts(test))))
+    return list(best.predict(words.transform(_list_texts(test))))
 
 
-def _texts(rows: Rows) -> list[str]:
+def _list_texts(rows: Rows) -> list[str]:
     return [row["text"] for row in rows]
 
 
-def _labels(rows: Rows) -> list[Any]:
+def _list_labels(rows: Rows) -> list[Any]:
     return [row["label"] for row in rows]
 
 

@@ -88,9 +88,9 @@ def _measure_reliability(confidence: Floats, right: NDArray[np.bool_]) -> Reliab
         expected, actual = float(confidence[inside].mean()), float(right[inside].mean())
         error += inside.mean() * abs(expected - actual)
         bins.append({"confidence": expected, "right": actual, "rows": int(inside.sum())})
-    return {"ece": float(error), "bins": bins, "loss": _log_loss(confidence, right)}
+    return {"ece": float(error), "bins": bins, "loss": _measure_log_loss(confidence, right)}
 
 
-def _log_loss(confidence: Floats, right: NDArray[np.bool_]) -> float:
+def _measure_log_loss(confidence: Floats, right: NDArray[np.bool_]) -> float:
     probability = np.clip(np.where(right, confidence, 1 - confidence), 1e-12, 1.0)
     return float(-np.log(probability).mean())

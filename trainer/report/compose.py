@@ -62,7 +62,7 @@ def compose(evidence: Evidence) -> Composed:
     intervals = compute_intervals(build_scores(head, truth, guesses), len(truth))
     main = next((name for name in evidence["metrics"] if name in intervals), None)
     report: Report = {
-        "headline": _headline(main, intervals, evidence),
+        "headline": _find_headline(main, intervals, evidence),
         "rows": {
             "train": len(evidence["train"]),
             "dev": len(evidence["dev"]),
@@ -96,7 +96,7 @@ def compose(evidence: Evidence) -> Composed:
     return cast(Composed, _replace_nan(composed))
 
 
-def _headline(
+def _find_headline(
     main: str | None, intervals: Mapping[str, Interval], evidence: Evidence
 ) -> Headline | None:
     if main is None:
@@ -152,14 +152,14 @@ def _summarize_seeds(evidence: Evidence, main: str | None) -> Seeds | None:
 
 def _find_suspects(evidence: Evidence) -> list[Suspect]:
     sample = [evidence["train"][index] for index in evidence["sample"]]
-    losses = _test_losses(evidence)
+    losses = _list_test_losses(evidence)
     return [
         *find_label_issues("test", evidence["test"], evidence["test_guesses"], losses),
         *find_label_issues("train", sample, evidence["sample_guesses"], evidence["sample_losses"]),
     ]
 
 
-def _test_losses(evidence: Evidence) -> list[float | None]:
+def _list_test_losses(evidence: Evidence) -> list[float | None]:
     """A text has no loss; the part of it that is wrong stands in for one."""
     head, rows = evidence["head"]["kind"], evidence["test"]
     metric = {"span": "f1", "generate": "word_f1"}.get(head)

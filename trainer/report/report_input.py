@@ -151,11 +151,11 @@ class ReportInput:
             "dev": [_to_json(row, head) for row in self.dev],
             "test": [_to_json(row, head) for row in self.test.rows],
             "test_guesses": list(self.test.predictions),
-            "test_logits": _lists(self.test.answers) if head["kind"] in _PROBABLE else [],
-            "test_losses": _losses(self.test, head),
+            "test_logits": _list_logits(self.test.answers) if head["kind"] in _PROBABLE else [],
+            "test_losses": _list_losses(self.test, head),
             "sample": [place[id(row)] for row in self.sample.rows],
             "sample_guesses": list(self.sample.predictions),
-            "sample_losses": _losses(self.sample, head),
+            "sample_losses": _list_losses(self.sample, head),
             "runs": [{**run, "epochs": _thin_out(run["epochs"])} for run in self.runs],
             "parameters": self.parameters,
             "warnings": list(self.warnings),
@@ -184,11 +184,11 @@ def _to_json(row: EncodedRow, head: dict[str, Any]) -> EvidenceRow:
     }
 
 
-def _lists(answers: Sequence[Answer]) -> list[list[float]]:
+def _list_logits(answers: Sequence[Answer]) -> list[list[float]]:
     return [np.asarray(answer, float).tolist() for answer in answers]
 
 
-def _losses(answered: AnsweredRows, head: dict[str, Any]) -> list[float | None]:
+def _list_losses(answered: AnsweredRows, head: dict[str, Any]) -> list[float | None]:
     data = HEAD_DATA[head["kind"]]
     pairs = zip(answered.rows, answered.answers, strict=True)
     return [data.loss(answer, row) for row, answer in pairs]

@@ -78,7 +78,10 @@ def compare_scores(ours: Score, theirs: Score, num_rows: int) -> PairedTest | No
         return sign * (ours.resample(counts) - theirs.resample(counts))
 
     gain = sign * (values[0] - values[1])
-    test, p = _mcnemar(ours, theirs) or ("permutation", _permute(ours, theirs, gain, num_rows))
+    test, p = _test_mcnemar(ours, theirs) or (
+        "permutation",
+        _test_permutation(ours, theirs, gain, num_rows),
+    )
     return {
         "metric": ours.name,
         "ours": values[0],
@@ -90,11 +93,11 @@ def compare_scores(ours: Score, theirs: Score, num_rows: int) -> PairedTest | No
     }
 
 
-def _mcnemar(ours: Score, theirs: Score) -> tuple[str, float] | None:
+def _test_mcnemar(ours: Score, theirs: Score) -> tuple[str, float] | None:
     """The exact test, where each row is right or wrong; else None."""
     from scipy.stats import binomtest
 
-    right, right_too = _right_rows(ours), _right_rows(theirs)
+    right, right_too = _find_right_rows(ours), _find_right_rows(theirs)
     if right is None or right_too is None:
         return None
     only_ours, only_theirs = int((right & ~right_too).sum()), int((right_too & ~right).sum())
@@ -103,13 +106,13 @@ def _mcnemar(ours: Score, theirs: Score) -> tuple[str, float] | None:
     return "McNemar, exact", p
 
 
-def _right_rows(score: Score) -> NDArray[np.bool_] | None:
+def _find_right_rows(score: Score) -> NDArray[np.bool_] | None:
     if not isinstance(score, SumScore) or score.name not in ("accuracy", "exact_match"):
         return None
     return score.columns_NK[:, 0] > 0.5
 
 
-def _permute(ours: Score, theirs: Score, gain: float, num_rows: int) -> float:
+def _test_permutation(ours: Score, theirs: Score, gain: float, num_rows: int) -> float:
     """The p value: the share of random swaps of the two models' answers with as large a gain."""
     sign = 1.0 if ours.more_is_better else -1.0
 

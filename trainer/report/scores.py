@@ -22,20 +22,28 @@ def build_scores(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> lis
     """The head's metrics that have an interval; the main one first."""
     if head == "classify":
         is_multi_label = isinstance(truth[0], list)
-        return _label_lists(truth, guesses) if is_multi_label else _labels(truth, guesses)
+        return (
+            _build_label_list_scores(truth, guesses)
+            if is_multi_label
+            else _build_label_scores(truth, guesses)
+        )
     if head == "embed":
-        return _ranks(guesses) if truth[0] is None else _similarities(truth, guesses)
+        return (
+            _build_rank_scores(guesses)
+            if truth[0] is None
+            else _build_similarity_scores(truth, guesses)
+        )
     builders: dict[str, Callable[[Any, Any], list[Score]]] = {
-        "regress": _values,
-        "tag": _entities,
-        "span": _answers,
-        "rerank": _relevance,
-        "generate": _texts,
+        "regress": _build_value_scores,
+        "tag": _build_entity_scores,
+        "span": _build_answer_scores,
+        "rerank": _build_relevance_scores,
+        "generate": _build_text_scores,
     }
     return builders[head](truth, guesses)
 
 
-def _labels(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
+def _build_label_scores(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
     names = sorted(set(truth) | set(guesses))
     x, y = (
         np.array([[label == name for name in names] for label in side], float)
@@ -57,55 +65,62 @@ def _labels(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
         return coefficient
 
     return [
-        _mean("accuracy", right),
+        _build_mean("accuracy", right),
         SumScore(name="macro_f1", columns_NK=columns, value=macro_f1),
         SumScore(name="mcc", columns_NK=columns, value=mcc),
     ]
 
 
-def _label_lists(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) -> list[Score]:
+def _build_label_list_scores(
+    truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]
+) -> list[Score]:
     rows = [(set(t), set(g)) for t, g in zip(truth, guesses, strict=True)]
-    return [_f1("micro_f1", rows), _mean("exact", [t == g for t, g in rows])]
+    return [_build_f1("micro_f1", rows), _build_mean("exact", [t == g for t, g in rows])]
 
 
-def _entities(truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]) -> list[Score]:
+def _build_entity_scores(
+    truth: Sequence[Sequence[str]], guesses: Sequence[Sequence[str]]
+) -> list[Score]:
     rows = [(set(spans(t)), set(spans(g))) for t, g in zip(truth, guesses, strict=True)]
-    return [_f1("f1", rows)]
+    return [_build_f1("f1", rows)]
 
 
-def _values(truth: Sequence[float], guesses: Sequence[float]) -> list[Score]:
+def _build_value_scores(truth: Sequence[float], guesses: Sequence[float]) -> list[Score]:
     x, y = np.asarray(truth, float), np.asarray(guesses, float)
     columns = np.column_stack([(x - y) ** 2, np.ones(len(x))])
     rmse = SumScore(name="rmse", columns_NK=columns, value=_root_mean, more_is_better=False)
-    return [rmse, _pearson(x, y)]
+    return [rmse, _build_pearson(x, y)]
 
 
-def _answers(truth: Sequence[Any], guesses: Sequence[str]) -> list[Score]:
+def _build_answer_scores(truth: Sequence[Any], guesses: Sequence[str]) -> list[Score]:
     rows = [
         answering([[answer[0] for answer in answers]], [guess])
         for answers, guess in zip(truth, guesses, strict=True)
     ]
-    return [_mean(name, [row[name] for row in rows]) for name in ("f1", "exact_match")]
+    return [_build_mean(name, [row[name] for row in rows]) for name in ("f1", "exact_match")]
 
 
-def _ranks(guesses: Sequence[float]) -> list[Score]:
+def _build_rank_scores(guesses: Sequence[float]) -> list[Score]:
     return [
-        _mean("accuracy", [rank == 1 for rank in guesses]),
-        _mean("mrr", [1 / rank for rank in guesses]),
+        _build_mean("accuracy", [rank == 1 for rank in guesses]),
+        _build_mean("mrr", [1 / rank for rank in guesses]),
     ]
 
 
-def _similarities(truth: Sequence[float], guesses: Sequence[float]) -> list[Score]:
+def _build_similarity_scores(truth: Sequence[float], guesses: Sequence[float]) -> list[Score]:
     x, y = np.asarray(truth, float), np.asarray(guesses, float)
 
     def spearman(t: Floats, g: Floats) -> float | None:
         value: float | None = correlations(t.tolist(), g.tolist())["spearman"]
         return value
 
-    return [RankScore(name="spearman", truth_N=x, guesses_N=y, value=spearman), _pearson(x, y)]
+    return [
+        RankScore(name="spearman", truth_N=x, guesses_N=y, value=spearman),
+        _build_pearson(x, y),
+    ]
 
 
-def _relevance(truth: Sequence[float], guesses: Sequence[float]) -> list[Score]:
+def _build_relevance_scores(truth: Sequence[float], guesses: Sequence[float]) -> list[Score]:
     x, y = np.asarray(truth, float), np.asarray(guesses, float)
 
     def auc(t: Floats, g: Floats) -> float | None:
@@ -113,14 +128,17 @@ def _relevance(truth: Sequence[float], guesses: Sequence[float]) -> list[Score]:
         return value
 
     right = (x > 0.5) == (y > 0.5)
-    return [RankScore(name="auc", truth_N=x, guesses_N=y, value=auc), _mean("accuracy", right)]
+    return [
+        RankScore(name="auc", truth_N=x, guesses_N=y, value=auc),
+        _build_mean("accuracy", right),
+    ]
 
 
-def _texts(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
+def _build_text_scores(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
     pairs = [(t.strip(), g.strip()) for t, g in zip(truth, guesses, strict=True)]
     scores: list[Score] = [
-        _mean("exact_match", [t == g for t, g in pairs]),
-        _mean("word_f1", [word_f1(t.split(), g.split()) for t, g in pairs]),
+        _build_mean("exact_match", [t == g for t, g in pairs]),
+        _build_mean("word_f1", [word_f1(t.split(), g.split()) for t, g in pairs]),
     ]
     numbers = [(parse_number(t), parse_number(g)) for t, g in pairs]
     values = np.array([np.nan if t is None else t for t, _ in numbers])
@@ -128,10 +146,10 @@ def _texts(truth: Sequence[str], guesses: Sequence[str]) -> list[Score]:
         return scores
     is_read = np.array([g is not None for _, g in numbers])
     errors = np.array([0.0 if g is None or t is None else (t - g) * (t - g) for t, g in numbers])
-    return [_explained_variance(values, errors, is_read), *scores]
+    return [_build_explained_variance(values, errors, is_read), *scores]
 
 
-def _explained_variance(values: Floats, errors: Floats, is_read: NDArray[np.bool_]) -> Score:
+def _build_explained_variance(values: Floats, errors: Floats, is_read: NDArray[np.bool_]) -> Score:
     # about their mean, so that large numbers lose no digits
     centred = values - values.mean()
     columns = np.column_stack([errors, centred, centred**2, ~is_read, np.ones(len(is_read))])
@@ -144,7 +162,7 @@ def _explained_variance(values: Floats, errors: Floats, is_read: NDArray[np.bool
     return SumScore(name="explained", columns_NK=columns, value=value)
 
 
-def _pearson(x: Floats, y: Floats) -> Score:
+def _build_pearson(x: Floats, y: Floats) -> Score:
     x, y = x - x.mean(), y - y.mean()
     columns = np.column_stack([x, y, x * x, y * y, x * y, np.ones(len(x))])
 
@@ -155,13 +173,13 @@ def _pearson(x: Floats, y: Floats) -> Score:
     return SumScore(name="pearson", columns_NK=columns, value=value)
 
 
-def _mean(name: str, values: Any) -> Score:
+def _build_mean(name: str, values: Any) -> Score:
     rows = np.asarray(values, float)
     columns = np.column_stack([rows, np.ones(len(rows))])
     return SumScore(name=name, columns_NK=columns, value=lambda s: s[..., 0] / s[..., 1])
 
 
-def _f1(name: str, rows: Sequence[tuple[set[Any], set[Any]]]) -> Score:
+def _build_f1(name: str, rows: Sequence[tuple[set[Any], set[Any]]]) -> Score:
     counts = [(len(t & g), len(t), len(g)) for t, g in rows]
     columns = np.asarray(counts, float).reshape(-1, 3)
 

@@ -109,12 +109,12 @@ def _by_label(test: Rows) -> Iterator[tuple[str, str, Mask]]:
             yield "label", f"{low:.3g} to {high:.3g}", (values > low) & (values <= high)
             yield "label", f"over {high:.3g}", values > high
         return
-    sets = [_label_names(row) for row in test]
+    sets = [_list_label_names(row) for row in test]
     for name, _ in Counter(name for row in sets for name in row).most_common(_MOST):
         yield "label", name, np.array([name in row for row in sets])
 
 
-def _label_names(row: EvidenceRow) -> set[str]:
+def _list_label_names(row: EvidenceRow) -> set[str]:
     label = row["label"]
     if row["words"]:
         return {tag[2:] for tag in label if tag != "O"} or {"no entity"}
@@ -126,10 +126,10 @@ def _label_names(row: EvidenceRow) -> set[str]:
 
 
 def _by_rare_words(train: Rows, test: Rows) -> Iterator[tuple[str, str, Mask]]:
-    seen = Counter(word for row in train for word in set(_words(row)))
+    seen = Counter(word for row in train for word in set(_split_words(row)))
     shares = []
     for row in test:
-        words = _words(row)
+        words = _split_words(row)
         shares.append(sum(seen[word] <= _RARE for word in words) / max(1, len(words)))
     rare_share = np.array(shares)
     limit = float(np.quantile(rare_share, 0.75))
@@ -137,6 +137,6 @@ def _by_rare_words(train: Rows, test: Rows) -> Iterator[tuple[str, str, Mask]]:
     yield "words", "no rare word", rare_share == 0
 
 
-def _words(row: EvidenceRow) -> list[str]:
+def _split_words(row: EvidenceRow) -> list[str]:
     words: list[str] = _WORD.findall(row["text"].casefold())
     return words

@@ -66,7 +66,7 @@ def plot_losses(runs: Sequence[Part]) -> Markup | None:
     return _plot_curves(
         "Loss by epoch",
         [
-            (run, name, kind, _points(run, name))
+            (run, name, kind, _list_points(run, name))
             for run in sorted(runs, key=lambda run: bool(run["kept"]))
             for name, kind in (("loss", "train"), ("dev_loss", "dev"))
         ],
@@ -75,7 +75,7 @@ def plot_losses(runs: Sequence[Part]) -> Markup | None:
 
 def plot_dev_metric(runs: Sequence[Part], metric: str) -> Markup | None:
     ordered = sorted(runs, key=lambda run: bool(run["kept"]))
-    curves = [(run, "value", "dev", _points(run, "value")) for run in ordered]
+    curves = [(run, "value", "dev", _list_points(run, "value")) for run in ordered]
     return _plot_curves(f"{metric} on dev rows by epoch", curves)
 
 
@@ -165,7 +165,7 @@ def _plot_curves(title: str, curves: Sequence[Curve]) -> Markup | None:
     return frame.draw(title, "epoch", whole, *shapes)
 
 
-def _points(run: Part, name: str) -> list[tuple[float, float]]:
+def _list_points(run: Part, name: str) -> list[tuple[float, float]]:
     return [(epoch["number"], epoch[name]) for epoch in run["epochs"] if epoch[name] is not None]
 
 
