@@ -160,9 +160,10 @@ class Engine:
         self._hold(slot, training)
         self._trainings[slot] = training
         return port.TrainingOpened(
-            slot=slot, num_trainable=training.num_trainable,
+            slot=slot,
+            num_trainable=training.num_trainable,
             num_steps=training.num_steps,
-        )  # fmt: skip
+        )
 
     def _fill(self, step: port.Fill) -> port.Done:
         training, rows = self._training(step.slot), range(len(step.rows))

@@ -54,8 +54,10 @@ def step_failure(step: Step, error: Exception) -> Failure | None:
     if is_out_of_memory(error):
         return Failure(code=OutOfMemory.code, message=f"the step needs too much memory: {error}")
     contained: dict[type[Any], type[EngineError]] = {
-        Inspect: BadAdapter, Load: BadAdapter, OpenTraining: BadTraining,
-    }  # fmt: skip
+        Inspect: BadAdapter,
+        Load: BadAdapter,
+        OpenTraining: BadTraining,
+    }
     if type(step) not in contained or is_device_lost(error):
         return None
     if isinstance(error, OSError):

@@ -141,9 +141,12 @@ def adapter_of(files: AdapterFiles, base: Base, head: Mapping[str, Any] | None) 
     tensors = without_copies(tensors, base.model, base.output)
     settings, weights = KINDS[kind].read(config, tensors, base)
     merged = completed_head(
-        head, files.manifest, config, num_outputs(files.head_weights, base.family),
+        head,
+        files.manifest,
+        config,
+        num_outputs(files.head_weights, base.family),
         _describe_head(files, head or {}, base),
-    )  # fmt: skip
+    )
     checked, layers = checked_head(merged, base)
     layers.check(files.head_weights)
     adapter = Adapter(
@@ -187,8 +190,10 @@ def _write_head(
         (directory / HEAD).write_bytes(tensor_bytes(adapter.head_weights))
         return {"head": HEAD}
     common = {
-        "hidden_size": base.hidden_size, "model_type": base.model_type, "model_name": "",
-    }  # fmt: skip
+        "hidden_size": base.hidden_size,
+        "model_type": base.model_type,
+        "model_name": "",
+    }
     content = stock_head_config(adapter.head, stock, common)
     (directory / HUB_HEAD_CONFIG).write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     (directory / HUB_HEAD).write_bytes(tensor_bytes(adapter.head_weights))

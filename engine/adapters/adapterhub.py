@@ -110,9 +110,11 @@ def described_head(head_config: Mapping[str, Any], is_decoder: bool) -> dict[str
         head["pooling"] = "last" if is_decoder else "cls"
     activation = text(inner, "activation_function").lower() or None
     head["layout"] = {
-        "layers": inner.get("layers"), "activation": activation,
-        "bias": inner.get("bias", True), "pooler": flag(inner, "use_pooler"),
-    }  # fmt: skip
+        "layers": inner.get("layers"),
+        "activation": activation,
+        "bias": inner.get("bias", True),
+        "pooler": flag(inner, "use_pooler"),
+    }
     return head
 
 
@@ -122,9 +124,14 @@ def stock_head_config(
     """head_config.json of a stock model's own head."""
     labels = head.get("labels") or ["LABEL_0", "LABEL_1"][: 1 if head["kind"] == "regress" else 2]
     return {
-        **common, "config": None, "model_class": stock, "name": None, "num_labels": len(labels),
-        "label2id": {label: place for place, label in enumerate(labels)}, "version": VERSION,
-    }  # fmt: skip
+        **common,
+        "config": None,
+        "model_class": stock,
+        "name": None,
+        "num_labels": len(labels),
+        "label2id": {label: place for place, label in enumerate(labels)},
+        "version": VERSION,
+    }
 
 
 def _stock_head(head_config: Mapping[str, Any]) -> dict[str, Any]:

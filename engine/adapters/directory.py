@@ -21,8 +21,10 @@ from engine.port import File
 
 CONFIG, WEIGHTS, HEAD = "adapter_config.json", "adapter_model.safetensors", "head.safetensors"
 HUB_WEIGHTS, HUB_HEAD, HUB_HEAD_CONFIG = (
-    "adapter.safetensors", "model_head.safetensors", "head_config.json",
-)  # fmt: skip
+    "adapter.safetensors",
+    "model_head.safetensors",
+    "head_config.json",
+)
 PEFT_PREFIX = "base_model.model."
 #: role -> the names that a file of it may have
 _NAMES: dict[str, tuple[str, ...]] = {

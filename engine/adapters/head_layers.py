@@ -91,9 +91,15 @@ class HeadLayers:
     @property
     def reads_first(self) -> bool:
         """Whether it answers per row, by the row's first token."""
-        return not self.per_token and not self.can_generate and self._pool in (
-            POOLINGS["first"], POOLINGS["cls"],
-        )  # fmt: skip
+        return (
+            not self.per_token
+            and not self.can_generate
+            and self._pool
+            in (
+                POOLINGS["first"],
+                POOLINGS["cls"],
+            )
+        )
 
     @property
     def can_generate(self) -> bool:

@@ -37,9 +37,12 @@ def inspect(step: Inspect, base: Base) -> Inspected:
         warnings += _check_weights(files, adapter, base)
         warnings += prompt_warnings(files.prompts) if adapter.head["kind"] == EmbedHead.name else []
     return Inspected(
-        semantics=adapter.semantics, files=version_file_names(staged, files.config),
-        num_parameters=adapter.num_parameters, warnings=warnings, other_base=other_base,
-    )  # fmt: skip
+        semantics=adapter.semantics,
+        files=version_file_names(staged, files.config),
+        num_parameters=adapter.num_parameters,
+        warnings=warnings,
+        other_base=other_base,
+    )
 
 
 def _check_base(files: AdapterFiles, base: Base, allow_other_base: bool) -> tuple[list[str], str]:

@@ -37,11 +37,13 @@ def place(adapter: Adapter | Composition, base: Base) -> Placed:
     """Differentiable: training places its masters anew at every step."""
     effects = adapter.effects(base)
     return Placed(
-        group=adapter.group, activation=adapter.activation, effects=effects,
+        group=adapter.group,
+        activation=adapter.activation,
+        effects=effects,
         head=HeadLayers(adapter.head, base.family, base.hidden_size),
         head_weights=_to(adapter.head_weights, base),
         first_layer=base.first_layer(effects),
-    )  # fmt: skip
+    )
 
 
 def _to(tensors: Mapping[str, Tensor], base: Base) -> dict[str, Tensor]:

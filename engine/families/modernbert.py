@@ -12,12 +12,15 @@ from engine.families.family import Family, HeadLayer, NativeHead, Sublayer
 def _heads(config: Any) -> Mapping[str, NativeHead]:
     layers = (
         HeadLayer(
-            name="head.dense", activation=config.classifier_activation,
-            bias=config.classifier_bias, norm="head.norm", norm_bias=config.norm_bias,
+            name="head.dense",
+            activation=config.classifier_activation,
+            bias=config.classifier_bias,
+            norm="head.norm",
+            norm_bias=config.norm_bias,
             norm_eps=config.norm_eps,
         ),
         HeadLayer(name="classifier"),
-    )  # fmt: skip
+    )
     row = NativeHead(
         layers=layers, position="mean" if config.classifier_pooling == "mean" else "first"
     )

@@ -55,18 +55,18 @@ def decode_targets(base: Base, source: Batch, target: Batch) -> Tensor:
     """Logits [R, L, V] after each token of the targets."""
     assert source.mask_RL is not None, "an encoder and decoder takes padded rows"
     out = base.whole(
-        input_ids=source.ids, attention_mask=source.mask_RL.long(), decoder_input_ids=target.ids,
+        input_ids=source.ids,
+        attention_mask=source.mask_RL.long(),
+        decoder_input_ids=target.ids,
         use_cache=False,
-    )  # fmt: skip
+    )
     return cast(Tensor, out.logits).float()
 
 
 def encode_sources(base: Base, source: Batch) -> Tensor:
     """Sources as the decoder reads them, [R, L, D]."""
     assert source.mask_RL is not None, "an encoder and decoder takes padded rows"
-    out = base.whole.get_encoder()(
-        input_ids=source.ids, attention_mask=source.mask_RL.long()
-    )  # fmt: skip
+    out = base.whole.get_encoder()(input_ids=source.ids, attention_mask=source.mask_RL.long())
     return cast(Tensor, out.last_hidden_state)
 
 
@@ -84,10 +84,12 @@ def decode_step(
     with _count_positions(base, rows.read):
         out = base.whole(
             encoder_outputs=BaseModelOutput(last_hidden_state=encoded_RLD),
-            attention_mask=rows.source_mask(device), decoder_input_ids=target.ids,
-            decoder_attention_mask=rows.own_mask(device), past_key_values=rows.cache,
+            attention_mask=rows.source_mask(device),
+            decoder_input_ids=target.ids,
+            decoder_attention_mask=rows.own_mask(device),
+            past_key_values=rows.cache,
             use_cache=True,
-        )  # fmt: skip
+        )
     return cast(Tensor, out.logits)[:, -1].float()
 
 

@@ -132,9 +132,14 @@ class CudaForward:
         assert self._capture is not None
         size, width, _ = key
         graph = GraphForward(
-            self._base, self._sites, self._pool, size=size, width=width, groups=groups,
+            self._base,
+            self._sites,
+            self._pool,
+            size=size,
+            width=width,
+            groups=groups,
             actions=_merge_actions(groups),
-        )  # fmt: skip
+        )
         try:
             graph.capture(self._capture, tokens)
         except CaptureFailed as error:
@@ -142,9 +147,10 @@ class CudaForward:
             self._capture = None
             self._graphs.clear()
             _log.warning(
-                "the base cannot be captured as CUDA graphs; its forwards run eagerly: %s", error,
+                "the base cannot be captured as CUDA graphs; its forwards run eagerly: %s",
+                error,
                 extra={"action": "recording.failed"},
-            )  # fmt: skip
+            )
             return None
         self._times_seen.clear()
         self._graphs[key] = graph

@@ -116,11 +116,17 @@ class Generation:
         try:
             self._check(begin, own)
             running = SequenceState(
-                key=begin.key, number=self._num_started, slot=row.slot,
-                digest=digests.get(row.slot), placed=own, salt=begin.salt, ids=list(row.ids),
-                num_prompt=len(row.ids), max_tokens=min(begin.max_tokens, self._room(row)),
+                key=begin.key,
+                number=self._num_started,
+                slot=row.slot,
+                digest=digests.get(row.slot),
+                placed=own,
+                salt=begin.salt,
+                ids=list(row.ids),
+                num_prompt=len(row.ids),
+                max_tokens=min(begin.max_tokens, self._room(row)),
                 sampler=self._sampler(begin),
-            )  # fmt: skip
+            )
             self._runner.admit(running)
         except BadRow as error:
             return _RowOutput(failure=_failure(BadRow, str(error)))

@@ -45,9 +45,16 @@ class GraphForward:
     """
 
     def __init__(
-        self, base: Base, sites: Sites, pool: KeyValuePool, *, size: int, width: int,
-        groups: Sequence[AdapterGroup], actions: Actions,
-    ) -> None:  # fmt: skip
+        self,
+        base: Base,
+        sites: Sites,
+        pool: KeyValuePool,
+        *,
+        size: int,
+        width: int,
+        groups: Sequence[AdapterGroup],
+        actions: Actions,
+    ) -> None:
         self._base, self._sites, self._pool = base, sites, pool
         self._groups, self._actions, self._size = groups, actions, size
         shapes = [(size,)] * 4 + [(size,)] * len(groups) + [(size, width)]
@@ -91,10 +98,14 @@ class GraphForward:
             assert isinstance(group.span, FixedSpan)
             group.span.assign(lane_R)
         batch = Batch(
-            ids=ids_R[None], positions=positions_R[None], type_ids=torch.zeros_like(ids_R)[None],
-            lengths=[1] * self._size, order=list(range(self._size)), slots=[0] * self._size,
+            ids=ids_R[None],
+            positions=positions_R[None],
+            type_ids=torch.zeros_like(ids_R)[None],
+            lengths=[1] * self._size,
+            order=list(range(self._size)),
+            slots=[0] * self._size,
             mask_RL=None,
-        )  # fmt: skip
+        )
         metadata = AttentionMetadata(tables_RB=table_RB, rows_T=self._rows_R, lengths_T=lengths_R)
         kv_attention = PagedKVAttention(self._pool, slots_R, metadata)
         with self._sites.acting(self._actions):

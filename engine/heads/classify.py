@@ -37,8 +37,13 @@ class ClassifyHead(RowHead):
 
     name = "classify"
     settings: tuple[str, ...] = (
-        "labels", "pooling", "input", "multi_label", "threshold", "temperature",
-    )  # fmt: skip
+        "labels",
+        "pooling",
+        "input",
+        "multi_label",
+        "threshold",
+        "temperature",
+    )
 
     def check(self, head: dict[str, Any]) -> dict[str, Any]:
         multi_label = checked_flag(head, "multi_label", usual=False)

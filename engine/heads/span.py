@@ -40,8 +40,14 @@ class SpanHead(TokenHead):
     name = "span"
     inputs: tuple[str, ...] = ("question",)
     settings: tuple[str, ...] = (
-        "pooling", "input", "window", "stride", "no_answer", "threshold", "max_answer_tokens",
-    )  # fmt: skip
+        "pooling",
+        "input",
+        "window",
+        "stride",
+        "no_answer",
+        "threshold",
+        "max_answer_tokens",
+    )
     native_as = "span"
     peft_task = "QUESTION_ANS"
 

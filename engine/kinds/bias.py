@@ -77,8 +77,10 @@ class BiasKind(PeftTargets):
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         del layout
         content = {
-            "peft_type": "BEFT", "target_modules": list(config["sites"]), "inference_mode": True,
-        }  # fmt: skip
+            "peft_type": "BEFT",
+            "target_modules": list(config["sites"]),
+            "inference_mode": True,
+        }
         return content, {
             f"{site}{_SUFFIX}": parts["shift"][None] for site, parts in weights.items()
         }

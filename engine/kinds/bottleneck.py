@@ -78,9 +78,11 @@ class BottleneckKind(CompleteFiles):
             rank = max(1, width // int(config["reduction"]))
             down = torch.empty(rank, width).normal_(0, _INIT_STD, generator=generator)
             weights[name] = {
-                "down": down, "down_bias": torch.zeros(rank),
-                "up": torch.zeros(width, rank), "up_bias": torch.zeros(width),
-            }  # fmt: skip
+                "down": down,
+                "down_bias": torch.zeros(rank),
+                "up": torch.zeros(width, rank),
+                "up_bias": torch.zeros(width),
+            }
         return weights
 
     def effect(
@@ -88,9 +90,10 @@ class BottleneckKind(CompleteFiles):
     ) -> Effect:
         dtype, scaling = layout.dtype, config["scaling"]
         product = LowRank(
-            down_KI=parts["down"].to(dtype), down_bias_K=parts["down_bias"].to(dtype),
+            down_KI=parts["down"].to(dtype),
+            down_bias_K=parts["down_bias"].to(dtype),
             up_KO=(parts["up"] * scaling).T.to(dtype).contiguous(),
-        )  # fmt: skip
+        )
         return Effect(
             product=product,
             shift_O=(parts["up_bias"] * scaling).to(dtype),
@@ -125,11 +128,15 @@ class BottleneckKind(CompleteFiles):
             width = layout.sites[name].out_features
             rank = parts["down"].shape[0] if "down" in parts else None
             check_shapes(
-                layout.sites[name], parts, {
-                    "down": (rank, width), "down_bias": (rank,),
-                    "up": (width, rank), "up_bias": (width,),
+                layout.sites[name],
+                parts,
+                {
+                    "down": (rank, width),
+                    "down_bias": (rank,),
+                    "up": (width, rank),
+                    "up_bias": (width,),
                 },
-            )  # fmt: skip
+            )
         return {**settings, "sites": sorted(weights)}, weights
 
     def targets(self, config: Mapping[str, Any], layout: Layout) -> Targets:

@@ -69,9 +69,11 @@ def read_config(config: Mapping[str, Any], activations: Sequence[str]) -> dict[s
     if not isinstance(scaling, int | float) or isinstance(scaling, bool):
         raise BadAdapter(f"the scaling is {scaling!r}; this engine serves fixed numbers")
     return {
-        "variant": _variant(inner), "reduction": _reduction(inner.get("reduction_factor")),
-        "activation": activation, "scaling": float(scaling),
-    }  # fmt: skip
+        "variant": _variant(inner),
+        "reduction": _reduction(inner.get("reduction_factor")),
+        "activation": activation,
+        "scaling": float(scaling),
+    }
 
 
 def targets(config: Mapping[str, Any], layout: Layout) -> Targets:

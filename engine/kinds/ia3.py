@@ -116,10 +116,12 @@ class Ia3Kind(PeftTargets):
         self, config: Mapping[str, Any], weights: Weights, layout: Layout
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         content = {
-            "peft_type": "IA3", "target_modules": list(config["sites"]),
-            "feedforward_modules": list(config["feedforward"]), "inference_mode": True,
+            "peft_type": "IA3",
+            "target_modules": list(config["sites"]),
+            "feedforward_modules": list(config["feedforward"]),
+            "inference_mode": True,
             "fan_in_fan_out": any(layout.is_transposed(site) for site in config["sites"]),
-        }  # fmt: skip
+        }
         tensors = {
             f"{site}{_SUFFIX}": parts["scale"][None]
             if site in config["feedforward"]

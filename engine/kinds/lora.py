@@ -62,10 +62,15 @@ class LoraKind(PeftTargets):
             raise BadTraining("lora_bias and dora do not go together: a scaled product has no bias")
         sites = chosen_sites(config, layout, None)
         return {
-            "r": rank, "lora_alpha": alpha, "use_rslora": bool(config.get("rslora", False)),
-            "use_dora": dora, "lora_bias": lora_bias, "bias": bias,
-            **_checked_patterns(config, sites), "sites": sites,
-        }  # fmt: skip
+            "r": rank,
+            "lora_alpha": alpha,
+            "use_rslora": bool(config.get("rslora", False)),
+            "use_dora": dora,
+            "lora_bias": lora_bias,
+            "bias": bias,
+            **_checked_patterns(config, sites),
+            "sites": sites,
+        }
 
     def new_weights(
         self, config: Mapping[str, Any], layout: Layout, generator: torch.Generator
@@ -118,11 +123,15 @@ class LoraKind(PeftTargets):
         check_sites(weights, layout)
         sites = sorted(weights)
         settings = {
-            "r": int(config["r"]), "lora_alpha": number(config, "lora_alpha", 8),
-            "use_rslora": flag(config, "use_rslora"), "use_dora": flag(config, "use_dora"),
-            "lora_bias": flag(config, "lora_bias"), "bias": text(config, "bias") or "none",
-            **read_patterns(config, weights), "sites": sites,
-        }  # fmt: skip
+            "r": int(config["r"]),
+            "lora_alpha": number(config, "lora_alpha", 8),
+            "use_rslora": flag(config, "use_rslora"),
+            "use_dora": flag(config, "use_dora"),
+            "lora_bias": flag(config, "lora_bias"),
+            "bias": text(config, "bias") or "none",
+            **read_patterns(config, weights),
+            "sites": sites,
+        }
         for name, parts in weights.items():
             check_shapes(layout.sites[name], parts, _shapes(name, settings, layout))
             _check_rank(name, parts, settings)
@@ -140,9 +149,10 @@ class LoraKind(PeftTargets):
         """The base's own biases that were trained beside the products."""
         setting = text(config, "bias") or "none"
         trained = [
-            path for path in _find_trained_biases({"bias": setting, "sites": list(sites)}, layout)
+            path
+            for path in _find_trained_biases({"bias": setting, "sites": list(sites)}, layout)
             if layout.bias(path) is not None
-        ]  # fmt: skip
+        ]
         return missing_biases(setting, trained, group_tensors(tensors))
 
     def write(
@@ -150,10 +160,13 @@ class LoraKind(PeftTargets):
     ) -> tuple[dict[str, Any], dict[str, Tensor]]:
         settings = {name: value for name, value in config.items() if name != "sites"}
         content = {
-            "peft_type": "LORA", **settings, "lora_dropout": 0.0,
-            "target_modules": list(config["sites"]), "inference_mode": True,
+            "peft_type": "LORA",
+            **settings,
+            "lora_dropout": 0.0,
+            "target_modules": list(config["sites"]),
+            "inference_mode": True,
             "fan_in_fan_out": any(layout.is_transposed(site) for site in config["sites"]),
-        }  # fmt: skip
+        }
         return content, name_tensors(weights, config["sites"])
 
 
@@ -180,8 +193,9 @@ def _find_trained_biases(config: Mapping[str, Any], layout: Layout) -> list[str]
 def _shapes(name: str, config: Mapping[str, Any], layout: Layout) -> dict[str, tuple[Any, ...]]:
     site = layout.sites[name]
     shapes: dict[str, tuple[Any, ...]] = {
-        "down": (None, site.in_features), "up": (site.out_features, None),
-    }  # fmt: skip
+        "down": (None, site.in_features),
+        "up": (site.out_features, None),
+    }
     if config["use_dora"]:
         shapes["magnitude"] = (site.out_features,)
     if config["lora_bias"]:

@@ -55,12 +55,14 @@ class Seq2SeqCache:
         own = zip(*(part.own for part in parts), strict=True)
         seen = zip(*(part.seen for part in parts), strict=True)
         return cls(
-            keys=[key for part in parts for key in part.keys], read=read, sources=sources,
+            keys=[key for part in parts for key in part.keys],
+            read=read,
+            sources=sources,
             cache=_make_cache(
                 [_stack(pairs, max(read), right=True) for pairs in own],
                 [_stack(pairs, max(sources), right=False) for pairs in seen],
             ),
-        )  # fmt: skip
+        )
 
     def pick(self, keys: Sequence[int]) -> Seq2SeqCache:
         """Those rows, in that order; itself where they are all of it, in its order."""
@@ -71,12 +73,14 @@ class Seq2SeqCache:
         at = torch.tensor(places, device=self.own[0][0].device)
         end = max(self.read) - max(read)
         return Seq2SeqCache(
-            keys=list(keys), read=read, sources=sources,
+            keys=list(keys),
+            read=read,
+            sources=sources,
             cache=_make_cache(
                 [_both(pair, lambda x: x[at, :, end:]) for pair in self.own],
                 [_both(pair, lambda x: x[at, :, : max(sources)]) for pair in self.seen],
             ),
-        )  # fmt: skip
+        )
 
     @property
     def own(self) -> Layers:

@@ -44,9 +44,11 @@ class TextLines(logging.Formatter):
         moment = datetime.fromtimestamp(record.created).astimezone()
         facts = (f"{name}={_clip(str(fact))}" for name, fact in _facts(record).items())
         words = [
-            moment.strftime("%Y-%m-%d %H:%M:%S"), record.levelname, _clip(_message(record)),
+            moment.strftime("%Y-%m-%d %H:%M:%S"),
+            record.levelname,
+            _clip(_message(record)),
             *facts,
-        ]  # fmt: skip
+        ]
         trace = _traceback(self, record).splitlines()
         return "\n    ".join([_escape(" ".join(words)), *(_escape(line) for line in trace)])
 

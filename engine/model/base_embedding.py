@@ -39,9 +39,11 @@ def read_base_embedding(path: Path, architecture: str, max_tokens: int) -> BaseE
         return BaseEmbedding(problem=str(error))
     longest = _longest(path / (_folder(modules, "Transformer") or "")) or max_tokens
     return BaseEmbedding(
-        pooling=head["pooling"], normalize=head["normalize"], max_tokens=min(max_tokens, longest),
+        pooling=head["pooling"],
+        normalize=head["normalize"],
+        max_tokens=min(max_tokens, longest),
         **_prompts(path),
-    )  # fmt: skip
+    )
 
 
 def _folder(modules: list[Any], kind: str) -> str | None:

@@ -63,9 +63,14 @@ def pack(
     types = torch.tensor([t for i in order for t in _types(rows[i])], device=device)
     positions = torch.tensor([p for length in lengths for p in range(length)], device=device)
     return Batch(
-        ids=ids[None], positions=positions[None], type_ids=types[None], lengths=lengths,
-        order=order, slots=[rows[i].slot for i in order], mask_RL=None,
-    )  # fmt: skip
+        ids=ids[None],
+        positions=positions[None],
+        type_ids=types[None],
+        lengths=lengths,
+        order=order,
+        slots=[rows[i].slot for i in order],
+        mask_RL=None,
+    )
 
 
 def pad(
@@ -83,9 +88,14 @@ def pad(
     positions = torch.arange(width, device=device).expand(len(order), width)
     mask = positions < torch.tensor(lengths, device=device)[:, None]
     return Batch(
-        ids=ids, positions=positions, type_ids=types, lengths=lengths, order=order,
-        slots=[rows[i].slot for i in order], mask_RL=mask,
-    )  # fmt: skip
+        ids=ids,
+        positions=positions,
+        type_ids=types,
+        lengths=lengths,
+        order=order,
+        slots=[rows[i].slot for i in order],
+        mask_RL=mask,
+    )
 
 
 def unpack(hidden: Tensor, batch: Batch) -> list[Tensor]:

@@ -99,9 +99,12 @@ def read_weights(
     )
     try:
         whole, report = stock.from_pretrained(
-            **_pretrained_kwargs(path), **options, dtype=numerics.dtype, output_loading_info=True,
+            **_pretrained_kwargs(path),
+            **options,
+            dtype=numerics.dtype,
+            output_loading_info=True,
             attn_implementation=attention,
-        )  # fmt: skip
+        )
     except ImportError as error:
         raise _no_gguf(path) from error
     except (OSError, ValueError) as error:
@@ -137,9 +140,11 @@ def read_tokenizer(path: Path, config: Any) -> TokenizerFiles:
     if templates:
         ChatTemplate(templates, special_tokens).check()
     return TokenizerFiles(
-        tokenizer_json=tokenizer.backend_tokenizer.to_str(), max_tokens=min(usable, limit),
-        chat_templates=templates, special_tokens=special_tokens,
-    )  # fmt: skip
+        tokenizer_json=tokenizer.backend_tokenizer.to_str(),
+        max_tokens=min(usable, limit),
+        chat_templates=templates,
+        special_tokens=special_tokens,
+    )
 
 
 def _templates(templates: str | Mapping[str, str] | None) -> dict[str, str]:
@@ -157,9 +162,11 @@ def _tell_of_tokens_without_embedding(tokenizer: Any, num_embeddings: int) -> No
         _log.warning(
             "the base has %d embeddings and its tokenizer %d tokens beyond them, such as %r; "
             "rows with one are refused",
-            num_embeddings, len(beyond), beyond[0][1],
+            num_embeddings,
+            len(beyond),
+            beyond[0][1],
             extra={"action": "base.tokens_without_embedding"},
-        )  # fmt: skip
+        )
 
 
 def _pretrained_kwargs(path: Path) -> dict[str, Any]:

@@ -107,9 +107,13 @@ class View:
         groups, device = query.shape[1] // key.shape[1], query.device
         scale = query.shape[-1] ** -0.5 if self.scaling is None else self.scaling
         return attention_autograd(
-            query, _spread(key, groups), _spread(value, groups), runs, scale,
+            query,
+            _spread(key, groups),
+            _spread(value, groups),
+            runs,
+            scale,
             lambda length: self._mask(length, device),
-        )  # fmt: skip
+        )
 
     def _mask(self, length: int, device: torch.device) -> Tensor | None:
         """True where a token may look; None where it may look everywhere."""

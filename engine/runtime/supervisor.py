@@ -177,10 +177,18 @@ def _spawn(config: EngineConfig) -> tuple[subprocess.Popen[bytes], socket.socket
     with theirs:
         child = subprocess.Popen(  # noqa: S603 (our own interpreter, our own module)
             # -P: a folder `engine` where the server happens to run is not meant
-            [sys.executable, "-P", "-m", "engine", str(theirs.fileno()),
-             json.dumps(asdict(config))],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=_environment(config),
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "engine",
+                str(theirs.fileno()),
+                json.dumps(asdict(config)),
+            ],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            env=_environment(config),
+        )
     return child, ours
 
 

@@ -69,9 +69,11 @@ class BagWriting:
         turn = round(float(model(begin.row.slot).bias.sum()) * 1000) if begin.row.slot else 0
         turn %= len(ids)
         self.rows[begin.key] = _BagRow(
-            num_read=len(ids), unsaid=ids[turn:] + ids[:turn], left=begin.max_tokens,
+            num_read=len(ids),
+            unsaid=ids[turn:] + ids[:turn],
+            left=begin.max_tokens,
             sampling=begin.sampling,
-        )  # fmt: skip
+        )
         return None
 
     def _several(self, key: int, count: int) -> Answer:

@@ -140,9 +140,11 @@ def inspect_bag(
         raise BadAdapter(f"the directory holds no adapter: {error}") from error
     settings = {**config.get("fake_head", {}), **(head or {})}
     semantics = {
-        "kind": "lora", "kind_config": {"r": 8}, "sites": ["encoder.layer.0.attention.self.query"],
+        "kind": "lora",
+        "kind_config": {"r": 8},
+        "sites": ["encoder.layer.0.attention.self.query"],
         "head": find_head(settings).check(settings),
-    }  # fmt: skip
+    }
     files = {"config": "adapter_config.json", "adapter": "adapter_model.safetensors"}
     count = sum(int(tensor.size) for tensor in tensors.values())
     claimed = config.get("base_model_name_or_path") or ""
@@ -150,10 +152,12 @@ def inspect_bag(
     if doubt is not None and doubt.is_other and not other_base:
         raise WrongBase(doubt.sentence)
     return port.Inspected(
-        semantics=semantics, files=files, num_parameters=count,
+        semantics=semantics,
+        files=files,
+        num_parameters=count,
         warnings=[] if doubt is None or doubt.is_other else [doubt.sentence],
         other_base=claimed if doubt is not None and doubt.is_other else "",
-    )  # fmt: skip
+    )
 
 
 def _num_outputs(head: dict[str, Any]) -> int:

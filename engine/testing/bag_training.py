@@ -48,9 +48,11 @@ class BagTraining:
     def checkpoint(self, directory: Path) -> port.Checkpointed:
         """Raises CheckpointFailed, and leaves nothing then."""
         tensors = {
-            "weight": self.model.weight, "bias": self.model.bias,
-            "best.weight": self.best.weight, "best.bias": self.best.bias,
-        }  # fmt: skip
+            "weight": self.model.weight,
+            "bias": self.model.bias,
+            "best.weight": self.best.weight,
+            "best.bias": self.best.bias,
+        }
         try:
             with atomic_directory(directory) as part:
                 save_file(tensors, part / _TENSORS)

@@ -18,24 +18,39 @@ def fake_info(num_slots: int = 8) -> port.EngineInfo:
     """What the fake says of itself: a two-layer base of width 256 and a whitespace tokenizer."""
     sites = [
         port.Site(
-            name=f"encoder.layer.{layer}.attention.self.query", layer=layer,
-            in_features=4, out_features=4,
+            name=f"encoder.layer.{layer}.attention.self.query",
+            layer=layer,
+            in_features=4,
+            out_features=4,
         )
         for layer in range(2)
-    ]  # fmt: skip
+    ]
     return port.EngineInfo(
-        base="fake", fingerprint="f" * 64, family="bert", hidden_size=WIDTH, num_layers=2,
+        base="fake",
+        fingerprint="f" * 64,
+        family="bert",
+        hidden_size=WIDTH,
+        num_layers=2,
         num_parameters=WIDTH * 100,
-        max_tokens=128, dtype="float32", device="cpu", num_threads=1, packed=True,
-        num_slots=num_slots, slot_bytes=2**20, sites=sites, sublayers=[],
+        max_tokens=128,
+        dtype="float32",
+        device="cpu",
+        num_threads=1,
+        packed=True,
+        num_slots=num_slots,
+        slot_bytes=2**20,
+        sites=sites,
+        sublayers=[],
         kinds=["lora", "bottleneck", "ia3", "bias", "head_only"],
         poolings={name: list(kind.poolings) for name, kind in HEADS.items()},
         tokenizer_json=fake_tokenizer_json(),
-        chat_templates={"default": _CHAT_TEMPLATE}, end_ids=[1], num_blocks=1024,
+        chat_templates={"default": _CHAT_TEMPLATE},
+        end_ids=[1],
+        num_blocks=1024,
         embedding=port.BaseEmbedding(
             pooling="mean", max_tokens=64, prompts={"query": "query: ", "document": ""}
         ),
-    )  # fmt: skip
+    )
 
 
 def fake_tokenizer_json() -> str:

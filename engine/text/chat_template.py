@@ -118,10 +118,12 @@ class ChatTemplate:
         self, source: str, messages: Sequence[Message], conversation: Conversation, *, prompt: bool
     ) -> str:
         texts, _ = self._render_jinja(
-            [list(messages)], tools=list(conversation.tools) or None, chat_template=source,
+            [list(messages)],
+            tools=list(conversation.tools) or None,
+            chat_template=source,
             add_generation_prompt=prompt,
             **{**self._special_tokens, **conversation.template_kwargs},
-        )  # fmt: skip
+        )
         text = texts[0]
         text.encode()  # half a character is no text: ValueError
         return text

@@ -114,8 +114,10 @@ def _tool_call(value: object, where: str) -> dict[str, Any]:
     named = {"id": _text(value["id"], f"{where}.id")} if value.get("id") is not None else {}
     arguments = _arguments(function.get("arguments", {}), f"{where}.function.arguments")
     return {
-        **named, "type": "function", "function": {"name": function["name"], "arguments": arguments},
-    }  # fmt: skip
+        **named,
+        "type": "function",
+        "function": {"name": function["name"], "arguments": arguments},
+    }
 
 
 def _arguments(value: object, where: str) -> Mapping[str, Any]:

@@ -52,9 +52,12 @@ class Encoding:
 def bare_encoding(ids: list[int]) -> Encoding:
     """Tokens that answer to no characters: a prompt's."""
     return Encoding(
-        ids=ids, type_ids=[0] * len(ids), offsets=[(0, 0)] * len(ids), segments=[None] * len(ids),
+        ids=ids,
+        type_ids=[0] * len(ids),
+        offsets=[(0, 0)] * len(ids),
+        segments=[None] * len(ids),
         truncated=False,
-    )  # fmt: skip
+    )
 
 
 class Tokenizer:
@@ -136,9 +139,13 @@ class Tokenizer:
             ids, types = [ids[i] for i in keep], [types[i] for i in keep]
             offsets, segments = [offsets[i] for i in keep], [segments[i] for i in keep]
         return Encoding(
-            ids=ids, type_ids=types, offsets=offsets, segments=segments, truncated=truncated,
+            ids=ids,
+            type_ids=types,
+            offsets=offsets,
+            segments=segments,
+            truncated=truncated,
             windows=rows or [],
-        )  # fmt: skip
+        )
 
 
 def _segments(raw: tokenizers.Encoding) -> list[int | None]:

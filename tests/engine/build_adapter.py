@@ -21,6 +21,9 @@ def new_adapter(
     generator = torch.Generator().manual_seed(seed)
     layers = HeadLayers(checked, base.family, base.hidden_size)
     return Adapter(
-        kind=kind, config=settings, weights=KINDS[kind].new_weights(settings, base, generator),
-        head=checked, head_weights=layers.new_weights(generator),
-    )  # fmt: skip
+        kind=kind,
+        config=settings,
+        weights=KINDS[kind].new_weights(settings, base, generator),
+        head=checked,
+        head_weights=layers.new_weights(generator),
+    )

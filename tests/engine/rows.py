@@ -32,9 +32,14 @@ def open_training(
     engine: EnginePort, head: dict[str, Any] | None = None, resume: str | None = None
 ) -> int:
     step = port.OpenTraining(
-        kind="lora", kind_config={"rank": 2}, head=head or HEAD, seed=3, dropout=0.0,
-        head_dropout=0.0, resume=resume,
-    )  # fmt: skip
+        kind="lora",
+        kind_config={"rank": 2},
+        head=head or HEAD,
+        seed=3,
+        dropout=0.0,
+        head_dropout=0.0,
+        resume=resume,
+    )
     return int(ask(engine, step).slot)
 
 
@@ -47,12 +52,16 @@ def train(
         ask(
             engine,
             port.Train(
-                slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets or TARGETS,
-                learning_rate=0.01, step=number,
+                slot=slot,
+                rows=rows,
+                keys=list(range(len(rows))),
+                targets=targets or TARGETS,
+                learning_rate=0.01,
+                step=number,
             ),
         ).loss
         for number in range(steps)
-    ]  # fmt: skip
+    ]
 
 
 def save(engine: EnginePort, slot: int, directory: Path) -> port.Saved:

@@ -190,12 +190,13 @@ def test_a_directory_without_an_adapter_is_a_bad_adapter(
 def test_a_version_whose_file_is_gone_is_a_bad_adapter(engine: EnginePort, directory: Path) -> None:
     (directory / "adapter_model.safetensors").rename(directory / "elsewhere")
     step = port.Load(
-        digest="d1", semantics={"head": HEAD},
+        digest="d1",
+        semantics={"head": HEAD},
         files=[
             port.File(role="config", path=str(directory / "adapter_config.json")),
             port.File(role="adapter", path=str(directory / "adapter_model.safetensors")),
         ],
-    )  # fmt: skip
+    )
     with pytest.raises(BadAdapter, match="cannot be read"):
         ask(engine, step)
 

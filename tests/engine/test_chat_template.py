@@ -130,10 +130,12 @@ def test_a_call_that_is_the_answer_is_learned_as_the_template_writes_it() -> Non
     )
     call = {"id": "1", "type": "function", "function": {"name": "paint", "arguments": '{"a": 1}'}}
     whole = read_conversation(
-        [{"role": "user", "content": "go"},
-         {"role": "assistant", "content": None, "tool_calls": [call]}],
+        [
+            {"role": "user", "content": "go"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+        ],
         [TOOL],
-    )  # fmt: skip
+    )
     asked = read_conversation([*whole.messages[:1]], [TOOL])
     ours = prompter(default=template)
     lesson = ours.encode_example(asked, whole.messages[1], HEAD)
@@ -251,10 +253,12 @@ def test_a_part_that_is_no_message_is_named(given: dict[str, Any], where: str, w
 
 def test_parts_names_and_newer_roles_are_read() -> None:
     given = [
-        {"role": "developer", "content": [{"type": "text", "text": "be "},
-                                          {"type": "text", "text": "brief"}]},
+        {
+            "role": "developer",
+            "content": [{"type": "text", "text": "be "}, {"type": "text", "text": "brief"}],
+        },
         {"role": "user", "name": "ana", "content": "hi", "refusal": None},
-    ]  # fmt: skip
+    ]
     assert read_conversation(given).messages == (
         {"role": "system", "content": "be brief"},
         {"role": "user", "name": "ana", "content": "hi"},

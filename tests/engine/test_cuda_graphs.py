@@ -52,9 +52,13 @@ class Rows:
             up_KO=torch.full((rank, 2), float(self._number)),
         )
         self.placed[self._number % 63 + 1] = Placed(
-            group=group, activation=None, head=None, head_weights={}, first_layer=0,  # type: ignore[arg-type]
+            group=group,
+            activation=None,
+            head=None,
+            head_weights={},
+            first_layer=0,  # type: ignore[arg-type]
             effects={site: Effect(product=product) for site in sites},
-        )  # fmt: skip
+        )
 
     def depart(self, number: int) -> None:
         if self.placed:
@@ -114,9 +118,11 @@ def rows(record: Callable[[Any], Any] = lambda run: run) -> Rows:
 
 
 ARRIVE = st.tuples(
-    st.just("arrive"), st.sampled_from([4, 8, 16]), st.sampled_from(["lora", "dora"]),
+    st.just("arrive"),
+    st.sampled_from([4, 8, 16]),
+    st.sampled_from(["lora", "dora"]),
     st.sampled_from([SITES, SITES[:1]]),
-)  # fmt: skip
+)
 CHANGES = st.one_of(
     ARRIVE, st.tuples(st.just("depart"), st.integers(0, 63)), st.just(("evict all",))
 )
@@ -197,10 +203,14 @@ class FakeCuda:
         self._is_lost = is_lost
         stream = SimpleNamespace(wait_stream=lambda _: None)
         for name, value in {
-            "graph_pool_handle": lambda: 1, "Stream": lambda: stream, "CUDAGraph": object,
-            "current_stream": lambda: stream, "stream": lambda _: contextlib.nullcontext(),
-            "graph": self._capture, "synchronize": self._synchronize,
-        }.items():  # fmt: skip
+            "graph_pool_handle": lambda: 1,
+            "Stream": lambda: stream,
+            "CUDAGraph": object,
+            "current_stream": lambda: stream,
+            "stream": lambda _: contextlib.nullcontext(),
+            "graph": self._capture,
+            "synchronize": self._synchronize,
+        }.items():
             monkeypatch.setattr(torch.cuda, name, value)
 
     @contextlib.contextmanager

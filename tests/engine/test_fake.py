@@ -108,9 +108,10 @@ def test_a_tag_head_answers_per_token(tmp_path: Path) -> None:
 def test_weights_of_another_number_of_labels_are_refused(tmp_path: Path) -> None:
     directory = write_fake_adapter(tmp_path / "a")
     step = port.Load(
-        digest="d1", semantics={"head": {"kind": "classify", "labels": ["a", "b", "c"]}},
+        digest="d1",
+        semantics={"head": {"kind": "classify", "labels": ["a", "b", "c"]}},
         files=[port.File(role="adapter", path=str(directory / "adapter_model.safetensors"))],
-    )  # fmt: skip
+    )
     with pytest.raises(BadAdapter, match="the head has 2 outputs"):
         ask(FakeEngine(), step)
 

@@ -71,8 +71,10 @@ def test_tokens_columns_and_calls_are_not_alike() -> None:
     first, second = masks(made(0.5, keys=[1], counts=[500]), 500, 64, 64)
     signs = first - 1
     for a, b in (
-        (signs[1:], signs[:-1]), (signs[:, 1:], signs[:, :-1]), (signs, second - 1),
-    ):  # fmt: skip
+        (signs[1:], signs[:-1]),
+        (signs[:, 1:], signs[:, :-1]),
+        (signs, second - 1),
+    ):
         assert (a * b).mean().abs().item() < 0.02
 
 

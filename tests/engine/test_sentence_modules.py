@@ -35,8 +35,10 @@ def test_how_it_pools_and_whether_it_normalizes(
 ) -> None:
     listed = modules("Transformer", "Pooling", inside=inside)
     assert described_embedding(listed, config) == {
-        "kind": "embed", "pooling": pooling, "normalize": False,
-    }  # fmt: skip
+        "kind": "embed",
+        "pooling": pooling,
+        "normalize": False,
+    }
     normal = modules("Transformer", "Pooling", "Normalize", inside=inside)
     assert described_embedding(normal, config)["normalize"] is True
 

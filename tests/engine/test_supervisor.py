@@ -91,9 +91,12 @@ sys.stdin.read()
 
 def test_the_parent_never_imports_torch_and_its_death_ends_the_child(base: Path) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(base)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        text=True, cwd=Path(__file__).parents[2],
-    )  # fmt: skip
+        [sys.executable, "-c", HOLDER, str(base)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
     with parent:
         assert parent.stdout is not None
         pid, torch, transformers = parent.stdout.readline().split()

@@ -55,8 +55,9 @@ def test_nothing_but_o_is_no_entity() -> None:
 
 def test_an_i_without_its_b_opens_an_entity() -> None:
     assert spans(["I-who", "O", "O", "I-where", "I-where"]) == [
-        ("who", "anna"), ("where", "new york"),
-    ]  # fmt: skip
+        ("who", "anna"),
+        ("where", "new york"),
+    ]
 
 
 def test_a_b_next_to_an_entity_of_its_label_opens_another() -> None:
@@ -125,8 +126,9 @@ def test_words_that_share_a_token_are_one_entity() -> None:
     logits = logits_for(["O", "B-where", "B-who", "O"])
     found = TagHead().decode(logits, HEAD, encoding, text, AnswerOptions())["entities"]
     assert [(e["text"], e["score"]) for e in found] == [
-        ("東京", pytest.approx(0.5)), ("anna", pytest.approx(0.5)),
-    ]  # fmt: skip
+        ("東京", pytest.approx(0.5)),
+        ("anna", pytest.approx(0.5)),
+    ]
     tags = TagHead().word_tags(logits, HEAD, encoding, text)
     assert tags == ["B-where", "I-where", "B-who"]
 

@@ -24,8 +24,15 @@ def covered(encoding: Encoding, text: str) -> list[str]:
 def test_offsets_lead_back_to_the_characters_of_the_text() -> None:
     text = "anna  lives in\tnew york."
     assert covered(word_tokenizer().encode(text), text) == [
-        "", "anna", "lives", "in", "new", "york", ".", "",
-    ]  # fmt: skip
+        "",
+        "anna",
+        "lives",
+        "in",
+        "new",
+        "york",
+        ".",
+        "",
+    ]
 
 
 def test_offsets_count_characters_and_not_bytes() -> None:
@@ -76,8 +83,10 @@ def test_truncation_of_a_pair_trims_the_longer_segment(long_first: bool) -> None
     segment = 0 if long_first else 1
     assert [covered(encoding, short)[i] for i in _tokens(encoding, 1 - segment)] == ["new", "york"]
     assert [covered(encoding, long)[i] for i in _tokens(encoding, segment)] == [
-        "anna", "lives", "in",
-    ]  # fmt: skip
+        "anna",
+        "lives",
+        "in",
+    ]
 
 
 def _tokens(encoding: Encoding, part: int) -> list[int]:

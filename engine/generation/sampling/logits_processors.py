@@ -54,9 +54,7 @@ def _penalise(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:
 
 def _penalties(sampler: RowSampler) -> tuple[float, float, float]:
     sampling = sampler.sampling
-    return (
-        sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty
-    )  # fmt: skip
+    return (sampling.repetition_penalty, sampling.presence_penalty, sampling.frequency_penalty)
 
 
 def _mask(logits_RV: Tensor, samplers: Sequence[RowSampler]) -> None:

@@ -97,9 +97,13 @@ def test_noise_becomes_each_of_the_choices_in_turn() -> None:
 def test_a_tiny_llamas_greedy_text_is_json_of_the_schema() -> None:
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=288, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
-        num_attention_heads=2, num_key_value_heads=1,
-    )  # fmt: skip
+        vocab_size=288,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+    )
     model = LlamaForCausalLM(config).eval()
 
     def logits(ids: list[int]) -> torch.Tensor:

@@ -151,9 +151,11 @@ def test_drawn_tokens_come_as_often_as_they_are_likely(cut: dict, kept: list[int
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.integers(1, 1500), st.integers(0, 1000), st.sampled_from([0.2, 0.7, 1.0, 2.5]),
+    st.integers(1, 1500),
+    st.integers(0, 1000),
+    st.sampled_from([0.2, 0.7, 1.0, 2.5]),
     st.floats(0, 1, exclude_max=True),
-)  # fmt: skip
+)
 def test_a_drawn_token_is_where_its_share_of_the_total_lies(
     words: int, seed: int, temperature: float, share: float
 ) -> None:

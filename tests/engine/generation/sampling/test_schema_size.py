@@ -66,6 +66,6 @@ def test_too_many_patterns_that_must_match_at_once_are_refused(schema: dict[str,
         {"properties": {"multipleOf": {"type": "string"}, "allOf": {"type": "null"}}},
     ],
     ids=["prices", "powers of ten", "one each", "references", "some", "names"],
-)  # fmt: skip
+)
 def test_schemas_that_people_write_are_not(schema: dict[str, Any]) -> None:
     assert grammar_of({"json_schema": schema})

@@ -30,19 +30,24 @@ def sentence_pieces() -> str:
     words += [piece for piece in _PIECES if piece not in words]
     tokenizer = Tokenizer(
         models.BPE(
-            vocab={w: i for i, w in enumerate(words)}, merges=[], unk_token="<unk>",
-            fuse_unk=True, byte_fallback=True,
+            vocab={w: i for i, w in enumerate(words)},
+            merges=[],
+            unk_token="<unk>",
+            fuse_unk=True,
+            byte_fallback=True,
         )
-    )  # fmt: skip
+    )
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     )
     tokenizer.decoder = decoders.Sequence(
         [
-            decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(),
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
             decoders.Strip(" ", 1, 0),
         ]
-    )  # fmt: skip
+    )
     return _ended(tokenizer)
 
 
@@ -67,9 +72,11 @@ def unigrams() -> str:
 
 
 VOCABULARIES = {
-    "byte_level": byte_level, "sentence_pieces": sentence_pieces,
-    "sentence_pieces_split": sentence_pieces_split, "unigrams": unigrams
-}  # fmt: skip
+    "byte_level": byte_level,
+    "sentence_pieces": sentence_pieces,
+    "sentence_pieces_split": sentence_pieces_split,
+    "unigrams": unigrams,
+}
 
 
 def _ended(tokenizer: Tokenizer) -> str:
