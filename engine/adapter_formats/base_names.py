@@ -1,7 +1,6 @@
-"""Whether the name of a base in an adapter's files means the base that is served.
+"""Compares the base that an adapter's files name with the base that is served.
 
-Reads names only; where a base comes from is `engine.model.source`'s. The rule is told in
-docs/kinds.md.
+Knows names only; `engine.model.source` finds the files of a base. docs/kinds.md states the rule.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ _PRECISION = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServedBase:
-    """What the served base is known by: `--base` as given, where it lies, and for a local folder
-    what its own config says it came from.
+    """The names of the served base: the value of `--base`, the path of its files, and for a local
+    folder the origin that its config names.
     """
 
     name: str
@@ -36,8 +35,8 @@ class ServedBase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseDoubt:
-    """What speaks against the two being one base. `is_other`: the names differ; else they do not
-    say.
+    """Why the named base may not be the served one. `is_other`: the names contradict each other;
+    otherwise they do not settle it.
     """
 
     is_other: bool
@@ -46,14 +45,14 @@ class BaseDoubt:
 
 @dataclass(frozen=True, slots=True)
 class _BaseName:
-    """What one name says: an owner where a hub id has one, and whatever the base may be called."""
+    """A parsed name: the owner of a hub id, if any, and the names that the base may have."""
 
     owner: str = ""
     names: frozenset[str] = field(default_factory=frozenset)
 
 
 def base_doubt(claimed: str, served: ServedBase) -> BaseDoubt | None:
-    """None where `claimed` names the served base, or nothing at all."""
+    """None where `claimed` is empty or names the served base."""
     claimed = claimed.strip()
     known = [text for text in (served.name, served.path, _folder(served.path)) if text]
     if not claimed or claimed.rstrip("/") in (text.rstrip("/") for text in known):
@@ -79,7 +78,7 @@ def base_doubt(claimed: str, served: ServedBase) -> BaseDoubt | None:
 
 
 def _folder(path: str) -> str:
-    """Of a GGUF file, which transformers and so PEFT name by the folder it lies in."""
+    """The folder of a GGUF file, by which transformers and PEFT name it; empty for other paths."""
     return path.rpartition("/")[0] if path.lower().endswith(".gguf") else ""
 
 
@@ -94,7 +93,7 @@ def _doubt(claimed: str, served: ServedBase, why: str) -> BaseDoubt:
 
 
 def _parse_name(text: str) -> _BaseName:
-    """Of a hub id, a path of either kind, or `package:NAME/PATH`; a revision says nothing."""
+    """Parses a hub id, a path of either kind, or `package:NAME/PATH`; a revision is ignored."""
     packaged = text.startswith("package:")
     parts = [p for p in text.removeprefix("package:").replace("\\", "/").split("/") if p]
     if not parts:
@@ -119,7 +118,7 @@ def _parse_name(text: str) -> _BaseName:
 
 
 def _normalize(part: str) -> str:
-    """A last part as it tells a base from others; empty for a commit."""
+    """The last part of a path without its precision; empty for a commit."""
     if _COMMIT.fullmatch(part):
         return ""
     return _PRECISION.sub("", _slugify(part.lower().removesuffix(".gguf")))

@@ -1,7 +1,6 @@
-"""Fields of a configuration that anyone may have written, read by type.
+"""Reads fields of an uploaded configuration by type.
 
-A value of another type is a BadAdapter that names field and value; what a field means is not known
-here.
+A value of another type raises BadAdapter with field and value. Knows no meaning of a field.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ def number(config: Mapping[str, Any], name: str, usual: float) -> float:
 
 
 def flag(config: Mapping[str, Any], name: str) -> bool:
-    """What is not there, or null, is false."""
+    """False for a missing field or null."""
     value = config.get(name)
     if value is not None and not isinstance(value, bool):
         raise wrong(name, value, "true or false")
@@ -39,7 +38,7 @@ def flag(config: Mapping[str, Any], name: str) -> bool:
 
 
 def text(config: Mapping[str, Any], name: str) -> str:
-    """What is not there, or null, is empty."""
+    """Empty for a missing field or null."""
     value = config.get(name)
     if value is not None and not isinstance(value, str):
         raise wrong(name, value, "a text")
@@ -47,7 +46,7 @@ def text(config: Mapping[str, Any], name: str) -> str:
 
 
 def names(config: Mapping[str, Any], name: str) -> list[str] | str | None:
-    """A list of names, or the one text that PEFT takes for an expression."""
+    """A list of names, or a string, which PEFT reads as a regular expression."""
     value = config.get(name)
     if value is None or isinstance(value, str):
         return value
@@ -57,7 +56,7 @@ def names(config: Mapping[str, Any], name: str) -> list[str] | str | None:
 
 
 def indices(config: Mapping[str, Any], name: str) -> list[int]:
-    """One whole number or a list of them; empty where there is none."""
+    """A whole number or a list of them, as a list; empty for a missing field."""
     value = config.get(name)
     if value is None:
         return []

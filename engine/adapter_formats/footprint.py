@@ -1,8 +1,7 @@
-"""How large an adapter of a base can be, and whether tensors of these names and shapes could be
-one: asked before a byte of their values reaches the engine, where everybody's batches wait. No
-torch.
+"""Checks by names and shapes whether tensors could be an adapter of a base, before the engine, in
+which all batches wait, reads their values. Torch-free.
 
-Rough on purpose, and never stricter than the engine: what passes is still the engine's to judge.
+Rough on purpose and never stricter than the engine, which checks again what passes.
 """
 
 from __future__ import annotations
@@ -15,26 +14,26 @@ from engine.errors import BadAdapter, NoMatchingSite
 from engine.port.messages import EngineInfo
 
 MAX_RANK = 256
-#: a head of more outputs is none that anyone trained
+#: no trained head has more outputs
 _MAX_OUTPUTS = 65_536
-#: of a bottleneck beside the base's own width
+#: the widest bottleneck, as a multiple of the base's hidden size
 _MAX_WIDTHS = 4
 _VALUE_BYTES = 4
 _MIB = 2**20
-#: what only adapters have in their tensors' names, and no head
+#: parts of tensor names that occur in adapters and never in heads
 _MARKS = (".lora_", ".ia3_", ".adapters.")
 
 
 class Shape(NamedTuple):
-    """A tensor, but for its values."""
+    """The name and shape of a tensor."""
 
     name: str
     sizes: Sequence[int]
 
 
 def check_footprint(shapes: Iterable[Shape], info: EngineInfo) -> int:
-    """The bytes that the adapter takes in memory, where every value is of four. Raises BadAdapter
-    for more than an adapter of this base and its head could be.
+    """The bytes that the adapter takes in memory as float32. Raises BadAdapter where it is larger
+    than any adapter of this base with its head.
     """
     layers = _layers(info)
     of_adapter, of_others = 0, 0

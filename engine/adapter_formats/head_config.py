@@ -1,4 +1,4 @@
-"""What an adapter directory from elsewhere says of its head, completed from its weights. Pure."""
+"""The settings of an imported adapter's head, by its files and the shapes of its weights. Pure."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def completed_head(
 
 
 def part(manifest: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """An object inside a manifest that anyone may have written; empty when it is not there."""
+    """An object inside an uploaded manifest; empty where it is missing."""
     value = manifest.get(name) or {}
     if not isinstance(value, Mapping):
         raise BadAdapter(f"the manifest's {name} is {type(value).__name__}; it must be an object")

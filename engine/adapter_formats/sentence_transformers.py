@@ -1,4 +1,4 @@
-"""What sentence-transformers leaves beside an adapter says of its embedding, as settings of a head.
+"""The settings of an embed head, from the files that sentence-transformers saves with an adapter.
 
 Reads `modules.json` and the pooling's `config.json`; computes nothing.
 """
@@ -10,14 +10,14 @@ from typing import Any
 
 from engine.errors import BadAdapter
 
-#: as newer releases name it, and as older ones have a flag for each
+#: newer releases have one name, older ones a flag for each pooling
 _POOLINGS = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 _FLAG = "pooling_mode_"
 _FLAGS = {"mean_tokens": "mean", "cls_token": "cls", "lasttoken": "lasttoken"}
 
 
 def described_embedding(modules: Sequence[Any], pooling: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of an embed head, empty where nothing is said.
+    """Settings of an embed head, empty where the files have none.
 
     Raises BadAdapter for modules that this engine does not have.
     """
@@ -39,7 +39,9 @@ def described_embedding(modules: Sequence[Any], pooling: Mapping[str, Any]) -> d
 
 
 def prompt_warnings(config: Mapping[str, Any]) -> list[str]:
-    """That sentence-transformers writes something before every text, which is not done here."""
+    """A warning where sentence-transformers puts a prompt before every text, which this engine does
+    not do.
+    """
     prompts, name = config.get("prompts"), config.get("default_prompt_name")
     prompt = prompts.get(name) if isinstance(prompts, Mapping) and isinstance(name, str) else None
     if not isinstance(prompt, str) or not prompt:

@@ -1,6 +1,6 @@
-"""Which modules of a base a PEFT configuration targets, told from its names alone.
+"""Finds the modules of a base that a PEFT configuration targets, by names alone. Torch-free.
 
-Expressions are never run. Where one decides, the tensors alone say what is adapted. No torch.
+Regular expressions are never run; where a configuration has one, only the tensors tell the targets.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _MOST_SHOWN = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets:
-    """Sites that a configuration says are adapted, and what it says, for a sentence."""
+    """The sites that a configuration targets, and a description of it for error messages."""
 
     description: str
-    #: None where an expression decides, or nothing is said
+    #: None where the configuration has an expression or no targets
     sites: frozenset[str] | None
 
 
@@ -61,8 +61,8 @@ def peft_targets(
 def check_targets(adapted: Collection[str], targets: Targets, sites: Collection[str]) -> str | None:
     """Raises MissingTensors where the adapted sites are not those of the configuration.
 
-    Answers what is worth telling where an expression keeps the two from being compared: that a
-    module is adapted in some layers and not in others, as after a lost shard.
+    Where an expression prevents that comparison, returns a warning if a module is adapted in some
+    layers and not in others, as after a lost shard.
     """
     if targets.sites is None:
         return _gap(adapted, targets, sites)

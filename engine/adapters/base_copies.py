@@ -1,5 +1,5 @@
-"""Weights of the base that an adapter's file brings along: PEFT saves embeddings whole where it is
-told to or cannot tell whether they were resized, and every module of `modules_to_save`.
+"""Copies of the base's weights in an adapter's file: PEFT saves embeddings on request or where it
+cannot tell whether they were resized, and every module of `modules_to_save`.
 """
 
 from __future__ import annotations

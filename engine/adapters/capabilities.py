@@ -1,4 +1,4 @@
-"""Which kinds, heads and poolings a base can have: asked of the checks that open a training.
+"""The kinds, heads and poolings that a base can have, found by the checks that open a training.
 
 Knows no task and no slot.
 """

@@ -1,4 +1,4 @@
-"""A new adapter with its head, drawn from a training's seed: it changes nothing yet."""
+"""Initializes a new adapter with its head from a seed; it does not change the base's output yet."""
 
 from __future__ import annotations
 

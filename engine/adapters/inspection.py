@@ -1,6 +1,6 @@
-"""A staged directory against a base: what it is, and whether it is whole and made for this base.
+"""Inspects a staged adapter directory: what it holds, and whether it is complete and for this base.
 
-A function of files and base. What is loaded later was inspected once, and is not asked again.
+A pure function of files and base. Versions are inspected once, before they are published.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ def inspect(step: Inspect, base: Base) -> Inspected:
 
 
 def _check_base(files: AdapterFiles, base: Base, allow_other_base: bool) -> tuple[list[str], str]:
-    """What to tell of the base's name, and the name of the other base that was insisted on.
+    """Warnings about the base that the files name, and its name where `allow_other_base` is needed.
 
-    Our own manifest has the fingerprint, which settles it; others have a name.
+    Our own manifest has the fingerprint, which is decisive; other files have only a name.
     """
     fingerprint = text(part(files.manifest, "base"), "fingerprint")
     if fingerprint and fingerprint != base.fingerprint:
@@ -73,7 +73,9 @@ def _hub_name(config: Mapping[str, Any]) -> str:
 
 
 def _check_weights(files: AdapterFiles, adapter: Adapter, base: Base) -> list[str]:
-    """Raises MissingTensors where the weights are not those of the modules the config targets."""
+    """Raises MissingTensors where weights and targets of the configuration do not match; returns
+    warnings.
+    """
     kind, sites = KINDS[adapter.kind], adapter.config["sites"]
     tensors = without_copies(files.tensors, base.model, base.output)
     targets = kind.targets(files.config, base)

@@ -1,6 +1,6 @@
-"""What is loaded and what is placed: adapters by digest in host memory, and by slot on the device.
+"""The adapters that are loaded in host memory, by digest, and placed on the device, by slot.
 
-Owns the tensors; which digest goes where is decided outside, in the order steps arrive.
+Owns the tensors; the caller of the port decides which digest goes into which slot.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where frozen activations lie: in memory up to one budget, past it on disk up to another.
+"""Stores frozen activations: in memory up to one budget, and on disk up to another.
 
-A file has no name from the moment it is made, so that it goes with the process however that ends.
-Knows no row, no layer and no tenant.
+Files are unlinked when they are created, so that they vanish with the process. Knows no row, no
+layer and no tenant.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredTensor:
-    """A tensor that is kept; `spilled` tells whose bytes it takes."""
+    """A stored tensor; `spilled` ones count against the disk's budget."""
 
     tensor: Tensor
     num_bytes: int
@@ -38,7 +38,7 @@ class ActivationStorage:
         self.on_disk = 0
 
     def keep(self, tensor: Tensor) -> StoredTensor | None:
-        """In memory where there is room; None where there is none."""
+        """Store in memory; None where the budget has no room."""
         size = tensor.numel() * tensor.element_size()
         if self.in_memory + size > self._memory_bytes:
             return None
@@ -46,7 +46,7 @@ class ActivationStorage:
         return StoredTensor(tensor=tensor, num_bytes=size, spilled=False)
 
     def spill(self, tensor: Tensor) -> StoredTensor | None:
-        """On disk where there is room; a disk that is full is one without room."""
+        """Store on disk; None where the budget or the disk has no room."""
         size = tensor.numel() * tensor.element_size()
         if self.on_disk + size > self._disk_bytes:
             return None

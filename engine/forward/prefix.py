@@ -1,7 +1,7 @@
-"""Where one training's forwards start: at the lowest layer that it trains, on what was filled.
+"""The frozen prefix of a training: cached hidden states that enter its lowest trained layer.
 
-Rows are computed and kept in the chunks they are filled in, so that what a row enters with does not
-depend on which step needed it first. A chunk that is nowhere kept is computed by each step anew.
+Rows are computed in the chunks in which they are filled, so that a row's hidden states do not
+depend on the step that needs them first. A chunk that no cache has room for is computed every time.
 
 Shape letters: T tokens of all rows, D hidden width.
 """
@@ -26,13 +26,13 @@ _private = count()
 
 
 def shared_name(cache: str) -> str:
-    """As the cache knows what callers name: never the name of a slot's own."""
+    """The cache's name for a dataset that a caller names; it differs from every private name."""
     return f"shared {cache}"
 
 
 @dataclass(frozen=True, slots=True)
 class CachedRows:
-    """What a training has of some rows, and under which keys."""
+    """Some rows of a training's prefix, by key."""
 
     prefix: Prefix
     keys: Sequence[int]
@@ -59,7 +59,7 @@ class Prefix:
     def move(self, boundary: int) -> None:
         if boundary == self.boundary:
             return
-        # taken before the old is given back: the new may be computed from it
+        # held before the old one is released, from which the new one may be computed
         stored = self._cache.hold(self._name, boundary)
         self._cache.release(self._name, self.boundary)
         self.boundary, self._stored = boundary, stored
@@ -70,7 +70,7 @@ class Prefix:
         self._cache.release(self._name, self.boundary)
 
     def lookup(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
-        """What enters the boundary, of rows with these keys; None where not all were kept."""
+        """The hidden states of these rows at the boundary; None where some are not cached."""
         if self.boundary == 0 or not all(key in self._stored.rows for key in keys):
             return None
         rows = [self._stored.rows[key] for key in keys]
@@ -83,7 +83,7 @@ class Prefix:
 
     @torch.no_grad()
     def lookup_or_run(self, batch: Batch, keys: Sequence[int]) -> Tensor | None:
-        """What enters the boundary, computed where it was not kept; None at the first layer."""
+        """The hidden states at the boundary, computed where not cached; None at the first layer."""
         if self.boundary == 0:
             return None
         hidden = self.lookup(batch, keys)
@@ -91,7 +91,7 @@ class Prefix:
 
     @torch.no_grad()
     def fill(self, rows: Sequence[Row], keys: Sequence[int]) -> None:
-        """Keep what enters the boundary, of rows in one forward."""
+        """Cache the hidden states of these rows at the boundary, computed in one forward."""
         if self.boundary == 0 or all(key in self._stored.rows for key in keys):
             return
         bare = [Row(ids=row.ids, type_ids=row.type_ids) for row in rows]

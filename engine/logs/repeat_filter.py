@@ -1,5 +1,5 @@
-"""Holds back log lines that repeat: whatever happens thousands of times a second is told a few
-times, with how often it happened. Knows no format.
+"""Suppresses repeated log lines: an event that occurs thousands of times a second is logged a few
+times, with the number of repetitions. Knows no format.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _MAX_KINDS = 1000
 
 
 class RepeatFilter(logging.Filter):
-    """Of warnings and errors with the same sentence, `most` in `window_s`; the next one that is
-    told has the fact `repeated`, the number of those that were held back before it. What is told
-    of as information is told each time: it is work that was done.
+    """Passes at most `most` warnings and errors with the same sentence in `window_s`. The next line
+    that passes has the fact `repeated`, the number of lines that were suppressed before it. Lines
+    below a warning always pass.
     """
 
     def __init__(
@@ -24,13 +24,13 @@ class RepeatFilter(logging.Filter):
         super().__init__()
         self._most, self._window_s, self._clock = most, window_s, clock
         self._lock = threading.Lock()
-        #: by kind of line: when its window began, how many were told in it, how many held back
+        #: by kind of line: start of its window, lines logged in it, lines suppressed
         self._seen: dict[tuple[str, int, str], tuple[float, int, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
             return True
-        # not what the sentence was filled with: a caller may choose that
+        # without the arguments of the sentence, which a caller may choose
         kind = (record.name, record.levelno, str(record.msg)[:200])
         with self._lock:
             began, num_logged, held_back = self._window(kind)

@@ -1,4 +1,4 @@
-"""Where a process writes its log, and how: all of it on stderr, one line an event, whoever says it.
+"""Sets up a process's log: one line per event on stderr, those of libraries too.
 
 For `__main__` modules and commands: it changes the process that calls it.
 """

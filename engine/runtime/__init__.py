@@ -1,4 +1,4 @@
-"""Where the engine runs: in a process of its own under supervision, or in a thread of this one.
+"""Runs the engine in a supervised process, or in a thread of this process.
 
 Owns the queue of steps and the frames between processes. Knows no step by kind. All but `in_thread`
 are torch-free.

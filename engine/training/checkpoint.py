@@ -1,6 +1,6 @@
-"""A training slot as a directory: what `Masters` writes, and beside it which training that is.
+"""The checkpoint of a training slot: a directory with the state of `Masters` and its settings.
 
-Whole or absent, hashed, and read only into a training with the same settings on the same base.
+Complete or absent, hashed, and read only by a training with the same settings on the same base.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _ELSEWHERE = ("resume", "cache", "cache_bytes")
 def write_checkpoint(
     masters: Masters, spec: OpenTraining, base: Base, directory: Path
 ) -> Checkpointed:
-    """Raises CheckpointFailed, and leaves nothing then."""
+    """Raises CheckpointFailed, and then leaves no file."""
     try:
         with atomic_directory(directory) as part:
             masters.write(part)
@@ -48,7 +48,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(masters: Masters, spec: OpenTraining, base: Base, directory: Path) -> None:
-    """Raises BadCheckpoint; the masters are then in no state to be used."""
+    """Raises BadCheckpoint; the masters must not be used then."""
     try:
         slot = json.loads((directory / SLOT).read_bytes())
         _check(slot, masters, spec, base)

@@ -1,9 +1,8 @@
-"""The gradients of a loss that sets every row of a step against all others, though the rows go
-through the base in parts. Knows no base and no head.
+"""Gradients of a contrastive loss over all rows of a step, computed in micro-batches.
 
 GradCache (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited
-Setup"): all rows are answered without gradients, the loss of all answers says how each should
-move, and each part goes forward again to take that backward.
+Setup"): a forward without gradients, the gradient of the loss with respect to all answers, and then
+forward and backward of each part with its share. Knows no base and no head.
 """
 
 from __future__ import annotations

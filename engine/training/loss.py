@@ -1,5 +1,6 @@
-"""The loss of part of a training step, forward through the sites that serve, with the dropout of
-adapter and head. Knows no optimizer and takes no step.
+"""The loss of a part of a training step, with the dropout of adapter and head.
+
+Runs the same forward as serving. Knows no optimizer and takes no step.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What one training slot learns: its float32 masters, their optimizer and the best so far.
+"""The float32 masters of one training slot, their optimizer and the best weights so far.
 
-Accelerate holds them: it places them, and writes and reads their state. The base is never prepared:
-it is no part of what is trained, and stays as its engine loaded it.
+Accelerate places them, and saves and loads their state. The base is not prepared by Accelerate: it
+is not trained.
 """
 
 from __future__ import annotations
