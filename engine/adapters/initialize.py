@@ -13,7 +13,7 @@ from engine.model.base import Base
 from engine.port import OpenTraining
 
 
-def fresh_adapter(spec: OpenTraining, base: Base) -> Adapter:
+def initialize_adapter(spec: OpenTraining, base: Base) -> Adapter:
     """Raises BadTraining for settings that this base cannot train."""
     if spec.kind not in KINDS:
         raise BadTraining(

@@ -87,7 +87,7 @@ class Prefix:
         if self.boundary == 0:
             return None
         hidden = self.lookup(batch, keys)
-        return self._base.run(batch, 0, self.boundary) if hidden is None else hidden
+        return self._base.run_layers(batch, 0, self.boundary) if hidden is None else hidden
 
     @torch.no_grad()
     def fill(self, rows: Sequence[Row], keys: Sequence[int]) -> None:
@@ -100,7 +100,7 @@ class Prefix:
         layer, entering = 0, None
         if (lower := self._cache.below(self._name, self.boundary, ordered)) is not None:
             layer, entering = lower[0], self._pack(lower[1], batch)
-        hidden = unpack(self._base.run(batch, layer, self.boundary, entering), batch)
+        hidden = unpack(self._base.run_layers(batch, layer, self.boundary, entering), batch)
         new = {k: h for k, h in zip(ordered, hidden, strict=True) if k not in self._stored.rows}
         self._cache.keep(self._stored, list(new), list(new.values()), self._max_bytes)
 

@@ -35,7 +35,7 @@ def shift_targets(base: Base, targets: Sequence[Sequence[int]], slots: Sequence[
     return rows_in_order(base, [[start_id(base), *ids[:-1]] for ids in targets], slots)
 
 
-def both(
+def plan_seq2seq_actions(
     base: Base,
     source: Batch,
     target: Batch,

@@ -52,7 +52,7 @@ def hidden_rows(
     elif cached is not None and (filled := cached.lookup(batch)) is not None:
         depth, hidden = cached.prefix.boundary, filled
     with acting_adapters(base, sites, batch, placed):
-        return unpack(base.run(batch, depth, base.num_layers, hidden), batch)
+        return unpack(base.run_layers(batch, depth, base.num_layers, hidden), batch)
 
 
 def find_trunk(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> SharedTrunk | None:
@@ -93,7 +93,7 @@ def _run_trunk(
     """What enters layer `depth` of the whole batch."""
     below = make_batch(base, trunk.rows, placed)
     with acting_adapters(base, sites, below, placed):
-        hidden = unpack(base.run(below, 0, trunk.depth), below)
+        hidden = unpack(base.run_layers(below, 0, trunk.depth), below)
     by_row = dict(zip(below.order, hidden, strict=True))
     return repack([by_row[trunk.sources[row]] for row in batch.order], batch)
 

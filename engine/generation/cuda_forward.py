@@ -99,8 +99,8 @@ class CudaForward:
             group.span.assign(torch.tensor(token_lanes, device=self._pool.device))
         kv_attention = PagedKVAttention.of(self._pool, [chunks[i] for i in batch.order])
         with self._sites.acting(_merge_actions([group for group, _ in lanes_by_group])):
-            hidden = self._base.forward(with_positions(batch, scheduled), kept=kv_attention)
-        return self._base.vocabulary(last_hidden(hidden[0], batch, scheduled))
+            hidden = self._base.forward(with_positions(batch, scheduled), kv_attention=kv_attention)
+        return self._base.compute_logits(last_hidden(hidden[0], batch, scheduled))
 
     def _find_graph(
         self, scheduled: Sequence[ScheduledChunk], chunks: Sequence[Chunk], lanes: Sequence[Lane]

@@ -64,11 +64,11 @@ class EagerForward:
     ) -> Tensor:
         batch, actions = self._batch(scheduled, active)
         kv_attention = GatheredKVAttention(self._pool, [chunks[i] for i in batch.order])
-        with self._sites.acting(actions), self._base.narrow.of(batch.ids.numel()):
-            hidden = self._base.forward(with_positions(batch, scheduled), kept=kv_attention)
+        with self._sites.acting(actions), self._base.prepacked.of(batch.ids.numel()):
+            hidden = self._base.forward(with_positions(batch, scheduled), kv_attention=kv_attention)
         last_WD = last_hidden(hidden[0], batch, scheduled)
-        with self._base.narrow.of(len(last_WD)):
-            return self._base.vocabulary(last_WD)
+        with self._base.prepacked.of(len(last_WD)):
+            return self._base.compute_logits(last_WD)
 
     def clear(self) -> None:
         self._persistent.clear()

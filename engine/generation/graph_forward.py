@@ -109,8 +109,8 @@ class GraphForward:
         metadata = AttentionMetadata(tables_RB=table_RB, rows_T=self._rows_R, lengths_T=lengths_R)
         kv_attention = PagedKVAttention(self._pool, slots_R, metadata)
         with self._sites.acting(self._actions):
-            hidden = self._base.forward(batch, kept=kv_attention)
-        return self._base.vocabulary(hidden[0])
+            hidden = self._base.forward(batch, kv_attention=kv_attention)
+        return self._base.compute_logits(hidden[0])
 
 
 def _split(whole: Whole, shapes: Sequence[tuple[int, ...]]) -> list[Whole]:

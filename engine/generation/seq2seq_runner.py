@@ -17,7 +17,13 @@ from torch import Tensor
 from engine.adapters.resident import Placed
 from engine.errors import BadRow
 from engine.forward.plan import plan_actions, row_group
-from engine.forward.seq2seq import both, decode_step, encode_sources, rows_in_order, start_id
+from engine.forward.seq2seq import (
+    decode_step,
+    encode_sources,
+    plan_seq2seq_actions,
+    rows_in_order,
+    start_id,
+)
 from engine.generation.sequence import ScheduledChunk, SequenceState
 from engine.kv_cache.block_allocator import next_hash, root_hash
 from engine.kv_cache.encoder_decoder_cache import Seq2SeqCache, SourceCache
@@ -158,7 +164,7 @@ class Seq2SeqRunner:
             encoded_RLD = encode_sources(self._base, source)
         starts = [[start_id(self._base)]] * len(rows)
         target = rows_in_order(self._base, starts, source.slots)
-        with self._sites.acting(both(self._base, source, target, placed)):
+        with self._sites.acting(plan_seq2seq_actions(self._base, source, target, placed)):
             logits_RV = decode_step(self._base, target, group, encoded_RLD)
         group.advance()
         return logits_RV

@@ -59,4 +59,4 @@ class SingleRunner:
         batch = replace(batch, positions=batch.positions + item.start)
         with self._sites.acting(plan_actions(batch, placed)):
             hidden = self._base.forward(batch, cache=self._caches[row.key])
-        return self._base.vocabulary(hidden[:, -1])
+        return self._base.compute_logits(hidden[:, -1])

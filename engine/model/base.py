@@ -27,7 +27,7 @@ from engine.model.precision import Precision, choose_precision
 from engine.model.prepacked_linears import PrepackedLinears
 from engine.model.relative_biases import RelativeBiases
 from engine.model.source import base_path, served_base
-from engine.ops.packed_attention import PACKED, Kept
+from engine.ops.packed_attention import PACKED, KVAttention
 from engine.port import Site
 
 
@@ -56,7 +56,7 @@ class Base:
         self.slot_biases = _slot_biases(self.model, self.family, self.layer_paths)
         self.first_tokens = _first_tokens(self.model, self.family, self.layer_paths)
         # before anything acts at the linears: an adapter adds to whichever product is used
-        self.narrow = PrepackedLinears(self._linears if self.packed else [], config.packed_bytes)
+        self.prepacked = PrepackedLinears(self._linears if self.packed else [], config.packed_bytes)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -136,15 +136,17 @@ class Base:
             )
         return self.family.sublayers[name].output.format(layer=self.layer_paths[layer])
 
-    def forward(self, batch: Batch, kept: Kept | None = None, cache: Any = None) -> Tensor:
+    def forward(
+        self, batch: Batch, kv_attention: KVAttention | None = None, cache: Any = None
+    ) -> Tensor:
         """The whole stock forward: final hidden states [1, T, D] packed, [R, L, D] padded.
 
-        Rows that read on look back on what is `kept` of packed rows, or on the stock cache of a
-        single one that cannot be packed.
+        Cached keys and values come from `kv_attention` for packed rows, and from the stock `cache`
+        for a single row of a base that cannot be packed.
         """
         attention = self._attention(batch) if cache is None else {"past_key_values": cache}
-        if kept is not None:
-            attention["kept"] = kept
+        if kv_attention is not None:
+            attention["kv_attention"] = kv_attention
         return cast(Tensor, self.model(**self._inputs(batch), **attention).last_hidden_state)
 
     @property
@@ -152,14 +154,16 @@ class Base:
         """Whether it has output embeddings, so that text can be generated."""
         return self.output is not None
 
-    def vocabulary(self, hidden: Tensor) -> Tensor:
+    def compute_logits(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary, in float32: [.., D] to [.., V]."""
         assert self.output is not None, "the base has no output embeddings"
         logits = cast(Tensor, self.output(hidden)).float()
         cap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits if cap is None else torch.tanh(logits / cap) * cap
 
-    def run(self, batch: Batch, start: int, stop: int, hidden: Tensor | None = None) -> Tensor:
+    def run_layers(
+        self, batch: Batch, start: int, stop: int, hidden: Tensor | None = None
+    ) -> Tensor:
         """Layers start..stop-1 on what entered layer `start`; from 0, on the embeddings.
 
         Answers what enters layer `stop`, or after the last layer the final hidden states: shapes

@@ -25,8 +25,8 @@ from engine.ops.attention_autograd import Run, attention_autograd
 PACKED = "adapterd_packed"
 
 
-class Kept(Protocol):
-    """What the tokens of one forward look back on beside one another."""
+class KVAttention(Protocol):
+    """Attention of the tokens of one forward over a KV cache."""
 
     def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """As `packed_attention`; keeps the new keys and values for forwards to come."""
@@ -46,7 +46,7 @@ def packed_attention(
     attention_mask: Tensor | None,
     *,
     row_lengths: Sequence[int],
-    kept: Kept | None = None,
+    kv_attention: KVAttention | None = None,
     scaling: float | None = None,
     sliding_window: int | None = None,
     is_causal: bool | None = None,
@@ -59,8 +59,8 @@ def packed_attention(
     del attention_mask
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     view = View(causal=causal, window=sliding_window, scaling=scaling)
-    if kept is not None:
-        return kept.attend(int(module.layer_idx), view, query, key, value), None  # type: ignore[arg-type]
+    if kv_attention is not None:
+        return kv_attention.attend(int(module.layer_idx), view, query, key, value), None  # type: ignore[arg-type]
     runs = [(length, len(list(rows))) for length, rows in groupby(row_lengths)]
     if query.requires_grad:
         return view.autograd(query, key, value, runs), None

@@ -15,7 +15,7 @@ from engine.adapters.adapter import Adapter
 from engine.adapters.resident import Placed, place
 from engine.forward.forward import acting_adapters, compute_head_logits, make_batch, plan_slot
 from engine.forward.prefix import Prefix
-from engine.forward.seq2seq import both, decode_targets, shift_targets
+from engine.forward.seq2seq import decode_targets, plan_seq2seq_actions, shift_targets
 from engine.heads import find_head
 from engine.model.base import Base
 from engine.model.batch import Batch, unpack
@@ -87,7 +87,9 @@ class StepLoss:
             draws.dropout(rate, _ADAPTER, inputs.keys, inputs.batch.strides),
             draws.dropout(rate, _TARGET, inputs.keys, target.strides),
         )
-        with self._sites.acting(both(self._base, inputs.batch, target, inputs.placed, dropouts)):
+        with self._sites.acting(
+            plan_seq2seq_actions(self._base, inputs.batch, target, inputs.placed, dropouts)
+        ):
             return torch.cat(unpack(decode_targets(self._base, inputs.batch, target), target))
 
     def _answers(self, inputs: _PartInputs) -> tuple[list[Tensor], list[int]]:
@@ -103,7 +105,7 @@ class StepLoss:
     def _words(self, hidden: list[Tensor], targets: list[list[int]]) -> Tensor:
         """Logits over the vocabulary where something is learned: a prompt's would be waste."""
         learned_T = torch.tensor([t != IGNORED for row in targets for t in row])
-        return self._base.vocabulary(torch.cat(hidden)[learned_T.to(hidden[0].device)])
+        return self._base.compute_logits(torch.cat(hidden)[learned_T.to(hidden[0].device)])
 
     def _compute_hidden(self, inputs: _PartInputs) -> list[Tensor]:
         batch, keys, draws, rate = (
@@ -126,7 +128,7 @@ class StepLoss:
                 return list(torch.split(self._run(batch, prefix)[0], 1))
 
     def _run(self, batch: Batch, prefix: Tensor | None) -> Tensor:
-        return self._base.run(batch, self._prefix.boundary, self._base.num_layers, prefix)
+        return self._base.run_layers(batch, self._prefix.boundary, self._base.num_layers, prefix)
 
     def _first_tokens(self, inputs: _PartInputs) -> FirstTokens | None:
         """Where no other token's end is read, and each linear's adapter looks at itself alone."""

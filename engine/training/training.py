@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.adapters.adapter import Adapter
-from engine.adapters.initialize import fresh_adapter
+from engine.adapters.initialize import initialize_adapter
 from engine.adapters.resident import Placed, place
 from engine.errors import BadTraining, Diverged
 from engine.forward.prefix import Prefix
@@ -39,7 +39,7 @@ class Training:
         self, spec: OpenTraining, base: Base, sites: Sites, activations: PrefixCache
     ) -> None:
         self._spec, self._base, self._sites = spec, base, sites
-        self.adapter = fresh_adapter(spec, base)
+        self.adapter = initialize_adapter(spec, base)
         groups = _groups(self.adapter, spec)
         self._masters = Masters(self.adapter.tensors, groups, base.numerics.device)
         if spec.resume is not None:
@@ -81,11 +81,11 @@ class Training:
         active = self._select_trained(step.frozen_below)
         self._masters.optimizer.zero_grad(set_to_none=True)
         # a pair's two rows are neighbours, and its loss needs them both
-        together = 2 if find_head(self.adapter.head).trains_apart else 1
-        beside = self._base.family.architecture == "seq2seq"
-        parts = micro_batches(step, together, beside)
-        if len(parts) > 1 and together > 1 and step.targets[0] is None:
-            loss = self._beside_all(step, parts, active)
+        group_size = 2 if find_head(self.adapter.head).trains_apart else 1
+        is_seq2seq = self._base.family.architecture == "seq2seq"
+        parts = micro_batches(step, group_size, is_seq2seq)
+        if len(parts) > 1 and group_size > 1 and step.targets[0] is None:
+            loss = self._backward_together(step, parts, active)
         else:
             loss = sum(self._backward(step, part, active) for part in parts)
         norm = torch.nn.utils.clip_grad_norm_(
@@ -150,7 +150,7 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
-    def _beside_all(self, step: Train, parts: list[range], active: Adapter) -> float:
+    def _backward_together(self, step: Train, parts: list[range], active: Adapter) -> float:
         """As `_backward`, of a loss that sets every row against all others of the step."""
         head, targets = self.adapter.head, list(step.targets)
 
@@ -165,15 +165,15 @@ class Training:
         return backward_together(answers, parts, loss)
 
 
-def micro_batches(step: Train, together: int, beside: bool) -> list[range]:
+def micro_batches(step: Train, group_size: int, is_seq2seq: bool) -> list[range]:
     """The step's rows in parts of bounded size: one forward and backward must neither exhaust the
     memory nor keep served rows waiting for long.
     """
-    answers = [len(target) if beside else 0 for target in step.targets]  # a decoder reads them
+    answers = [len(target) if is_seq2seq else 0 for target in step.targets]  # a decoder reads them
     sizes = [len(row.ids) + answer for row, answer in zip(step.rows, answers, strict=True)]
     starts, tokens = [0], 0
     for index, size in enumerate(sizes):
-        if tokens and index % together == 0 and tokens + size > _MAX_TOKENS:
+        if tokens and index % group_size == 0 and tokens + size > _MAX_TOKENS:
             starts.append(index)
             tokens = 0
         tokens += size

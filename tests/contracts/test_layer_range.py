@@ -31,6 +31,6 @@ def test_two_stretches_of_layers_equal_the_whole_forward_bit_for_bit(
     with torch.inference_mode():
         whole = base.forward(batch)
         for middle in stretches:
-            below = base.run(batch, 0, middle)
-            assert torch.equal(base.run(batch, middle, base.num_layers, below), whole)
+            below = base.run_layers(batch, 0, middle)
+            assert torch.equal(base.run_layers(batch, middle, base.num_layers, below), whole)
         assert torch.equal(base.forward(batch), whole)

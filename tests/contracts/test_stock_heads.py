@@ -167,7 +167,7 @@ def test_a_pair_with_a_score_is_never_taken_in_two_parts() -> None:
         slot=0, rows=[port.Row(ids=[1] * 9, slot=0)] * 6, keys=[0] * 6, targets=[0.5] * 6,
         learning_rate=0.1, step=0,
     )  # fmt: skip
-    small = [part for part in micro_batches(step, 2, beside=False) if len(part) % 2]
+    small = [part for part in micro_batches(step, 2, is_seq2seq=False) if len(part) % 2]
     assert small == []
 
 
