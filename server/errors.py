@@ -171,7 +171,7 @@ class WrongInput(BadInput):
 
 
 class ForbiddenCharacter(BadInput):
-    """The input contains a NUL character or half of a surrogate pair; remove it."""
+    """The input contains a NUL character or an unpaired surrogate; remove it."""
 
     code = "forbidden_character"
 

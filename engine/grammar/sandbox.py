@@ -19,9 +19,9 @@ import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from engine.child_process import start_module
 from engine.errors import BadRow
 from engine.grammar.grammars import Grammars
 
@@ -89,11 +89,8 @@ class GrammarSandbox:
             )
 
     def _start_child(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "engine.grammar.sandbox"]
-        # the package's own parent folder, so that the child finds it however this process did
-        root = Path(__file__).resolve().parents[2]
-        child = subprocess.Popen(  # noqa: S603 our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root
+        child = start_module(
+            "engine.grammar.sandbox", stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         weakref.finalize(self, _end, child)
         answer = _ask(child, self._vocabulary, _START_S)

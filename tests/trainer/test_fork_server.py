@@ -68,7 +68,7 @@ def test_a_caller_who_is_gone_takes_the_child_and_what_it_started_along(forks: F
     root, gone = psutil.Process(forks.pid), threading.Event()
     asking = threading.Thread(target=_ignored, args=(forks, "start_another", gone))
     asking.start()
-    while not any("sleep 600" in " ".join(each.cmdline()) for each in _below(root)):
+    while not any("sleep 600" in _command(process) for process in _below(root)):
         time.sleep(0.01)
     gone.set()
     asking.join(10)
@@ -93,6 +93,13 @@ def test_closing_ends_the_children() -> None:
     forks.close()
     asking.join(10)
     assert not asking.is_alive()
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.ZombieProcess, psutil.NoSuchProcess):  # the child of the question before
+        return ""
 
 
 def _ignored(forks: ForkServer, name: str, gone: threading.Event) -> None:

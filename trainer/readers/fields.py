@@ -10,6 +10,7 @@ import re
 from ast import literal_eval
 from typing import Any
 
+from engine.text.characters import forbidden_character
 from trainer.errors import BadLine, MissingColumn
 from trainer.readers.reader import Record
 
@@ -53,14 +54,8 @@ def sane(value: str, where: str, line: int) -> str:
         raise BadLine(
             f"{where} is {len(value)} characters long; at most {MAX_CHARS} are read.", line=line
         )
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        raise BadLine(
-            f"{where} contains an unpaired surrogate, which is not a character.", line=line
-        ) from None
-    if "\0" in value:
-        raise BadLine(f"{where} contains a NUL character; remove it.", line=line)
+    if character := forbidden_character(value):
+        raise BadLine(f"{where} contains {character}; remove it.", line=line)
     return value
 
 

@@ -13,10 +13,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
+from engine.child_process import start_module
 from trainer.errors import BadDataset, BadLine
 from trainer.readers.jsonl import read_jsonl
 from trainer.readers.record import Record
@@ -35,13 +35,11 @@ _REFUSED = 3
 
 def read_parquet(content: bytes) -> Iterator[Record | BadLine]:
     """A record per row, counted from 1. Raises BadDataset, possibly after some rows."""
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-m", "trainer.readers.parquet"]
     with TemporaryFile() as source, TemporaryFile() as errors:
         source.write(content)
         source.seek(0)
-        with subprocess.Popen(  # noqa: S603 our own module
-            command, stdin=source, stdout=subprocess.PIPE, stderr=errors, cwd=root
+        with start_module(
+            "trainer.readers.parquet", stdin=source, stdout=subprocess.PIPE, stderr=errors
         ) as child:
             assert child.stdout is not None
             try:

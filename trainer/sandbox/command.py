@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
+
+from engine.child_process import start_module
 
 _TICK_S = 0.25
 
@@ -54,15 +54,7 @@ def _run(
     waiting: Callable[[], None],
 ) -> int:
     question_file, answer_file, errors = files
-    # the package's own parent folder, so that the child finds it however this process did
-    root = Path(__file__).resolve().parents[2]
-    with subprocess.Popen(  # noqa: S603 our own module
-        [sys.executable, "-m", module],
-        stdin=question_file,
-        stdout=answer_file,
-        stderr=errors,
-        cwd=root,
-    ) as child:
+    with start_module(module, stdin=question_file, stdout=answer_file, stderr=errors) as child:
         try:
             return _wait(child, module, timeout_s, waiting)
         finally:

@@ -13,15 +13,14 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from pathlib import Path
 
 import msgspec
 
+from engine.child_process import start_module
 from engine.runtime.framing import receive_frame, send_frame
 from trainer.sandbox.errors import error_of
 from trainer.sandbox.forked import Answer, Question
@@ -112,13 +111,8 @@ class ForkServer:
 
     def _start(self) -> tuple[subprocess.Popen[bytes], socket.socket]:
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", "trainer.sandbox.forked", *self._modules]
-        # the package's own parent folder, so that the child finds it however this process did
-        root = Path(__file__).resolve().parents[2]
         with theirs:
-            process = subprocess.Popen(  # noqa: S603 our own module
-                command, stdin=theirs.fileno(), cwd=root
-            )
+            process = start_module("trainer.sandbox.forked", *self._modules, stdin=theirs.fileno())
         return process, ours
 
     def _stop(self) -> None:

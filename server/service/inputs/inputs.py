@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.errors import BadRow
+from engine.text.characters import forbidden_character
 from server.errors import (
     BadInput,
     EmptyInput,
@@ -94,14 +95,6 @@ def _text(value: object, max_chars: int) -> str:
         raise InputTooLong(
             f"The input has {len(value)} characters; this server accepts at most {max_chars}."
         )
-    if "\0" in value or not (value.isascii() or _encodes(value)):
+    if forbidden_character(value):
         raise ForbiddenCharacter
     return value
-
-
-def _encodes(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from engine.text.characters import forbidden_character
 from server.errors import BadParameter
 
 
 def check_text(value: Any, param: str) -> None:
     """Raises BadParameter if any string in the value, names of mappings included, contains a NUL or
-    half of a surrogate pair.
+    an unpaired surrogate.
     """
     if isinstance(value, str):
-        if not is_text(value):
-            raise BadParameter(
-                f"{param} contains a NUL character or half of a surrogate pair; remove it.",
-                param=param,
-            )
+        if character := forbidden_character(value):
+            raise BadParameter(f"{param} contains {character}; remove it.", param=param)
     elif isinstance(value, Mapping):
         for name, item in value.items():
             check_text(name, param)
@@ -28,13 +26,3 @@ def check_text(value: Any, param: str) -> None:
     elif isinstance(value, list | tuple):
         for item in value:
             check_text(item, param)
-
-
-def is_text(value: str) -> bool:
-    if "\0" in value:
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

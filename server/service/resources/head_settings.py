@@ -41,9 +41,7 @@ def _check_note(note: str) -> None:
     if len(note) > _MAX_NOTE:
         raise BadCall(f"The note has {len(note)} characters; at most {_MAX_NOTE} are allowed.")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in note if letter not in "\n\t"):
-        raise BadCall(
-            "The note contains a control character or half of a surrogate pair; remove it."
-        )
+        raise BadCall("The note contains a control character or an unpaired surrogate; remove it.")
 
 
 def _check_names(head: Mapping[str, Any]) -> None:
