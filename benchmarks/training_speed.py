@@ -41,7 +41,7 @@ SPACE: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The data, threads and precision of all parts."""
+    """The trainer, the data folder and the number of threads of all parts."""
 
     ours: Ours
     data: Path
