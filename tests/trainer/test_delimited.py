@@ -6,8 +6,8 @@ import pytest
 
 from tests.trainer.data_checks.looking import finding, look
 from trainer.errors import BadLine
-from trainer.readers.notice import Notice
 from trainer.readers.reader import read_records, read_rows
+from trainer.readers.record import Notice
 
 
 def rows(content: str, filename: str = "rows.csv") -> list[dict[str, object]]:

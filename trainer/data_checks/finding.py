@@ -12,7 +12,7 @@ from typing import Any
 from trainer.errors import BadDataset
 from trainer.jobs.lease import Lease
 from trainer.readers.example import Example
-from trainer.readers.notice import Notice
+from trainer.readers.record import Notice
 
 MAX_SAMPLES = 5
 _MAX_CHARS = 80

@@ -23,8 +23,8 @@ from trainer.errors import BadDataset, BadLine, UnlearnedLabels
 from trainer.jobs.job_files import ReadableFiles
 from trainer.jobs.values import JobSpec
 from trainer.readers.example import Example
-from trainer.readers.notice import Notice
 from trainer.readers.reader import Record, read_rows
+from trainer.readers.record import Notice
 from trainer.recipe.recipe import writes_after_prompts
 
 

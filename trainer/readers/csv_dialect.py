@@ -16,7 +16,7 @@ from typing import Any
 from trainer.errors import BadLine
 from trainer.readers.csv_rows import CsvRow, csv_rows, split_cells
 from trainer.readers.lines import numbered_lines
-from trainer.readers.notice import Notice
+from trainer.readers.record import Notice
 
 #: if a header has equally many of two of them, the earlier one wins
 _DELIMITERS = "\t,;|"

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from trainer.errors import BadLine
 from trainer.readers.csv_dialect import CsvDialect, find_dialect
 from trainer.readers.csv_rows import CsvRow
-from trainer.readers.notice import Notice
-from trainer.readers.record import Record
+from trainer.readers.record import Notice, Record
 
 _NAMES = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "a bar"}
 

@@ -13,9 +13,8 @@ from trainer.readers.delimited import read_delimited
 from trainer.readers.jsonl import read_jsonl
 from trainer.readers.lines import as_utf8
 from trainer.readers.not_text import refuse_other_formats
-from trainer.readers.notice import Notice
 from trainer.readers.parquet import MARK, read_parquet
-from trainer.readers.record import Record
+from trainer.readers.record import Notice, Record
 from trainer.readers.squad import is_squad, read_squad
 
 __all__ = ["Record", "read_records", "read_rows"]

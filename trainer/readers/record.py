@@ -1,4 +1,6 @@
-"""One labelled thing of a file, as every format gives it. Knows neither formats nor heads."""
+"""What the readers of all formats yield: records, and notices about their own decisions. Knows
+neither formats nor heads.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """Fields by name, and the line they start on; files without lines count their rows."""
+    """Fields by name, and the line that they start on; files without lines count their rows."""
 
     line: int
     fields: dict[str, Any]
@@ -16,5 +18,13 @@ class Record:
 
     @property
     def place(self) -> str:
-        """As sentences begin: `Line 7`."""
+        """The beginning of a sentence about the record: `Line 7`."""
         return f"{self.unit} {self.line}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A sentence for the owner of the file, and the line that shows the reason."""
+
+    message: str
+    line: int

@@ -1,4 +1,3 @@
-"""What a job trains: its settings in the engine's terms, checked against the base.
-
-Computes nothing.
+"""The recipe of a job: its settings in the engine's terms, checked against the base. Computes
+nothing.
 """

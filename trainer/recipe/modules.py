@@ -1,5 +1,5 @@
-"""The modules of the base that a job's settings name, checked before the job queues. Knows no kind,
-beyond that it adapts linears by name.
+"""Checks the modules of the base that a job's settings name, before the job is queued. Knows about
+kinds only that they adapt linear layers by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from trainer.settings.settings import TrainingSettings
 
 
 def check_modules(settings: TrainingSettings, info: EngineInfo) -> None:
-    """Raises BadSetting for what names nothing that would be adapted."""
+    """Raises BadSetting for names that match no adapted module."""
     _check_layers(settings.layers, info.num_layers)
     adapted = _adapted_linears(settings, info)
     _check_targets(settings, adapted, info)
@@ -20,19 +20,22 @@ def check_modules(settings: TrainingSettings, info: EngineInfo) -> None:
         try:
             resolve_pattern(name, getattr(settings, name), adapted)
         except BadAdapter as error:
-            raise BadSetting(f"{error}; layers and targets choose them.", name=name) from None
+            raise BadSetting(
+                f"{error}; the settings layers and targets choose the adapted modules.", name=name
+            ) from None
     _check_feedforward(settings, adapted)
 
 
 def usual_layers(info: EngineInfo) -> int | None:
-    """The upper half trains in a fraction of the time, since what enters it is computed once per
-    row and kept; all of them where nothing can be.
+    """The number of layers adapted by default. The upper half trains in a fraction of the time,
+    because its inputs are computed once per row and cached; None, all layers, where the family
+    cannot be run in parts.
     """
     return (info.num_layers + 1) // 2 if info.ranged else None
 
 
 def frozen_share(kind: str, settings: TrainingSettings, info: EngineInfo) -> float:
-    """Of the layers, those whose activations are computed once per row and kept."""
+    """The share of layers whose activations are computed once per row and cached."""
     if not info.ranged:
         return 0.0
     return min(adapted_layers(kind, settings, info), default=info.num_layers) / info.num_layers
@@ -47,7 +50,7 @@ def adapted_layers(kind: str, settings: TrainingSettings, info: EngineInfo) -> l
 
 
 def _adapted_linears(settings: TrainingSettings, info: EngineInfo) -> list[str]:
-    """The linears that are chosen; where a kind has targets of its own, all that it may choose."""
+    """The names of the linear layers that layers and targets choose."""
     layers = settings.layers if settings.layers is not None else usual_layers(info)
     if layers is None or isinstance(layers, int):
         layers = tuple(range(info.num_layers - (layers or info.num_layers), info.num_layers))
@@ -56,16 +59,17 @@ def _adapted_linears(settings: TrainingSettings, info: EngineInfo) -> list[str]:
 
 
 def _check_targets(settings: TrainingSettings, adapted: list[str], info: EngineInfo) -> None:
-    """Each of them: one that is left out would be missed by nobody but its owner."""
+    """Checks every target, because a target that matches nothing would be ignored silently."""
     for target in settings.targets or ():
         if not any(is_targeted(site.name, [target]) for site in info.sites):
             raise BadSetting(
-                f"targets names {target!r}, no linear of the base; one is {info.sites[0].name}.",
+                f"targets names {target!r}, which matches no linear layer of the base; one of them "
+                f"is {info.sites[0].name}.",
                 name="targets",
             )
         if not any(is_targeted(name, [target]) for name in adapted):
             raise BadSetting(
-                f"targets names {target!r}, which is in none of the layers that are adapted; "
+                f"targets names {target!r}, which matches no module of the adapted layers; "
                 f"layers is {settings.layers or usual_layers(info)}.",
                 name="targets",
             )
@@ -74,15 +78,15 @@ def _check_targets(settings: TrainingSettings, adapted: list[str], info: EngineI
 def _check_feedforward(settings: TrainingSettings, adapted: list[str]) -> None:
     if settings.feedforward and settings.targets is None:
         raise BadSetting(
-            f"feedforward names {_list(settings.feedforward)} and targets names none; "
-            "name all that an ia3 adapts, and among them those that are feedforward.",
+            f"feedforward names {_list(settings.feedforward)}, but targets is not set; set targets "
+            "to all modules that ia3 adapts, including the feedforward ones.",
             name="feedforward",
         )
     for name in settings.feedforward or ():
         if not any(is_targeted(site, [name]) for site in adapted):
             raise BadSetting(
-                f"feedforward names {name!r}, which is no adapted module of this base, such as "
-                f"{adapted[0]}; layers and targets choose them.",
+                f"feedforward names {name!r}, which matches no adapted module of this base, such "
+                f"as {adapted[0]}; the settings layers and targets choose the adapted modules.",
                 name="feedforward",
             )
 

@@ -1,4 +1,4 @@
-"""A job's settings in the engine's words, checked against the base that will train. Computes
+"""A job's settings in the engine's terms, checked against the base that will train. Computes
 nothing.
 """
 
@@ -25,16 +25,17 @@ from trainer.settings.settings import TrainingSettings
 
 #: heads whose targets are numbers rather than choices
 _NUMBERS = ("regress", "embed")
-#: of two products in a row, the first gets a gradient only once the second has left zero
+#: kinds of two matrices, of which the second starts at zero and the first has no gradient before
+#: the second step
 _STARTS_AT_ZERO = ("lora", "bottleneck")
-#: no adapter: worked examples before every input, under the base's own weights
+#: the kind without an adapter: worked examples before every input, and the base's own weights
 PROMPT = "prompt"
-#: what says that something is to be trained, whatever the kind
+#: settings that need training, whatever the kind
 OF_TRAINING = ("learning_rate", "search", "learning_curve", "full_finetuning")
 
 
 def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
-    """What would only fail once the job runs, while its owner still waits. Raises BadSetting."""
+    """Checks at submit what would otherwise fail when the job runs. Raises BadSetting."""
     _one_of("head", spec.head, sorted(set(info.poolings) & set(HEAD_DATA)))
     if spec.kind == PROMPT:
         _check_prompt(spec, info)
@@ -50,36 +51,41 @@ def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
 
 
 def check_labels(spec: JobSpec, labels: list[str]) -> None:
-    """What only the data can tell to be wrong. Raises BadSetting."""
+    """Checks settings that depend on the data. Raises BadSetting."""
     weights = spec.settings.class_weights
     for name in weights if isinstance(weights, dict) else ():
         if name not in labels:
             raise BadSetting(
-                f"class_weights names {name!r}; the labels are {', '.join(labels)}.",
+                f"class_weights names {name!r}, which is no label of the training file; the labels "
+                f"are {', '.join(labels)}.",
                 name="class_weights",
             )
 
 
 def check_dev(spec: JobSpec, num_rows: int) -> None:
-    """Raises BadSetting where a search would have nothing to choose by."""
+    """Raises BadSetting where a search has no dev rows to compare trials on."""
     if spec.settings.search is not None and not num_rows:
-        raise BadSetting("A search chooses on dev rows, and there are none.", name="search")
+        raise BadSetting(
+            "A search compares trials on dev rows, and there are none; raise dev_share or upload a "
+            "dev file.",
+            name="search",
+        )
 
 
 def check_steps(spec: JobSpec, num_rows: int) -> None:
-    """Raises BadSetting where a part of the adapter would get no gradient at all."""
+    """Raises BadSetting where a part of the adapter would never get a gradient."""
     batch_rows = spec.settings.batch_rows
     epochs = spec.settings.epochs - spec.settings.unfreeze  # those that train all of it
     if spec.kind in _STARTS_AT_ZERO and epochs * num_batches(num_rows, batch_rows) < 2:
         raise BadSetting(
-            f"epochs is {epochs} and batch_rows {batch_rows}, one step for the "
-            f"{num_rows} training rows; a {spec.kind} learns in both its parts from the second on.",
+            f"epochs is {epochs} and batch_rows is {batch_rows}, which is one step on the "
+            f"{num_rows} training rows; a {spec.kind} needs at least two. Raise epochs.",
             name="epochs",
         )
 
 
 def pooling_of(spec: JobSpec, info: EngineInfo) -> str:
-    """What was chosen, or the first in the head's order that the base can have."""
+    """The pooling of the job, or the first in the head's order that the base supports."""
     return spec.pooling or info.poolings[spec.head][0]
 
 
@@ -90,7 +96,7 @@ def open_training(
     train: Sequence[Example],
     cache: str | None = None,
 ) -> OpenTraining:
-    """`cache` names the rows' frozen activations for all trainings of one job."""
+    """`cache` names the rows' frozen activations, which all trainings of one job share."""
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
@@ -113,10 +119,10 @@ def open_training(
 def class_weights(
     settings: TrainingSettings, head: dict[str, Any], train: Sequence[Example]
 ) -> list[float]:
-    """In the order of the head's labels; none where all count alike.
+    """Weights in the order of the head's labels; empty where labels are unweighted.
 
-    Balanced: every label's rows weigh as much together as any other's, and the mean row weighs 1.
-    A multi-label label's rows weigh as much as the rows without it.
+    `balanced` gives every label the same total weight and rows a mean weight of 1. In a multi-label
+    task the rows with a label weigh as much as the rows without it.
     """
     if settings.class_weights is None:
         return []
@@ -131,9 +137,8 @@ def class_weights(
 
 
 def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dict[str, Any]:
-    """Only what was chosen: the kind completes the rest, and refuses what it does not know.
-
-    Layers are the one choice made here.
+    """Only the settings that have a value: the kind completes the others, and refuses unknown ones.
+    The default of `layers` is set here.
     """
     chosen = {name: getattr(settings, name) for name in KIND_SETTINGS[kind].names()}
     if "layers" in chosen and chosen["layers"] is None:
@@ -148,7 +153,9 @@ def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dic
 def learning_rate(spec: JobSpec) -> float:
     """Raises BadSetting where nothing is trained."""
     if spec.kind == PROMPT:
-        raise BadSetting(f"kind is {PROMPT}, which trains nothing and has no rate.", name="kind")
+        raise BadSetting(
+            f"kind is {PROMPT}, which trains nothing and has no learning rate.", name="kind"
+        )
     _one_of("kind", spec.kind, sorted(KIND_SETTINGS))
     return spec.settings.learning_rate or KIND_SETTINGS[spec.kind].default_learning_rate
 
@@ -159,32 +166,36 @@ def _one_of(name: str, value: str, choices: list[str]) -> None:
 
 
 def writes_after_prompts(info: EngineInfo) -> bool:
-    """Whether worked examples before an input tell the base what to write."""
+    """Whether the base can use worked examples before an input."""
     return FAMILIES[info.family].architecture == "decoder"
 
 
 def _check_prompt(spec: JobSpec, info: EngineInfo) -> None:
     if not is_generation(spec.head) or not writes_after_prompts(info):
         raise BadSetting(
-            f"kind is {PROMPT}, for the head {GenerationHead.name} on a decoder; the head is "
-            f"{spec.head} and the base a {FAMILIES[info.family].architecture}.",
+            f"kind is {PROMPT}, which needs the head {GenerationHead.name} and a decoder; the head "
+            f"is {spec.head} and the base is of the type {FAMILIES[info.family].architecture}.",
             name="kind",
         )
     for name in OF_TRAINING:
         if getattr(spec.settings, name):
-            raise BadSetting(f"kind is {PROMPT}, which trains nothing: no {name}.", name=name)
+            raise BadSetting(
+                f"kind is {PROMPT}, which trains nothing and takes no {name}; remove {name}.",
+                name=name,
+            )
 
 
 def _check_kind_settings(spec: JobSpec) -> None:
-    """A setting of another kind would be without effect, and its owner would not know."""
+    """Refuses settings of other kinds, which would have no effect."""
     if spec.kind == "head_only" and HEADS[spec.head].bare:
         raise BadSetting(
-            f"kind is head_only and the head {spec.head} has no weights: nothing would be trained.",
+            f"kind is head_only, and the head {spec.head} has no weights, so nothing would be "
+            "trained; choose another kind.",
             name="kind",
         )
     if spec.settings.dora and spec.settings.lora_bias:
         raise BadSetting(
-            "dora and lora_bias are both set; a product with learned magnitudes has no bias.",
+            "dora and lora_bias are both set, and cannot be combined; remove one of them.",
             name="lora_bias",
         )
     own, plain = KIND_SETTINGS[spec.kind].names(), TrainingSettings()
@@ -192,7 +203,8 @@ def _check_kind_settings(spec: JobSpec) -> None:
     for name in sorted(others):
         if getattr(spec.settings, name) != getattr(plain, name):
             raise BadSetting(
-                f"{name} is no setting of {spec.kind}; it has {', '.join(own) or 'none'}.",
+                f"{name} is no setting of the kind {spec.kind}, whose settings are "
+                f"{', '.join(own) or 'none'}.",
                 name=name,
             )
 
@@ -202,12 +214,13 @@ def _check_loss(spec: JobSpec) -> None:
     labelled = [name for name, kind in HEADS.items() if "labels" in kind.settings]
     if settings.class_weights is not None and spec.head not in labelled:
         raise BadSetting(
-            f"class_weights are for {', '.join(labelled)}; the head is {spec.head}.",
+            f"class_weights is only for the heads {', '.join(labelled)}; the head is {spec.head}.",
             name="class_weights",
         )
     if settings.label_smoothing and spec.head in _NUMBERS:
         raise BadSetting(
-            f"label_smoothing is for heads that choose; the head is {spec.head}.",
+            f"label_smoothing is only for heads that predict labels or tokens; the head is "
+            f"{spec.head}.",
             name="label_smoothing",
         )
 
@@ -216,7 +229,7 @@ def _check_windows(spec: JobSpec, info: EngineInfo) -> None:
     window, stride = spec.settings.window, spec.settings.stride
     problem = None
     if "window" in HEADS[spec.head].settings:
-        # of rows as long as they will be: what a stride leaves of them must hold text
+        # also checked with the longest possible row, of which the stride must leave room for text
         longest = min(spec.settings.row_tokens or info.max_tokens, info.max_tokens)
         problem = window_problem(window, stride) or window_problem(longest, stride)
     elif window is not None or stride is not None:
@@ -230,5 +243,6 @@ def _check_windows(spec: JobSpec, info: EngineInfo) -> None:
 def _check_reduction(reduction: int | None, hidden_size: int) -> None:
     if reduction is not None and reduction > hidden_size:
         raise BadSetting(
-            f"reduction is {reduction}; the base is {hidden_size} wide.", name="reduction"
+            f"reduction is {reduction}; it can be at most {hidden_size}, the base's hidden size.",
+            name="reduction",
         )

@@ -1,5 +1,5 @@
-"""What a search may draw, and the candidates it draws: whole jobs in all but their data. The same
-job draws the same candidates, so that all of them are checked before it queues. Trains nothing.
+"""The search space, and the candidates drawn from it: complete job specs. The same job draws the
+same candidates, so that all of them are checked before the job is queued. Trains nothing.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from trainer.settings.settings import TrainingSettings
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
-#: what decides how rows are read, split, judged and counted is alike in all trials
+#: settings for reading, splitting and evaluation are equal in all trials
 _FIXED = {
     "seed", "seeds", "search", "dev_share", "test_share", "max_tokens", "window", "stride",
     "threshold", "patience",
 }  # fmt: skip
 _SEARCHED = TrainingSettings.model_fields.keys() - _FIXED
-#: kinds worth a trial beside each other
+#: kinds that a search compares with each other
 _PEERS = ("lora", "bottleneck")
 #: a small space may not hold as many different candidates as there are trials
 _DRAWS_PER_TRIAL = 20
 
 
 def candidates(spec: JobSpec, info: EngineInfo) -> list[JobSpec]:
-    """The setting as it stands first, and only that without a search; then what is drawn, each
-    once. Raises BadSetting.
+    """The job's own settings first, and only those without a search; then drawn settings without
+    repetitions. Raises BadSetting.
     """
     search = spec.settings.search
     if search is None:
@@ -51,7 +51,7 @@ def candidates(spec: JobSpec, info: EngineInfo) -> list[JobSpec]:
 
 
 def differences(spec: JobSpec, candidate: JobSpec) -> dict[str, Any]:
-    """What a candidate has otherwise than the job."""
+    """The settings in which a candidate differs from the job."""
     names = [name for name in TrainingSettings.model_fields if name in _SEARCHED]
     changes = {"kind": candidate.kind} if candidate.kind != spec.kind else {}
     pairs = ((n, getattr(candidate.settings, n), getattr(spec.settings, n)) for n in names)
@@ -59,7 +59,7 @@ def differences(spec: JobSpec, candidate: JobSpec) -> dict[str, Any]:
 
 
 def usual_space(kind: str, spec: JobSpec, info: EngineInfo) -> dict[str, Any]:
-    """What is worth trying with a kind on this base, around what the job says."""
+    """The default search space of a kind on this base, around the job's settings."""
     settings, declared = spec.settings, KIND_SETTINGS[kind]
     rate, epochs, num = declared.default_learning_rate, settings.epochs, info.num_layers
     least = settings.unfreeze + 1
@@ -76,14 +76,16 @@ def usual_space(kind: str, spec: JobSpec, info: EngineInfo) -> dict[str, Any]:
 
 
 def usual_kinds(spec: JobSpec, info: EngineInfo) -> list[str]:
-    """The two that are worth about as much; of a kind that was chosen for its size, only that."""
+    """The kinds to compare: both peers, or only the job's kind if it is another one or has settings
+    of its own.
+    """
     peers = [kind for kind in _PEERS if kind in info.kinds]
     chosen = differs_by_kind(spec)
     return peers if spec.kind in peers and not chosen else [spec.kind]
 
 
 def differs_by_kind(spec: JobSpec) -> bool:
-    """Whether its owner said more of the kind than its name; another kind would lose that."""
+    """Whether the job has settings of its kind, which another kind would lose."""
     plain = TrainingSettings()
     own = [name for name in KIND_SETTINGS[spec.kind].names() if name not in PLACEMENT]
     return any(getattr(spec.settings, name) != getattr(plain, name) for name in own)
@@ -105,7 +107,7 @@ def _draw(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo)
     kind = _value(trial, "kind", kinds)
     if not isinstance(kind, str) or kind not in KIND_SETTINGS:
         raise BadSetting(
-            f"The search has the kind {kind!r}; it must be one of {', '.join(KIND_SETTINGS)}.",
+            f"search.space has the kind {kind!r}; it must be one of {', '.join(KIND_SETTINGS)}.",
             name="search",
         )
     choices_by_name = space if space is not None else usual_space(kind, spec, info)
@@ -126,7 +128,7 @@ def _draw(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo)
 
 def _value(trial: Trial, name: str, choices: Any) -> Any:
     if isinstance(choices, list):
-        # lists and objects are no categories of the sampler's, their places are
+        # the sampler's categories cannot be lists or objects, so their indices are drawn
         return choices[trial.suggest_int(f"{name} of {len(choices)}", 0, len(choices) - 1)]
     low, high, log = choices["low"], choices["high"], choices["log"]
     if name not in _whole_settings():
@@ -134,7 +136,7 @@ def _value(trial: Trial, name: str, choices: Any) -> Any:
     least, most = max(ceil(low), int(log)), floor(high)
     if least > most:
         raise BadSetting(
-            f"The search draws {name} from {low} to {high}; there is no whole number in it.",
+            f"search.space draws {name} from {low} to {high}, which contains no whole number.",
             name="search",
         )
     return trial.suggest_int(name, least, most, log=log)
@@ -154,5 +156,7 @@ def _check_names(search: SearchSettings) -> None:
     for name in search.space or {}:
         if name not in known:
             raise BadSetting(
-                f"The search names {name!r}; it may name {', '.join(known)}.", name="search"
+                f"search.space names {name!r}, which cannot be searched; it may name "
+                f"{', '.join(known)}.",
+                name="search",
             )

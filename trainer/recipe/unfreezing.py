@@ -1,5 +1,5 @@
-"""Gradual unfreezing: which layers an epoch trains. The head alone first, then the adapted layers
-from the top down in equal stages. Knows settings and the base's layers; computes nothing.
+"""Gradual unfreezing: the layers that each epoch trains. First the head alone, then the adapted
+layers from the top down in equal stages. Knows settings and the base's layers; trains nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from trainer.recipe.modules import adapted_layers
 
 
 def stages_of(spec: JobSpec, info: EngineInfo) -> tuple[int | None, ...]:
-    """Of the first epochs; none where all that is adapted is trained from the beginning."""
+    """The lowest trained layer of each of the first epochs; empty without unfreezing."""
     num, bare = spec.settings.unfreeze, HEADS[spec.head].bare
     adapted = adapted_layers(spec.kind, spec.settings, info) if num else []
     return tuple(
@@ -23,19 +23,25 @@ def stages_of(spec: JobSpec, info: EngineInfo) -> tuple[int | None, ...]:
 
 
 def check_unfreezing(spec: JobSpec, info: EngineInfo) -> None:
-    """Raises BadSetting where there is nothing to unfreeze, or no epoch left to train it all."""
+    """Raises BadSetting where nothing can be unfrozen, or no epoch would train all layers."""
     num = spec.settings.unfreeze
     if not num:
         return
     problem = None
     if spec.kind == "head_only":
-        problem = "a head_only adapts no layer"
+        problem = "the kind head_only adapts no layer"
     elif not info.ranged:
-        problem = f"layers of the {info.family} family cannot be run apart"
+        problem = f"the layers of the family {info.family} cannot be run separately"
     elif num >= spec.settings.epochs:
-        problem = f"there are {spec.settings.epochs} epochs, and one is to train all layers"
+        problem = (
+            f"epochs is {spec.settings.epochs}, and at least one epoch must train all layers; use "
+            "more epochs or unfreeze fewer"
+        )
     elif HEADS[spec.head].bare and len(adapted_layers(spec.kind, spec.settings, info)) < 2:
-        problem = f"the head {spec.head} has no weights, and one layer is adapted"
+        problem = (
+            f"the head {spec.head} has no weights and only one layer is adapted, so there is "
+            "nothing to unfreeze"
+        )
     if problem:
         raise BadSetting(f"unfreeze is {num}; {problem}.", name="unfreeze")
 
@@ -43,14 +49,14 @@ def check_unfreezing(spec: JobSpec, info: EngineInfo) -> None:
 def frozen_below(
     epoch: int, num_stages: int, adapted: Sequence[int], num_layers: int, *, bare: bool = False
 ) -> int | None:
-    """The lowest layer that `epoch`, counted from 0, trains; none where it trains all there is.
+    """The lowest layer that `epoch`, counted from 0, trains; None where it trains all.
 
-    A bare head has no weights that could be trained alone, so the top layers begin with it.
+    A bare head has no weights to train alone, so its first stage includes the top layers.
     """
     if epoch >= num_stages:
         return None
     first = 1 if bare else 0
     num = round(len(adapted) * (epoch + first) / (num_stages + first))
-    # of a bare head at least one layer, and always one less than all: else it is no stage
+    # a bare head needs at least one layer, and every stage leaves at least one frozen
     num = min(max(num, first), len(adapted) - 1)
     return sorted(adapted)[-num] if num else num_layers
