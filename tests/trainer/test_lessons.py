@@ -129,7 +129,9 @@ def test_a_prompt_may_be_chosen_for_any_number_of_rows(tmp_path: Path, engine: E
     else:
         assert run(trainer_env, rows, kind="prompt").result["trainable_parameters"] == 0
         for settings in ({"learning_rate": 1e-3}, {"search": {"trials": 2}}):
-            with pytest.raises(BadSetting, match="kind is prompt, which trains nothing: no "):
+            with pytest.raises(
+                BadSetting, match="kind is prompt, which trains nothing and takes no "
+            ):
                 run(trainer_env, rows, kind="prompt", settings=settings)
     trainer_env.close()
 

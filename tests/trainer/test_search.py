@@ -131,8 +131,8 @@ def test_a_small_space_is_tried_as_far_as_it_goes(trainer_env: TrainerEnv) -> No
         ({"space": {"layers": [1, 99]}}, "layers is 99; the base has 2 layers"),
         ({"space": {"schedule": {"low": 1, "high": 2}}}, "schedule is"),
         ({"space": {"kind": [["lora"]]}}, "the kind \\['lora'\\]; it must be one of lora"),
-        ({"space": {"epochs": {"low": 1.2, "high": 1.8}}}, "there is no whole number in it"),
-        ({"space": {"epochs": {"low": 0.1, "high": 0.5, "log": True}}}, "no whole number in it"),
+        ({"space": {"epochs": {"low": 1.2, "high": 1.8}}}, "which contains no whole number"),
+        ({"space": {"epochs": {"low": 0.1, "high": 0.5, "log": True}}}, "contains no whole number"),
         ({"space": {"learning_rate": {"low": -1e308, "high": 1e308}}}, "takes a list of values"),
     ],
 )
@@ -152,7 +152,7 @@ def test_a_search_around_a_kind_that_there_is_not_is_refused(trainer_env: Traine
 
 
 def test_a_search_without_dev_rows_is_refused(trainer_env: TrainerEnv) -> None:
-    with pytest.raises(BadSetting, match="chooses on dev rows, and there are none"):
+    with pytest.raises(BadSetting, match="compares trials on dev rows, and there are none"):
         trainer_env.trainer.submit(trainer_env.spec(ROWS, settings={"search": {}, "dev_share": 0}))
 
 

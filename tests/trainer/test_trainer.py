@@ -200,7 +200,7 @@ def test_a_training_too_short_to_reach_a_whole_adapter_is_refused(
     trainer_env: TrainerEnv, kind: str
 ) -> None:
     given = {"kind": kind, "settings": {"epochs": 1}}
-    with pytest.raises(BadSetting, match="epochs is 1 and batch_rows 32, one step for"):
+    with pytest.raises(BadSetting, match="epochs is 1 and batch_rows is 32, which is one step on"):
         trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows(24)), **given))
     trainer_env.trainer.submit(
         trainer_env.spec(jsonl(mood_rows(24)), kind="bias", settings={"epochs": 1})

@@ -87,9 +87,9 @@ def test_an_epoch_with_frozen_layers_is_never_the_one_kept(trainer_env: TrainerE
 @pytest.mark.parametrize(
     ("given", "settings", "sentence"),
     [
-        ({}, {"unfreeze": 2, "epochs": 2}, "unfreeze is 2; there are 2 epochs, and one is to"),
-        ({"kind": "head_only"}, {"unfreeze": 1}, "a head_only adapts no layer"),
-        ({"head": "embed"}, {"unfreeze": 1, "layers": 1}, "embed has no weights, and one layer"),
+        ({}, {"unfreeze": 2, "epochs": 2}, "unfreeze is 2; epochs is 2, and at least one epoch must"),
+        ({"kind": "head_only"}, {"unfreeze": 1}, "the kind head_only adapts no layer"),
+        ({"head": "embed"}, {"unfreeze": 1, "layers": 1}, "embed has no weights and only one layer"),
     ],
 )
 def test_an_unfreezing_that_cannot_be_is_refused(
@@ -104,5 +104,5 @@ def test_an_unfreezing_that_cannot_be_is_refused(
 def test_layers_that_cannot_be_run_apart_are_not_unfrozen_one_by_one() -> None:
     info = msgspec.structs.replace(fake_info(), ranged=False)
     settings = TrainingSettings(unfreeze=1)
-    with pytest.raises(BadSetting, match="cannot be run apart"):
+    with pytest.raises(BadSetting, match="cannot be run separately"):
         check_recipe(JobSpec(tenant="t", task="t", file_id="f", settings=settings), info)

@@ -203,8 +203,8 @@ def _check_kind_settings(spec: JobSpec) -> None:
     for name in sorted(others):
         if getattr(spec.settings, name) != getattr(plain, name):
             raise BadSetting(
-                f"{name} is no setting of the kind {spec.kind}, whose settings are "
-                f"{', '.join(own) or 'none'}.",
+                f"{name} is no setting of the kind {spec.kind}, which has "
+                f"{', '.join(own) or 'no settings'}.",
                 name=name,
             )
 
