@@ -211,7 +211,9 @@ class Trainer:
                     extra=_facts("job.failed", claim.job),
                 )
                 self._fail(
-                    claim, "internal", "The job failed for a reason of ours; the log has it."
+                    claim,
+                    "internal",
+                    "The job failed with an internal error; see the server's log.",
                 )
         _log_event("job.given_up", claim.job, error)
 

@@ -13,7 +13,7 @@ from trainer.errors import TrainerError
 from trainer.trainer import Trainer
 
 _log = logging.getLogger(__name__)
-_UNFORESEEN = "internal: the trainer failed for a reason of ours; the log has it"
+_UNFORESEEN = "internal: the trainer failed with an internal error; see the server's log"
 
 
 class Worker:
@@ -47,7 +47,7 @@ class Worker:
         to be.
         """
         if self._started and not self._stop.is_set() and not self._thread.is_alive():
-            return "internal: the trainer's thread has ended"
+            return "internal: the trainer's thread has ended; restart the process"
         return self._problem
 
     def start(self) -> None:

@@ -87,9 +87,17 @@ def test_an_epoch_with_frozen_layers_is_never_the_one_kept(trainer_env: TrainerE
 @pytest.mark.parametrize(
     ("given", "settings", "sentence"),
     [
-        ({}, {"unfreeze": 2, "epochs": 2}, "unfreeze is 2; epochs is 2, and at least one epoch must"),
+        (
+            {},
+            {"unfreeze": 2, "epochs": 2},
+            "unfreeze is 2; epochs is 2, and at least one epoch must",
+        ),
         ({"kind": "head_only"}, {"unfreeze": 1}, "the kind head_only adapts no layer"),
-        ({"head": "embed"}, {"unfreeze": 1, "layers": 1}, "embed has no weights and only one layer"),
+        (
+            {"head": "embed"},
+            {"unfreeze": 1, "layers": 1},
+            "embed has no weights and only one layer",
+        ),
     ],
 )
 def test_an_unfreezing_that_cannot_be_is_refused(

@@ -1,4 +1,4 @@
-"""What must hold of a job before it queues. Knows the base's facts; queues nothing."""
+"""The checks that a job must pass before it is queued. Knows the facts of the base; queues nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Admission:
     max_rows: int
 
     def prepare(self, spec: JobSpec) -> Prepared:
-        """Checks everything that can be checked before the job runs. Raises BadName, BadSetting,
+        """Checks all that can be checked before the job runs. Raises BadName, BadSetting,
         BadDataset or UnknownFile.
         """
         check_name(spec.task)
@@ -46,8 +46,8 @@ class Admission:
         return examination
 
     def _check_rows(self, prepared: Prepared, checked: list[JobSpec] | None) -> None:
-        """`checked` are the candidates whose recipes were checked before the files were read; none
-        where the rows made another job of it.
+        """`checked` are the candidates whose recipes were checked before the files were read; None
+        where the rows changed the recipe.
         """
         check_labels(prepared.spec, prepared.labels)
         check_dev(prepared.spec, len(prepared.split.dev))
@@ -59,14 +59,15 @@ class Admission:
         self._check_size(prepared, tried)
 
     def _check_size(self, prepared: Prepared, tried: list[JobSpec]) -> None:
-        """Of what is trained; a prompt trains nothing."""
+        """Limits the rows that are trained on; a prompt trains nothing."""
         spec, num = prepared.spec, len(prepared.split.train)
         if spec.kind == PROMPT:
             return
         planned = round(planned_epochs(spec, tried) * num)
         if planned > self.max_rows:
             raise BadSetting(
-                f"The job would train on {planned:,} rows over all its runs and epochs, of {num:,} "
-                f"different ones; this server takes at most {self.max_rows:,} (max_job_rows).",
+                f"The job would train on {planned:,} rows over all its runs and epochs, with "
+                f"{num:,} training rows; this server allows at most {self.max_rows:,} "
+                "(max_job_rows). Use fewer epochs, seeds or trials, or a sample of the rows.",
                 name="epochs",
             )

@@ -25,7 +25,7 @@ from trainer.training.run_config import RunConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoder:
-    """One base's way of reading rows."""
+    """Encodes rows with the tokenizer of one base."""
 
     info: EngineInfo
     tokenizer: Tokenizer
@@ -59,7 +59,7 @@ class Encoder:
     def rows(
         self, examples: list[Example], head: dict[str, Any], limit: int | None
     ) -> list[EncodedRow]:
-        """Of one part, without keys."""
+        """The encoded rows of one part of the split, without keys."""
         if not is_generation(head["kind"]):
             return encode_examples(examples, head, self.tokenizer, limit)
         limit = min(limit or self.info.max_tokens, self.info.max_tokens)

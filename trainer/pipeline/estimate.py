@@ -1,5 +1,5 @@
-"""What a job would take, measured before it is queued: a few steps on a sample of its own rows, in
-a slot that is closed again. Publishes nothing and knows no store.
+"""The estimate of a dry run: measures a few steps on a sample of the job's own rows, in a slot that
+is closed afterwards. Publishes nothing and knows no store.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HALF = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Of the whole job, as `planned_epochs` has it. `basis` says how the seconds are known."""
+    """The cost of the whole job, by `planned_epochs`. `basis` says where the seconds come from."""
 
     #: of all runs together
     steps: int
@@ -94,7 +94,7 @@ def estimate(
 
 
 def _prompt_estimate(sample: Sample) -> Estimate:
-    """Of a prompt: its test rows are written, and that is all."""
+    """The estimate for a prompt, which is only evaluated."""
     return Estimate(
         steps=0,
         tokens=0,
@@ -111,7 +111,7 @@ def _prompt_estimate(sample: Sample) -> Estimate:
 
 @dataclass(slots=True, kw_only=True)
 class _Watch:
-    """Looks on while the sample is trained: two epochs, the second of which is like all others."""
+    """Times two epochs on the sample; the second one takes as long as all later ones."""
 
     clock: Callable[[], float]
     filling_s: float = field(init=False, default=0.0)
@@ -153,7 +153,7 @@ class _Watch:
 def _measure(
     spec: JobSpec, run_config: RunConfig, session: EngineSession, clock: Callable[[], float]
 ) -> tuple[TrainingOpened, _Watch, int]:
-    """The slot as it was opened, the time it took, and the bytes it kept."""
+    """The opened slot, the times of its phases, and the bytes that it cached."""
     before = _cache_bytes(session)
     examples = [row.example for row in run_config.train]
     step = open_training(spec, run_config.head, session.info, examples)

@@ -17,13 +17,13 @@ from trainer.training.cost_model import num_tokens
 from trainer.training.experiment import ExperimentResult
 from trainer.training.run_result import RunResult, seeds_report
 
-#: a mean loss per token with which nearly every token is written as it was learned
+#: below this mean loss per token, nearly every token should be generated as in training
 _LOW_LOSS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatedExperiment:
-    """All runs of the chosen settings, and what each answers to the test rows."""
+    """All runs of the chosen settings, with their evaluations on the test rows."""
 
     prepared: Prepared
     #: as it will be served: with its temperature
@@ -48,7 +48,7 @@ class EvaluatedExperiment:
         run_config = self.best_run.run_config
         rows = [*run_config.train, *run_config.dev, *self.test_rows]
         num_cut = sum(row.truncated for row in rows)
-        cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were cut."
+        cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were truncated."
         rate = learning_rate_warning(self.best_run.spec.kind, run_config.learning_rate)
         after_training = [finding.message for finding in self.training_findings]
         warnings = [*self.prepared.warnings, *self.experiment.warnings, *after_training, rate]
@@ -58,7 +58,7 @@ class EvaluatedExperiment:
 
     @property
     def training_findings(self) -> list[Finding]:
-        """Findings that only training can make: text that is learned, and yet never generated."""
+        """Findings that only training can make: a low loss, but no text generated as expected."""
         lowest = min(epoch.loss for epoch in self.best_run.state.epochs)
         metrics = self.best_run.best_epoch.dev or self.test.metrics
         if metrics.get("exact_match") != 0 or lowest > _LOW_LOSS:
@@ -68,11 +68,11 @@ class EvaluatedExperiment:
             Finding(
                 code="unmatched_texts",
                 severity=Severity.WARNING,
-                message=f"The training loss fell to {lowest:.3f} per token, and yet not one of the "
-                f"{num_rows} texts written to judge the epoch "
-                "that is published is the wanted one (exact_match 0). Compare the wanted and "
-                "written texts in the report: the rows may have been learned by heart, or the "
-                "base's chat template may put something between a prompt and its answer.",
+                message=f"The training loss fell to {lowest:.3f} per token, but none of the "
+                f"{num_rows} texts generated to evaluate the published epoch equals the expected "
+                "text (exact_match 0). Compare the expected and generated texts in the report: the "
+                "adapter may have memorized the training rows, or the base's chat template may "
+                "insert text between prompt and answer.",
                 count=num_rows,
                 facts={"loss": lowest, "exact_match": 0.0},
             )

@@ -1,5 +1,5 @@
-"""What is to be known of a job's files before it queues, asked in one place whoever looks: this
-process, or a child of it. Queues nothing.
+"""The checks of a job's files before it is queued: one interface, whether this process or a child
+of it runs them. Queues nothing.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from trainer.pipeline.sample import Sample, take_sample
 
 
 class TooMuchMemory(BadDataset):
-    """The files need more memory to be read than they may take."""
+    """Reading the files needs more memory than the limit; train on a sample of the rows."""
 
     code = "too_much_memory"
 
 
 class TooMuchTime(BadDataset):
-    """The files take longer to be read than they may."""
+    """Reading the files takes longer than the limit; train on a sample of the rows."""
 
     code = "too_much_time"
 
 
 class ReaderCrashed(BadDataset):
-    """The process that read the files crashed over them; nothing else was harmed."""
+    """The process that read the files crashed; the files may be damaged."""
 
     code = "reader_crashed"
 
 
 class CheckCancelled(TrainerError):
-    """Whoever asked for the check is gone."""
+    """The check was cancelled, because its caller disconnected."""
 
     code = "check_cancelled"
 
 
 class CheckFailed(TrainerError):
-    """The check was ended from outside before it was done; try again."""
+    """The process of the check was killed before it finished; try again."""
 
     code = "check_failed"
     retry_after_s = 5.0
@@ -52,26 +52,26 @@ class CheckFailed(TrainerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What submitting a job would say of its files. `ok`: it would be queued."""
+    """What submitting a job would report about its files. `ok`: it would be queued."""
 
     ok: bool
     #: of the training file, and of each part of the split where there is one
     rows: dict[str, int]
-    #: what would be trained, which is not always all that was asked for
+    #: what would be trained; with too few rows not the requested kind
     kind: str
     #: as JSON
     findings: list[dict[str, Any]]
 
 
 class JobChecks(Protocol):
-    """Setting `cancelled` ends a check that is under way, where it can be ended."""
+    """Setting `cancelled` ends a running check, where it can be interrupted."""
 
     def check(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Checked:
         """Raises BadSetting or UnknownFile."""
         ...
 
     def admit(self, spec: JobSpec, cancelled: threading.Event | None = None) -> None:
-        """Raises whatever keeps the job from being queued."""
+        """Raises the error that prevents the job from being queued."""
         ...
 
     def sample(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Sample:
@@ -92,7 +92,7 @@ def in_process_job_checks(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InProcessJobChecks:
-    """In this process, to their end."""
+    """Runs the checks in this process; they cannot be cancelled."""
 
     admission: Admission
     clock: Callable[[], float]

@@ -1,5 +1,5 @@
-"""One job from its files to a published version. Knows the order of things; neither claims jobs nor
-ends them.
+"""One job from its files to a published version. Knows the order of the phases; neither claims jobs
+nor ends them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ REPORT_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """What every run needs, chosen once."""
+    """The dependencies that all jobs share."""
 
     port: EnginePort
     registry: Registry
@@ -72,7 +72,7 @@ class Tools:
     proof_slot: int
     report_timeout_s: float
     checkpoints: Checkpoints
-    #: how often a run within an epoch is written down, in seconds
+    #: seconds between checkpoints within an epoch
     checkpoint_s: float
     clock: Callable[[], float] = time.monotonic
 
@@ -96,10 +96,12 @@ class JobRun:
         try:
             return self._attempt()
         except EngineError as error:
-            # a fresh engine answers "not loaded" for what the one before it held
+            # a restarted engine answers "not loaded" for what the previous one held
             gone = self._session.is_replaced
             if gone or isinstance(error, EngineGone):
-                self._lease.emit("engine.gone", "The engine stopped under the job.", "warn")
+                self._lease.emit(
+                    "engine.gone", "The engine stopped while the job was running.", "warn"
+                )
             if gone:
                 raise EngineGone from error
             raise
@@ -130,7 +132,7 @@ class JobRun:
         return version, published_json(result, version, self._job.id)
 
     def _prepare(self) -> Prepared:
-        """The files, read and checked again. Raises BadDataset and UnknownFile."""
+        """Reads and checks the files again. Raises BadDataset and UnknownFile."""
         tools, spec = self._tools, self._job.spec
 
         def likeness(pairs: Sequence[tuple[str, str]]) -> list[float]:
@@ -144,7 +146,7 @@ class JobRun:
     def _run_prompt(
         self, prepared: Prepared, checkpointing: CheckpointConfig
     ) -> tuple[Version, dict[str, Any]]:
-        """A version without weights: examples are all that it has learned."""
+        """Publishes a version without weights, only with worked examples."""
         tools = self._tools
         prompt = PromptRun(self._session, tools.registry, tools.proof_slot)
         reporting = self._reporting([], checkpointing)
@@ -156,7 +158,7 @@ class JobRun:
         return round(self._tools.clock() - self._started, 3)
 
     def _check_base(self) -> None:
-        """A job ends on the base that it was submitted for. Raises BaseChanged."""
+        """A job must run on the base that it was submitted for. Raises BaseChanged."""
         expected, info = self._spec.base, self._tools.port.info
         if expected and expected["fingerprint"] != info.fingerprint:
             raise BaseChanged(
@@ -200,7 +202,7 @@ class JobRun:
     def _evaluate(
         self, prepared: Prepared, rows: list[EncodedRow], experiment: ExperimentResult
     ) -> EvaluatedExperiment:
-        """The only use of the test rows, after everything that is chosen by dev rows."""
+        """The only use of the test rows, after all choices were made on dev rows."""
         head = self._calibrated_head(experiment.best_run)
         tests = [self._evaluate_run(rows, head, run.opened.slot) for run in experiment.outcomes]
         evaluated = EvaluatedExperiment(

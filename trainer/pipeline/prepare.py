@@ -1,5 +1,5 @@
-"""From a job's files to a checked split: all that can be known before anything is computed. Runs at
-submit, and again when the job runs, so that what was promised at submit is what is trained on.
+"""From a job's files to a checked split, before anything is computed. Runs at submit and again when
+the job runs, so that the job trains on what was checked. Knows no slot and no store.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from trainer.recipe.recipe import writes_after_prompts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A split that can be trained on, the labels of its head, and what its owner should know about
-    it. `spec` is what will be trained, which is not always all that was asked for.
+    """A split that can be trained on, the labels of its head, and findings about it. `spec` is what
+    will be trained; with too few rows it is not the requested kind.
     """
 
     spec: JobSpec
@@ -55,18 +55,18 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """All that is to be said of a job's files. There is a split, or at least one error."""
+    """The results of all checks of a job's files. There is a split, or at least one error."""
 
     subject: Subject
     findings: tuple[Finding, ...]
-    #: the first of what refuses the job
+    #: the first error that refuses the job
     error: BadDataset | None
-    #: what will be trained, which is not always all that was asked for
+    #: what will be trained; with too few rows not the requested kind
     spec: JobSpec
 
     @property
     def rows(self) -> dict[str, int]:
-        """Of the training file, and of each part of the split where there is one."""
+        """Numbers of rows in the training file, and in each part of the split if there is one."""
         split = self.subject.split
         return {"file": len(self.subject.examples), **(split.sizes if split else {})}
 
@@ -120,8 +120,8 @@ def examine(
     *,
     info: EngineInfo | None = None,
 ) -> Examination:
-    """Everything there is to say, however much of it refuses the job; with `info`, the facts of a
-    base, also what only a base can tell.
+    """Runs all checks, even where several of them refuse the job; with `info`, the facts of a base,
+    also those that need a base.
     """
     reading = _Reading(spec)
     parts = {part: reading.rows(part, source) for part, source in files.items()}
@@ -159,7 +159,7 @@ class _Reading:
         self._spec = spec
         self.errors: list[BadDataset] = []
         self.refusals: list[Finding] = []
-        #: what does not refuse it
+        #: findings that do not refuse the job
         self.notices: list[Finding] = []
 
     def rows(self, part: str, source: Source) -> list[Example]:
@@ -176,7 +176,7 @@ class _Reading:
     def _collect_notices(
         self, filename: str, rows: Iterable[Record | BadLine | Notice]
     ) -> Iterator[Record | BadLine]:
-        """All but the notices, which are kept."""
+        """The rows without the notices, which are collected."""
         for row in rows:
             if isinstance(row, Notice):
                 self.notices.append(notice_finding(filename, row))
@@ -186,7 +186,7 @@ class _Reading:
     def _locate(
         self, part: str, filename: str, errors: Iterable[BadDataset]
     ) -> Iterator[BadDataset]:
-        """Three files may be in play, and a line number alone does not say whose line it is."""
+        """Names the dev or test file in errors, because a line number does not say which file."""
         for error in errors:
             if part != "train":
                 error.args = (f"{filename}: {error}",)
@@ -245,7 +245,7 @@ class _Reading:
 
 
 def _variants(new: list[str], known: set[str]) -> str:
-    """Of labels that the training file has, but written in another way."""
+    """Sentences about labels that the training file has in another spelling."""
     by_key = {spelling_key(label): label for label in sorted(known)}
     pairs = [(label, by_key[key]) for label in new if (key := spelling_key(label)) in by_key]
     return "".join(f" {a!r} and its {b!r} {difference([a, b])}." for a, b in pairs[:5])

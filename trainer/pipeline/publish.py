@@ -91,7 +91,10 @@ class Publisher:
         head = saved.semantics["head"]
         inspected = self._session.call(Inspect(directory=str(directory), head=head), Inspected)
         if inspected.semantics["head"] != head or inspected.files != saved.files:
-            raise ReloadMismatch("The saved files do not say of themselves what was saved.")
+            raise ReloadMismatch(
+                "The saved files were read back with other settings or names than were saved; "
+                "nothing was published."
+            )
         return inspected
 
     def _base(self) -> dict[str, str]:

@@ -47,7 +47,9 @@ class Reporting:
         answer = make_report(evidence, timeout_s=self.timeout_s, waiting=self.session.check)
         name = HEAD_DATA[head].baseline
         if "error" in answer:
-            self.emit("report.failed", f"There is no report: {answer['error']}", "warn")
+            self.emit(
+                "report.failed", f"The report could not be computed: {answer['error']}", "warn"
+            )
             baseline = {"name": name, "error": answer["error"]}
             return replace(result, baseline=baseline, report=answer), {}
         metrics, baseline = answer["metrics"], {"name": name, **answer["baseline"]}

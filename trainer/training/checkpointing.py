@@ -1,5 +1,5 @@
-"""A run that can be left and gone on with: its watcher, which writes checkpoints. Knows folders and
-events; neither rows nor the store.
+"""The watcher of a run that writes checkpoints, from which the run can be continued. Knows folders
+and events; neither rows nor the store.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from trainer.training.loop_state import LoopState
 from trainer.training.progress import Progress
 from trainer.training.run_checkpoints import RunCheckpoints
 
-#: writing takes at most one part in so many of the time
+#: writing checkpoints takes at most one part in this many of the time
 _SHARE = 20
 
 
 class CheckpointInterval:
-    """Every so many seconds, and at every epoch's end unless epochs are so short that writing would
-    take more than its share.
+    """When to write checkpoints: every `every_s` seconds, and at the end of every epoch unless
+    writing would take more than its share of the time.
     """
 
     def __init__(self, every_s: float, clock: Callable[[], float]) -> None:
@@ -41,7 +41,7 @@ class CheckpointInterval:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Measures what it costs, and counts from its end."""
+        """Measures the time of writing; the interval counts from its end."""
         begun = self._clock()
         try:
             yield
@@ -56,8 +56,8 @@ class CheckpointInterval:
 
 @dataclass(slots=True, kw_only=True)
 class CheckpointCallback:
-    """A `Watcher` that hands on what it sees. A checkpoint that cannot be written is told of, and
-    the run goes on without it.
+    """A `Watcher` that also calls the job's progress. If a checkpoint cannot be written, it emits
+    an event and the run continues.
     """
 
     session: EngineSession
@@ -66,7 +66,7 @@ class CheckpointCallback:
     checkpoints: RunCheckpoints
     interval: CheckpointInterval
     emit: EmitEvent
-    #: what tells this run from the job's others
+    #: identifies the run among the job's runs
     facts: dict[str, Any]
     _failed: bool = field(init=False, default=False)
 
@@ -101,14 +101,14 @@ class CheckpointCallback:
             with self.interval.writing():
                 written = self.checkpoints.write(self.session, self.slot, state, ended=ended)
         except CheckpointFailed as error:
-            if not self._failed:  # the next ones will fail likewise; one line is enough
+            if not self._failed:  # the next ones will probably fail, too; one event is enough
                 self.emit("checkpoint.failed", str(error), "warn", **facts)
             self._failed = True
             return
-        assert written.num_steps == state.step, "the slot is where the loop is"
+        assert written.num_steps == state.step, "slot and loop are at the same step"
         self._failed = False
         last = state.epochs[-1] if state.epochs else None
         facts |= {"loss": last.loss, "dev_loss": last.dev_loss} if last else {}
         metrics = last.dev if last else {}
-        message = f"Step {state.step} was saved."
+        message = f"A checkpoint was saved at step {state.step}."
         self.emit(CHECKPOINT, message, **facts, bytes=written.num_bytes, metrics=metrics)

@@ -1,5 +1,5 @@
-"""What is trained for one job, in which order: the search, then the chosen setting from several
-seeds. Knows runs and what they came to; no engine, no file and no test row.
+"""The order of a job's runs: the search, then the chosen settings from several seeds. Knows runs
+and their results; no engine, no file and no test row.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _NUM_SEEDS_THERE_ARE = 2**31
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExperimentResult:
-    """All runs of the chosen setting that came to their end, in the order of their seeds."""
+    """All runs of the chosen settings that completed, in the order of their seeds."""
 
     outcomes: list[RunResult]
     #: sentences about those that did not
@@ -35,7 +35,7 @@ class ExperimentResult:
 
 
 class EventSink(Protocol):
-    """Who hears of what a job is doing; the lease of a running one."""
+    """Takes the phases and events of a job, as the lease of a running job does."""
 
     def enter(self, phase: Phase) -> None: ...
 
@@ -45,8 +45,8 @@ class EventSink(Protocol):
 def run_experiment(
     runs: Runs, spec: JobSpec, candidates: list[JobSpec], events: EventSink
 ) -> ExperimentResult:
-    """Raises TrainingDiverged where nothing came to its end. `candidates` are the settings that a
-    search tries; one is no search.
+    """Raises TrainingDiverged where no run completed. `candidates` are the settings that a search
+    tries; a single candidate is trained without a search.
     """
     if len(candidates) == 1:
         return _seeds(runs, candidates[0], None, events)
@@ -73,7 +73,7 @@ def _seeds(
         try:
             outcomes.append(runs.train(spec, f"seed-{spec.settings.seed}"))
         except TrainingDiverged as error:
-            warnings.append(f"Seed {spec.settings.seed} is not counted: {error}")
+            warnings.append(f"Seed {spec.settings.seed} is left out: {error}")
             events.emit("run.diverged", warnings[-1], "warn", seed=spec.settings.seed)
             if len(warnings) == chosen.settings.seeds:
                 raise

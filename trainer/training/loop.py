@@ -1,5 +1,5 @@
-"""One run over one slot: steps to the engine, dev after each epoch, stop early, keep the best.
-Touches no tensor, no database and no clock.
+"""One run over one slot: training steps, evaluation after each epoch, early stopping, a snapshot of
+the best weights. Touches no tensor, no database and no clock.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from trainer.training.run_result import RunResult
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointConfig:
-    """How a job's runs are kept, and whom it is told."""
+    """How the checkpoints of a job's runs are written, and where their events go."""
 
     checkpoints: JobCheckpoints
     interval: CheckpointInterval
@@ -136,11 +136,16 @@ class Runs:
                 return self._open(spec), None
             opened = self._open(spec, kept)
         except BadCheckpoint as error:
-            emit("checkpoint.unusable", f"{error}; the run begins anew", "warn", seed=seed)
+            emit(
+                "checkpoint.unusable",
+                f"{error}; the run starts from the beginning",
+                "warn",
+                seed=seed,
+            )
             folder.drop()
             return self._open(spec), None
         step = kept.state.step
-        emit("training.resumed", f"The run goes on after step {step}.", seed=seed, step=step)
+        emit("training.resumed", f"The run continues after step {step}.", seed=seed, step=step)
         return opened, kept
 
     def _open(self, spec: JobSpec, kept: SavedRun | None = None) -> TrainingOpened:
