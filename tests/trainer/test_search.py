@@ -313,7 +313,7 @@ def test_a_job_larger_than_the_server_takes_is_refused_by_its_size(tmp_path: Any
     rows = jsonl(mood_rows())
     trainer_env.trainer.submit(trainer_env.spec(rows, settings={"epochs": 5}))
     search = {"trials": 8, "halving": False, "space": {"dropout": {"low": 0.0, "high": 0.5}}}
-    with pytest.raises(BadSetting, match=r"train on [0-9,]+ rows .* takes at most 1,000"):
+    with pytest.raises(BadSetting, match=r"train on [0-9,]+ rows .* allows at most 1,000"):
         trainer_env.trainer.submit(trainer_env.spec(rows, settings={"epochs": 5, "search": search}))
     assert len(trainer_env.trainer.list(TENANT)) == 1
     trainer_env.close()

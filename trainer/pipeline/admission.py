@@ -1,4 +1,4 @@
-"""The checks that a job must pass before it is queued. Knows the facts of the base; queues nothing."""
+"""The checks that a job must pass before it is queued. Knows facts of the base; queues nothing."""
 
 from __future__ import annotations
 
