@@ -107,7 +107,7 @@ async def predict(request: Request, ref: str) -> Response:
     """
     service: Service = request.app.state.service
     body = read_body(_decoder, _Body, await request.body())
-    answer = await unless_gone(
+    answer = await cancel_on_disconnect(
         request,
         service.predict.predict(
             ref,
@@ -117,7 +117,7 @@ async def predict(request: Request, ref: str) -> Response:
         ),
     )
     if answer is None:
-        return Response(status_code=499)  # nobody reads it; the metrics tell it from an answer
+        return Response(status_code=499)  # only for the metrics: the caller has gone
     return Response(
         msgspec.json.encode({**render_prediction(answer), "timing": answer.timing}),
         media_type="application/json",
@@ -165,15 +165,15 @@ def render_prediction(answer: Prediction) -> dict[str, Any]:
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The answer. Raises HungUp if the caller hung up first; the work is ended then."""
-    answer = await unless_gone(request, work)
+    """The result of the work. Raises HungUp, and cancels it, if the caller disconnects first."""
+    answer = await cancel_on_disconnect(request, work)
     if answer is None:
         raise HungUp
     return answer
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
-    """The answer, or none if the caller hung up first; its rows then leave the queue."""
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of the work. None, and the work is cancelled, if the caller disconnects first."""
     answering = asyncio.ensure_future(work)
     listening = asyncio.ensure_future(request.receive())
     try:

@@ -10,7 +10,13 @@ from starlette.responses import Response
 
 from server.error_table import fault_of
 from server.errors import BadCall
-from server.http_api.predict import INPUT, PARAMETERS, read_body, render_prediction, unless_gone
+from server.http_api.predict import (
+    INPUT,
+    PARAMETERS,
+    cancel_on_disconnect,
+    read_body,
+    render_prediction,
+)
 from server.http_api.problem import document
 from server.http_api.route import GuardedRoute
 from server.http_api.schemas import ManyOut
@@ -54,14 +60,14 @@ async def predict_many(request: Request) -> Response:
     """
     service: Service = request.app.state.service
     body = read_body(_decoder, _Body, await request.body())
-    answer = await unless_gone(
+    answer = await cancel_on_disconnect(
         request,
         service.predict_many.predict(
             body.tasks, _inputs(body), parse_parameters(body.parameters), request.state.caller
         ),
     )
     if answer is None:
-        return Response(status_code=499)  # nobody reads it; the metrics tell it from an answer
+        return Response(status_code=499)  # only for the metrics: the caller has gone
     results = [_result(result, request.state.request_id) for result in answer.results]
     content = msgspec.json.encode({"results": results, "timing": answer.timing})
     return Response(content, media_type="application/json")

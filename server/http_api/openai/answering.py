@@ -1,5 +1,5 @@
-"""From a read call to its answer, whole or as a stream of events: the same for both routes that
-write.
+"""From a parsed call to its response, whole or as a stream of events: the same for completions and
+chat completions.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from server.error_table import error_named
 from server.http_api.event_stream import EventStream
 from server.http_api.openai.shape import Shape
 from server.http_api.openai_error import document
-from server.http_api.predict import unless_gone
+from server.http_api.predict import cancel_on_disconnect
 from server.service.completion import CompletionChunk
 from server.service.generate.call import GenerationCall
 from server.service.requests import GenerationRequest
@@ -26,7 +26,7 @@ from server.service.resolved_model import ResolvedModel
 from server.service.service import Service
 from server.service.values import Parameters
 
-#: the status of an answer that nobody reads; the metrics tell it from an answer
+#: the status for a caller who has disconnected, which only the metrics show
 _GONE = 499
 
 
@@ -55,7 +55,7 @@ async def answer(request: Request, spec: AnswerSpec) -> Response:
         format=spec.form,
         streams=spec.streams,
     )
-    call = await unless_gone(request, service.generate.start(generation))
+    call = await cancel_on_disconnect(request, service.generate.start(generation))
     if call is None:
         return Response(status_code=_GONE)
     try:
@@ -69,7 +69,7 @@ async def answer(request: Request, spec: AnswerSpec) -> Response:
 
 
 async def _whole(request: Request, call: GenerationCall, shape: Shape) -> Response:
-    completions = await unless_gone(request, call.completions())
+    completions = await cancel_on_disconnect(request, call.completions())
     if completions is None:
         return _abandon(call)
     with call:
@@ -82,7 +82,7 @@ async def _whole(request: Request, call: GenerationCall, shape: Shape) -> Respon
 async def _stream(request: Request, call: GenerationCall, shape: Shape) -> Response:
     """Waits for the first chunk, so that an earlier failure is answered with its status."""
     chunks = call.chunks()
-    first = await unless_gone(request, _first(chunks))
+    first = await cancel_on_disconnect(request, _first(chunks))
     if first is None:
         return _abandon(call)
     _raise_error(first)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from server.error_table import error_named
 from server.errors import BadParameter
 from server.http_api.openai.body import Body, describe_body, is_tokens
-from server.http_api.predict import unless_gone
+from server.http_api.predict import cancel_on_disconnect
 from server.http_api.route import OpenAIRoute
 from server.service.inputs.inputs import TokenIds
 from server.service.service import Service
@@ -44,7 +44,7 @@ async def embeddings(request: Request) -> Response:
     inputs = _inputs(body.fields.get("input"))
     caller = request.state.caller
     work = service.predict.embed(model, inputs, _parameters(body), caller)
-    answer = await unless_gone(request, work)
+    answer = await cancel_on_disconnect(request, work)
     if answer is None:
         return Response(status_code=499)
     content = {

@@ -1,4 +1,4 @@
-"""The conversation of a chat call, as prompts are made of."""
+"""The conversation of a chat call: its messages, tools and template variables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server.errors import BadParameter
 from server.http_api.openai.body import Body
 
 TOOLS = frozenset({"tools", "tool_choice", "parallel_tool_calls"})
-#: what a model is asked for beyond text, which nothing here can promise
+#: the reason why a call cannot force the use of a tool
 _FORCED = "what is written is free; only none and auto can be chosen"
 
 
@@ -30,7 +30,7 @@ def conversation(body: Body) -> dict[str, Any]:
 
 
 def _tools(body: Body) -> Any:
-    """The template shows them to the model; whatever it writes is text."""
+    """The template shows the tools to the model, whose output is always text."""
     choice = body.fields.get("tool_choice", "auto")
     if choice not in ("auto", "none"):
         raise BadParameter(f"tool_choice: {_FORCED}.", param="tool_choice")
@@ -38,7 +38,7 @@ def _tools(body: Body) -> Any:
 
 
 def _variables(body: Body) -> Any:
-    """Of the template, which decides what `reasoning_effort` means, as in vLLM."""
+    """The template's variables. The template decides what `reasoning_effort` means, as in vLLM."""
     variables = body.fields.get("chat_template_kwargs")
     if "reasoning_effort" not in body.fields or not isinstance(variables, Mapping | None):
         return variables

@@ -1,4 +1,4 @@
-"""What completions and chat completions have in common: the envelope of an answer, its usage."""
+"""The part of a response that completions and chat completions share: its envelope and usage."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from server.service.resolved_model import ResolvedModel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape(ABC):
-    """Renders one call's pieces; a subclass says what a choice is. `num_texts` rows belong to each
-    prompt, whose tokens count once.
+    """Renders the chunks of one call; a subclass renders a choice. Each prompt has `num_texts`
+    rows, and its tokens count once.
     """
 
     id: str
@@ -32,11 +32,11 @@ class Shape(ABC):
 
     @abstractmethod
     def choice(self, piece: CompletionChunk) -> dict[str, Any]:
-        """A whole text."""
+        """The choice of a whole text."""
 
     @abstractmethod
     def deltas(self, piece: CompletionChunk, *, is_first: bool) -> Sequence[dict[str, Any]]:
-        """More of a text, as choices of chunks."""
+        """The choices of the chunks that continue a text."""
 
     def whole(self, pieces: Sequence[CompletionChunk]) -> dict[str, Any]:
         self._count(pieces)
