@@ -29,7 +29,7 @@ def test_findings_are_a_table_for_people(run: Run, typos: Path, where: tuple[str
     for word in (
         "label_typo",
         "warning",
-        "misspelt 'glad'",
+        "'glad'",
         "line 81: x0",
         "Ready to train: `lora`",
     ):
