@@ -34,13 +34,13 @@ def held(under_test: EngineUnderTest) -> int:
 def forwards(under_test: EngineUnderTest, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """First and past-last layer of every forward from now on."""
     ranges: list[tuple[int, int]] = []
-    run = under_test.base.run
+    run = under_test.base.run_layers
 
     def noting(batch: Any, start: int, stop: int, hidden: Any = None) -> Any:
         ranges.append((start, stop))
         return run(batch, start, stop, hidden)
 
-    monkeypatch.setattr(under_test.base, "run", noting)
+    monkeypatch.setattr(under_test.base, "run_layers", noting)
     return ranges
 
 

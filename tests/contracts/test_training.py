@@ -147,7 +147,7 @@ def test_a_training_slot_that_diverged_changes_no_bit_of_the_rows_beside_it(
     with torch.no_grad():
         for tensor in under_test.engine._trainings[slot].adapter.tensors.values():
             tensor.fill_(float("nan"))
-    under_test.engine._moved.add(slot)
+    under_test.engine._stale_slots.add(slot)
     after = under_test.ask(port.Predict(rows=rows, place={1: served})).rows
     assert after[1].code == "non_finite_result"
     assert [after[0], after[2]] == [before[0], before[2]]
