@@ -142,6 +142,6 @@ def _on_suspects(report: Report) -> Iterator[str]:
     if train:
         lines = ", ".join(str(suspect["line"]) for suspect in train[:5])
         yield (
-            f"Check the labels on lines {lines} of the training file: these rows are still "
-            "misclassified after training."
+            f"Check the labels on lines {lines} of the training file: after training, the answers "
+            "to these rows still differ most from their labels."
         )
