@@ -124,7 +124,7 @@ def test_a_prompt_may_be_chosen_for_any_number_of_rows(tmp_path: Path, engine: E
     trainer_env = TrainerEnv(directory=tmp_path, port=engine)
     rows = [{"text": f"w1 w{i % 50} w{i}", "label": f"w{20 + i % 3}"} for i in range(60)]
     if engine.info.family != "llama":
-        with pytest.raises(BadSetting, match="the base a seq2seq"):
+        with pytest.raises(BadSetting, match="the base is of the type seq2seq"):
             run(trainer_env, rows, kind="prompt")
     else:
         assert run(trainer_env, rows, kind="prompt").result["trainable_parameters"] == 0
@@ -154,7 +154,7 @@ def test_a_learning_rate_says_that_few_rows_are_to_be_trained_on(
 
 
 def test_a_prompt_is_for_heads_that_write(trainer_env: TrainerEnv) -> None:
-    with pytest.raises(BadSetting, match="for the head generate on a decoder; the head is"):
+    with pytest.raises(BadSetting, match="needs the head generate and a decoder; the head is"):
         trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()), kind="prompt"))
 
 

@@ -179,7 +179,12 @@ def test_what_should_be_known_is_warned_about(trainer_env: TrainerEnv) -> None:
     warnings = " ".join(
         run(trainer_env, jsonl(rows), settings={"learning_rate": 0.5}).result["warnings"]
     )
-    for sentence in ("41 rows are few", "1 rows repeat", "different labels", "learning rate 0.5"):
+    for sentence in (
+        "There are only 41 rows",
+        "1 rows repeat",
+        "different labels",
+        "learning rate 0.5",
+    ):
         assert sentence in warnings
 
 
