@@ -65,7 +65,7 @@ class HeadLayers:
             )
         if family.architecture == "seq2seq" and head["kind"] not in family.native_heads:
             raise BadAdapter(
-                f"the {family.name} family writes text, classes and numbers included; "
+                f"the {family.name} family generates text, classes and numbers included; "
                 f"it has no {head['kind']} head, only {', '.join(family.native_heads)}"
             )
         self.per_token = find_head(head).per_token
@@ -201,7 +201,9 @@ def checked_head(head: Mapping[str, Any], base: BaseFacts) -> tuple[dict[str, An
         checked["layout"] = checked_layout(head["layout"])
     layers = HeadLayers(checked, base.family, base.hidden_size)
     if layers.can_generate and not base.can_generate:
-        raise BadAdapter(f"{base.name} has no output embeddings, so no version of it writes text")
+        raise BadAdapter(
+            f"{base.name} has no output embeddings, so no version of it can generate text"
+        )
     if checked.get("format") == "chat" and not base.chat_templates:
         raise BadAdapter(f"format is chat; {base.name} has no chat template, so it must be plain")
     if layers.base_pooler and not base.has_pooler:

@@ -111,7 +111,8 @@ def _check_head(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
     if row.slot not in placed or not placed[row.slot].head.can_generate:
         return None
     return Failure(
-        code=BadRow.code, message=f"slot {row.slot} holds a version that writes text token by token"
+        code=BadRow.code,
+        message=f"slot {row.slot} holds a version that generates text token by token",
     )
 
 

@@ -136,10 +136,10 @@ class Generation:
 
     def _check(self, begin: StartSequence, placed: Placed | None) -> None:
         if not self._base.can_generate:
-            raise BadRow(f"{self._base.name} has no output embeddings, so it writes no text")
+            raise BadRow(f"{self._base.name} has no output embeddings, so it cannot generate text")
         if placed is not None and not placed.head.can_generate:
             slot = begin.row.slot
-            raise BadRow(f"slot {slot} holds a version whose head does not write text")
+            raise BadRow(f"slot {slot} holds a version whose head does not generate text")
         if (failure := check_row(begin.row, self._base)) is not None:
             raise BadRow(failure.message)
         if begin.max_tokens < 1:

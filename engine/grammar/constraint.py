@@ -1,6 +1,7 @@
-"""How far one row's text has come in its grammar, and which tokens may follow.
+"""The state of one row's text in its grammar, and the tokens that may follow.
 
-Wraps llguidance's matcher, which raises nothing: a matcher at fault stays so and says why.
+Wraps llguidance's matcher, which raises nothing: a matcher that failed stays in an error state with
+a message.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Grammars compiled for one base's tokenizer. Any thread may ask.
+"""Compiles grammars for one base's tokenizer. Thread-safe.
 
-Compiling takes milliseconds, and a second for a grammar of a million letters, in which no other row
-would go on: so grammars have a size, and what was compiled lately is kept and copied.
+Compiling takes milliseconds, but a second for a grammar of a million characters, during which no
+other row would advance; so the size of grammars is limited, and recent ones are cached.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Grammars compiled first where nothing else waits: in a child process that is killed when one
-takes too long or too much memory. No thread could be stopped.
+"""Compiles grammars first in a child process, which is killed if one takes too much time or memory.
+A thread could not be stopped.
 
-The child is this module's `main`: the tokenizer comes in as a line of JSON, then grammar after
-grammar; a line of JSON goes out for each.
+The child runs this module's `main`: it receives the tokenizer as a line of JSON and then one
+grammar after the other, and answers each with a line of JSON.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which schemas compile in milliseconds: what a compiler without a clock must not be given.
+"""Refuses JSON schemas that would take too long to compile.
 
-llguidance counts the remainders of `multipleOf` one by one, and the states of patterns that must
-all match multiply: a thousand letters can take hours and all memory, and no thread can be stopped.
-Its own limits bound neither.
+llguidance enumerates the remainders of `multipleOf`, and the states of patterns that must all match
+multiply: a schema of a thousand characters can take hours and all memory, and a thread cannot be
+stopped. llguidance's own limits bound neither.
 """
 
 from __future__ import annotations

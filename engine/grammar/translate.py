@@ -1,6 +1,6 @@
-"""From what callers ask for (a schema, a pattern, a choice) to llguidance's JSON.
+"""Translates what callers send (a schema, a pattern, a choice) into llguidance's JSON.
 
-Only words it differently; whether it compiles is for `Grammars` to say.
+Only translates; `Grammars` decides whether it compiles.
 """
 
 from __future__ import annotations

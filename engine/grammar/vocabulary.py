@@ -1,7 +1,7 @@
-"""A base's vocabulary as llguidance reads it: which bytes each token stands for.
+"""A base's vocabulary in llguidance's terms: the bytes of each token.
 
-llguidance reads byte-level tokenizers and those that fall back on bytes by itself; the pieces of
-T5 and its like, whose decoder it does not know, are spelled out for it here.
+llguidance understands byte-level tokenizers and those with byte fallback; the tokens of T5 and
+similar tokenizers, whose decoders it does not know, are converted to bytes here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One label per row out of the version's own list, or any number of them."""
+"""Classification: one of the version's labels per row, or any number of them."""
 
 from __future__ import annotations
 

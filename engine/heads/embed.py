@@ -1,4 +1,4 @@
-"""A text as a vector: the pooled hidden states themselves."""
+"""Embeddings: the pooled hidden states as a vector."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a head is: the settings it accepts, how its logits become an answer, its loss.
+"""What a head is: the settings it accepts, how its logits become an answer, and its loss.
 
-Knows no family and no slot. Torch is imported only inside the methods that compute with it: the
-front door decodes answers and must stay light.
+Knows no family and no slot. Torch is imported only inside the methods that compute with it, because
+the server decodes answers without torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One number per row."""
+"""Regression: one number per row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well the second text of a pair answers the first: one score."""
+"""Reranking: one score for how well the second text of a pair answers the first."""
 
 from __future__ import annotations
 

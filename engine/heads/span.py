@@ -1,4 +1,4 @@
-"""The stretch of a context that answers a question, or that nothing does."""
+"""Extractive question answering: the span of a context that answers a question, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tag per word, answered as entities with character offsets."""
+"""Token classification: a tag per word, returned as entities with character offsets."""
 
 from __future__ import annotations
 

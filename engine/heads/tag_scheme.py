@@ -1,4 +1,4 @@
-"""Tags as text: BIO and BIOES, and from tags to spans. Pure."""
+"""Converts between tags (BIO and BIOES) and spans. Pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Where words begin and end, by the text alone and so the same for every tokenizer; and the tokens
-of each. Knows no tags and no labels.
+"""Word boundaries of a text, independent of the tokenizer, and the tokens of each word. Knows no
+tags and no labels.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Bottleneck adapters: `up(act(down(x)))` beside or after a sublayer, in AdapterHub's files.
 
-Houlsby et al. 2019 (arXiv 1902.00751): on what each sublayer gives. Pfeiffer et al. 2020 (arXiv
-2005.00247): after the feed-forward's norm, once more under it. Parallel, He et al. 2021 (arXiv
-2110.04366): from what the feed-forward gets to what it gives.
+Houlsby et al. 2019 (arXiv 1902.00751): on the output of each sublayer. Pfeiffer et al. 2020 (arXiv
+2005.00247): after the feed-forward's norm, followed by that norm again. Parallel, He et al. 2021
+(arXiv 2110.04366): from the input of the feed-forward to its output.
 """
 
 from __future__ import annotations

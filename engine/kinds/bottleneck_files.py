@@ -1,6 +1,6 @@
-"""Bottlenecks as AdapterHub's files have them (the `adapters` library, `BnConfig`).
+"""Bottleneck adapters in the files of AdapterHub (the `adapters` library, `BnConfig`).
 
-Where a tensor's name has its place from: modules named for the sublayer they follow.
+The name of a tensor determines its place: modules are named for the sublayer that they follow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""No adapter at all: a task head on the frozen base."""
+"""No adapter: a task head on the frozen base."""
 
 from __future__ import annotations
 

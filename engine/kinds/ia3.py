@@ -1,4 +1,4 @@
-"""(IA)³: learned scales of keys, values and what the feed-forward's last linear reads.
+"""(IA)³: learned scales of keys, of values and of the input of the feed-forward's last linear.
 
 Liu et al. 2022, arXiv 2205.05638; in PEFT's files, and at PEFT's default modules.
 """

@@ -1,4 +1,4 @@
-"""LoRA as PEFT's files have it: which settings are served, and which tensor is which part."""
+"""LoRA in PEFT's files: which of their settings are supported, and which tensor is which factor."""
 
 from __future__ import annotations
 

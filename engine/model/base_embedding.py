@@ -1,5 +1,5 @@
-"""How a base embeds a text by itself: as sentence-transformers' files beside it say, else as is
-usual for its architecture.
+"""How a base computes embeddings without an adapter: as the sentence-transformers files beside it
+define, otherwise as is usual for its architecture.
 
 Reads JSON files only; no torch, no model code.
 """
@@ -23,7 +23,7 @@ def read_base_embedding(path: Path, architecture: str, max_tokens: int) -> BaseE
     """
     if architecture == "seq2seq":
         return BaseEmbedding(
-            problem="an encoder with a decoder writes text; it makes no embeddings"
+            problem="an encoder-decoder generates text; it does not compute embeddings"
         )
     if not (path / _MODULES).is_file():
         pooling = "last" if architecture == "decoder" else "mean"

@@ -1,6 +1,7 @@
-"""Rows to one token stream and back. Pure: no model, no slots' contents.
+"""Packs rows into one stream of tokens and unpacks them again. Pure: no model, no adapters.
 
-Rows are ordered by slot, so that each slot's tokens are contiguous: what the grouped products need.
+Rows are ordered by slot, so that the tokens of each slot are contiguous, as the grouped products
+require.
 
 Shape letters: R rows, T tokens of all rows, L longest row, D hidden width.
 """

@@ -1,6 +1,6 @@
-"""The identity of a base: a hash over what changes its outputs.
+"""The identity of a base: a hash of everything that determines its outputs.
 
-The precision it is run in is not part of it.
+The precision in which it runs is not part of it.
 """
 
 from __future__ import annotations

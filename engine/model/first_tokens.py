@@ -1,7 +1,7 @@
-"""Lets a base's last layer go on with each row's first token alone, from its attention on.
+"""Computes only the first token of each row in a base's last layer, after its attention.
 
-What a head that reads the first token needs of that layer: the others' part in it is over once
-they have been looked at. Knows modules and batches; no slot and no adapter.
+For heads that read the first token only: the other tokens are needed as keys and values, and no
+further. Knows modules and batches; no slot and no adapter.
 
 Shape letters: R rows, T tokens of all rows, D hidden width.
 """

@@ -1,4 +1,4 @@
-"""Runs a stretch of a stock model's layers, by way of the model's own forward.
+"""Runs some of a stock model's layers through the model's own forward.
 
 Each layer's bound `forward` is wrapped once, so that embeddings, masks, rotary angles and final
 norms stay the stock model's. Knows no slot and no adapter.

@@ -1,4 +1,4 @@
-"""How many threads torch computes with: set once, explicitly, and reported."""
+"""The number of threads that torch computes with: set once, explicitly, and reported."""
 
 from __future__ import annotations
 

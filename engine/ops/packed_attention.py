@@ -1,12 +1,12 @@
 """Attention per row over a packed stream, registered with transformers for stock model code.
 
-The row lengths travel as a keyword argument through the model's own forward, so nothing here is
-global state: rows cannot see each other because they are never multiplied together. Stock code
-builds no mask for an implementation that is unknown to `AttentionMaskInterface`, as this one is;
-causality and windows come from what the attention module says of itself.
+The row lengths are passed as a keyword argument through the model's own forward, so nothing here is
+global state. Rows cannot attend to each other, because they are never multiplied together. Stock
+code builds no mask for an implementation that `AttentionMaskInterface` does not know, as this one;
+causality and windows are read from the attention module.
 
 Shape letters: N rows of one run, H heads (K of keys and values), T tokens of all rows, L tokens of
-one row, S tokens a row looks at, D width of a head.
+one row, S tokens a row attends to, D width of a head.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The boundary of the engine as a page: the steps that go in, the results that come out.
+"""The interface of the engine on one page: the steps that go in and the results that come out.
 
-Owns the steps and the codec, and gives the results of `engine.port.messages` on. Everything here is
-plain data, encoded as msgpack, and torch-free, so that the front door can hold the port without
-paying for the engine. Weights never cross it: they are read by path, checked against their sha256.
+Owns the steps and the codec, and re-exports the results of `engine.port.messages`. Everything here
+is plain data, encoded as msgpack, and torch-free, so that the server can use the port without
+loading torch. Weights never cross it: they are read by path and checked against their sha256.
 
 The caller of the port owns every decision (which rows, which slot holds which digest); the engine
 owns every tensor.

@@ -1,6 +1,6 @@
-"""Steps that bring adapters into the engine's host memory and drop them again.
+"""Steps that load adapters into the engine's host memory and evict them again.
 
-Plain data, torch-free. `engine.port` gives these names on; everyone imports them from there.
+Plain data, torch-free. `engine.port` re-exports these names; import them from there.
 """
 
 from __future__ import annotations

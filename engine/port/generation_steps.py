@@ -1,6 +1,6 @@
-"""Writing text as steps: rows begin, read their prompts and write on together, and are forgotten.
+"""Generation as steps: sequences are started, extended together by a token each, and freed.
 
-Plain data, torch-free. `engine.port` gives these names on; everyone imports them from there.
+Plain data, torch-free. `engine.port` re-exports these names; import them from there.
 """
 
 from __future__ import annotations

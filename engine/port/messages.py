@@ -1,6 +1,6 @@
-"""What comes out of the port: the results of steps, and the values they are made of.
+"""What the port returns: the results of steps and the values they consist of.
 
-Plain data, torch-free. `engine.port` gives these names on; everyone imports them from there.
+Plain data, torch-free. `engine.port` re-exports these names; import them from there.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     #: the base's own templates for conversations by name, with the special tokens they name
     chat_templates: dict[str, str] = msgspec.field(default_factory=dict)
     special_tokens: dict[str, str] = msgspec.field(default_factory=dict)
-    #: the tokens that end a written text
+    #: the tokens that end a generated text
     end_ids: list[int] = msgspec.field(default_factory=list)
     #: token ids from here on have no embedding; 0 where nobody knows
     num_embeddings: int = 0

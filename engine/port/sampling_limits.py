@@ -1,6 +1,7 @@
-"""Which values a `Sampling` may have: the front door checks at submission, the engine once more.
+"""The values that a `Sampling` may have: checked by the server when a call arrives, and again by
+the engine.
 
-Torch-free. What only the engine knows, such as the size of the vocabulary, it hands in.
+Torch-free. What only the engine knows, such as the size of the vocabulary, is an argument.
 """
 
 from __future__ import annotations

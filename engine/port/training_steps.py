@@ -1,6 +1,6 @@
-"""The steps that train: what a slot of its own is opened with, taught and saved by.
+"""The steps of training: a slot is opened, trained, evaluated, saved and closed.
 
-Plain data, torch-free. `engine.port` gives these names on; everyone imports them from there.
+Plain data, torch-free. `engine.port` re-exports these names; import them from there.
 """
 
 from __future__ import annotations

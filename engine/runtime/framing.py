@@ -1,4 +1,4 @@
-"""Length-prefixed frames over a socket: how envelopes cross between processes."""
+"""Length-prefixed frames over a socket, in which messages cross between processes."""
 
 from __future__ import annotations
 

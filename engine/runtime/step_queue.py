@@ -1,4 +1,4 @@
-"""The order in which steps run: training yields to everything else, but not for ever.
+"""The order in which steps run: training yields to everything else, but is never starved.
 
 Pure bookkeeping behind a lock.
 """

@@ -1,4 +1,5 @@
-"""The port across a process: spawns the engine, supervises it, brings it back when it dies.
+"""The port across a process boundary: spawns the engine, supervises it and restarts it when it
+dies.
 
 No torch in this process.
 """

@@ -1,7 +1,7 @@
-"""What an adapter does at a site, and several adapters side by side over one stretch of tokens.
+"""What an adapter does at a site, and how several adapters act over one span of tokens.
 
-An effect is a value made at placing; a stretch is several of one group, batched for one forward.
-Knows no kind, no module and no hook.
+An effect is created when an adapter is placed in a slot; a span batches several effects of one
+group for one forward. Knows no kind, no module and no hook.
 
 Shape letters: T tokens, S slots, K ranks, I input width, O output width.
 """

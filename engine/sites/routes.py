@@ -1,4 +1,4 @@
-"""Which boundaries of the base an adapter's product reads and changes.
+"""Which module boundaries an adapter's product reads from and adds to.
 
 A route turns the effects on a span of tokens into actions of the hooks, by module path. Knows no
 kind and no slot.

@@ -1,7 +1,7 @@
-"""Conversations as a base reads them: its own chat templates, rendered by transformers.
+"""A base's own chat templates, rendered by transformers.
 
-Templates come with a base's files; transformers runs them in a sandbox. Knows no tokens and no
-head. transformers is imported with the first base that has a template, and its renderer needs no
+Templates are files of the base; transformers runs them in a sandbox. Knows no tokens and no head.
+transformers is imported with the first base that has a template, and its renderer does not need
 torch.
 """
 

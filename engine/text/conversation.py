@@ -1,6 +1,6 @@
-"""Conversations as callers and files give them, read into the messages that chat templates take.
+"""Parses conversations from calls and files into the messages that chat templates take.
 
-One reader for every transport and for training rows. Knows no template, no token and no head.
+One parser for every transport and for training rows. Knows no template, no token and no head.
 """
 
 from __future__ import annotations

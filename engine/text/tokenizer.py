@@ -1,4 +1,4 @@
-"""Text to token ids, and back to characters.
+"""Text to token ids, and token ids back to text.
 
 Wraps the base's own fast tokenizer; knows nothing of tasks or torch.
 """

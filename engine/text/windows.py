@@ -1,4 +1,4 @@
-"""A text longer than the base reads, as several overlapping rows, and their answers as one.
+"""Splits a text longer than the base's context into overlapping rows, and merges their answers.
 
 Pure: token positions and arrays; knows no tokenizer and no head.
 """

@@ -33,7 +33,7 @@ class CheckBody(Body):
 async def check_file(
     request: Request, file_id: str, body: CheckBody, caller: CallerOf, service: ServiceOf
 ) -> CheckView:
-    """What a job on the file would be told of it: findings with their severity; nothing is queued.
+    """What the data checks find in the file: findings with their severity; nothing is queued.
 
     A file that a job would be refused for is answered all the same, with `ok` false.
     """

@@ -75,7 +75,7 @@ async def list_events(
     limit: Whole = 0,
     stream: bool = False,
 ) -> Response | JobEventsOut:
-    """What was told of a job behind the number `after`; as a stream, until the job has ended."""
+    """The events of a job after the number `after`; as a stream, until the job has ended."""
     if stream:
         return await job_stream(service.jobs, caller, job_id, after, asdict)
     page = await service.jobs.events(caller, job_id, after, limit)

@@ -79,7 +79,10 @@ PARAMETERS = {
         "dimensions": {"type": "integer", "minimum": 1},
         "max_tokens": {"type": "integer", "minimum": 1},
         "compose": _COMPOSE,
-        **{name: {"description": "of written text: docs/generation.md"} for name in SAMPLING_NAMES},
+        **{
+            name: {"description": "sampling parameter of generated text: docs/generation.md"}
+            for name in SAMPLING_NAMES
+        },
     },
     "additionalProperties": False,
 }

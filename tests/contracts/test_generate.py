@@ -215,7 +215,7 @@ def test_a_version_that_writes_has_no_logits_to_predict_and_others_cannot_write(
     assert isinstance(answer[1], np.ndarray)
     refused = write(under_test, [(ROWS[0], sorts)])[0]
     assert isinstance(refused, port.Failure)
-    assert "does not write" in refused.message
+    assert "does not generate" in refused.message
 
 
 def test_an_encoder_is_refused_a_head_that_writes(make_engine: MakeBench) -> None:

@@ -155,7 +155,7 @@ def test_the_tokens_of_long_answers_count_in_the_size_of_a_part(
 def test_a_family_that_writes_refuses_other_heads(make_engine: MakeBench) -> None:
     head = {"kind": "classify", "labels": ["a", "b"], "pooling": "mean"}
     spec = port.OpenTraining(kind="lora", kind_config={}, head=head, seed=1)
-    assert "writes text" in make_engine("t5").refusal(spec).message
+    assert "generates text" in make_engine("t5").refusal(spec).message
 
 
 def test_a_pretrained_t5_writes_what_transformers_writes_with_it() -> None:

@@ -1,4 +1,4 @@
-"""What a slot answers to encoded rows, and what the answers are worth.
+"""Computes a slot's answers to encoded rows, and scores them.
 
 Knows the engine's port; neither jobs nor the training loop.
 """

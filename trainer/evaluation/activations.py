@@ -1,4 +1,4 @@
-"""Frozen activations of a job's rows: what they are named by, and having the engine compute them.
+"""Frozen activations of a job's rows: their keys, and the steps that compute them in the engine.
 
 Knows rows and steps; neither layers nor tensors.
 """

@@ -1,5 +1,5 @@
-"""What the version that is production now answers to the same test rows, from a slot that no
-serving uses. Knows slots and the registry; judges nothing.
+"""The answers of the version in production to the same test rows, computed in a slot that does not
+serve. Knows slots and the registry; does not compare.
 """
 
 from __future__ import annotations

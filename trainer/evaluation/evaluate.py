@@ -1,5 +1,5 @@
-"""Rows through a slot by `Predict`, the path that serves, and what the answers are worth. Touches
-no training state.
+"""Evaluates rows in a slot with `Predict`, the step that also serves, and scores the answers. Does
+not touch training state.
 """
 
 from __future__ import annotations

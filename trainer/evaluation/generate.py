@@ -1,4 +1,4 @@
-"""The answers that a slot generates to encoded prompts, by the steps that serve. Knows tokens;
+"""Generates a slot's answers to encoded prompts, with the steps that also serve. Knows tokens;
 neither texts nor metrics.
 """
 

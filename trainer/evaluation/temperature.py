@@ -1,5 +1,5 @@
-"""The one number that makes a head's probabilities believable, fitted on dev rows (Guo et al.,
-2017). Touches neither slots nor test rows.
+"""Temperature scaling of a head's probabilities, fitted on dev rows (Guo et al. 2017). Touches
+neither slots nor test rows.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""From a checked split to what a job trains on: every row encoded once, for all its runs.
-Knows the base's tokens; no slot and no run.
+"""Encodes a checked split once, for all runs of a job. Knows the base's tokenizer; no slot and no
+run.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A version that is a prompt: worked examples out of the training rows, and no weights. Made where
-there are too few rows to train on. Knows the registry and the engine's port; no slot of training.
+"""Makes a version that is a prompt with worked examples from the training rows, and has no weights;
+for jobs with too few rows to train on. Knows the registry and the engine's port; no training slot.
 """
 
 from __future__ import annotations

@@ -1,5 +1,4 @@
-"""From a trained slot to a published version: save, read strictly, reload, prove equal answers,
-publish.
+"""From a trained slot to a published version: save, validate, reload, compare the answers, publish.
 
 Knows slots, files and the registry; neither jobs nor datasets.
 """

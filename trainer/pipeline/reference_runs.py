@@ -1,5 +1,5 @@
-"""Further trainings that only the report wants: on parts of the rows, and of a whole copy of the
-base. Nothing of them is kept or served.
+"""Further runs that only the report needs: on subsets of the rows (the learning curve), and full
+fine-tuning of a copy of the base. Their results are neither kept nor served.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""What an estimate is made of: how much there is of a job's rows, and a few of them, as long and as
-short as all are. Asks no engine.
+"""The input of an estimate: the counts of a job's rows, and a sample with the same lengths. Does
+not call the engine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Checks of jobs in children with limits: a file of one tenant takes nothing from the others, and
-what it takes too much of is its own refusal. Knows no queue.
+"""Runs the checks of jobs in child processes with limits, so that one tenant's file neither slows
+the others nor exhausts the memory; a file that exceeds a limit is refused. Knows no queue.
 
-`main` is what runs in the child.
+`main` runs in the child.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Work on strangers' files in child processes with limits of memory, processor time and time.
+"""Runs work on untrusted files in child processes with limits on memory, processor time and elapsed
+time.
 
 Knows processes and limits; no file, no job.
 """

@@ -1,7 +1,7 @@
-"""A question to a short-lived child of this process: JSON in, JSON out. Knows no question.
+"""Runs a module in a short-lived child process: JSON in, JSON out. Knows no request.
 
-The libraries that judge models are slow to import, hold the interpreter lock while they count, and
-are worth nothing to a serving process.
+The libraries that compute reports are slow to import and hold the interpreter lock, and a serving
+process has no use for them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Errors of the three packages' trees as plain data, so that a child's refusal is its parent's.
+"""Converts errors of the packages' trees to plain data and back, so that a child's error is raised
+in its parent.
 
-No pickle: what reads strangers' files may have been taken over by one.
+No pickle: a process that reads untrusted files may have been taken over by one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Functions of ours in children with limits of memory, processor time and time, each in a process
-of its own that ends with it. Knows no function.
+"""Runs functions in child processes with limits on memory, processor time and elapsed time; each
+process ends with its function. Knows no function.
 
-Children are forked from a process that has their modules loaded and is fed nothing, so one costs
-milliseconds, not the second that an interpreter and its imports take; and, unlike a thread, it can
-be ended, and what it held is gone.
+Children are forked from a process that has loaded their modules and never reads untrusted data, so
+a child starts in milliseconds rather than the second that an interpreter and its imports take.
+Unlike a thread, it can be killed, and its memory is freed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""The process that children are forked from (`python -m trainer.sandbox.forked MODULE…`): it loads
-modules once, and then only forks. It reads nothing of what its children are given.
+"""The process that children are forked from (`python -m trainer.sandbox.forked MODULE…`). It loads
+modules once and then only forks; it reads nothing of what its children are given.
 
-A question comes as two sockets. Over the first the child reads the function's name, its limits and
-its argument, and writes the answer. The second is the parent's hold on the child: once the parent
-closes it, or is gone, the child is killed; and how the child ended is written to it.
+A request consists of two sockets. Over the first, the child receives the function's name, its
+limits and its argument, and sends the answer. The second tells whether the parent is alive: when
+the parent closes it or dies, the child is killed. How the child ended is sent to the parent over
+it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a child process may use. Knows no process but the one it is applied in."""
+"""The limits of a child process. Knows no process but the one it is applied in."""
 
 from __future__ import annotations
 

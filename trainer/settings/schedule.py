@@ -1,4 +1,4 @@
-"""The learning rate of each step, and the warning about an unusual peak. Pure numbers."""
+"""The learning rate of each step, and the warning about an unusual peak rate. Pure."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Where jobs keep what they can go on from: a folder for each job, in it one for the claim that may
-write now, in that one for each run. Knows files and claims; no engine.
+"""The folders of checkpoints: one for each job, in it one for the claim that may write now, in that
+one for each run. Knows files and claims; no engine.
 """
 
 from __future__ import annotations

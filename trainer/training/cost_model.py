@@ -1,4 +1,4 @@
-"""How much work a run is, in tokens times layers, before anything of it was timed. Pure: it knows
+"""Estimates the work of a run, in tokens times layers, before anything was timed. Pure: it knows
 run configurations, not engines.
 """
 

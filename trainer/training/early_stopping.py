@@ -1,7 +1,7 @@
-"""Early stopping: which epoch of a run is the best so far, and when further ones are not worth it.
+"""Early stopping: which epoch of a run is the best so far, and when the run should stop.
 
-Pure; knows scores on dev rows and settings. While layers are still frozen an epoch cannot be the
-best: its weights are no whole adapter.
+Pure; knows scores on dev rows and settings. An epoch in which layers are still frozen cannot be the
+best, because its adapter is incomplete.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""How long a job still takes: measured seconds per unit of work over the work that is left. Pure;
-clock passed in.
+"""Estimates the remaining time of a job: measured seconds per unit of work times the work that is
+left. Pure; the clock is an argument.
 """
 
 from __future__ import annotations

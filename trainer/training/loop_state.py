@@ -1,5 +1,5 @@
-"""Where a run stands between two of its steps, as plain data: what it takes to go on as if it had
-never stopped, beside the slot's own weights. Knows neither the engine nor what is trained.
+"""The state of a run between two steps as plain data: what it needs, beside the slot's weights, to
+continue as if it had never stopped. Knows neither the engine nor what is trained.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""How far a job's runs are, for whoever looks on: steps and evaluations move the bar, epochs are
-told of. Knows the loop's watcher and the pace; no engine and no store.
+"""Reports the progress of a job's runs: steps and evaluations advance the progress, each epoch
+emits an event. Knows the loop's watcher and the ETA; no engine and no store.
 """
 
 from __future__ import annotations

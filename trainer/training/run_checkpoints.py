@@ -1,4 +1,4 @@
-"""One run's folder of checkpoints: the loop's state of each as JSON, the engine's part beside it.
+"""The checkpoints in one run's folder: the loop's state as JSON, and the engine's state beside it.
 
 Knows files and the engine's step; no job and no claim.
 """

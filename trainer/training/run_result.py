@@ -1,6 +1,4 @@
-"""A run that came to its end, as a plain value; and several of them side by side. Computes means,
-trains nothing.
-"""
+"""The result of a finished run, and means over several of them. Trains nothing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The runs of one job on the same encoded rows, each in a training slot of its own, from its start
-or from where it was left. Owns those slots; chooses nothing.
+"""The runs of one job on the same encoded rows, each in a training slot of its own, from the
+beginning or from a checkpoint. Owns these slots; makes no decisions.
 """
 
 from __future__ import annotations

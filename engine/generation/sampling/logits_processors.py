@@ -1,4 +1,4 @@
-"""Logits as a row's bias, penalties and grammar leave them, in this order.
+"""Applies a row's logit bias, penalties and grammar to its logits, in this order.
 
 Shape letters: R rows, V words of the vocabulary, N pairs of a row and a word, G rows that have a
 grammar, B bytes of a mask.

@@ -1,7 +1,9 @@
-"""Log probabilities of written tokens and of the likeliest beside them, for rows that ask.
+"""Log probabilities of generated tokens and of the most likely alternatives, for rows that request
+them.
 
-They are the base's own: of raw logits, before bias, penalties, grammar, temperature and cuts.
-Shape letters: R rows, Q rows that ask, V words of the vocabulary, N the likeliest tokens.
+They are the base's own: computed from raw logits, before bias, penalties, grammar, temperature and
+truncation. Shape letters: R rows, Q rows that request them, V words of the vocabulary, N most
+likely tokens.
 """
 
 from __future__ import annotations

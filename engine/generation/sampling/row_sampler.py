@@ -1,6 +1,7 @@
-"""What one row's next token depends on besides its logits: its settings and what it wrote.
+"""What one row's next token depends on besides its logits: its sampling parameters and the tokens
+generated so far.
 
-Knows no tensors; `sample_tokens` reads many of these at once.
+Knows no tensors; `sample_tokens` takes many of these at once.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Each row's next token: the likeliest, or drawn, of logits that the row's settings adjust.
+"""Each row's next token: the most likely one, or one drawn from the row's processed logits.
 
-Rows at fault are named, not raised: they share their batch with rows that are well.
+Rows at fault are returned, not raised, because sound rows share their batch.
 Shape letters: R rows, S rows that are drawn, V words of the vocabulary.
 """
 

@@ -1,7 +1,7 @@
-"""Where top-k, top-p and min-p cut: the least weight that a token of a row may have.
+"""Truncation by top-k, top-p and min-p: the smallest weight that a token of a row may have.
 
-Tokens as likely as the last one that is kept are kept too, as top-k does in transformers: a cut
-never parts what the base finds equally likely, so that no order of sorting decides.
+Tokens as likely as the last one kept are kept too, as transformers does for top-k, so that the
+order of a sort never decides between equally likely tokens.
 Shape letters: S rows that are drawn, V words of the vocabulary.
 """
 

@@ -134,4 +134,4 @@ def _refuse_others(body: Body) -> None:
         if body.fields.get(name) not in (None, [], "none", "auto"):
             raise BadParameter(f"{name} is not read here; use {newer}.", param=name)
     if body.fields.get("modalities", ["text"]) != ["text"]:
-        raise BadParameter("modalities: this server writes text only.", param="modalities")
+        raise BadParameter("modalities: this server generates text only.", param="modalities")

@@ -98,7 +98,7 @@ async def list_events(
     limit: LimitOf = _USUAL_LIMIT,
     stream: bool = False,
 ) -> Response | dict[str, Any]:
-    """What was told of a job, newest first; as a stream, oldest first until the job has ended."""
+    """The events of a job, newest first; as a stream, oldest first until the job has ended."""
     number = event_number(after, job_id)
     if stream:
         return await job_stream(
