@@ -1,7 +1,7 @@
 """The one object others hold: publish, resolve, list, promote, roll back, delete, export, sweep.
 
-Synchronous and safe from any thread. Every call names its tenant, and another tenant's task is
-simply not there.
+Synchronous and safe from any thread. Every call names its tenant and sees only that tenant's
+tasks.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Registry:
         clock: Callable[[], float] = time.time,
         disk: Disk | None = None,
     ) -> Registry:
-        """The embedded default: SQLite and a directory. Sweeps what crashed writers left."""
+        """The embedded default: SQLite and a directory. Removes leftovers of crashed writers."""
         disk = disk or Disk()
         disk.prepare(directory)
         disk.prepare(directory / "blobs")
@@ -75,10 +75,7 @@ class Registry:
         return Staging(self._staging_root, self._limits, self._disk)
 
     def check(self, staging: Staging | Path) -> None:
-        """Read every staged file strictly.
-
-        Raises the BadArtifact that says which file, and what of it.
-        """
+        """Read every staged file strictly. Raises a BadArtifact that names the file."""
         if isinstance(staging, Staging):
             reader.check_directory(staging.path, self._limits, staging.paths_left_out)
         else:
@@ -104,10 +101,11 @@ class Registry:
     ) -> Version:
         """A new version, from staged files that `check` passed; `files` maps role to file name.
 
-        A task's first version becomes production, a later one only by `promote`. The same content
-        again is the same version. A fence publishes once: with it, a job that is run twice ends
-        with one version. What is `beside` a version, by name, is kept and goes with it, but is no
-        part of its digest. `confirm` is asked while no other can write, and may raise to end it.
+        A task's first version becomes production, a later one only with `promote`. Publishing the
+        same content again returns the existing version. `fence` is an idempotency key: a job that
+        runs twice publishes once. The files `beside` a version, by name, are stored and deleted
+        with it and are not part of its digest. `confirm` is called inside the write transaction and
+        may raise to abort it.
         """
         check_name(tenant, "tenant")
         check_name(task)

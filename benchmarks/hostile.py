@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.measure import conditions, table
-from server.auth.keys import create_key
+from server.auth.key_file import create_key
 
 _OPEN_FILES = 1024
 _HALF_OPEN = 1100

@@ -1,7 +1,7 @@
 """The engine: one resident base, and every step that runs on it.
 
-`step` is the architecture: a step comes in as plain data, runs to its end on the base, and leaves
-as plain data. Knows slots and rows; who asked, and why, is not its business.
+`step` is the only entry point: a step arrives as plain data, runs to its end on the base, and its
+result is plain data. Knows slots and rows; no caller and no task.
 """
 
 from __future__ import annotations

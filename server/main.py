@@ -20,7 +20,7 @@ from adapters_registry.storage.private import make_directory
 from engine.port import EnginePort
 from server import limits
 from server.auth.authenticator import Authenticator
-from server.auth.keys import KeyRing
+from server.auth.key_file import KeyRing
 from server.config import Settings
 from server.descriptors import ConnectionShares, descriptor_limit, raise_descriptor_limit
 from server.errors import StartFailed

@@ -14,7 +14,7 @@ from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting, Refused
 
 if TYPE_CHECKING:
-    from server.auth.keys import Key
+    from server.auth.key_file import Key
 
 KeysFile = Annotated[
     Path | None,
@@ -39,7 +39,7 @@ def create(
     """Create a key. It is printed once, on stdout; the file stores only its hash."""
     require_platform()
     from adapterd.terminal import render
-    from server.auth.keys import create_key
+    from server.auth.key_file import create_key
 
     path = _keys_path(keys_file)
     with _translate_errors():
@@ -58,7 +58,7 @@ def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> None:
     """List the keys with their ids, tenants and roles."""
     require_platform()
     from adapterd.terminal import render
-    from server.auth.keys import list_keys as read_keys
+    from server.auth.key_file import list_keys as read_keys
 
     with _translate_errors():
         keys = read_keys(_keys_path(keys_file))
@@ -77,7 +77,7 @@ def revoke(
     """Revoke a key; a running server refuses it within a second."""
     require_platform()
     from adapterd.terminal import render
-    from server.auth.keys import revoke_key
+    from server.auth.key_file import revoke_key
 
     with _translate_errors():
         key = revoke_key(_keys_path(keys_file), key_id)

@@ -21,7 +21,7 @@ def serve(
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on; other than loopback it requires --keys-file."),
+        typer.Option(help="Address to listen on; a non-loopback address requires --keys-file."),
     ] = None,
     http_port: Annotated[int | None, typer.Option(help="HTTP port; 0: any free port.")] = None,
     grpc_port: Annotated[int | None, typer.Option(help="gRPC port; 0: any free port.")] = None,
@@ -31,7 +31,7 @@ def serve(
     dtype: Dtype = None,
     threads: Threads = None,
     keys_file: Annotated[
-        Path | None, typer.Option(help="File with the API keys, made by `adapterd keys`.")
+        Path | None, typer.Option(help="File with the API keys, created with `adapterd keys`.")
     ] = None,
     train: Annotated[
         bool | None,

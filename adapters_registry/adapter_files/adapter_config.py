@@ -38,12 +38,14 @@ _LORA = re.compile(r"(?P<module>.+)\.lora_(?:embedding_)?(?P<half>[AB])(?:\.weig
 def check_config(config: Mapping[str, Any]) -> None:
     """BadConfig if it asks for code, or names modules by anything but texts.
 
-    Whether a text is a module's name or an expression is all one: the tensors name the modules.
+    It does not matter whether a string is a module's name or an expression: the tensors name the
+    modules.
     """
     for key in _CODE_KEYS:
         if any(key in mapping and mapping[key] for mapping in _mappings(config)):
             raise RemoteCode(
-                f"adapter_config.json sets {key}; no code comes with an adapter", key=key
+                f"adapter_config.json sets {key}; adapters that load code of their own are refused",
+                key=key,
             )
     for key in _MODULE_LISTS:
         _check_names(key, config.get(key))
@@ -52,7 +54,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 
 def check_ranks(config: Mapping[str, Any], tensors: Iterable[Tensor], limits: Limits) -> None:
-    """Every LoRA pair has, by its shapes, the rank declared for its module, within the limit.
+    """Every LoRA pair has the rank that is declared for its module, within the limit.
 
     The limit is on the largest rank in the shapes, whatever the configuration calls itself:
     `rank_pattern` can lift one module alone, and another kind's name would lift them all.
@@ -76,16 +78,15 @@ def _check_declared(config: Mapping[str, Any], ranks: Mapping[str, int], limits:
         expected = next((pattern[key] for key in pattern if _names_module(key, module)), declared)
         if rank not in {expected, *by_expression}:
             raise WrongRank(
-                f"{module} has rank {rank} by its shapes, {expected} by adapter_config.json",
+                f"{module} has rank {rank} according to its tensors, but adapter_config.json "
+                f"declares {expected}",
                 module=module,
             )
 
 
 def _check_limit(name: str, rank: int, limits: Limits) -> None:
     if rank > limits.max_rank:
-        raise RankTooLarge(
-            f"{name} has rank {rank}, at most {limits.max_rank} is served", rank=rank
-        )
+        raise RankTooLarge(f"{name} has rank {rank}; the maximum is {limits.max_rank}", rank=rank)
 
 
 def _pair_ranks(tensors: Iterable[Tensor]) -> dict[str, int]:
@@ -106,7 +107,9 @@ def _pair_ranks(tensors: Iterable[Tensor]) -> dict[str, int]:
 
 def _common_rank(module: str, pair: Mapping[str, int]) -> int:
     if set(pair) != {"A", "B"}:
-        raise BadTensor(f"{module} has only lora_{''.join(pair)}; both halves are needed")
+        raise BadTensor(
+            f"{module} has only lora_{''.join(pair)}; lora_A and lora_B are both required"
+        )
     if pair["A"] != pair["B"]:
         raise WrongRank(
             f"{module} has rank {pair['A']} in lora_A and {pair['B']} in lora_B", module=module
@@ -121,7 +124,7 @@ def _names_module(key: str, module: str) -> bool:
 def _rank(key: str, value: object) -> int:
     if type(value) is not int or value < 1:
         raise BadConfig(
-            f"adapter_config.json: {key} must be a whole number from 1, not {str(value)[:40]!r}"
+            f"adapter_config.json: {key} must be a positive integer, not {str(value)[:40]!r}"
         )
     return value
 

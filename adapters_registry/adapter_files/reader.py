@@ -50,13 +50,13 @@ def check_directory(
 ) -> list[Header]:
     """The headers of its weights. Raises the BadArtifact of the first file that is refused.
 
-    `left_out` are the names of what came with it, for a sentence about what is not there. Without
+    `left_out` are the names of what came with it, for a message about missing files. Without
     `values` only headers of weights are read.
     """
     with storing("read the adapter"):
         names = _check_names(directory, limits)
         if CONFIG not in names:
-            raise MissingFile(f"{CONFIG} is not there{missing_hint(CONFIG, left_out)}", name=CONFIG)
+            raise MissingFile(f"{CONFIG} is missing{missing_hint(CONFIG, left_out)}", name=CONFIG)
         config = read_json(directory / CONFIG, limits)
         check_config(config)
         weights = directory / _weights_name(names, left_out)
@@ -77,19 +77,19 @@ def _weights_name(names: Set[str], left_out: Sequence[str]) -> str:
         return name
     if pickled := pickled_weights(left_out):
         raise PickledWeights(
-            f"{ADAPTER} is not there, and {pickled} is not read: weights come from safetensors "
-            "only. Load the adapter where it was trained and save it with "
+            f"{ADAPTER} is missing, and {pickled} cannot be used: weights are read from "
+            "safetensors only. Load the adapter where it was trained and save it with "
             "save_pretrained(…, safe_serialization=True) (AdapterHub: use_safetensors=True)",
             name=ADAPTER,
         )
-    raise MissingFile(f"{ADAPTER} is not there{missing_hint(ADAPTER, left_out)}", name=ADAPTER)
+    raise MissingFile(f"{ADAPTER} is missing{missing_hint(ADAPTER, left_out)}", name=ADAPTER)
 
 
 def _one_of(known: Sequence[str], names: Set[str]) -> str | None:
     present = [name for name in known if name in names]
     if len(present) > 1:
         raise BadFileName(
-            f"{' and '.join(present)} are both there, and only one of them can be read; "
+            f"{' and '.join(present)} are both present, and only one of them can be read; "
             "remove the other"
         )
     return present[0] if present else None
@@ -127,7 +127,7 @@ def _check_names(directory: Path, limits: Limits) -> set[str]:
     sizes = [os.lstat(directory / name).st_size for name in names]
     if sum(sizes) > limits.max_total_bytes:
         raise TooManyBytes(
-            f"the adapter has {sum(sizes)} bytes, at most {limits.max_total_bytes} are read"
+            f"the adapter has {sum(sizes)} bytes; the limit is {limits.max_total_bytes}"
         )
     return names
 
@@ -138,11 +138,11 @@ def _open_limited(path: Path, max_bytes: int) -> Iterator[tuple[BinaryIO, int]]:
         num_bytes = os.fstat(file.fileno()).st_size
         if num_bytes > max_bytes:
             raise TooManyBytes(
-                f"{path.name} has {num_bytes} bytes, at most {max_bytes} are read", name=path.name
+                f"{path.name} has {num_bytes} bytes; the limit is {max_bytes}", name=path.name
             )
         if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
             raise MissingFile(
-                f"{path.name} is a Git LFS pointer, its contents are not there; run `git lfs pull` "
+                f"{path.name} is a Git LFS pointer, not the file itself; run `git lfs pull` "
                 "in the clone",
                 name=path.name,
             )

@@ -54,7 +54,8 @@ class DirectoryBlobs:
                 raise BlobMissing(f"stored file {sha256} is gone", sha256=sha256) from error
         if actual != size:
             raise BlobCorrupt(
-                f"stored file {sha256} has {actual} bytes, its version says {size}", sha256=sha256
+                f"stored file {sha256} has {actual} bytes, but its manifest records {size}",
+                sha256=sha256,
             )
         return path
 
@@ -66,7 +67,10 @@ class DirectoryBlobs:
                 raise BlobMissing(f"stored file {sha256} is gone", sha256=sha256) from error
         actual = hashlib.sha256(content).hexdigest()
         if actual != sha256:
-            raise BlobCorrupt(f"stored file {sha256} now has content {actual}", sha256=sha256)
+            raise BlobCorrupt(
+                f"stored file {sha256} is corrupt: its content now has the sha256 {actual}",
+                sha256=sha256,
+            )
         return content
 
     def list(self) -> Iterator[str]:
@@ -95,7 +99,7 @@ class DirectoryBlobs:
         target = self._path(blob.sha256)
         if not target.parent.is_dir():
             self._make_shard(target.parent)
-        # Replaces content of the same name, which is the same content, unless bits have rotted:
+        # Replaces a blob of the same name, which has the same content, unless it was corrupted:
         # then it heals.
         self._disk.rename(incoming, target)
         self._disk.sync_directory(target.parent)

@@ -108,7 +108,7 @@ class Adapter:
 def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None = None) -> Adapter:
     """A version's files as an adapter of this base; `head` completes or overrides what they say.
 
-    Raises BadAdapter and its kin. Every byte is hashed as it is read: what is checked is what is
+    Raises BadAdapter or a subclass. Every byte is hashed as it is read: what is checked is what is
     served.
     """
     with translate_read_errors():
@@ -129,7 +129,7 @@ def translate_read_errors() -> Iterator[None]:
             raise
         _log.exception("an adapter cannot be read", extra={"action": "adapter.unreadable"})
         raise BadAdapter(
-            "the adapter cannot be read: its files hold something that an adapter does not have"
+            "the adapter cannot be read: its files are not structured like those of an adapter"
         ) from error
 
 
@@ -226,7 +226,7 @@ def _describe_head(files: AdapterFiles, overrides: Mapping[str, Any], base: Base
 
 
 def _check_finite(adapter: Adapter, base: Base) -> None:
-    """As they are, and as they will multiply: scaled, and in the precision of the base."""
+    """Checks the stored weights, and the scaled weights in the base's precision."""
     for name, tensor in adapter.tensors.items():
         if not torch.isfinite(tensor).all():
             raise NonFiniteWeights(f"{name} holds NaN or infinite values")

@@ -1,10 +1,10 @@
-"""The grouped low-rank product: many adapters' `up(act(down(x)))` over one stretch of tokens.
+"""The grouped low-rank product: many adapters' `up(act(down(x)))` over one span of tokens.
 
 The adapters of a block are concatenated along rank, so that a block costs two products however many
 adapters it holds. Each token then keeps only the columns of its own slot: they are *selected*
 (`where`), never multiplied by zero, so that nothing a neighbour's weights produce, infinities and
-NaN included, can reach it. Where every slot has one token, as in writing, each is multiplied by its
-own adapter alone.
+NaN included, can reach it. Where every slot has one token, as in decoding, each is multiplied by
+its own adapter alone.
 
 Shape letters: T tokens of the block, S slots of the block, K ranks of all slots, I input width, O
 output width, R ranks of one slot.
@@ -26,7 +26,7 @@ Activation = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LowRank:
-    """One adapter's product at one site, ready to multiply; any scaling is already inside `up`."""
+    """One adapter's product at one site, ready to multiply; `up` already contains any scaling."""
 
     down_KI: Tensor
     up_KO: Tensor
@@ -56,7 +56,7 @@ class Span:
         return self.counts.count(1) == len(self.counts)
 
     def others(self, ranks: tuple[int, ...], device: torch.device) -> Tensor | None:
-        """[T, K], true where a column belongs to another slot than the token's; None for one alone.
+        """[T, K], true where a column belongs to another slot than the token's; None for one slot.
 
         Sites of equal ranks, nearly always all of them, share one mask.
         """
@@ -97,18 +97,18 @@ class Block:
 
     @property
     def is_bare(self) -> bool:
-        """Of one slot, with nothing between its two products or beside them."""
+        """Whether this is one slot's product without an activation or a bias."""
         return len(self._ranks) == 1 and self._activation is None and self._down_bias_K is None
 
     def autograd(
         self, weight_IO: Tensor, bias_O: Tensor | None, x_TI: Tensor, dropout: KeyedDropout | None
     ) -> Tensor:
-        """What a linear gives with a bare product added; gradients for the product alone."""
+        """A linear's output with a bare product added; gradients for the product alone."""
         mask_TK = None if dropout is None else dropout.mask(x_TI, len(self._down_KI))
         return low_rank_autograd(x_TI, weight_IO, bias_O, self._down_KI, self._up_KO, mask_TK)
 
     def put(self, number: int, part: LowRank) -> None:
-        """Another product of the same shapes in one slot's place."""
+        """Replaces the product of one slot by another of the same shapes."""
         start = sum(self._ranks[:number])
         place = slice(start, start + self._ranks[number])
         self._down_KI[place], self._up_KO[place] = part.down_KI, part.up_KO

@@ -2,8 +2,8 @@
 
 A site is a module boundary. `acting` defines the actions of one forward; outside it the base is
 exactly the stock model. Each module's bound `forward` is wrapped instead of using torch's hooks:
-with hooks, every call of every module takes torch's slow path, which costs a forward without
-actions 5 %.
+with hooks, every call takes torch's slow path, which makes a forward without actions about 5 %
+slower.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from transformers.pytorch_utils import Conv1D
 from engine.ops.keyed_dropout import KeyedDropout
 
 Dropout = KeyedDropout
-#: of a linear's weight [I, O], its bias and what it gets, [T, I]: what it gives with gradients for
-#: what is learned there
+#: from a linear's weight [I, O], its bias and its input [T, I]: its output, with gradients for the
+#: adapter's weights there
 TrainedLinear = Callable[[Tensor, Tensor | None, Tensor, Dropout | None], Tensor]
 
 
@@ -29,20 +29,20 @@ TrainedLinear = Callable[[Tensor, Tensor | None, Tensor, Dropout | None], Tensor
 class Action:
     """What some slots do at one module boundary, over the flattened stream of all rows.
 
-    `before` sees what the module gets, [T, I], and may answer what it gets instead; `after` changes
-    what it gave, [T, O], in place, and may look at both.
+    `before` receives the module's input [T, I] and may return a replacement; `after` receives input
+    and output and changes the output [T, O] in place.
     """
 
     before: Callable[[Tensor, Dropout | None], Tensor | None] | None = None
     after: Callable[[Tensor, Tensor, Dropout | None], None] | None = None
-    #: while gradients are wanted, in place of the linear and of the other two
+    #: replaces the linear and the other two while gradients are computed
     autograd: TrainedLinear | None = None
 
 
 def bind_dropout(
     actions: Mapping[str, Sequence[Action]], dropout: Dropout | None
 ) -> dict[str, Sequence[Action]]:
-    """The same with a dropout of their own, for tokens that are not those of the forward's."""
+    """The same actions with another dropout, for tokens that are not those of the forward."""
     if dropout is None:
         return dict(actions)
     return {
@@ -83,7 +83,7 @@ class Sites:
 
     @contextmanager
     def instead(self, actions: Mapping[str, Sequence[Action]]) -> Iterator[None]:
-        """Within a forward, for a part that runs on other tokens than the rows'."""
+        """Replaces the actions within a forward, for a part that runs on other tokens."""
         own, self._actions = self._actions, actions
         try:
             yield
@@ -91,7 +91,7 @@ class Sites:
             self._actions = own
 
     def also(self, actions: Mapping[str, Sequence[Action]]) -> AbstractContextManager[None]:
-        """The same at some of the modules, the others as they are."""
+        """Replaces the actions at some of the modules and keeps the others."""
         return self.instead({**self._actions, **actions})
 
     def _wrap(

@@ -6,7 +6,7 @@ import re
 import secrets
 
 from server.auth.caller import Caller, Role
-from server.auth.keys import KeyRing
+from server.auth.key_file import KeyRing
 from server.errors import Forbidden, Unauthenticated
 
 DEFAULT_TENANT = "default"

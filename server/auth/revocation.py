@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TypeVar
 
-from server.auth.keys import RELOAD_S
+from server.auth.key_file import RELOAD_S
 
 Item = TypeVar("Item")
 _END = object()

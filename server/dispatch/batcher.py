@@ -211,7 +211,8 @@ def _check_result(result: Result, batch: _Batch) -> Predicted:
         entry.num_rows for entry in batch.entries
     ):
         raise EngineError(
-            f"the engine answered a Predict with {type(result).__name__} of another size"
+            f"the engine answered a Predict with {type(result).__name__}, or with another number "
+            "of rows"
         )
     return result
 

@@ -80,7 +80,7 @@ PARAMETERS = {
         "max_tokens": {"type": "integer", "minimum": 1},
         "compose": _COMPOSE,
         **{
-            name: {"description": "sampling parameter of generated text: docs/generation.md"}
+            name: {"description": "applies to text generation; see docs/generation.md"}
             for name in SAMPLING_NAMES
         },
     },
@@ -104,9 +104,9 @@ _DOCUMENTED = {
     "/v1/tasks/{ref}/predict", responses={200: {"model": PredictOut}}, openapi_extra=_DOCUMENTED
 )
 async def predict(request: Request, ref: str) -> Response:
-    """Answer each input by the version the ref names.
+    """Answer each input with the version that the ref resolves to.
 
-    An input that fails alone carries its own error.
+    If one input fails, its output is the error, and the others are still answered.
     """
     service: Service = request.app.state.service
     body = read_body(_decoder, _Body, await request.body())
@@ -148,7 +148,7 @@ def _read_leniently(body: type[B], fields: Any) -> B:
     except msgspec.ValidationError as error:
         raise BadCall(f"The body is not a predict call: {error}.") from None
     except UnicodeEncodeError:
-        raise BadCall("The body names a field that is no text.") from None
+        raise BadCall("The body contains a field name that is not valid Unicode.") from None
 
 
 def render_prediction(answer: Prediction) -> dict[str, Any]:

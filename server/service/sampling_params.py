@@ -140,7 +140,7 @@ def _integral(value: Any) -> Any:
 def _bad_type(name: str, value: Any) -> BadParameter:
     expected = _EXPECTED[get_type_hints(SamplingFields, include_extras=True)[name]]
     if type(value) is int and expected.endswith("number"):
-        return BadParameter(f"{name} has too many digits to be a sensible number.", param=name)
+        return BadParameter(f"{name} is a number with too many digits.", param=name)
     return BadParameter(f"{name} must be {expected}.", param=name)
 
 
@@ -153,7 +153,9 @@ def _biases(biases: Mapping[str, float]) -> dict[int, float]:
 def _stops(value: str | list[str] | None) -> tuple[str, ...]:
     stops = [value] if isinstance(value, str) else value or []
     if len(stops) > MAX_STOPS:
-        raise BadParameter(f"stop has {len(stops)} strings; at most {MAX_STOPS}.", param="stop")
+        raise BadParameter(
+            f"stop has {len(stops)} strings; at most {MAX_STOPS} are allowed.", param="stop"
+        )
     if not all(0 < len(stop) <= _MAX_STOP_CHARS for stop in stops):
         raise BadParameter(
             f"Each stop string must have from 1 to {_MAX_STOP_CHARS} characters.", param="stop"
@@ -168,7 +170,7 @@ def _grammar(fields: SamplingFields) -> str:
     forms = [name for name in _READERS if getattr(fields, name) is not None]
     if len(forms) > 1:
         raise BadParameter(
-            f"{' and '.join(forms)} all say what the text must match; give one.", param=forms[1]
+            f"{' and '.join(forms)} are mutually exclusive; set only one.", param=forms[1]
         )
     if not forms:
         return ""

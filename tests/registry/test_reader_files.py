@@ -48,7 +48,7 @@ def test_pickled_weights_alone_are_refused_with_the_way_out(tmp_path: Path, name
     [
         ("checkpoint-500/adapter_model.safetensors", "register that folder"),
         ("adapter_model-00001-of-00002.safetensors", "saved in shards"),
-        ("optimizer.pt", "adapter_model.safetensors is not there$"),
+        ("optimizer.pt", "adapter_model.safetensors is missing$"),
     ],
 )
 def test_weights_that_are_elsewhere_are_pointed_at(
@@ -71,7 +71,7 @@ def test_adapterhubs_names_are_read_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["adapter__safetensors", "model_head__safetensors"])
 def test_two_files_of_weights_are_refused(tmp_path: Path, name: str) -> None:
     files = {"head__safetensors": lora(), name: lora()}
-    with pytest.raises(BadFileName, match="are both there"):
+    with pytest.raises(BadFileName, match="are both present"):
         check(write(tmp_path / "a", **files))
 
 

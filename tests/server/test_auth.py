@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from adapterd.v1 import adapters_pb2, checks_pb2, jobs_pb2, predictor_pb2, tasks_pb2
 from server.auth.caller import Role
-from server.auth.keys import create_key, revoke_key
+from server.auth.key_file import create_key, revoke_key
 from server.grpc_api import methods as grpc_methods
 from server.health import Health
 from server.http_api.app import build_routes

@@ -19,7 +19,7 @@ import pytest
 
 from engine.port import Result, Step, Train
 from engine.testing.fake_engine import FakeEngine
-from server.auth.keys import create_key
+from server.auth.key_file import create_key
 from server.main import Server
 from tests.server.build import http_client, publish, registry_of, running
 from tests.server.test_jobs import rows

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from adapterd.v1 import adapters_pb2, predictor_pb2
-from server.auth.keys import create_key
+from server.auth.key_file import create_key
 from server.error_table import fault_of
 from server.errors import BadParameter, Overloaded, TooManyCalls
 from server.grpc_api.calls import Calls

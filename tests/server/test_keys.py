@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from server.auth import keys as keys_module
-from server.auth.keys import KeyRing, create_key, list_keys, revoke_key
+from server.auth import key_file
+from server.auth.key_file import KeyRing, create_key, list_keys, revoke_key
 from server.errors import BadKeyFile, Unauthenticated
 
 
@@ -174,7 +174,7 @@ def test_keys_are_compared_in_constant_time_known_or_not(
         compared.append((len(left), len(right)))
         return left == right
 
-    monkeypatch.setattr(keys_module.hmac, "compare_digest", compare)
+    monkeypatch.setattr(key_file.hmac, "compare_digest", compare)
     ring.check(token)
     for wrong in (f"adk_{made.id}_x", "adk_unknown_x", "x", f"other_{token[4:]}"):
         with pytest.raises(Unauthenticated):

@@ -14,7 +14,7 @@ import pytest
 
 from engine.port import Generate, Result, Step
 from engine.testing.fake_engine import FakeEngine
-from server.auth.keys import create_key
+from server.auth.key_file import create_key
 from tests.server.build import http_client, publish, registry_of, running, until
 from tests.server.test_fine_tuning import upload
 from tests.server.test_openai import HEAD, assert_all_given_back, client

@@ -17,7 +17,7 @@ from adapterd.v1 import jobs_pb2, predictor_pb2
 from engine import port
 from engine.testing.fake_engine import FakeEngine
 from server.auth.authenticator import Authenticator
-from server.auth.keys import KeyRing, create_key, list_keys, revoke_key
+from server.auth.key_file import KeyRing, create_key, list_keys, revoke_key
 from server.auth.revocation import while_confirmed
 from server.errors import Unauthenticated
 from tests.server.build import grpc_client, http_client, publish, registry_of, running

@@ -12,10 +12,10 @@ from server.service.sampling_params import NAMES, parse_sampling_params
 BAD: list[tuple[str, Any, str]] = [
     ("temperature", "warm", "temperature must be a number."),
     ("temperature", True, "temperature must be a number."),
-    ("temperature", 10**400, "temperature has too many digits to be a sensible number."),
+    ("temperature", 10**400, "temperature is a number with too many digits."),
     ("temperature", 10**30, "temperature is 1e+30, and must be from 0 to 100."),
     ("top_k", 1.5, "top_k must be a whole number."),
-    ("seed", 2**63, "seed has too many digits to be a sensible number."),
+    ("seed", 2**63, "seed is a number with too many digits."),
     ("ignore_eos", 1, "ignore_eos must be true or false."),
     ("logit_bias", {"\ud800": 1}, "logit_bias must be an object of token ids and numbers."),
     ("logit_bias", {"5": "x"}, "logit_bias must be an object of token ids and numbers."),

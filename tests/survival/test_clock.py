@@ -19,7 +19,7 @@ TELL_DATES = {
     "adapters_registry/registry.py",
     "server/http_api/openai/answering.py",
     "server/http_api/openai/fine_tuning_shape.py",
-    "server/auth/keys.py",
+    "server/auth/key_file.py",
     "server/metrics/live_metrics.py",
     "server/wiring.py",
     "trainer/training/checkpoints.py",

@@ -10,7 +10,7 @@ import pytest
 
 from engine import port
 from engine.testing.fake_engine import FakeEngine, write_fake_adapter
-from server.auth.keys import create_key
+from server.auth.key_file import create_key
 from tests.server.build import http_client, publish, registry_of, running
 from tests.server.test_adapters import parts
 

@@ -126,7 +126,7 @@ def test_a_conll_token_without_a_tag_is_named() -> None:
         (b" \n\n", "is empty"),
         (b'{"a": "\xff"}', "byte 8 of line 1, 0xff"),
         ('{"a": 1}'.encode("utf-16-le"), "UTF-16 without a byte order mark"),
-        ('{"a": 1}'.encode("utf-16") + b"\x00", "begins as UTF-16"),
+        ('{"a": 1}'.encode("utf-16") + b"\x00", "has a UTF-16 byte order mark"),
         (b"text,label\na\0b,c\n", "byte 2 of line 2 is NUL"),
     ],
 )

@@ -22,7 +22,7 @@ def numbered_lines(content: bytes | IO[bytes]) -> Iterator[tuple[int, str]]:
     """
     file = io.BytesIO(content) if isinstance(content, bytes) else content
     number = 0
-    # only "\n" ends a line: U+2028 and friends are legal inside a JSON string and a cell
+    # only "\n" ends a line: U+2028 and similar characters are legal inside a JSON string and a cell
     while raw := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(raw) > MAX_LINE_BYTES:
@@ -62,8 +62,8 @@ def _decode_utf16(content: bytes) -> bytes:
         start = getattr(error, "start", 0)
         line = content[:start].decode("utf-16", "replace").count("\n") + 1
         raise BadEncoding(
-            f"The file begins as UTF-16, but byte {start}, on line {line}, is not UTF-16; save "
-            "the file as UTF-8."
+            f"The file has a UTF-16 byte order mark, but byte {start}, on line {line}, is not "
+            "UTF-16; save the file as UTF-8."
         ) from None
 
 

@@ -20,13 +20,13 @@ class RunConfig:
     head: dict[str, Any]
     settings: TrainingSettings
     learning_rate: float
-    #: of the base's layers, those below the lowest that is adapted
+    #: the fraction of the base's layers below the lowest adapted layer
     frozen_share: float = 0.0
-    #: of the first epochs, the lowest layer that each trains; later ones train all that is adapted
+    #: the lowest layer that each of the first epochs trains; later epochs train all adapted layers
     stages: tuple[int | None, ...] = ()
 
     def frozen_below(self, epoch: int) -> int | None:
-        """Of an epoch, counted from 0; none where it trains all that is adapted."""
+        """The lowest layer that an epoch (from 0) trains; None if it trains all adapted layers."""
         return self.stages[epoch] if epoch < len(self.stages) else None
 
     @property
