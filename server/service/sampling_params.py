@@ -122,7 +122,8 @@ def _convert(parameters: Mapping[str, Any]) -> SamplingFields:
     try:
         return msgspec.convert(parameters, SamplingFields)
     except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for half surrogates
-        values = {name: _integral(parameters[name]) for name in NAMES if name in parameters}
+        values = {name: parameters[name] for name in NAMES if name in parameters}
+    values = {name: v if name in _READERS else _integral(v) for name, v in values.items()}
     for name, value in values.items():
         try:
             msgspec.convert({name: value}, SamplingFields)
@@ -132,8 +133,13 @@ def _convert(parameters: Mapping[str, Any]) -> SamplingFields:
 
 
 def _integral(value: Any) -> Any:
+    """A number or a list of numbers; deeper values are not followed, since callers nest them."""
     if isinstance(value, list):
-        return [_integral(item) for item in value]
+        return [_whole(item) for item in value]
+    return _whole(value)
+
+
+def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

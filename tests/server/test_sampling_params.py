@@ -47,3 +47,13 @@ def test_defaults_are_for_what_is_left_out() -> None:
     defaults = {"temperature": 1.0}
     assert parse_sampling_params({}, defaults=defaults).sampling.temperature == 1.0
     assert parse_sampling_params({"temperature": 0}, defaults=defaults).sampling.temperature == 0.0
+
+
+@pytest.mark.parametrize("depth", [500, 800])
+def test_a_deeply_nested_parameter_beside_a_number_to_convert_is_refused(depth: int) -> None:
+    nested: list[Any] = []
+    for _ in range(depth):
+        nested = [nested]
+    with pytest.raises(BadParameter) as refused:
+        parse_sampling_params({"top_k": 3.0, "guided_json": nested})
+    assert refused.value.param == "guided_json"

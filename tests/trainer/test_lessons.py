@@ -251,6 +251,13 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"messages": [{"role": r, "content": "\ud800"} for r in ("user", "assistant")]},
         "a message contains an unpaired surrogate",
     ),
+    "a weight of a role that is no text": (
+        {"messages": [
+            {"role": "\ud800" * 99, "content": "a", "weight": 1},
+            {"role": "assistant", "content": "b"},
+        ]},
+        r"this message has the role '(\\ud800)+…\.$",
+    ),
     "no answer": (
         {"messages": [{"role": r, "content": "a"} for r in ("assistant", "user")]}, "by user",
     ),

@@ -190,14 +190,15 @@ def test_what_should_be_known_is_warned_about(trainer_env: TrainerEnv) -> None:
 
 def test_a_version_that_is_no_better_than_guessing_says_so() -> None:
     def warnings(head: str, metric: str, reached: float) -> str:
-        rivals = {"name": "bag", "majority": {metric: 0.5}, "test": {metric: 0.8}}
+        classes = {"f1_per_class": {}} if head == "classify" else {}
+        rivals = {"name": "bag", "majority": {metric: 0.5, **classes}, "test": {metric: 0.8}}
         return " ".join(comparison_warnings(head, {metric: reached}, rivals))
 
     assert warnings("classify", "accuracy", 0.9) == ""
-    assert "no better than the 0.800 of the baseline bag" in warnings("classify", "accuracy", 0.7)
-    assert "of always predicting the majority class" in warnings("classify", "accuracy", 0.5)
-    assert "of the baseline" not in warnings("regress", "rmse", 0.7)
-    assert "no better than the 0.500" in warnings("regress", "rmse", 0.7)
+    assert "no better than the 0.800 of the baseline 'bag'" in warnings("classify", "accuracy", 0.7)
+    assert "of the baseline 'majority class'" in warnings("classify", "accuracy", 0.5)
+    assert "'bag'" not in warnings("regress", "rmse", 0.7)
+    assert "the 0.500 of the baseline 'constant answer'" in warnings("regress", "rmse", 0.7)
 
 
 @pytest.mark.parametrize("kind", ["lora", "bottleneck"])
@@ -217,8 +218,8 @@ def test_a_version_that_writes_no_better_than_a_copy_or_a_ridge_says_so() -> Non
     rivals = {"name": "near", "copy": {"explained": 0.3}, "ridge": {"explained": 0.5, "rmse": 0.9}}
     warnings = comparison_warnings("generate", {"explained": 0.2, "rmse": 0.1}, rivals)
     assert [sentence.partition("is no")[2] for sentence in warnings] == [
-        " better than the 0.300 of copying the input.",
-        " better than the 0.500 of ridge regression.",
+        " better than the 0.300 of the baseline 'copy of the input'.",
+        " better than the 0.500 of the baseline 'ridge'.",
     ]
 
 

@@ -61,7 +61,7 @@ class Champion:
     def _problem(self, version: Version, head: Mapping[str, Any]) -> str | None:
         """Why its answers and ours could not be held against the same labels."""
         theirs = version.manifest.semantics["head"]
-        which = f"Version {version.number}, now production,"
+        which = f"Version {version.number} (production)"
         if version.manifest.base["fingerprint"] != self.session.info.fingerprint:
             return f"{which} is of another base than this server runs."
         if theirs["kind"] != head["kind"]:

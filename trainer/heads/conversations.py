@@ -12,7 +12,7 @@ from engine.errors import BadMessage
 from engine.text.conversation import Conversation, Message, read_conversation
 from trainer.errors import BadLine
 from trainer.readers.example import Example, Turn
-from trainer.readers.fields import sane
+from trainer.readers.fields import sane, short_repr
 from trainer.readers.json_text import parse_json
 from trainer.readers.reader import Record
 
@@ -77,11 +77,13 @@ def _without_weights(
             if message.get("role") != "assistant":
                 raise BadLine(
                     f"{where} is only allowed for messages of the assistant; this message has the "
-                    f"role {message.get('role')}.",
+                    f"role {short_repr(message.get('role'))}.",
                     line=record.line,
                 )
             if isinstance(weight, bool) or weight not in (0, 1):
-                raise BadLine(f"{where} is {weight!r}; it must be 0 or 1.", line=record.line)
+                raise BadLine(
+                    f"{where} is {short_repr(weight)}; it must be 0 or 1.", line=record.line
+                )
         weights.append(None if weight is None else int(weight))
         messages.append(
             {name: value for name, value in message.items() if name != _WEIGHT}

@@ -13,6 +13,7 @@ from adapters_registry.values import Version
 from trainer.heads import HEAD_DATA
 from trainer.jobs.values import JobSpec
 from trainer.metrics.metrics import Metrics
+from trainer.report.baselines import name_rival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,18 +133,13 @@ def comparison_warnings(
     data = HEAD_DATA[head]
     metric = next(name for name in data.metrics if name in test_metrics)
     value = test_metrics[metric]
-    descriptions = {
-        "majority": "always predicting the majority class",
-        "test": f"the baseline {baseline.get('name')}",
-        "copy": "copying the input",
-        "ridge": "ridge regression",
-    }
-    values = {key: baseline[key].get(metric) for key in descriptions if key in baseline}
+    rivals = [key for key in ("majority", "test", "copy", "ridge") if key in baseline]
     if value is None:
         return []
     return [
-        f"The test {metric} of {value:.3f} is no better than the {other:.3f} of "
-        f"{descriptions[key]}."
-        for key, other in values.items()
-        if other is not None and (value <= other if data.more_is_better else value >= other)
+        f"The test {metric} of {value:.3f} is no better than the {other:.3f} of the baseline "
+        f"'{name_rival(key, baseline.get('name'), baseline[key])}'."
+        for key in rivals
+        if (other := baseline[key].get(metric)) is not None
+        and (value <= other if data.more_is_better else value >= other)
     ]
