@@ -96,7 +96,7 @@ class Publisher:
         if draft.fence:
             self._index.add_fence(draft.tenant, draft.fence, draft.task, version.number)
         current = self._index.find_alias(draft.tenant, draft.task, PRODUCTION)
-        if current is None or draft.promote:
+        if draft.promote or (current is None and not draft.hold):
             self._aliases.move(version, PRODUCTION, current, "publish")
         return version
 

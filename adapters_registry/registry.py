@@ -95,24 +95,26 @@ class Registry:
         source: str,
         num_parameters: int,
         promote: bool = False,
+        hold: bool = False,
         fence: str | None = None,
         beside: Mapping[str, bytes] | None = None,
         confirm: Callable[[], None] | None = None,
     ) -> Version:
         """A new version, from staged files that `check` passed; `files` maps role to file name.
 
-        A task's first version becomes production, a later one only with `promote`. Publishing the
-        same content again returns the existing version. `fence` is an idempotency key: a job that
-        runs twice publishes once. The files `beside` a version, by name, are stored and deleted
-        with it and are not part of its digest. `confirm` is called inside the write transaction and
-        may raise to abort it.
+        A task's first version becomes production, except with `hold`, a later one only with
+        `promote`. Publishing the same content again returns the existing version. `fence` is an
+        idempotency key: a job that runs twice publishes once. The files `beside` a version, by
+        name, are stored and deleted with it and are not part of its digest. `confirm` is called
+        inside the write transaction and may raise to abort it.
         """
         check_name(tenant, "tenant")
         check_name(task)
         manifest = Manifest(kind=kind, base=base, files=(), semantics=semantics)
         draft = Draft(
             tenant=tenant, task=task, manifest=manifest, source=source, lineage=lineage,
-            num_parameters=num_parameters, promote=promote, fence=fence, beside=beside or {},
+            num_parameters=num_parameters, promote=promote, hold=hold, fence=fence,
+            beside=beside or {},
         )  # fmt: skip
         path = staging.path if isinstance(staging, Staging) else staging
         return self._publisher.publish(draft, path, files, confirm)

@@ -103,6 +103,7 @@ class Draft:
     lineage: Mapping[str, Any]
     num_parameters: int
     promote: bool
+    hold: bool
     fence: str | None
     #: documents that are kept with the version and are no part of what it is
     beside: Mapping[str, bytes]

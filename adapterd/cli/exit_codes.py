@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     REFUSED = 4
     UNAVAILABLE = 5
     DENIED = 6
+    DO_NOT_SHIP = 7
     INTERRUPTED = 130
 
 

@@ -43,10 +43,11 @@ def show(job_id: JobId, as_json: Json = False) -> None:
 
 
 def watch(job_id: JobId, as_json: Json = False) -> None:
-    """Follow a job until it ends. Exits 1 if it fails. --json prints a line per change."""
+    """Follow a job until it ends. Exits as `train` does. --json prints a line per change."""
     from rich.console import Console
 
     from adapterd.calls.job_calls import require_success
+    from adapterd.cli.report import exit_code_of, print_job_report
     from adapterd.client.client import Client
     from adapterd.terminal import render
     from adapterd.terminal.progress import JobProgress
@@ -63,7 +64,8 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
                 show_job(job)
         require_success(job)
     if not as_json:
-        render.print_job(job)
+        print_job_report(job)
+    raise typer.Exit(exit_code_of(job))
 
 
 def events(

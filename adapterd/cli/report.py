@@ -1,9 +1,14 @@
-"""Prints a version's report: its metrics, comparisons with baselines, and advice."""
+"""Prints the report of a version (verdict, metrics, advice) and the result of a job."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from adapterd.cli.exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from adapterd.values import Job
 
 _MAX_ADVICE = 6
 _SIGNIFICANT = 0.05
@@ -14,15 +19,63 @@ def print_report(title: str, report: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from adapterd.terminal.verdict import format_verdict
+
     console = Console()
     if "error" in report:
         console.print(Text(f"{title} has no report. {report['error']}", style="red"))
         return
     console.print(Text.assemble((title, "bold"), "  on the test rows"))
+    if verdict := format_verdict(report):
+        console.print(verdict)
     for mark, style, sentence in _sentences(report):
         console.print(Text.assemble((f" {mark} ", style), sentence))
     for sentence in report["advice"][:_MAX_ADVICE]:
         console.print(Text.assemble((" → ", "cyan"), sentence))
+
+
+def make_report(job: Job) -> dict[str, Any]:
+    """The final result of a job, with its keys in the order of the public contract."""
+    first = ("metrics", "baseline", "trainable_parameters", "seconds")
+    result: Mapping[str, Any] = job.result
+    return {
+        "task": job.task,
+        "version": job.version,
+        "digest": job.digest,
+        **{name: result.get(name) for name in first},
+        **{k: v for k, v in result.items() if k not in (*first, "task", "version", "digest")},
+        "job": job.id,
+    }
+
+
+def print_job_report(job: Job) -> None:
+    """The result of a job that succeeded: a table of metrics, the report, and what to do next."""
+    from adapterd.terminal import render
+
+    body = make_report(job)
+    baseline = body["baseline"] or {}
+    baseline_metrics = baseline.get("test", {})
+    rows = [
+        (name, _format_number(value), _format_number(baseline_metrics.get(name)))
+        for name, value in ((body["metrics"] or {}).get("test") or {}).items()
+        if isinstance(value, int | float)
+    ]
+    ref = f"{job.task}@{job.version}"
+    title = f"{ref}  {render.shorten(job.digest or '')}  on the test rows"
+    print_report(ref, body["report"])
+    render.print_table(title, ("metric", "adapter", str(baseline.get("name", "baseline"))), rows)
+    for warning in body.get("warnings", ()):
+        render.print_warning(warning)
+    parameters, seconds = body["trainable_parameters"], body["seconds"]
+    render.print_line(f"{parameters:,} trained parameters, {seconds:.0f} seconds")
+    render.print_line(f"full report: adapterd adapters report {ref} --html FILE")
+    render.print_line(f'try it: adapterd predict {ref} "a text"')
+
+
+def exit_code_of(job: Job) -> ExitCode:
+    """Of a job that succeeded."""
+    verdict = (job.result.get("report") or {}).get("verdict") or {}
+    return ExitCode.DO_NOT_SHIP if verdict.get("decision") == "do_not_ship" else ExitCode.OK
 
 
 def _sentences(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -43,3 +96,7 @@ def _sentences(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield "✗", "red", comparison["words"]
     if skipped := (report["production"] or {}).get("skipped"):
         yield "•", "bold", f"not compared with the production version: {skipped}"
+
+
+def _format_number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else ""

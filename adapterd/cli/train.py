@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -67,7 +66,11 @@ def train(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a version of TASK on labelled rows, evaluate it on held-out rows and publish it."""
+    """Train a version of TASK on labelled rows, evaluate it on held-out rows and publish it.
+
+    Exits 7 if the verdict on the published version is "do not ship".
+    """
+    from adapterd.cli.report import exit_code_of, make_report, print_job_report
     from adapterd.client.client import Client
     from adapterd.terminal import render
 
@@ -90,21 +93,8 @@ def train(
             render.print_json(estimate) if as_json else render.print_estimate(task, estimate)
             return
         job = _wait(client, client.create_job(task, ids, **options), as_json)
-    _print_report(job, as_json)
-
-
-def make_report(job: Job) -> dict[str, Any]:
-    """The final result of a job, with its keys in the order of the public contract."""
-    first = ("metrics", "baseline", "trainable_parameters", "seconds")
-    result: Mapping[str, Any] = job.result
-    return {
-        "task": job.task,
-        "version": job.version,
-        "digest": job.digest,
-        **{name: result.get(name) for name in first},
-        **{k: v for k, v in result.items() if k not in (*first, "task", "version", "digest")},
-        "job": job.id,
-    }
+    render.print_json(make_report(job)) if as_json else print_job_report(job)
+    raise typer.Exit(exit_code_of(job))
 
 
 def _upload(client: Client, path: Path, quiet: bool) -> str:
@@ -128,31 +118,3 @@ def _wait(client: Client, job: Job, quiet: bool) -> Job:
             err=True,
         )
         raise
-
-
-def _print_report(job: Job, as_json: bool) -> None:
-    from adapterd.cli.report import print_report
-    from adapterd.terminal import render
-
-    body = make_report(job)
-    if as_json:
-        render.print_json(body)
-        return
-    baseline = body["baseline"] or {}
-    baseline_metrics = baseline.get("test", {})
-    rows = [
-        (name, _format_number(value), _format_number(baseline_metrics.get(name)))
-        for name, value in ((body["metrics"] or {}).get("test") or {}).items()
-        if isinstance(value, int | float)
-    ]
-    title = f"{job.task}@{job.version}  {render.shorten(job.digest or '')}  on the test rows"
-    render.print_table(title, ("metric", "adapter", str(baseline.get("name", "baseline"))), rows)
-    print_report(f"{job.task}@{job.version}", body["report"])
-    parameters, seconds = body["trainable_parameters"], body["seconds"]
-    render.print_line(f"{parameters:,} trained parameters, {seconds:.0f} seconds")
-    render.print_line(f"full report: adapterd adapters report {job.task}@{job.version} --html FILE")
-    render.print_line(f'try it: adapterd predict {job.task}@{job.version} "a text"')
-
-
-def _format_number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else ""

@@ -12,9 +12,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from adapterd.errors import RowFailed
 from adapterd.terminal.progress import format_duration
+from adapterd.terminal.verdict import format_verdict
 from adapterd.values import (
     Classification,
     Completion,
@@ -54,8 +56,12 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
+        table.add_row(*(cell if isinstance(cell, Text) else _escape(cell) for cell in row))
     Console().print(table)
+
+
+def _escape(cell: object) -> str:
+    return escape("" if cell is None else str(cell))
 
 
 def print_facts(title: str, facts: Mapping[str, object]) -> None:
@@ -64,6 +70,10 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
 
 def print_line(text: str) -> None:
     Console().print(text, highlight=False)
+
+
+def print_warning(sentence: str) -> None:
+    Console().print(Text.assemble((" ! ", "yellow"), sentence))
 
 
 # ---------------------------------------------------------------- one function per type of value
@@ -118,15 +128,23 @@ def print_versions(versions: Sequence[Version]) -> None:
 
 
 def print_version(version: Version) -> None:
-    facts = asdict(version) | {
-        "labels": ", ".join(version.labels),
-        "aliases": ", ".join(version.aliases),
-        "left_out": ", ".join(version.left_out) or None,
+    """The facts that fit on a screen; `--json` has all of them."""
+    ref = f"{version.task}@{version.version}"
+    facts = {
+        "digest": version.digest,
+        "kind": version.kind,
+        "head": version.head,
+        "labels": _list_some(version.labels),
+        "aliases": ", ".join(version.aliases) or "none",
+        "parameters": f"{version.num_parameters:,} in {format_bytes(version.num_bytes)}",
+        "created": f"{format_time(version.created_at)} by {version.source}",
+        "job": version.lineage.get("job"),
+        "verdict": format_verdict(version.lineage.get("report")),
+        "left out": _list_some(version.left_out) or None,
         "warnings": "\n".join(version.warnings) or None,
-        "created_at": format_time(version.created_at),
-        "lineage": json.dumps(version.lineage, ensure_ascii=False) if version.lineage else None,
+        "more": f"adapterd adapters report {ref}, or show {ref} --json",
     }
-    print_facts(f"{version.task}@{version.version}", facts)
+    print_facts(ref, facts)
 
 
 def print_jobs(jobs: Sequence[Job]) -> None:
@@ -139,11 +157,19 @@ def print_jobs(jobs: Sequence[Job]) -> None:
 
 
 def print_job(job: Job) -> None:
-    facts = asdict(job) | {
+    """The facts that fit on a screen; `--json` has all of them."""
+    facts = {
+        "task": job.task,
+        "status": f"{job.status}, {job.phase}" if job.phase else job.status,
         "progress": f"{job.progress:.0%}",
-        "created_at": format_time(job.created_at),
-        "finished_at": format_time(job.finished_at) if job.finished_at else None,
-        "result": json.dumps(job.result, ensure_ascii=False) if job.result else None,
+        "time left": None if job.eta_s is None else format_duration(job.eta_s),
+        "created": format_time(job.created_at),
+        "finished": format_time(job.finished_at) if job.finished_at else None,
+        "version": f"{job.task}@{job.version}" if job.version else None,
+        "verdict": format_verdict(job.result.get("report")),
+        "error": f"{job.error_message} [{job.error_code}]" if job.error_code else None,
+        "metadata": ", ".join(f"{k}={v}" for k, v in job.metadata.items()) or None,
+        "more": f"adapterd jobs events {job.id}, or show {job.id} --json",
     }
     print_facts(job.id, facts)
 
@@ -172,6 +198,12 @@ def print_estimate(task: str, estimate: Estimate) -> None:
 
 
 # ---------------------------------------------------------------- cells
+
+
+def _list_some(names: Sequence[str]) -> str:
+    """At most ten of them."""
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
 
 
 def count(number: int, noun: str) -> str:

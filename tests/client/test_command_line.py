@@ -46,17 +46,20 @@ def run(
     return call
 
 
+#: settings with which the toy rows are learned
+STEEP = ("--set", "learning_rate=0.5", "--set", "epochs=20", "--set", "patience=20")
+
+
 @pytest.fixture
 def task(run: Run, rows: Path) -> str:
     if run("tasks", "shared", "--json").code:
-        steep = ("--set", "learning_rate=0.5", "--set", "epochs=20", "--set", "patience=20")
-        trained = run("train", "shared", "--data", rows, "--head", "classify", *steep, "--json")
+        trained = run("train", "shared", "--data", rows, "--head", "classify", *STEEP, "--json")
         assert trained.code == 0, trained.err
     return "shared"
 
 
 def test_train_ends_with_the_report_as_one_line_of_json(run: Run, rows: Path) -> None:
-    ran = run("train", "cli", "--data", rows, "--head", "classify", "--set", "epochs=2", "--json")
+    ran = run("train", "cli", "--data", rows, "--head", "classify", *STEEP, "--json")
     assert ran.code == 0, ran.err
     report = ran.json()
     names = ["task", "version", "digest", "metrics", "baseline", "trainable_parameters", "seconds"]
@@ -67,11 +70,25 @@ def test_train_ends_with_the_report_as_one_line_of_json(run: Run, rows: Path) ->
 
 
 def test_train_shows_people_a_table_beside_the_baseline(run: Run, rows: Path) -> None:
-    ran = run("train", "people", "--data", rows, "--head", "classify")
+    ran = run("train", "people", "--data", rows, "--head", "classify", *STEEP)
     assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[1].startswith(("Ship: ", "Cannot tell: "))
     assert "people@1" in ran.out
     assert "accuracy" in ran.out
     assert "people: " in ran.err
+
+
+def test_train_exits_7_where_the_verdict_is_do_not_ship(run: Run, rows: Path) -> None:
+    ran = run("train", "poor", "--data", rows, "--head", "classify", "--set", "epochs=2")
+    assert ran.code == ExitCode.DO_NOT_SHIP
+    assert "Do not ship: Its accuracy of 0.500 is no better than the 0.500 of the maj" in ran.out
+    assert "does not become production" in " ".join(ran.out.split())
+    assert run("tasks", "poor", "--json").json()["aliases"] == {}
+    shown = run("adapters", "show", "poor@1").out
+    assert "Do not ship" in shown
+    assert len(shown.splitlines()) < 30
+    assert run("predict", "poor", "a text").code == ExitCode.NOT_FOUND
+    assert run("predict", "poor@1", "a text").code == ExitCode.OK
 
 
 def test_a_report_is_shown_written_as_a_page_and_given_as_json(

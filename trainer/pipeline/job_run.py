@@ -33,6 +33,7 @@ from trainer.pipeline.encoder import Encoder
 from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.pipeline.job_result import JobResult, lineage_of, published_json
 from trainer.pipeline.prepare import Prepared, prepare
+from trainer.pipeline.promotion import Promotion, announce_promotion
 from trainer.pipeline.prompt_run import PromptRun
 from trainer.pipeline.publish import AdapterDraft, Publisher
 from trainer.pipeline.reference_runs import References, curve_shares
@@ -126,9 +127,10 @@ class JobRun:
             self._lease.enter(Phase.REPORTING, result=result.to_json())
             reporting = self._reporting(rows, checkpointing)
             result, beside = reporting.add_report(result, reporting.evidence(evaluated))
+            promotion, result = announce_promotion(self._spec.promote, result, self._lease.emit)
             self._lease.enter(Phase.PUBLISHING, result=result.to_json())
             result = replace(result, seconds=self._seconds())
-            version = self._publish(evaluated, result, beside)
+            version = self._publish(evaluated, result, beside, promotion)
         return version, published_json(result, version, self._job.id)
 
     def _prepare(self) -> Prepared:
@@ -249,14 +251,19 @@ class JobRun:
         )
 
     def _publish(
-        self, evaluated: EvaluatedExperiment, result: JobResult, beside: dict[str, bytes]
+        self,
+        evaluated: EvaluatedExperiment,
+        result: JobResult,
+        beside: dict[str, bytes],
+        promotion: Promotion,
     ) -> Version:
         tools, spec, run = self._tools, self._spec, evaluated.best_run
         lineage = lineage_of(result, self._job.id, run.spec, evaluated.prepared.sha256s)
         draft = AdapterDraft(
             tenant=spec.tenant,
             task=spec.task,
-            promote=spec.promote,
+            promote=promotion.promote,
+            hold=promotion.hold,
             fence=self._job.id,
             lineage=lineage,
             head=evaluated.head,

@@ -26,6 +26,7 @@ from trainer.jobs.lease import Lease
 from trainer.jobs.states import Phase
 from trainer.pipeline.job_result import JobResult, lineage_of
 from trainer.pipeline.prepare import Prepared
+from trainer.pipeline.promotion import announce_promotion
 from trainer.pipeline.reporting import Reporting
 from trainer.readers.example import Example, Turn
 from trainer.recipe.recipe import PROMPT
@@ -68,6 +69,7 @@ class PromptRun:
             lease.enter(Phase.REPORTING)
             evidence = self._evidence(prepared, (train, dev), answered, head, reporting.production)
             result, beside = reporting.add_report(_result(prepared, head, evidence), evidence)
+            promotion, result = announce_promotion(prepared.spec.promote, result, lease.emit)
             lease.enter(Phase.PUBLISHING, result=result.to_json())
             result = replace(result, seconds=seconds())
             info, spec, job_id = self._session.info, prepared.spec, lease.claim.job.id
@@ -83,7 +85,8 @@ class PromptRun:
                 lineage=lineage,
                 source="training",
                 num_parameters=inspected.num_parameters,
-                promote=spec.promote,
+                promote=promotion.promote,
+                hold=promotion.hold,
                 fence=job_id,
                 beside=beside,
                 confirm=lease.confirm,

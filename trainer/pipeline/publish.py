@@ -31,6 +31,8 @@ class AdapterDraft:
     tenant: str
     task: str
     promote: bool
+    #: whether a first version is kept from becoming production
+    hold: bool
     #: a job publishes once, however often it runs
     fence: str
     lineage: Mapping[str, Any]
@@ -81,6 +83,7 @@ class Publisher:
                 source="training",
                 num_parameters=inspected.num_parameters,
                 promote=draft.promote,
+                hold=draft.hold,
                 fence=draft.fence,
                 beside=draft.beside,
                 confirm=self._confirm,

@@ -84,6 +84,7 @@ class Reporting:
                 "trainable": run.opened.num_trainable,
                 "base": self.session.info.num_parameters,
             },
+            diverged_seeds=evaluated.experiment.diverged_seeds,
             warnings=evaluated.warnings,
             findings=[finding.to_json() for finding in evaluated.prepared.findings],
             learning_curve=self.references.learning_curve(outcomes[0]),

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from trainer.report.comparison import SIGNIFICANT
-from trainer.report.report import Report
+from trainer.report.report import Sections
 from trainer.report.report_input import Epoch
 
 #: a loss rises if it does so by more than this share
@@ -19,10 +18,9 @@ _WIDE = 0.1
 _FEW_OF_A_LABEL = 8
 
 
-def advise(report: Report) -> list[str]:
+def advise(report: Sections) -> list[str]:
     """Sentences, the most important first."""
-    advisers: tuple[Callable[[Report], Iterator[str]], ...] = (
-        _on_comparisons,
+    advisers: tuple[Callable[[Sections], Iterator[str]], ...] = (
         _on_fit,
         _on_seeds,
         _on_test_rows,
@@ -35,20 +33,7 @@ def advise(report: Report) -> list[str]:
     return [sentence for advise_on in advisers for sentence in advise_on(report)]
 
 
-def _on_comparisons(report: Report) -> Iterator[str]:
-    for comparison in report["comparisons"]:
-        if comparison["p"] >= SIGNIFICANT:
-            yield (
-                f"No significant difference from {comparison['against']} on these test rows; a "
-                "larger test set could detect a smaller difference."
-            )
-        elif comparison["gain"] < 0:
-            other = comparison["against"]
-            name = other[:1].upper() + other[1:]
-            yield f"{name} is significantly better: prefer it to this version."
-
-
-def _on_fit(report: Report) -> Iterator[str]:
+def _on_fit(report: Sections) -> Iterator[str]:
     for run in report["curves"]:
         if run["kept"]:
             yield from _judge_fit(run["epochs"])
@@ -87,7 +72,7 @@ def _find_rise(epochs: Sequence[Epoch]) -> tuple[Epoch, Epoch] | None:
     return (low, last) if rises and last["loss"] < low["loss"] else None
 
 
-def _on_seeds(report: Report) -> Iterator[str]:
+def _on_seeds(report: Sections) -> Iterator[str]:
     seeds, interval = report["seeds"], report["headline"]
     if seeds and seeds["std"] and interval and seeds["std"] > (interval["high"] - interval["low"]):
         yield (
@@ -97,7 +82,7 @@ def _on_seeds(report: Report) -> Iterator[str]:
         )
 
 
-def _on_test_rows(report: Report) -> Iterator[str]:
+def _on_test_rows(report: Sections) -> Iterator[str]:
     headline = report["headline"]
     if headline and headline["relative"] and headline["high"] - headline["low"] > _WIDE:
         yield (
@@ -107,14 +92,14 @@ def _on_test_rows(report: Report) -> Iterator[str]:
         )
 
 
-def _on_labels(report: Report) -> Iterator[str]:
+def _on_labels(report: Sections) -> Iterator[str]:
     few = [name for name, num in report["labels"].items() if num < _FEW_OF_A_LABEL]
     if few:
         names = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
         yield f"Fewer than {_FEW_OF_A_LABEL} training rows have the label {names}."
 
 
-def _on_calibration(report: Report) -> Iterator[str]:
+def _on_calibration(report: Sections) -> Iterator[str]:
     calibration = report["calibration"]
     if calibration is None or calibration["temperature"] == 1.0:
         return
@@ -126,18 +111,18 @@ def _on_calibration(report: Report) -> Iterator[str]:
     )
 
 
-def _on_learning_curve(report: Report) -> Iterator[str]:
+def _on_learning_curve(report: Sections) -> Iterator[str]:
     if report["learning_curve"]:
         yield report["learning_curve"]["words"]
 
 
-def _on_full_finetuning(report: Report) -> Iterator[str]:
+def _on_full_finetuning(report: Sections) -> Iterator[str]:
     reference = report["full_finetuning"]
     if reference and reference.get("words"):
         yield reference["words"]
 
 
-def _on_suspects(report: Report) -> Iterator[str]:
+def _on_suspects(report: Sections) -> Iterator[str]:
     train = [suspect for suspect in report["suspects"] if suspect["split"] == "train"]
     if train:
         lines = ", ".join(str(suspect["line"]) for suspect in train[:5])

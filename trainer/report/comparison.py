@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from trainer.report.resampling import PairedTest, compare_scores
 from trainer.report.scores import build_scores
 
 #: p values below it count as a significant difference
 SIGNIFICANT = 0.05
+#: a model trained without the base, the version that serves now, or the whole base trained
+RivalKind = Literal["baseline", "production", "full_finetuning"]
 
 
 class Comparison(PairedTest):
     """The paired test with one other model."""
 
+    kind: RivalKind
     #: the name of the other model, as it is read in a sentence
     against: str
     #: the whole comparison as a sentence
@@ -22,7 +25,12 @@ class Comparison(PairedTest):
 
 
 def compare_models(
-    head: str, truth: Sequence[Any], guesses: Sequence[Any], other: Sequence[Any], name: str
+    head: str,
+    truth: Sequence[Any],
+    guesses: Sequence[Any],
+    other: Sequence[Any],
+    name: str,
+    kind: RivalKind = "baseline",
 ) -> Comparison | None:
     """By the head's main metric; None where one of the two has no value of it."""
     theirs = {score.name: score for score in build_scores(head, truth, other)}
@@ -32,7 +40,7 @@ def compare_models(
     test = compare_scores(ours, theirs[ours.name], len(truth))
     if test is None:
         return None
-    return {"against": name, **test, "words": _describe(name, test)}
+    return {"kind": kind, "against": name, **test, "words": _describe(name, test)}
 
 
 def _describe(name: str, test: PairedTest) -> str:

@@ -16,15 +16,16 @@ from trainer.report.advice import advise
 from trainer.report.baselines import baseline_answers, name_rival
 from trainer.report.calibration import measure_calibration
 from trainer.report.classes import count_confusions, score_classes
-from trainer.report.comparison import Comparison, compare_models
+from trainer.report.comparison import Comparison, RivalKind, compare_models
 from trainer.report.label_issues import Suspect, find_label_issues
 from trainer.report.learning_curve import judge_learning_curve
-from trainer.report.report import Headline, Report, Seeds
+from trainer.report.report import Headline, Report, Sections, Seeds
 from trainer.report.report_input import Evidence, EvidenceRow
 from trainer.report.resampling import CONFIDENCE, Interval, compute_intervals
 from trainer.report.scores import build_scores
 from trainer.report.slices import score_slices
 from trainer.report.test_metrics import compute_metrics
+from trainer.report.verdict import decide
 
 #: people read the report: of more labels than these, the rarest are named
 _MOST_LABELS = 50
@@ -61,7 +62,7 @@ def compose(evidence: Evidence) -> Composed:
     baseline = {name: compute_metrics(head, truth, answers) for name, answers in rivals.items()}
     intervals = compute_intervals(build_scores(head, truth, guesses), len(truth))
     main = next((name for name in evidence["metrics"] if name in intervals), None)
-    report: Report = {
+    sections: Sections = {
         "headline": _find_headline(main, intervals, evidence),
         "rows": {
             "train": len(evidence["train"]),
@@ -87,11 +88,11 @@ def compose(evidence: Evidence) -> Composed:
             evidence["learning_curve"], intervals.get(main or "")
         ),
         "full_finetuning": _compare_reference(evidence, truth, main),
+        "diverged_seeds": evidence["diverged_seeds"],
         "warnings": evidence["warnings"],
         "findings": evidence["findings"],
-        "advice": [],
     }
-    report["advice"] = advise(report)
+    report: Report = {**sections, "verdict": decide(sections), "advice": advise(sections)}
     composed: Composed = {"metrics": metrics, "baseline": baseline, "report": report}
     return cast(Composed, _replace_nan(composed))
 
@@ -118,19 +119,20 @@ def _compare(
     main: str | None,
 ) -> list[Comparison]:
     """With the strongest rival, and with the version that is production."""
-    others: dict[str, Sequence[Any]] = {}
+    others: list[tuple[RivalKind, str, Sequence[Any]]] = []
     values = {name: metrics.get(main or "") for name, metrics in baseline.items()}
     if known := {name: value for name, value in values.items() if value is not None}:
         pick = max if evidence["more_is_better"] else min
         best = pick(known, key=lambda name: known[name])
         name = name_rival(best, evidence["baseline"], baseline[best])
-        others[f"the baseline {name}"] = rivals[best]
+        others.append(("baseline", f"the baseline {name}", rivals[best]))
     production = evidence["production"] or {}
     if "guesses" in production:
-        others[f"version {production['version']} (production)"] = production["guesses"]
+        name = f"version {production['version']} (production)"
+        others.append(("production", name, production["guesses"]))
     head, guesses = evidence["head"]["kind"], evidence["test_guesses"]
     comparisons = [
-        compare_models(head, truth, guesses, other, name) for name, other in others.items()
+        compare_models(head, truth, guesses, other, name, kind) for kind, name, other in others
     ]
     return [comparison for comparison in comparisons if comparison]
 
@@ -188,7 +190,12 @@ def _compare_reference(
         return reference and dict(reference)
     head, answers = evidence["head"]["kind"], reference["guesses"]
     comparison = compare_models(
-        head, truth, evidence["test_guesses"], answers, "full fine-tuning of the base"
+        head,
+        truth,
+        evidence["test_guesses"],
+        answers,
+        "full fine-tuning of the base",
+        "full_finetuning",
     )
     return {
         **(_without_guesses(reference) or {}),

@@ -16,8 +16,12 @@ from trainer.report.learning_curve import LearningCurve
 from trainer.report.report_input import Parameters, Run
 from trainer.report.resampling import Interval
 from trainer.report.slices import Slice
+from trainer.report.verdict import Verdict
 
-_SUMMARY = ("headline", "intervals", "comparisons", "production", "seeds", "parameters", "advice")
+_SUMMARY = (
+    "verdict", "headline", "intervals", "comparisons", "production", "seeds", "parameters",
+    "advice",
+)  # fmt: skip
 
 
 class Headline(Interval):
@@ -39,8 +43,8 @@ class Seeds(TypedDict):
     std: float
 
 
-class Report(TypedDict):
-    """Stored as JSON beside the version. Figures have six digits; a figure that is not finite is
+class Sections(TypedDict):
+    """What is computed from the evidence. Figures have six digits; a figure that is not finite is
     null.
     """
 
@@ -83,10 +87,19 @@ class Report(TypedDict):
     #: {"epochs", "seconds", "metrics"} and the keys of a comparison, or {"error"}; null unless the
     #: setting `full_finetuning` asks for it
     full_finetuning: dict[str, Any] | None
+    #: the seeds whose runs diverged and were left out
+    diverged_seeds: Sequence[int]
     #: sentences of the training
     warnings: Sequence[str]
     #: findings of the data checks, as JSON
     findings: Sequence[Mapping[str, Any]]
+
+
+class Report(Sections):
+    """Stored as JSON beside the version."""
+
+    #: whether to ship it, and why
+    verdict: Verdict
     #: sentences, the most important first
     advice: list[str]
 

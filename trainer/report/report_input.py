@@ -101,6 +101,8 @@ class Evidence(TypedDict):
     sample_losses: list[float | None]
     runs: list[Run]
     parameters: Parameters
+    #: seeds that were left out
+    diverged_seeds: Sequence[int]
     warnings: list[str]
     findings: list[dict[str, Any]]
     #: {"version", "digest", "guesses" | "skipped", "note"}
@@ -135,6 +137,7 @@ class ReportInput:
     parameters: Parameters
     warnings: Sequence[str]
     findings: Sequence[dict[str, Any]] = ()
+    diverged_seeds: Sequence[int] = ()
     production: dict[str, Any] | None = None
     learning_curve: Sequence[LearningPoint] | None = None
     full_finetuning: dict[str, Any] | None = None
@@ -158,6 +161,7 @@ class ReportInput:
             "sample_losses": _list_losses(self.sample, head),
             "runs": [{**run, "epochs": _thin_out(run["epochs"])} for run in self.runs],
             "parameters": self.parameters,
+            "diverged_seeds": list(self.diverged_seeds),
             "warnings": list(self.warnings),
             "findings": list(self.findings),
             "production": self.production,

@@ -4,7 +4,7 @@ and their results; no engine, no file and no test row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Protocol
 
@@ -26,6 +26,8 @@ class ExperimentResult:
     outcomes: list[RunResult]
     #: sentences about those that did not
     warnings: list[str]
+    #: the seeds of those that did not
+    diverged_seeds: list[int] = field(default_factory=list)
     #: none without a search
     search: dict[str, Any] | None = None
 
@@ -66,7 +68,7 @@ def _seeds(
 ) -> ExperimentResult:
     """The same setting from one seed after the other; the search's own run is the first of them."""
     events.enter(Phase.TRAINING)
-    outcomes, warnings = [done] if done else [], []
+    outcomes, warnings, diverged = [done] if done else [], [], list[int]()
     specs = seeds_of(chosen)[len(outcomes) :]
     for number, spec in enumerate(specs):
         runs.expect([_expected_cost(runs, spec, outcomes)] * (len(specs) - number))
@@ -74,10 +76,11 @@ def _seeds(
             outcomes.append(runs.train(spec, f"seed-{spec.settings.seed}"))
         except TrainingDiverged as error:
             warnings.append(f"Seed {spec.settings.seed} is left out: {error}")
+            diverged.append(spec.settings.seed)
             events.emit("run.diverged", warnings[-1], "warn", seed=spec.settings.seed)
             if len(warnings) == chosen.settings.seeds:
                 raise
-    return ExperimentResult(outcomes=outcomes, warnings=warnings)
+    return ExperimentResult(outcomes=outcomes, warnings=warnings, diverged_seeds=diverged)
 
 
 def _expected_cost(runs: Runs, spec: JobSpec, outcomes: list[RunResult]) -> RunCost:

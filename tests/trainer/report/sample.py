@@ -44,8 +44,10 @@ def evidence(label: str = "glad", text: str = "some text") -> dict[str, Any]:
         "train": rows, "dev": rows[:10], "test": rows, "test_guesses": guesses,
         "test_logits": [[float(g == label), 0.5] for g in guesses], "test_losses": [0.5] * 40,
         "sample": list(range(40)), "sample_guesses": guesses, "sample_losses": [0.5] * 40,
-        "runs": runs, "parameters": {"trainable": 1000, "base": 99_000}, "warnings": [label],
-        "findings": [{"message": text}], "learning_curve": points,
+        "runs": runs, "parameters": {"trainable": 1000, "base": 99_000}, "diverged_seeds": [],
+        "warnings": [label],
+        "findings": [{"code": "near_leak", "severity": "warning", "message": text}],
+        "learning_curve": points,
         "production": {"version": 3, "digest": "d", "guesses": guesses[::-1], "note": label},
         "full_finetuning": {"guesses": guesses, "epochs": 3, "seconds": 9.0},
     }  # fmt: skip

@@ -115,7 +115,9 @@ def test_a_prompt_is_judged_and_held_against_production_like_any_version(
     trainer_env = TrainerEnv(directory=tmp_path, port=port, report_timeout_s=120)
     rows = [{"text": f"w1 w{i % 50} w{i}", "label": f"w{20 + i % 3}"} for i in range(60)]
     for seed in range(2):
-        job = run(trainer_env, jsonl(rows), head="generate", kind="prompt", split_seed=seed)
+        job = run(
+            trainer_env, jsonl(rows), head="generate", kind="prompt", split_seed=seed, promote=True
+        )
     found = report(trainer_env, job)
     assert job.result["baseline"].keys() >= {"name", "test", "majority", "copy"}
     against = [each["against"] for each in found["comparisons"]]

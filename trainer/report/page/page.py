@@ -19,6 +19,7 @@ from trainer.report.page import plots
 from trainer.report.page.plots import capitalize
 from trainer.report.page.style import STYLE
 
+_DECISIONS = {"ship": "Ship", "do_not_ship": "Do not ship", "cannot_tell": "Cannot tell"}
 _METRIC_NAMES = {
     "mcc": "MCC",
     "rmse": "RMSE",
@@ -68,6 +69,7 @@ def _environment() -> Environment:
         interval=_format_interval,
         metric_name=format_metric,
         sentence=capitalize,
+        decision=_DECISIONS.__getitem__,
         thousands=lambda count: f"{count:,}",
     )
     environment.tests["significant"] = lambda comparison: comparison["p"] < SIGNIFICANT

@@ -27,6 +27,10 @@ p { margin:0 0 10px; } .lead { color:var(--soft); margin:0 0 16px; max-width:72c
 code { font:12.5px/1.4 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace; }
 section { background:var(--paper); border:1px solid var(--rule); border-radius:12px;
   padding:20px 22px; margin:0 0 16px; }
+.verdict { border-left:6px solid var(--faint); padding:2px 0 2px 16px; margin-bottom:22px; }
+.verdict.ship { border-color:var(--good); } .verdict.do_not_ship { border-color:var(--wrong); }
+.verdict .decision { font-size:26px; font-weight:700; margin:0 0 4px; }
+.verdict ul { margin:0; padding-left:18px; }
 .hero { display:flex; flex-wrap:wrap; gap:28px; align-items:flex-start; }
 .number { font-size:54px; line-height:1; font-weight:650; letter-spacing:-.03em;
   font-variant-numeric:tabular-nums; }
