@@ -28,13 +28,13 @@ class Aliases:
         self._clock = clock
 
     def promote(
-        self, tenant: str, task: str, number: int, alias: str, expected: int | None
+        self, tenant: str, task: str, number: int, alias: str, expected: int | None, reason: str
     ) -> Alias:
         with self._index.writing():
             version = self.version(tenant, task, number)
             current = self._index.find_alias(tenant, task, alias)
             _check_expected(task, alias, current, expected)
-            return self.move(version, alias, current, "promote")
+            return self.move(version, alias, current, "promote", reason)
 
     def rollback(self, tenant: str, task: str, alias: str) -> Alias:
         for _ in range(_TRIES):
@@ -50,7 +50,9 @@ class Aliases:
             current, target, _ = self._before(tenant, task, alias)
             return self.move(self.version(tenant, task, target), alias, current, "rollback")
 
-    def move(self, version: Version, name: str, current: Alias | None, action: str) -> Alias:
+    def move(
+        self, version: Version, name: str, current: Alias | None, action: str, reason: str = ""
+    ) -> Alias:
         """Inside a transaction: point the alias at the version.
 
         Where it already points, nothing happens.
@@ -67,7 +69,7 @@ class Aliases:
             moved_at=now,
         )
         self._index.put_alias(alias)
-        self._index.add_event(self._event(alias, current, action))
+        self._index.add_event(self._event(alias, current, action, reason))
         return alias
 
     def _before(self, tenant: str, task: str, alias: str) -> tuple[Alias, int, int]:
@@ -93,7 +95,7 @@ class Aliases:
             return UnknownTask(f"there is no task {task}", task=task)
         return UnknownAlias(f"task {task} has no alias {alias}", task=task, alias=alias)
 
-    def _event(self, alias: Alias, current: Alias | None, action: str) -> AliasEvent:
+    def _event(self, alias: Alias, current: Alias | None, action: str, reason: str) -> AliasEvent:
         return AliasEvent(
             tenant=alias.tenant,
             task=alias.task,
@@ -103,6 +105,7 @@ class Aliases:
             previous=None if current is None else current.version,
             version=alias.version,
             at=alias.moved_at,
+            reason=reason,
         )
 
     def version(self, tenant: str, task: str, number: int) -> Version:

@@ -164,14 +164,15 @@ class Registry:
 
     def promote(
         self, tenant: str, task: str, version: int, alias: str = PRODUCTION,
-        expected: int | None = None,
+        expected: int | None = None, reason: str = "",
     ) -> Alias:  # fmt: skip
         """Point the alias at the version.
 
-        With `expected`, only if it still names that one (0: does not exist yet).
+        With `expected`, only if it still names that one (0: does not exist yet). The `reason` stays
+        in the alias's history.
         """
         return self._aliases.promote(
-            tenant, check_name(task), version, check_alias(alias), expected
+            tenant, check_name(task), version, check_alias(alias), expected, reason
         )
 
     def rollback(self, tenant: str, task: str, alias: str = PRODUCTION) -> Alias:

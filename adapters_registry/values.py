@@ -64,6 +64,8 @@ class AliasEvent:
     previous: int | None
     version: int
     at: float
+    #: why a gate was overridden; empty where none was
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,6 +52,7 @@ FULL = Outside(http=507, grpc=StatusCode.RESOURCE_EXHAUSTED, title="Out of room"
 _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     # ------------------------------------------------------------ server
     (INVALID, (server.BadCall, server.BadParameter, server.TooManyInputs)),
+    (CONFLICT, (server.WorseThanProduction,)),
     (INVALID, (server.BadInput, server.NotText, server.NotMessages)),
     (
         INVALID,

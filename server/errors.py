@@ -79,6 +79,12 @@ class BadCall(ServerError):
     code = "bad_request"
 
 
+class WorseThanProduction(ServerError):
+    """The version is significantly worse than the one in production on the same test rows."""
+
+    code = "worse_than_production"
+
+
 class BadParameter(BadCall):
     """A parameter of the call has a value that is not allowed."""
 

@@ -172,13 +172,17 @@ def get_version(ref: str) -> Call[Version]:
     )
 
 
-def promote(task: str, version: int, alias: str, expected_version: int | None) -> Call[Alias]:
+def promote(
+    task: str, version: int, alias: str, expected_version: int | None, reason: str | None
+) -> Call[Alias]:
     request = build_message(
         adapters_pb2.PromoteRequest,
         task_id=task,
         version=version,
         alias=alias,
         expected_version=expected_version,
+        override=reason is not None,
+        reason=reason or "",
     )
     return Call(method=lambda s: s.adapters.Promote, request=request, read=resources.read_alias)
 

@@ -140,14 +140,25 @@ def promote(
     expected: Annotated[
         int | None, typer.Option(help="Only move the alias if it points to this version now.")
     ] = None,
+    override: Annotated[
+        bool,
+        typer.Option("--override", help="Promote it although it is worse than production."),
+    ] = False,
+    reason: Annotated[
+        str, typer.Option(help="Why --override is used; it stays in the alias's history.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Point an alias to a version."""
+    """Point an alias to a version. One that is significantly worse than production is refused."""
     from adapterd.client.client import Client
 
+    if override != bool(reason):
+        raise BadSetting("Pass --override and --reason together.")
     name, version = _parse_version(task, number)
     with Client() as client:
-        moved = client.promote(name, version, alias, expected_version=expected)
+        moved = client.promote(
+            name, version, alias, expected_version=expected, override_reason=reason or None
+        )
     _print_alias(moved, as_json)
 
 
@@ -170,8 +181,11 @@ def history(task: TaskName, alias: AliasName = "production", as_json: Json = Fal
     if as_json:
         render.print_json(events)
         return
-    rows = [(render.format_time(e.at), e.action, e.previous_version, e.version) for e in events]
-    render.print_table(f"{task}@{alias}", ("time", "action", "from", "to"), rows)
+    rows = [
+        (render.format_time(e.at), e.action, e.previous_version, e.version, e.reason)
+        for e in events
+    ]
+    render.print_table(f"{task}@{alias}", ("time", "action", "from", "to", "reason"), rows)
 
 
 def export(

@@ -126,9 +126,12 @@ class AsyncClient(AsyncJobClient):
         alias: str = "production",
         *,
         expected_version: int | None = None,
+        override_reason: str | None = None,
     ) -> Alias:
         """Points the alias to the version; with `expected_version` only if it points there now."""
-        return await self._call(calls.promote(task, version, alias, expected_version))
+        return await self._call(
+            calls.promote(task, version, alias, expected_version, override_reason)
+        )
 
     async def rollback(self, task: str, alias: str = "production") -> Alias:
         return await self._call(calls.rollback(task, alias))

@@ -125,9 +125,14 @@ class Client(JobClient):
         alias: str = "production",
         *,
         expected_version: int | None = None,
+        override_reason: str | None = None,
     ) -> Alias:
-        """Points the alias to the version; with `expected_version` only if it points there now."""
-        return self._call(calls.promote(task, version, alias, expected_version))
+        """Points the alias to the version; with `expected_version` only if it points there now.
+
+        A version that its report calls worse than production is refused, unless there is an
+        `override_reason`, which stays in the alias's history.
+        """
+        return self._call(calls.promote(task, version, alias, expected_version, override_reason))
 
     def rollback(self, task: str, alias: str = "production") -> Alias:
         return self._call(calls.rollback(task, alias))

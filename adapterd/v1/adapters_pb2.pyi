@@ -103,16 +103,20 @@ class GetVersionRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ...) -> None: ...
 
 class PromoteRequest(_message.Message):
-    __slots__ = ("task_id", "version", "alias", "expected_version")
+    __slots__ = ("task_id", "version", "alias", "expected_version", "override", "reason")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ALIAS_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OVERRIDE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     version: int
     alias: str
     expected_version: int
-    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., alias: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+    override: bool
+    reason: str
+    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., alias: _Optional[str] = ..., expected_version: _Optional[int] = ..., override: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RollbackRequest(_message.Message):
     __slots__ = ("task_id", "alias")
@@ -143,18 +147,20 @@ class AliasHistoryRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., alias: _Optional[str] = ...) -> None: ...
 
 class AliasEvent(_message.Message):
-    __slots__ = ("version", "previous_version", "at", "action", "event_time")
+    __slots__ = ("version", "previous_version", "at", "action", "event_time", "reason")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_VERSION_FIELD_NUMBER: _ClassVar[int]
     AT_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     EVENT_TIME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     version: int
     previous_version: int
     at: float
     action: str
     event_time: _timestamp_pb2.Timestamp
-    def __init__(self, version: _Optional[int] = ..., previous_version: _Optional[int] = ..., at: _Optional[float] = ..., action: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    reason: str
+    def __init__(self, version: _Optional[int] = ..., previous_version: _Optional[int] = ..., at: _Optional[float] = ..., action: _Optional[str] = ..., event_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class AliasHistoryResponse(_message.Message):
     __slots__ = ("events",)

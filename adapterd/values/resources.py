@@ -58,6 +58,8 @@ class AliasEvent:
     previous_version: int | None
     at: float
     action: str
+    #: why a promotion was made in spite of the verdict
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,4 +52,5 @@ def read_alias_event(message: adapters_pb2.AliasEvent) -> AliasEvent:
         previous_version=message.previous_version if has_previous else None,
         at=message.at,
         action=message.action,
+        reason=message.reason,
     )

@@ -29,6 +29,7 @@ from adapters_registry.index.sqlite_fault import (
     sqlite_words,
 )
 from adapters_registry.index.tables import (
+    ALIAS_REASON,
     METADATA,
     SCHEMA_VERSION,
     TENANT_CHANGE,
@@ -168,6 +169,7 @@ def _count_changes(connection: Connection) -> None:
     they know nothing of the table, and are none the worse for it.
     """
     TENANT_CHANGE.create(connection, checkfirst=True)
+    ALIAS_REASON.create(connection, checkfirst=True)
     VERSION_BY_DIGEST.create(connection, checkfirst=True)
     for table, change, row in _CHANGES:
         name = f"{table}_{change.lower()}_counts"

@@ -72,11 +72,13 @@ def alias_row(alias: Alias) -> dict[str, object]:
 
 
 def alias_event(row: Row[Any]) -> AliasEvent:
-    return AliasEvent(**row._mapping)
+    return AliasEvent(**{**row._mapping, "reason": row.reason or ""})
 
 
 def alias_event_row(event: AliasEvent) -> dict[str, object]:
-    return {name: getattr(event, name) for name in AliasEvent.__dataclass_fields__}
+    """All but its reason, which has a table of its own."""
+    names = AliasEvent.__dataclass_fields__.keys() - {"reason"}
+    return {name: getattr(event, name) for name in names}
 
 
 def task(row: Row[Any], aliases: tuple[Alias, ...]) -> Task:

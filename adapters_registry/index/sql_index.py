@@ -29,6 +29,7 @@ from adapters_registry.index.database import Database
 from adapters_registry.index.tables import (
     ALIAS,
     ALIAS_EVENT,
+    ALIAS_REASON,
     PUBLICATION,
     TASK,
     TENANT_CHANGE,
@@ -94,7 +95,9 @@ class SqlIndex:
 
     def list_events(self, tenant: str, task: str, alias: str) -> Sequence[AliasEvent]:
         mine = _of(ALIAS_EVENT, tenant, task) & (ALIAS_EVENT.c.alias == alias)
-        query = select(ALIAS_EVENT).where(mine).order_by(ALIAS_EVENT.c.sequence)
+        events = ALIAS_EVENT.outerjoin(ALIAS_REASON, _same_event())
+        query = select(ALIAS_EVENT, ALIAS_REASON.c.reason).select_from(events).where(mine)
+        query = query.order_by(ALIAS_EVENT.c.sequence)
         return [rows.alias_event(row) for row in self._all(query)]
 
     def next_sequence(self, tenant: str, task: str, alias: str) -> int:
@@ -167,12 +170,21 @@ class SqlIndex:
 
     def add_event(self, event: AliasEvent) -> None:
         self._insert(ALIAS_EVENT, **rows.alias_event_row(event))
+        if event.reason:
+            self._insert(
+                ALIAS_REASON,
+                tenant=event.tenant,
+                task=event.task,
+                alias=event.alias,
+                sequence=event.sequence,
+                reason=event.reason,
+            )
 
     def remove_version(self, tenant: str, task: str, number: int) -> None:
         self._run(delete(VERSION).where(_of(VERSION, tenant, task), VERSION.c.number == number))
 
     def remove_task(self, tenant: str, name: str) -> None:
-        for table in (ALIAS_EVENT, ALIAS, VERSION):
+        for table in (ALIAS_REASON, ALIAS_EVENT, ALIAS, VERSION):
             self._run(delete(table).where(_of(table, tenant, name)))
         mine = (TASK.c.tenant == tenant) & (TASK.c.name == name)
         self._run(update(TASK).where(mine).values(deleted=True))
@@ -210,6 +222,11 @@ class SqlIndex:
             for task, group in groupby(aliases, key=lambda row: row.task)
         }
         return [rows.task(row, by_task.get(row.task, ())) for row in tasks]
+
+
+def _same_event() -> ColumnElement[bool]:
+    names = ("tenant", "task", "alias", "sequence")
+    return and_(*(ALIAS_EVENT.c[name] == ALIAS_REASON.c[name] for name in names))
 
 
 def _of(table: Table, tenant: str, task: str) -> ColumnElement[bool]:

@@ -103,6 +103,17 @@ ALIAS_EVENT = Table(
     Column("at", Double, nullable=False),
 )
 
+# Created if it is missing, so that the index of an earlier release needs no migration.
+ALIAS_REASON = Table(
+    "alias_reason",
+    METADATA,
+    _name("tenant"),
+    _name("task"),
+    _name("alias"),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("reason", String(1000), nullable=False),
+)
+
 # How often aliases or versions of a tenant changed; counted by the database itself (`database.py`),
 # whoever writes.
 TENANT_CHANGE = Table(

@@ -13,6 +13,7 @@ from server.errors import BadCall, BodyTooLarge
 from server.grpc_api import wire
 from server.limits import UploadLimits
 from server.service.resources.adapters import AdapterService
+from server.service.resources.promotion import read_override
 
 _CHUNK_BYTES = 512 * 1024
 
@@ -53,8 +54,11 @@ class AdaptersApi:
     ) -> adapters_pb2.Alias:
         expected = request.expected_version if request.HasField("expected_version") else None
         alias = request.alias or PRODUCTION
+        override = read_override(request.override, request.reason)
         return wire.alias(
-            await self._service.promote(caller, request.task_id, request.version, alias, expected)
+            await self._service.promote(
+                caller, request.task_id, request.version, alias, expected, override
+            )
         )
 
     async def rollback(

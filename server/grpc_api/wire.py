@@ -233,6 +233,7 @@ def event(view: EventView) -> adapters_pb2.AliasEvent:
         at=view.at,
         action=view.action,
         event_time=timestamp(view.at),
+        reason=view.reason,
     )
 
 

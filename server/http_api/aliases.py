@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
 from server.http_api.schemas import AliasBody, AliasesOut, HistoryOut
+from server.service.resources.promotion import read_override
 from server.service.views import AliasView
 
 router = APIRouter(route_class=GuardedRoute, tags=["aliases"])
@@ -22,7 +23,10 @@ async def promote(
     task: str, alias: str, body: AliasBody, caller: CallerOf, service: ServiceOf
 ) -> AliasView:
     """Point the alias at a version; with `expected_version`, 409 if it moved meanwhile."""
-    return await service.adapters.promote(caller, task, body.version, alias, body.expected_version)
+    override = read_override(body.override, body.reason)
+    return await service.adapters.promote(
+        caller, task, body.version, alias, body.expected_version, override
+    )
 
 
 @router.post("/v1/tasks/{task}/aliases/{alias}/rollback")

@@ -32,10 +32,14 @@ class Body(BaseModel):
 
 
 class AliasBody(Body):
-    """Where to point an alias; with `expected_version`, only if it still points there."""
+    """Where to point an alias; with `expected_version`, only if it still points there. A version
+    that its report calls worse than production needs `override` and a `reason`.
+    """
 
     version: Annotated[int, Field(ge=1, le=2**63 - 1)]
     expected_version: Annotated[int | None, Field(ge=0, le=2**63 - 1)] = None
+    override: bool = False
+    reason: str = ""
 
 
 class JobBody(Body):

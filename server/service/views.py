@@ -68,6 +68,8 @@ class EventView:
     previous_version: int | None
     at: float
     action: str
+    #: why a gate was overridden; empty where none was
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,11 @@ def alias_view(alias: Alias) -> AliasView:
 
 def event_view(event: AliasEvent) -> EventView:
     return EventView(
-        version=event.version, previous_version=event.previous, at=event.at, action=event.action
+        version=event.version,
+        previous_version=event.previous,
+        at=event.at,
+        action=event.action,
+        reason=event.reason,
     )
 
 

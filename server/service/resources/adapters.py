@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from adapters_registry.ref import PRODUCTION, check_name
@@ -25,6 +26,7 @@ from server.service.inputs.text import check_text
 from server.service.resources.export import Export, drop
 from server.service.resources.head_settings import head_of
 from server.service.resources.inspector import Inspector
+from server.service.resources.promotion import Override, promote_version
 from server.service.resources.reports import Reports
 from server.service.values import Registration
 from server.service.views import (
@@ -166,14 +168,24 @@ class AdapterService:
         version: int,
         alias: str = PRODUCTION,
         expected: int | None = None,
+        override: Override | None = None,
     ) -> AliasView:
-        """Moves the alias: later calls get the version; calls in progress keep theirs."""
+        """Moves the alias: later calls get the version; calls in progress keep theirs.
+
+        Raises WorseThanProduction for `production`, unless overridden.
+        """
         if version < 1:
             raise BadCall(f"version is {version}; versions count from 1.")
+        reason = "" if override is None else override.reason
         moved = await self._pools.writes.run_for(
-            caller.tenant, self._registry.promote, task, version, alias, expected
+            caller.tenant,
+            partial(promote_version, self._registry, is_gated=override is None, reason=reason),
+            task,
+            version,
+            alias,
+            expected,
         )
-        facts = {"ref": f"{task}@{alias}", "version": moved.version}
+        facts = {"ref": f"{task}@{alias}", "version": moved.version, "reason": reason}
         note("alias.promoted", "an alias was moved", caller, **facts)
         return alias_view(moved)
 

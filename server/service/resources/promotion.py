@@ -1,0 +1,72 @@
+"""Promotes a version, and refuses one that its report calls worse than what it would replace.
+
+Knows the verdict of a report and the registry; no transport.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from adapters_registry.ref import PRODUCTION
+from adapters_registry.registry import Registry
+from adapters_registry.values import Alias, Version
+from server.errors import BadCall, WorseThanProduction
+from server.service.inputs.text import check_text
+
+_MAX_REASON = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """A promotion that is wanted in spite of the verdict, and why."""
+
+    reason: str
+
+
+def read_override(override: bool, reason: str) -> Override | None:
+    """Raises BadCall for an override without a reason, or a reason without an override."""
+    if not override:
+        if reason:
+            raise BadCall("A reason is only kept for an override; set override, or leave it out.")
+        return None
+    check_text(reason, "reason")
+    if not reason.strip() or len(reason) > _MAX_REASON:
+        raise BadCall(f"An override needs a reason of at most {_MAX_REASON} characters.")
+    return Override(reason=reason.strip())
+
+
+def promote_version(
+    registry: Registry,
+    tenant: str,
+    task: str,
+    number: int,
+    alias: str,
+    expected: int | None,
+    *,
+    is_gated: bool,
+    reason: str,
+) -> Alias:
+    """Raises WorseThanProduction, and the errors of the registry."""
+    if is_gated and alias == PRODUCTION:
+        version = registry.resolve(tenant, f"{task}@{number}")
+        current = next((a for a in registry.aliases(tenant, task) if a.name == PRODUCTION), None)
+        if current is not None:
+            _check_verdict(version, current)
+    return registry.promote(tenant, task, number, alias, expected, reason)
+
+
+def _check_verdict(version: Version, current: Alias) -> None:
+    """The report's verdict counts only if it compared the version with what is production now."""
+    report = version.lineage.get("report") or {}
+    verdict, compared = report.get("verdict") or {}, report.get("production") or {}
+    is_current = compared.get("digest") == current.digest
+    if is_current and verdict.get("worse_than_production"):
+        worse = " ".join(
+            comparison["words"]
+            for comparison in report["comparisons"]
+            if comparison["kind"] == "production"
+        )
+        raise WorseThanProduction(
+            f"{version.task}@{version.number} was not promoted. {worse} To promote it all the "
+            "same, set override and give a reason."
+        )
