@@ -13,6 +13,7 @@ from adapters_registry.errors import (
     UnknownVersion,
 )
 from adapters_registry.port import Index
+from adapters_registry.ref import PRODUCTION
 from adapters_registry.values import Alias, AliasEvent, Version
 
 MAX_NUMBER = 999_999_999
@@ -93,7 +94,8 @@ class Aliases:
     def unknown(self, tenant: str, task: str, alias: str) -> NotFound:
         if self._index.find_task(tenant, task) is None:
             return UnknownTask(f"there is no task {task}", task=task)
-        return UnknownAlias(f"task {task} has no alias {alias}", task=task, alias=alias)
+        hint = "; promote a version, or name one" if alias == PRODUCTION else ""
+        return UnknownAlias(f"task {task} has no alias {alias}{hint}", task=task, alias=alias)
 
     def _event(self, alias: Alias, current: Alias | None, action: str, reason: str) -> AliasEvent:
         return AliasEvent(

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("environment")
 
 async def test_it_trains_asks_and_lists(rows: Path) -> None:
     async with AsyncClient() as client:
-        job = await client.train("mood", rows, head="classify")
+        job = await client.train("mood", rows, head="classify", promote=True)
         predictions = await asyncio.gather(*(client.predict("mood", "good") for _ in range(20)))
         assert {p.digest for p in predictions} == {job.digest}
         many = await client.predict_many(["mood", "mood@1"], "good")

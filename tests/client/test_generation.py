@@ -79,7 +79,7 @@ def test_one_input_without_a_text_fails_alone(client: Client, draft: str) -> Non
 
 
 def test_a_task_that_does_not_write_has_no_stream(client: Client, rows: Path) -> None:
-    client.train("kinds", rows, head="classify", settings={"epochs": 1})
+    client.train("kinds", rows, head="classify", settings={"epochs": 1}, promote=True)
     with pytest.raises(Refused, match="the head generate produce text"):
         list(client.predict_stream("kinds", "hello"))
     with pytest.raises(Refused, match="Sampling is for generated text"):

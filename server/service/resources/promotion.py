@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adapters_registry.ref import PRODUCTION
+from adapters_registry.ref import PRODUCTION, Ref
 from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
 from server.errors import BadCall, WorseThanProduction
@@ -48,7 +48,7 @@ def promote_version(
 ) -> Alias:
     """Raises WorseThanProduction, and the errors of the registry."""
     if is_gated and alias == PRODUCTION:
-        version = registry.resolve(tenant, f"{task}@{number}")
+        version = registry.resolve(tenant, Ref(task=task, version=number))
         current = next((a for a in registry.aliases(tenant, task) if a.name == PRODUCTION), None)
         if current is not None:
             _check_verdict(version, current)
