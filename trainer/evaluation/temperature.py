@@ -22,6 +22,7 @@ _LOWEST, _HIGHEST = 0.1, 10.0
 _USUAL = 1.0
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _STEPS = 40
+_FOLDS = 5
 
 Floats = NDArray[np.float64]
 
@@ -31,28 +32,47 @@ def fit_temperature(
     dev: Sequence[EncodedRow],
     answers: Callable[[], Sequence[Answer]],
 ) -> dict[str, Any]:
-    """The head's settings with the temperature that fits the dev rows; unchanged where the head has
-    no probabilities or there are too few rows. `answers` is called only where they are needed.
+    """The head's settings with the temperature that fits the dev rows. They are unchanged where the
+    head has no probabilities, where there are too few rows, and where a temperature makes the
+    probabilities of held-out dev rows no better. `answers` is called only where they are needed.
     """
     if head["kind"] != "classify" or len(dev) < MIN_DEV_ROWS:
         return dict(head)
     logits = np.stack([np.asarray(answer, np.float64) for answer in answers()])
-    loss = _loss(logits, [row.target for row in dev])
+    labels = np.asarray([row.target for row in dev])
+    if not _gains(logits, labels):
+        return dict(head)
     # four digits: the same on any machine, and all that dev rows can tell
-    return {**head, "temperature": round(math.exp(_least(loss)), 4)}
+    return {**head, "temperature": round(math.exp(_fit(logits, labels)), 4)}
 
 
-def _loss(logits: Floats, targets: Sequence[Any]) -> Callable[[float], float]:
-    """Of the logarithm of a temperature: the loss of all rows, and how unusual it is."""
-    labels = np.asarray(targets)
+def _gains(logits: Floats, labels: NDArray[Any]) -> bool:
+    """Whether temperatures lower the log loss of rows that they were not fitted on, by
+    cross-validation.
+    """
+    folds = np.arange(len(labels)) % _FOLDS
+    change = 0.0
+    for fold in range(_FOLDS):
+        held, rest = folds == fold, folds != fold
+        temperature = math.exp(_fit(logits[rest], labels[rest]))
+        change += _log_loss(logits[held] / temperature, labels[held])
+        change -= _log_loss(logits[held], labels[held])
+    return change < 0
 
-    def entropy(scaled: Floats) -> float:
-        if labels.ndim == 2:  # each label a yes or no
-            return float((np.logaddexp(0, scaled) - scaled * labels).sum())
-        total = np.logaddexp.reduce(scaled, axis=1)
-        return float((total - scaled[np.arange(len(labels)), labels]).sum())
 
-    return lambda log_t: entropy(logits / math.exp(log_t)) + (log_t / _USUAL) ** 2 / 2
+def _fit(logits: Floats, labels: NDArray[Any]) -> float:
+    """The logarithm of the temperature with the lowest loss, which includes how unusual it is."""
+    return _least(
+        lambda log_t: _log_loss(logits / math.exp(log_t), labels) + (log_t / _USUAL) ** 2 / 2
+    )
+
+
+def _log_loss(logits: Floats, labels: NDArray[Any]) -> float:
+    """The sum over all rows, in nats."""
+    if labels.ndim == 2:  # each label a yes or no
+        return float((np.logaddexp(0, logits) - logits * labels).sum())
+    total = np.logaddexp.reduce(logits, axis=1)
+    return float((total - logits[np.arange(len(labels)), labels]).sum())
 
 
 def _least(loss: Callable[[float], float]) -> float:

@@ -100,15 +100,15 @@ def _on_labels(report: Sections) -> Iterator[str]:
 
 
 def _on_calibration(report: Sections) -> Iterator[str]:
+    """The page and its table say what a temperature did; only a loss asks for something."""
     calibration = report["calibration"]
-    if calibration is None or calibration["temperature"] == 1.0:
-        return
-    side = "over" if calibration["temperature"] > 1 else "under"
-    yield (
-        f"The model is {side}-confident; probabilities are temperature-scaled "
-        f"(T = {calibration['temperature']:.2f}), which changes the expected calibration error "
-        f"from {calibration['before']['ece']:.3f} to {calibration['after']['ece']:.3f}."
-    )
+    if calibration and calibration["after"]["loss"] > calibration["before"]["loss"]:
+        yield (
+            f"The temperature {calibration['temperature']:.2f}, fitted on "
+            f"{report['rows']['dev']} dev rows, makes the probabilities of the test rows worse: "
+            f"log loss {calibration['before']['loss']:.3f} without it, "
+            f"{calibration['after']['loss']:.3f} with it. More dev rows fit it better."
+        )
 
 
 def _on_learning_curve(report: Sections) -> Iterator[str]:

@@ -29,9 +29,9 @@ def row(label: Any, text: str = "some text", tokens: int = 5, **more: Any) -> di
     }  # fmt: skip
 
 
-def drawn(temperature: float, num: int = 4000) -> tuple[list[EncodedRow], list[Any]]:
+def drawn(temperature: float, num: int = 4000, seed: int = 3) -> tuple[list[EncodedRow], list[Any]]:
     """Rows whose labels follow their logits, once divided by the temperature."""
-    random = np.random.default_rng(3)
+    random = np.random.default_rng(seed)
     margins = random.normal(size=num) * 3
     yes = random.random(num) < 1 / (1 + np.exp(-margins / temperature))
     logits = [np.array([0.0, margin], np.float32) for margin in margins]
@@ -46,11 +46,24 @@ def drawn(temperature: float, num: int = 4000) -> tuple[list[EncodedRow], list[A
     return rows, logits
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+@pytest.mark.parametrize("temperature", [0.5, 2.5])
 def test_a_temperature_is_found_again(temperature: float) -> None:
     rows, logits = drawn(temperature)
     found = fit_temperature(HEAD, rows, lambda: logits)["temperature"]
     assert found == pytest.approx(temperature, rel=0.1)
+
+
+def test_probabilities_that_are_right_already_get_no_temperature() -> None:
+    rows, logits = drawn(1.0)
+    assert fit_temperature(HEAD, rows, lambda: logits) == HEAD
+
+
+def test_a_temperature_is_seldom_kept_for_a_few_rows_that_need_none() -> None:
+    kept = []
+    for seed in range(20):
+        rows, logits = drawn(1.0, 30, seed)
+        kept.append("temperature" in fit_temperature(HEAD, rows, lambda logits=logits: logits))
+    assert sum(kept) < 10
 
 
 def test_a_temperature_lowers_the_calibration_error_and_moves_no_answer() -> None:
