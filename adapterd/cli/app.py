@@ -18,6 +18,7 @@ from adapterd.cli import (
     keys,
     predict,
     serve,
+    settings,
     tasks,
     train,
     worker,
@@ -50,6 +51,7 @@ def build() -> typer.Typer:
     app.add_typer(adapters.build(), name="adapters")
     app.add_typer(jobs.build(), name="jobs")
     app.add_typer(keys.build(), name="keys")
+    app.command()(settings.settings)
     app.command()(doctor.doctor)
     app.command()(demo.demo)
     app.command()(bench.bench)

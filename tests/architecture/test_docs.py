@@ -117,9 +117,10 @@ def test_every_exit_status_is_explained(code: ExitCode) -> None:
 
 def test_every_setting_of_the_server_is_documented_with_its_default() -> None:
     page = (DOCS / "settings.md").read_text(encoding="utf-8")
-    documented = re.findall(r"^\| `(\w+)` \| ([^|]+) \| \S", page, re.MULTILINE)
+    documented = re.findall(r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", page, re.MULTILINE)
     assert documented == [
-        (name, default_text(name, field.default)) for name, field in Settings.model_fields.items()
+        (name, default_text(name, field.default), " ".join((field.description or "").split()))
+        for name, field in Settings.model_fields.items()
     ]
 
 
