@@ -61,9 +61,10 @@ def print_job_report(job: Job) -> None:
         if isinstance(value, int | float)
     ]
     ref = f"{job.task}@{job.version}"
-    title = f"{ref}  {render.shorten(job.digest or '')}  on the test rows"
     print_report(ref, body["report"])
-    render.print_table(title, ("metric", "adapter", str(baseline.get("name", "baseline"))), rows)
+    render.print_table(
+        "test rows", ("metric", "adapter", str(baseline.get("name", "baseline"))), rows
+    )
     for warning in body.get("warnings", ()):
         render.print_warning(warning)
     parameters, seconds = body["trainable_parameters"], body["seconds"]
