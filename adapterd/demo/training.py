@@ -13,6 +13,7 @@ from rich.table import Table
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.client.async_client import AsyncClient
 from adapterd.terminal.progress import JobProgress
+from adapterd.terminal.verdict import name_verdict
 from adapterd.values import Job
 
 #: the metric to print is the first of these in a report, or the report's own first
@@ -38,7 +39,7 @@ async def train_all(
 
 
 def print_reports(console: Console, jobs: Sequence[Job]) -> None:
-    columns = ("version", "digest", "on test rows", "baseline", "trained", "seconds")
+    columns = ("version", "digest", "on test rows", "baseline", "verdict", "trained", "seconds")
     table = Table(*columns, header_style="bold")
     for job in jobs:
         table.add_row(*_cells(job))
@@ -59,6 +60,7 @@ def _cells(job: Job) -> tuple[str, ...]:
         (job.digest or "")[:8],
         f"{metric} {metrics[metric]:.3f}",
         f"{baseline[metric]:.3f}" if metric in baseline else "none",
+        name_verdict(job.result.get("report")),
         f"{job.result['trainable_parameters']:,}",
         f"{job.result['seconds']:.0f}",
     )

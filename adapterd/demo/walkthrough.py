@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from adapterd.calls.call_options import TrainingOptions
 from adapterd.client.async_client import AsyncClient
 from adapterd.demo.ending import DemoResult, print_result, result_to_json, summarize
 from adapterd.demo.labelled import REVIEW_SCORE, SENTIMENT, demo_texts, labelled_file
@@ -93,7 +94,11 @@ class _Walkthrough:
             Training(
                 task=SENTIMENT_TASK,
                 data=labelled_file(SENTIMENT),
-                options={"head": "classify", "kind": "lora", "settings": {"seeds": 1}},
+                options={
+                    "head": "classify",
+                    "kind": "lora",
+                    "settings": {"seeds": 1},
+                },
             ),
             Training(
                 task=SCORE_TASK,
@@ -102,7 +107,7 @@ class _Walkthrough:
                     "head": "regress",
                     "kind": "lora",
                     "label_column": "score",
-                    "settings": {"epochs": 2, "seeds": 1},
+                    "settings": {"epochs": 4, "seeds": 1},
                 },
             ),
         ]
@@ -112,7 +117,10 @@ class _Walkthrough:
             "baseline: a bag-of-words model on the same rows; "
             "trained: parameters of the adapter and its head."
         )
-        self._print("Both are published; a task's first version gets the alias `production`.")
+        self._print(
+            "Both are published; a task's first version gets the alias `production` if it beats "
+            "the constant answer."
+        )
         return jobs
 
     async def _call_both(self, client: AsyncClient) -> None:
@@ -127,7 +135,11 @@ class _Walkthrough:
         )
 
     async def _swap(self, client: AsyncClient) -> tuple[Job, SwapResult]:
-        _heading(self._console, 4, "A second version is trained and promoted under load")
+        _heading(
+            self._console,
+            4,
+            "A second version is promoted under load, a worse one is not",
+        )
         texts = self._texts[: 2 * NUM_SWAP_TEXTS : 2]
         async with CallerLoop(client, TASKS, texts, time.monotonic) as loop:
             self._print("Callers send requests to both tasks during the training and the swap.")
@@ -138,6 +150,7 @@ class _Walkthrough:
             await client.promote(SENTIMENT_TASK, second.version)
             swapped_at = time.monotonic()
             await asyncio.sleep(SWAP_PHASE_S)
+            await self._train_worse(client)
         self._print(f"production now points to version {second.version}, after {before} answers.")
         versions = [(SCORE_TASK, 1), (SENTIMENT_TASK, 1), (SENTIMENT_TASK, second.version)]
         references = await predict_references(client, versions, texts)
@@ -146,15 +159,24 @@ class _Walkthrough:
         return second, result
 
     async def _train_second(self, client: AsyncClient) -> Job:
-        training = Training(
-            task=SENTIMENT_TASK,
-            data=labelled_file(SENTIMENT),
-            options={
-                "head": "classify",
-                "kind": "bottleneck",
-                "settings": {"epochs": 2, "seeds": 1},
-            },
+        return await self._train_sentiment(
+            client, {"head": "classify", "kind": "lora", "settings": {"epochs": 8, "seeds": 1}}
         )
+
+    async def _train_worse(self, client: AsyncClient) -> None:
+        """Trained with `promote`, and published without it."""
+        settings = {"epochs": 1, "seeds": 1, "learning_rate": 1e-5}
+        job = await self._train_sentiment(
+            client,
+            {"head": "classify", "kind": "bias", "settings": settings, "promote": True},
+        )
+        task = await client.task(SENTIMENT_TASK)
+        _require(task.aliases["production"] != job.version, "a worse version was promoted")
+        self._print(escape(job.result["warnings"][-1]))
+
+    async def _train_sentiment(self, client: AsyncClient, options: TrainingOptions) -> Job:
+        data = labelled_file(SENTIMENT)
+        training = Training(task=SENTIMENT_TASK, data=data, options=options)
         jobs = await train_all(client, self._console, [training])
         print_reports(self._console, jobs)
         return jobs[0]

@@ -14,6 +14,12 @@ _DECISIONS = {
 }
 
 
+def name_verdict(report: Mapping[str, Any] | None) -> str:
+    """The decision alone; empty if there is none."""
+    verdict = (report or {}).get("verdict")
+    return _DECISIONS[verdict["decision"]][0] if verdict else ""
+
+
 def format_verdict(report: Mapping[str, Any] | None) -> Text | None:
     """The decision and its reasons; None if there is no report, or one of an earlier release."""
     verdict = (report or {}).get("verdict")
