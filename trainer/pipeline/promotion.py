@@ -32,9 +32,8 @@ def decide_promotion(requested: bool, report: Mapping[str, Any] | None) -> Promo
         return Promotion(
             promote=False,
             hold=True,
-            warning="The version was not promoted, because it is worse than production: "
-            f"{verdict['reasons'][0]} To promote it all the same, use `adapterd adapters promote "
-            "--override --reason …`.",
+            warning=f"The version was not promoted. {_compare_with_production(report)} To "
+            "promote it all the same, use `adapterd adapters promote --override --reason …`.",
         )
     is_first = report is not None and report.get("production") is None
     if not requested and is_first and verdict.get("beats_majority") is False:
@@ -57,3 +56,8 @@ def announce_promotion(
         return promotion, result
     emit("version.held", promotion.warning, "warn")
     return promotion, replace(result, warnings=[*result.warnings, promotion.warning])
+
+
+def _compare_with_production(report: Mapping[str, Any] | None) -> str:
+    comparisons = (report or {}).get("comparisons", ())
+    return " ".join(each["words"] for each in comparisons if each["kind"] == "production")
