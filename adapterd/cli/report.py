@@ -95,6 +95,9 @@ def _sentences(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield "✓", "green", comparison["words"]
         else:
             yield "✗", "red", comparison["words"]
+    calibration = report.get("calibration") or {}
+    if words := calibration.get("words"):
+        yield ("!", "yellow", words) if calibration["is_worse"] else ("•", "bold", words)
     if skipped := (report["production"] or {}).get("skipped"):
         yield "•", "bold", f"not compared with the production version: {skipped}"
 

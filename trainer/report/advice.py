@@ -25,7 +25,6 @@ def advise(report: Sections) -> list[str]:
         _on_seeds,
         _on_test_rows,
         _on_labels,
-        _on_calibration,
         _on_learning_curve,
         _on_full_finetuning,
         _on_suspects,
@@ -97,18 +96,6 @@ def _on_labels(report: Sections) -> Iterator[str]:
     if few:
         names = ", ".join(few[:5]) + (f" and {len(few) - 5} more" if len(few) > 5 else "")
         yield f"Fewer than {_FEW_OF_A_LABEL} training rows have the label {names}."
-
-
-def _on_calibration(report: Sections) -> Iterator[str]:
-    """The page and its table say what a temperature did; only a loss asks for something."""
-    calibration = report["calibration"]
-    if calibration and calibration["after"]["loss"] > calibration["before"]["loss"]:
-        yield (
-            f"The temperature {calibration['temperature']:.2f}, fitted on "
-            f"{report['rows']['dev']} dev rows, makes the probabilities of the test rows worse: "
-            f"log loss {calibration['before']['loss']:.3f} without it, "
-            f"{calibration['after']['loss']:.3f} with it. More dev rows fit it better."
-        )
 
 
 def _on_learning_curve(report: Sections) -> Iterator[str]:

@@ -44,10 +44,14 @@ class Calibration(TypedDict):
     temperature: float
     before: Reliability
     after: Reliability
+    #: whether the temperature makes the log loss of the test rows larger
+    is_worse: bool
+    #: sentences: the temperature that is served, and what it does to the test rows
+    words: str
 
 
 def measure_calibration(
-    head: Mapping[str, Any], logits: Sequence[Sequence[float]], truth: Sequence[Any]
+    head: Mapping[str, Any], logits: Sequence[Sequence[float]], truth: Sequence[Any], num_dev: int
 ) -> Calibration | None:
     """None for heads that answer no probability."""
     if head["kind"] not in ("classify", "rerank") or not logits:
@@ -59,7 +63,40 @@ def measure_calibration(
         )
         for divisor in (1.0, temperature)
     )
-    return {"temperature": temperature, "before": before, "after": after}
+    return {
+        "temperature": temperature,
+        "before": before,
+        "after": after,
+        "is_worse": after["loss"] > before["loss"],
+        "words": _describe(head, before, after, num_dev),
+    }
+
+
+def _describe(
+    head: Mapping[str, Any], before: Reliability, after: Reliability, num_dev: int
+) -> str:
+    temperature = float(head.get("temperature", 1.0))
+    if temperature == 1.0:
+        return (
+            f"Probabilities are served as trained: expected calibration error {after['ece']:.3f}, "
+            f"log loss {after['loss']:.3f} on the test rows."
+        )
+    # a multi-label task predicts by a threshold on probabilities
+    unchanged = "" if head.get("multi_label") else "; predicted labels do not change"
+    fitted = (
+        f"Served probabilities use the temperature {temperature:.3g}, fitted on {num_dev} dev rows"
+        f"{unchanged}"
+    )
+    figures = (
+        f"log loss {before['loss']:.3f} without it, {after['loss']:.3f} with it; expected "
+        f"calibration error {before['ece']:.3f} without it, {after['ece']:.3f} with it"
+    )
+    if after["loss"] > before["loss"]:
+        return (
+            f"{fitted}. It makes the probabilities of the test rows worse: {figures}. More dev "
+            "rows would fit it better."
+        )
+    return f"{fitted}. On the test rows: {figures}."
 
 
 def _read_claims(

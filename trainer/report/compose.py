@@ -76,7 +76,9 @@ def compose(evidence: Evidence) -> Composed:
         "comparisons": _compare(evidence, rivals, baseline, truth, main),
         "production": _without_guesses(evidence["production"]),
         "seeds": _summarize_seeds(evidence, main),
-        "calibration": measure_calibration(evidence["head"], evidence["test_logits"], truth),
+        "calibration": measure_calibration(
+            evidence["head"], evidence["test_logits"], truth, len(evidence["dev"])
+        ),
         "classes": score_classes(head, truth, guesses),
         "confusion": count_confusions(truth, guesses),
         "slices": score_slices(head, evidence["train"], test, guesses, main) if main else [],

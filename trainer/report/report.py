@@ -73,7 +73,7 @@ class Sections(TypedDict):
     classes: list[ClassScores]
     #: null where an answer is not a single label
     confusion: Confusion | None
-    #: largest gap first
+    #: those that are worse than all rows, largest harm first
     slices: list[Slice]
     #: test rows, then training rows, highest loss first
     suspects: list[Suspect]
@@ -112,8 +112,12 @@ def summarize_report(report: Mapping[str, Any]) -> dict[str, Any]:
         return {"error": report["error"]}
     summary = {name: report[name] for name in _SUMMARY}
     if calibration := report["calibration"]:
-        ece = {when: calibration[when]["ece"] for when in ("before", "after")}
-        summary["calibration"] = {"temperature": calibration["temperature"], "ece": ece}
+        by_figure = {
+            name: {when: calibration[when][name] for when in ("before", "after")}
+            for name in ("ece", "loss")
+        }
+        about = {name: calibration[name] for name in ("temperature", "words", "is_worse")}
+        summary["calibration"] = {**about, **by_figure}
     if reference := report["full_finetuning"]:
         summary["full_finetuning"] = {
             name: value for name, value in reference.items() if name != "metrics"

@@ -1,5 +1,5 @@
-"""Where the version is worst: the main metric on parts of the test rows, by length, label and
-rare words, against the metric of all.
+"""Where the version is worst: the parts of the test rows, by length, label and rare words, on which
+the main metric is worse than on all of them. The part that costs most comes first.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ _WORD = re.compile(r"\w+")
 #: the metric of fewer rows varies too much by chance
 _LEAST_ROWS = 8
 _MOST = 12
+#: a smaller gap is an error of rounding
+_NO_GAP = 1e-9
 #: a word is rare if at most so many training rows have it
 _RARE = 1
 
@@ -39,14 +41,16 @@ class Slice(TypedDict):
     value: float
     low: float
     high: float
-    #: the difference from the metric of all rows, above zero where the slice is worse
+    #: by how much the metric is worse than that of all rows; above zero
     gap: float
+    #: rows times gap: of an accuracy, how many rows more are wrong than on average
+    harm: float
 
 
 def score_slices(
     head: str, train: Rows, test: Rows, guesses: Sequence[Any], metric: str
 ) -> list[Slice]:
-    """The largest gap first."""
+    """Those that are worse than all rows together, the largest harm first."""
     truth = [row["label"] for row in test]
     whole = _measure(head, truth, guesses, metric)
     if whole is None:
@@ -61,8 +65,18 @@ def score_slices(
             continue
         sign = 1 if part.more_is_better else -1
         gap = sign * (whole.interval["value"] - part.interval["value"])
-        slices.append({"by": by, "slice": name, "rows": len(chosen), **part.interval, "gap": gap})
-    return sorted(slices, key=lambda part: -part["gap"])[:_MOST]
+        if gap > _NO_GAP:
+            slices.append(
+                {
+                    "by": by,
+                    "slice": name,
+                    "rows": len(chosen),
+                    **part.interval,
+                    "gap": gap,
+                    "harm": len(chosen) * gap,
+                }
+            )
+    return sorted(slices, key=lambda part: -part["harm"])[:_MOST]
 
 
 class _Measured(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import pytest
 from markupsafe import Markup
 
 from tests.trainer.report.sample import HOSTILE, whole_report
@@ -37,7 +38,7 @@ def test_every_part_has_its_section() -> None:
         "Training curves",
         "Calibration",
         "Labels",
-        "Slices",
+        "Where it does worst",
         "Possible label errors",
         "Learning curve",
         "Full fine-tuning of the base",
@@ -70,3 +71,24 @@ def test_the_policy_lets_in_this_very_style_and_nothing_else() -> None:
 def test_a_report_that_could_not_be_made_says_so() -> None:
     shown = render_page("mood@4", [], {"error": "it took <too> long"})
     assert "it took &lt;too&gt; long" in shown
+
+
+@pytest.mark.parametrize("is_worse", [False, True])
+def test_a_temperature_that_makes_the_test_rows_worse_is_marked(is_worse: bool) -> None:
+    report = whole_report()
+    report["calibration"] |= {"is_worse": is_worse, "words": "The temperature 0.64 is used."}
+    shown = render_page("mood@4", [], report)
+    assert "The temperature 0.64 is used." in shown
+    assert ('class="note warning"' in shown) is is_worse
+
+
+def test_a_report_of_an_earlier_release_is_shown_without_what_it_lacks() -> None:
+    report = whole_report()
+    for name in ("is_worse", "words"):
+        del report["calibration"][name]
+    report["slices"] = [
+        {"by": "label", "slice": "glad", "rows": 9, "value": 1.0, "low": 1, "high": 1, "gap": -0.1}
+    ]
+    shown = render_page("mood@4", [], report)
+    assert "<h2>Calibration</h2>" in shown
+    assert "Where it does worst" not in shown

@@ -70,7 +70,7 @@ def test_a_temperature_lowers_the_calibration_error_and_moves_no_answer() -> Non
     rows, logits = drawn(2.5)
     truth = [str(each.example.label) for each in rows]
     found = measure_calibration(
-        {**HEAD, "temperature": 2.5}, [each.tolist() for each in logits], truth
+        {**HEAD, "temperature": 2.5}, [each.tolist() for each in logits], truth, 400
     )
     assert found is not None
     assert found["before"]["ece"] > 0.08
@@ -90,7 +90,27 @@ def test_too_few_dev_rows_fit_no_temperature() -> None:
 
 
 def test_a_head_without_probabilities_has_no_calibration() -> None:
-    assert measure_calibration({"kind": "regress"}, [[0.1]], [0.1]) is None
+    assert measure_calibration({"kind": "regress"}, [[0.1]], [0.1], 9) is None
+
+
+@pytest.mark.parametrize(
+    ("temperature", "is_worse", "words"),
+    [
+        (2.5, False, "use the temperature 2.5, fitted on 400 dev rows; predicted labels do not"),
+        (0.4, True, "It makes the probabilities of the test rows worse: log loss "),
+        (1.0, False, "Probabilities are served as trained: expected calibration error "),
+    ],
+)
+def test_calibration_names_the_temperature_and_says_when_it_makes_test_rows_worse(
+    temperature: float, is_worse: bool, words: str
+) -> None:
+    rows, logits = drawn(2.5)
+    truth = [str(each.example.label) for each in rows]
+    head = {**HEAD, "temperature": temperature}
+    found = measure_calibration(head, [each.tolist() for each in logits], truth, 400)
+    assert found is not None
+    assert found["is_worse"] is is_worse
+    assert words in found["words"]
 
 
 def test_the_confusion_has_the_truth_down_and_the_commonest_mistake_first() -> None:
@@ -120,12 +140,21 @@ def test_labels_are_listed_worst_first_of_one_or_of_several() -> None:
     assert entities == [{"label": "x", "rows": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0}]
 
 
-def test_the_worst_slice_comes_first() -> None:
+def test_the_slice_that_costs_most_rows_comes_first_and_better_ones_are_left_out() -> None:
     test = [row("yes", tokens=3) for _ in range(30)] + [row("no", tokens=40) for _ in range(10)]
     guesses = ["yes"] * 40
     found = score_slices("classify", [row("yes")], test, guesses, "accuracy")
     assert (found[0]["value"], found[0]["gap"]) == (0.0, pytest.approx(0.75))
-    assert {each["slice"] for each in found if each["value"] == 0.0} >= {"no", "over 3 tokens"}
+    assert [each["slice"] for each in found] == ["over 3 tokens", "no"]
+    assert found[0]["harm"] == pytest.approx(7.5)
+
+
+def test_many_rows_that_are_a_little_worse_count_more_than_a_few_that_are_much_worse() -> None:
+    test = [row("big") for _ in range(50)] + [row("few") for _ in range(8)] + [row("x")] * 42
+    guesses = ["x"] * 25 + ["big"] * 25 + ["x"] * 6 + ["few"] * 2 + ["x"] * 42
+    found = score_slices("classify", [row("x")], test, guesses, "accuracy")
+    assert [each["slice"] for each in found if each["by"] == "label"] == ["big", "few"]
+    assert found[0]["gap"] < found[1]["gap"]
 
 
 def test_words_that_training_lacks_make_a_slice_of_their_own() -> None:

@@ -74,6 +74,7 @@ rect.right { fill:var(--ours); } rect.wrong { fill:var(--wrong); }
 .key i { display:inline-block; width:16px; height:3px; border-radius:2px; vertical-align:middle;
   margin-right:6px; background:var(--train); } .key i.dev { background:var(--ours); }
 .note { color:var(--soft); font-size:13px; margin:10px 0 0; }
+.note.warning { color:var(--wrong); }
 footer { color:var(--faint); font-size:12.5px; margin:18px 4px; }
 @media (max-width:560px) { main { padding:16px 10px 40px; } section { padding:16px 14px; }
   .number { font-size:42px; } h1 { font-size:21px; } }

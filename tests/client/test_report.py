@@ -1,0 +1,44 @@
+"""The report of a version as the terminal shows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapterd.cli.report import print_report
+from tests.trainer.report.sample import whole_report
+from trainer.report.report import summarize_report
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Any]:
+    return whole_report()
+
+
+@pytest.fixture
+def shown(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Prints the summary of a report, and gives its words with single spaces."""
+
+    def show(report: dict[str, Any]) -> str:
+        print_report("mood@4", summarize_report(report))
+        return " ".join(capsys.readouterr().out.split())
+
+    return show
+
+
+def test_a_temperature_that_makes_the_test_rows_worse_is_not_applied_in_silence(
+    shown: Any, whole: dict[str, Any]
+) -> None:
+    words = "It makes the probabilities of the test rows worse."
+    calibration = whole["calibration"] | {"is_worse": True, "words": words}
+    assert f"! {words}" in shown(whole | {"calibration": calibration})
+
+
+def test_a_temperature_is_named_with_the_figures_and_not_as_advice(
+    shown: Any, whole: dict[str, Any]
+) -> None:
+    words = "Served probabilities use the temperature 0.8, fitted on 90 dev rows."
+    calibration = whole["calibration"] | {"is_worse": False, "words": words}
+    assert f"• {words}" in shown(whole | {"calibration": calibration})
+    assert not any("temperature" in sentence for sentence in whole["advice"])
