@@ -49,6 +49,12 @@ class Refused(AdapterdError):
     code = "refused"
 
 
+class InvalidInput(Refused, TypeError):
+    """An input of a call has a type or fields that no task takes."""
+
+    code = "invalid_input"
+
+
 class TooLarge(Refused):
     """The request is larger than the server allows."""
 
@@ -105,12 +111,12 @@ class JobFailed(AdapterdError):
 
 
 class RowFailed(AdapterdError):
-    """One input of the call has no answer; the others do."""
+    """Inputs of the call have no answer; the others do."""
 
     code = "row_failed"
 
 
 class TaskFailed(AdapterdError):
-    """One task of the call has no answer; the others do."""
+    """Tasks of the call have no answer; the others do."""
 
     code = "task_failed"

@@ -70,7 +70,7 @@ def predict(
         render.print_json(prediction)
     else:
         render.print_prediction(prediction, lines)
-    prediction.raise_for_rows()
+    prediction.raise_for_errors()
 
 
 def _read_lines() -> list[str]:

@@ -39,7 +39,7 @@ async def call_both(
 
 
 async def _call_grpc(client: AsyncClient, task: str, text: str) -> Row:
-    prediction = (await client.predict(task, text)).raise_for_rows()
+    prediction = (await client.predict(task, text)).raise_for_errors()
     return Row(
         transport="gRPC",
         task=prediction.task,

@@ -111,7 +111,7 @@ class CallerLoop:
     async def _call(self, task: str, text: str) -> Answer:
         sent_at = self._clock()
         try:
-            prediction = (await self._client.predict(task, text)).raise_for_rows()
+            prediction = (await self._client.predict(task, text)).raise_for_errors()
         except AdapterdError:
             prediction = None
         return Answer(task=task, text=text, sent_at=sent_at, prediction=prediction)

@@ -225,8 +225,10 @@ def format_time(seconds: float) -> str:
 
 def _format_answer(output: Output) -> tuple[str, str]:
     match output:
-        case Classification(label=label, score=score, labels=labels):
-            return ", ".join(labels) or label, f"{score:.3f}"
+        case Classification(multi_label=True, labels=labels, score=score):
+            return ", ".join(labels) or "no label", f"{score:.3f}"
+        case Classification(label=label, score=score):
+            return label, f"{score:.3f}"
         case Tags(entities=entities):
             return ", ".join(f"{e.label}={e.text}" for e in entities) or "no entities", ""
         case Value(value=value):

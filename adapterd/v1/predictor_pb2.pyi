@@ -60,10 +60,12 @@ class QuestionContext(_message.Message):
     def __init__(self, question: _Optional[str] = ..., context: _Optional[str] = ...) -> None: ...
 
 class Messages(_message.Message):
-    __slots__ = ("messages",)
+    __slots__ = ("messages", "conversation")
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_FIELD_NUMBER: _ClassVar[int]
     messages: _containers.RepeatedCompositeFieldContainer[Message]
-    def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ...) -> None: ...
+    conversation: str
+    def __init__(self, messages: _Optional[_Iterable[_Union[Message, _Mapping]]] = ..., conversation: _Optional[str] = ...) -> None: ...
 
 class Message(_message.Message):
     __slots__ = ("role", "content")
@@ -140,7 +142,7 @@ class Output(_message.Message):
     def __init__(self, classification: _Optional[_Union[Classification, _Mapping]] = ..., tags: _Optional[_Union[Tags, _Mapping]] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., span: _Optional[_Union[Span, _Mapping]] = ..., embedding: _Optional[_Union[Embedding, _Mapping]] = ..., relevance: _Optional[_Union[Relevance, _Mapping]] = ..., text: _Optional[_Union[WrittenText, _Mapping]] = ..., error: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
 
 class Classification(_message.Message):
-    __slots__ = ("label", "score", "scores", "labels")
+    __slots__ = ("label", "score", "scores", "labels", "multi_label")
     class ScoresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -152,11 +154,13 @@ class Classification(_message.Message):
     SCORE_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    MULTI_LABEL_FIELD_NUMBER: _ClassVar[int]
     label: str
     score: float
     scores: _containers.ScalarMap[str, float]
     labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, label: _Optional[str] = ..., score: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    multi_label: bool
+    def __init__(self, label: _Optional[str] = ..., score: _Optional[float] = ..., scores: _Optional[_Mapping[str, float]] = ..., labels: _Optional[_Iterable[str]] = ..., multi_label: _Optional[bool] = ...) -> None: ...
 
 class Tags(_message.Message):
     __slots__ = ("entities",)

@@ -31,12 +31,13 @@ from adapterd.values.predictions import (
     Value,
 )
 from adapterd.values.resources import Alias, AliasEvent, File, Task, Version
+from adapterd.values.result import Result
 
 __all__ = [
     "Alias", "AliasEvent", "Classification", "Completion", "CompletionChunk", "ComposedAdapter",
     "Embedding", "Entity", "Estimate", "File", "FileCheck", "Finding", "Job", "JobEvent", "Output",
-    "Prediction", "Predictions", "Question", "Relevance", "RowError", "Sample", "Span", "Tags",
-    "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
+    "Prediction", "Predictions", "Question", "Relevance", "Result", "RowError", "Sample", "Span",
+    "Tags", "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
 ]  # fmt: skip
 
 #: names of the last release, kept for one more

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapterd.values.result import Result
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Result):
     """A row that illustrates a finding."""
 
     file: str
@@ -17,7 +19,7 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Result):
     """One finding. `severity`: an error prevents a job, a warning may cost quality, an info is
     only worth knowing (docs/data.md lists the codes).
     """
@@ -31,7 +33,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileCheck:
+class FileCheck(Result):
     """What a job on these files would report. `ok`: it would be queued; `kind`: the adapter kind
     it would train.
     """

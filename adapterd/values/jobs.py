@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapterd.values.result import Result
+
 END_STATES = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(Result):
     """The current state of a training job; `result` gains entries while the job runs."""
 
     id: str
@@ -34,7 +36,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobEvent:
+class JobEvent(Result):
     """One event of a job. `code` is dotted and stable; `number` counts from 1."""
 
     number: int
@@ -46,7 +48,7 @@ class JobEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(Result):
     """What a job would need if none of its runs stops early; `basis` says how it was estimated."""
 
     steps: int

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapterd.values.result import Result
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(Result):
     """A task and the versions its aliases point to."""
 
     task: str
@@ -19,7 +21,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
+class Version(Result):
     """One immutable, published adapter version of a task."""
 
     task: str
@@ -41,7 +43,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alias:
+class Alias(Result):
     """A movable name and the version it points to."""
 
     task: str
@@ -51,7 +53,7 @@ class Alias:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AliasEvent:
+class AliasEvent(Result):
     """One move of an alias."""
 
     version: int
@@ -63,7 +65,7 @@ class AliasEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class File:
+class File(Result):
     """An uploaded file."""
 
     id: str

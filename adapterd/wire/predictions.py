@@ -106,6 +106,8 @@ def _read_classification(message: predictor_pb2.Classification) -> Classificatio
         score=message.score,
         scores=dict(message.scores),
         labels=tuple(message.labels),
+        # an older server sends the labels alone
+        multi_label=message.multi_label or bool(message.labels),
     )
 
 

@@ -5,6 +5,7 @@ Knows no call and no context.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,9 +48,23 @@ def _read_input(message: predictor_pb2.Input) -> object:
         parts = message.question_context
         return {"question": parts.question, "context": parts.context}
     if message.HasField("messages"):
-        turns = message.messages.messages
-        return {"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
+        return _read_messages(message.messages)
     return None
+
+
+def _read_messages(message: predictor_pb2.Messages) -> object:
+    """A conversation that is no JSON becomes None, which the service refuses."""
+    if not message.conversation:
+        turns = message.messages
+        return {"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}
+    try:
+        return json.loads(message.conversation, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def read_parameters(
@@ -149,7 +164,8 @@ def _timing(value: Timing) -> predictor_pb2.Timing:
 
 
 def _classification(output: Mapping[str, Any]) -> predictor_pb2.Output:
-    return predictor_pb2.Output(classification=predictor_pb2.Classification(**output))
+    classification = predictor_pb2.Classification(**output, multi_label="labels" in output)
+    return predictor_pb2.Output(classification=classification)
 
 
 def _tags(output: Mapping[str, Any]) -> predictor_pb2.Output:

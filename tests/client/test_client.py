@@ -88,7 +88,7 @@ def test_an_empty_text_fails_alone(client: Client, task: str) -> None:
     assert isinstance(prediction.outputs[0], Classification)
     assert isinstance(prediction.outputs[1], RowError)
     with pytest.raises(errors.RowFailed, match="input 1"):
-        prediction.raise_for_rows()
+        prediction.raise_for_errors()
 
 
 def test_many_tasks_answer_one_text_in_one_call(client: Client, task: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,10 @@ from google.protobuf.json_format import MessageToDict
 
 from adapterd import AsyncClient, Client, Question
 from adapterd.calls.inputs import read_inputs
-from adapterd.errors import Refused
+from adapterd.errors import InvalidInput, Refused
 from adapterd.v1 import predictor_pb2 as messages
 from engine.testing.fake_engine import write_fake_adapter
+from server.grpc_api import wire
 from tests.client.conftest import RunningServer
 
 PAIR = messages.Input(pair=messages.Pair(text="a", text_pair="b"))
@@ -81,6 +83,8 @@ class Column:
         (Row(text_pair="b", text="a"), [PAIR]),
         ({"context": "c", "question": "q"}, [ASKED]),
         (Question(question="q", context="c"), [ASKED]),
+        (Named(), [PAIR]),
+        ([Named(), Named(text_pair=None)], [PAIR, TEXT]),  # type: ignore[arg-type]
         ({"messages": [{"content": "hi", "role": "user"}]}, [TALK]),
         ({"messages": [("user", "hi")]}, [TALK]),
         ([[("user", "hi")]], [TALK]),
@@ -108,7 +112,6 @@ def test_an_input_is_read_by_its_names(given: Any, read: list[messages.Input]) -
         (bytearray(b"ab"), "not a bytearray"),
         ({"a", "b"}, "not a set"),
         ({"a": 1}.values(), "not a dict_values"),
-        (Named(), "not a Named"),
         (Model(), "not a Model"),
         (Table(), "not a Table"),
         (np.array([["a", "b"]]), "not a ndarray"),
@@ -135,8 +138,10 @@ def test_an_input_is_read_by_its_names(given: Any, read: list[messages.Input]) -
         ({"question": "q", "context": 3}, "context is an int"),
         ({"messages": "hi"}, "a str .* for messages"),
         ({"messages": [{"role": "user"}]}, "turn 0 is an object with 'role'"),
-        ({"messages": [{"role": "user", "content": "hi", "name": "Al"}]}, "'name'"),
-        ({"messages": [{"role": "user", "content": None}]}, "content is None"),
+        ({"messages": [{"role": "user", "content": None}]}, "turn 0 is an object with 'role'"),
+        ({"messages": [{"role": "user", "content": 3}]}, "turn 0: content is an int"),
+        ({"messages": [{"role": "user", "content": "a", "name": {3}}]}, "no plain JSON"),
+        ({"messages": [("user", "hi")], "tool": []}, "an object with 'messages', 'tool'"),
         (Question(question="q", context=None), "an object with 'question'"),  # type: ignore[arg-type]
         ("\ud83d", "lone surrogate"),
         ([("a", "\udc00")], "lone surrogate"),
@@ -144,8 +149,17 @@ def test_an_input_is_read_by_its_names(given: Any, read: list[messages.Input]) -
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_no_input_is_refused_with_a_sentence(given: Any, words: str) -> None:
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(InvalidInput, match=words) as raised:
         read_inputs(given)
+    assert isinstance(raised.value, TypeError)
+
+
+def test_a_conversation_with_more_than_roles_and_contents_is_sent_whole() -> None:
+    turns = [{"role": "user", "content": "hi", "name": "Al"}]
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    (read,) = read_inputs({"messages": turns, "tools": tools})
+    assert json.loads(read.messages.conversation) == {"messages": turns, "tools": tools}
+    assert wire.read_inputs([read]) == [{"messages": turns, "tools": tools}]
 
 
 @pytest.fixture

@@ -92,3 +92,9 @@ def test_whole_numbers_of_a_struct_are_integers_again_however_deep() -> None:
     kinds = [type(read[name]) for name in ("seed", "top_p", "far", "on")]
     assert kinds == [int, float, float, bool]
     assert type(read["compose"][0]["weight"]) is int
+
+
+@pytest.mark.parametrize("text", ["{", '{"messages": NaN}', "[" * 100_000])
+def test_a_conversation_that_is_no_json_is_no_input(text: str) -> None:
+    conversation = predictor_pb2.Messages(conversation=text)
+    assert wire.read_inputs([predictor_pb2.Input(messages=conversation)]) == [None]
