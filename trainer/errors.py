@@ -4,6 +4,8 @@ transport.
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -54,17 +56,37 @@ class MissingColumn(BadDataset):
 
     code = "missing_column"
 
-    def __init__(self, column: str, present: list[str], *, line: int = 0) -> None:
+    def __init__(
+        self,
+        column: str,
+        present: list[str],
+        *,
+        line: int = 0,
+        suggested: Mapping[str, str] | None = None,
+    ) -> None:
+        """`suggested` columns by the field of the job that should name them."""
         where = f"Line {line}" if line else "The file"
         # a file without a header has a row in its place, with long or many cells
         names = [name if len(name) <= 64 else f"{name[:63]}…" for name in present[:50]]
         names += ["…"] if len(present) > 50 else []
         super().__init__(
-            f"{where} has no column {column!r}; it has: {', '.join(names) or 'no columns'}. Set "
-            "text_column, text_pair_column and label_column to the names of the file's columns; "
-            "the first line of a table must be its header."
+            f"{where} has no column {column!r}; it has: {', '.join(names) or 'no columns'}. "
+            f"{_remedy(suggested or {})}"
         )
         self.column, self.present, self.line = column, present, line
+
+
+def _remedy(suggested: Mapping[str, str]) -> str:
+    if not suggested:
+        return (
+            "Set text_column, text_pair_column and label_column to the names of the file's "
+            "columns; the first line of a table must be its header."
+        )
+    fields = " and ".join(f"{field} to {name!r}" for field, name in suggested.items())
+    options = " ".join(
+        f"--{field.replace('_', '-')} {shlex.quote(name)}" for field, name in suggested.items()
+    )
+    return f"Set {fields} (`{options}`) if that is what the column holds."
 
 
 class OneClass(BadDataset):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_malformed_json_line_is_named() -> None:
 
 
 def test_a_line_that_is_no_object_is_named() -> None:
-    with pytest.raises(BadLine, match="Line 2 is a JSON list"):
+    with pytest.raises(BadLine, match="Line 2 is an array; each line must be one JSON object"):
         fields(b'{"a": 1}\n[1]\n', "rows.jsonl")
 
 
@@ -66,9 +67,64 @@ def test_json_nested_without_end_is_refused() -> None:
         fields(b'{"a": ' + b"[" * 200_000, "rows.jsonl")
 
 
-def test_a_json_array_is_answered_with_what_to_write_instead() -> None:
-    with pytest.raises(BadDataset, match="one JSON object per line"):
-        fields(b'[{"a": 1}]', "rows.json")
+@pytest.mark.parametrize("filename", ["rows.json", "rows.jsonl", "rows.txt"])
+def test_a_json_array_is_a_row_per_element_on_the_line_where_it_begins(filename: str) -> None:
+    content = b'[\n {"a": 1},\n {"a":\n 2}, {"a": "]"}\n]\n'
+    records = list(read_records(content, filename))
+    assert [(r.line, r.fields["a"]) for r in records] == [(2, 1), (3, 2), (4, "]")]
+
+
+def test_an_element_that_is_no_object_is_an_error_of_its_line() -> None:
+    rows = list(read_rows(b'[{"a": 1},\n"b",\n{"a": 2}]', "rows.json"))
+    assert [type(row).__name__ for row in rows] == ["Record", "BadLine", "Record"]
+    assert str(rows[1]) == "Line 2: element 2 is a string; each must be an object."
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"[]", "an empty JSON array, so it has no rows"),
+        (b'[{"a": 1}\n{"a": 2}]', "Expecting ',' delimiter or ']' at line 2, character 1"),
+        (b'[{"a": 1},\n{"a": ]', "Expecting value at line 2, character 7"),
+        (b'[{"a": 1}', "Expecting ',' delimiter or ']' at character 10"),
+        (b'[{"a": 1}] x', "Extra data at character 12"),
+        (b"[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_an_array_that_cannot_be_read_is_refused_with_the_place(
+    content: bytes, sentence: str
+) -> None:
+    with pytest.raises(BadDataset, match=re.escape(sentence)):
+        fields(content, "rows.json")
+
+
+@pytest.mark.parametrize("more", ['"version": 1, ', '"schema": {"fields": []}, '])
+def test_the_rows_of_an_objects_list_data_are_rows(more: str) -> None:
+    content = f'{{{more}"data": [{{"a": 1}}, {{"a": 2}}]}}'
+    assert fields(content.encode(), "rows.json") == [{"a": 1}, {"a": 2}]
+
+
+def test_rows_with_a_list_data_are_still_rows() -> None:
+    content = b'{"data": [1], "a": 1}\n{"data": [2], "a": 2}\n'
+    assert [row["a"] for row in fields(content, "rows.jsonl")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"data": []}', "whose list `data` is empty"),
+        (b'{"data": [{"paragraphs": []}]}', "was taken for SQuAD, because"),
+        (b'{"a": {"0": 1}, "b": {"0": 2}}', "with an object for each column, as pandas writes it"),
+        (b'{"columns": ["a"], "data": [[1]]}', "write one row per line instead: `df.to_json(path"),
+        (
+            b'{\n "a": 1\n}\n',
+            "one JSON object over several lines, with the keys 'a'; write one row",
+        ),
+    ],
+)
+def test_one_object_without_rows_is_refused_with_the_way_out(content: bytes, sentence: str) -> None:
+    with pytest.raises(BadDataset, match=re.escape(sentence)):
+        fields(content, "rows.json")
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";"])
@@ -151,10 +207,3 @@ def test_what_is_not_text_is_refused_with_the_reason(content: bytes, sentence: s
 def test_files_that_are_no_text_are_refused_by_name(content: bytes, sentence: str) -> None:
     with pytest.raises(BadDataset, match=sentence):
         fields(content, "rows.csv")
-
-
-def test_an_object_over_several_lines_is_answered_with_what_to_write() -> None:
-    with pytest.raises(
-        BadLine, match=r"Line 1 is not JSON: .* Each line must be one complete object"
-    ):
-        fields(b'{\n "a": 1\n}\n', "rows.jsonl")

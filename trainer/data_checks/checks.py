@@ -18,6 +18,7 @@ from trainer.data_checks.labels import (
     label_typos,
     label_variants,
     nothing_labels,
+    several_labels,
 )
 from trainer.data_checks.leaks import near_leaks
 from trainer.data_checks.subject import Subject
@@ -35,6 +36,7 @@ CHECKS: tuple[Check, ...] = (
     label_typos,
     label_variants,
     joined_labels,
+    several_labels,
     nothing_labels,
     class_balance,
     exact_duplicates,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -12,13 +13,15 @@ from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
 
 #: a misspelling has at most this share of the rows of the intended name, or this few rows
-_RARE_SHARE = 0.05
+_RARE_SHARE = 0.1
 _RARE_ROWS = 3
 _RARER = 5
 _UNEQUAL = 10
 _MISSING = MISSING_WORDS | {"<na>", "?", "-", "undefined", "unknown"}
 #: separators of several labels in one cell, those first that are least likely within a name
 _JOINING = "\n\t|;,/+&# "
+#: those that names hardly ever contain
+_ONLY_JOINING = "\n\t|;"
 
 
 def label_typos(subject: Subject) -> Iterator[Finding]:
@@ -29,7 +32,7 @@ def label_typos(subject: Subject) -> Iterator[Finding]:
             code="label_typo",
             severity=Severity.WARNING,
             message=f"The {subject.class_word} {rare!r} ({counts[rare]} rows) may be a misspelling "
-            f"of {meant!r} ({counts[meant]} rows).",
+            f"of {meant!r} ({counts[meant]} rows); if it is, correct these rows.",
             count=counts[rare],
             samples=_with_class(subject, rare),
             facts={"label": rare, "meant": meant},
@@ -59,21 +62,49 @@ def label_variants(subject: Subject) -> Iterator[Finding]:
 
 def joined_labels(subject: Subject) -> Iterator[Finding]:
     """`a|b` beside `a` and `b`: several labels in one cell."""
+    if subject.spec.head != "classify":
+        return
     counts = subject.rows_per_class()
     parts = {name: split for name in counts if len(split := _parts(name)) > 1}
     uses = Counter(part for name in counts for part in set(_parts(name)))
-    joined = [name for name in parts if all(uses[part] > 1 for part in parts[name])]
-    if joined and subject.spec.head == "classify":
-        listed = ", ".join(f'"{part}"' for part in parts[joined[0]])
+    joined = [
+        name
+        for name in parts
+        if all(uses[part] > 1 for part in parts[name])
+        or any(mark in name for mark in _ONLY_JOINING)
+    ]
+    if joined:
+        listed = json.dumps(parts[joined[0]], ensure_ascii=False)
+        several = len(joined) > 1
+        these = (
+            f"{len(joined)} labels, such as {joined[0]!r},"
+            if several
+            else f"The label {joined[0]!r}"
+        )
         yield Finding(
             code="joined_labels",
             severity=Severity.WARNING,
-            message=f"{len(joined)} labels, such as {joined[0]!r}, join other labels; each is "
-            "trained as a class of its own. If a row may have several labels, write a list: "
-            f"[{listed}].",
+            message=f"{these} may join several labels; each is trained as one class of its own. If "
+            f"a row may have several labels, write a list in every row: {listed}.",
             count=sum(counts[name] for name in joined),
             samples=_with_class(subject, joined[0]),
             facts={"labels": sorted(joined)},
+        )
+
+
+def several_labels(subject: Subject) -> Iterator[Finding]:
+    """That the labels are lists, which a file of cells does not show at first sight."""
+    lists = [row.label for row in subject.examples if isinstance(row.label, tuple)]
+    if subject.spec.head == "classify" and len(lists) == len(subject.examples):
+        mean, num_empty = sum(map(len, lists)) / len(lists), lists.count(())
+        empty = f" {num_empty} rows have an empty list." if num_empty else ""
+        yield Finding(
+            code="multi_label",
+            severity=Severity.INFO,
+            message="Every row has a list of labels, so a multi-label head is trained; a row has "
+            f"{mean:.1f} labels on average.{empty}",
+            count=len(lists),
+            facts={"empty": num_empty},
         )
 
 

@@ -16,6 +16,7 @@ from trainer.errors import (
 )
 from trainer.heads import HEAD_DATA
 from trainer.jobs.values import JobSpec
+from trainer.readers.columns import suggest_column
 from trainer.readers.example import Example
 from trainer.readers.record import Record
 
@@ -35,10 +36,14 @@ def usable_examples(
             if isinstance(record, BadLine):
                 raise record
             examples.append(data.example(record, spec))
-        except (BadLine, MissingColumn) as error:
+        except BadLine as error:
             errors.append(error)
-            if len(errors) >= MAX_ERRORS:
+        except MissingColumn as error:
+            errors.append(_with_suggestions(error, spec))
+            if isinstance(record, Record) and record.tabular:  # no other row has the column
                 return examples, errors
+        if len(errors) >= MAX_ERRORS:
+            return examples, errors
         if len(examples) > MAX_ROWS:
             raise TooManyRows(f"The file has more than {MAX_ROWS} rows; train on a sample of them.")
     if not examples and not errors:
@@ -46,6 +51,20 @@ def usable_examples(
     if examples:
         errors += _unlike(examples, spec.head)
     return examples, errors
+
+
+def _with_suggestions(error: MissingColumn, spec: JobSpec) -> MissingColumn:
+    """The error with columns that may be meant, for all columns of the job that are not there."""
+    names = {"text_column": spec.text_column, "label_column": spec.label_column}
+    if spec.text_pair_column or error.column not in names.values():
+        names["text_pair_column"] = spec.text_pair_column or error.column
+    suggested: dict[str, str] = {}
+    for field, name in names.items():
+        used = {*names.values(), *suggested.values()}
+        column = suggest_column(name, error.present, used) if name not in error.present else None
+        if column is not None:
+            suggested[field] = column
+    return MissingColumn(error.column, error.present, line=error.line, suggested=suggested)
 
 
 def _unlike(examples: list[Example], head: str) -> list[BadDataset]:

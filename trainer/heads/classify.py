@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from trainer.settings.settings import TrainingSettings
 
 MAX_CLASSES = 1000
+#: a whole number, also with the point that tables write where the column has missing values
+_WHOLE = re.compile(r"[+-]?\d+(?:\.0+)?")
 
 
 class ClassifyData(PlainData):
@@ -47,12 +52,32 @@ class ClassifyData(PlainData):
         multi_label = isinstance(examples[0].label, tuple)
         for example in examples:
             if isinstance(example.label, tuple) != multi_label:
-                current, first = short_repr(example.label), short_repr(examples[0].label)
+                current, first = _as_written(example.label), _as_written(examples[0].label)
+                single = first if isinstance(example.label, tuple) else current
                 raise BadLine(
                     f"Line {example.line} has the label {current} and line {examples[0].line} has "
-                    f"{first}; either every row has one label, or every row has a list of labels.",
+                    f"{first}; either every row has one label, or every row has a list of labels. "
+                    f"As a list, {single} is [{single}].",
                     line=example.line,
                 )
+
+    def unify(
+        self, parts: Mapping[str, Sequence[Example]]
+    ) -> tuple[Mapping[str, Sequence[Example]], str | None]:
+        labels = {example.label for rows in parts.values() for example in rows}
+        if not all(isinstance(label, str) and _WHOLE.fullmatch(label) for label in labels):
+            return parts, None
+        pointed = sorted(str(label) for label in labels if "." in str(label))
+        if not pointed:
+            return parts, None
+        whole = {
+            part: [replace(row, label=str(row.label).partition(".")[0]) for row in rows]
+            for part, rows in parts.items()
+        }
+        return whole, (
+            f"All labels are whole numbers, so {pointed[0]!r} is read as "
+            f"{pointed[0].partition('.')[0]!r}; tables write a point where a column had a gap."
+        )
 
     def check(self, examples: Sequence[Example]) -> None:
         counts = Counter(label for example in examples for label in self.strata(example))
@@ -107,6 +132,12 @@ class ClassifyData(PlainData):
         if truth and not isinstance(truth[0], str):
             return metrics.multi_label(truth, guesses)
         return metrics.classification(truth, guesses)
+
+
+def _as_written(label: Any) -> str:
+    """A label as JSON, as a row of the file would have it."""
+    text = json.dumps(label, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}…"
 
 
 def _names(raw: list[Any], where: str, line: int) -> tuple[str, ...]:

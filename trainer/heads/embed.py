@@ -29,6 +29,7 @@ class EmbedData(PlainData):
 
     name = "embed"
     metrics: tuple[str, ...] = ("accuracy", "spearman")
+    usual_columns: tuple[str, ...] = ("text_pair", "pair")
     baseline: str | None = "tfidf+cosine"
 
     def example(self, record: Record, spec: JobSpec) -> Example:

@@ -33,6 +33,7 @@ class GenerateData(PlainData):
     name = "generate"
     metrics: tuple[str, ...] = ("explained", "exact_match")
     tie_breaks: tuple[str, ...] = ("word_f1",)
+    usual_columns: tuple[str, ...] = (_PROMPT, _COMPLETION, _MESSAGES)
     baseline: str | None = "tfidf+nearest"
 
     def example(self, record: Record, spec: JobSpec) -> Example:

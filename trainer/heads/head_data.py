@@ -4,7 +4,7 @@ depend on them, and its metrics. Knows no file, split or step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -36,6 +36,8 @@ class HeadData(Protocol[AnswerT]):
     more_is_better: bool
     #: metrics that decide between epochs with an equal first metric
     tie_breaks: tuple[str, ...]
+    #: names of columns that are read besides those that the job names
+    usual_columns: tuple[str, ...]
     #: the name of the baseline, a model without the base; None: there is none
     baseline: str | None
 
@@ -45,6 +47,12 @@ class HeadData(Protocol[AnswerT]):
 
     def check_alike(self, examples: Sequence[Example]) -> None:
         """Raises BadDataset where rows have labels of different types."""
+        ...
+
+    def unify(
+        self, parts: Mapping[str, Sequence[Example]]
+    ) -> tuple[Mapping[str, Sequence[Example]], str | None]:
+        """The rows of all files with labels in one notation, and a sentence if some changed."""
         ...
 
     def check(self, examples: Sequence[Example]) -> None:
@@ -87,9 +95,15 @@ class PlainData:
 
     more_is_better = True
     tie_breaks: tuple[str, ...] = ()
+    usual_columns: tuple[str, ...] = ()
 
     def check_alike(self, examples: Sequence[Example]) -> None:
         del examples
+
+    def unify(
+        self, parts: Mapping[str, Sequence[Example]]
+    ) -> tuple[Mapping[str, Sequence[Example]], str | None]:
+        return parts, None
 
     def labels(self, examples: Sequence[Example]) -> list[str]:
         del examples

@@ -25,6 +25,7 @@ class RerankData(PlainData):
 
     name = "rerank"
     metrics: tuple[str, ...] = ("auc",)
+    usual_columns: tuple[str, ...] = ("text_pair", "pair")
     baseline: str | None = "tfidf+cosine"
 
     def example(self, record: Record, spec: JobSpec) -> Example:

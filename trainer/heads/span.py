@@ -28,6 +28,7 @@ class SpanData(PlainData):
 
     name = "span"
     metrics: tuple[str, ...] = ("f1",)
+    usual_columns: tuple[str, ...] = ("question", "context", "answers")
     baseline: str | None = "tfidf+sentence"
 
     def example(self, record: Record, spec: JobSpec) -> Example:

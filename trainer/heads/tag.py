@@ -32,6 +32,7 @@ class TagData(PlainData):
 
     name = "tag"
     metrics: tuple[str, ...] = ("f1",)
+    usual_columns: tuple[str, ...] = ("tokens", "ner_tags")
     baseline: str | None = "usual-tag-per-word"
 
     def example(self, record: Record, spec: JobSpec) -> Example:

@@ -20,8 +20,10 @@ from trainer.dataset.encode import head_for
 from trainer.dataset.examples import MAX_ERRORS, check_trainable, labels_of, usable_examples
 from trainer.dataset.split import Split, split_examples
 from trainer.errors import BadDataset, BadLine, UnlearnedLabels
+from trainer.heads import HEAD_DATA
 from trainer.jobs.job_files import ReadableFiles
 from trainer.jobs.values import JobSpec
+from trainer.readers.columns import match_columns
 from trainer.readers.example import Example
 from trainer.readers.reader import Record, read_rows
 from trainer.readers.record import Notice
@@ -124,7 +126,7 @@ def examine(
     also those that need a base.
     """
     reading = _Reading(spec)
-    parts = {part: reading.rows(part, source) for part, source in files.items()}
+    parts = reading.unify({part: reading.rows(part, source) for part, source in files.items()})
     subject = Subject(
         spec=spec,
         examples=parts["train"],
@@ -164,7 +166,7 @@ class _Reading:
 
     def rows(self, part: str, source: Source) -> list[Example]:
         try:
-            records = read_rows(source.read(), source.filename)
+            records = match_columns(read_rows(source.read(), source.filename), self._columns())
             examples, errors = usable_examples(
                 self._collect_notices(source.filename, records), self._spec
             )
@@ -172,6 +174,20 @@ class _Reading:
             examples, errors = [], [error]
         self._refuse(source.filename, [*self._locate(part, source.filename, errors)])
         return examples
+
+    def unify(self, parts: dict[str, list[Example]]) -> dict[str, list[Example]]:
+        unified, sentence = HEAD_DATA[self._spec.head].unify(parts)
+        if sentence:
+            self.notices.append(
+                Finding(code="reading_choice", severity=Severity.INFO, message=sentence)
+            )
+        return {part: [*rows] for part, rows in unified.items()}
+
+    def _columns(self) -> list[str]:
+        """The names of the columns that the job reads."""
+        spec = self._spec
+        named = [spec.text_column, spec.label_column, spec.text_pair_column]
+        return [*filter(None, named), *HEAD_DATA[spec.head].usual_columns]
 
     def _collect_notices(
         self, filename: str, rows: Iterable[Record | BadLine | Notice]

@@ -26,7 +26,8 @@ def read_delimited(content: bytes) -> Iterator[Record | BadLine | Notice]:
         if problem:
             yield BadLine(f"Line {row.line} {problem}.", line=row.line)
         else:
-            yield Record(line=row.line, fields=dict(zip(names, row.cells, strict=False)))
+            fields = dict(zip(names, row.cells, strict=False))
+            yield Record(line=row.line, fields=fields, tabular=True)
 
 
 def _names(dialect: CsvDialect) -> list[str]:

@@ -35,7 +35,8 @@ def present(record: Record, column: str, usual: str) -> str:
 
 def field(record: Record, column: str) -> Any:
     if column not in record.fields:
-        raise MissingColumn(column, list(record.fields), line=record.line)
+        line = 0 if record.tabular else record.line
+        raise MissingColumn(column, list(record.fields), line=line)
     return record.fields[column]
 
 

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
+
+#: the first that fits
+_NAMES = (
+    (bool, "a boolean"),
+    (str, "a string"),
+    (int | float, "a number"),
+    (list, "an array"),
+    (dict, "an object"),
+    (object, "null"),
+)
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def parse_json(text: str) -> Any:
@@ -15,8 +28,46 @@ def parse_json(text: str) -> Any:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     except json.JSONDecodeError as error:
-        line = f"line {error.lineno}, " if error.lineno > 1 else ""
-        raise ValueError(f"{error.msg} at {line}character {error.colno}") from None
+        raise _add_place(error) from None
+
+
+def parse_elements(text: str) -> Iterator[tuple[int, Any]]:
+    """The elements of an array, one at a time, with the places where they begin. Raises ValueError
+    with the reason, possibly after some elements.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=_object)
+    at = _skip_space(text, text.index("[") + 1)
+    while text[at : at + 1] != "]":
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+        except json.JSONDecodeError as error:
+            raise _add_place(error) from None
+        yield at, value
+        at = _skip_space(text, end)
+        if text[at : at + 1] == ",":
+            at = _skip_space(text, at + 1)
+        elif text[at : at + 1] != "]":
+            raise _add_place(json.JSONDecodeError("Expecting ',' delimiter or ']'", text, at))
+    if text[at + 1 :].strip():
+        raise _add_place(json.JSONDecodeError("Extra data", text, _skip_space(text, at + 1)))
+
+
+def json_type(value: Any) -> str:
+    """What JSON calls a value: `a string`."""
+    return next(name for types, name in _NAMES if isinstance(value, types))
+
+
+def _skip_space(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    assert match is not None, "the pattern matches the empty string"
+    return match.end()
+
+
+def _add_place(error: json.JSONDecodeError) -> ValueError:
+    line = f"line {error.lineno}, " if error.lineno > 1 else ""
+    return ValueError(f"{error.msg} at {line}character {error.colno}")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

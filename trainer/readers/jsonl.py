@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from trainer.errors import BadLine
-from trainer.readers.json_text import parse_json
+from trainer.readers.json_text import json_type, parse_json
 from trainer.readers.lines import numbered_lines
 from trainer.readers.record import Record
 
 
-def read_jsonl(content: bytes | IO[bytes], unit: str = "Line") -> Iterator[Record | BadLine]:
+def read_jsonl(
+    content: bytes | IO[bytes], unit: str = "Line", *, tabular: bool = False
+) -> Iterator[Record | BadLine]:
     """Blank lines are skipped; a line that cannot be read is yielded as its error."""
     for number, line in numbered_lines(content):
         if line.strip():
@@ -20,7 +22,7 @@ def read_jsonl(content: bytes | IO[bytes], unit: str = "Line") -> Iterator[Recor
             except BadLine as error:
                 yield error
             else:
-                yield Record(line=number, fields=fields, unit=unit)
+                yield Record(line=number, fields=fields, unit=unit, tabular=tabular)
 
 
 def _json_object(line: str, number: int) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def _json_object(line: str, number: int) -> dict[str, Any]:
             line=number,
         ) from None
     if not isinstance(value, dict):
-        kind = type(value).__name__
-        raise BadLine(f"Line {number} is a JSON {kind}; each line must be one object.", line=number)
+        raise BadLine(
+            f"Line {number} is {json_type(value)}; each line must be one JSON object.", line=number
+        )
     return value

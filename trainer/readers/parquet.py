@@ -44,7 +44,7 @@ def read_parquet(content: bytes) -> Iterator[Record | BadLine]:
             assert child.stdout is not None
             try:
                 # row by row, because all rows together may be much larger than the file
-                yield from read_jsonl(child.stdout, unit="Row")
+                yield from read_jsonl(child.stdout, unit="Row", tabular=True)
                 code = child.wait()
             finally:
                 child.kill()

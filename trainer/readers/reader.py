@@ -10,12 +10,12 @@ from pathlib import PurePath
 from trainer.errors import BadDataset, BadLine
 from trainer.readers.conll import is_conll, read_conll
 from trainer.readers.delimited import read_delimited
+from trainer.readers.json_document import is_document, read_document
 from trainer.readers.jsonl import read_jsonl
 from trainer.readers.lines import as_utf8
 from trainer.readers.not_text import refuse_other_formats
 from trainer.readers.parquet import MARK, read_parquet
 from trainer.readers.record import Notice, Record
-from trainer.readers.squad import is_squad, read_squad
 
 __all__ = ["Record", "read_records", "read_rows"]
 
@@ -57,13 +57,8 @@ def _format(text: bytes, filename: str) -> str:
     if suffix == "tsv":
         return "delimited"
     start = text[:4096].lstrip()[:1]
-    if start == b"[":
-        raise BadDataset(
-            "The file is one JSON array; use one JSON object per line instead (JSON Lines), which "
-            "`jq -c '.[]'` writes."
-        )
-    if start == b"{":
-        return "squad" if is_squad(text) else "jsonl"
+    if start in (b"[", b"{"):
+        return "document" if is_document(text) else "jsonl"
     # a file that is named as JSON is read as JSON, so that an error names its first bad line
     return "jsonl" if suffix in _JSON else "delimited"
 
@@ -71,6 +66,6 @@ def _format(text: bytes, filename: str) -> str:
 _READERS: dict[str, Callable[[bytes], Iterator[Record | BadLine | Notice]]] = {
     "conll": read_conll,
     "delimited": read_delimited,
+    "document": read_document,
     "jsonl": read_jsonl,
-    "squad": read_squad,
 }

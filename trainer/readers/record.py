@@ -15,6 +15,8 @@ class Record:
     line: int
     fields: dict[str, Any]
     unit: str = "Line"
+    #: whether all rows of the file have these fields, as in a table
+    tabular: bool = False
 
     @property
     def place(self) -> str:

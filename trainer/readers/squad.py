@@ -1,5 +1,5 @@
-"""SQuAD's JSON document, versions 1 and 2: articles of paragraphs of questions, or the questions
-alone, as `datasets` exports them. Knows no head.
+"""The articles of SQuAD's JSON document, versions 1 and 2: paragraphs of questions, or only the
+questions, as `datasets` exports them. Knows no head.
 """
 
 from __future__ import annotations
@@ -10,44 +10,31 @@ from collections.abc import Iterator
 from typing import Any
 
 from trainer.errors import BadDataset, BadLine
-from trainer.readers.json_text import parse_json
-from trainer.readers.lines import whole_text
 from trainer.readers.record import Record
 
-#: the whole document is held in memory, so its limit is lower than that of a file of lines
-MAX_BYTES = 128 * 2**20
 #: inside a string the quotes would be escaped, so this matches only the key
 _QUESTION = re.compile(r'(?<!\\)"question"\s*:')
 
 
-def is_squad(content: bytes) -> bool:
-    """Whether the file is one object with a list `data`, which no line of a JSONL file is."""
-    if b'"data"' not in content or b'"question"' not in content:
-        return False
-    first = content.lstrip().partition(b"\n")[0]
-    try:
-        value = parse_json(first.decode()) if len(first) <= MAX_BYTES else {"data": []}
-    except ValueError:
-        return True  # an object over many lines
-    return isinstance(value, dict) and isinstance(value.get("data"), list)
+def is_squad(articles: list[Any]) -> bool:
+    """Whether the list holds articles with paragraphs, or questions with their contexts."""
+    return any(
+        isinstance(each, dict) and ("paragraphs" in each or {"question", "context"} <= each.keys())
+        for each in articles
+    )
 
 
-def read_squad(content: bytes) -> Iterator[Record | BadLine]:
-    """A record per question, on the line of its question. Raises BadDataset."""
-    if len(content) > MAX_BYTES:
-        raise BadDataset(
-            f"The SQuAD document has {len(content)} bytes, and the limit is {MAX_BYTES}; use one "
-            "JSON object per line instead (JSON Lines)."
-        )
-    text = whole_text(content)
-    try:
-        articles = parse_json(text)["data"]
-    except (ValueError, KeyError) as error:
-        raise BadDataset(
-            f"The file cannot be read as SQuAD, one JSON object with a list `data`: {error}."
-        ) from None
+def read_squad(articles: list[Any], text: str) -> Iterator[Record | BadLine]:
+    """A record per question, on the line of its question in the document's text. Raises
+    BadDataset.
+    """
     lines = _question_lines(text)
     questions = list(_questions(articles))
+    if not questions:
+        raise BadDataset(
+            "The file was taken for SQuAD, because the list `data` of its object has `paragraphs`; "
+            "there is no question in them."
+        )
     # if a question has no text, or `question` is also another key, the lines are unknown
     known = len(lines) == len(questions)
     for index, (question, context) in enumerate(questions):
