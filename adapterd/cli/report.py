@@ -85,6 +85,10 @@ def _sentences(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         metric = headline["metric"].replace("_", " ")
         interval = f"{headline['low']:.3f} to {headline['high']:.3f}"
         yield "•", "bold", f"{metric} {headline['value']:.3f}, 95 % interval {interval}"
+    if majority := report.get("majority"):
+        yield "•", "bold", majority
+    if search := report.get("search"):
+        yield "•", "bold", search["words"]
     if seeds := report["seeds"]:
         spread = f"{seeds['mean']:.3f} ± {seeds['std']:.3f}"
         yield "•", "bold", f"{spread} over {len(seeds['values'])} seeds"

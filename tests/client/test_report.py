@@ -42,3 +42,11 @@ def test_a_temperature_is_named_with_the_figures_and_not_as_advice(
     calibration = whole["calibration"] | {"is_worse": False, "words": words}
     assert f"• {words}" in shown(whole | {"calibration": calibration})
     assert not any("temperature" in sentence for sentence in whole["advice"])
+
+
+def test_the_majority_and_the_winner_of_the_search_are_one_line_each(
+    shown: Any, whole: dict[str, Any]
+) -> None:
+    said = shown(whole)
+    assert "• The most frequent label, glad, alone gives accuracy 0.500." in said
+    assert "• Of 3 trials (1 pruned), trial 1 has the best dev accuracy, 0.800: rank 32," in said

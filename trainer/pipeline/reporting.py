@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engine.heads import is_generation
 from trainer.engine_client import EngineSession
@@ -18,6 +19,7 @@ from trainer.jobs.events import EmitEvent
 from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.pipeline.job_result import JobResult, comparison_warnings
 from trainer.pipeline.reference_runs import References
+from trainer.recipe.recipe import learning_rate
 from trainer.report.report import summarize_report
 from trainer.report.report_input import AnsweredRows, Epoch, ReportInput, Run
 from trainer.report.reporter import make_report
@@ -87,6 +89,7 @@ class Reporting:
             diverged_seeds=evaluated.experiment.diverged_seeds,
             warnings=evaluated.warnings,
             findings=[finding.to_json() for finding in evaluated.prepared.findings],
+            search=_search(evaluated),
             learning_curve=self.references.learning_curve(outcomes[0]),
             full_finetuning=self.references.full_finetuning(evaluated),
             production=self.production.answers(
@@ -108,6 +111,15 @@ class Reporting:
 def sample_rows(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
     """The training rows, evenly spaced, that are checked for labels that may be wrong."""
     return rows[:: -(-len(rows) // _MOST_SAMPLED)]
+
+
+def _search(evaluated: EvaluatedExperiment) -> dict[str, Any] | None:
+    """With the job's own settings, from which the trials differ."""
+    search, spec = evaluated.experiment.search, evaluated.prepared.spec
+    if search is None:
+        return None
+    own = {**spec.settings.model_dump(), "kind": spec.kind, "learning_rate": learning_rate(spec)}
+    return {**search, "settings": own}
 
 
 def _curves(outcome: RunResult, test: Evaluation, evaluated: EvaluatedExperiment) -> Run:

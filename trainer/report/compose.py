@@ -13,16 +13,17 @@ from typing import Any, TypedDict, cast
 from trainer.heads import HEAD_DATA
 from trainer.metrics.metrics import Metrics
 from trainer.report.advice import advise
-from trainer.report.baselines import baseline_answers, name_rival
+from trainer.report.baselines import baseline_answers
 from trainer.report.calibration import measure_calibration
 from trainer.report.classes import count_confusions, score_classes
-from trainer.report.comparison import Comparison, RivalKind, compare_models
 from trainer.report.label_issues import Suspect, find_label_issues
 from trainer.report.learning_curve import judge_learning_curve
 from trainer.report.report import Headline, Report, Sections, Seeds
 from trainer.report.report_input import Evidence, EvidenceRow
 from trainer.report.resampling import CONFIDENCE, Interval, compute_intervals
+from trainer.report.rivals import Rival, describe_majority, pick_comparisons, score_rivals
 from trainer.report.scores import build_scores
+from trainer.report.search_trials import list_trials
 from trainer.report.slices import score_slices
 from trainer.report.test_metrics import compute_metrics
 from trainer.report.verdict import decide
@@ -58,10 +59,11 @@ def compose(evidence: Evidence) -> Composed:
     head, test = evidence["head"]["kind"], evidence["test"]
     truth, guesses = [row["label"] for row in test], evidence["test_guesses"]
     metrics = compute_metrics(head, truth, guesses)
-    rivals = baseline_answers(head, evidence["train"], evidence["dev"], test)
-    baseline = {name: compute_metrics(head, truth, answers) for name, answers in rivals.items()}
+    answers = baseline_answers(head, evidence["train"], evidence["dev"], test)
+    baseline = {name: compute_metrics(head, truth, part) for name, part in answers.items()}
     intervals = compute_intervals(build_scores(head, truth, guesses), len(truth))
     main = next((name for name in evidence["metrics"] if name in intervals), None)
+    rivals = score_rivals(evidence, answers, baseline, main)
     sections: Sections = {
         "headline": _find_headline(main, intervals, evidence),
         "rows": {
@@ -73,7 +75,11 @@ def compose(evidence: Evidence) -> Composed:
         "intervals": intervals,
         "confidence": CONFIDENCE,
         "baseline": {"name": evidence["baseline"], **baseline},
-        "comparisons": _compare(evidence, rivals, baseline, truth, main),
+        "rivals": rivals,
+        "majority": describe_majority(
+            evidence["head"], answers["majority"], baseline["majority"], main
+        ),
+        "comparisons": pick_comparisons(rivals, main, more_is_better=evidence["more_is_better"]),
         "production": _without_guesses(evidence["production"]),
         "seeds": _summarize_seeds(evidence, main),
         "calibration": measure_calibration(
@@ -86,10 +92,11 @@ def compose(evidence: Evidence) -> Composed:
         "curves": evidence["runs"],
         "parameters": evidence["parameters"],
         "labels": _count_labels(evidence["train"]),
+        "search": list_trials(evidence["search"], evidence["metrics"]),
         "learning_curve": judge_learning_curve(
             evidence["learning_curve"], intervals.get(main or "")
         ),
-        "full_finetuning": _compare_reference(evidence, truth, main),
+        "full_finetuning": _describe_reference(evidence, rivals, main),
         "diverged_seeds": evidence["diverged_seeds"],
         "warnings": evidence["warnings"],
         "findings": evidence["findings"],
@@ -111,32 +118,6 @@ def _find_headline(
         "more_is_better": better,
         "relative": main in _SHARES,
     }
-
-
-def _compare(
-    evidence: Evidence,
-    rivals: Mapping[str, Sequence[Any]],
-    baseline: Mapping[str, Metrics],
-    truth: Sequence[Any],
-    main: str | None,
-) -> list[Comparison]:
-    """With the strongest rival, and with the version that is production."""
-    others: list[tuple[RivalKind, str, Sequence[Any]]] = []
-    values = {name: metrics.get(main or "") for name, metrics in baseline.items()}
-    if known := {name: value for name, value in values.items() if value is not None}:
-        pick = max if evidence["more_is_better"] else min
-        best = pick(known, key=lambda name: known[name])
-        name = name_rival(best, evidence["baseline"], baseline[best])
-        others.append(("baseline", f"the baseline {name}", rivals[best]))
-    production = evidence["production"] or {}
-    if "guesses" in production:
-        name = f"version {production['version']} (production)"
-        others.append(("production", name, production["guesses"]))
-    head, guesses = evidence["head"]["kind"], evidence["test_guesses"]
-    comparisons = [
-        compare_models(head, truth, guesses, other, name, kind) for kind, name, other in others
-    ]
-    return [comparison for comparison in comparisons if comparison]
 
 
 def _without_guesses(part: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -183,27 +164,19 @@ def _count_labels(train: Sequence[EvidenceRow]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda pair: pair[1])[:_MOST_LABELS])
 
 
-def _compare_reference(
-    evidence: Evidence, truth: Sequence[Any], main: str | None
+def _describe_reference(
+    evidence: Evidence, rivals: Sequence[Rival], main: str | None
 ) -> dict[str, Any] | None:
-    """With full fine-tuning of the base, where it was asked for and did not fail."""
-    reference = evidence["full_finetuning"]
-    if not reference or "guesses" not in reference:
-        return reference and dict(reference)
-    head, answers = evidence["head"]["kind"], reference["guesses"]
-    comparison = compare_models(
-        head,
-        truth,
-        evidence["test_guesses"],
-        answers,
-        "full fine-tuning of the base",
-        "full_finetuning",
-    )
+    """Of full fine-tuning of the base, where it was asked for and did not fail."""
+    reference = _without_guesses(evidence["full_finetuning"])
+    rival = next((each for each in rivals if each["kind"] == "full_finetuning"), None)
+    if reference is None or rival is None:
+        return reference
     return {
-        **(_without_guesses(reference) or {}),
-        "metrics": compute_metrics(head, truth, answers),
+        **reference,
+        "metrics": rival["metrics"],
         "metric": main,
-        **(comparison or {}),
+        **(rival["comparison"] or {}),
     }
 
 

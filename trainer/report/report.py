@@ -15,12 +15,14 @@ from trainer.report.label_issues import Suspect
 from trainer.report.learning_curve import LearningCurve
 from trainer.report.report_input import Parameters, Run
 from trainer.report.resampling import Interval
+from trainer.report.rivals import Rival
+from trainer.report.search_trials import SearchTrials
 from trainer.report.slices import Slice
 from trainer.report.verdict import Verdict
 
 _SUMMARY = (
-    "verdict", "headline", "intervals", "comparisons", "production", "seeds", "parameters",
-    "advice",
+    "verdict", "headline", "intervals", "majority", "comparisons", "production", "seeds",
+    "parameters", "advice",
 )  # fmt: skip
 
 
@@ -60,6 +62,10 @@ class Sections(TypedDict):
     confidence: float
     #: {"name": the name of the model of the head, and by rival ("test" is that model) its metrics}
     baseline: dict[str, Any]
+    #: every other model on the same rows: baselines, production, full fine-tuning
+    rivals: list[Rival]
+    #: the constant answer and what it alone gives, as a sentence
+    majority: str | None
     #: with the strongest baseline, then with production
     comparisons: list[Comparison]
     #: {"version", "digest"} of what is production, and {"skipped" | "note": a sentence} where it
@@ -82,6 +88,8 @@ class Sections(TypedDict):
     parameters: Parameters
     #: how many training rows have each label, rarest first
     labels: dict[str, int]
+    #: null unless the setting `search` asks for it
+    search: SearchTrials | None
     #: null unless the setting `learning_curve` asks for it
     learning_curve: LearningCurve | None
     #: {"epochs", "seconds", "metrics"} and the keys of a comparison, or {"error"}; null unless the
@@ -111,6 +119,8 @@ def summarize_report(report: Mapping[str, Any]) -> dict[str, Any]:
     if "error" in report:
         return {"error": report["error"]}
     summary = {name: report[name] for name in _SUMMARY}
+    if search := report["search"]:
+        summary["search"] = {name: search[name] for name in ("chosen", "words")}
     if calibration := report["calibration"]:
         by_figure = {
             name: {when: calibration[when][name] for when in ("before", "after")}

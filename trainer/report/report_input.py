@@ -107,6 +107,8 @@ class Evidence(TypedDict):
     findings: list[dict[str, Any]]
     #: {"version", "digest", "guesses" | "skipped", "note"}
     production: dict[str, Any] | None
+    #: as the job's result has it, and the job's own settings as "settings"
+    search: dict[str, Any] | None
     learning_curve: Sequence[LearningPoint] | None
     #: {"epochs", "seconds", "guesses"} or {"error"}
     full_finetuning: dict[str, Any] | None
@@ -139,6 +141,7 @@ class ReportInput:
     findings: Sequence[dict[str, Any]] = ()
     diverged_seeds: Sequence[int] = ()
     production: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
     learning_curve: Sequence[LearningPoint] | None = None
     full_finetuning: dict[str, Any] | None = None
 
@@ -165,6 +168,7 @@ class ReportInput:
             "warnings": list(self.warnings),
             "findings": list(self.findings),
             "production": self.production,
+            "search": self.search,
             "learning_curve": self.learning_curve,
             "full_finetuning": self.full_finetuning,
         }

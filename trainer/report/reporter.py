@@ -14,7 +14,9 @@ MODULE = "trainer.report"
 #: as JSON; the lineage of a version is read often
 MAX_BYTES = 64_000
 #: left out in this order where a report is larger
-_LARGEST = ("confusion", "suspects", "slices", "classes", "labels", "findings", "curves")
+_LARGEST = (
+    "confusion", "suspects", "slices", "classes", "labels", "findings", "curves", "search",
+)  # fmt: skip
 _DIGITS = 6
 
 

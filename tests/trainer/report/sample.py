@@ -16,6 +16,14 @@ def whole_report(**given: str) -> dict[str, Any]:
     return found
 
 
+def trial(number: int, settings: dict[str, Any], status: str, accuracy: float) -> dict[str, Any]:
+    return {
+        "number": number, "settings": settings, "status": status, "dev": {"accuracy": accuracy},
+        "epochs": 3 if status == "completed" else 1, "planned_epochs": 3, "steps": 1,
+        "planned_steps": 3,
+    }  # fmt: skip
+
+
 def evidence(label: str = "glad", text: str = "some text") -> dict[str, Any]:
     rows = [
         {
@@ -38,6 +46,15 @@ def evidence(label: str = "glad", text: str = "some text") -> dict[str, Any]:
         {"share": share, "rows": int(40 * share), "value": share, "more_is_better": True}
         for share in (0.25, 0.5, 1.0)
     ]
+    search = {
+        "chosen": 1, "steps": 9, "saved_steps": 3,
+        "settings": {"kind": "lora", "learning_rate": 1e-3, "rank": 8},
+        "trials": [
+            trial(0, {}, "completed", 0.7),
+            trial(1, {"rank": 32, "learning_rate": 2.4e-3}, "completed", 0.8),
+            trial(2, {"kind": "bottleneck"}, "pruned", 0.6),
+        ],
+    }  # fmt: skip
     head = {"kind": "classify", "labels": [label, "sad"], "multi_label": False, "temperature": 1.5}
     return {
         "head": head, "metrics": ["accuracy"], "more_is_better": True, "baseline": "tfidf+logistic",
@@ -47,7 +64,7 @@ def evidence(label: str = "glad", text: str = "some text") -> dict[str, Any]:
         "runs": runs, "parameters": {"trainable": 1000, "base": 99_000}, "diverged_seeds": [],
         "warnings": [label],
         "findings": [{"code": "near_leak", "severity": "warning", "message": text}],
-        "learning_curve": points,
+        "search": search, "learning_curve": points,
         "production": {"version": 3, "digest": "d", "guesses": guesses[::-1], "note": label},
         "full_finetuning": {"guesses": guesses, "epochs": 3, "seconds": 9.0},
     }  # fmt: skip

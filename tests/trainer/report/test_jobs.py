@@ -201,6 +201,19 @@ def test_the_child_makes_the_report_that_it_would_make_here(
     apart.close()
 
 
+def test_a_search_leaves_its_trials_and_the_winner_in_the_report(judging: TrainerEnv) -> None:
+    settings = {"search": {"trials": 3, "space": {"rank": [2, 4, 16]}}}
+    job = run(judging, jsonl(mood_rows()), settings=settings)
+    found = report(judging, job)["search"]
+    assert [row["settings"]["rank"] for row in found["trials"]] == [8, *found_ranks(job)[1:]]
+    assert found["chosen"] == job.result["search"]["chosen"]
+    assert job.result["report"]["search"]["words"] == found["words"]
+
+
+def found_ranks(job: Job) -> list[Any]:
+    return [trial["settings"].get("rank") for trial in job.result["search"]["trials"]]
+
+
 def test_a_learning_curve_trains_on_parts_and_keeps_none_of_them(judging: TrainerEnv) -> None:
     settings = {"learning_curve": True, "epochs": 3}
     found = report(judging, run(judging, jsonl(mood_rows(300)), settings=settings))

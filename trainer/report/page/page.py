@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -67,13 +68,14 @@ def _environment() -> Environment:
     environment.filters.update(
         figure=format_figure,
         interval=_format_interval,
+        setting=format_setting,
         metric_name=format_metric,
         sentence=capitalize,
         decision=_DECISIONS.__getitem__,
         thousands=lambda count: f"{count:,}",
     )
     environment.tests["significant"] = lambda comparison: comparison["p"] < SIGNIFICANT
-    environment.globals.update(plots=plots, rival_metrics=_rival_metrics, data_notes=_data_notes)
+    environment.globals.update(plots=plots, list_rivals=_list_rivals, data_notes=_data_notes)
     return environment
 
 
@@ -94,17 +96,29 @@ def _format_interval(interval: Mapping[str, Any] | None) -> str:
     return f"{format_figure(interval['low'])} … {format_figure(interval['high'])}"
 
 
-def _rival_metrics(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The metrics of the baselines and of full fine-tuning, by the headings of their columns."""
-    baseline, reference = report["baseline"], report["full_finetuning"] or {}
-    rivals = {
-        name_rival(name, baseline["name"], metrics): metrics
+def format_setting(value: Any) -> str:
+    """As it is written after `--set`."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _list_rivals(report: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """A report of an earlier release has the metrics of its baselines alone."""
+    if "rivals" in report:
+        rivals: Sequence[Mapping[str, Any]] = report["rivals"]
+        return rivals
+    baseline = report["baseline"]
+    return [
+        {
+            "name": name_rival(name, baseline["name"], metrics),
+            "metrics": metrics,
+            "interval": None,
+            "comparison": None,
+        }
         for name, metrics in baseline.items()
         if isinstance(metrics, Mapping)
-    }
-    if "metrics" in reference:
-        rivals["full fine-tuning"] = reference["metrics"]
-    return rivals
+    ]
 
 
 def _data_notes(report: Mapping[str, Any]) -> list[str]:

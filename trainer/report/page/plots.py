@@ -22,16 +22,15 @@ _NAMES = 190.0
 _CELL = 44.0
 
 
-def plot_results(
-    headline: Part, comparisons: Sequence[Part], full_finetuning: Part | None
-) -> Markup:
-    """The version with its interval, and each model that it is compared with as a dot beneath."""
-    rows = [("this version", float(headline["value"]))]
-    for comparison in [*comparisons, full_finetuning or {}]:
-        if comparison.get("theirs") is not None:
-            name = capitalize(comparison["against"].removeprefix("the baseline "))
-            rows.append((name, float(comparison["theirs"])))
-    low, high = pad_range([headline["low"], headline["high"], *(value for _, value in rows)])
+def plot_results(headline: Part, rivals: Sequence[Part]) -> Markup:
+    """The version, and beneath it the other models, each with its interval."""
+    metric = headline["metric"]
+    rows: list[tuple[str, float, Part]] = [("this version", float(headline["value"]), headline)]
+    for rival in rivals:
+        if (value := rival["metrics"].get(metric)) is not None:
+            rows.append((rival["name"], float(value), rival["interval"] or {}))
+    ends = [part[end] for *_, part in rows for end in ("low", "high") if part.get(end) is not None]
+    low, high = pad_range([*ends, *(value for _, value, _ in rows)])
     width, height = 2 * _WIDTH, _ROW * len(rows) + 30
     scale = (width - _NAMES - 70) / (high - low)
 
@@ -43,12 +42,12 @@ def plot_results(
         x = across(value)
         shapes.append(element("line", x1=x, x2=x, y1=6, y2=height - 22, class_="grid"))
         shapes.append(element("text", format_tick(value), x=x, y=height - 6, class_="x-tick"))
-    for index, (name, value) in enumerate(rows):
+    for index, (name, value, part) in enumerate(rows):
         y, kind = _ROW * (index + 0.5) + 4, "other" if index else "ours"
         shapes.append(element("text", name, x=_NAMES - 14, y=y + 4, class_=f"name {kind}"))
-        if not index:
-            ends = {"x1": across(headline["low"]), "x2": across(headline["high"])}
-            shapes.append(element("line", **ends, y1=y, y2=y, class_="whisker"))
+        if part.get("low") is not None:
+            x1, x2 = across(part["low"]), across(part["high"])
+            shapes.append(element("line", x1=x1, x2=x2, y1=y, y2=y, class_=f"whisker {kind}"))
         shapes.append(element("circle", cx=across(value), cy=y, r=6, class_=f"dot {kind}"))
         shapes.append(element("text", f"{value:.3f}", x=width - 4, y=y + 4, class_=f"value {kind}"))
     return element(

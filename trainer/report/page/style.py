@@ -64,6 +64,7 @@ td.worse { color:var(--wrong); }
 .dot.best { fill:none; stroke:var(--ours); stroke-width:2; }
 .dot.best.train { stroke:var(--train); }
 .whisker { stroke:var(--ours); stroke-width:6; stroke-linecap:round; opacity:.28; }
+.whisker.other { stroke:var(--train); }
 rect.right { fill:var(--ours); } rect.wrong { fill:var(--wrong); }
 .plot .count { text-anchor:middle; fill:var(--ink); font-size:12px; }
 .plot .count.strong { fill:var(--paper); font-weight:600; }
@@ -74,6 +75,8 @@ rect.right { fill:var(--ours); } rect.wrong { fill:var(--wrong); }
 .key i { display:inline-block; width:16px; height:3px; border-radius:2px; vertical-align:middle;
   margin-right:6px; background:var(--train); } .key i.dev { background:var(--ours); }
 .note { color:var(--soft); font-size:13px; margin:10px 0 0; }
+.small { display:block; color:var(--faint); font-size:11.5px; font-weight:400; }
+tfoot td { color:var(--soft); border-bottom:0; padding-top:4px; } tr.chosen td { font-weight:600; }
 .note.warning { color:var(--wrong); }
 footer { color:var(--faint); font-size:12.5px; margin:18px 4px; }
 @media (max-width:560px) { main { padding:16px 10px 40px; } section { padding:16px 14px; }
