@@ -175,16 +175,14 @@ def history(task: TaskName, alias: AliasName = "production", as_json: Json = Fal
     """Show the moves of an alias."""
     from adapterd.client.client import Client
     from adapterd.terminal import render
+    from adapterd.terminal.table import time_cell
 
     with Client() as client:
         events = client.alias_history(task, alias)
     if as_json:
         render.print_json(events)
         return
-    rows = [
-        (render.format_time(e.at), e.action, e.previous_version, e.version, e.reason)
-        for e in events
-    ]
+    rows = [(time_cell(e.at), e.action, e.previous_version, e.version, e.reason) for e in events]
     render.print_table(f"{task}@{alias}", ("time", "action", "from", "to", "reason"), rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Annotated
 
@@ -61,16 +62,28 @@ def build() -> typer.Typer:
 
 def main() -> None:
     try:
-        build()()
+        _run()
     except AdapterdError as error:
         _print_error(error, as_json="--json" in sys.argv)
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except BrokenPipeError:
-        # the reader of our output closed the pipe, as `| head` does
-        sys.stderr.close()
-        sys.exit(ExitCode.OK)
+        # what is still in the buffers has no reader, and the interpreter's last flush would say so
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ else 1)
+        sys.exit(ExitCode.CLOSED_PIPE)
+
+
+def _run() -> None:
+    """Runs the command. Raises BrokenPipeError once the reader of stdout has gone, as `| head`."""
+    try:
+        build()()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # typer ends with status 1 instead
+            raise BrokenPipeError from None
+        sys.stdout.flush()
+        raise
 
 
 def _print_error(error: AdapterdError, *, as_json: bool) -> None:

@@ -21,11 +21,13 @@ from adapterd.cli.options import (
 from adapterd.cli.settings_option import parse_settings
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from adapterd.calls.call_options import TrainingOptions
     from adapterd.values import FileCheck, Finding
 
 _ROWS = ("file", "train", "dev", "test")
-_MARKS = {"error": "[red]error[/]", "warning": "[yellow]warning[/]", "info": "[cyan]info[/]"}
+_STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 def check(
@@ -112,20 +114,18 @@ def _print_check(data: Path, result: FileCheck, *, as_json: bool) -> None:
 
 
 def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for finding in findings:
-        mark = f"{_MARKS[finding.severity]}\n{finding.code}"
-        table.add_row(mark, _format_finding(finding), end_section=True)
-    Console().print(table)
+    from adapterd.terminal import render
+
+    rows = [
+        (Text(f.severity, style=_STYLES[f.severity]), f.code, _format_finding(f)) for f in findings
+    ]
+    render.print_table(title, ("severity", "code", "finding"), rows, wrapped=("code", "finding"))
 
 
-def _format_finding(finding: Finding) -> str:
-    from rich.markup import escape
+def _format_finding(finding: Finding) -> Text:
+    from rich.text import Text
 
-    samples = [f"[dim]  line {row.line}: {escape(row.text)}[/]" for row in finding.samples[:3]]
-    return "\n".join([escape(finding.message), *samples])
+    samples = [f"\n  line {row.line}: {row.text}" for row in finding.samples[:3]]
+    return Text.assemble(finding.message, ("".join(samples), "dim"))

@@ -44,7 +44,7 @@ def doctor(as_json: Json = False) -> None:
         render.print_json(results)
     else:
         rows = [(check.name, check.verdict, check.detail) for check in results]
-        render.print_table("adapterd doctor", ("check", "verdict", "detail"), rows)
+        render.print_table("adapterd doctor", ("check", "verdict", "detail"), rows, ("detail",))
     if any(check.verdict == "fails" for check in results):
         raise typer.Exit(ExitCode.FAILED)
 

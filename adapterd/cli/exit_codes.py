@@ -19,6 +19,8 @@ class ExitCode(IntEnum):
     DENIED = 6
     DO_NOT_SHIP = 7
     INTERRUPTED = 130
+    #: as the shell has it for a program that SIGPIPE ended
+    CLOSED_PIPE = 141
 
 
 _BY_ERROR: tuple[tuple[type[errors.AdapterdError], ExitCode], ...] = (

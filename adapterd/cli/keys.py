@@ -58,6 +58,7 @@ def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> None:
     """List the keys with their ids, tenants and roles."""
     require_platform()
     from adapterd.terminal import render
+    from adapterd.terminal.table import time_cell
     from server.auth.key_file import list_keys as read_keys
 
     with _translate_errors():
@@ -65,7 +66,7 @@ def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> None:
     if as_json:
         render.print_json([_facts(key) for key in keys])
         return
-    rows = [(key.id, key.tenant, key.role, render.format_time(key.created_at)) for key in keys]
+    rows = [(key.id, key.tenant, key.role, time_cell(key.created_at)) for key in keys]
     render.print_table(render.count(len(keys), "key"), ("id", "tenant", "role", "created"), rows)
 
 

@@ -16,12 +16,12 @@ _SIGNIFICANT = 0.05
 
 def print_report(title: str, report: Mapping[str, Any]) -> None:
     """`report` may be a full report or its summary; only fields of both are printed."""
-    from rich.console import Console
     from rich.text import Text
 
+    from adapterd.terminal.table import stdout_console
     from adapterd.terminal.verdict import format_verdict
 
-    console = Console()
+    console = stdout_console()
     if "error" in report:
         console.print(Text(f"{title} has no report. {report['error']}", style="red"))
         return

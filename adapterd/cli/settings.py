@@ -51,7 +51,8 @@ def settings(
         render.print_json(listed)
         return
     rows = [(f"{each.name} = {_show(each.default)}", _explain(each)) for each in listed]
-    render.print_table(f"Settings of `{of.value}`", ("setting = default", "meaning"), rows)
+    columns = ("setting = default", "meaning")
+    render.print_table(f"Settings of `{of.value}`", columns, rows, wrapped=columns)
 
 
 def list_settings(fields: Mapping[str, ModelField]) -> Iterator[Setting]:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from adapterd.errors import RowFailed
+from adapterd.terminal import table
 from adapterd.terminal.progress import format_duration
+from adapterd.terminal.table import Cell, format_bytes, format_time, id_cell, time_cell
 from adapterd.terminal.verdict import format_verdict
 from adapterd.values import (
     Classification,
@@ -51,29 +49,26 @@ def to_plain(value: Any) -> Any:
     return [to_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else _escape(cell) for cell in row))
-    Console().print(table)
-
-
-def _escape(cell: object) -> str:
-    return escape("" if cell is None else str(cell))
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    wrapped: Collection[str] = (),
+) -> None:
+    """In a pipe without its title; a narrow terminal breaks only cells of `wrapped` columns."""
+    table.print_table(table.stdout_console(), title, columns, rows, wrapped)
 
 
 def print_facts(title: str, facts: Mapping[str, object]) -> None:
-    print_table(title, ("", ""), [(name, fact) for name, fact in facts.items() if fact is not None])
+    table.print_facts(table.stdout_console(), title, facts)
 
 
 def print_line(text: str) -> None:
-    Console().print(text, highlight=False)
+    table.stdout_console().print(text, highlight=False, markup=False)
 
 
 def print_warning(sentence: str) -> None:
-    Console().print(Text.assemble((" ! ", "yellow"), sentence))
+    table.stdout_console().print(Text.assemble((" ! ", "yellow"), sentence))
 
 
 # ---------------------------------------------------------------- one function per type of value
@@ -81,12 +76,12 @@ def print_warning(sentence: str) -> None:
 
 def print_prediction(prediction: Prediction, texts: Sequence[str]) -> None:
     rows = [
-        (_crop(text), *_format_answer(output))
+        (Cell(shown=_crop(text), exact=text), *_format_answer(output))
         for text, output in zip(texts, prediction.outputs, strict=True)
     ]
     title = f"{prediction.task}@{prediction.version}  {shorten(prediction.digest)}"
     title += f"  {prediction.timing.total_ms:.1f} ms"
-    print_table(title, ("text", "answer", "score"), rows)
+    print_table(title, ("text", "answer", "score"), rows, wrapped=("text", "answer"))
 
 
 def print_chunks(chunks: Iterable[CompletionChunk], *, as_json: bool) -> None:
@@ -103,24 +98,24 @@ def print_chunks(chunks: Iterable[CompletionChunk], *, as_json: bool) -> None:
 
 def print_tasks(tasks: Sequence[Task]) -> None:
     rows = [
-        (t.task, t.head, t.latest_version, _format_aliases(t.aliases), format_time(t.created_at))
+        (t.task, t.head, t.latest_version, _format_aliases(t.aliases), time_cell(t.created_at))
         for t in tasks
     ]
     print_table(count(len(tasks), "task"), ("task", "head", "latest", "aliases", "created"), rows)
 
 
 def print_versions(versions: Sequence[Version]) -> None:
-    columns = ("version", "digest", "kind", "head", "aliases", "parameters", "source", "created")
+    columns = ("version", "kind", "aliases", "created", "parameters", "head", "source", "digest")
     rows = [
         (
             f"{v.task}@{v.version}",
-            shorten(v.digest),
             v.kind,
-            v.head,
             ", ".join(v.aliases),
+            time_cell(v.created_at),
             f"{v.num_parameters:,}",
+            v.head,
             v.source,
-            format_time(v.created_at),
+            Cell(shown=shorten(v.digest), exact=v.digest),
         )
         for v in versions
     ]
@@ -131,14 +126,14 @@ def print_version(version: Version) -> None:
     """The facts that fit on a screen; `--json` has all of them."""
     ref = f"{version.task}@{version.version}"
     facts = {
-        "digest": version.digest,
+        "digest": Cell(shown=shorten(version.digest), exact=version.digest),
         "kind": version.kind,
         "head": version.head,
         "labels": _list_some(version.labels),
         "aliases": ", ".join(version.aliases) or "none",
         "parameters": f"{version.num_parameters:,} in {format_bytes(version.num_bytes)}",
         "created": f"{format_time(version.created_at)} by {version.source}",
-        "job": version.lineage.get("job"),
+        "job": id_cell(job) if (job := version.lineage.get("job")) else None,
         "verdict": format_verdict(version.lineage.get("report")),
         "left out": _list_some(version.left_out) or None,
         "warnings": "\n".join(version.warnings) or None,
@@ -148,9 +143,17 @@ def print_version(version: Version) -> None:
 
 
 def print_jobs(jobs: Sequence[Job]) -> None:
-    columns = ("job", "task", "status", "phase", "done", "version", "created")
+    columns = ("job", "task", "status", "done", "created", "version", "phase")
     rows = [
-        (j.id, j.task, j.status, j.phase, f"{j.progress:.0%}", j.version, format_time(j.created_at))
+        (
+            id_cell(j.id),
+            j.task,
+            j.status,
+            f"{j.progress:.0%}",
+            time_cell(j.created_at),
+            j.version,
+            j.phase,
+        )
         for j in jobs
     ]
     print_table(count(len(jobs), "job"), columns, rows)
@@ -158,6 +161,7 @@ def print_jobs(jobs: Sequence[Job]) -> None:
 
 def print_job(job: Job) -> None:
     """The facts that fit on a screen; `--json` has all of them."""
+    short_id = id_cell(job.id).shown
     facts = {
         "task": job.task,
         "status": f"{job.status}, {job.phase}" if job.phase else job.status,
@@ -169,7 +173,7 @@ def print_job(job: Job) -> None:
         "verdict": format_verdict(job.result.get("report")),
         "error": f"{job.error_message} [{job.error_code}]" if job.error_code else None,
         "metadata": ", ".join(f"{k}={v}" for k, v in job.metadata.items()) or None,
-        "more": f"adapterd jobs events {job.id}, or show {job.id} --json",
+        "more": f"adapterd jobs events {short_id}, or show {short_id} --json",
     }
     print_facts(job.id, facts)
 
@@ -211,16 +215,8 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def format_bytes(num_bytes: int) -> str:
-    return f"{num_bytes / 2**20:,.1f} MiB"
-
-
 def shorten(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
-
-
-def format_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _format_answer(output: Output) -> tuple[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -312,13 +311,3 @@ def test_settings_read_as_plain_values() -> None:
     }
     with pytest.raises(BadSetting, match="NAME=VALUE"):
         parse_settings(["rank"])
-
-
-@pytest.mark.skipif(os.name != "posix", reason="a closed pipe is POSIX")
-def test_a_reader_that_goes_away_is_no_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_value: object) -> None:
-        raise BrokenPipeError
-
-    monkeypatch.setattr("adapterd.terminal.render.print_json", broken)
-    monkeypatch.setattr("sys.stderr", open(os.devnull, "w"))  # noqa: PTH123, SIM115
-    assert run("tasks", "--json").code == ExitCode.OK
