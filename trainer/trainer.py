@@ -149,9 +149,10 @@ class Trainer:
         after: str | None = None,
         limit: int = 100,
         metadata: Mapping[str, str] | None = None,
+        id_prefix: str = "",
     ) -> Sequence[Job]:
         """Newest first; `after` is the last id of the page before."""
-        return self._store.list_jobs(tenant, after, limit, metadata)
+        return self._store.list_jobs(tenant, after, limit, metadata, id_prefix)
 
     def run_once(self, stop: threading.Event | None = None) -> bool:
         """Claim one job and run it to its end; False when none waits. Setting `stop` gives the job

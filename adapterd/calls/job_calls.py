@@ -40,10 +40,12 @@ def get_job(job_id: str) -> Call[Job]:
     return Call(method=lambda s: s.jobs.GetJob, request=request, read=read_job)
 
 
-def list_jobs(after: str, limit: int) -> Call[tuple[list[Job], bool]]:
+def list_jobs(after: str, limit: int, id_prefix: str) -> Call[tuple[list[Job], bool]]:
     return Call(
         method=lambda s: s.jobs.ListJobs,
-        request=build_message(jobs_pb2.ListJobsRequest, after=after, limit=limit),
+        request=build_message(
+            jobs_pb2.ListJobsRequest, after=after, limit=limit, id_prefix=id_prefix
+        ),
         read=lambda m: ([read_job(job) for job in m.jobs], m.has_more),
     )
 

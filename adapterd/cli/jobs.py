@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterd.cli.ids import find_job
 from adapterd.cli.options import JobId, Json
+
+if TYPE_CHECKING:
+    from adapterd.values import Job
 
 
 def build() -> typer.Typer:
@@ -38,7 +42,7 @@ def show(job_id: JobId, as_json: Json = False) -> None:
     from adapterd.terminal import render
 
     with Client() as client:
-        job = client.job(job_id)
+        job = client.job(find_job(client, job_id))
     render.print_json(job) if as_json else render.print_job(job)
 
 
@@ -54,9 +58,9 @@ def watch(job_id: JobId, as_json: Json = False) -> None:
     from adapterd.values import JobEvent
 
     with Client() as client, JobProgress(Console(stderr=True), quiet=as_json) as progress:
-        job = client.job(job_id)
+        job = client.job(find_job(client, job_id))
         show_job = render.print_json if as_json else progress.follow(job.task)
-        for update in client.follow_job(job_id):
+        for update in client.follow_job(job.id):
             if isinstance(update, JobEvent):
                 progress.print_event(update)
             else:
@@ -88,36 +92,47 @@ def events(
     codes = code or []
     with Client() as client:
         read = client.follow_job if follow else client.job_events
-        for event in read(job_id, after):
+        for event in read(find_job(client, job_id), after):
             if isinstance(event, JobEvent) and event.code in (codes or [event.code]):
                 render.print_json(event) if as_json else render.print_event(event)
 
 
 def cancel(job_id: JobId, as_json: Json = False) -> None:
-    """Cancel a job; it publishes no version."""
+    """Cancel a job: a queued one at once, a running one after its current step.
+
+    It publishes no version.
+    """
     from adapterd.client.client import Client
-    from adapterd.terminal import render
 
     with Client() as client:
-        job = client.cancel_job(job_id)
-    render.print_json(job) if as_json else render.print_line(f"{job.id}: {job.status}")
+        job = client.cancel_job(find_job(client, job_id))
+    _print_change(job, "is cancelled after its current step", as_json)
 
 
 def pause(job_id: JobId, as_json: Json = False) -> None:
     """Pause a job: a queued one at once, a running one after its current step."""
     from adapterd.client.client import Client
-    from adapterd.terminal import render
 
     with Client() as client:
-        job = client.pause_job(job_id)
-    render.print_json(job) if as_json else render.print_line(f"{job.id}: {job.status}")
+        job = client.pause_job(find_job(client, job_id))
+    _print_change(job, "is paused after its current step", as_json)
 
 
 def resume(job_id: JobId, as_json: Json = False) -> None:
     """Put a paused job back into the queue."""
     from adapterd.client.client import Client
-    from adapterd.terminal import render
 
     with Client() as client:
-        job = client.resume_job(job_id)
-    render.print_json(job) if as_json else render.print_line(f"{job.id}: {job.status}")
+        job = client.resume_job(find_job(client, job_id))
+    _print_change(job, "is running", as_json)
+
+
+def _print_change(job: Job, while_running: str, as_json: bool) -> None:
+    """`while_running` is what becomes of a job that a worker holds."""
+    from adapterd.terminal import render
+
+    if as_json:
+        render.print_json(job)
+    else:
+        state = while_running if job.status == "running" else f"is {job.status}"
+        render.print_line(f"{job.id} {state}")

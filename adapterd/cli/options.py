@@ -16,7 +16,7 @@ Ref = Annotated[
     typer.Argument(metavar="REF", help="A task, a version or an alias: task, task@7, task@alias."),
 ]
 AliasName = Annotated[str, typer.Option("--alias", help="Alias of the task.")]
-JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job.")]
+JobId = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, or the start of it.")]
 
 # ---------------------------------------------------------------- training
 

@@ -37,6 +37,23 @@ Rows = Annotated[
     ),
 ]
 
+SplitSeed = Annotated[int, typer.Option(help="Seed of the split into train, dev and test rows.")]
+Kind = Annotated[
+    str,
+    typer.Option(
+        help="Adapter kind: lora, bottleneck, ia3, bias, head_only or prompt; default: by rows."
+    ),
+]
+Pooling = Annotated[
+    str, typer.Option(help="Pooling: native, cls, mean or last; default: the server's.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Estimate time and memory, and queue nothing.")
+]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="Print the job's id and do not wait for its end.")
+]
+
 
 def train(
     task: TaskName,
@@ -47,27 +64,18 @@ def train(
     text_column: TextColumn = "text",
     text_pair_column: TextPairColumn = "",
     label_column: LabelColumn = "label",
-    split_seed: Annotated[
-        int, typer.Option(help="Seed of the split into train, dev and test rows.")
-    ] = 0,
-    kind: Annotated[
-        str,
-        typer.Option(
-            help="Adapter kind: lora, bottleneck, ia3, bias, head_only or prompt; default: by rows."
-        ),
-    ] = "",
-    pooling: Annotated[
-        str, typer.Option(help="Pooling: native, cls, mean or last; default: the server's.")
-    ] = "",
+    split_seed: SplitSeed = 0,
+    kind: Kind = "",
+    pooling: Pooling = "",
     settings: TrainingSettings = None,
     promote: Promote = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Estimate time and memory, and queue nothing.")
-    ] = False,
+    dry_run: DryRun = False,
+    detach: Detach = False,
     as_json: Json = False,
 ) -> None:
     """Train a version of TASK on labelled rows, evaluate it on held-out rows and publish it.
 
+    Ctrl-C ends the command; the job continues.
     Exits 7 if the verdict on the published version is "do not ship".
     """
     from adapterd.cli.report import exit_code_of, make_report, print_job_report
@@ -92,7 +100,11 @@ def train(
             estimate = client.estimate(task, ids, **options)
             render.print_json(estimate) if as_json else render.print_estimate(task, estimate)
             return
-        job = _wait(client, client.create_job(task, ids, **options), as_json)
+        job = client.create_job(task, ids, **options)
+        if detach:
+            render.print_json(job) if as_json else _print_detached(job)
+            return
+        job = _wait(client, job, as_json)
     render.print_json(make_report(job)) if as_json else print_job_report(job)
     raise typer.Exit(exit_code_of(job))
 
@@ -102,6 +114,12 @@ def _upload(client: Client, path: Path, quiet: bool) -> str:
 
     with upload_progress(path.name, quiet=quiet) as on_bytes:
         return client.upload(path, on_bytes=on_bytes).id
+
+
+def _print_detached(job: Job) -> None:
+    """The id alone on stdout, for `JOB=$(adapterd train … --detach)`."""
+    typer.echo(job.id)
+    typer.echo(f"`adapterd jobs watch {job.id}` follows it, `jobs cancel` ends it", err=True)
 
 
 def _wait(client: Client, job: Job, quiet: bool) -> Job:
@@ -114,7 +132,7 @@ def _wait(client: Client, job: Job, quiet: bool) -> Job:
             return client.wait(job.id, progress.follow(job.task))
     except KeyboardInterrupt:
         typer.echo(
-            f"{job.id} keeps running; `adapterd jobs watch {job.id}` follows it, `cancel` ends it",
+            f"{job.id} continues; `adapterd jobs watch {job.id}` follows it, `jobs cancel` ends it",
             err=True,
         )
         raise

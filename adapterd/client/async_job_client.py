@@ -60,11 +60,11 @@ class AsyncJobClient(AsyncConnection):
     async def job(self, job_id: str) -> Job:
         return await self._call(job_calls.get_job(job_id))
 
-    async def jobs(self) -> AsyncIterator[Job]:
-        """Every job of the tenant, newest first, page by page."""
+    async def jobs(self, id_prefix: str = "") -> AsyncIterator[Job]:
+        """Every job of the tenant whose id begins so, newest first, page by page."""
         has_more, after = True, ""
         while has_more:
-            page, has_more = await self._call(job_calls.list_jobs(after, limit=PAGE_ROWS))
+            page, has_more = await self._call(job_calls.list_jobs(after, PAGE_ROWS, id_prefix))
             for job in page:
                 yield job
             after = page[-1].id if page else ""

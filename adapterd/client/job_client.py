@@ -57,11 +57,11 @@ class JobClient(Connection):
     def job(self, job_id: str) -> Job:
         return self._call(job_calls.get_job(job_id))
 
-    def jobs(self) -> Iterator[Job]:
-        """Every job of the tenant, newest first, page by page."""
+    def jobs(self, id_prefix: str = "") -> Iterator[Job]:
+        """Every job of the tenant whose id begins so, newest first, page by page."""
         has_more, after = True, ""
         while has_more:
-            page, has_more = self._call(job_calls.list_jobs(after, limit=PAGE_ROWS))
+            page, has_more = self._call(job_calls.list_jobs(after, PAGE_ROWS, id_prefix))
             yield from page
             after = page[-1].id if page else ""
 

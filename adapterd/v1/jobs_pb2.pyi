@@ -101,12 +101,14 @@ class GetJobRequest(_message.Message):
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("limit", "after")
+    __slots__ = ("limit", "after", "id_prefix")
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    ID_PREFIX_FIELD_NUMBER: _ClassVar[int]
     limit: int
     after: str
-    def __init__(self, limit: _Optional[int] = ..., after: _Optional[str] = ...) -> None: ...
+    id_prefix: str
+    def __init__(self, limit: _Optional[int] = ..., after: _Optional[str] = ..., id_prefix: _Optional[str] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "has_more")

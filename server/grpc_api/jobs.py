@@ -25,7 +25,9 @@ class JobsApi:
     async def list_jobs(
         self, request: jobs_pb2.ListJobsRequest, caller: Caller
     ) -> jobs_pb2.ListJobsResponse:
-        page = await self._service.list(caller, request.after or None, request.limit)
+        page = await self._service.list(
+            caller, request.after or None, request.limit, id_prefix=request.id_prefix
+        )
         return jobs_pb2.ListJobsResponse(
             jobs=[wire.job(view) for view in page.items], has_more=page.has_more
         )

@@ -35,10 +35,14 @@ async def create_job(
 
 @router.get("/v1/jobs")
 async def list_jobs(
-    caller: CallerOf, service: ServiceOf, after: str | None = None, limit: Whole = 0
+    caller: CallerOf,
+    service: ServiceOf,
+    after: str | None = None,
+    limit: Whole = 0,
+    id_prefix: str = "",
 ) -> JobsOut:
-    """Your jobs, newest first."""
-    page = await service.jobs.list(caller, after, limit)
+    """Your jobs, newest first; with `id_prefix`, those whose id begins so."""
+    page = await service.jobs.list(caller, after, limit, id_prefix=id_prefix)
     return JobsOut(jobs=list(page.items), has_more=page.has_more)
 
 

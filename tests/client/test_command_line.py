@@ -244,6 +244,35 @@ def test_jobs_are_listed_shown_and_watched(run: Run, task: str) -> None:
     assert run("jobs", "cancel", jobs[0]["id"]).code == ExitCode.REFUSED
 
 
+def test_a_job_is_named_by_the_start_of_its_id(run: Run, task: str) -> None:
+    job = run("jobs", "list", "--limit", 1, "--json").json()[0]["id"]
+    for start in (job[:20], job.removeprefix("job-")[:20]):
+        assert run("jobs", "show", start, "--json").json()["id"] == job
+    assert run("jobs", "events", job[:20], "--code", "job.queued").out.count("\n") == 1
+
+
+def test_a_start_that_several_jobs_or_none_have_is_refused(run: Run, task: str, rows: Path) -> None:
+    run("train", "second", "--data", rows, "--head", "classify", *STEEP)
+    several = run("jobs", "cancel", "job-")
+    assert several.code == ExitCode.REFUSED
+    assert all(job["id"] in several.err for job in run("jobs", "list", "--json").json()[:5])
+    none = run("jobs", "show", "job-x")
+    assert none.code == ExitCode.NOT_FOUND
+    assert "`adapterd jobs list` lists them" in none.err
+
+
+def test_a_detached_training_prints_the_id_of_its_job_alone(run: Run, rows: Path) -> None:
+    options = ("--data", rows, "--head", "classify", "--set", "epochs=200", "--set", "patience=200")
+    detached = run("train", "detached", *options, "--detach")
+    assert detached.code == 0, detached.err
+    job = detached.out.strip()
+    assert f"`adapterd jobs watch {job}` follows it" in detached.err
+    paused = run("jobs", "pause", job)
+    assert f"{job} is paused" in paused.out
+    assert f"{job} is cancelled" in run("jobs", "cancel", job).out
+    assert run("train", "detached", *options, "--detach", "--json").json()["task"] == "detached"
+
+
 def test_keys_are_made_listed_and_revoked_without_a_server(run: Run, tmp_path: Path) -> None:
     file = ("--keys-file", tmp_path / "keys.jsonl", "--json")
     made = run("keys", "create", "--tenant", "acme", "--role", "use", *file).json()

@@ -17,11 +17,19 @@ def has_id(table: sa.Table, tenant: str, row_id: str) -> sa.ColumnElement[bool]:
 
 
 def page_of(
-    table: sa.Table, tenant: str, after: str | None, limit: int, *, oldest_first: bool = False
+    table: sa.Table,
+    tenant: str,
+    after: str | None,
+    limit: int,
+    *,
+    id_prefix: str = "",
+    oldest_first: bool = False,
 ) -> sa.Select[Any]:
     """Newest first; `after` is the last id of the previous page."""
     seq = table.c.seq
     page = table.select().where(table.c.tenant == tenant).limit(limit)
+    if id_prefix:
+        page = page.where(table.c.id.startswith(id_prefix, autoescape=True))
     page = page.order_by(seq if oldest_first else seq.desc())
     if after is None:
         return page

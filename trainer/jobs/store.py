@@ -89,10 +89,15 @@ class JobStore:
             return job_of(one_job(db, tenant, job_id))
 
     def list_jobs(
-        self, tenant: str, after: str | None, limit: int, metadata: Mapping[str, str] | None = None
+        self,
+        tenant: str,
+        after: str | None,
+        limit: int,
+        metadata: Mapping[str, str] | None = None,
+        id_prefix: str = "",
     ) -> list[Job]:
         """Newest first; with `metadata`, only jobs that have these entries in their own."""
-        page = page_of(JOBS, tenant, after, limit)
+        page = page_of(JOBS, tenant, after, limit, id_prefix=id_prefix)
         for name, value in (metadata or {}).items():
             page = page.where(has_note(name, value))
         with self._database.read() as db:

@@ -77,14 +77,17 @@ class JobService:
         after: str | None = None,
         limit: int = 0,
         metadata: Mapping[str, str] | None = None,
+        id_prefix: str = "",
     ) -> Page[JobView]:
         limit = check_limit(limit)
+        check_text(id_prefix, "id_prefix")
         jobs = await self._pools.lookups.run_for(
             caller.tenant,
             self._trainer.list,
             after,
             limit + 1,
             check_metadata(metadata or {}),
+            id_prefix,
         )
         return page_of(jobs, limit, job_view)
 
