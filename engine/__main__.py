@@ -34,17 +34,17 @@ def main() -> int:
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"  # reading a GGUF file draws a progress bar of its own
     from engine.engine import Engine  # torch comes in here, in this process only
+    from engine.runtime.step_loop import StepLoop
 
     try:
         engine = Engine(config)
     except EngineError as error:
         _send(sock, 0, port.Failure(code=error.code, message=str(error)))
         return 3
-    inbox = StepQueue(config.training_patience)
+    inbox = StepQueue(config.training_share)
     threading.Thread(target=_receive, args=(sock, inbox), daemon=True).start()
-    connected = _send(sock, 0, engine.info)
-    while connected and (envelope := inbox.next()) is not None:
-        connected = _send(sock, envelope.number, engine.step(envelope.body))  # type: ignore[arg-type]
+    if _send(sock, 0, engine.info):
+        StepLoop(engine, inbox, lambda step, result: _send(sock, step.number, result)).run()
     return 0
 
 

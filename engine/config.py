@@ -40,8 +40,8 @@ class EngineConfig:
     exact: bool = False
     #: on a CUDA device, whether forwards of text being written are recorded as graphs and replayed
     cuda_graphs: bool = True
-    #: predict steps that may pass a waiting training step before it gets its turn
-    training_patience: int = 8
+    #: of the engine's time, while calls wait: what training gets of it
+    training_share: float = 0.1
     #: of an engine in a process of its own
     log_format: LogFormat = "auto"
 
@@ -50,6 +50,10 @@ class EngineConfig:
             raise ValueError(f"dtype is {self.dtype!r}; it must be one of {', '.join(DTYPES)}")
         if self.num_slots < 1:
             raise ValueError(f"num_slots is {self.num_slots}; an engine needs at least one slot")
+        if not 0 < self.training_share < 1:
+            raise ValueError(
+                f"training_share is {self.training_share}; it must be between 0 and 1"
+            )
         if self.kv_cache_bytes < 0:
             raise ValueError(f"kv_cache_bytes is {self.kv_cache_bytes}; it must be at least 0")
         if self.activation_disk_bytes and self.activation_folder is None:

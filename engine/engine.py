@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from engine import port
 from engine.adapters.adapter import Adapter, read_adapter, write_adapter
@@ -33,6 +36,10 @@ from engine.model.source import base_path
 from engine.model.threads import set_threads
 from engine.sites.hooks import Sites
 from engine.training.training import Training
+
+
+#: what runs long enough to let others in between; a running generation cannot hold another one
+_PAUSING = port.Train | port.Fill | port.Predict
 
 
 class Engine:
@@ -67,20 +74,34 @@ class Engine:
             port.CloseTraining: self._close, port.Stats: self._stats,
         }  # fmt: skip
 
-    def step(self, step: port.Step) -> port.Result:
+    def step(self, step: port.Step, pause: Callable[[], None] | None = None) -> port.Result:
         """Run one step to its end.
 
-        An `EngineError` becomes a `Failure`. Anything else is a bug: it ends the engine, unless
-        nothing of the step can have stayed.
+        A step of training that takes long calls `pause` between layers, where steps that are not
+        training may run. An `EngineError` becomes a `Failure`. Anything else is a bug: it ends the
+        engine, unless nothing of the step can have stayed.
         """
         try:
-            return self._steps[type(step)](step)
+            if pause is None or not isinstance(step, _PAUSING):
+                return self._steps[type(step)](step)
+            with self._base.pausing(partial(self._pause, pause)):
+                return self._steps[type(step)](step)
         except EngineError as error:
             return port.Failure(code=error.code, message=str(error))
         except Exception as error:
             if (failure := step_failure(step, error)) is None:
                 raise
             return failure
+
+    def _pause(self, pause: Callable[[], None]) -> None:
+        """As between two steps: nothing acts at the base, and gradients are on."""
+        with (
+            self._sites.set_aside(),
+            self._base.set_aside(),
+            torch.inference_mode(mode=False),
+            torch.enable_grad(),
+        ):
+            pause()
 
     @property
     def info(self) -> port.EngineInfo:

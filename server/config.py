@@ -90,6 +90,10 @@ class Settings(BaseSettings):
     """memory for a second copy of the base's linears that makes small decode batches faster on a
     CPU; 0, or less than it needs: no copy"""
 
+    training_share: float = Field(0.1, ge=0.01, le=0.9)
+    """share of the engine's time that training gets while calls wait; when none wait it gets all
+    of it"""
+
     max_batch_tokens: int = Field(2048, ge=16)
     """tokens per forward"""
     max_batch_rows: int = Field(128, ge=1)
@@ -193,6 +197,7 @@ class Settings(BaseSettings):
             dtype=self.dtype,
             threads=self.threads,
             exact=self.exact,
+            training_share=self.training_share,
             num_slots=self.num_slots + 1,
             slot_bytes=self.slot_bytes,
             host_bytes=self.host_bytes + PROOF_BYTES,

@@ -8,7 +8,8 @@ the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
 import torch
@@ -175,6 +176,26 @@ class Base:
         with self._range.only(start, stop, hidden) as hidden_at_stop:
             final = self.forward(batch)
             return final if stop == self.num_layers else hidden_at_stop()
+
+    @contextmanager
+    def pausing(self, between: Callable[[], None]) -> Iterator[None]:
+        """While this lasts `between` is called before each layer of a forward, and of the backward
+        that follows. On a device other than the CPU never: there another thread runs the backward.
+        """
+        with ExitStack() as stack:
+            if self.numerics.device.type == "cpu":
+                stack.enter_context(self._range.pausing(between))
+            yield
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """While this lasts another forward may run within the one that is paused."""
+        parts = [self._range, self.first_tokens, self.slot_biases]
+        with ExitStack() as stack:
+            for part in parts:
+                if part is not None:
+                    stack.enter_context(part.set_aside())
+            yield
 
     def first_layer(self, sites: Iterable[str]) -> int:
         """Where a forward of an adapter of these sites must start; below it is the bare base."""

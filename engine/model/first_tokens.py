@@ -44,6 +44,15 @@ class FirstTokens:
         finally:
             self._starts_R = None
 
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """While this lasts another forward may run within the one that is running."""
+        own, self._starts_R = self._starts_R, None
+        try:
+            yield
+        finally:
+            self._starts_R = own
+
     def _wrap(self, stock: Any) -> Any:
         def forward(attended: Tensor, residual: Tensor, *more: Any) -> Tensor:
             if (starts_R := self._starts_R) is not None:

@@ -50,6 +50,16 @@ class RelativeBiases:
         finally:
             self._sites, self._slots, self._plan_slot, self._plans = None, (), None, {}
 
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """While this lasts another forward may run within the one that is running."""
+        own = self._sites, self._slots, self._plan_slot, self._plans
+        self._sites, self._slots, self._plan_slot, self._plans = None, (), None, {}
+        try:
+            yield
+        finally:
+            self._sites, self._slots, self._plan_slot, self._plans = own
+
     def _per_slot(self, stock: Callable[..., Any]) -> Callable[..., Any]:
         def bias(
             query: Tensor, key: Tensor, relative: Tensor, positions_PI: Tensor, *rest: Any

@@ -108,6 +108,7 @@ __all__ = [
     "Unload",
     "decode",
     "encode",
+    "is_background",
     "settle",
 ]
 
@@ -118,11 +119,13 @@ class Predict(Message, frozen=True, kw_only=True):
     """Place digests into slots, then run all rows in one forward.
 
     With `keys` all rows are of one training slot, and start at what was filled under them.
+    `background`: nobody waits for it but a training.
     """
 
     rows: list[Row]
     place: dict[int, str] = msgspec.field(default_factory=dict)
     keys: list[int] = msgspec.field(default_factory=list)
+    background: bool = False
 
 
 class Evict(Message, frozen=True, kw_only=True):
@@ -155,6 +158,14 @@ Step = (
     | CloseTraining
     | Stats
 )
+
+
+def is_background(step: Message) -> bool:
+    """Whether it belongs to training, which gives way to calls."""
+    if isinstance(step, Predict | Generate):
+        return step.background
+    return isinstance(step, Train | Fill)
+
 
 Result = (
     Done
@@ -199,8 +210,8 @@ class EnginePort(Protocol):
 
     `submit` never blocks. The future ends with a result, or raises the `EngineError` its failure
     names; when the engine dies it raises `EngineGone` and a fresh engine with nothing loaded takes
-    its place (`generation` grows). Steps run in order within a class; `Train` steps yield to every
-    other step between micro-batches.
+    its place (`generation` grows). Steps run in order within a class; training (`is_background`) yields
+    to every other step, on a CPU between two layers.
     """
 
     @property

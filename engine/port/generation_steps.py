@@ -63,6 +63,7 @@ class Generate(Message, frozen=True, kw_only=True):
     order of rank: where memory or `max_tokens` (what all of them may read in one forward) falls
     short, the earlier ones go first, and the last lose what they had read and read it again later.
     `begin` ranks after `keys`. `num_tokens` forwards are made, unless all finish sooner.
+    `background`: nobody waits for it but a training.
     """
 
     begin: list[StartSequence] = msgspec.field(default_factory=list)
@@ -70,6 +71,7 @@ class Generate(Message, frozen=True, kw_only=True):
     place: dict[int, str] = msgspec.field(default_factory=dict)
     max_tokens: int = 2048
     num_tokens: int = 1
+    background: bool = False
 
 
 class FreeSequences(Message, frozen=True, kw_only=True):

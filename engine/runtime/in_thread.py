@@ -13,6 +13,7 @@ from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.errors import EngineGone
+from engine.runtime.step_loop import StepLoop
 from engine.runtime.step_queue import StepQueue
 
 
@@ -24,7 +25,7 @@ class ThreadEngine:
     def __init__(self, config: EngineConfig) -> None:
         self._engine = Engine(config)
         self.info: port.EngineInfo = self._engine.info
-        self._inbox = StepQueue(config.training_patience)
+        self._inbox = StepQueue(config.training_share)
         self._futures: dict[int, Future[port.Result]] = {}
         self._number = 0
         self._lock = threading.Lock()
@@ -60,13 +61,15 @@ class ThreadEngine:
 
     def _run(self) -> None:
         try:
-            while (envelope := self._inbox.next()) is not None:
-                future = self._futures[envelope.number]
-                if future.set_running_or_notify_cancel():
-                    port.settle(future, self._engine.step(envelope.body))  # type: ignore[arg-type]
-                del self._futures[envelope.number]
+            StepLoop(self._engine, self._inbox, self._settle).run()
         finally:  # a bug in the engine ends it here too, and nobody may wait for ever
             self._end()
+
+    def _settle(self, step: port.Envelope, result: port.Result) -> bool:
+        future = self._futures.pop(step.number)
+        if future.set_running_or_notify_cancel():
+            port.settle(future, result)
+        return True
 
     def _end(self) -> None:
         with self._lock:

@@ -1,31 +1,59 @@
-"""The order in which steps run: training yields to everything else, but is never starved.
+"""The order in which steps run: calls go before training, and training keeps a share of the time.
 
-Pure bookkeeping behind a lock.
+Pure bookkeeping behind a lock; measures with the clock it is given and runs nothing.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
 
-from engine.port import Envelope, Fill, Train
+from engine.port import Envelope, is_background
+
+#: what a piece of training is taken to last before one was measured
+_FIRST_PIECE_S = 0.05
+
+
+class _Turn(Enum):
+    NOBODY = auto()
+    CALLS = auto()
+    TRAINING = auto()
 
 
 class StepQueue:
-    """Two queues; training waits while other steps come, at most `patience` of them in a row."""
+    """Two queues. A piece of training is what runs before the queue is asked again: a step, or the
+    part of it up to a pause.
 
-    def __init__(self, patience: int) -> None:
-        self._patience = patience
-        self._passed = 0
+    While calls wait, training gets `training_share` of the time: after a piece, calls run for
+    (1 - share) / share times as long as the piece took. While none wait it runs at once.
+    """
+
+    def __init__(
+        self, training_share: float, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._calls_per_piece = (1 - training_share) / training_share
+        self._clock = clock
         self._steps: deque[Envelope] = deque()
         self._training: deque[Envelope] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._turn, self._turn_began = _Turn.NOBODY, 0.0
+        self._piece_s = _FIRST_PIECE_S
+        self._waits_since = 0.0
+        #: how long calls have run since training began to wait
+        self._passed_s = 0.0
 
     def put(self, envelope: Envelope) -> None:
         with self._changed:
-            in_training = isinstance(envelope.body, Train | Fill)
-            (self._training if in_training else self._steps).append(envelope)
+            if not is_background(envelope.body):
+                self._steps.append(envelope)
+            else:
+                if not self._training:
+                    self._waits_since = self._clock()
+                self._training.append(envelope)
             self._changed.notify()
 
     def close(self) -> None:
@@ -36,12 +64,39 @@ class StepQueue:
     def next(self) -> Envelope | None:
         """The step to run now; waits for one. None once closed and empty."""
         with self._changed:
+            self._end_turn(training_waits=bool(self._training))
             while not (self._steps or self._training or self._closed):
                 self._changed.wait()
-            if self._training and (not self._steps or self._passed >= self._patience):
-                self._passed = 0
+            if self._training and self._is_trainings_turn():
+                self._begin_turn(_Turn.TRAINING)
                 return self._training.popleft()
             if self._steps:
-                self._passed += bool(self._training)
+                self._begin_turn(_Turn.CALLS)
                 return self._steps.popleft()
             return None
+
+    def next_call(self) -> Envelope | None:
+        """The step to run before a paused training step goes on; None where it goes on now."""
+        with self._changed:
+            self._end_turn(training_waits=True)
+            if self._is_trainings_turn():
+                self._begin_turn(_Turn.TRAINING)
+                return None
+            self._begin_turn(_Turn.CALLS)
+            return self._steps.popleft()
+
+    def _is_trainings_turn(self) -> bool:
+        return not self._steps or self._passed_s >= self._piece_s * self._calls_per_piece
+
+    def _begin_turn(self, turn: _Turn) -> None:
+        if turn is _Turn.TRAINING:
+            self._passed_s = 0.0
+        self._turn, self._turn_began = turn, self._clock()
+
+    def _end_turn(self, *, training_waits: bool) -> None:
+        now = self._clock()
+        if self._turn is _Turn.TRAINING:
+            self._piece_s = now - self._turn_began
+        elif self._turn is _Turn.CALLS and training_waits:
+            self._passed_s += now - max(self._turn_began, self._waits_since)
+        self._turn = _Turn.NOBODY

@@ -61,7 +61,9 @@ def _bind_action(action: Action, dropout: Dropout) -> Action:
 
 
 class Sites:
-    """The boundaries of one base. Never nested: a forward has one set of actions."""
+    """The boundaries of one base. A forward has one set of actions; another forward may run within
+    it only while they are set aside.
+    """
 
     def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
         self._actions: Mapping[str, Sequence[Action]] = {}
@@ -80,6 +82,15 @@ class Sites:
             yield
         finally:
             self._actions, self._dropout = {}, None
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """While this lasts the base is the stock model, within a forward too."""
+        own, self._actions, self._dropout = (self._actions, self._dropout), {}, None
+        try:
+            yield
+        finally:
+            self._actions, self._dropout = own
 
     @contextmanager
     def instead(self, actions: Mapping[str, Sequence[Action]]) -> Iterator[None]:

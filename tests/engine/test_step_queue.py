@@ -1,4 +1,4 @@
-"""The order in which steps run."""
+"""The order in which steps run, by a clock that stands still but for what a test lets pass."""
 
 from __future__ import annotations
 
@@ -6,8 +6,21 @@ import threading
 
 import pytest
 
-from engine.port import Envelope, Stats, Train
+from engine.port import Envelope, Fill, Generate, Predict, Stats, Step, Train, is_background
 from engine.runtime.step_queue import StepQueue
+
+#: calls are a little longer, so that no sum of them falls short by rounding
+PIECE_S, CALL_S = 0.05, 0.051
+
+
+class Clock:
+    """Read by the queue, moved by a test."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 def training(number: int) -> Envelope:
@@ -16,65 +29,111 @@ def training(number: int) -> Envelope:
     )
 
 
-def other(number: int) -> Envelope:
+def call(number: int) -> Envelope:
     return Envelope(number, Stats())
 
 
-def drained(inbox: StepQueue) -> list[int]:
+def drained(inbox: StepQueue, clock: Clock) -> list[int]:
     inbox.close()
     numbers = []
     while (envelope := inbox.next()) is not None:
+        clock.now += PIECE_S if is_background(envelope.body) else CALL_S
         numbers.append(envelope.number)
     return numbers
 
 
-def filled(patience: int, *envelopes: Envelope) -> StepQueue:
-    inbox = StepQueue(patience)
+def filled(share: float, *envelopes: Envelope) -> tuple[StepQueue, Clock]:
+    clock = Clock()
+    inbox = StepQueue(share, clock)
     for envelope in envelopes:
         inbox.put(envelope)
-    return inbox
+    return inbox, clock
 
 
 def test_steps_of_one_class_keep_their_order() -> None:
-    assert drained(filled(8, other(1), other(2), other(3))) == [1, 2, 3]
-    assert drained(filled(8, training(1), training(2), training(3))) == [1, 2, 3]
+    assert drained(*filled(0.1, call(1), call(2), call(3))) == [1, 2, 3]
+    assert drained(*filled(0.1, training(1), training(2), training(3))) == [1, 2, 3]
 
 
 @pytest.mark.survival("F6")
-def test_a_training_step_yields_to_steps_that_came_after_it() -> None:
-    assert drained(filled(8, training(1), other(2), other(3))) == [2, 3, 1]
+def test_training_yields_to_calls_that_came_after_it() -> None:
+    assert drained(*filled(0.1, training(1), call(2), call(3))) == [2, 3, 1]
 
 
 @pytest.mark.survival("F6")
-def test_a_training_step_gets_its_turn_after_patience_steps() -> None:
-    inbox = filled(2, training(1), *(other(n) for n in range(2, 7)))
-    assert drained(inbox) == [2, 3, 1, 4, 5, 6]
+@pytest.mark.parametrize(("share", "calls"), [(0.5, 1), (0.25, 3), (0.1, 9)])
+def test_training_gets_its_share_while_calls_wait(share: float, calls: int) -> None:
+    waiting = [call(n) for n in range(10, 10 + 3 * calls)]
+    order = drained(*filled(share, training(1), training(2), *waiting))
+    assert [order.index(1), order.index(2)] == [calls, 2 * calls + 1]
 
 
-def test_every_training_step_waits_its_own_patience() -> None:
-    inbox = filled(1, training(1), training(2), other(3), other(4), other(5))
-    assert drained(inbox) == [3, 1, 4, 2, 5]
-
-
-def test_steps_that_passed_while_nothing_trained_do_not_count() -> None:
-    inbox = filled(2, other(1), other(2), other(3))
-    assert [inbox.next().number for _ in range(3)] == [1, 2, 3]  # type: ignore[union-attr]
-    for envelope in (training(4), other(5), other(6)):
+def test_calls_that_passed_while_nothing_trained_do_not_count() -> None:
+    inbox, clock = filled(0.25, *(call(n) for n in range(1, 6)))
+    for number in range(1, 6):
+        assert inbox.next() == call(number)
+        clock.now += CALL_S
+    for envelope in (training(6), *(call(n) for n in range(7, 11))):
         inbox.put(envelope)
-    assert drained(inbox) == [5, 6, 4]
+    assert drained(inbox, clock) == [7, 8, 9, 6, 10]
+
+
+@pytest.mark.survival("F6")
+def test_a_paused_step_lets_the_calls_that_wait_pass() -> None:
+    inbox, clock = filled(0.1, training(1))
+    assert inbox.next() == training(1)
+    clock.now += PIECE_S
+    inbox.put(call(2))
+    inbox.put(call(3))
+    assert [inbox.next_call(), inbox.next_call(), inbox.next_call()] == [call(2), call(3), None]
+
+
+def test_a_paused_step_goes_on_once_calls_had_their_share() -> None:
+    inbox, clock = filled(0.25, training(1))
+    assert inbox.next() == training(1)
+    clock.now += PIECE_S
+    for number in range(2, 8):
+        inbox.put(call(number))
+    passed = []
+    while (envelope := inbox.next_call()) is not None:
+        clock.now += CALL_S
+        passed.append(envelope.number)
+    assert passed == [2, 3, 4]
+
+
+def test_another_training_step_is_no_call() -> None:
+    inbox, _ = filled(0.1, training(1), training(2))
+    assert inbox.next() == training(1)
+    assert inbox.next_call() is None
+
+
+@pytest.mark.parametrize(
+    ("step", "background"),
+    [
+        (Predict(rows=[]), False),
+        (Predict(rows=[], background=True), True),
+        (Generate(), False),
+        (Generate(background=True), True),
+        (Fill(slot=9, rows=[], keys=[]), True),
+        (training(1).body, True),
+        (Stats(), False),
+    ],
+)
+def test_what_a_training_waits_for_is_background(step: Step, background: bool) -> None:  # noqa: FBT001
+    assert is_background(step) is background
 
 
 def test_a_closed_inbox_hands_out_what_it_holds_and_then_says_it_is_over() -> None:
-    inbox = filled(8, training(1), other(2))
-    assert drained(inbox) == [2, 1]
+    inbox, clock = filled(0.1, training(1), call(2))
+    assert drained(inbox, clock) == [2, 1]
     assert inbox.next() is None
 
 
 def test_a_waiting_reader_wakes_for_a_step_and_for_the_end() -> None:
-    inbox, seen = StepQueue(8), []
+    inbox, seen = StepQueue(0.1), []
     reader = threading.Thread(target=lambda: seen.extend((inbox.next(), inbox.next())))
     reader.start()
-    inbox.put(other(1))
+    inbox.put(call(1))
     inbox.close()
     reader.join(timeout=5)
-    assert seen == [other(1), None]
+    assert seen == [call(1), None]

@@ -106,7 +106,7 @@ def test_a_child_that_ends_while_loading_is_named_with_its_status_and_base(
 
 def test_a_frame_the_child_cannot_read_ends_it_rather_than_leaving_it_deaf() -> None:
     ours, theirs = socket.socketpair()
-    inbox = StepQueue(8)
+    inbox = StepQueue(0.1)
     with ours, theirs:
         ours.sendall(b"\x01\x00\x00\x00\xc1")
         with pytest.raises(msgspec.DecodeError):

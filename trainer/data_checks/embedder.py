@@ -56,7 +56,8 @@ class Embedder:
         for batch in prediction_batches([len(each) for each in ids], max_tokens=_BATCH_TOKENS):
             waiting()
             rows = [Row(ids=ids[index], slot=0) for index in batch]
-            answer = call(self._port, Predict(rows=rows), Predicted)
+            step = Predict(rows=rows, background=True)
+            answer = call(self._port, step, Predicted)
             for index, hidden in zip(batch, answer.rows, strict=True):
                 if not isinstance(hidden, Array):
                     raise error_of(hidden)

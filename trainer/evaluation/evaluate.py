@@ -83,6 +83,7 @@ def predict(
             rows=[pieces[index].row(slot) for index in batch],
             place=place or {},
             keys=[pieces[index].key for index in batch] if keyed else [],
+            background=True,
         )
         for batch in batches
     )

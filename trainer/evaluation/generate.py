@@ -46,7 +46,7 @@ def generate_answers(
             for key, row in zip(keys, prompts, strict=True)
         ]
         try:
-            texts = _decode(session, Generate(begin=begin, place=place or {}))
+            texts = _decode(session, Generate(begin=begin, place=place or {}, background=True))
         finally:
             session.call(FreeSequences(keys=keys), Done)
         for index, key in zip(batch, keys, strict=True):
@@ -70,5 +70,6 @@ def _decode(session: EngineSession, step: Generate) -> dict[int, list[int]]:
         running = unfinished
         if running:
             session.check()
-            decoded = session.call(Generate(keys=running, num_tokens=_TOKENS), Generated)
+            step = Generate(keys=running, num_tokens=_TOKENS, background=True)
+            decoded = session.call(step, Generated)
     return texts

@@ -1,0 +1,47 @@
+"""Runs the steps of a queue on an engine, one at a time, and calls within training that pauses.
+
+Knows no socket and no future: each result goes to `answer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine import port
+from engine.engine import Engine
+from engine.runtime.step_queue import StepQueue
+
+#: what becomes of a step's result; False once nobody listens any more
+Answer = Callable[[port.Envelope, port.Result], bool]
+
+
+class StepLoop:
+    """One thread runs it, which owns the engine."""
+
+    def __init__(self, engine: Engine, inbox: StepQueue, answer: Answer) -> None:
+        self._engine, self._inbox, self._answer = engine, inbox, answer
+        self._listening = True
+        #: what ended the engine within a pause; the training around it must not take it for its own
+        self._fatal: BaseException | None = None
+
+    def run(self) -> None:
+        """Until the queue ends or nobody listens. Raises what is a bug of the engine."""
+        while self._listening and (envelope := self._inbox.next()) is not None:
+            is_training = port.is_background(envelope.body)
+            pause = self._answer_calls if is_training else None
+            result = self._engine.step(envelope.body, pause)  # type: ignore[arg-type]
+            if self._fatal is not None:
+                raise self._fatal
+            self._listening = self._listening and self._answer(envelope, result)
+
+    def _answer_calls(self) -> None:
+        """Within a training step: the calls that go before the rest of it."""
+        while self._listening and self._fatal is None:
+            envelope = self._inbox.next_call()
+            if envelope is None:
+                return
+            try:
+                result = self._engine.step(envelope.body)  # type: ignore[arg-type]
+                self._listening = self._listening and self._answer(envelope, result)
+            except BaseException as error:  # noqa: BLE001 raised by `run`, outside the training step
+                self._fatal = error

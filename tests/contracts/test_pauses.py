@@ -1,0 +1,115 @@
+"""Calls that run within the pauses of a training step change no bit of it, nor it any of theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import port
+from engine.heads import PREDICTION_HEADS
+from tests.contracts.cases import VARIANTS, Case
+from tests.contracts.engine_under_test import ROWS, EngineUnderTest, targets
+from tests.contracts.tiny import BASES
+
+MakeBench = Callable[..., EngineUnderTest]
+
+#: every family, and on one of them every kind and head
+CASES = [
+    *(Case(family, "lora", "classify", "native") for family in sorted(BASES)),
+    *(Case("bert", variant, "classify", "native") for variant in VARIANTS if variant != "lora"),
+    *(Case("bert", "lora", head, "native") for head in PREDICTION_HEADS if head != "classify"),
+]
+
+
+class Calls:
+    """What runs in each pause: rows of an adapter and of the bare base, in one forward."""
+
+    def __init__(self, under_test: EngineUnderTest, digest: str) -> None:
+        self._under_test, self._digest = under_test, digest
+        self.expected = self._answers()
+        self.num_pauses = 0
+
+    def __call__(self) -> None:
+        self.num_pauses += 1
+        for ours, alone in zip(self._answers(), self.expected, strict=True):
+            np.testing.assert_array_equal(ours, alone)
+
+    def _answers(self) -> list[Any]:
+        rows = [(ids, digest) for ids in ROWS for digest in (self._digest, None)]
+        return self._under_test.answers(rows)
+
+
+def train_step(case: Case, slot: int, number: int) -> port.Train:
+    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
+    return port.Train(
+        slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case),
+        learning_rate=0.01, step=number,
+    )  # fmt: skip
+
+
+def trained(
+    under_test: EngineUnderTest, case: Case, pause: Callable[[], None] | None
+) -> tuple[list[port.Trained], list[Any]]:
+    """Three steps with dropout: what each answers, and what the slot answers afterwards."""
+    slot = under_test.open(case, dropout=0.1, head_dropout=0.1)
+    results = [under_test.engine.step(train_step(case, slot, n), pause) for n in range(3)]
+    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    predicted = under_test.engine.step(port.Predict(rows=rows, background=True), pause)
+    assert isinstance(predicted, port.Predicted)
+    under_test.ask(port.CloseTraining(slot=slot))
+    return results, [row.numpy() for row in predicted.rows]  # type: ignore[union-attr,return-value]
+
+
+@pytest.mark.survival("F6")
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_step_with_calls_in_every_pause_trains_what_one_without_does(
+    make_engine: MakeBench, case: Case
+) -> None:
+    under_test = make_engine(case.family)
+    calls = Calls(under_test, under_test.load(under_test.adapter(case)))
+    alone, expected = trained(under_test, case, None)
+    paused, answers = trained(under_test, case, calls)
+    assert paused == alone
+    for ours, theirs in zip(answers, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # before each layer of three forwards, and of the predict
+    assert calls.num_pauses >= 3
+
+
+def test_a_backward_pauses_before_each_layer_that_learns(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    case = Case("bert", "lora", "classify", "native")
+    slot, pauses = under_test.open(case), []
+    under_test.engine.step(train_step(case, slot, 0), lambda: pauses.append(1))
+    # the lowest layer's input needs no gradient, so its backward is the last piece
+    assert len(pauses) == 2 * under_test.base.num_layers - 1
+
+
+def test_filling_pauses_between_layers(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    case = Case("bert", "lora", "classify", "native")
+    calls = Calls(under_test, under_test.load(under_test.adapter(case)))
+    slot = under_test.open(case, kind_config={"rank": 4, "layers": 1}, cache_bytes=2**20)
+    rows = [port.Row(ids=ids) for ids in ROWS]
+    fill = port.Fill(slot=slot, rows=rows, keys=list(range(len(rows))))
+    assert under_test.engine.step(fill, calls) == port.Done()
+    assert calls.num_pauses == under_test.base.num_layers - 1
+
+
+def test_an_adapter_can_be_loaded_within_a_pause(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    case = Case("bert", "lora", "classify", "native")
+    adapter, slot, loaded = under_test.adapter(case), under_test.open(case), []
+
+    def load() -> None:
+        if not loaded:
+            loaded.append(under_test.load(adapter))
+
+    under_test.engine.step(train_step(case, slot, 0), load)
+    within = under_test.answers([(ids, loaded[0]) for ids in ROWS])
+    afterwards = under_test.answers([(ids, under_test.load(adapter)) for ids in ROWS])
+    for ours, theirs in zip(within, afterwards, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
