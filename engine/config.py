@@ -51,9 +51,7 @@ class EngineConfig:
         if self.num_slots < 1:
             raise ValueError(f"num_slots is {self.num_slots}; an engine needs at least one slot")
         if not 0 < self.training_share < 1:
-            raise ValueError(
-                f"training_share is {self.training_share}; it must be between 0 and 1"
-            )
+            raise ValueError(f"training_share is {self.training_share}; it must be between 0 and 1")
         if self.kv_cache_bytes < 0:
             raise ValueError(f"kv_cache_bytes is {self.kv_cache_bytes}; it must be at least 0")
         if self.activation_disk_bytes and self.activation_folder is None:

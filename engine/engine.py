@@ -37,7 +37,6 @@ from engine.model.threads import set_threads
 from engine.sites.hooks import Sites
 from engine.training.training import Training
 
-
 #: what runs long enough to let others in between; a running generation cannot hold another one
 _PAUSING = port.Train | port.Fill | port.Predict
 

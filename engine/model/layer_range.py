@@ -86,10 +86,11 @@ class LayerRange:
         return forward
 
     def _pause(self, hidden: Tensor) -> None:
-        assert self._between is not None, "a forward pauses while it is told what for"
+        between = self._between
+        assert between is not None, "a forward pauses while it is told what for"
         if hidden.requires_grad:
-            hidden.register_hook(lambda _: self._between() if self._between else None)
-        self._between()
+            hidden.register_hook(lambda _: between())  # type: ignore[no-untyped-call]
+        between()
 
     def _skip(self, hidden: Tensor) -> Any:
         return hidden if self._num_others is None else (hidden, *[None] * self._num_others)

@@ -119,7 +119,7 @@ def test_another_training_step_is_no_call() -> None:
         (Stats(), False),
     ],
 )
-def test_what_a_training_waits_for_is_background(step: Step, background: bool) -> None:  # noqa: FBT001
+def test_what_a_training_waits_for_is_background(step: Step, background: bool) -> None:
     assert is_background(step) is background
 
 
