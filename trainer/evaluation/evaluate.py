@@ -22,6 +22,7 @@ from trainer.heads import HEAD_DATA
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.head_data import Answer, Logits
 from trainer.metrics.metrics import Metrics
+from trainer.metrics.order import sort_metrics
 
 #: compared from left to right: the task's metric, the higher the better, then the loss
 DevScore = tuple[float, ...]
@@ -50,7 +51,7 @@ def evaluate(
     predictions = read_predictions(session, rows, answers, head)
     truth = [row.example.label for row in rows]
     return Evaluation(
-        metrics=HEAD_DATA[head["kind"]].measure(truth, predictions),
+        metrics=sort_metrics(HEAD_DATA[head["kind"]].measure(truth, predictions)),
         loss=_loss(rows, answers, head),
         answers=answers,
         predictions=predictions,

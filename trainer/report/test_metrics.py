@@ -13,6 +13,7 @@ import numpy as np
 from engine.heads.generate import parse_number
 from trainer.heads import HEAD_DATA
 from trainer.metrics.metrics import Metrics
+from trainer.metrics.order import sort_metrics
 from trainer.metrics.rouge import rouge
 
 
@@ -22,7 +23,7 @@ def compute_metrics(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> 
     """
     metrics = HEAD_DATA[head].measure(truth, guesses)
     if not truth:
-        return metrics
+        return sort_metrics(metrics)
     add: dict[str, Callable[[Sequence[Any], Sequence[Any]], Metrics]] = {
         "classify": _score_labels,
         "regress": _score_values,
@@ -32,7 +33,8 @@ def compute_metrics(head: str, truth: Sequence[Any], guesses: Sequence[Any]) -> 
     with warnings.catch_warnings():
         # constant answers, for which the libraries warn, have no correlation
         warnings.simplefilter("ignore")
-        return metrics | (add[head](truth, guesses) if head in add else {})
+        added = add[head](truth, guesses) if head in add else {}
+    return sort_metrics(metrics | added)
 
 
 def _score_labels(truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
@@ -40,10 +42,7 @@ def _score_labels(truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
 
     if not isinstance(truth[0], str):
         return {}
-    return {
-        "micro_f1": float(metrics.f1_score(truth, guesses, average="micro")),
-        "mcc": float(metrics.matthews_corrcoef(truth, guesses)),
-    }
+    return {"mcc": float(metrics.matthews_corrcoef(truth, guesses))}
 
 
 def _score_values(truth: Sequence[float], guesses: Sequence[float]) -> Metrics:
