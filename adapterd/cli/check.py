@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterd.cli.data_file import read_data_path
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.options import (
     DevData,
@@ -35,9 +36,7 @@ def check(
         Path,
         typer.Argument(
             metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            readable=True,
+            parser=read_data_path,
             help="Labelled rows; docs/data.md lists the formats.",
         ),
     ],
@@ -90,7 +89,8 @@ def _check_on_server(paths: dict[str, Path], options: TrainingOptions) -> FileCh
     with Client() as client:
         try:
             for name, path in paths.items():
-                ids[name] = client.upload(path).id
+                # with the purpose `fine-tune` the upload itself would be refused, without findings
+                ids[name] = client.upload(path, purpose="user_data").id
             return client.check_file(ids, **options)
         finally:
             for file_id in ids.values():

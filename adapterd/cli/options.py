@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from adapterd.cli.data_file import read_data_path
+
 # ---------------------------------------------------------------- of every command
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -43,18 +45,16 @@ TrainingSettings = Annotated[
 DevData = Annotated[
     Path | None,
     typer.Option(
-        exists=True,
-        dir_okay=False,
-        readable=True,
+        parser=read_data_path,
+        metavar="FILE",
         help="Dev rows for model selection; default: split off the rows.",
     ),
 ]
 TestData = Annotated[
     Path | None,
     typer.Option(
-        exists=True,
-        dir_okay=False,
-        readable=True,
+        parser=read_data_path,
+        metavar="FILE",
         help="Test rows for the report; default: split off the rows.",
     ),
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterd.cli.data_file import read_data_path, refuse_other_formats
 from adapterd.cli.options import (
     DevData,
     Head,
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
 Rows = Annotated[
     Path,
     typer.Option(
-        exists=True,
-        dir_okay=False,
-        readable=True,
+        parser=read_data_path,
+        metavar="FILE",
         help="Labelled rows; docs/data.md lists the formats.",
     ),
 ]
@@ -93,8 +93,10 @@ def train(
         "pooling": pooling,
         "settings": parse_settings(settings or []),
     }
+    paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
+    for path in filter(None, paths.values()):
+        refuse_other_formats(path)
     with Client() as client:
-        paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
         ids = {name: _upload(client, path, as_json) for name, path in paths.items() if path}
         if dry_run:
             estimate = client.estimate(task, ids, **options)

@@ -66,3 +66,58 @@ def test_the_server_also_knows_its_tokenizer(run: Run, typos: Path) -> None:
 def test_an_unknown_head_is_a_mistake_of_usage(run: Run, typos: Path) -> None:
     ran = run("check", typos, "--head", "guess")
     assert (ran.code, "head is 'guess'" in ran.err) == (2, True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with what people pass as data."""
+    (tmp_path / "mail.csv").write_text("text,label\na,b\n")
+    (tmp_path / "mail.xlsx").write_bytes(b"PK\x03\x04..xl/workbook.xml")
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "sheets").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("https://example.org/x.csv", "https://example.org/x.csv is a URL; download the file and"),
+        ("sheets", "sheets is a folder; pass one of the files in it."),
+        ("mail.cvs", "; did you mean mail.csv?"),
+        ("none/rows.csv", "There is no file rows.csv because there is no folder none."),
+        ("other", "There is no file other in "),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", ["check", "train t --data", "train t --data mail.csv --dev-data"]
+)
+def test_what_is_no_file_is_answered_with_the_way_out(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str, said: str
+) -> None:
+    monkeypatch.chdir(folder)
+    ran = run(*command.split(), name, "--head", "classify")
+    assert (ran.code, said in ran.err, ran.err.count("\n")) == (2, True, 1), ran.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("mail.xlsx", "mail.xlsx is an Excel workbook; "), ("empty.csv", "is empty")]
+)
+@pytest.mark.parametrize("where", [(), ("--server",)])
+def test_a_file_that_is_no_table_is_a_finding(
+    run: Run, folder: Path, where: tuple[str, ...], name: str, said: str
+) -> None:
+    ran = run("check", folder / name, "--head", "classify", "--json", *where)
+    assert (ran.code, said in ran.json()["findings"][0]["message"]) == (1, True), ran.err
+
+
+def test_train_does_not_upload_what_holds_no_rows(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADAPTERD_URL", "http://127.0.0.1:9")  # nothing answers there
+    ran = run("train", "t", "--data", folder / "mail.xlsx", "--head", "classify")
+    assert (ran.code, "mail.xlsx is an Excel workbook" in ran.err) == (4, True), ran.err
+
+
+def test_train_says_that_a_file_is_empty(run: Run, folder: Path) -> None:
+    ran = run("train", "t", "--data", folder / "empty.csv", "--head", "classify")
+    assert (ran.code, "empty.csv is empty" in ran.err) == (4, True), ran.err

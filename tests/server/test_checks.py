@@ -73,3 +73,35 @@ async def test_an_unknown_file_or_setting_is_an_error_of_the_call(tmp_path: Path
                 await checks_pb2_grpc.ChecksStub(client.channel).CheckFile(
                     checks_pb2.CheckFileRequest()
                 )
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "mood.jsonl is empty"),
+        (
+            b"PK\x03\x04..xl/workbook.xml",
+            "mood.jsonl is an Excel workbook; export the sheet as CSV",
+        ),
+        (b"\x1f\x8b\x08..", "mood.jsonl is compressed with gzip; unpack it"),
+        (b"%PDF-1.7", "mood.jsonl is a PDF document; pass labelled rows as"),
+    ],
+)
+async def test_an_upload_that_holds_no_rows_is_refused_and_not_stored(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        form = {"files": {"file": ("mood.jsonl", content)}, "data": {"purpose": "fine-tune"}}
+        answer = await http.post("/v1/files", **form)  # type: ignore[arg-type]
+        assert (answer.status_code, said in answer.text) == (422, True), answer.text
+        assert (await http.get("/v1/files")).json()["data"] == []
+
+
+async def test_an_upload_of_another_purpose_is_stored_and_refused_by_its_check(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        form = {"files": {"file": ("a.pdf", b"%PDF-1.7")}, "data": {"purpose": "user_data"}}
+        file = (await http.post("/v1/files", **form)).json()  # type: ignore[arg-type]
+        found = await check(http, file["id"])
+        assert (found["ok"], found["findings"][0]["code"]) == (False, "bad_dataset")

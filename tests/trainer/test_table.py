@@ -195,15 +195,46 @@ def test_what_is_not_text_is_refused_with_the_reason(content: bytes, sentence: s
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (gzip.compress(b"text,label", mtime=0), r"is compressed \(gzip\); unpack it"),
-        (b"PK\x03\x04..xl/workbook.xml", "is an Excel workbook; save its sheet as CSV"),
-        (b"PK\x03\x04..rows.csv", r"is compressed \(ZIP\)"),
+        (
+            gzip.compress(b"text,label", mtime=0),
+            "is compressed with gzip; unpack it and pass the file inside",
+        ),
+        (
+            b"PK\x03\x04..xl/workbook.xml",
+            r"rows.csv is an Excel workbook; export the sheet as CSV \(UTF-8\) and pass that",
+        ),
+        (b"PK\x03\x04..rows.csv", "is a ZIP archive; unpack it"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "old Microsoft Office"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
         (b"\n<!DOCTYPE html><p>", "is a web page"),
         (b"SQLite format 3\0", "SQLite"),
+        (b"PK\x05\x06" + bytes(18), "is a ZIP archive"),
+        (b"PK\x03\x04..word/document.xml", "is a Word document"),
+        (b"%PDF-1.7\n%\xe2\xe3", "is a PDF document; pass labelled rows as JSON Lines, CSV or Pa"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "is a PNG image and holds no rows"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", "is a JPEG image"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "is a WebP image"),
+        (b"a.csv".ljust(257, b"\0") + b"ustar\x0000", "is a tar archive"),
+        (b"ARROW1\0\0", "is an Arrow file"),
     ],
 )
 def test_files_that_are_no_text_are_refused_by_name(content: bytes, sentence: str) -> None:
     with pytest.raises(BadDataset, match=sentence):
         fields(content, "rows.csv")
+
+
+def test_a_workbook_is_known_by_its_name_where_its_bytes_do_not_tell() -> None:
+    with pytest.raises(BadDataset, match="is an Excel workbook"):
+        fields(b"PK\x03\x04" + bytes(80), "mail.xlsx")
+
+
+@pytest.mark.parametrize(
+    "content", [b"BMI,label\n1,2\n", b"ID3,label\n1,2\n", b"abcdftyp,b\n1,2\n"]
+)
+def test_words_that_look_like_marks_of_formats_are_text(content: bytes) -> None:
+    assert len(fields(content, "rows.csv")) == 1
+
+
+def test_bytes_that_are_neither_text_nor_a_known_format_are_called_no_text() -> None:
+    with pytest.raises(BadEncoding, match="The file is not text: byte 1 of line 1 is NUL"):
+        fields(bytes(40) + b"abc", "rows.bin")

@@ -73,13 +73,18 @@ def _decode(raw: bytes, number: int) -> str:
     except UnicodeDecodeError as error:
         raise BadEncoding(_not_utf8(raw, error.start, number)) from None
     if "\0" in text:
-        is_utf16 = raw.count(0) * 3 > len(raw)
-        kind = "seems to be UTF-16 without a byte order mark" if is_utf16 else "is not text"
+        kind = "seems to be UTF-16 without a byte order mark" if _is_utf16(raw) else "is not text"
         raise BadEncoding(
             f"The file {kind}: byte {raw.index(0) + 1} of line {number} is NUL. Save the file as "
             "UTF-8."
         )
     return text
+
+
+def _is_utf16(raw: bytes) -> bool:
+    """Whether one of the two bytes of most characters is NUL, and hardly ever the other."""
+    first, second = raw[::2].count(0), raw[1::2].count(0)
+    return max(first, second) * 3 > len(raw) and min(first, second) * 10 < len(raw)
 
 
 def _not_utf8(raw: bytes, start: int, number: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from server.audit import note
@@ -11,8 +11,12 @@ from server.errors import BadCall
 from server.pools.pools import Pools
 from server.service.page import Page, check_limit, page_of
 from server.service.views import FileView, file_view
+from trainer.errors import BadDataset
 from trainer.jobs.file_store import FileStore
+from trainer.readers.not_text import refuse_other_formats
 
+#: the purpose that promises labelled rows
+_ROWS = "fine-tune"
 #: OpenAI's purposes; a job accepts a file of any
 PURPOSES = ("fine-tune", "assistants", "batch", "evals", "user_data", "vision")
 MAX_LIMIT = 10_000
@@ -29,14 +33,16 @@ class FileService:
     async def create(
         self, caller: Caller, filename: str, purpose: str, chunks: Iterable[bytes]
     ) -> FileView:
+        """Raises BadDataset for rows in a format that no job reads."""
         if purpose not in PURPOSES:
             raise BadCall(f"purpose is {purpose[:64]!r}; it must be one of {', '.join(PURPOSES)}.")
+        rows = _check_beginning(chunks, filename) if purpose == _ROWS else chunks
         stored = await self._pools.transfers.run_for(
             caller.tenant,
             self._files.put,
             filename,
             purpose,
-            chunks,
+            rows,
             self._max_bytes,
         )
         note("file.created", "a file was uploaded", caller, file=stored.id, bytes=stored.bytes)
@@ -73,3 +79,14 @@ class FileService:
     async def delete(self, caller: Caller, file_id: str) -> None:
         await self._pools.writes.run_for(caller.tenant, self._files.delete, file_id)
         note("file.deleted", "a file was deleted", caller, file=file_id)
+
+
+def _check_beginning(chunks: Iterable[bytes], filename: str) -> Iterator[bytes]:
+    """The chunks, if they can be a file of rows. Raises BadDataset before the first of them."""
+    remaining = iter(chunks)
+    first = next(remaining, b"")
+    if not first:
+        raise BadDataset(f"{filename or 'The file'} is empty.")
+    refuse_other_formats(first, filename or "The file")
+    yield first
+    yield from remaining
