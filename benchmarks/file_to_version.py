@@ -93,7 +93,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch, SpawnedServer(base=BASE, options=options) as s:
         file = Path(scratch) / "rows.jsonl"
         file.write_bytes(b"\n".join(lines))
-        with Client(url=s.addresses.http, grpc_target=s.addresses.grpc) as client:
+        with Client(s.addresses.http) as client:
             timeline, accuracy = measure(client, file)
     print(conditions("peft"), f"{args.rows} rows", "", _report(timeline, accuracy), sep="\n")
 

@@ -154,7 +154,7 @@ def _measure(options: str, adapters: list[Path], alone: EngineOnly, texts: Path,
     with SpawnedServer(base=BASE, options=options.split()) as server:
         time.sleep(3)
         idle = resident_mb(server.pid)
-        with Client(url=server.addresses.http, grpc_target=server.addresses.grpc) as client:
+        with Client(server.addresses.http) as client:
             for task, directory in zip(TASKS, adapters, strict=True):
                 client.register(task, directory)
         rounds = [_round(server, alone, texts, args.seconds) for _ in range(args.rounds)]

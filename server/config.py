@@ -27,9 +27,20 @@ from server.errors import BadSettings
 
 ENV_PREFIX = "ADAPTERD_"
 #: variables of the client in the same environment, which are no misspelt server settings
-CLIENT_VARIABLES = frozenset({"ADAPTERD_URL", "ADAPTERD_GRPC", "ADAPTERD_API_KEY"})
+CLIENT_VARIABLES = frozenset(
+    {
+        "ADAPTERD_URL",
+        "ADAPTERD_GRPC",
+        "ADAPTERD_API_KEY",
+        "ADAPTERD_CA_FILE",
+        "ADAPTERD_CLIENT_CERT_FILE",
+        "ADAPTERD_CLIENT_KEY_FILE",
+        "ADAPTERD_PROFILE",
+    }
+)
 #: what Kubernetes sets in every container beside a service named adapterd
 SERVICE_LINK = re.compile(r"ADAPTERD_(PORT|PORT_.*|SERVICE_.*)")
+HOST_AND_PORT = r"^(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):[0-9]{1,5}$"
 DEFAULT_FILE = Path("adapterd.toml")
 MIB = 2**20
 PROOF_BYTES = 256 * MIB
@@ -56,6 +67,9 @@ class Settings(BaseSettings):
     """HTTP port"""
     grpc_port: int = Field(8001, ge=0, le=65535)
     """gRPC port"""
+    grpc_address: str | None = Field(None, pattern=HOST_AND_PORT)
+    """`host:port` at which clients reach the gRPC port, if that is not `grpc_port` on the host of
+    their URL; `/v1/info` tells it to them"""
     metrics_host: str = "127.0.0.1"
     """address of the metrics port; metrics name tasks and tenants and need no key"""
     metrics_port: int = Field(8002, ge=0, le=65535)

@@ -152,8 +152,10 @@ class Server:
         self._grpc, connections.port = grpc_app.bind(settings, shares.grpc, interceptors)
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
         self.ports = Ports(http=http_port, grpc=connections.port, metrics=metrics_port)
+        # `/v1/info` names the port that a setting of 0 chose
+        bound = settings.model_copy(update={"grpc_port": connections.port})
         self._parts = parts = await asyncio.to_thread(
-            build, settings, self._port, self.metrics, self.health, self._fork_server
+            build, bound, self._port, self.metrics, self.health, self._fork_server
         )
         grpc_app.serve(
             self._grpc,

@@ -44,7 +44,7 @@ from server.service.resources.jobs import JobService, Reading
 from server.service.resources.models import ModelService
 from server.service.resources.tasks import TaskService
 from server.service.service import Service
-from server.service.views import info_view
+from server.service.views import GrpcView, info_view
 from trainer.pipeline import sandboxed_job_checks
 from trainer.pipeline.sandboxed_job_checks import SandboxedJobChecks
 from trainer.sandbox.fork_server import ForkServer
@@ -173,8 +173,12 @@ def _service(
         jobs=JobService(trainer, health, pools, _feed(settings, data, pools)),
         files=FileService(data.files, settings.max_upload_bytes, pools),
         checks=CheckService(trainer, pools.checks),
-        info=info_view(port.info, version("adapterd")),
+        info=info_view(port.info, version("adapterd"), _grpc_view(settings)),
     )
+
+
+def _grpc_view(settings: Settings) -> GrpcView:
+    return GrpcView(port=settings.grpc_port, address=settings.grpc_address)
 
 
 def _answering(

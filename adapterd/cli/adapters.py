@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from adapterd.cli.options import AliasName, Json, Promote, Ref, TaskName
+from adapterd.cli.connect import connect
+from adapterd.cli.options import AliasName, Json, ProfileName, Promote, Ref, TaskName, Url
 from adapterd.cli.settings_option import parse_settings
 from adapterd.errors import BadSetting
 
@@ -34,25 +35,30 @@ def list_versions(
             help="List the versions of all tasks that were trained on this file.",
         ),
     ] = None,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """List the versions of TASK, or all versions trained on a file."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
     if bool(task) == bool(made_from):
         raise BadSetting("Pass either a task or --made-from FILE.")
-    with Client() as client:
+    with connect(url, profile) as client:
         versions = client.versions_made_from(made_from) if made_from else client.versions(task)
     render.print_json(versions) if as_json else render.print_versions(versions)
 
 
-def show(ref: Ref, as_json: Json = False) -> None:
+def show(
+    ref: Ref,
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Show one version."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
-    with Client() as client:
+    with connect(url, profile) as client:
         version = client.version(ref)
     render.print_json(version) if as_json else render.print_version(version)
 
@@ -62,14 +68,15 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="Write the full report with plots to this file.")
     ] = None,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Show the evaluation report of a version."""
     from adapterd.cli.report import print_report
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
-    with Client() as client:
+    with connect(url, profile) as client:
         version = client.version(ref)
         page = client.report_page(ref) if html else ""
     if html:
@@ -112,13 +119,14 @@ def register(
         bool, typer.Option("--other-base", help="Accept an adapter whose files name another base.")
     ] = False,
     promote: Promote = False,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Publish an adapter directory or a prompt as a new version."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
-    with Client() as client:
+    with connect(url, profile) as client:
         version = client.register(
             task,
             directory,
@@ -147,37 +155,48 @@ def promote(
     reason: Annotated[
         str, typer.Option(help="Why --override is used; it stays in the alias's history.")
     ] = "",
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Point an alias to a version. One that is significantly worse than production is refused."""
-    from adapterd.client.client import Client
 
     if override != bool(reason):
         raise BadSetting("Pass --override and --reason together.")
     name, version = _parse_version(task, number)
-    with Client() as client:
+    with connect(url, profile) as client:
         moved = client.promote(
             name, version, alias, expected_version=expected, override_reason=reason or None
         )
     _print_alias(moved, as_json)
 
 
-def rollback(task: TaskName, alias: AliasName = "production", as_json: Json = False) -> None:
+def rollback(
+    task: TaskName,
+    alias: AliasName = "production",
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Point an alias back to its previous version."""
-    from adapterd.client.client import Client
 
-    with Client() as client:
+    with connect(url, profile) as client:
         moved = client.rollback(task, alias)
     _print_alias(moved, as_json)
 
 
-def history(task: TaskName, alias: AliasName = "production", as_json: Json = False) -> None:
+def history(
+    task: TaskName,
+    alias: AliasName = "production",
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Show the moves of an alias."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
     from adapterd.terminal.table import time_cell
 
-    with Client() as client:
+    with connect(url, profile) as client:
         events = client.alias_history(task, alias)
     if as_json:
         render.print_json(events)
@@ -189,13 +208,14 @@ def history(task: TaskName, alias: AliasName = "production", as_json: Json = Fal
 def export(
     ref: Ref,
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Created if it does not exist.")],
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Write a version's files, in PEFT's layout if PEFT supports the adapter kind."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
-    with Client() as client:
+    with connect(url, profile) as client:
         paths = client.export(ref, directory)
     if as_json:
         render.print_json({"ref": ref, "files": [str(path) for path in paths]})
@@ -211,13 +231,14 @@ def delete(
     everything: Annotated[
         bool, typer.Option("--all", help="Delete the task with all its versions and aliases.")
     ] = False,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Delete a version that no alias points to, or with --all the whole task."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
-    with Client() as client:
+    with connect(url, profile) as client:
         if everything and "@" not in task and number is None:
             deleted: dict[str, Any] = {"task": task}
             client.delete_task(task)

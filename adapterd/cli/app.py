@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,7 @@ from adapterd.cli import (
     jobs,
     keys,
     predict,
+    profiles,
     serve,
     settings,
     tasks,
@@ -29,9 +30,9 @@ from adapterd.errors import AdapterdError
 
 HELP = """Train, version and serve many adapters on one frozen base model.
 
-The client commands use the server at ADAPTERD_URL (default
-http://127.0.0.1:8000) and ADAPTERD_GRPC (default 127.0.0.1:8001), with
-the API key in ADAPTERD_API_KEY."""
+The client commands use the server of --url or --profile, else of
+ADAPTERD_URL, else of the current profile (see `adapterd login`), else
+http://127.0.0.1:8000. ADAPTERD_API_KEY comes before a profile's key."""
 
 
 def build() -> typer.Typer:
@@ -39,7 +40,6 @@ def build() -> typer.Typer:
         name="adapterd",
         help=HELP,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -52,12 +52,30 @@ def build() -> typer.Typer:
     app.add_typer(adapters.build(), name="adapters")
     app.add_typer(jobs.build(), name="jobs")
     app.add_typer(keys.build(), name="keys")
+    app.command()(profiles.login)
+    app.command()(profiles.logout)
+    app.command()(profiles.profiles)
     app.command()(settings.settings)
     app.command()(doctor.doctor)
     app.command()(demo.demo)
     app.command()(bench.bench)
     app.callback()(_root)
     return app
+
+
+def build_command() -> Any:
+    """The whole command. Its flags show no type: `<bool>` would look like a value to pass."""
+    command = typer.main.get_command(build())
+    _hide_flag_types(command, typer.Context(command, **command.context_settings))
+    return command
+
+
+def _hide_flag_types(command: Any, context: typer.Context) -> None:
+    for parameter in command.get_params(context):
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+    for child in getattr(command, "commands", {}).values():
+        _hide_flag_types(child, typer.Context(child, parent=context, **child.context_settings))
 
 
 def main() -> None:
@@ -78,7 +96,7 @@ def main() -> None:
 def _run() -> None:
     """Runs the command. Raises BrokenPipeError once the reader of stdout has gone, as `| head`."""
     try:
-        build()()
+        build_command()(prog_name="adapterd")
     except SystemExit as ended:
         if isinstance(ended.__context__, BrokenPipeError):  # typer ends with status 1 instead
             raise BrokenPipeError from None

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterd.cli.connect import connect_async
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.cli.options import Json
+from adapterd.cli.options import Json, ProfileName, Url
 
 if TYPE_CHECKING:
+    from adapterd.client.async_client import AsyncClient
     from adapterd.load_test import LoadPlan, LoadReport
 
 
@@ -27,6 +29,8 @@ def bench(
             help="File with one text per line; default: the demo's texts.",
         ),
     ] = None,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Measure how fast a running server answers. Exits 1 if a call fails.
@@ -42,21 +46,20 @@ def bench(
         texts_per_call=texts_per_call,
         duration_s=seconds,
     )
-    report = _measure(plan)
+    report = _measure(plan, connect_async(url, profile))
     _print_report(report, as_json)
     if report.failed:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _measure(plan: LoadPlan) -> LoadReport:
+def _measure(plan: LoadPlan, caller: AsyncClient) -> LoadReport:
     import asyncio
     from time import perf_counter
 
-    from adapterd.client.async_client import AsyncClient
     from adapterd.load_test import run_load
 
     async def measure() -> LoadReport:
-        async with AsyncClient() as client:
+        async with caller as client:
             # the first call loads the task's adapter, and fails if the task does not exist
             for ref in plan.refs:
                 await client.predict(ref, plan.texts[0])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterd.cli.connect import connect
 from adapterd.cli.data_file import read_data_path
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.options import (
@@ -14,10 +15,12 @@ from adapterd.cli.options import (
     Head,
     Json,
     LabelColumn,
+    ProfileName,
     TestData,
     TextColumn,
     TextPairColumn,
     TrainingSettings,
+    Url,
 )
 from adapterd.cli.settings_option import parse_settings
 
@@ -56,6 +59,8 @@ def check(
             "--server", help="Check on the running server, which can also tokenize the rows."
         ),
     ] = False,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Check labelled rows as a training would, without a server. Exits 1 if there are errors."""
@@ -71,22 +76,25 @@ def check(
     }
     paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
     files = {name: path for name, path in paths.items() if path}
-    check_files = _check_on_server if server else local_check.check_locally
-    result = check_files(files, options)
+    if server:
+        result = _check_on_server(files, options, url, profile)
+    else:
+        result = local_check.check_locally(files, options)
     _print_check(data, result, as_json=as_json)
     if not result.ok:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _check_on_server(paths: dict[str, Path], options: TrainingOptions) -> FileCheck:
+def _check_on_server(
+    paths: dict[str, Path], options: TrainingOptions, url: str | None, profile: str | None
+) -> FileCheck:
     """Uploads the files, checks them and deletes them again."""
-    from adapterd.client.client import Client
     from adapterd.settings import ClientSettings
     from adapterd.wire.transfer import Fetch, Transfer
 
-    transfer = Transfer(ClientSettings.load())
+    transfer = Transfer(ClientSettings.load(url, profile=profile))
     ids: dict[str, str] = {}
-    with Client() as client:
+    with connect(url, profile) as client:
         try:
             for name, path in paths.items():
                 # with the purpose `fine-tune` the upload itself would be refused, without findings

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal
 
 import typer
 
+from adapterd.cli.connect import connect
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.cli.options import Json
+from adapterd.cli.options import Json, ProfileName, Url
 from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import AdapterdError, PlatformMissing
 
@@ -35,11 +36,15 @@ class Check:
     detail: str
 
 
-def doctor(as_json: Json = False) -> None:
+def doctor(
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Check Python, packages, settings, base, data directory, ports and the server."""
     from adapterd.terminal import render
 
-    results = list(run_checks())
+    results = list(run_checks(url, profile))
     if as_json:
         render.print_json(results)
     else:
@@ -49,7 +54,7 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(ExitCode.FAILED)
 
 
-def run_checks() -> Iterator[Check]:
+def run_checks(url: str | None, profile: str | None) -> Iterator[Check]:
     yield _check_python()
     yield from (_check_package(name) for name in ("torch", "transformers", "grpcio"))
     yield _check_cores()
@@ -57,7 +62,7 @@ def run_checks() -> Iterator[Check]:
         require_platform()
     except PlatformMissing as error:
         yield Check(name="platform", verdict="fails", detail=str(error))
-        yield _check_server()
+        yield _check_server(url, profile)
         return
     settings = _load_settings()
     if isinstance(settings, Check):
@@ -66,7 +71,7 @@ def run_checks() -> Iterator[Check]:
     yield Check(name="settings", verdict="ok", detail="all settings are known")
     yield _check_base(settings.base)
     yield _check_data_directory(settings.data_dir)
-    server = _check_server()
+    server = _check_server(url, profile)
     yield server
     if server.verdict != "ok":
         names = ("http_port", "grpc_port", "metrics_port")
@@ -126,11 +131,10 @@ def _check_data_directory(directory: Path) -> Check:
     )
 
 
-def _check_server() -> Check:
-    from adapterd.client.client import Client
+def _check_server(url: str | None, profile: str | None) -> Check:
 
     try:
-        with Client() as client:
+        with connect(url, profile) as client:
             info = client.info()
     except AdapterdError as error:
         return Check(name="server", verdict="note", detail=f"no server answers: {error}")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterd.cli.connect import connect
 from adapterd.cli.ids import find_job
-from adapterd.cli.options import JobId, Json
+from adapterd.cli.options import JobId, Json, ProfileName, Url
 
 if TYPE_CHECKING:
     from adapterd.values import Job
@@ -23,41 +24,53 @@ def build() -> typer.Typer:
 
 def list_jobs(
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of jobs, newest first.")] = 50,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """List training jobs."""
     from itertools import islice
 
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
-    with Client() as client:
+    with connect(url, profile) as client:
         jobs = list(islice(client.jobs(), limit))
     render.print_json(jobs) if as_json else render.print_jobs(jobs)
 
 
-def show(job_id: JobId, as_json: Json = False) -> None:
+def show(
+    job_id: JobId,
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Show a job."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
-    with Client() as client:
+    with connect(url, profile) as client:
         job = client.job(find_job(client, job_id))
     render.print_json(job) if as_json else render.print_job(job)
 
 
-def watch(job_id: JobId, as_json: Json = False) -> None:
+def watch(
+    job_id: JobId,
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Follow a job until it ends. Exits as `train` does. --json prints a line per change."""
     from rich.console import Console
 
     from adapterd.calls.job_calls import require_success
     from adapterd.cli.report import exit_code_of, print_job_report
-    from adapterd.client.client import Client
     from adapterd.terminal import render
     from adapterd.terminal.progress import JobProgress
     from adapterd.values import JobEvent
 
-    with Client() as client, JobProgress(Console(stderr=True), quiet=as_json) as progress:
+    with (
+        connect(url, profile) as client,
+        JobProgress(Console(stderr=True), quiet=as_json) as progress,
+    ):
         job = client.job(find_job(client, job_id))
         show_job = render.print_json if as_json else progress.follow(job.task)
         for update in client.follow_job(job.id):
@@ -82,47 +95,60 @@ def events(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Continue until the job has ended.")
     ] = False,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Show a job's events. --json prints a line per event."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
     from adapterd.values import JobEvent
 
     codes = code or []
-    with Client() as client:
+    with connect(url, profile) as client:
         read = client.follow_job if follow else client.job_events
         for event in read(find_job(client, job_id), after):
             if isinstance(event, JobEvent) and event.code in (codes or [event.code]):
                 render.print_json(event) if as_json else render.print_event(event)
 
 
-def cancel(job_id: JobId, as_json: Json = False) -> None:
+def cancel(
+    job_id: JobId,
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Cancel a job: a queued one at once, a running one after its current step.
 
     It publishes no version.
     """
-    from adapterd.client.client import Client
 
-    with Client() as client:
+    with connect(url, profile) as client:
         job = client.cancel_job(find_job(client, job_id))
     _print_change(job, "is cancelled after its current step", as_json)
 
 
-def pause(job_id: JobId, as_json: Json = False) -> None:
+def pause(
+    job_id: JobId,
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Pause a job: a queued one at once, a running one after its current step."""
-    from adapterd.client.client import Client
 
-    with Client() as client:
+    with connect(url, profile) as client:
         job = client.pause_job(find_job(client, job_id))
     _print_change(job, "is paused after its current step", as_json)
 
 
-def resume(job_id: JobId, as_json: Json = False) -> None:
+def resume(
+    job_id: JobId,
+    url: Url = None,
+    profile: ProfileName = None,
+    as_json: Json = False,
+) -> None:
     """Put a paused job back into the queue."""
-    from adapterd.client.client import Client
 
-    with Client() as client:
+    with connect(url, profile) as client:
         job = client.resume_job(find_job(client, job_id))
     _print_change(job, "is running", as_json)
 

@@ -12,6 +12,27 @@ from adapterd.cli.data_file import read_data_path
 # ---------------------------------------------------------------- of every command
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Url = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="Address of the server; docs/command-line.md."),
+]
+
+
+def list_profiles() -> list[str]:
+    """The names that a shell completes."""
+    from adapterd.profiles import ProfileFile
+    from adapterd.settings import profile_path
+
+    return sorted(ProfileFile.read(profile_path()).profiles)
+
+
+ProfileName = Annotated[
+    str | None,
+    typer.Option(
+        "--profile", metavar="NAME", help="Server stored with `adapterd login NAME`.",
+        autocompletion=list_profiles,
+    ),
+]  # fmt: skip
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Name of the task.")]
 Ref = Annotated[
     str,

@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adapterd.cli.options import Compose, Json, MaxTokens, Ref, Seed, Stop, Temperature, TopK, TopP
+from adapterd.cli.connect import connect
+from adapterd.cli.options import (
+    Compose,
+    Json,
+    MaxTokens,
+    ProfileName,
+    Ref,
+    Seed,
+    Stop,
+    Temperature,
+    TopK,
+    TopP,
+    Url,
+)
 from adapterd.errors import BadSetting, Refused
 
 if TYPE_CHECKING:
@@ -42,10 +55,11 @@ def predict(
         bool, typer.Option("--stream", help="Print generated text as it arrives.")
     ] = False,
     compose: Compose = None,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Send texts to a task and print the answers. Exits 4 if one has no answer."""
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
     lines = texts if texts and texts != ["-"] else _read_lines()
@@ -54,7 +68,7 @@ def predict(
         stop=stop or None, compose=[_parse_weight(term) for term in compose or ()] or None,
     )  # fmt: skip
     inputs = [_make_input(text, pair, question) for text in lines]
-    with Client() as client:
+    with connect(url, profile) as client:
         if stream:
             if raw_scores or dimensions is not None:
                 raise BadSetting("--stream cannot be combined with --raw-scores or --dimensions")

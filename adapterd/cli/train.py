@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterd.cli.connect import connect
 from adapterd.cli.data_file import read_data_path, refuse_other_formats
 from adapterd.cli.options import (
     DevData,
     Head,
     Json,
     LabelColumn,
+    ProfileName,
     Promote,
     TaskName,
     TestData,
     TextColumn,
     TextPairColumn,
     TrainingSettings,
+    Url,
 )
 from adapterd.cli.settings_option import parse_settings
 
@@ -71,6 +74,8 @@ def train(
     promote: Promote = False,
     dry_run: DryRun = False,
     detach: Detach = False,
+    url: Url = None,
+    profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Train a version of TASK on labelled rows, evaluate it on held-out rows and publish it.
@@ -79,7 +84,6 @@ def train(
     Exits 7 if the verdict on the published version is "do not ship".
     """
     from adapterd.cli.report import exit_code_of, make_report, print_job_report
-    from adapterd.client.client import Client
     from adapterd.terminal import render
 
     options: TrainingOptions = {
@@ -96,7 +100,7 @@ def train(
     paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
     for path in filter(None, paths.values()):
         refuse_other_formats(path)
-    with Client() as client:
+    with connect(url, profile) as client:
         ids = {name: _upload(client, path, as_json) for name, path in paths.items() if path}
         if dry_run:
             estimate = client.estimate(task, ids, **options)

@@ -6,35 +6,56 @@ Knows no call by name.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Lock
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, Unpack
 
 import grpc
 
 from adapterd.calls.arguments import to_timeout
 from adapterd.calls.calls import Call, ChannelStubs
-from adapterd.client.channel import PREDICT_TIMEOUT_S, channel_options, metadata
-from adapterd.settings import ClientSettings
+from adapterd.client.channel import (
+    PREDICT_TIMEOUT_S,
+    channel_options,
+    metadata,
+    read_target,
+    warn_of_clear_key,
+)
+from adapterd.settings import ClientSettings, ConnectionOptions
 from adapterd.wire.status_errors import from_grpc
-from adapterd.wire.transfer import Transfer
+from adapterd.wire.transfer import Fetch, Transfer
 
 T = TypeVar("T")
 
 
 class Connection:
-    """gRPC for calls and HTTP for files."""
+    """gRPC for calls and HTTP for files.
 
-    def __init__(
-        self, *, url: str | None = None, grpc_target: str | None = None, api_key: str | None = None
-    ) -> None:
-        settings = ClientSettings.load(url=url, grpc=grpc_target, api_key=api_key)
+    The gRPC address is asked from the server when the first call needs it, unless it was given.
+    """
+
+    def __init__(self, url: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
+        self._open(ClientSettings.load(url, **options))
+
+    @classmethod
+    def from_settings(cls, settings: ClientSettings) -> Self:
+        """With these settings, whatever the environment and the profiles say."""
+        made = cls.__new__(cls)
+        made._open(settings)
+        return made
+
+    def _open(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        warn_of_clear_key(settings)
         self._metadata = metadata(settings)
-        self._channel = grpc.insecure_channel(settings.grpc, options=channel_options(settings.grpc))
-        self._stubs = ChannelStubs.from_channel(self._channel)
         self._transfer = Transfer(settings)
+        self._channel: grpc.Channel | None = None
+        self._stubs: ChannelStubs | None = None
+        self._connecting = Lock()
 
     def close(self) -> None:
-        self._channel.close()
+        if self._channel is not None:
+            self._channel.close()
         self._transfer.close()
 
     def __enter__(self) -> Self:
@@ -50,8 +71,21 @@ class Connection:
 
     # ------------------------------------------------------------ transport
 
+    def _connect(self) -> ChannelStubs:
+        with self._connecting:
+            if self._stubs is None:
+                target = self._settings.grpc or self._learn_target()
+                self._channel = grpc.insecure_channel(target, options=channel_options(target))
+                self._stubs = ChannelStubs.from_channel(self._channel)
+            return self._stubs
+
+    def _learn_target(self) -> str:
+        info = self._transfer.send(Fetch(method="GET", path="/v1/info"))
+        return read_target(self._settings.require_url(), info)
+
     def _call(self, call: Call[T], timeout_s: float | None = PREDICT_TIMEOUT_S) -> T:
-        method, timeout = call.method(self._stubs), to_timeout("timeout_s", timeout_s)
+        timeout = to_timeout("timeout_s", timeout_s)
+        method = call.method(self._stubs or self._connect())
         try:
             answer = method(call.request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -59,7 +93,8 @@ class Connection:
         return call.read(answer)
 
     def _stream(self, call: Call[T], timeout_s: float | None = None) -> Iterator[T]:
-        method, timeout = call.method(self._stubs), to_timeout("timeout_s", timeout_s)
+        timeout = to_timeout("timeout_s", timeout_s)
+        method = call.method(self._stubs or self._connect())
         answers = method(call.request, timeout=timeout, metadata=self._metadata)
         try:
             for answer in answers:

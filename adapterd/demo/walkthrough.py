@@ -63,9 +63,7 @@ class _Walkthrough:
         self._texts = demo_texts()
 
     async def run(self) -> DemoResult:
-        async with AsyncClient(
-            url=self._addresses.http, grpc_target=self._addresses.grpc
-        ) as client:
+        async with AsyncClient(self._addresses.http) as client:
             await self._introduce(client)
             first = await self._train_two(client)
             await self._call_both(client)
@@ -226,7 +224,6 @@ def _heading(console: Console, number: int, text: str) -> None:
 def _keep_running(console: Console, server: SpawnedServer) -> None:
     console.print("\nThe server runs until Ctrl-C. In another terminal:", highlight=False)
     console.print(f"  export ADAPTERD_URL={server.addresses.http}", highlight=False)
-    console.print(f"  export ADAPTERD_GRPC={server.addresses.grpc}", highlight=False)
     server.wait()
 
 

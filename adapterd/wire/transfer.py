@@ -35,12 +35,13 @@ class Transfer:
     def __init__(
         self, settings: ClientSettings, transport: httpx.BaseTransport | None = None
     ) -> None:
+        self._settings = settings
         self._http = httpx.Client(
-            base_url=settings.url,
+            base_url=settings.url or "",
             headers=settings.authorization,
             timeout=httpx.Timeout(60.0, connect=5.0),
             transport=transport,
-            trust_env=not is_loopback(settings.url),
+            trust_env=not is_loopback(settings.url or ""),
         )
 
     def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
@@ -50,6 +51,7 @@ class Transfer:
             )
 
     def send(self, fetch: Fetch) -> dict[str, Any]:
+        self._settings.require_url()
         try:
             response = self._http.request(
                 fetch.method, fetch.path, files=fetch.files, data=fetch.data
@@ -59,6 +61,7 @@ class Transfer:
         return read_json(response)
 
     def text(self, path: str) -> str:
+        self._settings.require_url()
         try:
             response = self._http.get(path)
         except httpx.TransportError as error:
@@ -75,12 +78,13 @@ class AsyncTransfer:
     def __init__(
         self, settings: ClientSettings, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
+        self._settings = settings
         self._http = httpx.AsyncClient(
-            base_url=settings.url,
+            base_url=settings.url or "",
             headers=settings.authorization,
             timeout=httpx.Timeout(60.0, connect=5.0),
             transport=transport,
-            trust_env=not is_loopback(settings.url),
+            trust_env=not is_loopback(settings.url or ""),
         )
 
     async def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
@@ -99,6 +103,7 @@ class AsyncTransfer:
         return read_json(response)
 
     async def text(self, path: str) -> str:
+        self._settings.require_url()
         try:
             response = await self._http.get(path)
         except httpx.TransportError as error:

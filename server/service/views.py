@@ -119,6 +119,16 @@ class FileView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcView:
+    """Where clients reach gRPC: `address`, or without it `port` on the host of their URL."""
+
+    port: int
+    address: str | None = None
+    #: whether this server itself encrypts both transports
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InfoView:
     """Version, base and capabilities of this server."""
 
@@ -133,6 +143,7 @@ class InfoView:
     kinds: Sequence[str]
     heads: Sequence[str]
     sites: Sequence[str]
+    grpc: GrpcView
 
 
 def task_view(task: Task) -> TaskView:
@@ -231,7 +242,7 @@ def file_view(file: FileRecord) -> FileView:
     )
 
 
-def info_view(info: EngineInfo, version: str) -> InfoView:
+def info_view(info: EngineInfo, version: str, grpc: GrpcView) -> InfoView:
     return InfoView(
         version=version,
         base=info.base,
@@ -244,4 +255,5 @@ def info_view(info: EngineInfo, version: str) -> InfoView:
         kinds=info.kinds,
         heads=list(info.poolings),
         sites=[site.name for site in info.sites],
+        grpc=grpc,
     )

@@ -52,9 +52,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 @pytest.fixture
 def environment(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The variables by which clients find this server."""
+    """The variable by which clients find this server."""
     monkeypatch.setenv("ADAPTERD_URL", f"http://127.0.0.1:{server.ports.http}")
-    monkeypatch.setenv("ADAPTERD_GRPC", f"127.0.0.1:{server.ports.grpc}")
+    monkeypatch.delenv("ADAPTERD_GRPC", raising=False)
     monkeypatch.delenv("ADAPTERD_API_KEY", raising=False)
 
 

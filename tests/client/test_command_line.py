@@ -3,46 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from adapterd.cli.app import main
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.settings_option import parse_settings
 from adapterd.errors import BadSetting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
+from tests.client.commands import Run, command_runner
 
 
 @pytest.fixture
 def run(
     environment: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Run:
-    def call(*arguments: object) -> Ran:
-        monkeypatch.setattr("sys.argv", ["adapterd", *(str(each) for each in arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Ran(code=int(ended.value.code or 0), out=captured.out, err=captured.err)
-
-    return call
+    return command_runner(monkeypatch, capsys)
 
 
 #: settings with which the toy rows are learned
@@ -194,7 +169,7 @@ def test_an_error_in_json_names_code_message_and_request(run: Run) -> None:
 
 
 def test_a_server_that_is_not_there_exits_5(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ADAPTERD_GRPC", "127.0.0.1:9")
+    monkeypatch.setenv("ADAPTERD_URL", "http://127.0.0.1:9")
     assert run("tasks").code == ExitCode.UNAVAILABLE
 
 

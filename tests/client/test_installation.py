@@ -74,10 +74,7 @@ def project(tmp_path: Path, rows: Path) -> Path:
 
 
 def test_the_client_alone_calls_a_server(bare: Path, project: Path, server: RunningServer) -> None:
-    found = outside(
-        ADAPTERD_URL=f"http://127.0.0.1:{server.ports.http}",
-        ADAPTERD_GRPC=f"127.0.0.1:{server.ports.grpc}",
-    )
+    found = outside(ADAPTERD_URL=f"http://127.0.0.1:{server.ports.http}")
     done = subprocess.run(
         [bare, "-c", CALLS], capture_output=True, text=True, cwd=project, env=found
     )
@@ -153,7 +150,7 @@ def served(python: Path, folder: Path) -> Iterator[dict[str, str]]:
     url = f"http://127.0.0.1:{http}"
     try:
         until_ready(f"{url}/health/ready", child, folder / "server.log")
-        yield {"ADAPTERD_URL": url, "ADAPTERD_GRPC": f"127.0.0.1:{grpc}"}
+        yield {"ADAPTERD_URL": url}
     finally:
         child.terminate()
         child.wait(60)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import pytest
 
 from adapterd.errors import BadSetting
-from adapterd.settings import ClientSettings, environment_without_settings, is_loopback
+from adapterd.settings import (
+    VARIABLES,
+    ClientSettings,
+    environment_without_settings,
+    is_loopback,
+)
 
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ADAPTERD_URL", "ADAPTERD_GRPC", "ADAPTERD_API_KEY"):
+    for name in VARIABLES.values():
         monkeypatch.delenv(name, raising=False)
 
 
-def test_without_anything_it_is_the_default_ports_on_loopback() -> None:
+def test_without_anything_it_is_the_default_url_on_loopback() -> None:
     settings = ClientSettings.load()
-    assert (settings.url, settings.grpc) == ("http://127.0.0.1:8000", "127.0.0.1:8001")
+    assert (settings.url, settings.grpc) == ("http://127.0.0.1:8000", None)
     assert settings.authorization == {}
 
 
@@ -28,9 +33,52 @@ def test_an_argument_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) 
     assert ClientSettings.load().authorization == {"authorization": "Bearer secret"}
 
 
-def test_a_url_without_a_scheme_is_refused_by_name() -> None:
-    with pytest.raises(BadSetting, match="ADAPTERD_URL"):
-        ClientSettings.load(url="localhost:8000")
+def test_a_grpc_address_beside_a_url_of_a_higher_rank_is_not_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It belongs to another server, and a command would be split over two."""
+    monkeypatch.setenv("ADAPTERD_GRPC", "env:1")
+    settings = ClientSettings.load("http://argument:2")
+    assert (settings.url, settings.grpc) == ("http://argument:2", None)
+
+
+def test_a_grpc_address_alone_brings_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERD_GRPC", "env:1")
+    settings = ClientSettings.load()
+    assert (settings.url, settings.grpc) == (None, "env:1")
+    with pytest.raises(BadSetting, match="Only the gRPC address env:1 is given"):
+        settings.require_url()
+
+
+def test_the_environment_names_both_addresses_of_one_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ADAPTERD_URL", "http://env:1")
+    monkeypatch.setenv("ADAPTERD_GRPC", "env:2")
+    settings = ClientSettings.load()
+    assert (settings.url, settings.grpc) == ("http://env:1", "env:2")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:8000", "ftp://x", "http://", "http://[", "http://x:port", "http://a b", "nothing"],
+)
+def test_what_is_no_url_is_refused_by_the_name_of_its_variable(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADAPTERD_URL", url)
+    with pytest.raises(BadSetting, match=r"ADAPTERD_URL is .* not the URL of a server"):
+        ClientSettings.load()
+
+
+def test_a_certificate_without_its_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADAPTERD_CLIENT_CERT_FILE", "mine.pem")
+    with pytest.raises(BadSetting, match=r"mine\.pem and the key None are needed together"):
+        ClientSettings.load()
+
+
+def test_the_settings_as_text_hide_the_key() -> None:
+    assert "adk_1" not in repr(ClientSettings.load(api_key="adk_1"))
 
 
 @pytest.mark.parametrize(
@@ -60,13 +108,13 @@ def test_a_server_set_up_by_flags_gets_no_variable_of_ours(monkeypatch: pytest.M
 
 def test_a_grpc_target_with_a_scheme_is_refused_by_name() -> None:
     with pytest.raises(BadSetting, match="host:port, without a scheme"):
-        ClientSettings.load(grpc="http://127.0.0.1:8001")
-    assert ClientSettings.load(grpc="dns:///models:8001").grpc == "dns:///models:8001"
+        ClientSettings.load(grpc_target="http://127.0.0.1:8001")
+    assert ClientSettings.load(grpc_target="dns:///models:8001").grpc == "dns:///models:8001"
 
 
 def test_a_key_is_read_without_the_end_of_its_line() -> None:
     assert ClientSettings.load(api_key="adk_1\n").api_key == "adk_1"
     assert ClientSettings.load(api_key=" \n").api_key is None
     for key in ("adk_1\nadk_2", "adk_é"):
-        with pytest.raises(BadSetting, match="ADAPTERD_API_KEY"):
+        with pytest.raises(BadSetting, match="The API key contains"):
             ClientSettings.load(api_key=key)

@@ -22,12 +22,12 @@ LAYOUTS = {
 PROGRAM = """
 import engine, server, protos, trainer, adapters_registry
 import {module}_pb2 as messages, {module}_pb2_grpc as stubs
-import grpc, os, sys
+import grpc, sys
 from adapterd import Client
 
 with Client() as client:
     print(client.info()["base"], len(list(client.tasks())))
-    with grpc.insecure_channel(os.environ["ADAPTERD_GRPC"]) as channel:
+    with grpc.insecure_channel("127.0.0.1:" + str(client.info()["grpc"]["port"])) as channel:
         answer = stubs.TasksStub(channel).ListTasks(messages.ListTasksRequest(limit=5))
         print(type(answer).__name__, len(answer.tasks))
 print(*(name for name in ("engine", "server", "protos") if not sys.modules[name].OURS))
