@@ -51,6 +51,7 @@ def make_report(job: Job) -> dict[str, Any]:
 def print_job_report(job: Job) -> None:
     """The result of a job that succeeded: a table of metrics, the report, and what to do next."""
     from adapterd.terminal import render
+    from adapterd.terminal.progress import format_duration
 
     body = make_report(job)
     baseline = body["baseline"] or {}
@@ -68,7 +69,7 @@ def print_job_report(job: Job) -> None:
     for warning in body.get("warnings", ()):
         render.print_warning(warning)
     parameters, seconds = body["trainable_parameters"], body["seconds"]
-    render.print_line(f"{parameters:,} trained parameters, {seconds:.0f} seconds")
+    render.print_line(f"{parameters:,} trained parameters, {format_duration(seconds)}")
     render.print_line(f"full report: adapterd adapters report {ref} --html FILE")
     render.print_line(f'try it: adapterd predict {ref} "a text"')
 

@@ -181,7 +181,7 @@ def test_what_should_be_known_is_warned_about(trainer_env: TrainerEnv) -> None:
     )
     for sentence in (
         "There are only 41 rows",
-        "1 rows repeat",
+        "1 row repeats",
         "different labels",
         "learning rate 0.5",
     ):

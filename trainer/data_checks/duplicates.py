@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from trainer.data_checks.finding import MAX_SAMPLES, Finding, Severity, sample, samples
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
+from trainer.wording import count_of
 
 
 def exact_duplicates(subject: Subject) -> Iterator[Finding]:
@@ -18,8 +19,8 @@ def exact_duplicates(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="exact_duplicates",
             severity=Severity.WARNING,
-            message=f"{len(repeats)} rows repeat the text of another row; rows with the same text "
-            "go to the same part of the split.",
+            message=f"{count_of(len(repeats), 'row repeats', 'rows repeat')} the text of another "
+            "row; rows with the same text go to the same part of the split.",
             count=len(repeats),
             samples=samples(subject.file, repeats),
         )
@@ -40,7 +41,8 @@ def conflicting_duplicates(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="conflicting_duplicates",
             severity=Severity.WARNING,
-            message=f"{len(conflicts)} texts occur with different labels.",
+            message=f"{count_of(len(conflicts), 'text occurs', 'texts occur')} with different "
+            "labels.",
             count=len(conflicts),
             samples=tuple(shown[:MAX_SAMPLES]),
             facts={"rows": sum(map(len, conflicts))},
@@ -56,8 +58,8 @@ def leaked_rows(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 code="exact_leak",
                 severity=Severity.WARNING,
-                message=f"{len(leaked)} training rows were left out, because the {part} file "
-                f"{subject.file_of(part)} has the same texts.",
+                message=f"{count_of(len(leaked), 'training row was', 'training rows were')} left "
+                f"out, because the {part} file {subject.file_of(part)} has the same text.",
                 count=len(leaked),
                 samples=samples(subject.file, leaked),
                 facts={"part": part},
@@ -74,7 +76,8 @@ def _leaked_dev_rows(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="exact_leak",
             severity=Severity.WARNING,
-            message=f"{len(leaked)} dev rows were left out, because test rows have the same texts.",
+            message=f"{count_of(len(leaked), 'dev row was', 'dev rows were')} left out, because "
+            "the test rows have the same text.",
             count=len(leaked),
             samples=samples(subject.file_of("dev"), leaked),
             facts={"part": "dev"},
@@ -90,8 +93,9 @@ def repeated_judging_rows(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 code="repeated_judging_rows",
                 severity=Severity.WARNING,
-                message=f"{repeats} rows of the {part} file {subject.file_of(part)} repeat another "
-                "row of it, so their texts count more than once in the metrics.",
+                message=f"{count_of(repeats, 'row')} of the {part} file {subject.file_of(part)} "
+                f"{'repeats' if repeats == 1 else 'repeat'} another row of it, so a text counts "
+                "more than once in the metrics.",
                 count=repeats,
                 facts={"part": part},
             )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from trainer.data_checks.finding import Finding, Severity, samples
 from trainer.data_checks.subject import Subject
+from trainer.wording import count_of
 
 FEW_ROWS = 50
 FEW_PER_CLASS = 8
@@ -18,7 +19,8 @@ def few_rows(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="few_rows",
             severity=Severity.WARNING,
-            message=f"There are only {num} rows: metrics will be noisy, and more rows would "
+            message=f"There {'is' if num == 1 else 'are'} only {count_of(num, 'row')}: metrics "
+            "will be noisy, and more rows would "
             "improve the results most.",
             count=num,
         )
@@ -33,7 +35,8 @@ def rare_classes(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="few_per_class",
             severity=Severity.WARNING,
-            message=f"{len(rare)} of {len(counts)} {subject.class_word}s have fewer than "
+            message=f"{len(rare)} of {len(counts)} {subject.class_word}s "
+            f"{'has' if len(rare) == 1 else 'have'} fewer than "
             f"{FEW_PER_CLASS} rows: {shown}.",
             count=len(rare),
             samples=samples(subject.file, rows),
@@ -45,7 +48,9 @@ def few_dev_rows(subject: Subject) -> Iterator[Finding]:
     if subject.split is None or len(subject.split.dev) >= _FEW_DEV_ROWS:
         return
     num = len(subject.split.dev)
-    message = f"The best epoch is chosen on only {num} dev rows, so the choice is noisy."
+    message = (
+        f"The best epoch is chosen on only {count_of(num, 'dev row')}, so the choice is noisy."
+    )
     if not num:
         message = "There are no dev rows, so the last epoch is published instead of the best one."
     yield Finding(code="few_dev_rows", severity=Severity.WARNING, message=message, count=num)

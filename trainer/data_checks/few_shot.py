@@ -16,6 +16,7 @@ from trainer.data_checks.finding import Finding, Severity
 from trainer.data_checks.subject import Subject
 from trainer.jobs.values import JobSpec
 from trainer.recipe.recipe import OF_TRAINING, PROMPT
+from trainer.wording import count_of
 
 _ALONE = "head_only"
 #: with so few rows an epoch is one or two steps
@@ -62,7 +63,7 @@ def _reason(subject: Subject) -> str | None:
     num, counts = len(subject.examples), subject.rows_per_class()
     scarce = [name for name in counts if counts[name] < FEW_PER_CLASS]
     if num < FEW_ROWS:
-        return f"There are {num} rows, fewer than {FEW_ROWS}"
+        return f"There {'is' if num == 1 else 'are'} {count_of(num, 'row')}, fewer than {FEW_ROWS}"
     # a few rare classes among many are no reason to train the others worse
     if scarce and 2 * len(scarce) >= len(counts):
         return (

@@ -11,6 +11,7 @@ from trainer.data_checks.finding import Finding, Sample, Severity, samples
 from trainer.data_checks.spelling import MISSING_WORDS, difference, number_value, spelling_key
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
+from trainer.wording import count_of
 
 #: a misspelling has at most this share of the rows of the intended name, or this few rows
 _RARE_SHARE = 0.1
@@ -31,8 +32,9 @@ def label_typos(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="label_typo",
             severity=Severity.WARNING,
-            message=f"The {subject.class_word} {rare!r} ({counts[rare]} rows) may be a misspelling "
-            f"of {meant!r} ({counts[meant]} rows); if it is, correct these rows.",
+            message=f"The {subject.class_word} {rare!r} ({count_of(counts[rare], 'row')}) may be "
+            f"a misspelling of {meant!r} ({count_of(counts[meant], 'row')}); if it is, correct "
+            "these rows.",
             count=counts[rare],
             samples=_with_class(subject, rare),
             facts={"label": rare, "meant": meant},
@@ -48,7 +50,9 @@ def label_variants(subject: Subject) -> Iterator[Finding]:
     for key, names in by_key.items():
         if len(names) > 1 and key:
             ordered = sorted(names, key=lambda name: (-counts[name], name))
-            variants = " and ".join(f"{name!r} ({counts[name]} rows)" for name in ordered)
+            variants = " and ".join(
+                f"{name!r} ({count_of(counts[name], 'row')})" for name in ordered
+            )
             yield Finding(
                 code="label_variants",
                 severity=Severity.WARNING,
@@ -97,7 +101,9 @@ def several_labels(subject: Subject) -> Iterator[Finding]:
     lists = [row.label for row in subject.examples if isinstance(row.label, tuple)]
     if subject.spec.head == "classify" and len(lists) == len(subject.examples):
         mean, num_empty = sum(map(len, lists)) / len(lists), lists.count(())
-        empty = f" {num_empty} rows have an empty list." if num_empty else ""
+        empty = (
+            f" {count_of(num_empty, 'row has', 'rows have')} an empty list." if num_empty else ""
+        )
         yield Finding(
             code="multi_label",
             severity=Severity.INFO,
@@ -116,7 +122,8 @@ def nothing_labels(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 code="label_like_missing",
                 severity=Severity.WARNING,
-                message=f"{counts[name]} rows have the {subject.class_word} {name!r}; if it "
+                message=f"{count_of(counts[name], 'row has', 'rows have')} the "
+                f"{subject.class_word} {name!r}; if it "
                 "stands for a missing label, leave these rows out.",
                 count=counts[name],
                 samples=_with_class(subject, name),

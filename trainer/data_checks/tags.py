@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from trainer.data_checks.finding import MAX_SAMPLES, Finding, Sample, Severity
 from trainer.data_checks.subject import Subject
 from trainer.readers.example import Example
+from trainer.wording import count_of
 
 _WINDOW = 2
 #: a word must occur tagged at least this often, and untagged at most this many times less
@@ -28,8 +29,9 @@ def broken_tags(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="bio_violation",
             severity=Severity.WARNING,
-            message=f"{len(violations)} tags violate {scheme}; the first is {_tags(row)[at]} of "
-            f"{row.words[at]!r}, after {_tags(row)[at - 1] if at else 'the beginning'}. An entity "
+            message=f"{count_of(len(violations), 'tag violates', 'tags violate')} {scheme}; the "
+            f"first is {_tags(row)[at]} of {row.words[at]!r}, after "
+            f"{_tags(row)[at - 1] if at else 'the beginning'}. An entity "
             f"without a B- tag is read as beginning at its first tag."
             f"{_advice(subject, len(violations))}",
             count=len(violations),
@@ -55,8 +57,9 @@ def mixed_schemes(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="mixed_tag_schemes",
             severity=Severity.WARNING,
-            message=f"Entities of one word begin with S- in {len(alone['S'])} rows, as in BIOES, "
-            f"and with B- in {len(alone['B'])}, as in BIO; use one scheme for all rows.",
+            message=f"Entities of one word begin with S- in {count_of(len(alone['S']), 'row')}, "
+            f"as in BIOES, and with B- in {len(alone['B'])}, as in BIO; use one scheme for "
+            "all rows.",
             count=len(alone[rarer]),
             samples=tuple(
                 Sample(file=subject.file, line=row.line, text=" ".join(_tags(row)))
@@ -85,8 +88,8 @@ def untagged_words(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="untagged_words",
             severity=Severity.INFO,
-            message=f"{len(inconsistent)} words are nearly always part of an entity, but sometimes "
-            f"untagged: {shown}.",
+            message=f"{count_of(len(inconsistent), 'word is', 'words are')} nearly always part of "
+            f"an entity, but sometimes untagged: {shown}.",
             count=len(inconsistent),
             samples=tuple(
                 Sample(file=subject.file, line=plain[w][0].line, text=w)

@@ -13,6 +13,7 @@ from trainer.data_checks.finding import Finding, Severity, crop, samples
 from trainer.data_checks.subject import Subject
 from trainer.dataset.prompt_rows import prompt_completions
 from trainer.readers.example import Example
+from trainer.wording import count_of
 
 _MAX_ROWS = 1000
 _MAX_CHARS = 20_000
@@ -59,8 +60,9 @@ def _lengths(
         yield Finding(
             code="truncated",
             severity=Severity.WARNING if share >= _CUT_SHARE else Severity.INFO,
-            message=f"{len(longer)} of {len(tokenized)} rows examined ({share:.1%}) are longer "
-            f"than {limit} tokens and will be truncated.",
+            message=f"{len(longer)} of {len(tokenized)} rows examined ({share:.1%}) "
+            f"{'is' if len(longer) == 1 else 'are'} longer than {limit} tokens and will be "
+            "truncated.",
             count=len(longer),
             samples=samples(subject.file, longer),
             facts={"share": round(share, 4), "max_tokens": limit},
@@ -113,9 +115,9 @@ def rewritten_answers(file: str, rows: Sequence[tuple[Example, str]]) -> Iterato
     yield Finding(
         code="rewritten_answers",
         severity=Severity.WARNING,
-        message=f"{len(rows)} answers change when they are encoded and decoded with the base's "
-        "vocabulary, end token or chat template; they are trained and compared in the changed "
-        f"form. The answer of line {row.line} becomes {crop(written)!r}.",
+        message=f"{count_of(len(rows), 'answer changes', 'answers change')} when encoded and "
+        "decoded with the base's vocabulary, end token or chat template; the changed form is "
+        f"trained and compared. The answer of line {row.line} becomes {crop(written)!r}.",
         count=len(rows),
         samples=samples(file, (each for each, _ in rows)),
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from trainer.data_checks.finding import Finding, Severity, samples
 from trainer.data_checks.subject import Subject
+from trainer.wording import count_of
 
 _FAR = 10.0
 _FEW_VALUES = 5
@@ -28,7 +29,8 @@ def far_values(subject: Subject) -> Iterator[Finding]:
         yield Finding(
             code="far_values",
             severity=Severity.WARNING,
-            message=f"{len(far)} labels are far from the others; the first is {far[0].label:g} on "
+            message=f"{count_of(len(far), 'label is', 'labels are')} far from the others; the "
+            f"first is {far[0].label:g} on "
             f"line {far[0].line}. Half of all labels are within {spread:g} of {middle:g}.",
             count=len(far),
             samples=samples(subject.file, far),

@@ -19,6 +19,7 @@ from trainer.jobs.values import JobSpec
 from trainer.readers.columns import suggest_column
 from trainer.readers.example import Example
 from trainer.readers.record import Record
+from trainer.wording import count_of
 
 MIN_ROWS = 20
 MAX_ROWS = 500_000
@@ -87,7 +88,8 @@ def check_trainable(examples: list[Example], head: str) -> None:
     num_texts = len({row.group for row in examples})
     if num_texts < MIN_ROWS:
         raise AllDuplicates(
-            f"The {len(examples)} rows of the file have only {num_texts} different texts; training "
+            f"The {len(examples)} rows of the file have only "
+            f"{count_of(num_texts, 'different text')}; training "
             f"needs at least {MIN_ROWS}."
         )
 

@@ -48,7 +48,7 @@ class EvaluatedExperiment:
         run_config = self.best_run.run_config
         rows = [*run_config.train, *run_config.dev, *self.test_rows]
         num_cut = sum(row.truncated for row in rows)
-        cut = f"{num_cut} of {len(rows)} rows are longer than the limit and were truncated."
+        cut = f"{num_cut} of {len(rows)} rows exceeded the limit of tokens and were cut."
         rate = learning_rate_warning(self.best_run.spec.kind, run_config.learning_rate)
         after_training = [finding.message for finding in self.training_findings]
         warnings = [*self.prepared.warnings, *self.experiment.warnings, *after_training, rate]

@@ -117,7 +117,7 @@ class Publisher:
         num_wrong = sum(not _same(a, b) for a, b in zip(answers, draft.answers, strict=True))
         if num_wrong:
             raise ReloadMismatch(
-                f"{num_wrong} of {len(answers)} test rows are answered differently after saving "
+                f"{num_wrong} of {len(answers)} test rows got another answer after saving "
                 "and reloading; nothing was published."
             )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from trainer.report.report import Sections
 from trainer.report.report_input import Epoch
+from trainer.wording import count_of
 
 #: a loss rises if it does so by more than this share
 _RISE = 0.05
@@ -85,7 +86,7 @@ def _on_test_rows(report: Sections) -> Iterator[str]:
     headline = report["headline"]
     if headline and headline["relative"] and headline["high"] - headline["low"] > _WIDE:
         yield (
-            f"With {report['rows']['test']} test rows, the 95 % interval of the "
+            f"With {count_of(report['rows']['test'], 'test row')}, the 95 % interval of the "
             f"{headline['metric'].replace('_', ' ')} is wide, {headline['low']:.3f} to "
             f"{headline['high']:.3f}; more test rows make it narrower."
         )

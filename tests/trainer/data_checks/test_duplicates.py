@@ -32,7 +32,7 @@ def test_rows_that_all_have_one_text_are_refused() -> None:
     examination = look(rows)
     assert examination.error is not None
     assert examination.error.code == "all_duplicates"
-    assert "60 rows of the file have only 1 different texts" in str(examination.error)
+    assert "60 rows of the file have only 1 different text;" in str(examination.error)
 
 
 def test_training_rows_that_the_test_file_has_are_left_out_and_shown() -> None:
@@ -40,7 +40,7 @@ def test_training_rows_that_the_test_file_has_are_left_out_and_shown() -> None:
     found = finding("exact_leak", rows, test=rows[:12])
     assert (found.count, found.facts["part"]) == (12, "test")
     assert (
-        "12 training rows were left out, because the test file test.jsonl has the same texts"
+        "12 training rows were left out, because the test file test.jsonl has the same text"
         in found.message
     )
 
