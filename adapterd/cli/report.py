@@ -103,6 +103,11 @@ def _sentences(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     calibration = report.get("calibration") or {}
     if words := calibration.get("words"):
         yield ("!", "yellow", words) if calibration["is_worse"] else ("•", "bold", words)
+    selective = report.get("selective") or {"targets": [], "thresholds": []}
+    for words in (selective["targets"] or selective["thresholds"])[-1:]:
+        yield "•", "bold", words
+    for words in (report.get("costs") or {"words": ()})["words"]:
+        yield "•", "bold", words
     if skipped := (report["production"] or {}).get("skipped"):
         yield "•", "bold", f"not compared with the production version: {skipped}"
 

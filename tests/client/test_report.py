@@ -50,3 +50,11 @@ def test_the_majority_and_the_winner_of_the_search_are_one_line_each(
     said = shown(whole)
     assert "• The most frequent label, glad, alone gives accuracy 0.500." in said
     assert "• Of 3 trials (1 pruned), trial 1 has the best dev accuracy, 0.800: rank 32," in said
+
+
+def test_coverage_and_the_cost_of_errors_are_said_at_the_end_of_a_training(
+    shown: Any, whole: dict[str, Any]
+) -> None:
+    said = shown(whole)
+    assert "• Answering only when the confidence is at least 0.50 covers 100 % of the" in said
+    assert "• Errors cost 500.0 per 1,000 rows (95 % interval" in said

@@ -30,15 +30,16 @@ Floats = NDArray[np.float64]
 def fit_temperature(
     head: Mapping[str, Any],
     dev: Sequence[EncodedRow],
-    answers: Callable[[], Sequence[Answer]],
+    answers: Sequence[Answer],
 ) -> dict[str, Any]:
     """The head's settings with the temperature that fits the dev rows. They are unchanged where the
     head has no probabilities, where there are too few rows, and where a temperature makes the
-    probabilities of held-out dev rows no better. `answers` is called only where they are needed.
+    probabilities of held-out dev rows no better. `answers` are those to the dev rows, without a
+    temperature; none are needed for other heads.
     """
     if head["kind"] != "classify" or len(dev) < MIN_DEV_ROWS:
         return dict(head)
-    logits = np.stack([np.asarray(answer, np.float64) for answer in answers()])
+    logits = np.stack([np.asarray(answer, np.float64) for answer in answers])
     labels = np.asarray([row.target for row in dev])
     if not _gains(logits, labels):
         return dict(head)

@@ -4,12 +4,14 @@ Knows runs and rows; no engine and no store.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from trainer.data_checks.finding import Finding, Severity
 from trainer.evaluation.evaluate import Evaluation
 from trainer.heads.encoded import EncodedRow
+from trainer.heads.head_data import Answer
 from trainer.pipeline.job_result import JobResult, TrainingResult
 from trainer.pipeline.prepare import Prepared
 from trainer.settings.schedule import learning_rate_warning
@@ -32,6 +34,8 @@ class EvaluatedExperiment:
     experiment: ExperimentResult
     #: one for each run
     tests: list[Evaluation]
+    #: the published run's logits of the dev rows; none for heads without labels
+    dev_answers: Sequence[Answer] = ()
 
     @property
     def best_run(self) -> RunResult:

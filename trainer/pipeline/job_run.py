@@ -12,6 +12,7 @@ from typing import Any
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
 from engine.errors import EngineError, EngineGone
+from engine.heads.classify import ClassifyHead
 from engine.heads.embed import EmbedHead
 from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
@@ -205,22 +206,25 @@ class JobRun:
         self, prepared: Prepared, rows: list[EncodedRow], experiment: ExperimentResult
     ) -> EvaluatedExperiment:
         """The only use of the test rows, after all choices were made on dev rows."""
-        head = self._calibrated_head(experiment.best_run)
-        tests = [self._evaluate_run(rows, head, run.opened.slot) for run in experiment.outcomes]
+        run_config = experiment.best_run.run_config
+        dev_answers = self._answer_dev(experiment.best_run)
+        head = fit_temperature(run_config.head, run_config.dev, dev_answers)
         evaluated = EvaluatedExperiment(
-            prepared=prepared, head=head, test_rows=rows, experiment=experiment, tests=tests
+            prepared=prepared,
+            head=head,
+            test_rows=rows,
+            experiment=experiment,
+            tests=[self._evaluate_run(rows, head, run.opened.slot) for run in experiment.outcomes],
+            dev_answers=dev_answers,
         )
         emit_findings(self._lease, evaluated.training_findings)
         return evaluated
 
-    def _calibrated_head(self, run: RunResult) -> dict[str, Any]:
-        """The head's settings, with the temperature that fits the dev rows."""
-        run_config, slot = run.run_config, run.opened.slot
-
-        def answers() -> Sequence[Answer]:
-            return predict(self._session, run_config.dev, run_config.head, slot)
-
-        return fit_temperature(run_config.head, run_config.dev, answers)
+    def _answer_dev(self, run: RunResult) -> Sequence[Answer]:
+        """The logits of the dev rows, to which the temperature and thresholds are fitted."""
+        head, rows = run.run_config.head, run.run_config.dev
+        has_labels = head["kind"] == ClassifyHead.name
+        return predict(self._session, rows, head, run.opened.slot) if has_labels and rows else []
 
     def _evaluate_run(self, rows: list[EncodedRow], head: dict[str, Any], slot: int) -> Evaluation:
         evaluation = evaluate(self._session.with_check(self._progress.poll), rows, head, slot)

@@ -23,6 +23,7 @@ from trainer.recipe.recipe import learning_rate
 from trainer.report.report import summarize_report
 from trainer.report.report_input import AnsweredRows, Epoch, ReportInput, Run
 from trainer.report.reporter import make_report
+from trainer.settings.settings import TrainingSettings
 from trainer.training.run_result import RunResult
 
 #: the name of the report among the version's documents
@@ -77,6 +78,8 @@ class Reporting:
                 answers=evaluated.test.answers,
                 predictions=evaluated.test.predictions,
             ),
+            dev_answers=evaluated.dev_answers,
+            error_costs=_error_costs(run.spec.settings),
             sample=self._sample(evaluated),
             runs=[
                 _curves(outcome, evaluation, evaluated)
@@ -111,6 +114,12 @@ class Reporting:
 def sample_rows(rows: Sequence[EncodedRow]) -> Sequence[EncodedRow]:
     """The training rows, evenly spaced, that are checked for labels that may be wrong."""
     return rows[:: -(-len(rows) // _MOST_SAMPLED)]
+
+
+def _error_costs(settings: TrainingSettings) -> dict[str, float] | None:
+    """Weights that were chosen label by label; `balanced` follows from the data, not from costs."""
+    weights = settings.class_weights
+    return dict(weights) if isinstance(weights, dict) else None
 
 
 def _search(evaluated: EvaluatedExperiment) -> dict[str, Any] | None:

@@ -16,14 +16,23 @@ from trainer.report.advice import advise
 from trainer.report.baselines import baseline_answers
 from trainer.report.calibration import measure_calibration
 from trainer.report.classes import count_confusions, score_classes
+from trainer.report.costs import Costs, score_costs
 from trainer.report.label_issues import Suspect, find_label_issues
 from trainer.report.learning_curve import judge_learning_curve
 from trainer.report.report import Headline, Report, Sections, Seeds
 from trainer.report.report_input import Evidence, EvidenceRow
 from trainer.report.resampling import CONFIDENCE, Interval, compute_intervals
-from trainer.report.rivals import Rival, describe_majority, pick_comparisons, score_rivals
+from trainer.report.rivals import (
+    Answered,
+    Rival,
+    describe_majority,
+    list_models,
+    pick_comparisons,
+    score_rivals,
+)
 from trainer.report.scores import build_scores
 from trainer.report.search_trials import list_trials
+from trainer.report.selective import score_selective
 from trainer.report.slices import score_slices
 from trainer.report.test_metrics import compute_metrics
 from trainer.report.verdict import decide
@@ -63,7 +72,8 @@ def compose(evidence: Evidence) -> Composed:
     baseline = {name: compute_metrics(head, truth, part) for name, part in answers.items()}
     intervals = compute_intervals(build_scores(head, truth, guesses), len(truth))
     main = next((name for name in evidence["metrics"] if name in intervals), None)
-    rivals = score_rivals(evidence, answers, baseline, main)
+    models = list_models(evidence, answers, baseline)
+    rivals = score_rivals(evidence, models, main)
     sections: Sections = {
         "headline": _find_headline(main, intervals, evidence),
         "rows": {
@@ -85,6 +95,12 @@ def compose(evidence: Evidence) -> Composed:
         "calibration": measure_calibration(
             evidence["head"], evidence["test_logits"], truth, len(evidence["dev"])
         ),
+        "selective": score_selective(
+            evidence["head"],
+            (evidence["test_logits"], truth),
+            (evidence["dev_logits"], [row["label"] for row in evidence["dev"]]),
+        ),
+        "costs": _score_costs(evidence, models),
         "classes": score_classes(head, truth, guesses),
         "confusion": count_confusions(truth, guesses),
         "slices": score_slices(head, evidence["train"], test, guesses, main) if main else [],
@@ -118,6 +134,14 @@ def _find_headline(
         "more_is_better": better,
         "relative": main in _SHARES,
     }
+
+
+def _score_costs(evidence: Evidence, models: Sequence[Answered]) -> Costs | None:
+    guesses = {"this version": evidence["test_guesses"]}
+    guesses |= {model.name: list(model.guesses) for model in models}
+    truth, dev_truth = ([row["label"] for row in evidence[part]] for part in ("test", "dev"))
+    logits = evidence["test_logits"], evidence["dev_logits"]
+    return score_costs(evidence["head"], evidence["error_costs"], truth, guesses, logits, dev_truth)
 
 
 def _without_guesses(part: Mapping[str, Any] | None) -> dict[str, Any] | None:

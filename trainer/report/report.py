@@ -11,12 +11,14 @@ from trainer.metrics.metrics import Metrics
 from trainer.report.calibration import Calibration
 from trainer.report.classes import ClassScores, Confusion
 from trainer.report.comparison import Comparison
+from trainer.report.costs import Costs
 from trainer.report.label_issues import Suspect
 from trainer.report.learning_curve import LearningCurve
 from trainer.report.report_input import Parameters, Run
 from trainer.report.resampling import Interval
 from trainer.report.rivals import Rival
 from trainer.report.search_trials import SearchTrials
+from trainer.report.selective import Selective
 from trainer.report.slices import Slice
 from trainer.report.verdict import Verdict
 
@@ -75,6 +77,10 @@ class Sections(TypedDict):
     seeds: Seeds | None
     #: null for heads that answer no probabilities
     calibration: Calibration | None
+    #: null for heads that do not choose one label
+    selective: Selective | None
+    #: null where the setting `class_weights` names no labels
+    costs: Costs | None
     #: lowest F1 first
     classes: list[ClassScores]
     #: null where an answer is not a single label
@@ -121,6 +127,12 @@ def summarize_report(report: Mapping[str, Any]) -> dict[str, Any]:
     summary = {name: report[name] for name in _SUMMARY}
     if search := report["search"]:
         summary["search"] = {name: search[name] for name in ("chosen", "words")}
+    if selective := report["selective"]:
+        thresholds = [each["words"] for each in selective["thresholds"] if each["rows"]]
+        targets = [each["words"] for each in selective["targets"]]
+        summary["selective"] = {"thresholds": thresholds, "targets": targets}
+    if costs := report["costs"]:
+        summary["costs"] = {"words": costs["words"]}
     if calibration := report["calibration"]:
         by_figure = {
             name: {when: calibration[when][name] for when in ("before", "after")}

@@ -4,7 +4,7 @@ figure of the report.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -94,7 +94,11 @@ class Evidence(TypedDict):
     test_guesses: list[Any]
     #: empty for heads without probabilities
     test_logits: list[list[float]]
+    #: of the dev rows, without a temperature; empty for heads without labels
+    dev_logits: list[list[float]]
     test_losses: list[float | None]
+    #: what an error on a row with this label costs; null where labels have no weights
+    error_costs: dict[str, float] | None
     #: the indices of the training rows that were predicted too
     sample: list[int]
     sample_guesses: list[Any]
@@ -132,6 +136,9 @@ class ReportInput:
     train: Sequence[EncodedRow]
     dev: Sequence[EncodedRow]
     test: AnsweredRows
+    #: to the dev rows; none for heads without labels
+    dev_answers: Sequence[Answer] = ()
+    error_costs: Mapping[str, float] | None = None
     #: some training rows, to find labels that may be wrong
     sample: AnsweredRows
     #: one for each seed
@@ -158,6 +165,8 @@ class ReportInput:
             "test": [_to_json(row, head) for row in self.test.rows],
             "test_guesses": list(self.test.predictions),
             "test_logits": _list_logits(self.test.answers) if head["kind"] in _PROBABLE else [],
+            "dev_logits": _list_logits(self.dev_answers),
+            "error_costs": dict(self.error_costs) if self.error_costs else None,
             "test_losses": _list_losses(self.test, head),
             "sample": [place[id(row)] for row in self.sample.rows],
             "sample_guesses": list(self.sample.predictions),

@@ -43,25 +43,21 @@ class Answered(NamedTuple):
     metrics: Metrics
 
 
-def score_rivals(
-    evidence: Evidence,
-    answers: Mapping[str, Sequence[Any]],
-    baseline: Mapping[str, Metrics],
-    main: str | None,
-) -> list[Rival]:
+def list_models(
+    evidence: Evidence, answers: Mapping[str, Sequence[Any]], baseline: Mapping[str, Metrics]
+) -> list[Answered]:
     """`answers` and `baseline` are the predictions and the metrics of the baselines by name."""
     truth = [row["label"] for row in evidence["test"]]
-    named = [
-        (name_rival(name, evidence["baseline"], metrics), answers[name], metrics)
-        for name, metrics in baseline.items()
-    ]
-    others = [
-        Answered("baseline", name, f"the baseline {name}", guesses, metrics)
-        for name, guesses, metrics in named
-    ]
-    return [
-        _score(evidence, truth, other, main) for other in [*others, *_list_others(evidence, truth)]
-    ]
+    models = []
+    for rival, metrics in baseline.items():
+        name = name_rival(rival, evidence["baseline"], metrics)
+        models.append(Answered("baseline", name, f"the baseline {name}", answers[rival], metrics))
+    return [*models, *_list_others(evidence, truth)]
+
+
+def score_rivals(evidence: Evidence, models: Sequence[Answered], main: str | None) -> list[Rival]:
+    truth = [row["label"] for row in evidence["test"]]
+    return [_score(evidence, truth, model, main) for model in models]
 
 
 def pick_comparisons(

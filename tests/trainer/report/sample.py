@@ -60,6 +60,7 @@ def evidence(label: str = "glad", text: str = "some text") -> dict[str, Any]:
         "head": head, "metrics": ["accuracy"], "more_is_better": True, "baseline": "tfidf+logistic",
         "train": rows, "dev": rows[:10], "test": rows, "test_guesses": guesses,
         "test_logits": [[float(g == label), 0.5] for g in guesses], "test_losses": [0.5] * 40,
+        "dev_logits": [[0.7, 0.5]] * 10, "error_costs": {label: 5.0},
         "sample": list(range(40)), "sample_guesses": guesses, "sample_losses": [0.5] * 40,
         "runs": runs, "parameters": {"trainable": 1000, "base": 99_000}, "diverged_seeds": [],
         "warnings": [label],

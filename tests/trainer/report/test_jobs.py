@@ -176,7 +176,7 @@ def test_the_result_and_the_lineage_have_the_summary(judging: TrainerEnv) -> Non
     whole, version = report(judging, job), judging.registry.resolve(TENANT, "mood")
     assert job.result["report"] == version.lineage["report"]
     for name, part in job.result["report"].items():
-        assert name == "calibration" or part == whole[name]
+        assert name in ("calibration", "selective") or part == whole[name]
     assert len(json.dumps(job.result["report"])) < 6000
 
 
@@ -216,6 +216,20 @@ def test_a_search_leaves_its_trials_and_the_winner_in_the_report(judging: Traine
 
 def found_ranks(job: Job) -> list[Any]:
     return [trial["settings"].get("rank") for trial in job.result["search"]["trials"]]
+
+
+def test_thresholds_are_chosen_from_the_logits_of_the_dev_rows(judging: TrainerEnv) -> None:
+    job = run(judging, jsonl(mood_rows(300)), settings={"class_weights": {"sad": 3.0}})
+    found = report(judging, job)
+    assert found["selective"]["thresholds"][0]["rows"] == found["rows"]["test"]
+    assert found["selective"]["note"] is None or "too few" not in found["selective"]["note"]
+    assert found["costs"]["weights"] == {"glad": 1.0, "sad": 3.0}
+    assert found["costs"]["cheapest"]["label"] == "sad"
+
+
+def test_balanced_weights_are_not_costs(judging: TrainerEnv) -> None:
+    job = run(judging, jsonl(mood_rows()), settings={"class_weights": "balanced"})
+    assert report(judging, job)["costs"] is None
 
 
 def test_a_learning_curve_trains_on_parts_and_keeps_none_of_them(judging: TrainerEnv) -> None:

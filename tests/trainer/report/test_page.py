@@ -37,6 +37,8 @@ def test_every_part_has_its_section() -> None:
         "Results",
         "Training curves",
         "Calibration",
+        "Coverage and accuracy",
+        "Cost of errors",
         "Labels",
         "Where it does worst",
         "Possible label errors",
@@ -86,6 +88,8 @@ def test_a_report_of_an_earlier_release_is_shown_without_what_it_lacks() -> None
     report = whole_report()
     for name in ("is_worse", "words"):
         del report["calibration"][name]
+    for name in ("rivals", "majority", "search", "selective", "costs"):
+        del report[name]
     report["slices"] = [
         {"by": "label", "slice": "glad", "rows": 9, "value": 1.0, "low": 1, "high": 1, "gap": -0.1}
     ]

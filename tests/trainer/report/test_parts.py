@@ -49,20 +49,20 @@ def drawn(temperature: float, num: int = 4000, seed: int = 3) -> tuple[list[Enco
 @pytest.mark.parametrize("temperature", [0.5, 2.5])
 def test_a_temperature_is_found_again(temperature: float) -> None:
     rows, logits = drawn(temperature)
-    found = fit_temperature(HEAD, rows, lambda: logits)["temperature"]
+    found = fit_temperature(HEAD, rows, logits)["temperature"]
     assert found == pytest.approx(temperature, rel=0.1)
 
 
 def test_probabilities_that_are_right_already_get_no_temperature() -> None:
     rows, logits = drawn(1.0)
-    assert fit_temperature(HEAD, rows, lambda: logits) == HEAD
+    assert fit_temperature(HEAD, rows, logits) == HEAD
 
 
 def test_a_temperature_is_seldom_kept_for_a_few_rows_that_need_none() -> None:
     kept = []
     for seed in range(20):
         rows, logits = drawn(1.0, 30, seed)
-        kept.append("temperature" in fit_temperature(HEAD, rows, lambda logits=logits: logits))
+        kept.append("temperature" in fit_temperature(HEAD, rows, logits))
     assert sum(kept) < 10
 
 
@@ -81,12 +81,12 @@ def test_a_temperature_lowers_the_calibration_error_and_moves_no_answer() -> Non
 def test_few_dev_rows_that_are_all_right_make_it_not_as_sure_as_can_be() -> None:
     rows, _ = drawn(1.0, 24)
     logits = [np.array([0, 1 if each.target else -1], np.float32) for each in rows]
-    assert fit_temperature(HEAD, rows, lambda: logits)["temperature"] > 0.15
+    assert fit_temperature(HEAD, rows, logits)["temperature"] > 0.15
 
 
 def test_too_few_dev_rows_fit_no_temperature() -> None:
     rows, logits = drawn(2.0, 19)
-    assert fit_temperature(HEAD, rows, lambda: logits) == HEAD
+    assert fit_temperature(HEAD, rows, logits) == HEAD
 
 
 def test_a_head_without_probabilities_has_no_calibration() -> None:

@@ -46,6 +46,15 @@ class Frame:
         path = " ".join(f"{x},{y}" for x, y in (self.at(*point) for point in points))
         return element("polyline", points=path, class_=f"line {kind}")
 
+    def area(self, points: Sequence[tuple[float, float]], kind: str) -> Markup:
+        path = " ".join(f"{x},{y}" for x, y in (self.at(*point) for point in points))
+        return element("polygon", points=path, class_=f"area {kind}")
+
+    def label(self, x: float, y: float, text: str) -> Markup:
+        """Beneath a dot."""
+        across, down = self.at(x, y)
+        return element("text", text, x=across, y=down + 15, class_="x-tick")
+
     def dot(self, x: float, y: float, kind: str, radius: float = 3.5) -> Markup:
         across, down = self.at(x, y)
         return element("circle", cx=across, cy=down, r=radius, class_=f"dot {kind}")

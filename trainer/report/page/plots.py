@@ -92,6 +92,26 @@ def plot_reliability(calibration: Part) -> Markup:
     return frame.draw("Accuracy by confidence", "confidence", [0, 0.25, 0.5, 0.75, 1.0], *shapes)
 
 
+def plot_coverage(selective: Part) -> Markup:
+    """Accuracy by coverage with its interval, and the fixed thresholds as dots."""
+    points = selective["curve"]
+    lows, highs = ([point[index] for point in points] for index in (2, 3))
+    low, high = pad_range([*lows, *highs], 0.04)
+    frame = Frame(width=_WIDTH, height=_HEIGHT, x=(0.0, 1.0), y=(max(0.0, low), min(1.0, high)))
+    edge = [(x, top) for (x, _, _, top) in points]
+    edge += [(x, bottom) for (x, _, bottom, _) in reversed(points)]
+    shapes: list[Child] = [
+        frame.area(edge, "dev"),
+        frame.line([(x, y) for x, y, *_ in points], "dev"),
+    ]
+    for answered in selective["thresholds"]:
+        if answered["accuracy"] is not None and answered["coverage"] >= points[0][0]:
+            x, y = answered["coverage"], answered["accuracy"]
+            shapes += [frame.dot(x, y, "dev"), frame.label(x, y, f"{answered['threshold']:g}")]
+    ticks = [0, 0.25, 0.5, 0.75, 1.0]
+    return frame.draw("Accuracy by coverage", "coverage (answered share)", ticks, *shapes)
+
+
 def plot_confusion(confusion: Part) -> Markup:
     """Rows: true labels, columns: predicted; a darker cell is a larger share of its row."""
     labels, counts = confusion["labels"], confusion["counts"]

@@ -59,6 +59,7 @@ td.worse { color:var(--wrong); }
 .line.train { stroke:var(--train); } .line.dev { stroke:var(--ours); }
 .line.faint { stroke:var(--train); stroke-width:1.5; } .faint-line { opacity:.3; }
 .line.ideal { stroke:var(--faint); stroke-width:1; stroke-dasharray:4 4; }
+.area.dev { fill:var(--ours); opacity:.12; }
 .dot.train { fill:var(--train); } .dot.dev, .dot.ours { fill:var(--ours); }
 .dot.faint { fill:var(--train); opacity:.6; } .dot.other { fill:var(--train); }
 .dot.best { fill:none; stroke:var(--ours); stroke-width:2; }
