@@ -37,4 +37,6 @@ _BY_ERROR: tuple[tuple[type[errors.AdapterdError], ExitCode], ...] = (
 
 
 def exit_code(error: errors.AdapterdError) -> ExitCode:
+    if error.problem == errors.BadSetting.code:  # also where the server found it
+        return ExitCode.USAGE
     return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.FAILED)

@@ -121,3 +121,33 @@ def test_train_does_not_upload_what_holds_no_rows(
 def test_train_says_that_a_file_is_empty(run: Run, folder: Path) -> None:
     ran = run("train", "t", "--data", folder / "empty.csv", "--head", "classify")
     assert (ran.code, "empty.csv is empty" in ran.err) == (4, True), ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--kind loar", "kind is 'loar'; did you mean lora? It must be one of bias, "),
+        ("--kind bias --set rank=4", "rank is no setting of the kind bias, which has"),
+        ("--set epoch=3", "There is no setting 'epoch'; did you mean epochs?"),
+        ("--set unfreeze=9", "unfreeze is 9; epochs is 5, and at least one epoch must train all"),
+        ('--set class_weights={"gad":2}', "class_weights names 'gad', which is no label of the"),
+    ],
+)
+@pytest.mark.parametrize("command", ["check", "check --server", "train mood --dry-run --data"])
+def test_a_setting_that_training_refuses_is_refused_by_the_check_too(
+    run: Run, typos: Path, command: str, options: str, said: str
+) -> None:
+    ran = run(*command.split(), typos, "--head", "classify", *options.split())
+    assert (ran.code, said in ran.err) == (2, True), ran.err
+
+
+def test_a_check_without_a_base_names_what_depends_on_one(run: Run, typos: Path) -> None:
+    ran = run("check", typos, "--head", "classify", "--set", "layers=99")
+    assert (
+        ran.code,
+        "the rows were not tokenized, and layers could not be checked" in ran.out,
+    ) == (
+        0,
+        True,
+    )
+    assert run("check", typos, "--head", "classify", "--set", "layers=99", "--server").code == 2

@@ -123,6 +123,18 @@ def rewritten_answers(file: str, rows: Sequence[tuple[Example, str]]) -> Iterato
     )
 
 
+def no_base_finding(unchecked: Sequence[str]) -> Finding:
+    """What a check without a base leaves out; `unchecked` was chosen and depends on the base."""
+    left_out = f", and {', '.join(unchecked)} could not be checked" if unchecked else ""
+    return Finding(
+        code="no_base",
+        severity=Severity.WARNING if unchecked else Severity.INFO,
+        message=f"Without a base the rows were not tokenized{left_out}; `--server` "
+        "checks with the base of the server, as a training does.",
+        facts={"unchecked": [*unchecked]},
+    )
+
+
 def _pieces(tokenized: list[_TokenizedRow]) -> Iterator[Finding]:
     """A vocabulary for another language splits words into many short tokens."""
     num_bytes, num = (

@@ -1,28 +1,38 @@
-"""The checks that a job must pass before it is queued. Knows facts of the base; queues nothing."""
+"""The checks that a job must pass before it is queued, and that `adapterd check` runs without a
+base. Knows facts of the base; queues nothing.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from adapters_registry.ref import check_name
 from engine.port import EngineInfo
 from engine.text.tokenizer import Tokenizer
+from trainer.data_checks.tokens import no_base_finding
 from trainer.errors import BadSetting
 from trainer.jobs.job_files import ReadableFiles
 from trainer.jobs.values import JobSpec
 from trainer.pipeline.prepare import Examination, Prepared, examine, prepared_of, sources
 from trainer.pipeline.reference_runs import planned_epochs
-from trainer.recipe.recipe import PROMPT, check_dev, check_labels, check_recipe, check_steps
+from trainer.recipe.recipe import (
+    PROMPT,
+    check_dev,
+    check_labels,
+    check_recipe,
+    check_steps,
+    unchecked_without_base,
+)
 from trainer.recipe.search_space import candidates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """The checks of one base."""
+    """The checks of one base, or without `info` and `tokenizer` all that need none."""
 
     files: ReadableFiles
-    info: EngineInfo
-    tokenizer: Tokenizer
+    info: EngineInfo | None
+    tokenizer: Tokenizer | None
     #: rows that one job may train on, over all its runs and epochs
     max_rows: int
 
@@ -43,6 +53,9 @@ class Admission:
         if examination.error is None:
             prepared = prepared_of(examination, self.files)
             self._check_rows(prepared, tried if prepared.spec == spec else None)
+        if self.info is None:
+            unchecked = no_base_finding(unchecked_without_base(spec))
+            return replace(examination, findings=(*examination.findings, unchecked))
         return examination
 
     def _check_rows(self, prepared: Prepared, checked: list[JobSpec] | None) -> None:

@@ -81,8 +81,8 @@ class JobChecks(Protocol):
 
 def in_process_job_checks(
     files: ReadableFiles,
-    info: EngineInfo,
-    tokenizer: Tokenizer,
+    info: EngineInfo | None,
+    tokenizer: Tokenizer | None,
     max_rows: int,
     clock: Callable[[], float] = time.monotonic,
 ) -> InProcessJobChecks:
@@ -114,5 +114,7 @@ class InProcessJobChecks:
     def sample(self, spec: JobSpec, cancelled: threading.Event | None = None) -> Sample:
         del cancelled
         admission = self.admission
+        assert admission.info is not None, "a sample is measured on a base"
+        assert admission.tokenizer is not None, "a base has a tokenizer"
         prepared = admission.prepare(spec)
         return take_sample(prepared, admission.info, admission.tokenizer, self.clock)

@@ -76,12 +76,6 @@ def _check_targets(settings: TrainingSettings, adapted: list[str], info: EngineI
 
 
 def _check_feedforward(settings: TrainingSettings, adapted: list[str]) -> None:
-    if settings.feedforward and settings.targets is None:
-        raise BadSetting(
-            f"feedforward names {_list(settings.feedforward)}, but targets is not set; set targets "
-            "to all modules that ia3 adapts, including the feedforward ones.",
-            name="feedforward",
-        )
     for name in settings.feedforward or ():
         if not any(is_targeted(site, [name]) for site in adapted):
             raise BadSetting(
@@ -99,7 +93,3 @@ def _check_layers(layers: tuple[int, ...] | int | None, num_layers: int) -> None
             raise BadSetting(
                 f"layers names {layer}; the base has layers 0 to {num_layers - 1}.", name="layers"
             )
-
-
-def _list(names: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, names))

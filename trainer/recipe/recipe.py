@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from engine.families import FAMILIES
@@ -30,24 +31,43 @@ _NUMBERS = ("regress", "embed")
 _STARTS_AT_ZERO = ("lora", "bottleneck")
 #: the kind without an adapter: worked examples before every input, and the base's own weights
 PROMPT = "prompt"
+#: settings that name modules, layers or sizes of the base, or follow from them
+_OF_A_BASE = (
+    "layers", "targets", "rank_pattern", "alpha_pattern", "feedforward", "reduction", "window",
+    "stride", "unfreeze", "search",
+)  # fmt: skip
 #: settings that need training, whatever the kind
 OF_TRAINING = ("learning_rate", "search", "learning_curve", "full_finetuning")
 
 
-def check_recipe(spec: JobSpec, info: EngineInfo) -> None:
-    """Checks at submit what would otherwise fail when the job runs. Raises BadSetting."""
-    _one_of("head", spec.head, sorted(set(info.poolings) & set(HEAD_DATA)))
+def check_recipe(spec: JobSpec, info: EngineInfo | None) -> None:
+    """Checks at submit what would otherwise fail when the job runs; without `info`, the facts of a
+    base, all that does not depend on one. Raises BadSetting.
+    """
+    heads = HEADS if info is None else info.poolings
+    _one_of("head", spec.head, sorted({*heads} & {*HEAD_DATA}))
     if spec.kind == PROMPT:
         _check_prompt(spec, info)
         return
-    _one_of("kind", spec.kind, sorted(set(info.kinds) & set(KIND_SETTINGS)))
+    kinds = {*KIND_SETTINGS} if info is None else {*info.kinds} & {*KIND_SETTINGS}
+    _one_of("kind", spec.kind, sorted(kinds), PROMPT)
     _check_kind_settings(spec)
-    _one_of("pooling", pooling_of(spec, info), info.poolings[spec.head])
+    poolings = HEADS[spec.head].poolings if info is None else info.poolings[spec.head]
+    _one_of("pooling", spec.pooling or poolings[0], poolings)
     _check_loss(spec)
     _check_windows(spec, info)
-    _check_reduction(spec.settings.reduction, info.hidden_size)
-    check_modules(spec.settings, info)
     check_unfreezing(spec, info)
+    if info is not None:
+        _check_reduction(spec.settings.reduction, info.hidden_size)
+        check_modules(spec.settings, info)
+
+
+def unchecked_without_base(spec: JobSpec) -> list[str]:
+    """What the caller chose that only the facts of a base can confirm."""
+    chosen = [name for name in _OF_A_BASE if name in spec.chosen]
+    fields = [name for name in ("pooling",) if spec.pooling]
+    heads = ["head"] if is_generation(spec.head) else []
+    return [*heads, *fields, *chosen]
 
 
 def check_labels(spec: JobSpec, labels: list[str]) -> None:
@@ -160,9 +180,13 @@ def learning_rate(spec: JobSpec) -> float:
     return spec.settings.learning_rate or KIND_SETTINGS[spec.kind].default_learning_rate
 
 
-def _one_of(name: str, value: str, choices: list[str]) -> None:
+def _one_of(name: str, value: str, choices: Sequence[str], *others: str) -> None:
+    """`others` are values that only some jobs can have."""
     if value not in choices:
-        raise BadSetting(f"{name} is {value!r}; it must be one of {', '.join(choices)}.", name=name)
+        known = [*choices, *others]
+        near = get_close_matches(value, known, n=1)
+        hint = f"; did you mean {near[0]}? It" if near else "; it"
+        raise BadSetting(f"{name} is {value!r}{hint} must be one of {', '.join(known)}.", name=name)
 
 
 def writes_after_prompts(info: EngineInfo) -> bool:
@@ -170,11 +194,12 @@ def writes_after_prompts(info: EngineInfo) -> bool:
     return FAMILIES[info.family].architecture == "decoder"
 
 
-def _check_prompt(spec: JobSpec, info: EngineInfo) -> None:
-    if not is_generation(spec.head) or not writes_after_prompts(info):
+def _check_prompt(spec: JobSpec, info: EngineInfo | None) -> None:
+    if not is_generation(spec.head) or not (info is None or writes_after_prompts(info)):
+        base = f" and the base is of the type {FAMILIES[info.family].architecture}" if info else ""
         raise BadSetting(
             f"kind is {PROMPT}, which needs the head {GenerationHead.name} and a decoder; the head "
-            f"is {spec.head} and the base is of the type {FAMILIES[info.family].architecture}.",
+            f"is {spec.head}{base}.",
             name="kind",
         )
     for name in OF_TRAINING:
@@ -197,6 +222,13 @@ def _check_kind_settings(spec: JobSpec) -> None:
         raise BadSetting(
             "dora and lora_bias are both set, and cannot be combined; remove one of them.",
             name="lora_bias",
+        )
+    if spec.settings.feedforward and spec.settings.targets is None:
+        names = ", ".join(map(repr, spec.settings.feedforward))
+        raise BadSetting(
+            f"feedforward names {names}, but targets is not set; set targets to all modules that "
+            "ia3 adapts, including the feedforward ones.",
+            name="feedforward",
         )
     own, plain = KIND_SETTINGS[spec.kind].names(), TrainingSettings()
     others = {name for kind in KIND_SETTINGS.values() for name in kind.names()} - set(own)
@@ -225,16 +257,17 @@ def _check_loss(spec: JobSpec) -> None:
         )
 
 
-def _check_windows(spec: JobSpec, info: EngineInfo) -> None:
+def _check_windows(spec: JobSpec, info: EngineInfo | None) -> None:
     window, stride = spec.settings.window, spec.settings.stride
     problem = None
     if "window" in HEADS[spec.head].settings:
         # also checked with the longest possible row, of which the stride must leave room for text
-        longest = min(spec.settings.row_tokens or info.max_tokens, info.max_tokens)
+        limits = (spec.settings.row_tokens, None if info is None else info.max_tokens)
+        longest = min((limit for limit in limits if limit is not None), default=None)
         problem = window_problem(window, stride) or window_problem(longest, stride)
     elif window is not None or stride is not None:
         problem = f"a {spec.head} head reads no windows"
-    if window is not None and window > info.max_tokens:
+    if info is not None and window is not None and window > info.max_tokens:
         problem = f"window is {window}; the base reads at most {info.max_tokens} tokens"
     if problem:
         raise BadSetting(f"{problem}.", name="window")

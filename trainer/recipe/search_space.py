@@ -4,7 +4,7 @@ same candidates, so that all of them are checked before the job is queued. Train
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import ceil, floor
 from typing import TYPE_CHECKING, Any, get_type_hints
@@ -32,14 +32,16 @@ _PEERS = ("lora", "bottleneck")
 _DRAWS_PER_TRIAL = 20
 
 
-def candidates(spec: JobSpec, info: EngineInfo) -> list[JobSpec]:
+def candidates(spec: JobSpec, info: EngineInfo | None) -> list[JobSpec]:
     """The job's own settings first, and only those without a search; then drawn settings without
-    repetitions. Raises BadSetting.
+    repetitions, without `info` only where the job names the space. Raises BadSetting.
     """
     search = spec.settings.search
     if search is None:
         return [spec]
     _check_names(search)
+    if info is None and search.space is None:
+        return [_without_search(spec)]
     specs = [_without_search(spec)]
     for trial in _ask_trials(spec.settings.seed, search.trials * _DRAWS_PER_TRIAL):
         if len(specs) == search.trials:
@@ -101,21 +103,18 @@ def _ask_trials(seed: int, num: int) -> Iterator[Trial]:
     return (study.ask() for _ in range(num))
 
 
-def _draw(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo) -> JobSpec:
-    space = search.space
-    kinds = (space or {}).get("kind", [spec.kind] if space else usual_kinds(spec, info))
-    kind = _value(trial, "kind", kinds)
+def _draw(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo | None) -> JobSpec:
+    kind = _value(trial, "kind", _kinds(spec, search, info))
     if not isinstance(kind, str) or kind not in KIND_SETTINGS:
         raise BadSetting(
             f"search.space has the kind {kind!r}; it must be one of {', '.join(KIND_SETTINGS)}.",
             name="search",
         )
-    choices_by_name = space if space is not None else usual_space(kind, spec, info)
     of_kinds = {name for each in KIND_SETTINGS.values() for name in each.names()}
     others = of_kinds - {*KIND_SETTINGS[kind].names()}
     raw = {
         name: _value(trial, name, choices)
-        for name, choices in choices_by_name.items()
+        for name, choices in _space(kind, spec, search, info).items()
         if name != "kind" and name not in others
     }
     plain = TrainingSettings()
@@ -124,6 +123,22 @@ def _draw(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo)
     values = {name: getattr(parsed, name) for name in raw}
     settings = spec.settings.model_copy(update={"search": None, **kept, **values})
     return replace(spec, kind=kind, settings=settings)
+
+
+def _kinds(spec: JobSpec, search: SearchSettings, info: EngineInfo | None) -> Any:
+    if search.space is not None:
+        return search.space.get("kind", [spec.kind])
+    assert info is not None, "the usual kinds are those of a base"
+    return usual_kinds(spec, info)
+
+
+def _space(
+    kind: str, spec: JobSpec, search: SearchSettings, info: EngineInfo | None
+) -> Mapping[str, Any]:
+    if search.space is not None:
+        return search.space
+    assert info is not None, "the usual space is that of a base"
+    return usual_space(kind, spec, info)
 
 
 def _value(trial: Trial, name: str, choices: Any) -> Any:

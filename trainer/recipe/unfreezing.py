@@ -22,21 +22,25 @@ def stages_of(spec: JobSpec, info: EngineInfo) -> tuple[int | None, ...]:
     )
 
 
-def check_unfreezing(spec: JobSpec, info: EngineInfo) -> None:
-    """Raises BadSetting where nothing can be unfrozen, or no epoch would train all layers."""
+def check_unfreezing(spec: JobSpec, info: EngineInfo | None) -> None:
+    """Raises BadSetting where nothing can be unfrozen, or no epoch would train all layers. Without
+    `info` the layers of the base are not looked at.
+    """
     num = spec.settings.unfreeze
     if not num:
         return
     problem = None
     if spec.kind == "head_only":
         problem = "the kind head_only adapts no layer"
-    elif not info.ranged:
-        problem = f"the layers of the family {info.family} cannot be run separately"
     elif num >= spec.settings.epochs:
         problem = (
             f"epochs is {spec.settings.epochs}, and at least one epoch must train all layers; use "
             "more epochs or unfreeze fewer"
         )
+    elif info is None:
+        return
+    elif not info.ranged:
+        problem = f"the layers of the family {info.family} cannot be run separately"
     elif HEADS[spec.head].bare and len(adapted_layers(spec.kind, spec.settings, info)) < 2:
         problem = (
             f"the head {spec.head} has no weights and only one layer is adapted, so there is "
