@@ -12,10 +12,10 @@ PROTOS := $(wildcard protos/adapterd/v1/*.proto)
 TORCH  := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-all demo serve protos bench clean
+.PHONY: help setup check check-docs test test-all demo serve protos bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(STAMP) ## create .venv with the pinned dependencies
 
@@ -54,6 +54,9 @@ test: $(STAMP) ## run the fast tests; none needs a GPU
 test-all: $(STAMP) ## run all tests, including the slow ones
 	@echo "==> pytest, including slow tests"
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(WORKERS) -m "slow or not slow"
+
+check-docs: $(STAMP) ## run every command of the documents and every example against real servers (about 10 minutes)
+	@$(BIN)/python -m tests.documents
 
 demo: $(STAMP) ## train two tasks on one base, call them, swap a version and show metrics
 	@$(BIN)/adapterd demo

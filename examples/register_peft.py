@@ -26,10 +26,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, Client() as client:
         save_adapter(directory)
         version = client.register(
-            "mail", directory, head="classify", labels=["invoice", "complaint", "other"]
+            "topic", directory, head="classify", labels=["invoice", "complaint", "other"]
         )
-        print(f"{version.task}@{version.version}", version.digest)
-        print(*client.predict("mail", "where is my parcel?").outputs)
+        ref = f"{version.task}@{version.version}"
+        print(ref, version.digest)
+        print(*client.predict(ref, "where is my parcel?").outputs)
 
 
 if __name__ == "__main__":

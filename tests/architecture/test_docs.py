@@ -11,7 +11,10 @@ import typer
 
 from adapterd.cli.app import build
 from adapterd.cli.exit_codes import ExitCode
+from server.auth.caller import Role
 from server.config import Settings
+from server.grpc_api.methods import ROLES as GRPC_ROLES
+from server.http_api.route import ROLES as HTTP_ROLES
 from tests.architecture.sources import FOLDERS, PACKAGES, ROOT, project_file
 
 DOCS = ROOT / "docs"
@@ -65,9 +68,30 @@ def test_the_index_lists_every_page() -> None:
     assert "(docs/index.md)" in README
 
 
-def test_the_readme_fits_one_screen_and_has_a_picture() -> None:
-    assert len(README.splitlines()) <= 80
+def test_the_readme_is_short_and_has_a_picture() -> None:
+    assert len(README.splitlines()) <= 120
     assert "┌" in README
+
+
+@pytest.mark.parametrize("word", ["multi-tenant", "LoRA", "fine-tune", "serve"])
+def test_the_first_paragraph_of_the_readme_has_the_words_people_search_for(word: str) -> None:
+    assert word in README.split("\n\n")[1]
+
+
+def test_three_commands_stand_before_any_list_of_features() -> None:
+    quick_start = README.split("```sh\n")[1].split("```")[0]
+    assert len(quick_start.splitlines()) == 3
+    assert README.index(quick_start) < README.index("## Features")
+
+
+@pytest.mark.parametrize("roles", [HTTP_ROLES, GRPC_ROLES], ids=["http", "grpc"])
+def test_every_call_is_documented_with_its_role(roles: Mapping[str, Role | None]) -> None:
+    page = (DOCS / "roles.md").read_text(encoding="utf-8").split("\n## ")
+    section = page[1] if roles is HTTP_ROLES else page[2]
+    documented = dict(re.findall(r"^\| `([^`]+)` \| `?(\w+)`? \|$", section, re.MULTILINE))
+    assert documented == {
+        call: "none" if role is None else role.name.lower() for call, role in roles.items()
+    }
 
 
 @pytest.mark.parametrize("folder", TOP_FOLDERS)
