@@ -119,7 +119,9 @@ def shell_commands(page: Path) -> Iterator[tuple[int, list[str]]]:
     for begin, text in blocks(page, "sh"):
         for number, command in commands(text):
             for each in re.split(r"\s[|&]+\s|\$\(", command):
-                called = words(each.rstrip(")")) if "adapterd " in each else []
+                called = (
+                    words(re.split(r"\s[<>]", each.rstrip(")"))[0]) if "adapterd " in each else []
+                )
                 if "adapterd" in called:
                     yield begin + number, called[called.index("adapterd") + 1 :]
 
@@ -133,14 +135,14 @@ def problem_of(arguments: list[str]) -> str | None:
         command.make_context("adapterd", rest)
     except Exception as error:
         said = str(getattr(error, "message", error)) or type(error).__name__
-        return None if "does not exist" in said else f"{' '.join(arguments)}: {said}"
+        return None if "There is no file" in said else f"{' '.join(arguments)}: {said}"
     return None
 
 
 def find_command(arguments: list[str]) -> tuple[Any, list[str]]:
     """The command, or group of commands, that the words begin with, and the remaining words."""
     command, rest = COMMANDS, list(arguments)
-    while rest and hasattr(command, "commands"):
+    while rest and hasattr(command, "commands") and not rest[0].startswith("-"):
         command = command.commands.get(rest.pop(0))
     return command, rest
 

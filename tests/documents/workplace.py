@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from adapterd.profiles import Profile, ProfileFile
 from tests.documents.pages import ROOT
 
 _COMMAND_S = 600
@@ -59,6 +60,8 @@ class Workplace:
         self._state = self._home / "variables"
         self._state.write_text(f"cd {self._directory}\n", encoding="utf-8")
         self._ports = _free_ports(3)
+        file = ProfileFile.read(self._home / ".config" / "adapterd" / "config.toml")
+        file.put("page", Profile(url=f"http://127.0.0.1:{self._ports[0]}")).write()
         self._server: subprocess.Popen[bytes] | None = None
         self._workers: list[subprocess.Popen[bytes]] = []
 
@@ -135,7 +138,7 @@ class Workplace:
         return _ADDRESS.sub(lambda found: f"127.0.0.1:{self._ports[int(found[1])]}", text)
 
     def _environment(self) -> dict[str, str]:
-        """What a new terminal has, with the free ports as settings of server and clients."""
+        """What a new terminal has, with the free ports as settings of a server."""
         http, grpc, metrics = self._ports
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         return inherited | {
@@ -148,7 +151,6 @@ class Workplace:
             "ADAPTERD_GRPC_PORT": str(grpc),
             "ADAPTERD_METRICS_PORT": str(metrics),
             "ADAPTERD_LOG_FORMAT": "json",
-            "ADAPTERD_URL": f"http://127.0.0.1:{http}",
         }
 
 
