@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 BENCHMARKS = (
-    "mixed_batch", "mixed_kinds", "shared_trunk", "serving", "sampling", "generation", "training",
-    "training_speed", "kinds", "quality", "hostile",
+    "mixed_batch", "mixed_kinds", "shared_trunk", "serving", "beside_training", "sampling",
+    "generation", "training", "training_speed", "kinds", "quality", "hostile",
 )  # fmt: skip
 
 

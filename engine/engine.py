@@ -33,7 +33,7 @@ from engine.kv_cache.pool import BLOCK_TOKENS
 from engine.model.base import Base
 from engine.model.base_embedding import read_base_embedding
 from engine.model.source import base_path
-from engine.model.threads import set_threads
+from engine.model.threads import physical_cores, set_threads
 from engine.sites.hooks import Sites
 from engine.training.training import Training
 
@@ -76,14 +76,15 @@ class Engine:
     def step(self, step: port.Step, pause: Callable[[], None] | None = None) -> port.Result:
         """Run one step to its end.
 
-        A step of training that takes long calls `pause` between layers, where steps that are not
-        training may run. An `EngineError` becomes a `Failure`. Anything else is a bug: it ends the
-        engine, unless nothing of the step can have stayed.
+        On a CPU, a step of training calls `pause` between products, where steps that are not
+        training may run; on a device another thread runs the backward, and steps are short. An
+        `EngineError` becomes a `Failure`. Anything else is a bug: it ends the engine, unless
+        nothing of the step can have stayed.
         """
         try:
-            if pause is None or not isinstance(step, _PAUSING):
+            if pause is None or not self._pauses(step):
                 return self._steps[type(step)](step)
-            with self._base.pausing(partial(self._pause, pause)):
+            with self._sites.pausing(partial(self._pause, pause)):
                 return self._steps[type(step)](step)
         except EngineError as error:
             return port.Failure(code=error.code, message=str(error))
@@ -91,6 +92,9 @@ class Engine:
             if (failure := step_failure(step, error)) is None:
                 raise
             return failure
+
+    def _pauses(self, step: port.Step) -> bool:
+        return isinstance(step, _PAUSING) and self._base.numerics.device.type == "cpu"
 
     def _pause(self, pause: Callable[[], None]) -> None:
         """As between two steps: nothing acts at the base, and gradients are on."""
@@ -119,6 +123,7 @@ class Engine:
             end_ids=list(base.end_ids),
             num_embeddings=base.vocabulary_size, num_blocks=self._generation.num_blocks,
             block_tokens=BLOCK_TOKENS, embedding=self._embedding,
+            num_cores=physical_cores(), num_devices=base.numerics.num_devices,
         )  # fmt: skip
 
     def _predict(self, step: port.Predict) -> port.Predicted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -165,6 +166,10 @@ class Settings(BaseSettings):
     """time that calls in progress get to finish after `SIGTERM`"""
     train: bool = True
     """run jobs in this server; if false, they wait for an `adapterd worker`"""
+    training_engine: Literal["auto", "shared", "own"] = "auto"
+    """which engine those jobs run in: `shared`, the one that serves; `own`, one in a process of its
+    own, with a second copy of the base; `auto`, `own` on more than two cores or with a second
+    device"""
     max_job_rows: int = Field(50_000_000, ge=1)
     """rows that one job may train on, over all its runs and epochs"""
     max_streams_per_tenant: int = Field(256, ge=1)
@@ -242,6 +247,16 @@ def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Setting
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{file or DEFAULT_FILE} is not TOML: {error}") from error
     return settings
+
+
+def child_environment(num_devices: int) -> dict[str, str]:
+    """The environment of a process beside this one: on the second device, where there are more."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    if num_devices < 2:
+        return env
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    devices = visible.split(",") if visible else ["0", "1"]
+    return env | {"CUDA_VISIBLE_DEVICES": devices[1]}
 
 
 def _check_environment() -> None:

@@ -18,7 +18,7 @@ from server.dispatch.slots import SlotTable
 from server.metrics.generation_metrics import GenerationMetrics
 from server.metrics.live_metrics import Live
 from server.metrics.metrics import Metrics
-from trainer.worker import Worker
+from server.training.job_runner import JobRunner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
     )
 
 
-def live_of(port: EnginePort, dispatch: Dispatch, worker: Worker) -> Callable[[], Live]:
+def live_of(port: EnginePort, dispatch: Dispatch, worker: JobRunner) -> Callable[[], Live]:
     queues = (dispatch.queue, dispatch.generation_queue)
 
     def live() -> Live:

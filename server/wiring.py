@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from engine.port import EnginePort
+from engine.port import EngineInfo, EnginePort
 from engine.text.prompts import Prompter
 from engine.text.tokenizer import Tokenizer
 from server import limits
@@ -45,6 +45,8 @@ from server.service.resources.models import ModelService
 from server.service.resources.tasks import TaskService
 from server.service.service import Service
 from server.service.views import GrpcView, info_view
+from server.training.job_runner import JobRunner
+from server.training.training_process import TrainingProcess, needs_training_process
 from trainer.pipeline import sandboxed_job_checks
 from trainer.pipeline.sandboxed_job_checks import SandboxedJobChecks
 from trainer.sandbox.fork_server import ForkServer
@@ -65,7 +67,7 @@ class Components:
     data: Data
     dispatch: Dispatch
     service: Service
-    worker: Worker
+    worker: JobRunner
     pools: Pools
     fork_server: ForkServer
     owns_fork_server: bool
@@ -113,7 +115,9 @@ def build(
         host_bytes=settings.host_bytes,
     )
     pools = Pools.create(checks=settings.max_checks)
-    worker = Worker(trainer)
+    worker: JobRunner = Worker(trainer)
+    if _trains_apart(settings, port.info, existing_port):
+        worker = TrainingProcess(settings, port.info)
     metrics.watch(live_of(port, dispatch, worker), gateway=settings.gateway_metrics)
     register_processes(
         metrics.registry,
@@ -136,6 +140,13 @@ def build(
         fork_server=fork_server,
         owns_fork_server=existing_fork_server is None,
     )
+
+
+def _trains_apart(settings: Settings, info: EngineInfo, existing_port: EnginePort | None) -> bool:
+    """Not by itself where somebody else chose the engine: it may be no process, or no real one."""
+    chosen = settings.training_engine == "own"
+    alone = existing_port is None and settings.engine == "process"
+    return settings.train and (chosen or alone) and needs_training_process(settings, info)
 
 
 def _service(

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 from engine.port import EnginePort
@@ -18,6 +19,7 @@ from server.factories import build_trainer, start_engine
 from trainer.worker import Worker
 
 _log = logging.getLogger("server")
+_LOOK_S = 1.0
 
 
 def run(settings: Settings, existing_port: EnginePort | None = None) -> None:
@@ -27,11 +29,21 @@ def run(settings: Settings, existing_port: EnginePort | None = None) -> None:
     os.umask(0o077)  # files are readable by the owner only
     stop_requested = threading.Event()
     _stop_on_signals(stop_requested)
+    work(settings, stop_requested, existing_port)
+
+
+def work(
+    settings: Settings,
+    stop_requested: threading.Event,
+    existing_port: EnginePort | None = None,
+    on_look: Callable[[Worker], None] | None = None,
+) -> None:
+    """Works until it is asked to; every second `on_look` sees the worker. Raises StartFailed."""
     data = Data.open(settings.data_dir)
     try:
         port = existing_port or start_engine(settings)
         try:
-            _work(settings, port, data, stop_requested)
+            _work(settings, port, data, stop_requested, on_look or (lambda _: None))
         finally:
             if existing_port is None:
                 port.close()
@@ -40,14 +52,19 @@ def run(settings: Settings, existing_port: EnginePort | None = None) -> None:
 
 
 def _work(
-    settings: Settings, port: EnginePort, data: Data, stop_requested: threading.Event
+    settings: Settings,
+    port: EnginePort,
+    data: Data,
+    stop_requested: threading.Event,
+    on_look: Callable[[Worker], None],
 ) -> None:
     tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
     worker = Worker(build_trainer(settings, port, data, tokenizer))
     worker.start()
     where = f"on jobs of {settings.data_dir}, over the base {port.info.base}"
     _log.info("working %s", where, extra={"action": "worker.ready"})
-    stop_requested.wait()
+    while not stop_requested.wait(_LOOK_S):
+        on_look(worker)
     _log.info("leaving the running job", extra={"action": "worker.draining"})
     worker.stop(settings.drain_s)
     _log.info("stopped", extra={"action": "worker.stopped"})

@@ -104,8 +104,8 @@ def _sentences(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     if words := calibration.get("words"):
         yield ("!", "yellow", words) if calibration["is_worse"] else ("•", "bold", words)
     selective = report.get("selective") or {"targets": [], "thresholds": []}
-    for point in (selective["targets"] or selective["thresholds"])[-1:]:
-        yield "•", "bold", point if isinstance(point, str) else point["words"]  # of a full report
+    for words in (selective["targets"] or selective["thresholds"])[-1:]:
+        yield "•", "bold", words
     for words in (report.get("costs") or {"words": ()})["words"]:
         yield "•", "bold", words
     if skipped := (report["production"] or {}).get("skipped"):

@@ -8,7 +8,7 @@ the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 
@@ -176,16 +176,6 @@ class Base:
         with self._range.only(start, stop, hidden) as hidden_at_stop:
             final = self.forward(batch)
             return final if stop == self.num_layers else hidden_at_stop()
-
-    @contextmanager
-    def pausing(self, between: Callable[[], None]) -> Iterator[None]:
-        """While this lasts `between` is called before each layer of a forward, and of the backward
-        that follows. On a device other than the CPU never: there another thread runs the backward.
-        """
-        with ExitStack() as stack:
-            if self.numerics.device.type == "cpu":
-                stack.enter_context(self._range.pausing(between))
-            yield
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:

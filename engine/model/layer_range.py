@@ -1,5 +1,4 @@
-"""Runs some of a stock model's layers through the model's own forward, and lets other work run
-between two layers.
+"""Runs some of a stock model's layers through the model's own forward.
 
 Each layer's bound `forward` is wrapped once, so that embeddings, masks, rotary angles and final
 norms stay the stock model's. Knows no slot and no adapter.
@@ -25,7 +24,6 @@ class LayerRange:
         #: what a layer answers beside the hidden states is None in a skipped one; known from the
         #: first layer that ran
         self._num_others: int | None = None
-        self._between: Callable[[], None] | None = None
         for index, layer in enumerate(layers):
             layer.forward = self._wrap(index, layer.forward)
 
@@ -44,26 +42,15 @@ class LayerRange:
             self._hidden = self._entered = None
 
     @contextmanager
-    def pausing(self, between: Callable[[], None]) -> Iterator[None]:
-        """While this lasts `between` is called where a layer begins, in a forward and, with
-        gradients, in the backward that follows.
-        """
-        self._between = between
-        try:
-            yield
-        finally:
-            self._between = None
-
-    @contextmanager
     def set_aside(self) -> Iterator[None]:
         """While this lasts another forward may run within the one that is running."""
-        own = self._start, self._stop, self._hidden, self._entered, self._between
+        own = self._start, self._stop, self._hidden, self._entered
         self._start, self._stop = 0, self.num_layers
-        self._hidden = self._entered = self._between = None
+        self._hidden = self._entered = None
         try:
             yield
         finally:
-            self._start, self._stop, self._hidden, self._entered, self._between = own
+            self._start, self._stop, self._hidden, self._entered = own
 
     def _hidden_at_stop(self) -> Tensor:
         assert self._entered is not None, "no forward came to the layer where the range stops"
@@ -77,20 +64,11 @@ class LayerRange:
                 return self._skip(hidden)
             if index == self._start and self._hidden is not None:
                 hidden = self._hidden
-            if self._between is not None:
-                self._pause(hidden)
             out = stock(hidden, *args, **kwargs)
             self._num_others = len(out) - 1 if isinstance(out, tuple) else None
             return out
 
         return forward
-
-    def _pause(self, hidden: Tensor) -> None:
-        between = self._between
-        assert between is not None, "a forward pauses while it is told what for"
-        if hidden.requires_grad:
-            hidden.register_hook(lambda _: between())  # type: ignore[no-untyped-call]
-        between()
 
     def _skip(self, hidden: Tensor) -> Any:
         return hidden if self._num_others is None else (hidden, *[None] * self._num_others)

@@ -28,6 +28,11 @@ class Precision:
     def name(self) -> str:
         return str(self.dtype).removeprefix("torch.")
 
+    @property
+    def num_devices(self) -> int:
+        """Devices like this one that the process may use."""
+        return torch.cuda.device_count() if self.device.type == "cuda" else 1
+
 
 def choose_precision(setting: str, width: int) -> Precision:
     """`setting` is auto, bfloat16 or float32; auto times a product of `width` columns in both."""

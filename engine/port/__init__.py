@@ -211,7 +211,7 @@ class EnginePort(Protocol):
     `submit` never blocks. The future ends with a result, or raises the `EngineError` its failure
     names; when the engine dies it raises `EngineGone` and a fresh engine with nothing loaded takes
     its place (`generation` grows). Steps run in order within a class; training (`is_background`)
-    yields to every other step, on a CPU between two layers.
+    yields to every other step, on a CPU between two products.
     """
 
     @property

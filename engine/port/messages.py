@@ -92,6 +92,9 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     #: each row holds its own as long as it runs
     num_blocks: int = 0
     block_tokens: int = 16
+    #: physical cores that its process may use, and devices like its own
+    num_cores: int = 1
+    num_devices: int = 1
     embedding: BaseEmbedding = BaseEmbedding(problem="it does not say how")
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from engine.ops.keyed_dropout import KeyedDropout
+from engine.ops.pause_backward import pause_backward
 
 Dropout = KeyedDropout
 #: from a linear's weight [I, O], its bias and its input [T, I]: its output, with gradients for the
@@ -68,6 +69,7 @@ class Sites:
     def __init__(self, model: nn.Module, names: Sequence[str]) -> None:
         self._actions: Mapping[str, Sequence[Action]] = {}
         self._dropout: Dropout | None = None
+        self._pause: Callable[[], None] | None = None
         for name in names:
             module = model.get_submodule(name)
             module.forward = self._wrap(name, module, module.forward)
@@ -84,13 +86,26 @@ class Sites:
             self._actions, self._dropout = {}, None
 
     @contextmanager
-    def set_aside(self) -> Iterator[None]:
-        """While this lasts the base is the stock model, within a forward too."""
-        own, self._actions, self._dropout = (self._actions, self._dropout), {}, None
+    def pausing(self, pause: Callable[[], None]) -> Iterator[None]:
+        """While this lasts `pause` is called before each linear, in a forward and, with gradients,
+        in the backward that follows. What runs in the pauses changes no bit of either; that there
+        are pauses may change the order in which gradients are added up.
+        """
+        self._pause = pause
         try:
             yield
         finally:
-            self._actions, self._dropout = own
+            self._pause = None
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """While this lasts the base is the stock model, within a forward too."""
+        own = self._actions, self._dropout, self._pause
+        self._actions, self._dropout, self._pause = {}, None, None
+        try:
+            yield
+        finally:
+            self._actions, self._dropout, self._pause = own
 
     @contextmanager
     def instead(self, actions: Mapping[str, Sequence[Action]]) -> Iterator[None]:
@@ -111,6 +126,13 @@ class Sites:
         linear = module if type(module) in (nn.Linear, Conv1D) else None
 
         def forward(x: Tensor, *more: Any, **options: Any) -> Tensor:
+            if linear is not None and self._pause is not None:
+                self._pause()
+                if x.requires_grad and torch.is_grad_enabled():
+                    x = pause_backward(x, self._pause)
+            return act(x, *more, **options)
+
+        def act(x: Tensor, *more: Any, **options: Any) -> Tensor:
             actions = self._actions.get(name)
             if not actions:
                 return stock(x, *more, **options)

@@ -51,7 +51,7 @@ def train_step(case: Case, slot: int, number: int) -> port.Train:
 
 
 def trained(
-    under_test: EngineUnderTest, case: Case, pause: Callable[[], None] | None
+    under_test: EngineUnderTest, case: Case, pause: Callable[[], None]
 ) -> tuple[list[port.Trained], list[Any]]:
     """Three steps with dropout: what each answers, and what the slot answers afterwards."""
     slot = under_test.open(case, dropout=0.1, head_dropout=0.1)
@@ -70,25 +70,25 @@ def test_a_step_with_calls_in_every_pause_trains_what_one_without_does(
 ) -> None:
     under_test = make_engine(case.family)
     calls = Calls(under_test, under_test.load(under_test.adapter(case)))
-    alone, expected = trained(under_test, case, None)
+    alone, expected = trained(under_test, case, lambda: None)
     paused, answers = trained(under_test, case, calls)
     assert paused == alone
     for ours, theirs in zip(answers, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    # before each layer of three forwards, and of the predict
     assert calls.num_pauses >= 3
 
 
-def test_a_backward_pauses_before_each_layer_that_learns(make_engine: MakeBench) -> None:
+def test_forward_and_backward_pause_before_each_linear(make_engine: MakeBench) -> None:
     under_test = make_engine("bert")
     case = Case("bert", "lora", "classify", "native")
-    slot, pauses = under_test.open(case), []
+    slot, pauses = under_test.open(case, kind_config={"rank": 4, "layers": [1, 2]}), []
     under_test.engine.step(train_step(case, slot, 0), lambda: pauses.append(1))
-    # the lowest layer's input needs no gradient, so its backward is the last piece
-    assert len(pauses) == 2 * under_test.base.num_layers - 1
+    linears = [site.layer for site in under_test.base.sites.values()]
+    # of the lowest layer that learns, query, key and value get what needs no gradient
+    assert len(pauses) == len(linears) + sum(layer > 0 for layer in linears) - 3
 
 
-def test_filling_pauses_between_layers(make_engine: MakeBench) -> None:
+def test_filling_pauses_before_each_linear_below_those_that_learn(make_engine: MakeBench) -> None:
     under_test = make_engine("bert")
     case = Case("bert", "lora", "classify", "native")
     calls = Calls(under_test, under_test.load(under_test.adapter(case)))
@@ -96,7 +96,8 @@ def test_filling_pauses_between_layers(make_engine: MakeBench) -> None:
     rows = [port.Row(ids=ids) for ids in ROWS]
     fill = port.Fill(slot=slot, rows=rows, keys=list(range(len(rows))))
     assert under_test.engine.step(fill, calls) == port.Done()
-    assert calls.num_pauses == under_test.base.num_layers - 1
+    below = under_test.base.num_layers - 1
+    assert calls.num_pauses == sum(s.layer < below for s in under_test.base.sites.values())
 
 
 def test_an_adapter_can_be_loaded_within_a_pause(make_engine: MakeBench) -> None:

@@ -1,1 +1,0 @@
-"""The commands that ask versions for answers: `predict`, `evaluate` and `compare`."""
