@@ -70,6 +70,11 @@ def print_job_report(job: Job) -> None:
         render.print_warning(warning)
     parameters, seconds = body["trainable_parameters"], body["seconds"]
     render.print_line(f"{parameters:,} trained parameters, {format_duration(seconds)}")
+    if latency := body.get("latency"):
+        render.print_line(
+            f"one text takes {latency['p50_ms']:.3g} ms (median) on the machine that trained, "
+            f"{latency['p95_ms']:.3g} ms at the 95th percentile"
+        )
     render.print_line(f"full report: adapterd adapters report {ref} --html FILE")
     render.print_line(f'try it: adapterd predict {ref} "a text"')
 
@@ -103,9 +108,10 @@ def _sentences(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     calibration = report.get("calibration") or {}
     if words := calibration.get("words"):
         yield ("!", "yellow", words) if calibration["is_worse"] else ("•", "bold", words)
-    selective = report.get("selective") or {"targets": [], "thresholds": []}
-    for words in (selective["targets"] or selective["thresholds"])[-1:]:
-        yield "•", "bold", words
+    if selective := report.get("selective"):
+        answered = [each for each in selective["thresholds"] if each["rows"]]
+        for part in (selective["targets"] or answered)[-1:]:
+            yield "•", "bold", part["words"]
     for words in (report.get("costs") or {"words": ()})["words"]:
         yield "•", "bold", words
     if skipped := (report["production"] or {}).get("skipped"):

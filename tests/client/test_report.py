@@ -58,3 +58,17 @@ def test_coverage_and_the_cost_of_errors_are_said_at_the_end_of_a_training(
     said = shown(whole)
     assert "• Answering only when the confidence is at least 0.50 covers 100 % of the" in said
     assert "• Errors cost 500.0 per 1,000 rows (95 % interval" in said
+
+
+def test_a_whole_report_is_shown_as_its_summary_is(
+    shown: Any, whole: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_report("mood@4", whole)
+    assert " ".join(capsys.readouterr().out.split()) == shown(whole)
+
+
+def test_a_version_that_is_never_sure_has_no_line_on_coverage(
+    shown: Any, whole: dict[str, Any]
+) -> None:
+    unsure = [each | {"rows": 0} for each in whole["selective"]["thresholds"]]
+    assert "covers" not in shown(whole | {"selective": {"thresholds": unsure, "targets": []}})

@@ -22,9 +22,11 @@ COMMON = {
     "task", "version", "digest", "metrics", "trainable_parameters", "rows", "epochs", "kind",
     "warnings", "findings", "baseline", "report", "seconds", "result_files",
 }  # fmt: skip
-TRAINED = COMMON | {"seeds", "search", "trained_tokens", "learning_rate"}
+TEXTS = COMMON | {"seeds", "search", "trained_tokens", "learning_rate"}
+TRAINED = TEXTS | {"latency"}
 PROMPT = COMMON | {"examples"}
-LINEAGE = {"job", "dataset", "split_seed", "settings"}
+PROVENANCE = {"request", "files", "software", "machine"}
+LINEAGE = {"job", "dataset", "split_seed", "settings"} | PROVENANCE
 OF_THE_JOB = {"task", "version", "digest", "result_files"}
 EPOCH = {"number", "loss", "dev", "best", "dev_loss", "score", "step"}
 SEEDS = {"seeds", "kept", "dev", "test"}
@@ -78,7 +80,7 @@ def test_a_search_job_stores_these_names(trainer_env: TrainerEnv) -> None:
     assert [set(trial) for trial in result["search"]["trials"]] == [TRIAL] * 2
 
 
-@pytest.mark.parametrize(("kind", "names"), [("lora", TRAINED), ("prompt", PROMPT)])
+@pytest.mark.parametrize(("kind", "names"), [("lora", TEXTS), ("prompt", PROMPT)])
 def test_a_generate_job_stores_these_names(
     tmp_path: Path, llama: EnginePort, kind: str, names: set[str]
 ) -> None:

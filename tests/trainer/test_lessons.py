@@ -301,6 +301,6 @@ def test_an_answer_longer_than_the_base_reads_is_cut_and_counted(tmp_path: Path)
     rows = [{"text": f"w{i}", "label": long if i % 2 else f"w{i}"} for i in range(20)]
     job = run(trainer_env, rows, settings=QUICK | {"epochs": 1, "batch_rows": 2})
     assert (job.status, job.error_message) == (Status.SUCCEEDED, None)
-    assert any(warning.startswith("10 of 20 rows are longer") for warning in job.result["warnings"])
+    assert any(warning.startswith("10 of 20 rows exceeded") for warning in job.result["warnings"])
     trainer_env.close()
     engine.close()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters_registry.values import Version
+from trainer.evaluation.latency import Latency
 from trainer.heads import HEAD_DATA
 from trainer.jobs.values import JobSpec
 from trainer.metrics.metrics import Metrics
@@ -70,6 +71,8 @@ class JobResult:
     baseline: dict[str, Any] | None = None
     #: the report's summary; an error instead where it failed
     report: dict[str, Any] | None = None
+    #: how long test texts take (`evaluation/latency.py`); none for heads that generate
+    latency: Latency | None = None
     #: wall-clock seconds from the start of the attempt to publishing, to milliseconds
     seconds: float | None = None
 
@@ -78,6 +81,7 @@ class JobResult:
             "examples": self.num_examples,
             "baseline": self.baseline,
             "report": self.report,
+            "latency": self.latency,
             "seconds": self.seconds,
         }
         return {
@@ -106,7 +110,11 @@ def published_json(result: JobResult, version: Version, job_id: str) -> dict[str
 
 
 def lineage_of(
-    result: JobResult, job_id: str, spec: JobSpec, sha256s: Mapping[str, str]
+    result: JobResult,
+    job_id: str,
+    spec: JobSpec,
+    sha256s: Mapping[str, str],
+    provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The lineage of the version: the result, and all that it takes to train the same again. `spec`
     is the chosen one of a search; `sha256s` are the files'.
@@ -123,6 +131,7 @@ def lineage_of(
         "split_seed": spec.split_seed,
         "kind": spec.kind,
         "settings": spec.settings.model_dump(),
+        **provenance,
     }
 
 

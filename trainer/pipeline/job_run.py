@@ -23,6 +23,7 @@ from trainer.errors import BaseChanged
 from trainer.evaluation.activations import dataset_name
 from trainer.evaluation.champion import Champion
 from trainer.evaluation.evaluate import Evaluation, evaluate, predict
+from trainer.evaluation.latency import Latency, measure_latency
 from trainer.evaluation.temperature import fit_temperature
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.head_data import Answer
@@ -36,6 +37,7 @@ from trainer.pipeline.job_result import JobResult, lineage_of, published_json
 from trainer.pipeline.prepare import Prepared, prepare
 from trainer.pipeline.promotion import Promotion, announce_promotion
 from trainer.pipeline.prompt_run import PromptRun
+from trainer.pipeline.provenance import describe_provenance
 from trainer.pipeline.publish import AdapterDraft, Publisher
 from trainer.pipeline.reference_runs import References, curve_shares
 from trainer.pipeline.reporting import Reporting, sample_rows
@@ -124,7 +126,7 @@ class JobRun:
             experiment = run_experiment(runs, self._spec, self._candidates(), self._lease)
             self._lease.enter(Phase.EVALUATING)
             evaluated = self._evaluate(prepared, rows, experiment)
-            result = evaluated.result()
+            result = replace(evaluated.result(), latency=self._measure_latency(evaluated))
             self._lease.enter(Phase.REPORTING, result=result.to_json())
             reporting = self._reporting(rows, checkpointing)
             result, beside = reporting.add_report(result, reporting.evidence(evaluated))
@@ -151,7 +153,8 @@ class JobRun:
     ) -> tuple[Version, dict[str, Any]]:
         """Publishes a version without weights, only with worked examples."""
         tools = self._tools
-        prompt = PromptRun(self._session, tools.registry, tools.proof_slot)
+        provenance = describe_provenance(self._job.spec, tools.files, tools.port.info)
+        prompt = PromptRun(self._session, tools.registry, tools.proof_slot, provenance)
         reporting = self._reporting([], checkpointing)
         version, result = prompt.run(prepared, self._lease, reporting, self._seconds)
         return version, published_json(result, version, self._job.id)
@@ -220,6 +223,10 @@ class JobRun:
         emit_findings(self._lease, evaluated.training_findings)
         return evaluated
 
+    def _measure_latency(self, evaluated: EvaluatedExperiment) -> Latency | None:
+        slot = evaluated.best_run.opened.slot
+        return measure_latency(self._session, evaluated.test_rows, evaluated.head, slot)
+
     def _answer_dev(self, run: RunResult) -> Sequence[Answer]:
         """The logits of the dev rows, to which the temperature and thresholds are fitted."""
         head, rows = run.run_config.head, run.run_config.dev
@@ -262,7 +269,8 @@ class JobRun:
         promotion: Promotion,
     ) -> Version:
         tools, spec, run = self._tools, self._spec, evaluated.best_run
-        lineage = lineage_of(result, self._job.id, run.spec, evaluated.prepared.sha256s)
+        provenance = describe_provenance(self._job.spec, tools.files, tools.port.info)
+        lineage = lineage_of(result, self._job.id, run.spec, evaluated.prepared.sha256s, provenance)
         draft = AdapterDraft(
             tenant=spec.tenant,
             task=spec.task,

@@ -5,7 +5,7 @@ for jobs with too few rows to train on. Knows the registry and the engine's port
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,18 @@ _PROMPT_SHARE = 0.5
 class PromptRun:
     """One job that ends with a prompt."""
 
-    def __init__(self, session: EngineSession, registry: Registry, proof_slot: int) -> None:
+    def __init__(
+        self,
+        session: EngineSession,
+        registry: Registry,
+        proof_slot: int,
+        provenance: Mapping[str, Any],
+    ) -> None:
         self._session = session
         self._registry = registry
         self._proof_slot = proof_slot
         self._prompter = session.prompter
+        self._provenance = provenance
 
     def run(
         self,
@@ -73,7 +80,7 @@ class PromptRun:
             lease.enter(Phase.PUBLISHING, result=result.to_json())
             result = replace(result, seconds=seconds())
             info, spec, job_id = self._session.info, prepared.spec, lease.claim.job.id
-            lineage = lineage_of(result, job_id, spec, prepared.sha256s)
+            lineage = lineage_of(result, job_id, spec, prepared.sha256s, self._provenance)
             version = self._registry.publish(
                 tenant=spec.tenant,
                 task=spec.task,

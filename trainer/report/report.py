@@ -128,9 +128,12 @@ def summarize_report(report: Mapping[str, Any]) -> dict[str, Any]:
     if search := report["search"]:
         summary["search"] = {name: search[name] for name in ("chosen", "words")}
     if selective := report["selective"]:
-        thresholds = [each["words"] for each in selective["thresholds"] if each["rows"]]
-        targets = [each["words"] for each in selective["targets"]]
-        summary["selective"] = {"thresholds": thresholds, "targets": targets}
+        summary["selective"] = {
+            "thresholds": [
+                {"rows": each["rows"], "words": each["words"]} for each in selective["thresholds"]
+            ],
+            "targets": [{"words": each["words"]} for each in selective["targets"]],
+        }
     if costs := report["costs"]:
         summary["costs"] = {"words": costs["words"]}
     if calibration := report["calibration"]:

@@ -11,6 +11,7 @@ from adapters_registry.values import Version
 from server.errors import NoReport
 from trainer.pipeline.reporting import REPORT
 from trainer.report.page.page import render_page
+from trainer.report.page.provenance import describe_provenance
 
 
 class Reports:
@@ -32,7 +33,14 @@ class Reports:
         ref, report = f"{version.task}@{version.number}", self.read(version)
         if report is None:
             raise NoReport(f"{ref} has no report; its source is {version.source}, not training.")
-        return render_page(ref, _facts(version), report)
+        base = version.manifest.base
+        origin = describe_provenance(
+            version.task,
+            version.number,
+            version.lineage,
+            f"{base['name']} (fingerprint {base['fingerprint'][:12]})",
+        )
+        return render_page(ref, _facts(version), report, origin)
 
 
 def _facts(version: Version) -> list[tuple[str, str]]:

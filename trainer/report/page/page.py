@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from trainer.report.baselines import name_rival
 from trainer.report.comparison import SIGNIFICANT
 from trainer.report.page import plots
 from trainer.report.page.plots import capitalize
+from trainer.report.page.provenance import Provenance, write_setting
 from trainer.report.page.style import STYLE
 
 _DECISIONS = {"ship": "Ship", "do_not_ship": "Do not ship", "cannot_tell": "Cannot tell"}
@@ -40,10 +40,21 @@ _METRIC_NAMES = {
 }
 
 
-def render_page(title: str, facts: Sequence[tuple[str, str]], report: Mapping[str, Any]) -> str:
+def render_page(
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    report: Mapping[str, Any],
+    provenance: Provenance | None = None,
+) -> str:
     """`facts` are a name and a value each, shown beneath the title."""
     template = _environment().get_template("report.html.j2")
-    return template.render(title=title, facts=facts, report=report, style=STYLE)
+    return template.render(
+        title=title,
+        facts=facts,
+        report=report,
+        provenance=provenance or Provenance(),
+        style=STYLE,
+    )
 
 
 def content_security_policy() -> str:
@@ -97,10 +108,8 @@ def _format_interval(interval: Mapping[str, Any] | None) -> str:
 
 
 def format_setting(value: Any) -> str:
-    """As it is written after `--set`."""
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """As it is written after `--set`, with the digits that people read."""
+    return f"{value:.3g}" if isinstance(value, float) else write_setting(value)
 
 
 def _list_rivals(report: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

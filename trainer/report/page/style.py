@@ -76,6 +76,12 @@ rect.right { fill:var(--ours); } rect.wrong { fill:var(--wrong); }
 .key i { display:inline-block; width:16px; height:3px; border-radius:2px; vertical-align:middle;
   margin-right:6px; background:var(--train); } .key i.dev { background:var(--ours); }
 .note { color:var(--soft); font-size:13px; margin:10px 0 0; }
+pre { margin:0 0 10px; padding:10px 12px; background:var(--ground); border-radius:8px;
+  white-space:pre-wrap; overflow-wrap:anywhere; }
+.settings code { display:inline-block; margin:0 10px 4px 0; overflow-wrap:anywhere; }
+summary { cursor:pointer; color:var(--soft); margin:0 0 8px; }
+.facts-table th { border-bottom:0; vertical-align:top; padding-right:18px; }
+.facts-table td { border-bottom:0; overflow-wrap:anywhere; width:100%; }
 .small { display:block; color:var(--faint); font-size:11.5px; font-weight:400; }
 tfoot td { color:var(--soft); border-bottom:0; padding-top:4px; } tr.chosen td { font-weight:600; }
 .note.warning { color:var(--wrong); }
