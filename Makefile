@@ -58,8 +58,8 @@ test-all: $(STAMP) ## run all tests, including the slow ones
 check-docs: $(STAMP) ## run every command of the documents and every example against real servers (about 10 minutes)
 	@$(BIN)/python -m tests.documents
 
-demo: $(STAMP) ## train two tasks on one base, call them, swap a version and show metrics
-	@$(BIN)/adapterd demo
+demo: $(STAMP) ## train two tasks on one base, call them, swap a version; KEEP=1 leaves the server running
+	@$(BIN)/adapterd demo $(if $(KEEP),--keep)
 
 serve: $(STAMP) ## start a server on the default ports, with its data in ./adapterd-data
 	@$(BIN)/adapterd serve

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from adapterd.demo.spawned import Addresses
 from adapterd.demo.swap import SwapResult
 from adapterd.values import Job
 
@@ -28,13 +29,39 @@ def print_result(console: Console, result: DemoResult) -> None:
     console.print(
         f"{len(result.trained)} versions of 2 tasks on one base; {result.mixed_forwards} of "
         f"{result.forwards} forward passes mixed adapters; {result.swap.answers:,} answers during "
-        "the swap, 0 dropped, 0 mixed.\n\n"
+        "the swap, 0 dropped, 0 mixed.",
+        highlight=False,
+    )
+
+
+def print_next_steps(console: Console) -> None:
+    console.print(
+        "\nThe server of the demo is stopped; `make demo KEEP=1` leaves it running.\n"
         "Next steps with your own rows (JSONL or CSV with the columns text and label):\n"
         "  make serve            # a permanent server, in another terminal\n"
         "  .venv/bin/adapterd train mytask --data rows.jsonl --head classify\n"
         '  .venv/bin/adapterd predict mytask "a text"\n'
         "  .venv/bin/adapterd tasks",
         highlight=False,
+    )
+
+
+def print_what_to_try(console: Console, addresses: Addresses) -> None:
+    """The commands for a server that stays, with its address."""
+    url = addresses.http
+    console.print(
+        "\nThe server runs until Ctrl-C. In another terminal:\n"
+        f"  export ADAPTERD_URL={url} PATH=$PWD/.venv/bin:$PATH\n"
+        '  adapterd predict sentiment "what a day" "never again"\n'
+        "  adapterd adapters history sentiment       # which versions were in production\n"
+        "  adapterd adapters rollback sentiment      # the version before\n"
+        "  adapterd adapters show sentiment@2        # its verdict and its figures\n"
+        "In a browser:\n"
+        f"  {url}/v1/tasks/sentiment/versions/2/report\n"
+        f"  {url}/docs\n"
+        f"  {addresses.metrics}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -16,7 +16,14 @@ from rich.table import Table
 
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.client.async_client import AsyncClient
-from adapterd.demo.ending import DemoResult, print_result, result_to_json, summarize
+from adapterd.demo.ending import (
+    DemoResult,
+    print_next_steps,
+    print_result,
+    print_what_to_try,
+    result_to_json,
+    summarize,
+)
 from adapterd.demo.labelled import REVIEW_SCORE, SENTIMENT, demo_texts, labelled_file
 from adapterd.demo.metrics_page import MetricsPage
 from adapterd.demo.mixed import Row, call_both
@@ -50,7 +57,10 @@ def run_demo(*, base: str, keep: bool, as_json: bool) -> None:
         if as_json:
             sys.stdout.write(json.dumps(result_to_json(result), ensure_ascii=False) + "\n")
         if keep:
-            _keep_running(console, server)
+            print_what_to_try(console, server.addresses)
+            server.wait()
+        else:
+            print_next_steps(console)
 
 
 class _Walkthrough:
@@ -219,12 +229,6 @@ def _start(console: Console, base: str) -> Iterator[SpawnedServer]:
 def _heading(console: Console, number: int, text: str) -> None:
     console.print()
     console.rule(f"[bold]{number}  {text}", align="left")
-
-
-def _keep_running(console: Console, server: SpawnedServer) -> None:
-    console.print("\nThe server runs until Ctrl-C. In another terminal:", highlight=False)
-    console.print(f"  export ADAPTERD_URL={server.addresses.http}", highlight=False)
-    server.wait()
 
 
 def _require(holds: bool, failure: str) -> None:

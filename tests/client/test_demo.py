@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shlex
 from collections import Counter
 
 import pytest
+from rich.console import Console
 
+from adapterd.demo.ending import print_next_steps, print_what_to_try
 from adapterd.demo.labelled import REVIEW_SCORE, SENTIMENT, demo_texts, labelled_file
 from adapterd.demo.metrics_page import MetricsPage
+from adapterd.demo.spawned import Addresses
 from adapterd.demo.swap import Answer, CallerLoop, SwapResult
 from adapterd.errors import BadSetting
 from adapterd.values import Classification, Prediction, Timing
+from tests.documents.test_pages import problem_of
 
 ALONE = {("mood", 1, "text"): 0.9, ("mood", 2, "text"): 0.2}
 
@@ -84,3 +90,14 @@ def test_the_labelled_sets_are_whole() -> None:
 def test_a_set_that_is_missing_says_where_it_was_looked_for() -> None:
     with pytest.raises(BadSetting, match="examples"):
         labelled_file("nothing.jsonl")
+
+
+def test_the_commands_that_the_demo_proposes_exist() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    at = Addresses(http="http://127.0.0.1:1", grpc="127.0.0.1:2", metrics="http://127.0.0.1:3")
+    print_what_to_try(console, at)
+    print_next_steps(console)
+    lines = [shlex.split(line, comments=True) for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    commands = [words[1:] for words in lines if words and words[0].endswith("adapterd")]
+    assert len(commands) == 7
+    assert [problem_of(command) for command in commands] == [None] * len(commands)
