@@ -60,6 +60,8 @@ def _is_single(inputs: object) -> bool:
 
 def read_input(where: str, value: object) -> protos.Input:
     """One input; `where` names it in errors. Raises InvalidInput."""
+    if isinstance(value, protos.Input):
+        return value
     if isinstance(value, str):
         return protos.Input(text=_read_text(where, value))
     if (named := _to_mapping(value)) is not None:

@@ -17,7 +17,6 @@ from adapterd.cli import (
     doctor,
     jobs,
     keys,
-    predict,
     profiles,
     serve,
     settings,
@@ -26,6 +25,7 @@ from adapterd.cli import (
     worker,
 )
 from adapterd.cli.exit_codes import ExitCode, exit_code
+from adapterd.cli.predictions import predict
 from adapterd.errors import AdapterdError
 
 HELP = """Train, version and serve many adapters on one frozen base model.

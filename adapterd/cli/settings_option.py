@@ -1,4 +1,4 @@
-"""Parses `--set NAME=VALUE` options."""
+"""Parses `--set NAME=VALUE` and similar options."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from adapterd.errors import BadSetting
 
 
-def parse_settings(pairs: list[str]) -> dict[str, Any]:
+def parse_settings(pairs: list[str], option: str = "--set") -> dict[str, Any]:
     """Reads `rank=16`, `targets=query,value` or `targets=["query"]` as JSON values."""
     settings = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name:
-            raise BadSetting(f"--set {pair}: pass NAME=VALUE")
+            raise BadSetting(f"{option} {pair}: pass NAME=VALUE")
         settings[name] = _parse_value(value)
     return settings
 

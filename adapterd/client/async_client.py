@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -13,13 +14,16 @@ from adapterd.calls import calls
 from adapterd.calls.arguments import to_path
 from adapterd.calls.call_options import AdapterOptions, GenerationOptions, PredictOptions
 from adapterd.calls.inputs import Text
+from adapterd.client.async_batch_predictor import AsyncBatchPredictor
 from adapterd.client.async_job_client import AsyncJobClient
 from adapterd.client.channel import PREDICT_TIMEOUT_S
 from adapterd.client.export_files import ExportFiles
+from adapterd.terminal.row_progress import count_rows, row_progress
 from adapterd.values import (
     Alias,
     AliasEvent,
     CompletionChunk,
+    Output,
     Prediction,
     Predictions,
     Task,
@@ -75,6 +79,27 @@ class AsyncClient(AsyncJobClient):
         """Answers of several tasks to the same input or inputs, computed in one forward pass."""
         call = calls.predict_many(refs, texts, raw_scores=raw_scores)
         return await self._call(call, timeout_s)
+
+    async def predict_rows(
+        self,
+        ref: str,
+        inputs: Iterable[Text],
+        *,
+        progress: bool = False,
+        timeout_s: float = PREDICT_TIMEOUT_S,
+        **options: Unpack[PredictOptions],
+    ) -> AsyncIterator[Output]:
+        """As `Client.predict_rows`."""
+
+        async def send(ref: str, inputs: Any, options: PredictOptions) -> Prediction:
+            return await self.predict(ref, inputs, timeout_s=timeout_s, **options)
+
+        outputs = AsyncBatchPredictor(send, ref, options).predict(inputs)
+        with row_progress(f"predict {ref}", count_rows(inputs), is_shown=progress) as advance:
+            async with aclosing(outputs):  # a caller who stops reading stops the calls
+                async for output in outputs:
+                    advance(1)
+                    yield output
 
     # ------------------------------------------------------------ tasks
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -13,13 +14,16 @@ from adapterd.calls import calls
 from adapterd.calls.arguments import to_path
 from adapterd.calls.call_options import AdapterOptions, GenerationOptions, PredictOptions
 from adapterd.calls.inputs import Text
+from adapterd.client.batch_predictor import BatchPredictor
 from adapterd.client.channel import PREDICT_TIMEOUT_S
 from adapterd.client.export_files import ExportFiles
 from adapterd.client.job_client import JobClient
+from adapterd.terminal.row_progress import count_rows, row_progress
 from adapterd.values import (
     Alias,
     AliasEvent,
     CompletionChunk,
+    Output,
     Prediction,
     Predictions,
     Task,
@@ -75,6 +79,34 @@ class Client(JobClient):
         """Answers of several tasks to the same input or inputs, computed in one forward pass."""
         call = calls.predict_many(refs, texts, raw_scores=raw_scores)
         return self._call(call, timeout_s)
+
+    def predict_rows(
+        self,
+        ref: str,
+        inputs: Iterable[Text],
+        *,
+        progress: bool = False,
+        timeout_s: float = PREDICT_TIMEOUT_S,
+        **options: Unpack[PredictOptions],
+    ) -> Iterator[Output]:
+        """Answers for any number of inputs, in order, all from the version that answers first.
+
+        Sends them in calls of a few rows while the answers are read, tries again where the server
+        is not available for a moment, and gives a RowError for an input without an answer.
+
+        >>> [output.label for output in client.predict_rows("mood", ["a good day", "a bad day"])]
+        ['good', 'bad']
+        """
+
+        def send(ref: str, inputs: Any, options: PredictOptions) -> Prediction:
+            return self.predict(ref, inputs, timeout_s=timeout_s, **options)
+
+        outputs = BatchPredictor(send, ref, options).predict(inputs)
+        with row_progress(f"predict {ref}", count_rows(inputs), is_shown=progress) as advance:
+            with closing(outputs):  # a caller who stops reading stops the calls
+                for output in outputs:
+                    advance(1)
+                    yield output
 
     # ------------------------------------------------------------ tasks
 

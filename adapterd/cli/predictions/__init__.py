@@ -1,0 +1,1 @@
+"""The commands that ask versions for answers: `predict`, `evaluate` and `compare`."""
