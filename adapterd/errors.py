@@ -73,6 +73,12 @@ class Unauthenticated(AdapterdError):
     code = "unauthenticated"
 
 
+class Untrusted(AdapterdError):
+    """The certificate of the server cannot be verified; nothing was sent."""
+
+    code = "untrusted"
+
+
 class Forbidden(AdapterdError):
     """The key's role does not allow this."""
 

@@ -157,6 +157,13 @@ def environment_without_settings() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not _is_ours(name)}
 
 
+def quiet_grpc() -> None:
+    """Call it before grpc is imported: it would write a line to stderr for every failed TLS
+    handshake, which an error puts into words.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+
 def profile_path() -> Path:
     """The file of profiles: in XDG_CONFIG_HOME, by default ~/.config."""
     folder = os.environ.get("XDG_CONFIG_HOME") or "~/.config"

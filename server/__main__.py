@@ -8,14 +8,16 @@ from __future__ import annotations
 import sys
 
 from engine.logs.setup import log_to_stderr
-from server.config import load_settings
+from server.config import load_settings, quiet_grpc
 from server.errors import StartFailed
-from server.main import run
 
 _CANNOT_START = 2
 
 
 def main() -> int:
+    quiet_grpc()
+    from server.main import run
+
     try:
         settings = load_settings({})
         log_to_stderr(settings.log_format)

@@ -23,28 +23,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from engine.config import EngineConfig
 from server.errors import BadSettings
 
 ENV_PREFIX = "ADAPTERD_"
 #: variables of the client in the same environment, which are no misspelt server settings
-CLIENT_VARIABLES = frozenset(
-    {
-        "ADAPTERD_URL",
-        "ADAPTERD_GRPC",
-        "ADAPTERD_API_KEY",
-        "ADAPTERD_CA_FILE",
-        "ADAPTERD_CLIENT_CERT_FILE",
-        "ADAPTERD_CLIENT_KEY_FILE",
-        "ADAPTERD_PROFILE",
-    }
-)
+CLIENT_FIELDS = "URL GRPC PROFILE API_KEY CA_FILE CLIENT_CERT_FILE CLIENT_KEY_FILE"
+CLIENT_VARIABLES = frozenset(ENV_PREFIX + name for name in CLIENT_FIELDS.split())
 #: what Kubernetes sets in every container beside a service named adapterd
 SERVICE_LINK = re.compile(r"ADAPTERD_(PORT|PORT_.*|SERVICE_.*)")
 HOST_AND_PORT = r"^(\[[0-9a-fA-F:]+\]|[^\s:/\[\]]+):[0-9]{1,5}$"
 DEFAULT_FILE = Path("adapterd.toml")
 MIB = 2**20
-PROOF_BYTES = 256 * MIB
 
 
 class Settings(BaseSettings):
@@ -132,6 +121,12 @@ class Settings(BaseSettings):
     engine_timeout_s: float = Field(30.0, gt=0)
     """time after which an engine that no longer computes makes the server unready"""
 
+    tls_cert_file: Path | None = None
+    """certificate chain of the HTTP and gRPC ports, in PEM; a renewed one needs no restart"""
+    tls_key_file: Path | None = None
+    """key of `tls_cert_file` in PEM, without a passphrase"""
+    tls_client_ca_file: Path | None = None
+    """authorities in PEM, one of which must have signed the certificate of each client (mTLS)"""
     keys_file: Path | None = None
     """file of API keys; without it one tenant, `default`, is served on loopback only"""
     allowed_hosts: tuple[str, ...] = ()
@@ -208,26 +203,21 @@ class Settings(BaseSettings):
             )
         return self
 
-    def engine_config(self) -> EngineConfig:
-        # one more slot and more host memory than callers get: the trainer verifies there what it
-        # publishes, however full the rest is
-        return EngineConfig(
-            base=self.base,
-            dtype=self.dtype,
-            threads=self.threads,
-            exact=self.exact,
-            training_share=self.training_share,
-            num_slots=self.num_slots + 1,
-            slot_bytes=self.slot_bytes,
-            host_bytes=self.host_bytes + PROOF_BYTES,
-            kv_cache_bytes=self.kv_cache_bytes,
-            activation_bytes=self.activation_bytes,
-            activation_disk_bytes=self.activation_disk_bytes,
-            activation_folder=str(self.data_dir / "activations"),
-            packed_bytes=self.packed_bytes,
-            cuda_graphs=self.cuda_graphs,
-            log_format=self.log_format,
-        )
+    @model_validator(mode="after")
+    def _require_certificate_and_key_together(self) -> Self:
+        cert, key = self.tls_cert_file, self.tls_key_file
+        if (cert is None) != (key is None):
+            raise ValueError(f"tls_cert_file is {cert} and tls_key_file is {key}; TLS needs both")
+        if self.tls_client_ca_file is not None and cert is None:
+            raise ValueError("tls_client_ca_file is set without tls_cert_file and tls_key_file")
+        return self
+
+
+def quiet_grpc() -> None:
+    """Call it before grpc is imported: it would write a line to stderr for every failed TLS
+    handshake, and peers without a key could fill the log.
+    """
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 
 def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Settings:

@@ -43,6 +43,12 @@ class BadKeyFile(StartFailed):
     code = "bad_key_file"
 
 
+class BadCertificate(StartFailed):
+    """The TLS certificate or its key cannot be used."""
+
+    code = "bad_certificate"
+
+
 class BadDataDirectory(StartFailed):
     """The data directory cannot be used."""
 

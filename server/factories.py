@@ -5,19 +5,22 @@ Part of the composition root: it chooses implementations.
 
 from __future__ import annotations
 
+from engine.config import EngineConfig
 from engine.errors import EngineError
 from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
-from server.config import Settings
+from server.config import MIB, Settings
 from server.data_directory import Data
 from server.errors import StartFailed
 from trainer.pipeline.job_checks import JobChecks
 from trainer.trainer import Trainer
 
+PROOF_BYTES = 256 * MIB
+
 
 def start_engine(settings: Settings) -> EnginePort:
     """Blocks while the base loads. Raises StartFailed."""
-    config = settings.engine_config()
+    config = engine_config(settings)
     try:
         if settings.engine == "thread":
             from engine.runtime.in_thread import ThreadEngine  # imports torch
@@ -28,6 +31,28 @@ def start_engine(settings: Settings) -> EnginePort:
         return SupervisedEngine(config)
     except EngineError as error:
         raise StartFailed(f"the engine cannot start on {settings.base}: {error}") from error
+
+
+def engine_config(settings: Settings) -> EngineConfig:
+    # one more slot and more host memory than callers get: the trainer verifies there what it
+    # publishes, however full the rest is
+    return EngineConfig(
+        base=settings.base,
+        dtype=settings.dtype,
+        threads=settings.threads,
+        exact=settings.exact,
+        training_share=settings.training_share,
+        num_slots=settings.num_slots + 1,
+        slot_bytes=settings.slot_bytes,
+        host_bytes=settings.host_bytes + PROOF_BYTES,
+        kv_cache_bytes=settings.kv_cache_bytes,
+        activation_bytes=settings.activation_bytes,
+        activation_disk_bytes=settings.activation_disk_bytes,
+        activation_folder=str(settings.data_dir / "activations"),
+        packed_bytes=settings.packed_bytes,
+        cuda_graphs=settings.cuda_graphs,
+        log_format=settings.log_format,
+    )
 
 
 def build_trainer(

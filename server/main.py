@@ -15,12 +15,14 @@ from pathlib import Path
 
 import grpc
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from adapters_registry.storage.private import make_directory
 from engine.port import EnginePort
 from server import limits
 from server.auth.authenticator import Authenticator
 from server.auth.key_file import KeyRing
+from server.certificates import Certificates
 from server.config import Settings
 from server.descriptors import ConnectionShares, descriptor_limit, raise_descriptor_limit
 from server.errors import StartFailed
@@ -137,6 +139,9 @@ class Server:
         settings = self._settings
         shares = ConnectionShares.within(descriptor_limit(), settings.max_connections)
         keys = KeyRing(settings.keys_file) if settings.keys_file else None
+        certificates = Certificates.open(
+            settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
+        )
         authenticator = Authenticator(keys)
         # ports before the base: a port in use is reported at once, loading a base takes seconds
         for host, number in (
@@ -149,7 +154,10 @@ class Server:
         # by path; filled when the services are registered, read by the interceptors
         methods: dict[str, Method] = {}
         interceptors = self._interceptors(methods, authenticator, connections)
-        self._grpc, connections.port = grpc_app.bind(settings, shares.grpc, interceptors)
+        credentials = certificates.grpc_credentials() if certificates else None
+        self._grpc, connections.port = grpc_app.bind(
+            settings, shares.grpc, interceptors, credentials
+        )
         http_port, metrics_port = (sock.getsockname()[1] for sock in self._sockets)
         self.ports = Ports(http=http_port, grpc=connections.port, metrics=metrics_port)
         # `/v1/info` names the port that a setting of 0 chose
@@ -175,22 +183,29 @@ class Server:
         )
         await self._grpc.start()
         self._watches.append(asyncio.create_task(connections.watch()))
-        apps = (app, build_metrics_app(self.metrics.registry, self._refresh))
-        totals = (shares.http, shares.metrics)
-        for app_, sock, total in zip(apps, self._sockets, totals, strict=True):
-            self._listeners.append(
-                await Listener.serving(
-                    app_,
-                    sock,
-                    limits=limits.connection_limits(settings, total),
-                    observer=self.metrics,
-                    drain_s=settings.drain_s,
-                )
-            )
+        http, metrics = self._sockets
+        await self._listen(app, http, shares.http, certificates)
+        # without TLS: a scraper on loopback or in a private network has no certificate to show
+        metrics_app = build_metrics_app(self.metrics.registry, self._refresh)
+        await self._listen(metrics_app, metrics, shares.metrics, None)
         if settings.train:
             parts.worker.start()
         await self.health.turn(State.READY)
         self._watches.append(asyncio.create_task(self._watch_parts(parts)))
+
+    async def _listen(
+        self, app: ASGIApp, sock: socket.socket, total: int, certificates: Certificates | None
+    ) -> None:
+        self._listeners.append(
+            await Listener.serving(
+                app,
+                sock,
+                limits=limits.connection_limits(self._settings, total),
+                observer=self.metrics,
+                drain_s=self._settings.drain_s,
+                context=certificates.http_context if certificates else None,
+            )
+        )
 
     def _interceptors(
         self,
@@ -255,7 +270,8 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
     _spool_in(settings.data_dir / "temporary")
     ports, host = server.ports, settings.host
     _log.info(
-        "serving HTTP on %s:%d, gRPC on %s:%d, metrics on %s:%d",
+        "serving %s on %s:%d, gRPC on %s:%d, metrics on %s:%d",
+        "HTTPS" if settings.tls_cert_file else "HTTP",
         *(host, ports.http, host, ports.grpc, settings.metrics_host, ports.metrics),
         extra={"action": "server.ready"},
     )

@@ -189,7 +189,11 @@ def _service(
 
 
 def _grpc_view(settings: Settings) -> GrpcView:
-    return GrpcView(port=settings.grpc_port, address=settings.grpc_address)
+    return GrpcView(
+        port=settings.grpc_port,
+        address=settings.grpc_address,
+        tls=settings.tls_cert_file is not None,
+    )
 
 
 def _answering(

@@ -27,6 +27,7 @@ from adapterd.cli import (
 from adapterd.cli.exit_codes import ExitCode, exit_code
 from adapterd.cli.predictions import predict
 from adapterd.errors import AdapterdError
+from adapterd.settings import quiet_grpc
 
 HELP = """Train, version and serve many adapters on one frozen base model.
 
@@ -95,6 +96,7 @@ def main() -> None:
 
 def _run() -> None:
     """Runs the command. Raises BrokenPipeError once the reader of stdout has gone, as `| head`."""
+    quiet_grpc()
     try:
         build_command()(prog_name="adapterd")
     except SystemExit as ended:

@@ -33,6 +33,7 @@ _BY_ERROR: tuple[tuple[type[errors.AdapterdError], ExitCode], ...] = (
     (errors.Unavailable, ExitCode.UNAVAILABLE),
     (errors.Unauthenticated, ExitCode.DENIED),
     (errors.Forbidden, ExitCode.DENIED),
+    (errors.Untrusted, ExitCode.DENIED),
 )
 
 

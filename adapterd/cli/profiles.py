@@ -21,11 +21,9 @@ from adapterd.settings import ClientSettings, current_profile, profile_path, set
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the profile.")]
 Certificate = Annotated[
     Path | None,
-    typer.Option(exists=True, dir_okay=False, help="Certificate of this client (PEM)."),
+    typer.Option(help="Certificate of this client (PEM)."),
 ]
-CertificateKey = Annotated[
-    Path | None, typer.Option(exists=True, dir_okay=False, help="Key of --cert-file (PEM).")
-]
+CertificateKey = Annotated[Path | None, typer.Option(help="Key of --cert-file (PEM).")]
 
 
 def login(
@@ -39,7 +37,7 @@ def login(
     ] = None,
     ca_file: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="Certificates of trusted CAs (PEM)."),
+        typer.Option(help="Certificates of trusted CAs (PEM)."),
     ] = None,
     cert_file: Certificate = None,
     key_file: CertificateKey = None,

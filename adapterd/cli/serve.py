@@ -33,6 +33,13 @@ def serve(
     keys_file: Annotated[
         Path | None, typer.Option(help="File with the API keys, created with `adapterd keys`.")
     ] = None,
+    tls_cert_file: Annotated[
+        Path | None, typer.Option(help="Certificate chain (PEM) of the HTTP and gRPC ports.")
+    ] = None,
+    tls_key_file: Annotated[Path | None, typer.Option(help="Key (PEM) of --tls-cert-file.")] = None,
+    tls_client_ca_file: Annotated[
+        Path | None, typer.Option(help="Authorities (PEM) of client certificates, for mTLS.")
+    ] = None,
     train: Annotated[
         bool | None,
         typer.Option(
@@ -56,6 +63,9 @@ def serve(
         "dtype": dtype,
         "threads": threads,
         "keys_file": keys_file,
+        "tls_cert_file": tls_cert_file,
+        "tls_key_file": tls_key_file,
+        "tls_client_ca_file": tls_client_ca_file,
         "train": train,
     }
     flags = {name: value for name, value in named.items() if value is not None}

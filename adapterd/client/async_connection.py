@@ -21,7 +21,10 @@ from adapterd.client.channel import (
     read_target,
     warn_of_clear_key,
 )
+from adapterd.errors import AdapterdError
 from adapterd.settings import ClientSettings, ConnectionOptions
+from adapterd.wire.diagnosis import explain_grpc, is_unanswered
+from adapterd.wire.encryption import make_credentials
 from adapterd.wire.status_errors import from_grpc
 from adapterd.wire.transfer import AsyncTransfer, Fetch
 
@@ -44,6 +47,7 @@ class AsyncConnection:
         self._transfer = AsyncTransfer(settings)
         self._channel: grpc.aio.Channel | None = None
         self._stubs: ChannelStubs | None = None
+        self._target = ""
         self._connecting = asyncio.Lock()
 
     async def close(self) -> None:
@@ -68,9 +72,16 @@ class AsyncConnection:
         async with self._connecting:
             if self._stubs is None:
                 target = self._settings.grpc or await self._learn_target()
-                self._channel = grpc.aio.insecure_channel(target, options=channel_options(target))
+                self._channel = self._make_channel(target)
+                self._target = target
                 self._stubs = ChannelStubs.from_channel(self._channel)
             return self._stubs
+
+    def _make_channel(self, target: str) -> grpc.aio.Channel:
+        options = channel_options(target)
+        if self._settings.uses_tls:
+            return grpc.aio.secure_channel(target, make_credentials(self._settings), options)
+        return grpc.aio.insecure_channel(target, options)
 
     async def _learn_target(self) -> str:
         info = await self._transfer.send(Fetch(method="GET", path="/v1/info"))
@@ -82,7 +93,7 @@ class AsyncConnection:
         try:
             answer = await method(call.request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise from_grpc(error) from error
+            raise await self._explain(error) from error
         return call.read(answer)
 
     async def _stream(self, call: Call[T], timeout_s: float | None = None) -> AsyncIterator[T]:
@@ -93,6 +104,12 @@ class AsyncConnection:
             async for answer in answers:
                 yield call.read(answer)
         except grpc.RpcError as error:
-            raise from_grpc(error) from error
+            raise await self._explain(error) from error
         finally:
             answers.cancel()  # a caller who stops iterating ends the call
+
+    async def _explain(self, error: grpc.RpcError) -> AdapterdError:
+        plain = from_grpc(error)
+        if not is_unanswered(plain):
+            return plain
+        return await asyncio.to_thread(explain_grpc, plain, self._target, self._settings)

@@ -21,7 +21,10 @@ from adapterd.client.channel import (
     read_target,
     warn_of_clear_key,
 )
+from adapterd.errors import AdapterdError
 from adapterd.settings import ClientSettings, ConnectionOptions
+from adapterd.wire.diagnosis import explain_grpc, is_unanswered
+from adapterd.wire.encryption import make_credentials
 from adapterd.wire.status_errors import from_grpc
 from adapterd.wire.transfer import Fetch, Transfer
 
@@ -51,6 +54,7 @@ class Connection:
         self._transfer = Transfer(settings)
         self._channel: grpc.Channel | None = None
         self._stubs: ChannelStubs | None = None
+        self._target = ""
         self._connecting = Lock()
 
     def close(self) -> None:
@@ -75,9 +79,16 @@ class Connection:
         with self._connecting:
             if self._stubs is None:
                 target = self._settings.grpc or self._learn_target()
-                self._channel = grpc.insecure_channel(target, options=channel_options(target))
+                self._channel = self._make_channel(target)
+                self._target = target
                 self._stubs = ChannelStubs.from_channel(self._channel)
             return self._stubs
+
+    def _make_channel(self, target: str) -> grpc.Channel:
+        options = channel_options(target)
+        if self._settings.uses_tls:
+            return grpc.secure_channel(target, make_credentials(self._settings), options)
+        return grpc.insecure_channel(target, options)
 
     def _learn_target(self) -> str:
         info = self._transfer.send(Fetch(method="GET", path="/v1/info"))
@@ -89,7 +100,7 @@ class Connection:
         try:
             answer = method(call.request, timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise from_grpc(error) from error
+            raise self._explain(error) from error
         return call.read(answer)
 
     def _stream(self, call: Call[T], timeout_s: float | None = None) -> Iterator[T]:
@@ -100,6 +111,12 @@ class Connection:
             for answer in answers:
                 yield call.read(answer)
         except grpc.RpcError as error:
-            raise from_grpc(error) from error
+            raise self._explain(error) from error
         finally:
             answers.cancel()  # a caller who stops iterating ends the call
+
+    def _explain(self, error: grpc.RpcError) -> AdapterdError:
+        plain = from_grpc(error)
+        if not is_unanswered(plain):
+            return plain
+        return explain_grpc(plain, self._target, self._settings)

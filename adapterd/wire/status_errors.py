@@ -77,15 +77,18 @@ def from_response(response: httpx.Response) -> AdapterdError:
     kind = _BY_HTTP_STATUS.get(response.status_code, ServerFailed)
     problem = _read_problem(response)
     return kind(
-        problem.get("detail") or f"{response.request.url} answered {response.status_code}",
+        problem.get("detail")
+        or f"{response.request.url} answered {response.status_code} without adapterd's error "
+        "document; is it the HTTP address of adapterd, or does a proxy answer for it?",
         problem=problem.get("code"),
         request_id=problem.get("request_id") or response.headers.get(REQUEST_KEY),
     )
 
 
 def from_transport(error: httpx.TransportError) -> AdapterdError:
-    kind = DeadlineExceeded if isinstance(error, httpx.TimeoutException) else Unavailable
-    return kind(f"{error.request.url} cannot be reached: {error}")
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return DeadlineExceeded(f"{error.request.url} did not answer in time: {error}")
+    return Unavailable(f"{error.request.url} cannot be reached: {error}")
 
 
 def _read_problem(response: httpx.Response) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -13,7 +14,9 @@ import httpx
 from adapterd.errors import Refused, ServerFailed
 from adapterd.settings import ClientSettings, is_loopback
 from adapterd.values import File, Version
-from adapterd.wire.status_errors import from_response, from_transport
+from adapterd.wire.diagnosis import explain_http
+from adapterd.wire.encryption import make_context
+from adapterd.wire.status_errors import from_response
 
 #: called with the bytes sent so far and the total
 OnBytes = Callable[[int, int], None]
@@ -42,6 +45,7 @@ class Transfer:
             timeout=httpx.Timeout(60.0, connect=5.0),
             transport=transport,
             trust_env=not is_loopback(settings.url or ""),
+            verify=make_context(settings) if settings.uses_tls else True,
         )
 
     def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
@@ -57,7 +61,7 @@ class Transfer:
                 fetch.method, fetch.path, files=fetch.files, data=fetch.data
             )
         except httpx.TransportError as error:
-            raise from_transport(error) from error
+            raise explain_http(error, self._settings) from error
         return read_json(response)
 
     def text(self, path: str) -> str:
@@ -65,7 +69,7 @@ class Transfer:
         try:
             response = self._http.get(path)
         except httpx.TransportError as error:
-            raise from_transport(error) from error
+            raise explain_http(error, self._settings) from error
         return read_text(response)
 
     def close(self) -> None:
@@ -85,6 +89,7 @@ class AsyncTransfer:
             timeout=httpx.Timeout(60.0, connect=5.0),
             transport=transport,
             trust_env=not is_loopback(settings.url or ""),
+            verify=make_context(settings) if settings.uses_tls else True,
         )
 
     async def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
@@ -99,7 +104,7 @@ class AsyncTransfer:
                 fetch.method, fetch.path, files=fetch.files, data=fetch.data
             )
         except httpx.TransportError as error:
-            raise from_transport(error) from error
+            raise await asyncio.to_thread(explain_http, error, self._settings) from error
         return read_json(response)
 
     async def text(self, path: str) -> str:
@@ -107,7 +112,7 @@ class AsyncTransfer:
         try:
             response = await self._http.get(path)
         except httpx.TransportError as error:
-            raise from_transport(error) from error
+            raise await asyncio.to_thread(explain_http, error, self._settings) from error
         return read_text(response)
 
     async def close(self) -> None:
@@ -140,7 +145,8 @@ def read_json(response: httpx.Response) -> dict[str, Any]:
         body = response.json()
     except ValueError as error:
         raise ServerFailed(
-            f"{response.request.url} answered with something other than JSON; is it adapterd?"
+            f"{response.request.url} answered with something other than JSON; is it the HTTP "
+            "address of adapterd?"
         ) from error
     if not isinstance(body, dict):
         raise ServerFailed(f"{response.request.url} answered with JSON that is not an object")

@@ -39,7 +39,10 @@ _CONTRACT = [
 
 
 def bind(
-    settings: Settings, max_connections: int, interceptors: Sequence[CallInterceptor]
+    settings: Settings,
+    max_connections: int,
+    interceptors: Sequence[CallInterceptor],
+    credentials: grpc.ServerCredentials | None = None,
 ) -> tuple[grpc.aio.Server, int]:
     """A server that holds its port and does not answer yet. Raises PortInUse."""
     head_ms, idle_ms = (round(s * 1000) for s in (settings.head_timeout_s, settings.idle_timeout_s))
@@ -64,11 +67,15 @@ def bind(
         ],
     )
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.grpc_port}"
     try:
-        port = server.add_insecure_port(f"{host}:{settings.grpc_port}")
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise PortInUse(
-            f"gRPC cannot listen on {host}:{settings.grpc_port}: another program listens there"
+            f"gRPC cannot listen on {address}: another program listens there"
         ) from error
     return server, port
 

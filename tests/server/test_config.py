@@ -8,6 +8,7 @@ import pytest
 
 from server.config import load_settings
 from server.errors import BadSettings
+from server.factories import engine_config
 
 
 @pytest.fixture(autouse=True)
@@ -103,10 +104,10 @@ def test_loopback_needs_none(host: str) -> None:
 
 
 def test_the_engine_gets_a_slot_more_for_the_trainer() -> None:
-    assert load_settings({"num_slots": 8}).engine_config().num_slots == 9
+    assert engine_config(load_settings({"num_slots": 8})).num_slots == 9
 
 
 def test_activations_go_to_the_data_directory_only_where_the_disk_has_a_budget() -> None:
-    chosen = load_settings({"data_dir": Path("here"), "activation_disk_bytes": 5}).engine_config()
+    chosen = engine_config(load_settings({"data_dir": Path("here"), "activation_disk_bytes": 5}))
     assert (chosen.activation_disk_bytes, chosen.activation_folder) == (5, "here/activations")
-    assert load_settings({}).engine_config().activation_disk_bytes == 0
+    assert engine_config(load_settings({})).activation_disk_bytes == 0

@@ -9,32 +9,45 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
+from functools import partial
+
+from server.http_api.connections.connection import Connection
 
 _log = logging.getLogger(__name__)
 #: accepted in one turn of the loop, so that earlier ones are served and closed in between
 _PER_TURN = 32
 _PAUSE_S = 0.1
+#: for TLS handshakes in progress when the port closes, and for the end of an encrypted connection
+_STOP_S = 2.0
 _SECONDS_BETWEEN_WARNINGS = 60.0
 
 
 class Acceptor:
     """From `start` to `stop` every connection gets a protocol of its own.
 
-    `make_room` is called to close a connection when there is no file descriptor left.
+    `make_room` is called to close a connection when there is no file descriptor left. With
+    `context` the protocol begins after a TLS handshake, during which it already has its place among
+    the port's connections: peers that never finish one must not keep others out.
     """
 
     def __init__(
         self,
         sock: socket.socket,
-        protocol: Callable[[], asyncio.Protocol],
+        protocol: Callable[[], Connection],
         make_room: Callable[[], bool],
+        context: Callable[[], ssl.SSLContext] | None = None,
+        *,
+        handshake_s: float = 10.0,
     ) -> None:
         self._sock = sock
         self._protocol = protocol
         self._make_room = make_room
+        self._context = context
+        self._handshake_s = handshake_s
         self._loop = asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[object]] = set()
         self._paused: asyncio.TimerHandle | None = None
@@ -57,7 +70,11 @@ class Acceptor:
         while self._accept(_PER_TURN):
             pass
         self._sock.close()
-        await asyncio.gather(*self._connecting, return_exceptions=True)
+        if self._connecting:
+            _, late = await asyncio.wait(self._connecting, timeout=_STOP_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _accept(self, most: int) -> bool:
         """Whether there may be more."""
@@ -72,19 +89,39 @@ class Acceptor:
                 self._pause(error)
                 return False
             connection.settimeout(0)
-            connecting = self._loop.create_task(
-                self._loop.connect_accepted_socket(self._protocol, connection)
-            )
-            self._connecting.add(connecting)
-            connecting.add_done_callback(self._on_connected)
+            self._connect(connection, self._protocol())
         return True
+
+    def _connect(self, sock: socket.socket, protocol: Connection) -> None:
+        if self._context is None:
+            connecting = self._loop.connect_accepted_socket(lambda: protocol, sock)
+        elif protocol.begin_handshake(_peer(sock)):
+            connecting = self._loop.connect_accepted_socket(
+                lambda: protocol,
+                sock,
+                ssl=self._context(),
+                ssl_handshake_timeout=self._handshake_s,
+                ssl_shutdown_timeout=_STOP_S,
+            )
+        else:
+            sock.close()
+            return
+        task = self._loop.create_task(connecting)
+        self._connecting.add(task)
+        protocol.handshake = task
+        task.add_done_callback(partial(self._on_connected, sock, protocol))
 
     def _take(self) -> socket.socket:
         connection, _ = self._sock.accept()
         return connection
 
-    def _on_connected(self, task: asyncio.Task[object]) -> None:
+    def _on_connected(
+        self, sock: socket.socket, protocol: Connection, task: asyncio.Task[object]
+    ) -> None:
         self._connecting.discard(task)
+        protocol.end_handshake()
+        if task.cancelled():
+            sock.close()  # the task may never have begun, so that no transport owns the socket
         if not task.cancelled() and task.exception() is not None:
             _log.debug("a connection ended before it began", exc_info=task.exception())
 
@@ -100,3 +137,11 @@ class Acceptor:
         if self._is_open:
             self._loop.remove_reader(self._sock)
             self._paused = self._loop.call_later(_PAUSE_S, self.start)
+
+
+def _peer(sock: socket.socket) -> object:
+    """None if it has gone already."""
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None

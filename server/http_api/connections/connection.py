@@ -6,7 +6,7 @@ Faults of a peer are answered and counted, and never a line in the log: they com
 from __future__ import annotations
 
 import logging
-from asyncio import Transport
+from asyncio import Task, Transport
 from http import HTTPStatus
 from typing import Any
 
@@ -37,11 +37,25 @@ class Connection(H11Protocol):
         self._table = table
         self.address = ""
         self.phase = Phase.HEAD
+        self.handshake: Task[object] | None = None
+        self._is_connected = False
+
+    def begin_handshake(self, peer: object) -> bool:
+        """Whether there is room for it. A peer that is slow with TLS is closed as one that is slow
+        with the head of a request.
+        """
+        self.address = _address(peer)
+        return self._table.admit(self)
+
+    def end_handshake(self) -> None:
+        """Leaves the table if the handshake has failed."""
+        if not self._is_connected:
+            self._table.remove(self)
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        peer = transport.get_extra_info("peername")
-        self.address = peer[0] if isinstance(peer, tuple) else ""
-        if self._table.admit(self):
+        self._is_connected = True
+        self.address = _address(transport.get_extra_info("peername"))
+        if self._table.holds(self) or self._table.admit(self):
             super().connection_made(transport)
             return
         self.transport = transport
@@ -74,11 +88,17 @@ class Connection(H11Protocol):
         self._refuse(fault_of(BadCall(self.conn.fault or msg)))
 
     def expire(self) -> None:
+        if not self._is_connected:
+            self.cut()
+            return
         seconds = self._table.limits.head_s
         self._refuse(fault_of(TooSlow(f"The request was not complete after {seconds:g} s.")))
 
     def cut(self) -> None:
-        self.transport.abort()
+        if self._is_connected:
+            self.transport.abort()
+        elif self.handshake is not None:
+            self.handshake.cancel()
 
     def _settle(self) -> None:
         if not self.transport.is_closing():
@@ -105,3 +125,7 @@ class Connection(H11Protocol):
         if self.cycle is not None:  # the application may be about to answer a complete head
             self.cycle.disconnected = True
         self.transport.abort()
+
+
+def _address(peer: object) -> str:
+    return str(peer[0]) if isinstance(peer, tuple) else ""

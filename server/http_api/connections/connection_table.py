@@ -77,6 +77,9 @@ class ConnectionTable(ServerState):
         self._everyone.put(member, Phase.HEAD)
         return True
 
+    def holds(self, member: Member) -> bool:
+        return self._everyone.holds(member)
+
     def move(self, member: Member, phase: Phase) -> None:
         """A member that stays in its phase keeps its place: single bytes do not extend its time."""
         if member.phase is phase or not self._everyone.holds(member):

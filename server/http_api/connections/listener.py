@@ -7,7 +7,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -38,7 +39,9 @@ class Listener(uvicorn.Server):
         limits: ConnectionLimits,
         observer: Observer,
         drain_s: float,
+        context: Callable[[], ssl.SSLContext] | None = None,
     ) -> Listener:
+        """With `context` each connection is encrypted by the context that it gives."""
         config = uvicorn.Config(
             app,
             http="h11",
@@ -52,7 +55,9 @@ class Listener(uvicorn.Server):
         )
         listener = cls(config)
         listener.server_state = listener.table = ConnectionTable(limits, observer)
-        listener._acceptor = Acceptor(sock, listener._protocol, listener.table.evict_one)
+        listener._acceptor = Acceptor(
+            sock, listener._protocol, listener.table.evict_one, context, handshake_s=limits.head_s
+        )
         listener._task = asyncio.create_task(listener.serve([sock]))
         while not listener.started:
             if listener._task.done():
@@ -90,7 +95,7 @@ class Listener(uvicorn.Server):
             await asyncio.sleep(_SWEEP_S)
             self.table.sweep()
 
-    def _protocol(self) -> asyncio.Protocol:
+    def _protocol(self) -> Connection:
         return Connection(self.config, self.table, self.lifespan.state)
 
 
