@@ -28,7 +28,7 @@ from server.http_api.error_shape import OPENAI
 from server.http_api.middleware import AccessMiddleware
 from server.http_api.openai import chat, completions, embeddings, fine_tuning, models
 from server.http_api.openai_error import no_such_route
-from server.http_api.openapi_document import describe
+from server.http_api.openapi.document import describe
 from server.http_api.problem import http_fault
 from server.http_api.route import allowed_methods, check_routes, error_shape_of
 from server.limits import body_limits

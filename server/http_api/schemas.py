@@ -45,22 +45,22 @@ class AliasBody(Body):
 class JobBody(Body):
     """A training job. Fields that are left out get the trainer's defaults."""
 
-    task: str
-    file_id: str
-    dev_file_id: str | None = None
-    test_file_id: str | None = None
-    head: str | None = None
-    text_column: str | None = None
-    text_pair_column: str | None = None
-    label_column: str | None = None
-    split_seed: Whole | None = None
-    promote: bool | None = None
-    kind: str | None = None
-    pooling: str | None = None
-    settings: dict[str, Any] | None = None
-    metadata: dict[str, str] | None = None
-    suffix: str | None = None
-    dry_run: bool = False
+    task: str = Field(description="the task that gets the new version")
+    file_id: str = Field(description="an uploaded file of labelled rows")
+    dev_file_id: str | None = Field(None, description="an uploaded file of dev rows")
+    test_file_id: str | None = Field(None, description="an uploaded file of test rows")
+    head: str | None = Field(None, description="what the task answers; default: `classify`")
+    text_column: str | None = Field(None, description="default: `text`")
+    text_pair_column: str | None = Field(None, description="column of second texts")
+    label_column: str | None = Field(None, description="default: `label`")
+    split_seed: Whole | None = Field(None, description="seed of the split into parts")
+    promote: bool | None = Field(None, description="make the version `production` unless worse")
+    kind: str | None = Field(None, description="kind of the adapter; default: by the rows")
+    pooling: str | None = Field(None, description="default: the first that the base supports")
+    settings: dict[str, Any] | None = Field(None, description="settings, docs/training.md")
+    metadata: dict[str, str] | None = Field(None, description="kept with the job")
+    suffix: str | None = Field(None, description="kept with the job")
+    dry_run: bool = Field(default=False, description="only estimate time and memory")
 
 
 class TimingOut(BaseModel):

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from server.health import Health
 from server.http_api.app import build_routes
 from server.http_api.middleware import PUBLIC
+from server.http_api.openapi import examples
 from tests.browser import browse
 from tests.server.build import http_client, publish, registry_of, running
 
@@ -56,6 +58,68 @@ def test_a_fine_tuning_body_is_typed() -> None:
     fields = document["components"]["schemas"][body["$ref"].rpartition("/")[2]]
     assert fields["required"] == ["model", "training_file"]
     assert "413" in operation["responses"]
+
+
+def schema_of(content: dict[str, Any]) -> Draft202012Validator:
+    """What checks values against the schema of a body, with the whole document to refer to."""
+    schema = content["application/json"]["schema"]
+    return Draft202012Validator({**schema, "components": described()["components"]})
+
+
+def described_operation(name: str) -> dict[str, Any]:
+    method, path = name.lower().split(" ")
+    operation: dict[str, Any] = described()["paths"][path][method]
+    return operation
+
+
+@pytest.mark.parametrize("name", examples.REQUESTS)
+def test_the_example_of_a_call_is_one(name: str) -> None:
+    content = described_operation(name)["requestBody"]["content"]
+    schema_of(content).validate(content["application/json"]["example"])
+
+
+@pytest.mark.parametrize("name", examples.ANSWERS)
+def test_the_example_of_an_answer_is_one(name: str) -> None:
+    responses = described_operation(name)["responses"]
+    (content,) = [each["content"] for each in responses.values() if "example" in str(each)]
+    schema_of(content).validate(content["application/json"]["example"])
+
+
+def test_every_field_of_openais_bodies_says_what_it_means() -> None:
+    for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
+        body = described()["paths"][path]["post"]["requestBody"]
+        fields = body["content"]["application/json"]["schema"]["properties"]
+        assert [name for name, field in fields.items() if not field.get("description")] == []
+
+
+def test_a_field_whose_values_are_names_lists_them() -> None:
+    schemas = described()["components"]["schemas"]
+    assert schemas["JobView"]["properties"]["status"]["enum"] == [
+        "queued", "running", "paused", "succeeded", "failed", "cancelled",
+    ]  # fmt: skip
+    assert "prompt" in str(schemas["JobBody"]["properties"]["kind"])
+    assert "rerank" in str(schemas["JobBody"]["properties"]["head"])
+
+
+OUTPUT_OF = {
+    "classify": "ClassifyOutput", "regress": "RegressOutput", "tag": "TagOutput",
+    "span": "SpanOutput", "embed": "EmbedOutput", "rerank": "RerankOutput",
+}  # fmt: skip
+LABELS = {"classify": ["a", "b"], "tag": ["O", "B-x", "I-x"]}
+
+
+@pytest.mark.parametrize("head", OUTPUT_OF)
+async def test_an_output_has_the_fields_that_its_schema_names(tmp_path: Path, head: str) -> None:
+    given: Any = {"span": {"question": "who?", "context": "Zoe is here"}}.get(head, "a text")
+    given = {"text": "why?", "text_pair": "because"} if head == "rerank" else given
+    labels = {"labels": LABELS[head]} if head in LABELS else {}
+    async with running(tmp_path) as server, http_client(server) as http:
+        publish(registry_of(server), "it", promote=True, head={"kind": head, **labels})
+        answer = await http.post("/v1/tasks/it/predict", json={"inputs": [given]})
+    (output,) = answer.json()["outputs"]
+    schema = described()["components"]["schemas"][OUTPUT_OF[head]]
+    Draft202012Validator(schema).validate(output)
+    assert set(output) <= set(schema["properties"])
 
 
 def test_what_is_streamed_is_said() -> None:

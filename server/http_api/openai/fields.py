@@ -81,9 +81,62 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "min_tokens": {"type": "integer", "const": 0},
     "verbosity": {"type": "string", "const": "medium"},
 }
+_IGNORED = "accepted and ignored"
+#: what a field means; docs/generation.md says more
+_MEANINGS = {
+    "model": "a ref (`task`, `task@7`, `task@alias`), or `base`",
+    "messages": "the conversation, with the roles system, user, assistant and tool",
+    "prompt": "a string, a list of strings, token ids, or a list of token id lists",
+    "input": "a string, a list of strings, token ids, or a list of token id lists",
+    "max_tokens": "the most tokens to generate",
+    "max_completion_tokens": "the newer name of `max_tokens`",
+    "temperature": "sampling temperature; 0 is greedy decoding",
+    "top_p": "sample from the most likely tokens whose probabilities add up to this",
+    "top_k": "sample from this many of the most likely tokens; -1 or 0: all",
+    "min_p": "sample from tokens at least this times as likely as the most likely one",
+    "presence_penalty": "subtracted once from the logits of generated tokens",
+    "frequency_penalty": "subtracted per occurrence from the logits of generated tokens",
+    "repetition_penalty": "penalty on tokens of the prompt and of the generated text; 1: none",
+    "logit_bias": "values that are added to the logits of token ids",
+    "seed": "the same seed generates the same text",
+    "n": "texts per prompt",
+    "best_of": "must equal `n`",
+    "stop": "strings that end the text and are not part of it",
+    "stop_token_ids": "token ids that end the text",
+    "ignore_eos": "do not stop at the base's own end tokens",
+    "stream": "send the text as server-sent events while it is generated",
+    "stream_options": "`include_usage` adds token counts at the end of a stream",
+    "echo": "repeat the prompt before its completion",
+    "logprobs": "return log probabilities: a number for completions, true or false for chat",
+    "top_logprobs": "how many of the most likely tokens to return per position",
+    "response_format": "`json_object`, or `json_schema` with a schema that the text must follow",
+    "structured_outputs": "vLLM's: one of `json`, `json_object`, `regex`, `choice`",
+    "guided_json": "vLLM's older name of `structured_outputs.json`",
+    "guided_regex": "vLLM's older name of `structured_outputs.regex`",
+    "guided_choice": "vLLM's older name of `structured_outputs.choice`",
+    "tools": "tools that the chat template shows to the model; calls are not parsed",
+    "tool_choice": "`auto` or `none`",
+    "parallel_tool_calls": _IGNORED,
+    "chat_template_kwargs": "variables of the chat template",
+    "reasoning_effort": "a variable of the chat template",
+    "encoding_format": "how vectors are encoded",
+    "dimensions": "shortens the vectors to this length",
+    "truncate": "cut inputs that are longer than the base reads",
+    "truncate_prompt_tokens": "cut inputs to this many tokens; -1: as many as the base reads",
+    "input_type": "names one of the base's own prompts, such as `query`",
+    "suffix": "refused",
+    "modalities": "only `text`",
+    "functions": "refused; the older name of `tools`",
+    "function_call": "refused; the older name of `tool_choice`",
+    "min_tokens": "only 0",
+    "skip_special_tokens": "only true",
+    "include_stop_str_in_output": "only false",
+    "verbosity": "only `medium`",
+}
 
 
 def describe_field(name: str) -> dict[str, Any]:
     """The schema of a field. Null is the same as left out."""
+    meaning = {"description": _MEANINGS.get(name, _IGNORED)}
     schema = _FIELDS.get(name)
-    return {"anyOf": [schema, {"type": "null"}]} if schema else {}
+    return {"anyOf": [schema, {"type": "null"}], **meaning} if schema else meaning

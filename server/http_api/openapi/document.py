@@ -15,6 +15,11 @@ from server.auth.caller import Role
 from server.error_table import TABLE
 from server.http_api.error_shape import FILE_PROBLEM, OPENAI, PROBLEM
 from server.http_api.openai.fine_tuning_body import Create
+from server.http_api.openapi.answers import ANSWERS, OUTPUTS
+from server.http_api.openapi.answers import OPENAI as OPENAI_ANSWERS
+from server.http_api.openapi.choices import name_choices
+from server.http_api.openapi.examples import ANSWERS as ANSWER_EXAMPLES
+from server.http_api.openapi.examples import REQUESTS
 from server.http_api.route import GuardedRoute, guarded_routes
 from server.service.page import MAX_LIMIT
 from server.service.resources.files import MAX_LIMIT as MOST_FILES
@@ -61,6 +66,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for name in ("HTTPValidationError", "ValidationError"):  # never sent
             schemas.pop(name, None)
         schemas.update(_schemas())
+        name_choices(schemas)
+        outputs = [{"$ref": f"#/components/schemas/{name}"} for name in OUTPUTS]
+        schemas["PredictOut"]["properties"]["outputs"]["items"] = {"anyOf": outputs}
         document["components"]["securitySchemes"] = {
             _KEY: {"type": "http", "scheme": "bearer", "description": "a key of `adapterd keys`"}
         }
@@ -80,18 +88,30 @@ def _complete(name: str, route: GuardedRoute, operation: dict[str, Any]) -> None
         operation["requestBody"] = {"required": True, "content": {_JSON: _schema(_BODIES[name])}}
     responses = operation["responses"]
     responses.pop("422", None)
+    if name in ANSWERS:
+        answer = f"#/components/schemas/{ANSWERS[name]}"
+        responses["200"].setdefault("content", {})[_JSON] = {"schema": {"$ref": answer}}
     if route.role is not None:
         operation["security"] = [{_KEY: []}]
     if route.path in _STREAMS:
         responses["200"]["content"][_EVENTS] = {
             "schema": {"type": "string", "description": _STREAMS[route.path]}
         }
+    _show_examples(name, operation)
     shape = route.error_shape
     for status in sorted(_statuses(route.role, operation)):
         responses[str(status)] = {
             "description": _TITLES[status],
             "content": {shape.media_type: _schema(shape.body)},
         }
+
+
+def _show_examples(name: str, operation: dict[str, Any]) -> None:
+    if name in REQUESTS:
+        operation["requestBody"]["content"][_JSON]["example"] = REQUESTS[name]
+    if name in ANSWER_EXAMPLES:
+        success = next(each for each in sorted(operation["responses"]) if each.startswith("2"))
+        operation["responses"][success]["content"][_JSON]["example"] = ANSWER_EXAMPLES[name]
 
 
 def _statuses(role: Role | None, operation: Mapping[str, Any]) -> set[int]:
@@ -124,9 +144,11 @@ def _schema(body: type[Any]) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    """The schemas that the framework lacks: errors, and bodies that routes parse themselves."""
+    """The schemas that the framework lacks: errors, bodies and answers of routes that parse and
+    encode them themselves.
+    """
     errors = (shape.body for shape in (PROBLEM, FILE_PROBLEM, OPENAI))
     _, schemas = msgspec.json.schema_components(
         (*errors, *_BODIES.values()), ref_template="#/components/schemas/{name}"
     )
-    return dict(schemas)
+    return {**schemas, **OUTPUTS, **OPENAI_ANSWERS}
