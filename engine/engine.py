@@ -37,6 +37,8 @@ from engine.model.threads import physical_cores, set_threads
 from engine.sites.hooks import Sites
 from engine.training.training import Training
 
+#: runs a step that goes before the rest of a training step; None where that goes on
+NextCall = Callable[[], Callable[[], None] | None]
 #: what runs long enough to let others in between; a running generation cannot hold another one
 _PAUSING = port.Train | port.Fill | port.Predict
 
@@ -73,13 +75,13 @@ class Engine:
             port.CloseTraining: self._close, port.Stats: self._stats,
         }  # fmt: skip
 
-    def step(self, step: port.Step, pause: Callable[[], None] | None = None) -> port.Result:
+    def step(self, step: port.Step, pause: NextCall | None = None) -> port.Result:
         """Run one step to its end.
 
-        On a CPU, a step of training calls `pause` between products, where steps that are not
-        training may run; on a device another thread runs the backward, and steps are short. An
-        `EngineError` becomes a `Failure`. Anything else is a bug: it ends the engine, unless
-        nothing of the step can have stayed.
+        On a CPU, a step of training asks `pause` between products what to run before it goes on;
+        on a device another thread runs the backward, and steps are short. An `EngineError` becomes
+        a `Failure`. Anything else is a bug: it ends the engine, unless nothing of the step can have
+        stayed.
         """
         try:
             if pause is None or not self._pauses(step):
@@ -96,15 +98,16 @@ class Engine:
     def _pauses(self, step: port.Step) -> bool:
         return isinstance(step, _PAUSING) and self._base.numerics.device.type == "cpu"
 
-    def _pause(self, pause: Callable[[], None]) -> None:
-        """As between two steps: nothing acts at the base, and gradients are on."""
-        with (
-            self._sites.set_aside(),
-            self._base.set_aside(),
-            torch.inference_mode(mode=False),
-            torch.enable_grad(),
-        ):
-            pause()
+    def _pause(self, pause: NextCall) -> None:
+        """Calls run as between two steps: nothing acts at the base, and gradients are on."""
+        while (answer := pause()) is not None:
+            with (
+                self._sites.set_aside(),
+                self._base.set_aside(),
+                torch.inference_mode(mode=False),
+                torch.enable_grad(),
+            ):
+                answer()
 
     @property
     def info(self) -> port.EngineInfo:

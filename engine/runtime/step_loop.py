@@ -6,6 +6,7 @@ Knows no socket and no future: each result goes to `answer`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from engine import port
 from engine.engine import Engine
@@ -28,20 +29,22 @@ class StepLoop:
         """Until the queue ends or nobody listens. Raises what is a bug of the engine."""
         while self._listening and (envelope := self._inbox.next()) is not None:
             is_training = port.is_background(envelope.body)
-            pause = self._answer_calls if is_training else None
+            pause = self._next_call if is_training else None
             result = self._engine.step(envelope.body, pause)  # type: ignore[arg-type]
             if self._fatal is not None:
                 raise self._fatal
             self._listening = self._listening and self._answer(envelope, result)
 
-    def _answer_calls(self) -> None:
-        """Within a training step: the calls that go before the rest of it."""
-        while self._listening and self._fatal is None:
-            envelope = self._inbox.next_call()
-            if envelope is None:
-                return
-            try:
-                result = self._engine.step(envelope.body)  # type: ignore[arg-type]
-                self._listening = self._listening and self._answer(envelope, result)
-            except BaseException as error:  # noqa: BLE001 raised by `run`, outside the training step
-                self._fatal = error
+    def _next_call(self) -> Callable[[], None] | None:
+        """Within a training step: what answers the call that goes before the rest of it."""
+        if self._fatal is not None or not self._listening:
+            return None
+        envelope = self._inbox.next_call()
+        return None if envelope is None else partial(self._answer_call, envelope)
+
+    def _answer_call(self, envelope: port.Envelope) -> None:
+        try:
+            result = self._engine.step(envelope.body)  # type: ignore[arg-type]
+            self._listening = self._answer(envelope, result)
+        except BaseException as error:  # noqa: BLE001 raised by `run`, outside the training step
+            self._fatal = error

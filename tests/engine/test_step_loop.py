@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from engine.engine import Engine
+from engine.engine import Engine, NextCall
 from engine.port import Done, Envelope, Failure, Result, Snapshot, Stats, Step, Train
 from engine.runtime.step_loop import StepLoop
 from engine.runtime.step_queue import StepQueue
@@ -21,13 +21,14 @@ class PausingEngine:
     def __init__(self, before_pause: Callable[[], None]) -> None:
         self._before_pause = before_pause
 
-    def step(self, step: Step, pause: Callable[[], None] | None = None) -> Result:
+    def step(self, step: Step, pause: NextCall | None = None) -> Result:
         if isinstance(step, Snapshot):
             raise RuntimeError("a bug of the engine")
         if pause is not None:
             self._before_pause()
             try:
-                pause()
+                while (answer := pause()) is not None:
+                    answer()
             except RuntimeError as error:
                 return Failure(code="bad_training", message=str(error))
         return Done()
