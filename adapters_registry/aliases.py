@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from adapters_registry.errors import (
     AliasMoved,
@@ -36,6 +37,14 @@ class Aliases:
             current = self._index.find_alias(tenant, task, alias)
             _check_expected(task, alias, current, expected)
             return self.move(version, alias, current, "promote", reason)
+
+    def delete(self, tenant: str, task: str, name: str, expected: int | None) -> None:
+        with self._index.writing():
+            current = self.find(tenant, task, name)
+            _check_expected(task, name, current, expected)
+            self._index.remove_alias(current)
+            gone = replace(current, moved_at=self._clock())
+            self._index.add_event(self._event(gone, current, "delete", ""))
 
     def rollback(self, tenant: str, task: str, alias: str) -> Alias:
         for _ in range(_TRIES):
@@ -128,7 +137,9 @@ def previous_version(events: Iterable[AliasEvent], alive: Iterable[int]) -> int 
     """
     stack: list[int] = []
     for event in events:
-        if event.action == "rollback":
+        if event.action == "delete":
+            stack.clear()  # a new alias of the same name begins anew
+        elif event.action == "rollback":
             while stack and stack[-1] != event.version:
                 stack.pop()
         else:

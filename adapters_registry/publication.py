@@ -16,7 +16,7 @@ from adapters_registry.manifest import ManifestFile
 from adapters_registry.port import Blob, Blobs, Index
 from adapters_registry.ref import PRODUCTION
 from adapters_registry.storage.disk import storing
-from adapters_registry.values import Draft, Version
+from adapters_registry.values import Draft, Publication, Version
 
 #: the role of what is kept beside a version begins so, as no file's does
 BESIDE = "beside."
@@ -40,7 +40,7 @@ class Publisher:
         staging: Path,
         names: Mapping[str, str],
         confirm: Callable[[], None] | None = None,
-    ) -> Version:
+    ) -> Publication:
         """Store the files, then write every row in one transaction.
 
         A delete elsewhere may drop a file between the two, as no version names it yet. The
@@ -82,23 +82,22 @@ class Publisher:
             return False
         return True
 
-    def _record(self, draft: Draft, beside: Mapping[str, str]) -> Version:
+    def _record(self, draft: Draft, beside: Mapping[str, str]) -> Publication:
         """Inside the transaction.
 
         The same fence, or the same content, gives the version that is already there.
         """
         spent = draft.fence and self._index.find_fence(draft.tenant, draft.fence)
         if spent:
-            return self._of_fence(draft, *spent)
-        version = self._index.find_digest(
-            draft.tenant, draft.task, draft.manifest.digest
-        ) or self._add(draft, beside)
+            return Publication(version=self._of_fence(draft, *spent), is_new=False)
+        known = self._index.find_digest(draft.tenant, draft.task, draft.manifest.digest)
+        version = known or self._add(draft, beside)
         if draft.fence:
             self._index.add_fence(draft.tenant, draft.fence, draft.task, version.number)
         current = self._index.find_alias(draft.tenant, draft.task, PRODUCTION)
         if draft.promote or (current is None and not draft.hold):
             self._aliases.move(version, PRODUCTION, current, "publish")
-        return version
+        return Publication(version=version, is_new=known is None)
 
     def _of_fence(self, draft: Draft, task: str, number: int) -> Version:
         version = self._index.find_version(draft.tenant, task, number)

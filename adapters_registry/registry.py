@@ -27,7 +27,15 @@ from adapters_registry.storage import scratch
 from adapters_registry.storage.blobs import DirectoryBlobs
 from adapters_registry.storage.cache import ResolveCache
 from adapters_registry.storage.disk import Disk
-from adapters_registry.values import Alias, AliasEvent, Draft, SweepReport, Task, Version
+from adapters_registry.values import (
+    Alias,
+    AliasEvent,
+    Draft,
+    Publication,
+    SweepReport,
+    Task,
+    Version,
+)
 
 
 class Registry:
@@ -99,7 +107,7 @@ class Registry:
         fence: str | None = None,
         beside: Mapping[str, bytes] | None = None,
         confirm: Callable[[], None] | None = None,
-    ) -> Version:
+    ) -> Publication:
         """A new version, from staged files that `check` passed; `files` maps role to file name.
 
         A task's first version becomes production, except with `hold`, a later one only with
@@ -157,8 +165,11 @@ class Registry:
         return self.task(tenant, task).aliases
 
     def history(self, tenant: str, task: str, alias: str = PRODUCTION) -> Sequence[AliasEvent]:
-        self._aliases.find(tenant, check_name(task), check_alias(alias))
-        return self._index.list_events(tenant, task, alias)
+        """Of a deleted alias too."""
+        events = self._index.list_events(tenant, check_name(task), check_alias(alias))
+        if not events:
+            self._aliases.find(tenant, task, alias)
+        return events
 
     # ------------------------------------------------------------ moves
 
@@ -177,6 +188,10 @@ class Registry:
 
     def rollback(self, tenant: str, task: str, alias: str = PRODUCTION) -> Alias:
         return self._aliases.rollback(tenant, check_name(task), check_alias(alias))
+
+    def delete_alias(self, tenant: str, task: str, alias: str, expected: int | None = None) -> None:
+        """With `expected`, only if it still names that version. Its history stays."""
+        self._aliases.delete(tenant, check_name(task), check_alias(alias), expected)
 
     # ------------------------------------------------------------ out
 

@@ -188,6 +188,10 @@ class MemoryIndex:
         with self.writing():
             self._rows.events[event.tenant, event.task, event.alias, event.sequence] = event
 
+    def remove_alias(self, alias: Alias) -> None:
+        with self.writing():
+            self._rows.aliases.pop((alias.tenant, alias.task, alias.name), None)
+
     def remove_version(self, tenant: str, task: str, number: int) -> None:
         with self.writing():
             self._rows.versions.pop((tenant, task, number), None)

@@ -38,6 +38,14 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A version, and whether it is new: the same content is published once."""
+
+    version: Version
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
     """A movable name for a version."""
 
@@ -53,7 +61,8 @@ class Alias:
 class AliasEvent:
     """One move of an alias.
 
-    `action` is publish, promote or rollback; `previous` is None for the first.
+    `action` is publish, promote, rollback or delete; `previous` is None for the first. A deletion's
+    `version` is the one that the alias pointed to.
     """
 
     tenant: str

@@ -235,7 +235,10 @@ def _emit_published(version: Version, result: dict[str, Any], lease: Lease) -> N
     best = next((e for e in result.get("epochs", ()) if e["best"]), {"step": 0})
     losses: dict[str, Any] = {n: best[n] for n in best.keys() & {"step", "loss", "dev_loss"}}
     facts = {"ref": ref, "digest": version.digest, "metrics": result["metrics"]["test"]}
-    lease.emit(PUBLISHED, f"{ref} was published.", **facts, **losses)
+    message = f"{ref} was published."
+    if result["already_published"]:
+        message = f"The result is identical to {ref}: nothing new was published."
+    lease.emit(PUBLISHED, message, **facts, **losses)
 
 
 def _facts(action: str, job: Job) -> dict[str, str]:

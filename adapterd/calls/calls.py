@@ -192,6 +192,16 @@ def rollback(task: str, alias: str) -> Call[Alias]:
     return Call(method=lambda s: s.adapters.Rollback, request=request, read=resources.read_alias)
 
 
+def delete_alias(task: str, alias: str, expected_version: int | None) -> Call[None]:
+    request = build_message(
+        adapters_pb2.DeleteAliasRequest,
+        task_id=task,
+        alias=alias,
+        expected_version=expected_version,
+    )
+    return Call(method=lambda s: s.adapters.DeleteAlias, request=request, read=_read_nothing)
+
+
 def alias_history(task: str, alias: str) -> Call[list[AliasEvent]]:
     return Call(
         method=lambda s: s.adapters.AliasHistory,

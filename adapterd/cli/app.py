@@ -10,22 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from adapterd.cli import (
-    adapters,
     bench,
     check,
     demo,
     doctor,
-    jobs,
-    keys,
     profiles,
     serve,
     settings,
-    tasks,
     train,
     worker,
 )
 from adapterd.cli.exit_codes import ExitCode, exit_code
 from adapterd.cli.predictions import predict
+from adapterd.cli.resources import adapters, jobs, keys, tasks
 from adapterd.errors import AdapterdError
 from adapterd.settings import quiet_grpc
 

@@ -62,6 +62,8 @@ def print_job_report(job: Job) -> None:
         if isinstance(value, int | float)
     ]
     ref = f"{job.task}@{job.version}"
+    if body.get("already_published"):
+        render.print_line(f"identical to {ref}: nothing new was published")
     print_report(ref, body["report"])
     render.print_table(
         "test rows", ("metric", "adapter", str(baseline.get("name", "baseline"))), rows

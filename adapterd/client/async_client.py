@@ -161,6 +161,16 @@ class AsyncClient(AsyncJobClient):
     async def rollback(self, task: str, alias: str = "production") -> Alias:
         return await self._call(calls.rollback(task, alias))
 
+    async def delete_alias(
+        self, task: str, alias: str, *, expected_version: int | None = None
+    ) -> None:
+        """Calls by the alias are refused from then on; its history stays.
+
+        With `expected_version`, only if it points there now. Without `production`, the task answers
+        only calls that name a version or another alias.
+        """
+        await self._call(calls.delete_alias(task, alias, expected_version))
+
     async def alias_history(self, task: str, alias: str = "production") -> list[AliasEvent]:
         return await self._call(calls.alias_history(task, alias))
 

@@ -49,7 +49,7 @@ class FileChunk(_message.Message):
     def __init__(self, name: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class Version(_message.Message):
-    __slots__ = ("task_id", "version", "digest", "kind", "head", "labels", "num_parameters", "num_bytes", "created_at", "source", "aliases", "lineage", "left_out", "warnings", "create_time")
+    __slots__ = ("task_id", "version", "digest", "kind", "head", "labels", "num_parameters", "num_bytes", "created_at", "source", "aliases", "lineage", "left_out", "warnings", "create_time", "already_published")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -65,6 +65,7 @@ class Version(_message.Message):
     LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_PUBLISHED_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     version: int
     digest: str
@@ -80,7 +81,8 @@ class Version(_message.Message):
     left_out: _containers.RepeatedScalarFieldContainer[str]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., num_parameters: _Optional[int] = ..., num_bytes: _Optional[int] = ..., created_at: _Optional[float] = ..., source: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    already_published: bool
+    def __init__(self, task_id: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., kind: _Optional[str] = ..., head: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., num_parameters: _Optional[int] = ..., num_bytes: _Optional[int] = ..., created_at: _Optional[float] = ..., source: _Optional[str] = ..., aliases: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., left_out: _Optional[_Iterable[str]] = ..., warnings: _Optional[_Iterable[str]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., already_published: _Optional[bool] = ...) -> None: ...
 
 class ListVersionsRequest(_message.Message):
     __slots__ = ("task_id", "dataset_sha256")
@@ -127,16 +129,32 @@ class RollbackRequest(_message.Message):
     def __init__(self, task_id: _Optional[str] = ..., alias: _Optional[str] = ...) -> None: ...
 
 class Alias(_message.Message):
-    __slots__ = ("task_id", "alias", "version", "digest")
+    __slots__ = ("task_id", "alias", "version", "digest", "warnings")
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     ALIAS_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     task_id: str
     alias: str
     version: int
     digest: str
-    def __init__(self, task_id: _Optional[str] = ..., alias: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task_id: _Optional[str] = ..., alias: _Optional[str] = ..., version: _Optional[int] = ..., digest: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DeleteAliasRequest(_message.Message):
+    __slots__ = ("task_id", "alias", "expected_version")
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    ALIAS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
+    task_id: str
+    alias: str
+    expected_version: int
+    def __init__(self, task_id: _Optional[str] = ..., alias: _Optional[str] = ..., expected_version: _Optional[int] = ...) -> None: ...
+
+class DeleteAliasResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class AliasHistoryRequest(_message.Message):
     __slots__ = ("task_id", "alias")

@@ -40,6 +40,8 @@ class Version(Result):
     left_out: tuple[str, ...] = ()
     #: of a registered version: what its files leave ambiguous
     warnings: tuple[str, ...] = ()
+    #: of a registration: its content was a version of the task already; nothing new was published
+    already_published: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +52,13 @@ class Alias(Result):
     alias: str
     version: int
     digest: str
+    #: of a promotion: what callers of the alias should know
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AliasEvent(Result):
-    """One move of an alias."""
+    """One move of an alias; a deletion has the version that it pointed to."""
 
     version: int
     previous_version: int | None

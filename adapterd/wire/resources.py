@@ -33,6 +33,7 @@ def read_version(message: adapters_pb2.Version) -> Version:
         lineage=read_struct(message.lineage),
         left_out=tuple(message.left_out),
         warnings=tuple(message.warnings),
+        already_published=message.already_published,
     )
 
 
@@ -42,6 +43,7 @@ def read_alias(message: adapters_pb2.Alias) -> Alias:
         alias=message.alias,
         version=message.version,
         digest=message.digest,
+        warnings=tuple(message.warnings),
     )
 
 

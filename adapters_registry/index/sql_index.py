@@ -164,9 +164,12 @@ class SqlIndex:
         self._insert(PUBLICATION, tenant=tenant, fence=fence, task=task, number=number)
 
     def put_alias(self, alias: Alias) -> None:
+        self.remove_alias(alias)
+        self._insert(ALIAS, **rows.alias_row(alias))
+
+    def remove_alias(self, alias: Alias) -> None:
         mine = _of(ALIAS, alias.tenant, alias.task) & (ALIAS.c.name == alias.name)
         self._run(delete(ALIAS).where(mine))
-        self._insert(ALIAS, **rows.alias_row(alias))
 
     def add_event(self, event: AliasEvent) -> None:
         self._insert(ALIAS_EVENT, **rows.alias_event_row(event))

@@ -68,6 +68,14 @@ class AdaptersApi:
             await self._service.rollback(caller, request.task_id, request.alias or PRODUCTION)
         )
 
+    async def delete_alias(
+        self, request: adapters_pb2.DeleteAliasRequest, caller: Caller
+    ) -> adapters_pb2.DeleteAliasResponse:
+        expected = request.expected_version if request.HasField("expected_version") else None
+        alias = request.alias or PRODUCTION
+        await self._service.delete_alias(caller, request.task_id, alias, expected)
+        return adapters_pb2.DeleteAliasResponse()
+
     async def alias_history(
         self, request: adapters_pb2.AliasHistoryRequest, caller: Caller
     ) -> adapters_pb2.AliasHistoryResponse:

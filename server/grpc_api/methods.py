@@ -28,6 +28,7 @@ ROLES: dict[str, Role] = {
     "adapterd.v1.Adapters.GetVersion": Role.READ,
     "adapterd.v1.Adapters.Promote": Role.ADMIN,
     "adapterd.v1.Adapters.Rollback": Role.ADMIN,
+    "adapterd.v1.Adapters.DeleteAlias": Role.ADMIN,
     "adapterd.v1.Adapters.AliasHistory": Role.READ,
     "adapterd.v1.Adapters.Export": Role.READ,
     "adapterd.v1.Adapters.DeleteVersion": Role.ADMIN,

@@ -233,12 +233,17 @@ def version(view: VersionView) -> adapters_pb2.Version:
         lineage=struct(view.lineage),
         left_out=view.left_out,
         warnings=view.warnings,
+        already_published=view.already_published,
     )
 
 
 def alias(view: AliasView) -> adapters_pb2.Alias:
     return adapters_pb2.Alias(
-        task_id=view.task, alias=view.alias, version=view.version, digest=view.digest
+        task_id=view.task,
+        alias=view.alias,
+        version=view.version,
+        digest=view.digest,
+        warnings=view.warnings,
     )
 
 

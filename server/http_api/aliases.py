@@ -1,11 +1,11 @@
-"""Aliases over HTTP: list, promote, roll back, history."""
+"""Aliases over HTTP: list, promote, delete, roll back, history."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
 from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import AliasBody, AliasesOut, HistoryOut
+from server.http_api.schemas import AliasBody, AliasesOut, HistoryOut, Whole
 from server.service.resources.promotion import read_override
 from server.service.views import AliasView
 
@@ -27,6 +27,21 @@ async def promote(
     return await service.adapters.promote(
         caller, task, body.version, alias, body.expected_version, override
     )
+
+
+@router.delete("/v1/tasks/{task}/aliases/{alias}", status_code=204)
+async def delete_alias(
+    task: str,
+    alias: str,
+    caller: CallerOf,
+    service: ServiceOf,
+    expected_version: Whole | None = None,
+) -> None:
+    """Delete the alias, also `production`; with `expected_version`, 409 if it moved meanwhile.
+
+    Its history stays.
+    """
+    await service.adapters.delete_alias(caller, task, alias, expected_version)
 
 
 @router.post("/v1/tasks/{task}/aliases/{alias}/rollback")

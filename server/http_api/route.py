@@ -58,6 +58,7 @@ ROLES: dict[str, Role | None] = {
     "GET /v1/tasks/{task}/versions/{number}/report": Role.READ,
     "GET /v1/tasks/{task}/aliases": Role.READ,
     f"PUT {_ALIAS}": Role.ADMIN,
+    f"DELETE {_ALIAS}": Role.ADMIN,
     f"POST {_ALIAS}/rollback": Role.ADMIN,
     f"GET {_ALIAS}/history": Role.READ,
     "POST /v1/files": Role.ADMIN,

@@ -48,6 +48,8 @@ class VersionView:
     left_out: Sequence[str]
     #: of a registered version: doubts about its files
     warnings: Sequence[str]
+    #: of a registration: whether its content was a version of the task already
+    already_published: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +60,13 @@ class AliasView:
     alias: str
     version: int
     digest: str
+    #: of a promotion: what callers of the alias should know
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventView:
-    """One move of an alias."""
+    """One move of an alias; a deletion has the version that it pointed to."""
 
     version: int
     previous_version: int | None
@@ -180,8 +184,14 @@ def version_view(
     )
 
 
-def alias_view(alias: Alias) -> AliasView:
-    return AliasView(task=alias.task, alias=alias.name, version=alias.version, digest=alias.digest)
+def alias_view(alias: Alias, warnings: Sequence[str] = ()) -> AliasView:
+    return AliasView(
+        task=alias.task,
+        alias=alias.name,
+        version=alias.version,
+        digest=alias.digest,
+        warnings=warnings,
+    )
 
 
 def event_view(event: AliasEvent) -> EventView:

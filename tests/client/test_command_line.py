@@ -203,6 +203,35 @@ def test_an_alias_moves_and_moves_back(run: Run, task: str, tmp_path: Path) -> N
     assert run("tasks", "moving").code == ExitCode.NOT_FOUND
 
 
+def test_an_alias_is_deleted_and_production_only_with_yes(
+    run: Run, task: str, tmp_path: Path
+) -> None:
+    run("adapters", "export", f"{task}@1", tmp_path)
+    run("adapters", "register", "named", tmp_path, "--head", "classify", "--labels", "bad,good")
+    run("adapters", "promote", "named@1", "--alias", "canary")
+    assert run("adapters", "unalias", "named", "canary", "--expected", 2).code == ExitCode.REFUSED
+    assert "named@canary" in run("adapters", "unalias", "named", "canary").out
+    history = run("adapters", "history", "named", "--alias", "canary").out.splitlines()
+    assert history[-1].split("\t")[1:4] == ["delete", "1", ""]
+    assert run("adapters", "unalias", "named", "production").code == ExitCode.USAGE
+    assert run("adapters", "unalias", "named", "production", "--yes").code == ExitCode.OK
+    assert run("predict", "named", "a text").code == ExitCode.NOT_FOUND
+
+
+def test_training_or_registering_the_same_again_is_said(
+    run: Run, task: str, rows: Path, tmp_path: Path
+) -> None:
+    said = f"identical to {task}@1: nothing new was published"
+    again = run("train", task, "--data", rows, "--head", "classify", *STEEP)
+    assert said in again.out
+    job = run("jobs", "list", "--limit", 1, "--json").json()[0]
+    assert job["result"]["already_published"] is True
+    assert "nothing new was published" in run("jobs", "events", job["id"]).out
+    run("adapters", "export", f"{task}@1", tmp_path)
+    register = ("adapters", "register", task, tmp_path)
+    assert said in run(*register).out
+
+
 @pytest.mark.survival("F7")
 def test_the_versions_that_a_file_went_into_are_listed(run: Run, task: str, rows: Path) -> None:
     found = run("adapters", "list", "--made-from", rows, "--json").json()

@@ -67,4 +67,5 @@ def publish(
             "source": "upload",
             "num_parameters": 16,
         }
-        return registry.publish(tenant=tenant, task=task, staging=staging, **settings | options)
+        made = registry.publish(tenant=tenant, task=task, staging=staging, **settings | options)
+        return made.version

@@ -113,6 +113,44 @@ def test_rolling_back_an_unknown_alias_is_not_found(three: Registry) -> None:
         three.rollback("acme", "mail", alias="canary")
 
 
+def test_a_deleted_alias_is_gone_and_its_version_can_be_deleted(three: Registry) -> None:
+    three.promote("acme", "mail", 3, alias="canary")
+    assert three.resolve("acme", "mail@canary").number == 3
+    three.delete_alias("acme", "mail", "canary")
+    with pytest.raises(UnknownAlias):
+        three.resolve("acme", "mail@canary")
+    three.delete_version("acme", "mail", 3)
+    assert production(three) == 1
+
+
+def test_the_history_of_a_deleted_alias_stays(three: Registry) -> None:
+    three.promote("acme", "mail", 3, alias="canary")
+    three.delete_alias("acme", "mail", "canary")
+    moves = [(e.action, e.previous, e.version) for e in three.history("acme", "mail", "canary")]
+    assert moves == [("promote", None, 3), ("delete", 3, 3)]
+
+
+def test_an_alias_that_was_deleted_does_not_roll_back_beyond_that(three: Registry) -> None:
+    three.promote("acme", "mail", 2)
+    three.delete_alias("acme", "mail", "production")
+    three.promote("acme", "mail", 3)
+    with pytest.raises(NothingToRollBack):
+        three.rollback("acme", "mail")
+
+
+def test_an_alias_is_deleted_only_where_it_points_to_the_expected_version(three: Registry) -> None:
+    with pytest.raises(AliasMoved, match="names version 1, not version 2 as expected"):
+        three.delete_alias("acme", "mail", "production", expected=2)
+    assert production(three) == 1
+    three.delete_alias("acme", "mail", "production", expected=1)
+    assert three.aliases("acme", "mail") == ()
+
+
+def test_deleting_an_unknown_alias_is_not_found(three: Registry) -> None:
+    with pytest.raises(UnknownAlias):
+        three.delete_alias("acme", "mail", "canary")
+
+
 def test_promoting_the_current_version_is_no_move(three: Registry) -> None:
     three.promote("acme", "mail", 1)
     assert len(three.history("acme", "mail")) == 1

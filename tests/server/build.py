@@ -162,7 +162,7 @@ def publish(
             source="upload",
             num_parameters=found.num_parameters,
             promote=promote,
-        )
+        ).version
 
 
 class Grpc:

@@ -19,7 +19,7 @@ from tests.server.build import grpc_client, http_client, publish, registry_of, r
 
 VERSION_FIELDS = {
     "task", "version", "digest", "kind", "head", "labels", "num_parameters", "num_bytes",
-    "created_at", "source", "aliases", "lineage", "left_out", "warnings",
+    "created_at", "source", "aliases", "lineage", "left_out", "warnings", "already_published",
 }  # fmt: skip
 
 
@@ -268,6 +268,49 @@ async def test_aliases_move_and_roll_back_and_remember(tmp_path: Path) -> None:
             "production": 1,
             "canary": 2,
         }
+
+
+async def test_an_alias_is_deleted_over_both_apis_and_its_history_tells(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+        publish(registry_of(server), "mood")
+        canary = "/v1/tasks/mood/aliases/canary"
+        await http.put(canary, json={"version": 1})
+        moved = await http.delete(canary, params={"expected_version": 2})
+        assert (moved.status_code, moved.json()["code"]) == (409, "alias_moved")
+        assert (await http.delete(canary)).status_code == 204
+        assert (await http.delete(canary)).json()["code"] == "unknown_alias"
+        events = (await http.get(f"{canary}/history")).json()["events"]
+        assert [event["action"] for event in events] == ["promote", "delete"]
+        request = adapters_pb2.DeleteAliasRequest(task_id="mood", expected_version=1)
+        await rpc.adapters.DeleteAlias(request)
+        assert (await http.get("/v1/tasks/mood/aliases")).json()["aliases"] == []
+
+
+async def test_a_promotion_to_a_version_with_other_labels_warns(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, grpc_client(server) as rpc, http_client(server) as http:
+        registry = registry_of(server)
+        for seed, labels in enumerate((["bad", "good"], ["bad", "good"], ["no", "yes"])):
+            publish(registry, "mood", seed=seed, labels=labels)
+        alias = "/v1/tasks/mood/aliases/production"
+        assert (await http.put(alias, json={"version": 2})).json()["warnings"] == []
+        moved = await rpc.adapters.Promote(adapters_pb2.PromoteRequest(task_id="mood", version=3))
+        assert list(moved.warnings) == [
+            "mood@3 has the labels no, yes; version 2, to which production pointed, has bad, good. "
+            "From now on, callers get other labels."
+        ]
+
+
+async def test_registering_the_same_again_says_that_nothing_new_was_published(
+    tmp_path: Path,
+) -> None:
+    adapter = write_fake_adapter(tmp_path / "adapter")
+    async with running(tmp_path / "data") as server, http_client(server) as http:
+        made = [
+            (await http.post("/v1/tasks/mood/versions", files=parts(adapter))).json()
+            for _ in range(2)
+        ]
+        assert [each["version"] for each in made] == [1, 1]
+        assert [each["already_published"] for each in made] == [False, True]
 
 
 @pytest.mark.survival("B12")

@@ -20,14 +20,14 @@ from trainer.pipeline.job_result import JobResult, TrainingResult
 
 COMMON = {
     "task", "version", "digest", "metrics", "trainable_parameters", "rows", "epochs", "kind",
-    "warnings", "findings", "baseline", "report", "seconds", "result_files",
+    "warnings", "findings", "baseline", "report", "seconds", "result_files", "already_published",
 }  # fmt: skip
 TEXTS = COMMON | {"seeds", "search", "trained_tokens", "learning_rate"}
 TRAINED = TEXTS | {"latency"}
 PROMPT = COMMON | {"examples"}
 PROVENANCE = {"request", "files", "software", "machine"}
 LINEAGE = {"job", "dataset", "split_seed", "settings"} | PROVENANCE
-OF_THE_JOB = {"task", "version", "digest", "result_files"}
+OF_THE_JOB = {"task", "version", "digest", "result_files", "already_published"}
 EPOCH = {"number", "loss", "dev", "best", "dev_loss", "score", "step"}
 SEEDS = {"seeds", "kept", "dev", "test"}
 SEARCH = {"chosen", "trials", "steps", "saved_steps"}

@@ -98,15 +98,23 @@ class JobResult:
 
 
 def published_json(result: JobResult, version: Version, job_id: str) -> dict[str, Any]:
-    """The result as it is stored with a job that succeeded.
+    """The result as it is stored with a job that succeeded; `already_published` tells that the same
+    content was a version of the task before this job.
 
     After a crash between publishing and ending the job, the version is an earlier attempt's, and so
     is the result.
     """
     content = result.to_json()
-    if version.lineage.get("job") == job_id:
+    is_own = version.lineage.get("job") == job_id
+    if is_own:
         content = {name: version.lineage[name] for name in content}
-    return {"task": version.task, "version": version.number, "digest": version.digest, **content}
+    return {
+        "task": version.task,
+        "version": version.number,
+        "digest": version.digest,
+        "already_published": not is_own,
+        **content,
+    }
 
 
 def lineage_of(

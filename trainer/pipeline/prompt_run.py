@@ -97,7 +97,7 @@ class PromptRun:
                 fence=job_id,
                 beside=beside,
                 confirm=lease.confirm,
-            )
+            ).version
         return version, result
 
     def _head(self, prepared: Prepared) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Publisher:
                 fence=draft.fence,
                 beside=draft.beside,
                 confirm=self._confirm,
-            )
+            ).version
 
     def _inspect(self, directory: Path, saved: Saved) -> Inspected:
         head = saved.semantics["head"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from adapters_registry.ref import PRODUCTION, check_name
 from adapters_registry.registry import Registry
-from adapters_registry.values import Alias, Version
+from adapters_registry.values import Alias, Publication, Version
 from engine.heads import is_generation
 from engine.port import EnginePort, Inspected
 from engine.text.prompts import PROMPT_FILES
@@ -75,14 +75,15 @@ class AdapterService:
         for name in ("head", "labels", "pooling", "head_settings", "note"):
             check_text(getattr(registration, name), name)
         loop = asyncio.get_running_loop()
-        version, record = await self._pools.transfers.run_cancellable(
+        made, record = await self._pools.transfers.run_cancellable(
             caller.tenant, lambda gone: self._register(caller, registration, upload, loop, gone)
         )
+        version = made.version
         ref = f"{version.task}@{version.number}"
         note("adapter.registered", "a version was registered", caller, ref=ref)
         # the same content may be registered already, from a directory with other files
         facts = {name: record.get(name, []) for name in ("left_out", "warnings")}
-        return replace(await self._view(version), **facts)
+        return replace(await self._view(version), already_published=not made.is_new, **facts)
 
     def _register(
         self,
@@ -91,8 +92,8 @@ class AdapterService:
         upload: Upload,
         loop: asyncio.AbstractEventLoop,
         gone: threading.Event,
-    ) -> tuple[Version, dict[str, Any]]:
-        """The version, and its record for the lineage."""
+    ) -> tuple[Publication, dict[str, Any]]:
+        """The publication, and its record for the lineage."""
         check_name(registration.task)
         head = head_of(registration)
         with self._registry.stage() as staging:
@@ -110,7 +111,7 @@ class AdapterService:
                 self._prompts.check(inspected.semantics["head"])
             info = self._port.info
             record = _record_of(registration, caller, staging.left_out, inspected)
-            version = self._registry.publish(
+            made = self._registry.publish(
                 tenant=caller.tenant,
                 task=registration.task,
                 staging=staging,
@@ -123,7 +124,7 @@ class AdapterService:
                 num_parameters=inspected.num_parameters,
                 promote=registration.promote,
             )
-        return version, record
+        return made, record
 
     # ------------------------------------------------------------ look-ups
 
@@ -177,7 +178,7 @@ class AdapterService:
         if version < 1:
             raise BadCall(f"version is {version}; versions count from 1.")
         reason = "" if override is None else override.reason
-        moved = await self._pools.writes.run_for(
+        moved, warnings = await self._pools.writes.run_for(
             caller.tenant,
             partial(promote_version, self._registry, is_gated=override is None, reason=reason),
             task,
@@ -187,7 +188,7 @@ class AdapterService:
         )
         facts = {"ref": f"{task}@{alias}", "version": moved.version, "reason": reason}
         note("alias.promoted", "an alias was moved", caller, **facts)
-        return alias_view(moved)
+        return alias_view(moved, warnings)
 
     async def rollback(self, caller: Caller, task: str, alias: str = PRODUCTION) -> AliasView:
         moved = await self._pools.writes.run_for(
@@ -196,6 +197,15 @@ class AdapterService:
         facts = {"ref": f"{task}@{alias}", "version": moved.version}
         note("alias.rolled_back", "an alias was rolled back", caller, **facts)
         return alias_view(moved)
+
+    async def delete_alias(
+        self, caller: Caller, task: str, alias: str, expected: int | None = None
+    ) -> None:
+        """Calls by the alias are refused from then on. Raises AliasMoved."""
+        await self._pools.writes.run_for(
+            caller.tenant, self._registry.delete_alias, task, alias, expected
+        )
+        note("alias.deleted", "an alias was deleted", caller, ref=f"{task}@{alias}")
 
     # ------------------------------------------------------------ out
 

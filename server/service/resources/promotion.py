@@ -14,6 +14,7 @@ from server.errors import BadCall, WorseThanProduction
 from server.service.inputs.text import check_text
 
 _MAX_REASON = 1000
+_MAX_LABELS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +46,39 @@ def promote_version(
     *,
     is_gated: bool,
     reason: str,
-) -> Alias:
-    """Raises WorseThanProduction, and the errors of the registry."""
-    if is_gated and alias == PRODUCTION:
-        version = registry.resolve(tenant, Ref(task=task, version=number))
-        current = next((a for a in registry.aliases(tenant, task) if a.name == PRODUCTION), None)
-        if current is not None:
-            _check_verdict(version, current)
-    return registry.promote(tenant, task, number, alias, expected, reason)
+) -> tuple[Alias, list[str]]:
+    """The alias, and warnings. Raises WorseThanProduction, and the errors of the registry."""
+    version = registry.resolve(tenant, Ref(task=task, version=number))
+    current = next((a for a in registry.aliases(tenant, task) if a.name == alias), None)
+    if current is not None and is_gated and alias == PRODUCTION:
+        _check_verdict(version, current)
+    warnings = warn_of_labels(registry, version, current) if current else []
+    return registry.promote(tenant, task, number, alias, expected, reason), warnings
+
+
+def warn_of_labels(registry: Registry, version: Version, current: Alias) -> list[str]:
+    """A sentence where the version has other labels than the one that the alias points to."""
+    if current.digest == version.digest:
+        return []
+    ref = Ref(task=current.task, version=current.version)
+    mine, theirs = (_labels(v) for v in (version, registry.resolve(current.tenant, ref)))
+    if set(mine) == set(theirs):
+        return []
+    return [
+        f"{version.task}@{version.number} has the labels {_list(mine)}; version "
+        f"{current.version}, to which {current.name} pointed, has {_list(theirs)}. From now on, "
+        "callers get other labels."
+    ]
+
+
+def _labels(version: Version) -> list[str]:
+    labels: list[str] = version.manifest.semantics["head"].get("labels") or []
+    return labels
+
+
+def _list(labels: list[str]) -> str:
+    more = f" and {len(labels) - _MAX_LABELS} more" if len(labels) > _MAX_LABELS else ""
+    return ", ".join(labels[:_MAX_LABELS]) + more if labels else "none"
 
 
 def _check_verdict(version: Version, current: Alias) -> None:

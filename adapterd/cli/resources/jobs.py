@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapterd.cli.connect import connect
-from adapterd.cli.ids import find_job
 from adapterd.cli.options import JobId, Json, ProfileName, Url
+from adapterd.cli.resources.ids import find_job
 
 if TYPE_CHECKING:
     from adapterd.values import Job

@@ -8,20 +8,24 @@ from typing import Annotated, Any
 import typer
 
 from adapterd.cli.connect import connect
-from adapterd.cli.options import AliasName, Json, ProfileName, Promote, Ref, TaskName, Url
+from adapterd.cli.options import Json, ProfileName, Promote, Ref, TaskName, Url
+from adapterd.cli.resources.aliases import (
+    Number,
+    TaskOrVersion,
+    history,
+    parse_version,
+    promote,
+    rollback,
+    unalias,
+)
 from adapterd.cli.settings_option import parse_settings
 from adapterd.errors import BadSetting
-
-TaskOrVersion = Annotated[
-    str, typer.Argument(metavar="TASK[@N]", help="A task, or a version: task@7.")
-]
-Number = Annotated[int | None, typer.Argument(metavar="N", help="The version, if TASK has no @N.")]
 
 
 def build() -> typer.Typer:
     app = typer.Typer(help="Manage adapter versions and aliases.", no_args_is_help=True)
     app.command("list")(list_versions)
-    for command in (show, report, register, promote, rollback, history, export, delete):
+    for command in (show, report, register, promote, rollback, unalias, history, export, delete):
         app.command()(command)
     return app
 
@@ -138,71 +142,13 @@ def register(
             note=note,
             other_base=other_base,
         )
-    render.print_json(version) if as_json else render.print_version(version)
-
-
-def promote(
-    task: TaskOrVersion,
-    number: Number = None,
-    alias: AliasName = "production",
-    expected: Annotated[
-        int | None, typer.Option(help="Only move the alias if it points to this version now.")
-    ] = None,
-    override: Annotated[
-        bool,
-        typer.Option("--override", help="Promote it although it is worse than production."),
-    ] = False,
-    reason: Annotated[
-        str, typer.Option(help="Why --override is used; it stays in the alias's history.")
-    ] = "",
-    url: Url = None,
-    profile: ProfileName = None,
-    as_json: Json = False,
-) -> None:
-    """Point an alias to a version. One that is significantly worse than production is refused."""
-
-    if override != bool(reason):
-        raise BadSetting("Pass --override and --reason together.")
-    name, version = _parse_version(task, number)
-    with connect(url, profile) as client:
-        moved = client.promote(
-            name, version, alias, expected_version=expected, override_reason=reason or None
-        )
-    _print_alias(moved, as_json)
-
-
-def rollback(
-    task: TaskName,
-    alias: AliasName = "production",
-    url: Url = None,
-    profile: ProfileName = None,
-    as_json: Json = False,
-) -> None:
-    """Point an alias back to its previous version."""
-
-    with connect(url, profile) as client:
-        moved = client.rollback(task, alias)
-    _print_alias(moved, as_json)
-
-
-def history(
-    task: TaskName,
-    alias: AliasName = "production",
-    url: Url = None,
-    profile: ProfileName = None,
-    as_json: Json = False,
-) -> None:
-    """Show the moves of an alias."""
-    from adapterd.terminal import render
-    from adapterd.terminal.table import time_cell
-
-    with connect(url, profile) as client:
-        events = client.alias_history(task, alias)
     if as_json:
-        render.print_json(events)
+        render.print_json(version)
         return
-    rows = [(time_cell(e.at), e.action, e.previous_version, e.version, e.reason) for e in events]
-    render.print_table(f"{task}@{alias}", ("time", "action", "from", "to", "reason"), rows)
+    if version.already_published:
+        ref = f"{version.task}@{version.version}"
+        render.print_line(f"identical to {ref}: nothing new was published")
+    render.print_version(version)
 
 
 def export(
@@ -243,27 +189,7 @@ def delete(
             deleted: dict[str, Any] = {"task": task}
             client.delete_task(task)
         else:
-            name, version = _parse_version(task, number)
+            name, version = parse_version(task, number)
             deleted = {"task": name, "version": version}
             client.delete_version(name, version)
     render.print_json({"deleted": deleted}) if as_json else render.print_line(f"deleted {task}")
-
-
-def _parse_version(ref: str, number: int | None) -> tuple[str, int]:
-    task, _, tail = ref.partition("@")
-    if number is None and not tail.isdecimal():
-        raise BadSetting(f"{ref} has no version number; pass {task}@7 or {task} 7")
-    if number is not None and tail:
-        raise BadSetting(f"{ref} and {number} both name a version; pass one of them")
-    return task, number if number is not None else int(tail)
-
-
-def _print_alias(alias: Any, as_json: bool) -> None:
-    from adapterd.terminal import render
-
-    if as_json:
-        render.print_json(alias)
-    else:
-        render.print_line(
-            f"{alias.task}@{alias.alias} → version {alias.version} ({render.shorten(alias.digest)})"
-        )

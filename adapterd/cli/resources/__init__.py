@@ -1,0 +1,1 @@
+"""Commands about what a server holds: adapters, aliases, jobs, keys and tasks."""
