@@ -186,7 +186,7 @@ class Server:
         http, metrics = self._sockets
         await self._listen(app, http, shares.http, certificates)
         # without TLS: a scraper on loopback or in a private network has no certificate to show
-        metrics_app = build_metrics_app(self.metrics.registry, self._refresh)
+        metrics_app = build_metrics_app(self.metrics.registry, self._refresh, self.health)
         await self._listen(metrics_app, metrics, shares.metrics, None)
         if settings.train:
             parts.worker.start()

@@ -156,6 +156,15 @@ def test_every_make_target_that_the_documents_name_exists() -> None:
     assert named <= targets
 
 
+def test_every_extra_of_pip_that_the_documents_name_exists() -> None:
+    text = "".join(document.read_text(encoding="utf-8") for document in DOCUMENTS)
+    text += "".join(path.read_text(encoding="utf-8") for path in (ROOT / "adapterd").rglob("*.py"))
+    named = re.findall(r"(?:adapterd|(?<=['\" ])\.)\[([a-z,]+)\]", text)
+    assert named
+    extras = {extra for each in named for extra in each.split(",")}
+    assert extras <= set(project_file()["project"]["optional-dependencies"])
+
+
 def test_decision_records_are_half_a_page() -> None:
     records = sorted((DOCS / "decisions").glob("*.md"))
     assert records

@@ -108,8 +108,10 @@ async def test_the_metrics_port_stays_without_tls(authority: Authority, tmp_path
     pair = authority.issue("localhost")
     async with running(tmp_path, tls_cert_file=pair.cert, tls_key_file=pair.key) as server:
         async with httpx.AsyncClient(trust_env=False) as http:
-            url = f"http://127.0.0.1:{server.ports.metrics}/metrics"
-            assert (await http.get(url)).status_code == 200
+            url = f"http://127.0.0.1:{server.ports.metrics}"
+            assert (await http.get(f"{url}/metrics")).status_code == 200
+            assert (await http.get(f"{url}/health/live")).json() == {"status": "live"}
+            assert (await http.get(f"{url}/v1/info")).status_code == 404
 
 
 # ---------------------------------------------------------------- renewals

@@ -131,6 +131,10 @@ async def test_a_stopped_engine_makes_the_server_unready_until_it_goes_on(tmp_pa
         assert answer.json()["status"] == "stalled"
         assert "has not answered" in answer.json()["reason"]
         assert (await http.get("/health/live")).json() == {"status": "live"}
+        # probes without a certificate ask the metrics port
+        probe = f"http://127.0.0.1:{server.ports.metrics}/health/ready"
+        assert (await http.get(probe)).status_code == 503
+        assert (await http.get(probe)).json() == answer.json()
         checked = await health.Check(health_pb2.HealthCheckRequest())
         assert checked.status == NOT_SERVING
         engine.release_all()
