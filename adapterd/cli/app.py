@@ -21,7 +21,7 @@ from adapterd.cli import (
     worker,
 )
 from adapterd.cli.exit_codes import ExitCode, exit_code
-from adapterd.cli.predictions import predict
+from adapterd.cli.predictions import compare, evaluate, predict
 from adapterd.cli.resources import adapters, jobs, keys, tasks
 from adapterd.errors import AdapterdError
 from adapterd.settings import quiet_grpc
@@ -46,6 +46,8 @@ def build() -> typer.Typer:
     app.command()(worker.worker)
     app.command()(train.train)
     app.command()(predict.predict)
+    app.command()(evaluate.evaluate)
+    app.command()(compare.compare)
     app.command()(tasks.tasks)
     app.add_typer(adapters.build(), name="adapters")
     app.add_typer(jobs.build(), name="jobs")

@@ -76,17 +76,22 @@ class EmbedData(PlainData):
         del head, prompter
         if not rows:
             return []
-        both = np.stack(answers).astype(np.float64)
-        both /= np.maximum(np.linalg.norm(both, axis=-1, keepdims=True), 1e-12)
-        left, right = both[:, 0], both[:, 1]
-        if rows[0].example.label is not None:
-            return [float(cosine) for cosine in (left * right).sum(-1)]
-        return partner_ranks(left, right)
+        return compare_embeddings(answers, is_scored=rows[0].example.label is not None)
 
     def measure(self, truth: Sequence[Any], guesses: Sequence[Any]) -> Metrics:
         if truth and truth[0] is not None:
             return correlations(truth, guesses)
         return retrieval(guesses)
+
+
+def compare_embeddings(pairs: Sequence[Any], *, is_scored: bool) -> list[Any]:
+    """The cosine of each pair of embeddings, or the rank of the partner among all."""
+    both = np.array(pairs, np.float64)
+    both /= np.maximum(np.linalg.norm(both, axis=-1, keepdims=True), 1e-12)
+    left, right = both[:, 0], both[:, 1]
+    if is_scored:
+        return [float(cosine) for cosine in (left * right).sum(-1)]
+    return partner_ranks(left, right)
 
 
 def partner_ranks(left: Any, right: Any) -> list[int]:

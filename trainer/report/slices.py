@@ -48,15 +48,17 @@ class Slice(TypedDict):
 
 
 def score_slices(
-    head: str, train: Rows, test: Rows, guesses: Sequence[Any], metric: str
+    head: str, train: Rows, test: Rows, guesses: Sequence[Any], metric: str, unit: str = "tokens"
 ) -> list[Slice]:
-    """Those that are worse than all rows together, the largest harm first."""
+    """Those that are worse than all rows together, the largest harm first. `unit` is what lengths
+    count; without training rows no word is rare.
+    """
     truth = [row["label"] for row in test]
     whole = _measure(head, truth, guesses, metric)
     if whole is None:
         return []
     slices: list[Slice] = []
-    for by, name, mask in _cut(train, test):
+    for by, name, mask in _cut(train, test, unit):
         chosen = np.flatnonzero(mask).tolist()
         if not _LEAST_ROWS <= len(chosen) < len(test):
             continue
@@ -95,21 +97,22 @@ def _measure(
     return None
 
 
-def _cut(train: Rows, test: Rows) -> Iterator[tuple[str, str, Mask]]:
-    yield from _by_length(test)
+def _cut(train: Rows, test: Rows, unit: str) -> Iterator[tuple[str, str, Mask]]:
+    yield from _by_length(test, unit)
     yield from _by_label(test)
-    yield from _by_rare_words(train, test)
+    if train:
+        yield from _by_rare_words(train, test)
     is_cut = np.array([row["truncated"] for row in test])
     yield "length", "cut at the limit", is_cut
 
 
-def _by_length(test: Rows) -> Iterator[tuple[str, str, Mask]]:
+def _by_length(test: Rows, unit: str) -> Iterator[tuple[str, str, Mask]]:
     tokens = np.array([row["tokens"] for row in test])
     low, high = np.quantile(tokens, [1 / 3, 2 / 3]).astype(int).tolist()
-    yield "length", f"up to {low} tokens", tokens <= low
+    yield "length", f"up to {low} {unit}", tokens <= low
     if low < high:
-        yield "length", f"{low + 1} to {high} tokens", (tokens > low) & (tokens <= high)
-    yield "length", f"over {high} tokens", tokens > high
+        yield "length", f"{low + 1} to {high} {unit}", (tokens > low) & (tokens <= high)
+    yield "length", f"over {high} {unit}", tokens > high
 
 
 def _by_label(test: Rows) -> Iterator[tuple[str, str, Mask]]:

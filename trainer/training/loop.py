@@ -117,7 +117,8 @@ class Training:
             dev=dev.metrics,
             best=better,
             dev_loss=dev.loss,
-            score=score[0],
+            # JSON has no infinity, which is the score of dev rows without a metric
+            score=score[0] if math.isfinite(score[0]) else None,
         )
         return replace(
             begun,
