@@ -1,4 +1,6 @@
-"""The data directory: registry/, files/ and jobs.db. The composition root opens it once."""
+"""The data directory: registry/, files/, checkpoints/, jobs.db and the secret of links. The
+composition root opens it once.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,9 @@ from trainer.errors import TrainerError
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.store import JobStore
 from trainer.training.checkpoints import Checkpoints
+
+#: the file whose contents sign the links to reports; all servers of the directory share it
+LINK_FILE = "link_secret"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
         (server.EmptyInput, server.InputTooLong, server.ForbiddenCharacter, server.WrongInput),
     ),
     (UNAUTHENTICATED, (server.Unauthenticated,)),
-    (FORBIDDEN, (server.Forbidden, server.ForeignHost)),
+    (FORBIDDEN, (server.Forbidden, server.ForeignHost, server.LinkRefused)),
     (TOO_LARGE, (server.BodyTooLarge,)),
     (SLOW, (server.TooSlow,)),
     (MEDIA, (server.UnsupportedMedia,)),

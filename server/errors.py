@@ -61,6 +61,14 @@ class NoReport(ServerError):
     code = "no_report"
 
 
+class LinkRefused(ServerError):
+    """The link is not one that this server made for this page; make a new one with `adapterd
+    adapters report REF --open`.
+    """
+
+    code = "link_refused"
+
+
 class Unauthenticated(ServerError):
     """No valid API key came with the call; send `Authorization: Bearer KEY`."""
 

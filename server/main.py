@@ -22,8 +22,10 @@ from engine.port import EnginePort
 from server import limits
 from server.auth.authenticator import Authenticator
 from server.auth.key_file import KeyRing
+from server.auth.signed_link import LinkSigner
 from server.certificates import Certificates
 from server.config import Settings
+from server.data_directory import LINK_FILE
 from server.descriptors import ConnectionShares, descriptor_limit, raise_descriptor_limit
 from server.errors import StartFailed
 from server.grpc_api import app as grpc_app
@@ -142,7 +144,8 @@ class Server:
         certificates = Certificates.open(
             settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
         )
-        authenticator = Authenticator(keys)
+        links = LinkSigner(settings.data_dir / LINK_FILE)
+        authenticator = Authenticator(keys, links)
         # ports before the base: a port in use is reported at once, loading a base takes seconds
         for host, number in (
             (settings.host, settings.http_port),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from adapterd.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from adapterd.values import Job
+    from adapterd.values import Job, ReportLink
 
 _MAX_ADVICE = 6
 _SIGNIFICANT = 0.05
@@ -77,8 +77,26 @@ def print_job_report(job: Job) -> None:
             f"one text takes {latency['p50_ms']:.3g} ms (median) on the machine that trained, "
             f"{latency['p95_ms']:.3g} ms at the 95th percentile"
         )
-    render.print_line(f"full report: adapterd adapters report {ref} --html FILE")
+    render.print_line(f"full report: adapterd adapters report {ref} --open")
     render.print_line(f'try it: adapterd predict {ref} "a text"')
+
+
+def open_link(link: ReportLink) -> None:
+    """In a browser. The link is on stderr, for where there is none, or on another machine."""
+    import sys
+    import webbrowser
+
+    from adapterd.terminal.table import format_time
+
+    try:
+        is_open = webbrowser.open(link.url)
+    except webbrowser.Error:
+        is_open = False
+    start = "The report opens in a browser" if is_open else "No browser could be started"
+    sys.stderr.write(
+        f"{start}; until {format_time(link.expires_at)} this link opens it without a key:\n"
+        f"{link.url}\n"
+    )
 
 
 def exit_code_of(job: Job) -> ExitCode:

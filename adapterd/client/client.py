@@ -26,10 +26,11 @@ from adapterd.values import (
     Output,
     Prediction,
     Predictions,
+    ReportLink,
     Task,
     Version,
 )
-from adapterd.wire.transfer import Fetch, report_path
+from adapterd.wire.transfer import Fetch, read_report_link, report_link_request, report_path
 
 
 class Client(JobClient):
@@ -149,6 +150,12 @@ class Client(JobClient):
     def report_page(self, ref: str) -> str:
         """The version's report as HTML; its JSON form is `report` in the version's lineage."""
         return self._transfer.text(report_path(self.version(ref)))
+
+    def report_link(self, ref: str) -> ReportLink:
+        """A link that opens the version's report in a browser without a key, for five minutes."""
+        request = report_link_request(self.version(ref))
+        body = self._transfer.send(request)
+        return read_report_link(self._settings.require_url(), body)
 
     def promote(
         self,

@@ -30,14 +30,14 @@ from adapterd.values.predictions import (
     TokenLogprob,
     Value,
 )
-from adapterd.values.resources import Alias, AliasEvent, File, Task, Version
+from adapterd.values.resources import Alias, AliasEvent, File, ReportLink, Task, Version
 from adapterd.values.result import Result
 
 __all__ = [
     "Alias", "AliasEvent", "Classification", "Completion", "CompletionChunk", "ComposedAdapter",
     "Embedding", "Entity", "Estimate", "File", "FileCheck", "Finding", "Job", "JobEvent", "Output",
-    "Prediction", "Predictions", "Question", "Relevance", "Result", "RowError", "Sample", "Span",
-    "Tags", "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
+    "Prediction", "Predictions", "Question", "Relevance", "ReportLink", "Result", "RowError",
+    "Sample", "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
 ]  # fmt: skip
 
 #: names of the last release, kept for one more

@@ -45,6 +45,14 @@ class Version(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportLink(Result):
+    """A URL that opens the report of a version in a browser, without a key, until it expires."""
+
+    url: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Alias(Result):
     """A movable name and the version it points to."""
 

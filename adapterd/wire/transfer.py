@@ -13,7 +13,7 @@ import httpx
 
 from adapterd.errors import Refused, ServerFailed
 from adapterd.settings import ClientSettings, is_loopback
-from adapterd.values import File, Version
+from adapterd.values import File, ReportLink, Version
 from adapterd.wire.diagnosis import explain_http
 from adapterd.wire.encryption import make_context
 from adapterd.wire.status_errors import from_response
@@ -161,6 +161,15 @@ def read_text(response: httpx.Response) -> str:
 
 def report_path(version: Version) -> str:
     return f"/v1/tasks/{version.task}/versions/{version.version}/report"
+
+
+def report_link_request(version: Version) -> Fetch:
+    return Fetch(method="POST", path=f"{report_path(version)}-links")
+
+
+def read_report_link(url: str, body: Mapping[str, Any]) -> ReportLink:
+    """`url` is the server's, as this client reaches it: the server may know itself by another."""
+    return ReportLink(url=url.rstrip("/") + str(body["url"]), expires_at=body["expires_at"])
 
 
 def open_file(path: Path) -> BufferedReader:

@@ -1,4 +1,6 @@
-"""Authenticates calls of both transports: credentials and headers in, a `Caller` out."""
+"""Authenticates calls of both transports: credentials and headers, or a signed link, in; a `Caller`
+out.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ import secrets
 
 from server.auth.caller import Caller, Role
 from server.auth.key_file import KeyRing
-from server.errors import Forbidden, Unauthenticated
+from server.auth.signed_link import LinkSigner
+from server.errors import Forbidden, LinkRefused, Unauthenticated
 
 DEFAULT_TENANT = "default"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -18,8 +21,9 @@ class Authenticator:
     loopback address.
     """
 
-    def __init__(self, keys: KeyRing | None) -> None:
+    def __init__(self, keys: KeyRing | None, links: LinkSigner) -> None:
         self._keys = keys
+        self._links = links
 
     @property
     def is_open(self) -> bool:
@@ -51,6 +55,29 @@ class Authenticator:
             request_id=request_id,
             deadline=deadline,
         )
+
+    def make_link(self, caller: Caller, path: str) -> tuple[str, int]:
+        """A URL, without scheme and host, that opens this path for a while without a key, and the
+        time when it expires.
+        """
+        link, url = self._links.make(path=path, tenant=caller.tenant, key_id=caller.key_id)
+        return url, link.expires_at
+
+    def link_caller(self, path: str, query: str, request_id: str) -> Caller:
+        """The caller of a request that was made with a link: its tenant, and nothing but reading.
+        Raises LinkRefused, also once the key that made the link was revoked.
+        """
+        link = self._links.read(path, query)
+        if self._tenant_of(link.key_id) != link.tenant:
+            raise LinkRefused("The API key that this link was made with is no longer valid.")
+        return Caller(tenant=link.tenant, key_id=link.key_id, role=Role.READ, request_id=request_id)
+
+    def _tenant_of(self, key_id: str) -> str | None:
+        """None for a key that does not exist any more."""
+        if self._keys is None:
+            return DEFAULT_TENANT
+        key = self._keys.find(key_id)
+        return key.tenant if key else None
 
     def confirm(self, caller: Caller) -> None:
         """Checks the key again during a long call: raises Unauthenticated once the key was revoked

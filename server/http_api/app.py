@@ -82,6 +82,7 @@ def build_app(
     settings: Settings,
 ) -> ASGIApp:
     app = build_routes(service, health, service.info.version)
+    app.state.authenticator = authenticator
     return AccessMiddleware(
         app,
         error_shape_of=partial(error_shape_of, app),

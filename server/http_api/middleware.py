@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.audit import note_fault
 from server.auth.authenticator import Authenticator, request_id_of
+from server.auth.caller import Caller
+from server.auth.signed_link import has_signature
 from server.errors import BodyTooLarge, ForeignHost, TooSlow, UnsupportedMedia
 from server.health import Health
 from server.http_api.error_shape import ErrorShape
@@ -37,6 +39,8 @@ PUBLIC = frozenset(
         "/docs/swagger-ui.css",
     }
 )
+#: the paths that a link may open end with it
+_PAGE = "/report"
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 #: room for multipart boundaries and form fields beside the files
 _FORM_BYTES = 2**20
@@ -80,7 +84,7 @@ class AccessMiddleware:
         try:
             self._check_host(headers)
             if scope["path"] not in PUBLIC:
-                caller = self._authenticator.caller(headers.get("authorization"), answer.request_id)
+                caller = self._authenticate(scope, headers, answer.request_id)
                 scope["state"]["caller"] = caller
                 # streams check again while they run
                 scope["state"]["confirm"] = partial(self._authenticator.confirm, caller)
@@ -98,6 +102,14 @@ class AccessMiddleware:
             await response(scope, receive, answer.send)
         finally:
             self._observe(scope, answer, time.perf_counter() - started)
+
+    def _authenticate(self, scope: Scope, headers: Headers, request_id: str) -> Caller:
+        """By its key, or for a page by the link that it is opened with."""
+        authorization, query = headers.get("authorization"), scope["query_string"].decode("latin-1")
+        is_page = scope["method"] in ("GET", "HEAD") and scope["path"].endswith(_PAGE)
+        if is_page and authorization is None and has_signature(query):
+            return self._authenticator.link_caller(scope["path"], query, request_id)
+        return self._authenticator.caller(authorization, request_id)
 
     def _check_host(self, headers: Headers) -> None:
         """A page of another site must not reach this server through its user's browser."""

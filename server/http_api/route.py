@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from server.audit import note_fault
-from server.auth.authenticator import require
+from server.auth.authenticator import Authenticator, require
 from server.auth.caller import Caller, Role
 from server.errors import StartFailed
 from server.http_api.error_shape import FILE_PROBLEM, OPENAI, PROBLEM, ErrorShape
@@ -56,6 +56,7 @@ ROLES: dict[str, Role | None] = {
     "DELETE /v1/tasks/{task}/versions/{number}": Role.ADMIN,
     "GET /v1/tasks/{task}/versions/{number}/export": Role.READ,
     "GET /v1/tasks/{task}/versions/{number}/report": Role.READ,
+    "POST /v1/tasks/{task}/versions/{number}/report-links": Role.READ,
     "GET /v1/tasks/{task}/aliases": Role.READ,
     f"PUT {_ALIAS}": Role.ADMIN,
     f"DELETE {_ALIAS}": Role.ADMIN,
@@ -206,6 +207,12 @@ def _service(request: Request) -> Service:
     return service
 
 
+def _authenticator(request: Request) -> Authenticator:
+    authenticator: Authenticator = request.app.state.authenticator
+    return authenticator
+
+
 #: dependencies of endpoints
 CallerOf = Annotated[Caller, Depends(_caller)]
 ServiceOf = Annotated[Service, Depends(_service)]
+AuthenticatorOf = Annotated[Authenticator, Depends(_authenticator)]

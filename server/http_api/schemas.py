@@ -106,6 +106,13 @@ class TasksOut(BaseModel):
     has_more: bool
 
 
+class ReportLinkOut(BaseModel):
+    """A link to a report's page: a URL without scheme and host, and when it expires (Unix time)."""
+
+    url: str
+    expires_at: int
+
+
 class VersionsOut(BaseModel):
     """All versions of a task, oldest first."""
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, File, Form, UploadFile
 from starlette.background import BackgroundTask
-from starlette.responses import HTMLResponse, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from adapters_registry.adapter_files.strict_json import NotStrictJson, parse_object
+from server.audit import note
 from server.errors import BadCall
-from server.http_api.route import CallerOf, GuardedRoute, ServiceOf
-from server.http_api.schemas import VersionsOut, Whole
+from server.http_api.route import AuthenticatorOf, CallerOf, GuardedRoute, ServiceOf
+from server.http_api.schemas import ReportLinkOut, VersionsOut, Whole
 from server.service.resources.export import Export
 from server.service.values import Registration
 from server.service.views import VersionView
@@ -120,8 +121,31 @@ async def get_report(
         "content-security-policy": content_security_policy(),
         "x-content-type-options": "nosniff",
         "referrer-policy": "no-referrer",
+        "cache-control": "no-store",
     }
     return HTMLResponse(page, headers=headers)
+
+
+@router.post("/v1/tasks/{task}/versions/{number}/report-links", status_code=201)
+async def make_report_link(
+    task: str,
+    number: Whole,
+    caller: CallerOf,
+    service: ServiceOf,
+    authenticator: AuthenticatorOf,
+    response: Response,
+) -> ReportLinkOut:
+    """Make a link that opens the report's page in a browser without a key, for five minutes.
+
+    `url` has no scheme and no host: put it after the address by which you reach this server.
+    """
+    await service.adapters.report_page(caller, f"{task}@{number}")
+    path = f"/v1/tasks/{task}/versions/{number}/report"
+    url, expires_at = authenticator.make_link(caller, path)
+    facts = {"ref": f"{task}@{number}", "expires_at": expires_at}
+    note("report.linked", "a link to a report was made", caller, **facts)
+    response.headers["cache-control"] = "no-store"
+    return ReportLinkOut(url=url, expires_at=expires_at)
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import httpx
 import pytest
 
 from adapterd.cli.exit_codes import ExitCode
@@ -63,6 +64,18 @@ def test_train_exits_7_where_the_verdict_is_do_not_ship(run: Run, rows: Path) ->
     assert len(shown.splitlines()) < 30
     assert run("predict", "poor", "a text").code == ExitCode.NOT_FOUND
     assert run("predict", "poor@1", "a text").code == ExitCode.OK
+
+
+def test_a_report_is_opened_by_a_link_that_needs_no_key(
+    run: Run, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: not asked.append(url))
+    ran = run("adapters", "report", task, "--open")
+    assert ran.code == 0, ran.err
+    assert asked[0] in ran.err
+    page = httpx.get(asked[0])
+    assert (page.status_code, f"<h1>{task}@1</h1>" in page.text) == (200, True)
 
 
 def test_a_report_is_shown_written_as_a_page_and_given_as_json(

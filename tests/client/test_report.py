@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import webbrowser
 from typing import Any
 
 import pytest
 
-from adapterd.cli.report import print_report
+from adapterd.cli.report import open_link, print_report
+from adapterd.values import ReportLink
 from tests.trainer.report.sample import whole_report
 from trainer.report.report import summarize_report
 
@@ -72,3 +74,37 @@ def test_a_version_that_is_never_sure_has_no_line_on_coverage(
 ) -> None:
     unsure = [each | {"rows": 0} for each in whole["selective"]["thresholds"]]
     assert "covers" not in shown(whole | {"selective": {"thresholds": unsure, "targets": []}})
+
+
+@pytest.mark.parametrize(
+    ("is_open", "words"),
+    [
+        (True, "The report opens in a browser; until "),
+        (False, "No browser could be started; until "),
+    ],
+)
+def test_a_link_is_opened_and_printed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    is_open: bool,
+    words: str,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: asked.append(url) or is_open)
+    open_link(ReportLink(url="https://host/v1/x?signature=1", expires_at=1_800_000_000.0))
+    printed = capsys.readouterr()
+    assert asked == ["https://host/v1/x?signature=1"]
+    assert printed.err.startswith(f"{words}2027-01-15T08:00:00Z this link opens it without")
+    assert printed.err.endswith("\nhttps://host/v1/x?signature=1\n")
+    assert printed.out == ""
+
+
+def test_a_browser_that_fails_leaves_the_link(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(url: str) -> bool:
+        raise webbrowser.Error("none")
+
+    monkeypatch.setattr("webbrowser.open", fail)
+    open_link(ReportLink(url="https://host/x", expires_at=0.0))
+    assert "No browser could be started" in capsys.readouterr().err

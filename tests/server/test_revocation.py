@@ -19,6 +19,7 @@ from engine.testing.fake_engine import FakeEngine
 from server.auth.authenticator import Authenticator
 from server.auth.key_file import KeyRing, create_key, list_keys, revoke_key
 from server.auth.revocation import while_confirmed
+from server.auth.signed_link import LinkSigner
 from server.errors import Unauthenticated
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 from tests.server.test_jobs import rows, upload
@@ -180,7 +181,8 @@ def test_a_key_that_is_no_longer_what_it_was_does_not_go_on(tmp_path: Path) -> N
     now = [0.0]
     key, token = create_key(path, "acme", "admin")
     create_key(path, "acme", "admin")
-    authenticator = Authenticator(KeyRing(path, clock=lambda: now[0]))
+    links = LinkSigner(tmp_path / "link_secret")
+    authenticator = Authenticator(KeyRing(path, clock=lambda: now[0]), links)
     caller = authenticator.caller(f"Bearer {token}", "1")
     authenticator.confirm(caller)
     path.write_text(path.read_text().replace('"admin"', '"read"'))
@@ -194,6 +196,6 @@ def test_a_key_that_is_no_longer_what_it_was_does_not_go_on(tmp_path: Path) -> N
         authenticator.confirm(caller)
 
 
-def test_without_keys_everybody_goes_on() -> None:
-    authenticator = Authenticator(None)
+def test_without_keys_everybody_goes_on(tmp_path: Path) -> None:
+    authenticator = Authenticator(None, LinkSigner(tmp_path / "link_secret"))
     authenticator.confirm(authenticator.caller(None, "1"))

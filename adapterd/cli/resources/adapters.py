@@ -72,19 +72,26 @@ def report(
     html: Annotated[
         Path | None, typer.Option(help="Write the full report with plots to this file.")
     ] = None,
+    in_browser: Annotated[
+        bool,
+        typer.Option("--open", help="Open the full report in a browser, by a short-lived link."),
+    ] = False,
     url: Url = None,
     profile: ProfileName = None,
     as_json: Json = False,
 ) -> None:
     """Show the evaluation report of a version."""
-    from adapterd.cli.report import print_report
+    from adapterd.cli.report import open_link, print_report
     from adapterd.terminal import render
 
     with connect(url, profile) as client:
         version = client.version(ref)
         page = client.report_page(ref) if html else ""
+        link = client.report_link(ref) if in_browser else None
     if html:
         html.write_text(page)
+    if link:
+        open_link(link)
     missing = {"error": f"The version has the source {version.source}, which makes no report."}
     content = version.lineage.get("report") or missing
     if as_json:
