@@ -51,7 +51,7 @@ def test_every_fence_names_a_language_that_is_checked_or_none(page: Path) -> Non
 @pages
 def test_every_block_that_is_not_run_says_why(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    comments = re.findall(r"^\s*<!--.*\bskip:.*", text, re.MULTILINE)
+    comments = re.findall(r"^<!--.*\bskip:.*", text, re.MULTILINE)
     assert [
         each for each in comments if not re.fullmatch(r'<!-- skip: next "\w.+" -->', each)
     ] == []
@@ -82,6 +82,12 @@ def test_every_setting_that_is_set_exists(page: Path) -> None:
     known = {*Settings.model_fields, *TrainingSettings.model_fields, *HEAD_SETTINGS}
     set_there = re.findall(r"--set '?([a-z_]+)=", page.read_text(encoding="utf-8"))
     assert set(set_there) - known == set()
+
+
+@pages
+def test_every_setting_of_a_toml_block_exists(page: Path) -> None:
+    for _, text in blocks(page, "toml"):
+        assert set(tomllib.loads(text)) <= set(Settings.model_fields)
 
 
 @pages
