@@ -144,7 +144,8 @@ def problem_of(arguments: list[str]) -> str | None:
         command.make_context("adapterd", rest)
     except Exception as error:
         said = str(getattr(error, "message", error)) or type(error).__name__
-        return None if "There is no file" in said else f"{' '.join(arguments)}: {said}"
+        is_file_missing = "There is no file" in said or "does not exist" in said
+        return None if is_file_missing else f"{' '.join(arguments)}: {said}"
     return None
 
 
