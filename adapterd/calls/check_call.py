@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-
 from adapterd.calls.arguments import build_message, to_dict, to_struct
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import Call
 from adapterd.v1 import checks_pb2
-from adapterd.values import FileCheck, Finding, Sample
+from adapterd.values import FileCheck
+from adapterd.wire.jobs import read_finding
 
 __all__ = ["FileCheck", "check_file"]
 
@@ -30,19 +29,5 @@ def _read_check(message: checks_pb2.FileCheck) -> FileCheck:
         ok=message.ok,
         rows=dict(message.rows),
         kind=message.kind,
-        findings=tuple(_read_finding(finding) for finding in message.findings),
-    )
-
-
-def _read_finding(message: checks_pb2.Finding) -> Finding:
-    return Finding(
-        code=message.code,
-        severity=message.severity,
-        message=message.message,
-        count=message.count,
-        samples=tuple(
-            Sample(file=sample.file, line=sample.line, text=sample.text)
-            for sample in message.samples
-        ),
-        facts=MessageToDict(message.facts),
+        findings=tuple(read_finding(finding) for finding in message.findings),
     )

@@ -25,13 +25,10 @@ from adapterd.cli.options import (
 from adapterd.cli.settings_option import parse_settings
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from adapterd.calls.call_options import TrainingOptions
-    from adapterd.values import FileCheck, Finding
+    from adapterd.values import FileCheck
 
 _ROWS = ("file", "train", "dev", "test")
-_STYLES = {"error": "red", "warning": "yellow", "info": "cyan"}
 
 
 def check(
@@ -108,32 +105,15 @@ def _check_on_server(
 
 def _print_check(data: Path, result: FileCheck, *, as_json: bool) -> None:
     from adapterd.terminal import render
+    from adapterd.terminal.findings import print_findings
 
     if as_json:
         render.print_json(result)
         return
     rows = ", ".join(f"{name} {result.rows[name]}" for name in _ROWS if name in result.rows)
-    _print_findings(f"{data.name}: {rows}", result.findings)
+    print_findings(f"{data.name}: {rows}", result.findings)
     if result.ok:
         render.print_line(f"Ready to train: `{result.kind}`")
     else:
         num_errors = sum(finding.severity == "error" for finding in result.findings)
         render.print_line(f"Not ready to train: {render.count(num_errors, 'error')}")
-
-
-def _print_findings(title: str, findings: tuple[Finding, ...]) -> None:
-    from rich.text import Text
-
-    from adapterd.terminal import render
-
-    rows = [
-        (Text(f.severity, style=_STYLES[f.severity]), f.code, _format_finding(f)) for f in findings
-    ]
-    render.print_table(title, ("severity", "code", "finding"), rows, wrapped=("code", "finding"))
-
-
-def _format_finding(finding: Finding) -> Text:
-    from rich.text import Text
-
-    samples = [f"\n  line {row.line}: {row.text}" for row in finding.samples[:3]]
-    return Text.assemble(finding.message, ("".join(samples), "dim"))

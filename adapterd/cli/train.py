@@ -28,7 +28,7 @@ from adapterd.cli.settings_option import parse_settings
 if TYPE_CHECKING:
     from adapterd.calls.call_options import TrainingOptions
     from adapterd.client.client import Client
-    from adapterd.values import Job
+    from adapterd.values import Estimate, Job
 
 
 Rows = Annotated[
@@ -104,7 +104,7 @@ def train(
         ids = {name: _upload(client, path, as_json) for name, path in paths.items() if path}
         if dry_run:
             estimate = client.estimate(task, ids, **options)
-            render.print_json(estimate) if as_json else render.print_estimate(task, estimate)
+            render.print_json(estimate) if as_json else _print_dry_run(task, estimate)
             return
         job = client.create_job(task, ids, **options)
         if detach:
@@ -113,6 +113,14 @@ def train(
         job = _wait(client, job, as_json)
     render.print_json(make_report(job)) if as_json else print_job_report(job)
     raise typer.Exit(exit_code_of(job))
+
+
+def _print_dry_run(task: str, estimate: Estimate) -> None:
+    from adapterd.terminal import render
+    from adapterd.terminal.findings import print_findings
+
+    render.print_estimate(task, estimate)
+    print_findings("findings", estimate.findings)
 
 
 def _upload(client: Client, path: Path, quiet: bool) -> str:
@@ -131,11 +139,13 @@ def _print_detached(job: Job) -> None:
 def _wait(client: Client, job: Job, quiet: bool) -> Job:
     from rich.console import Console
 
+    from adapterd.calls.job_calls import require_success
     from adapterd.terminal.progress import JobProgress
 
     try:
         with JobProgress(Console(stderr=True), quiet=quiet) as progress:
-            return client.wait(job.id, progress.follow(job.task))
+            updates = client.follow_job(job.id)
+            return require_success(progress.show_updates(job, updates, progress.follow(job.task)))
     except KeyboardInterrupt:
         typer.echo(
             f"{job.id} continues; `adapterd jobs watch {job.id}` follows it, `jobs cancel` ends it",

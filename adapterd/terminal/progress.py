@@ -5,7 +5,7 @@ It goes to stderr by default, so that stdout stays machine-readable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -15,6 +15,8 @@ from adapterd.values import Job, JobEvent
 
 OnJob = Callable[[Job], None]
 OnBytes = Callable[[int, int], None]
+#: levels of events as people read them
+_LEVELS = {"warn": "warning"}
 
 
 class JobProgress:
@@ -31,10 +33,24 @@ class JobProgress:
         phases: list[str] = []
         return lambda job: self._show(bar, phases, job)
 
-    def print_event(self, event: JobEvent) -> None:
+    def show_updates(self, job: Job, updates: Iterable[Job | JobEvent], show_job: OnJob) -> Job:
+        """Shows the job after each change, and prints its warnings and errors as they happen.
+        Returns its last state.
+        """
+        for update in updates:
+            if isinstance(update, JobEvent):
+                self._print_event(update)
+            else:
+                job = update
+                show_job(job)
+        return job
+
+    def _print_event(self, event: JobEvent) -> None:
         """Prints a warning or an error above the bars."""
         if event.level != "info" and not self._quiet:
-            self._console.print(f"{event.level}: {event.message}", highlight=False, markup=False)
+            level = _LEVELS.get(event.level, event.level)
+            line = f"{level}: {event.message}"
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def __enter__(self) -> JobProgress:
         self._bars.start()

@@ -196,7 +196,6 @@ def print_estimate(task: str, estimate: Estimate) -> None:
         "adapter slot memory": format_bytes(estimate.slot_bytes),
         "optimizer memory": format_bytes(estimate.optimizer_bytes),
         "activation cache memory": format_bytes(estimate.cache_bytes),
-        "warnings": "\n".join(estimate.warnings) or None,
     }
     print_facts(f"Dry run for {task} (nothing was queued)", facts)
 

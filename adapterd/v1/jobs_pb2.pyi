@@ -1,5 +1,6 @@
 import datetime
 
+from adapterd.v1 import checks_pb2 as _checks_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -191,7 +192,7 @@ class Update(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., event: _Optional[_Union[JobEvent, _Mapping]] = ...) -> None: ...
 
 class Estimate(_message.Message):
-    __slots__ = ("steps", "tokens", "seconds", "basis", "rows", "trainable_parameters", "slot_bytes", "optimizer_bytes", "cache_bytes", "warnings")
+    __slots__ = ("steps", "tokens", "seconds", "basis", "rows", "trainable_parameters", "slot_bytes", "optimizer_bytes", "cache_bytes", "warnings", "findings")
     class RowsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -209,6 +210,7 @@ class Estimate(_message.Message):
     OPTIMIZER_BYTES_FIELD_NUMBER: _ClassVar[int]
     CACHE_BYTES_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     tokens: int
     seconds: float
@@ -219,4 +221,5 @@ class Estimate(_message.Message):
     optimizer_bytes: int
     cache_bytes: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, steps: _Optional[int] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., basis: _Optional[str] = ..., rows: _Optional[_Mapping[str, int]] = ..., trainable_parameters: _Optional[int] = ..., slot_bytes: _Optional[int] = ..., optimizer_bytes: _Optional[int] = ..., cache_bytes: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    findings: _containers.RepeatedCompositeFieldContainer[_checks_pb2.Finding]
+    def __init__(self, steps: _Optional[int] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., basis: _Optional[str] = ..., rows: _Optional[_Mapping[str, int]] = ..., trainable_parameters: _Optional[int] = ..., slot_bytes: _Optional[int] = ..., optimizer_bytes: _Optional[int] = ..., cache_bytes: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[_checks_pb2.Finding, _Mapping]]] = ...) -> None: ...

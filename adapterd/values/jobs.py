@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapterd.values.checks import Finding
 from adapterd.values.result import Result
 
 END_STATES = ("succeeded", "failed", "cancelled")
@@ -61,3 +62,5 @@ class Estimate(Result):
     optimizer_bytes: int
     cache_bytes: int
     warnings: Sequence[str]
+    #: what a check of the files reports, the warnings among them
+    findings: Sequence[Finding] = ()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapterd.v1 import jobs_pb2
-from adapterd.values import Estimate, Job, JobEvent
+from google.protobuf.json_format import MessageToDict
+
+from adapterd.v1 import checks_pb2, jobs_pb2
+from adapterd.values import Estimate, Finding, Job, JobEvent, Sample
 from adapterd.wire.structs import read_struct
 
 
@@ -58,4 +60,19 @@ def read_estimate(message: jobs_pb2.Estimate) -> Estimate:
         optimizer_bytes=message.optimizer_bytes,
         cache_bytes=message.cache_bytes,
         warnings=list(message.warnings),
+        findings=tuple(read_finding(finding) for finding in message.findings),
+    )
+
+
+def read_finding(message: checks_pb2.Finding) -> Finding:
+    return Finding(
+        code=message.code,
+        severity=message.severity,
+        message=message.message,
+        count=message.count,
+        samples=tuple(
+            Sample(file=sample.file, line=sample.line, text=sample.text)
+            for sample in message.samples
+        ),
+        facts=MessageToDict(message.facts),
     )

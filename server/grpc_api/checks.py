@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from adapterd.v1 import checks_pb2
-from adapterd.v1.private_pool import Struct
 from server.auth.caller import Caller
-from server.grpc_api.job_wire import read_job_request
+from server.grpc_api.job_wire import finding, read_job_request
 from server.service.resources.checks import CheckService
 
 
@@ -27,18 +23,5 @@ class ChecksApi:
             ok=view.ok,
             rows=view.rows,
             kind=view.kind,
-            findings=[_finding(finding) for finding in view.findings],
+            findings=[finding(each) for each in view.findings],
         )
-
-
-def _finding(finding: Mapping[str, Any]) -> checks_pb2.Finding:
-    facts = Struct()
-    facts.update(finding["facts"])
-    return checks_pb2.Finding(
-        code=finding["code"],
-        severity=finding["severity"],
-        message=finding["message"],
-        count=finding["count"],
-        samples=[checks_pb2.Sample(**each) for each in finding["samples"]],
-        facts=facts,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -64,5 +65,17 @@ def update(view: JobView | JobEventView) -> jobs_pb2.Update:
     return jobs_pb2.Update(event=event(view))
 
 
+def finding(value: Mapping[str, Any]) -> checks_pb2.Finding:
+    return checks_pb2.Finding(
+        code=value["code"],
+        severity=value["severity"],
+        message=value["message"],
+        count=value["count"],
+        samples=[checks_pb2.Sample(**each) for each in value["samples"]],
+        facts=struct(value["facts"]),
+    )
+
+
 def estimate(value: Estimate) -> jobs_pb2.Estimate:
-    return jobs_pb2.Estimate(**asdict(value))
+    fields = {**asdict(value), "findings": [finding(each) for each in value.findings]}
+    return jobs_pb2.Estimate(**fields)

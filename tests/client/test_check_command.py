@@ -151,3 +151,65 @@ def test_a_check_without_a_base_names_what_depends_on_one(run: Run, typos: Path)
         True,
     )
     assert run("check", typos, "--head", "classify", "--set", "layers=99", "--server").code == 2
+
+
+@pytest.fixture
+def moods(tmp_path: Path) -> Path:
+    """Rows of which nothing is to be said but that they are few to choose an epoch on."""
+    rows = [{"text": f"text {i} of {i}", "label": ["glad", "sad"][i % 2]} for i in range(80)]
+    path = tmp_path / "moods.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+_RATE = (
+    "The learning rate 1e-05 belongs to full fine-tuning (1e-05 to 5e-05); lora usually learns "
+    "with 0.0001 to 0.01, and would hardly learn. Leave learning_rate out to train with"
+)
+_SLOW = ("--head", "classify", "--set", "learning_rate=1e-5", "--set", "seeds=1")
+
+
+@pytest.mark.parametrize("command", ["check", "check --server", "train mood --dry-run --data"])
+def test_a_learning_rate_of_the_wrong_order_is_a_finding_before_training(
+    run: Run, moods: Path, command: str
+) -> None:
+    ran = run(*command.split(), moods, *_SLOW, "--json")
+    assert ran.code == 0, ran.err
+    found = {each["code"]: each for each in ran.json()["findings"]}
+    assert found["unusual_learning_rate"]["message"].startswith(_RATE)
+
+
+def test_a_dry_run_prints_all_findings_and_the_kind_that_few_rows_train(
+    run: Run, tmp_path: Path, moods: Path
+) -> None:
+    few = tmp_path / "thirty.jsonl"
+    few.write_text("\n".join(moods.read_text().splitlines()[:30]))
+    ran = run("train", "mood", "--data", few, "--head", "classify", "--dry-run")
+    assert ran.code == 0, ran.err
+    for said in (
+        "few_shot_recipe",
+        "There are 30 rows, fewer than 50, so a head over the frozen base is trained instead of a "
+        "lora adapter: kind head_only, epochs 60, patience 10. Pass a kind explicitly to train an "
+        "adapter anyway.",
+        "class_balance",
+    ):
+        assert said in ran.out
+
+
+def test_warnings_are_printed_while_a_job_runs_and_at_its_end(run: Run, moods: Path) -> None:
+    trained = run("train", "slow", "--data", moods, *_SLOW, "--set", "epochs=1")
+    assert trained.code in (0, 7), trained.err
+    assert _RATE in trained.out
+    assert f"warning: {_RATE}" in trained.err
+    job = run("jobs", "list", "--json").json()[0]
+    events = [
+        json.loads(line) for line in run("jobs", "events", job["id"], "--json").out.splitlines()
+    ]
+    warnings = {each["message"] for each in events if each["level"] == "warn"}
+    assert warnings >= {*job["result"]["warnings"]}
+    watched = run("jobs", "watch", job["id"])
+    assert (watched.code, _RATE in watched.out, f"warning: {_RATE}" in watched.err) == (
+        trained.code,
+        True,
+        True,
+    )

@@ -13,6 +13,7 @@ from engine.runtime.in_thread import ThreadEngine
 from tests.trainer.build import TENANT, TrainerEnv
 from trainer.evaluation.evaluate import Evaluation, dev_score
 from trainer.jobs.states import Status
+from trainer.jobs.values import JobSpec
 from trainer.pipeline.evaluated_experiment import EvaluatedExperiment
 from trainer.pipeline.prepare import Prepared
 from trainer.training.experiment import ExperimentResult
@@ -55,11 +56,13 @@ def test_text_that_is_learned_and_never_written_so_is_a_finding(
     best_run = SimpleNamespace(
         best_epoch=epochs[0],
         state=SimpleNamespace(epochs=epochs),
-        run_config=SimpleNamespace(dev=[1, 2]),
+        run_config=SimpleNamespace(train=[], dev=[SimpleNamespace(truncated=False)] * 2),
+        spec=JobSpec(tenant=TENANT, task="t", file_id="f", head="generate"),
     )
     experiment = SimpleNamespace(best_run=best_run, outcomes=[best_run])
     evaluated = EvaluatedExperiment(
-        prepared=cast(Prepared, None), head={}, test_rows=[], tests=[written(0, 0)],
+        prepared=cast(Prepared, SimpleNamespace(findings=[])),
+        head={}, test_rows=[], tests=[written(0, 0)],
         experiment=cast(ExperimentResult, experiment),
     )  # fmt: skip
     assert [each.code for each in evaluated.training_findings] == codes

@@ -62,7 +62,7 @@ def _lengths(
             severity=Severity.WARNING if share >= _CUT_SHARE else Severity.INFO,
             message=f"{len(longer)} of {len(tokenized)} rows examined ({share:.1%}) "
             f"{'is' if len(longer) == 1 else 'are'} longer than {limit} tokens and will be "
-            "truncated.",
+            f"truncated. {_at_serving(limit, tokenizer)}",
             count=len(longer),
             samples=samples(subject.file, longer),
             facts={"share": round(share, 4), "max_tokens": limit},
@@ -76,6 +76,16 @@ def _lengths(
         f"limit is {limit}.",
         count=len(tokenized),
         facts={"median": half, "p95": most, "max": lengths[-1], "limit": limit},
+    )
+
+
+def _at_serving(limit: int, tokenizer: Tokenizer) -> str:
+    """What becomes of texts of that length after the training, and what to do about it."""
+    if limit < tokenizer.max_tokens:
+        return f"If their ends matter, raise max_tokens, up to the base's {tokenizer.max_tokens}."
+    return (
+        "When served, texts of that length are refused unless the call sets `truncate`. If their "
+        "ends matter, shorten them or use a base with a longer context."
     )
 
 

@@ -54,6 +54,8 @@ class Estimate:
     #: of frozen activations that would be kept
     cache_bytes: int
     warnings: list[str]
+    #: what a check of the files reports, as JSON; the warnings are among them
+    findings: list[dict[str, Any]] = field(default_factory=list)
 
 
 def estimate(
@@ -90,6 +92,7 @@ def estimate(
         optimizer_bytes=opened.num_trainable * _TRAINED_BYTES,
         cache_bytes=round(min(cache_bytes * scale, _CACHE_BYTES)),
         warnings=sample.warnings,
+        findings=sample.findings,
     )
 
 
@@ -106,6 +109,7 @@ def _prompt_estimate(sample: Sample) -> Estimate:
         optimizer_bytes=0,
         cache_bytes=0,
         warnings=sample.warnings,
+        findings=sample.findings,
     )
 
 

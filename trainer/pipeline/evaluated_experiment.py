@@ -9,15 +9,16 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from trainer.data_checks.finding import Finding, Severity
+from trainer.data_checks.learning_rate import unusual_learning_rate
 from trainer.evaluation.evaluate import Evaluation
 from trainer.heads.encoded import EncodedRow
 from trainer.heads.head_data import Answer
 from trainer.pipeline.job_result import JobResult, TrainingResult
 from trainer.pipeline.prepare import Prepared
-from trainer.settings.schedule import learning_rate_warning
 from trainer.training.cost_model import num_tokens
 from trainer.training.experiment import ExperimentResult
 from trainer.training.run_result import RunResult, seeds_report
+from trainer.wording import count_of
 
 #: below this mean loss per token, nearly every token should be generated as in training
 _LOW_LOSS = 0.1
@@ -49,20 +50,21 @@ class EvaluatedExperiment:
 
     @property
     def warnings(self) -> list[str]:
-        run_config = self.best_run.run_config
-        rows = [*run_config.train, *run_config.dev, *self.test_rows]
-        num_cut = sum(row.truncated for row in rows)
-        cut = f"{num_cut} of {len(rows)} rows exceeded the limit of tokens and were cut."
-        rate = learning_rate_warning(self.best_run.spec.kind, run_config.learning_rate)
         after_training = [finding.message for finding in self.training_findings]
-        warnings = [*self.prepared.warnings, *self.experiment.warnings, *after_training, rate]
-        if num_cut:
-            warnings.append(cut)
-        return [warning for warning in warnings if warning]
+        return [*self.prepared.warnings, *self.experiment.warnings, *after_training]
 
     @property
     def training_findings(self) -> list[Finding]:
-        """Findings that only training can make: a low loss, but no text generated as expected."""
+        """Findings that only training can make; the checks before it saw other settings, or only a
+        sample of the rows.
+        """
+        known = {finding.message for finding in self.prepared.findings}
+        chosen = unusual_learning_rate(self.best_run.spec)
+        findings = [*self._unmatched_texts(), *chosen, *self._cut_rows()]
+        return [finding for finding in findings if finding.message not in known]
+
+    def _unmatched_texts(self) -> list[Finding]:
+        """A low loss, but no text generated as expected."""
         lowest = min(epoch.loss for epoch in self.best_run.state.epochs)
         metrics = self.best_run.best_epoch.dev or self.test.metrics
         if metrics.get("exact_match") != 0 or lowest > _LOW_LOSS:
@@ -79,6 +81,22 @@ class EvaluatedExperiment:
                 "insert text between prompt and answer.",
                 count=num_rows,
                 facts={"loss": lowest, "exact_match": 0.0},
+            )
+        ]
+
+    def _cut_rows(self) -> list[Finding]:
+        run_config = self.best_run.run_config
+        rows = [*run_config.train, *run_config.dev, *self.test_rows]
+        num_cut = sum(row.truncated for row in rows)
+        if not num_cut or any(finding.code == "truncated" for finding in self.prepared.findings):
+            return []
+        return [
+            Finding(
+                code="truncated",
+                severity=Severity.WARNING,
+                message=f"{num_cut} of {count_of(len(rows), 'row')} exceeded the limit of tokens "
+                f"and {'was' if num_cut == 1 else 'were'} cut.",
+                count=num_cut,
             )
         ]
 

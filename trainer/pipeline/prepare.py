@@ -12,6 +12,7 @@ from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.checks import run_checks
 from trainer.data_checks.few_shot import few_shot
 from trainer.data_checks.finding import Finding, Severity, notice_finding, refusal_finding
+from trainer.data_checks.learning_rate import unusual_learning_rate
 from trainer.data_checks.spelling import difference, spelling_key
 from trainer.data_checks.subject import Likeness, Subject
 from trainer.data_checks.tokens import rewritten_answers
@@ -148,7 +149,13 @@ def examine(
     effective, changes = few_shot(subject) if not reading.errors else (spec, [])
     return Examination(
         subject=subject,
-        findings=(*reading.refusals, *changes, *findings, *reading.notices),
+        findings=(
+            *reading.refusals,
+            *changes,
+            *(unusual_learning_rate(effective) if not reading.errors else []),
+            *findings,
+            *reading.notices,
+        ),
         error=reading.errors[0] if reading.errors else None,
         spec=effective,
     )

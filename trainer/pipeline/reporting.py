@@ -56,12 +56,15 @@ class Reporting:
             baseline = {"name": name, "error": answer["error"]}
             return replace(result, baseline=baseline, report=answer), {}
         metrics, baseline = answer["metrics"], {"name": name, **answer["baseline"]}
+        warnings = comparison_warnings(head, metrics, baseline)
+        for warning in warnings:
+            self.emit("report.warning", warning, "warn")
         completed = replace(
             result,
             test_metrics=metrics,
             baseline=baseline,
             report=summarize_report(answer["report"]),
-            warnings=[*result.warnings, *comparison_warnings(head, metrics, baseline)],
+            warnings=[*result.warnings, *warnings],
         )
         return completed, {REPORT: json.dumps(answer["report"]).encode()}
 

@@ -33,6 +33,8 @@ class Sample:
     spec: dict[str, Any]
     sizes: dict[str, int]
     warnings: list[str]
+    #: of the data checks, as JSON
+    findings: list[dict[str, Any]]
     #: of each part
     tokens: dict[str, int] = field(default_factory=dict)
     steps_per_epoch: int = 0
@@ -72,6 +74,7 @@ def take_sample(
         "spec": spec.to_json(),
         "sizes": dict(prepared.split.sizes),
         "warnings": list(prepared.warnings),
+        "findings": [finding.to_json() for finding in prepared.findings],
     }
     if spec.kind == PROMPT:
         return Sample(**known)

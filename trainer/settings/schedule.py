@@ -45,11 +45,13 @@ def learning_rate_warning(kind: str, rate: float) -> str | None:
     if low <= rate <= high:
         return None
     usual = f"{kind} usually learns with {low:g} to {high:g}"
+    default = KIND_SETTINGS[kind].default_learning_rate
+    remedy = f"Leave learning_rate out to train with {default:g}."
     full_low, full_high = FULL_LEARNING_RATES
     if full_low <= rate <= full_high:
         return (
             f"The learning rate {rate:g} belongs to full fine-tuning ({full_low:g} to "
-            f"{full_high:g}); {usual}, and would hardly learn."
+            f"{full_high:g}); {usual}, and would hardly learn. {remedy}"
         )
     side = "above" if rate > high else "below"
-    return f"The learning rate {rate:g} is {side} the usual range: {usual}."
+    return f"The learning rate {rate:g} is {side} the usual range: {usual}. {remedy}"

@@ -65,7 +65,6 @@ def watch(
     from adapterd.cli.report import exit_code_of, print_job_report
     from adapterd.terminal import render
     from adapterd.terminal.progress import JobProgress
-    from adapterd.values import JobEvent
 
     with (
         connect(url, profile) as client,
@@ -73,13 +72,7 @@ def watch(
     ):
         job = client.job(find_job(client, job_id))
         show_job = render.print_json if as_json else progress.follow(job.task)
-        for update in client.follow_job(job.id):
-            if isinstance(update, JobEvent):
-                progress.print_event(update)
-            else:
-                job = update
-                show_job(job)
-        require_success(job)
+        job = require_success(progress.show_updates(job, client.follow_job(job.id), show_job))
     if not as_json:
         print_job_report(job)
     raise typer.Exit(exit_code_of(job))
