@@ -12,7 +12,9 @@ from typing import Any, Unpack
 
 from adapterd.calls import calls
 from adapterd.calls.arguments import to_path
+from adapterd.calls.batches import pin_version
 from adapterd.calls.call_options import AdapterOptions, GenerationOptions, PredictOptions
+from adapterd.calls.frames import FrameColumns, add_answers, read_frame
 from adapterd.calls.inputs import Text
 from adapterd.client.async_batch_predictor import AsyncBatchPredictor
 from adapterd.client.async_job_client import AsyncJobClient
@@ -30,6 +32,7 @@ from adapterd.values import (
     Task,
     Version,
 )
+from adapterd.values.columns import PREFIX
 from adapterd.wire.transfer import Fetch, read_report_link, report_link_request, report_path
 
 
@@ -91,16 +94,45 @@ class AsyncClient(AsyncJobClient):
         **options: Unpack[PredictOptions],
     ) -> AsyncIterator[Output]:
         """As `Client.predict_rows`."""
-
-        async def send(ref: str, inputs: Any, options: PredictOptions) -> Prediction:
-            return await self.predict(ref, inputs, timeout_s=timeout_s, **options)
-
-        outputs = AsyncBatchPredictor(send, ref, options).predict(inputs)
+        outputs = self._predictor(ref, options, timeout_s).predict(inputs)
         with row_progress(f"predict {ref}", count_rows(inputs), is_shown=progress) as advance:
             async with aclosing(outputs):  # a caller who stops reading stops the calls
                 async for output in outputs:
                     advance(1)
                     yield output
+
+    async def predict_frame(
+        self,
+        ref: str,
+        frame: Any,
+        text: str = "text",
+        *,
+        text_pair: str | None = None,
+        question: str | None = None,
+        prefix: str = PREFIX,
+        progress: bool = False,
+        timeout_s: float = PREDICT_TIMEOUT_S,
+        **options: Unpack[PredictOptions],
+    ) -> Any:
+        """As `Client.predict_frame`."""
+        columns = FrameColumns(text=text, text_pair=text_pair, question=question, prefix=prefix)
+        inputs = read_frame(frame, columns)
+        predictor = self._predictor(ref, options, timeout_s)
+        with row_progress(f"predict {ref}", len(inputs), is_shown=progress) as advance:
+            outputs = []
+            async for output in predictor.predict(inputs):
+                advance(1)
+                outputs.append(output)
+        by = pin_version(predictor.first) if predictor.first else ""
+        return add_answers(frame, outputs, by, columns)
+
+    def _predictor(
+        self, ref: str, options: PredictOptions, timeout_s: float
+    ) -> AsyncBatchPredictor:
+        async def send(ref: str, inputs: Any, options: PredictOptions) -> Prediction:
+            return await self.predict(ref, inputs, timeout_s=timeout_s, **options)
+
+        return AsyncBatchPredictor(send, ref, options)
 
     # ------------------------------------------------------------ tasks
 

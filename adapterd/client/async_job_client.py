@@ -15,6 +15,7 @@ from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import PAGE_ROWS
 from adapterd.calls.check_call import FileCheck, check_file
 from adapterd.client.async_connection import AsyncConnection
+from adapterd.terminal.row_progress import show_job
 from adapterd.values import Estimate, File, Job, JobEvent
 from adapterd.wire.transfer import OnBytes
 
@@ -32,13 +33,14 @@ class AsyncJobClient(AsyncConnection):
         dev_data: Path | str | None = None,
         test_data: Path | str | None = None,
         on_job: OnJob | None = None,
+        progress: bool = False,
         **options: Unpack[TrainingOptions],
     ) -> Job:
         """Uploads labelled rows, trains a version and waits for the job. Raises JobFailed."""
         paths = job_calls.data_files(data, dev_data, test_data)
         ids = {field: (await self.upload(path)).id for field, path in paths.items()}
         job = await self.create_job(task, ids, **options)
-        return await self.wait(job.id, on_job)
+        return await self.wait(job.id, on_job, progress=progress)
 
     async def upload(
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
@@ -76,12 +78,16 @@ class AsyncJobClient(AsyncConnection):
         """The job now and after every change, until it ends."""
         return self._stream(job_calls.watch_job(job_id))
 
-    async def wait(self, job_id: str, on_job: OnJob | None = None) -> Job:
+    async def wait(
+        self, job_id: str, on_job: OnJob | None = None, *, progress: bool = False
+    ) -> Job:
         """Waits until the job has succeeded. Raises JobFailed if it ends in any other state."""
         job = await self.job(job_id)
-        async for job in self.watch_job(job_id):
-            if on_job:
-                on_job(job)
+        with show_job(job.task, is_shown=progress) as show:
+            async for job in self.watch_job(job_id):
+                show(job)
+                if on_job:
+                    on_job(job)
         return job_calls.require_success(job)
 
     async def pause_job(self, job_id: str) -> Job:

@@ -12,7 +12,9 @@ from typing import Any, Unpack
 
 from adapterd.calls import calls
 from adapterd.calls.arguments import to_path
+from adapterd.calls.batches import pin_version
 from adapterd.calls.call_options import AdapterOptions, GenerationOptions, PredictOptions
+from adapterd.calls.frames import FrameColumns, add_answers, read_frame
 from adapterd.calls.inputs import Text
 from adapterd.client.batch_predictor import BatchPredictor
 from adapterd.client.channel import PREDICT_TIMEOUT_S
@@ -30,6 +32,7 @@ from adapterd.values import (
     Task,
     Version,
 )
+from adapterd.values.columns import PREFIX
 from adapterd.wire.transfer import Fetch, read_report_link, report_link_request, report_path
 
 
@@ -49,7 +52,14 @@ class Client(JobClient):
         """Answers for one input or a list of them, all from one version.
 
         An input is a text, a (text, text_pair) tuple, a `Question`, a list of (role, content)
-        turns, or a mapping with the field names of the HTTP API.
+        turns, or a mapping or dataclass with the field names of the HTTP API.
+
+        >>> prediction = client.predict("mood", ["a good day", {"text": "a bad day"}])
+        >>> [output.label for output in prediction.raise_for_errors().outputs]
+        ['good', 'bad']
+        >>> client.predict("mood", ["a good day", 3])
+        Traceback (most recent call last):
+        adapterd.errors.InvalidInput: Input 1 is an int (3); an input is a text, ...
         """
         call = calls.predict(ref, texts, options)
         return self._call(call, timeout_s)
@@ -77,7 +87,12 @@ class Client(JobClient):
         raw_scores: bool = False,
         timeout_s: float = PREDICT_TIMEOUT_S,
     ) -> Predictions:
-        """Answers of several tasks to the same input or inputs, computed in one forward pass."""
+        """Answers of several tasks to the same input or inputs, computed in one forward pass.
+
+        >>> both = client.predict_many(["mood", "mood@1"], "a good day").raise_for_errors()
+        >>> [(each.version, each.outputs[0].label) for each in both]
+        [(1, 'good'), (1, 'good')]
+        """
         call = calls.predict_many(refs, texts, raw_scores=raw_scores)
         return self._call(call, timeout_s)
 
@@ -98,16 +113,54 @@ class Client(JobClient):
         >>> [output.label for output in client.predict_rows("mood", ["a good day", "a bad day"])]
         ['good', 'bad']
         """
-
-        def send(ref: str, inputs: Any, options: PredictOptions) -> Prediction:
-            return self.predict(ref, inputs, timeout_s=timeout_s, **options)
-
-        outputs = BatchPredictor(send, ref, options).predict(inputs)
+        outputs = self._predictor(ref, options, timeout_s).predict(inputs)
         with row_progress(f"predict {ref}", count_rows(inputs), is_shown=progress) as advance:
             with closing(outputs):  # a caller who stops reading stops the calls
                 for output in outputs:
                     advance(1)
                     yield output
+
+    def predict_frame(
+        self,
+        ref: str,
+        frame: Any,
+        text: str = "text",
+        *,
+        text_pair: str | None = None,
+        question: str | None = None,
+        prefix: str = PREFIX,
+        progress: bool = False,
+        timeout_s: float = PREDICT_TIMEOUT_S,
+        **options: Unpack[PredictOptions],
+    ) -> Any:
+        """A copy of a DataFrame of pandas, with its index, and the answers as new columns.
+
+        `text` names the column with the texts, `text_pair` that with the second texts of pairs,
+        and `question` that with questions, whose contexts are in `text`. A row without an answer
+        has its error in `predicted_error`.
+
+        >>> frame = pandas.DataFrame({"review": ["a good day", "a bad day"]}, index=[7, 9])
+        >>> client.predict_frame("mood", frame, text="review").predicted_label
+        7    good
+        9     bad
+        Name: predicted_label, dtype: str
+        """
+        columns = FrameColumns(text=text, text_pair=text_pair, question=question, prefix=prefix)
+        inputs = read_frame(frame, columns)
+        predictor = self._predictor(ref, options, timeout_s)
+        with row_progress(f"predict {ref}", len(inputs), is_shown=progress) as advance:
+            outputs = []
+            for output in predictor.predict(inputs):
+                advance(1)
+                outputs.append(output)
+        by = pin_version(predictor.first) if predictor.first else ""
+        return add_answers(frame, outputs, by, columns)
+
+    def _predictor(self, ref: str, options: PredictOptions, timeout_s: float) -> BatchPredictor:
+        def send(ref: str, inputs: Any, options: PredictOptions) -> Prediction:
+            return self.predict(ref, inputs, timeout_s=timeout_s, **options)
+
+        return BatchPredictor(send, ref, options)
 
     # ------------------------------------------------------------ tasks
 

@@ -15,6 +15,7 @@ from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import PAGE_ROWS
 from adapterd.calls.check_call import FileCheck, check_file
 from adapterd.client.connection import Connection
+from adapterd.terminal.row_progress import show_job
 from adapterd.values import Estimate, File, Job, JobEvent
 from adapterd.wire.transfer import OnBytes
 
@@ -32,12 +33,19 @@ class JobClient(Connection):
         dev_data: Path | str | None = None,
         test_data: Path | str | None = None,
         on_job: OnJob | None = None,
+        progress: bool = False,
         **options: Unpack[TrainingOptions],
     ) -> Job:
-        """Uploads labelled rows, trains a version and waits for the job. Raises JobFailed."""
+        """Uploads labelled rows, trains a version and waits for the job. Raises JobFailed.
+
+        `progress` shows the job on stderr: a bar on a terminal, elsewhere a line per phase.
+
+        >>> client.train("tone", "rows.csv", head="classify", settings={"seeds": 1}).version
+        1
+        """
         paths = job_calls.data_files(data, dev_data, test_data)
         ids = {field: self.upload(path).id for field, path in paths.items()}
-        return self.wait(self.create_job(task, ids, **options).id, on_job)
+        return self.wait(self.create_job(task, ids, **options).id, on_job, progress=progress)
 
     def upload(
         self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
@@ -72,12 +80,14 @@ class JobClient(Connection):
         """The job now and after every change, until it ends."""
         return self._stream(job_calls.watch_job(job_id))
 
-    def wait(self, job_id: str, on_job: OnJob | None = None) -> Job:
+    def wait(self, job_id: str, on_job: OnJob | None = None, *, progress: bool = False) -> Job:
         """Waits until the job has succeeded. Raises JobFailed if it ends in any other state."""
         job = self.job(job_id)
-        for job in self.watch_job(job_id):
-            if on_job:
-                on_job(job)
+        with show_job(job.task, is_shown=progress) as show:
+            for job in self.watch_job(job_id):
+                show(job)
+                if on_job:
+                    on_job(job)
         return job_calls.require_success(job)
 
     def pause_job(self, job_id: str) -> Job:

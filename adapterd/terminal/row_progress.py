@@ -1,9 +1,13 @@
-"""Progress of many rows: a bar on stderr, in a terminal or a notebook. Loads rich to show it."""
+"""Progress that a program asks for: of many rows, or of a job, on stderr. Loads rich to show it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from adapterd.values import Job
 
 #: called with how much was done since the last call
 Advance = Callable[[float], None]
@@ -40,3 +44,17 @@ def row_progress(
             bars.update(bar, advance=amount, detail=f"{done:,} rows, {rate:,.0f} rows/s")
 
         yield advance
+
+
+@contextmanager
+def show_job(task: str, *, is_shown: bool) -> Iterator[Callable[[Job], None]]:
+    """A bar while the block runs; yields the callback that takes the job's new states."""
+    if not is_shown:
+        yield lambda _job: None
+        return
+    from rich.console import Console
+
+    from adapterd.terminal.progress import JobProgress
+
+    with JobProgress(Console(stderr=True)) as bars:
+        yield bars.follow(task)

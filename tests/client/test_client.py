@@ -39,6 +39,16 @@ def test_training_uploads_waits_and_gives_the_job_with_its_report(
     assert isinstance(job.result["trainable_parameters"], int)
 
 
+def test_progress_is_shown_where_it_is_asked_for(
+    client: Client, rows: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.train("silent", rows, head="classify", settings={"epochs": 1, "seeds": 1})
+    assert capsys.readouterr().err == ""
+    job = next(job for job in client.jobs() if job.task == "silent")
+    client.wait(job.id, progress=True)
+    assert "silent: succeeded" in capsys.readouterr().err
+
+
 def test_no_proxy_stands_between_a_client_and_a_server_on_its_own_machine(
     task: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
