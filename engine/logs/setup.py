@@ -26,8 +26,8 @@ def log_to_stderr(log_format: LogFormat = "auto", stream: TextIO | None = None) 
     handler.setFormatter(TextLines() if as_text else JsonLines())
     handler.addFilter(RepeatFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # they narrate every request or start, which our own events say already
-    for name in ("httpx", "httpcore", "huggingface_hub", "uvicorn"):
+    # they narrate every request, start or checkpoint, which our own events say already
+    for name in ("accelerate", "httpx", "httpcore", "huggingface_hub", "uvicorn"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
     sys.excepthook = _uncaught
