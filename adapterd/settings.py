@@ -81,9 +81,9 @@ class ClientSettings:
         return _combine(sources, next((each for each in sources if each.has_address), default))
 
     @classmethod
-    def of_profile(cls, name: str, profile: Profile) -> ClientSettings:
-        """What the profile alone says, whatever the environment does."""
-        source = _Source(values=profile, url_name="The URL", profile=name)
+    def of_profile(cls, profile: Profile) -> ClientSettings:
+        """What a profile says that is not stored yet, whatever the environment does."""
+        source = _Source(values=profile, url_name="--url", grpc_name="--grpc")
         return _combine([source], source)
 
     def require_url(self) -> str:

@@ -57,10 +57,10 @@ def login(
     )
     profile = _merge(file.profiles.get(name, Profile()), changes)
     changed = file.put(name, profile)  # a bad name is refused before anything is asked
-    info = _verify(name, profile) if not _needs_key(name, profile) else None
+    info = _verify(profile) if not _needs_key(profile) else None
     if info is None:
         profile = replace(profile, api_key=_ask_key(name))
-        info = _verify(name, profile)
+        info = _verify(profile)
         changed = file.put(name, profile)
     changed.write()
     _print_login(name, profile, info, as_json=as_json)
@@ -111,12 +111,14 @@ def profiles(
         render.print_json(listed)
         return
     rows = [
-        (f"* {each['name']}" if each["current"] else each["name"], each["url"],
+        (each["name"], "yes" if each["current"] else "", each["url"],
          "stored" if each["has_api_key"] else "none", each["ca_file"], each["cert_file"])
         for each in listed
     ]  # fmt: skip
-    title = f"{render.count(len(rows), 'profile')} (* is current)"
-    render.print_table(title, ("name", "url", "API key", "CA file", "client certificate"), rows)
+    columns = ("name", "current", "url", "API key", "CA file", "client certificate")
+    render.print_table(render.count(len(rows), "profile"), columns, rows)
+    if not rows:
+        typer.echo("`adapterd login --url URL` stores a server as a profile.", err=True)
     _print_overriding()
 
 
@@ -131,9 +133,9 @@ def _merge(stored: Profile, changes: Profile) -> Profile:
     return replace(stored, api_key=None, **new)
 
 
-def _needs_key(name: str, profile: Profile) -> bool:
+def _needs_key(profile: Profile) -> bool:
     try:
-        _ask_info(name, profile)
+        _ask_info(profile)
     except Unauthenticated as error:
         if error.problem != Unauthenticated.code:
             raise  # the server asks for a certificate, which no key replaces
@@ -141,10 +143,10 @@ def _needs_key(name: str, profile: Profile) -> bool:
     return False
 
 
-def _ask_info(name: str, profile: Profile) -> dict[str, Any]:
+def _ask_info(profile: Profile) -> dict[str, Any]:
     from adapterd.wire.transfer import Fetch, Transfer
 
-    transfer = Transfer(ClientSettings.of_profile(name, profile))
+    transfer = Transfer(ClientSettings.of_profile(profile))
     try:
         return transfer.send(Fetch(method="GET", path="/v1/info"))
     finally:
@@ -161,12 +163,12 @@ def _ask_key(name: str) -> str:
     return key.strip()
 
 
-def _verify(name: str, profile: Profile) -> dict[str, Any]:
+def _verify(profile: Profile) -> dict[str, Any]:
     """One call over each transport."""
     from adapterd.client.client import Client
 
     with print_warnings():
-        client = Client.from_settings(ClientSettings.of_profile(name, profile))
+        client = Client.from_settings(ClientSettings.of_profile(profile))
     with client:
         next(client.tasks(), None)
         return client.info()

@@ -189,7 +189,7 @@ def test_login_reads_the_key_from_a_pipe_and_later_commands_use_it(
         {"name": "acme", "current": True, "url": url, "grpc": None, "has_api_key": True,
          "ca_file": None, "cert_file": None}
     ]  # fmt: skip
-    assert "* acme" in run("profiles").out
+    assert run("profiles").out.splitlines()[1].split("\t")[:4] == ["acme", "yes", url, "stored"]
 
 
 def test_login_asks_a_person_without_echo(
@@ -233,6 +233,16 @@ def test_login_to_another_url_keeps_nothing_of_the_profile(run: Run, server: Run
     url = f"http://127.0.0.1:{server.ports.http}"
     assert run("login", "--url", url).code == 0
     assert ProfileFile.read(profile_path()).profiles["default"] == Profile(url=url)
+
+
+def test_without_a_profile_the_list_says_how_to_make_one(run: Run) -> None:
+    assert "`adapterd login --url URL` stores a server" in run("profiles").err
+
+
+def test_login_to_nobody_does_not_speak_of_a_profile(run: Run) -> None:
+    ran = run("login", "--url", PROD.url)
+    assert ran.code == ExitCode.UNAVAILABLE
+    assert f"No server answers at {PROD.url}. Start one" in ran.err
 
 
 def test_login_without_a_url_is_wrong_usage(run: Run) -> None:
