@@ -132,13 +132,13 @@ def _check_data_directory(directory: Path) -> Check:
 
 
 def _check_server(url: str | None, profile: str | None) -> Check:
-
     try:
         with connect(url, profile) as client:
             info = client.info()
     except AdapterdError as error:
-        return Check(name="server", verdict="note", detail=f"no server answers: {error}")
-    return Check(name="server", verdict="ok", detail=", ".join(f"{k}={v}" for k, v in info.items()))
+        return Check(name="server", verdict="note", detail=str(error))
+    detail = f"adapterd {info['version']} with {info['base']}, {info['dtype']} on {info['device']}"
+    return Check(name="server", verdict="ok", detail=detail)
 
 
 def _check_port(host: str, name: str, port: int) -> Check:

@@ -136,7 +136,13 @@ def _look_at_tls(sock: socket.socket, peer: Peer) -> AdapterdError | None:
             "certificate (tls_cert_file and tls_key_file)."
         )
     with secure:
-        return None if _stays_open(secure) else describe_client_fault(peer.name, peer.settings)
+        if peer.is_grpc and secure.selected_alpn_protocol() != "h2":
+            return _describe_other_port(peer)
+        if _stays_open(secure):
+            return None
+    if not peer.is_grpc and _negotiate(peer, "h2") == "h2":
+        return _describe_other_port(peer)
+    return describe_client_fault(peer.name, peer.settings)
 
 
 def _stays_open(secure: ssl.SSLSocket) -> bool:
@@ -163,12 +169,8 @@ def _look_at_protocol(sock: socket.socket, peer: Peer) -> AdapterdError | None:
     if is_grpc if peer.is_grpc else is_http:
         return None
     if is_http or is_grpc:
-        ports = ("HTTP", "gRPC") if is_http else ("gRPC", "HTTP")
-        return BadSetting(
-            f"{peer.name} is an {ports[0]} port, and the {ports[1]} address is needed here; "
-            "--url and ADAPTERD_URL take the HTTP address, ADAPTERD_GRPC the other."
-        )
-    if _speaks_tls(peer):
+        return _describe_other_port(peer)
+    if _negotiate(peer, "h2" if peer.is_grpc else "http/1.1") is not None:
         return BadSetting(f"{peer.name} speaks TLS; pass {peer.other_scheme}.")
     if answer:
         return BadSetting(
@@ -178,13 +180,22 @@ def _look_at_protocol(sock: socket.socket, peer: Peer) -> AdapterdError | None:
     return Unavailable(f"What listens at {peer.name} closed the connection without an answer.")
 
 
-def _speaks_tls(peer: Peer) -> bool:
+def _describe_other_port(peer: Peer) -> AdapterdError:
+    port, other = ("an HTTP", "gRPC") if peer.is_grpc else ("a gRPC", "HTTP")
+    return BadSetting(
+        f"{peer.name} is {port} port, and the {other} address is needed here; --url and "
+        "ADAPTERD_URL take the HTTP address, ADAPTERD_GRPC the other."
+    )
+
+
+def _negotiate(peer: Peer, protocol: str) -> str | None:
+    """The protocol that the port chooses for this offer, empty if none; None if it has no TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.set_alpn_protocols(["h2"] if peer.is_grpc else ["http/1.1"])
+    context.set_alpn_protocols([protocol])
     try:
         with socket.create_connection((peer.host, peer.port), _TIMEOUT_S) as sock:
-            with context.wrap_socket(sock, server_hostname=peer.host):
-                return True
+            with context.wrap_socket(sock, server_hostname=peer.host) as secure:
+                return secure.selected_alpn_protocol() or ""
     except OSError:
-        return False
+        return None

@@ -7,6 +7,7 @@ import httpx
 
 from adapterd.errors import (
     AdapterdError,
+    BadSetting,
     Conflict,
     DeadlineExceeded,
     Forbidden,
@@ -76,6 +77,8 @@ def from_response(response: httpx.Response) -> AdapterdError:
     """The typed error of a response with an error status."""
     kind = _BY_HTTP_STATUS.get(response.status_code, ServerFailed)
     problem = _read_problem(response)
+    if kind is NotFound and not problem:
+        kind = BadSetting  # another server, which says nothing about what was looked for
     return kind(
         problem.get("detail")
         or f"{response.request.url} answered {response.status_code} without adapterd's error "

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import httpx
 
-from adapterd.errors import Refused, ServerFailed
+from adapterd.errors import BadSetting, Refused, ServerFailed
 from adapterd.settings import ClientSettings, is_loopback
 from adapterd.values import File, ReportLink, Version
 from adapterd.wire.diagnosis import explain_http
@@ -99,6 +99,7 @@ class AsyncTransfer:
             )
 
     async def send(self, fetch: Fetch) -> dict[str, Any]:
+        self._settings.require_url()
         try:
             response = await self._http.request(
                 fetch.method, fetch.path, files=fetch.files, data=fetch.data
@@ -139,8 +140,7 @@ def read_file(body: Mapping[str, Any]) -> File:
 
 
 def read_json(response: httpx.Response) -> dict[str, Any]:
-    if response.is_error:
-        raise from_response(response)
+    _require_answer(response)
     try:
         body = response.json()
     except ValueError as error:
@@ -154,9 +154,20 @@ def read_json(response: httpx.Response) -> dict[str, Any]:
 
 
 def read_text(response: httpx.Response) -> str:
+    _require_answer(response)
+    return response.text
+
+
+def _require_answer(response: httpx.Response) -> None:
+    """Raises the error of a response that is none."""
+    if response.is_redirect:
+        # not followed: the key would go to an address that nobody has named
+        raise BadSetting(
+            f"{response.request.url} redirects to {response.headers['location']}; pass the address "
+            "that it leads to with --url or in ADAPTERD_URL."
+        )
     if response.is_error:
         raise from_response(response)
-    return response.text
 
 
 def report_path(version: Version) -> str:

@@ -62,6 +62,14 @@ def test_a_grpc_address_alone_serves_calls_without_http(
             client.upload(rows)
 
 
+async def test_a_grpc_address_alone_uploads_nothing_in_asyncio_either(
+    server: RunningServer, url: str, rows: Path
+) -> None:
+    async with AsyncClient(grpc_target=f"127.0.0.1:{server.ports.grpc}") as client:
+        with pytest.raises(BadSetting, match="pass the URL of the same server"):
+            await client.upload(rows)
+
+
 @pytest.mark.parametrize(
     ("url", "grpc", "target"),
     [

@@ -6,11 +6,14 @@ import pytest
 
 from adapterd.errors import BadSetting
 from adapterd.settings import (
+    PROFILE_VARIABLE,
     VARIABLES,
     ClientSettings,
     environment_without_settings,
     is_loopback,
 )
+from server.config import CLIENT_VARIABLES
+from tests.architecture.sources import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +78,13 @@ def test_a_certificate_without_its_key_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ADAPTERD_CLIENT_CERT_FILE", "mine.pem")
     with pytest.raises(BadSetting, match=r"mine\.pem and the key None are needed together"):
         ClientSettings.load()
+
+
+def test_a_server_knows_the_variables_of_clients_and_they_are_documented() -> None:
+    variables = {*VARIABLES.values(), PROFILE_VARIABLE}
+    assert variables == CLIENT_VARIABLES
+    page = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert {name for name in variables if f"`{name}`" not in page} == set()
 
 
 def test_the_settings_as_text_hide_the_key() -> None:

@@ -243,6 +243,19 @@ def test_an_https_url_of_a_server_without_tls_is_told_to_be_http(
     assert f"does not speak TLS; pass http://localhost:{server.ports.http}, or give" in sentence
 
 
+@both_transports
+def test_the_other_port_of_a_server_with_tls_is_told(
+    secure: RunningServer, authority: Authority, call: Call
+) -> None:
+    client = Client(
+        f"https://localhost:{secure.ports.grpc}",
+        grpc_target=f"localhost:{secure.ports.http}",
+        ca_file=authority.file,
+    )
+    sentence = refuse(client, call, BadSetting)
+    assert "--url and ADAPTERD_URL take the HTTP address" in sentence
+
+
 # ---------------------------------------------------------------- keys in clear
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from adapterd.errors import AdapterdError, NotFound, ServerFailed
+from adapterd.errors import AdapterdError, BadSetting, ServerFailed
 from adapterd.settings import ClientSettings
 from adapterd.wire.transfer import Fetch, Transfer
 
@@ -17,8 +17,13 @@ INFO = Fetch(method="GET", path="/v1/info")
     [
         (httpx.Response(200, text="<html>"), ServerFailed, "other than JSON"),
         (httpx.Response(200, content=b"\xff"), ServerFailed, "other than JSON"),
+        (
+            httpx.Response(301, headers={"location": "https://b.example/v1/info"}),
+            BadSetting,
+            "redirects to https://b.example/v1/info; pass the address",
+        ),
         (httpx.Response(200, json=["a"]), ServerFailed, "not an object"),
-        (httpx.Response(404, text="<html>"), NotFound, "answered 404"),
+        (httpx.Response(404, text="<html>"), BadSetting, "answered 404 without adapterd's error"),
         (
             httpx.Response(502, text="{", headers={"content-type": "application/json"}),
             ServerFailed,
