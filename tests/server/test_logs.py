@@ -158,7 +158,6 @@ def test_a_terminal_gets_text_and_everything_else_json(
 
 
 @pytest.mark.usefixtures("restored")
-@pytest.mark.usefixtures("restored")
 def test_a_library_that_narrates_is_heard_only_if_it_warns() -> None:
     for name in ("accelerate.checkpointing", "httpx"):
         out = io.StringIO()
@@ -169,6 +168,7 @@ def test_a_library_that_narrates_is_heard_only_if_it_warns() -> None:
         assert "a file is missing" in out.getvalue()
 
 
+@pytest.mark.usefixtures("restored")
 def test_a_thread_that_fails_and_a_warning_are_lines_like_any() -> None:
     out = io.StringIO()
     log_to_stderr("json", out)
