@@ -20,7 +20,8 @@ def exact_duplicates(subject: Subject) -> Iterator[Finding]:
             code="exact_duplicates",
             severity=Severity.WARNING,
             message=f"{count_of(len(repeats), 'row repeats', 'rows repeat')} the text of another "
-            "row; rows with the same text go to the same part of the split.",
+            "row; rows with the same text go to the same part of the split. Delete those that are "
+            "repeated by mistake.",
             count=len(repeats),
             samples=samples(subject.file, repeats),
         )
@@ -42,7 +43,7 @@ def conflicting_duplicates(subject: Subject) -> Iterator[Finding]:
             code="conflicting_duplicates",
             severity=Severity.WARNING,
             message=f"{count_of(len(conflicts), 'text occurs', 'texts occur')} with different "
-            "labels.",
+            "labels; decide on one label for each, or delete them.",
             count=len(conflicts),
             samples=tuple(shown[:MAX_SAMPLES]),
             facts={"rows": sum(map(len, conflicts))},
@@ -95,7 +96,7 @@ def repeated_judging_rows(subject: Subject) -> Iterator[Finding]:
                 severity=Severity.WARNING,
                 message=f"{count_of(repeats, 'row')} of the {part} file {subject.file_of(part)} "
                 f"{'repeats' if repeats == 1 else 'repeat'} another row of it, so a text counts "
-                "more than once in the metrics.",
+                "more than once in the metrics; delete the repeated rows.",
                 count=repeats,
                 facts={"part": part},
             )

@@ -11,6 +11,7 @@ from trainer.wording import count_of
 FEW_ROWS = 50
 FEW_PER_CLASS = 8
 _FEW_DEV_ROWS = 20
+_MORE_DEV_ROWS = "raise dev_share, or pass dev rows as a file of their own"
 
 
 def few_rows(subject: Subject) -> Iterator[Finding]:
@@ -37,7 +38,7 @@ def rare_classes(subject: Subject) -> Iterator[Finding]:
             severity=Severity.WARNING,
             message=f"{len(rare)} of {len(counts)} {subject.class_word}s "
             f"{'has' if len(rare) == 1 else 'have'} fewer than "
-            f"{FEW_PER_CLASS} rows: {shown}.",
+            f"{FEW_PER_CLASS} rows: {shown}; add rows with them, or merge them with others.",
             count=len(rare),
             samples=samples(subject.file, rows),
             facts={"rows": {name: counts[name] for name in rare}},
@@ -49,8 +50,12 @@ def few_dev_rows(subject: Subject) -> Iterator[Finding]:
         return
     num = len(subject.split.dev)
     message = (
-        f"The best epoch is chosen on only {count_of(num, 'dev row')}, so the choice is noisy."
+        f"The best epoch is chosen on only {count_of(num, 'dev row')}, so the choice is noisy; "
+        f"{_MORE_DEV_ROWS}."
     )
     if not num:
-        message = "There are no dev rows, so the last epoch is published instead of the best one."
+        message = (
+            "There are no dev rows, so the last epoch is published instead of the best one; "
+            f"{_MORE_DEV_ROWS}."
+        )
     yield Finding(code="few_dev_rows", severity=Severity.WARNING, message=message, count=num)

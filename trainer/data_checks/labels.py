@@ -57,7 +57,7 @@ def label_variants(subject: Subject) -> Iterator[Finding]:
                 code="label_variants",
                 severity=Severity.WARNING,
                 message=f"The {subject.class_word}s {variants} {difference(names)}; each is "
-                "trained as a class of its own.",
+                "trained as a class of its own. If they mean the same, write them alike.",
                 count=sum(counts[name] for name in ordered[1:]),
                 samples=_with_class(subject, ordered[-1]),
                 facts={"labels": ordered},

@@ -70,7 +70,7 @@ def _finding(subject: Subject, part: str, rows: list[Example], pairs: list[Pair]
         severity=Severity.WARNING if share >= _MANY else Severity.INFO,
         message=f"{len(pairs)} of {len(rows)} {part} rows ({share:.1%}) nearly "
         f"{'repeats' if len(pairs) == 1 else 'repeat'} a training row, {how}; scores on these "
-        "rows are likely too high.",
+        "rows are likely too high. Delete them, or use rows of another source.",
         count=len(pairs),
         samples=tuple(shown),
         facts={"part": part, "share": round(share, 4)},

@@ -24,7 +24,7 @@ def wrongly_decoded(subject: Subject) -> Iterator[Finding]:
         code="wrongly_decoded",
         severity=Severity.WARNING,
         sentence="{n} rows contain characters that were decoded with a wrong encoding before the "
-        "upload, such as Ã© for é, or replacement characters.",
+        "upload, such as Ã© for é, or replacement characters; export the file again as UTF-8.",
     )
 
 

@@ -110,7 +110,7 @@ def _unknown(subject: Subject, tokenized: list[_TokenizedRow]) -> Iterator[Findi
             code="unknown_tokens",
             severity=Severity.WARNING,
             message=f"{num / total:.1%} of the tokens are not in the base's vocabulary, so the "
-            "base cannot read these words.",
+            "base cannot read these words; another base may know them.",
             count=len(rows),
             samples=samples(subject.file, rows),
             facts={"share": round(num / total, 4)},

@@ -31,7 +31,8 @@ def far_values(subject: Subject) -> Iterator[Finding]:
             severity=Severity.WARNING,
             message=f"{count_of(len(far), 'label is', 'labels are')} far from the others; the "
             f"first is {far[0].label:g} on "
-            f"line {far[0].line}. Half of all labels are within {spread:g} of {middle:g}.",
+            f"line {far[0].line}. Half of all labels are within {spread:g} of {middle:g}. "
+            "Correct those that are wrong.",
             count=len(far),
             samples=samples(subject.file, far),
             facts={"median": middle, "median_deviation": spread},
