@@ -113,7 +113,14 @@ def _print_check(data: Path, result: FileCheck, *, as_json: bool) -> None:
     rows = ", ".join(f"{name} {result.rows[name]}" for name in _ROWS if name in result.rows)
     print_findings(f"{data.name}: {rows}", result.findings)
     if result.ok:
-        render.print_line(f"Ready to train: `{result.kind}`")
+        render.print_line(f"Ready to train: `{result.kind}`{_left_out(result)}")
     else:
         num_errors = sum(finding.severity == "error" for finding in result.findings)
         render.print_line(f"Not ready to train: {render.count(num_errors, 'error')}")
+
+
+def _left_out(result: FileCheck) -> str:
+    """What was chosen and could not be checked, because only a base confirms it."""
+    facts = next((each.facts for each in result.findings if each.code == "no_base"), {})
+    names = ", ".join(facts.get("unchecked", ()))
+    return f", if the base has it ({names}; `--server` checks that)" if names else ""

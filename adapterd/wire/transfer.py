@@ -16,6 +16,7 @@ from adapterd.settings import ClientSettings, is_loopback
 from adapterd.values import File, ReportLink, Version
 from adapterd.wire.diagnosis import explain_http
 from adapterd.wire.encryption import make_context
+from adapterd.wire.local_file import path_problem
 from adapterd.wire.status_errors import from_response
 
 #: called with the bytes sent so far and the total
@@ -187,7 +188,7 @@ def open_file(path: Path) -> BufferedReader:
     try:
         return path.open("rb")
     except (OSError, ValueError) as error:  # a ValueError if the path contains a NUL
-        raise Refused(f"{path} cannot be read: {error}") from error
+        raise Refused(path_problem(path) or f"{path} cannot be read: {error}") from error
 
 
 class _TrackedFile:

@@ -187,7 +187,7 @@ def test_a_file_that_is_no_dataset_is_refused_before_it_queues(
 
 
 def test_a_file_that_is_not_there_is_refused_without_a_call(client: Client) -> None:
-    with pytest.raises(errors.Refused, match="cannot be read"):
+    with pytest.raises(errors.Refused, match="because there is no folder /nowhere"):
         client.upload("/nowhere/rows.csv")
 
 

@@ -209,8 +209,12 @@ MISFITS: dict[str, tuple[Callable[[Client], object], str]] = {
     "no directory": (lambda c: c.register("t", "not there"), "not there is not a directory"),
     "rows": (lambda c: c.train("t", [{"text": "a"}], head="classify"), "data must be a path"),
     "no rows": (lambda c: c.train("t", None, head="classify"), "not None"),
-    "a folder of rows": (lambda c: c.upload("/"), "/ cannot be read"),
-    "rows with a NUL": (lambda c: c.upload("a\0b"), "cannot be read"),
+    "a folder of rows": (lambda c: c.upload("/"), "/ is a folder; pass one of the files in it"),
+    "rows elsewhere": (
+        lambda c: c.upload("https://example.org/a.csv"),
+        "https://example.org/a.csv is a URL; download the file and pass its path",
+    ),
+    "rows with a NUL": (lambda c: c.upload("a\0b"), "contains a NUL"),
     "settings": (lambda c: c.create_job("t", {}, settings=[1]), "settings must be a mapping"),
     "a path for an id": (lambda c: c.create_job("t", {"file_id": Path("a")}), "file_id cannot be"),
     "notes": (lambda c: c.create_job("t", {}, metadata={"a": 1}), "metadata cannot be"),
@@ -227,7 +231,7 @@ MISFITS: dict[str, tuple[Callable[[Client], object], str]] = {
     "seconds": (lambda c: c.predict("t", "a", timeout_s="5"), "must be a number of seconds"),
     "where to export": (lambda c: c.export("t", None), "directory must be a path"),
     "version": (lambda c: c.promote("t", "2"), "version cannot be a str"),
-    "file": (lambda c: c.versions_made_from("not there"), "not there cannot be read"),
+    "file": (lambda c: c.versions_made_from("not there"), "There is no file not there in "),
 }
 
 
