@@ -89,4 +89,6 @@ def _describe(winner: TrialRow, rows: Sequence[TrialRow], metric: str | None) ->
 
 
 def _format(value: Any) -> str:
+    if value is None:
+        return "default"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

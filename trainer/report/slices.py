@@ -150,7 +150,7 @@ def _by_rare_words(train: Rows, test: Rows) -> Iterator[tuple[str, str, Mask]]:
         shares.append(sum(seen[word] <= _RARE for word in words) / max(1, len(words)))
     rare_share = np.array(shares)
     limit = float(np.quantile(rare_share, 0.75))
-    yield "words", f"over {limit:.0%} of the words rare in training", rare_share > limit
+    yield "words", f"over {100 * limit:.0f} % of the words rare in training", rare_share > limit
     yield "words", "no rare word", rare_share == 0
 
 

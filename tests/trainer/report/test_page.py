@@ -8,7 +8,7 @@ import pytest
 from markupsafe import Markup
 
 from tests.trainer.report.sample import HOSTILE, whole_report
-from trainer.report.page.page import content_security_policy, render_page
+from trainer.report.page.page import content_security_policy, format_setting, render_page
 from trainer.report.page.style import STYLE
 from trainer.report.page.svg import element
 
@@ -96,3 +96,19 @@ def test_a_report_of_an_earlier_release_is_shown_without_what_it_lacks() -> None
     shown = render_page("mood@4", [], report)
     assert "<h2>Calibration</h2>" in shown
     assert "Where it does worst" not in shown
+
+
+def test_the_plot_of_results_is_there_for_a_wide_and_for_a_narrow_window() -> None:
+    shown = page()
+    assert shown.count('class="plot wide"') == shown.count('class="plot narrow"') == 1
+    assert ".plot.narrow { display:none; }" in STYLE
+
+
+def test_a_percent_sign_stays_with_its_figure() -> None:
+    report = whole_report()
+    report["advice"] = ["more rows narrow the 95 % interval."]
+    assert "More rows narrow the 95\u00a0% interval." in render_page("mood@4", [], report)
+
+
+def test_a_setting_that_was_left_open_is_called_default() -> None:
+    assert (format_setting(None), format_setting(0.00236508)) == ("default", "0.00237")

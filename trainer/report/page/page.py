@@ -81,7 +81,7 @@ def _environment() -> Environment:
         interval=_format_interval,
         setting=format_setting,
         metric_name=format_metric,
-        sentence=capitalize,
+        sentence=_format_sentence,
         decision=_DECISIONS.__getitem__,
         thousands=lambda count: f"{count:,}",
     )
@@ -107,8 +107,15 @@ def _format_interval(interval: Mapping[str, Any] | None) -> str:
     return f"{format_figure(interval['low'])} … {format_figure(interval['high'])}"
 
 
+def _format_sentence(text: str) -> str:
+    """A line does not break between a figure and its percent sign."""
+    return capitalize(text).replace(" %", "\u00a0%")
+
+
 def format_setting(value: Any) -> str:
     """As it is written after `--set`, with the digits that people read."""
+    if value is None:
+        return "default"
     return f"{value:.3g}" if isinstance(value, float) else write_setting(value)
 
 

@@ -4,6 +4,7 @@ Each is a pure function of its part of the JSON.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,11 +20,16 @@ Curve = tuple[Part, str, str, list[tuple[float, float]]]
 _WIDTH, _HEIGHT = 440.0, 240.0
 _ROW = 30.0
 _NAMES = 190.0
+_NARROW, _NARROW_NAMES = 320.0, 142.0
 _CELL = 44.0
+#: of two coverages
+_NEAR = 0.08
 
 
-def plot_results(headline: Part, rivals: Sequence[Part]) -> Markup:
-    """The version, and beneath it the other models, each with its interval."""
+def plot_results(headline: Part, rivals: Sequence[Part], *, is_narrow: bool = False) -> Markup:
+    """The version, and beneath it the other models, each with its interval. The page has it twice:
+    in a picture that is scaled down to a telephone, nobody could read the names.
+    """
     metric = headline["metric"]
     rows: list[tuple[str, float, Part]] = [("this version", float(headline["value"]), headline)]
     for rival in rivals:
@@ -31,20 +37,22 @@ def plot_results(headline: Part, rivals: Sequence[Part]) -> Markup:
             rows.append((rival["name"], float(value), rival["interval"] or {}))
     ends = [part[end] for *_, part in rows for end in ("low", "high") if part.get(end) is not None]
     low, high = pad_range([*ends, *(value for _, value, _ in rows)])
-    width, height = 2 * _WIDTH, _ROW * len(rows) + 30
-    scale = (width - _NAMES - 70) / (high - low)
+    width, names = (_NARROW, _NARROW_NAMES) if is_narrow else (2 * _WIDTH, _NAMES)
+    height = _ROW * len(rows) + 30
+    scale = (width - names - (48 if is_narrow else 70)) / (high - low)
 
     def across(value: float) -> float:
-        return round(_NAMES + (value - low) * scale, 2)
+        return round(names + (value - low) * scale, 2)
 
     shapes: list[Child] = []
-    for value in choose_ticks(low, high, 6):
+    for value in choose_ticks(low, high, 4 if is_narrow else 6):
         x = across(value)
         shapes.append(element("line", x1=x, x2=x, y1=6, y2=height - 22, class_="grid"))
         shapes.append(element("text", format_tick(value), x=x, y=height - 6, class_="x-tick"))
     for index, (name, value, part) in enumerate(rows):
         y, kind = _ROW * (index + 0.5) + 4, "other" if index else "ours"
-        shapes.append(element("text", name, x=_NAMES - 14, y=y + 4, class_=f"name {kind}"))
+        short = _shorten(name, 22) if is_narrow else name
+        shapes.append(element("text", short, x=names - 14, y=y + 4, class_=f"name {kind}"))
         if part.get("low") is not None:
             x1, x2 = across(part["low"]), across(part["high"])
             shapes.append(element("line", x1=x1, x2=x2, y1=y, y2=y, class_=f"whisker {kind}"))
@@ -56,7 +64,7 @@ def plot_results(headline: Part, rivals: Sequence[Part]) -> Markup:
         *shapes,
         viewBox=f"0 0 {width:g} {height:g}",
         role="img",
-        class_="plot wide",
+        class_=f"plot {'narrow' if is_narrow else 'wide'}",
     )
 
 
@@ -80,7 +88,7 @@ def plot_dev_metric(runs: Sequence[Part], metric: str) -> Markup | None:
 
 def plot_reliability(calibration: Part) -> Markup:
     """Accuracy by confidence, before and after the temperature; the diagonal is ideal."""
-    frame = Frame(width=_HEIGHT + 90, height=_HEIGHT + 60, x=(0.0, 1.0), y=(0.0, 1.0))
+    frame = Frame(width=_WIDTH, height=_HEIGHT + 100, x=(0.0, 1.0), y=(0.0, 1.0))
     shapes: list[Child] = [frame.line([(0, 0), (1, 1)], "ideal")]
     for when, kind in (("before", "faint"), ("after", "dev")):
         bins = calibration[when]["bins"]
@@ -104,10 +112,15 @@ def plot_coverage(selective: Part) -> Markup:
         frame.area(edge, "dev"),
         frame.line([(x, y) for x, y, *_ in points], "dev"),
     ]
+    shown = math.inf
     for answered in selective["thresholds"]:
-        if answered["accuracy"] is not None and answered["coverage"] >= points[0][0]:
-            x, y = answered["coverage"], answered["accuracy"]
-            shapes += [frame.dot(x, y, "dev"), frame.label(x, y, f"{answered['threshold']:g}")]
+        x, y = answered["coverage"], answered["accuracy"]
+        if y is None or x < points[0][0]:
+            continue
+        shapes.append(frame.dot(x, y, "dev"))
+        if shown - x > _NEAR:  # else the two names would lie on each other
+            shapes.append(frame.label(x, y, f"{answered['threshold']:g}"))
+            shown = x
     ticks = [0, 0.25, 0.5, 0.75, 1.0]
     return frame.draw("Accuracy by coverage", "coverage (answered share)", ticks, *shapes)
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 STYLE = """
 :root { --ink:#1b2430; --soft:#5b6878; --faint:#8a96a5; --rule:#e3e8ee; --paper:#ffffff;
   --ground:#f5f7fa; --ours:#1f6feb; --ours-soft:#dbe8fd; --train:#9aa7b6; --wrong:#c4432b;
-  --good:#1a7f4b; --amber:#b7791f; }
+  --good:#1a7f4b; --amber:#b7791f; --edge:#00000026; }
 @media (prefers-color-scheme: dark) { :root { --ink:#e6ebf1; --soft:#a5b1bf; --faint:#7c8896;
   --rule:#2b3440; --paper:#161c24; --ground:#0e1318; --ours:#6ea8ff; --ours-soft:#1d2f4d;
-  --train:#7c8896; --wrong:#ff8a70; --good:#5cc98c; --amber:#e0b252; } }
+  --train:#7c8896; --wrong:#ff8a70; --good:#5cc98c; --amber:#e0b252; --edge:#000000a0; } }
 * { box-sizing:border-box; }
 html { color-scheme:light dark; }
 body { margin:0; background:var(--ground); color:var(--ink);
@@ -29,6 +29,7 @@ section { background:var(--paper); border:1px solid var(--rule); border-radius:1
   padding:20px 22px; margin:0 0 16px; }
 .verdict { border-left:6px solid var(--faint); padding:2px 0 2px 16px; margin-bottom:22px; }
 .verdict.ship { border-color:var(--good); } .verdict.do_not_ship { border-color:var(--wrong); }
+.verdict.cannot_tell { border-color:var(--amber); }
 .verdict .decision { font-size:26px; font-weight:700; margin:0 0 4px; }
 .verdict ul { margin:0; padding-left:18px; }
 .hero { display:flex; flex-wrap:wrap; gap:28px; align-items:flex-start; }
@@ -39,17 +40,26 @@ section { background:var(--paper); border:1px solid var(--rule); border-radius:1
 .verdicts li { padding:3px 0 9px 18px; border-left:3px solid var(--rule); }
 .verdicts li.better { border-color:var(--good); } .verdicts li.worse { border-color:var(--wrong); }
 .advice { margin:0; padding-left:20px; } .advice li { margin:0 0 8px; }
-.two { display:grid; grid-template-columns:repeat(auto-fill,minmax(320px,1fr)); gap:24px; }
-.scroll { overflow-x:auto; }
+.two { display:grid; gap:24px;
+  grid-template-columns:repeat(auto-fill,minmax(min(320px,100%),1fr)); }
+/* a shadow at the side to which a table goes on */
+.scroll { overflow-x:auto; background:linear-gradient(to right,var(--paper) 30%,transparent) left,
+    linear-gradient(to left,var(--paper) 30%,transparent) right,
+    linear-gradient(to right,var(--edge),transparent) left,
+    linear-gradient(to left,var(--edge),transparent) right;
+  background-repeat:no-repeat; background-size:30px 100%,30px 100%,10px 100%,10px 100%;
+  background-attachment:local,local,scroll,scroll; }
 table { border-collapse:collapse; width:100%; font-size:13.5px; }
 th { text-align:left; color:var(--soft); font-weight:600; padding:6px 10px 6px 0;
   border-bottom:1px solid var(--rule); white-space:nowrap; }
 td { padding:6px 10px 6px 0; border-bottom:1px solid var(--rule); vertical-align:top; }
 tr:last-child td { border-bottom:0; }
 td.num, th.num { text-align:right; font-variant-numeric:tabular-nums; white-space:nowrap; }
-td.ours { color:var(--ours); font-weight:600; } td.text { overflow-wrap:anywhere; min-width:220px; }
+td.ours { color:var(--ours); font-weight:600; } td.text { overflow-wrap:break-word; }
+td.long { overflow-wrap:anywhere; min-width:200px; }
 td.worse { color:var(--wrong); }
 .plot { width:100%; height:auto; display:block; font-size:11px; }
+.plot.wide, .plot.narrow { margin-bottom:14px; } .plot.narrow { display:none; }
 .plot.matrix { max-width:100%; width:auto; }
 .plot text { fill:var(--soft); font-family:inherit; }
 .grid { stroke:var(--rule); stroke-width:1; }
@@ -86,7 +96,14 @@ summary { cursor:pointer; color:var(--soft); margin:0 0 8px; }
 tfoot td { color:var(--soft); border-bottom:0; padding-top:4px; } tr.chosen td { font-weight:600; }
 .note.warning { color:var(--wrong); }
 footer { color:var(--faint); font-size:12.5px; margin:18px 4px; }
-@media (max-width:560px) { main { padding:16px 10px 40px; } section { padding:16px 14px; }
+@media (max-width:560px) { .plot { font-size:14px; } .plot.wide { display:none; }
+  .plot.narrow { display:block; font-size:11px; } .plot.matrix { font-size:11px; }
+  table { font-size:12.5px; } td { padding-right:7px; } td.num .small { font-size:11px; }
+  th, th.num { white-space:normal; padding-right:7px; vertical-align:bottom; }
+  .bar { display:none; } .two { gap:14px; }
+  main { padding:16px 10px 40px; } section { padding:16px 14px; }
   .number { font-size:42px; } h1 { font-size:21px; } }
-@media print { body { background:#fff; } section { break-inside:avoid; } }
+@media print { body { background:#fff; } section, tr, .plot { break-inside:avoid; }
+  section { border:0; padding:8px 0; } .scroll { overflow:visible; background:none; }
+  th, th.num { white-space:normal; } h2, h3 { break-after:avoid; } }
 """
