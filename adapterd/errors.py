@@ -19,7 +19,7 @@ class AdapterdError(Exception):
         problem: str | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(message or type(self).__doc__)
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
         #: the server's own code, finer than the class: `unknown_task`, `bad_dataset`, …
         self.problem = problem or self.code
         self.request_id = request_id

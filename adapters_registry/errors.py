@@ -11,7 +11,7 @@ class RegistryError(Exception):
     code: ClassVar[str] = "registry_error"
 
     def __init__(self, message: str | None = None, **facts: object) -> None:
-        super().__init__(message or type(self).__doc__)
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
         self.facts = facts
 
     def __getattr__(self, name: str) -> object:

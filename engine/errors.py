@@ -16,7 +16,7 @@ class EngineError(Exception):
     code: ClassVar[str] = "engine_error"
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or type(self).__doc__)
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
 
 
 class BadAdapter(EngineError):

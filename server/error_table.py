@@ -70,7 +70,16 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (UNAVAILABLE, (server.Draining, server.Stale)),
     (LATE, (server.DeadlinePassed,)),
     (NOT_SERVABLE, (server.AdapterTooLarge,)),
-    (INTERNAL, (server.ServerError, server.StartFailed, server.BadSettings, server.PortInUse)),
+    (
+        INTERNAL,
+        (
+            server.ServerError,
+            server.StartFailed,
+            server.BadSettings,
+            server.BadCertificate,
+            server.PortInUse,
+        ),
+    ),
     (INTERNAL, (server.BadKeyFile, server.BadDataDirectory)),
     # ------------------------------------------------------------ engine
     (UNAVAILABLE, (engine.EngineGone, engine.FilesUnreadable)),

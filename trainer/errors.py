@@ -15,7 +15,7 @@ class TrainerError(Exception):
     code: ClassVar[str] = "trainer_error"
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or type(self).__doc__)
+        super().__init__(message or " ".join((type(self).__doc__ or "").split()))
 
 
 class BadSetting(TrainerError):

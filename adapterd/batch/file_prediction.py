@@ -39,10 +39,10 @@ class FileRun:
         self.first_error = ""
         self.first_code = ""
 
-    def raise_for_errors(self) -> None:
-        """Raises RowFailed where a row has no answer."""
+    def raise_for_errors(self, where: str = "") -> None:
+        """Raises RowFailed where a row has no answer; `where` says where the others are."""
         if self.failed:
-            message = f"{self.describe()}; {self.failed:,} failed"
+            message = f"{self.describe()}{where}; {self.failed:,} failed"
             first = f"; first: {self.first_error}" if self.first_error else "."
             raise RowFailed(message + first, problem=self.first_code or None)
 

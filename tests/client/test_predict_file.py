@@ -306,3 +306,41 @@ def test_a_terminal_shows_the_first_rows_as_a_table(pipe: Any) -> None:
     assert "text 49" in ran.out
     assert "text 50" not in ran.out
     assert "10 more rows; --output FILE" in ran.out
+
+
+def test_texts_are_streamed_for_the_rows_of_a_file_until_one_cannot_be_sent(
+    client: Client,
+    run: Run,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    client.register("writes-rows", write_fake_adapter(tmp_path / "a", head={"kind": "generate"}))
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "one"}\n{"prompt": "two"}\n{"prompt":\n')
+    command = ("predict", "writes-rows", tmp_path / "rows.jsonl", "--stream", "--max-tokens", 2)
+    ran = run(*command)
+    assert ran.code == ExitCode.REFUSED
+    assert ran.out.count("\n") == 2
+    assert "Line 3 of rows.jsonl cannot be sent: it is not JSON" in ran.err
+
+
+def test_a_long_text_is_cut_where_truncate_is_given(pipe: Any) -> None:
+    long = "good " * 5000
+    refused = pipe(f"{long}\n")
+    assert refused.code == ExitCode.REFUSED
+    assert "input_too_long" in refused.err
+    assert pipe(f"{long}\n", "--truncate").code == 0
+
+
+def test_a_failed_row_is_reported_with_the_file_that_has_the_others(
+    run: Run,  # noqa: F811
+    task: str,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in.txt").write_text("good\n\nbad\n")
+    out = tmp_path / "out.jsonl"
+    ran = run("predict", task, tmp_path / "in.txt", "-o", out)
+    assert ran.code == ExitCode.REFUSED
+    assert (
+        f"2 of 3 rows were answered by mood@1 and written to {out}; 1 failed; first: line 2: "
+        in (ran.err)
+    )
+    assert len(out.read_text().splitlines()) == 3

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from adapters_registry.errors import BlobMissing, StorageError
-from engine.errors import ERRORS
+from adapterd.errors import InvalidInput
+from adapters_registry.errors import BlobMissing, StorageError, UnknownTask
+from engine.errors import ERRORS, EngineGone
 from server.error_table import DOMAIN_ERRORS, TABLE, fault_of
-from server.errors import Overloaded, ServerError
+from server.errors import NotText, Overloaded, ServerError, TooManyInputs
 from server.grpc_api.status import trailers_of
 from server.http_api.problem import http_fault, render
 
@@ -35,6 +36,13 @@ def test_every_error_has_a_code_and_a_sentence(kind: type[ServerError]) -> None:
     assert kind.code
     assert kind.__doc__
     assert kind.__doc__.strip().endswith(".")
+
+
+@pytest.mark.parametrize("kind", [NotText, TooManyInputs, InvalidInput, EngineGone, UnknownTask])
+def test_the_sentence_of_a_class_is_one_line_as_a_message(kind: type[Exception]) -> None:
+    message = str(kind())
+    assert message == " ".join((kind.__doc__ or "").split())
+    assert "\n" not in message
 
 
 def test_codes_are_told_apart_by_status_alone_nowhere_wrongly() -> None:

@@ -113,9 +113,9 @@ def predict_file(client: Client, ref: str, files: FileOptions, options: PredictO
         run = _answer_to_file(work, ref, files.output) if files.output else FileRun()
         if not files.output:
             _answer(work, ref, sys.stdout, run, Written())
-    run.raise_for_errors()
+    where = f" and written to {files.output}" if files.output else ""
+    run.raise_for_errors(where)
     if files.output or sys.stderr.isatty():
-        where = f" and written to {files.output}" if files.output else ""
         sys.stderr.write(f"{run.describe()}{where}.\n")
 
 
