@@ -8,6 +8,7 @@ Exits 1 if a command failed.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -49,5 +50,7 @@ def _run(page: Path, *, verbose: bool) -> list[Outcome]:
 
 
 if __name__ == "__main__":
+    # ends as with Ctrl-C, so that no server is left behind
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     print(f"==> commands of the documents under {ROOT}", flush=True)
     sys.exit(main(sys.argv[1:]))
