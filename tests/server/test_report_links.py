@@ -64,6 +64,7 @@ async def test_a_link_opens_the_page_without_a_key_and_is_kept_by_nobody(tmp_pat
     assert answer.headers["content-security-policy"] == content_security_policy()
 
 
+@pytest.mark.survival("B14")
 async def test_a_link_opens_no_other_page_and_nothing_but_pages(tmp_path: Path) -> None:
     async with guarded(tmp_path) as (_, http, key):
         query = urlsplit((await make(http, key))["url"]).query
@@ -74,6 +75,7 @@ async def test_a_link_opens_no_other_page_and_nothing_but_pages(tmp_path: Path) 
             assert (await http.request(method, f"{path}?{query}")).status_code == 401
 
 
+@pytest.mark.survival("B14")
 @pytest.mark.parametrize(
     "parts",
     [
@@ -92,6 +94,7 @@ async def test_a_link_that_was_changed_is_refused(tmp_path: Path, parts: dict[st
     assert (answer.status_code, answer.json()["code"]) == (403, "link_refused")
 
 
+@pytest.mark.survival("B14")
 @pytest.mark.parametrize("more", ["&tenant=globex", "&signature=0", ""])
 async def test_a_link_with_a_part_twice_or_lacking_is_refused(tmp_path: Path, more: str) -> None:
     async with guarded(tmp_path) as (_, http, key):
@@ -100,6 +103,7 @@ async def test_a_link_with_a_part_twice_or_lacking_is_refused(tmp_path: Path, mo
         assert (await http.get(url)).json()["code"] == "link_refused"
 
 
+@pytest.mark.survival("B14")
 async def test_a_link_dies_with_the_key_that_made_it(tmp_path: Path) -> None:
     keys_file, now = tmp_path / "keys.jsonl", [0.0]
     key, token = create_key(keys_file, "acme", "admin")
@@ -116,6 +120,7 @@ async def test_a_link_dies_with_the_key_that_made_it(tmp_path: Path) -> None:
         authenticator.link_caller(PAGE, query, "3")
 
 
+@pytest.mark.survival("B14")
 def test_a_link_of_another_tenant_opens_nothing_on_a_server_without_keys(tmp_path: Path) -> None:
     signer = LinkSigner(tmp_path / "link_secret")
     _, url = signer.make(path=PAGE, tenant="acme", key_id="k")
@@ -123,6 +128,7 @@ def test_a_link_of_another_tenant_opens_nothing_on_a_server_without_keys(tmp_pat
         Authenticator(None, signer).link_caller(PAGE, urlsplit(url).query, "1")
 
 
+@pytest.mark.survival("B14")
 def test_a_link_expires_and_says_when(tmp_path: Path) -> None:
     now = [1_800_000_000.0]
     signer = LinkSigner(tmp_path / "link_secret", clock=lambda: now[0])
@@ -134,6 +140,7 @@ def test_a_link_expires_and_says_when(tmp_path: Path) -> None:
         signer.read(PAGE, urlsplit(url).query)
 
 
+@pytest.mark.survival("B14")
 def test_all_servers_of_a_data_directory_share_a_private_secret(tmp_path: Path) -> None:
     one, two = (LinkSigner(tmp_path / "link_secret") for _ in range(2))
     link, url = one.make(path=PAGE, tenant="acme", key_id="k")
@@ -150,6 +157,7 @@ def test_a_secret_that_a_crash_cut_short_is_made_anew(tmp_path: Path) -> None:
     assert LinkSigner(tmp_path / "link_secret").read(PAGE, urlsplit(url).query)
 
 
+@pytest.mark.survival("B14")
 async def test_a_link_is_logged_without_its_signature(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.trainer.build import TENANT, Clock, TrainerEnv, jsonl, mood_rows
+from tests.trainer.report.sample import whole_report
 from trainer.evaluation import latency
 from trainer.pipeline.provenance import list_software, name_processor
 from trainer.report.page.page import render_page
@@ -90,6 +91,16 @@ def test_the_page_says_where_the_version_comes_from(known: dict[str, Any]) -> No
     assert "<code>rank=4</code>" in shown
     assert "<summary>All settings</summary>" in shown
     assert "a base (fingerprint abc)" in shown
+
+
+@pytest.mark.parametrize("decision", ["ship", "do_not_ship"])
+def test_the_command_that_promotes_repeats_a_verdict_against_it(
+    known: dict[str, Any], decision: str
+) -> None:
+    report = whole_report()
+    report["verdict"]["decision"] = decision
+    shown = render_page("mood@1", [], report, describe_provenance("mood", 1, known, "a base"))
+    assert ("advises against promoting it" in shown) is (decision == "do_not_ship")
 
 
 def test_the_speed_names_the_machine(known: dict[str, Any]) -> None:

@@ -84,20 +84,20 @@ def describe_majority(
     if not main or value is None:
         return None
     name = _name_constant(head, answers[0])
-    return f"{name} alone gives {main.replace('_', ' ')} {value:.3f}."
+    return f"{name} gives {main.replace('_', ' ')} {value:.3f}."
 
 
 def _name_constant(head: Mapping[str, Any], answer: Any) -> str:
     if head["kind"] == "regress":
-        return f"The mean of the training labels, {answer:.4g},"
+        return f"The mean of the training labels, {answer:.4g}, alone"
     if head["kind"] == "classify" and isinstance(answer, str):
-        return f"The most frequent label, {answer},"
+        return f"The most frequent label, {answer}, alone"
     if head["kind"] == "classify":
         labels = ", ".join(answer[:_MOST_LABELS]) or "no label"
-        return f"What at least half of the training rows have ({labels})"
+        return f"What at least half of the training rows have ({labels}) alone"
     if head["kind"] == "tag":
-        return "No entity"
-    return "A constant answer"
+        return "Predicting no entity at all"
+    return "A constant answer alone"
 
 
 def _list_others(evidence: Evidence, truth: Sequence[Any]) -> list[Answered]:

@@ -61,7 +61,7 @@ def test_a_report_of_an_earlier_release_shows_its_baselines(report: dict[str, An
         ({"kind": "classify"}, [], "What at least half of the training rows have (no label) alone"),
         ({"kind": "classify"}, ["a", "b"], "training rows have (a, b) alone gives"),
         ({"kind": "regress"}, 2.5, "The mean of the training labels, 2.5, alone gives"),
-        ({"kind": "tag"}, ["O", "O"], "No entity alone gives"),
+        ({"kind": "tag"}, ["O", "O"], "Predicting no entity at all gives"),
         ({"kind": "embed"}, 3, "A constant answer alone gives"),
     ],
 )
