@@ -14,8 +14,11 @@ from adapterd.cli.options import (
     DevData,
     Head,
     Json,
+    Kind,
     LabelColumn,
+    Pooling,
     ProfileName,
+    SplitSeed,
     TestData,
     TextColumn,
     TextPairColumn,
@@ -46,9 +49,9 @@ def check(
     text_column: TextColumn = "text",
     text_pair_column: TextPairColumn = "",
     label_column: LabelColumn = "label",
-    kind: Annotated[
-        str, typer.Option(help="Adapter kind to train; default: chosen from the rows.")
-    ] = "",
+    split_seed: SplitSeed = 0,
+    kind: Kind = "",
+    pooling: Pooling = "",
     settings: TrainingSettings = None,
     server: Annotated[
         bool,
@@ -68,7 +71,9 @@ def check(
         "text_column": text_column,
         "text_pair_column": text_pair_column,
         "label_column": label_column,
+        "split_seed": split_seed,
         "kind": kind,
+        "pooling": pooling,
         "settings": parse_settings(settings or []),
     }
     paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}

@@ -55,6 +55,16 @@ Head = Annotated[
 TextColumn = Annotated[str, typer.Option(help="Column with the text.")]
 TextPairColumn = Annotated[str, typer.Option(help="Column with the second text of a pair.")]
 LabelColumn = Annotated[str, typer.Option(help="Column with the label.")]
+SplitSeed = Annotated[int, typer.Option(help="Seed of the split into train, dev and test rows.")]
+Kind = Annotated[
+    str,
+    typer.Option(
+        help="Adapter kind: lora, bottleneck, ia3, bias, head_only or prompt; default: by rows."
+    ),
+]
+Pooling = Annotated[
+    str, typer.Option(help="Pooling: native, cls, mean or last; default: the server's.")
+]
 TrainingSettings = Annotated[
     list[str] | None,
     typer.Option(

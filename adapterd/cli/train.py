@@ -13,9 +13,12 @@ from adapterd.cli.options import (
     DevData,
     Head,
     Json,
+    Kind,
     LabelColumn,
+    Pooling,
     ProfileName,
     Promote,
+    SplitSeed,
     TaskName,
     TestData,
     TextColumn,
@@ -40,16 +43,6 @@ Rows = Annotated[
     ),
 ]
 
-SplitSeed = Annotated[int, typer.Option(help="Seed of the split into train, dev and test rows.")]
-Kind = Annotated[
-    str,
-    typer.Option(
-        help="Adapter kind: lora, bottleneck, ia3, bias, head_only or prompt; default: by rows."
-    ),
-]
-Pooling = Annotated[
-    str, typer.Option(help="Pooling: native, cls, mean or last; default: the server's.")
-]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Estimate time and memory, and queue nothing.")
 ]

@@ -128,6 +128,7 @@ def test_train_says_that_a_file_is_empty(run: Run, folder: Path) -> None:
     [
         ("--kind loar", "kind is 'loar'; did you mean lora? It must be one of bias, "),
         ("--kind bias --set rank=4", "rank is no setting of the kind bias, which has"),
+        ("--pooling middle", "pooling is 'middle'; it must be one of"),
         ("--set epoch=3", "There is no setting 'epoch'; did you mean epochs?"),
         ("--set unfreeze=9", "unfreeze is 9; epochs is 5, and at least one epoch must train all"),
         ('--set class_weights={"gad":2}', "class_weights names 'gad', which is no label of the"),

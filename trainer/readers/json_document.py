@@ -4,6 +4,7 @@ SQuAD's articles. Other objects are refused, with what wrote them. Knows no head
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ from trainer.readers.squad import is_squad, read_squad
 
 #: the whole document is held in memory, so its limit is lower than that of a file of lines
 MAX_BYTES = 128 * 2**20
+_NOT_SPACE = re.compile(rb"\S")
 _BY_ROWS = 'df.to_json(path, orient="records", lines=True)'
 
 
@@ -22,15 +24,20 @@ def is_document(content: bytes) -> bool:
     """Whether the file is one JSON value, and not an object per line. A damaged object counts only
     if it has SQuAD's keys, because the errors of its lines say more.
     """
-    start = content.lstrip()
-    if start[:1] == b"[":
+    start = len(content) - len(content.lstrip())
+    if content[start : start + 1] == b"[":
         return True
-    first, _, rest = start.partition(b"\n")
+    # places instead of parts, because a copy of a large file would not fit into the limit
+    end = content.find(b"\n", start)
+    end = len(content) if end < 0 else end
+    if end - start > MAX_BYTES:
+        return True  # no line may be that long
     try:
-        value = parse_json(first.decode()) if len(first) <= MAX_BYTES else {"data": []}
+        value = parse_json(content[start:end].decode())
     except ValueError:
         return (b'"data"' in content and b'"question"' in content) or _is_whole(content)
-    return not rest.strip() and (_is_table(value) or _has_columns(value))
+    is_last = _NOT_SPACE.search(content, end) is None
+    return is_last and (_is_table(value) or _has_columns(value))
 
 
 def read_document(content: bytes) -> Iterator[Record | BadLine]:
