@@ -39,7 +39,8 @@ documents = pytest.mark.parametrize(
 
 @documents
 def test_every_relative_link_resolves(document: Path) -> None:
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8"))
+    text = document.read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text) + re.findall(r'src="([^"]+)"', text)
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
