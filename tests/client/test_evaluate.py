@@ -13,7 +13,7 @@ import pytest
 
 from adapterd import Client
 from adapterd.cli.exit_codes import ExitCode
-from adapterd.values import Output, RowError
+from adapterd.values import Completion, Output, RowError
 from engine.testing.fake_engine import write_fake_adapter
 from tests.client.commands import Run
 from tests.client.test_command_line import run  # noqa: F401 a fixture
@@ -124,6 +124,31 @@ def test_generated_texts_are_held_against_the_completions(
     body = run("evaluate", "writer@1", write(tmp_path / "texts.jsonl", rows), "--json").json()
     assert body["metrics"]["exact_match"] == 0.5
     assert "What writer@1 was trained on is not known" in body["notes"][0]
+
+
+def test_a_conversation_is_sent_up_to_the_message_that_is_evaluated(
+    client: Client,
+    run: Run,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client.register("chats", write_fake_adapter(tmp_path / "a", head={"kind": "generate"}))
+    turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    tools = [{"type": "function", "function": {"name": "add"}}]
+    sent: list[Any] = []
+
+    def answer(_client: Client, _ref: str, inputs: list[Any], **_options: Any) -> Iterator[Output]:
+        sent.extend(inputs)
+        for _ in inputs:
+            yield Completion(
+                text="hello", finish_reason="stop", prompt_tokens=1, completion_tokens=1
+            )
+
+    monkeypatch.setattr(Client, "predict_rows", answer)
+    rows = [{"messages": turns, "tools": tools}] * 2
+    body = run("evaluate", "chats@1", write(tmp_path / "rows.jsonl", rows), "--json").json()
+    assert sent == [{"messages": turns[:1], "tools": tools}] * 2
+    assert body["metrics"]["exact_match"] == 1.0
 
 
 #: a version that learns its rows, and one that hardly does

@@ -28,7 +28,7 @@ from adapterd import Client
 
 with Client() as client:
     job = client.train("mood", "rows.csv", head="classify", settings={"epochs": 2})
-    prediction = client.predict("mood", ["a good thing", "a bad thing"])
+    prediction = client.predict("mood@1", ["a good thing", "a bad thing"])
     print(client.info()["base"], job.status, prediction.version, len(prediction.outputs))
 """
 
@@ -79,6 +79,9 @@ def test_the_client_alone_calls_a_server(bare: Path, project: Path, server: Runn
         [bare, "-c", CALLS], capture_output=True, text=True, cwd=project, env=found
     )
     assert (done.stdout, done.stderr) == ("fake succeeded 1 2\n", "")
+    command = [bare.with_name("adapterd"), "predict", "mood@1", "rows.csv", "-o", "answers.csv"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project, env=found)
+    assert done.stderr == "60 of 60 rows were answered by mood@1 and written to answers.csv.\n"
 
 
 def test_the_client_alone_shows_one_package_and_few_dependencies(bare: Path) -> None:
@@ -93,7 +96,16 @@ def test_the_client_alone_shows_one_package_and_few_dependencies(bare: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "worker", "keys list", "demo", "check rows.csv --head classify"]
+    "command",
+    [
+        "serve",
+        "worker",
+        "keys list",
+        "demo",
+        "check rows.csv --head classify",
+        "evaluate any rows.csv",
+        "compare any any@1 --data rows.csv",
+    ],
 )
 def test_a_command_of_the_platform_says_how_to_install_it(
     bare: Path, project: Path, command: str
