@@ -25,7 +25,9 @@ class RegistryError(Exception):
 
 
 class BadName(RegistryError):
-    """A tenant, task or alias name must match ^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$."""
+    """A name of a tenant, task, alias or file has 1 to 64 lower-case letters, digits, '.', '_' and
+    '-', with a letter or digit first and last.
+    """
 
     code = "bad_name"
 

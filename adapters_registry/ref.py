@@ -19,7 +19,8 @@ def check_name(name: str, noun: str = "task") -> str:
     """The name itself, or BadName. Only a clipped repr is echoed: names come from anywhere."""
     if NAME.fullmatch(name) is None:
         raise BadName(
-            f"{noun} name {name[:64]!r} must match ^[a-z0-9]([a-z0-9._-]{{0,62}}[a-z0-9])?$",
+            f"{name[:64]!r} is no {noun} name: use 1 to 64 lower-case letters, digits, '.', '_' "
+            "and '-', with a letter or digit first and last",
             noun=noun,
         )
     return name

@@ -156,7 +156,10 @@ def list_versions(task: str) -> Call[list[Version]]:
 
 def versions_made_from(file: Path | str) -> Call[list[Version]]:
     with open_file(to_path("file", file)) as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+        return versions_made_from_sha256(hashlib.file_digest(stream, "sha256").hexdigest())
+
+
+def versions_made_from_sha256(sha256: str) -> Call[list[Version]]:
     request = build_message(adapters_pb2.ListVersionsRequest, dataset_sha256=sha256)
     return Call(
         method=lambda s: s.adapters.ListVersions,

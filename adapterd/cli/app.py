@@ -22,7 +22,7 @@ from adapterd.cli import (
 )
 from adapterd.cli.exit_codes import ExitCode, exit_code
 from adapterd.cli.predictions import compare, evaluate, predict
-from adapterd.cli.resources import adapters, jobs, keys, tasks
+from adapterd.cli.resources import adapters, files, jobs, keys, tasks
 from adapterd.errors import AdapterdError
 from adapterd.settings import quiet_grpc
 
@@ -51,6 +51,7 @@ def build() -> typer.Typer:
     app.command()(tasks.tasks)
     app.add_typer(adapters.build(), name="adapters")
     app.add_typer(jobs.build(), name="jobs")
+    app.add_typer(files.build(), name="files")
     app.add_typer(keys.build(), name="keys")
     app.command()(profiles.login)
     app.command()(profiles.logout)

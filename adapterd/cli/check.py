@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from adapterd.calls.dataset_name import dataset_name
 from adapterd.cli.connect import connect
-from adapterd.cli.data_file import read_data_path
+from adapterd.cli.data_file import read_data_source
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.options import (
     DevData,
@@ -26,6 +27,7 @@ from adapterd.cli.options import (
     Url,
 )
 from adapterd.cli.settings_option import parse_settings
+from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
     from adapterd.calls.call_options import TrainingOptions
@@ -39,7 +41,7 @@ def check(
         Path,
         typer.Argument(
             metavar="FILE",
-            parser=read_data_path,
+            parser=read_data_source,
             help="Labelled rows; docs/data.md lists the formats.",
         ),
     ],
@@ -81,6 +83,8 @@ def check(
     if server:
         result = _check_on_server(files, options, url, profile)
     else:
+        if stored := next(filter(dataset_name, files.values()), None):
+            raise BadSetting(f"{stored} is on the server; pass --server to check it there.")
         result = local_check.check_locally(files, options)
     _print_check(data, result, as_json=as_json)
     if not result.ok:
@@ -91,21 +95,21 @@ def _check_on_server(
     paths: dict[str, Path], options: TrainingOptions, url: str | None, profile: str | None
 ) -> FileCheck:
     """Uploads the files, checks them and deletes them again."""
-    from adapterd.settings import ClientSettings
-    from adapterd.wire.transfer import Fetch, Transfer
-
-    transfer = Transfer(ClientSettings.load(url, profile=profile))
     ids: dict[str, str] = {}
+    made: list[str] = []
     with connect(url, profile) as client:
         try:
             for name, path in paths.items():
+                if (dataset := dataset_name(path)) is not None:
+                    ids[name] = client.dataset(dataset).id
+                    continue
                 # with the purpose `fine-tune` the upload itself would be refused, without findings
                 ids[name] = client.upload(path, purpose="user_data").id
+                made.append(ids[name])
             return client.check_file(ids, **options)
         finally:
-            for file_id in ids.values():
-                transfer.send(Fetch(method="DELETE", path=f"/v1/files/{file_id}"))
-            transfer.close()
+            for file_id in made:
+                client.delete_file(file_id)
 
 
 def _print_check(data: Path, result: FileCheck, *, as_json: bool) -> None:

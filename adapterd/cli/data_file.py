@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from adapterd.calls.dataset_name import dataset_name
 from adapterd.errors import BadSetting, Refused
 from adapterd.wire.local_file import path_problem
 
@@ -21,10 +22,17 @@ def read_data_path(value: str | Path) -> Path:
     return Path(value)
 
 
+def read_data_source(value: str | Path) -> Path:
+    """The path of a file, or `dataset:NAME` as it is: a file that the server stores."""
+    return Path(value) if dataset_name(value) is not None else read_data_path(value)
+
+
 def refuse_other_formats(path: Path) -> None:
     """Refuses a file that cannot hold rows before it is uploaded, as the server would. Without the
     platform's packages only the server knows the formats. Raises Refused.
     """
+    if dataset_name(path) is not None:
+        return
     from adapterd.cli.platform_packages import require_platform
     from adapterd.errors import PlatformMissing
 

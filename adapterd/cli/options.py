@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adapterd.cli.data_file import read_data_path
+from adapterd.cli.data_file import read_data_source
 
 # ---------------------------------------------------------------- of every command
 
@@ -76,7 +76,7 @@ TrainingSettings = Annotated[
 DevData = Annotated[
     Path | None,
     typer.Option(
-        parser=read_data_path,
+        parser=read_data_source,
         metavar="FILE",
         help="Dev rows for model selection; default: split off the rows.",
     ),
@@ -84,7 +84,7 @@ DevData = Annotated[
 TestData = Annotated[
     Path | None,
     typer.Option(
-        parser=read_data_path,
+        parser=read_data_source,
         metavar="FILE",
         help="Test rows for the report; default: split off the rows.",
     ),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from adapterd.cli.connect import connect
-from adapterd.cli.data_file import read_data_path, refuse_other_formats
+from adapterd.cli.data_file import read_data_source, refuse_other_formats
 from adapterd.cli.options import (
     DevData,
     Head,
@@ -26,7 +28,9 @@ from adapterd.cli.options import (
     TrainingSettings,
     Url,
 )
+from adapterd.cli.resources.files import store_file
 from adapterd.cli.settings_option import parse_settings
+from adapterd.errors import AdapterdError
 
 if TYPE_CHECKING:
     from adapterd.calls.call_options import TrainingOptions
@@ -37,9 +41,9 @@ if TYPE_CHECKING:
 Rows = Annotated[
     Path,
     typer.Option(
-        parser=read_data_path,
+        parser=read_data_source,
         metavar="FILE",
-        help="Labelled rows; docs/data.md lists the formats.",
+        help="Labelled rows (docs/data.md), or dataset:NAME for a stored file (`adapterd files`).",
     ),
 ]
 
@@ -94,12 +98,12 @@ def train(
     for path in filter(None, paths.values()):
         refuse_other_formats(path)
     with connect(url, profile) as client:
-        ids = {name: _upload(client, path, as_json) for name, path in paths.items() if path}
-        if dry_run:
-            estimate = client.estimate(task, ids, **options)
-            render.print_json(estimate) if as_json else _print_dry_run(task, estimate)
-            return
-        job = client.create_job(task, ids, **options)
+        with _store_files(client, paths, quiet=as_json, keep=not dry_run) as ids:
+            if dry_run:
+                estimate = client.estimate(task, ids, **options)
+                render.print_json(estimate) if as_json else _print_dry_run(task, estimate)
+                return
+            job = client.create_job(task, ids, **options)
         if detach:
             render.print_json(job) if as_json else _print_detached(job)
             return
@@ -116,11 +120,27 @@ def _print_dry_run(task: str, estimate: Estimate) -> None:
     print_findings("findings", estimate.findings)
 
 
-def _upload(client: Client, path: Path, quiet: bool) -> str:
-    from adapterd.terminal.progress import upload_progress
-
-    with upload_progress(path.name, quiet=quiet) as on_bytes:
-        return client.upload(path, on_bytes=on_bytes).id
+@contextmanager
+def _store_files(
+    client: Client, paths: Mapping[str, Path | None], *, quiet: bool, keep: bool
+) -> Iterator[dict[str, str]]:
+    """Ids of stored files; those that were uploaded for nothing are deleted again."""
+    made: list[str] = []
+    is_used = False
+    try:
+        ids = {}
+        for field, path in paths.items():
+            if path is not None:
+                file, is_new = store_file(client, path, quiet=quiet)
+                made += [file.id] if is_new else []
+                ids[field] = file.id
+        yield ids
+        is_used = keep
+    finally:
+        if not is_used:
+            for file_id in made:
+                with suppress(AdapterdError):  # the first error is the one to report
+                    client.delete_file(file_id)
 
 
 def _print_detached(job: Job) -> None:

@@ -170,6 +170,10 @@ class AsyncClient(AsyncJobClient):
         """
         return await self._call(calls.versions_made_from(file))
 
+    async def versions_made_from_sha256(self, sha256: str) -> list[Version]:
+        """The same by the digest of a stored file."""
+        return await self._call(calls.versions_made_from_sha256(sha256))
+
     async def version(self, ref: str) -> Version:
         return await self._call(calls.get_version(ref))
 

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Unpack
 
-from adapterd.calls import job_calls
+from adapterd.calls import file_calls, job_calls
 from adapterd.calls.arguments import to_path
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import PAGE_ROWS
 from adapterd.calls.check_call import FileCheck, check_file
+from adapterd.calls.dataset_name import dataset_name
 from adapterd.client.async_connection import AsyncConnection
+from adapterd.errors import AdapterdError
 from adapterd.terminal.row_progress import show_job
 from adapterd.values import Estimate, File, Job, JobEvent
 from adapterd.wire.transfer import OnBytes
@@ -36,16 +39,70 @@ class AsyncJobClient(AsyncConnection):
         progress: bool = False,
         **options: Unpack[TrainingOptions],
     ) -> Job:
-        """Uploads labelled rows, trains a version and waits for the job. Raises JobFailed."""
-        paths = job_calls.data_files(data, dev_data, test_data)
-        ids = {field: (await self.upload(path)).id for field, path in paths.items()}
-        job = await self.create_job(task, ids, **options)
+        """Uploads labelled rows, trains a version and waits for the job. Raises JobFailed.
+
+        `dataset:reviews` instead of a path is the file that is stored under the name `reviews`.
+        """
+        made: list[File] = []
+        try:
+            ids = {}
+            for field, path in job_calls.data_files(data, dev_data, test_data).items():
+                file, is_new = await self.store_file(path)
+                made += [file] if is_new else []
+                ids[field] = file.id
+            job = await self.create_job(task, ids, **options)
+        except AdapterdError:
+            for file in made:
+                with suppress(AdapterdError):  # the first error is the one to report
+                    await self.delete_file(file.id)
+            raise
         return await self.wait(job.id, on_job, progress=progress)
 
     async def upload(
-        self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
+        self,
+        path: Path | str,
+        purpose: str = file_calls.PURPOSE,
+        on_bytes: OnBytes | None = None,
+        *,
+        name: str = "",
     ) -> File:
-        return await self._transfer.upload(to_path("path", path), purpose, on_bytes)
+        """Stores a file; with a `name`, `dataset:NAME` stands for it from now on."""
+        return await self._transfer.upload(to_path("path", path), purpose, on_bytes, name)
+
+    async def store_file(
+        self, path: Path | str, on_bytes: OnBytes | None = None, *, name: str = ""
+    ) -> tuple[File, bool]:
+        """The stored file with this content, uploaded unless it is there, and whether it was."""
+        source = to_path("path", path)
+        if (dataset := dataset_name(source)) is not None:
+            return await self.dataset(dataset), False
+        body = await self._transfer.send(file_calls.find_content(source))
+        if file := file_calls.read_content(source, body, name):
+            return file, False
+        return await self.upload(source, on_bytes=on_bytes, name=name), True
+
+    async def files(
+        self, *, name: str = "", sha256: str = "", id_prefix: str = "", purpose: str = ""
+    ) -> AsyncIterator[File]:
+        """Every file of the tenant to which this applies, newest first, page by page."""
+        has_more, after = True, ""
+        while has_more:
+            request = file_calls.list_files(
+                after, name=name, sha256=sha256, id_prefix=id_prefix, purpose=purpose
+            )
+            page, has_more = file_calls.read_files(await self._transfer.send(request))
+            for file in page:
+                yield file
+            after = page[-1].id if page else ""
+
+    async def dataset(self, name: str) -> File:
+        """The file that is stored under a name, or has this id."""
+        body = await self._transfer.send(file_calls.find_dataset(name))
+        return file_calls.read_dataset(name, body)
+
+    async def delete_file(self, file_id: str) -> None:
+        """Deletes a file that no queued or running job needs."""
+        await self._transfer.send(file_calls.delete_file(file_id))
 
     async def check_file(
         self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]

@@ -197,6 +197,10 @@ class Client(JobClient):
         """
         return self._call(calls.versions_made_from(file))
 
+    def versions_made_from_sha256(self, sha256: str) -> list[Version]:
+        """The same by the digest of a stored file."""
+        return self._call(calls.versions_made_from_sha256(sha256))
+
     def version(self, ref: str) -> Version:
         return self._call(calls.get_version(ref))
 

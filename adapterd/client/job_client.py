@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Unpack
 
-from adapterd.calls import job_calls
+from adapterd.calls import file_calls, job_calls
 from adapterd.calls.arguments import to_path
 from adapterd.calls.call_options import TrainingOptions
 from adapterd.calls.calls import PAGE_ROWS
 from adapterd.calls.check_call import FileCheck, check_file
+from adapterd.calls.dataset_name import dataset_name
 from adapterd.client.connection import Connection
+from adapterd.errors import AdapterdError
 from adapterd.terminal.row_progress import show_job
 from adapterd.values import Estimate, File, Job, JobEvent
 from adapterd.wire.transfer import OnBytes
@@ -38,19 +41,71 @@ class JobClient(Connection):
     ) -> Job:
         """Uploads labelled rows, trains a version and waits for the job. Raises JobFailed.
 
+        `dataset:reviews` instead of a path is the file that is stored under the name `reviews`.
         `progress` shows the job on stderr: a bar on a terminal, elsewhere a line per phase.
 
         >>> client.train("tone", "rows.csv", head="classify", settings={"seeds": 1}).version
         1
         """
-        paths = job_calls.data_files(data, dev_data, test_data)
-        ids = {field: self.upload(path).id for field, path in paths.items()}
-        return self.wait(self.create_job(task, ids, **options).id, on_job, progress=progress)
+        made: list[File] = []
+        try:
+            ids = {}
+            for field, path in job_calls.data_files(data, dev_data, test_data).items():
+                file, is_new = self.store_file(path)
+                made += [file] if is_new else []
+                ids[field] = file.id
+            job = self.create_job(task, ids, **options)
+        except AdapterdError:
+            for file in made:
+                with suppress(AdapterdError):  # the first error is the one to report
+                    self.delete_file(file.id)
+            raise
+        return self.wait(job.id, on_job, progress=progress)
 
     def upload(
-        self, path: Path | str, purpose: str = "fine-tune", on_bytes: OnBytes | None = None
+        self,
+        path: Path | str,
+        purpose: str = file_calls.PURPOSE,
+        on_bytes: OnBytes | None = None,
+        *,
+        name: str = "",
     ) -> File:
-        return self._transfer.upload(to_path("path", path), purpose, on_bytes)
+        """Stores a file; with a `name`, `dataset:NAME` stands for it from now on."""
+        return self._transfer.upload(to_path("path", path), purpose, on_bytes, name)
+
+    def store_file(
+        self, path: Path | str, on_bytes: OnBytes | None = None, *, name: str = ""
+    ) -> tuple[File, bool]:
+        """The stored file with this content, uploaded unless it is there, and whether it was."""
+        source = to_path("path", path)
+        if (dataset := dataset_name(source)) is not None:
+            return self.dataset(dataset), False
+        body = self._transfer.send(file_calls.find_content(source))
+        if file := file_calls.read_content(source, body, name):
+            return file, False
+        return self.upload(source, on_bytes=on_bytes, name=name), True
+
+    def files(
+        self, *, name: str = "", sha256: str = "", id_prefix: str = "", purpose: str = ""
+    ) -> Iterator[File]:
+        """Every file of the tenant to which this applies, newest first, page by page."""
+        has_more, after = True, ""
+        while has_more:
+            request = file_calls.list_files(
+                after, name=name, sha256=sha256, id_prefix=id_prefix, purpose=purpose
+            )
+            page, has_more = file_calls.read_files(self._transfer.send(request))
+            yield from page
+            after = page[-1].id if page else ""
+
+    def dataset(self, name: str) -> File:
+        """The file that is stored under a name, or has this id."""
+        body = self._transfer.send(file_calls.find_dataset(name))
+        return file_calls.read_dataset(name, body)
+
+    def delete_file(self, file_id: str) -> None:
+        """Deletes a file that no queued or running job needs."""
+        self._transfer.send(file_calls.delete_file(file_id))
 
     def check_file(self, file_ids: dict[str, str], **options: Unpack[TrainingOptions]) -> FileCheck:
         """The findings that a job on these uploaded files would report; nothing is queued."""

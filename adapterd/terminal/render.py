@@ -13,7 +13,7 @@ from rich.text import Text
 from adapterd.errors import RowFailed
 from adapterd.terminal import table
 from adapterd.terminal.progress import format_duration
-from adapterd.terminal.table import Cell, format_bytes, format_time, id_cell, time_cell
+from adapterd.terminal.table import Cell, format_bytes, format_time, id_cell, size_cell, time_cell
 from adapterd.terminal.verdict import format_verdict
 from adapterd.values import (
     Classification,
@@ -21,6 +21,7 @@ from adapterd.values import (
     CompletionChunk,
     Embedding,
     Estimate,
+    File,
     Job,
     JobEvent,
     Output,
@@ -176,6 +177,29 @@ def print_job(job: Job) -> None:
         "more": f"adapterd jobs events {short_id}, or show {short_id} --json",
     }
     print_facts(job.id, facts)
+
+
+def print_files(files: Sequence[File]) -> None:
+    columns = ("file", "name", "filename", "size", "created", "purpose")
+    rows = [
+        (id_cell(f.id), f.name, f.filename, size_cell(f.bytes), time_cell(f.created_at), f.purpose)
+        for f in files
+    ]
+    print_table(count(len(files), "file"), columns, rows)
+
+
+def print_file(file: File, refs: Sequence[str]) -> None:
+    """`refs` are the versions that were trained on it."""
+    facts = {
+        "name": file.name,
+        "filename": file.filename,
+        "size": format_bytes(file.bytes),
+        "sha256": Cell(shown=shorten(file.sha256), exact=file.sha256),
+        "purpose": file.purpose,
+        "created": format_time(file.created_at),
+        "versions": ", ".join(refs) or "none",
+    }
+    print_facts(file.id, facts)
 
 
 def print_event(event: JobEvent) -> None:

@@ -85,3 +85,7 @@ class File(Result):
     bytes: int
     created_at: float
     purpose: str
+    #: the digest of its content
+    sha256: str = ""
+    #: the name under which it is stored; None if it has none
+    name: str | None = None

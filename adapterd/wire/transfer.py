@@ -49,10 +49,12 @@ class Transfer:
             verify=make_context(settings) if settings.uses_tls else True,
         )
 
-    def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
+    def upload(
+        self, path: Path, purpose: str, on_bytes: OnBytes | None = None, name: str = ""
+    ) -> File:
         with open_file(path) as file:
             return read_file(
-                self.send(upload_request(_TrackedFile(file, path, on_bytes), path, purpose))
+                self.send(upload_request(_TrackedFile(file, path, on_bytes), path, purpose, name))
             )
 
     def send(self, fetch: Fetch) -> dict[str, Any]:
@@ -93,10 +95,14 @@ class AsyncTransfer:
             verify=make_context(settings) if settings.uses_tls else True,
         )
 
-    async def upload(self, path: Path, purpose: str, on_bytes: OnBytes | None = None) -> File:
+    async def upload(
+        self, path: Path, purpose: str, on_bytes: OnBytes | None = None, name: str = ""
+    ) -> File:
         with open_file(path) as file:
             return read_file(
-                await self.send(upload_request(_TrackedFile(file, path, on_bytes), path, purpose))
+                await self.send(
+                    upload_request(_TrackedFile(file, path, on_bytes), path, purpose, name)
+                )
             )
 
     async def send(self, fetch: Fetch) -> dict[str, Any]:
@@ -121,12 +127,12 @@ class AsyncTransfer:
         await self._http.aclose()
 
 
-def upload_request(file: Any, path: Path, purpose: str) -> Fetch:
+def upload_request(file: Any, path: Path, purpose: str, name: str) -> Fetch:
     return Fetch(
         method="POST",
         path="/v1/files",
         files={"file": (path.name, file)},
-        data={"purpose": purpose},
+        data={"purpose": purpose, **({"name": name} if name else {})},
     )
 
 
@@ -137,6 +143,8 @@ def read_file(body: Mapping[str, Any]) -> File:
         bytes=body["bytes"],
         created_at=body["created_at"],
         purpose=body["purpose"],
+        sha256=body.get("sha256", ""),
+        name=body.get("name"),
     )
 
 

@@ -11,6 +11,7 @@ from server.errors import BadParameter
 from server.http_api.route import CallerOf, FileRoute, ServiceOf
 from server.http_api.schemas import FileDeletedOut, FileOut, FilesOut, Whole
 from server.http_api.versions import chunks
+from trainer.jobs.values import FileQuery
 
 router = APIRouter(route_class=FileRoute, tags=["files"])
 _BYTES: dict[int | str, dict[str, Any]] = {
@@ -28,11 +29,14 @@ async def create_file(
     purpose: Annotated[str, Form()],
     anchor: Annotated[str | None, Form(alias="expires_after[anchor]")] = None,
     seconds: Annotated[str | None, Form(alias="expires_after[seconds]")] = None,
+    name: Annotated[
+        str, Form(description="a name to find the file by; it moves here from another file")
+    ] = "",
 ) -> FileOut:
     """Upload labelled rows (JSONL or CSV) for a job."""
     if anchor is not None or seconds is not None:
         raise BadParameter("Files here do not expire; delete them.", param="expires_after")
-    view = await service.files.create(caller, file.filename or "", purpose, chunks(file.file))
+    view = await service.files.create(caller, file.filename or "", purpose, chunks(file.file), name)
     return FileOut.of(view)
 
 
@@ -43,12 +47,20 @@ async def list_files(
     after: str | None = None,
     limit: Whole = 0,
     order: Literal["asc", "desc"] = "desc",
-    purpose: str | None = None,
+    purpose: str = "",
+    name: str = "",
+    sha256: str = "",
+    id_prefix: str = "",
 ) -> FilesOut:
-    """Your files, newest first unless `order` is `asc`."""
-    page = await service.files.list(
-        caller, after, limit, purpose=purpose, oldest_first=order == "asc"
+    """Your files, newest first unless `order` is `asc`; by name, digest or start of the id."""
+    query = FileQuery(
+        id_prefix=id_prefix,
+        name=name,
+        sha256=sha256,
+        purpose=purpose,
+        oldest_first=order == "asc",
     )
+    page = await service.files.list(caller, after, limit, query)
     data = [FileOut.of(view) for view in page.items]
     return FilesOut(
         data=data,

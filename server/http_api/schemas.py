@@ -146,7 +146,7 @@ class JobEventsOut(BaseModel):
 
 
 class FileOut(BaseModel):
-    """OpenAI's file object."""
+    """OpenAI's file object, with the digest of its content and the name it is stored under."""
 
     id: str
     object: str = "file"
@@ -155,6 +155,8 @@ class FileOut(BaseModel):
     filename: str
     purpose: str
     status: str = "processed"
+    sha256: str
+    name: str | None
 
     @classmethod
     def of(cls, view: FileView) -> FileOut:
@@ -164,6 +166,8 @@ class FileOut(BaseModel):
             created_at=view.created_at,
             filename=view.filename,
             purpose=view.purpose,
+            sha256=view.sha256,
+            name=view.name,
         )
 
 

@@ -120,6 +120,9 @@ class FileView:
     created_at: int
     filename: str
     purpose: str
+    #: not OpenAI's: the digest of the content, and the name under which it is stored, if any
+    sha256: str
+    name: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +252,8 @@ def file_view(file: FileRecord) -> FileView:
         created_at=int(file.created_at),
         filename=file.filename,
         purpose=file.purpose,
+        sha256=file.sha256,
+        name=file.name or None,
     )
 
 

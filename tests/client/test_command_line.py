@@ -290,6 +290,47 @@ def test_a_detached_training_prints_the_id_of_its_job_alone(run: Run, rows: Path
     assert run("train", "detached", *options, "--detach", "--json").json()["task"] == "detached"
 
 
+def test_a_file_is_stored_once_under_a_name_and_trained_on_by_it(run: Run, rows: Path) -> None:
+    stored = run("files", "upload", rows, "--name", "reviews")
+    file_id = stored.out.strip()
+    assert "`adapterd train TASK --data dataset:reviews` trains on it" in stored.err
+    again = run("files", "upload", rows, "--name", "reviews")
+    assert (again.out.strip(), "was stored already" in again.err) == (file_id, True)
+    trained = run("train", "by-name", "--data", "dataset:reviews", "--head", "classify", *STEEP)
+    assert trained.code == 0, trained.err
+    job = run("jobs", "list", "--limit", 1, "--json").json()[0]
+    assert job["task"] == "by-name"
+    for name in ("reviews", file_id[:20], file_id.removeprefix("file-")[:20]):
+        shown = run("files", "show", name, "--json").json()
+        assert (shown["id"], "by-name@1" in shown["versions"]) == (file_id, True)
+    assert run("files", "list", "--name", "reviews").out.splitlines()[1].startswith(file_id)
+    assert run("files", "delete", "reviews").code == ExitCode.OK
+    assert run("files", "show", "reviews").code == ExitCode.NOT_FOUND
+    unknown = run("train", "by-name", "--data", "dataset:reviews", "--head", "classify")
+    assert unknown.code == ExitCode.NOT_FOUND
+    assert "No file is stored under the name 'reviews'" in unknown.err
+
+
+def test_a_dry_run_and_a_refused_training_leave_no_file_behind(run: Run, tmp_path: Path) -> None:
+    def stored_ids() -> list[str]:
+        return [file["id"] for file in run("files", "list", "--json").json()]
+
+    path = tmp_path / "other.csv"
+    path.write_text("text,label\n" + "".join(f"number {n},{n % 2}\n" for n in range(40)))
+    before, train = stored_ids(), ("train", "none", "--data", path, "--head", "classify")
+    assert run(*train, "--dry-run").code == 0
+    assert run(*train, "--label-column", "missing").code == ExitCode.REFUSED
+    assert stored_ids() == before
+
+
+def test_a_stored_file_is_checked_on_the_server_only(run: Run, rows: Path) -> None:
+    run("files", "upload", rows, "--name", "checked")
+    check = ("check", "dataset:checked", "--head", "classify")
+    assert "pass --server to check it there" in run(*check).err
+    assert run(*check, "--server").code == ExitCode.OK
+    assert run("files", "show", "checked").code == ExitCode.OK
+
+
 def test_keys_are_made_listed_and_revoked_without_a_server(run: Run, tmp_path: Path) -> None:
     file = ("--keys-file", tmp_path / "keys.jsonl", "--json")
     made = run("keys", "create", "--tenant", "acme", "--role", "use", *file).json()

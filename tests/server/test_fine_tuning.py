@@ -186,6 +186,22 @@ async def test_events_stream_as_they_come_and_end_with_the_job(tmp_path: Path) -
 # ---------------------------------------------------------------- files
 
 
+async def test_a_file_is_stored_under_a_name_and_found_by_it(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        form = {"purpose": "fine-tune", "name": "reviews"}
+        rows = {"file": ("rows.csv", b"text,label\na,b\n")}
+        stored = (await http.post("/v1/files", data=form, files=rows)).json()
+        assert (stored["name"], len(stored["sha256"])) == ("reviews", 64)
+        for which in ({"name": "reviews"}, {"sha256": stored["sha256"]}):
+            found = (await http.get("/v1/files", params=which)).json()["data"]
+            assert [file["id"] for file in found] == [stored["id"]]
+        assert (await http.get("/v1/files", params={"name": "mail"})).json()["data"] == []
+        for name in ("Not A Name", "file-1"):
+            bad = await http.post("/v1/files", data={**form, "name": name}, files=rows)
+            assert bad.status_code == 400
+            assert name in bad.json()["detail"]
+
+
 async def test_files_are_listed_in_pages_either_way_and_by_purpose(tmp_path: Path) -> None:
     async with client(tmp_path) as (api, _server):
         ids = [await upload(api) for _ in range(3)]

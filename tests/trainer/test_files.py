@@ -10,6 +10,7 @@ import pytest
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.errors import FileInUse, FileTooLarge, StorageFailed, UnknownFile
 from trainer.jobs.store import JobStore
+from trainer.jobs.values import FileQuery
 
 
 def stored(trainer_env: TrainerEnv) -> list[str]:
@@ -53,6 +54,40 @@ def test_a_name_is_kept_to_show_and_never_used_as_a_path(trainer_env: TrainerEnv
     record = trainer_env.files.put(TENANT, "../../etc/pass\nwd", "train", [b"x"], 10)
     assert record.filename == "passwd"
     assert stored(trainer_env) == [record.id]
+
+
+def test_the_same_content_takes_room_once_and_outlives_one_of_its_files(
+    trainer_env: TrainerEnv,
+) -> None:
+    first, second = trainer_env.upload(b"rows"), trainer_env.upload(b"rows")
+    paths = [trainer_env.files.path(TENANT, record.id) for record in (first, second)]
+    assert paths[0].stat().st_ino == paths[1].stat().st_ino
+    trainer_env.files.delete(TENANT, first.id)
+    assert trainer_env.files.read(TENANT, second.id) == b"rows"
+    theirs = trainer_env.files.put("other", "a", "train", [b"rows"], 10)
+    path = trainer_env.files.path("other", theirs.id)
+    assert path.stat().st_ino != paths[1].stat().st_ino
+
+
+def test_a_name_stands_for_the_newest_file_that_was_given_it(trainer_env: TrainerEnv) -> None:
+    first, second = (
+        trainer_env.files.put(TENANT, "a.csv", "train", [content], 10, "reviews")
+        for content in (b"one", b"two")
+    )
+    named = trainer_env.files.list(TENANT, query=FileQuery(name="reviews"))
+    assert [record.id for record in named] == [second.id]
+    assert trainer_env.files.get(TENANT, first.id).name == ""
+    assert trainer_env.files.list("other", query=FileQuery(name="reviews")) == []
+    trainer_env.files.delete(TENANT, second.id)
+    assert trainer_env.files.list(TENANT, query=FileQuery(name="reviews")) == []
+
+
+def test_files_are_found_by_their_digest_and_the_start_of_their_id(trainer_env: TrainerEnv) -> None:
+    first, second = trainer_env.upload(b"one"), trainer_env.upload(b"two")
+    for query in (FileQuery(sha256=first.sha256), FileQuery(id_prefix=first.id[:20])):
+        assert [record.id for record in trainer_env.files.list(TENANT, query=query)] == [first.id]
+    both = trainer_env.files.list(TENANT, query=FileQuery(oldest_first=True))
+    assert [record.id for record in both] == [first.id, second.id]
 
 
 def test_pages_run_from_the_newest_on(trainer_env: TrainerEnv) -> None:

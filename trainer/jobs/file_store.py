@@ -16,7 +16,7 @@ from pathlib import Path, PurePath
 from adapters_registry.storage import private
 from trainer.errors import FileTooLarge, UnknownFile
 from trainer.jobs.store import JobStore
-from trainer.jobs.values import FileRecord
+from trainer.jobs.values import FileQuery, FileRecord
 from trainer.storage_errors import storing
 
 _log = logging.getLogger(__name__)
@@ -40,11 +40,21 @@ class FileStore:
             private.make_directory(directory)
 
     def put(
-        self, tenant: str, filename: str, purpose: str, chunks: Iterable[bytes], max_bytes: int
+        self,
+        tenant: str,
+        filename: str,
+        purpose: str,
+        chunks: Iterable[bytes],
+        max_bytes: int,
+        name: str = "",
     ) -> FileRecord:
-        """Store an upload. Raises FileTooLarge or StorageFailed; nothing is stored then."""
+        """Store an upload. Raises FileTooLarge or StorageFailed; nothing is stored then.
+
+        Content that the tenant has stored already takes no further room.
+        """
         file_id = f"file-{uuid.uuid4().hex}"
         size, sha256 = self._store_bytes(self._where(file_id), chunks, max_bytes)
+        self._share(self._where(file_id), self._store.files.find_content(tenant, sha256))
         record = FileRecord(
             id=file_id,
             tenant=tenant,
@@ -53,6 +63,7 @@ class FileStore:
             bytes=size,
             sha256=sha256,
             created_at=self._clock(),
+            name=name,
         )
         try:
             self._store.files.add(record)
@@ -69,13 +80,9 @@ class FileStore:
         tenant: str,
         after: str | None = None,
         limit: int = 100,
-        *,
-        purpose: str | None = None,
-        oldest_first: bool = False,
+        query: FileQuery | None = None,
     ) -> Sequence[FileRecord]:
-        return self._store.files.list(
-            tenant, after, limit, purpose=purpose, oldest_first=oldest_first
-        )
+        return self._store.files.list(tenant, after, limit, query or FileQuery())
 
     def path(self, tenant: str, file_id: str) -> Path:
         """Where the bytes are, for the file's own tenant."""
@@ -124,6 +131,15 @@ class FileStore:
 
     def _where(self, file_id: str) -> Path:
         return self._directory / file_id
+
+    def _share(self, path: Path, stored: str | None) -> None:
+        """Make the file another name of the bytes that are stored already, where the disk can."""
+        if stored is None:
+            return
+        link = path.with_name(path.name + _PART)
+        with suppress(OSError):
+            os.link(self._where(stored), link)
+            link.rename(path)
 
     def _store_bytes(self, path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
         part = path.with_name(path.name + _PART)

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from trainer.jobs.schema import JOBS
 from trainer.jobs.values import FileRecord
 
-FILE_FIELDS = tuple(FileRecord.__dataclass_fields__)
+#: columns of the table of files; a file's name is in a table of its own
+FILE_FIELDS = tuple(FileRecord.__dataclass_fields__.keys() - {"name"})
 
 
 def has_id(table: sa.Table, tenant: str, row_id: str) -> sa.ColumnElement[bool]:
@@ -38,7 +39,9 @@ def page_of(
 
 
 def file_of(row: sa.Row[Any]) -> FileRecord:
-    return FileRecord(**{name: getattr(row, name) for name in FILE_FIELDS})
+    return FileRecord(
+        **{name: getattr(row, name) for name in FILE_FIELDS}, name=row.given_name or ""
+    )
 
 
 def has_note(name: str, value: str) -> sa.ColumnElement[bool]:

@@ -49,6 +49,15 @@ FILES = sa.Table(
     sa.Column("created_at", sa.Float, nullable=False),
 )
 
+#: a name stands for one file of a tenant, and a file has at most one
+FILE_NAMES = sa.Table(
+    "file_names",
+    METADATA,
+    sa.Column("tenant", sa.String, primary_key=True),
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("file_id", sa.String, nullable=False, index=True),
+)
+
 JOBS = sa.Table(
     "jobs",
     METADATA,

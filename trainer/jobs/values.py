@@ -8,7 +8,7 @@ from typing import Any
 from trainer.jobs.states import Phase, Status
 from trainer.settings.settings import TrainingSettings
 
-__all__ = ["Claim", "FileRecord", "Job", "JobSpec", "TrainingSettings"]
+__all__ = ["Claim", "FileQuery", "FileRecord", "Job", "JobSpec", "TrainingSettings"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,19 @@ class FileRecord:
     bytes: int
     sha256: str
     created_at: float
+    #: the name under which its owner stored it; empty where it has none, or the name moved on
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileQuery:
+    """Which files of a tenant are listed; what is empty is not asked about."""
+
+    id_prefix: str = ""
+    name: str = ""
+    sha256: str = ""
+    purpose: str = ""
+    oldest_first: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from adapterd.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     from adapterd.client.client import Client
+    from adapterd.values import File
 
 _WHOLE = re.compile(r"[a-z]+-[0-9a-f]{32}")
 _MAX_NAMED = 5
@@ -29,6 +30,17 @@ def find_job(client: Client, start: str) -> str:
     return prefix if _WHOLE.fullmatch(prefix) else _only("job", prefix, client.jobs(prefix))
 
 
+def find_file(client: Client, text: str) -> File:
+    """The stored file with this name or id, or the one whose id begins so."""
+    if not text.startswith("file-"):
+        named = next(client.files(name=text), None)
+        if named is not None:
+            return named
+    prefix = _complete("file", text)
+    candidates = client.files(id_prefix=prefix)
+    return client.dataset(prefix if _WHOLE.fullmatch(prefix) else _only("file", prefix, candidates))
+
+
 def _complete(noun: str, start: str) -> str:
     """`f52c` for `job-f52c`."""
     return start if start.startswith(f"{noun}-") else f"{noun}-{start}"
@@ -38,7 +50,8 @@ def _only(noun: str, prefix: str, candidates: Iterable[Identified]) -> str:
     ids = [each.id for each in islice(candidates, _MAX_NAMED + 1)]
     if not ids:
         raise NotFound(
-            f"No {noun} has an id that begins with {prefix!r}; `adapterd {noun}s list` lists them.",
+            f"There is no {noun} with an id that begins with {prefix!r}"
+            f"{' or of that name' if noun == 'file' else ''}; `adapterd {noun}s list` lists them.",
             problem=f"unknown_{noun}",
         )
     if len(ids) > 1:

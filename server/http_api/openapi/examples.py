@@ -21,6 +21,8 @@ _FILE = {
     "filename": "sentiment.jsonl",
     "purpose": "fine-tune",
     "status": "processed",
+    "sha256": "9f2b1c0d4e5a6b7c8d9e0f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e",
+    "name": "reviews",
 }
 _JOB = {
     "id": "job-5e83a4b4c3a74d5e8a0f1c2b3d4e5f60",

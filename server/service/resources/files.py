@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from adapters_registry.ref import check_name
 from server.audit import note
 from server.auth.caller import Caller
 from server.errors import BadCall
@@ -13,6 +14,7 @@ from server.service.page import Page, check_limit, page_of
 from server.service.views import FileView, file_view
 from trainer.errors import BadDataset
 from trainer.jobs.file_store import FileStore
+from trainer.jobs.values import FileQuery
 from trainer.readers.not_text import refuse_other_formats
 
 #: the purpose that promises labelled rows
@@ -20,6 +22,13 @@ _ROWS = "fine-tune"
 #: OpenAI's purposes; a job accepts a file of any
 PURPOSES = ("fine-tune", "assistants", "batch", "evals", "user_data", "vision")
 MAX_LIMIT = 10_000
+
+
+def check_dataset_name(name: str) -> None:
+    """The grammar of task names; an id of a file is no name. Raises BadName."""
+    check_name(name, "file")
+    if name.startswith("file-"):
+        raise BadCall(f"The name {name!r} begins with 'file-', as ids of files do; choose another.")
 
 
 class FileService:
@@ -31,9 +40,16 @@ class FileService:
         self._max_bytes = max_bytes
 
     async def create(
-        self, caller: Caller, filename: str, purpose: str, chunks: Iterable[bytes]
+        self,
+        caller: Caller,
+        filename: str,
+        purpose: str,
+        chunks: Iterable[bytes],
+        name: str = "",
     ) -> FileView:
-        """Raises BadDataset for rows in a format that no job reads."""
+        """Raises BadDataset for rows in a format that no job reads, and BadName."""
+        if name:
+            check_dataset_name(name)
         if purpose not in PURPOSES:
             raise BadCall(f"purpose is {purpose[:64]!r}; it must be one of {', '.join(PURPOSES)}.")
         rows = _check_beginning(chunks, filename) if purpose == _ROWS else chunks
@@ -44,6 +60,7 @@ class FileService:
             purpose,
             rows,
             self._max_bytes,
+            name,
         )
         note("file.created", "a file was uploaded", caller, file=stored.id, bytes=stored.bytes)
         return file_view(stored)
@@ -56,9 +73,7 @@ class FileService:
         caller: Caller,
         after: str | None = None,
         limit: int = 0,
-        *,
-        purpose: str | None = None,
-        oldest_first: bool = False,
+        query: FileQuery | None = None,
     ) -> Page[FileView]:
         limit = check_limit(limit, MAX_LIMIT)
         files = await self._pools.lookups.run_for(
@@ -66,8 +81,7 @@ class FileService:
             self._files.list,
             after,
             limit + 1,
-            purpose=purpose,
-            oldest_first=oldest_first,
+            query,
         )
         return page_of(files, limit, file_view)
 
