@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from adapterd import AsyncClient, Client
-from adapterd.cli.exit_codes import exit_code
+from adapterd.cli.exit_codes import ExitCode, exit_code
 from adapterd.errors import AdapterdError, BadSetting, Unauthenticated, Untrusted
 from adapterd.settings import VARIABLES
 from server.config import Settings
 from tests.client.authority import Authority, Pair, make_authority
+from tests.client.commands import command_runner
 from tests.client.conftest import RunningServer
 
 Start = Callable[..., RunningServer]
@@ -274,3 +275,24 @@ async def test_the_warning_names_the_line_that_made_the_client() -> None:
         with pytest.warns(UserWarning, match="without encryption") as noted:
             make("http://models.example", api_key="adk_1")
         assert noted[0].filename == __file__
+
+
+def test_a_login_keeps_the_files_wherever_the_next_command_is_run(
+    mutual: RunningServer,
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    mine = authority.issue("me", file="me")
+    run = command_runner(monkeypatch, capsys)
+    monkeypatch.chdir(authority.folder)
+    files = ("--ca-file", authority.file.name, "--cert-file", mine.cert.name)
+    ran = run("login", "--url", f"https://localhost:{mutual.ports.http}", *files)
+    assert ran.code == ExitCode.USAGE  # a certificate without its key
+    files += ("--key-file", mine.key.name)
+    ran = run("login", "--url", f"https://localhost:{mutual.ports.http}", *files)
+    assert ran.code == ExitCode.OK, ran.err
+    monkeypatch.chdir(tmp_path)
+    assert run("tasks", "--json").json() == []
