@@ -119,7 +119,7 @@ def compose(evidence: Evidence) -> Composed:
     }
     report: Report = {**sections, "verdict": decide(sections), "advice": advise(sections)}
     composed: Composed = {"metrics": metrics, "baseline": baseline, "report": report}
-    return cast(Composed, _replace_nan(composed))
+    return cast(Composed, replace_nan(composed))
 
 
 def _find_headline(
@@ -204,10 +204,10 @@ def _describe_reference(
     }
 
 
-def _replace_nan(value: Any) -> Any:
+def replace_nan(value: Any) -> Any:
     """With null: JSON has no other number for it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {name: _replace_nan(part) for name, part in value.items()}
-    return [_replace_nan(part) for part in value] if isinstance(value, list | tuple) else value
+        return {name: replace_nan(part) for name, part in value.items()}
+    return [replace_nan(part) for part in value] if isinstance(value, list | tuple) else value

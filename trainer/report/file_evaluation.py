@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from trainer.readers.example import Example
 from trainer.report.calibration import measure_calibration
 from trainer.report.classes import ClassScores, Confusion, count_confusions, score_classes
 from trainer.report.comparison import SIGNIFICANT, Comparison, compare_models
+from trainer.report.compose import replace_nan
 from trainer.report.report_input import EvidenceRow
 from trainer.report.resampling import CONFIDENCE, Interval, compute_intervals
 from trainer.report.scores import build_scores
@@ -88,7 +89,7 @@ def evaluate_file(file: AnsweredFile) -> FileEvaluation:
     intervals = compute_intervals(build_scores(file.head, truth, guesses), len(truth))
     main = next((name for name in HEAD_DATA[file.head].metrics if name in intervals), None)
     rows = [_to_row(example, file.head) for example in file.examples]
-    return {
+    evaluation: FileEvaluation = {
         "rows": len(truth),
         "headline": {"metric": main, **intervals[main]} if main else None,
         "metrics": compute_metrics(file.head, truth, guesses),
@@ -99,6 +100,7 @@ def evaluate_file(file: AnsweredFile) -> FileEvaluation:
         "confusion": count_confusions(truth, guesses),
         "slices": score_slices(file.head, [], rows, guesses, main, unit="words") if main else [],
     }
+    return cast(FileEvaluation, replace_nan(evaluation))
 
 
 def compare_files(
@@ -113,11 +115,12 @@ def compare_files(
         [to_plain(guess) for guess in theirs.guesses],
         their_name,
     )
-    return {
+    result: VersionComparison = {
         "comparison": comparison,
         "decision": _decide(comparison),
         "words": _describe(comparison, our_name, their_name, len(ours.examples)),
     }
+    return cast(VersionComparison, replace_nan(result))
 
 
 def to_plain(value: Any) -> Any:
