@@ -241,7 +241,7 @@ def fault_of(error: BaseException) -> Fault:
         )
     outside = next(TABLE[kind] for kind in type(error).__mro__ if kind in TABLE)
     retry_after_s = getattr(error, "retry_after_s", 1.0) if outside.retryable else None
-    message = str(error) if outside.public else str(type(error).__doc__)
+    message = str(error) if outside.public else " ".join(str(type(error).__doc__).split())
     return Fault(
         code=error.code,
         message=message,

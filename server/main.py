@@ -273,9 +273,11 @@ async def _serve(settings: Settings, port: EnginePort | None) -> None:
     _spool_in(settings.data_dir / "temporary")
     ports, host = server.ports, settings.host
     _log.info(
-        "serving %s on %s:%d, gRPC on %s:%d, metrics on %s:%d",
+        "serving %s on %s:%d, gRPC on %s:%d, metrics on %s:%d; the base is %s, and the HTTP API is "
+        "described under /docs",
         "HTTPS" if settings.tls_cert_file else "HTTP",
         *(host, ports.http, host, ports.grpc, settings.metrics_host, ports.metrics),
+        settings.base,
         extra={"action": "server.ready"},
     )
     await stop_requested.wait()

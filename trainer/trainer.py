@@ -93,7 +93,6 @@ class Trainer:
         info = self._tools.port.info
         spec = replace(spec, base={"fingerprint": info.fingerprint, "name": info.base})
         job = self._store.submit(f"job-{uuid.uuid4().hex}", spec)
-        _log_event("job.submitted", job)
         self.submitted.set()
         return job
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.values import Version
 from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
-from engine.port import EnginePort, File, Load, Loaded, Unload
+from engine.port import EngineInfo, EnginePort, File, Load, Loaded, Unload
 from server.observers import LoadObserver
 
 #: a new digest cannot be evicted for this long, so that the caller who needs it can lease it
@@ -178,7 +178,7 @@ class Residency:
             self.refuse(digest, error)
 
     async def _load(self, version: Version) -> _Resident:
-        _check_base(version, self._port.info.fingerprint)
+        _check_base(version, self._port.info)
         started = self._clock()
         files = await asyncio.to_thread(self._files, version)
         semantics = dict(version.manifest.semantics)
@@ -237,13 +237,14 @@ async def wait_until_alive(port: EnginePort, within_s: float = _RESTART_S) -> No
         raise EngineGone from None
 
 
-def _check_base(version: Version, fingerprint: str) -> None:
-    expected = version.manifest.base["fingerprint"]
-    if expected != fingerprint:
+def _check_base(version: Version, info: EngineInfo) -> None:
+    base = version.manifest.base
+    if base["fingerprint"] != info.fingerprint:
         raise WrongBase(
             # without task and number: other tenants with the same digest get the same message
-            f"the version was made for the base {expected[:12]}; "
-            f"this server holds the base {fingerprint[:12]}"
+            f"the version was made for the base {base.get('name') or 'without a name'} "
+            f"({base['fingerprint'][:12]}); this server runs {info.base} "
+            f"({info.fingerprint[:12]}). Serve that base, or train the task on this one"
         )
 
 

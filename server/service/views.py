@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from adapters_registry.values import Alias, AliasEvent, Task, Version
+from engine.heads import is_generation
 from engine.port import EngineInfo
 from trainer.jobs.events import Event
 from trainer.jobs.values import FileRecord, Job
@@ -173,7 +174,7 @@ def version_view(
         task=version.task,
         version=version.number,
         digest=version.digest,
-        kind=version.manifest.kind,
+        kind=_kind_of(version),
         head=head["kind"],
         labels=list(head.get("labels", [])),
         num_parameters=version.num_parameters,
@@ -185,6 +186,13 @@ def version_view(
         left_out=list(lineage.get("left_out", [])),
         warnings=list(lineage.get("warnings", [])),
     )
+
+
+def _kind_of(version: Version) -> str:
+    """The kind as jobs name it: the manifest of a prompt has that of a head without tensors."""
+    is_prompt = is_generation(version.manifest.semantics["head"]["kind"])
+    is_empty = version.manifest.kind == "head_only" and not version.num_parameters
+    return "prompt" if is_prompt and is_empty else version.manifest.kind
 
 
 def alias_view(alias: Alias, warnings: Sequence[str] = ()) -> AliasView:

@@ -48,7 +48,7 @@ async def test_a_prompt_is_registered_without_files_and_answers_as_the_base_does
 ) -> None:
     async with running(tmp_path, engine) as server:
         status, version = await register(server, "draft", "generate", prompt=PROMPT, max_tokens=6)
-        assert (status, version["kind"]) == (201, "head_only")
+        assert (status, version["kind"]) == (201, "prompt")
         _, other = await register(server, "plain", "generate", max_tokens=6)
         assert other["digest"] != version["digest"]
         async with http_client(server) as http:
@@ -118,7 +118,7 @@ async def test_the_client_registers_a_prompt_without_a_directory(
         version = await client.register(
             "draft", head="generate", head_settings={"prompt": PROMPT, "max_tokens": 6}
         )
-        assert version.kind == "head_only"
+        assert version.kind == "prompt"
         (output,) = (await client.predict("draft", "w7 w8", max_tokens=2)).outputs
         assert isinstance(output, Completion)
         assert output.completion_tokens <= 2

@@ -67,7 +67,7 @@ async def test_a_version_made_for_another_base_is_refused(tmp_path: Path) -> Non
     version = dispatch_env.version()
     base = {"fingerprint": "e" * 64, "name": "other"}
     foreign = replace(version, manifest=replace(version.manifest, base=base))
-    with pytest.raises(WrongBase, match=r"eeeeeeeeeeee.*ffffffffffff"):
+    with pytest.raises(WrongBase, match=r"other \(eeeeeeeeeeee\).*fake \(ffffffffffff\)"):
         await dispatch_env.residency.acquire(foreign)
     assert loads(dispatch_env) == []
 
