@@ -344,3 +344,19 @@ def test_a_failed_row_is_reported_with_the_file_that_has_the_others(
         in (ran.err)
     )
     assert len(out.read_text().splitlines()) == 3
+
+
+def test_a_terminal_on_stdin_is_told_what_is_read(
+    run: Run,  # noqa: F811
+    task: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    with Terminal(io.BytesIO(b"a good thing\n"), encoding="utf-8") as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        ran = run("predict", task)
+    assert ran.code == 0
+    assert ran.err.startswith("Reading texts from the terminal, one a line; Ctrl-D ends them.")

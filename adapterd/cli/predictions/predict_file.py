@@ -124,6 +124,8 @@ def open_source(files: FileOptions) -> Iterator[RowSource]:
     """Raises BadSetting for what cannot be opened, and Refused for what holds no rows."""
     path = files.source
     if path is None:
+        if sys.stdin.isatty():
+            sys.stderr.write("Reading texts from the terminal, one a line; Ctrl-D ends them.\n")
         yield RowSource(sys.stdin.buffer, "stdin", files.columns)
         return
     if path.is_dir():
@@ -182,7 +184,8 @@ def _answer(work: _Work, ref: str, stream: TextIO, run: FileRun, written: Writte
     skip_written(rows, written)
     size = work.files.source.stat().st_size if work.files.source else None
     # answers that appear in the same terminal show the progress themselves
-    is_shown = sys.stderr.isatty() and (work.files.output is not None or work.format == "table")
+    is_apart = work.files.output is not None or work.format == "table" or not sys.stdout.isatty()
+    is_shown = sys.stderr.isatty() and is_apart
     with row_progress(source.name, size, is_shown=is_shown, rows=lambda: run.rows) as advance:
         try:
             predict_rows(run, predictor, rows, writer, _byte_progress(source, advance))
