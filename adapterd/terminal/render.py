@@ -82,7 +82,9 @@ def print_prediction(prediction: Prediction, texts: Sequence[str]) -> None:
     ]
     title = f"{prediction.task}@{prediction.version}  {shorten(prediction.digest)}"
     title += f"  {prediction.timing.total_ms:.1f} ms"
-    print_table(title, ("text", "answer", "score"), rows, wrapped=("text", "answer"))
+    is_written = any(isinstance(output, Completion) for output in prediction.outputs)
+    columns = ("text", "answer", "finish reason" if is_written else "score")
+    print_table(title, columns, rows, wrapped=("text", "answer"))
 
 
 def print_chunks(chunks: Iterable[CompletionChunk], *, as_json: bool) -> None:
@@ -180,9 +182,9 @@ def print_job(job: Job) -> None:
 
 
 def print_files(files: Sequence[File]) -> None:
-    columns = ("file", "name", "filename", "size", "created", "purpose")
+    columns = ("file", "name", "size", "created", "filename", "purpose")
     rows = [
-        (id_cell(f.id), f.name, f.filename, size_cell(f.bytes), time_cell(f.created_at), f.purpose)
+        (id_cell(f.id), f.name, size_cell(f.bytes), time_cell(f.created_at), f.filename, f.purpose)
         for f in files
     ]
     print_table(count(len(files), "file"), columns, rows)

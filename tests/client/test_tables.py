@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from adapterd.cli.exit_codes import ExitCode
+from adapterd.terminal.render import print_prediction
 from adapterd.terminal.table import (
     format_age,
     format_bytes,
@@ -21,6 +22,7 @@ from adapterd.terminal.table import (
     print_table,
     time_cell,
 )
+from adapterd.values import Completion, Prediction, Timing
 
 JOB = "job-" + "0123456789abcdef" * 2
 COLUMNS = ("job", "task", "status", "created", "version")
@@ -80,6 +82,19 @@ def test_only_a_wrapped_column_is_broken() -> None:
     print_table(console, "", ("code", "finding"), rows, wrapped=("finding",))
     assert [line.split()[0] for line in _lines(console)[1:]][:2] == ["code", "few_dev_rows"]
     assert len(_lines(console)) > 3
+
+
+def test_generated_texts_have_a_finish_reason_and_no_score(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = Completion(text="blue", finish_reason="stop", prompt_tokens=2, completion_tokens=1)
+    timing = Timing(tokenize_ms=0, queue_ms=0, compute_ms=0, total_ms=0)
+    prediction = Prediction(
+        task="draft", version=1, digest="0" * 64, outputs=(output,), timing=timing
+    )
+    print_prediction(prediction, ["a colour"])
+    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert lines == [["text", "answer", "finish reason"], ["a colour", "blue", "stop"]]
 
 
 def test_facts_are_a_name_and_a_value_a_line_in_a_pipe() -> None:
