@@ -41,7 +41,7 @@ def read_rows(content: bytes, filename: str) -> Iterator[Record | BadLine | Noti
     refuse_other_formats(content, filename)
     text = as_utf8(content)
     if not text or text.isspace():
-        raise BadDataset(f"{filename} is empty.")
+        raise BadDataset(f"{filename} is empty; pass a file with labelled rows.")
     return _READERS[_format(text, filename)](text)
 
 

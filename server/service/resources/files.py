@@ -100,7 +100,7 @@ def _check_beginning(chunks: Iterable[bytes], filename: str) -> Iterator[bytes]:
     remaining = iter(chunks)
     first = next(remaining, b"")
     if not first:
-        raise BadDataset(f"{filename or 'The file'} is empty.")
+        raise BadDataset(f"{filename or 'The file'} is empty; pass a file with labelled rows.")
     refuse_other_formats(first, filename or "The file")
     yield first
     yield from remaining
