@@ -220,8 +220,9 @@ class Registry:
                 is_single = len(naming) == 1
                 names = ", ".join(naming)
                 subject = f"alias {names} points" if is_single else f"aliases {names} point"
+                them = "it" if is_single else "them"
                 raise VersionInUse(
-                    f"the {subject} to {task}@{number}; move {'it' if is_single else 'them'} first",
+                    f"the {subject} to {task}@{number}; move or delete {them} first",
                     aliases=naming,
                 )
             contents = self._index.list_contents(tenant, task, number)

@@ -19,7 +19,9 @@ def test_a_deleted_version_is_gone_with_its_files(registry: Registry) -> None:
 
 def test_a_version_that_an_alias_names_cannot_be_deleted(registry: Registry) -> None:
     version = publish(registry)
-    with pytest.raises(VersionInUse, match="the alias production points to mail@1; move it first"):
+    with pytest.raises(
+        VersionInUse, match="the alias production points to mail@1; move or delete it first"
+    ):
         registry.delete_version("acme", "mail", 1)
     assert registry.files(version)
 
