@@ -37,3 +37,26 @@ def test_both_clients_offer_the_same_methods_with_the_same_parameters() -> None:
         return {n: list(inspect.signature(f).parameters) for n, f in found if n[0] != "_"}
 
     assert methods(Client) == methods(AsyncClient)
+
+
+async def test_it_stores_a_file_once_under_a_name_and_trains_on_it(rows: Path) -> None:
+    async with AsyncClient() as client:
+        stored, is_new = await client.store_file(rows, name="async-rows")
+        again, is_again = await client.store_file(rows, name="async-rows")
+        assert (is_new, is_again, again.id) == (True, False, stored.id)
+        assert [file.id async for file in client.files(name="async-rows")] == [stored.id]
+        job = await client.train("by-name", "dataset:async-rows", head="classify")
+        assert job.status == "succeeded"
+        await client.delete_file(stored.id)
+        with pytest.raises(errors.NotFound, match="No file is stored under the name 'async-rows'"):
+            await client.dataset("async-rows")
+
+
+def test_a_refused_training_leaves_no_file_behind(tmp_path: Path) -> None:
+    path = tmp_path / "refused.csv"
+    path.write_text("text,label\n" + "".join(f"number {n},{n % 2}\n" for n in range(40)))
+    with Client() as client:
+        before = [file.id for file in client.files()]
+        with pytest.raises(errors.Refused):
+            client.train("none", path, head="classify", label_column="missing")
+        assert [file.id for file in client.files()] == before
