@@ -104,3 +104,22 @@ async def test_a_tenants_streams_are_bounded_and_another_tenants_are_its_own(
             pass
     with feed.watching("acme", "job-9", read):
         pass
+
+
+async def test_nothing_polls_once_the_last_watcher_is_gone_and_the_next_one_is_woken_again(
+    trainer_env: TrainerEnv, lookups: WorkPool
+) -> None:
+    feed = feed_of(trainer_env, lookups)
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+
+    async def read(after: int) -> int:
+        return trainer_env.store.job(job.tenant, job.id).revision
+
+    with feed.watching(job.tenant, job.id, read):
+        await asyncio.sleep(0.03)
+    await asyncio.sleep(0.03)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    with feed.watching(job.tenant, job.id, read) as watched:
+        await watched.read(0)
+        trainer_env.trainer.pause(job.tenant, job.id)
+        assert await watched.change(10)

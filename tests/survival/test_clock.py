@@ -16,10 +16,13 @@ YEAR_S = 365 * 24 * 3600.0
 WALL_CLOCKS = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
 #: dates that people are told, ages of files, and leases, which processes share
 TELL_DATES = {
+    "adapterd/terminal/table.py",
+    "adapterd/wire/certificate_faults.py",
     "adapters_registry/registry.py",
     "server/http_api/openai/answering.py",
     "server/http_api/openai/fine_tuning_shape.py",
     "server/auth/key_file.py",
+    "server/auth/signed_link.py",
     "server/metrics/live_metrics.py",
     "server/wiring.py",
     "trainer/training/checkpoints.py",

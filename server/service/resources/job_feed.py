@@ -106,6 +106,9 @@ class JobFeed(Generic[T]):
                 del self._streams[tenant]
             if not job.num_watchers:
                 del self._jobs[key]
+            if not self._jobs and self._polling is not None:
+                self._polling.cancel()
+                self._polling = None
 
     def wake_all(self) -> None:
         """Wakes all streams, for instance when the server drains."""
@@ -113,13 +116,10 @@ class JobFeed(Generic[T]):
             job.wake()
 
     async def _poll(self) -> None:
-        try:
-            while self._jobs:
-                with suppress(StorageFailed, Overloaded):  # the next poll may succeed
-                    await self._check_changes()
-                await asyncio.sleep(self._poll_s)
-        finally:
-            self._polling = None
+        while True:
+            with suppress(StorageFailed, Overloaded):  # the next poll may succeed
+                await self._check_changes()
+            await asyncio.sleep(self._poll_s)
 
     async def _check_changes(self) -> None:
         generation = await self._lookups.run(OPERATOR, self._changes.generation)
