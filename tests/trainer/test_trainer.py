@@ -188,19 +188,6 @@ def test_what_should_be_known_is_warned_about(trainer_env: TrainerEnv) -> None:
         assert sentence in warnings
 
 
-def test_a_version_that_is_no_better_than_guessing_says_so() -> None:
-    def warnings(head: str, metric: str, reached: float) -> str:
-        classes = {"f1_per_class": {}} if head == "classify" else {}
-        rivals = {"name": "bag", "majority": {metric: 0.5, **classes}, "test": {metric: 0.8}}
-        return " ".join(comparison_warnings(head, {metric: reached}, rivals))
-
-    assert warnings("classify", "accuracy", 0.9) == ""
-    assert "no better than the 0.800 of the baseline 'bag'" in warnings("classify", "accuracy", 0.7)
-    assert "of the baseline 'majority class'" in warnings("classify", "accuracy", 0.5)
-    assert "'bag'" not in warnings("regress", "rmse", 0.7)
-    assert "the 0.500 of the baseline 'constant answer'" in warnings("regress", "rmse", 0.7)
-
-
 @pytest.mark.parametrize("kind", ["lora", "bottleneck"])
 def test_a_training_too_short_to_reach_a_whole_adapter_is_refused(
     trainer_env: TrainerEnv, kind: str

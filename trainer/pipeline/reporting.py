@@ -23,6 +23,7 @@ from trainer.recipe.recipe import learning_rate
 from trainer.report.report import summarize_report
 from trainer.report.report_input import AnsweredRows, Epoch, ReportInput, Run
 from trainer.report.reporter import make_report
+from trainer.report.verdict import describe_verdict
 from trainer.settings.settings import TrainingSettings
 from trainer.training.run_result import RunResult
 
@@ -59,6 +60,9 @@ class Reporting:
         warnings = comparison_warnings(head, metrics, baseline)
         for warning in warnings:
             self.emit("report.warning", warning, "warn")
+        verdict = answer["report"]["verdict"]
+        level = "warn" if verdict["decision"] == "do_not_ship" else "info"
+        self.emit("report.verdict", describe_verdict(verdict), level, decision=verdict["decision"])
         completed = replace(
             result,
             test_metrics=metrics,

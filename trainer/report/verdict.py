@@ -17,6 +17,11 @@ from trainer.report.comparison import SIGNIFICANT, Comparison
 
 Decision = Literal["ship", "do_not_ship", "cannot_tell"]
 
+_NAMES: dict[Decision, str] = {
+    "ship": "Ship",
+    "do_not_ship": "Do not ship",
+    "cannot_tell": "Cannot tell",
+}
 #: a larger expected calibration error makes probabilities unreliable
 _LARGE_ECE = 0.1
 #: with fewer rows the error is large by chance
@@ -48,6 +53,11 @@ def decide(report: Mapping[str, Any]) -> Verdict:
             for comparison in report["comparisons"]
         ),
     }
+
+
+def describe_verdict(verdict: Verdict) -> str:
+    """The decision and its reasons in one line."""
+    return f"{_NAMES[verdict['decision']]}: {' '.join(verdict['reasons'])}"
 
 
 def _find_blockers(report: Mapping[str, Any]) -> Iterator[str]:
@@ -95,7 +105,7 @@ def _find_doubts(report: Mapping[str, Any]) -> Iterator[str]:
 def _find_leaks(report: Mapping[str, Any]) -> Iterator[str]:
     for finding in report["findings"]:
         if finding["code"] == "near_leak" and finding["severity"] == "warning":
-            yield f"Its scores are likely too high: {finding['message']}"
+            yield f"Its test rows are not independent: {finding['message']}"
 
 
 def _find_strengths(report: Mapping[str, Any]) -> Iterator[str]:

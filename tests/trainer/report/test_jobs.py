@@ -260,3 +260,12 @@ def test_a_learning_curve_that_diverges_leaves_the_job_its_version(
 def test_the_same_job_has_the_same_report(judging: TrainerEnv) -> None:
     jobs = [run(judging, jsonl(mood_rows()), task=f"mood-{i}") for i in range(2)]
     assert report(judging, jobs[0]) == report(judging, jobs[1])
+
+
+def test_the_verdict_is_an_event_with_its_reasons(judging: TrainerEnv) -> None:
+    job = run(judging, jsonl(mood_rows()))
+    verdict = report(judging, job)["verdict"]
+    (event,) = judging.trainer.events(TENANT, job.id, codes=["report.verdict"], limit=9)
+    assert event.data["decision"] == verdict["decision"]
+    assert event.message.endswith(" ".join(verdict["reasons"]))
+    assert event.level == ("warn" if verdict["decision"] == "do_not_ship" else "info")
