@@ -48,6 +48,16 @@ async def test_a_version_is_deleted_as_a_model(tmp_path: Path) -> None:
         assert "draft@1" in names
 
 
+async def test_a_version_of_another_base_is_not_listed_and_names_its_base(tmp_path: Path) -> None:
+    async with client(tmp_path) as (api, server):
+        other = {"fingerprint": "0" * 64, "name": "another-base"}
+        publish(registry_of(server), "draft", seed=1, head=HEAD, base=other)
+        names = [model.id for model in (await api.models.list()).data]
+        assert "draft@2" not in names
+        assert "draft@1" in names
+        assert (await api.models.retrieve("draft@2")).parent == "another-base"  # type: ignore[attr-defined]
+
+
 async def test_a_task_is_deleted_as_a_model_with_all_its_versions(tmp_path: Path) -> None:
     async with client(tmp_path) as (api, _):
         assert (await api.models.delete("draft")).deleted

@@ -37,6 +37,7 @@ class ModelService:
         self._lookups = lookups
 
     async def list(self, caller: Caller) -> Sequence[ModelView]:
+        """The base, and every ref that this server can answer."""
         return await self._lookups.run(
             caller.tenant, lambda: [self._base(), *self._all(caller.tenant)]
         )
@@ -63,7 +64,7 @@ class ModelService:
             all_versions = self._registry.versions(task.tenant, task.name)
         except NotFound:  # deleted in the meantime
             return
-        versions = {version.number: version for version in all_versions}
+        versions = {version.number: version for version in all_versions if self._serves(version)}
         for alias in task.aliases:
             if alias.version in versions:
                 if alias.name == PRODUCTION:
@@ -72,11 +73,15 @@ class ModelService:
         for number, version in versions.items():
             yield self._view(f"{task.name}@{number}", version)
 
+    def _serves(self, version: Version) -> bool:
+        """Whether it was made for the base of this server: another one's would not be answered."""
+        return bool(version.manifest.base["fingerprint"] == self._info.fingerprint)
+
     def _view(self, ref: str, version: Version) -> ModelView:
         return ModelView(
             ref=ref,
             root=version.digest,
-            parent=self._info.base,
+            parent=self._info.base if self._serves(version) else version.manifest.base["name"],
             created_at=version.created_at,
             max_tokens=self._info.max_tokens,
         )
