@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
 from adapterd.batch.input_row import InputRow
+from adapterd.batch.line_feeds import LineFeeds
 from adapterd.errors import Refused
 from adapterd.values import Output, Prediction, RowError
 from adapterd.values.columns import error_column, to_columns, version_column
@@ -58,7 +59,7 @@ class CsvWriter:
         self, stream: TextIO, prefix: str, delimiter: str, columns: Sequence[str] | None = None
     ) -> None:
         """`columns` are those of a file that is continued."""
-        self._writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
+        self._writer = csv.writer(LineFeeds(stream), delimiter=delimiter)
         self._stream, self._prefix = stream, prefix
         self._columns = columns
         self._waiting: list[dict[str, Any]] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -50,6 +50,8 @@ class PartialFile:
             )
         if resume and not exists:
             raise BadSetting(f"{self.partial} is not there, so there is nothing to resume.")
+        if path.is_dir():
+            raise BadSetting(f"{path} is a folder; pass the name of a file in it.")
 
     def scan(self, format_name: str, delimiter: str, prefix: str) -> Written:
         """What an interrupted run has written; a row that was cut off is dropped."""
@@ -67,7 +69,7 @@ class PartialFile:
         try:
             self._stream = self.partial.open("a", encoding="utf-8", newline="")
         except OSError as error:
-            raise BadSetting(f"{self.path} cannot be written: {error.strerror}.") from error
+            raise self._not_written(error) from error
         return self._stream
 
     def __exit__(
@@ -76,14 +78,25 @@ class PartialFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stream.flush()
-        if kind is None:
-            os.fsync(self._stream.fileno())
-        self._stream.close()
-        if kind is None:
+        try:
+            self._close(is_complete=kind is None)
+        except OSError as failed:
+            raise self._not_written(failed) from failed
+        if isinstance(error, OSError):
+            raise self._not_written(error) from error
+
+    def _close(self, *, is_complete: bool) -> None:
+        with self._stream as stream:
+            stream.flush()
+            if is_complete:
+                os.fsync(stream.fileno())
+        if is_complete:
             self.partial.replace(self.path)
         elif not self.partial.stat().st_size:
             self.partial.unlink()
+
+    def _not_written(self, error: OSError) -> BadSetting:
+        return BadSetting(f"{self.path} cannot be written: {error.strerror or error}.")
 
 
 def _scan_json_lines(stream: BinaryIO, prefix: str) -> Written:
@@ -93,6 +106,7 @@ def _scan_json_lines(stream: BinaryIO, prefix: str) -> Written:
         if not line.endswith(b"\n"):
             break
         last = _read_row(line)
+        _check_written(last, prefix)
         rows, num_bytes = rows + 1, num_bytes + len(line)
         failed += "error" in last.get(f"{prefix}output", {})
         by = last.get(version_column(prefix)) or by
@@ -121,6 +135,7 @@ def _scan_table(stream: BinaryIO, delimiter: str, prefix: str) -> Written:
             num_bytes = lines.num_bytes
             if columns is None:
                 columns = cells
+                _check_written(columns, prefix)
                 continue
             last = dict(zip(columns, cells, strict=True))
             rows += 1
@@ -128,7 +143,18 @@ def _scan_table(stream: BinaryIO, delimiter: str, prefix: str) -> Written:
             by = last.get(version_column(prefix)) or by
     except csv.Error:
         pass  # the last row was cut off inside of its quotes
+    if failed == rows:
+        return Written()  # no row shows the columns of an answer, so the rows are asked again
     return Written(rows=rows, failed=failed, by=by, last=last, columns=columns, num_bytes=num_bytes)
+
+
+def _check_written(names: Collection[str], prefix: str) -> None:
+    """Raises Refused if the rows of this run would get other columns than those written already."""
+    if (by := version_column(prefix)) not in names:
+        raise Refused(
+            f"The partial file has no column {by!r}, so the interrupted run had another "
+            "--prefix or --format; pass its options, or delete the partial file."
+        )
 
 
 class _Lines:

@@ -30,7 +30,8 @@ HELP = """Train, version and serve many adapters on one frozen base model.
 
 The client commands use the server of --url or --profile, else of
 ADAPTERD_URL, else of the current profile (see `adapterd login`), else
-http://127.0.0.1:8000. ADAPTERD_API_KEY comes before a profile's key."""
+http://127.0.0.1:8000. ADAPTERD_API_KEY comes before the current profile's
+key, and after that of --profile."""
 
 
 def build() -> typer.Typer:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from adapterd.cli.connect import connect_async
+from adapterd.cli.data_file import read_data_path
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.options import Json, ProfileName, Url
 
@@ -24,8 +25,8 @@ def bench(
     texts_file: Annotated[
         Path | None,
         typer.Option(
-            exists=True,
-            dir_okay=False,
+            parser=read_data_path,
+            metavar="FILE",
             help="File with one text per line; default: the demo's texts.",
         ),
     ] = None,

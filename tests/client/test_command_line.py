@@ -91,6 +91,12 @@ def test_a_report_is_shown_written_as_a_page_and_given_as_json(
     assert body["report"]["headline"]["metric"] == "accuracy"
 
 
+def test_a_page_that_cannot_be_written_is_named(run: Run, task: str, tmp_path: Path) -> None:
+    ran = run("adapters", "report", task, "--html", tmp_path / "gone" / "report.html")
+    assert ran.code == ExitCode.USAGE
+    assert "report.html cannot be written: No such file or directory. [bad_setting]" in ran.err
+
+
 def test_a_later_version_serves_only_with_promote(run: Run, task: str, tmp_path: Path) -> None:
     run("adapters", "export", f"{task}@1", tmp_path)
     register = ("adapters", "register", "gated", tmp_path, "--head", "classify", "--labels")
@@ -214,6 +220,33 @@ def test_an_alias_moves_and_moves_back(run: Run, task: str, tmp_path: Path) -> N
     assert run("adapters", "delete", "moving").code == ExitCode.USAGE
     assert run("adapters", "delete", "moving", "--all").code == ExitCode.OK
     assert run("tasks", "moving").code == ExitCode.NOT_FOUND
+
+
+def test_the_deleted_version_is_named(run: Run, task: str, tmp_path: Path) -> None:
+    run("adapters", "export", f"{task}@1", tmp_path)
+    for labels in ("bad,good", "good,bad"):
+        run("adapters", "register", "leaving", tmp_path, "--head", "classify", "--labels", labels)
+    assert "pass the task alone" in run("adapters", "delete", "leaving@2", "--all").err
+    assert run("adapters", "delete", "leaving", 2).out == "deleted leaving@2\n"
+    assert run("adapters", "delete", "leaving", "--all").out == "deleted leaving\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("evaluate", "shared"),
+        ("compare", "shared", "shared", "--data"),
+        ("adapters", "list", "--made-from"),
+        ("bench", "shared", "--texts-file"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_no_file_is_named_with_the_way_out(
+    run: Run, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    assert "is a URL; download the file" in run(*command, "https://example.org/rows.csv").err
+    assert "is a folder; pass one of the files in it" in run(*command, tmp_path).err
+    assert "There is no file gone.csv" in run(*command, tmp_path / "gone.csv").err
 
 
 def test_an_alias_is_deleted_and_production_only_with_yes(

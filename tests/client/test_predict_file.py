@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from adapterd import Client
+from adapterd.batch.partial_file import PartialFile
 from adapterd.cli.exit_codes import ExitCode
+from adapterd.errors import BadSetting
 from adapterd.values import Prediction
 from engine.testing.fake_engine import write_fake_adapter
 from tests.client.commands import Ran, Run
@@ -291,6 +293,11 @@ def test_odd_combinations_of_options_are_refused(
     assert "cannot be read" in run("predict", task, "--input", tmp_path / "gone.txt").err
     assert "is a folder" in run("predict", task, "--input", tmp_path).err
     assert "are for rows" in run("predict", task, "a text", "--format", "csv").err
+    assert "are for a file" in run("predict", task, "a text", "--text-column", "text").err
+    assert "is a folder" in run("predict", task, tmp_path).err
+    assert "pass that file too" in run(*file, "--resume").err
+    assert "--stream cannot be combined" in run(*file, "--stream", "-o", tmp_path / "out.csv").err
+    assert "pass one of them" in run(*file, "--json", "--format", "csv").err
     assert "no_such_parameter" in pipe("a text\n", "--param", "no_such_parameter=1").err
 
 
@@ -360,3 +367,82 @@ def test_a_terminal_on_stdin_is_told_what_is_read(
         ran = run("predict", task)
     assert ran.code == 0
     assert ran.err.startswith("Reading texts from the terminal, one a line; Ctrl-D ends them.")
+
+
+def test_a_carriage_return_in_a_cell_does_not_end_its_row(pipe: Any) -> None:
+    texts = ["a good\rday", "a bad\r\nday", "fine"]
+    ran = pipe("\n".join(json.dumps({"text": text}) for text in texts), "--format", "csv")
+    assert [row["text"] for row in csv.DictReader(io.StringIO(ran.out, newline=""))] == texts
+
+
+def test_a_run_that_had_only_failed_rows_is_continued_with_the_columns_of_the_answers(
+    run: Run,  # noqa: F811
+    task: str,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in.txt").write_text("\na good day\n")
+    out = tmp_path / "out.csv"
+    (tmp_path / "out.csv.partial").write_text(
+        "id,text,predicted_error,predicted_by\n1,,empty_input: The input is empty.,\n"
+    )
+    ran = run("predict", task, tmp_path / "in.txt", "-o", out, "--resume")
+    assert ran.code == ExitCode.REFUSED, ran.err
+    assert [bool(row["predicted_label"]) for row in table(out.read_text())] == [False, True]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+def test_a_run_is_not_continued_under_another_prefix(
+    run: Run,  # noqa: F811
+    task: str,
+    tmp_path: Path,
+    suffix: str,
+) -> None:
+    (tmp_path / "in.txt").write_text("a good day\na bad day\n")
+    out, partial = tmp_path / f"out.{suffix}", tmp_path / f"out.{suffix}.partial"
+    assert run("predict", task, tmp_path / "in.txt", "-o", out).code == 0
+    out.rename(partial)
+    written = partial.read_text()
+    ran = run("predict", task, tmp_path / "in.txt", "-o", out, "--resume", "--prefix", "new_")
+    assert ran.code == ExitCode.REFUSED
+    assert "The partial file has no column 'new_by'" in ran.err
+    assert partial.read_text() == written
+
+
+def test_a_field_of_later_rows_alone_is_named_where_csv_has_no_column_for_it(
+    run: Run,  # noqa: F811
+    task: str,
+    tmp_path: Path,
+) -> None:
+    rows = [{"text": "a good day"}, {"text": "a bad day", "note": "new"}, {"text": "so so"}]
+    (tmp_path / "in.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    out = tmp_path / "out.csv"
+    ran = run("predict", task, tmp_path / "in.jsonl", "-o", out)
+    assert "the output has no column for note, because" in ran.err
+    lines = out.read_text().splitlines(keepends=True)
+    (tmp_path / "out.csv.partial").write_text("".join(lines[:3]))
+    assert run("predict", task, tmp_path / "in.jsonl", "-o", out, "--resume").code == 0
+    assert out.read_text() == "".join(lines)
+
+
+def test_json_beside_an_output_file_is_one_document_about_it(
+    run: Run,  # noqa: F811
+    task: str,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in.txt").write_text("good\n\nbad\n")
+    ran = run("predict", task, tmp_path / "in.txt", "-o", tmp_path / "out.csv", "--json")
+    assert ran.code == ExitCode.REFUSED
+    assert ran.json() == {
+        "output": str(tmp_path / "out.csv"), "rows": 3, "failed": 1, "by": "mood@1",
+    }  # fmt: skip
+    assert json.loads(ran.err)["error"]["message"].startswith("2 of 3 rows were answered")
+
+
+def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(BadSetting, match="is a folder; pass the name of a file in it"):
+        PartialFile(tmp_path / "out.csv", resume=False)
+    full = PartialFile(tmp_path / "full.csv", resume=False)
+    with pytest.raises(BadSetting, match="cannot be written: No space left on device"), full:
+        raise OSError(28, "No space left on device")
+    assert not full.partial.exists()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapterd.cli.connect import connect
+from adapterd.cli.data_file import read_data_path
 from adapterd.cli.exit_codes import ExitCode
 from adapterd.cli.options import Json, ProfileName, Url
 from adapterd.cli.platform_packages import require_platform
@@ -30,7 +31,7 @@ Second = Annotated[str, typer.Argument(metavar="B", help="The version to beat, a
 Data = Annotated[
     Path,
     typer.Option(
-        "--data", metavar="FILE", exists=True, dir_okay=False, readable=True,
+        "--data", metavar="FILE", parser=read_data_path,
         help="Labelled rows, in any format that `adapterd train` takes.",
     ),
 ]  # fmt: skip

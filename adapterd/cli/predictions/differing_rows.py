@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from adapterd.batch.line_feeds import LineFeeds
 from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def write_rows(path: Path, rows: list[DifferingRow], names: tuple[str, str]) -> 
             if path.suffix.lower() == ".jsonl":
                 stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in records)
                 return
-            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer = csv.DictWriter(LineFeeds(stream), columns)
             writer.writeheader()
             writer.writerows(records)
     except OSError as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adapterd.cli.connect import connect
+from adapterd.cli.data_file import read_data_path
 from adapterd.cli.options import Json, ProfileName, Ref, Url
 from adapterd.cli.platform_packages import require_platform
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 LabelledPath = Annotated[
     Path,
     typer.Argument(
-        metavar="FILE", exists=True, dir_okay=False, readable=True,
+        metavar="FILE", parser=read_data_path,
         help="Labelled rows, in any format that `adapterd train` takes.",
     ),
 ]  # fmt: skip

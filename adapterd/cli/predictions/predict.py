@@ -114,6 +114,7 @@ def predict(
     ) | parse_settings(param or [], "--param")  # fmt: skip
     if pair is not None and question is not None:
         raise BadSetting("--pair and --question cannot be combined")
+    _check_output(output, output_format, resume=resume, stream=stream, as_json=as_json)
     typed, source = _choose_source(texts, input_file)
     files = FileOptions(
         source=source, columns=InputColumns(text=text_column, text_pair=text_pair_column),
@@ -127,6 +128,18 @@ def predict(
             predict_file(client, ref, files, options)
         else:
             _predict_texts(client, ref, files, typed, options)
+
+
+def _check_output(
+    output: Path | None, output_format: str | None, *, resume: bool, stream: bool, as_json: bool
+) -> None:
+    """Raises BadSetting for options that exclude each other."""
+    if resume and output is None:
+        raise BadSetting("--resume goes on with an interrupted --output FILE; pass that file too.")
+    if stream and (output is not None or output_format is not None):
+        raise BadSetting("--stream cannot be combined with --output or --format")
+    if as_json and output is None and output_format is not None:
+        raise BadSetting("--json and --format both choose what is printed; pass one of them.")
 
 
 def _choose_source(
@@ -151,6 +164,11 @@ def _is_file(text: str) -> bool:
     try:
         if Path(text).is_file():
             return True
+        if Path(text).is_dir():
+            raise BadSetting(
+                f"{text} is a folder; pass a file of texts, JSON Lines or CSV. A text with this "
+                "name can be sent with stdin."
+            )
     except (OSError, ValueError):  # a text that no path could be
         return False
     if text.lower().endswith(_SUFFIXES) and " " not in text:
@@ -165,6 +183,8 @@ def _predict_texts(
 
     if files.output is not None or files.format is not None:
         raise BadSetting("--output and --format are for rows; pass the texts with --input or stdin")
+    if files.columns.text is not None or files.columns.text_pair is not None:
+        raise BadSetting("--text-column and --text-pair-column are for a file; pass one")
     prediction = client.predict(ref, [files.build_input(text) for text in texts], **options)
     if files.as_json:
         render.print_json(prediction.to_dict())

@@ -114,9 +114,18 @@ def predict_file(client: Client, ref: str, files: FileOptions, options: PredictO
         if not files.output:
             _answer(work, ref, sys.stdout, run, Written())
     where = f" and written to {files.output}" if files.output else ""
+    if files.output and files.as_json:
+        _print_summary(run, files.output)
     run.raise_for_errors(where)
-    if files.output or sys.stderr.isatty():
+    if (files.output and not files.as_json) or sys.stderr.isatty():
         sys.stderr.write(f"{run.describe()}{where}.\n")
+
+
+def _print_summary(run: FileRun, output: Path) -> None:
+    from adapterd.terminal import render
+
+    facts = {"output": str(output), "rows": run.rows, "failed": run.failed, "by": run.by or None}
+    render.print_json(facts)
 
 
 @contextmanager
@@ -191,6 +200,15 @@ def _answer(work: _Work, ref: str, stream: TextIO, run: FileRun, written: Writte
             predict_rows(run, predictor, rows, writer, _byte_progress(source, advance))
         finally:
             writer.finish()
+    if isinstance(writer, CsvWriter) and writer.left_out:
+        _warn_of_fields(sorted(writer.left_out))
+
+
+def _warn_of_fields(names: list[str]) -> None:
+    sys.stderr.write(
+        f"adapterd: warning: the output has no column for {', '.join(names)}, because the rows "
+        "before the first answer lack it; JSON Lines (--format jsonl) keep every field.\n"
+    )
 
 
 def _read_rows(work: _Work) -> Iterator[InputRow]:

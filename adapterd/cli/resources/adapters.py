@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from adapterd.cli.connect import connect
+from adapterd.cli.data_file import read_data_path
 from adapterd.cli.options import Json, ProfileName, Promote, Ref, TaskName, Url
 from adapterd.cli.resources.aliases import (
     Number,
@@ -35,7 +36,7 @@ def list_versions(
     made_from: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, readable=True,
+            parser=read_data_path, metavar="FILE",
             help="List the versions of all tasks that were trained on this file.",
         ),
     ] = None,
@@ -89,7 +90,7 @@ def report(
         page = client.report_page(ref) if html else ""
         link = client.report_link(ref) if in_browser else None
     if html:
-        html.write_text(page)
+        _write_page(html, page)
     if link:
         open_link(link)
     missing = {"error": f"The version has the source {version.source}, which makes no report."}
@@ -98,6 +99,13 @@ def report(
         render.print_json({"task": version.task, "version": version.version, "report": content})
     else:
         print_report(f"{version.task}@{version.version}", content)
+
+
+def _write_page(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise BadSetting(f"{path} cannot be written: {error.strerror}.") from error
 
 
 def register(
@@ -191,12 +199,14 @@ def delete(
     """Delete a version that no alias points to, or with --all the whole task."""
     from adapterd.terminal import render
 
+    if everything and ("@" in task or number is not None):
+        raise BadSetting("--all deletes every version of a task; pass the task alone with it.")
     with connect(url, profile) as client:
-        if everything and "@" not in task and number is None:
-            deleted: dict[str, Any] = {"task": task}
+        if everything:
+            ref, deleted = task, dict[str, Any](task=task)
             client.delete_task(task)
         else:
             name, version = parse_version(task, number)
-            deleted = {"task": name, "version": version}
+            ref, deleted = f"{name}@{version}", {"task": name, "version": version}
             client.delete_version(name, version)
-    render.print_json({"deleted": deleted}) if as_json else render.print_line(f"deleted {task}")
+    render.print_json({"deleted": deleted}) if as_json else render.print_line(f"deleted {ref}")
