@@ -56,8 +56,8 @@ class ProfileFile:
         if not isinstance(stored, dict):
             raise BadSetting(f"In the file of profiles {path}, `profiles` is not a table.")
         profiles = {name: _read_profile(path, name, values) for name, values in stored.items()}
-        current = content.get("current")
-        return cls(path=path, profiles=profiles, current=current if current in profiles else None)
+        current = next((name for name in profiles if name == content.get("current")), None)
+        return cls(path=path, profiles=profiles, current=current)
 
     def get(self, name: str) -> Profile:
         """Raises NotFound, with the names there are."""

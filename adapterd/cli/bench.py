@@ -75,7 +75,13 @@ def _read_texts(path: Path | None) -> list[str]:
 
     if path is None:
         return demo_texts()
-    texts = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise BadSetting(
+            f"{path} is not UTF-8 text; pass a file with one text per line."
+        ) from error
+    texts = [line for line in lines if line.strip()]
     if not texts:
         raise BadSetting(f"{path} contains no text")
     return texts

@@ -222,6 +222,13 @@ def test_an_alias_moves_and_moves_back(run: Run, task: str, tmp_path: Path) -> N
     assert run("tasks", "moving").code == ExitCode.NOT_FOUND
 
 
+def test_a_file_of_texts_that_is_no_text_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "photo.txt").write_bytes(b"\xff\xd8\xff")
+    ran = run("bench", "shared", "--texts-file", tmp_path / "photo.txt")
+    assert "is not UTF-8 text" in ran.err
+    assert ran.code == ExitCode.USAGE
+
+
 def test_the_deleted_version_is_named(run: Run, task: str, tmp_path: Path) -> None:
     run("adapters", "export", f"{task}@1", tmp_path)
     for labels in ("bad,good", "good,bad"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -242,7 +244,8 @@ def test_names_of_new_columns_that_are_taken_are_refused_with_the_way_out(pipe: 
         ("data", b"ab\0\0c\n", "is not text; pass texts"),
         ("rows.json", b'[{"text": "a"},', "begins like a JSON array, and is none"),
         ("rows.csv", b"text,text\na,b\n", "names the column 'text' twice"),
-        ("rows.csv", b"", "has no column 'text'; it has: none."),
+        ("rows.csv", b"", "rows.csv is empty; pass a file of texts"),
+        ("rows.csv", b"\n", "has no column 'text'; it has: none."),
         ("rows.jsonl", b'{"review": "a"}\n', "line 1, has no column 'text'; it has: review."),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -446,3 +449,17 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadSetting, match="cannot be written: No space left on device"), full:
         raise OSError(28, "No space left on device")
     assert not full.partial.exists()
+
+
+def test_a_command_of_the_shell_may_stand_for_a_file(
+    run: Run,  # noqa: F811
+    task: str,
+    tmp_path: Path,
+) -> None:
+    pipe_file = tmp_path / "fifo"
+    os.mkfifo(pipe_file)
+    writer = Thread(target=pipe_file.write_text, args=("a good day\na bad day\n",))
+    writer.start()
+    ran = run("predict", task, pipe_file)
+    writer.join()
+    assert [row["text"] for row in table(ran.out)] == ["a good day", "a bad day"]

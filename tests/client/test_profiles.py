@@ -92,6 +92,12 @@ def test_a_broken_file_is_named(content: str, words: str) -> None:
     assert str(profile_path()) in str(refused.value)
 
 
+def test_a_current_profile_that_is_no_name_is_none() -> None:
+    profile_path().parent.mkdir(parents=True)
+    profile_path().write_text("current = []\n[profiles.prod]\nurl = 'http://models'")
+    assert ProfileFile.read(profile_path()).current is None
+
+
 def test_a_broken_file_does_not_matter_to_a_call_with_a_url() -> None:
     profile_path().parent.mkdir(parents=True)
     profile_path().write_text("current = ")

@@ -162,9 +162,10 @@ def _is_file(text: str) -> bool:
     if text.startswith(("http://", "https://")) and " " not in text:
         raise BadSetting(f"{text} is a URL; download it and pass the file.")
     try:
-        if Path(text).is_file():
+        path = Path(text)
+        if path.is_file() or path.is_fifo():  # a FIFO is what `<(command)` of a shell passes
             return True
-        if Path(text).is_dir():
+        if path.is_dir():
             raise BadSetting(
                 f"{text} is a folder; pass a file of texts, JSON Lines or CSV. A text with this "
                 "name can be sent with stdin."

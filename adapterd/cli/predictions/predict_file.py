@@ -22,7 +22,7 @@ from adapterd.batch.file_prediction import FileRun, predict_rows, skip_written
 from adapterd.batch.input_row import InputColumns, InputRow
 from adapterd.batch.partial_file import PartialFile, Written
 from adapterd.batch.row_source import RowSource
-from adapterd.errors import AdapterdError, BadSetting
+from adapterd.errors import AdapterdError, BadSetting, Refused
 from adapterd.values import Output, Prediction
 
 if TYPE_CHECKING:
@@ -139,6 +139,8 @@ def open_source(files: FileOptions) -> Iterator[RowSource]:
         return
     if path.is_dir():
         raise BadSetting(f"{path} is a folder; pass a file of texts, JSON Lines or CSV.")
+    if path.is_file() and not path.stat().st_size:
+        raise Refused(f"{path.name} is empty; pass a file of texts, JSON Lines or CSV.")
     try:
         stream: BinaryIO = path.open("rb")
     except OSError as error:
@@ -191,7 +193,8 @@ def _answer(work: _Work, ref: str, stream: TextIO, run: FileRun, written: Writte
     writer = _make_writer(work, stream, lambda: predictor.first, written)
     rows, source = _read_rows(work), work.source
     skip_written(rows, written)
-    size = work.files.source.stat().st_size if work.files.source else None
+    path = work.files.source
+    size = path.stat().st_size if path is not None and path.is_file() else None
     # answers that appear in the same terminal show the progress themselves
     is_apart = work.files.output is not None or work.format == "table" or not sys.stdout.isatty()
     is_shown = sys.stderr.isatty() and is_apart
