@@ -427,6 +427,16 @@ def test_a_field_of_later_rows_alone_is_named_where_csv_has_no_column_for_it(
     assert out.read_text() == "".join(lines)
 
 
+def test_an_error_before_the_first_answer_leaves_no_json_on_stdout(
+    run: Run,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "in.txt").write_text("good\n")
+    ran = run("predict", "nobody", tmp_path / "in.txt", "--json")
+    assert (ran.code, ran.out) == (ExitCode.NOT_FOUND, "")
+    assert json.loads(ran.err)["error"]["code"] == "unknown_task"
+
+
 def test_json_beside_an_output_file_is_one_document_about_it(
     run: Run,  # noqa: F811
     task: str,

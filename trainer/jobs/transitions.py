@@ -32,7 +32,7 @@ def unfinished_job(db: sa.Connection, tenant: str, job_id: str) -> sa.Row[Any]:
             "so it cannot change the job."
         )
     if Status(row.status).ended:
-        raise JobEnded(f"The job {job_id!r} has already ended: it is {row.status}.")
+        raise JobEnded(f"The job {job_id!r} has already ended: its status is {row.status}.")
     return row
 
 

@@ -105,7 +105,7 @@ def _find_doubts(report: Mapping[str, Any]) -> Iterator[str]:
 def _find_leaks(report: Mapping[str, Any]) -> Iterator[str]:
     for finding in report["findings"]:
         if finding["code"] == "near_leak" and finding["severity"] == "warning":
-            yield f"Its test rows are not independent: {finding['message']}"
+            yield f"Its held-out rows are not independent: {finding['message']}"
 
 
 def _find_strengths(report: Mapping[str, Any]) -> Iterator[str]:

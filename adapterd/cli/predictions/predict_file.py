@@ -201,8 +201,11 @@ def _answer(work: _Work, ref: str, stream: TextIO, run: FileRun, written: Writte
     with row_progress(source.name, size, is_shown=is_shown, rows=lambda: run.rows) as advance:
         try:
             predict_rows(run, predictor, rows, writer, _byte_progress(source, advance))
-        finally:
-            writer.finish()
+        except BaseException:
+            if run.rows:  # an error before the first row leaves nothing on stdout
+                writer.finish()
+            raise
+        writer.finish()
     if isinstance(writer, CsvWriter) and writer.left_out:
         _warn_of_fields(sorted(writer.left_out))
 

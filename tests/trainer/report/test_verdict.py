@@ -70,7 +70,10 @@ def test_a_version_that_is_worse_than_something_simpler_or_older_does_not_ship(
         ({"comparisons": [against("baseline", 0.1, 0.3)]}, "200 test rows are too few to tell"),
         ({"comparisons": []}, "no baseline to compare it with"),
         ({"production": {"skipped": "Version 1 has other labels."}}, "Version 1 has other labels."),
-        ({"findings": [LEAK]}, "not independent: 3 test rows repeat training rows."),
+        (
+            {"findings": [LEAK]},
+            "Its held-out rows are not independent: 3 test rows repeat training rows.",
+        ),
         ({"calibration": {"after": {"ece": 0.2}}}, "calibration error is 0.200"),
         ({"diverged_seeds": [4]}, "seed 4 diverged"),
         ({"headline": None}, "No metric can be computed"),
