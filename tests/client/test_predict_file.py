@@ -293,7 +293,8 @@ def test_odd_combinations_of_options_are_refused(
     assert "not both" in run("predict", task, "a text", *file[2:]).err
     assert "its name must end with" in run(*file, "-o", tmp_path / "out.xlsx").err
     assert "must be one of csv, tsv, jsonl, table" in run(*file, "--format", "xml").err
-    assert "cannot be read" in run("predict", task, "--input", tmp_path / "gone.txt").err
+    assert "There is no file gone.txt in" in run("predict", task, "-i", tmp_path / "gone.txt").err
+    assert "is a URL; download" in run("predict", task, "-i", "https://example.org/a.csv").err
     assert "is a folder" in run("predict", task, "--input", tmp_path).err
     assert "are for rows" in run("predict", task, "a text", "--format", "csv").err
     assert "are for a file" in run("predict", task, "a text", "--text-column", "text").err

@@ -24,6 +24,7 @@ from adapterd.batch.partial_file import PartialFile, Written
 from adapterd.batch.row_source import RowSource
 from adapterd.errors import AdapterdError, BadSetting, Refused
 from adapterd.values import Output, Prediction
+from adapterd.wire.local_file import path_problem
 
 if TYPE_CHECKING:
     from adapterd.calls.call_options import PredictOptions
@@ -137,9 +138,10 @@ def open_source(files: FileOptions) -> Iterator[RowSource]:
             sys.stderr.write("Reading texts from the terminal, one a line; Ctrl-D ends them.\n")
         yield RowSource(sys.stdin.buffer, "stdin", files.columns)
         return
-    if path.is_dir():
-        raise BadSetting(f"{path} is a folder; pass a file of texts, JSON Lines or CSV.")
-    if path.is_file() and not path.stat().st_size:
+    is_stream = path.is_fifo() or path.is_char_device()
+    if not is_stream and (problem := path_problem(path)):
+        raise BadSetting(problem)
+    if not is_stream and not path.stat().st_size:
         raise Refused(f"{path.name} is empty; pass a file of texts, JSON Lines or CSV.")
     try:
         stream: BinaryIO = path.open("rb")
