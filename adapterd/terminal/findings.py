@@ -22,5 +22,7 @@ def print_findings(title: str, findings: Sequence[Finding]) -> None:
 
 
 def _cell(finding: Finding) -> Text:
-    samples = [f"\n  line {row.line}: {row.text}" for row in finding.samples[:_MOST_SAMPLES]]
+    # a sample that only repeats the sentence shows no row
+    rows = [row for row in finding.samples[:_MOST_SAMPLES] if row.text != finding.message]
+    samples = [f"\n  line {row.line}: {row.text}" for row in rows]
     return Text.assemble(finding.message, ("".join(samples), "dim"))

@@ -110,6 +110,13 @@ def test_a_file_that_is_no_table_is_a_finding(
     assert (ran.code, said in ran.json()["findings"][0]["message"]) == (1, True), ran.err
 
 
+def test_a_sentence_is_not_repeated_as_its_own_sample(run: Run, tmp_path: Path) -> None:
+    rows = "".join(f"text {n} of all,{'ab'[n % 2]}\n" for n in range(60))
+    (tmp_path / "mail.csv").write_text(f"Text,label\n{rows}")
+    ran = run("check", tmp_path / "mail.csv", "--head", "classify")
+    assert ran.out.count("The column 'Text' is used as 'text'") == 1
+
+
 def test_train_does_not_upload_what_holds_no_rows(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
