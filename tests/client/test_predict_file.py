@@ -331,6 +331,8 @@ def test_texts_are_streamed_for_the_rows_of_a_file_until_one_cannot_be_sent(
     assert ran.code == ExitCode.REFUSED
     assert ran.out.count("\n") == 2
     assert "Line 3 of rows.jsonl cannot be sent: it is not JSON" in ran.err
+    chunks = [json.loads(line) for line in run(*command, "--json").out.splitlines()]
+    assert [chunk["input"] for chunk in chunks if chunk["finish_reason"]] == [0, 1]
 
 
 def test_a_long_text_is_cut_where_truncate_is_given(pipe: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -205,9 +206,11 @@ def _stream(
 
     if options.keys() & {"raw_scores", "dimensions"}:
         raise BadSetting("--stream cannot be combined with --raw-scores or --dimensions")
-    for value in _read_inputs(files, texts):
+    for number, value in enumerate(_read_inputs(files, texts)):
         chunks = client.predict_stream(ref, [value], **options)  # type: ignore[misc]
-        render.print_chunks(chunks, as_json=files.as_json)
+        # each is the only input of its call, and one of many of the command
+        numbered = (replace(chunk, input=number) for chunk in chunks)
+        render.print_chunks(numbered, as_json=files.as_json)
 
 
 def _read_inputs(files: FileOptions, texts: list[str] | None) -> Iterator[Any]:
