@@ -36,6 +36,8 @@ _REFUSED: tuple[tuple[bytes, str, str], ...] = (
     (b"\x80\x04\x95", "a Python pickle", _OTHER),
     (b"\x93NUMPY", "a NumPy array", _OTHER),
 )
+#: of one cell, as in training; beyond it a reader loses its place in the file
+MAX_CELL_BYTES = 8 * 2**20
 _DELIMITERS = ",\t;|"
 _TABLE_SUFFIXES = (".csv", ".tsv")
 #: how an array of JSON begins; a text in brackets does not

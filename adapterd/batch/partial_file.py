@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, TextIO
 
+from adapterd.batch.content import MAX_CELL_BYTES
 from adapterd.errors import BadSetting, Refused
 from adapterd.values.columns import error_column, version_column
 
@@ -124,6 +125,7 @@ def _read_row(line: bytes) -> dict[str, Any]:
 
 
 def _scan_table(stream: BinaryIO, delimiter: str, prefix: str) -> Written:
+    csv.field_size_limit(MAX_CELL_BYTES)
     lines = _Lines(stream)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     columns, last, by = None, None, ""

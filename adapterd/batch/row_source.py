@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
 
-from adapterd.batch.content import HEAD_BYTES, recognize
+from adapterd.batch.content import HEAD_BYTES, MAX_CELL_BYTES, recognize
 from adapterd.batch.input_row import InputColumns, InputRow, build_value
 from adapterd.errors import Refused
 
@@ -91,7 +91,9 @@ class RowSource:
         return InputRow(line=line, fields=value, value=build_value(value, columns))
 
     def _read_table(self) -> Iterator[InputRow]:
-        reader = csv.reader(self._text, delimiter=self.content.delimiter)
+        csv.field_size_limit(MAX_CELL_BYTES)
+        # a quotation mark that belongs to a text would otherwise join lines in silence
+        reader = csv.reader(self._text, delimiter=self.content.delimiter, strict=True)
         names = self._read_header(reader)
         columns = self._columns.require(names, self.name)
         while True:

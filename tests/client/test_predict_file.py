@@ -381,6 +381,31 @@ def test_a_carriage_return_in_a_cell_does_not_end_its_row(pipe: Any) -> None:
     assert [row["text"] for row in csv.DictReader(io.StringIO(ran.out, newline=""))] == texts
 
 
+def test_a_long_cell_of_another_column_is_one_cell(
+    run: Run,  # noqa: F811
+    task: str,
+    tmp_path: Path,
+) -> None:
+    page = "a line of a page\n" * 20_000
+    with (tmp_path / "in.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("page", "text"), (page, "good"), ("none", "bad")])
+    out = tmp_path / "out.csv"
+    assert run("predict", task, tmp_path / "in.csv", "-o", out).code == 0
+    whole = out.read_text()
+    assert [row["text"] for row in table(whole)] == ["good", "bad"]
+    (tmp_path / "out.csv.partial").write_text(whole)
+    ran = run("predict", task, tmp_path / "in.csv", "-o", out, "--resume")
+    assert (ran.code, out.read_text()) == (0, whole)
+
+
+def test_lines_that_a_stray_quotation_mark_joins_are_an_error_and_no_text(pipe: Any) -> None:
+    ran = pipe('text\n"good, he said\nbad\n"fine, she said\nsome other\n')
+    assert ran.code == ExitCode.REFUSED
+    rows = table(ran.out)
+    assert [row["text"] for row in rows if row["predicted_label"]] == ["some other"]
+    assert "it is malformed: ',' expected after" in rows[0]["predicted_error"]
+
+
 def test_a_run_that_had_only_failed_rows_is_continued_with_the_columns_of_the_answers(
     run: Run,  # noqa: F811
     task: str,
