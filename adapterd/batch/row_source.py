@@ -113,6 +113,8 @@ class RowSource:
         names = [name.strip() for name in header]
         # the index that pandas writes has no name
         names = [name or f"column_{place}" for place, name in enumerate(names, start=1)]
+        if not all(map(_is_text, names)):
+            raise Refused(f"The header of {self.name} is not UTF-8; save the file as CSV (UTF-8).")
         if twice := [name for name, num in Counter(names).items() if num > 1]:
             raise Refused(f"The header of {self.name} names the column {twice[0]!r} twice.")
         return names
@@ -130,20 +132,25 @@ def _read_cells(
 
 def _check_encoding(row: InputRow, number: int) -> InputRow:
     """The row with its number. Bytes that are no text are marked in its fields, and a problem."""
-    is_text = all(not isinstance(cell, str) or _is_text(cell) for cell in row.fields.values())
-    fields = row.fields if is_text else {n: _replace_bytes(c) for n, c in row.fields.items()}
+    fields = row.fields
+    is_text = all(_is_text(part) for field in fields.items() for part in field)
+    if not is_text:
+        fields = {_replace_bytes(name): _replace_bytes(cell) for name, cell in fields.items()}
     problem = row.problem if is_text else "it is not valid UTF-8"
     value = None if problem else row.value
     return replace(row, number=number, fields=fields, value=value, problem=problem)
 
 
-def _is_text(cell: str) -> bool:
-    return cell.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in cell)
+def _is_text(cell: Any) -> bool:
+    text = cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False)
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _replace_bytes(cell: Any) -> Any:
     """The cell with question marks in place of bytes and halves of characters."""
-    return cell.encode("utf-8", "replace").decode() if isinstance(cell, str) else cell
+    if isinstance(cell, str):
+        return cell.encode("utf-8", "replace").decode()
+    return json.loads(_replace_bytes(json.dumps(cell, ensure_ascii=False)))
 
 
 class _CountingInput(io.RawIOBase):

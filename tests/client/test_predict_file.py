@@ -245,6 +245,7 @@ def test_names_of_new_columns_that_are_taken_are_refused_with_the_way_out(pipe: 
         ("rows.json", b'[{"text": "a"},', "begins like a JSON array, and is none"),
         ("rows.csv", b"text,text\na,b\n", "names the column 'text' twice"),
         ("rows.csv", b"", "rows.csv is empty; pass a file of texts"),
+        ("rows.csv", b"t\xedtulo,text\na,b\n", "The header of rows.csv is not UTF-8; save"),
         ("rows.csv", b"\n", "has no column 'text'; it has: none."),
         ("rows.jsonl", b'{"review": "a"}\n', "line 1, has no column 'text'; it has: review."),
     ],
@@ -404,6 +405,14 @@ def test_lines_that_a_stray_quotation_mark_joins_are_an_error_and_no_text(pipe: 
     rows = table(ran.out)
     assert [row["text"] for row in rows if row["predicted_label"]] == ["some other"]
     assert "it is malformed: ',' expected after" in rows[0]["predicted_error"]
+
+
+def test_half_a_character_inside_of_a_field_fails_its_row_alone(pipe: Any) -> None:
+    ran = pipe('{"text": "good", "tags": ["\\ud800"]}\n{"text": "bad", "tags": []}\n')
+    assert ran.code == ExitCode.REFUSED
+    first, second = map(json.loads, ran.out.splitlines())
+    assert (first["tags"], first["predicted_output"]["error"]["code"]) == (["?"], "bad_row")
+    assert "label" in second["predicted_output"]
 
 
 def test_a_run_that_had_only_failed_rows_is_continued_with_the_columns_of_the_answers(
