@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from adapterd.calls.arguments import describe
 from adapterd.calls.call_options import PredictOptions
 from adapterd.calls.inputs import read_input
 from adapterd.errors import (
@@ -61,8 +62,10 @@ class InputBatch:
 
 def split_inputs(inputs: Iterable[Any], plan: BatchPlan) -> Iterator[InputBatch]:
     """An input that no task takes gets an error of its own instead of failing its neighbours; so
-    does one that is a RowError already.
+    does one that is a RowError already. Raises InvalidInput for what is no list of inputs.
     """
+    if isinstance(inputs, str | bytes | Mapping):
+        raise InvalidInput(f"inputs is {describe(inputs)}; it must be a list of inputs.")
     messages, errors, size = list[predictor_pb2.Input](), dict[int, RowError](), 0
     for value in inputs:
         message = _read(value)

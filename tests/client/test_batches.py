@@ -15,6 +15,7 @@ from adapterd.client.batch_predictor import BatchPredictor
 from adapterd.errors import (
     AdapterdError,
     DeadlineExceeded,
+    InvalidInput,
     NotFound,
     Overloaded,
     Refused,
@@ -66,6 +67,12 @@ def test_outputs_come_in_the_order_of_the_inputs_with_errors_in_their_places(kin
     assert [output.value for output in outputs if isinstance(output, Value)] == [
         float(n) for n in range(23) if n % 5
     ]
+
+
+@both
+def test_a_single_text_is_no_list_of_inputs(kind: str) -> None:
+    with pytest.raises(InvalidInput, match=r"inputs is a str \('a day'\); it must be a list"):
+        collect(kind, predict, "a day")
 
 
 @both
