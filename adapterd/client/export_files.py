@@ -21,16 +21,19 @@ class ExportFiles:
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Refused(f"{self._directory} cannot be written: {error.strerror}") from error
+            raise self._not_written(error) from error
         return self
 
     def write(self, name: str, data: bytes) -> None:
         """Appends to the current file; a non-empty `name` opens the next one."""
-        if name:
-            self._open(name)
-        if self._file is None:
-            raise ServerFailed("the export sent bytes before a file name")
-        self._file.write(data)
+        try:
+            if name:
+                self._open(name)
+            if self._file is None:
+                raise ServerFailed("the export sent bytes before a file name")
+            self._file.write(data)
+        except OSError as error:
+            raise self._not_written(error) from error
 
     def __exit__(
         self,
@@ -40,6 +43,10 @@ class ExportFiles:
     ) -> None:
         if self._file:
             self._file.close()
+
+    def _not_written(self, error: OSError) -> Refused:
+        path = error.filename or self._directory
+        return Refused(f"{path} cannot be written: {error.strerror}.")
 
     def _open(self, name: str) -> None:
         if Path(name).name != name or name in (".", ".."):

@@ -229,6 +229,15 @@ def test_a_file_of_texts_that_is_no_text_is_refused(run: Run, tmp_path: Path) ->
     assert ran.code == ExitCode.USAGE
 
 
+def test_an_export_that_cannot_be_written_names_the_path(
+    run: Run, task: str, tmp_path: Path
+) -> None:
+    (tmp_path / "adapter_config.json").mkdir()
+    ran = run("adapters", "export", f"{task}@1", tmp_path)
+    assert ran.code == ExitCode.REFUSED
+    assert "adapter_config.json cannot be written: Is a directory. [refused]" in ran.err
+
+
 def test_the_deleted_version_is_named(run: Run, task: str, tmp_path: Path) -> None:
     run("adapters", "export", f"{task}@1", tmp_path)
     for labels in ("bad,good", "good,bad"):
