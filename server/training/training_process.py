@@ -81,22 +81,36 @@ class TrainingProcess:
 
     def _supervise(self) -> None:
         pause_s = self._first_pause_s
-        while (child := self._spawn()) is not None:
-            with child:
-                if self._follow(child):
-                    pause_s = self._first_pause_s
-                status = child.wait()
+        while not self._stop.is_set():
+            was_well, ended = self._run_child()
             if self._stop.is_set():
                 return
+            if was_well:
+                pause_s = self._first_pause_s
             self.num_failures += 1
-            ended = f"the training process ended with status {status}"
             self._problem = self._problem or f"internal: {ended}; it is started again"
             _log.warning("%s", ended, extra={"action": "worker.failed"})
             self._stop.wait(pause_s)
             pause_s = min(2 * pause_s, self._longest_pause_s)
 
+    def _run_child(self) -> tuple[bool, str]:
+        """Whether it came to run jobs, and how it ended."""
+        was_well = False
+        try:
+            child = self._spawn()
+            if child is None:
+                return was_well, "the training process was stopped"
+            with child:
+                was_well = self._follow(child)
+                status = child.wait()
+        except OSError as error:  # of a machine without memory or descriptors for another process
+            return was_well, f"the training process could not be started ({error.strerror})"
+        return was_well, f"the training process ended with status {status}"
+
     def _spawn(self) -> subprocess.Popen[bytes] | None:
-        """None once stopped. The child runs where the server does: paths may be relative."""
+        """None once stopped. The child runs where the server does: paths may be relative. Raises
+        OSError.
+        """
         with self._lock:
             if self._stop.is_set():
                 return None
@@ -111,11 +125,17 @@ class TrainingProcess:
             return self._child
 
     def _follow(self, child: subprocess.Popen[bytes]) -> bool:
-        """What the child says of itself, until it ends; whether it came to run jobs."""
+        """What the child says of itself, until it ends; whether it came to run jobs. One that says
+        what is no report cannot be followed, and is ended.
+        """
         assert child.stdout is not None
         was_well = False
         for line in child.stdout:
-            report = json.loads(line)
+            try:
+                report = json.loads(line)
+            except ValueError:
+                child.kill()
+                break
             self._problem = report["problem"]
             self.num_failures += report["new_failures"]
             was_well = was_well or self._problem is None

@@ -110,6 +110,27 @@ def test_a_child_that_ends_is_named_counted_and_started_again(
     )
 
 
+def test_a_child_that_cannot_be_started_is_named_and_tried_again(tmp_path: Path) -> None:
+    missing = (str(tmp_path / "no-such-program"),)
+    process = TrainingProcess(settings(tmp_path), INFO, command=missing, first_pause_s=0.01)
+    process.start()
+    until(lambda: process.num_failures >= 2)
+    process.stop()
+    assert process.problem == (
+        "internal: the training process could not be started (No such file or directory); it is "
+        "started again"
+    )
+
+
+def test_a_child_that_says_what_is_no_report_is_ended_and_started_again(
+    started: Callable[[str], TrainingProcess],
+) -> None:
+    process = started("import time; print('loading', flush=True); time.sleep(600)")
+    until(lambda: process.num_failures >= 2)
+    assert process.problem is not None
+    assert "ended with status -9" in process.problem
+
+
 def test_a_child_that_does_not_stop_is_killed(started: Callable[[str], TrainingProcess]) -> None:
     process = started("import time; time.sleep(600)")
     until(lambda: process.pid is not None)
