@@ -115,15 +115,22 @@ class EngineSession:
         return call(self._port, step, answer)
 
     def stream(self, steps: Iterable[Step], answer: type[Answer]) -> Iterator[Answer]:
-        """The answers in the order of the steps, with a check before each step."""
+        """The answers in the order of the steps, with a check before each step. None of them is
+        still on its way when the stream ends, however it ends: whoever ends it gives back next what
+        the steps use.
+        """
         in_flight: deque[Future[Result]] = deque()
-        for step in steps:
-            self.check()
-            in_flight.append(self.submit(step))
-            if len(in_flight) >= IN_FLIGHT:
+        try:
+            for step in steps:
+                self.check()
+                in_flight.append(self.submit(step))
+                if len(in_flight) >= IN_FLIGHT:
+                    yield await_result(in_flight.popleft(), answer)
+            while in_flight:
                 yield await_result(in_flight.popleft(), answer)
-        for future in in_flight:
-            yield await_result(future, answer)
+        finally:
+            for future in in_flight:
+                future.exception()
 
     def release(self, step: Step) -> None:
         """Give back what the session holds; nothing is held any more after a restart."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import Future
 from typing import Any
 
@@ -59,6 +60,25 @@ def test_a_stream_checks_before_every_step_and_submits_none_after_an_interruptio
     with pytest.raises(InterruptedError):
         list(EngineSession(port, check).stream(fills(5), Done))  # type: ignore[arg-type]
     assert len(port.steps) == 3
+
+
+def test_no_step_of_an_interrupted_stream_is_still_on_its_way() -> None:
+    port, futures, left = Recording(), [], [None]
+
+    def submit(step: Any) -> Any:
+        futures.append(Future[Any]())
+        threading.Timer(0.05, futures[-1].set_result, [Done()]).start()
+        return futures[-1]
+
+    def check() -> None:
+        if not left:
+            raise InterruptedError
+        left.pop()
+
+    port.submit = submit  # type: ignore[method-assign]
+    with pytest.raises(InterruptedError):
+        list(EngineSession(port, check).stream(fills(3), Done))  # type: ignore[arg-type]
+    assert [future.done() for future in futures] == [True]
 
 
 def test_a_session_ends_with_the_engine_it_began_with() -> None:
