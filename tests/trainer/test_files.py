@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.errors import FileInUse, FileTooLarge, StorageFailed, UnknownFile
 from trainer.jobs.store import JobStore
-from trainer.jobs.values import FileQuery
+from trainer.jobs.values import FileQuery, FileRecord
 
 
 def stored(trainer_env: TrainerEnv) -> list[str]:
@@ -69,6 +71,32 @@ def test_the_same_content_takes_room_once_and_outlives_one_of_its_files(
     assert path.stat().st_ino != paths[1].stat().st_ino
 
 
+def test_a_sweep_leaves_a_file_that_shares_old_bytes_and_has_no_record_yet(
+    trainer_env: TrainerEnv, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer_env.clock.now = time.time()
+    first = trainer_env.upload(b"same")
+    os.utime(trainer_env.directory / "files" / first.id, (0, 0))
+    add, swept = trainer_env.store.files.add, []
+
+    def sweep_before(record: FileRecord) -> None:
+        swept.extend(trainer_env.files.sweep())
+        add(record)
+
+    monkeypatch.setattr(trainer_env.store.files, "add", sweep_before)
+    second = trainer_env.upload(b"same")
+    assert swept == []
+    assert trainer_env.files.read(TENANT, second.id) == b"same"
+
+
+def test_an_upload_does_not_share_bytes_that_were_cut_short(trainer_env: TrainerEnv) -> None:
+    first = trainer_env.upload(b"same")
+    (trainer_env.directory / "files" / first.id).write_bytes(b"sa")
+    second = trainer_env.upload(b"same")
+    assert trainer_env.files.read(TENANT, second.id) == b"same"
+    assert sorted(stored(trainer_env)) == sorted([first.id, second.id])
+
+
 def test_a_name_stands_for_the_newest_file_that_was_given_it(trainer_env: TrainerEnv) -> None:
     first, second = (
         trainer_env.files.put(TENANT, "a.csv", "train", [content], 10, "reviews")
@@ -88,6 +116,14 @@ def test_files_are_found_by_their_digest_and_the_start_of_their_id(trainer_env: 
         assert [record.id for record in trainer_env.files.list(TENANT, query=query)] == [first.id]
     both = trainer_env.files.list(TENANT, query=FileQuery(oldest_first=True))
     assert [record.id for record in both] == [first.id, second.id]
+
+
+def test_a_start_of_an_id_of_any_length_and_case_is_looked_for_literally(
+    trainer_env: TrainerEnv,
+) -> None:
+    record = trainer_env.upload(b"x")
+    for prefix in (record.id.upper(), f"{record.id[:-1]}_", "%", "f" * 100_000):
+        assert list(trainer_env.files.list(TENANT, query=FileQuery(id_prefix=prefix))) == []
 
 
 def test_pages_run_from_the_newest_on(trainer_env: TrainerEnv) -> None:

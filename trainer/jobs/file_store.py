@@ -54,7 +54,7 @@ class FileStore:
         """
         file_id = f"file-{uuid.uuid4().hex}"
         size, sha256 = self._store_bytes(self._where(file_id), chunks, max_bytes)
-        self._share(self._where(file_id), self._store.files.find_content(tenant, sha256))
+        self._share(file_id, self._store.files.find_content(tenant, sha256), size)
         record = FileRecord(
             id=file_id,
             tenant=tenant,
@@ -132,14 +132,20 @@ class FileStore:
     def _where(self, file_id: str) -> Path:
         return self._directory / file_id
 
-    def _share(self, path: Path, stored: str | None) -> None:
-        """Make the file another name of the bytes that are stored already, where the disk can."""
+    def _share(self, file_id: str, stored: str | None, size: int) -> None:
+        """Make the file another name of the bytes that are stored already, where the disk can and
+        they are still whole.
+        """
         if stored is None:
             return
+        path = self._where(file_id)
         link = path.with_name(path.name + _PART)
         with suppress(OSError):
             os.link(self._where(stored), link)
-            link.rename(path)
+            if link.stat().st_size == size:
+                os.utime(link)  # by its age a sweep would take it for what a crash left
+                link.rename(path)
+            link.unlink(missing_ok=True)
 
     def _store_bytes(self, path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
         part = path.with_name(path.name + _PART)

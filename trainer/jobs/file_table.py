@@ -49,7 +49,8 @@ class FileTable:
         if query.sha256:
             page = page.where(FILES.c.sha256 == query.sha256)
         if query.name:
-            page = page.where(_given_name() == query.name)
+            named = sa.and_(FILE_NAMES.c.tenant == tenant, FILE_NAMES.c.name == query.name)
+            page = page.where(FILES.c.id.in_(sa.select(FILE_NAMES.c.file_id).where(named)))
         with self._database.read() as db:
             return [file_of(row) for row in db.execute(page)]
 
