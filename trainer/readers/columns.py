@@ -10,6 +10,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from trainer.errors import BadLine
+from trainer.readers.json_text import quote_key
 from trainer.readers.record import Notice, Record
 
 #: names that a column often has instead of the default
@@ -24,6 +25,7 @@ _OTHER_NAMES = {
     ),
 }  # fmt: skip
 #: numbers of rows, which hold neither texts nor labels
+_MAX_NAME = 64
 _INDEX = re.compile(r"column_\d+_*|unnamed:\d+|index|idx|id")
 
 
@@ -45,7 +47,8 @@ def match_columns(
                 if column not in announced:
                     announced.add(column)
                     yield Notice(
-                        message=f"The column {column!r} is used as {name!r}; the names differ only "
+                        message=f"The column {quote_key(column)} is used as {name!r}; the names "
+                        "differ only "
                         "in case and spaces.",
                         line=row.line,
                     )
@@ -59,7 +62,11 @@ def suggest_column(missing: str, present: Collection[str], used: Collection[str]
     """The column that is most likely meant; None where no one is likelier than others. `used` are
     the columns that the job uses for something else.
     """
-    free = [name for name in present if name not in used and not _INDEX.fullmatch(_key(name))]
+    free = [
+        name
+        for name in present
+        if name not in used and len(name) <= _MAX_NAME and not _INDEX.fullmatch(_key(name))
+    ]
     by_key = {_key(name): name for name in free}
     for other in _OTHER_NAMES.get(missing, ()):
         if other in by_key:

@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from trainer.errors import BadLine
 from trainer.readers.csv_dialect import CsvDialect, find_dialect
 from trainer.readers.csv_rows import CsvRow
+from trainer.readers.json_text import quote_key
 from trainer.readers.record import Notice, Record
 
 _NAMES = {"\t": "a tab", ",": "a comma", ";": "a semicolon", "|": "a bar"}
+#: of the columns that have the same name
+_MOST_NAMED = 8
 
 
 def read_delimited(content: bytes) -> Iterator[Record | BadLine | Notice]:
@@ -38,7 +41,7 @@ def _names(dialect: CsvDialect) -> list[str]:
     if twice := [name for name, num in Counter(names).items() if name and num > 1]:
         raise BadLine(
             f"Line {dialect.start}, the header, names a column more than once: "
-            f"{', '.join(map(repr, twice))}. The first line must be the header, with each name "
+            f"{', '.join(map(quote_key, twice[:_MOST_NAMED]))}. The first line must be the header, with each name "
             "once; rename or delete columns.",
             line=dialect.start,
         )

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainer.errors import BadDataset, BadLine
-from trainer.readers.json_text import json_type, parse_elements, parse_json
+from trainer.readers.json_text import json_type, parse_elements, parse_json, quote_key
 from trainer.readers.lines import whole_text
 from trainer.readers.record import Record
 from trainer.readers.squad import is_squad, read_squad
@@ -116,7 +116,7 @@ def _is_whole(content: bytes) -> bool:
 def _other_object(value: Mapping[str, Any]) -> str:
     if _has_columns(value):
         return _by_columns("an object for each column")
-    keys = ", ".join(map(repr, [*value][:8]))
+    keys = ", ".join(map(quote_key, [*value][:8]))
     return (
         f"The file is one JSON object over several lines, with the keys {keys}; write one row per "
         "line (JSON Lines), or a JSON array of rows."

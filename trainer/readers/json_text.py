@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ _NAMES = (
     (object, "null"),
 )
 _SPACE = re.compile(r"[ \t\n\r]*")
+_MAX_KEY = 64
 
 
 def parse_json(text: str) -> Any:
@@ -37,7 +39,8 @@ def parse_elements(text: str) -> Iterator[tuple[int, Any]]:
     """
     decoder = json.JSONDecoder(object_pairs_hook=_object)
     at = _skip_space(text, text.index("[") + 1)
-    while text[at : at + 1] != "]":
+    is_over = text[at : at + 1] == "]"
+    while not is_over:
         try:
             value, end = decoder.raw_decode(text, at)
         except RecursionError:
@@ -46,10 +49,11 @@ def parse_elements(text: str) -> Iterator[tuple[int, Any]]:
             raise _add_place(error) from None
         yield at, value
         at = _skip_space(text, end)
-        if text[at : at + 1] == ",":
-            at = _skip_space(text, at + 1)
-        elif text[at : at + 1] != "]":
+        if (mark := text[at : at + 1]) not in {",", "]"}:
             raise _add_place(json.JSONDecodeError("Expecting ',' delimiter or ']'", text, at))
+        is_over = mark == "]"
+        if not is_over:
+            at = _skip_space(text, at + 1)
     if text[at + 1 :].strip():
         raise _add_place(json.JSONDecodeError("Extra data", text, _skip_space(text, at + 1)))
 
@@ -73,7 +77,12 @@ def _add_place(error: json.JSONDecodeError) -> ValueError:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"it has the key {twice!r} more than once")
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"it has the key {quote_key(twice)} more than once")
     return fields
+
+
+def quote_key(name: str) -> str:
+    """A key in a sentence: a damaged file has keys of any length."""
+    return repr(name if len(name) <= _MAX_KEY else f"{name[: _MAX_KEY - 1]}…")
