@@ -115,7 +115,7 @@ def _load(files: CertificateFiles) -> _Loaded:
         context.verify_mode = ssl.CERT_REQUIRED
         try:
             context.load_verify_locations(cafile=files.client_ca)
-        except ssl.SSLError as error:
+        except OSError as error:
             raise BadCertificate(f"{name} {files.client_ca} cannot be used: {error}") from error
     return _Loaded(
         http=context,
@@ -133,8 +133,8 @@ def _load_pair(context: ssl.SSLContext, files: CertificateFiles) -> None:
 
     try:
         context.load_cert_chain(files.cert, files.key, password=refuse_password)
-    except ssl.SSLError as error:
-        if error.reason == "KEY_VALUES_MISMATCH":
+    except OSError as error:  # of SSL, or of a file that went away meanwhile
+        if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
             raise BadCertificate(
                 f"The key in tls_key_file {files.key} is not the key of the certificate in "
                 f"tls_cert_file {files.cert}; both must come from the same request."

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
@@ -75,6 +76,17 @@ def test_each_file_that_cannot_be_used_is_named(authority: Authority, tmp_path: 
     ):
         with pytest.raises(BadCertificate, match=words):
             Certificates(files)
+
+
+def test_a_file_that_goes_away_while_it_is_read_is_named(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_nothing(*_: object, **__: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", find_nothing)
+    with pytest.raises(BadCertificate, match=r"cannot be used: .*No such file"):
+        Certificates(files_of(authority.issue("localhost")))
 
 
 def test_an_encrypted_key_is_refused_without_asking_for_its_passphrase(
@@ -216,6 +228,21 @@ async def test_a_failed_handshake_leaves_neither_a_connection_nor_a_line(
         assert (await http.get("/")).text == "here"
         await until(lambda: len(listener.table.connections) == 1)
     assert [record for record in caplog.records if record.levelno >= logging.INFO] == []
+
+
+async def test_a_connection_that_began_keeps_its_socket_where_its_handshake_is_cancelled(
+    authority: Authority,
+) -> None:
+    async with encrypted(authority) as (listener, *_):
+        for is_connected in (False, True):
+            protocol, (ours, theirs) = listener._protocol(), socket.socketpair()
+            protocol.is_connected = is_connected
+            task = asyncio.get_running_loop().create_future()
+            task.cancel()
+            listener._acceptor._on_connected(ours, protocol, task)  # type: ignore[arg-type]
+            assert (ours.fileno() >= 0) is is_connected
+            theirs.close()
+            ours.close()
 
 
 async def test_a_port_closes_although_a_handshake_is_in_progress(authority: Authority) -> None:

@@ -120,7 +120,7 @@ class Acceptor:
     ) -> None:
         self._connecting.discard(task)
         protocol.end_handshake()
-        if task.cancelled():
+        if task.cancelled() and not protocol.is_connected:
             sock.close()  # the task may never have begun, so that no transport owns the socket
         if not task.cancelled() and task.exception() is not None:
             _log.debug("a connection ended before it began", exc_info=task.exception())

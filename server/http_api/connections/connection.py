@@ -38,7 +38,7 @@ class Connection(H11Protocol):
         self.address = ""
         self.phase = Phase.HEAD
         self.handshake: Task[object] | None = None
-        self._is_connected = False
+        self.is_connected = False
 
     def begin_handshake(self, peer: object) -> bool:
         """Whether there is room for it. A peer that is slow with TLS is closed as one that is slow
@@ -49,11 +49,11 @@ class Connection(H11Protocol):
 
     def end_handshake(self) -> None:
         """Leaves the table if the handshake has failed."""
-        if not self._is_connected:
+        if not self.is_connected:
             self._table.remove(self)
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
-        self._is_connected = True
+        self.is_connected = True
         self.address = _address(transport.get_extra_info("peername"))
         if self._table.holds(self) or self._table.admit(self):
             super().connection_made(transport)
@@ -88,14 +88,14 @@ class Connection(H11Protocol):
         self._refuse(fault_of(BadCall(self.conn.fault or msg)))
 
     def expire(self) -> None:
-        if not self._is_connected:
+        if not self.is_connected:
             self.cut()
             return
         seconds = self._table.limits.head_s
         self._refuse(fault_of(TooSlow(f"The request was not complete after {seconds:g} s.")))
 
     def cut(self) -> None:
-        if self._is_connected:
+        if self.is_connected:
             self.transport.abort()
         elif self.handshake is not None:
             self.handshake.cancel()
