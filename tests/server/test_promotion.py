@@ -10,7 +10,7 @@ import pytest
 
 from adapterd.v1 import adapters_pb2
 from adapters_registry.registry import Registry
-from adapters_registry.values import Version
+from adapters_registry.values import Alias, Version
 from tests.server.build import grpc_client, http_client, publish, registry_of, running
 
 WORDS = "Worse than version 1 (production): accuracy 0.700 against 0.900; p = 0.01."
@@ -90,3 +90,24 @@ async def test_other_aliases_are_not_gated(tmp_path: Path) -> None:
         publish_two(registry_of(server))
         path = "/v1/tasks/mood/aliases/canary"
         assert (await http.put(path, json={"version": 2})).status_code == 200
+
+
+async def test_the_verdict_that_gates_is_on_what_the_promotion_replaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path) as server, http_client(server) as http:
+        registry = registry_of(server)
+        first = publish(registry, "mood")
+        publish(registry, "mood", seed=1, promote=True)
+        publish(registry, "mood", seed=2, lineage=worse_than(first))
+        promote, moves = Registry.promote, [1]
+
+        def promote_late(self: Registry, *arguments: Any) -> Alias:
+            if moves:  # somebody else is quicker, once
+                promote(self, "default", "mood", moves.pop())
+            return promote(self, *arguments)
+
+        monkeypatch.setattr(Registry, "promote", promote_late)
+        answer = await http.put(PATH, json={"version": 3})
+        assert (answer.status_code, answer.json()["code"]) == (409, "worse_than_production")
+        assert registry.resolve("default", "mood").number == 1

@@ -19,7 +19,7 @@ class Promotion:
 
     #: whether `production` moves to it
     promote: bool
-    #: whether it does not become production even if it is the first version of its task
+    #: whether it does not become production even if the task has none
     hold: bool
     #: why it does not become production; None where that is nothing unusual
     warning: str | None = None
@@ -35,13 +35,13 @@ def decide_promotion(requested: bool, report: Mapping[str, Any] | None) -> Promo
             warning=f"The version was not promoted. {_compare_with_production(report)} To "
             "promote it all the same, use `adapterd adapters promote --override --reason …`.",
         )
-    is_first = report is not None and report.get("production") is None
-    if not requested and is_first and verdict.get("beats_majority") is False:
+    has_none = report is not None and report.get("production") is None
+    if not requested and has_none and verdict.get("beats_majority") is False:
         return Promotion(
             promote=False,
             hold=True,
-            warning="The version does not become production, although it is the first of its "
-            f"task: {verdict['reasons'][0]} To promote it all the same, use `adapterd adapters "
+            warning="The version does not become production, although the task has none: "
+            f"{verdict['reasons'][0]} To promote it all the same, use `adapterd adapters "
             "promote`.",
         )
     return Promotion(promote=requested, hold=False)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from adapters_registry.errors import AliasMoved
 from adapters_registry.ref import PRODUCTION, Ref
 from adapters_registry.registry import Registry
 from adapters_registry.values import Alias, Version
@@ -47,13 +48,22 @@ def promote_version(
     is_gated: bool,
     reason: str,
 ) -> tuple[Alias, list[str]]:
-    """The alias, and warnings. Raises WorseThanProduction, and the errors of the registry."""
+    """The alias, and warnings. Raises WorseThanProduction, and the errors of the registry.
+
+    What was checked is what is replaced: where the alias moves meanwhile, the check begins again.
+    """
     version = registry.resolve(tenant, Ref(task=task, version=number))
-    current = next((a for a in registry.aliases(tenant, task) if a.name == alias), None)
-    if current is not None and is_gated and alias == PRODUCTION:
-        _check_verdict(version, current)
-    warnings = warn_of_labels(registry, version, current) if current else []
-    return registry.promote(tenant, task, number, alias, expected, reason), warnings
+    while True:
+        current = next((a for a in registry.aliases(tenant, task) if a.name == alias), None)
+        if current is not None and is_gated and alias == PRODUCTION:
+            _check_verdict(version, current)
+        warnings = warn_of_labels(registry, version, current) if current else []
+        seen = (current.version if current else 0) if expected is None else expected
+        try:
+            return registry.promote(tenant, task, number, alias, seen, reason), warnings
+        except AliasMoved:
+            if expected is not None:
+                raise
 
 
 def warn_of_labels(registry: Registry, version: Version, current: Alias) -> list[str]:
