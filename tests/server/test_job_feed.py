@@ -123,3 +123,25 @@ async def test_nothing_polls_once_the_last_watcher_is_gone_and_the_next_one_is_w
         await watched.read(0)
         trainer_env.trainer.pause(job.tenant, job.id)
         assert await watched.change(10)
+
+
+async def test_a_stream_starts_the_poll_again_that_an_unforeseen_error_ended(
+    trainer_env: TrainerEnv, lookups: WorkPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = feed_of(trainer_env, lookups)
+    job = trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows())))
+
+    async def read(after: int) -> int:
+        return after
+
+    def fail() -> int:
+        raise RuntimeError
+
+    with feed.watching(job.tenant, job.id, read):
+        with monkeypatch.context() as patch:
+            patch.setattr(type(trainer_env.store.changes), "generation", lambda _: fail())
+            await asyncio.sleep(0.1)
+        with feed.watching(job.tenant, job.id, read) as watched:
+            await asyncio.sleep(0.1)
+            trainer_env.trainer.pause(job.tenant, job.id)
+            assert await watched.change(10)

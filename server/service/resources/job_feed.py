@@ -95,7 +95,7 @@ class JobFeed(Generic[T]):
         job = self._jobs.setdefault(key, WatchedJob(read))
         self._streams[tenant] += 1
         job.num_watchers += 1
-        if self._polling is None:
+        if self._polling is None or self._polling.done():
             self._polling = asyncio.ensure_future(self._poll())
         try:
             yield job
