@@ -318,3 +318,18 @@ def test_columns_of_another_file_are_chosen_by_name(
     assert run("evaluate", "mood@1", path).code == ExitCode.REFUSED
     columns = ("--text-column", "review", "--label-column", "verdict")
     assert run("evaluate", "mood@1", path, *columns, "--json").json()["rows"] == 30
+
+
+def test_a_file_is_read_as_the_training_read_it(
+    client: Client,
+    run: Run,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "gaps.csv"
+    lines = [f"{row['text']},{float(row['label'] == 'good')}" for row in label_rows(80)]
+    path.write_text("Text,Label\n" + "\n".join(lines))
+    client.train("gaps", path, head="classify", settings={"epochs": 2, "seeds": 1})
+    report = client.version("gaps@1").lineage["report"]
+    body = run("evaluate", "gaps@1", path, "--held-out", "--json").json()
+    assert body["headline"]["value"] == pytest.approx(report["headline"]["value"], rel=1e-4)
+    assert body["notes"] == []

@@ -54,6 +54,12 @@ def usable_examples(
     return examples, errors
 
 
+def columns_of(spec: JobSpec) -> list[str]:
+    """The names of the columns that the job reads."""
+    named = [spec.text_column, spec.label_column, spec.text_pair_column]
+    return [*filter(None, named), *HEAD_DATA[spec.head].usual_columns]
+
+
 def _with_suggestions(error: MissingColumn, spec: JobSpec) -> MissingColumn:
     """The error with columns that may be meant, for all columns of the job that are not there."""
     names = {"text_column": spec.text_column, "label_column": spec.label_column}

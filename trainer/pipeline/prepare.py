@@ -18,7 +18,13 @@ from trainer.data_checks.subject import Likeness, Subject
 from trainer.data_checks.tokens import rewritten_answers
 from trainer.dataset.base_fit import find_misfits
 from trainer.dataset.encode import head_for
-from trainer.dataset.examples import MAX_ERRORS, check_trainable, labels_of, usable_examples
+from trainer.dataset.examples import (
+    MAX_ERRORS,
+    check_trainable,
+    columns_of,
+    labels_of,
+    usable_examples,
+)
 from trainer.dataset.split import Split, split_examples
 from trainer.errors import BadDataset, BadLine, UnlearnedLabels
 from trainer.heads import HEAD_DATA
@@ -173,7 +179,9 @@ class _Reading:
 
     def rows(self, part: str, source: Source) -> list[Example]:
         try:
-            records = match_columns(read_rows(source.read(), source.filename), self._columns())
+            records = match_columns(
+                read_rows(source.read(), source.filename), columns_of(self._spec)
+            )
             examples, errors = usable_examples(
                 self._collect_notices(source.filename, records), self._spec
             )
@@ -189,12 +197,6 @@ class _Reading:
                 Finding(code="reading_choice", severity=Severity.INFO, message=sentence)
             )
         return {part: [*rows] for part, rows in unified.items()}
-
-    def _columns(self) -> list[str]:
-        """The names of the columns that the job reads."""
-        spec = self._spec
-        named = [spec.text_column, spec.label_column, spec.text_pair_column]
-        return [*filter(None, named), *HEAD_DATA[spec.head].usual_columns]
 
     def _collect_notices(
         self, filename: str, rows: Iterable[Record | BadLine | Notice]

@@ -61,20 +61,23 @@ def read_labelled_file(
 ) -> LabelledFile:
     """Raises BadSetting and Refused. With `held_out`, only the version's own test rows."""
     require_platform()
-    from trainer.dataset.examples import usable_examples
+    from trainer.dataset.examples import columns_of, usable_examples
     from trainer.errors import BadDataset
+    from trainer.readers.columns import match_columns
     from trainer.readers.reader import read_rows
     from trainer.readers.record import Notice
     from trainer.wording import count_of
 
-    content = _read(path)
+    content, spec = _read(path), _job_spec(version, columns)
     try:
-        records = [row for row in read_rows(content, path.name) if not isinstance(row, Notice)]
-        examples, errors = usable_examples(records, _job_spec(version, columns))
+        rows = match_columns(read_rows(content, path.name), columns_of(spec))
+        records = (row for row in rows if not isinstance(row, Notice))
+        examples, errors = usable_examples(records, spec)
     except BadDataset as error:
         raise Refused(str(error)) from error
     if not examples:
         raise Refused(f"{path.name} has no usable row. {errors[0]}")
+    examples = _as_trained(examples, version)
     bad = " ".join(map(str, errors[:_MAX_BAD_LINES]))
     file = LabelledFile(
         name=path.name,
@@ -144,6 +147,19 @@ def _job_spec(version: Version, columns: ColumnChoice) -> JobSpec:
     }
     fields: dict[str, Any] = {name: value for name, value in chosen.items() if value}
     return JobSpec(tenant="", task=version.task, file_id="", head=version.head, **fields)
+
+
+def _as_trained(examples: list[Example], version: Version) -> list[Example]:
+    """With labels in the notation of a training, where the version does not know them as they are
+    written: it reads `1.0` as `1`.
+    """
+    from trainer.heads import HEAD_DATA
+
+    written = {example.label for example in examples} if version.labels else set()
+    if written <= {*version.labels}:
+        return examples
+    unified, _ = HEAD_DATA[version.head].unify({"file": examples})
+    return [*unified["file"]]
 
 
 def _hold_out(file: LabelledFile, version: Version) -> LabelledFile:
