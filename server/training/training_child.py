@@ -7,6 +7,7 @@ outlive the server. Each line of stdout says what keeps it from running jobs.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ from server.errors import StartFailed
 from server.worker import work
 from trainer.worker import Worker
 
+_log = logging.getLogger(__name__)
 #: of the process and its engine: calls go first where cores are short
 _NICENESS = 10
 
@@ -28,7 +30,7 @@ def main() -> int:
     # Ctrl-C and an init system's SIGTERM reach the whole group; the server decides when this stops
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    reports = _Reports(_take_stdout())
+    reports = Reports(_take_stdout())
     settings = Settings.model_validate_json(sys.stdin.buffer.readline())
     os.umask(0o077)
     os.nice(_NICENESS)
@@ -38,13 +40,14 @@ def main() -> int:
     try:
         work(settings, stop_requested, on_look=reports.look)
     except StartFailed as error:
-        reports.say(f"{error.code}: {error}", 0)
+        _log.error("%s", error, extra={"action": "worker.not_started"})
+        reports.fail(error)
         return 2
     return 0
 
 
-class _Reports:
-    """Says what changed of a worker's state since the last look."""
+class Reports:
+    """Says what changed of a worker's state since the last look, or why there is none."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
@@ -56,6 +59,11 @@ class _Reports:
             before = self._last[1] if self._last is not None else 0
             self.say(worker.problem, worker.num_failures - before)
             self._last = now
+
+    def fail(self, error: StartFailed) -> None:
+        # the sentence of the kind alone: whoever asks for the health has no key
+        kind = " ".join(str(type(error).__doc__).split())
+        self.say(f"{error.code}: {kind}", 0)
 
     def say(self, problem: str | None, new_failures: int) -> None:
         line = json.dumps({"problem": problem, "new_failures": new_failures})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import sys
@@ -17,6 +19,8 @@ from engine.port import EngineInfo
 from engine.runtime.in_thread import ThreadEngine
 from engine.testing.fake_engine import FakeEngine
 from server.config import child_environment
+from server.errors import StartFailed
+from server.training.training_child import Reports
 from server.training.training_process import TrainingProcess, needs_training_process
 from tests.contracts.tiny import build_base
 from tests.server.build import settings
@@ -137,6 +141,14 @@ def test_a_child_that_does_not_stop_is_killed(started: Callable[[str], TrainingP
     begun = time.monotonic()
     process.stop(timeout_s=0.1)
     assert time.monotonic() - begun < 10
+
+
+def test_a_child_without_a_base_says_no_path_to_those_who_have_no_key() -> None:
+    out = io.StringIO()
+    Reports(out).fail(StartFailed("the engine cannot start on /data/base: there is no such folder"))
+    assert json.loads(out.getvalue()) == {
+        "problem": "start_failed: The server cannot start.", "new_failures": 0,
+    }  # fmt: skip
 
 
 @pytest.mark.slow

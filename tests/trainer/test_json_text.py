@@ -1,4 +1,4 @@
-"""JSON of any size and damage: refused in one short sentence, in time that grows with its length."""
+"""JSON of any size and damage: refused in one short sentence and in linear time."""
 
 from __future__ import annotations
 

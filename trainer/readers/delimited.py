@@ -39,10 +39,10 @@ def _names(dialect: CsvDialect) -> list[str]:
     while names and not names[-1]:
         names.pop()
     if twice := [name for name, num in Counter(names).items() if name and num > 1]:
+        listed = ", ".join(map(quote_key, twice[:_MOST_NAMED]))
         raise BadLine(
-            f"Line {dialect.start}, the header, names a column more than once: "
-            f"{', '.join(map(quote_key, twice[:_MOST_NAMED]))}. The first line must be the header, with each name "
-            "once; rename or delete columns.",
+            f"Line {dialect.start}, the header, names a column more than once: {listed}. The first "
+            "line must be the header, with each name once; rename or delete columns.",
             line=dialect.start,
         )
     return [
