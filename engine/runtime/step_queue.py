@@ -27,8 +27,9 @@ class StepQueue:
     """Two queues. A piece of training is what runs before the queue is asked again: a step, or the
     part of it up to a pause.
 
-    While calls wait, training gets `training_share` of the time: after a piece, calls run for
-    (1 - share) / share times as long as the piece took. While none wait it runs at once.
+    While calls wait, training gets `training_share` of the time: before a piece, calls run for
+    (1 - share) / share times as long as the piece before took, and after a longer call several
+    pieces run. While none wait it runs at once.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class StepQueue:
         self._turn, self._turn_began = _Turn.NOBODY, 0.0
         self._piece_s = _FIRST_PIECE_S
         self._waits_since = 0.0
-        #: how long calls have run since training began to wait
+        #: how long calls have run while training waited, and were not paid back in pieces yet
         self._passed_s = 0.0
 
     def put(self, envelope: Envelope) -> None:
@@ -89,14 +90,14 @@ class StepQueue:
         return not self._steps or self._passed_s >= self._piece_s * self._calls_per_piece
 
     def _begin_turn(self, turn: _Turn) -> None:
-        if turn is _Turn.TRAINING:
-            self._passed_s = 0.0
         self._turn, self._turn_began = turn, self._clock()
 
     def _end_turn(self, *, training_waits: bool) -> None:
         now = self._clock()
         if self._turn is _Turn.TRAINING:
             self._piece_s = now - self._turn_began
+            paid_s = self._piece_s * self._calls_per_piece
+            self._passed_s = max(0.0, self._passed_s - paid_s)
         elif self._turn is _Turn.CALLS and training_waits:
             self._passed_s += now - max(self._turn_began, self._waits_since)
         self._turn = _Turn.NOBODY

@@ -101,6 +101,25 @@ def test_a_paused_step_goes_on_once_calls_had_their_share() -> None:
     assert passed == [2, 3, 4]
 
 
+@pytest.mark.survival("F6")
+@pytest.mark.parametrize("share", [0.1, 0.5])
+@pytest.mark.parametrize("call_s", [0.001, 0.02, 0.5])
+def test_training_gets_its_share_whatever_a_call_takes(share: float, call_s: float) -> None:
+    inbox, clock = filled(share, training(1))
+    assert inbox.next() == training(1)
+    begun, trained_s, number = clock.now, 0.0, 2
+    inbox.put(call(number))
+    while clock.now < begun + 20:
+        if inbox.next_call() is None:
+            clock.now += 0.003
+            trained_s += 0.003
+        else:
+            clock.now += call_s
+            number += 1
+            inbox.put(call(number))
+    assert trained_s / (clock.now - begun) == pytest.approx(share, rel=0.1)
+
+
 def test_another_training_step_is_no_call() -> None:
     inbox, _ = filled(0.1, training(1), training(2))
     assert inbox.next() == training(1)
