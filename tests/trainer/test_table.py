@@ -229,7 +229,13 @@ def test_a_workbook_is_known_by_its_name_where_its_bytes_do_not_tell() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"BMI,label\n1,2\n", b"ID3,label\n1,2\n", b"abcdftyp,b\n1,2\n"]
+    "content",
+    [
+        b"BMI,label\n1,2\n",
+        b"ID3,label\n1,2\n",
+        b"abcdftyp,b\n1,2\n",
+        b"PARENT,label\n1,2\n",
+    ],
 )
 def test_words_that_look_like_marks_of_formats_are_text(content: bytes) -> None:
     assert len(fields(content, "rows.csv")) == 1

@@ -21,7 +21,6 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"7z\xbc\xaf\x27\x1c", _UNPACK.format("7-Zip")),
     (b"Rar!\x1a\x07", _UNPACK.format("RAR")),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _SHEET.format(_OLD_OFFICE)),
-    (b"PARE", "is an encrypted Parquet file; write it without encryption"),
     (b"ARROW1\0\0", _OTHER.format("an Arrow file")),
     (b"\xff\xff\xff\xff", _OTHER.format("an Arrow stream")),
     (b"Obj\x01", _OTHER.format("an Avro file")),
@@ -46,8 +45,9 @@ _BEGINNINGS: tuple[tuple[bytes, str], ...] = (
     (b"<html", _PAGE),
     (b"<?xml", _OTHER.format("an XML document")),
 )
-#: a mark that does not stand at the beginning: its place, itself, the reason
+#: a mark that text may have too, at its place: the place, itself, the reason
 _INNER: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"PARE", "is an encrypted Parquet file; write it without encryption"),
     (8, b"WEBP", _IMAGE.format("a WebP")),
     (8, b"WAVE", _OTHER.format("a WAV recording")),
     (4, b"ftyp", _OTHER.format("a video or an HEIC image")),
