@@ -72,8 +72,8 @@ class AdaptersApi:
         self, request: adapters_pb2.DeleteAliasRequest, caller: Caller
     ) -> adapters_pb2.DeleteAliasResponse:
         expected = request.expected_version if request.HasField("expected_version") else None
-        alias = request.alias or PRODUCTION
-        await self._service.delete_alias(caller, request.task_id, alias, expected)
+        # an alias that was left out must not delete `production`
+        await self._service.delete_alias(caller, request.task_id, request.alias, expected)
         return adapters_pb2.DeleteAliasResponse()
 
     async def alias_history(

@@ -282,6 +282,10 @@ async def test_an_alias_is_deleted_over_both_apis_and_its_history_tells(tmp_path
         events = (await http.get(f"{canary}/history")).json()["events"]
         assert [event["action"] for event in events] == ["promote", "delete"]
         request = adapters_pb2.DeleteAliasRequest(task_id="mood", expected_version=1)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await rpc.adapters.DeleteAlias(request)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        request.alias = "production"
         await rpc.adapters.DeleteAlias(request)
         assert (await http.get("/v1/tasks/mood/aliases")).json()["aliases"] == []
 
