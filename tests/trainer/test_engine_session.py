@@ -63,7 +63,8 @@ def test_a_stream_checks_before_every_step_and_submits_none_after_an_interruptio
 
 
 def test_no_step_of_an_interrupted_stream_is_still_on_its_way() -> None:
-    port, futures, left = Recording(), [], [None]
+    port, left = Recording(), [None]
+    futures: list[Future[Any]] = []
 
     def submit(step: Any) -> Any:
         futures.append(Future[Any]())

@@ -77,7 +77,8 @@ def test_a_sweep_leaves_a_file_that_shares_old_bytes_and_has_no_record_yet(
     trainer_env.clock.now = time.time()
     first = trainer_env.upload(b"same")
     os.utime(trainer_env.directory / "files" / first.id, (0, 0))
-    add, swept = trainer_env.store.files.add, []
+    add = trainer_env.store.files.add
+    swept: list[str] = []
 
     def sweep_before(record: FileRecord) -> None:
         swept.extend(trainer_env.files.sweep())
