@@ -16,6 +16,7 @@ from trainer.readers.record import Notice
 
 MAX_SAMPLES = 5
 _MAX_CHARS = 80
+_MAX_MESSAGE = 2000
 
 
 class Severity(StrEnum):
@@ -50,6 +51,11 @@ class Finding:
     samples: tuple[Sample, ...] = ()
     #: further facts for programs; JSON
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """It may repeat labels and names of columns, which may have any length."""
+        if len(self.message) > _MAX_MESSAGE:
+            object.__setattr__(self, "message", f"{self.message[: _MAX_MESSAGE - 1]}…")
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self) | {"severity": self.severity.value}

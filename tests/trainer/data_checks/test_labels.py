@@ -36,6 +36,11 @@ def test_labels_that_differ_in_case_and_spaces_only_are_named_together() -> None
     assert found.count == 2
 
 
+def test_a_finding_about_a_very_long_label_stays_short() -> None:
+    rows = [*moods(), *({"text": f"x{i}", "label": "a|" * 40_000} for i in range(9))]
+    assert len(finding("joined_labels", rows).message) == 2000
+
+
 def test_a_label_that_tables_write_for_none_is_questioned() -> None:
     rows = [*moods(), *({"text": f"x{i}", "label": "NaN"} for i in range(9))]
     assert finding("label_like_missing", rows).facts == {"label": "NaN"}
