@@ -43,6 +43,8 @@ async def test_many_watchers_of_a_job_read_it_once_for_each_change(
         trainer_env.trainer.submit(trainer_env.spec(jsonl(mood_rows()))),
     )
     reads: list[int] = []
+    started: list[int] = []
+    all_started = asyncio.Event()
 
     async def read(after: int) -> int:
         reads.append(after)
@@ -52,12 +54,15 @@ async def test_many_watchers_of_a_job_read_it_once_for_each_change(
     async def watch() -> list[int]:
         with feed.watching(job.tenant, job.id, read) as watched:
             first = await watched.read(0)
+            started.append(first)
+            if len(started) == 50:
+                all_started.set()
             while not await watched.change(10) or await watched.read(0) == first:
                 pass
             return [first, await watched.read(0)]
 
     watching = [asyncio.ensure_future(watch()) for _ in range(50)]
-    await asyncio.sleep(0.05)
+    await all_started.wait()
     trainer_env.trainer.pause(job.tenant, job.id)
     seen = await asyncio.gather(*watching)
     assert all(second > first for first, second in seen)
