@@ -41,7 +41,7 @@ class EngineConfig:
     #: on a CUDA device, whether forwards of text being written are recorded as graphs and replayed
     cuda_graphs: bool = True
     #: of the engine's time, while calls wait: what training gets of it
-    training_share: float = 0.1
+    training_share: float = 0.3
     #: of an engine in a process of its own
     log_format: LogFormat = "auto"
 

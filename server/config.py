@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     """memory for a second copy of the base's linears that makes small decode batches faster on a
     CPU; 0, or less than it needs: no copy"""
 
-    training_share: float = Field(0.1, ge=0.01, le=0.9)
+    training_share: float = Field(0.3, ge=0.01, le=0.9)
     """share of the engine's time that training gets while calls wait; when none wait it gets all
     of it"""
 

@@ -17,7 +17,7 @@ from adapterd.values import Classification, Prediction, Value
 
 CALLERS_PER_TASK = 3
 #: pause between two calls of a caller, because a training runs on the same cores
-PAUSE_S = 0.04
+PAUSE_S = 0.3
 #: in bfloat16, the other rows of a batch may change the last bits of an answer
 TOLERANCE = 0.02
 #: the answer of (task, version, text) in a call of its own
