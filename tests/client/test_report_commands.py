@@ -36,8 +36,8 @@ class Recorder:
         self.files: dict[str, str] = {}
         self.options: dict[str, Any] = {}
 
-    def upload(self, path: Path, **_: Any) -> Any:
-        return type("Uploaded", (), {"id": Path(path).name})
+    def store_file(self, path: Path, *_: Any, **__: Any) -> tuple[Any, bool]:
+        return type("Stored", (), {"id": Path(path).name}), False
 
     def create_job(self, task: str, ids: dict[str, str], **options: Any) -> Any:
         self.task, self.files, self.options = task, ids, options

@@ -248,7 +248,7 @@ async def test_other_methods_are_told_which_there_are(served: Server) -> None:
             ("PATCH", "/v1/tasks/mood", "DELETE, GET, HEAD"),
             ("HEAD", "/v1/predict", "POST"),
             ("M17", "/health/live", "GET, HEAD"),
-            ("GET", "/v1/tasks/mood/aliases/production", "PUT"),
+            ("GET", "/v1/tasks/mood/aliases/production", "DELETE, PUT"),
             ("POST", "/openapi.json", "GET, HEAD"),
         ):
             answer = await http.request(method, path)

@@ -180,7 +180,8 @@ def _request(method: Any, names: Things) -> Message:
     request = GetMessageClass(method.input_type)()
     given: dict[str, Any] = {
         "task_id": names.task, "task_ids": [names.task], "file_id": names.file, "id": names.job,
-        "version": 2, "head": "classify", "inputs": [predictor_pb2.Input(text="x")],
+        "alias": "production", "version": 2, "head": "classify",
+        "inputs": [predictor_pb2.Input(text="x")],
     }  # fmt: skip
     for field in method.input_type.fields:
         if isinstance(given.get(field.name), list):
