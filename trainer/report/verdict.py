@@ -17,7 +17,7 @@ from trainer.report.comparison import SIGNIFICANT, Comparison
 
 Decision = Literal["ship", "do_not_ship", "cannot_tell"]
 
-_NAMES: dict[Decision, str] = {
+DECISIONS: dict[Decision, str] = {
     "ship": "Ship",
     "do_not_ship": "Do not ship",
     "cannot_tell": "Cannot tell",
@@ -57,7 +57,7 @@ def decide(report: Mapping[str, Any]) -> Verdict:
 
 def describe_verdict(verdict: Verdict) -> str:
     """The decision and its reasons in one line."""
-    return f"{_NAMES[verdict['decision']]}: {' '.join(verdict['reasons'])}"
+    return f"{DECISIONS[verdict['decision']]}: {' '.join(verdict['reasons'])}"
 
 
 def _find_blockers(report: Mapping[str, Any]) -> Iterator[str]:

@@ -37,7 +37,6 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Point an alias to a version. One that is significantly worse than production is refused."""
-
     if override != bool(reason):
         raise BadSetting("Pass --override and --reason together.")
     name, version = parse_version(task, number)
@@ -56,7 +55,6 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Point an alias back to its previous version."""
-
     with connect(url, profile) as client:
         moved = client.rollback(task, alias)
     _print_alias(moved, as_json)

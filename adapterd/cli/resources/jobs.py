@@ -114,7 +114,6 @@ def cancel(
 
     It publishes no version.
     """
-
     with connect(url, profile) as client:
         job = client.cancel_job(find_job(client, job_id))
     _print_change(job, "is cancelled after its current step", as_json)
@@ -127,7 +126,6 @@ def pause(
     as_json: Json = False,
 ) -> None:
     """Pause a job: a queued one at once, a running one after its current step."""
-
     with connect(url, profile) as client:
         job = client.pause_job(find_job(client, job_id))
     _print_change(job, "is paused after its current step", as_json)
@@ -140,7 +138,6 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Put a paused job back into the queue."""
-
     with connect(url, profile) as client:
         job = client.resume_job(find_job(client, job_id))
     _print_change(job, "is running", as_json)

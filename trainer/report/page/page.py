@@ -19,8 +19,8 @@ from trainer.report.page import plots
 from trainer.report.page.plots import capitalize
 from trainer.report.page.provenance import Provenance, write_setting
 from trainer.report.page.style import STYLE
+from trainer.report.verdict import DECISIONS
 
-_DECISIONS = {"ship": "Ship", "do_not_ship": "Do not ship", "cannot_tell": "Cannot tell"}
 _METRIC_NAMES = {
     "mcc": "MCC",
     "rmse": "RMSE",
@@ -82,7 +82,7 @@ def _environment() -> Environment:
         setting=format_setting,
         metric_name=format_metric,
         sentence=_format_sentence,
-        decision=_DECISIONS.__getitem__,
+        decision=DECISIONS.__getitem__,
         thousands=lambda count: f"{count:,}",
     )
     environment.tests["significant"] = lambda comparison: comparison["p"] < SIGNIFICANT
