@@ -22,6 +22,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.defaults_report import DEFAULT, PEERS, VARIANTS, report, score
@@ -121,18 +122,19 @@ def _run_job(
 ) -> tuple[list[Any], dict[str, Any]]:
     """A whole job with the split's test rows, and what its version answers to them."""
     from benchmarks.training import Ours
+    from trainer.heads import HEAD_DATA
     from trainer.jobs.values import JobSpec
-    from trainer.pipeline import reporting
+    from trainer.pipeline.reporting import Reporting
     from trainer.settings.settings import TrainingSettings
 
-    seen: dict[str, Any] = {}
-    make_report = reporting.make_report
+    seen: list[Any] = []
+    collect = Reporting.evidence
 
-    def observe(evidence: Any, **options: Any) -> Any:
-        seen["rows"] = evidence.test
-        return make_report(evidence, **options)
+    def observe(self: Reporting, evaluated: Any) -> Any:
+        seen.append(evaluated)
+        return collect(self, evaluated)
 
-    reporting.make_report = observe
+    Reporting.evidence = observe  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as scratch:
         ours = Ours(Path(scratch), threads, "auto")
         try:
@@ -142,9 +144,11 @@ def _run_job(
                 for part, rows in (("train", split.train), ("test", split.test))
             ]
             pairs = "text_pair" if "text_pair" in split.train[0] else None
+            settings = dict(settings)
             spec = JobSpec(
                 tenant="default", task="defaults", file_id=files[0].id, test_file_id=files[1].id,
-                head=labelled.head, text_pair_column=pairs, chosen=tuple(settings),
+                head=labelled.head, text_pair_column=pairs, pooling=settings.pop("pooling", ""),
+                chosen=tuple(settings),
                 settings=TrainingSettings.parse({"seed": seed, **settings}),
             )  # fmt: skip
             job = ours.trainer.submit(spec)
@@ -153,13 +157,28 @@ def _run_job(
         finally:
             ours.port.close()
     assert job.status == "succeeded", (job.error_code, job.error_message)
-    answered = {
-        row.example.line: p
-        for row, p in zip(seen["rows"].rows, seen["rows"].predictions, strict=True)
+    (evaluated,) = seen
+    rows, runs = evaluated.test_rows, evaluated.experiment.outcomes
+    assert len(rows) == len(split.test), "the job left test rows out"
+    order = sorted(range(len(rows)), key=lambda index: rows[index].example.line)
+
+    def judge_all(predictions: Sequence[Any]) -> list[Any]:
+        return [
+            judge(labelled.head, row, predictions[index])
+            for row, index in zip(split.test, order, strict=True)
+        ]
+
+    answers = [test.answers for test in evaluated.tests]
+    mean = [np.mean(each, axis=0) for each in zip(*answers, strict=True)]
+    result = {
+        "kind": job.result["kind"],
+        "epochs": [len(run.state.epochs) for run in runs],
+        "dev": [run.state.best for run in runs],
+        "seed_rows": [judge_all(test.predictions) for test in evaluated.tests],
+        "mean_rows": judge_all(HEAD_DATA[labelled.head].guesses(rows, mean, evaluated.head, None)),
     }
-    assert len(answered) == len(split.test), "the job left test rows out"
-    result = {"kind": job.result["kind"], "epochs": len(job.result["epochs"])}
-    return [answered[line] for line in sorted(answered)], result
+    predictions = evaluated.test.predictions
+    return [predictions[index] for index in order], result
 
 
 def _write(rows: Sequence[Row]) -> bytes:

@@ -19,6 +19,7 @@ from transformers import (
     AutoTokenizer,
     get_linear_schedule_with_warmup,
 )
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from benchmarks.defaults_sets import LabelledSet, Row, Split
 from benchmarks.training import BASE
@@ -94,14 +95,21 @@ class _StockLoop:
         schedule = get_linear_schedule_with_warmup(optimizer, int(WARMUP * steps), steps)
         self._model.train()
         for _ in range(EPOCHS):
-            order = torch.randperm(len(rows)).tolist()
-            for start in range(0, len(rows), BATCH_ROWS):
+            for batch in self._batches():
                 optimizer.zero_grad()
-                self._loss([rows[i] for i in order[start : start + BATCH_ROWS]]).backward()
+                with _half_products():
+                    loss = self._loss([rows[i] for i in batch])
+                loss.backward()
                 torch.nn.utils.clip_grad_norm_(trained, 1.0)
                 optimizer.step()
                 schedule.step()
         return self._answer_all(self._split.test)
+
+    def _batches(self) -> list[list[int]]:
+        """Rows of about one length, in random order, as the stock trainer groups them."""
+        lengths = [len(row.get("tokens") or _join_texts(row)) for row in self._split.train]
+        order = get_length_grouped_indices(lengths, BATCH_ROWS)
+        return [order[at : at + BATCH_ROWS] for at in range(0, len(order), BATCH_ROWS)]
 
     def _find_labels(self) -> list[str]:
         if self._is_regression:
@@ -114,7 +122,12 @@ class _StockLoop:
     def _add_lora(self, model: Any) -> Any:
         task = "TOKEN_CLS" if self._tags else "SEQ_CLS"
         config = LoraConfig(
-            r=8, lora_alpha=16, lora_dropout=0.1, target_modules="all-linear", task_type=task
+            r=8,
+            lora_alpha=16,
+            lora_dropout=0.1,
+            target_modules="all-linear",
+            exclude_modules=["classifier"],
+            task_type=task,
         )
         return get_peft_model(model, config)
 
@@ -134,7 +147,8 @@ class _StockLoop:
         batch = self._batch(rows)
         if self._is_regression:
             scaled = torch.tensor([(float(r["label"]) - self._mean) / self._std for r in rows])
-            return torch.nn.functional.mse_loss(self._model(**batch).logits.squeeze(-1), scaled)
+            values = self._model(**batch).logits.squeeze(-1).float()
+            return torch.nn.functional.mse_loss(values, scaled)
         if not self._tags:
             targets = torch.tensor([self._labels.index(row["label"]) for row in rows])
         else:
@@ -156,7 +170,8 @@ class _StockLoop:
 
     def _answer(self, rows: Sequence[Row]) -> list[Any]:
         batch = self._batch(rows)
-        logits = self._model(**batch).logits
+        with _half_products():
+            logits = self._model(**batch).logits.float()
         if self._is_regression:
             return (logits.squeeze(-1) * self._std + self._mean).tolist()
         best = logits.argmax(-1).tolist()
@@ -167,6 +182,12 @@ class _StockLoop:
             for position, word in _first_pieces(batch.word_ids(number)):
                 tags[word] = self._labels[best[number][position]]
         return answers
+
+
+def _half_products() -> torch.autocast:
+    """As `bf16=True` of the stock trainer has it, where the processor has such products."""
+    enabled = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
 
 
 def _first_pieces(word_ids: Sequence[int | None]) -> list[tuple[int, int]]:

@@ -71,7 +71,7 @@ class Engine:
             port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
             port.Fill: self._fill, port.Forget: self._forget,
             port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
-            port.Checkpoint: self._checkpoint, port.Save: self._save,
+            port.Average: self._average, port.Checkpoint: self._checkpoint, port.Save: self._save,
             port.CloseTraining: self._close, port.Stats: self._stats,
         }  # fmt: skip
 
@@ -218,6 +218,11 @@ class Engine:
 
     def _restore(self, step: port.Restore) -> port.Done:
         self._training(step.slot).restore()
+        self._stale_slots.add(step.slot)
+        return port.Done()
+
+    def _average(self, step: port.Average) -> port.Done:
+        self._training(step.slot).average([self._training(slot) for slot in step.slots])
         self._stale_slots.add(step.slot)
         return port.Done()
 

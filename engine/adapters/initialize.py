@@ -25,7 +25,9 @@ def initialize_adapter(spec: OpenTraining, base: Base) -> Adapter:
         head, layers = checked_head(spec.head, base)
     except BadAdapter as error:
         raise BadTraining(str(error)) from error
-    generator = torch.Generator().manual_seed(spec.seed)
+    generator = torch.Generator().manual_seed(
+        spec.seed if spec.initial_seed is None else spec.initial_seed
+    )
     weights = kind.new_weights(config, base, generator)
     head_weights = layers.new_weights(generator)
     if not head_weights and not any(weights.values()):

@@ -48,6 +48,7 @@ from engine.port.messages import (
     TrainingOpened,
 )
 from engine.port.training_steps import (
+    Average,
     Checkpoint,
     CloseTraining,
     Fill,
@@ -62,6 +63,7 @@ from engine.port.training_steps import (
 __all__ = [
     "IGNORED",
     "Array",
+    "Average",
     "BaseEmbedding",
     "Checkpoint",
     "Checkpointed",
@@ -153,6 +155,7 @@ Step = (
     | Train
     | Snapshot
     | Restore
+    | Average
     | Checkpoint
     | Save
     | CloseTraining

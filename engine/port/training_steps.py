@@ -25,6 +25,8 @@ class OpenTraining(Message, frozen=True, kw_only=True):
     kind_config: dict[str, Any]
     head: dict[str, Any]
     seed: int
+    #: of the initial weights, where several trainings begin with the same; else `seed`
+    initial_seed: int | None = None
     dropout: float = 0.1
     head_dropout: float = 0.1
     weight_decay: float = 0.01
@@ -85,6 +87,15 @@ class Restore(Message, frozen=True, kw_only=True):
     """Go back to the last snapshot."""
 
     slot: int
+
+
+class Average(Message, frozen=True, kw_only=True):
+    """Set the weights of a training slot to the mean of those of other training slots, which have
+    the same kind, kind settings and head (a model soup: Wortsman 2022, arXiv 2203.05482).
+    """
+
+    slot: int
+    slots: list[int]
 
 
 class Checkpoint(Message, frozen=True, kw_only=True):

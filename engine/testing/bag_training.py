@@ -6,17 +6,19 @@ NumPy only.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from engine import port
 from engine.atomic_files import atomic_directory
-from engine.errors import BadCheckpoint, CheckpointFailed
+from engine.errors import BadCheckpoint, BadTraining, CheckpointFailed
 from engine.testing.bag_model import BagModel
 
 _TENSORS, _SLOT = "model.safetensors", "slot.json"
@@ -44,6 +46,13 @@ class BagTraining:
     def learn(self, step: port.Train) -> port.Trained:
         self.num_steps += 1
         return self.model.learn(step)
+
+    def average(self, others: Sequence[BagTraining]) -> None:
+        models = [other.model for other in others]
+        if any(model.head != self.model.head for model in models):
+            raise BadTraining("trainings that are averaged have the same head")
+        self.model.weight = np.mean([model.weight for model in models], axis=0)
+        self.model.bias = np.mean([model.bias for model in models], axis=0)
 
     def checkpoint(self, directory: Path) -> port.Checkpointed:
         """Raises CheckpointFailed, and leaves nothing then."""

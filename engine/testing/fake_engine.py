@@ -199,6 +199,8 @@ class FakeEngine:
                 training.best = training.model.copy()
             case port.Restore():
                 training.model = training.best.copy()
+            case port.Average():
+                training.average([self.training[slot] for slot in step.slots])
             case port.Checkpoint():
                 return training.checkpoint(Path(step.directory))
             case port.Save():

@@ -6,7 +6,7 @@ is not trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,13 @@ class Masters:
     def restore(self) -> None:
         for name, tensor in self.tensors.items():
             tensor.copy_(self._best[name])
+
+    @torch.no_grad()
+    def average(self, others: Sequence[Masters]) -> None:
+        """Take the mean of the others' tensors, which have the same names and shapes."""
+        for name, tensor in self.tensors.items():
+            tensor.copy_(torch.stack([other.tensors[name] for other in others]).mean(0))
+        self.unreached = set().union(*(other.unreached for other in others))
 
     def write(self, directory: Path) -> None:
         """Tensors as safetensors, the optimizer's state as torch saves it."""

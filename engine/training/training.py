@@ -102,6 +102,20 @@ class Training:
     def restore(self) -> None:
         self._masters.restore()
 
+    def average(self, others: Sequence[Training]) -> None:
+        """Take the mean of the others' weights. Raises BadTraining if they are not alike."""
+        for other in others:
+            if (mine := self._likeness()) != (theirs := other._likeness()):
+                raise BadTraining(
+                    f"{theirs} cannot be averaged into {mine}; trainings that are averaged have "
+                    "the same kind, kind settings and head"
+                )
+        self._masters.average([other._masters for other in others])
+
+    def _likeness(self) -> str:
+        adapter = self.adapter
+        return f"a {adapter.kind} of {adapter.config} with the head {adapter.head}"
+
     def find_unreached(self) -> list[str]:
         """Trained tensors that no gradient ever reached; weight decay alone does not count."""
         return sorted(self._masters.unreached)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from torch import Tensor
 
 from engine import port
 from engine.training.training import Training
@@ -105,6 +107,44 @@ def test_restoring_goes_back_to_the_snapshot(make_engine: MakeBench) -> None:
     assert under_test.ask(port.Predict(rows=rows)).rows != best
     under_test.ask(port.Restore(slot=slot))
     assert under_test.ask(port.Predict(rows=rows)).rows == best
+
+
+@pytest.mark.parametrize("kind", ["lora", "bottleneck", "ia3", "bias", "head_only"])
+def test_an_average_has_the_mean_of_every_trained_tensor(
+    make_engine: MakeBench, kind: str, tmp_path: Path
+) -> None:
+    under_test = make_engine("bert")
+    case = Case("bert", kind, "classify", "native")
+    slots = [under_test.open(case, seed=seed, initial_seed=7) for seed in (1, 2)]
+    first, second = (_saved_tensors(under_test, slot, tmp_path) for slot in slots)
+    assert all(torch.equal(first[name], second[name]) for name in first), "they begin alike"
+    for slot in slots:
+        under_test.train(case, slot, steps=3 + slot)
+    mean = under_test.open(case, seed=3)
+    under_test.ask(port.Average(slot=mean, slots=slots))
+    parts = [_saved_tensors(under_test, slot, tmp_path) for slot in slots]
+    for name, tensor in _saved_tensors(under_test, mean, tmp_path).items():
+        torch.testing.assert_close(tensor, torch.stack([part[name] for part in parts]).mean(0))
+
+
+def test_trainings_that_are_not_alike_are_not_averaged(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    case = Case("bert", "lora", "classify", "native")
+    slot, other = (under_test.open(case, kind_config={"rank": rank}) for rank in (2, 4))
+    refusal = under_test.refusal(port.Average(slot=slot, slots=[other]))
+    assert refusal.code == "bad_training"
+    assert "cannot be averaged into a lora of {'r': 2" in refusal.message
+
+
+def _saved_tensors(under_test: EngineUnderTest, slot: int, folder: Path) -> dict[str, Tensor]:
+    directory = folder / f"{slot}-{len(list(folder.iterdir()))}"
+    directory.mkdir()
+    under_test.ask(port.Save(slot=slot, directory=str(directory)))
+    return {
+        f"{file.name} {name}": tensor
+        for file in sorted(directory.glob("*.safetensors"))
+        for name, tensor in load_file(file).items()
+    }
 
 
 def test_one_seed_trains_one_adapter_whatever_else_is_training(make_engine: MakeBench) -> None:

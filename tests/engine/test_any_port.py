@@ -104,6 +104,22 @@ def test_restoring_goes_back_to_the_snapshot(engine: EnginePort) -> None:
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
+def test_an_average_is_the_mean_of_the_weights_of_trainings(engine: EnginePort) -> None:
+    slots = [open_training(engine) for _ in range(2)]
+    for number, slot in enumerate(slots):
+        train(engine, slot, 2 + number)
+    mean = open_training(engine)
+    ask(engine, port.Average(slot=mean, slots=slots[:1]))
+    for ours, theirs in zip(answers(engine, mean), answers(engine, slots[0]), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    ask(engine, port.Average(slot=mean, slots=slots))
+    first, second = (answers(engine, slot) for slot in slots)
+    for ours, *theirs in zip(answers(engine, mean), first, second, strict=True):
+        low, high = np.minimum(*theirs), np.maximum(*theirs)
+        assert (low - 1e-6 <= ours).all()
+        assert (ours <= high + 1e-6).all()
+
+
 def test_a_slot_opened_from_a_checkpoint_goes_on_as_the_one_that_wrote_it(
     engine: EnginePort, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.port import CloseTraining, OpenTraining, Predict, Save, Train
+from engine.port import Average, CloseTraining, OpenTraining, Predict, Save, Train
 from engine.testing.fake_engine import FakeEngine
 from tests.trainer.build import TENANT, TrainerEnv, jsonl, mood_rows
 from trainer.jobs.states import Status
@@ -46,6 +46,29 @@ def test_the_seed_that_is_best_on_dev_is_kept_and_named(trainer_env: TrainerEnv)
     (saved,) = steps(trainer_env, Save)
     slots = list(dict.fromkeys(step.slot for step in steps(trainer_env, Train)))
     assert saved.slot == slots[kept]
+
+
+@pytest.mark.parametrize("score", [2.0, -1.0])
+def test_the_mean_of_the_seeds_is_published_where_it_is_better_on_dev(
+    trainer_env: TrainerEnv, monkeypatch: pytest.MonkeyPatch, score: float
+) -> None:
+    monkeypatch.setattr("trainer.training.runs.dev_score", lambda *_: (score,))
+    job = run(trainer_env, seeds=3, seed=5, average_seeds=True)
+    assert [step.initial_seed for step in steps(trainer_env, OpenTraining)] == [5] * 4
+    (average,), (saved,) = steps(trainer_env, Average), steps(trainer_env, Save)
+    events = trainer_env.trainer.events(TENANT, job.id, limit=99)
+    (event,) = [event for event in events if event.code == "seeds.averaged"]
+    assert job.result["seeds"]["averaged"] == event.data["published"] == (score > 1)
+    assert (saved.slot == average.slot) == (score > 1)
+    assert isinstance(trainer_env.port, FakeEngine)
+    assert trainer_env.port.training == {}
+
+
+def test_seeds_are_not_averaged_without_dev_rows_to_judge_the_mean(trainer_env: TrainerEnv) -> None:
+    job = run(trainer_env, seeds=2, average_seeds=True, dev_share=0)
+    assert job.status is Status.SUCCEEDED
+    assert job.result["seeds"]["averaged"] is False
+    assert steps(trainer_env, Average) == []
 
 
 def test_means_and_deviations_are_those_of_the_seeds(trainer_env: TrainerEnv) -> None:

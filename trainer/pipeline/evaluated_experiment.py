@@ -37,6 +37,8 @@ class EvaluatedExperiment:
     tests: list[Evaluation]
     #: the published run's logits of the dev rows; none for heads without labels
     dev_answers: Sequence[Answer] = ()
+    #: of the mean of all runs' weights, where that is published
+    average_test: Evaluation | None = None
 
     @property
     def best_run(self) -> RunResult:
@@ -46,6 +48,8 @@ class EvaluatedExperiment:
     @property
     def test(self) -> Evaluation:
         """The evaluation of the run that is published."""
+        if self.average_test is not None:
+            return self.average_test
         return self.tests[self.experiment.outcomes.index(self.best_run)]
 
     @property
@@ -66,7 +70,7 @@ class EvaluatedExperiment:
     def _unmatched_texts(self) -> list[Finding]:
         """A low loss, but no text generated as expected."""
         lowest = min(epoch.loss for epoch in self.best_run.state.epochs)
-        metrics = self.best_run.best_epoch.dev or self.test.metrics
+        metrics = self.best_run.dev_metrics or self.test.metrics
         if metrics.get("exact_match") != 0 or lowest > _LOW_LOSS:
             return []
         num_rows = len(self.best_run.run_config.dev) or len(self.test_rows)
@@ -106,7 +110,7 @@ class EvaluatedExperiment:
         steps_per_epoch = run.run_config.steps_per_epoch
         return JobResult(
             kind=run.spec.kind,
-            dev_metrics=run.best_epoch.dev,
+            dev_metrics=run.dev_metrics,
             test_metrics=self.test.metrics,
             trainable_parameters=run.opened.num_trainable,
             rows=self.prepared.split.sizes,
@@ -117,7 +121,11 @@ class EvaluatedExperiment:
             warnings=self.warnings,
             findings=[finding.to_json() for finding in findings],
             training=TrainingResult(
-                seeds=seeds_report(self.experiment.outcomes, self.tests),
+                seeds=seeds_report(
+                    self.experiment.outcomes,
+                    self.tests,
+                    averaged=self.experiment.average is not None,
+                ),
                 search=self.experiment.search,
                 trained_tokens=self._trained_tokens,
                 learning_rate=run.run_config.learning_rate,

@@ -212,6 +212,7 @@ class JobRun:
         run_config = experiment.best_run.run_config
         dev_answers = self._answer_dev(experiment.best_run)
         head = fit_temperature(run_config.head, run_config.dev, dev_answers)
+        average = experiment.average
         evaluated = EvaluatedExperiment(
             prepared=prepared,
             head=head,
@@ -219,6 +220,7 @@ class JobRun:
             experiment=experiment,
             tests=[self._evaluate_run(rows, head, run.opened.slot) for run in experiment.outcomes],
             dev_answers=dev_answers,
+            average_test=self._evaluate_run(rows, head, average.opened.slot) if average else None,
         )
         emit_findings(self._lease, evaluated.training_findings)
         return evaluated

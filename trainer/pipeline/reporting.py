@@ -25,7 +25,7 @@ from trainer.report.report_input import AnsweredRows, Epoch, ReportInput, Run
 from trainer.report.reporter import make_report
 from trainer.report.verdict import describe_verdict
 from trainer.settings.settings import TrainingSettings
-from trainer.training.run_result import RunResult
+from trainer.training.run_result import RunResult, best_run
 
 #: the name of the report among the version's documents
 REPORT = "report"
@@ -151,5 +151,5 @@ def _curves(outcome: RunResult, test: Evaluation, evaluated: EvaluatedExperiment
         }
         for epoch in outcome.state.epochs
     ]
-    kept = outcome is evaluated.best_run
+    kept = outcome is best_run(evaluated.experiment.outcomes)
     return {"seed": outcome.seed, "kept": kept, "epochs": epochs, "test": test.metrics}

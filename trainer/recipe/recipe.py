@@ -123,6 +123,7 @@ def open_training(
         kind_config=kind_config(spec.kind, settings, usual_layers(info)),
         head=find_head(head).check(head),
         seed=settings.seed,
+        initial_seed=settings.initial_seed,
         dropout=settings.dropout,
         head_dropout=settings.head_dropout,
         weight_decay=settings.weight_decay,

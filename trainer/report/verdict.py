@@ -2,8 +2,8 @@
 metric.
 
 *Do not ship*: the version is no better than the constant answer, or significantly worse than the
-strongest baseline or than production. *Cannot tell*: it is not significantly better than the
-strongest baseline, it could not be compared, rows leak from training into the test rows, its
+strongest baseline or than production. *Cannot tell*: the strongest baseline is as good as far as
+the test rows can show, it could not be compared, rows leak from training into the test rows, its
 probabilities are not calibrated, or a seed diverged. *Ship*: none of these.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, Literal, TypedDict
 
 from trainer.report.baselines import name_rival
 from trainer.report.comparison import SIGNIFICANT, Comparison
+from trainer.wording import count_of
 
 Decision = Literal["ship", "do_not_ship", "cannot_tell"]
 
@@ -28,14 +29,26 @@ _LARGE_ECE = 0.1
 _ROWS_FOR_ECE = 100
 
 
+#: how the version compares with the strongest baseline, by the paired test
+Standing = Literal["better", "as_good", "worse"]
+
+#: where a model without the base is better, the base's knowledge did not reach the answers
+_WHAT_TO_TRY = (
+    "Try `preset` thorough (all layers, more seeds), texts that are not cut (`max_tokens`), more "
+    "rows, or another base; if none of them helps, serve the baseline."
+)
+
+
 class Verdict(TypedDict):
-    """A decision with its reasons, and the two facts that gate a promotion."""
+    """A decision with its reasons, and the facts that a promotion and a catalogue read."""
 
     decision: Decision
     #: sentences; those that decided first
     reasons: list[str]
     #: whether the main metric is better than that of the constant answer; null if unknown
     beats_majority: bool | None
+    #: the version beside the strongest baseline, such as a bag of words; null if not compared
+    beside_baseline: Standing | None
     #: whether the paired test calls the version worse than production
     worse_than_production: bool
 
@@ -48,6 +61,7 @@ def decide(report: Mapping[str, Any]) -> Verdict:
         "decision": decision,
         "reasons": [*blockers, *doubts] or list(_find_strengths(report)),
         "beats_majority": _beats_majority(report),
+        "beside_baseline": _beside_baseline(report),
         "worse_than_production": any(
             comparison["kind"] == "production" and _is_worse(comparison)
             for comparison in report["comparisons"]
@@ -72,6 +86,8 @@ def _find_blockers(report: Mapping[str, Any]) -> Iterator[str]:
     for comparison in report["comparisons"]:
         if _is_worse(comparison):
             yield f"It is significantly worse than {_describe(comparison)}."
+            if comparison["kind"] == "baseline":
+                yield _WHAT_TO_TRY
 
 
 def _find_doubts(report: Mapping[str, Any]) -> Iterator[str]:
@@ -86,8 +102,8 @@ def _find_doubts(report: Mapping[str, Any]) -> Iterator[str]:
     for comparison in against:
         if comparison["p"] >= SIGNIFICANT:
             yield (
-                f"{num_rows} test rows are too few to tell it from {_describe(comparison)}; a "
-                "larger test set could detect a smaller difference."
+                f"As far as {count_of(num_rows, 'test row')} can show, {_describe(comparison)} is "
+                "as good, and it needs no base; a larger test set could show a smaller difference."
             )
     if skipped := (report["production"] or {}).get("skipped"):
         yield f"It was not compared with production: {skipped}"
@@ -124,6 +140,15 @@ def _beats_majority(report: Mapping[str, Any]) -> bool | None:
     return bool(
         headline["value"] > value if headline["more_is_better"] else headline["value"] < value
     )
+
+
+def _beside_baseline(report: Mapping[str, Any]) -> Standing | None:
+    for comparison in report["comparisons"]:
+        if comparison["kind"] == "baseline":
+            if comparison["p"] >= SIGNIFICANT:
+                return "as_good"
+            return "better" if comparison["gain"] > 0 else "worse"
+    return None
 
 
 def _is_worse(comparison: Comparison) -> bool:

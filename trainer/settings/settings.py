@@ -137,6 +137,17 @@ class TrainingSettings(
         le=20,
         description="runs with consecutive seeds from `seed` on; the best on dev is kept",
     )
+    average_seeds: StrictBool = Field(
+        default=False,
+        description="publish the mean of the weights of all seeds where it is better on dev; they "
+        "begin with the same weights",
+    )
+    initial_seed: Whole | None = Field(
+        default=None,
+        ge=0,
+        le=2**31 - 1,
+        description="seed of the initial weights alone; default: `seed`",
+    )
     search: SearchSettings | None = Field(
         default=None,
         description="random search over settings on dev rows first: `trials`, `halving`, `space`",

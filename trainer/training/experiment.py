@@ -30,10 +30,13 @@ class ExperimentResult:
     diverged_seeds: list[int] = field(default_factory=list)
     #: none without a search
     search: dict[str, Any] | None = None
+    #: the mean of all runs' weights, where it was wanted and is better on dev than each of them
+    average: RunResult | None = None
 
     @property
     def best_run(self) -> RunResult:
-        return best_run(self.outcomes)
+        """What is published."""
+        return self.average or best_run(self.outcomes)
 
 
 class EventSink(Protocol):
@@ -80,7 +83,26 @@ def _seeds(
             events.emit("run.diverged", warnings[-1], "warn", seed=spec.settings.seed)
             if len(warnings) == chosen.settings.seeds:
                 raise
-    return ExperimentResult(outcomes=outcomes, warnings=warnings, diverged_seeds=diverged)
+    return ExperimentResult(
+        outcomes=outcomes,
+        warnings=warnings,
+        diverged_seeds=diverged,
+        average=_average(runs, chosen, outcomes, events),
+    )
+
+
+def _average(
+    runs: Runs, chosen: JobSpec, outcomes: list[RunResult], events: EventSink
+) -> RunResult | None:
+    if not chosen.settings.average_seeds or len(outcomes) < 2:
+        return None
+    average, seeds = runs.average(outcomes), [outcome.seed for outcome in outcomes]
+    if average is None:
+        message = "The mean of the seeds' weights is no better on dev; the best seed is kept."
+    else:
+        message = "The mean of the seeds' weights is better on dev than each seed; it is published."
+    events.emit("seeds.averaged", message, seeds=seeds, published=average is not None)
+    return average
 
 
 def _expected_cost(runs: Runs, spec: JobSpec, outcomes: list[RunResult]) -> RunCost:
@@ -91,13 +113,13 @@ def _expected_cost(runs: Runs, spec: JobSpec, outcomes: list[RunResult]) -> RunC
 
 
 def seeds_of(spec: JobSpec) -> list[JobSpec]:
-    first = spec.settings.seed
+    """The job once for each seed. Seeds that are averaged begin with the same weights: the mean of
+    weights that were drawn apart is not a good adapter.
+    """
+    settings = spec.settings
+    begin = {"initial_seed": settings.seed} if settings.average_seeds else {}
+    seeds = [(settings.seed + number) % _NUM_SEEDS_THERE_ARE for number in range(settings.seeds)]
     return [
-        replace(
-            spec,
-            settings=spec.settings.model_copy(
-                update={"seed": (first + number) % _NUM_SEEDS_THERE_ARE}
-            ),
-        )
-        for number in range(spec.settings.seeds)
+        replace(spec, settings=settings.model_copy(update={"seed": seed, **begin}))
+        for seed in seeds
     ]

@@ -24,6 +24,8 @@ class RunResult:
     run_config: RunConfig
     opened: TrainingOpened
     state: LoopState
+    #: of the dev rows, where the slot holds the mean of several runs' weights instead of this run's
+    averaged_dev: Metrics | None = None
 
     @property
     def seed(self) -> int:
@@ -35,17 +37,27 @@ class RunResult:
         best = [epoch for epoch in self.state.epochs if epoch.best]
         return best[-1] if best else self.state.epochs[-1]
 
+    @property
+    def dev_metrics(self) -> Metrics:
+        """Of the weights that the slot holds; empty where there are no dev rows."""
+        return self.best_epoch.dev if self.averaged_dev is None else self.averaged_dev
+
 
 def best_run(outcomes: Sequence[RunResult]) -> RunResult:
     """On dev rows; the first where there are none, and of equals."""
     return max(outcomes, key=lambda outcome: outcome.state.best or ())
 
 
-def seeds_report(outcomes: Sequence[RunResult], tests: Sequence[Evaluation]) -> dict[str, Any]:
-    """What another seed of the same setting would have come to."""
+def seeds_report(
+    outcomes: Sequence[RunResult], tests: Sequence[Evaluation], *, averaged: bool
+) -> dict[str, Any]:
+    """What another seed of the same setting would have come to. `averaged`: the mean of their
+    weights is published, else that of the seed that is kept.
+    """
     return {
         "seeds": [outcome.seed for outcome in outcomes],
         "kept": best_run(outcomes).seed,
+        "averaged": averaged,
         "dev": _spread([outcome.best_epoch.dev for outcome in outcomes]),
         "test": _spread([test.metrics for test in tests]),
     }

@@ -13,9 +13,10 @@ from types import TracebackType
 import msgspec
 
 from engine.errors import BadCheckpoint
-from engine.port import CloseTraining, Forget, TrainingOpened
+from engine.port import Average, CloseTraining, Done, Forget, TrainingOpened
 from trainer.engine_client import EngineSession
 from trainer.errors import TrainingDiverged
+from trainer.evaluation.evaluate import dev_score, evaluate
 from trainer.jobs.events import EmitEvent
 from trainer.jobs.values import JobSpec
 from trainer.recipe.modules import frozen_share
@@ -29,7 +30,7 @@ from trainer.training.loop_state import LoopState
 from trainer.training.progress import GoesOn, Progress, always
 from trainer.training.run_checkpoints import RunCheckpoints, SavedRun
 from trainer.training.run_config import RunConfig
-from trainer.training.run_result import RunResult
+from trainer.training.run_result import RunResult, best_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,23 @@ class Runs:
         except TrainingDiverged:
             self._close(training.slot)
             raise
+
+    def average(self, outcomes: Sequence[RunResult]) -> RunResult | None:
+        """The best of the runs with the mean of all their weights in a slot of its own; None where
+        the mean is no better on dev, or there are no dev rows to tell.
+        """
+        best = best_run(outcomes)
+        config, best_score = best.run_config, best.state.best
+        if best_score is None:
+            return None
+        opened = self._open(best.spec)
+        slots = [outcome.opened.slot for outcome in outcomes]
+        self._session.call(Average(slot=opened.slot, slots=slots), Done)
+        dev = evaluate(self._session, config.dev, config.head, opened.slot)
+        if dev_score(config.head, dev) <= best_score:
+            self._close(opened.slot)
+            return None
+        return replace(best, opened=opened, averaged_dev=dev.metrics)
 
     def drop(self, outcome: RunResult) -> None:
         self._close(outcome.opened.slot)

@@ -42,6 +42,22 @@ def test_a_version_that_is_significantly_better_ships() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("gain", "p", "beside"),
+    [(0.1, 0.01, "better"), (0.1, 0.3, "as_good"), (-0.1, 0.3, "as_good"), (-0.1, 0.01, "worse")],
+)
+def test_a_verdict_records_how_the_version_compares_with_a_bag_of_words(
+    gain: float, p: float, beside: str
+) -> None:
+    verdict = decide(sections(comparisons=[against("baseline", gain, p)]))
+    assert verdict["beside_baseline"] == beside
+
+
+def test_a_version_that_a_bag_of_words_beats_is_told_what_to_try() -> None:
+    verdict = decide(sections(comparisons=[against("baseline", -0.1, 0.01)]))
+    assert "Try `preset` thorough" in verdict["reasons"][1]
+
+
 MAJORITY = {"name": "tfidf+logistic", "majority": {"accuracy": 0.8, "f1_per_class": {}}}
 
 
@@ -67,7 +83,7 @@ def test_a_version_that_is_worse_than_something_simpler_or_older_does_not_ship(
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"comparisons": [against("baseline", 0.1, 0.3)]}, "200 test rows are too few to tell"),
+        ({"comparisons": [against("baseline", 0.1, 0.3)]}, "As far as 200 test rows can show"),
         ({"comparisons": []}, "no baseline to compare it with"),
         ({"production": {"skipped": "Version 1 has other labels."}}, "Version 1 has other labels."),
         (
