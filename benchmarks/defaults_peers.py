@@ -26,6 +26,7 @@ from benchmarks.training import BASE
 from engine.model.source import base_path
 
 EPOCHS, BATCH_ROWS, WARMUP, DECAY = 3, 32, 0.06, 0.01
+SMALL_BATCH_ROWS = 8
 LORA_RATE, FULL_RATE = 1e-3, 5e-5
 #: as the tokenizer of the base has it
 MAX_TOKENS = 512
@@ -36,12 +37,22 @@ Peer = Callable[[LabelledSet, Split, int], list[Any]]
 
 def peft_all_linear(labelled: LabelledSet, split: Split, seed: int) -> list[Any]:
     """LoRA of rank 8 on every linear of every layer."""
-    return _StockLoop(labelled, split, seed, LORA_RATE, full=False).run()
+    return _StockLoop(labelled, split, seed, full=False).run()
+
+
+def peft_small_batches(labelled: LabelledSet, split: Split, seed: int) -> list[Any]:
+    """The same in the stock trainer's default batch."""
+    return _StockLoop(labelled, split, seed, full=False, batch_rows=SMALL_BATCH_ROWS).run()
 
 
 def full_finetuning(labelled: LabelledSet, split: Split, seed: int) -> list[Any]:
     """All weights, at the stock trainer's default rate."""
-    return _StockLoop(labelled, split, seed, FULL_RATE, full=True).run()
+    return _StockLoop(labelled, split, seed, full=True).run()
+
+
+def full_small_batches(labelled: LabelledSet, split: Split, seed: int) -> list[Any]:
+    """The same in the stock trainer's default batch."""
+    return _StockLoop(labelled, split, seed, full=True, batch_rows=SMALL_BATCH_ROWS).run()
 
 
 def tfidf(labelled: LabelledSet, split: Split, seed: int) -> list[Any]:
@@ -65,9 +76,16 @@ class _StockLoop:
     """A plain loop over a stock model: fixed epochs, linear decay, the last weights."""
 
     def __init__(
-        self, labelled: LabelledSet, split: Split, seed: int, rate: float, *, full: bool
+        self,
+        labelled: LabelledSet,
+        split: Split,
+        seed: int,
+        *,
+        full: bool,
+        batch_rows: int = BATCH_ROWS,
     ) -> None:
-        self._head, self._split, self._rate = labelled.head, split, rate
+        self._head, self._split, self._batch_rows = labelled.head, split, batch_rows
+        self._rate = FULL_RATE if full else LORA_RATE
         self._tags = labelled.head == "tag"
         torch.manual_seed(seed)
         self._labels = self._find_labels()
@@ -89,7 +107,7 @@ class _StockLoop:
 
     def run(self) -> list[Any]:
         rows = self._split.train
-        steps = EPOCHS * -(-len(rows) // BATCH_ROWS)
+        steps = EPOCHS * -(-len(rows) // self._batch_rows)
         trained = [p for p in self._model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=self._rate, weight_decay=DECAY)
         schedule = get_linear_schedule_with_warmup(optimizer, int(WARMUP * steps), steps)
@@ -108,8 +126,9 @@ class _StockLoop:
     def _batches(self) -> list[list[int]]:
         """Rows of about one length, in random order, as the stock trainer groups them."""
         lengths = [len(row.get("tokens") or _join_texts(row)) for row in self._split.train]
-        order = get_length_grouped_indices(lengths, BATCH_ROWS)
-        return [order[at : at + BATCH_ROWS] for at in range(0, len(order), BATCH_ROWS)]
+        size = self._batch_rows
+        order = get_length_grouped_indices(lengths, size)
+        return [order[at : at + size] for at in range(0, len(order), size)]
 
     def _find_labels(self) -> list[str]:
         if self._is_regression:
@@ -202,5 +221,7 @@ def _first_pieces(word_ids: Sequence[int | None]) -> list[tuple[int, int]]:
 PEERS: dict[str, Peer] = {
     "PEFT, all linears": peft_all_linear,
     "full fine-tuning": full_finetuning,
+    "PEFT, batches of 8": peft_small_batches,
+    "full fine-tuning, batches of 8": full_small_batches,
     "TF-IDF": tfidf,
 }

@@ -10,15 +10,19 @@ import argparse
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
+from statistics import fmean, median
+from typing import Any
 
 import torch
 
 from adapterd.client.client import Client
 from adapterd.demo.spawned import SpawnedServer
 from adapterd.values import Job
+from benchmarks.defaults_report import BEFORE, PRESETS, VARIANTS
 from benchmarks.measure import conditions, table
 from benchmarks.quality_tasks import TASKS
 from benchmarks.training import BASE
@@ -56,11 +60,15 @@ class JobTimeline:
         return rows
 
 
-def measure(client: Client, file: Path) -> tuple[JobTimeline, float]:
+def measure(
+    client: Client, file: Path, settings: Mapping[str, Any] | None = None
+) -> tuple[JobTimeline, float]:
     """The job's timeline and the version's test accuracy."""
     timeline = JobTimeline()
-    job = client.train("sentiment", file, on_job=timeline.record, head="classify")
-    client.predict("sentiment", "What a lovely day.")
+    job = client.train(
+        "sentiment", file, on_job=timeline.record, head="classify", settings=dict(settings or {})
+    )
+    client.predict(f"sentiment@{job.version}", "What a lovely day.")
     timeline.seconds = time.perf_counter() - timeline.started
     return timeline, job.result["metrics"]["test"]["accuracy"]
 
@@ -79,11 +87,32 @@ def _report(timeline: JobTimeline, accuracy: float) -> str:
     )
 
 
+def _compare(client: Client, file: Path, args: argparse.Namespace) -> str:
+    runs: dict[str, list[tuple[float, float]]] = {side: [] for side in args.sides}
+    for number, side in product(range(args.times), args.sides):
+        timeline, accuracy = measure(client, file, {**VARIANTS[side], "seed": number})
+        runs[side].append((timeline.seconds, accuracy))
+        print(f"{side}: {timeline.seconds:.1f} s, {accuracy:.4f}", flush=True)
+    rows = [
+        [side, f"{median(s for s, _ in each):.1f}", " / ".join(f"{s:.1f}" for s, _ in each),
+         f"{fmean(accuracy for _, accuracy in each):.4f}"]
+        for side, each in runs.items()
+    ]  # fmt: skip
+    return table(["settings", "median, s", "each, s", "mean test accuracy"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=2, help="of the engine")
+    parser.add_argument(
+        "--sides",
+        nargs="*",
+        choices=[*PRESETS, BEFORE],
+        help="one after the other; a table of times",
+    )
+    parser.add_argument("--times", type=int, default=3, help="of each side, interleaved")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(args.threads)
@@ -94,6 +123,9 @@ def main() -> None:
         file = Path(scratch) / "rows.jsonl"
         file.write_bytes(b"\n".join(lines))
         with Client(s.addresses.http) as client:
+            if args.sides:
+                print(conditions("peft"), "", _compare(client, file, args), sep="\n")
+                return
             timeline, accuracy = measure(client, file)
     print(conditions("peft"), f"{args.rows} rows", "", _report(timeline, accuracy), sep="\n")
 

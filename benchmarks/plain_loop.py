@@ -149,7 +149,8 @@ class PlainLoop:
     def _add_lora(self, model: Any) -> Any:
         """Adds a LoRA to the linears of the upper layers: as many as the settings say, or half."""
         settings, depth = self._settings, model.config.num_hidden_layers
-        first = depth - int(settings.layers or (depth + 1) // 2)  # type: ignore[arg-type]
+        shares = {"all": depth, "half": (depth + 1) // 2}
+        first = depth - int(shares.get(settings.layers, settings.layers))  # type: ignore[arg-type]
         task = "TOKEN_CLS" if self._head == "tag" else "SEQ_CLS"
         config = LoraConfig(
             task_type=task, r=settings.rank, lora_alpha=settings.alpha or settings.rank,

@@ -36,6 +36,7 @@ from trainer.jobs.file_store import FileStore
 from trainer.jobs.store import JobStore
 from trainer.jobs.values import JobSpec
 from trainer.pipeline.prepare import prepare
+from trainer.recipe.modules import find_layers
 from trainer.recipe.recipe import learning_rate
 from trainer.settings.settings import TrainingSettings
 from trainer.trainer import Trainer
@@ -136,8 +137,7 @@ def peft_loop(ours: Ours, spec: JobSpec) -> Outcome:
 
 def _peft_model(ours: Ours, spec: JobSpec, num_labels: int) -> Any:
     settings, info = spec.settings, ours.port.info
-    layers = settings.layers
-    first = info.num_layers - (layers or (info.num_layers + 1) // 2)
+    first = min(find_layers(settings, info))
     targets = [
         s.name for s in info.sites
         if s.layer >= first

@@ -22,7 +22,7 @@ def main() -> None:
             data="examples/data/mail.jsonl",
             head="classify",
             # one run instead of three, so that it takes seconds
-            settings={"class_weights": "balanced", "seeds": 1},
+            settings={"class_weights": "balanced"},
         )
         print("on test rows:", job.result["metrics"]["test"])
         answers = client.predict(f"mail@{job.version}", MAIL).outputs

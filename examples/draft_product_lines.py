@@ -27,7 +27,7 @@ def main() -> None:
             data="examples/data/product_lines.jsonl",
             head="generate",
             # few rows, so smaller batches; one run instead of three, so that it takes minutes
-            settings={"epochs": 4, "batch_rows": 8, "seeds": 1},
+            settings={"epochs": 4, "batch_rows": 8},
         )
         print("on test rows:", job.result["metrics"]["test"])
         # for comparison, a version without weights: the base with an instruction only

@@ -19,8 +19,7 @@ def main() -> None:
             "dates",
             data="examples/data/contract_dates.conll",
             head="tag",
-            # few sentences, so smaller batches; one run instead of three, so that it takes a minute
-            settings={"epochs": 15, "batch_rows": 8, "seeds": 1},
+            settings={"epochs": 15},
         )
         print("on test sentences:", job.result["metrics"]["test"])
         # a contract may have any length: a long one is read in overlapping windows

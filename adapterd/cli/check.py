@@ -18,6 +18,7 @@ from adapterd.cli.options import (
     Kind,
     LabelColumn,
     Pooling,
+    Preset,
     ProfileName,
     SplitSeed,
     TestData,
@@ -26,7 +27,7 @@ from adapterd.cli.options import (
     TrainingSettings,
     Url,
 )
-from adapterd.cli.settings_option import parse_settings
+from adapterd.cli.settings_option import parse_training_settings
 from adapterd.errors import BadSetting
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def check(
     split_seed: SplitSeed = 0,
     kind: Kind = "",
     pooling: Pooling = "",
+    preset: Preset = "",
     settings: TrainingSettings = None,
     server: Annotated[
         bool,
@@ -76,7 +78,7 @@ def check(
         "split_seed": split_seed,
         "kind": kind,
         "pooling": pooling,
-        "settings": parse_settings(settings or []),
+        "settings": parse_training_settings(settings or [], preset),
     }
     paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
     files = {name: path for name, path in paths.items() if path}

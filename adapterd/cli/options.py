@@ -62,6 +62,13 @@ Kind = Annotated[
         help="Adapter kind: lora, bottleneck, ia3, bias, head_only or prompt; default: by rows."
     ),
 ]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="How much training the version is worth: fast, balanced or thorough (docs/training.md)"
+        "; default: balanced."
+    ),
+]
 Pooling = Annotated[
     str, typer.Option(help="Pooling: native, cls, mean or last; default: the server's.")
 ]

@@ -117,7 +117,8 @@ def _sentences(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "•", "bold", search["words"]
     if seeds := report["seeds"]:
         spread = f"{seeds['mean']:.3f} ± {seeds['std']:.3f}"
-        yield "•", "bold", f"{spread} over {len(seeds['values'])} seeds"
+        averaged = "; the version has the mean of their weights" if seeds.get("averaged") else ""
+        yield "•", "bold", f"{spread} over {len(seeds['values'])} seeds{averaged}"
     for comparison in report["comparisons"]:
         if comparison["p"] >= _SIGNIFICANT:
             yield "≈", "yellow", comparison["words"]

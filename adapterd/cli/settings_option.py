@@ -19,6 +19,14 @@ def parse_settings(pairs: list[str], option: str = "--set") -> dict[str, Any]:
     return settings
 
 
+def parse_training_settings(pairs: list[str], preset: str) -> dict[str, Any]:
+    """With the preset of `--preset`, which `--set` must not name too."""
+    settings = parse_settings(pairs)
+    if preset and "preset" in settings:
+        raise BadSetting(f"--preset {preset} and --set preset=… are both given; pass one of them")
+    return {"preset": preset, **settings} if preset else settings
+
+
 def _parse_value(text: str) -> Any:
     try:
         return json.loads(text)

@@ -18,6 +18,7 @@ from adapterd.cli.options import (
     Kind,
     LabelColumn,
     Pooling,
+    Preset,
     ProfileName,
     Promote,
     SplitSeed,
@@ -29,7 +30,7 @@ from adapterd.cli.options import (
     Url,
 )
 from adapterd.cli.resources.files import store_file
-from adapterd.cli.settings_option import parse_settings
+from adapterd.cli.settings_option import parse_training_settings
 from adapterd.errors import AdapterdError
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def train(
     split_seed: SplitSeed = 0,
     kind: Kind = "",
     pooling: Pooling = "",
+    preset: Preset = "",
     settings: TrainingSettings = None,
     promote: Promote = False,
     dry_run: DryRun = False,
@@ -92,7 +94,7 @@ def train(
         "promote": promote,
         "kind": kind,
         "pooling": pooling,
-        "settings": parse_settings(settings or []),
+        "settings": parse_training_settings(settings or [], preset),
     }
     paths = {"file_id": data, "dev_file_id": dev_data, "test_file_id": test_data}
     for path in filter(None, paths.values()):

@@ -105,7 +105,7 @@ class _Walkthrough:
                 options={
                     "head": "classify",
                     "kind": "lora",
-                    "settings": {"seeds": 1},
+                    "settings": {"preset": "fast"},
                 },
             ),
             Training(
@@ -115,7 +115,7 @@ class _Walkthrough:
                     "head": "regress",
                     "kind": "lora",
                     "label_column": "score",
-                    "settings": {"epochs": 4, "seeds": 1},
+                    "settings": {"preset": "fast", "epochs": 4},
                 },
             ),
         ]
@@ -167,13 +167,14 @@ class _Walkthrough:
         return second, result
 
     async def _train_second(self, client: AsyncClient) -> Job:
+        settings = {"preset": "fast", "epochs": 8}
         return await self._train_sentiment(
-            client, {"head": "classify", "kind": "lora", "settings": {"epochs": 8, "seeds": 1}}
+            client, {"head": "classify", "kind": "lora", "settings": settings}
         )
 
     async def _train_worse(self, client: AsyncClient) -> None:
         """Trained with `promote`, and published without it."""
-        settings = {"epochs": 1, "seeds": 1, "learning_rate": 1e-5}
+        settings = {"epochs": 1, "learning_rate": 1e-5}
         job = await self._train_sentiment(
             client,
             {"head": "classify", "kind": "bias", "settings": settings, "promote": True},

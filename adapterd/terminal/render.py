@@ -224,6 +224,18 @@ def print_estimate(task: str, estimate: Estimate) -> None:
         "activation cache memory": format_bytes(estimate.cache_bytes),
     }
     print_facts(f"Dry run for {task} (nothing was queued)", facts)
+    columns = ("preset", "time for these rows", "trains", "score in the benchmark")
+    presets = [
+        (
+            f"{each.preset} (chosen)" if each.chosen else each.preset,
+            format_duration(each.seconds),
+            each.summary,
+            each.measured,
+        )
+        for each in estimate.presets
+    ]
+    if presets:
+        print_table("presets", columns, presets, ("trains", columns[-1]))
 
 
 # ---------------------------------------------------------------- cells

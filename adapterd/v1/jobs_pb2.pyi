@@ -192,7 +192,7 @@ class Update(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., event: _Optional[_Union[JobEvent, _Mapping]] = ...) -> None: ...
 
 class Estimate(_message.Message):
-    __slots__ = ("steps", "tokens", "seconds", "basis", "rows", "trainable_parameters", "slot_bytes", "optimizer_bytes", "cache_bytes", "warnings", "findings")
+    __slots__ = ("steps", "tokens", "seconds", "basis", "rows", "trainable_parameters", "slot_bytes", "optimizer_bytes", "cache_bytes", "warnings", "findings", "presets")
     class RowsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +211,7 @@ class Estimate(_message.Message):
     CACHE_BYTES_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    PRESETS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     tokens: int
     seconds: float
@@ -222,4 +223,19 @@ class Estimate(_message.Message):
     cache_bytes: int
     warnings: _containers.RepeatedScalarFieldContainer[str]
     findings: _containers.RepeatedCompositeFieldContainer[_checks_pb2.Finding]
-    def __init__(self, steps: _Optional[int] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., basis: _Optional[str] = ..., rows: _Optional[_Mapping[str, int]] = ..., trainable_parameters: _Optional[int] = ..., slot_bytes: _Optional[int] = ..., optimizer_bytes: _Optional[int] = ..., cache_bytes: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[_checks_pb2.Finding, _Mapping]]] = ...) -> None: ...
+    presets: _containers.RepeatedCompositeFieldContainer[PresetEstimate]
+    def __init__(self, steps: _Optional[int] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., basis: _Optional[str] = ..., rows: _Optional[_Mapping[str, int]] = ..., trainable_parameters: _Optional[int] = ..., slot_bytes: _Optional[int] = ..., optimizer_bytes: _Optional[int] = ..., cache_bytes: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., findings: _Optional[_Iterable[_Union[_checks_pb2.Finding, _Mapping]]] = ..., presets: _Optional[_Iterable[_Union[PresetEstimate, _Mapping]]] = ...) -> None: ...
+
+class PresetEstimate(_message.Message):
+    __slots__ = ("preset", "summary", "seconds", "chosen", "measured")
+    PRESET_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    preset: str
+    summary: str
+    seconds: float
+    chosen: bool
+    measured: str
+    def __init__(self, preset: _Optional[str] = ..., summary: _Optional[str] = ..., seconds: _Optional[float] = ..., chosen: _Optional[bool] = ..., measured: _Optional[str] = ...) -> None: ...

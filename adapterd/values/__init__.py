@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from adapterd.values.checks import FileCheck, Finding, Sample
-from adapterd.values.jobs import Estimate, Job, JobEvent
+from adapterd.values.jobs import Estimate, Job, JobEvent, PresetEstimate
 from adapterd.values.predictions import (
     Classification,
     Completion,
@@ -36,8 +36,9 @@ from adapterd.values.result import Result
 __all__ = [
     "Alias", "AliasEvent", "Classification", "Completion", "CompletionChunk", "ComposedAdapter",
     "Embedding", "Entity", "Estimate", "File", "FileCheck", "Finding", "Job", "JobEvent", "Output",
-    "Prediction", "Predictions", "Question", "Relevance", "ReportLink", "Result", "RowError",
-    "Sample", "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
+    "Prediction", "Predictions", "PresetEstimate", "Question", "Relevance", "ReportLink", "Result",
+    "RowError", "Sample", "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob",
+    "Value", "Version",
 ]  # fmt: skip
 
 #: names of the last release, kept for one more

@@ -49,6 +49,18 @@ class JobEvent(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PresetEstimate(Result):
+    """What the same job would take with a preset; `chosen`: it is the job's own."""
+
+    preset: str
+    summary: str
+    seconds: float
+    chosen: bool
+    #: its score on the sets of the project's benchmark, beside the default's
+    measured: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate(Result):
     """What a job would need if none of its runs stops early; `basis` says how it was estimated."""
 
@@ -64,3 +76,5 @@ class Estimate(Result):
     warnings: Sequence[str]
     #: what a check of the files reports, the warnings among them
     findings: Sequence[Finding] = ()
+    #: the cheapest first
+    presets: Sequence[PresetEstimate] = ()

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from adapterd.v1 import checks_pb2, jobs_pb2
-from adapterd.values import Estimate, Finding, Job, JobEvent, Sample
+from adapterd.values import Estimate, Finding, Job, JobEvent, PresetEstimate, Sample
 from adapterd.wire.structs import read_struct
 
 
@@ -61,6 +61,16 @@ def read_estimate(message: jobs_pb2.Estimate) -> Estimate:
         cache_bytes=message.cache_bytes,
         warnings=list(message.warnings),
         findings=tuple(read_finding(finding) for finding in message.findings),
+        presets=tuple(
+            PresetEstimate(
+                preset=each.preset,
+                summary=each.summary,
+                seconds=each.seconds,
+                chosen=each.chosen,
+                measured=each.measured,
+            )
+            for each in message.presets
+        ),
     )
 
 

@@ -14,4 +14,4 @@ class BiasSettings(KindSettings, frozen=True):
     usual_learning_rates: ClassVar[tuple[float, float]] = (1e-4, 3e-2)
 
     targets: Targets = None
-    layers: Layers = None
+    layers: Layers = "all"

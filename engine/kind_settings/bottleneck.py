@@ -36,7 +36,7 @@ class BottleneckSettings(KindSettings, frozen=True):
         le=1e3,
         description="factor on the output of a `bottleneck`; default: set by its variant",
     )
-    layers: Layers = None
+    layers: Layers = "all"
 
     def search_space(self, hidden_size: int) -> dict[str, list[Any]]:
         return {"reduction": [size for size in _REDUCTIONS if size <= hidden_size]}

@@ -20,4 +20,4 @@ class Ia3Settings(KindSettings, frozen=True):
         default=None,
         description="those `targets` of an `ia3` whose input is scaled; default: those of (IA)³",
     )
-    layers: Layers = None
+    layers: Layers = "all"

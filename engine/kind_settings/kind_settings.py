@@ -6,7 +6,7 @@ description. Knows no kind.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -21,9 +21,14 @@ Targets = Annotated[
         "all, or those of (IA)³"
     ),
 ]
+#: `half` is the upper half, rounded up
+LayerShare = Literal["all", "half"]
 Layers = Annotated[
-    Annotated[tuple[Whole, ...], Field(min_length=1)] | Whole | None,
-    Field(description="layers to adapt, or how many from the top; default: the upper half"),
+    Annotated[tuple[Whole, ...], Field(min_length=1)] | Whole | LayerShare,
+    Field(
+        description="layers to adapt: `all`, `half` (the upper half), how many from the top, or a "
+        "list"
+    ),
 ]
 #: where a kind acts, rather than what it is: alike for every kind that has them
 PLACEMENT = ("targets", "layers")

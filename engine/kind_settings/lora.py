@@ -43,7 +43,7 @@ class LoraSettings(KindSettings, frozen=True):
         "all; default: none",
     )
     targets: Targets = None
-    layers: Layers = None
+    layers: Layers = "all"
 
     def search_space(self, hidden_size: int) -> dict[str, list[Any]]:
         del hidden_size

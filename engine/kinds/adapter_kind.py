@@ -203,6 +203,8 @@ def chosen_layers(config: Mapping[str, Any], num_layers: int) -> list[int]:
     layers = config.get("layers")
     if layers is None:
         return list(range(num_layers))
+    if isinstance(layers, str):
+        raise BadTraining(f"layers is {layers!r}; the engine takes a number or a list of indices")
     chosen = (
         list(range(num_layers - layers, num_layers))
         if isinstance(layers, int)

@@ -72,7 +72,8 @@ class Masters:
         """Take the mean of the others' tensors, which have the same names and shapes."""
         for name, tensor in self.tensors.items():
             tensor.copy_(torch.stack([other.tensors[name] for other in others]).mean(0))
-        self.unreached = set().union(*(other.unreached for other in others))
+        # what one of them changed is changed in the mean
+        self.unreached = set.intersection(*(other.unreached for other in others))
 
     def write(self, directory: Path) -> None:
         """Tensors as safetensors, the optimizer's state as torch saves it."""

@@ -54,7 +54,8 @@ def test_train_shows_people_a_table_beside_the_baseline(run: Run, rows: Path) ->
 
 
 def test_train_exits_7_where_the_verdict_is_do_not_ship(run: Run, rows: Path) -> None:
-    ran = run("train", "poor", "--data", rows, "--head", "classify", "--set", "epochs=2")
+    few_steps = ("--set", "epochs=2", "--set", "batch_rows=32")
+    ran = run("train", "poor", "--data", rows, "--head", "classify", *few_steps)
     assert ran.code == ExitCode.DO_NOT_SHIP
     assert "Do not ship: Its accuracy of 0.500 is no better than the 0.500 of the maj" in ran.out
     assert "does not become production" in " ".join(ran.out.split())

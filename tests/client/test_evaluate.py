@@ -152,8 +152,8 @@ def test_a_conversation_is_sent_up_to_the_message_that_is_evaluated(
 
 
 #: a version that learns its rows, and one that hardly does
-GOOD = {"epochs": 20, "learning_rate": 0.5, "patience": 20, "seeds": 1}
-POOR = {"epochs": 1, "learning_rate": 0.001, "seeds": 1}
+GOOD = {"epochs": 20, "batch_rows": 32, "learning_rate": 0.5, "patience": 20}
+POOR = {"epochs": 1, "batch_rows": 32, "learning_rate": 0.001}
 
 
 @pytest.fixture

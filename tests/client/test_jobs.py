@@ -71,7 +71,7 @@ async def test_the_asyncio_client_does_the_same(rows: Path) -> None:
     async with AsyncClient() as client:
         ids = {"file_id": (await client.upload(rows)).id}
         found = await client.estimate("mood", ids, settings={"epochs": 3})
-        assert found.steps == 3 * 3 * 2
+        assert found.steps == 3 * 6  # 43 rows in batches of 8
         job = await client.create_job("later", ids, settings={"epochs": 2})
         followed = [each async for each in client.follow_job(job.id)]
         events = [event async for event in client.job_events(job.id)]
@@ -101,7 +101,8 @@ def test_the_command_pauses_resumes_and_cancels(run: Run, client: Client, long_j
 def test_the_command_shows_events_and_follows_a_job_to_its_end(
     run: Run, client: Client, rows: Path
 ) -> None:
-    job = client.train("shown", rows, head="classify", settings={"epochs": 2})
+    settings = {"epochs": 2, "batch_rows": 32}
+    job = client.train("shown", rows, head="classify", settings=settings)
     lines = run("jobs", "events", job.id).out.splitlines()
     assert "job.queued" in lines[0]
     assert "job.succeeded" in lines[-1]
@@ -109,7 +110,7 @@ def test_the_command_shows_events_and_follows_a_job_to_its_end(
     assert only["data"]["ref"] == "shown@1"
     assert run("jobs", "events", job.id, "--follow").out.splitlines() == lines
     watched = run("jobs", "watch", job.id)
-    assert watched.code == ExitCode.DO_NOT_SHIP  # two epochs learn nothing of these rows
+    assert watched.code == ExitCode.DO_NOT_SHIP  # four steps learn nothing of these rows
     assert "Do not ship" in watched.out
     assert "shown: succeeded" in watched.err
 
@@ -127,6 +128,18 @@ def test_a_dry_run_prints_what_it_would_take(run: Run, rows: Path) -> None:
     found = run(*arguments, "--json").json()
     assert found["steps"] > 0
     assert found["basis"] == "measured"
+    assert [each["preset"] for each in found["presets"]] == ["fast", "balanced", "thorough"]
+
+
+def test_a_dry_run_compares_the_presets_and_marks_the_chosen_one(run: Run, rows: Path) -> None:
+    arguments = ("train", "cli", "--data", rows, "--head", "classify", "--dry-run")
+    assert "balanced (chosen)" in run(*arguments).out
+    shown = run(*arguments, "--preset", "fast").out
+    assert "fast (chosen)" in shown
+    assert "layers, 1 seed" in shown
+    refused = run(*arguments, "--preset", "best")
+    assert refused.code != 0
+    assert "preset is 'best'; it must be one of fast, balanced, thorough." in refused.err
 
 
 @pytest.mark.parametrize(

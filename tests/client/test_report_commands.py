@@ -114,6 +114,32 @@ def test_the_command_that_trains_the_winner_of_a_search_has_its_settings(
     assert parsed == winner.settings.model_copy(update={"seed": 7})
 
 
+def test_the_winner_of_a_search_with_a_preset_trains_what_won(recorder: Recorder) -> None:
+    """What the preset would set otherwise is named, and so is all that few rows would change."""
+    settings = {"preset": "thorough", "seeds": 1, "search": {"trials": 2}}
+    known = lineage(spec(settings=settings, kind="lora"))
+    known["search"] = {"chosen": 1}
+    winner = TrainingSettings.parse({**settings, "search": None, "epochs": 11, "layers": "half"})
+    known["settings"] = winner.model_dump(mode="json")
+    *_, alone = list_commands("mail", 4, known)
+    run(alone.line)
+    assert TrainingSettings.parse(recorder.options["settings"]) == winner
+    assert {"batch_rows", "epochs", "patience", "seeds"} <= set(recorder.options["settings"])
+
+
+def test_a_version_of_a_release_without_presets_is_trained_again_as_it_was(
+    recorder: Recorder,
+) -> None:
+    known = lineage(JobSpec(tenant="t", task="mail", file_id="f"))
+    known["settings"] |= {"layers": None, "seeds": 3}
+    del known["settings"]["preset"]
+    _, again = list_commands("mail", 4, known)
+    run(again.line)
+    assert recorder.options["settings"] == {
+        "batch_rows": 32, "epochs": 5, "patience": 2, "seeds": 3, "layers": "half",
+    }  # fmt: skip
+
+
 def test_a_job_without_choices_has_a_short_command(recorder: Recorder) -> None:
     plain = JobSpec(tenant="t", task="mail", file_id="f")
     _, again = list_commands("mail", 4, lineage(plain))

@@ -22,8 +22,9 @@ from tests.client.conftest import RunningServer
 PUBLIC = {
     "Alias", "AliasEvent", "Classification", "Completion", "CompletionChunk", "ComposedAdapter",
     "Embedding", "Entity", "Estimate", "File", "FileCheck", "Finding", "Job", "JobEvent", "Output",
-    "Prediction", "Predictions", "Question", "Relevance", "ReportLink", "Result", "RowError",
-    "Sample", "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob", "Value", "Version",
+    "Prediction", "Predictions", "PresetEstimate", "Question", "Relevance", "ReportLink", "Result",
+    "RowError", "Sample", "Span", "Tags", "Task", "TaskError", "Timing", "TokenLogprob",
+    "Value", "Version",
 }  # fmt: skip
 RENAMED = {
     "Composed": values.ComposedAdapter,

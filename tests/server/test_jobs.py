@@ -266,6 +266,11 @@ async def test_a_dry_run_says_what_a_job_would_take_and_queues_nothing(tmp_path:
         over_grpc = await rpc.jobs.EstimateJob(request)
         assert (over_grpc.steps, over_grpc.tokens) == (found["steps"], found["tokens"])
         assert dict(over_grpc.rows) == found["rows"]
+        presets = [(each.preset, each.summary, each.chosen) for each in over_grpc.presets]
+        assert [preset for preset, *_ in presets] == ["fast", "balanced", "thorough"]
+        assert presets == [
+            (each["preset"], each["summary"], each["chosen"]) for each in found["presets"]
+        ]
         bad = await http.post("/v1/jobs", json={**body, "settings": {"epochs": 0}})
         assert bad.json()["code"] == "bad_setting"
         assert (await http.get("/v1/jobs")).json()["jobs"] == []

@@ -166,8 +166,9 @@ class TrainerEnv:
 
     def spec(self, content: bytes, filename: str = "rows.jsonl", **given: Any) -> JobSpec:
         settings = TrainingSettings.parse({"epochs": 2, "seeds": 1, **given.pop("settings", {})})
-        # little data is what most tests have, and a kind is what they are about
-        named = {"tenant": TENANT, "task": "mood", "settings": settings, "chosen": ("kind",)}
+        # few rows are what most tests have; what they would change is not what the tests are about
+        chosen = ("kind", "epochs", "batch_rows", "patience")
+        named = {"tenant": TENANT, "task": "mood", "settings": settings, "chosen": chosen}
         named |= given
         return JobSpec(file_id=self.upload(content, filename).id, **named)
 

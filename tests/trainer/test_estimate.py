@@ -57,7 +57,7 @@ def test_trials_further_seeds_and_the_learning_curve_are_counted(trainer_env: Tr
     search = {"trials": 3, "halving": False, "space": {"rank": [4, 16]}}
     settings = {"epochs": 4, "batch_rows": 8, "seeds": 2, "search": search, "learning_curve": True}
     found = trainer_env.trainer.estimate(trainer_env.spec(jsonl(mood_rows(100)), settings=settings))
-    runs = 3 + 1 + 0.25 + 0.5
+    runs = 3 + 1 + 2  # each share of the rows takes as many steps as all of them
     assert found.steps == runs * 4 * 9
 
 
@@ -80,6 +80,28 @@ def test_memory_is_that_of_the_parameters_that_are_trained(trainer_env: TrainerE
     assert found.trainable_parameters > 0
     assert found.slot_bytes == 4 * found.trainable_parameters
     assert found.optimizer_bytes == 20 * found.trainable_parameters
+
+
+def test_the_time_of_every_preset_is_told_for_the_same_rows(trainer_env: TrainerEnv) -> None:
+    port = Paced()
+    spec = trainer_env.spec(jsonl(mood_rows(300)), settings={"preset": "fast", "epochs": 6})
+    tokenizer = Tokenizer(port.info.tokenizer_json, port.info.max_tokens)
+    sample = take_sample(prepare(trainer_env.files, spec, tokenizer), port.info, tokenizer)
+    found = estimate(replace(sample, reading_s=0.0), port, tokenizer, port.clock)
+    assert [each.preset for each in found.presets] == ["fast", "balanced", "thorough"]
+    assert [each.chosen for each in found.presets] == [True, False, False]
+    fast, balanced, thorough = (each.seconds for each in found.presets)
+    assert fast == found.seconds
+    assert balanced == pytest.approx(fast, rel=0.1)  # the fake's steps do not depend on depth
+    assert thorough == pytest.approx(3 * balanced, rel=0.1)  # of three seeds
+
+
+def test_a_preset_that_does_not_fit_what_the_caller_named_is_left_out(
+    trainer_env: TrainerEnv,
+) -> None:
+    settings = {"targets": ["layer.0.attention.self.query"]}
+    found = trainer_env.trainer.estimate(trainer_env.spec(jsonl(mood_rows(300)), settings=settings))
+    assert [each.preset for each in found.presets] == ["balanced", "thorough"]
 
 
 def test_the_time_is_about_what_the_job_then_takes(tmp_path: Path) -> None:

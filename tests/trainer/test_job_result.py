@@ -29,7 +29,7 @@ PROVENANCE = {"request", "files", "software", "machine"}
 LINEAGE = {"job", "dataset", "split_seed", "settings"} | PROVENANCE
 OF_THE_JOB = {"task", "version", "digest", "result_files", "already_published"}
 EPOCH = {"number", "loss", "dev", "best", "dev_loss", "score", "step"}
-SEEDS = {"seeds", "kept", "dev", "test"}
+SEEDS = {"seeds", "kept", "averaged", "dev", "test"}
 SEARCH = {"chosen", "trials", "steps", "saved_steps"}
 TRIAL = {
     "number", "settings", "status", "dev", "epochs", "planned_epochs", "steps", "planned_steps",

@@ -81,7 +81,7 @@ def test_the_usual_space_has_peers_ranks_layers_dropout_rates_and_epochs(
     loras = [each for each in found if each.kind == "lora"]
     assert {each.kind for each in found} == {"lora", "bottleneck"}
     assert {each.settings.rank for each in loras} == {4, 8, 16, 32}
-    assert {each.settings.layers for each in found} == {1, 2}
+    assert {each.settings.layers for each in found} == {1, "half", "all"}
     assert {each.settings.dropout for each in found} == {0.0, 0.1, 0.2}
     assert {each.settings.epochs for each in found} == {3, 5, 8}
     assert all(1e-3 / 3 <= (each.settings.learning_rate or 0) <= 3e-3 for each in found)

@@ -64,10 +64,24 @@ def test_the_mean_of_the_seeds_is_published_where_it_is_better_on_dev(
     assert trainer_env.port.training == {}
 
 
+@pytest.mark.parametrize(("given", "begin"), [({}, 5), ({"initial_seed": 9}, 9)])
+def test_averaged_seeds_begin_with_the_weights_of_one_seed(
+    trainer_env: TrainerEnv, given: dict[str, int], begin: int
+) -> None:
+    space = {"dropout": [0.0, 0.2]}
+    search = {"trials": 2, "halving": False, "space": space}
+    run(trainer_env, seeds=3, seed=5, average_seeds=True, search=search, **given)
+    opened = steps(trainer_env, OpenTraining)
+    assert {step.initial_seed or step.seed for step in opened} == {begin}
+
+
 def test_seeds_are_not_averaged_without_dev_rows_to_judge_the_mean(trainer_env: TrainerEnv) -> None:
     job = run(trainer_env, seeds=2, average_seeds=True, dev_share=0)
     assert job.status is Status.SUCCEEDED
     assert job.result["seeds"]["averaged"] is False
+    events = trainer_env.trainer.events(TENANT, job.id, limit=99)
+    (event,) = [event for event in events if event.code == "seeds.averaged"]
+    assert event.message.startswith("There are no dev rows to judge the mean")
     assert steps(trainer_env, Average) == []
 
 

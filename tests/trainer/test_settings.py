@@ -57,7 +57,11 @@ def test_an_unknown_name_is_refused_before_a_bad_value() -> None:
         ),
         ({"class_weights": {"ham": 0}}, "class_weights of ham is 0; it must be above 0."),
         ({"search": {"trials": 1}}, "search.trials is 1; it must be between 2 and 200."),
-        ({"layers": []}, "layers must be a number of layers or a list of layer indices, not []."),
+        (
+            {"layers": []},
+            "layers must be all, half, a number of layers or a list of layer indices, not [].",
+        ),
+        ({"preset": "best"}, "preset is 'best'; it must be one of fast, balanced, thorough."),
         ({"targets": []}, "targets must be a list with at least one entry, not []."),
         ({"bias": "some"}, "bias is 'some'; it must be one of none, lora_only, all."),
     ],
@@ -119,10 +123,6 @@ def test_an_absurd_value_is_refused(raw: dict[str, Any]) -> None:
     assert caught.value.name == next(iter(raw))
 
 
-def test_layers_may_be_counted_from_the_top() -> None:
-    assert TrainingSettings.parse({"layers": 2}).layers == 2
-
-
 def test_patterns_come_as_objects_of_names_and_numbers() -> None:
     settings = TrainingSettings.parse(
         {"rank_pattern": {"query": 4.0}, "alpha_pattern": {"key": 6}, "feedforward": []}
@@ -140,14 +140,15 @@ def test_a_job_with_patterns_is_read_back_as_it_was_stored() -> None:
 
 
 def test_a_kind_is_told_only_what_was_chosen() -> None:
-    assert kind_config("lora", TrainingSettings(), 3) == {
-        "rank": 8, "rslora": False, "dora": False, "lora_bias": False, "layers": 3,
+    info = fake_info()
+    assert kind_config("lora", TrainingSettings(), info) == {
+        "rank": 8, "rslora": False, "dora": False, "lora_bias": False, "layers": [0, 1],
     }  # fmt: skip
     chosen = TrainingSettings(targets=("query",), layers=(0, 1))
-    assert kind_config("lora", chosen, 3)["targets"] == ["query"]
-    assert kind_config("bottleneck", chosen, 3) == {"layers": [0, 1]}
-    assert kind_config("ia3", TrainingSettings(feedforward=()), 3)["feedforward"] == []
-    assert kind_config("head_only", TrainingSettings(), 3) == {}
+    assert kind_config("lora", chosen, info)["targets"] == ["query"]
+    assert kind_config("bottleneck", chosen, info) == {"layers": [0, 1]}
+    assert kind_config("ia3", TrainingSettings(feedforward=()), info)["feedforward"] == []
+    assert kind_config("head_only", TrainingSettings(), info) == {}
 
 
 @pytest.mark.parametrize(
@@ -190,27 +191,34 @@ def test_a_kind_is_told_only_what_was_chosen() -> None:
         ({}, {"layers": 3}, "has 2 layers"),
         (
             {},
-            {"targets": ("layer.0.attention.self.query",)},
-            "no module of the adapted layers; layers is 1",
+            {"targets": ("layer.0.attention.self.query",), "layers": "half"},
+            "no module of the adapted layers; layers is half",
         ),
         (
             {},
-            {"targets": ("layer.0.attention.self.query", "layer.1.attention.self.query")},
+            {
+                "targets": ("layer.0.attention.self.query", "layer.1.attention.self.query"),
+                "layers": 1,
+            },
             "which matches no module of the adapted layers; layers is 1",
         ),
         ({}, {"dora": True, "lora_bias": True}, "dora and lora_bias are both set"),
         (
             {},
             {"rank_pattern": {"nothing": 4}},
-            "rank_pattern names 'nothing', which is no adapted module .* such as encoder.layer.1",
+            "rank_pattern names 'nothing', which is no adapted module .* such as encoder.layer.0",
         ),
-        ({}, {"alpha_pattern": {"layer.0.attention.self.query": 4}}, "which is no adapted module"),
+        (
+            {},
+            {"alpha_pattern": {"layer.0.attention.self.query": 4}, "layers": "half"},
+            "which is no adapted module",
+        ),
         ({"kind": "bottleneck"}, {"reduction": 300}, "reduction is 300; it can be at most 256"),
         ({"kind": "ia3"}, {"feedforward": ("query",)}, "but targets is not set"),
         (
             {"kind": "ia3"},
             {"feedforward": ("key",), "targets": ("query",)},
-            "feedforward names 'key', .* such as encoder.layer.1.attention.self.query",
+            "feedforward names 'key', .* such as encoder.layer.0.attention.self.query",
         ),
         (
             {"kind": "bias"},

@@ -96,9 +96,9 @@ def test_an_export_has_the_pattern_that_was_trained(
     trainer_env.registry.export(published(trainer_env, settings=PATTERNS), tmp_path / "out")
     config = json.loads((tmp_path / "out/adapter_config.json").read_text())
     assert config["r"] == 4
-    upper = [f"encoder.layer.{layer}" for layer in (1, 2)]
-    assert config["rank_pattern"] == {f"{layer}.attention.self.query": 2 for layer in upper}
-    assert config["alpha_pattern"] == {f"{layer}.intermediate.dense": 6.0 for layer in upper}
+    layers = [f"encoder.layer.{layer}" for layer in range(3)]
+    assert config["rank_pattern"] == {f"{layer}.attention.self.query": 2 for layer in layers}
+    assert config["alpha_pattern"] == {f"{layer}.intermediate.dense": 6.0 for layer in layers}
 
 
 def test_a_bottlenecks_scaling_is_that_of_the_training(trainer_env: TrainerEnv) -> None:

@@ -54,7 +54,7 @@ def test_text_that_is_learned_and_never_written_so_is_a_finding(
         Epoch(number=2, loss=lowest, dev=dev, best=False),
     ]
     best_run = SimpleNamespace(
-        best_epoch=epochs[0],
+        dev_metrics=dev,
         state=SimpleNamespace(epochs=epochs),
         run_config=SimpleNamespace(train=[], dev=[SimpleNamespace(truncated=False)] * 2),
         spec=JobSpec(tenant=TENANT, task="t", file_id="f", head="generate"),

@@ -112,6 +112,8 @@ def _settings(raw: Any, notes: _Notes) -> TrainingSettings:
     if not isinstance(raw, Mapping):
         notes.damaged.append("settings cannot be read")
         return TrainingSettings()
+    if "preset" not in raw and raw.get("layers", ...) is None:
+        raw = {**raw, "layers": "half"}  # the default of the release that stored it
     try:
         return TrainingSettings.parse(raw)
     except BadSetting:

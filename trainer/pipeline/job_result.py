@@ -49,7 +49,8 @@ class JobResult:
 
     #: `prompt` where nothing was trained
     kind: str
-    #: metrics of the best epoch on the dev rows; empty where there are none
+    #: metrics on the dev rows of the best epoch, or of the mean of the seeds' weights where that is
+    #: published; empty where there are none
     dev_metrics: Metrics
     #: metrics on the test rows: the trainer's own until the report's child has computed them
     test_metrics: Metrics
@@ -57,7 +58,8 @@ class JobResult:
     trainable_parameters: int
     #: rows by part of the split: train, dev, test
     rows: dict[str, int]
-    #: of the published run, in order: the fields of `Epoch`, and `step`, the steps done by its end
+    #: of the published run, or of the best seed where the mean is published, in order: the fields
+    #: of `Epoch`, and `step`, the steps done by its end
     epochs: list[dict[str, Any]]
     #: sentences for the job's owner, from the data checks, the training and the comparison
     warnings: list[str]

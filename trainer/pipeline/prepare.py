@@ -11,6 +11,7 @@ from engine.port import EngineInfo
 from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.checks import run_checks
 from trainer.data_checks.few_shot import few_shot
+from trainer.data_checks.few_steps import enough_steps
 from trainer.data_checks.finding import Finding, Severity, notice_finding, refusal_finding
 from trainer.data_checks.learning_rate import unusual_learning_rate
 from trainer.data_checks.spelling import difference, spelling_key
@@ -152,7 +153,7 @@ def examine(
     if not reading.errors and info is not None:
         reading.fit(subject, info)
     findings = run_checks(subject) if subject.examples else []
-    effective, changes = few_shot(subject) if not reading.errors else (spec, [])
+    effective, changes = _choose_recipe(subject) if not reading.errors else (spec, [])
     return Examination(
         subject=subject,
         findings=(
@@ -165,6 +166,13 @@ def examine(
         error=reading.errors[0] if reading.errors else None,
         spec=effective,
     )
+
+
+def _choose_recipe(subject: Subject) -> tuple[JobSpec, list[Finding]]:
+    """What the number of rows makes of the job."""
+    spec, few_rows = few_shot(subject)
+    spec, few_steps = enough_steps(subject, spec)
+    return spec, [*few_rows, *few_steps]
 
 
 class _Reading:

@@ -49,7 +49,9 @@ class References:
     timeout_s: float = 4 * 3600.0
 
     def learning_curve(self, whole: RunResult) -> list[LearningPoint] | None:
-        """What a quarter, a half and all of the rows reach on dev, from one and the same seed."""
+        """What a quarter, a half and all of the rows reach on dev, from one seed and in as many
+        steps: with fewer of them a share would also have learned less of its rows.
+        """
         run_config = whole.run_config
         if not curve_shares(whole.spec.settings) or not run_config.dev:
             return None
@@ -60,7 +62,7 @@ class References:
             if len(rows) >= _LEAST_ROWS:
                 # the job's own runs came to their end: what only the report wants may not undo them
                 with self.runs(replace(run_config, train=rows)) as runs, suppress(TrainingDiverged):
-                    part = runs.train(whole.spec, f"share-{share:g}")
+                    part = runs.train(_as_many_steps(whole.spec, share), f"share-{share:g}")
                     points.append(_point(share, len(rows), part))
         return [*points, _point(1.0, len(run_config.train), whole)]
 
@@ -131,8 +133,15 @@ def planned_epochs(spec: JobSpec, tried: Sequence[JobSpec]) -> float:
     costs = [RunCost(fill=0.0, epoch=1.0, dev=0.0, epochs=each.settings.epochs) for each in tried]
     mean_epochs = fmean(cost.epochs for cost in costs)
     done = expect_halving(costs, REDUCTION) if search is not None and search.halving else costs
-    curve = sum(curve_shares(spec.settings))
+    curve = len(curve_shares(spec.settings))  # a share of the rows in as many more epochs
     return sum(cost.epochs for cost in done) + mean_epochs * (spec.settings.seeds - 1 + curve)
+
+
+def _as_many_steps(spec: JobSpec, share: float) -> JobSpec:
+    """On a share of its rows."""
+    settings = spec.settings
+    longer = {name: round(getattr(settings, name) / share) for name in ("epochs", "patience")}
+    return replace(spec, settings=settings.model_copy(update=longer))
 
 
 def _point(share: float, num_rows: int, outcome: RunResult) -> LearningPoint:

@@ -96,6 +96,8 @@ class Reporting:
                 "trainable": run.opened.num_trainable,
                 "base": self.session.info.num_parameters,
             },
+            preset=run.spec.settings.preset,
+            averaged=evaluated.experiment.average is not None,
             diverged_seeds=evaluated.experiment.diverged_seeds,
             warnings=evaluated.warnings,
             findings=[finding.to_json() for finding in evaluated.prepared.findings],

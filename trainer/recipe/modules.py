@@ -26,12 +26,16 @@ def check_modules(settings: TrainingSettings, info: EngineInfo) -> None:
     _check_feedforward(settings, adapted)
 
 
-def usual_layers(info: EngineInfo) -> int | None:
-    """The number of layers adapted by default. The upper half trains in a fraction of the time,
-    because its inputs are computed once per row and cached; None, all layers, where the family
-    cannot be run in parts.
+def find_layers(settings: TrainingSettings, info: EngineInfo) -> tuple[int, ...]:
+    """The indices of the adapted layers, from the lowest up. Where a family cannot be run in parts,
+    the upper half saves nothing, so `half` is all of them.
     """
-    return (info.num_layers + 1) // 2 if info.ranged else None
+    layers, num = settings.layers, info.num_layers
+    if isinstance(layers, tuple):
+        return layers
+    if isinstance(layers, str):
+        layers = (num + 1) // 2 if layers == "half" and info.ranged else num
+    return tuple(range(num - layers, num))
 
 
 def frozen_share(kind: str, settings: TrainingSettings, info: EngineInfo) -> float:
@@ -51,9 +55,7 @@ def adapted_layers(kind: str, settings: TrainingSettings, info: EngineInfo) -> l
 
 def _adapted_linears(settings: TrainingSettings, info: EngineInfo) -> list[str]:
     """The names of the linear layers that layers and targets choose."""
-    layers = settings.layers if settings.layers is not None else usual_layers(info)
-    if layers is None or isinstance(layers, int):
-        layers = tuple(range(info.num_layers - (layers or info.num_layers), info.num_layers))
+    layers = find_layers(settings, info)
     sites = [site.name for site in info.sites if site.layer in layers]
     return [name for name in sites if is_targeted(name, settings.targets)]
 
@@ -70,7 +72,7 @@ def _check_targets(settings: TrainingSettings, adapted: list[str], info: EngineI
         if not any(is_targeted(name, [target]) for name in adapted):
             raise BadSetting(
                 f"targets names {target!r}, which matches no module of the adapted layers; "
-                f"layers is {settings.layers or usual_layers(info)}.",
+                f"layers is {settings.layers}.",
                 name="targets",
             )
 
@@ -85,7 +87,7 @@ def _check_feedforward(settings: TrainingSettings, adapted: list[str]) -> None:
             )
 
 
-def _check_layers(layers: tuple[int, ...] | int | None, num_layers: int) -> None:
+def _check_layers(layers: tuple[int, ...] | int | str, num_layers: int) -> None:
     if isinstance(layers, int) and not 1 <= layers <= num_layers:
         raise BadSetting(f"layers is {layers}; the base has {num_layers} layers.", name="layers")
     for layer in layers if isinstance(layers, tuple) else ():

@@ -20,9 +20,9 @@ from trainer.errors import BadSetting
 from trainer.heads import HEAD_DATA
 from trainer.jobs.values import JobSpec
 from trainer.readers.example import Example
-from trainer.recipe.modules import check_modules, usual_layers
+from trainer.recipe.modules import check_modules, find_layers
 from trainer.recipe.unfreezing import check_unfreezing
-from trainer.settings.settings import TrainingSettings
+from trainer.settings.settings import TrainingSettings, plain_settings
 
 #: heads whose targets are numbers rather than choices
 _NUMBERS = ("regress", "embed")
@@ -55,6 +55,7 @@ def check_recipe(spec: JobSpec, info: EngineInfo | None) -> None:
     poolings = HEADS[spec.head].poolings if info is None else info.poolings[spec.head]
     _one_of("pooling", spec.pooling or poolings[0], poolings)
     _check_loss(spec)
+    _check_averaging(spec)
     _check_windows(spec, info)
     check_unfreezing(spec, info)
     if info is not None:
@@ -120,7 +121,7 @@ def open_training(
     settings = spec.settings
     return OpenTraining(
         kind=spec.kind,
-        kind_config=kind_config(spec.kind, settings, usual_layers(info)),
+        kind_config=kind_config(spec.kind, settings, info),
         head=find_head(head).check(head),
         seed=settings.seed,
         initial_seed=settings.initial_seed,
@@ -157,13 +158,13 @@ def class_weights(
     return [total / (len(present) * counts[n]) if counts[n] else 1.0 for n in head["labels"]]
 
 
-def kind_config(kind: str, settings: TrainingSettings, usual: int | None) -> dict[str, Any]:
+def kind_config(kind: str, settings: TrainingSettings, info: EngineInfo) -> dict[str, Any]:
     """Only the settings that have a value: the kind completes the others, and refuses unknown ones.
-    The default of `layers` is set here.
+    The share of the layers becomes their indices here.
     """
     chosen = {name: getattr(settings, name) for name in KIND_SETTINGS[kind].names()}
-    if "layers" in chosen and chosen["layers"] is None:
-        chosen["layers"] = usual
+    if isinstance(chosen.get("layers"), str):
+        chosen["layers"] = find_layers(settings, info)
     return {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in chosen.items()
@@ -231,7 +232,7 @@ def _check_kind_settings(spec: JobSpec) -> None:
             "ia3 adapts, including the feedforward ones.",
             name="feedforward",
         )
-    own, plain = KIND_SETTINGS[spec.kind].names(), TrainingSettings()
+    own, plain = KIND_SETTINGS[spec.kind].names(), plain_settings(spec.settings)
     others = {name for kind in KIND_SETTINGS.values() for name in kind.names()} - set(own)
     for name in sorted(others):
         if getattr(spec.settings, name) != getattr(plain, name):
@@ -255,6 +256,15 @@ def _check_loss(spec: JobSpec) -> None:
             f"label_smoothing is only for heads that predict labels or tokens; the head is "
             f"{spec.head}.",
             name="label_smoothing",
+        )
+
+
+def _check_averaging(spec: JobSpec) -> None:
+    seeds = spec.settings.seeds
+    if spec.settings.average_seeds and "average_seeds" in spec.chosen and seeds < 2:
+        raise BadSetting(
+            f"average_seeds is set and seeds is {seeds}; a mean needs at least two. Raise seeds.",
+            name="average_seeds",
         )
 
 

@@ -13,9 +13,8 @@ from engine.kind_settings import KIND_SETTINGS, PLACEMENT
 from engine.port import EngineInfo
 from trainer.errors import BadSetting
 from trainer.jobs.values import JobSpec
-from trainer.recipe.modules import usual_layers
 from trainer.settings.search_settings import SearchSettings
-from trainer.settings.settings import TrainingSettings
+from trainer.settings.settings import TrainingSettings, plain_settings
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 #: settings for reading, splitting and evaluation are equal in all trials
 _FIXED = {
     "seed", "seeds", "search", "dev_share", "test_share", "max_tokens", "window", "stride",
-    "threshold", "patience",
+    "threshold", "patience", "preset", "average_seeds", "initial_seed",
 }  # fmt: skip
 _SEARCHED = TrainingSettings.model_fields.keys() - _FIXED
 #: kinds that a search compares with each other
@@ -73,7 +72,8 @@ def usual_space(kind: str, spec: JobSpec, info: EngineInfo) -> dict[str, Any]:
     space |= declared.search_space(settings, info.hidden_size)
     has_default_modules = settings.targets is None and settings.rank_pattern is None
     if "layers" in declared.names() and has_default_modules:
-        space["layers"] = sorted({max(1, num // 3), usual_layers(info) or num, num})
+        # words where they say it, so that no trial repeats the job's own `layers`
+        space["layers"] = [max(1, num // 3), "half", "all"] if info.ranged else ["all"]
     return space
 
 
@@ -88,7 +88,7 @@ def usual_kinds(spec: JobSpec, info: EngineInfo) -> list[str]:
 
 def differs_by_kind(spec: JobSpec) -> bool:
     """Whether the job has settings of its kind, which another kind would lose."""
-    plain = TrainingSettings()
+    plain = plain_settings(spec.settings)
     own = [name for name in KIND_SETTINGS[spec.kind].names() if name not in PLACEMENT]
     return any(getattr(spec.settings, name) != getattr(plain, name) for name in own)
 
@@ -117,7 +117,7 @@ def _draw(trial: Trial, spec: JobSpec, search: SearchSettings, info: EngineInfo 
         for name, choices in _space(kind, spec, search, info).items()
         if name != "kind" and name not in others
     }
-    plain = TrainingSettings()
+    plain = plain_settings(spec.settings)
     kept = {name: getattr(plain, name) for name in others}
     parsed = TrainingSettings.parse(raw)
     values = {name: getattr(parsed, name) for name in raw}

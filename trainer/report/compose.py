@@ -114,6 +114,7 @@ def compose(evidence: Evidence) -> Composed:
         ),
         "full_finetuning": _describe_reference(evidence, rivals, main),
         "diverged_seeds": evidence["diverged_seeds"],
+        "preset": evidence["preset"],
         "warnings": evidence["warnings"],
         "findings": evidence["findings"],
     }
@@ -156,7 +157,13 @@ def _summarize_seeds(evidence: Evidence, main: str | None) -> Seeds | None:
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return None
-    return {"metric": main, "values": known, "mean": fmean(known), "std": stdev(known)}
+    return {
+        "metric": main,
+        "values": known,
+        "mean": fmean(known),
+        "std": stdev(known),
+        "averaged": evidence["averaged"],
+    }
 
 
 def _find_suspects(evidence: Evidence) -> list[Suspect]:

@@ -45,6 +45,8 @@ class Seeds(TypedDict):
     mean: float
     #: the sample standard deviation
     std: float
+    #: whether the version has the mean of their weights; else it is the best of them on dev
+    averaged: bool
 
 
 class Sections(TypedDict):
@@ -103,6 +105,8 @@ class Sections(TypedDict):
     full_finetuning: dict[str, Any] | None
     #: the seeds whose runs diverged and were left out
     diverged_seeds: Sequence[int]
+    #: the preset that the version was trained with
+    preset: str
     #: sentences of the training
     warnings: Sequence[str]
     #: findings of the data checks, as JSON

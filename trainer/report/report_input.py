@@ -105,6 +105,10 @@ class Evidence(TypedDict):
     sample_losses: list[float | None]
     runs: list[Run]
     parameters: Parameters
+    #: the preset that it was trained with
+    preset: str
+    #: whether the version has the mean of the weights of all seeds
+    averaged: bool
     #: seeds that were left out
     diverged_seeds: Sequence[int]
     warnings: list[str]
@@ -146,6 +150,8 @@ class ReportInput:
     parameters: Parameters
     warnings: Sequence[str]
     findings: Sequence[dict[str, Any]] = ()
+    preset: str = "balanced"
+    averaged: bool = False
     diverged_seeds: Sequence[int] = ()
     production: dict[str, Any] | None = None
     search: dict[str, Any] | None = None
@@ -173,6 +179,8 @@ class ReportInput:
             "sample_losses": _list_losses(self.sample, head),
             "runs": [{**run, "epochs": _thin_out(run["epochs"])} for run in self.runs],
             "parameters": self.parameters,
+            "preset": self.preset,
+            "averaged": self.averaged,
             "diverged_seeds": list(self.diverged_seeds),
             "warnings": list(self.warnings),
             "findings": list(self.findings),

@@ -32,12 +32,6 @@ _ROWS_FOR_ECE = 100
 #: how the version compares with the strongest baseline, by the paired test
 Standing = Literal["better", "as_good", "worse"]
 
-#: where a model without the base is better, the base's knowledge did not reach the answers
-_WHAT_TO_TRY = (
-    "Try `preset` thorough (all layers, more seeds), texts that are not cut (`max_tokens`), more "
-    "rows, or another base; if none of them helps, serve the baseline."
-)
-
 
 class Verdict(TypedDict):
     """A decision with its reasons, and the facts that a promotion and a catalogue read."""
@@ -87,7 +81,20 @@ def _find_blockers(report: Mapping[str, Any]) -> Iterator[str]:
         if _is_worse(comparison):
             yield f"It is significantly worse than {_describe(comparison)}."
             if comparison["kind"] == "baseline":
-                yield _WHAT_TO_TRY
+                yield _advise_against_baseline(report)
+
+
+def _advise_against_baseline(report: Mapping[str, Any]) -> str:
+    """What may bring the base's knowledge into the answers."""
+    is_cut = any(finding["code"] == "truncated" for finding in report["findings"])
+    tries = [
+        "" if report["preset"] == "thorough" else "`--preset thorough`",
+        "a larger `max_tokens`, because texts were cut" if is_cut else "",
+        "more rows",
+        "another base",
+    ]
+    *first, last = filter(None, tries)
+    return f"Try {', '.join(first)} or {last}; if nothing helps, serve the baseline."
 
 
 def _find_doubts(report: Mapping[str, Any]) -> Iterator[str]:

@@ -5,7 +5,7 @@ file and no engine.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, StrictBool, ValidationError, field_validator
 
@@ -16,10 +16,15 @@ from engine.kind_settings import (
     Ia3Settings,
     LoraSettings,
 )
+from engine.kind_settings.kind_settings import LayerShare
 from engine.kind_settings.number_types import Real, Whole, read_whole
+from trainer.settings.presets import PRESETS, PresetName
 from trainer.settings.schedule import Shape
 from trainer.settings.search_settings import SearchSettings
 from trainer.settings.sentences import bad_setting
+
+#: what few rows change where the caller does not name it
+BY_ROWS = ("batch_rows", "epochs", "patience")
 
 _Weight = Annotated[Real, Field(gt=0)]
 
@@ -112,6 +117,10 @@ class TrainingSettings(
     description of the setting says. The settings of a kind are inherited from its declaration.
     """
 
+    preset: PresetName = Field(
+        default="balanced",
+        description="how much training the version is worth; settings that are named beside it win",
+    )
     unfreeze: Whole = Field(
         default=0,
         ge=0,
@@ -132,7 +141,7 @@ class TrainingSettings(
         description="seed of the initial weights, dropout, batch order",
     )
     seeds: Whole = Field(
-        default=3,
+        default=1,
         ge=1,
         le=20,
         description="runs with consecutive seeds from `seed` on; the best on dev is kept",
@@ -169,11 +178,13 @@ class TrainingSettings(
 
     @classmethod
     def parse(cls, raw: Mapping[str, Any]) -> TrainingSettings:
-        """Read settings by name from JSON. Raises BadSetting for an unknown name or a value out of
-        range.
+        """Read settings by name from JSON; those that are not named are the preset's. Raises
+        BadSetting for an unknown name or a value out of range.
         """
         try:
-            return cls.model_validate(dict(raw))
+            return cls.model_validate(
+                {**_preset_settings(raw.get("preset")), **_without_null_layers(raw)}
+            )
         except ValidationError as error:
             raise bad_setting(cls, error) from None
 
@@ -188,6 +199,23 @@ class TrainingSettings(
     def _check_layers(cls, value: Any) -> Any:
         if isinstance(value, int | float):
             return read_whole(value)
-        if value is None or (isinstance(value, list | tuple) and value):
+        if value in get_args(LayerShare) or (isinstance(value, list | tuple) and value):
             return value
-        raise ValueError(f"must be a number of layers or a list of layer indices, not {value!r}")
+        raise ValueError(
+            f"must be all, half, a number of layers or a list of layer indices, not {value!r}"
+        )
+
+
+def plain_settings(settings: TrainingSettings) -> TrainingSettings:
+    """The settings of the same preset where nothing else is named."""
+    return TrainingSettings.parse({"preset": settings.preset})
+
+
+def _without_null_layers(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A null is as good as no name; earlier releases stored it."""
+    return {name: value for name, value in raw.items() if (name, value) != ("layers", None)}
+
+
+def _preset_settings(name: Any) -> Mapping[str, Any]:
+    """Empty for a name that is none, which the validation refuses."""
+    return next((each for known, each in PRESETS.items() if known == name), {})

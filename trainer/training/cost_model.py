@@ -58,8 +58,10 @@ class RunCost:
 
 
 def share_of_run(work: RunCost, share: float) -> RunCost:
-    """Of a run on a share of the training rows."""
-    return replace(work, fill=work.fill * share, epoch=work.epoch * share)
+    """Of a run of as many steps on a share of the training rows."""
+    return replace(
+        work, fill=work.fill * share, epoch=work.epoch * share, epochs=work.epochs / share
+    )
 
 
 def full_finetuning_work(run_config: RunConfig) -> Work:
@@ -70,11 +72,13 @@ def full_finetuning_work(run_config: RunConfig) -> Work:
 def evaluation_work(
     run_config: RunConfig, tests: Sequence[EncodedRow], again: Sequence[EncodedRow]
 ) -> Work:
-    """After training: test rows for every seed, and as the proof of what is saved by the path that
-    serves, which keeps nothing; rows that the report looks at again.
+    """After training: test rows for every seed and their mean, and as the proof of what is saved by
+    the path that serves, which keeps nothing; rows that the report looks at again.
     """
     frozen, num_tests = run_config.frozen_share, num_tokens(tests)
-    num_answers = num_tests * run_config.settings.seeds + num_tokens(again)
+    settings = run_config.settings
+    num_runs = settings.seeds + (settings.average_seeds and settings.seeds > 1)
+    num_answers = num_tests * num_runs + num_tokens(again)
     return {ANSWERED: num_tests * (1 + frozen) + num_answers * (1 - frozen)}
 
 

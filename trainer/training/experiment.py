@@ -97,7 +97,9 @@ def _average(
     if not chosen.settings.average_seeds or len(outcomes) < 2:
         return None
     average, seeds = runs.average(outcomes), [outcome.seed for outcome in outcomes]
-    if average is None:
+    if average is None and not outcomes[0].run_config.dev:
+        message = "There are no dev rows to judge the mean of the seeds' weights; one seed is kept."
+    elif average is None:
         message = "The mean of the seeds' weights is no better on dev; the best seed is kept."
     else:
         message = "The mean of the seeds' weights is better on dev than each seed; it is published."
@@ -117,7 +119,8 @@ def seeds_of(spec: JobSpec) -> list[JobSpec]:
     weights that were drawn apart is not a good adapter.
     """
     settings = spec.settings
-    begin = {"initial_seed": settings.seed} if settings.average_seeds else {}
+    first = settings.seed if settings.initial_seed is None else settings.initial_seed
+    begin = {"initial_seed": first} if settings.average_seeds else {}
     seeds = [(settings.seed + number) % _NUM_SEEDS_THERE_ARE for number in range(settings.seeds)]
     return [
         replace(spec, settings=settings.model_copy(update={"seed": seed, **begin}))

@@ -116,11 +116,12 @@ def _status(view: JobView) -> str:
 
 
 def _hyperparameters(spec: Mapping[str, Any]) -> dict[str, Any]:
-    settings = spec["settings"]
+    settings, chosen = spec["settings"], spec["chosen"]
     rate = None if spec["kind"] == PROMPT else settings["learning_rate"]  # a prompt has no training
     return {
-        "n_epochs": settings["epochs"],
-        "batch_size": settings["batch_rows"],
+        # the number of rows decides what is not named
+        "n_epochs": settings["epochs"] if "epochs" in chosen else "auto",
+        "batch_size": settings["batch_rows"] if "batch_rows" in chosen else "auto",
         "learning_rate_multiplier": "auto" if rate is None else rate / usual_rate(spec["kind"]),
     }
 

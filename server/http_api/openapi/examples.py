@@ -54,7 +54,7 @@ REQUESTS: dict[str, Any] = {
         "task": "sentiment",
         "file_id": _FILE["id"],
         "head": "classify",
-        "settings": {"seeds": 1},
+        "settings": {"preset": "fast"},
     },
     "POST /v1/fine_tuning/jobs": {
         "model": "base",

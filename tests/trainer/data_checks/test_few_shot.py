@@ -49,7 +49,7 @@ def test_a_head_without_weights_cannot_be_trained_alone() -> None:
 
 
 def test_enough_rows_change_nothing() -> None:
-    examination = look(moods())
+    examination = look(moods(3000))
     assert examination.spec == examination.subject.spec
 
 

@@ -63,6 +63,7 @@ def evidence(label: str = "glad", text: str = "some text") -> dict[str, Any]:
         "dev_logits": [[0.7, 0.5]] * 10, "error_costs": {label: 5.0},
         "sample": list(range(40)), "sample_guesses": guesses, "sample_losses": [0.5] * 40,
         "runs": runs, "parameters": {"trainable": 1000, "base": 99_000}, "diverged_seeds": [],
+        "averaged": False, "preset": "balanced",
         "warnings": [label],
         "findings": [{"code": "near_leak", "severity": "warning", "message": text}],
         "search": search, "learning_curve": points,

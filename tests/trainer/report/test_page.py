@@ -112,3 +112,14 @@ def test_a_percent_sign_stays_with_its_figure() -> None:
 
 def test_a_setting_that_was_left_open_is_called_default() -> None:
     assert (format_setting(None), format_setting(0.00236508)) == ("default", "0.00237")
+
+
+@pytest.mark.parametrize(
+    ("averaged", "words"),
+    [(True, "The version has the mean of their weights"), (False, "is the seed with the best dev")],
+)
+def test_the_page_says_whether_the_seeds_were_averaged(averaged: bool, words: str) -> None:
+    report = whole_report()
+    seeds = {"metric": "accuracy", "values": [0.5, 0.6], "mean": 0.55, "std": 0.07}
+    report["seeds"] = {**seeds, "averaged": averaged}
+    assert words in render_page("mood@4", [], report)

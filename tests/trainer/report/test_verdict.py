@@ -9,6 +9,7 @@ import pytest
 from trainer.report.verdict import decide
 
 LEAK = {"code": "near_leak", "severity": "warning", "message": "3 test rows repeat training rows."}
+CUT = {"code": "truncated", "severity": "warning", "message": "2 rows were cut."}
 SLIGHT_LEAK = LEAK | {"severity": "info"}
 
 
@@ -29,6 +30,7 @@ def sections(**changes: Any) -> dict[str, Any]:
         "baseline": {"name": "tfidf+logistic", "majority": {"accuracy": 0.5, "f1_per_class": {}}},
         "comparisons": [against("baseline", 0.1, 0.001)], "production": None, "findings": [],
         "calibration": {"after": {"ece": 0.02}}, "diverged_seeds": [],
+        "preset": "balanced",
     }  # fmt: skip
     return usual | changes
 
@@ -53,9 +55,22 @@ def test_a_verdict_records_how_the_version_compares_with_a_bag_of_words(
     assert verdict["beside_baseline"] == beside
 
 
-def test_a_version_that_a_bag_of_words_beats_is_told_what_to_try() -> None:
-    verdict = decide(sections(comparisons=[against("baseline", -0.1, 0.01)]))
-    assert "Try `preset` thorough" in verdict["reasons"][1]
+@pytest.mark.parametrize(
+    ("changes", "advice"),
+    [
+        ({}, "Try `--preset thorough`, more rows or another base; if nothing helps, serve"),
+        ({"preset": "thorough"}, "Try more rows or another base;"),
+        (
+            {"findings": [CUT]},
+            "thorough`, a larger `max_tokens`, because texts were cut, more rows",
+        ),
+    ],
+)
+def test_a_version_that_a_bag_of_words_beats_is_told_what_to_try(
+    changes: dict[str, Any], advice: str
+) -> None:
+    verdict = decide(sections(comparisons=[against("baseline", -0.1, 0.01)], **changes))
+    assert advice in verdict["reasons"][1]
 
 
 MAJORITY = {"name": "tfidf+logistic", "majority": {"accuracy": 0.8, "f1_per_class": {}}}

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trainer.settings.settings import TrainingSettings
+from engine.kind_settings import KIND_SETTINGS
+from trainer.settings.settings import BY_ROWS, TrainingSettings
 from trainer.wording import count_of
 
 _PARTS = ("train", "dev", "test")
@@ -50,7 +51,7 @@ def describe_provenance(
     task: str, number: int, lineage: Mapping[str, Any], base: str
 ) -> Provenance:
     """What the lineage of an earlier release lacks is left out."""
-    settings = lineage.get("settings", {})
+    settings = _known_settings(lineage.get("settings", {}))
     defaults = TrainingSettings().model_dump(mode="json")
     return Provenance(
         facts=_list_facts(lineage, base),
@@ -59,7 +60,7 @@ def describe_provenance(
             for part, file in sorted(lineage.get("files", {}).items(), key=_order)
         ],
         changed={name: value for name, value in settings.items() if value != defaults.get(name)},
-        settings=settings and settings | {"learning_rate": lineage.get("learning_rate")},
+        settings=settings and {**settings, "learning_rate": lineage.get("learning_rate")},
         commands=list_commands(task, number, lineage),
         speed=_describe_speed(lineage),
     )
@@ -74,17 +75,42 @@ def list_commands(task: str, number: int, lineage: Mapping[str, Any]) -> list[Co
     request = lineage.get("request")
     if not request or "files" not in lineage:
         return [promote]
-    again = _train(task, lineage, request["kind"], request["settings"])
+    again = _train(task, lineage, request["kind"], _name_settings(lineage))
     commands = [promote, Command(purpose="Train it again", line=again)]
     if lineage.get("search"):
-        defaults = TrainingSettings().model_dump(mode="json")
+        preset = {n: value for n, value in request["settings"].items() if n == "preset"}
+        defaults = TrainingSettings.parse(preset).model_dump(mode="json")
         # the settings of the published run have the seed that was kept
         first = request["settings"].get("seed", defaults["seed"])
-        settings = lineage["settings"] | {"seed": first}
-        won = {name: value for name, value in settings.items() if value != defaults[name]}
+        settings = {**_known_settings(lineage["settings"]), "seed": first}
+        won = {
+            name: value
+            for name, value in settings.items()
+            if name in (*BY_ROWS, *preset) or value != defaults.get(name)
+        }
         line = _train(task, lineage, lineage["kind"], won)
         commands.append(Command(purpose="Train the winner of the search alone", line=line))
     return commands
+
+
+def _name_settings(lineage: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those that train it again: what was named, and of a release without presets what has another
+    default since.
+    """
+    named: Mapping[str, Any] = lineage["request"]["settings"]
+    settings = _known_settings(lineage.get("settings", {}))
+    if not settings or "preset" in settings or lineage.get("search"):
+        return named
+    changed = [*BY_ROWS, "seeds"]
+    changed += ["layers"] if "layers" in KIND_SETTINGS[lineage["kind"]].names() else []
+    return {**{name: settings[name] for name in changed if name in settings}, **named}
+
+
+def _known_settings(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """With the layers that a release without presets meant by null."""
+    if "preset" not in settings and settings.get("layers", ...) is None:
+        return {**settings, "layers": "half"}
+    return settings
 
 
 def _train(task: str, lineage: Mapping[str, Any], kind: str, settings: Mapping[str, Any]) -> str:
@@ -128,10 +154,11 @@ def _list_facts(lineage: Mapping[str, Any], base: str) -> list[tuple[str, str]]:
     seeds, software = lineage.get("seeds") or {}, lineage.get("software") or {}
     machine = lineage.get("machine") or {}
     trained = ", ".join(str(seed) for seed in seeds.get("seeds", ()))
+    published = "averaged" if seeds.get("averaged") else f"kept: {seeds.get('kept')}"
     facts = [
         ("job", lineage.get("job", "")),
         ("base", base),
-        ("seeds", f"{trained} (kept: {seeds['kept']})" if trained else ""),
+        ("seeds", f"{trained} ({published})" if trained else ""),
         ("split seed", str(lineage.get("split_seed", ""))),
         ("training time", _format_seconds(lineage.get("seconds"))),
         ("software", ", ".join(f"{name} {number}" for name, number in software.items())),
