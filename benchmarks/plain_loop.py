@@ -147,7 +147,7 @@ class PlainLoop:
         )
 
     def _add_lora(self, model: Any) -> Any:
-        """Adds a LoRA to the linears of the upper layers: as many as the settings say, or half."""
+        """Adds a LoRA to the linears of the upper layers, as many as the settings say."""
         settings, depth = self._settings, model.config.num_hidden_layers
         shares = {"all": depth, "half": (depth + 1) // 2}
         first = depth - int(shares.get(settings.layers, settings.layers))  # type: ignore[arg-type]

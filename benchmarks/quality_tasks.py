@@ -17,7 +17,7 @@ from trainer.dataset.split import Split
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.values import JobSpec
 from trainer.pipeline.prepare import prepare
-from trainer.settings.settings import TrainingSettings
+from trainer.settings.settings import BY_ROWS, TrainingSettings
 
 #: 80/10/10: dev is a share of what test leaves
 _SPLIT = {"test_share": 0.1, "dev_share": 1 / 9}
@@ -44,7 +44,7 @@ class QualityTask:
         settings = TrainingSettings.parse({**_SPLIT, **once, **self.settings, **overrides})
         return JobSpec(
             tenant="default", task="quality", file_id=file.id, head=self.head, pooling="native",
-            settings=settings, **self.columns,  # type: ignore[arg-type]
+            settings=settings, chosen=BY_ROWS, **self.columns,  # type: ignore[arg-type]
         )  # fmt: skip
 
 
@@ -98,10 +98,10 @@ TASKS = {
     ),
     "tweets, sentiment": QualityTask(
         file="tweets.jsonl", head="classify", metric="accuracy", full_epochs=3, rows=_select_clear,
-        settings={"epochs": 3},
+        settings={"epochs": 3, "layers": 3},
     ),
     "movie reviews, sentiment": QualityTask(
         file="movie_reviews.jsonl", head="classify", metric="accuracy", full_epochs=3,
-        rows=_sample_2000, settings={"epochs": 3},
+        rows=_sample_2000, settings={"epochs": 3, "layers": 3},
     ),
 }  # fmt: skip

@@ -38,7 +38,7 @@ from trainer.jobs.values import JobSpec
 from trainer.pipeline.prepare import prepare
 from trainer.recipe.modules import find_layers
 from trainer.recipe.recipe import learning_rate
-from trainer.settings.settings import TrainingSettings
+from trainer.settings.settings import BY_ROWS, TrainingSettings
 from trainer.trainer import Trainer
 from trainer.training.checkpoints import Checkpoints
 
@@ -92,6 +92,7 @@ class Ours:
         spec = JobSpec(
             tenant="default", task=f"sentiment-{kind}-{pooling}-{split_seed}",
             file_id=file.id, kind=kind, pooling=pooling, split_seed=split_seed, settings=settings,
+            chosen=BY_ROWS,  # the peers take the same batches and epochs
         )  # fmt: skip
         started = time.perf_counter()
         job = self.trainer.submit(spec)

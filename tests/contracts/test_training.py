@@ -127,6 +127,26 @@ def test_an_average_has_the_mean_of_every_trained_tensor(
         torch.testing.assert_close(tensor, torch.stack([part[name] for part in parts]).mean(0))
 
 
+def test_what_one_training_reached_is_reached_in_the_average(
+    make_engine: MakeBench, tmp_path: Path
+) -> None:
+    under_test = make_engine("bert")
+    case = Case("bert", "lora", "classify", "native")
+    trained, fresh, mean = (under_test.open(case, seed=seed, initial_seed=7) for seed in (1, 2, 3))
+    under_test.train(case, trained, steps=3)
+    under_test.ask(port.Average(slot=mean, slots=[trained, fresh]))
+    assert under_test.ask(port.Save(slot=mean, directory=str(tmp_path))).unmoved == []
+
+
+def test_a_share_of_the_layers_is_the_trainers_word(make_engine: MakeBench) -> None:
+    under_test = make_engine("bert")
+    case = Case("bert", "lora", "classify", "native")
+    step = port.OpenTraining(
+        kind="lora", kind_config={"layers": "half"}, head=case.head_settings, seed=0
+    )
+    assert under_test.refusal(step).code == "bad_training"
+
+
 def test_trainings_that_are_not_alike_are_not_averaged(make_engine: MakeBench) -> None:
     under_test = make_engine("bert")
     case = Case("bert", "lora", "classify", "native")

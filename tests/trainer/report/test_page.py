@@ -90,6 +90,7 @@ def test_a_report_of_an_earlier_release_is_shown_without_what_it_lacks() -> None
         del report["calibration"][name]
     for name in ("rivals", "majority", "search", "selective", "costs"):
         del report[name]
+    report["seeds"] = {"metric": "accuracy", "values": [0.5, 0.6], "mean": 0.55, "std": 0.07}
     report["slices"] = [
         {"by": "label", "slice": "glad", "rows": 9, "value": 1.0, "low": 1, "high": 1, "gap": -0.1}
     ]
