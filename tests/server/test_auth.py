@@ -85,7 +85,9 @@ async def _once(call: Any) -> AsyncIterator[Any]:
 
 
 def invoke(rpc: Grpc, method: Any, key: str | None) -> Any:
-    """Any method of any shape, with an empty request."""
+    """Any method of any shape, with an empty request; a stream of requests has none, because a
+    client whose message meets a call that was refused already reports an error of its own.
+    """
     name = f"/{method.containing_service.full_name}/{method.name}"
     request = GetMessageClass(method.input_type)()
     shape = {
@@ -99,7 +101,7 @@ def invoke(rpc: Grpc, method: Any, key: str | None) -> Any:
         response_deserializer=GetMessageClass(method.output_type).FromString,
     )
     metadata = (("authorization", f"Bearer {key}"),) if key else ()
-    return stub(iter([request]) if method.client_streaming else request, metadata=metadata)
+    return stub(iter(()) if method.client_streaming else request, metadata=metadata)
 
 
 @pytest.mark.survival("B1")
@@ -143,7 +145,8 @@ async def test_reflection_needs_a_key_and_health_does_not(tmp_path: Path, versio
             response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
         )
         ask = reflection_pb2.ServerReflectionRequest(list_services="")
-        assert (await status_of(reflect(iter([ask]))))[0] is grpc.StatusCode.UNAUTHENTICATED
+        # nothing is written, for the reason that `invoke` gives
+        assert await reflect().code() is grpc.StatusCode.UNAUTHENTICATED
         metadata = (("authorization", f"Bearer {keys['read']}"),)
         async for answer in reflect(iter([ask]), metadata=metadata):
             names = {service.name for service in answer.list_services_response.service}
