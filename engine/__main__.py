@@ -11,6 +11,8 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from engine import port
 from engine.config import EngineConfig
@@ -34,6 +36,7 @@ def main() -> int:
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"  # reading a GGUF file draws a progress bar of its own
     from engine.engine import Engine  # torch comes in here, in this process only
+    from engine.runtime.side_work import SideWork
     from engine.runtime.step_loop import StepLoop
 
     try:
@@ -42,10 +45,18 @@ def main() -> int:
         _send(sock, 0, port.Failure(code=error.code, message=str(error)))
         return 3
     inbox = StepQueue(config.training_share)
-    threading.Thread(target=_receive, args=(sock, inbox), daemon=True).start()
-    if _send(sock, 0, engine.info):
-        StepLoop(engine, inbox, lambda step, result: _send(sock, step.number, result)).run()
+    side = SideWork(inbox, engine.prepare, engine.enter_side, config.reader_threads)
+    threading.Thread(target=_receive, args=(sock, side.put, inbox), daemon=True).start()
+    try:
+        if _send(sock, 0, engine.info):
+            StepLoop(engine, inbox, side, partial(_answer, sock)).run()
+    finally:
+        side.close()
     return 0
+
+
+def _answer(sock: socket.socket, step: port.Envelope, result: port.Result) -> bool:
+    return _send(sock, step.number, result)
 
 
 def _send(sock: socket.socket, number: int, result: port.Result) -> bool:
@@ -69,10 +80,10 @@ def _encode(number: int, result: port.Result) -> bytes:
         return port.encode(port.Envelope(number, port.Failure(code=code, message=ascii_message)))
 
 
-def _receive(sock: socket.socket, inbox: StepQueue) -> None:
+def _receive(sock: socket.socket, put: Callable[[port.Envelope], None], inbox: StepQueue) -> None:
     try:
         while (frame := receive_frame(sock)) is not None:
-            inbox.put(port.decode(frame))
+            put(port.decode(frame))
     finally:  # on a frame that cannot be read too: an engine nobody can reach must end
         inbox.close()
 

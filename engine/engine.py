@@ -1,50 +1,52 @@
 """The engine: one resident base, and every step that runs on it.
 
-`step` is the only entry point: a step arrives as plain data, runs to its end on the base, and its
-result is plain data. Knows slots and rows; no caller and no task.
+A step arrives as plain data, and its result is plain data. Most run to their end in the loop that
+owns the engine; what others read before or write after that may be done beside the loop. Knows
+slots and rows; no caller and no task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from engine import port
-from engine.adapters.adapter import Adapter, read_adapter, write_adapter
 from engine.adapters.capabilities import possible_kinds, possible_poolings
-from engine.adapters.head_layers import checked_head
 from engine.adapters.inspection import inspect
+from engine.adapters.loaded_adapter import LoadedAdapter, load_adapter
 from engine.adapters.resident import AdapterCache, Placed
 from engine.config import EngineConfig
-from engine.errors import BadTraining, EngineError, NotLoaded, SaveFailed
-from engine.failures import blame_input, step_failure
-from engine.forward.activation_storage import ActivationStorage
+from engine.errors import BadTraining, EngineError, OutOfMemory
+from engine.failures import step_failure
 from engine.forward.predict import predict
-from engine.forward.prefix import CachedRows, shared_name
-from engine.forward.prefix_cache import PrefixCache
+from engine.forward.predict_graphs import make_predict_graphs
+from engine.forward.prefix import CachedRows
 from engine.generation.generate import Generation
 from engine.generation.runners import make_runner
 from engine.kv_cache.pool import BLOCK_TOKENS
 from engine.model.base import Base
 from engine.model.base_embedding import read_base_embedding
 from engine.model.source import base_path
-from engine.model.threads import physical_cores, set_threads
+from engine.model.threads import physical_cores, set_threads, use_one_thread
 from engine.sites.hooks import Sites
-from engine.training.training import Training
+from engine.training.training_slots import Remainder, TrainingSlots
 
 #: runs a step that goes before the rest of a training step; None where that goes on
 NextCall = Callable[[], Callable[[], None] | None]
+#: what was done of a step beside the loop
+Prepared = LoadedAdapter | port.Result
 #: what runs long enough to let others in between; a running generation cannot hold another one
 _PAUSING = port.Train | port.Fill | port.Predict
 
+_Outcome = TypeVar("_Outcome")
+
 
 class Engine:
-    """Not thread-safe: one loop owns it."""
+    """Not thread-safe: one loop owns it, but for what says otherwise."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
@@ -54,49 +56,65 @@ class Engine:
             base_path(config.base), self._base.family.architecture, self._base.max_tokens
         )
         self._sites = Sites(self._base.model, self._base.boundaries)
-        self._resident = AdapterCache(self._base, config.num_slots, config.host_bytes)
-        self._generation = Generation(self._base, make_runner(self._base, self._sites, config))
-        self._activations = PrefixCache(
-            ActivationStorage(
-                config.activation_bytes, config.activation_disk_bytes, config.activation_folder
-            )
+        self._base.fuse_activations(self._sites.acts_at)
+        self._predict_graphs = make_predict_graphs(self._base, self._sites, config)
+        self._resident = AdapterCache(
+            self._base, config.num_slots, config.host_bytes, config.slot_bytes
         )
-        self._trainings: dict[int, Training] = {}
-        #: training slots whose masters moved since they were last placed
-        self._stale_slots: set[int] = set()
-        self._steps: dict[type[Any], Callable[[Any], port.Result]] = {
+        self._generation = Generation(self._base, make_runner(self._base, self._sites, config))
+        self._trainings = TrainingSlots(config, self._base, self._sites, self._resident)
+        self._steps: dict[type[Any], Callable[[Any], port.Result | Remainder]] = {
             port.Predict: self._predict, port.Generate: self._generate,
-            port.FreeSequences: self._release, port.Load: self._load,
+            port.FreeSequences: self._release,
             port.Unload: self._unload, port.Compose: self._compose,
-            port.Evict: self._evict, port.Inspect: self._inspect, port.OpenTraining: self._open,
-            port.Fill: self._fill, port.Forget: self._forget,
-            port.Train: self._train, port.Snapshot: self._snapshot, port.Restore: self._restore,
-            port.Average: self._average, port.Checkpoint: self._checkpoint, port.Save: self._save,
-            port.CloseTraining: self._close, port.Stats: self._stats,
+            port.Evict: self._evict, port.Stats: self._stats, **self._trainings.steps,
         }  # fmt: skip
 
     def step(self, step: port.Step, pause: NextCall | None = None) -> port.Result:
-        """Run one step to its end.
+        """All of a step, here and now."""
+        prepared = self.prepare(step) if isinstance(step, port.Load | port.Inspect) else None
+        result = self.run(step, pause, prepared)
+        return result() if callable(result) else result
 
-        On a CPU, a step of training asks `pause` between products what to run before it goes on;
-        on a device another thread runs the backward, and steps are short. An `EngineError` becomes
-        a `Failure`. Anything else is a bug: it ends the engine, unless nothing of the step can have
-        stayed.
+    def enter_loop(self) -> None:
+        """The calling thread is the loop's from now on."""
+        set_threads(self._num_threads)
+        self._base.numerics.enter()
+
+    def enter_side(self) -> None:
+        """The calling thread works beside the loop, and must not take the loop's cores."""
+        use_one_thread()
+        self._base.numerics.enter()
+
+    def prepare(self, step: port.Load | port.Inspect) -> Prepared:
+        """What a step reads, before its turn. In any thread: it touches files and what never
+        changes of the base.
         """
-        try:
-            if pause is None or not self._pauses(step):
-                return self._steps[type(step)](step)
-            with self._sites.pausing(partial(self._pause, pause)):
-                return self._steps[type(step)](step)
-        except EngineError as error:
-            return port.Failure(code=error.code, message=str(error))
-        except Exception as error:
-            if (failure := step_failure(step, error)) is None:
-                raise
-            return failure
+        if isinstance(step, port.Inspect):
+            return _contain(step, partial(inspect, step, self._base))
+        return _contain(step, partial(load_adapter, step.files, self._base, step.semantics))
 
-    def _pauses(self, step: port.Step) -> bool:
-        return isinstance(step, _PAUSING) and self._base.numerics.device.type == "cpu"
+    def run(
+        self, step: port.Step, pause: NextCall | None = None, prepared: Prepared | None = None
+    ) -> port.Result | Remainder:
+        """A step's turn: its result, or what is left of it, which any thread may do.
+
+        A step of training asks `pause` what to run before it goes on: on a CPU between products; on
+        a device, where another thread runs the backward, between its parts. An `EngineError`
+        becomes a `Failure`. Anything else is a bug: it ends the engine, unless nothing of the step
+        can have stayed.
+        """
+        if prepared is not None:
+            return _contain(step, partial(self._take, step, prepared))
+        with self._pausing(step, pause):
+            result = _contain(step, partial(self._steps[type(step)], step))
+        return partial(_contain, step, result) if callable(result) else result
+
+    def _pausing(self, step: port.Step, pause: NextCall | None) -> AbstractContextManager[None]:
+        if pause is None or not isinstance(step, _PAUSING):
+            return nullcontext()
+        places = self._sites if self._base.numerics.device.type == "cpu" else self._trainings
+        return places.pausing(partial(self._pause, pause))
 
     def _pause(self, pause: NextCall) -> None:
         """Calls run as between two steps: nothing acts at the base, and gradients are on."""
@@ -130,9 +148,17 @@ class Engine:
         )  # fmt: skip
 
     def _predict(self, step: port.Predict) -> port.Predicted:
-        placed = self._place(step.rows, step.place)
+        no_room = self._place(step.place)
+        placed = self._adapters_in({row.slot for row in step.rows} - no_room.keys())
         known = self._cached_rows(step) if step.keys else None
-        return predict(self._base, self._sites, step.rows, placed, self._config.exact, known)
+        # a training and the proof of its version must give the same bits; a graph, whose shapes are
+        # others, answers only from the third batch of its size on
+        graphs = None if step.background else self._predict_graphs
+        with self._resident.reading(placed):
+            return predict(
+                self._base, self._sites, step.rows, placed, exact=self._config.exact,
+                slot_failures=no_room, cached=known, graphs=graphs,
+            )  # fmt: skip
 
     def _cached_rows(self, step: port.Predict) -> CachedRows:
         """What was filled of the rows, which are all of one training slot."""
@@ -142,34 +168,50 @@ class Engine:
                 f"{len(step.keys)} keys came with {len(step.rows)} rows of {len(slots)} slots; "
                 "keys name every row of one training slot"
             )
-        return CachedRows(self._training(*slots).prefix, step.keys)
+        return CachedRows(self._trainings[next(iter(slots))].prefix, step.keys)
 
     def _generate(self, step: port.Generate) -> port.Generated:
-        placed = self._place([begin.row for begin in step.begin], step.place)
+        for failure in self._place(step.place).values():
+            raise OutOfMemory(failure.message)
+        placed = self._adapters_in({begin.row.slot for begin in step.begin})
         return self._generation.generate(step, placed, self._resident)
 
     def _release(self, step: port.FreeSequences) -> port.Done:
         self._generation.release(step.keys)
         return port.Done()
 
-    def _place(self, rows: list[port.Row], place: dict[int, str]) -> dict[int, Placed]:
+    def _place(self, place: dict[int, str]) -> dict[int, port.Failure]:
+        """Why some of the slots are empty: the rows of others can be computed without them."""
+        no_room: dict[int, port.Failure] = {}
         for slot, digest in place.items():
-            self._resident.place(slot, digest)
-        slots = {row.slot for row in rows if row.slot}
-        for slot in slots & self._stale_slots:
-            self._hold(slot, self._training(slot))
-        return {slot: self._resident[slot] for slot in slots}
+            try:
+                self._resident.place(slot, digest)
+            except OutOfMemory as error:
+                no_room[slot] = port.Failure(code=error.code, message=str(error))
+        return no_room
 
-    def _load(self, step: port.Load) -> port.Loaded:
-        if step.digest not in self._resident.loaded:
-            adapter = read_adapter(step.files, self._base, step.semantics["head"])
-            self._resident.load(step.digest, adapter)
-        return port.Loaded(num_bytes=self._resident.loaded[step.digest].num_bytes)
+    def _adapters_in(self, slots: set[int]) -> dict[int, Placed]:
+        self._trainings.place_moved(slots)
+        return {slot: self._resident[slot] for slot in slots if slot}
+
+    def _take(self, step: port.Step, prepared: Prepared) -> port.Result:
+        """What was done beside the loop becomes the engine's, or is the step's result."""
+        if isinstance(step, port.Load) and step.digest in self._resident.loaded:
+            return self._describe_loaded(step.digest)
+        if not isinstance(prepared, LoadedAdapter):
+            return prepared
+        assert isinstance(step, port.Load)
+        self._resident.load(step.digest, prepared)
+        return self._describe_loaded(step.digest)
+
+    def _describe_loaded(self, digest: str) -> port.Loaded:
+        held = self._resident.loaded[digest]
+        return port.Loaded(num_bytes=held.num_bytes, host_bytes=held.host_bytes)
 
     def _compose(self, step: port.Compose) -> port.Loaded:
         if step.digest not in self._resident.loaded:
             self._resident.compose(step.digest, step.first, step.parts)
-        return port.Loaded(num_bytes=self._resident.loaded[step.digest].num_bytes)
+        return self._describe_loaded(step.digest)
 
     def _unload(self, step: port.Unload) -> port.Done:
         self._resident.unload(step.digest)
@@ -179,95 +221,24 @@ class Engine:
         self._resident.evict(step.slots)
         return port.Done()
 
-    def _inspect(self, step: port.Inspect) -> port.Inspected:
-        return inspect(step, self._base)
-
-    def _open(self, step: port.OpenTraining) -> port.TrainingOpened:
-        training = Training(step, self._base, self._sites, self._activations)
-        slot = max(self._config.num_slots, *self._trainings, 0) + 1
-        self._hold(slot, training)
-        self._trainings[slot] = training
-        return port.TrainingOpened(
-            slot=slot,
-            num_trainable=training.num_trainable,
-            num_steps=training.num_steps,
-        )
-
-    def _fill(self, step: port.Fill) -> port.Done:
-        training, rows = self._training(step.slot), range(len(step.rows))
-        chunks = [range(i, i + 1) for i in rows] if self._config.exact else [rows]
-        with blame_input("rows"):
-            for chunk in chunks:
-                training.fill(step, chunk)
-        return port.Done()
-
-    def _forget(self, step: port.Forget) -> port.Done:
-        self._activations.forget(shared_name(step.cache))
-        return port.Done()
-
-    def _train(self, step: port.Train) -> port.Trained:
-        training = self._training(step.slot)
-        with blame_input("training step"):
-            trained = training.train(step)
-        self._stale_slots.add(step.slot)
-        return trained
-
-    def _snapshot(self, step: port.Snapshot) -> port.Done:
-        self._training(step.slot).snapshot()
-        return port.Done()
-
-    def _restore(self, step: port.Restore) -> port.Done:
-        self._training(step.slot).restore()
-        self._stale_slots.add(step.slot)
-        return port.Done()
-
-    def _average(self, step: port.Average) -> port.Done:
-        self._training(step.slot).average([self._training(slot) for slot in step.slots])
-        self._stale_slots.add(step.slot)
-        return port.Done()
-
-    def _checkpoint(self, step: port.Checkpoint) -> port.Checkpointed:
-        return self._training(step.slot).checkpoint(Path(step.directory))
-
-    def _save(self, step: port.Save) -> port.Saved:
-        training = self._training(step.slot)
-        adapter: Adapter = training.adapter
-        if step.head:
-            head, layers = checked_head({**adapter.head, **step.head}, self._base)
-            layers.check(adapter.head_weights)
-            adapter = replace(adapter, head=head)
-        try:
-            files = write_adapter(adapter, Path(step.directory), self._base)
-        except OSError as error:  # of a full disk, say: whoever else is served goes on
-            raise SaveFailed(f"the adapter could not be written: {error.strerror}") from error
-        return port.Saved(
-            semantics=adapter.semantics, files=files, unmoved=training.find_unreached()
-        )
-
-    def _close(self, step: port.CloseTraining) -> port.Done:
-        if (training := self._trainings.pop(step.slot, None)) is not None:
-            training.close()
-        self._stale_slots.discard(step.slot)
-        self._resident.drop(step.slot)
-        return port.Done()
-
     def _stats(self, step: port.Stats) -> port.EngineStats:
         del step
         return port.EngineStats(
             loaded={digest: held.host_bytes for digest, held in self._resident.loaded.items()},
-            placed=dict(self._resident.digests), training=sorted(self._trainings),
-            cache_bytes=self._activations.num_bytes,
+            placed=dict(self._resident.digests), training=self._trainings.numbers,
+            cache_bytes=self._trainings.cache_bytes,
             running=self._generation.keys, used_blocks=self._generation.used_blocks,
             num_blocks=self._generation.num_blocks,
         )  # fmt: skip
 
-    def _training(self, slot: int) -> Training:
-        if slot not in self._trainings:
-            raise NotLoaded(f"slot {slot} is not training")
-        return self._trainings[slot]
 
-    def _hold(self, slot: int, training: Training) -> None:
-        placed = training.place()
-        # masters may stop being finite, so what is in training never shares a product
-        self._resident.hold(slot, replace(placed, group=f"{placed.group}/training {slot}"))
-        self._stale_slots.discard(slot)
+def _contain(step: port.Step, call: Callable[[], _Outcome]) -> _Outcome | port.Failure:
+    """A failure where the step may fail alone."""
+    try:
+        return call()
+    except EngineError as error:
+        return port.Failure(code=error.code, message=str(error))
+    except Exception as error:
+        if (failure := step_failure(step, error)) is None:
+            raise
+        return failure

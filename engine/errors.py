@@ -161,6 +161,12 @@ class BadBase(EngineError):
     code = "bad_base"
 
 
+class NoDevice(EngineError):
+    """The device that the engine was to compute on is not there."""
+
+    code = "no_device"
+
+
 ERRORS: dict[str, type[EngineError]] = {
     error.code: error
     for error in (
@@ -168,7 +174,7 @@ ERRORS: dict[str, type[EngineError]] = {
         MissingTensors, PatternRefused, CannotCompose, BadRow, BadMessage, BadAnswering,
         NonFiniteResult, NotLoaded, OutOfMemory, BadTraining, Diverged, BadCheckpoint,
         CheckpointFailed, FilesUnreadable, SaveFailed, EngineGone,
-        BadBase,
+        BadBase, NoDevice,
     )
 }  # fmt: skip
 

@@ -9,11 +9,10 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from engine.adapter_formats.head_config import completed_head
@@ -34,13 +33,13 @@ from engine.adapters.directory import (
 )
 from engine.adapters.files import tensor_bytes
 from engine.adapters.head_layers import HeadLayers, HeadWeights, checked_head, num_outputs
-from engine.errors import BadAdapter, EngineError, NonFiniteWeights
+from engine.errors import BadAdapter, EngineError
 from engine.failures import is_device_lost, is_out_of_memory
 from engine.heads import HEADS
 from engine.kinds import KINDS, Weights
 from engine.model.base import Base
 from engine.model.loading import stock_model
-from engine.ops.grouped_low_rank import Activation
+from engine.ops.grouped_product import Activation
 from engine.port import File
 from engine.sites.effect import Effect
 
@@ -67,13 +66,10 @@ class Adapter:
     def num_parameters(self) -> int:
         return sum(t.numel() for t in self.tensors.values())
 
-    @property
-    def num_bytes(self) -> int:
-        return sum(t.numel() * t.element_size() for t in self.tensors.values())
-
-    @property
-    def host_bytes(self) -> int:
-        return self.num_bytes
+    def copy(self) -> Adapter:
+        """In host memory, whatever becomes of the masters."""
+        weights = {site: copy_tensors(parts) for site, parts in self.weights.items()}
+        return replace(self, weights=weights, head_weights=copy_tensors(self.head_weights))
 
     @property
     def group(self) -> str:
@@ -138,7 +134,7 @@ def adapter_of(files: AdapterFiles, base: Base, head: Mapping[str, Any] | None) 
     kind = architecture(config) if files.is_adapterhub else _kind(config)
     if files.is_adapterhub and kind == "lora":
         config, tensors = lora_as_peft(config, tensors)
-    tensors = without_copies(tensors, base.model, base.output)
+    tensors = without_copies(tensors, base.modules, base.output)
     settings, weights = KINDS[kind].read(config, tensors, base)
     merged = completed_head(
         head,
@@ -149,11 +145,13 @@ def adapter_of(files: AdapterFiles, base: Base, head: Mapping[str, Any] | None) 
     )
     checked, layers = checked_head(merged, base)
     layers.check(files.head_weights)
-    adapter = Adapter(
+    return Adapter(
         kind=kind, config=settings, weights=weights, head=checked, head_weights=files.head_weights
     )
-    _check_finite(adapter, base)
-    return adapter
+
+
+def copy_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
 
 
 def write_adapter(adapter: Adapter, directory: Path, base: Base) -> dict[str, str]:
@@ -223,13 +221,3 @@ def _describe_head(files: AdapterFiles, overrides: Mapping[str, Any], base: Base
     if overrides.get("kind") not in (None, "", "embed"):
         return {}
     return described_embedding(files.modules, {} if overrides.get("pooling") else files.pooling)
-
-
-def _check_finite(adapter: Adapter, base: Base) -> None:
-    """Checks the stored weights, and the scaled weights in the base's precision."""
-    for name, tensor in adapter.tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise NonFiniteWeights(f"{name} holds NaN or infinite values")
-    for site, effect in adapter.effects(base).items():
-        if not effect.finite:
-            raise NonFiniteWeights(f"{site} overflows {base.numerics.name} once it is scaled")

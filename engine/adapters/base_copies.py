@@ -15,18 +15,20 @@ _OUTPUT = "lm_head.weight"
 
 
 def without_copies(
-    tensors: Mapping[str, Tensor], model: nn.Module, output: nn.Module | None
+    tensors: Mapping[str, Tensor], modules: Mapping[str, nn.Module], output: nn.Module | None
 ) -> dict[str, Tensor]:
-    """The tensors that are not the base's own, value for value, in the bare model or as its output
-    embeddings; biases are left to the kind.
+    """The tensors that are not the base's own, value for value, in its modules by their paths or
+    as its output embeddings; biases are left to the kind.
 
     Raises BadAdapter for one that was trained, WrongShape for one of another size: all rows share
     the base's.
     """
     kept = {}
     for name, tensor in tensors.items():
-        own = _weight(output, "weight") if name == _OUTPUT and output else _weight(model, name)
-        if own is None:
+        path, _, last = name.rpartition(".")
+        module = output if name == _OUTPUT and output else modules.get(path)
+        own = getattr(module, "weight", None) if last == "weight" else None
+        if not isinstance(own, nn.Parameter):
             kept[name] = tensor
         elif own.shape != tensor.shape:
             raise WrongShape(
@@ -39,12 +41,3 @@ def without_copies(
                 "share; train it without that module in modules_to_save"
             )
     return kept
-
-
-def _weight(model: nn.Module, name: str) -> Tensor | None:
-    if name.rpartition(".")[2] != "weight":
-        return None
-    try:
-        return model.get_parameter(name)
-    except AttributeError:
-        return None

@@ -12,12 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.adapters.adapter import Adapter
 from engine.adapters.head_layers import HeadWeights
+from engine.adapters.loaded_adapter import LoadedAdapter
 from engine.errors import CannotCompose
-from engine.model.base import Base
-from engine.ops.grouped_low_rank import LowRank
-from engine.sites.effect import Effect
+from engine.sites.effect import Effect, LowRank
 from engine.sites.routes import at_site
 
 _Weighted = Sequence[tuple[Effect, float]]
@@ -28,8 +26,8 @@ class Composition:
     """The head of one loaded adapter over the weighted sum of several."""
 
     #: whose head answers
-    first: Adapter
-    parts: tuple[tuple[Adapter, float], ...]
+    first: LoadedAdapter
+    parts: tuple[tuple[LoadedAdapter, float], ...]
     #: of all that it is made of: it goes when one of them goes
     digests: frozenset[str]
 
@@ -54,16 +52,20 @@ class Composition:
         """What a slot of it costs."""
         return sum(adapter.num_bytes for adapter, _ in self.parts)
 
-    def effects(self, base: Base) -> dict[str, Effect]:
+    @property
+    def first_layer(self) -> int:
+        return min(adapter.first_layer for adapter, _ in self.parts)
+
+    def effects(self) -> dict[str, Effect]:
         weighted: dict[str, list[tuple[Effect, float]]] = {}
         for adapter, weight in self.parts:
-            for site, effect in adapter.effects(base).items():
+            for site, effect in adapter.effects.items():
                 _check(adapter, effect)
                 weighted.setdefault(site, []).append((effect, weight))
         return {site: _sum(effects) for site, effects in weighted.items()}
 
 
-def _check(adapter: Adapter, effect: Effect) -> None:
+def _check(adapter: LoadedAdapter, effect: Effect) -> None:
     """Only what is added to an output can be summed."""
     plain = effect.route is at_site and adapter.activation is None
     if not plain or effect.gain_O is not None or effect.input_gain_I is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -34,6 +34,10 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda row_TD: row_TD.mean(0),
     "last": lambda row_TD: row_TD[-1],
 }
+#: which of a row's tokens is read after the last layer
+TokensRead = Literal["first", "last", "all"]
+#: the one that a pooling reads; one that is not here reads all of them
+POOLED_TOKEN: dict[str, TokensRead] = {"first": "first", "cls": "first", "last": "last"}
 _BARE = NativeHead(layers=())
 _INIT_STD = 0.02  # what the stock models use for a new head
 
@@ -72,9 +76,11 @@ class HeadLayers:
         self._head = dict(head)
         self.native = head["pooling"] == "native"
         self._layout = _layout(dict(head), family)
-        self._pool = POOLINGS[self._layout.position if self.native else head["pooling"]]
+        self._pooling = self._layout.position if self.native else head["pooling"]
         self._family = family
         self._hidden_size = hidden_size
+        #: heads of equal keys have weights of equal shapes and compute alike
+        self.key: object = (self.layers, tuple(self.shapes.values()))
 
     @property
     def prefix(self) -> str:
@@ -85,21 +91,19 @@ class HeadLayers:
         return f"{prefix}." if prefix else ""
 
     @property
+    def layers(self) -> tuple[HeadLayer, ...]:
+        """In the order in which they compute."""
+        return self._layout.layers
+
+    @property
     def base_pooler(self) -> bool:
         return self._layout.base_pooler
 
     @property
-    def reads_first(self) -> bool:
-        """Whether it answers per row, by the row's first token."""
-        return (
-            not self.per_token
-            and not self.can_generate
-            and self._pool
-            in (
-                POOLINGS["first"],
-                POOLINGS["cls"],
-            )
-        )
+    def tokens_read(self) -> TokensRead:
+        if self.per_token or self.can_generate:
+            return "all"
+        return POOLED_TOKEN.get(self._pooling, "all")
 
     @property
     def can_generate(self) -> bool:
@@ -147,7 +151,7 @@ class HeadLayers:
 
     def pool(self, row_TD: Tensor) -> Tensor:
         """What a head that answers per row reads of it: [D]."""
-        return self._pool(row_TD)
+        return POOLINGS[self._pooling](row_TD)
 
     def logits(
         self,

@@ -18,6 +18,7 @@ from engine.adapters.adapter import Adapter, adapter_of, translate_read_errors
 from engine.adapters.adapterhub import lora_as_peft, lora_targets
 from engine.adapters.base_copies import without_copies
 from engine.adapters.directory import AdapterFiles, read_files, staged_files, version_file_names
+from engine.adapters.loaded_adapter import convert
 from engine.errors import MissingTensors, WrongBase
 from engine.families.module_names import is_name
 from engine.heads import HEADS
@@ -34,6 +35,7 @@ def inspect(step: Inspect, base: Base) -> Inspected:
         files = read_files(staged, base.family)
         warnings, other_base = _check_base(files, base, step.other_base)
         adapter = adapter_of(files, base, step.head)
+        convert(adapter, base)  # a check too: it must not overflow the base's precision
         warnings += _check_weights(files, adapter, base)
         warnings += prompt_warnings(files.prompts) if adapter.head["kind"] == EmbedHead.name else []
     return Inspected(
@@ -77,7 +79,7 @@ def _check_weights(files: AdapterFiles, adapter: Adapter, base: Base) -> list[st
     warnings.
     """
     kind, sites = KINDS[adapter.kind], adapter.config["sites"]
-    tensors = without_copies(files.tensors, base.model, base.output)
+    tensors = without_copies(files.tensors, base.modules, base.output)
     targets = kind.targets(files.config, base)
     if files.is_adapterhub and adapter.kind == "lora":
         _, tensors = lora_as_peft(files.config, files.tensors)

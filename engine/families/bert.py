@@ -1,6 +1,6 @@
 """BERT: pooler on the first token, then one linear."""
 
-from engine.families.family import BERT_SUBLAYERS, Family, HeadLayer, NativeHead
+from engine.families.family import BERT_ACTIVATION, BERT_SUBLAYERS, Family, HeadLayer, NativeHead
 
 _CLASSIFIER = (HeadLayer(name="classifier"),)
 
@@ -15,6 +15,7 @@ BERT = Family(
         "regress": NativeHead(layers=_CLASSIFIER, base_pooler=True),
         "tag": NativeHead(layers=_CLASSIFIER),
     },
-    attention_end="attention.output",
+    attention_reads=("attention.self",),
+    activation=BERT_ACTIVATION,
     token_types=True,
 )

@@ -24,6 +24,9 @@ def _decoder(
     layers: str = "layers",
     attention: Sublayer,
     feed_forward: Sublayer,
+    reads: tuple[str, ...],
+    activation: tuple[str, str] | None = None,
+    final_norm: str = "norm",
     tagger: str = "score",
     more_heads: Mapping[str, NativeHead] | None = None,
 ) -> Family:
@@ -45,6 +48,9 @@ def _decoder(
             "generate": LM_HEAD,
         },
         norm_first=True,
+        attention_reads=reads,
+        activation=activation,
+        final_norm=final_norm,
         token_types=False,
     )
 
@@ -62,13 +68,15 @@ def _sublayer(start: str, output: str, norm: str) -> Sublayer:
     return Sublayer(input=path + start, output=path + output, norm=path + norm)
 
 
-#: `Conv1D` for linears; query, key and value in one
+#: `Conv1D` for linears; query, key and value in one; as many hidden states go out as came in
 GPT2 = _decoder(
     "gpt2",
     prefix="transformer",
     layers="h",
     attention=_attention("attn.c_attn", "attn.c_proj", "ln_1"),
     feed_forward=_mlp("mlp.c_proj", "ln_2"),
+    reads=(),
+    final_norm="ln_f",
     tagger="classifier",
 )
 
@@ -77,6 +85,7 @@ LLAMA = _decoder(
     "llama",
     attention=_attention("self_attn.q_proj", "self_attn.o_proj"),
     feed_forward=_mlp("mlp.down_proj"),
+    reads=("input_layernorm", "self_attn"),
     more_heads={"span": NativeHead(layers=(HeadLayer(name="qa_outputs"),), prefix="transformer")},
 )
 QWEN2 = replace(LLAMA, name="qwen2", model_types=("qwen2",))
@@ -88,6 +97,7 @@ GEMMA3 = replace(
         "gemma3",
         attention=_attention("self_attn.q_proj", "self_attn.o_proj"),
         feed_forward=_mlp("mlp.down_proj", "pre_feedforward_layernorm"),
+        reads=("input_layernorm", "self_attn"),
     ),
     model_types=("gemma3_text",),
 )
@@ -99,15 +109,21 @@ GPT_NEOX = _decoder(
     prefix="gpt_neox",
     attention=_attention("attention.query_key_value", "attention.dense"),
     feed_forward=_mlp("mlp.dense_4h_to_h"),
+    reads=("input_layernorm", "attention"),
+    activation=("mlp.dense_h_to_4h", "mlp.act"),
+    final_norm="final_layer_norm",
     tagger="classifier",
 )
 
-#: learned positions with an offset of the model's own
+#: learned positions with an offset of the model's own; in some sizes the norms stand behind
 OPT = _decoder(
     "opt",
     layers="decoder.layers",
     attention=_attention("self_attn.q_proj", "self_attn.out_proj", "self_attn_layer_norm"),
     feed_forward=_mlp("fc2", "final_layer_norm", start="fc1"),
+    reads=(),
+    activation=("fc1", "activation_fn"),
+    final_norm="decoder.final_layer_norm",
 )
 
 #: query, key and value in one linear, gate and up in another
@@ -115,4 +131,5 @@ PHI3 = _decoder(
     "phi3",
     attention=_attention("self_attn.qkv_proj", "self_attn.o_proj"),
     feed_forward=_mlp("mlp.down_proj"),
+    reads=("input_layernorm", "self_attn"),
 )

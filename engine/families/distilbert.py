@@ -26,5 +26,7 @@ DISTILBERT = Family(
         "regress": NativeHead(layers=_DENSE),
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
     },
+    attention_reads=("attention",),
+    activation=("ffn.lin1", "ffn.activation"),
     token_types=False,
 )

@@ -1,6 +1,6 @@
 """ELECTRA: BERT's layers over embeddings of their own width; the stock head has a dense layer."""
 
-from engine.families.family import BERT_SUBLAYERS, Family, HeadLayer, NativeHead
+from engine.families.family import BERT_ACTIVATION, BERT_SUBLAYERS, Family, HeadLayer, NativeHead
 
 _DENSE = (
     HeadLayer(name="classifier.dense", activation="gelu"),
@@ -18,6 +18,7 @@ ELECTRA = Family(
         "regress": NativeHead(layers=_DENSE),
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
     },
-    attention_end="attention.output",
+    attention_reads=("attention.self",),
+    activation=BERT_ACTIVATION,
     token_types=True,
 )

@@ -67,6 +67,8 @@ BERT_SUBLAYERS = {
     ),
 }
 
+BERT_ACTIVATION = ("intermediate.dense", "intermediate.intermediate_act_fn")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
@@ -105,9 +107,13 @@ class Family:
     pooler_activation: str | None = None
     #: modules that have biases and run on something else than the tokens of each row
     shared_modules: tuple[str, ...] = ("pooler",)
-    #: the module of a layer that takes what its attention gave and the residual, where all that
-    #: follows in the layer looks at each token by itself
-    attention_end: str | None = None
+    #: of a layer, the modules that need every token, the first of them what the layer gets, where
+    #: all that follows its attention's output linear looks at each token by itself
+    attention_reads: tuple[str, ...] = ()
+    #: of a layer, the feed-forward's first linear and the activation of just its output
+    activation: tuple[str, str] | None = None
+    #: what follows the last layer
+    final_norm: str | None = None
     #: a module and its method that computes a bias for all rows with linears that are sites
     slot_biases: tuple[str, str] | None = None
 

@@ -43,5 +43,7 @@ MODERNBERT = Family(
     },
     configured_heads=_heads,
     norm_first=True,
+    attention_reads=("attn_norm", "attn"),
+    final_norm="final_norm",
     token_types=False,
 )

@@ -1,6 +1,6 @@
 """RoBERTa and XLM-R: positions count from the padding index; the stock head has a dense layer."""
 
-from engine.families.family import BERT_SUBLAYERS, Family, HeadLayer, NativeHead
+from engine.families.family import BERT_ACTIVATION, BERT_SUBLAYERS, Family, HeadLayer, NativeHead
 
 _DENSE = (
     HeadLayer(name="classifier.dense", activation="tanh"),
@@ -18,7 +18,8 @@ ROBERTA = Family(
         "regress": NativeHead(layers=_DENSE),
         "tag": NativeHead(layers=(HeadLayer(name="classifier"),)),
     },
-    attention_end="attention.output",
+    attention_reads=("attention.self",),
+    activation=BERT_ACTIVATION,
     token_types=True,
     positions_after_padding=True,
 )

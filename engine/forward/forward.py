@@ -1,24 +1,24 @@
 """Runs rows through the base with the adapters of their slots, and then through their heads.
 
-Shape letters: R rows, D hidden width, O outputs.
+Shape letters: R rows, N features of all rows, D hidden width, O outputs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
-from itertools import groupby
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from engine.adapters.resident import Placed
+from engine.forward.kept_rows import KeptRows
 from engine.forward.plan import plan_actions, row_group
 from engine.model.base import Base
 from engine.model.batch import Batch, pack, pad
+from engine.ops.segments import Segments
 from engine.port import Row
 from engine.sites.hooks import Action, Dropout, Sites, bind_dropout
 
@@ -33,7 +33,11 @@ class ModuleSubset(Protocol):
 
 
 def make_batch(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> Batch:
-    groups = [row_group(row.slot, placed.get(row.slot)) for row in rows]
+    by_length = base.packed and base.numerics.device.type == "cpu"
+    groups = [
+        row_group(row.slot, placed.get(row.slot), row.num_tokens if by_length else None)
+        for row in rows
+    ]
     if base.packed:
         return pack(rows, base.numerics.device, groups)
     return pad(rows, base.numerics.device, base.pad_id, groups)
@@ -47,10 +51,16 @@ def acting_adapters(
     placed: Mapping[int, Placed],
     dropout: Dropout | None = None,
     bias_dropout: DropoutOf | None = None,
+    kept: KeptRows | None = None,
 ) -> Iterator[None]:
     """While this lasts, a forward of the batch has each row's own adapter in it."""
+    actions: Mapping[str, Sequence[Action]]
+    if kept is None:
+        actions = plan_actions(batch, placed)
+    else:
+        actions = {**plan_actions(batch, placed, kept.gets_all), **kept.actions}
     with ExitStack() as stack:
-        stack.enter_context(sites.acting(plan_actions(batch, placed), dropout))
+        stack.enter_context(sites.acting(actions, dropout))
         if base.slot_biases is not None:
             of_slot = partial(plan_slot, base.slot_biases, placed, bias_dropout)
             stack.enter_context(base.slot_biases.acting(sites, batch.slots, of_slot))
@@ -66,23 +76,46 @@ def compute_head_logits(
 ) -> list[Tensor]:
     """Each row's logits, [O] or [tokens, O]; a row of slot 0 answers its hidden states."""
     pooled = _pool_rows(base, hidden, slots, placed)
-    results: list[Tensor] = []
-    for slot, group in groupby(range(len(hidden)), key=slots.__getitem__):
-        rows = list(group)
-        if slot not in placed:
-            results += [hidden[row] for row in rows]
-        elif placed[slot].head.per_token:
-            lengths = [len(hidden[row]) for row in rows]
-            logits = _logits(placed[slot], torch.cat([hidden[row] for row in rows]), dropout)
-            results += torch.split(logits, lengths)
-        else:
-            features_RD = torch.stack([pooled[row] for row in rows])
-            results += _logits(placed[slot], features_RD, dropout).unbind()
+    results = list(hidden)
+    for rows in _rows_by_head(slots, placed):
+        head = placed[slots[rows[0]]].head
+        own = [hidden[row] if head.per_token else pooled[row][None] for row in rows]
+        counts = [len(features) for features in own]
+        logits_NO = _logits(
+            torch.cat(own).float(), [slots[row] for row in rows], counts, placed, dropout
+        )
+        answers = torch.split(logits_NO, counts) if head.per_token else logits_NO.unbind()
+        for row, answer in zip(rows, answers, strict=True):
+            results[row] = answer
     return results
 
 
-def _logits(placed: Placed, features: Tensor, dropout: Dropout | None) -> Tensor:
-    return placed.head.logits(features.float(), placed.head_weights, dropout)
+def _rows_by_head(slots: Sequence[int], placed: Mapping[int, Placed]) -> list[list[int]]:
+    """Rows whose heads compute together: those of equal layers, or of one adapter that learns."""
+    rows_by_head: dict[object, list[int]] = {}
+    for row, slot in enumerate(slots):
+        if slot in placed:
+            own = placed[slot]
+            key = slot if own.pool is None else (own.head.key, own.head.per_token)
+            rows_by_head.setdefault(key, []).append(row)
+    return list(rows_by_head.values())
+
+
+def _logits(
+    features_ND: Tensor,
+    slots: Sequence[int],
+    counts: Sequence[int],
+    placed: Mapping[int, Placed],
+    dropout: Dropout | None,
+) -> Tensor:
+    """[N, O] of heads that compute together; each slot has `counts` features."""
+    own = placed[slots[0]]
+    if own.pool is None:
+        return own.head.logits(features_ND, own.head_weights, dropout)
+    if not own.head.layers:
+        return features_ND
+    segments = Segments(0, slots, counts)
+    return own.pool.heads(own.head).logits(features_ND, segments, own.pool.product)
 
 
 def _pool_rows(
@@ -112,8 +145,6 @@ def plan_slot(
     """What one slot's adapter does, in a part of the base, to tokens that are all its own."""
     if slot not in placed:
         return {}
-    own = placed[slot]
-    inside = {site: effect for site, effect in own.effects.items() if part.covers(site)}
-    tokens = pack([Row(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
-    actions = plan_actions(tokens, {slot: replace(own, effects=inside)})
+    tokens = pack([Row.of(ids=[0] * num_tokens, slot=slot)], torch.device("cpu"))
+    actions = plan_actions(tokens, {slot: placed[slot]}, part.covers)
     return actions if dropout is None else bind_dropout(actions, dropout(num_tokens))

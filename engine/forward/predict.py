@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+import numpy as np
 import torch
 
 from engine.adapters.head_layers import POOLINGS
 from engine.adapters.resident import Placed
-from engine.errors import BadRow, NonFiniteResult
+from engine.errors import BadRow
 from engine.failures import is_device_lost, row_failure
 from engine.forward.forward import compute_head_logits, make_batch
+from engine.forward.predict_graphs import PredictGraphs
 from engine.forward.prefix import CachedRows
+from engine.forward.readback import Answers, read_back
 from engine.forward.shared_trunk import hidden_rows
 from engine.model.base import Base
-from engine.port import Array, Failure, Predicted, Row
+from engine.port import TOKEN_BYTES, Array, Failure, Predicted, Row
 from engine.sites.hooks import Sites
 
-Answers = list[Array | Failure]
+NO_FAILURES: Mapping[int, Failure] = MappingProxyType({})
 
 
 @torch.inference_mode()
@@ -28,29 +31,42 @@ def predict(
     sites: Sites,
     rows: Sequence[Row],
     placed: Mapping[int, Placed],
+    *,
     exact: bool,
+    slot_failures: Mapping[int, Failure] = NO_FAILURES,
     cached: CachedRows | None = None,
+    graphs: PredictGraphs | None = None,
 ) -> Predicted:
-    """One answer per row, in the order given."""
+    """One answer per row, in the order given. `slot_failures` tell why slots are empty."""
     started = time.perf_counter()
-    failures = {
+    failures = check_rows(rows, base)
+    failures |= {
+        i: slot_failures[row.slot] for i, row in enumerate(rows) if row.slot in slot_failures
+    }
+    failures |= {
         i: failure
         for i, row in enumerate(rows)
-        if (failure := check_row(row, base) or _check_head(row, placed))
+        if i not in failures and (failure := _check_head(row, placed))
     }
     good = [i for i in range(len(rows)) if i not in failures]
     batches = [[i] for i in good] if exact else [good] if good else []
     answers: dict[int, Array | Failure] = dict(failures)
     for batch in batches:
         own = cached.of(batch) if cached is not None else None
-        batch_answers = _answer(base, sites, [rows[i] for i in batch], placed, own)
+        batch_answers = _answer(base, sites, [rows[i] for i in batch], placed, own, graphs)
         answers |= dict(zip(batch, batch_answers, strict=True))
     return Predicted(
         rows=[answers[i] for i in range(len(rows))],
         forward_s=time.perf_counter() - started,
-        num_tokens=sum(len(rows[i].ids) for i in good),
+        num_tokens=_count_computed([rows[i] for i in good]),
         num_adapters=len({rows[i].slot for i in good if rows[i].slot}),
     )
+
+
+def _count_computed(rows: Sequence[Row]) -> int:
+    """Tokens that were computed: equal texts of the bare base are computed once."""
+    bare = {(row.tokens, row.types): row.num_tokens for row in rows if not row.slot}
+    return sum(bare.values()) + sum(row.num_tokens for row in rows if row.slot)
 
 
 def _answer(
@@ -59,10 +75,11 @@ def _answer(
     rows: Sequence[Row],
     placed: Mapping[int, Placed],
     cached: CachedRows | None,
+    graphs: PredictGraphs | None,
 ) -> Answers:
     """Halves the batch when the model's code raises, so that only the row at fault fails."""
     try:
-        return _forward(base, sites, rows, placed, cached)
+        return _forward(base, sites, rows, placed, cached, graphs)
     except (RuntimeError, ValueError, IndexError) as error:
         if is_device_lost(error):  # no row is to blame, and none would ever go well again
             raise
@@ -73,7 +90,12 @@ def _answer(
         answer
         for part in (range(half), range(half, len(rows)))
         for answer in _answer(
-            base, sites, [rows[i] for i in part], placed, cached.of(part) if cached else None
+            base,
+            sites,
+            [rows[i] for i in part],
+            placed,
+            cached.of(part) if cached else None,
+            graphs,
         )
     ]
 
@@ -84,27 +106,18 @@ def _forward(
     rows: Sequence[Row],
     placed: Mapping[int, Placed],
     cached: CachedRows | None,
+    graphs: PredictGraphs | None,
 ) -> Answers:
     batch = make_batch(base, rows, placed)
-    hidden = hidden_rows(base, sites, rows, batch, placed, cached)
-    answers: Answers = [Failure(code=BadRow.code, message="the row was lost")] * len(rows)
-    for position, logits in zip(
-        batch.order, compute_head_logits(base, hidden, batch.slots, placed), strict=True
-    ):
-        pooling = rows[position].pooling
-        answers[position] = _array(logits if pooling is None else POOLINGS[pooling](logits))
-    return answers
-
-
-def _array(logits: torch.Tensor) -> Array | Failure:
-    array = logits.float().cpu().numpy()
-    # the sum of finite float32 logits is finite in float64, so one reduction tells
-    if not math.isfinite(array.sum(dtype="float64")):
-        return Failure(
-            code=NonFiniteResult.code,
-            message="the version's answer to this input is not a finite number",
+    hidden = hidden_rows(base, sites, rows, batch, placed, cached, graphs)
+    results = [
+        logits if (pooling := rows[position].pooling) is None else POOLINGS[pooling](logits)
+        for position, logits in zip(
+            batch.order, compute_head_logits(base, hidden, batch.slots, placed), strict=True
         )
-    return Array.of(array)
+    ]
+    answers = dict(zip(batch.order, read_back(results), strict=True))
+    return [answers[i] for i in range(len(rows))]
 
 
 def _check_head(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
@@ -116,28 +129,48 @@ def _check_head(row: Row, placed: Mapping[int, Placed]) -> Failure | None:
     )
 
 
-def check_row(row: Row, base: Base) -> Failure | None:
-    if not row.ids:
-        return Failure(code=BadRow.code, message="the row has no tokens")
-    if row.type_ids is not None and len(row.type_ids) != len(row.ids):
-        return Failure(
-            code=BadRow.code,
-            message=f"the row has {len(row.ids)} tokens and {len(row.type_ids)} token types",
+def check_rows(rows: Sequence[Row], base: Base) -> dict[int, Failure]:
+    """Why some rows cannot be computed, by their number."""
+    failures = {i: failure for i, row in enumerate(rows) if (failure := _check_shape(row, base))}
+    whole = [i for i in range(len(rows)) if i not in failures]
+    limit = base.vocabulary_size
+    if whole and _largest_id([rows[i] for i in whole]) >= limit:
+        outside = Failure(
+            code=BadRow.code, message=f"the row has token ids outside the vocabulary of {limit}"
         )
-    if len(row.ids) > base.max_tokens:
+        failures |= {i: outside for i in whole if _largest_id([rows[i]]) >= limit}
+    return failures
+
+
+def _largest_id(rows: Sequence[Row]) -> int:
+    """Read without a sign, so that a negative id is larger than any vocabulary."""
+    return int(np.frombuffer(b"".join([row.tokens for row in rows]), np.uint32).max())
+
+
+def _check_shape(row: Row, base: Base) -> Failure | None:
+    if not row.tokens:
+        return Failure(code=BadRow.code, message="the row has no tokens")
+    if len(row.tokens) % TOKEN_BYTES:
         return Failure(
             code=BadRow.code,
-            message=f"the row has {len(row.ids)} tokens; the base takes at most {base.max_tokens}",
+            message=f"the row's tokens take {len(row.tokens)} bytes; each takes {TOKEN_BYTES}",
+        )
+    if row.types and len(row.types) != len(row.tokens):
+        types = len(row.types) // TOKEN_BYTES
+        return Failure(
+            code=BadRow.code,
+            message=f"the row has {row.num_tokens} tokens and {types} token types",
+        )
+    if row.num_tokens > base.max_tokens:
+        return Failure(
+            code=BadRow.code,
+            message=f"the row has {row.num_tokens} tokens; the base takes at most "
+            f"{base.max_tokens}",
         )
     if row.pooling is not None and (row.slot or row.pooling not in POOLINGS):
         return Failure(
             code=BadRow.code,
             message=f"a row of slot {row.slot} asks for the pooling {row.pooling!r}; "
             f"rows of slot 0 may ask for one of {', '.join(POOLINGS)}",
-        )
-    if min(row.ids) < 0 or max(row.ids) >= base.vocabulary_size:
-        return Failure(
-            code=BadRow.code,
-            message=f"the row has token ids outside the vocabulary of {base.vocabulary_size}",
         )
     return None

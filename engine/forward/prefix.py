@@ -94,7 +94,7 @@ class Prefix:
         """Cache the hidden states of these rows at the boundary, computed in one forward."""
         if self.boundary == 0 or all(key in self._stored.rows for key in keys):
             return
-        bare = [Row(ids=row.ids, type_ids=row.type_ids) for row in rows]
+        bare = [Row(tokens=row.tokens, types=row.types) for row in rows]
         batch = make_batch(self._base, bare, {})
         ordered = [keys[i] for i in batch.order]
         layer, entering = 0, None

@@ -25,7 +25,7 @@ from engine.sites.hooks import Action, Dropout, bind_dropout
 
 def rows_in_order(base: Base, texts: Sequence[Sequence[int]], slots: Sequence[int]) -> Batch:
     """Sources or targets, in the order given: a row stands in both at one place."""
-    rows = [Row(ids=list(ids), slot=slot) for ids, slot in zip(texts, slots, strict=True)]
+    rows = [Row.of(ids=list(ids), slot=slot) for ids, slot in zip(texts, slots, strict=True)]
     groups = [(position,) for position in range(len(rows))]
     return pad(rows, base.numerics.device, base.pad_id, groups)
 

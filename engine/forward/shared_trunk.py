@@ -12,6 +12,8 @@ from torch import Tensor
 
 from engine.adapters.resident import Placed
 from engine.forward.forward import acting_adapters, make_batch
+from engine.forward.kept_rows import keep_read_tokens
+from engine.forward.predict_graphs import PredictGraphs
 from engine.forward.prefix import CachedRows
 from engine.model.base import Base
 from engine.model.batch import Batch, repack, unpack
@@ -39,8 +41,10 @@ def hidden_rows(
     batch: Batch,
     placed: Mapping[int, Placed],
     cached: CachedRows | None = None,
+    graphs: PredictGraphs | None = None,
 ) -> list[Tensor]:
-    """Final hidden states, one [tokens, D] per row in the order of `batch`, made of `rows`.
+    """Final hidden states, one [tokens, D] per row in the order of `batch`, made of `rows`: of the
+    tokens that are read.
 
     Starts at what is known of them, unless a trunk would be found without it: a training's answers
     must be its version's, bit for bit.
@@ -51,13 +55,19 @@ def hidden_rows(
         depth, hidden = trunk.depth, _run_trunk(base, sites, trunk, batch, placed)
     elif cached is not None and (filled := cached.lookup(batch)) is not None:
         depth, hidden = cached.prefix.boundary, filled
-    with acting_adapters(base, sites, batch, placed):
-        return unpack(base.run_layers(batch, depth, base.num_layers, hidden), batch)
+    final = graphs.run(batch, placed) if depth == 0 and graphs is not None else None
+    if final is not None:
+        return unpack(final, batch)
+    kept = None if depth == base.num_layers else keep_read_tokens(base, rows, batch, placed)
+    with acting_adapters(base, sites, batch, placed, kept=kept):
+        kept_K = None if kept is None else kept.index_K
+        final = base.run_layers(batch, depth, base.num_layers, hidden, kept_K)
+    return unpack(final, batch if kept is None else kept.batch)
 
 
 def find_trunk(base: Base, rows: Sequence[Row], placed: Mapping[int, Placed]) -> SharedTrunk | None:
     """The trunk that saves most; none where no text comes twice or too little is saved."""
-    texts = [(tuple(row.ids), tuple(row.type_ids or ())) for row in rows]
+    texts = [(row.tokens, row.types) for row in rows]
     if not base.family.ranged or len(set(texts)) == len(texts):
         return None
     firsts = [placed[r.slot].first_layer if r.slot in placed else base.num_layers for r in rows]
@@ -82,7 +92,7 @@ def _trunk(
         sources.append(len(own))
         if first >= depth:
             shared[text] = len(own)
-            row = Row(ids=row.ids, type_ids=row.type_ids)
+            row = Row(tokens=row.tokens, types=row.types)
         own.append(row)
     return SharedTrunk(depth=depth, rows=own, sources=sources)
 
@@ -99,4 +109,4 @@ def _run_trunk(
 
 
 def _num_tokens(rows: Sequence[Row]) -> int:
-    return sum(len(row.ids) for row in rows)
+    return sum(row.num_tokens for row in rows)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from engine.adapters.resident import AdapterCache, Placed
 from engine.errors import BadRow, EngineError, NotLoaded
 from engine.failures import is_device_lost, row_failure
-from engine.forward.predict import check_row
+from engine.forward.predict import check_rows
 from engine.generation.sampling import RowSampler, sample_tokens
 from engine.generation.sequence import ScheduledChunk, SequenceRunner, SequenceState
 from engine.grammar import Grammars
@@ -122,8 +122,8 @@ class Generation:
                 digest=digests.get(row.slot),
                 placed=own,
                 salt=begin.salt,
-                ids=list(row.ids),
-                num_prompt=len(row.ids),
+                ids=row.ids,
+                num_prompt=row.num_tokens,
                 max_tokens=min(begin.max_tokens, self._room(row)),
                 sampler=self._sampler(begin),
             )
@@ -140,7 +140,7 @@ class Generation:
         if placed is not None and not placed.head.can_generate:
             slot = begin.row.slot
             raise BadRow(f"slot {slot} holds a version whose head does not generate text")
-        if (failure := check_row(begin.row, self._base)) is not None:
+        if (failure := check_rows([begin.row], self._base).get(0)) is not None:
             raise BadRow(failure.message)
         if begin.max_tokens < 1:
             raise BadRow(f"max_tokens is {begin.max_tokens}; a row writes at least 1")
@@ -152,7 +152,7 @@ class Generation:
         encoder and decoder has the whole limit for its output.
         """
         is_seq2seq = self._base.family.architecture == "seq2seq"
-        return self._base.max_tokens - (0 if is_seq2seq else len(row.ids) - 1)
+        return self._base.max_tokens - (0 if is_seq2seq else row.num_tokens - 1)
 
     def _sampler(self, begin: StartSequence) -> RowSampler:
         return RowSampler(begin.sampling, begin.row.ids, self._base.end_ids, self._grammars)

@@ -14,15 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.generation.cuda_graph import GraphCapture
-from engine.generation.persistent_batch import Actions, AdapterGroup
+from engine.adapters.slot_pool import SlotGroup
+from engine.forward.plan import Actions, merge_actions, plan_group
 from engine.kv_cache.chunks import Chunk, slot_mapping
 from engine.kv_cache.paged_attention import PagedKVAttention, block_tables
 from engine.kv_cache.paged_kernel import AttentionMetadata
 from engine.kv_cache.pool import KeyValuePool
 from engine.model.base import Base
 from engine.model.batch import Batch
-from engine.ops.fixed_span import NO_LANE, FixedSpan
+from engine.ops.cuda_graph import GraphCapture
+from engine.ops.grouped_product import GatheredProduct
+from engine.ops.segments import FixedSegments
 from engine.sites.hooks import Sites
 
 Numbers = NDArray[np.int64]
@@ -31,11 +33,11 @@ Whole = TypeVar("Whole", Tensor, Numbers)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """The input of a forward with one token per row; `lanes` are the rows', for each group."""
+    """The input of a forward with one token per row, and each row's adapter slot."""
 
     ids: Sequence[int]
     chunks: Sequence[Chunk]
-    lanes: Sequence[Sequence[int]]
+    adapter_slots: Sequence[int]
 
 
 class GraphForward:
@@ -52,12 +54,11 @@ class GraphForward:
         *,
         size: int,
         width: int,
-        groups: Sequence[AdapterGroup],
-        actions: Actions,
+        groups: Sequence[SlotGroup],
     ) -> None:
-        self._base, self._sites, self._pool = base, sites, pool
-        self._groups, self._actions, self._size = groups, actions, size
-        shapes = [(size,)] * 4 + [(size,)] * len(groups) + [(size, width)]
+        """`groups` are those whose adapters the rows may have."""
+        self._base, self._sites, self._pool, self._size = base, sites, pool, size
+        shapes = [(size,)] * 5 + [(size, width)]
         total = sum(int(np.prod(shape)) for shape in shapes)
         # one copy carries everything over; it is done before the step's tokens are read back, so
         # the next step may write here
@@ -66,6 +67,10 @@ class GraphForward:
         self._host_views = _split(self._host.numpy(), shapes)
         self._device_views = _split(self._device, shapes)
         self._rows_R = torch.arange(size, device=pool.device)
+        segments, product = FixedSegments(self._device_views[4]), GatheredProduct()
+        self._actions: Actions = {}
+        for group in groups:
+            merge_actions(self._actions, plan_group(group, segments, product))
 
     def capture(self, capture: GraphCapture, tokens: Tokens) -> None:
         self._fill(tokens)
@@ -78,25 +83,21 @@ class GraphForward:
 
     def _fill(self, tokens: Tokens) -> None:
         count = len(tokens.ids)
-        ids, positions, slots, lengths, *lanes, table_RB = self._host_views
-        for numbers in (ids, positions, slots, table_RB):
+        ids, positions, slots, lengths, adapter_slots, table_RB = self._host_views
+        for numbers in (ids, positions, slots, adapter_slots, table_RB):
             numbers[count:] = 0
         lengths[count:] = 1
         starts = np.array([chunk.start for chunk in tokens.chunks])
         ids[:count], positions[:count], lengths[:count] = tokens.ids, starts, starts + 1
         slots[:count] = slot_mapping(tokens.chunks)
-        for lane_R, row_lanes in zip(lanes, tokens.lanes, strict=True):
-            lane_R[:count], lane_R[count:] = row_lanes, NO_LANE
+        adapter_slots[:count] = tokens.adapter_slots
         own_RB = block_tables(tokens.chunks)
         table_RB[:count, : own_RB.shape[1]] = own_RB
         self._device.copy_(self._host, non_blocking=True)
 
     @torch.inference_mode()
     def _forward(self) -> Tensor:
-        ids_R, positions_R, slots_R, lengths_R, *lanes, table_RB = self._device_views
-        for group, lane_R in zip(self._groups, lanes, strict=True):
-            assert isinstance(group.span, FixedSpan)
-            group.span.assign(lane_R)
+        ids_R, positions_R, slots_R, lengths_R, _, table_RB = self._device_views
         batch = Batch(
             ids=ids_R[None],
             positions=positions_R[None],

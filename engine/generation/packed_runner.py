@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from engine.adapters.resident import Placed
 from engine.errors import BadRow
 from engine.generation.eager_forward import PackedForward
 from engine.generation.sequence import ScheduledChunk, SequenceState
@@ -66,8 +65,6 @@ class PackedRunner:
         admitted = self._admitted.pop(key, None)
         if admitted is not None:
             admitted.table.clear()
-        if not self._admitted:
-            self._forwards.clear()
 
     # ------------------------------------------------------------ schedule
 
@@ -149,11 +146,8 @@ class PackedRunner:
     # ------------------------------------------------------------ the forward
 
     def run(self, scheduled: Sequence[ScheduledChunk]) -> Tensor:
-        active = _placed_by_slot([a.row for a in self._admitted.values()]) | _placed_by_slot(
-            [item.row for item in scheduled]
-        )
         chunks = [self._chunk(item) for item in scheduled]
-        logits_WV = self._forwards.logits(scheduled, chunks, active)
+        logits_WV = self._forwards.logits(scheduled, chunks)
         for item in scheduled:
             self._admitted[item.row.key].table.commit(item.row.ids, item.stop)
         return logits_WV
@@ -168,7 +162,3 @@ class PackedRunner:
         if self._exact or not row.salt or named is None:
             return None
         return root_hash(named, row.salt)
-
-
-def _placed_by_slot(rows: Sequence[SequenceState]) -> dict[int, Placed]:
-    return {row.slot: row.placed for row in rows if row.placed is not None}

@@ -27,9 +27,9 @@ def make_runner(base: Base, sites: Sites, config: EngineConfig) -> SequenceRunne
 
 def _forwards(base: Base, sites: Sites, pool: KeyValuePool, config: EngineConfig) -> PackedForward:
     if pool.device.type != "cuda" or config.exact:
-        return EagerForward(base, sites, pool, exact=config.exact)
+        return EagerForward(base, sites, pool)
     # Triton comes with a device's torch, and need not be there without one
     from engine.generation.cuda_forward import CudaForward
-    from engine.generation.cuda_graph import CudaGraphCapture
+    from engine.ops.cuda_graph import CudaGraphCapture
 
     return CudaForward(base, sites, pool, CudaGraphCapture() if config.cuda_graphs else None)

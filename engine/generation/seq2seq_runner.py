@@ -194,7 +194,7 @@ def _rectangle(rows: Sequence[_Admitted]) -> int:
     return len(rows) * longest
 
 
-def _rank(row: SequenceState, placed: dict[int, Placed]) -> tuple[str, int, int]:
+def _rank(row: SequenceState, placed: dict[int, Placed]) -> tuple[str, int, int, int]:
     return (*row_group(row.slot, placed.get(row.slot)), row.number)
 
 

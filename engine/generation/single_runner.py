@@ -55,7 +55,7 @@ class SingleRunner:
         (item,) = scheduled
         row = item.row
         placed = {} if row.placed is None else {row.slot: row.placed}
-        batch = make_batch(self._base, [Row(ids=row.ids[item.start :], slot=row.slot)], placed)
+        batch = make_batch(self._base, [Row.of(ids=row.ids[item.start :], slot=row.slot)], placed)
         batch = replace(batch, positions=batch.positions + item.start)
         with self._sites.acting(plan_actions(batch, placed)):
             hidden = self._base.forward(batch, cache=self._caches[row.key])

@@ -16,7 +16,7 @@ from engine.errors import BadAdapter, BadTraining, NoMatchingSite, WrongShape
 from engine.families import Family
 from engine.families.module_names import is_targeted
 from engine.kind_settings import KIND_SETTINGS
-from engine.ops.grouped_low_rank import Activation
+from engine.ops.grouped_product import Activation
 from engine.port import Site
 from engine.sites.effect import Effect
 

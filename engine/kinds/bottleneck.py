@@ -28,8 +28,8 @@ from engine.kinds.adapter_kind import (
     positive,
 )
 from engine.kinds.bottleneck_files import content, group_tensors, name_tensors, read_config, targets
-from engine.ops.grouped_low_rank import Activation, LowRank
-from engine.sites.effect import Effect
+from engine.ops.grouped_product import Activation
+from engine.sites.effect import Effect, LowRank
 from engine.sites.routes import Route, around_norm, of_output, spanning, with_residual
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -37,8 +37,7 @@ from engine.kinds.lora_files import (
     name_tensors,
     read_patterns,
 )
-from engine.ops.grouped_low_rank import LowRank
-from engine.sites.effect import Effect
+from engine.sites.effect import Effect, LowRank
 
 _MAX_RANK = 512
 

@@ -133,10 +133,7 @@ def bias_keys(biases: Mapping[str, Tensor], setting: str, layout: Layout) -> dic
 
 
 def _own_bias(path: str, layout: Layout) -> Tensor:
-    try:
-        own = layout.bias(path)
-    except AttributeError:
-        own = None
+    own = layout.bias(path)
     if own is None:
         raise NoMatchingSite(f"the adapter holds the bias of {path}; the base has no such bias")
     return own

@@ -8,8 +8,9 @@ the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -21,11 +22,12 @@ from engine.errors import BadAdapter
 from engine.families import Family, family_of
 from engine.model.batch import Batch
 from engine.model.fingerprint import fingerprint
-from engine.model.first_tokens import FirstTokens
+from engine.model.fused_activation import find_fusible
+from engine.model.kept_tokens import make_kept_tokens
 from engine.model.layer_range import LayerRange
 from engine.model.loading import read_config, read_tokenizer, read_weights
-from engine.model.precision import Precision, choose_precision
-from engine.model.prepacked_linears import PrepackedLinears
+from engine.model.packed_linears import pack_linears
+from engine.model.precision import Precision, choose_device, choose_precision
 from engine.model.relative_biases import RelativeBiases
 from engine.model.source import base_path, served_base
 from engine.ops.packed_attention import PACKED, KVAttention
@@ -40,11 +42,14 @@ class Base:
         model_config = read_config(path)
         self.name, self.served = config.base, served_base(config.base, path)
         self.family: Family = family_of(model_config.model_type).for_config(model_config)
-        self.numerics: Precision = choose_precision(config.dtype, model_config.hidden_size)
+        device = choose_device(config.device)
+        self.numerics: Precision = choose_precision(config.dtype, device, model_config.hidden_size)
         self.packed = config.packed and self.family.packable
         attention = PACKED if self.packed else "sdpa" if self.family.packable else "eager"
         weights = read_weights(path, model_config, self.family, self.numerics, attention)
         self.model, self.whole = weights.model, weights.whole
+        #: by path; to walk down to one takes a third of the time of a load
+        self.modules = dict(self.model.named_modules(remove_duplicate=False))
         self.has_pooler, self.end_ids = weights.has_pooler, weights.end_ids
         self.output = weights.output
         reading = read_tokenizer(path, self.model.config)
@@ -53,11 +58,14 @@ class Base:
         self.fingerprint = fingerprint(path, self.tokenizer_json, self.chat_templates)
         self.layer_paths = _layer_paths(self.model, self.family)
         self.sites: dict[str, Site] = _find_sites(self.model, self.layer_paths)
+        # before the range: a layer keeps tokens of what entered it
+        self.kept_tokens = make_kept_tokens(self.model, self.family, self.layer_paths[-1])
         self._range = LayerRange([self.model.get_submodule(p) for p in self.layer_paths])
         self.slot_biases = _slot_biases(self.model, self.family, self.layer_paths)
-        self.first_tokens = _first_tokens(self.model, self.family, self.layer_paths)
         # before anything acts at the linears: an adapter adds to whichever product is used
-        self.prepacked = PrepackedLinears(self._linears if self.packed else [], config.packed_bytes)
+        self._fused = find_fusible(self.model, self.family, self.layer_paths)
+        fused = {self.model.get_submodule(path): each for path, each in self._fused.items()}
+        pack_linears(self._linears, config.packed_bytes, fused)
         self.vocabulary_size: int = self.model.config.vocab_size
         self.pad_id: int = self.model.config.pad_token_id or 0
 
@@ -100,12 +108,9 @@ class Base:
         return list(dict.fromkeys([*self.sites, *biased, *paths]))
 
     @property
-    def _linears(self) -> list[nn.Linear]:
-        """Those of its layers and that to the vocabulary; none of a base that cannot write."""
-        if not self.can_generate:
-            return []
-        modules = [*(self.model.get_submodule(site) for site in self.sites), self.output]
-        return [module for module in modules if isinstance(module, nn.Linear)]
+    def _linears(self) -> list[nn.Module]:
+        """Those of the bare model and that to the vocabulary."""
+        return [*self.model.modules(), *([self.output] if self.output is not None else [])]
 
     @property
     def model_type(self) -> str:
@@ -116,18 +121,18 @@ class Base:
         return self.numerics.dtype
 
     def weight(self, site: str) -> Tensor:
-        weight = self.model.get_submodule(site).weight
+        weight = self.modules[site].weight
         return cast(Tensor, weight.T if self.is_transposed(site) else weight)
 
     def bias(self, path: str) -> Tensor | None:
-        return cast(Tensor | None, getattr(self.model.get_submodule(path), "bias", None))
+        return cast(Tensor | None, getattr(self.modules.get(path), "bias", None))
 
     def is_transposed(self, site: str) -> bool:
-        return isinstance(self.model.get_submodule(site), Conv1D)
+        return isinstance(self.modules[site], Conv1D)
 
     def apply_norm(self, path: str, x: Tensor) -> Tensor:
         """As the stock norm does it, whatever acts at it."""
-        norm = self.model.get_submodule(path)
+        norm = self.modules[path]
         return cast(Tensor, type(norm).forward(norm, x))
 
     def sublayer(self, name: str, layer: int) -> str:
@@ -163,24 +168,41 @@ class Base:
         return logits if cap is None else torch.tanh(logits / cap) * cap
 
     def run_layers(
-        self, batch: Batch, start: int, stop: int, hidden: Tensor | None = None
+        self,
+        batch: Batch,
+        start: int,
+        stop: int,
+        hidden: Tensor | None = None,
+        kept_K: Tensor | None = None,
     ) -> Tensor:
         """Layers start..stop-1 on what entered layer `start`; from 0, on the embeddings.
 
         Answers what enters layer `stop`, or after the last layer the final hidden states: shapes
-        as of `forward`.
+        as of `forward`. The last layer ends with the tokens `kept_K` of a packed batch alone, if
+        they are given: [1, K, D].
         """
         assert (start == 0) == (hidden is None), "a range takes hidden states unless it starts at 0"
         if start == self.num_layers:
             return cast(Tensor, hidden)
-        with self._range.only(start, stop, hidden) as hidden_at_stop:
+        with ExitStack() as stack:
+            hidden_at_stop = stack.enter_context(self._range.only(start, stop, hidden))
+            if kept_K is not None:
+                assert self.kept_tokens is not None, "this base's last layer runs whole"
+                stack.enter_context(self.kept_tokens.only(kept_K))
             final = self.forward(batch)
             return final if stop == self.num_layers else hidden_at_stop()
+
+    def fuse_activations(self, acts_at: Callable[[str], bool]) -> None:
+        """Linears apply the activations that follow them, wherever `acts_at` tells that nothing
+        acts at them in the forward that runs.
+        """
+        for path, fused in self._fused.items():
+            fused.allow(partial(acts_at, path))
 
     @contextmanager
     def set_aside(self) -> Iterator[None]:
         """While this lasts another forward may run within the one that is paused."""
-        parts = [self._range, self.first_tokens, self.slot_biases]
+        parts = [self._range, self.kept_tokens, self.slot_biases]
         with ExitStack() as stack:
             for part in parts:
                 if part is not None:
@@ -216,16 +238,8 @@ class Base:
         # a stock cache per forward would be kept for nobody
         cache = {} if self.family.architecture == "encoder" else {"use_cache": False}
         if batch.packed:
-            return cache | {"row_lengths": batch.lengths}
+            return cache | {"row_lengths": batch.row_lengths}
         return cache | {"attention_mask": cast(Tensor, batch.mask_RL).long()}
-
-
-def _first_tokens(
-    model: nn.Module, family: Family, layer_paths: Sequence[str]
-) -> FirstTokens | None:
-    if family.attention_end is None:
-        return None
-    return FirstTokens(model, layer_paths[-1], family.attention_end)
 
 
 def _slot_biases(

@@ -1,7 +1,7 @@
 """Packs rows into one stream of tokens and unpacks them again. Pure: no model, no adapters.
 
-Rows are ordered by slot, so that the tokens of each slot are contiguous, as the grouped products
-require.
+Rows are ordered by their groups, so that what acts together is contiguous. All numbers of a batch
+lie in one buffer, so that one copy carries them to a device.
 
 Shape letters: R rows, T tokens of all rows, L longest row, D hidden width.
 """
@@ -11,9 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.ops.row_lengths import RowLengths
 from engine.port import Row
 
 
@@ -31,6 +34,8 @@ class Batch:
     slots: list[int]
     #: None when packed
     mask_RL: Tensor | None
+    #: for attention within the stream; None when padded, or when a KV cache attends
+    row_lengths: RowLengths | None = None
 
     @property
     def packed(self) -> bool:
@@ -59,18 +64,31 @@ def pack(
     `groups` orders rows (default: by slot); within a group the shortest come first.
     """
     order = _order(rows, groups)
-    lengths = [len(rows[i].ids) for i in order]
-    ids = torch.tensor([t for i in order for t in rows[i].ids], device=device)
-    types = torch.tensor([t for i in order for t in _types(rows[i])], device=device)
-    positions = torch.tensor([p for length in lengths for p in range(length)], device=device)
+    ordered = [rows[i] for i in order]
+    lengths = [row.num_tokens for row in ordered]
+    total, num_rows = sum(lengths), len(lengths)
+    # the int32 starts of rows take the last words, two in each
+    host = _new_buffer(3 * total + num_rows // 2 + 1, device)
+    numbers = host.numpy()
+    ids_T, positions_T, types_T = numbers[: 3 * total].reshape(3, total)
+    starts_R1 = numbers[3 * total :].view(np.int32)[: num_rows + 1]
+    starts_R1[0] = 0
+    np.cumsum(lengths, out=starts_R1[1:])
+    ids_T[:] = _join([row.tokens for row in ordered])
+    types_T[:] = _types(ordered)
+    positions_T[:] = np.arange(total) - starts_R1[:-1].repeat(lengths)
+    stream = host.to(device, non_blocking=True)
+    ids_1T, positions_1T, types_1T = stream[: 3 * total].view(3, 1, total).unbind()
+    cu_seqlens = stream[3 * total :].view(torch.int32)[: num_rows + 1]
     return Batch(
-        ids=ids[None],
-        positions=positions[None],
-        type_ids=types[None],
+        ids=ids_1T,
+        positions=positions_1T,
+        type_ids=types_1T,
         lengths=lengths,
         order=order,
-        slots=[rows[i].slot for i in order],
+        slots=[row.slot for row in ordered],
         mask_RL=None,
+        row_lengths=RowLengths.of(lengths, cu_seqlens),
     )
 
 
@@ -82,20 +100,29 @@ def pad(
 ) -> Batch:
     """A rectangle [R, L]: the oracle, and the way for bases whose attention we cannot pack."""
     order = _order(rows, groups)
-    lengths = [len(rows[i].ids) for i in order]
-    width = max(lengths)
-    ids = torch.tensor([_pad_values(rows[i].ids, width, pad_id) for i in order], device=device)
-    types = torch.tensor([_pad_values(_types(rows[i]), width, 0) for i in order], device=device)
-    positions = torch.arange(width, device=device).expand(len(order), width)
-    mask = positions < torch.tensor(lengths, device=device)[:, None]
+    ordered = [rows[i] for i in order]
+    lengths = [row.num_tokens for row in ordered]
+    width, num_rows = max(lengths), len(lengths)
+    size = num_rows * width
+    host = _new_buffer(2 * size + num_rows, device)
+    numbers = host.numpy()
+    ids_RL, types_RL = numbers[: 2 * size].reshape(2, num_rows, width)
+    numbers[2 * size :] = lengths
+    inside_RL = np.arange(width) < numbers[2 * size :, None]
+    ids_RL.fill(pad_id)
+    types_RL.fill(0)
+    ids_RL[inside_RL] = _join([row.tokens for row in ordered])
+    types_RL[inside_RL] = _types(ordered)
+    rectangles = host.to(device, non_blocking=True)
+    positions = torch.arange(width, device=device).expand(num_rows, width)
     return Batch(
-        ids=ids,
+        ids=rectangles[:size].view(num_rows, width),
         positions=positions,
-        type_ids=types,
+        type_ids=rectangles[size : 2 * size].view(num_rows, width),
         lengths=lengths,
         order=order,
-        slots=[rows[i].slot for i in order],
-        mask_RL=mask,
+        slots=[row.slot for row in ordered],
+        mask_RL=positions < rectangles[2 * size :, None],
     )
 
 
@@ -117,15 +144,22 @@ def repack(rows: Sequence[Tensor], batch: Batch) -> Tensor:
 def _order(rows: Sequence[Row], groups: Sequence[tuple[object, ...]] | None) -> list[int]:
     """By group, and by length within one: attention takes neighbours of equal length together."""
     keys = groups if groups is not None else [(row.slot,) for row in rows]
-    return sorted(range(len(rows)), key=lambda i: (keys[i], len(rows[i].ids)))
+    return sorted(range(len(rows)), key=lambda i: (keys[i], len(rows[i].tokens)))
 
 
-def _types(row: Row) -> list[int]:
-    return row.type_ids if row.type_ids is not None else [0] * len(row.ids)
+def _new_buffer(num_words: int, device: torch.device) -> Tensor:
+    """From pinned memory the copy to a device waits for nothing."""
+    return torch.empty(num_words, dtype=torch.int64, pin_memory=device.type == "cuda")
 
 
-def _pad_values(values: list[int], width: int, fill: int) -> list[int]:
-    return values + [fill] * (width - len(values))
+def _join(parts: Sequence[bytes]) -> NDArray[np.int32]:
+    return np.frombuffer(b"".join(parts), np.int32)
+
+
+def _types(rows: Sequence[Row]) -> NDArray[np.int32] | int:
+    if not any(row.types for row in rows):
+        return 0
+    return _join([row.types or bytes(len(row.tokens)) for row in rows])
 
 
 def _cumulative(lengths: list[int]) -> list[int]:

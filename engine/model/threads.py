@@ -1,4 +1,4 @@
-"""The number of threads that torch computes with: set once, explicitly, and reported."""
+"""The number of threads that torch computes with: set explicitly, and reported."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ def set_threads(num_threads: int | None) -> int:
     count = num_threads or physical_cores()
     torch.set_num_threads(count)
     return count
+
+
+def use_one_thread() -> None:
+    """Let the calling thread compute alone, whatever the others do.
+
+    torch keeps the number for each thread from when that thread is first asked for it, and another
+    for threads to come, which is now one, too: `set_threads` must be called again elsewhere.
+    """
+    torch.set_num_threads(1)
+    torch.get_num_threads()
 
 
 def physical_cores() -> int:

@@ -13,6 +13,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from engine.ops.frozen_linear import multiply_plain
+
 
 def low_rank_autograd(
     x_TI: Tensor,
@@ -37,7 +39,7 @@ class _LowRankFunction(torch.autograd.Function):
         up_KO: Tensor,
         mask_TK: Tensor | None,
     ) -> Tensor:
-        out_TO = x_TI @ weight_IO if bias_O is None else torch.addmm(bias_O, x_TI, weight_IO)
+        out_TO = multiply_plain(x_TI, weight_IO.T, bias_O)
         h_TK = x_TI @ down_KI.T
         if mask_TK is not None:
             h_TK = h_TK.mul_(mask_TK)
@@ -53,5 +55,5 @@ class _LowRankFunction(torch.autograd.Function):
             g_TK = g_TK.mul_(mask_TK)
         g_TI = None
         if ctx.needs_input_grad[0]:
-            g_TI = (g_TO @ weight_IO.T).addmm_(g_TK, down_KI)
+            g_TI = multiply_plain(g_TO, weight_IO, None).addmm_(g_TK, down_KI)
         return g_TI, None, None, g_TK.T @ x_TI, h_TK.T @ g_TO, None

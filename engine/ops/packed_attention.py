@@ -3,7 +3,8 @@
 The row lengths are passed as a keyword argument through the model's own forward, so nothing here is
 global state. Rows cannot attend to each other, because they are never multiplied together. Stock
 code builds no mask for an implementation that `AttentionMaskInterface` does not know, as this one;
-causality and windows are read from the attention module.
+causality and windows are read from the attention module. All rows go through one launch where
+`VarlenAttention` takes them, else neighbouring rows of equal length go through one call.
 
 Shape letters: N rows of one run, H heads (K of keys and values), T tokens of all rows, L tokens of
 one row, S tokens a row attends to, D width of a head.
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +21,9 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 
 from engine.ops.attention_autograd import Run, attention_autograd
+from engine.ops.cuda_graph import CaptureFailed
+from engine.ops.row_lengths import RowLengths
+from engine.ops.varlen_attention import VarlenAttention
 
 PACKED = "adapterd_packed"
 
@@ -29,46 +32,54 @@ class KVAttention(Protocol):
     """Attention of the tokens of one forward over a KV cache."""
 
     def attend(self, layer: int, view: View, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """As `packed_attention`; keeps the new keys and values for forwards to come."""
+        """As `PackedAttention`; keeps the new keys and values for forwards to come."""
         ...
 
 
 def register_packed_attention() -> None:
     """Make `attn_implementation=PACKED` known. Registering again changes nothing."""
-    AttentionInterface.register(PACKED, packed_attention)
+    AttentionInterface.register(PACKED, PackedAttention(VarlenAttention()))
 
 
-def packed_attention(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    row_lengths: Sequence[int],
-    kv_attention: KVAttention | None = None,
-    scaling: float | None = None,
-    sliding_window: int | None = None,
-    is_causal: bool | None = None,
-    **_: Any,
-) -> tuple[Tensor, None]:
-    """Query [1, H, T, D], key and value [1, K, T, D] of rows laid end to end; answers [1, T, H, D].
+class PackedAttention:
+    """What transformers calls in every layer."""
 
-    Neighbouring rows of equal length go through one call, each in its own place of the batch.
-    """
-    del attention_mask
-    causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
-    view = View(causal=causal, window=sliding_window, scaling=scaling)
-    if kv_attention is not None:
-        return kv_attention.attend(int(module.layer_idx), view, query, key, value), None  # type: ignore[arg-type]
-    runs = [(length, len(list(rows))) for length, rows in groupby(row_lengths)]
-    if query.requires_grad:
-        return view.autograd(query, key, value, runs), None
-    streams = _split((query, key, value), [length * count for length, count in runs])
-    parts = []
-    for (_, count), *run in zip(runs, *streams, strict=True):
-        parts.append(view.along(count, *run))
-    return torch.cat(parts)[None], None
+    def __init__(self, varlen: VarlenAttention) -> None:
+        self._varlen = varlen
+
+    def __call__(
+        self,
+        module: nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        *,
+        row_lengths: RowLengths | None,
+        kv_attention: KVAttention | None = None,
+        scaling: float | None = None,
+        sliding_window: int | None = None,
+        is_causal: bool | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, None]:
+        """Query [1, H, T, D], key and value [1, K, T, D] of rows laid end to end; answers
+        [1, T, H, D].
+        """
+        del attention_mask
+        causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
+        view = View(causal=causal, window=sliding_window, scaling=scaling)
+        if kv_attention is not None:
+            layer: Any = module.layer_idx
+            return kv_attention.attend(int(layer), view, query, key, value), None
+        assert row_lengths is not None, "rows without lengths attend over a KV cache"
+        if self._varlen.takes(query):
+            window_size = view.window_size
+            return self._varlen.attend(query, key, value, row_lengths, scaling, window_size), None
+        if not row_lengths.runs:
+            raise CaptureFailed("attention by runs of one length needs the lengths on the host")
+        if query.requires_grad:
+            return view.autograd(query, key, value, row_lengths.runs), None
+        return view.by_runs(query, key, value, row_lengths.runs), None
 
 
 def _split(streams: Sequence[Tensor], sizes: Sequence[int]) -> list[tuple[Tensor, ...]]:
@@ -83,6 +94,20 @@ class View:
     #: a token sees others at distances below it; None: all
     window: int | None
     scaling: float | None
+
+    @property
+    def window_size(self) -> tuple[int, int]:
+        """How many tokens each sees to its left and right; -1: all."""
+        side = -1 if self.window is None else self.window - 1
+        return (side, 0 if self.causal else side)
+
+    def by_runs(self, query: Tensor, key: Tensor, value: Tensor, runs: Sequence[Run]) -> Tensor:
+        """As `PackedAttention`, each run in its own place of the batch of one call."""
+        streams = _split((query, key, value), [length * count for length, count in runs])
+        parts = []
+        for (_, count), *run in zip(runs, *streams, strict=True):
+            parts.append(self.along(count, *run))
+        return torch.cat(parts)[None]
 
     def along(self, num_rows: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Query [T, H, D], key and value [T, K, D] of whole rows of one length, laid end to end;
@@ -103,7 +128,7 @@ class View:
         return attend_to(query, key, value, self._mask(length, query.device), self.scaling)
 
     def autograd(self, query: Tensor, key: Tensor, value: Tensor, runs: Sequence[Run]) -> Tensor:
-        """As `packed_attention`, with gradients."""
+        """As `PackedAttention`, with gradients."""
         groups, device = query.shape[1] // key.shape[1], query.device
         scale = query.shape[-1] ** -0.5 if self.scaling is None else self.scaling
         return attention_autograd(

@@ -28,6 +28,7 @@ from engine.port.generation_steps import (
 )
 from engine.port.messages import (
     IGNORED,
+    TOKEN_BYTES,
     Array,
     BaseEmbedding,
     Checkpointed,
@@ -62,6 +63,7 @@ from engine.port.training_steps import (
 
 __all__ = [
     "IGNORED",
+    "TOKEN_BYTES",
     "Array",
     "Average",
     "BaseEmbedding",
@@ -163,11 +165,17 @@ Step = (
 )
 
 
+#: they change a training slot, or wait for a disk: in their order, and never before a call
+_OF_TRAINING = (
+    OpenTraining | Fill | Train | Snapshot | Restore | Average | Checkpoint | Save | CloseTraining
+)
+
+
 def is_background(step: Message) -> bool:
     """Whether it belongs to training, which gives way to calls."""
     if isinstance(step, Predict | Generate):
         return step.background
-    return isinstance(step, Train | Fill)
+    return isinstance(step, _OF_TRAINING)
 
 
 Result = (
@@ -214,7 +222,10 @@ class EnginePort(Protocol):
     `submit` never blocks. The future ends with a result, or raises the `EngineError` its failure
     names; when the engine dies it raises `EngineGone` and a fresh engine with nothing loaded takes
     its place (`generation` grows). Steps run in order within a class; training (`is_background`)
-    yields to every other step, on a CPU between two products.
+    yields to every other step, on a CPU between two products, on a device between two parts of a
+    step. What `Load` and `Inspect` read is read beside the steps that run, so they may end after
+    later ones: `Load` and `Unload` of one digest keep their order, and whoever places it waits for
+    the end of its `Load`.
     """
 
     @property

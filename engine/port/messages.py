@@ -5,14 +5,20 @@ Plain data, torch-free. `engine.port` re-exports these names; import them from t
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import BadRow
+
 #: the target of a token that is not trained on, as PyTorch's losses have it
 IGNORED = -100
+#: what a token takes in a row
+TOKEN_BYTES = 4
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults=True):
@@ -20,16 +26,48 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag=True, omit_defaults
 
 
 class Row(Message, frozen=True, kw_only=True):
-    """One request's tokens and the slot that answers them.
+    """One request's tokens and the slot that answers them. `Row.of` makes one of lists.
 
-    Slot 0 is the bare base: it answers hidden states, or with a `pooling` (cls, mean, last) one
-    vector of them.
+    Tokens and their types, where a row has any, are int32 in bytes, so that a batch of them is read
+    and packed without an object of Python for each. Slot 0 is the bare base: it answers hidden
+    states, or with a `pooling` (cls, mean, last) one vector of them.
     """
 
-    ids: list[int]
-    type_ids: list[int] | None = None
+    tokens: bytes
+    types: bytes = b""
     slot: int = 0
     pooling: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        ids: Sequence[int],
+        type_ids: Sequence[int] | None = None,
+        slot: int = 0,
+        pooling: str | None = None,
+    ) -> Row:
+        types = b"" if type_ids is None else _int32(type_ids)
+        return cls(tokens=_int32(ids), types=types, slot=slot, pooling=pooling)
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.tokens) // TOKEN_BYTES
+
+    @property
+    def ids(self) -> list[int]:
+        return array("i", self.tokens).tolist()
+
+    @property
+    def type_ids(self) -> list[int] | None:
+        return array("i", self.types).tolist() if self.types else None
+
+
+def _int32(numbers: Sequence[int]) -> bytes:
+    try:
+        return array("i", numbers).tobytes()
+    except OverflowError as error:
+        raise BadRow("the row has a token id that is no 32-bit integer") from error
 
 
 class Site(Message, frozen=True, kw_only=True):
@@ -139,9 +177,12 @@ class Done(Message, frozen=True, kw_only=True):
 
 
 class Loaded(Message, frozen=True, kw_only=True):
-    """A digest is resident; `num_bytes` is what a slot of it costs."""
+    """A digest is resident; `num_bytes` is what a slot of it costs, `host_bytes` what it takes in
+    host memory.
+    """
 
     num_bytes: int
+    host_bytes: int = 0
 
 
 class Inspected(Message, frozen=True, kw_only=True):
@@ -163,6 +204,7 @@ class Predicted(Message, frozen=True, kw_only=True):
 
     rows: list[Array | Failure]
     forward_s: float
+    #: that were computed: equal texts of the bare base are computed once
     num_tokens: int
     num_adapters: int
 

@@ -13,6 +13,7 @@ from engine import port
 from engine.config import EngineConfig
 from engine.engine import Engine
 from engine.errors import EngineGone
+from engine.runtime.side_work import SideWork
 from engine.runtime.step_loop import StepLoop
 from engine.runtime.step_queue import StepQueue
 
@@ -26,6 +27,9 @@ class ThreadEngine:
         self._engine = Engine(config)
         self.info: port.EngineInfo = self._engine.info
         self._inbox = StepQueue(config.training_share)
+        self._side = SideWork(
+            self._inbox, self._engine.prepare, self._engine.enter_side, config.reader_threads
+        )
         self._futures: dict[int, Future[port.Result]] = {}
         self._number = 0
         self._lock = threading.Lock()
@@ -49,7 +53,7 @@ class ThreadEngine:
                 return future
             self._number += 1
             self._futures[self._number] = future
-            self._inbox.put(port.Envelope(self._number, step))
+            self._side.put(port.Envelope(self._number, step))
         return future
 
     def close(self) -> None:
@@ -61,7 +65,7 @@ class ThreadEngine:
 
     def _run(self) -> None:
         try:
-            StepLoop(self._engine, self._inbox, self._settle).run()
+            StepLoop(self._engine, self._inbox, self._side, self._settle).run()
         finally:  # a bug in the engine ends it here too, and nobody may wait for ever
             self._end()
 
@@ -74,6 +78,7 @@ class ThreadEngine:
     def _end(self) -> None:
         with self._lock:
             self._closed = True
+        self._side.close()
         for future in self._futures.values():
             if not future.cancelled():
                 future.set_exception(EngineGone())

@@ -159,8 +159,9 @@ class SupervisedEngine:
         with self._lock:
             if self._closed:
                 return None
-            # in the precision it ran in before: measuring anew might choose another
-            self._child, self._starting = _spawn(replace(self._config, dtype=self.info.dtype))
+            # as it ran before: measuring anew might choose another precision, or another device
+            chosen = replace(self._config, device=self.info.device, dtype=self.info.dtype)
+            self._child, self._starting = _spawn(chosen)
             return self._starting
 
 
@@ -201,7 +202,7 @@ def _environment(config: EngineConfig) -> dict[str, str]:
     (`benchmarks/results.md`).
     """
     env = {
-        "GOMP_SPINCOUNT": "20000",
+        "GOMP_SPINCOUNT": "5000",
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }

@@ -85,6 +85,10 @@ class Sites:
         finally:
             self._actions, self._dropout = {}, None
 
+    def acts_at(self, name: str) -> bool:
+        """Whether something acts at a module in the forward that runs."""
+        return bool(self._actions.get(name))
+
     @contextmanager
     def pausing(self, pause: Callable[[], None]) -> Iterator[None]:
         """While this lasts `pause` is called before each linear, in a forward and, with gradients,

@@ -15,14 +15,14 @@ from torch import Tensor
 from engine.sites.hooks import Action, Dropout
 
 if TYPE_CHECKING:
-    from engine.sites.effect import EffectSpan
+    from engine.sites.span import Span
 
 
 #: from a site and the effects on a span of tokens there, the actions by module path
-Route = Callable[[str, "EffectSpan"], dict[str, Action]]
+Route = Callable[[str, "Span"], dict[str, Action]]
 
 
-def at_site(site: str, span: EffectSpan) -> dict[str, Action]:
+def at_site(site: str, span: Span) -> dict[str, Action]:
     """Reads the site's input, changes its output (and its input, where the effect says so)."""
 
     def before(x: Tensor, dropout: Dropout | None) -> Tensor:
@@ -41,7 +41,7 @@ def at_site(site: str, span: EffectSpan) -> dict[str, Action]:
     }
 
 
-def of_output(site: str, span: EffectSpan) -> dict[str, Action]:
+def of_output(site: str, span: Span) -> dict[str, Action]:
     """Reads and changes the site's output."""
 
     def after(x: Tensor, out: Tensor, dropout: Dropout | None) -> None:
@@ -56,7 +56,7 @@ def of_output(site: str, span: EffectSpan) -> dict[str, Action]:
 def around_norm(norm: str, apply_norm: Callable[[Tensor], Tensor]) -> Route:
     """Reads what the branch's norm makes of branch and residual, and changes what it gets."""
 
-    def route(site: str, span: EffectSpan) -> dict[str, Action]:
+    def route(site: str, span: Span) -> dict[str, Action]:
         del site
 
         def before(x: Tensor, dropout: Dropout | None) -> Tensor:
@@ -80,7 +80,7 @@ def with_residual(start: str) -> Route:
 
 
 def _from_start(start: str, *, plus_output: bool) -> Route:
-    def route(site: str, span: EffectSpan) -> dict[str, Action]:
+    def route(site: str, span: Span) -> dict[str, Action]:
         kept: list[Tensor] = []
 
         def before(x: Tensor, dropout: Dropout | None) -> None:

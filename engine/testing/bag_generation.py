@@ -44,7 +44,7 @@ class BagWriting:
             for begin, failure in zip(step.begin, refused, strict=True)
         ]
         slots = {begin.row.slot for begin in step.begin if begin.row.slot}
-        num_read = sum(len(begin.row.ids) for begin in step.begin)
+        num_read = sum(begin.row.num_tokens for begin in step.begin)
         return port.Generated(
             rows=answers,
             forward_s=1e-4,

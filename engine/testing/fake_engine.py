@@ -87,7 +87,8 @@ class FakeEngine:
                 self.loaded[step.digest] = BagModel.read(
                     {f.role: Path(f.path) for f in step.files}, step.semantics
                 )
-                return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
+                num_bytes = self.loaded[step.digest].weight.nbytes
+                return port.Loaded(num_bytes=num_bytes, host_bytes=num_bytes)
             case port.Compose():
                 self.loaded[step.digest] = self._compose(step)
                 return port.Loaded(num_bytes=self.loaded[step.digest].weight.nbytes)
@@ -153,17 +154,18 @@ class FakeEngine:
         return port.Predicted(
             rows=[self._row(row) for row in step.rows],
             forward_s=1e-4,
-            num_tokens=sum(len(row.ids) for row in step.rows),
+            num_tokens=sum(row.num_tokens for row in step.rows),
             num_adapters=len({row.slot for row in step.rows if row.slot}),
         )
 
     def _row(self, row: port.Row) -> port.Array | port.Failure:
-        if not row.ids or self.poison in row.ids:
+        ids = row.ids
+        if not ids or self.poison in ids:
             return port.Failure(code=BadRow.code, message="the row cannot be computed")
         if row.slot == 0:  # the bare base answers hidden states
-            hidden = np.stack([features([i]) for i in row.ids])
+            hidden = np.stack([features([i]) for i in ids])
             return port.Array.of(hidden.mean(0) if row.pooling else hidden)
-        return port.Array.of(self._model(row.slot).logits(row.ids))
+        return port.Array.of(self._model(row.slot).logits(ids))
 
     def _model(self, slot: int) -> BagModel:
         if slot in self.training:

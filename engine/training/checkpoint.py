@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,32 +21,38 @@ from engine.failures import is_device_lost, is_out_of_memory
 from engine.model.base import Base
 from engine.port import Checkpointed, OpenTraining
 from engine.training.masters import Masters
+from engine.training.masters_state import MastersState
 
 SLOT = "slot.json"
 #: where something is kept, not what is computed
 _ELSEWHERE = ("resume", "cache", "cache_bytes")
 
 
-def write_checkpoint(
+def prepare_checkpoint(
     masters: Masters, spec: OpenTraining, base: Base, directory: Path
-) -> Checkpointed:
+) -> Callable[[], Checkpointed]:
+    """What writes the masters as they are now, in any thread."""
+    slot = _identity(spec, base) | {
+        "num_steps": masters.num_steps,
+        "unreached": sorted(masters.unreached),
+        "tensors": list(masters.tensors),
+    }
+    return partial(_write, masters.copy_state(), slot, directory)
+
+
+def _write(state: MastersState, slot: dict[str, Any], directory: Path) -> Checkpointed:
     """Raises CheckpointFailed, and then leaves no file."""
     try:
         with atomic_directory(directory) as part:
-            masters.write(part)
-            slot = _identity(spec, base) | {
-                "num_steps": masters.num_steps,
-                "unreached": sorted(masters.unreached),
-                "tensors": list(masters.tensors),
-                "sha256": _hashes(part),
-            }
-            (part / SLOT).write_text(json.dumps(slot, indent=2) + "\n")
+            state.write(part)
+            content = slot | {"sha256": _hashes(part)}
+            (part / SLOT).write_text(json.dumps(content, indent=2) + "\n")
             num_bytes = sum(file.stat().st_size for file in part.iterdir())
     except (OSError, RuntimeError, SafetensorError) as error:
-        if is_device_lost(error) or is_out_of_memory(error):
+        if is_out_of_memory(error):
             raise
         raise CheckpointFailed(f"the checkpoint could not be written: {error}") from error
-    return Checkpointed(num_steps=masters.num_steps, num_bytes=num_bytes)
+    return Checkpointed(num_steps=slot["num_steps"], num_bytes=num_bytes)
 
 
 def read_checkpoint(masters: Masters, spec: OpenTraining, base: Base, directory: Path) -> None:

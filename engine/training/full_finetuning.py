@@ -94,7 +94,7 @@ class FullFinetuning:
 
     def _logits(self, pieces: Sequence[Mapping[str, Any]]) -> list[Tensor]:
         """In the order of the pieces."""
-        rows = [Row(ids=p["ids"], type_ids=p["type_ids"], slot=_SLOT) for p in pieces]
+        rows = [Row.of(ids=p["ids"], type_ids=p["type_ids"], slot=_SLOT) for p in pieces]
         batch = make_batch(self._base, rows, self._placed)
         hidden = unpack(self._base.forward(batch), batch)
         logits = compute_head_logits(self._base, hidden, batch.slots, self._placed)
@@ -107,7 +107,11 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     started = time.perf_counter()
     set_threads(question["threads"])
     # padded: the stock attention has the dropout that full fine-tuning is used to
-    base = Base(EngineConfig(base=question["base"], dtype="float32", packed=False))
+    config = EngineConfig(
+        base=question["base"], device=question["device"], dtype="float32", packed=False
+    )
+    base = Base(config)
+    base.numerics.enter()
     model = FullFinetuning(base, question["head"], question["seed"])
     model.train(question["train"], question["epochs"], question["batch_rows"])
     return {

@@ -5,7 +5,7 @@ Runs the same forward as serving. Knows no optimizer and takes no step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -13,24 +13,25 @@ from torch import Tensor
 
 from engine.adapters.adapter import Adapter
 from engine.adapters.resident import Placed, place
-from engine.forward.forward import acting_adapters, compute_head_logits, make_batch, plan_slot
+from engine.forward.forward import acting_adapters, compute_head_logits, make_batch
+from engine.forward.kept_rows import KeptRows, keep_read_tokens
 from engine.forward.prefix import Prefix
 from engine.forward.seq2seq import decode_targets, plan_seq2seq_actions, shift_targets
 from engine.heads import find_head
 from engine.model.base import Base
 from engine.model.batch import Batch, unpack
-from engine.model.first_tokens import FirstTokens
 from engine.ops.keyed_dropout import DropoutStreams, KeyedDropout
 from engine.port import IGNORED, OpenTraining, Row, Train
-from engine.sites.hooks import Action, Sites
+from engine.sites.hooks import Sites, bind_dropout
 
 #: where something drops: each place has numbers of its own
-_ADAPTER, _HEAD, _TARGET, _BIASES, _FIRSTS = range(5)
+_ADAPTER, _HEAD, _TARGET, _BIASES, _KEPT = range(5)
 
 
 class _PartInputs(NamedTuple):
     """Rows of a step as they go forward together; `keys` in the batch's order."""
 
+    rows: list[Row]
     batch: Batch
     keys: list[int]
     placed: dict[int, Placed]
@@ -77,7 +78,7 @@ class StepLoss:
         rows = [_on_slot(step.rows[i], step.slot) for i in part]
         batch = make_batch(self._base, rows, placed)
         keys = [step.keys[part[i]] for i in batch.order]
-        return _PartInputs(batch, keys, placed, DropoutStreams(self._spec.seed, step.step))
+        return _PartInputs(rows, batch, keys, placed, DropoutStreams(self._spec.seed, step.step))
 
     def _target_logits(self, targets: list[Any], inputs: _PartInputs) -> Tensor:
         """Logits over the vocabulary for each token of the targets."""
@@ -120,30 +121,26 @@ class StepLoss:
         def of_biases(num_tokens: int) -> KeyedDropout | None:
             return draws.dropout(rate, _BIASES, [0], [num_tokens])
 
-        with acting_adapters(self._base, self._sites, batch, inputs.placed, dropout, of_biases):
-            firsts = self._first_tokens(inputs)
-            if firsts is None:
-                return unpack(self._run(batch, prefix), batch)
-            with firsts.only(batch), self._sites.also(self._at_firsts(firsts, inputs)):
-                return list(torch.split(self._run(batch, prefix)[0], 1))
+        kept = self._keep_rows(inputs)
+        with acting_adapters(
+            self._base, self._sites, batch, inputs.placed, dropout, of_biases, kept
+        ):
+            kept_K = None if kept is None else kept.index_K
+            start, stop = self._prefix.boundary, self._base.num_layers
+            final = self._base.run_layers(batch, start, stop, prefix, kept_K)
+        return unpack(final, batch if kept is None else kept.batch)
 
-    def _run(self, batch: Batch, prefix: Tensor | None) -> Tensor:
-        return self._base.run_layers(batch, self._prefix.boundary, self._base.num_layers, prefix)
-
-    def _first_tokens(self, inputs: _PartInputs) -> FirstTokens | None:
-        """Where no other token's end is read, and each linear's adapter looks at itself alone."""
-        heads = [placed.head.reads_first for placed in inputs.placed.values()]
-        runs = self._prefix.boundary < self._base.num_layers
-        alone = self._spec.kind == "lora" and inputs.batch.packed
-        return self._base.first_tokens if runs and alone and all(heads) else None
-
-    def _at_firsts(
-        self, firsts: FirstTokens, inputs: _PartInputs
-    ) -> Mapping[str, Sequence[Action]]:
-        keys, (slot,) = inputs.keys, inputs.placed
-        dropout = inputs.draws.dropout(self._spec.dropout, _FIRSTS, keys, [1] * len(keys))
-        return plan_slot(firsts, inputs.placed, lambda _: dropout, slot, len(keys))
+    def _keep_rows(self, inputs: _PartInputs) -> KeptRows | None:
+        """The tokens that the head reads, which have a dropout of their own."""
+        if self._prefix.boundary == self._base.num_layers:
+            return None
+        kept = keep_read_tokens(self._base, inputs.rows, inputs.batch, inputs.placed)
+        if kept is None:
+            return None
+        lengths, rate = kept.batch.lengths, self._spec.dropout
+        dropout = inputs.draws.dropout(rate, _KEPT, inputs.keys, lengths)
+        return replace(kept, actions=bind_dropout(kept.actions, dropout))
 
 
 def _on_slot(row: Row, slot: int) -> Row:
-    return Row(ids=row.ids, type_ids=row.type_ids, slot=slot)
+    return Row(tokens=row.tokens, types=row.types, slot=slot)

@@ -1,7 +1,6 @@
 """The float32 masters of one training slot, their optimizer and the best weights so far.
 
-Accelerate places them, and saves and loads their state. The base is not prepared by Accelerate: it
-is not trained.
+Accelerate loads their state. The base is not prepared by Accelerate: it is not trained.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 
-#: Accelerate also writes and would restore the random numbers of the whole process. A step's own
-#: are keyed by its number, and those of the process are everybody's.
-_PROCESS_RANDOM = "random_states_*.pkl"
+from engine.training.masters_state import MastersState
 
 
 class Masters:
@@ -36,9 +33,14 @@ class Masters:
         #: trained tensors that no gradient reached yet
         self.unreached = set(tensors)
         self.num_steps = 0
-        self._accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+        # placed already: Accelerate would choose the first device
+        self._accelerator = Accelerator(
+            cpu=device.type == "cpu", device_placement=False, mixed_precision="no"
+        )
+        if device.type == "cuda":
+            torch.cuda.set_device(device)  # it has made the first one the thread's
         optimizer = torch.optim.AdamW(groups, lr=0.0, fused=True)
-        _, self._optimizer = self._accelerator.prepare(self._as_module(), optimizer)
+        self._module, self._optimizer = self._accelerator.prepare(self._as_module(), optimizer)
 
     @property
     def optimizer(self) -> AcceleratedOptimizer:
@@ -75,11 +77,9 @@ class Masters:
         # what one of them changed is changed in the mean
         self.unreached = set.intersection(*(other.unreached for other in others))
 
-    def write(self, directory: Path) -> None:
-        """Tensors as safetensors, the optimizer's state as torch saves it."""
-        self._accelerator.save_state(str(directory), safe_serialization=True)
-        for file in directory.glob(_PROCESS_RANDOM):
-            file.unlink()
+    def copy_state(self) -> MastersState:
+        """All that `read` needs, as it is now."""
+        return MastersState.copy_of(self._module.state_dict(), self._optimizer.state_dict())
 
     def read(self, directory: Path) -> None:
         """Only data is read: the optimizer's state with `weights_only`, which runs no code."""

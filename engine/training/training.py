@@ -6,7 +6,7 @@ shared (`engine/forward/prefix.py`), so forwards start there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from engine.heads import find_head
 from engine.model.base import Base
 from engine.port import IGNORED, Checkpointed, Fill, OpenTraining, Train, Trained
 from engine.sites.hooks import Sites
-from engine.training.checkpoint import read_checkpoint, write_checkpoint
+from engine.training.checkpoint import prepare_checkpoint, read_checkpoint
 from engine.training.grad_cache import backward_together
 from engine.training.loss import StepLoss
 from engine.training.masters import Masters
@@ -72,8 +72,10 @@ class Training:
     def close(self) -> None:
         self.prefix.close()
 
-    def train(self, step: Train) -> Trained:
-        """One optimizer step. Raises Diverged and leaves the weights as they were."""
+    def train(self, step: Train, pause: Callable[[], None]) -> Trained:
+        """One optimizer step; `pause` is called before each of its parts. Raises Diverged and
+        leaves the weights as they were.
+        """
         if not step.rows or len(step.rows) != len(step.targets) or len(step.rows) != len(step.keys):
             raise BadTraining(
                 "a training step needs as many keys and targets as rows, and at least one row"
@@ -85,9 +87,9 @@ class Training:
         is_seq2seq = self._base.family.architecture == "seq2seq"
         parts = micro_batches(step, group_size, is_seq2seq)
         if len(parts) > 1 and group_size > 1 and step.targets[0] is None:
-            loss = self._backward_together(step, parts, active)
+            loss = self._backward_together(step, parts, active, pause)
         else:
-            loss = sum(self._backward(step, part, active) for part in parts)
+            loss = sum(self._backward(step, part, active, pause) for part in parts)
         norm = torch.nn.utils.clip_grad_norm_(
             list(self.adapter.tensors.values()), self._spec.max_grad_norm
         )
@@ -120,9 +122,9 @@ class Training:
         """Trained tensors that no gradient ever reached; weight decay alone does not count."""
         return sorted(self._masters.unreached)
 
-    def checkpoint(self, directory: Path) -> Checkpointed:
-        """Raises CheckpointFailed."""
-        return write_checkpoint(self._masters, self._spec, self._base, directory)
+    def checkpoint(self, directory: Path) -> Callable[[], Checkpointed]:
+        """What writes the training as it is now, in any thread. Raises CheckpointFailed then."""
+        return prepare_checkpoint(self._masters, self._spec, self._base, directory)
 
     def _select_trained(self, below: int | None) -> Adapter:
         """What is trained of the adapter; forwards start at its lowest layer."""
@@ -157,22 +159,28 @@ class Training:
                 "nothing is left to train"
             )
 
-    def _backward(self, step: Train, part: range, active: Adapter) -> float:
+    def _backward(
+        self, step: Train, part: range, active: Adapter, pause: Callable[[], None]
+    ) -> float:
         """Gradients of the part's share of the step's mean loss; answers that share."""
+        pause()
         share = _weight(step.targets[part.start : part.stop]) / _weight(step.targets)
         loss = _finite(self._losses.of_part(step, part, active) * share, step)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.item()
 
-    def _backward_together(self, step: Train, parts: list[range], active: Adapter) -> float:
+    def _backward_together(
+        self, step: Train, parts: list[range], active: Adapter, pause: Callable[[], None]
+    ) -> float:
         """As `_backward`, of a loss that sets every row against all others of the step."""
         head, targets = self.adapter.head, list(step.targets)
 
         def answers(part: range) -> Tensor:
+            pause()
             return self._losses.answers(step, part, active)
 
         def loss(logits: Tensor) -> Tensor:
-            lengths = [len(row.ids) for row in step.rows]
+            lengths = [row.num_tokens for row in step.rows]
             total = find_head(head).loss(logits, targets, lengths, head, self._spec.loss)
             return _finite(total, step)
 
@@ -184,7 +192,7 @@ def micro_batches(step: Train, group_size: int, is_seq2seq: bool) -> list[range]
     memory nor keep served rows waiting for long.
     """
     answers = [len(target) if is_seq2seq else 0 for target in step.targets]  # a decoder reads them
-    sizes = [len(row.ids) + answer for row, answer in zip(step.rows, answers, strict=True)]
+    sizes = [row.num_tokens + answer for row, answer in zip(step.rows, answers, strict=True)]
     starts, tokens = [0], 0
     for index, size in enumerate(sizes):
         if tokens and index % group_size == 0 and tokens + size > _MAX_TOKENS:

@@ -83,7 +83,7 @@ class EngineUnderTest:
         """Rows of digests (None: the bare base) through one step."""
         digests = sorted({digest for _, digest in rows if digest})
         slots = {digest: slot for slot, digest in enumerate(digests, 1)}
-        asked = [port.Row(ids=ids, slot=slots[d] if d else 0) for ids, d in rows]
+        asked = [port.Row.of(ids=ids, slot=slots[d] if d else 0) for ids, d in rows]
         step = port.Predict(rows=asked, place={slot: d for d, slot in slots.items()})
         return [a if isinstance(a, port.Failure) else a.numpy() for a in self.ask(step).rows]
 
@@ -104,12 +104,12 @@ class EngineUnderTest:
 
     def train(self, case: Case, slot: int, steps: int, rate: float = 0.01) -> list[float]:
         """Train on the rows with targets that can be learned; the losses."""
-        rows = [port.Row(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
+        rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
         return [self._train(case, slot, rows, number, rate) for number in range(steps)]
 
     def fill(self, slot: int, **given: Any) -> None:
         """Keep what enters the lowest trained layer, of all the rows together."""
-        rows = [port.Row(ids=ids) for ids in ROWS]
+        rows = [port.Row.of(ids=ids) for ids in ROWS]
         self.ask(port.Fill(slot=slot, rows=rows, keys=list(range(len(rows))), **given))
 
     def _train(

@@ -32,7 +32,7 @@ class StepGenerator:
     def begin(self, ids: list[int], digest: str | None, length: int, **options: Any) -> int:
         """Takes part from the next step on; answers its key."""
         key, self._next_key = self._next_key, self._next_key + 1
-        row = port.Row(ids=ids, slot=self._slots[digest] if digest else 0)
+        row = port.Row.of(ids=ids, slot=self._slots[digest] if digest else 0)
         self._waiting.append(port.StartSequence(key=key, row=row, max_tokens=length, **options))
         return key
 

@@ -21,7 +21,7 @@ def step(slot: int, number: int, rate: float = 0.01) -> port.Train:
     """Three of the rows, others in each step."""
     chosen = [(number + i) % len(ROWS) for i in range(3)]
     return port.Train(
-        slot=slot, rows=[port.Row(ids=ROWS[i], slot=slot) for i in chosen], keys=chosen,
+        slot=slot, rows=[port.Row.of(ids=ROWS[i], slot=slot) for i in chosen], keys=chosen,
         targets=[targets(CASE)[i] for i in chosen], learning_rate=rate, step=number,
     )  # fmt: skip
 

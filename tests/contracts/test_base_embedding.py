@@ -24,7 +24,7 @@ def embeddings(engine: Engine, texts: list[str]) -> np.ndarray:
     """As the server makes them of the bare base's rows."""
     own = engine.info.embedding
     tokenizer = Tokenizer(engine.info.tokenizer_json, own.max_tokens)
-    rows = [port.Row(ids=tokenizer.encode(text).ids, pooling=own.pooling) for text in texts]
+    rows = [port.Row.of(ids=tokenizer.encode(text).ids, pooling=own.pooling) for text in texts]
     found = engine.step(port.Predict(rows=rows))
     assert isinstance(found, port.Predicted)
     vectors = np.stack([row.numpy() for row in found.rows if isinstance(row, port.Array)])
@@ -61,7 +61,7 @@ def test_minilm_embeds_as_sentence_transformers_has_it() -> None:
 def test_a_pooling_is_for_rows_of_the_bare_base(
     make_engine: Callable[..., EngineUnderTest],
 ) -> None:
-    rows = [port.Row(ids=ROWS[0], pooling=name) for name in ("mean", "none of these")]
+    rows = [port.Row.of(ids=ROWS[0], pooling=name) for name in ("mean", "none of these")]
     good, bad = make_engine("bert").ask(port.Predict(rows=rows)).rows
     hidden = make_engine("bert").answers([(ROWS[0], None)])[0]
     np.testing.assert_allclose(good.numpy(), hidden.mean(0), atol=1e-6)

@@ -20,7 +20,7 @@ DROPPING = {"dropout": 0.2, "head_dropout": 0.1}
 
 
 def step(under_test: EngineUnderTest, case: Case, slot: int, number: int) -> float:
-    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
+    rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
     asked = port.Train(
         slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case),
         learning_rate=0.01 / (1 + number), step=number,
@@ -191,3 +191,32 @@ def test_a_checkpoint_on_a_full_disk_leaves_nothing_and_the_training_goes_on(
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path), str(room), str(base_folder("bert"))]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_checkpoint_is_of_the_moment_at_which_it_was_its_turn(
+    make_engine: MakeBench, tmp_path: Path
+) -> None:
+    under_test = make_engine("bert")
+    slot = checkpointed(under_test, BERT, tmp_path / "before")
+    write = under_test.engine.run(port.Checkpoint(slot=slot, directory=str(tmp_path / "a")))
+    assert callable(write)
+    step(under_test, BERT, slot, 3)
+    under_test.ask(port.Snapshot(slot=slot))
+    assert isinstance(write(), port.Checkpointed)
+    for file in (tmp_path / "before").iterdir():
+        assert (tmp_path / "a" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_what_is_saved_is_of_the_moment_at_which_it_was_its_turn(
+    make_engine: MakeBench, tmp_path: Path
+) -> None:
+    under_test = make_engine("bert")
+    slot = checkpointed(under_test, BERT, tmp_path / "checkpoint")
+    before, _ = saved(under_test, slot, tmp_path / "a")
+    (tmp_path / "b").mkdir()
+    write = under_test.engine.run(port.Save(slot=slot, directory=str(tmp_path / "b")))
+    assert callable(write)
+    step(under_test, BERT, slot, 3)
+    under_test.ask(port.CloseTraining(slot=slot))
+    assert isinstance(write(), port.Saved)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "b").iterdir()} == before

@@ -109,14 +109,14 @@ def test_rows_that_come_and_go_at_random_write_what_they_write_alone(
 def test_rows_of_a_base_that_cannot_be_recorded_write_the_same(
     setting: Any, on_device: Callable[[EngineUnderTest], Rerun], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from engine.generation.cuda_graph import CaptureFailed
+    from engine.ops.cuda_graph import CaptureFailed
 
     def refuse(run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         run()  # warmed up before it fails
         raise CaptureFailed("operation not permitted when stream is capturing")
 
     under_test, author, reference, digests = setting("llama")
-    monkeypatch.setattr(on_device(under_test), "record", refuse)
+    monkeypatch.setattr(on_device(under_test), "capture", refuse)
     asked = [(author.begin(ROWS[1], digest, LENGTH), ROWS[1], digest) for digest in digests]
     author.finish(max_tokens=30)
     check(author, reference, asked)
@@ -137,7 +137,7 @@ def test_graphs_of_a_device_write_the_same(setting: Any, family: str) -> None:
 
 def test_positions_that_follow_the_longest_row_are_not_recorded() -> None:
     pytest.importorskip("triton", reason="Triton is not installed")
-    from engine.generation.cuda_forward import follows_length
+    from engine.ops.cuda_graph import follows_length
 
     longrope = {"rope_type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}
     assert follows_length(SimpleNamespace(rope_parameters=longrope))

@@ -36,7 +36,7 @@ class SequenceDriver:
 
     def begin(self, key: int, row: int, slot: int, salt: str = "") -> port.StartSequence:
         return port.StartSequence(
-            key=key, row=port.Row(ids=ROWS[row], slot=slot), max_tokens=LENGTH, salt=salt
+            key=key, row=port.Row.of(ids=ROWS[row], slot=slot), max_tokens=LENGTH, salt=salt
         )
 
     def step(self, *begin: port.StartSequence) -> None:
@@ -118,7 +118,9 @@ def test_rows_as_wide_as_the_longest_among_them_stay_within_the_memory(
     runner = driver.engine_under_test.engine._generation._runner
     monkeypatch.setattr(runner, "num_blocks", 7)
     # alone they need 3, 2 and 2 blocks, together three times the 3 of the longest
-    wide = port.StartSequence(key=1, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
+    wide = port.StartSequence(
+        key=1, row=port.Row.of(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH
+    )
     driver.step(wide, driver.begin(2, 2, 0), driver.begin(3, 2, 2))
     assert (driver.texts[1] != [], driver.texts[2] != [], driver.texts[3]) == (True, True, [])
     assert runner.used_blocks == 6
@@ -131,7 +133,9 @@ def test_nobody_overtakes_a_row_that_waits_for_room(
 ) -> None:
     driver = make_driver("t5")
     monkeypatch.setattr(driver.engine_under_test.engine._generation._runner, "num_blocks", 4)
-    wide = port.StartSequence(key=2, row=port.Row(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH)
+    wide = port.StartSequence(
+        key=2, row=port.Row.of(ids=ROWS[2][:1] * 20, slot=1), max_tokens=LENGTH
+    )
     driver.step(driver.begin(1, 2, 1), wide, driver.begin(3, 2, 2))
     assert (driver.texts[1] != [], driver.texts[2], driver.texts[3]) == (True, [], [])
     driver.finish()

@@ -86,7 +86,7 @@ def write(
     """Rows of digests through as many steps as it takes."""
     digests = sorted({digest for _, digest in rows if digest})
     slots = {digest: slot for slot, digest in enumerate(digests, 1)}
-    asked = [port.Row(ids=ids, slot=slots[d] if d else 0) for ids, d in rows]
+    asked = [port.Row.of(ids=ids, slot=slots[d] if d else 0) for ids, d in rows]
     place = {slot: digest for digest, slot in slots.items()}
     keys = list(range(100, 100 + len(rows)))
     given = zip(keys, asked, strict=True)
@@ -110,7 +110,7 @@ def write(
 
 
 def begin(key: int, ids: list[int], length: int, slot: int = 0) -> port.StartSequence:
-    return port.StartSequence(key=key, row=port.Row(ids=ids, slot=slot), max_tokens=length)
+    return port.StartSequence(key=key, row=port.Row.of(ids=ids, slot=slot), max_tokens=length)
 
 
 @pytest.mark.parametrize("family", DECODERS)
@@ -244,7 +244,7 @@ def test_training_on_completions_equals_pefts_steps(
 def _our_step(under_test: EngineUnderTest, slot: int, number: int) -> float:
     targets = [[-100, *ids[2:], -100] for ids in ROWS]
     step = port.Train(
-        slot=slot, rows=[port.Row(ids=ids, slot=slot) for ids in ROWS],
+        slot=slot, rows=[port.Row.of(ids=ids, slot=slot) for ids in ROWS],
         keys=list(range(len(ROWS))), targets=targets, learning_rate=0.01, step=number,
     )  # fmt: skip
     return float(under_test.ask(step).loss)

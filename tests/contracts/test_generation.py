@@ -149,7 +149,7 @@ def test_a_slot_in_training_shares_nothing(make_engine: MakeBench) -> None:
     ).slot
     for key in (1, 2):
         begin = port.StartSequence(
-            key=key, row=port.Row(ids=LONG, slot=slot), max_tokens=3, salt="a"
+            key=key, row=port.Row.of(ids=LONG, slot=slot), max_tokens=3, salt="a"
         )
         [written] = under_test.ask(port.Generate(begin=[begin], num_tokens=3)).rows
         assert written.num_cached == 0
@@ -159,7 +159,7 @@ def test_a_row_whose_slot_trains_on_fails_once_others_begin_in_it(make_engine: M
     under_test = make_engine("llama")
     spec = port.OpenTraining(kind="lora", kind_config={"rank": 2}, head=HEAD, seed=3)
     slot = under_test.ask(spec).slot
-    row = port.Row(ids=ROWS[0], slot=slot)
+    row = port.Row.of(ids=ROWS[0], slot=slot)
     under_test.ask(port.Generate(begin=[port.StartSequence(key=1, row=row, max_tokens=20)]))
     targets = [[-100, *ROWS[0][2:], -100]]
     under_test.ask(

@@ -24,7 +24,7 @@ def test_two_stretches_of_layers_equal_the_whole_forward_bit_for_bit(
     make_engine: Callable[..., EngineUnderTest], family: str, packed: bool
 ) -> None:
     base = make_engine(family, packed=packed).base
-    rows = [port.Row(ids=ids) for ids in ROWS]
+    rows = [port.Row.of(ids=ids) for ids in ROWS]
     device = base.numerics.device
     batch = pack(rows, device) if base.packed else pad(rows, device, base.pad_id)
     stretches = range(1, base.num_layers + 1) if base.family.ranged else [base.num_layers]

@@ -11,6 +11,7 @@ import pytest
 from engine import port
 from engine.engine import NextCall
 from engine.heads import PREDICTION_HEADS
+from engine.training import training
 from tests.contracts.cases import VARIANTS, Case
 from tests.contracts.engine_under_test import ROWS, EngineUnderTest, targets
 from tests.contracts.tiny import BASES
@@ -52,7 +53,7 @@ class Calls:
 
 
 def train_step(case: Case, slot: int, number: int) -> port.Train:
-    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
+    rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS[: len(targets(case))]]
     return port.Train(
         slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case),
         learning_rate=0.01, step=number,
@@ -65,7 +66,7 @@ def trained(
     """Three steps with dropout: what each answers, and what the slot answers afterwards."""
     slot = under_test.open(case, dropout=0.1, head_dropout=0.1)
     results = [under_test.engine.step(train_step(case, slot, n), pause) for n in range(3)]
-    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS]
     predicted = under_test.engine.step(port.Predict(rows=rows, background=True), pause)
     assert isinstance(predicted, port.Predicted)
     under_test.ask(port.CloseTraining(slot=slot))
@@ -102,7 +103,7 @@ def test_filling_pauses_before_each_linear_below_those_that_learn(make_engine: M
     case = Case("bert", "lora", "classify", "native")
     calls = Calls(under_test, under_test.load(under_test.adapter(case)))
     slot = under_test.open(case, kind_config={"rank": 4, "layers": 1}, cache_bytes=2**20)
-    rows = [port.Row(ids=ids) for ids in ROWS]
+    rows = [port.Row.of(ids=ids) for ids in ROWS]
     fill = port.Fill(slot=slot, rows=rows, keys=list(range(len(rows))))
     assert under_test.engine.step(fill, calls) == port.Done()
     below = under_test.base.num_layers - 1
@@ -122,3 +123,22 @@ def test_an_adapter_can_be_loaded_within_a_pause(make_engine: MakeBench) -> None
     afterwards = under_test.answers([(ids, under_test.load(adapter)) for ids in ROWS])
     for ours, theirs in zip(within, afterwards, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.survival("F6")
+@pytest.mark.parametrize("head", ["classify", "embed"])
+def test_calls_between_the_parts_of_a_step_change_no_bit_of_it(
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    monkeypatch.setattr(training, "_MAX_TOKENS", 12)  # several parts of the few rows
+    under_test = make_engine("bert")
+    case = Case("bert", "lora", head, "native" if head == "classify" else "mean")
+    calls = Calls(under_test, under_test.load(under_test.adapter(case)))
+    alone, expected = trained(under_test, case, lambda: None)
+    slots = under_test.engine._trainings
+    with slots.pausing(lambda: under_test.engine._pause(calls)):
+        parted, answers = trained(under_test, case, lambda: None)
+    assert parted == alone
+    for ours, theirs in zip(answers, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert calls.num_pauses >= 3 * 2

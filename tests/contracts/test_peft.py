@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from peft import PeftModel
 from peft.utils.constants import (
     TRANSFORMERS_MODELS_TO_IA3_FEEDFORWARD_MODULES_MAPPING as FEEDFORWARD,
@@ -151,6 +152,19 @@ def test_embeddings_that_were_saved_beside_an_adapter_are_the_bases_own_or_refus
 def test_output_embeddings_that_are_the_bases_own_are_left_out(make_engine: MakeBench) -> None:
     base = make_engine("llama").base
     own = base.output.weight.detach().clone()
-    assert without_copies({"lm_head.weight": own}, base.model, base.output) == {}
+    assert without_copies({"lm_head.weight": own}, base.modules, base.output) == {}
     with pytest.raises(BadAdapter, match=r"lm_head\.weight with other values"):
-        without_copies({"lm_head.weight": own + 1}, base.model, base.output)
+        without_copies({"lm_head.weight": own + 1}, base.modules, base.output)
+
+
+def test_a_load_does_not_walk_down_the_base_once_for_each_tensor(
+    make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_test = make_engine("bert")
+    adapter = under_test.adapter(Case("bert", "lora", "classify", "native"))
+
+    def refuse(self: torch.nn.Module, target: str) -> None:
+        raise AssertionError(f"looked for {target}")
+
+    monkeypatch.setattr(torch.nn.Module, "get_submodule", refuse)
+    under_test.load(adapter)

@@ -22,7 +22,7 @@ KEYS = list(range(len(ROWS)))
 
 
 def answers(under_test: EngineUnderTest, slot: int, *, keyed: bool) -> list[Any]:
-    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS]
     found = under_test.ask(port.Predict(rows=rows, keys=KEYS if keyed else [])).rows
     return [row.numpy() for row in found]
 
@@ -36,9 +36,9 @@ def forwards(under_test: EngineUnderTest, monkeypatch: pytest.MonkeyPatch) -> li
     ranges: list[tuple[int, int]] = []
     run = under_test.base.run_layers
 
-    def noting(batch: Any, start: int, stop: int, hidden: Any = None) -> Any:
+    def noting(batch: Any, start: int, stop: int, *more: Any) -> Any:
         ranges.append((start, stop))
-        return run(batch, start, stop, hidden)
+        return run(batch, start, stop, *more)
 
     monkeypatch.setattr(under_test.base, "run_layers", noting)
     return ranges
@@ -143,7 +143,7 @@ def test_rows_of_other_lengths_under_known_keys_are_refused(make_engine: MakeBen
     under_test = make_engine("bert")
     slot = under_test.open(CASE, kind_config=TOP)
     under_test.fill(slot)
-    rows = [port.Row(ids=[*ids, 2], slot=slot) for ids in ROWS]
+    rows = [port.Row.of(ids=[*ids, 2], slot=slot) for ids in ROWS]
     refusal = under_test.refusal(port.Predict(rows=rows, keys=KEYS))
     assert refusal.code == "bad_training"
     assert "the row of key 1 has 4 tokens; what was filled has 3" in refusal.message
@@ -151,14 +151,14 @@ def test_rows_of_other_lengths_under_known_keys_are_refused(make_engine: MakeBen
 
 def test_keys_name_the_rows_of_one_training_slot(make_engine: MakeBench) -> None:
     under_test = make_engine("bert")
-    rows = [port.Row(ids=ROWS[0], slot=under_test.open(CASE)) for _ in range(2)]
+    rows = [port.Row.of(ids=ROWS[0], slot=under_test.open(CASE)) for _ in range(2)]
     assert "1 keys came with 2 rows of 2 slots" in under_test.refusal(
         port.Predict(rows=rows, keys=[0])
     ).message  # fmt: skip
 
 
 def frozen(under_test: EngineUnderTest, slot: int, below: int | None, number: int = 0) -> port.Step:
-    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS]
     return port.Train(
         slot=slot, rows=rows, keys=KEYS, targets=targets(CASE), learning_rate=0.01, step=number,
         frozen_below=below,

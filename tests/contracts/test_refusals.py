@@ -270,7 +270,7 @@ def test_weights_over_the_host_budget_are_refused_and_nothing_stays(make_engine:
 
 def test_a_slot_that_holds_nothing_is_named(make_engine: MakeBench) -> None:
     under_test = make_engine("bert")
-    refusal = under_test.refusal(port.Predict(rows=[port.Row(ids=ROWS[0], slot=5)]))
+    refusal = under_test.refusal(port.Predict(rows=[port.Row.of(ids=ROWS[0], slot=5)]))
     assert refusal.code == "not_loaded"
     assert "slot 5" in refusal.message
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engine import port
+from engine.ops.slot_matrices import SlotMatrices
 from tests.contracts.cases import VARIANTS, Case
 from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 
@@ -43,12 +45,13 @@ def test_the_engine_holds_what_a_model_of_it_holds(
             placed.pop(slot, None)
         elif digest in loaded:
             under_test.ask(
-                port.Predict(rows=[port.Row(ids=ROWS[0], slot=slot)], place={slot: digest})
+                port.Predict(rows=[port.Row.of(ids=ROWS[0], slot=slot)], place={slot: digest})
             )
             placed[slot] = digest
         held = under_test.ask(port.Stats())
         assert set(held.loaded) == loaded
         assert held.placed == placed
+        assert under_test.engine._resident.num_bytes == sum(held.loaded.values())
     for which in range(4):
         under_test.ask(port.Unload(digest=f"d{which}"))
     assert under_test.ask(port.Stats()).loaded == {}
@@ -94,3 +97,30 @@ def test_a_slot_is_replaced_by_placing_into_it(
     one, two = under_test.answers([(ROWS[0], first)])[0], under_test.answers([(ROWS[0], second)])[0]
     assert not (one == two).any()
     assert (under_test.answers([(ROWS[0], first)])[0] == one).all()
+
+
+@pytest.mark.survival("E4")
+def test_an_adapter_that_the_device_has_no_memory_for_fails_its_own_rows_alone(
+    make_engine: Callable[..., EngineUnderTest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    under_test = make_engine("bert")
+    resident, larger = under_test.engine._resident, under_test.adapter(CASE, seed=2, rank=16)
+    sound, too_large = under_test.load(under_test.adapter(CASE)), under_test.load(larger)
+    (before,) = under_test.answers([(ROWS[0], sound)])
+    put = SlotMatrices.put
+
+    def put_small(self: SlotMatrices, slot: int, matrix: torch.Tensor) -> bool:
+        if len(matrix) == 16:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return put(self, slot, matrix)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SlotMatrices, "put", put_small)
+        good, refused = under_test.predict([(ROWS[0], sound), (ROWS[1], too_large)])
+    assert isinstance(refused, port.Failure)
+    assert refused.code == "out_of_memory"
+    assert isinstance(good, np.ndarray)
+    np.testing.assert_allclose(good, before, atol=1e-5)
+    assert list(resident.digests.values()) == [sound]
+    # with memory there again it is placed and answers
+    assert len(under_test.answers([(ROWS[0], sound), (ROWS[1], too_large)])) == 2

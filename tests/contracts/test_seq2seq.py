@@ -106,7 +106,7 @@ def _our_step(
     under_test: EngineUnderTest, slot: int, targets: list[list[int]], number: int
 ) -> float:
     step = port.Train(
-        slot=slot, rows=[port.Row(ids=ids, slot=slot) for ids in ROWS],
+        slot=slot, rows=[port.Row.of(ids=ids, slot=slot) for ids in ROWS],
         keys=list(range(len(ROWS))), targets=targets, learning_rate=0.01, step=number,
     )  # fmt: skip
     return float(under_test.ask(step).loss)
@@ -166,7 +166,7 @@ def test_a_pretrained_t5_writes_what_transformers_writes_with_it() -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(TINY_T5, dtype=torch.float32).eval()
     ids = tokenizer("sentiment: what a lovely day")["input_ids"]
     theirs = model.generate(torch.tensor([ids]), max_new_tokens=12, do_sample=False)[0, 1:]
-    begin = port.StartSequence(key=1, row=port.Row(ids=ids), max_tokens=12)
+    begin = port.StartSequence(key=1, row=port.Row.of(ids=ids), max_tokens=12)
     decoded = engine.step(port.Generate(begin=[begin], num_tokens=12))
     assert isinstance(decoded, port.Generated)
     [written] = decoded.rows

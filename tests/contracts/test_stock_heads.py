@@ -138,7 +138,7 @@ def test_a_multi_label_head_is_trained_by_binary_losses(
     case = Case("bert", "lora", "classify", pooling)
     head = {**case.head_settings, "multi_label": True}
     slot = under_test.open(case, head=head, loss=port.LossOptions(class_weights=[1.0, 2.0, 3.0]))
-    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS]
     targets = [[1, 0, 1], [0, 0, 0], [1, 1, 1], [0, 1, 0], [1, 0, 0]]
     losses = [
         under_test.ask(port.Train(
@@ -164,7 +164,7 @@ def test_a_text_looks_for_its_partner_among_all_of_a_step_that_is_taken_in_parts
 
 def test_a_pair_with_a_score_is_never_taken_in_two_parts() -> None:
     step = port.Train(
-        slot=0, rows=[port.Row(ids=[1] * 9, slot=0)] * 6, keys=[0] * 6, targets=[0.5] * 6,
+        slot=0, rows=[port.Row.of(ids=[1] * 9, slot=0)] * 6, keys=[0] * 6, targets=[0.5] * 6,
         learning_rate=0.1, step=0,
     )  # fmt: skip
     small = [part for part in micro_batches(step, 2, is_seq2seq=False) if len(part) % 2]

@@ -71,7 +71,9 @@ def test_what_is_saved_answers_bit_for_bit_what_was_trained(
     under_test = make_engine(case.family, dtype=dtype)
     slot = under_test.open(case)
     under_test.train(case, slot, steps=3)
-    trained = under_test.ask(port.Predict(rows=[port.Row(ids=ids, slot=slot) for ids in ROWS])).rows
+    trained = under_test.ask(
+        port.Predict(rows=[port.Row.of(ids=ids, slot=slot) for ids in ROWS])
+    ).rows
     saved = under_test.ask(port.Save(slot=slot, directory=str(tmp_path)))
     digest = under_test.load(tmp_path, saved.semantics["head"])
     reloaded = under_test.answers([(ids, digest) for ids in ROWS])
@@ -99,7 +101,7 @@ def test_restoring_goes_back_to_the_snapshot(make_engine: MakeBench) -> None:
     under_test = make_engine("bert")
     case = Case("bert", "lora", "classify", "native")
     slot = under_test.open(case)
-    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS]
     under_test.train(case, slot, steps=2)
     under_test.ask(port.Snapshot(slot=slot))
     best = under_test.ask(port.Predict(rows=rows)).rows
@@ -183,7 +185,7 @@ def test_one_seed_trains_one_adapter_whatever_else_is_training(make_engine: Make
 def _one_step(under_test: EngineUnderTest, case: Case, slot: int, number: int) -> list[float]:
     from tests.contracts.engine_under_test import targets
 
-    rows = [port.Row(ids=ids, slot=slot) for ids in ROWS]
+    rows = [port.Row.of(ids=ids, slot=slot) for ids in ROWS]
     step = port.Train(
         slot=slot, rows=rows, keys=list(range(len(rows))), targets=targets(case),
         learning_rate=0.01, step=number,
@@ -199,15 +201,15 @@ def test_a_training_slot_that_diverged_changes_no_bit_of_the_rows_beside_it(
     served = under_test.load(under_test.adapter(case))
     slot = under_test.open(case)
     rows = [
-        port.Row(ids=ROWS[0], slot=1),
-        port.Row(ids=ROWS[1], slot=slot),
-        port.Row(ids=ROWS[2], slot=1),
+        port.Row.of(ids=ROWS[0], slot=1),
+        port.Row.of(ids=ROWS[1], slot=slot),
+        port.Row.of(ids=ROWS[2], slot=1),
     ]
     before = under_test.ask(port.Predict(rows=rows, place={1: served})).rows
     with torch.no_grad():
         for tensor in under_test.engine._trainings[slot].adapter.tensors.values():
             tensor.fill_(float("nan"))
-    under_test.engine._stale_slots.add(slot)
+    under_test.engine._trainings._stale.add(slot)
     after = under_test.ask(port.Predict(rows=rows, place={1: served})).rows
     assert after[1].code == "non_finite_result"
     assert [after[0], after[2]] == [before[0], before[2]]
@@ -246,7 +248,7 @@ def test_a_diverging_job_fails_typed_and_leaves_its_neighbours_bits_alone(
     before = under_test.answers([(ids, served) for ids in ROWS])
     slot = under_test.open(case, max_grad_norm=1e30)
     step = port.Train(
-        slot=slot, rows=[port.Row(ids=ROWS[0], slot=slot)], keys=[0], targets=[float("nan")],
+        slot=slot, rows=[port.Row.of(ids=ROWS[0], slot=slot)], keys=[0], targets=[float("nan")],
         learning_rate=1.0, step=0,
     )  # fmt: skip
     assert under_test.refusal(step).code == "diverged"
@@ -260,7 +262,7 @@ def test_a_step_that_makes_the_model_code_raise_fails_alone(make_engine: MakeBen
     slot = under_test.open(case)
     longer = [5] * (under_test.base.max_tokens + 200)
     step = port.Train(
-        slot=slot, rows=[port.Row(ids=longer, slot=slot)], keys=[0], targets=[0],
+        slot=slot, rows=[port.Row.of(ids=longer, slot=slot)], keys=[0], targets=[0],
         learning_rate=0.01, step=0,
     )  # fmt: skip
     assert under_test.refusal(step).code == "bad_training"

@@ -14,6 +14,7 @@ import pytest
 from engine import engine as engine_module
 from engine import port
 from engine.kinds.lora import LoraKind
+from engine.training import training_slots
 from tests.contracts.cases import Case
 from tests.contracts.engine_under_test import ROWS, EngineUnderTest
 
@@ -26,7 +27,7 @@ def _raising(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(LoraKind, "read"), (engine_module, "read_adapter")], ids=["kind", "engine"]
+    ("owner", "name"), [(LoraKind, "read"), (engine_module, "load_adapter")], ids=["kind", "engine"]
 )
 def test_a_reader_that_fails_unexpectedly_fails_its_own_step_only(
     make_engine: MakeBench, monkeypatch: pytest.MonkeyPatch, owner: object, name: str
@@ -88,7 +89,7 @@ def test_a_step_that_may_leave_something_behind_ends_the_engine(
     under_test = make_engine("bert")
     monkeypatch.setattr(engine_module, "predict", _raising)
     with pytest.raises(KeyError, match="nobody foresaw"):
-        under_test.engine.step(port.Predict(rows=[port.Row(ids=ROWS[0])]))
+        under_test.engine.step(port.Predict(rows=[port.Row.of(ids=ROWS[0])]))
 
 
 @pytest.mark.survival("E7", "G3")
@@ -127,7 +128,7 @@ def test_a_full_disk_under_a_save_fails_the_save_and_ends_nothing(
     slot = under_test.open(CASE)
     under_test.train(CASE, slot, steps=1)
     with monkeypatch.context() as patched:
-        patched.setattr(engine_module, "write_adapter", full)
+        patched.setattr(training_slots, "write_adapter", full)
         assert (
             under_test.refusal(port.Save(slot=slot, directory=str(tmp_path))).code == "save_failed"
         )

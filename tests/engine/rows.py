@@ -47,7 +47,7 @@ def train(
     engine: EnginePort, slot: int, steps: int, targets: list[Any] | None = None
 ) -> list[float]:
     """The losses."""
-    rows = [Row(ids=ids) for ids in IDS]
+    rows = [Row.of(ids=ids) for ids in IDS]
     return [
         ask(
             engine,
@@ -82,6 +82,6 @@ def load(engine: EnginePort, directory: Path, digest: str) -> int:
 def answers(
     engine: EnginePort, slot: int, place: dict[int, str] | None = None
 ) -> list[NDArray[np.float32]]:
-    rows = [Row(ids=ids, slot=slot) for ids in IDS]
+    rows = [Row.of(ids=ids, slot=slot) for ids in IDS]
     predicted = ask(engine, port.Predict(rows=rows, place=place or {}))
     return [row.numpy() for row in predicted.rows]

@@ -179,7 +179,7 @@ def test_unloading_and_closing_what_is_not_there_is_no_error(engine: EnginePort)
     "step",
     [
         port.Predict(rows=[], place={1: "never loaded"}),
-        port.Predict(rows=[port.Row(ids=[0, 2], slot=3)]),
+        port.Predict(rows=[port.Row.of(ids=[0, 2], slot=3)]),
         port.Snapshot(slot=9999),
         port.Train(slot=9999, rows=[], keys=[], targets=[], learning_rate=0.1, step=0),
     ],
@@ -219,14 +219,14 @@ def test_a_version_whose_file_is_gone_is_a_bad_adapter(engine: EnginePort, direc
 
 def test_a_row_without_tokens_fails_alone(engine: EnginePort, directory: Path) -> None:
     load(engine, directory, "d1")
-    rows = [port.Row(ids=IDS[0], slot=1), port.Row(ids=[], slot=1)]
+    rows = [port.Row.of(ids=IDS[0], slot=1), port.Row.of(ids=[], slot=1)]
     first, second = ask(engine, port.Predict(rows=rows, place={1: "d1"})).rows
     assert isinstance(first, port.Array)
     assert second.code == "bad_row"
 
 
 def test_many_steps_submitted_at_once_are_answered_in_their_own_futures(engine: EnginePort) -> None:
-    futures = [engine.submit(port.Predict(rows=[port.Row(ids=[0] * n)])) for n in range(1, 30)]
+    futures = [engine.submit(port.Predict(rows=[port.Row.of(ids=[0] * n)])) for n in range(1, 30)]
     lengths = [future.result(30).rows[0].shape[0] for future in futures]  # type: ignore[union-attr]
     assert lengths == list(range(1, 30))
 

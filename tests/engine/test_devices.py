@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import torch
 
-from engine.adapters.resident import place
+from engine.adapters.resident import AdapterCache, place
 from engine.config import EngineConfig
 from engine.forward.forward import acting_adapters, compute_head_logits, make_batch
+from engine.model import packed_linears
 from engine.model.base import Base
 from engine.model.batch import unpack
+from engine.ops.grouped_product import GatheredProduct, PlainProduct
 from engine.port import Row
 from engine.sites.hooks import Sites
 from engine.training.full_finetuning import FullFinetuning
@@ -44,10 +46,15 @@ def head_of(kind: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def base(base_folder: Callable[[str], Path]) -> Iterator[Callable[..., Base]]:
+def base(
+    base_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Base]]:
+    # a base is packed for the device on which it is made
+    monkeypatch.setattr(packed_linears, "is_multipliable", lambda _: False)
+
     def make(family: str, **options: Any) -> Base:
         folder = str(base_folder(family))
-        return Base(EngineConfig(base=folder, dtype="float32", threads=1, **options))
+        return Base(EngineConfig(base=folder, threads=1, **{"dtype": "float32"} | options))
 
     return make
 
@@ -66,22 +73,27 @@ def test_a_reference_run_trains_on_the_device_of_its_base(
     move(whole)
     model = FullFinetuning(whole, head_of(kind), seed=0)
     pairs = zip(ROWS, TARGETS[kind], strict=False)
-    pieces = [{"ids": ids, "type_ids": None, "target": target} for ids, target in pairs]
-    model._loss(pieces).backward()
+    rows = [[{"ids": ids, "type_ids": None, "target": target}] for ids, target in pairs]
+    model.train(rows, epochs=1, batch_rows=1)
     assert {parameter.device for parameter in model.parameters} == {META}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("family", ["bert", "llama"])
 def test_an_adapter_made_on_the_cpu_serves_on_the_device(
-    base: Callable[..., Base], family: str, variant: str
+    base: Callable[..., Base], family: str, variant: str, dtype: str
 ) -> None:
-    whole = base(family)
+    whole = base(family, dtype=dtype)
     adapter = new_adapter(whole, *VARIANTS[variant], head_of("classify"))
     move(whole)
-    rows = [Row(ids=ids, slot=number % 2) for number, ids in enumerate(ROWS)]
+    cache = AdapterCache(whole, num_slots=1, host_bytes=0, slot_bytes=0)
+    kind = GatheredProduct if dtype == "bfloat16" else PlainProduct
+    assert isinstance(cache._pool.product, kind)
+    cache.hold(1, place(adapter, whole))
+    rows = [Row.of(ids=ids, slot=number % 2) for number, ids in enumerate(ROWS)]
     with torch.inference_mode():
-        placed = {1: place(adapter, whole)}
+        placed = {1: cache[1]}
         batch = make_batch(whole, rows, placed)
         with acting_adapters(whole, Sites(whole.model, whole.boundaries), batch, placed):
             hidden = unpack(whole.forward(batch), batch)

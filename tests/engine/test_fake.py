@@ -34,7 +34,7 @@ def test_a_step_that_is_broken_raises_until_it_is_mended() -> None:
 
 
 def test_a_poisoned_token_fails_its_row_alone() -> None:
-    rows = [port.Row(ids=IDS[0]), port.Row(ids=[0, 66, 2])]
+    rows = [port.Row.of(ids=IDS[0]), port.Row.of(ids=[0, 66, 2])]
     first, second = ask(FakeEngine(poison=66), port.Predict(rows=rows)).rows
     assert isinstance(first, port.Array)
     assert second.code == "bad_row"
@@ -42,7 +42,7 @@ def test_a_poisoned_token_fails_its_row_alone() -> None:
 
 def test_rows_begin_and_write_their_own_tokens_again() -> None:
     engine = FakeEngine()
-    begin = port.StartSequence(key=7, row=port.Row(ids=[5, 6, 7]), max_tokens=2)
+    begin = port.StartSequence(key=7, row=port.Row.of(ids=[5, 6, 7]), max_tokens=2)
     assert ask(engine, port.Generate(begin=[begin])).rows == [port.SequenceOutput(ids=[5])]
     assert ask(engine, port.Generate(keys=[7])).rows == [
         port.SequenceOutput(ids=[6], finish="length")
@@ -52,7 +52,7 @@ def test_rows_begin_and_write_their_own_tokens_again() -> None:
 
 def test_a_written_row_keeps_to_its_sampling() -> None:
     sampling = port.Sampling(stop_ids=[7], logprobs=1)
-    begin = port.StartSequence(key=7, row=port.Row(ids=[5, 7]), max_tokens=9, sampling=sampling)
+    begin = port.StartSequence(key=7, row=port.Row.of(ids=[5, 7]), max_tokens=9, sampling=sampling)
     [written] = ask(FakeEngine(), port.Generate(begin=[begin], num_tokens=4)).rows
     certain = port.TokenLogprob(logprob=0.0, top=[(5, 0.0)])
     assert written == port.SequenceOutput(ids=[5], finish="stop", logprobs=[certain])

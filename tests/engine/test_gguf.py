@@ -98,7 +98,7 @@ def _writes_as_stock(engine: Engine, path: Path, text: str, length: int) -> None
     assert prompter.tokens(text, {"format": "plain"}) == tokenizer(text)["input_ids"]
     with torch.inference_mode():
         expected = stock.generate(torch.tensor([ids]), max_new_tokens=length, do_sample=False)
-    begin = port.StartSequence(key=1, row=port.Row(ids=ids), max_tokens=length)
+    begin = port.StartSequence(key=1, row=port.Row.of(ids=ids), max_tokens=length)
     first = engine.step(port.Generate(begin=[begin]))
     assert isinstance(first, port.Generated), first
     rest = engine.step(port.Generate(keys=[1], num_tokens=length))

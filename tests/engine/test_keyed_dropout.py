@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from engine.ops.keyed_dropout import DropoutStreams, KeyedDropout
+from engine.ops.keyed_dropout import (
+    DropoutStreams,
+    KeyedDropout,
+    draw_on_device,
+    draw_on_host,
+)
 
 KEYS, COUNTS = [4, 9, 2], [3, 5, 2]
 
@@ -85,3 +91,33 @@ def test_without_a_rate_nothing_drops() -> None:
 def test_tokens_it_was_not_made_for_are_an_error() -> None:
     with pytest.raises(AssertionError, match="made for other tokens"):
         made()(torch.ones(11, 8))
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-6, 0.1, 0.5, 0.9, 0.999999])
+def test_a_device_draws_the_numbers_of_a_processor(rate: float) -> None:
+    edges = [0, 1, 2**63 - 1, 2**63, 2**64 - 1]
+    drawn = np.random.default_rng(0).integers(2**64 - 1, size=200, dtype=np.uint64)
+    streams_T = np.concatenate([np.array(edges, np.uint64), drawn])
+    threshold = round(rate * 2**16)
+    for first, num_words in ((1, 32), (33, 40), (2**40, 3)):
+        ours = draw_on_device(
+            torch.from_numpy(streams_T.view(np.int64)), first, num_words, threshold
+        )
+        theirs = draw_on_host(streams_T, first, num_words, threshold)
+        assert np.array_equal(ours.numpy(), theirs)
+
+
+def test_a_mask_is_drawn_where_its_tokens_are() -> None:
+    # a meta tensor computes its shape alone and refuses what lies elsewhere
+    mask = made()(torch.ones(10, 8, device="meta", dtype=torch.bfloat16))
+    assert (mask.device.type, mask.dtype, mask.shape) == ("meta", torch.bfloat16, (10, 8))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gpu_drops_what_a_processor_drops(dtype: torch.dtype) -> None:
+    host, device = made(), made()
+    for width in WIDTHS:
+        ours = device.mask(torch.ones(10, width, device="cuda", dtype=dtype), width)
+        assert torch.equal(ours.cpu(), host.mask(torch.ones(10, width, dtype=dtype), width))

@@ -29,7 +29,7 @@ def test_rows_stay_within_the_original_length_and_answer_as_stock_does_there(
     engine = Engine(EngineConfig(base=str(folder), dtype="float32", threads=1, num_slots=2))
     assert engine.info.max_tokens == 32
     ids = [[5, 6, 7], [9] * 32, [8] * 33]
-    result = engine.step(port.Predict(rows=[port.Row(ids=row) for row in ids]))
+    result = engine.step(port.Predict(rows=[port.Row.of(ids=row) for row in ids]))
     assert isinstance(result, port.Predicted)
     stock = AutoModel.from_pretrained(folder, attn_implementation="eager").eval()
     for row, answer in zip(ids[:2], result.rows, strict=False):

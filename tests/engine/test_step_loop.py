@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 
 from engine.engine import Engine, NextCall
-from engine.port import Done, Envelope, Failure, Result, Snapshot, Stats, Step, Train
+from engine.port import Done, Envelope, Evict, Failure, Result, Stats, Step, Train
+from engine.runtime.side_work import SideWork
 from engine.runtime.step_loop import StepLoop
 from engine.runtime.step_queue import StepQueue
 
@@ -21,8 +22,12 @@ class PausingEngine:
     def __init__(self, before_pause: Callable[[], None]) -> None:
         self._before_pause = before_pause
 
-    def step(self, step: Step, pause: NextCall | None = None) -> Result:
-        if isinstance(step, Snapshot):
+    def enter_loop(self) -> None:
+        """Any thread will do."""
+
+    def run(self, step: Step, pause: NextCall | None = None, prepared: object = None) -> Result:
+        del prepared
+        if isinstance(step, Evict):
             raise RuntimeError("a bug of the engine")
         if pause is not None:
             self._before_pause()
@@ -45,7 +50,11 @@ class LoopUnderTest:
     def run(self) -> None:
         self._inbox.put(TRAINING)
         engine = cast(Engine, PausingEngine(self._bring_calls))
-        StepLoop(engine, self._inbox, self._answer).run()
+        side = SideWork(self._inbox, lambda _: Done(), lambda: None, num_readers=1)
+        try:
+            StepLoop(engine, self._inbox, side, self._answer).run()
+        finally:
+            side.close()
 
     def _bring_calls(self) -> None:
         for number, step in enumerate(self._calls, 2):
@@ -66,7 +75,7 @@ def test_calls_that_come_during_a_training_step_are_answered_before_it() -> None
 
 
 def test_a_bug_in_a_call_ends_the_engine_and_is_no_failure_of_the_training_around_it() -> None:
-    loop = LoopUnderTest(Snapshot(slot=1), Stats())
+    loop = LoopUnderTest(Evict(slots=[1]), Stats())
     with pytest.raises(RuntimeError, match="a bug of the engine"):
         loop.run()
     assert loop.answered == []

@@ -110,7 +110,7 @@ def test_a_frame_the_child_cannot_read_ends_it_rather_than_leaving_it_deaf() -> 
     with ours, theirs:
         ours.sendall(b"\x01\x00\x00\x00\xc1")
         with pytest.raises(msgspec.DecodeError):
-            _receive(theirs, inbox)
+            _receive(theirs, inbox.put, inbox)
     assert inbox.next() is None
 
 

@@ -20,7 +20,7 @@ from engine.runtime.supervisor import SupervisedEngine
 from tests.engine.rows import TIMEOUT_S, ask, load, open_training, save
 
 #: a step long enough to be killed in the middle of
-LONG = port.Predict(rows=[port.Row(ids=[5] * 64)] * 2000)
+LONG = port.Predict(rows=[port.Row.of(ids=[5] * 64)] * 2000)
 
 
 def wait_for(happened: Callable[[], bool]) -> None:

@@ -1,12 +1,13 @@
 """Captures a forward as a CUDA graph and replays it: no Python and no launches in between.
 
-Knows nothing of the forward, except that it reads its inputs at fixed addresses.
+Knows nothing of the forward, except that it reads its inputs at fixed addresses, and says which
+positions cannot be read so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class GraphCapture(Protocol):
     def capture(self, run: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """`run` may be called several times first; every call must give the same result.
 
-        Raises CaptureFailed, and what `run` raises before the capture.
+        Raises CaptureFailed, OutOfMemoryError, and what `run` raises before the capture.
         """
         ...
 
@@ -49,11 +50,14 @@ class CudaGraphCapture:
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(graph, pool=self._memory):
+            # what reads adapters beside the loop may use the device meanwhile
+            with torch.cuda.graph(graph, pool=self._memory, capture_error_mode="thread_local"):
                 answer = run()
-        except RuntimeError as error:  # memory that ran out is one: launched, the forward may fit
+        except RuntimeError as error:
             # a capture that failed leaves the device well; where it is lost, this raises
             torch.cuda.synchronize()
+            if isinstance(error, torch.OutOfMemoryError):  # later there may be memory
+                raise
             raise CaptureFailed(str(error)) from error
 
         def replay() -> Tensor:
@@ -61,3 +65,13 @@ class CudaGraphCapture:
             return answer
 
         return replay
+
+
+def follows_length(config: Any) -> bool:
+    """Whether rotary positions change with the longest row, which a graph cannot follow."""
+    rope_parameters = getattr(config, "rope_parameters", None) or {}
+    ropes = [
+        rope_parameters,
+        *(value for value in rope_parameters.values() if isinstance(value, dict)),
+    ]
+    return any(rope.get("rope_type") in ("dynamic", "longrope") for rope in ropes)
