@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from adapters_registry.values import Alias, AliasEvent, Task, Version
+from adapters_registry.values import Alias, AliasEvent, Changes, Task, Version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +93,10 @@ class Index(Protocol):
         """The number of the alias's next event, however many there were."""
         ...
 
-    def tenant_generation(self, tenant: str) -> int:
-        """A number that changes once anyone, in any process, has moved an alias of the tenant or
-        removed a version of it.
+    def changes_since(self, sequence: int | None) -> Changes:
+        """The tasks of which anyone, in any process, moved an alias or removed a version after the
+        change of that sequence number. None: only the number of the newest change, as for more
+        changes than are worth naming.
         """
         ...
 

@@ -37,6 +37,9 @@ from adapters_registry.values import (
     Version,
 )
 
+#: refs whose version is remembered, unless the caller says how many
+CACHE_ENTRIES = 65_536
+
 
 class Registry:
     """Tasks, versions and aliases of all tenants over an index and a store of bytes."""
@@ -49,6 +52,8 @@ class Registry:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
         disk: Disk | None = None,
+        *,
+        cache_entries: int = CACHE_ENTRIES,
     ) -> None:
         self._index = index
         self._blobs = blobs
@@ -57,7 +62,7 @@ class Registry:
         self._disk = disk or Disk()
         self._aliases = Aliases(index, clock)
         self._publisher = Publisher(index, blobs, self._aliases, clock)
-        self._cache = ResolveCache()
+        self._cache = ResolveCache(cache_entries)
 
     @classmethod
     def open(
@@ -66,6 +71,8 @@ class Registry:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
         disk: Disk | None = None,
+        *,
+        cache_entries: int = CACHE_ENTRIES,
     ) -> Registry:
         """The embedded default: SQLite and a directory. Removes leftovers of crashed writers."""
         disk = disk or Disk()
@@ -73,7 +80,8 @@ class Registry:
         disk.prepare(directory / "blobs")
         index = SqlIndex(Database(directory / "registry.db"))
         blobs = DirectoryBlobs(directory / "blobs", disk)
-        registry = cls(index, blobs, directory / "staging", limits, clock, disk)
+        staging = directory / "staging"
+        registry = cls(index, blobs, staging, limits, clock, disk, cache_entries=cache_entries)
         registry.sweep()
         return registry
 
@@ -130,13 +138,13 @@ class Registry:
     # ------------------------------------------------------------ look-ups
 
     def resolve(self, tenant: str, ref: Ref | str) -> Version:
-        """The version a ref names now. Asked on every predict call: microseconds while nothing is
-        written.
+        """The version a ref names now. Asked on every predict call: microseconds unless something
+        of the task was written. Not to be called while writing.
         """
         return self._cache.resolve(
             (tenant, str(ref)),
             self._index.generation(),
-            self._index.tenant_generation,
+            self._index.changes_since,
             lambda: self._look_up(tenant, Ref.parse(ref) if isinstance(ref, str) else ref),
         )
 

@@ -14,7 +14,7 @@ from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.port import Blob
 from adapters_registry.registry import Registry
 from adapters_registry.storage.disk import open_regular
-from adapters_registry.values import Alias, AliasEvent, Task, Version
+from adapters_registry.values import Alias, AliasEvent, Changes, Task, Version
 
 _TaskKey = tuple[str, str]
 
@@ -135,9 +135,10 @@ class MemoryIndex:
     def next_sequence(self, tenant: str, task: str, alias: str) -> int:
         return len(self.list_events(tenant, task, alias)) + 1
 
-    def tenant_generation(self, tenant: str) -> int:
-        del tenant  # of anyone's writes
-        return self.generation()
+    def changes_since(self, sequence: int | None) -> Changes:
+        with self._lock:  # of any task that ever was: it counts nobody's changes
+            everything = list(self._rows.numbers) if sequence is not None else None
+            return Changes(sequence=self._generation, tasks=everything)
 
     def is_published(self, digest: str) -> bool:
         return any(version.digest == digest for version in self._rows.versions.values())

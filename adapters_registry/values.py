@@ -5,7 +5,7 @@ They know nothing of how they are stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,3 +118,12 @@ class Draft:
     fence: str | None
     #: documents that are kept with the version and are no part of what it is
     beside: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Tasks of which something changed, and the sequence number of the newest change."""
+
+    sequence: int
+    #: by tenant and name; None: too many to name them, or asked without a number to start from
+    tasks: Sequence[tuple[str, str]] | None

@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -23,7 +23,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from engine.config import DEVICE
 from server.errors import BadSettings
+from server.tenant_weights import TenantWeights
 
 ENV_PREFIX = "ADAPTERD_"
 #: variables of the client in the same environment, which are no misspelt server settings
@@ -65,24 +67,28 @@ class Settings(BaseSettings):
     metrics_port: int = Field(8002, ge=0, le=65535)
     """port of `/metrics`"""
 
+    device: str = Field("auto", pattern=rf"^({DEVICE})$")
+    """device of the base: `auto` (the first CUDA device, or the CPU if there is none), `cpu` or
+    `cuda:N`"""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """precision of the base: `auto`, `bfloat16` or `float32`"""
     threads: int | None = Field(None, ge=1)
-    """threads of the engine; none: one per physical core"""
+    """threads of the engine; `none`: one per physical core"""
     exact: bool = False
     """run every row in a forward of its own, so that its answer is the same bit for bit in any
     batch"""
     cuda_graphs: bool = True
-    """on a CUDA device, decode by replaying CUDA graphs; turn it off for a base that cannot be
-    captured, or to debug"""
+    """on a CUDA device, predict and decode by replaying CUDA graphs; turn it off for a base that
+    cannot be captured, or to debug"""
     engine: Literal["process", "thread"] = "process"
     """where the engine runs: in a `process` of its own, or in a `thread` of the server"""
-    num_slots: int = Field(64, ge=1)
-    """adapters that can be on the device at a time"""
+    num_slots: int = Field(1024, ge=1)
+    """adapters that can be on the device at a time, if `slot_bytes` allows"""
     slot_bytes: int = Field(512 * MIB, ge=MIB)
     """memory for the adapters in slots"""
-    host_bytes: int = Field(1024 * MIB, ge=MIB)
-    """memory for adapters outside slots, ready to be placed"""
+    host_bytes: int = Field(2048 * MIB, ge=MIB)
+    """memory for adapters outside slots, ready to be placed; those that calls of one tenant use or
+    wait for take at most eight times what is free"""
     kv_cache_bytes: int = Field(1024 * MIB, ge=MIB)
     """memory for the KV cache of running generations; what they leave free caches earlier
     prompts"""
@@ -91,26 +97,38 @@ class Settings(BaseSettings):
     activation_disk_bytes: int = Field(0, ge=0)
     """space in the data directory for activations beyond `activation_bytes`"""
     packed_bytes: int = Field(1024 * MIB, ge=0)
-    """memory for a second copy of the base's linears that makes small decode batches faster on a
-    CPU; 0, or less than it needs: no copy"""
+    """memory for a second copy of the base's linears, packed for oneDNN, with which batches of few
+    tokens are faster on a CPU; 0, or less than it needs: no copy"""
 
     training_share: float = Field(0.3, ge=0.01, le=0.9)
-    """share of the engine's time that training gets while calls wait; when none wait it gets all
-    of it"""
+    """share of the engine's time that training gets at least, however many calls wait; while none
+    wait it gets all of it, which counts"""
 
-    max_batch_tokens: int = Field(2048, ge=16)
-    """tokens per forward"""
-    max_batch_rows: int = Field(128, ge=1)
-    """rows per forward"""
-    ahead_tokens: int = Field(512, ge=1)
-    """tokens that the next batch must have to be sent while one is still running"""
+    batch_target_s: float | None = Field(0.1, gt=0)
+    """how long one forward may take, or two fifths of it while calls of several tenants come: at
+    the measured speed it sets the tokens per forward, up to `max_batch_tokens`; `none`: always
+    `max_batch_tokens`"""
+    max_batch_tokens: int = Field(16_384, ge=16)
+    """most tokens per forward, which bounds the memory of its activations; a larger forward
+    computes no more tokens in a second"""
+    max_batch_rows: int = Field(512, ge=1)
+    """rows per forward; at most 128 of them generate"""
+    ahead_tokens: int | None = Field(None, ge=1)
+    """tokens that the next batch must have to be sent while one is still running; `none`: a quarter
+    of the tokens per forward"""
     max_writing_tokens: int = Field(131_072, ge=16)
     """for a base whose keys and values are not in blocks: prompt tokens and `max_tokens` of all
     running generations together; one generation alone may exceed it"""
+    tenant_weights: TenantWeights = None
+    """shares of tenants in turns and in the queue, as a table or as `acme=2,globex=0.5`; a tenant
+    that is not named has 1, and more than 2 gives no more of the queue"""
     max_queue_rows: int = Field(8192, ge=1)
-    """rows that may wait"""
+    """rows that may wait; of one tenant at most eight times as many as are free. A 64th of them,
+    and a first call of any size, may always wait, until twice as many rows do in all"""
     max_queue_tokens: int = Field(524_288, ge=16)
-    """tokens that may wait"""
+    """tokens that may wait, by the same rules as rows"""
+    resolve_cache_entries: int = Field(65_536, ge=1)
+    """refs whose version is remembered, of all tenants"""
     max_inputs_per_call: int = Field(1024, ge=1)
     """inputs per call"""
     max_input_chars: int = Field(100_000, ge=1)
@@ -154,7 +172,7 @@ class Settings(BaseSettings):
     gateway_metrics: bool = True
     """show `vllm:lora_requests_info`, which Gateway API endpoint pickers read"""
     max_task_labels: int = Field(1000, ge=1)
-    """tasks that get a metrics label of their own; later ones are counted as `other`"""
+    """tasks, and tenants, that get a metrics label of their own; later ones count as `other`"""
     log_format: Literal["auto", "json", "text"] = "auto"
     """format of the log: `json`, `text`, or `auto`, which is `text` if stderr is a terminal"""
     drain_s: float = Field(30.0, ge=0)
@@ -192,6 +210,12 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del dotenv_settings, file_secret_settings  # no further sources
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @field_validator("threads", "batch_target_s", "ahead_tokens", mode="before")
+    @classmethod
+    def _read_none(cls, value: object) -> object:
+        """Flags, the environment and TOML have no other word for it."""
+        return None if value == "none" else value
 
     @model_validator(mode="after")
     def _require_keys_beyond_loopback(self) -> Self:
@@ -239,14 +263,9 @@ def load_settings(flags: Mapping[str, Any], file: Path | None = None) -> Setting
     return settings
 
 
-def child_environment(num_devices: int) -> dict[str, str]:
-    """The environment of a process beside this one: on the second device, where there are more."""
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    if num_devices < 2:
-        return env
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    devices = visible.split(",") if visible else ["0", "1"]
-    return env | {"CUDA_VISIBLE_DEVICES": devices[1]}
+def child_environment() -> dict[str, str]:
+    """The environment of a process beside this one."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 
 
 def _check_environment() -> None:

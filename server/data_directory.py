@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters_registry.errors import RegistryError
-from adapters_registry.registry import Registry
+from adapters_registry.registry import CACHE_ENTRIES, Registry
 from adapters_registry.storage import private
 from server.errors import BadDataDirectory
 from trainer.errors import TrainerError
@@ -31,15 +31,17 @@ class Data:
     checkpoints: Checkpoints
 
     @classmethod
-    def open(cls, directory: Path) -> Data:
-        """Makes what is missing and sweeps what crashed writers left. Raises BadDataDirectory."""
+    def open(cls, directory: Path, cache_entries: int = CACHE_ENTRIES) -> Data:
+        """Makes what is missing and sweeps what crashed writers left. `cache_entries` is how many
+        refs the registry remembers. Raises BadDataDirectory.
+        """
         # children that read its files for this process have another working directory
         directory = directory.absolute()
         try:
             private.make_directory(directory)
             private.tighten(directory)
             _probe(directory)
-            registry = Registry.open(directory / "registry")
+            registry = Registry.open(directory / "registry", cache_entries=cache_entries)
             store = JobStore.open(directory / "jobs.db")
             files = FileStore(directory / "files", store)
             files.sweep()

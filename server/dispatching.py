@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from engine.port import EnginePort
@@ -40,8 +41,9 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
     residency = Residency(
         port=port, files=data.registry.files, host_bytes=settings.host_bytes, observer=metrics
     )
-    queue = RequestQueue(limits.queue_limits(settings))
-    generation_queue = RequestQueue(limits.queue_limits(settings))
+    queue_limits = limits.queue_limits(settings, port.info)
+    queue = RequestQueue(queue_limits, metrics.observe_refusal)
+    generation_queue = RequestQueue(queue_limits, metrics.observe_refusal)
     slots = SlotTable(num_slots, settings.slot_bytes)
     batcher = Batcher(
         port=port,
@@ -49,6 +51,8 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
         queue=queue,
         slots=slots,
         limits=limits.batch_limits(settings, num_slots),
+        budget=limits.token_budget(settings),
+        ahead_tokens=settings.ahead_tokens,
         observer=metrics,
     )
     generation_loop = GenerationLoop(
@@ -58,6 +62,7 @@ def build_dispatch(settings: Settings, port: EnginePort, data: Data, metrics: Me
         slots=slots,
         batcher=batcher,
         limits=limits.generation_limits(settings, port.info, num_slots),
+        budget=limits.token_budget(settings),
         observer=GenerationMetrics(metrics.registry, metrics),
     )
     compositions = Compositions(port=port, residency=residency, forget=slots.forget)
@@ -79,7 +84,8 @@ def live_of(port: EnginePort, dispatch: Dispatch, worker: JobRunner) -> Callable
         return Live(
             queue_rows=sum(queue.num_rows for queue in queues),
             queue_tokens=sum(queue.num_tokens for queue in queues),
-            slots_used=len(dispatch.slots.placed),
+            tenant_tokens=_by_tenant(queues),
+            slots_used=dispatch.slots.num_placed,
             slots_capacity=port.info.num_slots - 1,
             loaded_adapters=dispatch.residency.num_resident,
             loaded_bytes=dispatch.residency.num_bytes,
@@ -94,3 +100,11 @@ def live_of(port: EnginePort, dispatch: Dispatch, worker: JobRunner) -> Callable
         )
 
     return live
+
+
+def _by_tenant(queues: Sequence[RequestQueue]) -> Counter[str]:
+    """The tokens that wait of each tenant."""
+    tokens = Counter[str]()
+    for queue in queues:
+        tokens.update(queue.tokens_by_tenant)
+    return tokens

@@ -109,7 +109,7 @@ _ROWS: tuple[tuple[Outside, tuple[type[Exception], ...]], ...] = (
     (FULL, (engine.CheckpointFailed, engine.SaveFailed)),
     (INVALID, (engine.BadAnswering, engine.BadMessage)),
     (OVERLOADED, (engine.OutOfMemory,)),
-    (INTERNAL, (engine.EngineError, engine.NotLoaded, engine.BadBase)),
+    (INTERNAL, (engine.EngineError, engine.NotLoaded, engine.BadBase, engine.NoDevice)),
     # ------------------------------------------------------------ registry
     (INVALID, (registry.BadName,)),
     (

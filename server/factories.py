@@ -38,6 +38,7 @@ def engine_config(settings: Settings) -> EngineConfig:
     # publishes, however full the rest is
     return EngineConfig(
         base=settings.base,
+        device=settings.device,
         dtype=settings.dtype,
         threads=settings.threads,
         exact=settings.exact,

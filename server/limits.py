@@ -8,8 +8,9 @@ from engine.port import EngineInfo
 from server.auth.caller import Caller
 from server.config import Settings
 from server.dispatch.batch_scheduler import BatchLimits
-from server.dispatch.generation_scheduler import GenerationLimits
+from server.dispatch.generation_budget import GenerationLimits
 from server.dispatch.request_queue import QueueLimits
+from server.dispatch.token_budget import TokenBudget
 from server.errors import BadCall, TooManyInputs
 from trainer.sandbox.limits import ChildLimits
 
@@ -18,6 +19,10 @@ STALL_S = 30.0
 
 #: streams of all callers that watch the health over gRPC, which needs no key
 MOST_HEALTH_WATCHES = 1024
+#: tokens of one queue entry, if its rows are short
+_ENTRY_TOKENS = 256
+#: that generate at once: with more, each waits longer for its next token
+_MAX_SEQUENCES = 128
 #: the slowest rate of a body, beyond the time that every body gets
 _BODY_BYTES_PER_S = 16 * 1024
 
@@ -93,9 +98,9 @@ def call_limits(settings: Settings) -> CallLimits:
         max_inputs=settings.max_inputs_per_call,
         max_chars=settings.max_input_chars,
         timeout_s=settings.predict_timeout_s,
-        # a quarter of a batch: large calls are split, so that small ones are scheduled in between
-        # and batches are well filled
-        entry_tokens=max(1, settings.max_batch_tokens // 4),
+        # large calls are split, so that small ones are scheduled in between, batches are well
+        # filled, and an entry fits where slow hardware makes forwards short
+        entry_tokens=max(1, min(_ENTRY_TOKENS, settings.max_batch_tokens // 4)),
         entry_rows=max(1, settings.max_batch_rows // 4),
     )
 
@@ -133,27 +138,32 @@ def batch_limits(settings: Settings, num_slots: int) -> BatchLimits:
     return BatchLimits(
         max_tokens=settings.max_batch_tokens,
         max_rows=settings.max_batch_rows,
-        ahead_tokens=settings.ahead_tokens,
         num_slots=num_slots,
         slot_bytes=settings.slot_bytes,
     )
 
 
+def token_budget(settings: Settings) -> TokenBudget:
+    return TokenBudget(settings.max_batch_tokens, settings.batch_target_s)
+
+
 def generation_limits(settings: Settings, info: EngineInfo, num_slots: int) -> GenerationLimits:
     return GenerationLimits(
-        max_rows=settings.max_batch_rows,
-        max_tokens=settings.max_batch_tokens,
+        max_rows=min(settings.max_batch_rows, _MAX_SEQUENCES),
         num_blocks=info.num_blocks,
         block_tokens=info.block_tokens,
         max_writing_tokens=settings.max_writing_tokens,
-        # the other half stays free for batches, which hold slots only briefly
+        # the other half stays free for batches
         max_adapters=max(1, num_slots // 2),
+        max_adapter_bytes=settings.slot_bytes // 2,
     )
 
 
-def queue_limits(settings: Settings) -> QueueLimits:
+def queue_limits(settings: Settings, info: EngineInfo) -> QueueLimits:
     return QueueLimits(
         max_rows=settings.max_queue_rows,
         max_tokens=settings.max_queue_tokens,
         slot_bytes=settings.slot_bytes,
+        base_bytes=max(1, info.num_parameters * (4 if info.dtype == "float32" else 2)),
+        weights=settings.tenant_weights or {},
     )

@@ -140,7 +140,8 @@ class Server:
     async def _start(self) -> None:
         settings = self._settings
         shares = ConnectionShares.within(descriptor_limit(), settings.max_connections)
-        keys = KeyRing(settings.keys_file) if settings.keys_file else None
+        keys_file, forget = settings.keys_file, self.metrics.forget_tenant
+        keys = KeyRing(keys_file, on_gone=forget) if keys_file else None
         certificates = Certificates.open(
             settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
         )

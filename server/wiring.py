@@ -91,7 +91,7 @@ def build(
     existing_fork_server: ForkServer | None = None,
 ) -> Components:
     """Blocks while the base loads. Raises StartFailed, and releases everything then."""
-    data = Data.open(settings.data_dir)
+    data = Data.open(settings.data_dir, settings.resolve_cache_entries)
     try:
         port = WatchedPort(existing_port or start_engine(settings))
     except StartFailed:

@@ -120,6 +120,7 @@ Stop = Annotated[list[str] | None, typer.Option(help="String that ends the text;
 
 # ---------------------------------------------------------------- server and worker
 
+Device = Annotated[str | None, typer.Option(help="Device of the base: auto, cpu or cuda:N.")]
 Dtype = Annotated[
     str | None, typer.Option(help="Precision of the base: auto, bfloat16 or float32.")
 ]

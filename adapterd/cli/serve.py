@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapterd.cli.options import ConfigFile, Dtype, ServerSettings, Threads
+from adapterd.cli.options import ConfigFile, Device, Dtype, ServerSettings, Threads
 from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting
 
@@ -28,6 +28,7 @@ def serve(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of the Prometheus metrics; 0: any free port.")
     ] = None,
+    device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,
     keys_file: Annotated[
@@ -60,6 +61,7 @@ def serve(
         "http_port": http_port,
         "grpc_port": grpc_port,
         "metrics_port": metrics_port,
+        "device": device,
         "dtype": dtype,
         "threads": threads,
         "keys_file": keys_file,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from adapterd.cli.options import ConfigFile, Dtype, ServerSettings, Threads
+from adapterd.cli.options import ConfigFile, Device, Dtype, ServerSettings, Threads
 from adapterd.cli.platform_packages import require_platform
 from adapterd.errors import BadSetting, ServerFailed
 
@@ -15,6 +15,7 @@ from adapterd.errors import BadSetting, ServerFailed
 def worker(
     base: Annotated[str | None, typer.Option(help="Base model; the same as the server's.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="The server's data directory.")] = None,
+    device: Device = None,
     dtype: Dtype = None,
     threads: Threads = None,
     config: ConfigFile = None,
@@ -32,7 +33,13 @@ def worker(
     from server.errors import BadSettings, StartFailed
     from server.worker import run
 
-    named = {"base": base, "data_dir": data_dir, "dtype": dtype, "threads": threads}
+    named = {
+        "base": base,
+        "data_dir": data_dir,
+        "device": device,
+        "dtype": dtype,
+        "threads": threads,
+    }
     flags = {name: value for name, value in named.items() if value is not None}
     try:
         chosen = load_settings(flags | parse_settings(settings or []), config)

@@ -32,7 +32,7 @@ from adapters_registry.index.tables import (
     ALIAS_REASON,
     METADATA,
     SCHEMA_VERSION,
-    TENANT_CHANGE,
+    TASK_CHANGE,
     VERSION_BY_DIGEST,
 )
 from adapters_registry.storage import private
@@ -166,15 +166,23 @@ def _check_schema(connection: Connection) -> None:
 
 def _count_changes(connection: Connection) -> None:
     """By triggers, so that the database of an earlier release counts too, and its writers with it:
-    they know nothing of the table, and are none the worse for it.
+    they know nothing of the table, and are none the worse for it. What counted by tenant before
+    goes: nothing reads it.
+
+    A deleted task keeps its one row, from which every cache learns of the deletion, however late;
+    a task that is made anew under the name takes it over.
     """
-    TENANT_CHANGE.create(connection, checkfirst=True)
+    for table, change, _ in _CHANGES:
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {table}_{change.lower()}_counts")
+    connection.exec_driver_sql("DROP TABLE IF EXISTS tenant_change")
+    TASK_CHANGE.create(connection, checkfirst=True)
     ALIAS_REASON.create(connection, checkfirst=True)
     VERSION_BY_DIGEST.create(connection, checkfirst=True)
     for table, change, row in _CHANGES:
-        name = f"{table}_{change.lower()}_counts"
+        name = f"{table}_{change.lower()}_numbers"
         connection.exec_driver_sql(
             f"CREATE TRIGGER IF NOT EXISTS {name} AFTER {change} ON {table} "  # noqa: S608 our names
-            f"BEGIN INSERT INTO tenant_change VALUES ({row}.tenant, 1) "
-            "ON CONFLICT (tenant) DO UPDATE SET number = number + 1; END"
+            f"BEGIN INSERT INTO task_change VALUES ({row}.tenant, {row}.task, "
+            "(SELECT coalesce(max(sequence), 0) + 1 FROM task_change)) "
+            "ON CONFLICT (tenant, task) DO UPDATE SET sequence = excluded.sequence; END"
         )

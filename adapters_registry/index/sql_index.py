@@ -32,12 +32,14 @@ from adapters_registry.index.tables import (
     ALIAS_REASON,
     PUBLICATION,
     TASK,
-    TENANT_CHANGE,
+    TASK_CHANGE,
     VERSION,
     VERSION_FILE,
 )
-from adapters_registry.values import Alias, AliasEvent, Task, Version
+from adapters_registry.values import Alias, AliasEvent, Changes, Task, Version
 
+#: of more, a cache forgets everything sooner than it reads them
+_MAX_CHANGES = 500
 _MAX_PARAMETERS = 500  # per statement: below every database's limit
 
 
@@ -105,9 +107,22 @@ class SqlIndex:
         [[last]] = self._all(select(func.max(ALIAS_EVENT.c.sequence)).where(mine))
         return (last or 0) + 1
 
-    def tenant_generation(self, tenant: str) -> int:
-        matches = self._all(select(TENANT_CHANGE.c.number).where(TENANT_CHANGE.c.tenant == tenant))
-        return matches[0].number if matches else 0
+    def changes_since(self, sequence: int | None) -> Changes:
+        if sequence is None:
+            return self._uncounted_changes()
+        after = select(TASK_CHANGE).where(TASK_CHANGE.c.sequence > sequence)
+        after = after.order_by(TASK_CHANGE.c.sequence).limit(_MAX_CHANGES + 1)
+        changed = self._all(after)
+        if len(changed) > _MAX_CHANGES:
+            return self._uncounted_changes()
+        return Changes(
+            sequence=changed[-1].sequence if changed else sequence,
+            tasks=[(row.tenant, row.task) for row in changed],
+        )
+
+    def _uncounted_changes(self) -> Changes:
+        newest = func.coalesce(func.max(TASK_CHANGE.c.sequence), 0)
+        return Changes(sequence=self._all(select(newest))[0][0], tasks=None)
 
     def is_published(self, digest: str) -> bool:
         return bool(self._all(select(VERSION.c.number).where(VERSION.c.digest == digest).limit(1)))

@@ -114,10 +114,15 @@ ALIAS_REASON = Table(
     Column("reason", String(1000), nullable=False),
 )
 
-# How often aliases or versions of a tenant changed; counted by the database itself (`database.py`),
-# whoever writes.
-TENANT_CHANGE = Table(
-    "tenant_change", METADATA, _name("tenant"), Column("number", Integer, nullable=False)
+# The newest change of each task's aliases or versions, numbered over all tasks; written by the
+# database itself (`database.py`), whoever writes.
+TASK_CHANGE = Table(
+    "task_change",
+    METADATA,
+    _name("tenant"),
+    _name("task"),
+    Column("sequence", Integer, nullable=False),
+    Index("task_change_by_sequence", "sequence", unique=True),
 )
 
 # Outlives the version it names: a zombie job that comes back late must still find its fence spent.

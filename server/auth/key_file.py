@@ -43,14 +43,21 @@ class Key:
 class KeyRing:
     """The keys of a file, reloaded when the file changes."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.monotonic,
+        on_gone: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """`on_gone` is called with each tenant whose last key was revoked."""
+        self._path, self._on_gone = path, on_gone
         self._clock = clock
         with suppress(OSError):  # a mounted secret has the mode that its mount gives it
             path.chmod(0o600)
         #: None while the file cannot be read
         self._stamp: tuple[int, int, int] | None = _stamp(path)
         self._keys = {key.id: key for key in list_keys(path)}
+        self._tenants = {key.tenant for key in self._keys.values()}
         self._checked_at = clock()
         if not self._keys:
             raise BadKeyFile(f"{path} holds no key; create one with `adapterd keys create`")
@@ -82,10 +89,16 @@ class KeyRing:
             if stamp != self._stamp:
                 self._keys = {key.id: key for key in list_keys(self._path)}
                 self._stamp = stamp
+                self._report_gone()
         except BadKeyFile:
             # fails closed: if the file is missing or invalid, no key is valid until it can be read
             self._stamp, self._keys = None, {}
             raise
+
+    def _report_gone(self) -> None:
+        before, self._tenants = self._tenants, {key.tenant for key in self._keys.values()}
+        for tenant in before - self._tenants:
+            self._on_gone(tenant)
 
 
 def create_key(path: Path, tenant: str, role: str) -> tuple[Key, str]:

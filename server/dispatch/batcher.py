@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
 from engine.port import EnginePort, Predict, Predicted, Result, Row
@@ -18,20 +19,28 @@ from server.dispatch.entry import Answer, Entry
 from server.dispatch.request_queue import RequestQueue
 from server.dispatch.residency import Residency
 from server.dispatch.slots import Placement, SlotTable
+from server.dispatch.token_budget import TokenBudget
 from server.errors import DeadlinePassed, Stale
 from server.observers import BatchObserver
+
+_log = logging.getLogger(__name__)
+
+#: how long before the running batch is expected to end the next one is sent: enough for the way to
+#: the engine, and no longer, since who comes after it was sent waits for it, too
+_AHEAD_S = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Batch:
     entries: list[Entry]
     placement: Placement
-    sizes: dict[str, int]
-    generation: int
+    num_tokens: int
 
 
 class Batcher:
-    """At most one batch running and one sent ahead. All methods are called on the event loop."""
+    """At most one batch running and, shortly before it ends, one sent ahead. All methods are called
+    on the event loop.
+    """
 
     def __init__(
         self,
@@ -41,22 +50,27 @@ class Batcher:
         queue: RequestQueue,
         slots: SlotTable,
         limits: BatchLimits,
+        budget: TokenBudget,
+        ahead_tokens: int | None,
         observer: BatchObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`ahead_tokens` must wait for a batch to be sent while another one is still running; None:
+        a quarter of a batch.
+        """
         self._port = port
         self._residency = residency
         self._queue = queue
         self._slots = slots
-        self._limits = limits
+        self._limits, self._budget, self._ahead_tokens = limits, budget, ahead_tokens
         self._observer = observer
         self._clock = clock
         self._generation = port.generation
         self._running: list[_Batch] = []
+        #: since when the first of them runs, as far as is known here
+        self._began_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._pump_due = False
-        self._reserved: Mapping[str, int] = {}
-        #: called when a batch has released its slots, before the next batch takes any
-        self.on_freed: Callable[[], object] = lambda: None
         residency.on_unload = slots.forget
 
     @property
@@ -70,17 +84,13 @@ class Batcher:
         """
         try:
             self._queue.admit(entries)
+            if entries:
+                self._budget.note_call(entries[0].tenant)
             self.wake()
             return [await entry.future for entry in entries]
         finally:
             for entry in entries:
                 self._queue.abandon(entry)
-
-    def reserve(self, reserved: Mapping[str, int]) -> None:
-        """Reserves slots for a generation that has waited too long: digests and their bytes."""
-        if reserved != self._reserved:
-            self._reserved = reserved
-            self.wake()
 
     # ------------------------------------------------------------ sending
 
@@ -93,20 +103,48 @@ class Batcher:
 
     def _pump(self) -> None:
         self._pump_due = False
+        try:
+            self._send_due()
+        except Exception:  # noqa: BLE001
+            # nothing else answers these entries, and they would hang until their deadlines
+            _log.exception("no batch can be chosen", extra={"action": "batcher.failed"})
+            for entry in self._queue.entries:
+                self._queue.leave(entry, EngineGone())
+
+    def _send_due(self) -> None:
         self.follow_engine()
         while self._queue and self._may_send():
-            leased = {**self._slots.leased, **self._reserved}
-            decision = decide(self._queue.entries, leased, self._limits, self._clock())
+            now = self._clock()
+            limits = replace(self._limits, max_tokens=self._budget.num_tokens)
+            decision = decide(self._queue.in_turn(now), self._slots.leased, limits, now)
             for entry in decision.dropped:
                 self._queue.leave(entry, DeadlinePassed())
             if not decision.chosen:
                 return
             self._send(decision.chosen)
+        self._wait_to_send()
 
     def _may_send(self) -> bool:
-        return not self._running or (
-            len(self._running) == 1 and self._queue.num_tokens >= self._limits.ahead_tokens
-        )
+        return not self._running or (self._may_send_ahead() and self._running_s <= _AHEAD_S)
+
+    def _may_send_ahead(self) -> bool:
+        """One batch ahead, if enough waits for it."""
+        ahead_tokens = self._ahead_tokens or self._budget.num_tokens // 4
+        return len(self._running) == 1 and self._queue.num_tokens >= ahead_tokens
+
+    @property
+    def _running_s(self) -> float:
+        """How long the running batch is expected to run on, at the measured speed."""
+        expected_s = self._running[0].num_tokens / self._budget.tokens_per_s
+        return self._began_at + expected_s - self._clock()
+
+    def _wait_to_send(self) -> None:
+        """Looks again when the next batch may be sent ahead."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._may_send_ahead() and (delay_s := self._running_s - _AHEAD_S) > 0:
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
 
     def follow_engine(self) -> None:
         """A new engine's slots are empty; entries with leases on the old one fail with Stale."""
@@ -121,56 +159,55 @@ class Batcher:
 
     def _send(self, chosen: list[Entry]) -> None:
         sizes = {entry.digest: entry.num_bytes for entry in chosen if entry.digest}
-        num_before = len(self._slots.placed)
-        placement = self._slots.acquire(list(sizes), sizes)
-        self._queue.remove(chosen)
+        placement = self._slots.place(sizes)
+        num_tokens = sum(entry.cost for entry in chosen)
+        batch = _Batch(entries=chosen, placement=placement, num_tokens=num_tokens)
+        self._queue.take(chosen)
         for entry in chosen:
             entry.running = True
-        batch = _Batch(
-            entries=chosen, placement=placement, sizes=sizes, generation=self._generation
-        )
-        self._running.append(batch)
-        self._observer.observe_batch(
-            num_rows=sum(entry.num_rows for entry in chosen),
-            num_tokens=sum(entry.cost for entry in chosen),
-            num_adapters=len(sizes),
-            num_placed=len(placement.place),
-            num_swapped=num_before + len(placement.place) - len(self._slots.placed),
-        )
         loop = asyncio.get_running_loop()
-        future = self._port.submit(_step(batch))
+        try:
+            self._observer.observe_batch(
+                num_rows=sum(entry.num_rows for entry in chosen),
+                num_tokens=num_tokens,
+                num_adapters=len(sizes),
+                num_placed=len(placement.placed),
+                num_swapped=placement.num_swapped,
+            )
+            future = self._port.submit(_step(batch))
+        except Exception as error:  # noqa: BLE001
+            self._fail_for_any(batch, error)
+            return
+        if not self._running:
+            self._began_at = self._clock()
+        self._running.append(batch)
         future.add_done_callback(lambda done: _back_on(loop, self._finish, batch, done))
 
     # ------------------------------------------------------------ receiving
 
     def _finish(self, batch: _Batch, future: Future[Result]) -> None:
         self._running.remove(batch)
+        self._began_at = self._clock()
         try:
-            result = _check_result(future.result(), batch)
+            self._deliver(batch, _check_result(future.result(), batch))
         except Exception as error:  # noqa: BLE001
-            # whatever failed, the entries must leave: no caller may wait for an answer that cannot
-            # come
-            self._return_slots(batch, failed=True)
-            self._fail(batch, error if isinstance(error, EngineError) else EngineGone())
-        else:
-            self._return_slots(batch, failed=False)
-            self._deliver(batch, result)
+            self._fail_for_any(batch, error)
         self._pump()
 
-    def _return_slots(self, batch: _Batch, *, failed: bool) -> None:
-        if batch.generation != self._generation:
-            return  # those slots ended with their engine
-        for digest in batch.sizes:
-            self._slots.release(digest)
-        for digest in batch.placement.place.values() if failed else ():
-            self._slots.forget(digest)  # it is unknown whether it was placed
-        self.on_freed()
+    def _fail_for_any(self, batch: _Batch, error: Exception) -> None:
+        """Whatever failed, the entries must leave: no caller may wait for an answer that cannot
+        come.
+        """
+        if isinstance(error, EngineError):
+            self._fail(batch, error)
+            return
+        _log.error("a batch failed", exc_info=error, extra={"action": "batcher.failed"})
+        self._fail(batch, EngineGone())
 
     def _deliver(self, batch: _Batch, result: Predicted) -> None:
         now = self._clock()
-        if result.forward_s > 0:
-            speed = result.num_tokens / result.forward_s
-            self._queue.tokens_per_s += 0.2 * (speed - self._queue.tokens_per_s)
+        self._budget.observe(result.num_tokens, result.forward_s)
+        self._queue.tokens_per_s = self._budget.tokens_per_s
         start = 0
         for entry in batch.entries:
             rows = result.rows[start : start + entry.num_rows]
@@ -185,6 +222,8 @@ class Batcher:
         An entry gets the error only if it failed alone or the engine is gone; others are retried
         in a batch of their own.
         """
+        for digest in batch.placement.placed:
+            self._slots.forget(digest)  # it is unknown whether it was placed
         digests = {entry.digest for entry in batch.entries}
         if len(digests) == 1:  # among several digests, the cause is not known yet
             self._mark_failed(batch.entries[0].digest, error)
@@ -218,11 +257,11 @@ def _check_result(result: Result, batch: _Batch) -> Predicted:
 
 
 def _step(batch: _Batch) -> Predict:
-    # every slot of the batch is named, not only new ones, so that the engine can check the adapter
-    # of each row; the bare base is slot 0
+    # every slot of the batch is named, not only new ones: by the time the step runs, another may
+    # have used it, and the engine places what differs; the bare base is slot 0
     slots = {"": 0, **batch.placement.slots}
     rows = [
-        Row(ids=row.ids, type_ids=row.type_ids, pooling=row.pooling, slot=slots[entry.digest])
+        Row.of(ids=row.ids, type_ids=row.type_ids, pooling=row.pooling, slot=slots[entry.digest])
         for entry in batch.entries
         for row in entry.rows
     ]

@@ -101,10 +101,8 @@ class Entry:
 
     @property
     def num_bytes(self) -> int:
-        """The bytes of its adapter in a slot. For generation the engine holds a second copy, joined
-        with those of other adapters.
-        """
-        return self.lease.num_bytes * (2 if self.max_tokens else 1)
+        """The bytes of its adapter in a slot."""
+        return self.lease.num_bytes
 
     @property
     def max_total_tokens(self) -> int:

@@ -9,27 +9,24 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from engine.errors import BadAdapter, EngineError, EngineGone, NotLoaded
-from engine.port import EnginePort, FreeSequences, Generate, Generated
+from engine.port import EnginePort, FreeSequences, Generate, Generated, SequenceOutput
 from server.dispatch.batcher import Batcher
 from server.dispatch.entry import Answer, Entry
-from server.dispatch.generation_scheduler import (
-    GenerationBudget,
-    GenerationLimits,
-    GenerationScheduler,
-)
+from server.dispatch.generation_budget import GenerationBudget, GenerationLimits
+from server.dispatch.generation_scheduler import GenerationScheduler
+from server.dispatch.leaving_rate import LeavingRate
 from server.dispatch.request_queue import RequestQueue
 from server.dispatch.residency import Residency
 from server.dispatch.sequence import RunningSequence, reason_of
 from server.dispatch.slots import SlotTable
+from server.dispatch.token_budget import TokenBudget
 from server.errors import DeadlinePassed, Draining, Stale
 from server.observers import GenerationObserver
 
 _log = logging.getLogger(__name__)
-#: the longest wait for a slot before looking again; a slot that becomes free ends it at once
-_SLEEP_S = 0.05
 
 
 class GenerationLoop:
@@ -44,21 +41,20 @@ class GenerationLoop:
         slots: SlotTable,
         batcher: Batcher,
         limits: GenerationLimits,
+        budget: TokenBudget,
         observer: GenerationObserver,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._port, self._residency, self._queue = port, residency, queue
         self._slots, self._batcher, self._limits = slots, batcher, limits
+        #: of the prompts in one forward
+        self._budget, self._rate = budget, LeavingRate()
         self._observer, self._clock = observer, clock
-        self._scheduler = GenerationScheduler(
-            queue=queue, slots=slots, limits=limits, reserve=batcher.reserve, clock=clock
-        )
+        self._scheduler = GenerationScheduler(queue=queue, slots=slots, limits=limits, clock=clock)
         #: in order of rank
         self.sequences: list[RunningSequence] = []
         self._used_blocks, self._generation = 0, port.generation
         self._loop: asyncio.Task[None] | None = None
-        self._woken = asyncio.Event()
-        batcher.on_freed = self._woken.set
 
     @property
     def running_labels(self) -> set[str]:
@@ -71,9 +67,9 @@ class GenerationLoop:
         For an engine without blocks it is the share of the token budget that they may come to use.
         """
         used, blocks = self._used_blocks if self.sequences else 0, self._limits.num_blocks
-        return (
-            used / blocks if blocks else GenerationBudget(self.sequences, self._limits).share_held
-        )
+        if blocks:
+            return used / blocks
+        return GenerationBudget(self.sequences, self._limits, self._budget.num_tokens).share_held
 
     def admit(self, entries: Sequence[Entry]) -> None:
         """Queues all entries of a call or none.
@@ -81,7 +77,10 @@ class GenerationLoop:
         Takes over their leases; call `abandon` once nobody awaits their futures.
         """
         self._queue.admit(entries)
-        self._woken.set()
+        if entries:
+            self._budget.note_call(entries[0].tenant)
+        # a slot that an entry got with a lease on an older engine would never be released
+        self._fail_stale(entries)
         if self._loop is None or self._loop.done():
             self._loop = asyncio.get_running_loop().create_task(self._run())
 
@@ -120,7 +119,6 @@ class GenerationLoop:
         try:
             while self._queue or self.sequences:
                 await self._advance()
-            self._batcher.reserve({})
         except Exception:  # noqa: BLE001
             # nothing else ends these entries, and they would hang until their deadlines
             _log.exception("the generation loop failed", extra={"action": "writer.failed"})
@@ -129,20 +127,26 @@ class GenerationLoop:
     async def _advance(self) -> None:
         self._follow_engine()
         self._drop_expired()
-        new = self._scheduler.schedule(self.sequences)
+        new, expired = self._scheduler.schedule(self.sequences, self._budget.num_tokens)
+        for entry in expired:
+            self._queue.leave(entry, DeadlinePassed())
+        self._observe_leaving(new)
         self.sequences += new
+        # if nothing runs, no slot is leased, and the first that is not expired starts
+        assert self.sequences or expired or not self._queue
         if self.sequences:
             await self._generate(new)
-        elif self._queue:  # batches hold every slot; they are short
-            self._woken.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), _SLEEP_S)
+
+    def _observe_leaving(self, new: Sequence[RunningSequence]) -> None:
+        num_tokens = sum(sequence.entry.cost for sequence in new)
+        self._rate.observe(num_tokens, self._clock(), others_wait=bool(self._queue))
+        self._queue.tokens_per_s = self._rate.tokens_per_s
 
     # ------------------------------------------------------------ generating
 
     async def _generate(self, new: Sequence[RunningSequence]) -> None:
         """If a step fails as a whole, the sequences that it was to start are started one by one."""
-        self.sequences.sort(key=lambda sequence: self._scheduler.rank(sequence.entry))
+        self.sequences = self._scheduler.rank(self.sequences)
         new_set = set(new)
         running = [sequence for sequence in self.sequences if sequence not in new_set]
         if (error := await self._step(running, new)) is None:
@@ -161,7 +165,7 @@ class GenerationLoop:
             begin=[sequence.begin() for sequence in new],
             keys=[sequence.key for sequence in running],
             place={sequence.slot: sequence.entry.digest for sequence in new if sequence.slot},
-            max_tokens=self._limits.max_tokens,
+            max_tokens=self._budget.num_tokens,
         )
         try:
             decoded = await self._submit(step)
@@ -171,10 +175,14 @@ class GenerationLoop:
             return error
         now, stopped = self._clock(), list[int]()
         self._used_blocks = decoded.used_blocks
+        if decoded.num_tokens > len(decoded.rows):  # prompts: a row alone decodes slower than many
+            self._budget.observe(decoded.num_tokens, decoded.forward_s)
         for sequence, result in zip([*running, *new], decoded.rows, strict=True):
             if sequence.add_output(result):
                 stopped.append(sequence.key)
             sequence.report(self._observer, result, now)
+            if isinstance(result, SequenceOutput):
+                self._queue.charge(sequence.entry, len(result.ids))
         self._release(stopped)
         self._observe(decoded, new)
         for sequence in (*running, *new):
@@ -223,21 +231,18 @@ class GenerationLoop:
         for sequence in sequences:
             with contextlib.suppress(Exception):  # the bookkeeping itself may be what failed
                 self._end(sequence, EngineGone())
-        for entry in list(self._queue.entries):
+        for entry in self._queue.entries:
             self._queue.leave(entry, EngineGone())
         self._release([sequence.key for sequence in sequences])
 
     def _drop_expired(self) -> None:
-        """Ends sequences and entries whose caller has left or whose deadline has passed."""
+        """Ends sequences whose caller has left or whose deadline has passed."""
         now = self._clock()
         expired = [s for s in self.sequences if s.entry.future.done() or s.entry.is_late(now)]
         self._release([sequence.key for sequence in expired])
         for sequence in expired:
             late = DeadlinePassed() if not sequence.ids else sequence.answer(now, cut=True)
             self._end(sequence, None if sequence.entry.abandoned else late)
-        for entry in list(self._queue.entries):
-            if entry.abandoned or entry.is_late(now):
-                self._queue.leave(entry, DeadlinePassed())
 
     def _release(self, keys: Sequence[int]) -> None:
         # the result is not awaited: an engine that died holds no rows, and steps run in order
@@ -263,6 +268,9 @@ class GenerationLoop:
         self._generation = self._port.generation
         for sequence in [*self.sequences]:
             self._end(sequence, EngineGone())
-        for entry in list(self._queue.entries):
-            if entry.lease.generation != self._generation:
+        self._fail_stale(self._queue.entries)
+
+    def _fail_stale(self, entries: Iterable[Entry]) -> None:
+        for entry in entries:
+            if entry.lease.generation != self._port.generation:
                 self._queue.leave(entry, Stale())

@@ -5,106 +5,20 @@ loop.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Sequence
 
-from server.dispatch.batch_scheduler import band
+from server.dispatch.batch_scheduler import Patience, band
 from server.dispatch.entry import Entry
+from server.dispatch.generation_budget import GenerationBudget, GenerationLimits
 from server.dispatch.request_queue import RequestQueue
 from server.dispatch.sequence import RunningSequence
 from server.dispatch.slots import SlotTable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationLimits:
-    """How much may be generated at once. An adapter keeps its slot while its sequences run, so
-    generation may use only some of the slots.
-    """
-
-    max_rows: int
-    #: prompt tokens in one forward
-    max_tokens: int
-    max_adapters: int
-    #: blocks in which the engine keeps keys and values; 0: each row has a cache of its own
-    num_blocks: int = 0
-    block_tokens: int = 16
-    #: for an engine without blocks: prompt tokens plus tokens that may be generated after them
-    max_writing_tokens: int = 0
-    #: an entry rises one priority band each time it has waited this long
-    ageing_s: float = 1.0
-    #: an entry that has waited this long for a slot is not overtaken any more
-    patience_s: float = 0.1
-
-
-class GenerationBudget:
-    """What running sequences use, and what entries that start now add to it.
-
-    If nothing runs, one entry may always start, however large it is.
-    """
-
-    def __init__(self, running: Sequence[RunningSequence], limits: GenerationLimits) -> None:
-        self._limits = limits
-        self._adapters = {sequence.entry.digest for sequence in running} - {""}
-        self._num_rows = len(running)
-        self._num_prompt_tokens = sum(
-            sequence.entry.cost for sequence in running if not sequence.ids
-        )
-        self._held = sum(self._size(sequence.entry, sequence.num_tokens) for sequence in running)
-
-    @property
-    def is_full(self) -> bool:
-        return self._num_rows >= max(1, self._limits.max_rows)
-
-    def has_adapter(self, entry: Entry) -> bool:
-        """Whether the entry's adapter generates already, or may do so beside the others."""
-        adapter = {entry.digest} - {""}
-        return len(self._adapters | adapter) <= max(self._limits.max_adapters, len(self._adapters))
-
-    def fits(self, entry: Entry) -> bool:
-        if not self._num_rows:
-            return True
-        limits = self._limits
-        if limits.num_blocks and self._size(entry, entry.cost) > self._budget:
-            # it can never fit: it starts, so that the engine refuses it at once
-            return not self.is_full
-        # a prompt that is longer than one forward is processed in chunks; it starts once no other
-        # prompt is being processed
-        prompt_fits = (
-            not self._num_prompt_tokens or self._num_prompt_tokens + entry.cost <= limits.max_tokens
-        )
-        return (
-            prompt_fits
-            and not self.is_full
-            and self._held + self._size(entry, entry.cost) <= self._budget
-        )
-
-    def add(self, entry: Entry) -> None:
-        self._adapters |= {entry.digest} - {""}
-        self._num_rows += 1
-        self._num_prompt_tokens += entry.cost
-        self._held += self._size(entry, entry.cost)
-
-    @property
-    def share_held(self) -> float:
-        return min(1.0, self._held / self._budget) if self._budget else 0.0
-
-    @property
-    def _budget(self) -> int:
-        return self._limits.num_blocks or self._limits.max_writing_tokens
-
-    def _size(self, entry: Entry, num_tokens: int) -> int:
-        """The blocks for its tokens and the next one: if blocks run out, the engine preempts the
-        sequence of the lowest rank. An engine without blocks cannot preempt, so the size is the
-        most tokens that the entry may reach.
-        """
-        if self._limits.num_blocks:
-            return -(-(num_tokens + 1) // self._limits.block_tokens)
-        return entry.max_total_tokens
-
-
 class GenerationScheduler:
-    """Starts entries by priority, then in order of arrival. An entry that only lacks a slot may be
-    overtaken for `patience_s`; after that, the next slot that batches release is reserved for it.
+    """Starts entries in the order of turns. One that cannot start yet delays its own tenant only;
+    once it has waited `patience_s`, what it needs is kept for it.
     """
 
     def __init__(
@@ -113,42 +27,52 @@ class GenerationScheduler:
         queue: RequestQueue,
         slots: SlotTable,
         limits: GenerationLimits,
-        reserve: Callable[[Mapping[str, int]], None],
         clock: Callable[[], float],
     ) -> None:
         self._queue, self._slots, self._limits = queue, slots, limits
-        self._reserve, self._clock = reserve, clock
+        self._clock = clock
         self._keys = itertools.count(1)
 
-    def schedule(self, running: Sequence[RunningSequence]) -> list[RunningSequence]:
-        """The sequences that start beside the running ones; their entries have left the queue.
+    def schedule(
+        self, running: Sequence[RunningSequence], max_tokens: int
+    ) -> tuple[list[RunningSequence], list[Entry]]:
+        """The sequences that start beside the running ones, whose entries have left the queue; and
+        expired entries.
 
         If it raises, none has started.
         """
         new: list[RunningSequence] = []
         try:
-            self._reserve(self._choose(GenerationBudget(running, self._limits), new))
-            self._queue.remove([sequence.entry for sequence in new])
+            expired = self._choose(GenerationBudget(running, self._limits, max_tokens), new)
+            self._queue.take([sequence.entry for sequence in new])
         except BaseException:
             self._undo(new)
             raise
-        return new
+        return new, expired
 
-    def _choose(self, budget: GenerationBudget, new: list[RunningSequence]) -> dict[str, int]:
-        """Fills `new`; returns the digest and bytes that the next free slot is reserved for."""
+    def _choose(self, budget: GenerationBudget, new: list[RunningSequence]) -> list[Entry]:
+        """Fills `new`; returns the expired entries that it came across."""
         now = self._clock()
-        reserved: dict[str, int] = {}
-        for entry in self._waiting(budget):
-            if not budget.fits(entry):
+        expired: list[Entry] = []
+        patience = Patience(self._limits.patience_s, self._limits.max_rows, now)
+        due, is_held = self._queue.in_turn(now), False
+        for entry in due if not budget.is_full else ():
+            if entry.abandoned or entry.is_late(now):
+                expired.append(entry)
+                due.pass_over()
+            elif budget.is_full:
                 break
-            has_slot = self._has_slot(entry)
-            if has_slot and budget.has_adapter(entry):
+            elif not budget.leaves_room(entry, self._queue.times_free(entry.tenant)):
+                due.pass_over(leave_out=True)
+            elif not (fits := budget.fits(entry)) or not self._has_adapter(entry, budget):
+                due.pass_over(leave_out=not patience.allows_more(entry) or not fits)
+                if patience.has_ended(entry) and not is_held:
+                    budget.hold_back(entry)
+                    is_held = True
+            else:
                 budget.add(entry)
                 new.append(self._place(entry))
-            elif now - entry.enqueued_at >= self._limits.patience_s:
-                reserved = {} if has_slot else {entry.digest: entry.num_bytes}
-                break
-        return reserved
+        return expired
 
     def _undo(self, new: Sequence[RunningSequence]) -> None:
         for sequence in new:
@@ -156,28 +80,31 @@ class GenerationScheduler:
             if sequence.slot:
                 self._slots.release(sequence.entry.digest)
 
-    def rank(self, entry: Entry) -> tuple[int, float]:
-        return band(entry, self._limits.ageing_s, self._clock()), entry.enqueued_at
+    def rank(self, sequences: Sequence[RunningSequence]) -> list[RunningSequence]:
+        """By bands, and in a band by arrival, a sequence of each tenant in turn. The engine first
+        preempts the last, which so is one of the tenant that runs most.
+        """
+        now, counts = self._clock(), Counter[tuple[int, str]]()
+        ranked: list[tuple[int, int, float, int, RunningSequence]] = []
+        for sequence in sorted(sequences, key=lambda running: running.entry.enqueued_at):
+            entry = sequence.entry
+            rank = band(entry, self._limits.ageing_s, now)
+            counts[rank, entry.tenant] += 1
+            number = counts[rank, entry.tenant]
+            ranked.append((rank, number, entry.enqueued_at, sequence.key, sequence))
+        return [sequence for *_, sequence in sorted(ranked)]
 
-    def _waiting(self, budget: GenerationBudget) -> Sequence[Entry]:
-        """By rank. Thousands may wait, so they are sorted only if priorities differ."""
-        if budget.is_full:
-            return []
-        if not any(entry.priority for entry in self._queue.entries):
-            return self._queue.entries
-        return sorted(self._queue.entries, key=self.rank)
-
-    def _has_slot(self, entry: Entry) -> bool:
-        sizes = {entry.digest: entry.num_bytes}
-        return not entry.digest or self._slots.fits([entry.digest], sizes)
+    def _has_adapter(self, entry: Entry, budget: GenerationBudget) -> bool:
+        if not entry.digest:
+            return True
+        return budget.has_adapter(entry) and self._slots.fits({entry.digest: entry.num_bytes})
 
     def _place(self, entry: Entry) -> RunningSequence:
         slot = num_placed = num_swapped = 0
         if entry.digest:
-            before = len(self._slots.placed)
-            placement = self._slots.acquire([entry.digest], {entry.digest: entry.num_bytes})
-            slot, num_placed = placement.slots[entry.digest], len(placement.place)
-            num_swapped = before + num_placed - len(self._slots.placed)
+            placement = self._slots.acquire(entry.digest, entry.num_bytes)
+            slot, num_placed = placement.slots[entry.digest], len(placement.placed)
+            num_swapped = placement.num_swapped
         entry.running = True
         return RunningSequence(
             entry=entry,

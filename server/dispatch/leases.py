@@ -48,4 +48,4 @@ class Leases:
             return BaseLease(generation=self._port.generation)
         if parts:
             return await self._compositions.acquire(version, parts)
-        return self._residency.lease(version.digest) or await self._residency.acquire(version)
+        return await self._residency.acquire(version)

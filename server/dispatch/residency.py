@@ -14,24 +14,15 @@ from adapters_registry.errors import BlobCorrupt, BlobMissing
 from adapters_registry.values import Version
 from engine.errors import BadAdapter, EngineError, EngineGone, OutOfMemory, WrongBase
 from engine.port import EngineInfo, EnginePort, File, Load, Loaded, Unload
+from server.dispatch.known_failures import KnownFailures
+from server.dispatch.load_turns import LoadTurns
+from server.dispatch.pinned_bytes import PinnedBytes
+from server.dispatch.resident import Resident
 from server.observers import LoadObserver
 
-#: a new digest cannot be evicted for this long, so that the caller who needs it can lease it
-_FRESH_S = 1.0
-_MAX_FAILURES = 10_000
 #: longer than loading a base takes; a call's deadline may end the wait earlier
 _RESTART_S = 30.0
 _POLL_S = 0.05
-
-
-class _Resident:
-    __slots__ = ("digest", "fresh_until", "leases", "num_bytes")
-
-    def __init__(self, digest: str, num_bytes: int, fresh_until: float) -> None:
-        self.digest = digest
-        self.num_bytes = num_bytes
-        self.fresh_until = fresh_until
-        self.leases = 0
 
 
 class ResidentLease:
@@ -39,13 +30,13 @@ class ResidentLease:
 
     __slots__ = ("_residency", "_resident", "digest", "generation", "num_bytes")
 
-    def __init__(self, residency: Residency, resident: _Resident, generation: int) -> None:
-        resident.leases += 1
+    def __init__(self, residency: Residency, resident: Resident, generation: int) -> None:
         self._residency = residency
-        self._resident: _Resident | None = resident
+        self._resident: Resident | None = resident
         self.digest = resident.digest
         self.num_bytes = resident.num_bytes
         self.generation = generation
+        residency.pin(resident)
 
     def duplicate(self) -> ResidentLease:
         """A second lease on the same weights."""
@@ -57,12 +48,13 @@ class ResidentLease:
         """Ends the lease; a second release does nothing."""
         resident, self._resident = self._resident, None
         if resident is not None:
-            resident.leases -= 1
-            self._residency.enforce_budget()
+            self._residency.unpin(resident)
 
 
 class Residency:
-    """Loads digests when first needed and unloads the least recently used beyond `host_bytes`."""
+    """Loads digests when first needed and unloads the least recently used beyond `host_bytes`. Each
+    operation takes the same time however many are loaded.
+    """
 
     def __init__(
         self,
@@ -78,14 +70,15 @@ class Residency:
         self._files = files
         self._host_bytes = host_bytes
         self._observer = observer
-        self._retry_after_s = retry_after_s
         self._clock = clock
         self._generation = port.generation
-        #: least recently used first
-        self._residents: OrderedDict[str, _Resident] = OrderedDict()
+        self._residents: dict[str, Resident] = {}
+        #: those that are loaded and not leased, least recently used first
+        self._idle: OrderedDict[str, Resident] = OrderedDict()
         self._num_bytes = 0
-        self._loading: dict[str, asyncio.Task[_Resident]] = {}
-        self._failures: dict[str, tuple[float, Exception]] = {}
+        self._pinned = PinnedBytes(host_bytes)
+        self._turns = LoadTurns()
+        self._failures = KnownFailures(retry_after_s, clock)
         #: called with every digest that is unloaded, so that slots can forget it
         self.on_unload: Callable[[str], object] = _ignore
 
@@ -101,32 +94,64 @@ class Residency:
     def num_leases(self) -> int:
         return sum(resident.leases for resident in self._residents.values())
 
-    def lease(self, digest: str) -> ResidentLease | None:
-        """A lease if the digest is resident now."""
+    def lease(self, version: Version) -> ResidentLease | None:
+        """A lease if the version is loaded now. Raises OutOfMemory or Overloaded if calls use too
+        much memory already.
+        """
         self._follow_engine()
-        resident = self._residents.get(digest)
-        if resident is None:
+        resident = self._residents.get(version.digest)
+        if resident is None or not resident.is_loaded:
             return None
-        self._residents.move_to_end(digest)
-        return ResidentLease(self, resident, self._generation)
+        return self._lease(version, resident)
 
     async def acquire(self, version: Version) -> ResidentLease:
         """A lease on the version, which is loaded if necessary.
 
-        A caller who disconnects does not cancel a load that others await.
+        A caller who disconnects does not cancel a load that others await. Raises as `lease` does,
+        before anything is loaded or unloaded.
         """
-        while (lease := self.lease(version.digest)) is None:
-            self._raise_known_failure(version.digest)
-            await wait_until_alive(self._port)
-            await asyncio.shield(self._load_once(version))
+        if (lease := self.lease(version)) is not None:
+            return lease
+        self._failures.raise_known(version.digest)
+        await wait_until_alive(self._port)
+        self._follow_engine()
+        resident = self._residents.get(version.digest) or Resident(version)
+        # leased before it is loaded, so that nothing evicts it in between
+        lease = self._lease(version, resident)
+        if not self._holds(resident):
+            self._begin_load(version, resident)
+        try:
+            await asyncio.shield(resident.load)
+        except BaseException:
+            lease.release()
+            raise
+        lease.num_bytes = resident.num_bytes  # which is known now
         return lease
 
+    def pin(self, resident: Resident) -> None:
+        if not resident.leases:
+            self._pinned.add(resident.tenant, resident.pinned_bytes)
+        resident.leases += 1
+        # the digest may have been loaded anew since this one was leased
+        if self._idle.get(resident.digest) is resident:
+            del self._idle[resident.digest]
+
+    def unpin(self, resident: Resident) -> None:
+        resident.leases -= 1
+        if not resident.leases:
+            self._pinned.add(resident.tenant, -resident.pinned_bytes)
+        self._rest(resident)
+        self.make_room(0)
+
     def discard(self, digest: str) -> None:
-        """Unloads a digest that is no longer published; a leased one is unloaded later."""
-        self._failures.pop(digest, None)
-        resident = self._residents.get(digest)
-        if resident is not None and not resident.leases:
-            self.forget(resident.digest)
+        """Unloads a digest that is no longer published: one that is leased, or being loaded, once
+        nobody needs it.
+        """
+        self._failures.forget(digest)
+        if digest in self._idle:
+            self.forget(digest)
+        elif (resident := self._residents.get(digest)) is not None:
+            resident.is_unwanted = True
 
     def forget(self, digest: str) -> None:
         """Unloads the digest even if it is leased; the next call loads it again.
@@ -135,93 +160,111 @@ class Residency:
         """
         resident = self._residents.pop(digest, None)
         if resident is not None:
-            self._num_bytes -= resident.num_bytes
+            self._idle.pop(digest, None)
+            self._num_bytes -= resident.host_bytes
             self.on_unload(digest)
             self._port.submit(Unload(digest=digest))
 
     def refuse(self, digest: str, error: BadAdapter | BlobMissing | BlobCorrupt) -> None:
         """Remembers a permanent failure: for a while, calls get the error without a new load."""
-        if len(self._failures) >= _MAX_FAILURES:
-            self._failures.clear()
-        self._failures[digest] = (self._clock() + self._retry_after_s, error)
+        self._failures.add(digest, error)
 
-    def enforce_budget(self) -> None:
-        if self._num_bytes > self._host_bytes:
-            self.make_room(0)
+    def make_room(self, num_bytes: int) -> None:
+        """Unloads idle digests until `num_bytes` more fit into the budget."""
+        self._unload(self._num_bytes + num_bytes - self._host_bytes)
+
+    def _unload(self, num_bytes: int) -> bool:
+        """Unloads idle digests of so many bytes together, or all. Whether there were any."""
+        idle, least = bool(self._idle), self._num_bytes - num_bytes
+        while self._idle and self._num_bytes > least:
+            self.forget(next(iter(self._idle)))
+        return idle
+
+    def _lease(self, version: Version, resident: Resident) -> ResidentLease:
+        if not resident.leases:
+            self._pinned.check(version.tenant, resident.pinned_bytes)
+            resident.tenant = version.tenant
+        return ResidentLease(self, resident, self._generation)
+
+    def _rest(self, resident: Resident) -> None:
+        """From now on it may be unloaded, if nobody needs it."""
+        if resident.is_loaded and not resident.leases and self._holds(resident):
+            self._idle[resident.digest] = resident
+            if resident.is_unwanted:
+                self.forget(resident.digest)
+
+    def _holds(self, resident: Resident) -> bool:
+        """Whether it was neither forgotten nor lost with its engine."""
+        return self._residents.get(resident.digest) is resident
 
     def _follow_engine(self) -> None:
         if self._port.generation != self._generation:
             self._generation = self._port.generation
             self._residents.clear()
+            self._idle.clear()
             self._num_bytes = 0
 
-    def _raise_known_failure(self, digest: str) -> None:
-        until, error = self._failures.get(digest, (0.0, None))
-        if error is not None and until > self._clock():
-            raise error.with_traceback(None)
+    def _begin_load(self, version: Version, resident: Resident) -> None:
+        self._residents[version.digest] = resident
+        resident.load = asyncio.create_task(self._load(version, resident))
+        resident.load.add_done_callback(lambda done: self._on_load_end(resident, done))
 
-    def _load_once(self, version: Version) -> asyncio.Task[_Resident]:
-        task = self._loading.get(version.digest)
-        if task is None:
-            task = asyncio.create_task(self._load(version))
-            self._loading[version.digest] = task
-            task.add_done_callback(lambda done: self._on_load_end(version.digest, done))
-        return task
-
-    def _on_load_end(self, digest: str, task: asyncio.Task[_Resident]) -> None:
-        self._loading.pop(digest, None)
-        error = None if task.cancelled() else task.exception()
+    def _on_load_end(self, resident: Resident, load: asyncio.Task[None]) -> None:
+        error = asyncio.CancelledError() if load.cancelled() else load.exception()
         if error is None:
             return
+        if self._holds(resident):
+            del self._residents[resident.digest]
+            self._num_bytes -= resident.host_bytes
         self._observer.observe_load_failure()
         if isinstance(error, BadAdapter | BlobMissing | BlobCorrupt):
-            self.refuse(digest, error)
+            self.refuse(resident.digest, error)
 
-    async def _load(self, version: Version) -> _Resident:
+    async def _load(self, version: Version, resident: Resident) -> None:
         _check_base(version, self._port.info)
+        async with self._turns.turn(version.tenant):
+            await self._load_files(version, resident)
+
+    async def _load_files(self, version: Version, resident: Resident) -> None:
         started = self._clock()
         files = await asyncio.to_thread(self._files, version)
         semantics = dict(version.manifest.semantics)
         listed = [File(role=role, path=str(path), sha256=sha256) for role, path, sha256 in files]
         step = Load(digest=version.digest, semantics=semantics, files=listed)
         self._follow_engine()
+        if not self._holds(resident):
+            raise EngineGone  # which waited for it; in the next one nobody would know of it
         generation = self._generation
-        self.make_room(version.num_bytes)
-        loaded = await self._submit(step)
+        self._resize(resident, version.num_bytes)
+        loaded = await self._submit(step, version.num_bytes)
         self._follow_engine()
         if generation != self._generation:
             raise EngineGone
         self._observer.observe_load(self._clock() - started)
-        return self._admit(version.digest, loaded.num_bytes)
+        resident.num_bytes, resident.is_loaded = loaded.num_bytes, True
+        if resident.leases:
+            self._pinned.add(resident.tenant, loaded.host_bytes - resident.pinned_bytes)
+        resident.pinned_bytes = loaded.host_bytes
+        self._rest(resident)
+        self._resize(resident, loaded.host_bytes)
 
-    async def _submit(self, step: Load) -> Loaded:
+    def _resize(self, resident: Resident, host_bytes: int) -> None:
+        if self._holds(resident):
+            self._num_bytes += host_bytes - resident.host_bytes
+            resident.host_bytes = host_bytes
+            self.make_room(0)
+
+    async def _submit(self, step: Load, num_bytes: int) -> Loaded:
         try:
             result = await asyncio.wrap_future(self._port.submit(step))
         except OutOfMemory:
-            # sizes on disk only approximate sizes in memory: unload all idle digests and retry once
-            self.make_room(self._host_bytes)
+            # the size on disk only approximates that in memory, which may be twice as large
+            if not self._unload(2 * num_bytes):
+                raise
             result = await asyncio.wrap_future(self._port.submit(step))
         if not isinstance(result, Loaded):
             raise EngineError(f"the engine answered a Load with {type(result).__name__}")
         return result
-
-    def _admit(self, digest: str, num_bytes: int) -> _Resident:
-        resident = _Resident(digest, num_bytes, self._clock() + _FRESH_S)
-        self._residents[digest] = resident
-        self._num_bytes += num_bytes
-        self.make_room(0)
-        return resident
-
-    def make_room(self, num_bytes: int) -> None:
-        """Unloads idle digests until `num_bytes` more fit into the budget."""
-        excess = self._num_bytes + num_bytes - self._host_bytes
-        now = self._clock()
-        for resident in list(self._residents.values()) if excess > 0 else ():
-            if excess <= 0:
-                return
-            if not resident.leases and resident.fresh_until <= now:
-                self.forget(resident.digest)
-                excess -= resident.num_bytes
 
 
 async def wait_until_alive(port: EnginePort, within_s: float = _RESTART_S) -> None:

@@ -38,7 +38,7 @@ class RunningSequence:
         entry = self.entry
         return StartSequence(
             key=self.key,
-            row=Row(ids=entry.rows[0].ids, slot=self.slot),
+            row=Row.of(ids=entry.rows[0].ids, slot=self.slot),
             max_tokens=entry.max_tokens,
             sampling=entry.sampling,
             # only sequences with the same salt share cached prefixes, so none crosses tenants

@@ -15,13 +15,13 @@ from server.engine_health.watched_port import WatchedPort
 
 class EngineProbe:
     """`look` is called regularly and never waits. It detects a stopped engine within `bound_s`:
-    after a quarter of that time without work it sends a row, and it reports a problem if the
+    after a quarter of that time without an answer it sends a row, and it reports a problem if the
     engine has answered nothing for the rest.
     """
 
     def __init__(self, port: WatchedPort, ids: Sequence[int], bound_s: float) -> None:
         self._port = port
-        self._step = Predict(rows=[Row(ids=list(ids), slot=0)])
+        self._step = Predict(rows=[Row.of(ids=list(ids), slot=0)])
         self._every_s = bound_s / 4
         self._most_silent_s = bound_s - self._every_s
         self._pending: Future[Result] | None = None
@@ -30,7 +30,9 @@ class EngineProbe:
     def look(self) -> str | None:
         """Why the engine should get no calls; None if it computes."""
         self._read()
-        due = self._port.idle_s >= self._every_s or self._failure is not None
+        # a step that reads or writes files is answered late by an engine that computes
+        quiet_s = max(self._port.idle_s, self._port.silent_s)
+        due = quiet_s >= self._every_s or self._failure is not None
         if self._pending is None and due and self._port.is_alive:
             self._pending = self._port.submit(self._step)
         silent_s = self._port.silent_s

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from server.metrics.tenant_metrics import TenantMetrics
 
 #: names in a label for gateways; a longer label would be useless to them
 _MAX_NAMES = 64
@@ -26,6 +28,8 @@ class Live:
     engine_generation: int
     running: Iterable[str]
     waiting: Iterable[str]
+    #: tokens in the queues by tenant
+    tenant_tokens: Mapping[str, int] = field(default_factory=dict)
     #: generations that run and that wait, and the share of the KV cache that is used
     num_running: int = 0
     num_waiting: int = 0
@@ -40,8 +44,8 @@ class LiveCollector(Collector):
     hold the adapter.
     """
 
-    def __init__(self, live: Callable[[], Live], *, gateway: bool) -> None:
-        self._live, self._gateway = live, gateway
+    def __init__(self, live: Callable[[], Live], tenants: TenantMetrics, *, gateway: bool) -> None:
+        self._live, self._tenants, self._gateway = live, tenants, gateway
 
     def describe(self) -> Iterable[Metric]:
         return []  # called at registration, before there is anything to read
@@ -66,6 +70,7 @@ class LiveCollector(Collector):
             ("trainer_up", "0 while no job can run in this server", int(live.trainer_up)),
         ):
             yield GaugeMetricFamily(f"adapterd_{name}", text, value)
+        yield self._tenants.queue_gauge(live.tenant_tokens)
         yield CounterMetricFamily(
             "adapterd_trainer_failures",
             "Failures of the trainer that no job caused",

@@ -17,6 +17,7 @@ from prometheus_client import (
 
 from server.metrics.live_metrics import Live, LiveCollector
 from server.metrics.task_metrics import TaskMetrics
+from server.metrics.tenant_metrics import TenantMetrics
 
 _SECONDS = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.013, 0.02, 0.035, 0.05, 0.08, 0.13, 0.2, 0.3, 0.5,
@@ -42,6 +43,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry
         self.tasks = TaskMetrics(registry, max_task_labels)
+        self.tenants = TenantMetrics(registry, max_task_labels)
         self._methods: dict[tuple[str, str, str], Counter] = {}
         self._durations: dict[tuple[str, str], Histogram] = {}
         self._requests = self._counter("requests", "Calls answered", "transport", "method", "code")
@@ -84,7 +86,7 @@ class Metrics:
 
     def watch(self, live: Callable[[], Live], *, gateway: bool = True) -> None:
         """Adds the gauges of `live`; with `gateway` also the one for gateways."""
-        self.registry.register(LiveCollector(live, gateway=gateway))
+        self.registry.register(LiveCollector(live, self.tenants, gateway=gateway))
 
     def count_jobs(self, jobs: Mapping[str, int]) -> None:
         """Sets the number of jobs in each state."""
@@ -113,6 +115,7 @@ class Metrics:
 
     def observe_predict(self, *, tenant: str, task: str, num_inputs: int, num_tokens: int) -> None:
         self.tasks.count_tokens(tenant, task, num_tokens)
+        self.tenants.add(tenant)
         self._inputs.inc(num_inputs)
         self._tokens.inc(num_tokens)
 
@@ -121,6 +124,12 @@ class Metrics:
 
     def forget_task(self, tenant: str, task: str) -> None:
         self.tasks.forget(tenant, task)
+
+    def forget_tenant(self, tenant: str) -> None:
+        self.tenants.forget(tenant)
+
+    def observe_refusal(self, tenant: str) -> None:
+        self.tenants.count_refusal(tenant)
 
     def observe_row_error(self, code: str) -> None:
         self._row_errors.labels(code).inc()

@@ -80,14 +80,14 @@ class PredictRouter:
         for ref in refs:
             with contextlib.suppress(RegistryError):
                 models.append(self._models.resolve(caller.tenant, ref))
-        self._check_queues(models, num_inputs)
+        self._check_queues(models, num_inputs, caller)
 
     async def _answer(self, request: PredictRequest, model: ResolvedModel) -> Prediction:
         started, caller = self._clock(), request.caller
         deadline = self._limits.deadline(caller, started)
         with TaskTimer(self._observer, caller.tenant, model.name, self._clock):
             self._limits.check(len(request.inputs))
-            self._check_queues([model], len(request.inputs))
+            self._check_queues([model], len(request.inputs), caller)
             check_parameters(model, request.parameters)
             result = await self._compute(request, model, deadline)
             for output in result.outputs:
@@ -107,7 +107,9 @@ class PredictRouter:
         except TimeoutError:
             raise DeadlinePassed from None
 
-    def _check_queues(self, models: Sequence[ResolvedModel], num_inputs: int) -> None:
+    def _check_queues(
+        self, models: Sequence[ResolvedModel], num_inputs: int, caller: Caller
+    ) -> None:
         """Raises Draining or Overloaded before inputs are tokenized. This check is approximate; the
         queues later count tokens, too. Generation has a queue of its own, so that it cannot block
         other rows.
@@ -116,4 +118,4 @@ class PredictRouter:
         num_others = len(models) - num_generating
         for queue, num in ((self._queue, num_others), (self._generation_queue, num_generating)):
             if num:
-                queue.check(num * num_inputs)
+                queue.check(caller.tenant, num * num_inputs)

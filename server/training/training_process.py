@@ -117,7 +117,7 @@ class TrainingProcess:
             self._child = subprocess.Popen(  # noqa: S603 our own interpreter, our own module
                 self._command,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
-                env=child_environment(self._info.num_devices),
+                env=child_environment(),
             )  # fmt: skip
             assert self._child.stdin is not None
             with suppress(OSError):  # it has ended already, and is waited for next
@@ -142,8 +142,17 @@ class TrainingProcess:
         return was_well
 
     def _child_settings(self) -> Settings:
-        """Half of the cores, unless somebody chose: calls keep all of them, and go first. The
-        precision is the server's: versions answer what their evaluation saw.
+        """Half of the cores, unless somebody chose: calls keep all of them, and go first. Another
+        device, where there is one. The precision is the server's: versions answer what their
+        evaluation saw.
         """
-        threads = self._settings.threads or max(1, self._info.num_cores // 2)
-        return self._settings.model_copy(update={"threads": threads, "dtype": self._info.dtype})
+        info = self._info
+        threads = self._settings.threads or max(1, info.num_cores // 2)
+        chosen = {"threads": threads, "device": next_device(info), "dtype": info.dtype}
+        return self._settings.model_copy(update=chosen)
+
+
+def next_device(info: EngineInfo) -> str:
+    """The one after the device of this engine; its own where there is no other."""
+    kind, _, number = info.device.partition(":")
+    return f"{kind}:{(int(number) + 1) % info.num_devices}" if number else kind

@@ -31,7 +31,7 @@ def test_every_setting_is_listed_with_a_meaning() -> None:
         ("train", "epochs", 5, "1 to 200"),
         ("train", "schedule", "linear", "linear, cosine, constant"),
         ("train", "learning_rate", None, "1e-08 to 1"),
-        ("serve", "num_slots", 64, "at least 1"),
+        ("serve", "num_slots", 1024, "at least 1"),
         ("serve", "drain_s", 30.0, "at least 0"),
         ("serve", "idle_timeout_s", 75.0, "above 0"),
         ("serve", "train", True, "true, false"),

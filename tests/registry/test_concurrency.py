@@ -1,22 +1,26 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters_registry.errors import AliasMoved, RegistryError, UnknownVersion
+from adapters_registry.errors import AliasMoved, RegistryError, UnknownTask, UnknownVersion
 from adapters_registry.index.sql_index import SqlIndex
 from adapters_registry.port import Blob
 from adapters_registry.registry import Registry
 from adapters_registry.storage.cache import ResolveCache
 from adapters_registry.testing import MemoryBlobs, MemoryIndex
-from adapters_registry.values import AliasEvent, Version
+from adapters_registry.values import AliasEvent, Changes, Version
 from tests.registry.build import publish
+
+NOTHING = Changes(sequence=0, tasks=[])
 
 
 def together(*acts: Callable[[], Any]) -> list[Any]:
@@ -143,7 +147,7 @@ def test_the_cache_is_bounded_and_one_tenants_refs_push_out_no_others(embedded: 
         return version
 
     def resolve(tenant: str, ref: str) -> None:
-        cache.resolve((tenant, ref), 1, lambda _: 1, lambda: looked(ref))
+        cache.resolve((tenant, ref), 1, lambda _: NOTHING, lambda: looked(ref))
 
     for number in range(4):
         resolve("acme", f"a{number}")
@@ -156,28 +160,105 @@ def test_the_cache_is_bounded_and_one_tenants_refs_push_out_no_others(embedded: 
     assert looks == []
 
 
-def test_a_write_of_one_tenant_leaves_what_is_known_of_another(embedded: Registry) -> None:
+def test_a_write_of_one_task_leaves_what_is_known_of_another(embedded: Registry) -> None:
     publish(embedded)
     first = embedded.resolve("acme", "mail")
+    publish(embedded, task="other")
     publish(embedded, tenant="globex")
     assert embedded.resolve("acme", "mail") is first
+
+
+def test_what_another_process_writes_of_one_task_leaves_what_is_known_of_another(
+    embedded: Registry, tmp_path: Path
+) -> None:
+    elsewhere = Registry.open(tmp_path / "registry")
+    publish(embedded)
+    publish(embedded, task="other")
+    kept, moved = embedded.resolve("acme", "mail"), embedded.resolve("acme", "other")
+    publish(elsewhere, task="other", value=2, promote=True)
+    assert embedded.resolve("acme", "mail") is kept
+    assert embedded.resolve("acme", "other").number == moved.number + 1
+    elsewhere.close()
+
+
+@pytest.mark.survival("G6")
+def test_refs_stay_known_while_other_tasks_are_registered_all_the_time(
+    embedded: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(embedded)
+    embedded.resolve("acme", "mail")
+    looks = list[str]()
+    find = SqlIndex.find_aliased
+
+    def counting(index: SqlIndex, tenant: str, task: str, alias: str) -> Version | None:
+        looks.append(task)
+        return find(index, tenant, task, alias)
+
+    monkeypatch.setattr(SqlIndex, "find_aliased", counting)
+    for number in range(10):
+        publish(embedded, task=f"new{number}")
+        embedded.resolve("acme", "mail")
+    assert looks == []
+
+
+@pytest.mark.parametrize("ref", ["mail", "mail@1", "mail@production"])
+def test_every_ref_of_a_task_is_looked_up_again_once_it_changed(
+    embedded: Registry, ref: str
+) -> None:
+    publish(embedded)
+    publish(embedded, value=2)
+    first = embedded.resolve("acme", ref)
+    embedded.promote("acme", "mail", 2)
+    assert embedded.resolve("acme", ref) is not first
+
+
+def test_a_task_that_is_deleted_and_made_anew_is_not_taken_for_the_old_one(
+    embedded: Registry, tmp_path: Path
+) -> None:
+    elsewhere = Registry.open(tmp_path / "registry")
+    publish(embedded)
+    old = embedded.resolve("acme", "mail")
+    elsewhere.delete_task("acme", "mail")
+    with pytest.raises(UnknownTask):
+        embedded.resolve("acme", "mail")
+    publish(elsewhere, value=3)
+    assert embedded.resolve("acme", "mail").number == old.number + 1
+    elsewhere.close()
+
+
+@pytest.mark.survival("G8")
+def test_an_index_of_an_earlier_release_counts_changes_from_its_opening_on(tmp_path: Path) -> None:
+    registry = Registry.open(tmp_path)
+    publish(registry)
+    registry.close()
+    with closing(sqlite3.connect(tmp_path / "registry.db")) as database:
+        names = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in names:
+            database.execute(f"DROP TRIGGER {name}")
+        database.execute("DROP TABLE task_change")
+    one, two = Registry.open(tmp_path), Registry.open(tmp_path)
+    assert two.resolve("acme", "mail").number == 1
+    publish(one, value=2, promote=True)
+    assert two.resolve("acme", "mail").number == 2
+    one.close()
+    two.close()
 
 
 def test_an_answer_that_was_read_before_a_write_is_not_kept(embedded: Registry) -> None:
     """Whatever order two slow threads come back in."""
     publish(embedded)
-    old, cache = embedded.resolve("acme", "mail"), ResolveCache()
+    old, cache = embedded.resolve("acme", "mail"), ResolveCache(max_entries=10)
     new = replace(old, number=2)
+    changed = Changes(sequence=2, tasks=[("acme", "mail")])
 
     def slow() -> Version:
-        # meanwhile the tenant changed, another call saw it, and a third read the old generation
-        # and the new number
+        # meanwhile the task changed, another call saw it, and a third read the old generation
         for generation in (2, 1):
-            cache.resolve(("acme", "other"), generation, lambda _: 8, lambda: new)
+            cache.resolve(("acme", "other"), generation, lambda _: changed, lambda: new)
         return old
 
-    assert cache.resolve(("acme", "mail"), 1, lambda _: 7, slow) is old
-    assert cache.resolve(("acme", "mail"), 2, lambda _: 8, lambda: new) is new
+    assert cache.resolve(("acme", "mail"), 1, lambda _: NOTHING, slow) is old
+    assert cache.resolve(("acme", "mail"), 2, lambda _: changed, lambda: new) is new
 
 
 @pytest.mark.parametrize("change", ["promote", "rollback", "delete"])

@@ -41,8 +41,9 @@ class HeldEngine:
     """
 
     inner: FakeEngine = field(default_factory=FakeEngine)
-    held: list[tuple[Future[port.Result], port.Predict]] = field(default_factory=list)
+    held: list[tuple[Future[port.Result], Any]] = field(default_factory=list)
     is_holding: bool = True
+    holds: tuple[type, ...] = (port.Predict,)
 
     @property
     def info(self) -> port.EngineInfo:
@@ -65,7 +66,7 @@ class HeldEngine:
         return self.inner.steps
 
     def submit(self, step: port.Step) -> Future[port.Result]:
-        if not isinstance(step, port.Predict) or not self.is_holding:
+        if not isinstance(step, self.holds) or not self.is_holding:
             return self.inner.submit(step)
         future: Future[port.Result] = Future()
         self.held.append((future, step))

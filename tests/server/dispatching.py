@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,11 @@ from server.dispatch.entry import Answer, Entry, RowTokens
 from server.dispatch.request_queue import QueueLimits, RequestQueue
 from server.dispatch.residency import Residency, ResidentLease
 from server.dispatch.slots import SlotTable
+from server.dispatch.token_budget import TokenBudget
 from server.metrics.metrics import Metrics
 from tests.server.build import HeldEngine, publish
 
-BATCH = BatchLimits(max_tokens=1000, max_rows=100, ahead_tokens=1, num_slots=4, slot_bytes=2**20)
+BATCH = BatchLimits(max_tokens=1000, max_rows=100, num_slots=4, slot_bytes=2**20)
 QUEUE = QueueLimits(max_rows=20, max_tokens=200, slot_bytes=2**20)
 
 
@@ -30,6 +33,9 @@ class DispatchEnv:
     directory: Path
     engine: HeldEngine = field(default_factory=HeldEngine)
     limits: BatchLimits = BATCH
+    ahead_tokens: int = 1
+    tokens_per_s: float = 10_000.0
+    clock: Callable[[], float] = time.monotonic
     host_bytes: int = 2**20
 
     def __post_init__(self) -> None:
@@ -49,7 +55,10 @@ class DispatchEnv:
             queue=self.queue,
             slots=self.slots,
             limits=self.limits,
+            budget=TokenBudget(self.limits.max_tokens, None, self.tokens_per_s),
+            ahead_tokens=self.ahead_tokens,
             observer=self.metrics,
+            clock=self.clock,
         )
 
     def version(self, task: str = "mood", seed: int = 0) -> Version:

@@ -1,8 +1,9 @@
-"""The scheduling decision, as the pure function it is."""
+"""The scheduling decision, as the pure function it is; `due` is in the order of turns."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 
 from server.dispatch.batch_scheduler import BatchLimits, decide
 
-LIMITS = BatchLimits(max_tokens=100, max_rows=8, ahead_tokens=10, num_slots=2, slot_bytes=1000)
+LIMITS = BatchLimits(max_tokens=100, max_rows=8, num_slots=2, slot_bytes=1000)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
+    tenant: str = "acme"
     digest: str = "a"
     num_bytes: int = 1
     num_rows: int = 1
@@ -27,8 +29,26 @@ class Item:
     name: str = ""
 
 
+class InOrder:
+    """Entries in a given order instead of that of turns; a tenant may be left out."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items, self._latest = items, Item()
+        self._left_out = set[str]()
+
+    def __iter__(self) -> Iterator[Item]:
+        for item in self._items:
+            if item.tenant not in self._left_out:
+                self._latest = item
+                yield item
+
+    def pass_over(self, *, leave_out: bool = False) -> None:
+        if leave_out:
+            self._left_out.add(self._latest.tenant)
+
+
 def chosen(*queue: Item, now: float = 0.0, leased: dict[str, int] | None = None) -> list[Item]:
-    return decide(queue, leased or {}, LIMITS, now).chosen
+    return decide(InOrder(queue), leased or {}, LIMITS, now).chosen
 
 
 def test_entries_go_first_come_first_served() -> None:
@@ -56,18 +76,8 @@ def test_rows_of_one_digest_stay_side_by_side() -> None:
 @pytest.mark.survival("H3")
 def test_expired_and_abandoned_entries_are_dropped_before_anything_is_chosen() -> None:
     expired, gone, live = Item(deadline=1.0), Item(abandoned=True), Item(deadline=3.0)
-    decision = decide([expired, gone, live], {}, LIMITS, now=2.0)
+    decision = decide(InOrder([expired, gone, live]), {}, LIMITS, now=2.0)
     assert (decision.dropped, decision.chosen) == ([expired, gone], [live])
-
-
-def test_interactive_entries_go_before_batch_entries() -> None:
-    batch, interactive = Item(priority=1), Item(priority=0, name="now")
-    assert chosen(batch, interactive) == [interactive, batch]
-
-
-def test_a_batch_entry_that_waited_long_enough_keeps_its_place() -> None:
-    batch, interactive = Item(priority=1, enqueued_at=0.0), Item(enqueued_at=1.4)
-    assert chosen(batch, interactive, now=1.5) == [batch, interactive]
 
 
 @pytest.mark.survival("E5")
@@ -86,9 +96,30 @@ def test_an_entry_without_a_slot_delays_only_itself() -> None:
 
 
 @pytest.mark.survival("E6")
-def test_an_entry_that_waited_too_long_for_a_slot_stops_the_younger_ones() -> None:
+def test_an_entry_that_waited_long_for_a_slot_is_not_overtaken_by_its_own_tenant() -> None:
     cold, warm = Item(digest="cold"), Item(digest="a")
-    assert chosen(cold, warm, leased={"a": 1, "b": 1}, now=0.2) == []
+    other = Item(digest="a", tenant="globex", enqueued_at=0.2)
+    assert chosen(cold, warm, other, leased={"a": 1, "b": 1}, now=0.2) == [other]
+
+
+def test_a_decision_reads_no_further_than_the_batch_goes() -> None:
+    read: list[Item] = []
+
+    def due() -> Iterator[Item]:
+        while True:
+            item = Item(name=str(len(read)))
+            read.append(item)
+            yield item
+
+    assert len(decide(InOrder(due()), {}, LIMITS, 0.0).chosen) == LIMITS.max_rows
+    assert len(read) == LIMITS.max_rows + 1
+
+
+def test_a_tenant_without_slots_is_left_out_and_the_others_fill_the_batch() -> None:
+    passed = [Item(digest=str(number)) for number in range(LIMITS.max_passed + 10)]
+    other = Item(tenant="globex", digest="0")
+    assert len(chosen(*passed, Item(digest="0"), other)) == 3
+    assert chosen(*passed, Item(digest="0"), other)[1] is other
 
 
 def test_an_entry_to_be_tried_alone_shares_with_no_one() -> None:
@@ -115,7 +146,7 @@ items = st.builds(
 @pytest.mark.survival("E5")
 @given(st.lists(items, max_size=30), st.sets(st.sampled_from("abcdef"), max_size=2))
 def test_a_batch_never_passes_its_budgets(queue: list[Item], leased: set[str]) -> None:
-    decision = decide(queue, dict.fromkeys(leased, 300), LIMITS, now=5.0)
+    decision = decide(InOrder(queue), dict.fromkeys(leased, 300), LIMITS, now=5.0)
     batch = decision.chosen
     if len(batch) > 1:
         assert sum(item.cost for item in batch) <= LIMITS.max_tokens
@@ -126,42 +157,3 @@ def test_a_batch_never_passes_its_budgets(queue: list[Item], leased: set[str]) -
     assert 300 * len(held) <= LIMITS.slot_bytes
     assert not any(item.abandoned or (item.deadline or 9e9) <= 5.0 for item in batch)
     assert not set(batch) & set(decision.dropped)
-
-
-@given(st.lists(items, min_size=1, max_size=30))
-def test_every_entry_is_chosen_after_as_many_batches_as_there_are_entries(
-    queue: list[Item],
-) -> None:
-    """No starvation: with nothing else in flight the oldest makes progress at every decision."""
-    waiting = [replace(item, deadline=None, abandoned=False, enqueued_at=0.0) for item in queue]
-    for _ in range(len(queue)):
-        done = decide(waiting, {}, LIMITS, now=100.0).chosen
-        assert not waiting or waiting[0] in done
-        waiting = [item for item in waiting if item not in done]
-    assert waiting == []
-
-
-@pytest.mark.survival("E6")
-@given(st.lists(st.sampled_from("bcd"), max_size=40), st.integers(1, 3))
-def test_a_cold_adapter_is_served_within_a_bound_beside_hot_ones(
-    hot: list[str], pipeline: int
-) -> None:
-    """A stream of others, one batch running and one ahead, cannot keep the slots for ever."""
-    cold = Item(digest="cold", name="cold")
-    waiting = [cold]
-    in_flight: list[list[Item]] = [[Item(digest="b")], [Item(digest="c")]]
-    now = 0.0
-    for step in range(12 + len(hot)):
-        now += 0.05
-        waiting.append(
-            Item(digest=hot[step % len(hot)] if hot else "b", enqueued_at=now, name=str(step))
-        )
-        in_flight = in_flight[1:] if len(in_flight) > pipeline or step % 2 else in_flight
-        leased = {item.digest: 1 for batch in in_flight for item in batch}
-        batch = decide(waiting, leased, LIMITS, now).chosen
-        waiting = [item for item in waiting if item not in batch]
-        if batch:
-            in_flight = [*in_flight, batch][-2:]
-        if cold in batch:
-            return
-    raise AssertionError("the cold entry starved")

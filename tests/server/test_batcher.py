@@ -36,7 +36,7 @@ async def test_one_batch_runs_and_one_is_sent_ahead(tmp_path: Path) -> None:
 
 
 async def test_a_batch_is_not_sent_ahead_while_little_waits(tmp_path: Path) -> None:
-    dispatch_env = DispatchEnv(tmp_path, limits=limits(ahead_tokens=100))
+    dispatch_env = DispatchEnv(tmp_path, ahead_tokens=100)
     lease = await dispatch_env.lease()
     for _ in range(3):
         await dispatch_env.calls(lease)
@@ -46,6 +46,67 @@ async def test_a_batch_is_not_sent_ahead_while_little_waits(tmp_path: Path) -> N
     assert [len(step.rows) for step in dispatch_env.predicts()] == [2]
     dispatch_env.engine.release_all()
     await settled()
+
+
+async def test_the_next_batch_is_sent_shortly_before_the_running_one_is_expected_to_end(
+    tmp_path: Path,
+) -> None:
+    now = [100.0]
+    # a call of two tokens runs for two seconds
+    dispatch_env = DispatchEnv(tmp_path, tokens_per_s=1.0, clock=lambda: now[0])
+    lease = await dispatch_env.lease()
+    for _ in range(3):
+        await dispatch_env.calls(lease)
+    assert [len(step.rows) for step in dispatch_env.predicts()] == [1]
+    now[0] = 101.995
+    dispatch_env.batcher.wake()
+    await settled()
+    assert [len(step.rows) for step in dispatch_env.predicts()] == [1, 2]
+    dispatch_env.engine.release_all()
+    await settled()
+
+
+async def test_a_batch_that_ends_sooner_than_expected_is_followed_at_once(tmp_path: Path) -> None:
+    dispatch_env = DispatchEnv(tmp_path, tokens_per_s=1.0)
+    lease = await dispatch_env.lease()
+    first, second = [*await dispatch_env.calls(lease), *await dispatch_env.calls(lease)]
+    dispatch_env.engine.release()
+    await first
+    assert [len(step.rows) for step in dispatch_env.predicts()] == [1]
+    dispatch_env.engine.release_all()
+    await second
+
+
+@pytest.mark.survival("E5")
+async def test_a_batch_is_sent_ahead_though_the_running_one_uses_every_slot(
+    tmp_path: Path,
+) -> None:
+    dispatch_env = DispatchEnv(tmp_path)
+    leases = [await dispatch_env.lease(f"t{seed}", seed) for seed in range(8)]
+    calls = await dispatch_env.calls(*leases[:4])
+    calls += await dispatch_env.calls(*leases[4:])
+    assert [len(step.place) for step in dispatch_env.predicts()] == [4, 4]
+    dispatch_env.engine.release_all()
+    for lease, answers in zip(leases, await asyncio.gather(*calls), strict=True):
+        (alone,) = await dispatch_env.call(lease)
+        assert answers[0].rows == alone.rows
+
+
+@pytest.mark.survival("H1")
+async def test_a_tenant_with_little_is_in_the_next_batch_beside_one_that_fills_the_queue(
+    tmp_path: Path,
+) -> None:
+    dispatch_env = DispatchEnv(tmp_path, limits=limits(max_rows=4))
+    lease = await dispatch_env.lease()
+    heavy = [asyncio.create_task(dispatch_env.call(lease, [1], tenant="heavy")) for _ in range(16)]
+    await settled()
+    light = asyncio.create_task(dispatch_env.call(lease, [2, 2], tenant="light"))
+    await settled()
+    dispatch_env.engine.release()
+    await settled()
+    assert [2, 2] in [row.ids for row in dispatch_env.predicts()[-1].rows]
+    dispatch_env.engine.release_all()
+    await asyncio.gather(*heavy, light)
 
 
 @pytest.mark.survival("D6")
@@ -103,6 +164,61 @@ async def test_an_entry_that_fails_by_itself_gets_the_error(tmp_path: Path) -> N
     with pytest.raises(OutOfMemory):
         await call
     assert dispatch_env.slots.placed == {}  # nobody knows whether it was placed
+
+
+@pytest.mark.survival("E3")
+@pytest.mark.parametrize("method", ["observe_batch", "observe_queue_time"])
+async def test_a_fault_of_our_own_fails_the_batch_and_the_next_one_is_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    dispatch_env = DispatchEnv(tmp_path)
+    dispatch_env.engine.is_holding = False
+    lease = await dispatch_env.lease()
+
+    def failing(*_: object, **__: object) -> None:
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dispatch_env.metrics, method, failing)
+        with pytest.raises(EngineGone):
+            async with asyncio.timeout(5):
+                await dispatch_env.call(lease)
+    async with asyncio.timeout(5):
+        assert len(await dispatch_env.call(lease)) == 1
+
+
+@pytest.mark.survival("E3")
+async def test_a_step_that_the_port_does_not_take_fails_its_callers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatch_env = DispatchEnv(tmp_path)
+    lease = await dispatch_env.lease()
+
+    def failing(_: object) -> None:
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    monkeypatch.setattr(dispatch_env.engine, "submit", failing)
+    with pytest.raises(EngineGone):
+        async with asyncio.timeout(5):
+            await dispatch_env.call(lease)
+    assert dispatch_env.batcher.running_labels == set()
+
+
+@pytest.mark.survival("E3")
+async def test_a_fault_while_a_batch_is_chosen_fails_all_that_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dispatch_env = DispatchEnv(tmp_path)
+    lease = await dispatch_env.lease()
+
+    def failing(_: object) -> None:
+        raise RuntimeError("the books are wrong")
+
+    monkeypatch.setattr(dispatch_env.slots, "place", failing)
+    with pytest.raises(EngineGone):
+        async with asyncio.timeout(5):
+            await dispatch_env.call(lease)
+    assert not dispatch_env.queue
 
 
 async def test_the_books_never_say_less_than_the_engine_holds(tmp_path: Path) -> None:
@@ -168,7 +284,7 @@ async def test_a_caller_who_hangs_up_while_running_keeps_the_lease_until_the_eng
     lease.release()
     running.cancel()
     await settled()
-    assert (dispatch_env.residency.num_leases, dispatch_env.slots.num_leases) == (1, 1)
+    assert dispatch_env.residency.num_leases == 1
     dispatch_env.engine.release_all()
     await settled()
     assert (dispatch_env.residency.num_leases, dispatch_env.slots.num_leases) == (0, 0)

@@ -19,7 +19,7 @@ def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert load_settings({}).num_slots == 64
+    assert load_settings({}).num_slots == 1024
     (tmp_path / "adapterd.toml").write_text("num_slots = 5\nhttp_port = 5000\n")
     assert load_settings({}).num_slots == 5
     monkeypatch.setenv("ADAPTERD_NUM_SLOTS", "6")
@@ -103,6 +103,18 @@ def test_loopback_needs_none(host: str) -> None:
     assert load_settings({"host": host}).host == host
 
 
+@pytest.mark.parametrize("name", ["threads", "batch_target_s", "ahead_tokens"])
+def test_none_is_written_as_a_word_in_flags_the_environment_and_the_file(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text(f'{name} = "none"\n')
+    assert getattr(load_settings({}, file), name) is None
+    assert getattr(load_settings({name: "none"}), name) is None
+    monkeypatch.setenv(f"ADAPTERD_{name.upper()}", "none")
+    assert getattr(load_settings({}), name) is None
+
+
 def test_the_engine_gets_a_slot_more_for_the_trainer() -> None:
     assert engine_config(load_settings({"num_slots": 8})).num_slots == 9
 
@@ -111,3 +123,26 @@ def test_activations_go_to_the_data_directory_only_where_the_disk_has_a_budget()
     chosen = engine_config(load_settings({"data_dir": Path("here"), "activation_disk_bytes": 5}))
     assert (chosen.activation_disk_bytes, chosen.activation_folder) == (5, "here/activations")
     assert engine_config(load_settings({})).activation_disk_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "written", ["acme=2,globex=0.5", ["acme=2", " globex = 0.5"], {"acme": 2, "globex": 0.5}]
+)
+def test_weights_of_tenants_are_read_in_every_form(written: object) -> None:
+    weights = load_settings({"tenant_weights": written}).tenant_weights
+    assert weights == {"acme": 2.0, "globex": 0.5}
+
+
+def test_weights_of_tenants_are_read_from_the_environment_and_from_a_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "adapterd.toml").write_text("[tenant_weights]\nacme = 3\n")
+    assert load_settings({}).tenant_weights == {"acme": 3.0}
+    monkeypatch.setenv("ADAPTERD_TENANT_WEIGHTS", "acme=4")
+    assert load_settings({}).tenant_weights == {"acme": 4.0}
+
+
+@pytest.mark.parametrize("written", ["acme", "acme=0", "acme=much", "=2", "acme=1, acme=2", ""])
+def test_weights_that_are_none_stop_the_start(written: str) -> None:
+    with pytest.raises(BadSettings, match="tenant_weights"):
+        load_settings({"tenant_weights": written})

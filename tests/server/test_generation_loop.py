@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,20 @@ from engine.errors import EngineGone, OutOfMemory
 from engine.port import Failure, FreeSequences, Generate, SequenceOutput
 from engine.testing.fake_engine import FakeEngine
 from server.dispatch.entry import Answer, Entry
+from server.dispatch.generation_budget import GenerationLimits
 from server.dispatch.generation_loop import GenerationLoop
-from server.dispatch.generation_scheduler import GenerationLimits
 from server.dispatch.request_queue import QueueLimits, RequestQueue
 from server.dispatch.residency import ResidentLease
-from server.errors import DeadlinePassed
+from server.dispatch.token_budget import TokenBudget
+from server.errors import DeadlinePassed, Stale
 from server.metrics.generation_metrics import GenerationMetrics
 from server.metrics.metrics import Metrics
 from tests.server.build import publish
-from tests.server.dispatching import DispatchEnv, entry, settled
+from tests.server.dispatching import DispatchEnv, entry
 
 LIMITS: dict[str, Any] = {
-    "max_rows": 8, "max_tokens": 20, "num_blocks": 60, "block_tokens": 16, "max_adapters": 4,
+    "max_rows": 8, "num_blocks": 60, "block_tokens": 16, "max_adapters": 4,
+    "max_adapter_bytes": 2**20,
 }  # fmt: skip
 HEAD = {"kind": "generate", "format": "plain", "max_tokens": 200}
 
@@ -52,15 +54,17 @@ class GenerationEnv(DispatchEnv):
         self.waiting = RequestQueue(QueueLimits(max_rows=50, max_tokens=5000, slot_bytes=2**20))
         self.loop = self.with_limits()
 
-    def with_limits(self, **changes: Any) -> GenerationLoop:
+    def with_limits(self, max_tokens: int = 20, **changes: Any) -> GenerationLoop:
         self.loop = GenerationLoop(
             port=self.engine,
             residency=self.residency,
             queue=self.waiting,
             slots=self.slots,
             limits=GenerationLimits(**LIMITS | changes),
+            budget=TokenBudget(max_tokens, target_s=None),
             observer=GenerationMetrics(CollectorRegistry(), self.metrics),
             batcher=self.batcher,
+            clock=self.clock,
         )
         return self.loop
 
@@ -209,13 +213,18 @@ async def test_the_share_of_the_cache_in_use_is_the_engine_s_figure(tmp_path: Pa
     assert env.loop.share_held == 0
 
 
-async def test_an_adapter_that_writes_counts_twice_in_its_slot(tmp_path: Path) -> None:
+@pytest.mark.survival("E3")
+async def test_a_text_with_a_lease_on_an_older_engine_starts_again_and_keeps_no_slot(
+    tmp_path: Path,
+) -> None:
     env = GenerationEnv(tmp_path)
     lease = await env.draft()
-    text = env.write(lease, 5, 10)
-    await env.decoding()
-    assert env.slots.num_bytes == 2 * lease.num_bytes
-    await text
+    env.fake.die()
+    await env.write(await env.draft(seed=1), 3)
+    with pytest.raises(Stale):
+        await env.write(lease, 5)
+    await between(lambda: not env.loop.sequences)
+    env.assert_nothing_left()
 
 
 @pytest.mark.survival("E3")
@@ -325,6 +334,85 @@ async def test_texts_go_on_by_priority_and_then_in_order_of_arrival(tmp_path: Pa
     assert [keys[key] for key in first.keys] == [3, 5, 4, 6]
 
 
+async def test_the_text_of_another_tenant_starts_before_the_rest_of_a_large_call(
+    tmp_path: Path,
+) -> None:
+    env = GenerationEnv(tmp_path)
+    env.with_limits(max_rows=1)
+    lease = await env.draft()
+    large = [entry(lease.duplicate(), [7] * 4, max_tokens=5, tenant="heavy") for _ in range(5)]
+    env.loop.admit(large)
+    await between(lambda: len(env.started_prompts()) >= 1)
+    await env.write(lease, 3, tenant="light")
+    assert env.started_prompts().index([3]) <= 2
+    await asyncio.gather(*(each.future for each in large))
+    env.assert_nothing_left()
+
+
+async def test_generated_tokens_count_as_turns_of_their_tenant(tmp_path: Path) -> None:
+    env = GenerationEnv(tmp_path)
+    env.with_limits(max_rows=1)
+    lease = await env.draft()
+    # each long one is 40 tokens to read and 40 to write, each short one 3 and 1
+    texts = [entry(lease.duplicate(), [7] * 40, max_tokens=100, tenant="long") for _ in range(2)]
+    short = [entry(lease.duplicate(), [7] * 3, max_tokens=1, tenant="short") for _ in range(16)]
+    for each in (*texts, *short):
+        env.loop.admit([each])
+    await asyncio.gather(*(each.future for each in (*texts, *short)))
+    lengths = [length for step in env.started_prompts() for length in step]
+    assert lengths == [40, *[3] * 16, 40]
+
+
+async def test_prompts_of_a_step_are_as_long_as_the_measured_speed_allows(tmp_path: Path) -> None:
+    env = GenerationEnv(tmp_path)
+    env.loop = GenerationLoop(
+        port=env.engine,
+        residency=env.residency,
+        queue=env.waiting,
+        slots=env.slots,
+        limits=GenerationLimits(**LIMITS),
+        budget=(budget := TokenBudget(4000, target_s=0.25, tokens_per_s=2000)),
+        observer=GenerationMetrics(CollectorRegistry(), env.metrics),
+        batcher=env.batcher,
+    )
+    await env.write(await env.draft(), 300, most=2)
+    assert env.writes[0].max_tokens == 500
+    assert budget.tokens_per_s != 2000
+
+
+@pytest.mark.parametrize("num_waiting", [10, 1000])
+async def test_a_step_looks_at_as_many_texts_however_many_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_waiting: int
+) -> None:
+    env = GenerationEnv(tmp_path)
+    env.waiting = RequestQueue(QueueLimits(max_rows=5000, max_tokens=50_000, slot_bytes=2**20))
+    env.with_limits(max_rows=2, max_tokens=100)
+    env.engine.holds = (Generate,)
+    in_turn, looks = env.waiting.in_turn, list[Entry]()
+
+    class Counted:
+        def __init__(self, now: float) -> None:
+            self._turns = in_turn(now)
+            self.pass_over = self._turns.pass_over
+
+        def __iter__(self) -> Iterator[Entry]:
+            for each in self._turns:
+                looks.append(each)
+                yield each
+
+    monkeypatch.setattr(env.waiting, "in_turn", Counted)
+    lease = await env.draft()
+    waiting = [entry(lease.duplicate(), [7], priority=i % 2) for i in range(num_waiting)]
+    for each in waiting:
+        each.max_tokens = 1
+        env.loop.admit([each])
+    await between(lambda: bool(env.engine.held))
+    assert len(looks) <= 3
+    env.loop.abandon(waiting)
+    env.engine.release_all()
+    await between(lambda: not env.loop.sequences)
+
+
 @pytest.mark.survival("D1")
 async def test_every_text_shares_what_it_reads_with_its_own_tenant_only(tmp_path: Path) -> None:
     env = GenerationEnv(tmp_path)
@@ -336,39 +424,41 @@ async def test_every_text_shares_what_it_reads_with_its_own_tenant_only(tmp_path
 # ---------------------------------------------------------------- slots
 
 
-async def test_the_text_that_waits_longest_gets_the_next_slot_that_batches_give_back(
-    tmp_path: Path,
-) -> None:
+@pytest.mark.survival("E6")
+async def test_a_text_needs_no_slot_of_a_batch_that_still_runs(tmp_path: Path) -> None:
+    """The engine runs the batch first, and the text keeps the slot from its own first step on."""
     env = GenerationEnv(tmp_path)
-    env.with_limits(patience_s=0.0)
-    leases = [await env.lease(seed=seed) for seed in range(8)]
-    draft = await env.draft()
-    running = await env.calls(*leases[:4])  # four slots, four tasks
-    text = env.write(draft, 5, enqueued_at=0.0)
-    waiting = await env.calls(*leases[4:])
-    await settled()
-    env.engine.release()  # the slots are free again, for three of the four that wait
+    running = await env.calls(*[await env.lease(seed=seed) for seed in range(4)])  # four slots
     async with asyncio.timeout(1):
-        assert len((await text).rows) == 1
+        assert len((await env.write(await env.draft(), 5)).rows) == 1
     env.engine.release_all()
-    await asyncio.gather(*running, *waiting)
+    await asyncio.gather(*running)
     env.assert_nothing_left()
 
 
-async def test_a_slot_that_was_kept_for_a_text_is_free_again_when_its_caller_is_gone(
-    tmp_path: Path,
-) -> None:
+async def test_batches_go_on_beside_texts_in_the_slots_that_these_leave(tmp_path: Path) -> None:
     env = GenerationEnv(tmp_path)
-    env.with_limits(patience_s=0.0)
-    leases = [await env.lease(seed=seed) for seed in range(8)]
-    running = await env.calls(*leases[:4])
-    text = env.write(await env.draft(), 5, enqueued_at=0.0)
-    await settled()
-    text.cancel()
-    waiting = await env.calls(*leases[4:])
+    env.with_limits(max_adapters=3)
+    env.engine.holds = (Generate,)
+    drafts = [await env.draft(seed) for seed in range(3)]
+    texts = [env.write(draft, 5, 1) for draft in drafts]
+    await between(lambda: bool(env.engine.held))
+    assert set(env.slots.leased) == {draft.digest for draft in drafts}
+    held = set(env.slots.leased)
+    for seed in range(4):
+        await env.call(await env.lease(seed=seed))
+        assert held <= set(env.slots.placed.values())
     env.engine.release_all()
-    async with asyncio.timeout(1):
-        await asyncio.gather(*running, *waiting)
+    await asyncio.gather(*texts)
+    env.assert_nothing_left()
+
+
+async def test_texts_leave_half_of_the_bytes_of_slots_to_batches(tmp_path: Path) -> None:
+    env = GenerationEnv(tmp_path)
+    leases = [await env.draft(seed) for seed in range(2)]
+    env.with_limits(max_adapter_bytes=leases[0].num_bytes)
+    await asyncio.gather(*(env.write(lease, 5) for lease in leases))
+    assert env.started_prompts() == [[5], [5]]
 
 
 async def test_a_text_whose_deadline_passes_is_answered_and_released_within_a_step(

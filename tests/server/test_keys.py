@@ -53,6 +53,19 @@ def test_a_ring_follows_its_file_and_fails_closed(tmp_path: Path) -> None:
         ring.check(token)
 
 
+def test_a_ring_tells_of_a_tenant_once_its_last_key_is_revoked(tmp_path: Path) -> None:
+    path, gone, now = tmp_path / "keys.jsonl", list[str](), [0.0]
+    keys = [create_key(path, tenant, "use") for tenant in ("acme", "acme", "globex")]
+    ring = KeyRing(path, clock=lambda: now[0], on_gone=gone.append)
+    told = []
+    for key, _ in keys[:2]:
+        revoke_key(path, key.id)
+        now[0] += 2.0
+        assert ring.check(keys[2][1])
+        told.append(list(gone))
+    assert told == [[], ["acme"]]
+
+
 def test_a_ring_whose_file_is_gone_lets_nobody_in_until_it_is_back(tmp_path: Path) -> None:
     path = tmp_path / "keys.jsonl"
     _, token = create_key(path, "acme", "use")

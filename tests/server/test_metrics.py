@@ -13,10 +13,19 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from engine.port import Generate
 from server.config import Settings
 from server.main import Server
 from server.metrics.metrics import Metrics
-from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
+from tests.server.build import (
+    HeldEngine,
+    grpc_client,
+    http_client,
+    publish,
+    registry_of,
+    running,
+    until,
+)
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
@@ -74,23 +83,22 @@ async def test_calls_are_counted_by_method_and_code(tmp_path: Path) -> None:
 
 async def test_who_waits_to_write_is_shown_as_waiting(tmp_path: Path) -> None:
     head = {"kind": "generate", "format": "plain", "max_tokens": 200}
-    async with running(tmp_path) as server:
+    engine = HeldEngine(holds=(Generate,))
+    async with running(tmp_path, engine, max_batch_rows=1) as server, http_client(server) as http:
         publish(registry_of(server), "draft", head=head)
-        dispatch = server.parts.dispatch
-        slots = dispatch.slots
-        taken = [f"other{number}" for number in range(7)]
-        slots.acquire(taken, dict.fromkeys(taken, 1))  # batches hold every slot
-        async with http_client(server) as http:
-            url, body = "/v1/tasks/draft/predict", {"inputs": ["hello"]}
-            call = asyncio.create_task(http.post(url, json=body))
-            await until(lambda: dispatch.generation_queue.num_rows)
-            text = await scrape(server)
-            for digest in taken:
-                slots.release(digest)
+        url, body = "/v1/tasks/draft/predict", {"inputs": ["hello"]}
+        running_call = asyncio.create_task(http.post(url, json=body))
+        await until(lambda: engine.held)
+        waiting_call = asyncio.create_task(http.post(url, json=body))
+        await until(lambda: server.parts.dispatch.generation_queue.num_rows)
+        text = await scrape(server)
+        engine.release_all()
+        for call in (running_call, waiting_call):
             assert (await call).status_code == 200
     assert "adapterd_queue_rows 1.0" in text
     assert "adapterd_queue_tokens 0.0" not in text
     assert 'waiting_lora_adapters="draft"' in text
+    assert re.search(r'adapterd_tenant_queue_tokens\{tenant="default"\} [1-9]', text)
 
 
 async def test_texts_are_counted_by_tokens_and_ends(tmp_path: Path) -> None:
@@ -158,6 +166,18 @@ def test_a_deleted_tasks_series_go_and_make_room() -> None:
     text = generate_latest(metrics.registry).decode()
     assert "old" not in text
     assert 'adapterd_task_requests_total{code="ok",task="new",tenant="a"} 1.0' in text
+
+
+@pytest.mark.survival("H10")
+def test_the_series_of_a_tenant_that_is_gone_go_and_make_room() -> None:
+    metrics = Metrics(CollectorRegistry(), max_task_labels=1)
+    metrics.observe_refusal("old")
+    metrics.forget_tenant("old")
+    metrics.forget_tenant("never seen")
+    metrics.observe_refusal("new")
+    text = generate_latest(metrics.registry).decode()
+    assert "old" not in text
+    assert 'adapterd_tenant_refusals_total{tenant="new"} 1.0' in text
 
 
 @pytest.mark.survival("E4")

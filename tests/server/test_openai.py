@@ -22,7 +22,7 @@ from engine.testing.fake_engine import FakeEngine
 from server.auth.key_file import create_key
 from server.http_api.openai import chat, completions, embeddings
 from server.main import Server
-from tests.server.build import http_client, publish, registry_of, running, until
+from tests.server.build import HeldEngine, http_client, publish, registry_of, running, until
 
 HEAD = {"kind": "generate", "max_tokens": 200}
 PLAIN = HEAD | {"format": "plain"}
@@ -457,11 +457,10 @@ async def test_a_wrong_key_is_an_authentication_error(tmp_path: Path) -> None:
 
 
 async def test_a_full_queue_is_a_rate_limit_that_says_when_to_come_back(tmp_path: Path) -> None:
-    engine = FakeEngine()
+    engine = HeldEngine(holds=(Generate,))
     async with client(tmp_path, engine, max_queue_rows=1, max_batch_rows=1) as (api, server):
-        slots = server.parts.dispatch.slots
-        taken = [f"other{number}" for number in range(7)]
-        slots.acquire(taken, dict.fromkeys(taken, 1))  # batches hold every slot
+        running = asyncio.create_task(api.completions.create(model="draft", prompt="x"))
+        await until(lambda: engine.held)
         waiting = asyncio.create_task(api.completions.create(model="draft", prompt="x"))
         await until(lambda: server.parts.dispatch.generation_queue.num_rows)
         with pytest.raises(openai.RateLimitError) as caught:
@@ -469,9 +468,9 @@ async def test_a_full_queue_is_a_rate_limit_that_says_when_to_come_back(tmp_path
         assert caught.value.code == "rate_limit_exceeded"
         assert caught.value.response.headers["x-should-retry"] == "true"
         assert float(caught.value.response.headers["retry-after-ms"]) > 0
-        for digest in taken:
-            slots.release(digest)
-        assert (await waiting).choices[0].finish_reason == "stop"
+        engine.release_all()
+        for call in (running, waiting):
+            assert (await call).choices[0].finish_reason == "stop"
 
 
 async def test_malformed_bodies_too_large_ones_and_unknown_paths_speak_openai(

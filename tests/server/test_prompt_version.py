@@ -57,7 +57,7 @@ async def test_a_prompt_is_registered_without_files_and_answers_as_the_base_does
         info = engine.info
         tokenizer = Tokenizer(info.tokenizer_json, info.max_tokens)
         ids = Prompter(info, tokenizer).tokens("w7 w8", {"format": "plain", "prompt": PROMPT})
-        begin = port.StartSequence(key=2**50, row=port.Row(ids=ids), max_tokens=6)
+        begin = port.StartSequence(key=2**50, row=port.Row.of(ids=ids), max_tokens=6)
         decoded = engine.submit(port.Generate(begin=[begin], num_tokens=10)).result()
         assert isinstance(decoded, port.Generated)
         assert isinstance(decoded.rows[0], port.SequenceOutput)

@@ -11,6 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,28 @@ def test_calls_that_are_never_answered_give_the_engine_away_too() -> None:
     assert probe.look() is None
     clock.now = 107.0
     assert "has not answered for 7 s" in str(probe.look())
+
+
+def test_an_engine_that_computes_while_it_reads_for_long_is_well() -> None:
+    engine, clock = HeldEngine(is_holding=False), Clock()
+    watched, probe = probed(SlowReads(engine), clock)
+    watched.submit(port.Inspect(directory="of a slow disk"))
+    for clock.now in range(60):
+        assert probe.look() is None
+    assert len(engine.steps) >= 20
+
+
+class SlowReads:
+    """Never answers what reads a file."""
+
+    def __init__(self, engine: HeldEngine) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def submit(self, step: port.Step) -> Future[port.Result]:
+        return Future() if isinstance(step, port.Inspect) else self._engine.submit(step)
 
 
 def test_a_caller_who_gives_up_is_no_answer_of_the_engine() -> None:

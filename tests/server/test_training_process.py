@@ -18,10 +18,9 @@ from engine.config import EngineConfig
 from engine.port import EngineInfo
 from engine.runtime.in_thread import ThreadEngine
 from engine.testing.fake_engine import FakeEngine
-from server.config import child_environment
 from server.errors import StartFailed
 from server.training.training_child import Reports
-from server.training.training_process import TrainingProcess, needs_training_process
+from server.training.training_process import TrainingProcess, needs_training_process, next_device
 from tests.contracts.tiny import build_base
 from tests.server.build import settings
 from tests.trainer.build import TENANT, TrainerEnv, jsonl
@@ -64,16 +63,13 @@ def test_jobs_run_apart_on_more_than_two_cores_or_devices_unless_somebody_chose(
 
 
 @pytest.mark.parametrize(
-    ("num_devices", "visible", "chosen"),
-    [(1, None, None), (2, None, "1"), (2, "3,5", "5")],
+    ("device", "num_devices", "chosen"),
+    [("cpu", 1, "cpu"), ("cuda:0", 1, "cuda:0"), ("cuda:0", 2, "cuda:1"), ("cuda:1", 2, "cuda:0")],
 )
-def test_the_process_is_on_the_second_device_where_there_is_one(
-    monkeypatch: pytest.MonkeyPatch, num_devices: int, visible: str | None, chosen: str | None
+def test_the_process_is_on_another_device_where_there_is_one(
+    device: str, num_devices: int, chosen: str
 ) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert child_environment(num_devices).get("CUDA_VISIBLE_DEVICES") == chosen
+    assert next_device(info(device=device, num_devices=num_devices)) == chosen
 
 
 @pytest.fixture

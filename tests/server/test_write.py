@@ -15,7 +15,15 @@ from adapterd.v1 import predictor_pb2
 from engine.port import FreeSequences, Generate, Predict
 from engine.testing.fake_engine import FakeEngine
 from server.main import Server
-from tests.server.build import grpc_client, http_client, publish, registry_of, running, until
+from tests.server.build import (
+    HeldEngine,
+    grpc_client,
+    http_client,
+    publish,
+    registry_of,
+    running,
+    until,
+)
 
 PLAIN = {"kind": "generate", "format": "plain", "max_tokens": 200}
 CHAT = {"kind": "generate", "max_tokens": 200}
@@ -229,20 +237,20 @@ async def test_one_text_may_be_sorted_and_answered_in_one_call(tmp_path: Path) -
 
 
 async def test_a_full_room_keeps_only_its_own_rows_out(tmp_path: Path) -> None:
-    async with running(tmp_path, max_queue_rows=1) as server:
+    engine = HeldEngine(holds=(Generate, Predict))
+    limits = {"max_queue_rows": 1, "max_batch_rows": 1, "ahead_tokens": 10_000}
+    async with running(tmp_path, engine, **limits) as server:
         publish(registry_of(server), "mood")
         publish(registry_of(server), "draft", head=PLAIN)
-        dispatch = server.parts.dispatch
-        taken = [f"other{number}" for number in range(7)]
-        dispatch.slots.acquire(taken, dict.fromkeys(taken, 1))  # so that everybody waits
-        calls = []
+        dispatch, calls = server.parts.dispatch, []
         for task, queue in (("mood", dispatch.queue), ("draft", dispatch.generation_queue)):
+            num_held = len(engine.held)
+            calls.append(asyncio.create_task(post(server, task, "x")))
+            await until(lambda num_held=num_held: len(engine.held) > num_held)
             calls.append(asyncio.create_task(post(server, task, "x")))
             await until(lambda queue=queue: queue.num_rows)
             assert (await post(server, task, "x"))["code"] == "overloaded"
-        for digest in taken:
-            dispatch.slots.release(digest)
-        dispatch.batcher.wake()
+        engine.release_all()
         assert all("outputs" in answer for answer in await asyncio.gather(*calls))
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from engine.config import EngineConfig
 from engine.port import Result, Save, Step, Train
 from engine.runtime.in_thread import ThreadEngine
-from engine.training import masters
+from engine.training.masters_state import MastersState
 from tests.trainer.build import TrainerEnv, jsonl, mood_rows
 from tests.trainer.killed_worker import die
 from trainer.training import run_checkpoints
@@ -56,15 +57,15 @@ def main(directory: str, base: str, when: str) -> None:
         when, (Save, 99)
     )
     if when == "half a checkpoint":
-        whole = masters.Masters.write
+        whole, numbers = MastersState.write, count(1)
 
-        def half(self: masters.Masters, folder: Path) -> None:
+        def half(self: MastersState, folder: Path) -> None:
             whole(self, folder)
-            if self.num_steps == 11:
+            if next(numbers) == 11:
                 (folder / "optimizer.bin").write_bytes(b"half")
                 die()
 
-        masters.Masters.write = half  # type: ignore[method-assign]
+        MastersState.write = half  # type: ignore[method-assign]
     if when == "before it counts":
         run_checkpoints.write_atomic = nth(9, run_checkpoints.write_atomic)
     trainer_env = TrainerEnv(

@@ -36,7 +36,7 @@ def fills(num: int) -> list[Any]:
 
 def test_answers_of_a_stream_come_in_the_order_of_its_steps() -> None:
     port = FakeEngine()
-    rows = [Row(ids=[number + 1], slot=0) for number in range(5)]
+    rows = [Row.of(ids=[number + 1], slot=0) for number in range(5)]
     answers = EngineSession(port).stream((Predict(rows=[row]) for row in rows), Predicted)
     alone = [port.submit(Predict(rows=[row])).result() for row in rows]
     assert [_values(answer) for answer in answers] == [_values(answer) for answer in alone]

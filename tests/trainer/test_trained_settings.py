@@ -63,7 +63,7 @@ def served(trainer_env: TrainerEnv, version: Version) -> list[Any]:
     ]
     load = port.Load(digest=version.digest, semantics=version.manifest.semantics, files=files)
     trainer_env.port.submit(load).result()
-    rows = [port.Row(ids=ids, slot=1) for ids in ROWS]
+    rows = [port.Row.of(ids=ids, slot=1) for ids in ROWS]
     result = trainer_env.port.submit(port.Predict(rows=rows, place={1: version.digest})).result()
     assert isinstance(result, port.Predicted)
     return [row.numpy() for row in result.rows if isinstance(row, port.Array)]

@@ -55,7 +55,7 @@ class Embedder:
         ids = [self._ids(texts[index]) for index in new]
         for batch in prediction_batches([len(each) for each in ids], max_tokens=_BATCH_TOKENS):
             waiting()
-            rows = [Row(ids=ids[index], slot=0) for index in batch]
+            rows = [Row.of(ids=ids[index], slot=0) for index in batch]
             step = Predict(rows=rows, background=True)
             answer = call(self._port, step, Predicted)
             for index, hidden in zip(batch, answer.rows, strict=True):

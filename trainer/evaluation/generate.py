@@ -40,7 +40,7 @@ def generate_answers(
     answers: list[list[int]] = [[]] * len(rows)
     for batch in prediction_batches([len(row.prompt_ids) for row in rows], max_rows=_ROWS):
         keys = [_FIRST_KEY + slot * _ROWS_A_SLOT + index for index in batch]
-        prompts = [Row(ids=list(rows[index].prompt_ids), slot=slot) for index in batch]
+        prompts = [Row.of(ids=list(rows[index].prompt_ids), slot=slot) for index in batch]
         begin = [
             StartSequence(key=key, row=row, max_tokens=head["max_tokens"])
             for key, row in zip(keys, prompts, strict=True)

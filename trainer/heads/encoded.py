@@ -23,7 +23,7 @@ class Piece:
     key: int = 0
 
     def row(self, slot: int) -> Row:
-        return Row(ids=self.ids, type_ids=self.type_ids, slot=slot)
+        return Row.of(ids=self.ids, type_ids=self.type_ids, slot=slot)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

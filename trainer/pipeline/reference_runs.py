@@ -108,6 +108,7 @@ class References:
         parts = {"train": run_config.train, "test": evaluated.test_rows}
         return {
             "base": self.session.info.base,
+            "device": self.session.info.device,
             "threads": self.session.info.num_threads,
             "head": run_config.head,
             "seed": evaluated.best_run.seed,
