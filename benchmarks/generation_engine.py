@@ -63,7 +63,7 @@ class GenerationEngine:
 
     def _start(self, request: Request) -> port.StartSequence:
         return port.StartSequence(
-            key=next(self._keys), row=port.Row(ids=request.ids, slot=request.slot),
+            key=next(self._keys), row=port.Row.of(ids=request.ids, slot=request.slot),
             max_tokens=request.num_tokens, sampling=port.Sampling(ignore_eos=True),
         )  # fmt: skip
 

@@ -75,14 +75,14 @@ def _open(engine: Engine, kind: str, config: dict[str, Any], dropout: float, see
 
 
 def _fill(engine: Engine, slots: list[int], texts: list[list[int]], keys: list[int]) -> None:
-    rows = [port.Row(ids=texts[key]) for key in keys]
+    rows = [port.Row.of(ids=texts[key]) for key in keys]
     for slot in slots:
         _run(engine, port.Fill(slot=slot, rows=rows, keys=keys))
 
 
 def _step(slot: int, keys: list[int], texts: list[list[int]], number: int) -> port.Train:
     return port.Train(
-        slot=slot, rows=[port.Row(ids=texts[key], slot=slot) for key in keys], keys=keys,
+        slot=slot, rows=[port.Row.of(ids=texts[key], slot=slot) for key in keys], keys=keys,
         targets=[len(texts[key]) % 2 for key in keys], learning_rate=1e-3, step=number,
     )  # fmt: skip
 

@@ -104,7 +104,9 @@ def _steps(
         _make(engine, digest, kind, config, head, scratch / str(number))
         place[number + 1] = digest
     return [
-        port.Predict(rows=[port.Row(ids=ids, slot=i + 1) for i, ids in enumerate(b)], place=place)
+        port.Predict(
+            rows=[port.Row.of(ids=ids, slot=i + 1) for i, ids in enumerate(b)], place=place
+        )
         for b in batches
     ]
 
@@ -126,7 +128,7 @@ def _make(
         ),
     ).slot
     ids = [[101, *range(2000, 2000 + n), 102] for n in (5, 9, 14, 17)]
-    rows = [port.Row(ids=each, slot=slot) for each in ids]
+    rows = [port.Row.of(ids=each, slot=slot) for each in ids]
     targets = [target(len(each)) for each in ids]
     for number in range(2):
         step = port.Train(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,41 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 from engine.model.source import base_path
 
 Batches = list[list[list[int]]]
+#: sets a peer up and returns what runs every batch once
+Way = Callable[[], Callable[[], None]]
 
 
 def write_adapters(
-    base: str, directory: Path, count: int, targets: list[str], rank: int, first_layer: int = 0
+    base: str,
+    directory: Path,
+    count: int,
+    targets: list[str],
+    rank: int,
+    first_layer: int = 0,
+    spread: float = 0.02,
 ) -> list[Path]:
-    """Saves adapters with nonzero B, as if trained, and two-label heads as PEFT directories."""
+    """Saves adapters with nonzero B, as if trained, and two-label heads as PEFT directories.
+
+    `spread` is the standard deviation of B.
+    """
     model = AutoModelForSequenceClassification.from_pretrained(base_path(base), num_labels=2)
     config = LoraConfig(
         task_type="SEQ_CLS", r=rank, lora_alpha=2 * rank, target_modules=targets,
         layers_to_transform=list(range(first_layer, model.config.num_hidden_layers)),
     )  # fmt: skip
-    return write_random_adapters(get_peft_model(model, config), directory, count)
+    return write_random_adapters(get_peft_model(model, config), directory, count, spread)
 
 
-def write_random_adapters(peft: Any, directory: Path, count: int) -> list[Path]:
+def write_random_adapters(
+    peft: Any, directory: Path, count: int, spread: float = 0.02
+) -> list[Path]:
     """Saves the model's LoRA `count` times, each with a different random B."""
     paths = []
     for number in range(count):
         torch.manual_seed(number)
         for name, parameter in peft.named_parameters():
             if "lora_B" in name:
-                torch.nn.init.normal_(parameter, std=0.02)
+                torch.nn.init.normal_(parameter, std=spread)
         paths.append(directory / f"a{number}")
         peft.save_pretrained(paths[-1])
     return paths
@@ -55,6 +67,25 @@ def peft_model(base: str, adapters: list[Path], dtype: torch.dtype = torch.float
     return peft.to(dtype).eval()
 
 
+def padded_run(
+    model: Any, batches: Batches, autocast: bool = False, **kwargs: Any
+) -> Callable[[], None]:
+    """The model on rectangles, in the order of the batch."""
+    inputs = [tuple(map(torch.from_numpy, pad(rows))) for rows in batches]
+
+    @torch.inference_mode()
+    def run() -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            for ids, mask in inputs:
+                model(input_ids=ids, attention_mask=mask, **kwargs)
+
+    return run
+
+
+def stock_model(base: str, dtype: torch.dtype) -> Any:
+    return AutoModel.from_pretrained(base_path(base), dtype=dtype).eval()
+
+
 def polylora_model(
     base: str, adapters: list[Path], batches: Batches, dtype: torch.dtype
 ) -> Callable[[], None]:
@@ -70,7 +101,7 @@ def polylora_model(
     for number, path in enumerate(adapters):
         wrapped.load_adapter_from_disk(f"a{number}", str(path))
     names = [f"a{i}" for i in range(len(adapters))]
-    inputs = [_pad(rows) for rows in batches]
+    inputs = [pad(rows) for rows in batches]
 
     @torch.inference_mode()
     def run() -> None:
@@ -84,71 +115,7 @@ def polylora_model(
     return run
 
 
-def onnx_ways(
-    base: str, scratch: Path, batches: Batches
-) -> dict[str, Callable[[], Callable[[], None]]]:
-    """ONNX Runtime, which does not support adapters.
-
-    It runs whole batches, and four length-sorted parts of each batch.
-    """
-    return {
-        f"ONNX Runtime {precision}, no adapter, {shape}": partial(
-            _onnx, base, scratch, batches, precision, parts
-        )
-        for precision in ("fp32", "int8")
-        for shape, parts in (("padded", 1), ("length-sorted", 4))
-    }
-
-
-def _onnx(
-    base: str, scratch: Path, batches: Batches, precision: str, parts: int
-) -> Callable[[], None]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(_export_model(base, scratch, precision)), options)
-    inputs = [_pad(part) for rows in batches for part in _sorted_parts(rows, parts)]
-
-    def run() -> None:
-        for ids, mask in inputs:
-            session.run(None, {"input_ids": ids, "attention_mask": mask})
-
-    return run
-
-
-def _export_model(base: str, scratch: Path, precision: str) -> Path:
-    plain, small = scratch / "base.onnx", scratch / "base.int8.onnx"
-    if not plain.exists():
-        model = AutoModel.from_pretrained(base_path(base), attn_implementation="eager").eval()
-        ids = torch.ones(2, 8, dtype=torch.long)
-        axes = {0: "rows", 1: "tokens"}
-        torch.onnx.export(
-            _HiddenStates(model), (ids, ids), str(plain), dynamo=False, opset_version=17,
-            input_names=["input_ids", "attention_mask"], output_names=["hidden"],
-            dynamic_axes=dict.fromkeys(("input_ids", "attention_mask", "hidden"), axes),
-        )  # fmt: skip
-    if precision == "int8" and not small.exists():
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-
-        quantize_dynamic(str(plain), str(small), weight_type=QuantType.QInt8)
-    return small if precision == "int8" else plain
-
-
-class _HiddenStates(torch.nn.Module):
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        mask = (1.0 - attention_mask[:, None, None, :].float()) * -1e9
-        hidden: torch.Tensor = self.model(
-            input_ids=input_ids, attention_mask=mask
-        ).last_hidden_state
-        return hidden
-
-
-def _sorted_parts(rows: list[list[int]], parts: int) -> list[list[list[int]]]:
+def sorted_parts(rows: list[list[int]], parts: int) -> list[list[list[int]]]:
     if parts == 1:
         return [rows]
     ordered = sorted(rows, key=len)
@@ -156,7 +123,8 @@ def _sorted_parts(rows: list[list[int]], parts: int) -> list[list[list[int]]]:
     return [ordered[i : i + size] for i in range(0, len(rows), size)]
 
 
-def _pad(rows: list[list[int]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def pad(rows: list[list[int]]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Token ids and attention mask of a rectangle."""
     width = max(map(len, rows))
     ids = np.array([row + [0] * (width - len(row)) for row in rows], np.int64)
     mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in rows], np.int64)

@@ -69,7 +69,7 @@ class EngineOnly:
     def rows_per_s(self, batch_rows: int, seconds: float) -> float:
         """Batches like those of a loaded server: calls of 8 texts, each for the next task."""
         rows = [
-            port.Row(ids=self._ids[i % len(self._ids)], slot=i // 8 % NUM_TASKS + 1)
+            port.Row.of(ids=self._ids[i % len(self._ids)], slot=i // 8 % NUM_TASKS + 1)
             for i in range(max(len(self._ids), 8 * NUM_TASKS * 2))
         ]
         done, started, first = 0, time.perf_counter(), 0

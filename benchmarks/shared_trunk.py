@@ -78,7 +78,7 @@ def _ways(
 def _step(engine: Engine, texts: list[list[int]]) -> Callable[[], None]:
     """A step that runs each text through its own adapter."""
     step = port.Predict(
-        rows=[port.Row(ids=ids, slot=slot) for slot, ids in enumerate(texts, 1)],
+        rows=[port.Row.of(ids=ids, slot=slot) for slot, ids in enumerate(texts, 1)],
         place={slot: str(slot) for slot in range(1, len(texts) + 1)},
     )
 
