@@ -66,11 +66,12 @@ def any_rows(chance: random.Random) -> list[Row]:
 def test_a_replayed_forward_is_the_launched_one(
     make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch, family: str, seed: int
 ) -> None:
-    under_test, chance = make_engine(family), random.Random(seed)
-    engine, base, sites = under_test.engine, under_test.base, under_test.engine._sites
+    chance = random.Random(seed)
     cases = [Case(family, variant, "classify", "mean") for variant in ("lora", "lora", "ia3")]
-    with torch.inference_mode(mode=False):
+    with torch.inference_mode(mode=False):  # other tests share the engine, outside of it
+        under_test = make_engine(family)
         adapters = [under_test.adapter(case, seed=number) for number, case in enumerate(cases)]
+    engine, base, sites = under_test.engine, under_test.base, under_test.engine._sites
     for slot, digest in enumerate(map(under_test.load, adapters), 1):
         engine._resident.place(slot, digest)
     placed = {slot: engine._resident[slot] for slot in (1, 2, 3)}
