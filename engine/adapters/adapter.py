@@ -29,7 +29,6 @@ from engine.adapters.directory import (
     WEIGHTS,
     AdapterFiles,
     is_adapterhub,
-    read_files,
 )
 from engine.adapters.files import tensor_bytes
 from engine.adapters.head_layers import HeadLayers, HeadWeights, checked_head, num_outputs
@@ -40,7 +39,6 @@ from engine.kinds import KINDS, Weights
 from engine.model.base import Base
 from engine.model.loading import stock_model
 from engine.ops.grouped_product import Activation
-from engine.port import File
 from engine.sites.effect import Effect
 
 _log = logging.getLogger(__name__)
@@ -99,16 +97,6 @@ class Adapter:
             "sites": list(self.config["sites"]),
             "head": self.head,
         }
-
-
-def read_adapter(files: list[File], base: Base, head: Mapping[str, Any] | None = None) -> Adapter:
-    """A version's files as an adapter of this base; `head` completes or overrides what they say.
-
-    Raises BadAdapter or a subclass. Every byte is hashed as it is read: what is checked is what is
-    served.
-    """
-    with translate_read_errors():
-        return adapter_of(read_files(files, base.family), base, head)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from engine import port
-from engine.adapters.adapter import Adapter, write_adapter
+from engine.adapters.adapter import Adapter, adapter_of, write_adapter
+from engine.adapters.directory import read_files, staged_files
 from engine.adapters.head_layers import HeadLayers
 from engine.engine import Engine
 from engine.heads import find_head
@@ -160,3 +161,8 @@ def targets(case: Case) -> list[Any]:
     if case.head == "span":
         return [[i % len(r), (i + 1) % len(r)] for i, r in enumerate(ROWS)]
     return [[-100, *((i + j) % 3 for j in range(len(r) - 2)), -100] for i, r in enumerate(ROWS)]
+
+
+def read_adapter(directory: Path, base: Base, head: Mapping[str, Any]) -> Adapter:
+    """A version's files as an adapter with its masters, which the engine does not keep."""
+    return adapter_of(read_files(staged_files(directory), base.family), base, head)

@@ -24,7 +24,7 @@ from adapters_registry.adapter_files.file_names import (
 )
 from engine.engine import Engine
 from tests.contracts.cases import Case
-from tests.contracts.engine_under_test import EngineUnderTest
+from tests.contracts.engine_under_test import EngineUnderTest, read_adapter
 from tests.contracts.golden.weights import ROWS
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -184,12 +184,9 @@ def test_bottlenecks_that_its_config_says_are_there_and_are_not_are_refused(
 def test_what_we_write_has_the_librarys_names_and_settings(
     hub_engine: Engine, tmp_path: Path, variant: str
 ) -> None:
-    from engine.adapters.adapter import read_adapter
-    from engine.adapters.directory import staged_files
-
     directory = staged(variant, tmp_path / "staged")
     under_test = EngineUnderTest(hub_engine, tmp_path / "written")
-    written = under_test.write(read_adapter(staged_files(directory), under_test.base, HEAD))
+    written = under_test.write(read_adapter(directory, under_test.base, HEAD))
     theirs, ours = (load_file(folder / HUB_ADAPTER) for folder in (directory, written))
     assert {name.replace(".adapterd.", ".golden.") for name in ours} == set(theirs)
     for name, tensor in ours.items():

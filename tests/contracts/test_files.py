@@ -9,10 +9,8 @@ import pytest
 
 from adapters_registry.adapter_files.limits import Limits
 from adapters_registry.adapter_files.reader import check_directory
-from engine.adapters.adapter import read_adapter
-from engine.adapters.directory import staged_files
 from tests.contracts.cases import VARIANTS, Case
-from tests.contracts.engine_under_test import EngineUnderTest
+from tests.contracts.engine_under_test import EngineUnderTest, read_adapter
 from tests.contracts.tiny import BASES
 
 
@@ -26,7 +24,7 @@ def test_a_written_version_is_read_back_as_it_was(
     adapter = under_test.adapter(Case(family, variant, "classify", "mean"), **layers)
     directory = under_test.write(adapter)
     check_directory(directory, Limits())
-    again = read_adapter(staged_files(directory), under_test.base, adapter.head)
+    again = read_adapter(directory, under_test.base, adapter.head)
     assert again.semantics == {**adapter.semantics, "sites": sorted(adapter.config["sites"])}
     assert set(again.tensors) == set(adapter.tensors)
     for name, tensor in adapter.tensors.items():
@@ -40,7 +38,7 @@ def test_a_version_without_any_weights_is_one_too(
     adapter = under_test.adapter(Case("bert", "head_only", "embed", "mean"))
     directory = under_test.write(adapter)
     check_directory(directory, Limits())
-    assert read_adapter(staged_files(directory), under_test.base, adapter.head).tensors == {}
+    assert read_adapter(directory, under_test.base, adapter.head).tensors == {}
     assert under_test.load(adapter)
 
 
