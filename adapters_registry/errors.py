@@ -89,6 +89,12 @@ class FenceSpent(Conflict):
     code = "fence_spent"
 
 
+class NotEmpty(Conflict):
+    """There is something already where a backup was to be restored."""
+
+    code = "not_empty"
+
+
 # ---------------------------------------------------------------- foreign files
 
 
@@ -102,6 +108,24 @@ class BadFileName(BadArtifact):
     """A file name must be one plain name: letters, digits, dot, underscore and dash."""
 
     code = "bad_file_name"
+
+
+class BadArchive(BadArtifact):
+    """The archive is broken, or an entry of it is refused; nothing of it was unpacked."""
+
+    code = "bad_archive"
+
+
+class HubRefused(BadArtifact):
+    """The hub does not have the adapter, or sends another than its commit names."""
+
+    code = "hub_refused"
+
+
+class HubUnavailable(RegistryError):
+    """The hub that adapters are imported from does not answer."""
+
+    code = "hub_unavailable"
 
 
 class ForbiddenFile(BadArtifact):
@@ -198,7 +222,7 @@ class StorageReadOnly(StorageError):
 
 
 class StorageBusy(StorageError):
-    """Another writer held the registry's index for too long; try again."""
+    """Another writer held the database for too long; try again."""
 
     code = "storage_busy"
 
@@ -209,10 +233,22 @@ class OutOfFiles(StorageError):
     code = "out_of_files"
 
 
+class StorageUnavailable(StorageError):
+    """The database or the object store cannot be reached; changes are refused until it is back."""
+
+    code = "storage_unavailable"
+
+
 class WrongSchema(StorageError):
-    """The registry's index was written by another release."""
+    """The schema of the database is that of another release."""
 
     code = "wrong_schema"
+
+
+class ObjectExists(StorageError):
+    """There is a stored object of this name, and none is ever replaced."""
+
+    code = "object_exists"
 
 
 class BlobMissing(StorageError):
@@ -225,3 +261,9 @@ class BlobCorrupt(StorageError):
     """A stored file no longer has the content it is named for."""
 
     code = "blob_corrupt"
+
+
+class BackupUnusable(StorageError):
+    """The backup is incomplete, or its content is not what its manifest records."""
+
+    code = "backup_unusable"

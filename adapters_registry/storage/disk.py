@@ -118,6 +118,10 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         source.replace(target)
 
+    def link(self, source: Path, target: Path) -> None:
+        """Raises FileExistsError, unlike a rename, which replaces."""
+        os.link(source, target)
+
     def sync_directory(self, path: Path) -> None:
         """Without this a new name may be lost with the power, although the file's bytes are not."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -132,11 +136,16 @@ class Disk:
     def remove_tree(self, path: Path) -> None:
         shutil.rmtree(path)
 
-    def lock(self, directory: Path) -> int | None:
-        """Hold the directory until the descriptor closes or its owner dies; None if held."""
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    def lock(self, file: Path, *, wait: bool = False) -> int | None:
+        """Hold a file, made where it is missing, until the descriptor closes or its owner dies;
+        None if held, unless told to wait.
+
+        A file, and open for writing: NFS refuses to lock what is open for reading alone, and locks
+        a directory on the one machine only.
+        """
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             os.close(descriptor)
             return None

@@ -1,12 +1,13 @@
 """A directory for unfinished files that lives as long as its owner.
 
-The owner holds a kernel lock on it, which dies with the owner: what `sweep` can lock, nobody is
-writing to. No ages, no clocks, no guess.
+The owner holds a kernel lock on a file beside it, which dies with the owner: what `sweep` can lock,
+nobody is writing to. No ages, no clocks, no guess.
 """
 
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from adapters_registry.errors import StorageError
@@ -14,6 +15,7 @@ from adapters_registry.storage import private
 from adapters_registry.storage.disk import Disk, storing
 
 _ATTEMPTS = 5
+_LOCK = ".lock"
 
 
 class Scratch:
@@ -34,6 +36,7 @@ class Scratch:
         try:
             with storing("remove a staging directory"):
                 self._disk.remove_tree(self.path)
+                self._disk.remove(_lock_file(self.path))
         finally:
             self._disk.unlock(self._lock)
 
@@ -43,41 +46,45 @@ def sweep(root: Path, disk: Disk) -> list[str]:
     if not root.is_dir():
         return []
     with storing("sweep staging directories"):
-        return [
-            path.name for path in sorted(root.iterdir()) if path.is_dir() and _sweep_one(path, disk)
-        ]
+        # its lock may be all that is left of a directory, or missing yet
+        names = {path.name.removesuffix(_LOCK) for path in root.iterdir()}
+        return [name for name in sorted(names) if _sweep_one(root / name, disk)]
 
 
 def _sweep_one(path: Path, disk: Disk) -> bool:
-    try:
-        lock = disk.lock(path)
-    except FileNotFoundError:  # its owner removed it meanwhile
-        return False
+    """Whether there was a directory without an owner."""
+    if path.is_file():
+        return False  # not one of ours
+    lock = disk.lock(_lock_file(path))
     if lock is None:
         return False
     try:
-        disk.remove_tree(path)
-    except FileNotFoundError:  # another sweep came first
-        return False
+        was_there = path.is_dir()
+        with suppress(FileNotFoundError):  # another sweep came first
+            disk.remove_tree(path)
+        disk.remove(_lock_file(path))
     finally:
         disk.unlock(lock)
-    return True
+    return was_there
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(path.name + _LOCK)
 
 
 def _claim(root: Path, disk: Disk) -> tuple[Path, int]:
     """Make and lock.
 
-    A sweep may take the directory between the two: then its path is gone, and we try another.
+    A sweep may come between the two: then the directory is gone, or soon will be, and we try
+    another.
     """
     for _ in range(_ATTEMPTS):
         path = root / uuid.uuid4().hex
         disk.make_directory(path)
-        try:
-            lock = disk.lock(path)
-        except FileNotFoundError:
-            continue
+        lock = disk.lock(_lock_file(path))
         if lock is not None and path.exists():
             return path, lock
         if lock is not None:
+            disk.remove(_lock_file(path))
             disk.unlock(lock)
     raise StorageError("cannot make a staging directory: each one was swept at once")

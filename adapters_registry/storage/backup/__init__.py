@@ -1,0 +1,1 @@
+"""Copies of everything in a directory or bucket, and the way back."""

@@ -1,0 +1,1 @@
+"""Collects bytes that nothing refers to any more."""

@@ -1,0 +1,1 @@
+"""Finds where rows and bytes are out of step, and mends it."""
