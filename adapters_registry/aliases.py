@@ -1,10 +1,13 @@
-"""The rules by which an alias moves: compare-and-set, history, and going back."""
+"""The rules by which an alias moves: compare-and-set, history, audit, and going back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
+from adapters_registry.audit.audit_event import Change
+from adapters_registry.audit.audit_log import AuditLog
 from adapters_registry.errors import (
     AliasMoved,
     NotFound,
@@ -13,7 +16,7 @@ from adapters_registry.errors import (
     UnknownTask,
     UnknownVersion,
 )
-from adapters_registry.port import Index
+from adapters_registry.index.sql_index import SqlIndex
 from adapters_registry.ref import PRODUCTION
 from adapters_registry.values import Alias, AliasEvent, Version
 
@@ -25,40 +28,52 @@ _TRIES = 3
 class Aliases:
     """All moves of all aliases. Each is one transaction that also appends its event."""
 
-    def __init__(self, index: Index, clock: Callable[[], float]) -> None:
+    def __init__(self, index: SqlIndex, audit: AuditLog, clock: Callable[[], float]) -> None:
         self._index = index
+        self._audit = audit
         self._clock = clock
 
     def promote(
         self, tenant: str, task: str, number: int, alias: str, expected: int | None, reason: str
     ) -> Alias:
-        with self._index.writing():
+        with self._index.writing(tenant, task):
             version = self.version(tenant, task, number)
             current = self._index.find_alias(tenant, task, alias)
             _check_expected(task, alias, current, expected)
-            return self.move(version, alias, current, "promote", reason)
+            return self._move_recorded(version, alias, current, "promote", reason)
 
     def delete(self, tenant: str, task: str, name: str, expected: int | None) -> None:
-        with self._index.writing():
+        with self._index.writing(tenant, task):
             current = self.find(tenant, task, name)
             _check_expected(task, name, current, expected)
             self._index.remove_alias(current)
             gone = replace(current, moved_at=self._clock())
             self._index.add_event(self._event(gone, current, "delete", ""))
+            before = {"version": current.version, "digest": current.digest}
+            self._audit.record(
+                Change(
+                    tenant=tenant,
+                    action="alias.delete",
+                    target=f"{task}@{name}",
+                    task=task,
+                    before=before,
+                )
+            )
 
     def rollback(self, tenant: str, task: str, alias: str) -> Alias:
         for _ in range(_TRIES):
             # a long history is read before the one lock of all writers is taken, and still holds
             # where nobody moved the alias meanwhile
             current, target, following = self._before(tenant, task, alias)
-            with self._index.writing():
+            with self._index.writing(tenant, task):
                 version = self._index.find_version(tenant, task, target)
                 is_current = self._index.next_sequence(tenant, task, alias) == following
                 if is_current and version is not None:
-                    return self.move(version, alias, current, "rollback")
-        with self._index.writing():
+                    return self._move_recorded(version, alias, current, "rollback")
+        with self._index.writing(tenant, task):
             current, target, _ = self._before(tenant, task, alias)
-            return self.move(self.version(tenant, task, target), alias, current, "rollback")
+            version = self.version(tenant, task, target)
+            return self._move_recorded(version, alias, current, "rollback")
 
     def move(
         self, version: Version, name: str, current: Alias | None, action: str, reason: str = ""
@@ -82,6 +97,26 @@ class Aliases:
         self._index.add_event(self._event(alias, current, action, reason))
         return alias
 
+    def _move_recorded(
+        self, version: Version, name: str, current: Alias | None, action: str, reason: str = ""
+    ) -> Alias:
+        """As `move`, with a row of the audit log where the alias moved."""
+        alias = self.move(version, name, current, action, reason)
+        if alias is not current:
+            before = {"version": current.version, "digest": current.digest} if current else None
+            self._audit.record(
+                Change(
+                    tenant=version.tenant,
+                    action=f"alias.{action}",
+                    target=f"{version.task}@{name}",
+                    task=version.task,
+                    before=before,
+                    after=facts_of(version),
+                    reason=reason,
+                )
+            )
+        return alias
+
     def _before(self, tenant: str, task: str, alias: str) -> tuple[Alias, int, int]:
         """The alias, the version it would go back to, and the number of its next event."""
         current = self.find(tenant, task, alias)
@@ -101,7 +136,7 @@ class Aliases:
         return record
 
     def unknown(self, tenant: str, task: str, alias: str) -> NotFound:
-        if self._index.find_task(tenant, task) is None:
+        if not self._index.has_task(tenant, task):
             return UnknownTask(f"there is no task {task}", task=task)
         hint = "; promote a version, or name one" if alias == PRODUCTION else ""
         return UnknownAlias(f"task {task} has no alias {alias}{hint}", task=task, alias=alias)
@@ -124,9 +159,19 @@ class Aliases:
         version = self._index.find_version(tenant, task, number) if number <= MAX_NUMBER else None
         if version is not None:
             return version
-        if self._index.find_task(tenant, task) is None:
+        if not self._index.has_task(tenant, task):
             raise UnknownTask(f"there is no task {task}", task=task)
         raise UnknownVersion(f"task {task} has no version {number}", task=task, version=number)
+
+
+def facts_of(version: Version) -> dict[str, Any]:
+    """Which version, and the verdict of its report where it has one."""
+    facts: dict[str, Any] = {"version": version.number, "digest": version.digest}
+    report = version.lineage.get("report")
+    verdict = report.get("verdict") if isinstance(report, dict) else None
+    if isinstance(verdict, dict):
+        facts["verdict"] = verdict.get("decision")
+    return facts
 
 
 def previous_version(events: Iterable[AliasEvent], alive: Iterable[int]) -> int | None:

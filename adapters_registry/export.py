@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from adapters_registry.adapter_files.file_names import MANIFEST
-from adapters_registry.port import Blobs
+from adapters_registry.storage.blobs import Blobs
 from adapters_registry.storage.disk import Disk, storing
 from adapters_registry.values import Version
 

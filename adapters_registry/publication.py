@@ -8,15 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from adapters_registry.adapter_files.file_names import check_stored
-from adapters_registry.aliases import Aliases
-from adapters_registry.errors import BlobCorrupt, BlobMissing, FenceSpent, StorageError
+from adapters_registry.aliases import Aliases, facts_of
+from adapters_registry.audit.actor import current_actor
+from adapters_registry.audit.audit_event import Change
+from adapters_registry.audit.audit_log import AuditLog
+from adapters_registry.errors import FenceSpent, StorageError
+from adapters_registry.index.lineage_index import LineageIndex
+from adapters_registry.index.sql_index import SqlIndex
 from adapters_registry.manifest import ManifestFile
-from adapters_registry.port import Blob, Blobs, Index
 from adapters_registry.ref import PRODUCTION
+from adapters_registry.storage.blobs import Blob, Blobs
 from adapters_registry.storage.disk import storing
-from adapters_registry.values import Draft, Publication, Version
+from adapters_registry.values import Alias, Draft, Lineage, Publication, Version
 
 #: the role of what is kept beside a version begins so, as no file's does
 BESIDE = "beside."
@@ -27,9 +33,17 @@ class Publisher:
     """Turns a draft and its staged files into a version."""
 
     def __init__(
-        self, index: Index, blobs: Blobs, aliases: Aliases, clock: Callable[[], float]
+        self,
+        index: SqlIndex,
+        lineages: LineageIndex,
+        blobs: Blobs,
+        aliases: Aliases,
+        audit: AuditLog,
+        clock: Callable[[], float],
     ) -> None:
         self._index = index
+        self._lineages = lineages
+        self._audit = audit
         self._blobs = blobs
         self._aliases = aliases
         self._clock = clock
@@ -43,17 +57,16 @@ class Publisher:
     ) -> Publication:
         """Store the files, then write every row in one transaction.
 
-        A delete elsewhere may drop a file between the two, as no version names it yet. The
-        transaction therefore looks again while no other writer can run, and if one is gone the
-        files are stored once more.
+        Collection may drop a file between the two, as no version names it yet. The transaction
+        therefore looks again, and keeps collection away until it ends; if a file is gone, all are
+        stored once more.
         """
         for _ in range(_ATTEMPTS):
             files = tuple(self._store(role, staging, name) for role, name in sorted(names.items()))
             beside = self._store_beside(draft.beside, staging)
             complete = replace(draft, manifest=replace(draft.manifest, files=files))
-            with self._index.writing():
-                stored: tuple[ManifestFile | Blob, ...] = (*files, *beside.values())
-                if all(self._is_stored(each) for each in stored):
+            with self._index.writing(draft.tenant, draft.task):
+                if self._blobs.keep((*map(_blob_of, files), *beside.values())):
                     if confirm is not None:
                         confirm()
                     roles = {BESIDE + name: blob.sha256 for name, blob in beside.items()}
@@ -75,17 +88,11 @@ class Publisher:
             stored[name] = self._blobs.put(source)
         return stored
 
-    def _is_stored(self, file: ManifestFile | Blob) -> bool:
-        try:
-            self._blobs.path(file.sha256, file.size)
-        except (BlobMissing, BlobCorrupt):
-            return False
-        return True
-
     def _record(self, draft: Draft, beside: Mapping[str, str]) -> Publication:
         """Inside the transaction.
 
-        The same fence, or the same content, gives the version that is already there.
+        The same fence, or the same content, gives the version that is already there; the content's
+        further lineage is kept.
         """
         spent = draft.fence and self._index.find_fence(draft.tenant, draft.fence)
         if spent:
@@ -94,10 +101,27 @@ class Publisher:
         version = known or self._add(draft, beside)
         if draft.fence:
             self._index.add_fence(draft.tenant, draft.fence, draft.task, version.number)
+        lineage = self._add_lineage(version, draft, 1 if known is None else None)
         current = self._index.find_alias(draft.tenant, draft.task, PRODUCTION)
+        moved = current
         if draft.promote or (current is None and not draft.hold):
-            self._aliases.move(version, PRODUCTION, current, "publish")
+            moved = self._aliases.move(version, PRODUCTION, current, "publish")
+        self._audit.record(_change(version, lineage, current, moved))
         return Publication(version=version, is_new=known is None)
+
+    def _add_lineage(self, version: Version, draft: Draft, sequence: int | None) -> Lineage:
+        lineage = Lineage(
+            tenant=version.tenant,
+            task=version.task,
+            number=version.number,
+            sequence=sequence or self._lineages.next_sequence(version),
+            at=self._clock(),
+            source=draft.source,
+            actor=current_actor().document(),
+            document=draft.lineage,
+        )
+        self._lineages.add(lineage)
+        return lineage
 
     def _of_fence(self, draft: Draft, task: str, number: int) -> Version:
         version = self._index.find_version(draft.tenant, task, number)
@@ -123,3 +147,27 @@ class Publisher:
         )
         self._index.add_version(version, beside)
         return version
+
+
+def _change(
+    version: Version, lineage: Lineage, before: Alias | None, after: Alias | None
+) -> Change:
+    """Also where the content was there: its further lineage is a change."""
+    facts: dict[str, Any] = {
+        **facts_of(version),
+        "source": lineage.source,
+        "lineage": lineage.sequence,
+        PRODUCTION: None if after is None else after.version,
+    }
+    return Change(
+        tenant=version.tenant,
+        action="version.publish",
+        target=f"{version.task}@{version.number}",
+        task=version.task,
+        before={PRODUCTION: None if before is None else before.version},
+        after=facts,
+    )
+
+
+def _blob_of(file: ManifestFile) -> Blob:
+    return Blob(sha256=file.sha256, size=file.size)

@@ -1,13 +1,13 @@
-"""The one object others hold: publish, resolve, list, promote, roll back, delete, export, sweep.
+"""The one object others hold: publish, resolve, list, promote, roll back, delete, export.
 
-Synchronous and safe from any thread. Every call names its tenant and sees only that tenant's
-tasks.
+Synchronous and thread-safe. Every call names its tenant and sees only that tenant's tasks.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,26 @@ from adapters_registry.adapter_files import reader
 from adapters_registry.adapter_files.limits import Limits
 from adapters_registry.adapter_files.staging import Staging
 from adapters_registry.aliases import Aliases
-from adapters_registry.errors import UnknownTask, VersionInUse
+from adapters_registry.audit.audit_event import Change
+from adapters_registry.audit.audit_log import AuditLog
+from adapters_registry.deletion import Deletions
+from adapters_registry.errors import Conflict, UnknownTask
 from adapters_registry.export import export
-from adapters_registry.index.database import Database
+from adapters_registry.index.lineage_index import LineageIndex
 from adapters_registry.index.sql_index import SqlIndex
 from adapters_registry.manifest import Manifest
-from adapters_registry.port import Blobs, Index
 from adapters_registry.publication import BESIDE, Publisher
 from adapters_registry.ref import PRODUCTION, Ref, check_alias, check_name
 from adapters_registry.storage import scratch
-from adapters_registry.storage.blobs import DirectoryBlobs
 from adapters_registry.storage.cache import ResolveCache
 from adapters_registry.storage.disk import Disk
+from adapters_registry.storage.shared_state import SharedState
 from adapters_registry.values import (
     Alias,
     AliasEvent,
     Draft,
+    Lineage,
     Publication,
-    SweepReport,
     Task,
     Version,
 )
@@ -46,23 +48,31 @@ class Registry:
 
     def __init__(
         self,
-        index: Index,
-        blobs: Blobs,
-        staging_root: Path,
+        state: SharedState,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.time,
         disk: Disk | None = None,
         *,
         cache_entries: int = CACHE_ENTRIES,
     ) -> None:
-        self._index = index
-        self._blobs = blobs
-        self._staging_root = staging_root
+        """Over a state that its caller closes. Removes what crashed writers of this machine left
+        staged.
+        """
+        self._state = state
+        self._index = SqlIndex(state.database)
+        self._blobs = state.blobs
+        self._staging_root = state.directory / "staging"
         self._limits = limits or Limits()
         self._disk = disk or Disk()
-        self._aliases = Aliases(index, clock)
-        self._publisher = Publisher(index, blobs, self._aliases, clock)
+        self._lineages = LineageIndex(state.database)
+        self._audit = AuditLog(state.database, clock)
+        self._aliases = Aliases(self._index, self._audit, clock)
+        self._publisher = Publisher(
+            self._index, self._lineages, self._blobs, self._aliases, self._audit, clock
+        )
+        self._deletions = Deletions(self._index, self._aliases, self._audit)
         self._cache = ResolveCache(cache_entries)
+        scratch.sweep(self._staging_root, self._disk)
 
     @classmethod
     def open(
@@ -74,16 +84,17 @@ class Registry:
         *,
         cache_entries: int = CACHE_ENTRIES,
     ) -> Registry:
-        """The embedded default: SQLite and a directory. Removes leftovers of crashed writers."""
-        disk = disk or Disk()
-        disk.prepare(directory)
-        disk.prepare(directory / "blobs")
-        index = SqlIndex(Database(directory / "registry.db"))
-        blobs = DirectoryBlobs(directory / "blobs", disk)
-        staging = directory / "staging"
-        registry = cls(index, blobs, staging, limits, clock, disk, cache_entries=cache_entries)
-        registry.sweep()
-        return registry
+        """The embedded default: SQLite and a directory."""
+        state = SharedState.open(directory, clock=clock, disk=disk)
+        return cls(state, limits, clock, disk, cache_entries=cache_entries)
+
+    @property
+    def state(self) -> SharedState:
+        return self._state
+
+    @property
+    def audit(self) -> AuditLog:
+        return self._audit
 
     # ------------------------------------------------------------ in
 
@@ -119,7 +130,8 @@ class Registry:
         """A new version, from staged files that `check` passed; `files` maps role to file name.
 
         A task's first version becomes production, except with `hold`, a later one only with
-        `promote`. Publishing the same content again returns the existing version. `fence` is an
+        `promote`. Publishing the same content again returns the existing version and keeps the
+        further lineage. `fence` is an
         idempotency key: a job that runs twice publishes once. The files `beside` a version, by
         name, are stored and deleted with it and are not part of its digest. `confirm` is called
         inside the write transaction and may raise to abort it.
@@ -133,20 +145,33 @@ class Registry:
             beside=beside or {},
         )  # fmt: skip
         path = staging.path if isinstance(staging, Staging) else staging
-        return self._publisher.publish(draft, path, files, confirm)
+        with self._changing(tenant, task, "version.publish", task):
+            return self._publisher.publish(draft, path, files, confirm)
 
     # ------------------------------------------------------------ look-ups
 
     def resolve(self, tenant: str, ref: Ref | str) -> Version:
-        """The version a ref names now. Asked on every predict call: microseconds unless something
-        of the task was written. Not to be called while writing.
+        """The version a ref names now: never older than the last commit before the call, whoever
+        made it. Not to be called while writing. Raises StorageError.
         """
-        return self._cache.resolve(
-            (tenant, str(ref)),
-            self._index.generation(),
-            self._index.changes_since,
-            lambda: self._look_up(tenant, Ref.parse(ref) if isinstance(ref, str) else ref),
+        parsed = Ref.parse(ref) if isinstance(ref, str) else ref
+        self.refresh()
+        return self._cache.find((tenant, str(ref))) or self._cache.fill(
+            (tenant, str(ref)), parsed.task, lambda: self._look_up(tenant, parsed)
         )
+
+    def recall(self, tenant: str, ref: Ref | str) -> Version | None:
+        """What the ref named at the last `refresh`, from memory alone, in microseconds; None where
+        that is not known. What was changed through this registry is known at once. Raises
+        NotFound where the ref is known to name nothing.
+        """
+        return self._cache.find((tenant, str(ref)))
+
+    def refresh(self) -> None:
+        """Learn which tasks others changed. Whoever recalls, calls it again and again: its interval
+        bounds how old an answer may be. Raises StorageError.
+        """
+        self._cache.see(self._index.changes_since(self._cache.sequence))
 
     def is_published(self, digest: str) -> bool:
         """Whether any tenant has a version of this digest."""
@@ -166,8 +191,14 @@ class Registry:
         return self._index.list_versions(tenant, task)
 
     def versions_made_from(self, tenant: str, sha256: str) -> Sequence[Version]:
-        """Of any task, those that were trained on a file with these contents."""
-        return [v for v in self._index.list_lineages(tenant, sha256) if sha256 in v.datasets]
+        """Of any task, those that were trained on a file with these contents, by any of their
+        lineages.
+        """
+        return self._lineages.list_versions(tenant, sha256)
+
+    def lineages(self, tenant: str, ref: Ref | str) -> Sequence[Lineage]:
+        """How the version came to be, each time that its content was published."""
+        return self._lineages.list(self.resolve(tenant, ref))
 
     def aliases(self, tenant: str, task: str) -> Sequence[Alias]:
         return self.task(tenant, task).aliases
@@ -185,21 +216,24 @@ class Registry:
         self, tenant: str, task: str, version: int, alias: str = PRODUCTION,
         expected: int | None = None, reason: str = "",
     ) -> Alias:  # fmt: skip
-        """Point the alias at the version.
-
-        With `expected`, only if it still names that one (0: does not exist yet). The `reason` stays
-        in the alias's history.
+        """Point the alias at the version; with `expected`, only if it still names that one (0: does
+        not exist yet). The `reason` stays in the alias's history.
         """
-        return self._aliases.promote(
-            tenant, check_name(task), version, check_alias(alias), expected, reason
-        )
+        request = {"version": version, "expected": expected}
+        with self._changing(tenant, task, "alias.promote", f"{task}@{alias}", request):
+            return self._aliases.promote(
+                tenant, check_name(task), version, check_alias(alias), expected, reason
+            )
 
     def rollback(self, tenant: str, task: str, alias: str = PRODUCTION) -> Alias:
-        return self._aliases.rollback(tenant, check_name(task), check_alias(alias))
+        with self._changing(tenant, task, "alias.rollback", f"{task}@{alias}"):
+            return self._aliases.rollback(tenant, check_name(task), check_alias(alias))
 
     def delete_alias(self, tenant: str, task: str, alias: str, expected: int | None = None) -> None:
         """With `expected`, only if it still names that version. Its history stays."""
-        self._aliases.delete(tenant, check_name(task), check_alias(alias), expected)
+        request = {"expected": expected}
+        with self._changing(tenant, task, "alias.delete", f"{task}@{alias}", request):
+            self._aliases.delete(tenant, check_name(task), check_alias(alias), expected)
 
     # ------------------------------------------------------------ out
 
@@ -209,6 +243,10 @@ class Registry:
             (file.role, self._blobs.path(file.sha256, file.size), file.sha256)
             for file in version.manifest.files
         ]
+
+    def examine(self, version: Version) -> bool:
+        """After wrong bytes: whether all files can be read now. Others are in quarantine."""
+        return all(self._blobs.examine(file.sha256) for file in version.manifest.files)
 
     def beside(self, version: Version, name: str) -> bytes | None:
         """A document that was published with the version, verified; None where it has none."""
@@ -221,38 +259,36 @@ class Registry:
         return export(version, self._blobs, directory, self._disk)
 
     def delete_version(self, tenant: str, task: str, number: int) -> None:
-        with self._index.writing():
-            self._look_up(tenant, Ref(task=check_name(task), version=number))
-            naming = [a.name for a in self._index.list_aliases(tenant, task) if a.version == number]
-            if naming:
-                is_single = len(naming) == 1
-                names = ", ".join(naming)
-                subject = f"alias {names} points" if is_single else f"aliases {names} point"
-                them = "it" if is_single else "them"
-                raise VersionInUse(
-                    f"the {subject} to {task}@{number}; move or delete {them} first",
-                    aliases=naming,
-                )
-            contents = self._index.list_contents(tenant, task, number)
-            self._index.remove_version(tenant, task, number)
-        self._collect(sha256 for _, sha256 in contents)
+        """Its files stay until they are collected."""
+        with self._changing(tenant, task, "version.delete", f"{task}@{number}"):
+            self._deletions.delete_version(tenant, check_name(task), number)
 
     def delete_task(self, tenant: str, task: str) -> None:
-        with self._index.writing():
-            self.task(tenant, task)
-            contents = self._index.list_contents(tenant, task, None)
-            self._index.remove_task(tenant, task)
-        self._collect(sha256 for _, sha256 in contents)
-
-    def sweep(self) -> SweepReport:
-        """Remove what crashed writers left: staging, half-copied files, files without a version."""
-        staging = scratch.sweep(self._staging_root, self._disk)
-        incoming = self._blobs.sweep()
-        orphans = self._collect(self._blobs.list())
-        return SweepReport(scratch=(*staging, *incoming), blobs=tuple(orphans))
+        """The files of its versions stay until they are collected."""
+        with self._changing(tenant, task, "task.delete", task):
+            self._deletions.delete_task(tenant, check_name(task))
 
     def close(self) -> None:
-        self._index.close()
+        self._state.close()
+
+    @contextmanager
+    def _changing(
+        self,
+        tenant: str,
+        task: str,
+        action: str,
+        target: str,
+        request: Mapping[str, Any] | None = None,
+    ) -> Iterator[None]:
+        """What this process changed, it sees at once; what was not allowed is recorded."""
+        try:
+            yield
+        except Conflict as error:
+            attempt = Change(tenant=tenant, action=action, target=target, task=task, after=request)
+            self._audit.refuse(attempt, error)
+            raise
+        finally:
+            self._cache.drop(tenant, task)
 
     def _look_up(self, tenant: str, ref: Ref) -> Version:
         if ref.version is not None:
@@ -262,19 +298,3 @@ class Registry:
         if version is None:
             raise self._aliases.unknown(tenant, ref.task, alias)
         return version
-
-    def _collect(self, sha256s: Iterable[str]) -> list[str]:
-        """Delete the stored files that no version of any tenant names.
-
-        After the rows are gone, so a crash leaves orphans, never a row without its files; and in a
-        transaction, as publishers look for their files in theirs: none can slip in between.
-        """
-        candidates = set(sha256s)
-        suspects = candidates - self._index.list_referenced(candidates)  # reads block no writer
-        if not suspects:
-            return []
-        with self._index.writing():
-            orphans = sorted(suspects - self._index.list_referenced(suspects))
-            for sha256 in orphans:
-                self._blobs.delete(sha256)
-        return orphans

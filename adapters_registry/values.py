@@ -30,11 +30,29 @@ class Version:
     num_parameters: int
     num_bytes: int
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """How a version came to be. The same content may come to be more than once; `sequence` counts
+    from 1, and the first one's document is `Version.lineage`.
+    """
+
+    tenant: str
+    task: str
+    number: int
+    sequence: int
+    at: float
+    source: str
+    #: who published it, as `audit.actor.Actor` writes it; empty where nobody recorded it
+    actor: Mapping[str, Any]
+    document: Mapping[str, Any]
+
     @property
     def datasets(self) -> list[str]:
-        """The sha256 of each file that it was made from; none of a registered one."""
-        dataset = self.lineage.get("dataset")
-        return list(dataset["sha256"].values()) if dataset else []
+        """The sha256 of each file that the version was made from; none of a registered one."""
+        dataset = self.document.get("dataset")
+        sha256s = dataset.get("sha256") if isinstance(dataset, Mapping) else None
+        return list(sha256s.values()) if isinstance(sha256s, Mapping) else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +107,6 @@ class Task:
     created_at: float
     latest: Version
     aliases: tuple[Alias, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepReport:
-    """What crashed writers left behind and `sweep` removed."""
-
-    scratch: tuple[str, ...]
-    blobs: tuple[str, ...]
-
-    @property
-    def clean(self) -> bool:
-        return not (self.scratch or self.blobs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

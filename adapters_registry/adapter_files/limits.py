@@ -21,3 +21,8 @@ class Limits:
     #: that are sent beside an adapter's and not stored
     max_left_out: int = 2000
     max_rank: int = 256
+    #: of an archive, folders too
+    max_entries: int = 4096
+    #: an archive may unpack to so many times its size, and to `free_unpacked_bytes` in any case
+    max_unpacking_ratio: int = 200
+    free_unpacked_bytes: int = 16 << 20

@@ -6,6 +6,7 @@ Counts them, and leaves out what is no file of an adapter; knows no contents.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +23,7 @@ class Staging:
     """A private directory that removes itself when its block ends; versions have their copies."""
 
     def __init__(self, root: Path, limits: Limits, disk: Disk) -> None:
+        self._root = root
         self._limits = limits
         self._disk = disk
         self._scratch = Scratch(root, disk)
@@ -67,6 +69,18 @@ class Staging:
             raise TooManyBytes(f"an adapter has at most {self._limits.max_files} files")
         self._names.add(stored)
         self._disk.write(self.path / stored, self._count_bytes(stored, chunks))
+
+    @contextmanager
+    def hold_archive(self, chunks: Iterable[bytes]) -> Iterator[Path]:
+        """An archive as it arrives, beside the directory, for whoever unpacks it into there."""
+        scratch = Scratch(self._root, self._disk)
+        try:
+            path = scratch.path / "archive"
+            self._disk.write(path, self._count_bytes("the archive", chunks))
+            self._num_bytes = 0  # what is in it counts, not both
+            yield path
+        finally:
+            scratch.remove()
 
     def leave_out(self, name: str) -> None:
         """Note a file or `folder/` that is no part of the adapter, whether it was sent or not."""

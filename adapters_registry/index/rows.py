@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Row
 
-from adapters_registry.errors import StorageError
+from adapters_registry.errors import BadManifest, RegistryError, StorageError
 from adapters_registry.manifest import Manifest, canonical_json
 from adapters_registry.values import Alias, AliasEvent, Task, Version
 
+_log = logging.getLogger(__name__)
+
 
 def version(row: Row[Any]) -> Version:
-    """The digest is computed anew: a row that rotted or was edited is never served."""
+    """The digest is computed anew: a row that rotted or was edited is never served. Raises
+    BadManifest on a row that this release cannot read, StorageError on one that was changed.
+    """
+    try:
+        return _version(row)
+    except (BadManifest, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = str(error) if isinstance(error, BadManifest) else repr(error)
+        raise BadManifest(
+            f"version {row.task}@{row.number} cannot be read by this release: {reason}; use the "
+            "release that published it, or delete the version"
+        ) from error
+
+
+def readable_versions(rows: Iterable[Row[Any]]) -> list[Version]:
+    """Those that can be read; others are in the log with their reason, and in nobody's way."""
+    readable = []
+    for row in rows:
+        try:
+            readable.append(version(row))
+        except RegistryError as error:
+            extra = {"action": "version.unreadable", "tenant": row.tenant, "task": row.task}
+            _log.warning("a version is left out: %s", error, extra=extra)
+    return readable
+
+
+def _version(row: Row[Any]) -> Version:
     manifest = Manifest.parse(row.manifest)
     if manifest.digest != row.digest:
         raise StorageError(
@@ -72,20 +101,18 @@ def alias_row(alias: Alias) -> dict[str, object]:
 
 
 def alias_event(row: Row[Any]) -> AliasEvent:
-    return AliasEvent(**{**row._mapping, "reason": row.reason or ""})
+    return AliasEvent(**row._mapping)
 
 
 def alias_event_row(event: AliasEvent) -> dict[str, object]:
-    """All but its reason, which has a table of its own."""
-    names = AliasEvent.__dataclass_fields__.keys() - {"reason"}
-    return {name: getattr(event, name) for name in names}
+    return {name: getattr(event, name) for name in AliasEvent.__dataclass_fields__}
 
 
-def task(row: Row[Any], aliases: tuple[Alias, ...]) -> Task:
+def task(row: Row[Any], latest: Version, aliases: tuple[Alias, ...]) -> Task:
     return Task(
         tenant=row.tenant,
-        name=row.task,
-        created_at=row.task_created_at,
-        latest=version(row),
+        name=row.name,
+        created_at=row.created_at,
+        latest=latest,
         aliases=aliases,
     )

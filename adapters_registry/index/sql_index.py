@@ -1,22 +1,22 @@
-"""The index over SQL: every statement of the package, SQLAlchemy Core, synchronous.
+"""The index of tasks, versions and aliases: every statement about them, synchronous.
 
 Holds no rule of the registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Executable,
     Row,
     Select,
     Table,
-    and_,
     delete,
     func,
     insert,
@@ -24,96 +24,125 @@ from sqlalchemy import (
     update,
 )
 
-from adapters_registry.index import rows
-from adapters_registry.index.database import Database
+from adapters_registry.index import queries, rows
 from adapters_registry.index.tables import (
     ALIAS,
     ALIAS_EVENT,
-    ALIAS_REASON,
     PUBLICATION,
     TASK,
     TASK_CHANGE,
     VERSION,
     VERSION_FILE,
 )
+from adapters_registry.storage.database import Database
 from adapters_registry.values import Alias, AliasEvent, Changes, Task, Version
 
 #: of more, a cache forgets everything sooner than it reads them
 _MAX_CHANGES = 500
-_MAX_PARAMETERS = 500  # per statement: below every database's limit
+#: where changes are numbered: transactions that hold it commit in the order of their numbers
+_CHANGES = "registry changes"
+#: on which other servers hear of a change
+TASKS_CHANGED = "adapterd_tasks"
+
+
+_NEWEST_CHANGE = func.coalesce(func.max(TASK_CHANGE.c.sequence), 0)
 
 
 class SqlIndex:
-    """The port `Index` over a `Database`."""
+    """Over the database of a server, or of several."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def writing(self) -> AbstractContextManager[None]:
-        return self._database.writing()
-
-    def generation(self) -> int:
-        return self._database.generation()
-
-    def close(self) -> None:
-        self._database.close()
+    def writing(self, tenant: str, task: str) -> AbstractContextManager[Connection]:
+        """All of it or nothing, and one writer of a task at a time, across processes; reads within
+        see its writes.
+        """
+        return self._database.write(f"task {tenant}/{task}")
 
     # ------------------------------------------------------------ reads
 
     def find_task(self, tenant: str, name: str) -> Task | None:
-        tasks = self._tasks(_tasks(tenant).where(TASK.c.name == name), tenant)
-        return tasks[0] if tasks else None
+        """Raises BadManifest or StorageError where none of its versions can be read."""
+        page = self._all(queries.select_tasks(tenant).where(TASK.c.name == name))
+        if tasks := self._tasks(page, tenant):
+            return tasks[0]
+        for row in self._all(queries.select_versions(tenant, name)):
+            rows.version(row)  # says why
+        return None
+
+    def has_task(self, tenant: str, name: str) -> bool:
+        """Whether there is one, readable or not."""
+        return bool(self._all(queries.select_tasks(tenant).where(TASK.c.name == name)))
 
     def list_tasks(self, tenant: str, after: str, limit: int) -> Sequence[Task]:
-        page = _tasks(tenant).where(TASK.c.name > after).order_by(TASK.c.name).limit(limit)
-        return self._tasks(page, tenant)
+        """Without those of which no version can be read."""
+        tasks: list[Task] = []
+        while len(tasks) < limit:
+            num_rows = limit - len(tasks)
+            more = queries.select_tasks(tenant).where(TASK.c.name > after).order_by(TASK.c.name)
+            page = self._all(more.limit(num_rows))
+            tasks += self._tasks(page, tenant)
+            if len(page) < num_rows:
+                break
+            after = page[-1].name
+        return tasks
 
     def find_version(self, tenant: str, task: str, number: int) -> Version | None:
-        return self._version(_of(VERSION, tenant, task) & (VERSION.c.number == number))
+        return self._version(
+            queries.belongs_to(VERSION, tenant, task) & (VERSION.c.number == number)
+        )
 
     def find_digest(self, tenant: str, task: str, digest: str) -> Version | None:
-        return self._version(_of(VERSION, tenant, task) & (VERSION.c.digest == digest))
+        return self._version(
+            queries.belongs_to(VERSION, tenant, task) & (VERSION.c.digest == digest)
+        )
 
     def list_versions(self, tenant: str, task: str) -> Sequence[Version]:
-        query = select(VERSION).where(_of(VERSION, tenant, task)).order_by(VERSION.c.number)
-        return [rows.version(row) for row in self._all(query)]
+        """Without those that cannot be read."""
+        return rows.readable_versions(self._all(queries.select_versions(tenant, task)))
 
-    def list_lineages(self, tenant: str, text: str) -> Sequence[Version]:
-        mine = (VERSION.c.tenant == tenant) & VERSION.c.lineage.contains(text, autoescape=True)
-        query = select(VERSION).where(mine).order_by(VERSION.c.task, VERSION.c.number)
-        return [rows.version(row) for row in self._all(query)]
+    def list_digests(self, tenant: str, task: str) -> dict[int, str]:
+        """Of all its versions, readable or not, by number."""
+        query = select(VERSION.c.number, VERSION.c.digest).where(
+            queries.belongs_to(VERSION, tenant, task)
+        )
+        return {row.number: row.digest for row in self._all(query.order_by(VERSION.c.number))}
 
     def find_alias(self, tenant: str, task: str, name: str) -> Alias | None:
-        matches = self._all(_aliases(tenant).where(ALIAS.c.task == task, ALIAS.c.name == name))
+        matches = self._all(
+            queries.select_aliases(tenant).where(ALIAS.c.task == task, ALIAS.c.name == name)
+        )
         return rows.alias(matches[0]) if matches else None
 
     def find_aliased(self, tenant: str, task: str, alias: str) -> Version | None:
-        named = _of(ALIAS, tenant, task) & (ALIAS.c.name == alias)
-        return self._one_version(select(VERSION).join(ALIAS, _names_version()).where(named))
+        named = queries.belongs_to(ALIAS, tenant, task) & (ALIAS.c.name == alias)
+        return self._one_version(select(VERSION).join(ALIAS, queries.names_version()).where(named))
 
     def list_aliases(self, tenant: str, task: str) -> Sequence[Alias]:
-        query = _aliases(tenant).where(ALIAS.c.task == task).order_by(ALIAS.c.name)
+        query = queries.select_aliases(tenant).where(ALIAS.c.task == task).order_by(ALIAS.c.name)
         return [rows.alias(row) for row in self._all(query)]
 
     def list_events(self, tenant: str, task: str, alias: str) -> Sequence[AliasEvent]:
-        mine = _of(ALIAS_EVENT, tenant, task) & (ALIAS_EVENT.c.alias == alias)
-        events = ALIAS_EVENT.outerjoin(ALIAS_REASON, _same_event())
-        query = select(ALIAS_EVENT, ALIAS_REASON.c.reason).select_from(events).where(mine)
-        query = query.order_by(ALIAS_EVENT.c.sequence)
+        mine = queries.belongs_to(ALIAS_EVENT, tenant, task) & (ALIAS_EVENT.c.alias == alias)
+        query = select(ALIAS_EVENT).where(mine).order_by(ALIAS_EVENT.c.sequence)
         return [rows.alias_event(row) for row in self._all(query)]
 
     def next_sequence(self, tenant: str, task: str, alias: str) -> int:
-        mine = _of(ALIAS_EVENT, tenant, task) & (ALIAS_EVENT.c.alias == alias)
+        mine = queries.belongs_to(ALIAS_EVENT, tenant, task) & (ALIAS_EVENT.c.alias == alias)
         [[last]] = self._all(select(func.max(ALIAS_EVENT.c.sequence)).where(mine))
         return (last or 0) + 1
 
     def changes_since(self, sequence: int | None) -> Changes:
         if sequence is None:
             return self._uncounted_changes()
-        after = select(TASK_CHANGE).where(TASK_CHANGE.c.sequence > sequence)
-        after = after.order_by(TASK_CHANGE.c.sequence).limit(_MAX_CHANGES + 1)
-        changed = self._all(after)
-        if len(changed) > _MAX_CHANGES:
+        # where the last one that was seen is gone, the database is an older copy of itself
+        since = select(TASK_CHANGE).where(TASK_CHANGE.c.sequence > sequence)
+        since = since.order_by(TASK_CHANGE.c.sequence).limit(_MAX_CHANGES + 1)
+        with self._database.read() as connection:
+            changed = connection.execute(since).all()
+            newest = connection.execute(select(_NEWEST_CHANGE)).scalar_one()
+        if len(changed) > _MAX_CHANGES or newest < sequence:
             return self._uncounted_changes()
         return Changes(
             sequence=changed[-1].sequence if changed else sequence,
@@ -121,8 +150,7 @@ class SqlIndex:
         )
 
     def _uncounted_changes(self) -> Changes:
-        newest = func.coalesce(func.max(TASK_CHANGE.c.sequence), 0)
-        return Changes(sequence=self._all(select(newest))[0][0], tasks=None)
+        return Changes(sequence=self._all(select(_NEWEST_CHANGE))[0][0], tasks=None)
 
     def is_published(self, digest: str) -> bool:
         return bool(self._all(select(VERSION.c.number).where(VERSION.c.digest == digest).limit(1)))
@@ -134,18 +162,10 @@ class SqlIndex:
 
     def list_contents(self, tenant: str, task: str, number: int | None) -> list[tuple[str, str]]:
         query = select(VERSION_FILE.c.role, VERSION_FILE.c.sha256)
-        query = query.where(_of(VERSION_FILE, tenant, task))
+        query = query.where(queries.belongs_to(VERSION_FILE, tenant, task))
         if number is not None:
             query = query.where(VERSION_FILE.c.number == number)
         return [(row.role, row.sha256) for row in self._all(query)]
-
-    def list_referenced(self, sha256s: Iterable[str]) -> set[str]:
-        digests, referenced = list(sha256s), set[str]()
-        for start in range(0, len(digests), _MAX_PARAMETERS):
-            some = VERSION_FILE.c.sha256.in_(digests[start : start + _MAX_PARAMETERS])
-            query = select(VERSION_FILE.c.sha256).where(some)
-            referenced |= {row.sha256 for row in self._all(query)}
-        return referenced
 
     # ------------------------------------------------------------ writes
 
@@ -174,47 +194,66 @@ class SqlIndex:
                 role=role,
                 sha256=sha256,
             )
+        # somebody may remember that there is no such version
+        self._record_change(version.tenant, version.task)
 
     def add_fence(self, tenant: str, fence: str, task: str, number: int) -> None:
         self._insert(PUBLICATION, tenant=tenant, fence=fence, task=task, number=number)
 
     def put_alias(self, alias: Alias) -> None:
-        self.remove_alias(alias)
+        self._remove_alias(alias)
         self._insert(ALIAS, **rows.alias_row(alias))
+        self._record_change(alias.tenant, alias.task)
 
     def remove_alias(self, alias: Alias) -> None:
-        mine = _of(ALIAS, alias.tenant, alias.task) & (ALIAS.c.name == alias.name)
+        self._remove_alias(alias)
+        self._record_change(alias.tenant, alias.task)
+
+    def _remove_alias(self, alias: Alias) -> None:
+        mine = queries.belongs_to(ALIAS, alias.tenant, alias.task) & (ALIAS.c.name == alias.name)
         self._run(delete(ALIAS).where(mine))
 
     def add_event(self, event: AliasEvent) -> None:
         self._insert(ALIAS_EVENT, **rows.alias_event_row(event))
-        if event.reason:
-            self._insert(
-                ALIAS_REASON,
-                tenant=event.tenant,
-                task=event.task,
-                alias=event.alias,
-                sequence=event.sequence,
-                reason=event.reason,
-            )
 
     def remove_version(self, tenant: str, task: str, number: int) -> None:
-        self._run(delete(VERSION).where(_of(VERSION, tenant, task), VERSION.c.number == number))
+        self._run(
+            delete(VERSION).where(
+                queries.belongs_to(VERSION, tenant, task), VERSION.c.number == number
+            )
+        )
+        self._record_change(tenant, task)
 
     def remove_task(self, tenant: str, name: str) -> None:
-        for table in (ALIAS_REASON, ALIAS_EVENT, ALIAS, VERSION):
-            self._run(delete(table).where(_of(table, tenant, name)))
+        for table in (ALIAS_EVENT, ALIAS, VERSION):
+            self._run(delete(table).where(queries.belongs_to(table, tenant, name)))
         mine = (TASK.c.tenant == tenant) & (TASK.c.name == name)
         self._run(update(TASK).where(mine).values(deleted=True))
+        self._record_change(tenant, name)
+
+    def _record_change(self, tenant: str, task: str) -> None:
+        """Numbered at the end of the transaction, as whoever numbers keeps all others waiting."""
+        self._database.before_commit(
+            f"change {tenant}/{task}", lambda db: self._number_change(db, tenant, task)
+        )
+        self._database.announce(TASKS_CHANGED)
+
+    def _number_change(self, db: Connection, tenant: str, task: str) -> None:
+        self._database.lock(db, _CHANGES)
+        newest = select(func.coalesce(func.max(TASK_CHANGE.c.sequence), 0) + 1).scalar_subquery()
+        mine = queries.belongs_to(TASK_CHANGE, tenant, task)
+        if not db.execute(update(TASK_CHANGE).where(mine).values(sequence=newest)).rowcount:
+            values = {"tenant": tenant, "task": task, "sequence": newest}
+            db.execute(insert(TASK_CHANGE).values(values))
 
     # ------------------------------------------------------------ inside
 
     def _all(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        with self._database.reading() as connection:
+        with self._database.read() as connection:
             return connection.execute(query).all()
 
     def _run(self, statement: Executable) -> None:
-        with self._database.writing(), self._database.reading() as connection:
+        with self._database.write() as connection:
             connection.execute(statement)
 
     def _insert(self, table: Table, **values: object) -> None:
@@ -227,58 +266,32 @@ class SqlIndex:
         matches = self._all(query)
         return rows.version(matches[0]) if matches else None
 
-    def _tasks(self, query: Select[Any], tenant: str) -> list[Task]:
-        """Two statements for any number of tasks, in one snapshot."""
-        with self._database.reading() as connection:
-            tasks = connection.execute(query).all()
-            names = [row.task for row in tasks]
+    def _tasks(self, page: Sequence[Row[Any]], tenant: str) -> list[Task]:
+        """Two statements for any number of tasks, in one snapshot, and one more for each whose
+        newest version cannot be read.
+        """
+        names = [row.name for row in page]
+        with self._database.read() as connection:
+            newest = rows.readable_versions(
+                connection.execute(queries.select_newest(tenant, names)).all()
+            )
+            latest = {version.task: version for version in newest}
+            for name in set(names) - latest.keys():
+                older = rows.readable_versions(
+                    connection.execute(queries.select_versions(tenant, name)).all()
+                )
+                latest |= {version.task: version for version in older[-1:]}
             aliases = connection.execute(
-                _aliases(tenant).where(ALIAS.c.task.in_(names)).order_by(ALIAS.c.task, ALIAS.c.name)
+                queries.select_aliases(tenant)
+                .where(ALIAS.c.task.in_(names))
+                .order_by(ALIAS.c.task, ALIAS.c.name)
             ).all()
         by_task = {
             task: tuple(rows.alias(row) for row in group)
             for task, group in groupby(aliases, key=lambda row: row.task)
         }
-        return [rows.task(row, by_task.get(row.task, ())) for row in tasks]
-
-
-def _same_event() -> ColumnElement[bool]:
-    names = ("tenant", "task", "alias", "sequence")
-    return and_(*(ALIAS_EVENT.c[name] == ALIAS_REASON.c[name] for name in names))
-
-
-def _of(table: Table, tenant: str, task: str) -> ColumnElement[bool]:
-    return and_(table.c.tenant == tenant, table.c.task == task)
-
-
-def _aliases(tenant: str) -> Select[Any]:
-    query = select(ALIAS, VERSION.c.digest).join(VERSION, _names_version())
-    return query.where(ALIAS.c.tenant == tenant)
-
-
-def _names_version() -> ColumnElement[bool]:
-    return and_(
-        VERSION.c.tenant == ALIAS.c.tenant,
-        VERSION.c.task == ALIAS.c.task,
-        VERSION.c.number == ALIAS.c.version,
-    )
-
-
-def _tasks(tenant: str) -> Select[Any]:
-    """Live tasks, each row with its newest version."""
-    other = VERSION.alias()
-    newest = (
-        select(func.max(other.c.number))
-        .where(other.c.tenant == TASK.c.tenant, other.c.task == TASK.c.name)
-        .correlate(TASK)
-        .scalar_subquery()
-    )
-    its_newest = and_(
-        VERSION.c.tenant == TASK.c.tenant, VERSION.c.task == TASK.c.name, VERSION.c.number == newest
-    )
-    return (
-        select(VERSION, TASK.c.created_at.label("task_created_at"))
-        .select_from(TASK)
-        .join(VERSION, its_newest)
-        .where(TASK.c.tenant == tenant, TASK.c.deleted.is_(False))
-    )
+        return [
+            rows.task(row, latest[row.name], by_task.get(row.name, ()))
+            for row in page
+            if row.name in latest
+        ]

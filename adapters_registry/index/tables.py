@@ -1,6 +1,6 @@
-"""The tables of the index.
+"""The tables of the index. Every one has its tenant, and it leads every key.
 
-Every one has its tenant, and it leads every key. Nothing here is SQLite's own.
+They are made by the steps in `storage/migrations/versions/`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
 METADATA = MetaData()
+#: names are compared byte by byte in every database, as pages are cut by them
+_BYTES = String(64).with_variant(String(64, collation="C"), "postgresql")
 
 
 def _name(column: str) -> Column[str]:
-    return Column(column, String(64), primary_key=True)
+    return Column(column, _BYTES, primary_key=True)
 
 
 # A deleted task keeps its row: its name may come back, its version numbers may not.
@@ -46,19 +47,19 @@ VERSION = Table(
     _name("task"),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("digest", String(64), nullable=False),
-    Column("base_fingerprint", Text, nullable=False, index=True),
+    Column("base_fingerprint", Text, nullable=False),
     Column("manifest", Text, nullable=False),
     Column("lineage", Text, nullable=False),
     Column("source", Text, nullable=False),
     Column("num_parameters", BigInteger, nullable=False),
     Column("num_bytes", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
-    UniqueConstraint("tenant", "task", "digest"),
+    UniqueConstraint("tenant", "task", "digest", name="version_content"),
     ForeignKeyConstraint(["tenant", "task"], ["task.tenant", "task.name"]),
+    # of every tenant: whether anyone still has it
+    Index("version_by_digest", "digest"),
+    Index("version_by_base", "base_fingerprint"),
 )
-
-# Of every tenant: whether anyone still has it.
-VERSION_BY_DIGEST = Index("version_by_digest", VERSION.c.digest)
 
 VERSION_FILE = Table(
     "version_file",
@@ -74,6 +75,42 @@ VERSION_FILE = Table(
         ondelete="CASCADE",
     ),
     Index("version_file_by_content", "sha256"),
+)
+
+# How a version came to be, each time that its content was published. The document of the first is
+# in the version's own row.
+LINEAGE = Table(
+    "lineage",
+    METADATA,
+    _name("tenant"),
+    _name("task"),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("at", Double, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("document", Text),
+    ForeignKeyConstraint(
+        ["tenant", "task", "number"],
+        ["version.tenant", "version.task", "version.number"],
+        ondelete="CASCADE",
+    ),
+)
+
+# The datasets that the lineages of a version name, by their digest.
+LINEAGE_DATASET = Table(
+    "lineage_dataset",
+    METADATA,
+    _name("tenant"),
+    Column("sha256", String(64), primary_key=True),
+    _name("task"),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    ForeignKeyConstraint(
+        ["tenant", "task", "number"],
+        ["version.tenant", "version.task", "version.number"],
+        ondelete="CASCADE",
+    ),
+    Index("lineage_dataset_by_version", "tenant", "task", "number"),
 )
 
 ALIAS = Table(
@@ -101,27 +138,17 @@ ALIAS_EVENT = Table(
     Column("previous", Integer),
     Column("version", Integer, nullable=False),
     Column("at", Double, nullable=False),
+    Column("reason", String(1000), nullable=False, server_default=""),
 )
 
-# Created if it is missing, so that the index of an earlier release needs no migration.
-ALIAS_REASON = Table(
-    "alias_reason",
-    METADATA,
-    _name("tenant"),
-    _name("task"),
-    _name("alias"),
-    Column("sequence", Integer, primary_key=True, autoincrement=False),
-    Column("reason", String(1000), nullable=False),
-)
-
-# The newest change of each task's aliases or versions, numbered over all tasks; written by the
-# database itself (`database.py`), whoever writes.
+# The newest change of each task's aliases or versions, numbered over all tasks in the order of
+# their commits. A deleted task keeps its row: every cache learns of the deletion, however late.
 TASK_CHANGE = Table(
     "task_change",
     METADATA,
     _name("tenant"),
     _name("task"),
-    Column("sequence", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
     Index("task_change_by_sequence", "sequence", unique=True),
 )
 

@@ -1,0 +1,3 @@
+"""Who changed what: one row for each change of state, chained by hashes, never changed again. Knows
+no transport.
+"""
