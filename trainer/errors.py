@@ -151,6 +151,12 @@ class FileInUse(TrainerError):
     code = "file_in_use"
 
 
+class TenantInUse(TrainerError):
+    """The tenant has a job that has not ended; cancel it, and erase the tenant again."""
+
+    code = "tenant_in_use"
+
+
 class StorageFailed(TrainerError):
     """The storage of files and jobs failed; nothing was stored."""
 
@@ -167,6 +173,12 @@ class StorageBusy(StorageFailed):
     """The job database was locked by another writer for too long; try again."""
 
     code = "storage_busy"
+
+
+class StorageUnavailable(StorageFailed):
+    """The database or the store of files cannot be reached; nothing was stored. Try again later."""
+
+    code = "storage_unavailable"
 
 
 class OutOfFiles(StorageFailed):

@@ -5,7 +5,6 @@ and no thread.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import threading
 import time
@@ -14,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from adapters_registry import errors as registry_errors
+from adapters_registry.audit.actor import Actor, ActorKind, acting
 from adapters_registry.errors import RegistryError
 from adapters_registry.registry import Registry
 from adapters_registry.values import Version
@@ -21,13 +22,22 @@ from engine.errors import EngineError, EngineGone
 from engine.port import EnginePort
 from engine.text.tokenizer import Tokenizer
 from trainer.data_checks.embedder import Embedder
-from trainer.errors import Busy, Cancelled, LeaseLost, Paused, Stopping, TrainerError
+from trainer.errors import (
+    Busy,
+    Cancelled,
+    LeaseLost,
+    Paused,
+    Stopping,
+    StorageBusy,
+    StorageUnavailable,
+    TrainerError,
+)
 from trainer.jobs.events import PUBLISHED, Event
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.lease import Lease
 from trainer.jobs.result_file import put_result_file
 from trainer.jobs.states import Status
-from trainer.jobs.store import JobStore
+from trainer.jobs.store import SUBMITTED, JobStore
 from trainer.jobs.values import Claim, Job, JobSpec
 from trainer.pipeline.estimate import Estimate, estimate
 from trainer.pipeline.job_checks import Checked, JobChecks, in_process_job_checks
@@ -38,6 +48,15 @@ _log = logging.getLogger(__name__)
 _SWEEP_EVERY_S = 3600.0
 #: a failed job's last checkpoint stays so long, for whoever wants to know why it failed
 _KEEP_FAILED_S = 7 * 24 * 3600.0
+#: after which another attempt may succeed
+_PASSING = (
+    EngineGone,
+    StorageBusy,
+    StorageUnavailable,
+    registry_errors.StorageBusy,
+    registry_errors.StorageReadOnly,  # a database that is a replica until a failover has ended
+    registry_errors.StorageUnavailable,
+)
 
 
 class Trainer:
@@ -70,7 +89,9 @@ class Trainer:
         self._swept_at: float | None = None
         self._store = store
         self._lease_s, self._poll_s = lease_s, poll_s
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        # two processes may have the same number on hosts of the same name
+        self._worker = f"{socket.gethostname()}:{uuid.uuid4().hex}"
+        self._actor = Actor(kind=ActorKind.WORKER, name=self._worker)
         self._tools = Tools(
             port=port,
             registry=registry,
@@ -159,16 +180,27 @@ class Trainer:
         """
         if not self._tools.port.is_alive:  # an attempt on a base that is not back yet is in vain
             return False
-        claim = self._store.claim(self._worker, self._lease_s)
+        with acting(self._actor):
+            claim = self._store.claim(self._worker, self._lease_s)
         if claim is None:
             self._sweep()
             return False
         _log_event("job.claimed", claim.job)
         try:
-            self._run(claim, stop or threading.Event())
+            with acting(replace(self._actor, on_behalf_of=self._find_submitter(claim.job))):
+                self._run(claim, stop or threading.Event())
         except LeaseLost as error:
             _log_event("job.lost", claim.job, error)  # whoever holds the job now ends it
         return True
+
+    def _find_submitter(self, job: Job) -> Actor | None:
+        """Who submitted the job, by the audit log; None of one from before there was any."""
+        try:
+            event = self._tools.registry.audit.find_first(job.tenant, job.id, SUBMITTED)
+        except RegistryError as error:  # nothing that the job itself needs
+            _log_event("job.submitter_unknown", job, error)
+            return None
+        return None if event is None else event.actor
 
     def _run(self, claim: Claim, stop: threading.Event) -> None:
         lease = Lease(self._store, claim, lease_s=self._lease_s, poll_s=self._poll_s, stop=stop)
@@ -200,7 +232,7 @@ class Trainer:
                 self._store.set_aside(claim)
             case Stopping():
                 self._store.give_back(claim, keep_attempt=False)
-            case EngineGone() if self._store.may_try_again(claim):
+            case error if isinstance(error, _PASSING) and self._store.may_try_again(claim):
                 self._store.give_back(claim, keep_attempt=True)
             case TrainerError() | EngineError() | RegistryError():
                 self._fail(claim, error.code, str(error))

@@ -8,11 +8,14 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from trainer.jobs.database import Database
+from trainer.jobs.database import JobDatabase
 from trainer.jobs.schema import EVENTS, JOBS
 
 #: ids in one statement; databases limit the number of parameters
 _CHUNK = 500
+
+#: announced to other servers when a job was queued, for workers that have nothing to do
+JOBS_CHANGED = "adapterd_jobs"
 
 #: a job's revision and the number of its last event; one of them grows with every change
 Stamp = tuple[int, int]
@@ -21,12 +24,8 @@ Stamp = tuple[int, int]
 class JobChanges:
     """Over the database of jobs. Safe to use from several threads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: JobDatabase) -> None:
         self._database = database
-
-    def generation(self) -> int:
-        """A number that changes whenever any process has written to the database."""
-        return self._database.generation()
 
     def stamps(self, job_ids: Collection[str]) -> dict[str, Stamp]:
         """By job id; ids of unknown jobs are left out."""

@@ -1,102 +1,62 @@
-"""The trainer's SQLite database: opens and migrates it, and runs transactions. Knows no statement
-about files or jobs.
+"""The shared database as the trainer uses it: transactions whose errors are the trainer's own.
+Knows no statement about files or jobs.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import sqlalchemy as sa
 
-from adapters_registry.index.sqlite_fault import (
-    SQLITE_ERRORS,
-    SqliteFault,
-    sqlite_fault,
-    sqlite_words,
-)
-from adapters_registry.storage import private
-from trainer.errors import OutOfFiles, StorageBusy, StorageFailed, StorageFull
-from trainer.jobs.schema import METADATA, SCHEMA_VERSION, STEPS, sqlite_engine
+from adapters_registry.audit.audit_log import AuditLog
+from adapters_registry.storage.database import Channel, Database
 from trainer.storage_errors import storing
 
-_KINDS: dict[SqliteFault, type[StorageFailed]] = {
-    SqliteFault.BUSY: StorageBusy,
-    SqliteFault.FULL: StorageFull,
-    SqliteFault.OUT_OF_FILES: OutOfFiles,
-}
+#: the time that leases are dated with, within a transaction, in seconds since 1970
+LeaseClock = Callable[[sa.Connection], float]
 
 
-class Database:
-    """Safe to use from several threads and processes."""
+class JobDatabase:
+    """Safe to use from several threads and processes. Transactions of one thread nest, also with
+    those of others that write to the same database.
+    """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._writes = engine
-        self._reads = engine.execution_options(reads=True)
-        with self._writes.begin() as db:
-            _migrate(db)
-        # on a connection that never writes, `data_version` changes whenever another commits
-        self._watch = engine.raw_connection()
-        self._watching = threading.Lock()
+    def __init__(self, shared: Database) -> None:
+        self._shared = shared
 
-    @classmethod
-    def open(cls, path: Path) -> Database:
-        """Raises StorageFailed."""
-        problem = f"The job database {path} cannot be opened"
-        with storing(problem):
-            private.make_directory(path.parent)
-            private.make_file(path)
-        with _translate_errors(problem):
-            return cls(sqlite_engine(path))
+    @property
+    def is_sqlite(self) -> bool:
+        return self._shared.is_sqlite
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, *locks: str) -> Iterator[sa.Connection]:
         """A transaction. Raises StorageFailed, and is rolled back then."""
-        with _translate_errors("The job database cannot be written"), self._writes.begin() as db:
+        with storing("The job database cannot be written"), self._shared.write(*locks) as db:
             yield db
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """Raises StorageFailed."""
-        with _translate_errors("The job database cannot be read"), self._reads.begin() as db:
+        with storing("The job database cannot be read"), self._shared.read() as db:
             yield db
 
-    def generation(self) -> int:
-        """A number that changes whenever any process has written. Raises StorageFailed."""
-        with self._watching, _translate_errors("The job database cannot be read"):
-            cursor = self._watch.cursor()
-            cursor.execute("PRAGMA data_version")
-            [[generation]] = cursor.fetchall()
-            cursor.close()
-        return int(generation)
+    def audit_log(self, clock: Callable[[], float]) -> AuditLog:
+        """Of the same transactions."""
+        return AuditLog(self._shared, clock)
 
-    def close(self) -> None:
-        with self._watching:
-            self._watch.close()
-        self._writes.dispose()
+    def announce(self, channel: Channel) -> None:
+        """Wake who waits on other servers, after the commit."""
+        self._shared.announce(channel)
 
-
-@contextmanager
-def _translate_errors(problem: str) -> Iterator[None]:
-    try:
-        yield
-    except SQLITE_ERRORS as error:
-        kind = _KINDS.get(sqlite_fault(error), StorageFailed)
-        raise kind(f"{problem}: {sqlite_words(error)}.") from error
+    def lease_clock(self, clock: Callable[[], float]) -> LeaseClock:
+        """One clock for all workers: the database's own where they are on several machines, else
+        that of their one machine.
+        """
+        return (lambda _: clock()) if self.is_sqlite else _server_time
 
 
-def _migrate(db: sa.Connection) -> None:
-    """Forward only, in one transaction: if the server dies half-way, the tables are unchanged."""
-    version = int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
-    if version > SCHEMA_VERSION:
-        raise StorageFailed(
-            f"The job database has schema {version}, and this release supports up to "
-            f"{SCHEMA_VERSION}; upgrade adapterd."
-        )
-    if sa.inspect(db).has_table("jobs"):
-        for statement in (each for step in STEPS[version:] for each in step):
-            db.exec_driver_sql(statement)
-    METADATA.create_all(db)
-    db.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+def _server_time(db: sa.Connection) -> float:
+    """Not the time at which the transaction began, which may have waited for a lock since."""
+    now = sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()), sa.Double)
+    return float(db.execute(sa.select(now)).scalar_one())

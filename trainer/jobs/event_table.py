@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trainer.jobs.database import Database
+from trainer.jobs.database import JobDatabase
 from trainer.jobs.events import LEVELS, Event
 from trainer.jobs.schema import EVENTS
 
@@ -17,7 +17,7 @@ _FIELDS = ("code", "message", "created_at", "level", "data", "number")
 class EventTable:
     """Events are only ever added, each with its job's next number."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: JobDatabase) -> None:
         self._database = database
 
     def list(
@@ -44,7 +44,7 @@ class EventTable:
 
 def add_events(db: sa.Connection, tenant: str, job_id: str, events: Sequence[Event]) -> None:
     """Within the transaction that changes the job, so that no event reports a change that was
-    rolled back.
+    rolled back; it holds the job's row, so that no two events get the same number.
     """
     if not events:
         return

@@ -1,43 +1,49 @@
-"""Uploaded files: bytes under one directory, records in the job database. Knows nothing about the
-content of a file.
+"""Uploaded files: records in the job database, bytes by their digest in the shared store. Knows
+nothing about the content of a file.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 
-from adapters_registry.storage import private
-from trainer.errors import FileTooLarge, UnknownFile
+from adapters_registry.errors import BlobCorrupt, BlobMissing
+from adapters_registry.storage import scratch
+from adapters_registry.storage.blobs import Blobs
+from adapters_registry.storage.disk import Disk
+from adapters_registry.storage.host_cache import hash_file
+from adapters_registry.storage.scratch import Scratch
+from trainer.errors import FileTooLarge, StorageFailed, UnknownFile
 from trainer.jobs.store import JobStore
 from trainer.jobs.values import FileQuery, FileRecord
 from trainer.storage_errors import storing
 
-_log = logging.getLogger(__name__)
-_PART = ".part"
+_ATTEMPTS = 3
 
 
 class FileStore:
     """Files by id, each seen by its own tenant only.
 
-    A file is on disk, whole and synced, before its record is written; a crash between the two
-    leaves bytes without a record, which `sweep` removes.
+    A file's bytes are stored whole before its record is written; those without a record are
+    collected later, as are those of a deleted file that no other file has.
     """
 
     def __init__(
-        self, directory: Path, store: JobStore, clock: Callable[[], float] = time.time
+        self,
+        blobs: Blobs,
+        store: JobStore,
+        incoming: Path,
+        clock: Callable[[], float] = time.time,
+        disk: Disk | None = None,
     ) -> None:
-        self._directory = directory
+        """`incoming` is where uploads wait on this machine until they are whole."""
+        self._blobs = blobs
         self._store = store
+        self._incoming = incoming
         self._clock = clock
-        with storing(f"The upload directory {directory} cannot be created"):
-            private.make_directory(directory)
+        self._disk = disk or Disk()
 
     def put(
         self,
@@ -50,27 +56,16 @@ class FileStore:
     ) -> FileRecord:
         """Store an upload. Raises FileTooLarge or StorageFailed; nothing is stored then.
 
-        Content that the tenant has stored already takes no further room.
+        Content that is stored already takes no further room.
         """
-        file_id = f"file-{uuid.uuid4().hex}"
-        size, sha256 = self._store_bytes(self._where(file_id), chunks, max_bytes)
-        self._share(file_id, self._store.files.find_content(tenant, sha256), size)
-        record = FileRecord(
-            id=file_id,
-            tenant=tenant,
-            filename=_plain(filename),
-            purpose=purpose,
-            bytes=size,
-            sha256=sha256,
-            created_at=self._clock(),
-            name=name,
-        )
-        try:
-            self._store.files.add(record)
-        except BaseException:
-            self._drop(file_id)
-            raise
-        return record
+        with storing("The upload could not be stored"):
+            area = Scratch(self._incoming, self._disk)
+            try:
+                upload = area.path / "upload"
+                self._disk.write(upload, _limit(chunks, max_bytes))
+                return self._add(upload, tenant, _plain(filename), purpose, name)
+            finally:
+                area.remove()
 
     def get(self, tenant: str, file_id: str) -> FileRecord:
         return self._store.files.get(tenant, file_id)
@@ -85,103 +80,79 @@ class FileStore:
         return self._store.files.list(tenant, after, limit, query or FileQuery())
 
     def path(self, tenant: str, file_id: str) -> Path:
-        """Where the bytes are, for the file's own tenant."""
-        return self._where(self.get(tenant, file_id).id)
+        """Where the bytes are on this machine, verified, for the file's own tenant. Raises
+        UnknownFile where they are gone or are not what was uploaded.
+        """
+        record = self.get(tenant, file_id)
+        with storing(f"The file {file_id!r} cannot be read"):
+            try:
+                return self._verified_path(record)
+            except (BlobMissing, BlobCorrupt, FileNotFoundError) as error:
+                raise _lost_content(file_id) from error
 
     def read(self, tenant: str, file_id: str) -> bytes:
+        """Raises UnknownFile, as `path` does."""
         path = self.path(tenant, file_id)
         with storing(f"The file {file_id!r} cannot be read"):
             try:
                 return path.read_bytes()
-            except FileNotFoundError:
-                raise UnknownFile(
-                    f"The content of the file {file_id!r} is missing on the server; upload it "
-                    "again."
-                ) from None
+            except FileNotFoundError as error:
+                raise _lost_content(file_id) from error
 
     def delete(self, tenant: str, file_id: str) -> None:
         """Raises FileInUse while a queued or running job needs the file."""
         self._store.files.delete(tenant, file_id)
-        self._drop(file_id)
 
-    def sweep(self, older_than_s: float = 3600.0) -> Sequence[str]:
-        """Remove what crashed uploads left behind; `older_than_s` protects uploads in progress."""
-        known = self._store.files.ids()
-        oldest = self._clock() - older_than_s
-        orphans = [
-            p
-            for p in self._directory.iterdir()
-            if p.name not in known and p.stat().st_mtime < oldest
-        ]
-        for orphan in orphans:
-            orphan.unlink()
-        return sorted(orphan.name for orphan in orphans)
+    def sweep(self) -> Sequence[str]:
+        """Remove what crashed uploads left behind on this machine."""
+        with storing("Unfinished uploads cannot be removed"):
+            return scratch.sweep(self._incoming, self._disk)
 
-    def _drop(self, file_id: str) -> None:
-        """Remove bytes without a record; a sweep removes later what cannot be removed now."""
-        try:
-            self._where(file_id).unlink(missing_ok=True)
-        except OSError as error:
-            _log.warning(
-                "the bytes of %s were not removed: %s",
-                file_id,
-                error,
-                extra={"action": "file.left"},
+    def _add(self, upload: Path, tenant: str, filename: str, purpose: str, name: str) -> FileRecord:
+        """The bytes first; they may be collected until a record names them."""
+        for _ in range(_ATTEMPTS):
+            blob = self._blobs.put(upload)
+            record = FileRecord(
+                id=f"file-{uuid.uuid4().hex}",
+                tenant=tenant,
+                filename=filename,
+                purpose=purpose,
+                bytes=blob.size,
+                sha256=blob.sha256,
+                created_at=self._clock(),
+                name=name,
             )
+            with self._blobs.database.write():
+                if self._blobs.keep([blob]):
+                    self._store.files.add(record)
+                    return record
+        raise StorageFailed("The upload was collected each time it was stored; try again.")
 
-    def _where(self, file_id: str) -> Path:
-        return self._directory / file_id
-
-    def _share(self, file_id: str, stored: str | None, size: int) -> None:
-        """Make the file another name of the bytes that are stored already, where the disk can and
-        they are still whole.
-        """
-        if stored is None:
-            return
-        path = self._where(file_id)
-        link = path.with_name(path.name + _PART)
-        with suppress(OSError):
-            os.link(self._where(stored), link)
-            if link.stat().st_size == size:
-                os.utime(link)  # by its age a sweep would take it for what a crash left
-                link.rename(path)
-            link.unlink(missing_ok=True)
-
-    def _store_bytes(self, path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
-        part = path.with_name(path.name + _PART)
-        try:
-            with storing("The upload could not be stored"):
-                size, sha256 = _write_synced(part, chunks, max_bytes)
-                part.rename(path)
-                _sync_directory(path.parent)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-                path.unlink(missing_ok=True)
-            raise
-        return size, sha256
+    def _verified_path(self, record: FileRecord) -> Path:
+        """A copy in the cache that went wrong is fetched anew."""
+        if self._blobs.cache is not None:
+            path = self._blobs.cache.find(record.sha256)
+            # what the cache fetches it verifies itself
+            return path or self._blobs.path(record.sha256, record.bytes)
+        path = self._blobs.path(record.sha256, record.bytes)
+        if hash_file(path) != record.sha256 and not self._blobs.examine(record.sha256):
+            raise BlobCorrupt(f"stored file {record.sha256} is corrupt", sha256=record.sha256)
+        return path
 
 
-def _write_synced(path: Path, chunks: Iterable[bytes], max_bytes: int) -> tuple[int, str]:
-    size, running = 0, hashlib.sha256()
-    with private.create(path) as file:
-        for chunk in chunks:
-            size += len(chunk)
-            if size > max_bytes:
-                raise FileTooLarge(max_bytes)
-            running.update(chunk)
-            file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    return size, running.hexdigest()
+def _limit(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > max_bytes:
+            raise FileTooLarge(max_bytes)
+        yield chunk
 
 
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _lost_content(file_id: str) -> UnknownFile:
+    return UnknownFile(
+        f"The content of the file {file_id!r} is missing on the server; upload it again."
+    )
 
 
 def _plain(filename: str) -> str:

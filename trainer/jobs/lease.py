@@ -20,6 +20,8 @@ from trainer.jobs.values import Claim
 
 _log = logging.getLogger(__name__)
 
+#: how long the end of a run waits for a heartbeat that has begun
+_CLOSE_S = 15.0
 #: the share of the whole job's progress at which each phase begins
 _STARTS = {
     Phase.VALIDATING: 0.0,
@@ -65,8 +67,10 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self._ended.set()
-        self._thread.join()
-        if self._pending_events:  # before the job ends, because an ended job takes no more events
+        self._thread.join(_CLOSE_S)
+        if self._thread.is_alive():  # the database is silent; the lease expires
+            _log.warning("the last heartbeat was not answered", extra=self._facts())
+        elif self._pending_events:  # before the job ends, because an ended job takes no more events
             self._tick()
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from trainer.jobs.schema import JOBS
+from trainer.jobs.schema import JOBS, NOTES
 from trainer.jobs.values import FileRecord
 
 #: columns of the table of files; a file's name is in a table of its own
@@ -49,11 +49,7 @@ def file_of(row: sa.Row[Any]) -> FileRecord:
 
 
 def has_note(name: str, value: str) -> sa.ColumnElement[bool]:
-    """Jobs with this entry in their metadata. Name and value are compared literally, because a JSON
-    path would interpret special characters and escapes in names.
-    """
-    text = sa.cast(JOBS.c.spec, sa.String)
-    whole = sa.case((sa.func.json_valid(text) == 1, text), else_="{}")
-    notes = sa.func.json_each(whole, "$.metadata").table_valued("key", "value")
-    mine = sa.and_(notes.c.key == name, notes.c.value == value)
-    return sa.exists(sa.select(sa.literal(1)).select_from(notes).where(mine))
+    """Jobs with this entry in their metadata."""
+    of_job = sa.and_(NOTES.c.tenant == JOBS.c.tenant, NOTES.c.job_id == JOBS.c.id)
+    mine = sa.and_(of_job, NOTES.c.key == name, NOTES.c.value == value)
+    return sa.exists(sa.select(sa.literal(1)).select_from(NOTES).where(mine))

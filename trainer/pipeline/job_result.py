@@ -14,6 +14,8 @@ from trainer.evaluation.latency import Latency
 from trainer.heads import HEAD_DATA
 from trainer.jobs.values import JobSpec
 from trainer.metrics.metrics import Metrics
+from trainer.pipeline.prepare import Prepared
+from trainer.pipeline.provenance import describe_splits, hash_settings
 from trainer.report.baselines import name_rival
 
 
@@ -123,12 +125,13 @@ def lineage_of(
     result: JobResult,
     job_id: str,
     spec: JobSpec,
-    sha256s: Mapping[str, str],
+    prepared: Prepared,
     provenance: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The lineage of the version: the result, and all that it takes to train the same again. `spec`
-    is the chosen one of a search; `sha256s` are the files'.
+    is the chosen one of a search.
     """
+    settings = spec.settings.model_dump()
     columns = {
         "text": spec.text_column,
         "text_pair": spec.text_pair_column,
@@ -137,10 +140,15 @@ def lineage_of(
     return {
         **result.to_json(),
         "job": job_id,
-        "dataset": {"sha256": dict(sha256s), "columns": columns},
+        "dataset": {
+            "sha256": dict(prepared.sha256s),
+            "columns": columns,
+            "splits": describe_splits(prepared.split),
+        },
         "split_seed": spec.split_seed,
         "kind": spec.kind,
-        "settings": spec.settings.model_dump(),
+        "settings": settings,
+        "settings_sha256": hash_settings(settings),
         **provenance,
     }
 

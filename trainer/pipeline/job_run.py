@@ -272,7 +272,7 @@ class JobRun:
     ) -> Version:
         tools, spec, run = self._tools, self._spec, evaluated.best_run
         provenance = describe_provenance(self._job.spec, tools.files, tools.port.info)
-        lineage = lineage_of(result, self._job.id, run.spec, evaluated.prepared.sha256s, provenance)
+        lineage = lineage_of(result, self._job.id, run.spec, evaluated.prepared, provenance)
         draft = AdapterDraft(
             tenant=spec.tenant,
             task=spec.task,

@@ -80,7 +80,7 @@ class PromptRun:
             lease.enter(Phase.PUBLISHING, result=result.to_json())
             result = replace(result, seconds=seconds())
             info, spec, job_id = self._session.info, prepared.spec, lease.claim.job.id
-            lineage = lineage_of(result, job_id, spec, prepared.sha256s, self._provenance)
+            lineage = lineage_of(result, job_id, spec, prepared, self._provenance)
             version = self._registry.publish(
                 tenant=spec.tenant,
                 task=spec.task,

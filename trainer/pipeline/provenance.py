@@ -1,19 +1,27 @@
-"""Where a version comes from: what its owner asked for, the files' names, the software and the
-machine. It goes into the lineage, and tells how to train the same again. Trains nothing.
+"""Where a version comes from: what its owner asked for, the files, the rows of each part, the base,
+the code, the software and the machine. It goes into the lineage, and tells how to train the same
+again. Trains nothing.
 """
 
 from __future__ import annotations
 
+import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from engine.port import EngineInfo
+from trainer.dataset.split import Split
 from trainer.jobs.file_store import FileStore
 from trainer.jobs.values import JobSpec
+from trainer.pipeline.code_version import describe_code
+from trainer.readers.example import Example
 
 _PACKAGES = ("adapterd", "torch", "transformers")
 _CPU_INFO = Path("/proc/cpuinfo")
@@ -24,6 +32,11 @@ def describe_provenance(spec: JobSpec, files: FileStore, info: EngineInfo) -> di
     return {
         "request": describe_request(spec),
         "files": _list_files(spec, files),
+        # every training starts from the base alone
+        "parent": None,
+        "base": {"name": info.base, "fingerprint": info.fingerprint},
+        "numerics": {"dtype": info.dtype, "device": info.device, "exact": info.exact},
+        "code": describe_code(),
         "software": list_software(),
         "machine": {
             "processor": name_processor(),
@@ -45,6 +58,28 @@ def describe_request(spec: JobSpec) -> dict[str, Any]:
         "pooling": spec.pooling,
         "settings": {name: short.get(name, plain[name]) for name in spec.chosen if name in plain},
     }
+
+
+def describe_splits(split: Split) -> dict[str, dict[str, Any]]:
+    """By part of the split: how many rows, and a sha256 that is the same for the same rows in any
+    order.
+    """
+    parts = {"train": split.train, "dev": split.dev, "test": split.test}
+    return {part: {"rows": len(rows), "sha256": _hash_rows(rows)} for part, rows in parts.items()}
+
+
+def hash_settings(settings: Mapping[str, Any]) -> str:
+    """Of the settings as canonical JSON."""
+    return hashlib.sha256(msgspec.json.encode(settings, order="sorted")).hexdigest()
+
+
+def _hash_rows(rows: Sequence[Example]) -> str:
+    """Without the numbers of their lines, which depend on the order."""
+    digests = sorted(
+        hashlib.sha256(msgspec.json.encode({**asdict(row), "line": 0}, order="sorted")).digest()
+        for row in rows
+    )
+    return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def list_software() -> dict[str, str]:

@@ -1,5 +1,5 @@
-"""The watcher of a run that writes checkpoints, from which the run can be continued. Knows folders
-and events; neither rows nor the store.
+"""The watcher of a run that writes checkpoints, from which the run can be continued, here or on
+another machine. Knows folders and events; neither rows nor the store.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 from engine.errors import CheckpointFailed
 from trainer.engine_client import EngineSession
+from trainer.errors import StorageFailed
 from trainer.jobs.events import CHECKPOINT, EmitEvent
 from trainer.training.loop_state import LoopState
 from trainer.training.progress import Progress
@@ -56,19 +57,22 @@ class CheckpointInterval:
 
 @dataclass(slots=True, kw_only=True)
 class CheckpointCallback:
-    """A `Watcher` that also calls the job's progress. If a checkpoint cannot be written, it emits
-    an event and the run continues.
+    """A `Watcher` that also calls the job's progress. If a checkpoint cannot be written, or other
+    machines cannot have it, it emits an event and the run continues.
     """
 
     session: EngineSession
     slot: int
     progress: Progress
     checkpoints: RunCheckpoints
+    #: lets other machines have the last one; raises StorageFailed
+    share: Callable[[], None]
     interval: CheckpointInterval
     emit: EmitEvent
     #: identifies the run among the job's runs
     facts: dict[str, Any]
     _failed: bool = field(init=False, default=False)
+    _unshared: bool = field(init=False, default=False)
 
     def on_fill_end(self) -> None:
         self.progress.on_fill_end()
@@ -100,6 +104,7 @@ class CheckpointCallback:
         try:
             with self.interval.writing():
                 written = self.checkpoints.write(self.session, self.slot, state, ended=ended)
+                self._share(facts)
         except CheckpointFailed as error:
             if not self._failed:  # the next ones will probably fail, too; one event is enough
                 self.emit("checkpoint.failed", str(error), "warn", **facts)
@@ -112,3 +117,15 @@ class CheckpointCallback:
         metrics = last.dev if last else {}
         message = f"A checkpoint was saved at step {state.step}."
         self.emit(CHECKPOINT, message, **facts, bytes=written.num_bytes, metrics=metrics)
+
+    def _share(self, facts: dict[str, Any]) -> None:
+        """Its time counts as that of writing, so a slow store makes checkpoints rarer."""
+        try:
+            self.share()
+        except StorageFailed as error:
+            if not self._unshared:
+                message = f"{error} A worker of another machine would go on from an earlier one."
+                self.emit("checkpoint.not_shared", message, "warn", **facts)
+            self._unshared = True
+        else:
+            self._unshared = False

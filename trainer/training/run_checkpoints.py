@@ -68,6 +68,16 @@ class RunCheckpoints:
             remove(directory)
         return written
 
+    def files(self) -> dict[str, Path]:
+        """The last checkpoint's, by their names within the folder, the loop's state among them.
+        Raises BadCheckpoint.
+        """
+        saved = self.last()
+        if saved is None:
+            return {}
+        paths = [self._folder / _STATE, *sorted(saved.directory.iterdir())]
+        return {path.relative_to(self._folder).as_posix(): path for path in paths}
+
     def drop(self) -> None:
         """It is of no use: the run begins anew."""
         remove(self._folder)

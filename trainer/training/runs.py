@@ -78,10 +78,11 @@ class Runs:
         before is not trained again. Raises TrainingDiverged.
         """
         run_config = self.run_config_of(spec)
-        folder = self._checkpointing.checkpoints.run(_name(spec, self._dataset))
+        folder_name = _name(spec, self._dataset)
+        folder = self._checkpointing.checkpoints.run(folder_name)
         opened, kept = self._begin(spec, folder)
         state = kept.state if kept else None
-        run = self._checkpoint_callback(spec, name, opened.slot, folder)
+        run = self._checkpoint_callback(spec, name, opened.slot, folder_name)
         with self._progress.run(name, run_config, goes_on, state):
             # whoever ends runs early hears of what was done before, too
             goes = state is None or goes_on(state)
@@ -132,13 +133,15 @@ class Runs:
         self._progress.expect(runs)
 
     def _checkpoint_callback(
-        self, spec: JobSpec, name: str, slot: int, folder: RunCheckpoints
+        self, spec: JobSpec, name: str, slot: int, folder: str
     ) -> CheckpointCallback:
+        checkpoints = self._checkpointing.checkpoints
         return CheckpointCallback(
             session=self._session,
             slot=slot,
             progress=self._progress,
-            checkpoints=folder,
+            checkpoints=checkpoints.run(folder),
+            share=lambda: checkpoints.share(folder),
             interval=self._checkpointing.interval,
             emit=self._checkpointing.emit,
             facts={"run": name, "seed": spec.settings.seed},
