@@ -135,6 +135,7 @@ class Engine:
             hidden_size=base.hidden_size, num_layers=base.num_layers,
             num_parameters=base.num_parameters, max_tokens=base.max_tokens,
             dtype=base.numerics.name, numerics_reason=base.numerics.reason,
+            exact=self._config.exact,
             device=str(base.numerics.device), num_threads=self._num_threads, packed=base.packed,
             num_slots=self._config.num_slots, slot_bytes=self._config.slot_bytes,
             sites=list(base.sites.values()), sublayers=list(base.sublayers),

@@ -25,6 +25,12 @@ class BadAdapter(EngineError):
     code = "bad_adapter"
 
 
+class WrongContent(BadAdapter):
+    """A file of the adapter does not have the content that the version records."""
+
+    code = "wrong_content"
+
+
 class NoMatchingSite(BadAdapter):
     """Some modules that the adapter changes do not exist in the base."""
 
@@ -59,6 +65,12 @@ class PatternRefused(BadAdapter):
     """A rank or alpha of the adapter is keyed by an expression; name the modules in its place."""
 
     code = "pattern_refused"
+
+
+class NotExportable(BadAdapter):
+    """The version cannot be written in this form."""
+
+    code = "not_exportable"
 
 
 class CannotCompose(BadAdapter):
@@ -170,7 +182,8 @@ class NoDevice(EngineError):
 ERRORS: dict[str, type[EngineError]] = {
     error.code: error
     for error in (
-        EngineError, BadAdapter, NoMatchingSite, WrongShape, NonFiniteWeights, WrongBase,
+        EngineError, BadAdapter, WrongContent, NoMatchingSite, WrongShape, NonFiniteWeights,
+        WrongBase,
         MissingTensors, PatternRefused, CannotCompose, BadRow, BadMessage, BadAnswering,
         NonFiniteResult, NotLoaded, OutOfMemory, BadTraining, Diverged, BadCheckpoint,
         CheckpointFailed, FilesUnreadable, SaveFailed, EngineGone,

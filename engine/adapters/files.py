@@ -15,18 +15,20 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from engine.errors import BadAdapter, read_error
+from engine.errors import BadAdapter, WrongContent, read_error
 from engine.port import File
 
 
 def read_bytes(file: File) -> bytes:
     try:
         data = Path(file.path).read_bytes()
+    except FileNotFoundError as error:
+        raise WrongContent(f"the {file.role} file is gone") from error
     except OSError as error:
         raise read_error(f"the {file.role} file", error) from error
     sha256 = hashlib.sha256(data).hexdigest()
     if file.sha256 and sha256 != file.sha256:
-        raise BadAdapter(
+        raise WrongContent(
             f"the {file.role} file has sha256 {sha256[:12]}…; the version says {file.sha256[:12]}…"
         )
     return data

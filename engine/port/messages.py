@@ -117,6 +117,8 @@ class EngineInfo(Message, frozen=True, kw_only=True):
     poolings: dict[str, list[str]]
     tokenizer_json: str
     numerics_reason: str = ""
+    #: whether a row has the same bits alone and in any batch
+    exact: bool = False
     #: layers below a training's lowest are computed once per row and kept
     ranged: bool = True
     #: the base's own templates for conversations by name, with the special tokens they name

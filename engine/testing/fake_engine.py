@@ -6,8 +6,10 @@ values, and training learns.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,14 @@ from typing import Any
 import numpy as np
 
 from engine import port
-from engine.errors import BadRow, CannotCompose, EngineError, EngineGone, NotLoaded
+from engine.errors import (
+    BadRow,
+    CannotCompose,
+    EngineError,
+    EngineGone,
+    NotLoaded,
+    WrongContent,
+)
 from engine.testing.bag_generation import BagWriting
 from engine.testing.bag_model import BagModel, features, inspect_bag
 from engine.testing.bag_training import BagTraining
@@ -84,9 +93,8 @@ class FakeEngine:
             raise self.broken[type(step)]
         match step:
             case port.Load():
-                self.loaded[step.digest] = BagModel.read(
-                    {f.role: Path(f.path) for f in step.files}, step.semantics
-                )
+                files = {file.role: _verify(file) for file in step.files}
+                self.loaded[step.digest] = BagModel.read(files, step.semantics)
                 num_bytes = self.loaded[step.digest].weight.nbytes
                 return port.Loaded(num_bytes=num_bytes, host_bytes=num_bytes)
             case port.Compose():
@@ -233,3 +241,12 @@ def write_fake_adapter(
     directory.mkdir(parents=True, exist_ok=True)
     BagModel.random(head, seed).save(directory)
     return directory
+
+
+def _verify(file: port.File) -> Path:
+    """Raises WrongContent, as the real engine does; a file that cannot be read is its reader's."""
+    path = Path(file.path)
+    with suppress(OSError):
+        if file.sha256 and hashlib.sha256(path.read_bytes()).hexdigest() != file.sha256:
+            raise WrongContent(f"the {file.role} file is not what the version records")
+    return path

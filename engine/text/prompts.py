@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from engine.errors import BadRow
 from engine.families import FAMILIES
-from engine.port import IGNORED, EngineInfo
+from engine.port import IGNORED
 from engine.text.chat_template import ChatTemplate
 from engine.text.conversation import Conversation, Message
 from engine.text.tokenizer import Tokenizer
@@ -59,10 +59,26 @@ class PromptCompletion:
         return replace(self, prompt=self.prompt[-room:], completion=completion)
 
 
+class PromptFacts(Protocol):
+    """What must be known of a base to prompt it."""
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def end_ids(self) -> Sequence[int]: ...
+
+    @property
+    def chat_templates(self) -> Mapping[str, str]: ...
+
+    @property
+    def special_tokens(self) -> Mapping[str, str]: ...
+
+
 class Prompter:
     """Encodes prompts for one base. Any thread may call it."""
 
-    def __init__(self, info: EngineInfo, tokenizer: Tokenizer) -> None:
+    def __init__(self, info: PromptFacts, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._end_ids = info.end_ids
         self._is_seq2seq = FAMILIES[info.family].architecture == "seq2seq"
